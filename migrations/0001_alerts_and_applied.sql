@@ -1,0 +1,44 @@
+-- What is known of each alert, all statements about it taken together (core::alert::AlertRecord).
+CREATE TABLE alerts (
+    fingerprint   TEXT    NOT NULL PRIMARY KEY, -- 16 hexadecimal digits
+    name          TEXT    NOT NULL,             -- alertname
+    target        TEXT    NOT NULL,             -- the target's name in Cachet
+    critical      INTEGER NOT NULL,             -- 0 or 1
+    starts_at_ms  INTEGER NOT NULL,
+    state         TEXT    NOT NULL,             -- firing, resolved, refired
+    refired_at_ms INTEGER,                      -- only with state refired
+    last_seen_ms  INTEGER NOT NULL
+);
+CREATE INDEX alerts_by_state ON alerts (state, last_seen_ms);
+
+-- What was last written to Cachet, or found there as it should be.
+CREATE TABLE applied (
+    kind          TEXT    NOT NULL,             -- component, target
+    name          TEXT    NOT NULL,
+    cachet_id     INTEGER NOT NULL,
+    status        INTEGER NOT NULL,
+    description   TEXT    NOT NULL,             -- targets only, else empty
+    written_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+
+-- One row a stretch of Major Outage of a component. The key is made and kept before the incident is posted, so that
+-- an incident whose answer was lost is found again instead of being posted twice.
+CREATE TABLE episodes (
+    key            TEXT    NOT NULL PRIMARY KEY,
+    component      TEXT    NOT NULL,
+    occurred_at_ms INTEGER NOT NULL,
+    began_at_ms    INTEGER NOT NULL,
+    phase          TEXT    NOT NULL,            -- opening, open, closing, closed
+    incident_id    INTEGER,
+    ended_at_ms    INTEGER,
+    ended_by       TEXT                         -- recovery, person, unopened
+);
+CREATE INDEX episodes_by_phase ON episodes (phase, component);
+
+-- What Cachet showed when it was last read (JSON), for explaining and for a start while it is away.
+CREATE TABLE observed (
+    id          INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    snapshot    TEXT    NOT NULL,
+    taken_at_ms INTEGER NOT NULL
+);

@@ -1,0 +1,16 @@
+//! The rules, as functions of values.
+//!
+//! Nothing here does I/O, reads a clock or logs; time is an argument. What the page must show ([`page`]), what has to
+//! be written to get there ([`plan`]) and what an arriving alert changes ([`alert`]) are decided here and nowhere else.
+
+pub mod alert;
+pub mod incident;
+pub mod notification;
+pub mod observed;
+pub mod page;
+pub mod plan;
+pub mod rules;
+pub mod setup;
+pub mod status;
+pub mod target;
+pub mod time;

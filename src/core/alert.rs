@@ -1,0 +1,329 @@
+//! What an arriving alert changes: the rules of repetition, order and echo.
+//!
+//! The fingerprint is the key. Between two statements about one fingerprint the newer `startsAt` wins, whatever its
+//! status; within one `startsAt` a resolve wins. That is the join of a lattice, so order and repetition do not matter.
+//! The one exception is deliberate: a firing that comes *after* a resolve of the same `startsAt` is held, see
+//! [`AlertState::Refired`].
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::target::Target;
+use super::time::Timestamp;
+
+/// Alertmanager's name for a label set: 64 bits, written as 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(u64);
+
+/// A text is no fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no fingerprint: 16 hexadecimal digits are one")]
+pub struct FingerprintError(String);
+
+impl FromStr for Fingerprint {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match u64::from_str_radix(text, 16) {
+            Ok(bits) if text.len() == 16 && all_hex => Ok(Self(bits)),
+            _ => Err(FingerprintError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Whether a notification says that an alert fires or that it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertStatus {
+    /// It fires.
+    Firing,
+    /// It has ended.
+    Resolved,
+}
+
+/// One alert as one notification states it, about a target of the status page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// Which alert: its label set.
+    pub fingerprint: Fingerprint,
+    /// The label `alertname`.
+    pub name: String,
+    /// What it is about.
+    pub target: Target,
+    /// The label `status_page_critical_target`; the inventory's word counts for targets that it knows.
+    pub critical: bool,
+    /// Whether it fires.
+    pub status: AlertStatus,
+    /// Which occurrence: the moment at which it began to fire.
+    pub starts_at: Timestamp,
+}
+
+/// Where an alert stands, all statements about it taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertState {
+    /// It fires.
+    Firing,
+    /// It has ended. Kept, so that a late firing of the same occurrence is known for what it is.
+    Resolved,
+    /// It was resolved, and then a firing of the same occurrence came.
+    ///
+    /// Either Prometheus is back after Alertmanager had timed the alert out, and it truly fires; or the firing is the
+    /// echo of the other member of an HA pair, corrected one `group_interval` later. So it is held: it counts only
+    /// once it stood for the hold time without a resolve.
+    Refired {
+        /// When the first such firing came.
+        since: Timestamp,
+    },
+}
+
+/// What is known of one alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertRecord {
+    /// Which alert.
+    pub fingerprint: Fingerprint,
+    /// The label `alertname`.
+    pub name: String,
+    /// What it is about.
+    pub target: Target,
+    /// The label `status_page_critical_target`.
+    pub critical: bool,
+    /// The occurrence that is known last.
+    pub starts_at: Timestamp,
+    /// Where that occurrence stands.
+    pub state: AlertState,
+    /// When something was last heard of it.
+    pub last_seen_at: Timestamp,
+}
+
+/// What a statement changed, with its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// A new alert fires.
+    Fired,
+    /// A known alert fires again, as a new occurrence.
+    FiredAgain,
+    /// The alert has ended.
+    Resolved,
+    /// A firing of the occurrence that was resolved: held for a while.
+    HeldRefire,
+    /// The held firing was taken back by another resolve.
+    RefireWithdrawn,
+    /// It said what was known.
+    Repeated,
+    /// It spoke of an occurrence older than the one that is known.
+    Outdated,
+    /// A resolve of an alert that never fired here; remembered, for its firing may come late.
+    ResolvedUnknown,
+}
+
+impl AlertRecord {
+    /// What is known after `alert` arrived at `now`, given what was known of its fingerprint.
+    pub fn observe(known: Option<&Self>, alert: &Alert, now: Timestamp) -> (Self, Effect) {
+        let (state, effect) = match (known, alert.status) {
+            (None, AlertStatus::Firing) => (AlertState::Firing, Effect::Fired),
+            (None, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
+            (Some(record), status) if alert.starts_at > record.starts_at => match (record.state, status) {
+                (_, AlertStatus::Firing) => (AlertState::Firing, Effect::FiredAgain),
+                (AlertState::Resolved, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
+                (_, AlertStatus::Resolved) => (AlertState::Resolved, Effect::Resolved),
+            },
+            (Some(record), _) if alert.starts_at < record.starts_at => {
+                return (record.heard_of(now), Effect::Outdated);
+            }
+            (Some(record), status) => match (record.state, status) {
+                (AlertState::Firing, AlertStatus::Resolved) => (AlertState::Resolved, Effect::Resolved),
+                (AlertState::Resolved, AlertStatus::Firing) => (AlertState::Refired { since: now }, Effect::HeldRefire),
+                (AlertState::Refired { .. }, AlertStatus::Resolved) => (AlertState::Resolved, Effect::RefireWithdrawn),
+                (AlertState::Firing | AlertState::Refired { .. }, AlertStatus::Firing)
+                | (AlertState::Resolved, AlertStatus::Resolved) => return (record.heard_of(now), Effect::Repeated),
+            },
+        };
+        let record = Self {
+            fingerprint: alert.fingerprint,
+            name: alert.name.clone(),
+            target: alert.target.clone(),
+            critical: alert.critical,
+            starts_at: alert.starts_at,
+            state,
+            last_seen_at: now,
+        };
+        (record, effect)
+    }
+
+    /// Whether the alert counts as firing at `now`.
+    pub fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
+        match self.state {
+            AlertState::Firing => true,
+            AlertState::Resolved => false,
+            AlertState::Refired { since } => now >= since.after(refire_hold),
+        }
+    }
+
+    /// When a held firing begins to count, if nothing else is heard: the moment at which the page has to be looked at
+    /// again.
+    pub fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
+        match self.state {
+            AlertState::Refired { since } => Some(since.after(refire_hold)).filter(|moment| *moment > now),
+            AlertState::Firing | AlertState::Resolved => None,
+        }
+    }
+
+    fn heard_of(&self, now: Timestamp) -> Self {
+        Self { last_seen_at: self.last_seen_at.max(now), ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::target::ComponentList;
+    use super::*;
+
+    const HOLD: Duration = Duration::from_secs(300);
+
+    fn alert(status: AlertStatus, starts_at: i64) -> Alert {
+        Alert {
+            fingerprint: "e029c70b1b64731f".parse().expect("fingerprint"),
+            name: "TargetDown".to_owned(),
+            target: Target::new("10.0.0.5:9100", ComponentList::parse("Database").names).expect("target"),
+            critical: false,
+            status,
+            starts_at: Timestamp::from_millis(starts_at),
+        }
+    }
+
+    fn firing(starts_at: i64) -> Alert {
+        alert(AlertStatus::Firing, starts_at)
+    }
+
+    fn resolved(starts_at: i64) -> Alert {
+        alert(AlertStatus::Resolved, starts_at)
+    }
+
+    /// What is known after `alerts` arrived, one a second from second 0, and what the last one changed.
+    fn after(alerts: &[Alert]) -> (AlertRecord, Effect) {
+        let mut known = None;
+        for (second, alert) in alerts.iter().enumerate() {
+            let now = Timestamp::from_millis(1000 * i64::try_from(second).expect("few"));
+            known = Some(AlertRecord::observe(known.as_ref().map(|(record, _)| record), alert, now));
+        }
+        known.expect("at least one alert")
+    }
+
+    fn is_firing_soon(alerts: &[Alert]) -> bool {
+        let (record, _) = after(alerts);
+        record.is_firing(record.last_seen_at, HOLD)
+    }
+
+    #[test]
+    fn a_firing_fires_and_its_resolve_ends_it() {
+        assert!(is_firing_soon(&[firing(1)]));
+        assert!(!is_firing_soon(&[firing(1), resolved(1)]));
+    }
+
+    #[test]
+    fn a_repeat_changes_nothing() {
+        assert_eq!(after(&[firing(1), firing(1)]).1, Effect::Repeated);
+        assert_eq!(after(&[firing(1), resolved(1), resolved(1)]).1, Effect::Repeated);
+    }
+
+    #[test]
+    fn a_resolve_of_an_unknown_alert_changes_nothing_and_makes_its_late_firing_suspect() {
+        assert_eq!(after(&[resolved(1)]).1, Effect::ResolvedUnknown);
+        assert!(!is_firing_soon(&[resolved(1), firing(1)]));
+    }
+
+    #[test]
+    fn a_newer_occurrence_wins_whatever_its_status() {
+        assert!(is_firing_soon(&[resolved(1), firing(2)]));
+        // resolved and fired again between two flushes: only the second resolve arrives (recording 16)
+        assert!(!is_firing_soon(&[firing(1), resolved(2)]));
+    }
+
+    #[test]
+    fn an_older_occurrence_is_ignored() {
+        assert_eq!(after(&[firing(2), resolved(1)]).1, Effect::Outdated);
+        assert!(is_firing_soon(&[firing(2), resolved(1)]));
+        assert!(!is_firing_soon(&[resolved(2), firing(1)]));
+    }
+
+    #[test]
+    fn a_late_firing_does_not_undo_a_resolve_until_it_stood_for_the_hold_time() {
+        let (record, effect) = after(&[firing(1), resolved(1), firing(1)]);
+        assert_eq!(effect, Effect::HeldRefire);
+        let held_since = Timestamp::from_millis(2000);
+        let due = held_since.after(HOLD);
+        assert!(!record.is_firing(held_since, HOLD));
+        assert_eq!(record.counts_from(held_since, HOLD), Some(due));
+        assert!(!record.is_firing(Timestamp::from_millis(due.as_millis() - 1), HOLD));
+        assert!(record.is_firing(due, HOLD));
+        assert_eq!(record.counts_from(due, HOLD), None);
+    }
+
+    #[test]
+    fn a_repeated_echo_does_not_prolong_the_hold() {
+        let (record, _) = after(&[firing(1), resolved(1), firing(1), firing(1), firing(1)]);
+        assert_eq!(record.state, AlertState::Refired { since: Timestamp::from_millis(2000) });
+    }
+
+    #[test]
+    fn the_other_members_resolve_takes_the_echo_back() {
+        let (record, effect) = after(&[firing(1), resolved(1), firing(1), resolved(1)]);
+        assert_eq!(effect, Effect::RefireWithdrawn);
+        assert!(!record.is_firing(Timestamp::from_millis(i64::MAX), HOLD));
+    }
+
+    #[test]
+    fn fingerprints_are_sixteen_hexadecimal_digits() {
+        let fingerprint: Fingerprint = "00ff00ff00ff00ff".parse().expect("valid");
+        assert_eq!(fingerprint.to_string(), "00ff00ff00ff00ff");
+        for text in
+            ["", "e029c70b1b64731", "e029c70b1b64731ff", "+029c70b1b64731f", "g029c70b1b64731f", "é029c70b1b6473"]
+        {
+            assert!(text.parse::<Fingerprint>().is_err(), "{text}");
+        }
+    }
+
+    fn statements() -> impl Strategy<Value = Vec<Alert>> {
+        let statement = (any::<bool>(), 1..5_i64).prop_map(
+            |(fires, starts_at)| {
+                if fires { firing(starts_at) } else { resolved(starts_at) }
+            },
+        );
+        prop::collection::vec(statement, 1..12)
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_and_repetition_of_the_same_statements_ends_alike(
+            (told, retold) in statements().prop_flat_map(|told| {
+                let repeated: Vec<Alert> = told.iter().chain(&told).cloned().collect();
+                (Just(told), Just(repeated).prop_shuffle())
+            })
+        ) {
+            prop_assert_eq!(after(&told).0.starts_at, after(&retold).0.starts_at);
+            prop_assert_eq!(is_firing_soon(&told), is_firing_soon(&retold));
+        }
+
+        #[test]
+        fn the_last_occurrence_alone_decides(told in statements()) {
+            let newest = told.iter().map(|alert| alert.starts_at).max().expect("not empty");
+            let resolved = told.iter().any(|alert| alert.starts_at == newest && alert.status == AlertStatus::Resolved);
+            prop_assert_eq!(is_firing_soon(&told), !resolved);
+        }
+    }
+}

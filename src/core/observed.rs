@@ -1,0 +1,139 @@
+//! What Cachet shows: groups, components and open incidents, as they were read.
+
+use serde::{Deserialize, Serialize};
+
+use super::status::{ComponentStatus, IncidentStatus};
+use super::time::Timestamp;
+
+/// The value of `meta.managed_by` on everything that this program made in Cachet.
+pub const MANAGED_BY: &str = "alertmanager-cachet";
+
+/// Cachet's number of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ComponentId(pub i64);
+
+/// Cachet's number of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupId(pub i64);
+
+/// Cachet's number of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IncidentId(pub i64);
+
+/// A group of components.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedGroup {
+    /// Its number.
+    pub id: GroupId,
+    /// Its name; Cachet accepts the same name twice.
+    pub name: String,
+    /// Whether guests see it; a group that is not visible hides its components with it.
+    pub visible: bool,
+    /// Whether its meta says that we made it; always false where Cachet has no meta.
+    pub managed: bool,
+}
+
+/// A component, visible or disabled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedComponent {
+    /// Its number.
+    pub id: ComponentId,
+    /// Its name; Cachet accepts the same name twice.
+    pub name: String,
+    /// Its own status, without what incidents and maintenance make of it; `None` for a number that we do not know.
+    pub status: Option<ComponentStatus>,
+    /// Whether it is shown on the page.
+    pub enabled: bool,
+    /// Its description.
+    pub description: Option<String>,
+    /// The group that it is in.
+    pub group: Option<GroupId>,
+    /// Whether its meta says that we made it; always false where Cachet has no meta.
+    pub managed: bool,
+}
+
+/// An incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedIncident {
+    /// Its number.
+    pub id: IncidentId,
+    /// Its title.
+    pub name: String,
+    /// How far the work on it is, as Cachet shows it; `None` for a number that we do not know.
+    pub status: Option<IncidentStatus>,
+    /// The key of our episode that it was opened for (from its meta); `None` if it is not ours, or Cachet has no meta.
+    pub episode: Option<String>,
+}
+
+/// One reading of Cachet.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// Every group, by number.
+    pub groups: Vec<ObservedGroup>,
+    /// Every component, visible or disabled, by number.
+    pub components: Vec<ObservedComponent>,
+    /// Every incident that is not fixed, by number.
+    pub open_incidents: Vec<ObservedIncident>,
+}
+
+/// A component to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewComponent {
+    /// Its name.
+    pub name: String,
+    /// Its status.
+    pub status: ComponentStatus,
+    /// Whether it is shown on the page.
+    pub enabled: bool,
+    /// Its description, if it has one (Cachet refuses an empty one).
+    pub description: Option<String>,
+    /// The group that it goes into.
+    pub group: Option<GroupId>,
+    /// Its place within the group, smallest first.
+    pub order: Option<u32>,
+}
+
+/// A component's new state. Status and `enabled` are always sent: releases of 2025 enable a disabled component on an
+/// update that does not name `enabled`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentUpdate {
+    /// Its status.
+    pub status: ComponentStatus,
+    /// Whether it is shown on the page.
+    pub enabled: bool,
+    /// Its description, if it changes.
+    pub description: Option<String>,
+    /// The group that it moves to, if it moves.
+    pub group: Option<GroupId>,
+}
+
+/// A group to make; always visible, for a group that is not hides its components.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGroup {
+    /// Its name.
+    pub name: String,
+    /// Its place on the page, smallest first.
+    pub order: u32,
+}
+
+/// An incident to open: visible, Investigating, attached to its component with Major Outage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewIncident {
+    /// Its title.
+    pub name: String,
+    /// Its first message.
+    pub message: String,
+    /// The component that it is attached to.
+    pub component: ComponentId,
+    /// The name of that component, for the incident's meta.
+    pub component_name: String,
+    /// The key of the episode, for the incident's meta.
+    pub episode: String,
+    /// When it began.
+    pub occurred_at: Timestamp,
+    /// Whether Cachet writes to its subscribers.
+    pub notify_subscribers: bool,
+}

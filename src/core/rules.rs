@@ -1,0 +1,129 @@
+//! The three rules that the page stands on: when a target is down, what that makes of a component, and when a
+//! component has an incident.
+
+use super::status::ComponentStatus;
+
+/// The health of one target of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetHealth {
+    /// Whether at least one of its alerts fires.
+    pub down: bool,
+    /// Whether it speaks for all of them when it is down.
+    pub critical: bool,
+}
+
+/// The status of a component, given the health of its targets.
+///
+/// A critical target that is down speaks for all of them. A component that nothing feeds has nothing to complain about.
+pub fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
+    let down = targets.iter().filter(|target| target.down);
+    match down.clone().count() {
+        0 => ComponentStatus::Operational,
+        _ if down.clone().any(|target| target.critical) => ComponentStatus::MajorOutage,
+        count if count == targets.len() => ComponentStatus::MajorOutage,
+        _ => ComponentStatus::PartialOutage,
+    }
+}
+
+/// The status of a target's own component: Major Outage or Operational, nothing between.
+pub fn target_status(down: bool) -> ComponentStatus {
+    if down { ComponentStatus::MajorOutage } else { ComponentStatus::Operational }
+}
+
+/// What ends an episode, and with it the incident (`close_incident_when`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CloseIncidentWhen {
+    /// As soon as the component is no longer in Major Outage. Cachet shows a component with an open incident as red
+    /// whatever its own status says, so this is the default.
+    #[default]
+    NotMajorOutage,
+    /// Only when the component is Operational again.
+    Operational,
+}
+
+impl CloseIncidentWhen {
+    /// Whether a component of this status is in an episode, given whether it was in one.
+    pub fn in_episode(self, status: ComponentStatus, was_in_episode: bool) -> bool {
+        match (status, self) {
+            (ComponentStatus::MajorOutage, _) => true,
+            (ComponentStatus::Operational, _) | (_, Self::NotMajorOutage) => false,
+            (_, Self::Operational) => was_in_episode,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UP: TargetHealth = TargetHealth { down: false, critical: false };
+    const DOWN: TargetHealth = TargetHealth { down: true, critical: false };
+    const CRITICAL_UP: TargetHealth = TargetHealth { down: false, critical: true };
+    const CRITICAL_DOWN: TargetHealth = TargetHealth { down: true, critical: true };
+
+    #[test]
+    fn the_table_of_cases() {
+        use ComponentStatus::{MajorOutage, Operational, PartialOutage};
+        for (targets, status) in [
+            (vec![], Operational),
+            (vec![UP], Operational),
+            (vec![UP, CRITICAL_UP], Operational),
+            (vec![DOWN], MajorOutage),
+            (vec![DOWN, UP], PartialOutage),
+            (vec![DOWN, CRITICAL_UP], PartialOutage),
+            (vec![DOWN, DOWN], MajorOutage),
+            (vec![CRITICAL_DOWN, UP, UP], MajorOutage),
+            (vec![CRITICAL_DOWN], MajorOutage),
+        ] {
+            assert_eq!(component_status(&targets), status, "{targets:?}");
+        }
+    }
+
+    #[test]
+    fn an_episode_ends_below_major_outage_or_when_so_configured_only_at_operational() {
+        use ComponentStatus::{MajorOutage, Operational, PartialOutage};
+        let default = CloseIncidentWhen::NotMajorOutage;
+        let patient = CloseIncidentWhen::Operational;
+        for (policy, status, was_in_episode, in_episode) in [
+            (default, MajorOutage, false, true),
+            (default, PartialOutage, true, false),
+            (default, Operational, true, false),
+            (patient, MajorOutage, false, true),
+            (patient, PartialOutage, true, true),
+            (patient, PartialOutage, false, false),
+            (patient, Operational, true, false),
+        ] {
+            assert_eq!(policy.in_episode(status, was_in_episode), in_episode, "{policy:?} {status} {was_in_episode}");
+        }
+    }
+
+    fn health() -> impl Strategy<Value = TargetHealth> {
+        (any::<bool>(), any::<bool>()).prop_map(|(down, critical)| TargetHealth { down, critical })
+    }
+
+    proptest! {
+        #[test]
+        fn a_target_that_fails_never_improves_a_component(
+            mut targets in prop::collection::vec(health(), 1..8), index in any::<prop::sample::Index>(),
+        ) {
+            let before = component_status(&targets);
+            let at = index.index(targets.len());
+            targets[at].down = true;
+            prop_assert!(component_status(&targets).severity() >= before.severity());
+        }
+
+        #[test]
+        fn green_means_that_nothing_is_down(targets in prop::collection::vec(health(), 0..8)) {
+            let anything_down = targets.iter().any(|target| target.down);
+            prop_assert_eq!(component_status(&targets) == ComponentStatus::Operational, !anything_down);
+        }
+
+        #[test]
+        fn a_critical_target_that_is_down_is_a_major_outage(mut targets in prop::collection::vec(health(), 0..8)) {
+            targets.push(CRITICAL_DOWN);
+            prop_assert_eq!(component_status(&targets), ComponentStatus::MajorOutage);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Keeps a Cachet status page true from Prometheus Alertmanager notifications.
+//!
+//! The way of an alert, straight down: [`web`] authenticates and parses a notification, [`store`] keeps it, and the
+//! answer is sent; [`reconcile`] then compares what the alerts say ([`core::page`]) with what was written and what
+//! Cachet shows, and writes only the difference ([`core::plan`]) through [`cachet`]. Nothing goes back up.
+//!
+//! Imports point one way: `core` ← `config`, `store`, `cachet` ← `reconcile` ← `web` ← `commands` ← `main`.
+
+pub mod cachet;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod core;
+pub mod embedded;
+pub mod log;
+pub mod reconcile;
+pub mod store;
+pub mod web;

@@ -1,0 +1,205 @@
+//! What must survive a restart: alerts, what was written to Cachet, episodes, and the embedded page's own data.
+//!
+//! SQLite through sqlx, with one SQL text that PostgreSQL would take as well: times are integers in milliseconds, and
+//! order is decided by data. One connection writes, several read beside it (WAL).
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqlSafeStr, SqlitePool};
+
+/// How many connections read at the same time.
+const READERS: u32 = 4;
+
+/// How long a write waits for another process's write (`setup` beside a running server) before it fails.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The schema, step by step. A step that was released is never changed: the store checks its sum.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "alerts and what was written to Cachet", include_str!("../migrations/0001_alerts_and_applied.sql")),
+    (2, "embedded page", include_str!("../migrations/0002_embedded_page.sql")),
+];
+
+/// The store, open. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+/// Why the store could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL names no database that is supported.
+    #[error(
+        "storage URL {url:?} is not supported: use sqlite://PATH, for example sqlite://data/alertmanager-cachet.db"
+    )]
+    Url {
+        /// The URL as given.
+        url: String,
+    },
+    /// The folder of the database could not be made.
+    #[error("the folder {folder:?} of the store cannot be made ({source}): make it, or point --storage.url elsewhere")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no database yet, and only reading was asked for.
+    #[error("there is no store at {path:?} yet: start `serve` first, or check --storage.url")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Another server works on the same file.
+    #[error("another server is using the store {path:?}: stop it first, or give this one its own --storage.url")]
+    InUse {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The lock file could not be used.
+    #[error("the lock file {path:?} beside the store cannot be used ({source}): check its permissions")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file could not be opened or its schema not be brought up to date. Nothing was overwritten.
+    #[error(
+        "the store {path:?} cannot be opened ({source}): check permissions and disk; if the file is damaged, restore a \
+         backup, or move it away and start again"
+    )]
+    Open {
+        /// The database file.
+        path: PathBuf,
+        /// What the database said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A statement failed; nothing of its transaction was kept.
+    #[error("the store refused a statement ({0}): check that its disk is not full and is writable")]
+    Database(#[from] sqlx::Error),
+    /// A row does not make sense, so somebody else wrote it.
+    #[error("the store holds a row that cannot be read, {what}: restore a backup, or remove the row")]
+    Corrupt {
+        /// Which row, and what is wrong with it.
+        what: String,
+    },
+}
+
+/// Held by the one server that works on a store; released when dropped, by the system even after `kill -9`.
+#[derive(Debug)]
+pub struct ServerLock {
+    _file: File,
+}
+
+impl Store {
+    /// Opens the store, making its folders and bringing its schema up to date.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; an existing file is never overwritten.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let path = database_path(url)?;
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+        }
+        let open_error =
+            |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), source };
+        let options = connect_options(&path).create_if_missing(true);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| open_error(error.into()))?;
+        migrator().run(&writer).await.map_err(|error| open_error(error.into()))?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(|error| open_error(error.into()))?;
+        Ok(Self { writer, reader })
+    }
+
+    /// Opens an existing store for reading only, beside a running server.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is none yet; see [`StoreError`] for the rest.
+    pub async fn open_read_only(url: &str) -> Result<Self, StoreError> {
+        let path = database_path(url)?;
+        if !path.exists() {
+            return Err(StoreError::Missing { path });
+        }
+        let reader = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(connect_options(&path).read_only(true))
+            .await
+            .map_err(|error| StoreError::Open { path, source: error.into() })?;
+        Ok(Self { writer: reader.clone(), reader })
+    }
+
+    /// Claims the store for one server.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another server holds it.
+    pub fn lock(url: &str) -> Result<ServerLock, StoreError> {
+        let path = database_path(url)?;
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+        }
+        let mut lock_path = path.clone().into_os_string();
+        lock_path.push(".lock");
+        let lock_path = PathBuf::from(lock_path);
+        let lock_error = |source| StoreError::Lock { path: lock_path.clone(), source };
+        let file = File::options().create(true).append(true).open(&lock_path).map_err(lock_error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(ServerLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
+            Err(TryLockError::Error(source)) => Err(lock_error(source)),
+        }
+    }
+
+    /// The one connection that writes.
+    pub fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// Connections that read.
+    pub fn reader(&self) -> &SqlitePool {
+        &self.reader
+    }
+
+    /// Waits for running statements and closes every connection.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn database_path(url: &str) -> Result<PathBuf, StoreError> {
+    let path = url.strip_prefix("sqlite://").filter(|path| !path.is_empty() && !path.contains('?'));
+    path.map(|path| Path::new(path).to_owned()).ok_or_else(|| StoreError::Url { url: url.to_owned() })
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::from_str("sqlite:")
+        .unwrap_or_default()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+fn migrator() -> Migrator {
+    let steps = MIGRATIONS.iter().map(|&(version, description, sql)| {
+        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(steps.collect())
+}
