@@ -18,6 +18,7 @@ CREATE TABLE applied (
     cachet_id     INTEGER NOT NULL,
     status        INTEGER NOT NULL,
     description   TEXT    NOT NULL,             -- targets only, else empty
+    certainty     TEXT    NOT NULL,             -- settled, pending
     written_at_ms INTEGER NOT NULL,
     PRIMARY KEY (kind, name)
 );
@@ -27,9 +28,10 @@ CREATE TABLE applied (
 CREATE TABLE episodes (
     key            TEXT    NOT NULL PRIMARY KEY,
     component      TEXT    NOT NULL,
+    component_id   INTEGER NOT NULL,
     occurred_at_ms INTEGER NOT NULL,
     began_at_ms    INTEGER NOT NULL,
-    phase          TEXT    NOT NULL,            -- opening, open, closing, closed
+    phase          TEXT    NOT NULL,            -- opening, open, closing, closed_by_person, ended
     incident_id    INTEGER,
     ended_at_ms    INTEGER,
     ended_by       TEXT                         -- recovery, person, unopened

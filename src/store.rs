@@ -3,6 +3,9 @@
 //! SQLite through sqlx, with one SQL text that PostgreSQL would take as well: times are integers in milliseconds, and
 //! order is decided by data. One connection writes, several read beside it (WAL).
 
+mod alerts;
+mod applied;
+
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,6 +14,8 @@ use std::time::Duration;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlSafeStr, SqlitePool};
+
+pub use self::applied::Entry;
 
 /// How many connections read at the same time.
 const READERS: u32 = 4;

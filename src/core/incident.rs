@@ -1,1 +1,100 @@
-//! incident
+//! Episodes: one stretch of Major Outage of a component, and the one incident that it has in Cachet.
+
+use std::fmt;
+
+use super::observed::{ComponentId, IncidentId};
+use super::target::ComponentName;
+use super::time::Timestamp;
+
+/// What names an episode, here and in the meta of its incident.
+///
+/// It is made and kept before the incident is posted, so that an incident whose answer was lost is found again.
+/// Digits and a dash only: it has to survive a query string and Cachet's comma-splitting filters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EpisodeKey(String);
+
+impl EpisodeKey {
+    /// The key of the episode that the component enters at `now`.
+    pub fn new(component: ComponentId, now: Timestamp) -> Self {
+        Self(format!("{}-{}", component.0, now.as_millis()))
+    }
+
+    /// A key as it was kept.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EpisodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An episode that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Episode {
+    /// Its name.
+    pub key: EpisodeKey,
+    /// The component in Major Outage.
+    pub component: ComponentName,
+    /// Its number in Cachet when the episode began.
+    pub component_id: ComponentId,
+    /// When the outage began: the earliest cause's `startsAt`.
+    pub occurred_at: Timestamp,
+    /// When it was decided that there is an episode; no incident of it is older.
+    pub began_at: Timestamp,
+    /// How far its incident is.
+    pub phase: EpisodePhase,
+}
+
+/// How far the incident of an episode is. Each step is kept before the call that takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpisodePhase {
+    /// It is being posted, and no answer is known yet: whether it exists has to be looked up.
+    Opening,
+    /// It is open.
+    Open(IncidentId),
+    /// The episode is over and its incident is being closed: whether the closing update exists has to be looked up.
+    Closing(IncidentId),
+    /// A person closed it while the outage went on; it stays closed for this episode.
+    ClosedByPerson(IncidentId),
+}
+
+impl EpisodePhase {
+    /// The incident, if it is known.
+    pub fn incident(self) -> Option<IncidentId> {
+        match self {
+            Self::Opening => None,
+            Self::Open(id) | Self::Closing(id) | Self::ClosedByPerson(id) => Some(id),
+        }
+    }
+}
+
+/// What ended an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// The component recovered, and we closed the incident.
+    Recovery,
+    /// A person had closed the incident, or removed it.
+    Person,
+    /// The outage was over before its incident was ever opened.
+    Unopened,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_query_strings_and_comma_separated_filters() {
+        let key = EpisodeKey::new(ComponentId(12), Timestamp::from_millis(1_763_690_212_345));
+        assert_eq!(key.as_str(), "12-1763690212345");
+        assert!(key.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'));
+    }
+}

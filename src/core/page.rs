@@ -1,1 +1,354 @@
-//! page
+//! What the page must show: a function of the inventory, the alerts and the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::alert::AlertRecord;
+use super::observed::Observed;
+use super::rules::{TargetHealth, component_status, target_status};
+use super::status::ComponentStatus;
+use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
+use super::time::Timestamp;
+
+/// The most characters of a description that Cachet keeps on every database (PostgreSQL answers 500 to one more).
+pub const DESCRIPTION_LIMIT: usize = 255;
+
+/// What the second line of a target's description says when nothing fires.
+const NO_ALERTS: &str = "no alerts";
+
+/// What the page must show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredPage {
+    /// Every visible component that a target feeds.
+    pub components: BTreeMap<ComponentName, DesiredComponent>,
+    /// Every target that is in the inventory or has a firing alert.
+    pub targets: BTreeMap<TargetName, DesiredTarget>,
+    /// When time alone changes the page next: a held firing begins to count.
+    pub revisit_at: Option<Timestamp>,
+}
+
+/// What a visible component must show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredComponent {
+    /// Its status.
+    pub status: ComponentStatus,
+    /// The earliest `startsAt` of the alerts that make it so; `None` if it is Operational.
+    pub since: Option<Timestamp>,
+    /// The targets that feed it, by name.
+    pub targets: Vec<TargetName>,
+}
+
+/// What a target's own component must show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredTarget {
+    /// The target.
+    pub target: Target,
+    /// Whether it alone brings its components to Major Outage.
+    pub critical: bool,
+    /// How it is known.
+    pub origin: TargetOrigin,
+    /// Its alerts that fire, the earliest first.
+    pub firing: Vec<FiringAlert>,
+}
+
+/// How a target is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetOrigin {
+    /// It is in the inventory.
+    Inventory,
+    /// Only its alerts know it; it counts while one of them fires.
+    Alerts,
+}
+
+/// An alert that fires.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FiringAlert {
+    /// When it began to fire (`startsAt`).
+    pub since: Timestamp,
+    /// The label `alertname`.
+    pub name: String,
+}
+
+impl DesiredTarget {
+    /// Whether it is down: at least one of its alerts fires.
+    pub fn is_down(&self) -> bool {
+        !self.firing.is_empty()
+    }
+
+    /// When it went down.
+    pub fn down_since(&self) -> Option<Timestamp> {
+        self.firing.first().map(|alert| alert.since)
+    }
+
+    /// The status of its own component.
+    pub fn status(&self) -> ComponentStatus {
+        target_status(self.is_down())
+    }
+
+    /// The description of its own component.
+    pub fn description(&self) -> String {
+        let names: BTreeSet<&str> = self.firing.iter().map(|alert| alert.name.as_str()).collect();
+        describe(self.critical, names)
+    }
+
+    fn health(&self) -> TargetHealth {
+        TargetHealth { down: self.is_down(), critical: self.critical }
+    }
+}
+
+/// What the page must show at `now`, given all alerts that are not resolved.
+///
+/// A target of the inventory counts always, one that only alerts know while one of them fires.
+pub fn desired(inventory: &Inventory, alerts: &[AlertRecord], refire_hold: Duration, now: Timestamp) -> DesiredPage {
+    let mut targets: BTreeMap<TargetName, DesiredTarget> =
+        inventory.iter().map(|(name, known)| (name.clone(), quiet(known))).collect();
+    for alert in alerts.iter().filter(|alert| alert.is_firing(now, refire_hold)) {
+        let target = targets.entry(alert.target.name()).or_insert_with(|| DesiredTarget {
+            target: alert.target.clone(),
+            critical: false,
+            origin: TargetOrigin::Alerts,
+            firing: Vec::new(),
+        });
+        if target.origin == TargetOrigin::Alerts {
+            target.critical |= alert.critical;
+        }
+        target.firing.push(FiringAlert { since: alert.starts_at, name: alert.name.clone() });
+    }
+    for target in targets.values_mut() {
+        target.firing.sort();
+    }
+    let revisit_at = alerts.iter().filter_map(|alert| alert.counts_from(now, refire_hold)).min();
+    DesiredPage { components: components(&targets), targets, revisit_at }
+}
+
+fn quiet(known: &KnownTarget) -> DesiredTarget {
+    DesiredTarget {
+        target: known.target.clone(),
+        critical: known.critical,
+        origin: TargetOrigin::Inventory,
+        firing: Vec::new(),
+    }
+}
+
+fn components(targets: &BTreeMap<TargetName, DesiredTarget>) -> BTreeMap<ComponentName, DesiredComponent> {
+    let mut fed_by: BTreeMap<&ComponentName, Vec<(&TargetName, &DesiredTarget)>> = BTreeMap::new();
+    for (name, target) in targets {
+        for component in target.target.components() {
+            fed_by.entry(component).or_default().push((name, target));
+        }
+    }
+    fed_by.into_iter().map(|(name, targets)| (name.clone(), component(&targets))).collect()
+}
+
+fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
+    let health: Vec<TargetHealth> = targets.iter().map(|(_, target)| target.health()).collect();
+    // A critical target that is down is the cause, whatever else is down beside it.
+    let critical_down = health.iter().any(|target| target.down && target.critical);
+    let causes = targets.iter().filter(|(_, target)| target.critical || !critical_down);
+    DesiredComponent {
+        status: component_status(&health),
+        since: causes.filter_map(|(_, target)| target.down_since()).min(),
+        targets: targets.iter().map(|(name, _)| (*name).clone()).collect(),
+    }
+}
+
+/// A target's description: `critical: yes|no`, and on the second line the names of the alerts that fire, or `no alerts`.
+///
+/// An operator reads it in Cachet, and so did the older Python middleware. Cut to [`DESCRIPTION_LIMIT`] characters.
+pub fn describe<'a>(critical: bool, firing: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = firing.into_iter().collect();
+    let alerts = if names.is_empty() { NO_ALERTS.to_owned() } else { names.join(", ") };
+    let text = format!("critical: {}\n{alerts}", if critical { "yes" } else { "no" });
+    text.chars().take(DESCRIPTION_LIMIT).collect()
+}
+
+/// Whether a description says that its target is critical.
+pub fn says_critical(description: &str) -> bool {
+    let first = description.lines().next().unwrap_or_default();
+    first.split_once(':').is_some_and(|(key, value)| {
+        key.trim().eq_ignore_ascii_case("critical") && value.trim().eq_ignore_ascii_case("yes")
+    })
+}
+
+/// The description with its critical line as the inventory has it, the rest as it is; `None` if nothing changes.
+pub fn with_critical_line(description: Option<&str>, critical: bool) -> Option<String> {
+    let Some(text) = description else { return Some(describe(critical, [])) };
+    let has_line = text.lines().next().is_some_and(|line| line.trim_start().to_lowercase().starts_with("critical:"));
+    if has_line && says_critical(text) == critical {
+        return None;
+    }
+    let alerts = if has_line { text.split_once('\n').map_or(NO_ALERTS, |(_, rest)| rest) } else { text };
+    Some(describe(critical, [alerts]))
+}
+
+/// The inventory that Cachet's disabled components are, for an installation without a targets file.
+pub fn inventory_of(observed: &Observed) -> Inventory {
+    let targets = observed.components.iter().filter(|component| !component.enabled).filter_map(|component| {
+        let critical = component.description.as_deref().is_some_and(says_critical);
+        Target::from_name(&component.name).map(|target| KnownTarget { target, critical })
+    });
+    Inventory::new(InventorySource::Cachet, targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::alert::{Alert, AlertStatus, Fingerprint};
+    use super::super::observed::{ComponentId, ObservedComponent};
+    use super::super::target::ComponentList;
+    use super::*;
+
+    const HOLD: Duration = Duration::from_secs(300);
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn target(instance: &str, components: &str) -> Target {
+        Target::new(instance, ComponentList::parse(components).names).expect("target")
+    }
+
+    fn name(text: &str) -> ComponentName {
+        ComponentName::try_from(text).expect("component name")
+    }
+
+    fn inventory(targets: &[(&str, &str, bool)]) -> Inventory {
+        let known = |&(instance, components, critical): &(&str, &str, bool)| KnownTarget {
+            target: target(instance, components),
+            critical,
+        };
+        Inventory::new(InventorySource::File, targets.iter().map(known))
+    }
+
+    fn firing(alert: &str, target: Target, starts_at: i64) -> AlertRecord {
+        let bits = alert
+            .bytes()
+            .chain(target.name().as_str().bytes())
+            .fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let fingerprint: Fingerprint = format!("{bits:016x}").parse().expect("fingerprint");
+        let alert = Alert {
+            fingerprint,
+            name: alert.to_owned(),
+            target,
+            critical: false,
+            status: AlertStatus::Firing,
+            starts_at: Timestamp::from_millis(starts_at),
+        };
+        AlertRecord::observe(None, &alert, NOW).0
+    }
+
+    #[test]
+    fn a_quiet_inventory_is_a_green_page() {
+        let page = desired(&inventory(&[("a", "Web", false), ("b", "Web, Database", true)]), &[], HOLD, NOW);
+        assert_eq!(page.components.len(), 2);
+        for component in page.components.values() {
+            assert_eq!((component.status, component.since), (ComponentStatus::Operational, None));
+        }
+        assert_eq!(page.targets[&target("b", "Web, Database").name()].description(), "critical: yes\nno alerts");
+        assert_eq!(page.revisit_at, None);
+    }
+
+    #[test]
+    fn one_of_two_targets_down_is_a_partial_outage_of_each_component_that_it_feeds() {
+        let inventory = inventory(&[("a", "Web, Api", false), ("b", "Web", false)]);
+        let page = desired(&inventory, &[firing("Down", target("a", "Web, Api"), 5)], HOLD, NOW);
+        assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
+        assert_eq!(page.components[&name("Api")].status, ComponentStatus::MajorOutage);
+        assert_eq!(page.components[&name("Api")].since, Some(Timestamp::from_millis(5)));
+    }
+
+    #[test]
+    fn an_outage_began_with_its_earliest_cause_and_a_critical_target_is_the_cause_where_there_is_one() {
+        let inventory = inventory(&[("a", "Web", false), ("b", "Web", true), ("c", "Web", false)]);
+        let alerts = [firing("Down", target("a", "Web"), 5), firing("Down", target("b", "Web"), 9)];
+        let page = desired(&inventory, &alerts, HOLD, NOW);
+        assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
+        assert_eq!(page.components[&name("Web")].since, Some(Timestamp::from_millis(9)));
+    }
+
+    #[test]
+    fn a_target_that_only_alerts_know_counts_while_one_of_them_fires() {
+        let inventory = inventory(&[("a", "Web", false)]);
+        let stranger = firing("Down", target("x", "Web"), 5);
+        let page = desired(&inventory, std::slice::from_ref(&stranger), HOLD, NOW);
+        assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
+        assert_eq!(page.targets[&stranger.target.name()].origin, TargetOrigin::Alerts);
+        let page = desired(&inventory, &[], HOLD, NOW);
+        assert_eq!(page.components[&name("Web")].targets.len(), 1);
+    }
+
+    #[test]
+    fn the_inventory_says_what_is_critical_and_the_alert_only_for_targets_that_it_does_not_know() {
+        let listed = inventory(&[("a", "Web", false), ("b", "Web", false)]);
+        let mut alert = firing("Down", target("a", "Web"), 5);
+        alert.critical = true;
+        let page = desired(&listed, &[alert.clone()], HOLD, NOW);
+        assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
+        alert.target = target("x", "Web");
+        let page = desired(&listed, &[alert], HOLD, NOW);
+        assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
+    }
+
+    #[test]
+    fn a_target_with_two_alerts_is_down_until_both_have_ended_and_names_both() {
+        let inventory = inventory(&[("a", "Web", false)]);
+        let alerts = [firing("Slow", target("a", "Web"), 5), firing("Down", target("a", "Web"), 9)];
+        let page = desired(&inventory, &alerts, HOLD, NOW);
+        let web = &page.targets[&target("a", "Web").name()];
+        assert_eq!(web.description(), "critical: no\nDown, Slow");
+        assert_eq!(web.down_since(), Some(Timestamp::from_millis(5)));
+        assert!(desired(&inventory, &alerts[..1], HOLD, NOW).targets[&target("a", "Web").name()].is_down());
+    }
+
+    #[test]
+    fn the_page_is_looked_at_again_when_a_held_firing_begins_to_count() {
+        let mut held = firing("Down", target("a", "Web"), 5);
+        held.state = super::super::alert::AlertState::Refired { since: NOW };
+        let inventory = inventory(&[("a", "Web", false)]);
+        let page = desired(&inventory, std::slice::from_ref(&held), HOLD, NOW);
+        assert_eq!(page.components[&name("Web")].status, ComponentStatus::Operational);
+        let due = page.revisit_at.expect("a moment");
+        let page = desired(&inventory, &[held], HOLD, due);
+        assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
+        assert_eq!(page.revisit_at, None);
+    }
+
+    #[test]
+    fn a_description_is_cut_to_what_every_database_keeps() {
+        let names: Vec<String> = (0..100).map(|n| format!("Störung{n:03}")).collect();
+        let text = describe(true, names.iter().map(String::as_str));
+        assert_eq!(text.chars().count(), DESCRIPTION_LIMIT);
+        assert!(says_critical(&text));
+    }
+
+    #[test]
+    fn the_critical_line_is_corrected_and_the_alerts_stay() {
+        assert_eq!(with_critical_line(Some("critical: yes\nDown"), true), None);
+        assert_eq!(with_critical_line(Some("critical: no\nDown"), true).as_deref(), Some("critical: yes\nDown"));
+        assert_eq!(with_critical_line(Some("critical: no"), true).as_deref(), Some("critical: yes\nno alerts"));
+        assert_eq!(with_critical_line(None, false).as_deref(), Some("critical: no\nno alerts"));
+        assert_eq!(with_critical_line(Some("a note"), false).as_deref(), Some("critical: no\na note"));
+    }
+
+    #[test]
+    fn cachets_disabled_components_are_an_inventory() {
+        let component = |name: &str, enabled, description: Option<&str>| ObservedComponent {
+            id: ComponentId(1),
+            name: name.to_owned(),
+            status: Some(ComponentStatus::Operational),
+            enabled,
+            description: description.map(str::to_owned),
+            group: None,
+            managed: false,
+        };
+        let observed = Observed {
+            components: vec![
+                component("Database", true, None),
+                component("a:1 | Database", false, Some("critical: yes\nno alerts")),
+                component("b:1 | Database", false, None),
+                component("hidden on purpose", false, None),
+                component("c:1 | Database", true, None),
+            ],
+            ..Observed::default()
+        };
+        let inventory = inventory_of(&observed);
+        let found: Vec<(&str, bool)> = inventory.iter().map(|(name, known)| (name.as_str(), known.critical)).collect();
+        assert_eq!(found, [("a:1 | Database", true), ("b:1 | Database", false)]);
+    }
+}

@@ -1,1 +1,668 @@
-//! plan
+//! The difference between what the page must show and what it shows, as data.
+//!
+//! Three views are compared: *desired* (what alerts and inventory say), *applied* (what we last wrote) and *observed*
+//! (what Cachet shows). Where desired and applied differ, something has to be written; where only the observed view
+//! differs, a person changed it. Printing a plan is `explain` and the dry run; carrying it out is a loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::incident::{Episode, EpisodeKey, EpisodePhase};
+use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
+use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
+use super::rules::{CloseIncidentWhen, Drift};
+use super::status::ComponentStatus;
+use super::target::{ComponentName, InventorySource, NAME_LIMIT, Target, TargetName};
+use super::time::Timestamp;
+
+/// What we last wrote to Cachet, and the episodes that are not over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The visible components.
+    pub components: BTreeMap<ComponentName, AppliedComponent>,
+    /// The targets' own components.
+    pub targets: BTreeMap<TargetName, AppliedTarget>,
+    /// At most one episode a component.
+    pub episodes: BTreeMap<ComponentName, Episode>,
+}
+
+/// What we last wrote of a visible component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedComponent {
+    /// Which component it was written to; a component that was made anew has another number.
+    pub id: ComponentId,
+    /// The status.
+    pub status: ComponentStatus,
+    /// Whether Cachet confirmed it.
+    pub certainty: Certainty,
+}
+
+/// What we last wrote of a target's own component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedTarget {
+    /// Which component it was written to.
+    pub id: ComponentId,
+    /// The status.
+    pub status: ComponentStatus,
+    /// The description.
+    pub description: String,
+    /// Whether Cachet confirmed it.
+    pub certainty: Certainty,
+}
+
+/// Whether a write is known to have arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// Cachet answered that it did, or shows it.
+    Settled,
+    /// It was sent, or was about to be, and no answer is known: what Cachet shows decides, and nobody is accused of
+    /// having changed it.
+    Pending,
+}
+
+/// What shapes a plan beside the three views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// What ends an episode.
+    pub close_incident_when: CloseIncidentWhen,
+    /// What is done about a person's change.
+    pub drift: Drift,
+    /// Where the inventory comes from: with a targets file, a target component that it does not name is a leftover.
+    pub inventory: InventorySource,
+}
+
+/// What has to be done, in the order in which it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// Writes to Cachet, what the public sees first.
+    pub changes: Vec<Change>,
+    /// What is only to be remembered, without a call.
+    pub notes: Vec<Note>,
+    /// What an operator should know.
+    pub reports: BTreeSet<Report>,
+}
+
+/// One write to Cachet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Give a visible component its status.
+    SetComponent {
+        /// Its number.
+        id: ComponentId,
+        /// Its name.
+        name: ComponentName,
+        /// What Cachet shows.
+        from: Option<ComponentStatus>,
+        /// What it must show.
+        to: ComponentStatus,
+        /// The part of it that stays as it is: somebody may have hidden the component.
+        enabled: bool,
+    },
+    /// Open the incident of an episode; looked up first if the episode was opening before.
+    OpenIncident {
+        /// The component that it is attached to.
+        component: ComponentId,
+        /// The episode.
+        episode: Episode,
+        /// Whether it may exist already.
+        attempt: Attempt,
+    },
+    /// Close the incident of an episode that is over; looked up first if it may be closed already.
+    CloseIncident {
+        /// The incident.
+        incident: IncidentId,
+        /// The episode.
+        episode: Episode,
+        /// What the component is now: the closing message depends on it.
+        now: ComponentStatus,
+        /// Whether the closing update may exist already.
+        attempt: Attempt,
+    },
+    /// Find out whether the incident of an episode that is over was ever opened.
+    FindIncident {
+        /// The episode.
+        episode: Episode,
+    },
+    /// Make the component of a target that is down and has none.
+    CreateTarget {
+        /// The target.
+        target: TargetName,
+        /// Its status.
+        status: ComponentStatus,
+        /// Its description.
+        description: String,
+    },
+    /// Give a target's own component its status and description.
+    UpdateTarget {
+        /// Its number.
+        id: ComponentId,
+        /// The target.
+        target: TargetName,
+        /// What Cachet shows.
+        from: Option<ComponentStatus>,
+        /// What it must show.
+        to: ComponentStatus,
+        /// Its description.
+        description: String,
+    },
+}
+
+/// Whether a write is tried for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// It was never sent.
+    First,
+    /// It may have been sent, and its answer was lost: look before writing.
+    Resumed,
+}
+
+/// What a change is about: one write at a time for each.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The status of a visible component.
+    Component(ComponentName),
+    /// The incident of a component's episode.
+    Incident(ComponentName),
+    /// A target's own component.
+    Target(TargetName),
+}
+
+/// What the public sees first comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// A component gets worse.
+    Worse,
+    /// An incident opens.
+    Open,
+    /// A component gets better.
+    Better,
+    /// An incident closes.
+    Close,
+    /// The targets' own components, which only operators see.
+    Bookkeeping,
+}
+
+/// Something to remember that needs no call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Cachet shows of a component what it must show.
+    ComponentSettled(ComponentName, AppliedComponent),
+    /// Cachet shows of a target's component what it must show.
+    TargetSettled(TargetName, AppliedTarget),
+    /// Nothing feeds the component any more and it is Operational: it is no longer ours to write.
+    ComponentReleased(ComponentName),
+    /// Nobody knows the target any more and its component is Operational, or gone.
+    TargetReleased(TargetName),
+    /// A person closed the incident of an episode that goes on, or opened it again.
+    EpisodePhase(Episode),
+}
+
+/// Something that an operator should know, said once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Report {
+    /// Alerts or targets speak of a visible component that Cachet does not have.
+    ComponentMissing {
+        /// The component.
+        component: ComponentName,
+    },
+    /// Several components in Cachet have the name of one that we write.
+    NameTaken {
+        /// The name.
+        name: String,
+        /// All of them, by number; the first one is used.
+        ids: Vec<ComponentId>,
+    },
+    /// Cachet has components of targets that the targets file does not name.
+    Leftovers {
+        /// Their names.
+        targets: Vec<TargetName>,
+    },
+    /// Targets of the inventory have no component in Cachet.
+    NotSetUp {
+        /// Their names.
+        targets: Vec<TargetName>,
+    },
+    /// The target's name is longer than Cachet takes: it counts, but has no component of its own.
+    TargetNameTooLong {
+        /// The target.
+        target: TargetName,
+    },
+    /// A person gave a component another status than ours.
+    ComponentOverridden {
+        /// The component.
+        component: ComponentName,
+        /// What we wrote.
+        expected: ComponentStatus,
+        /// What Cachet shows; `None` for a number that we do not know.
+        found: Option<ComponentStatus>,
+    },
+    /// A person closed the incident of an episode that goes on.
+    IncidentClosedByPerson {
+        /// The component.
+        component: ComponentName,
+        /// The incident.
+        incident: IncidentId,
+    },
+}
+
+/// The difference between the three views at `now`.
+pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, policy: Policy, now: Timestamp) -> Plan {
+    let mut planner = Planner { desired, applied, observed: Index::new(observed), policy, now, plan: Plan::default() };
+    let components: BTreeSet<&ComponentName> =
+        desired.components.keys().chain(applied.components.keys()).chain(applied.episodes.keys()).collect();
+    for component in components {
+        planner.component(component);
+    }
+    planner.targets();
+    planner.leftovers();
+    let mut plan = planner.plan;
+    plan.changes.sort_by_key(|change| (change.rank(), std::cmp::Reverse(change.severity()), change.subject()));
+    plan
+}
+
+/// Cachet's components by name; of several with one name, the lowest number first.
+struct Index<'a> {
+    components: BTreeMap<&'a str, Vec<&'a ObservedComponent>>,
+    open_incidents: BTreeSet<IncidentId>,
+}
+
+impl<'a> Index<'a> {
+    fn new(observed: &'a Observed) -> Self {
+        let mut components: BTreeMap<&str, Vec<&ObservedComponent>> = BTreeMap::new();
+        for component in &observed.components {
+            components.entry(&component.name).or_default().push(component);
+        }
+        for namesakes in components.values_mut() {
+            namesakes.sort_by_key(|component| component.id);
+        }
+        Self { components, open_incidents: observed.open_incidents.iter().map(|incident| incident.id).collect() }
+    }
+}
+
+struct Planner<'a> {
+    desired: &'a DesiredPage,
+    applied: &'a Applied,
+    observed: Index<'a>,
+    policy: Policy,
+    now: Timestamp,
+    plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    fn component(&mut self, name: &ComponentName) {
+        let desired = self.desired.components.get(name);
+        let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
+        let found = self.find(name.as_str());
+        let ours = desired.is_some() || self.applied.components.contains_key(name);
+        match found {
+            _ if !ours => {}
+            Some(found) if desired.is_none() && found.status == Some(ComponentStatus::Operational) => {
+                self.plan.notes.push(Note::ComponentReleased(name.clone()));
+            }
+            Some(found) => self.component_status(name, status, found),
+            None if desired.is_none() => self.plan.notes.push(Note::ComponentReleased(name.clone())),
+            None => {
+                self.plan.reports.insert(Report::ComponentMissing { component: name.clone() });
+            }
+        }
+        self.episode(name, status, desired, found.map(|found| found.id));
+    }
+
+    fn component_status(&mut self, name: &ComponentName, status: ComponentStatus, found: &ObservedComponent) {
+        let written = self.applied.components.get(name).filter(|written| written.id == found.id);
+        let settled = written.filter(|written| written.certainty == Certainty::Settled).map(|written| written.status);
+        if found.status == Some(status) {
+            if settled != Some(status) {
+                let component = AppliedComponent { id: found.id, status, certainty: Certainty::Settled };
+                self.plan.notes.push(Note::ComponentSettled(name.clone(), component));
+            }
+            return;
+        }
+        if settled == Some(status) && self.policy.drift == Drift::Respect {
+            let (component, found) = (name.clone(), found.status);
+            self.plan.reports.insert(Report::ComponentOverridden { component, expected: status, found });
+            return;
+        }
+        self.plan.changes.push(Change::SetComponent {
+            id: found.id,
+            name: name.clone(),
+            from: found.status,
+            to: status,
+            enabled: found.enabled,
+        });
+    }
+
+    fn episode(
+        &mut self,
+        name: &ComponentName,
+        status: ComponentStatus,
+        desired: Option<&DesiredComponent>,
+        component: Option<ComponentId>,
+    ) {
+        let episode = self.applied.episodes.get(name);
+        let goes_on = self.policy.close_incident_when.in_episode(status, episode.is_some());
+        match (episode, goes_on) {
+            (None, false) => {}
+            (None, true) => {
+                let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
+                self.begin_episode(name, occurred_at, component);
+            }
+            (Some(episode), true) => self.continue_episode(episode, status, component),
+            (Some(episode), false) => self.end_episode(episode, status),
+        }
+    }
+
+    fn begin_episode(&mut self, name: &ComponentName, occurred_at: Timestamp, component: Option<ComponentId>) {
+        // Without its component there is nothing to attach an incident to; that is reported above.
+        let Some(component) = component else { return };
+        let episode = Episode {
+            key: EpisodeKey::new(component, self.now),
+            component: name.clone(),
+            component_id: component,
+            occurred_at,
+            began_at: self.now,
+            phase: EpisodePhase::Opening,
+        };
+        self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::First });
+    }
+
+    fn continue_episode(&mut self, episode: &Episode, status: ComponentStatus, component: Option<ComponentId>) {
+        match episode.phase {
+            EpisodePhase::Opening => {
+                if let Some(component) = component {
+                    let episode = episode.clone();
+                    self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::Resumed });
+                }
+            }
+            EpisodePhase::Open(incident) if !self.is_open(incident) => {
+                self.report_closed_by_person(episode, incident);
+                self.move_to(episode, EpisodePhase::ClosedByPerson(incident));
+            }
+            EpisodePhase::ClosedByPerson(incident) if self.is_open(incident) => {
+                self.move_to(episode, EpisodePhase::Open(incident));
+            }
+            EpisodePhase::ClosedByPerson(incident) => self.report_closed_by_person(episode, incident),
+            EpisodePhase::Open(_) => {}
+            // The component relapsed while the incident was being closed: that episode is over, the next one begins
+            // when its incident is closed.
+            EpisodePhase::Closing(incident) => self.close(episode, incident, status, Attempt::Resumed),
+        }
+    }
+
+    fn end_episode(&mut self, episode: &Episode, status: ComponentStatus) {
+        match episode.phase {
+            EpisodePhase::Opening => self.plan.changes.push(Change::FindIncident { episode: episode.clone() }),
+            EpisodePhase::Open(incident) if self.is_open(incident) => {
+                self.close(episode, incident, status, Attempt::First);
+            }
+            // It does not seem to be open; a wrong impression would leave the page red, so it is looked at once more.
+            EpisodePhase::Open(incident) | EpisodePhase::ClosedByPerson(incident) | EpisodePhase::Closing(incident) => {
+                self.close(episode, incident, status, Attempt::Resumed);
+            }
+        }
+    }
+
+    fn is_open(&self, incident: IncidentId) -> bool {
+        self.observed.open_incidents.contains(&incident)
+    }
+
+    fn close(&mut self, episode: &Episode, incident: IncidentId, now: ComponentStatus, attempt: Attempt) {
+        self.plan.changes.push(Change::CloseIncident { incident, episode: episode.clone(), now, attempt });
+    }
+
+    fn move_to(&mut self, episode: &Episode, phase: EpisodePhase) {
+        self.plan.notes.push(Note::EpisodePhase(Episode { phase, ..episode.clone() }));
+    }
+
+    fn report_closed_by_person(&mut self, episode: &Episode, incident: IncidentId) {
+        let component = episode.component.clone();
+        self.plan.reports.insert(Report::IncidentClosedByPerson { component, incident });
+    }
+
+    fn targets(&mut self) {
+        let mut not_set_up = Vec::new();
+        for (name, target) in &self.desired.targets {
+            match self.find(name.as_str()) {
+                Some(found) => self.target(name, target.status(), target.description(), found),
+                None if !name.fits_cachet() => {
+                    self.plan.reports.insert(Report::TargetNameTooLong { target: name.clone() });
+                }
+                None if target.is_down() => self.plan.changes.push(Change::CreateTarget {
+                    target: name.clone(),
+                    status: target.status(),
+                    description: target.description(),
+                }),
+                None if target.origin == TargetOrigin::Inventory => not_set_up.push(name.clone()),
+                None => {}
+            }
+        }
+        if !not_set_up.is_empty() {
+            self.plan.reports.insert(Report::NotSetUp { targets: not_set_up });
+        }
+    }
+
+    fn target(&mut self, name: &TargetName, status: ComponentStatus, description: String, found: &ObservedComponent) {
+        let written = self.applied.targets.get(name).filter(|written| written.id == found.id);
+        let settled = written
+            .filter(|written| written.certainty == Certainty::Settled)
+            .is_some_and(|written| written.status == status && written.description == description);
+        let shown = found.status == Some(status) && found.description.as_deref() == Some(description.as_str());
+        if shown && (!found.enabled || settled) {
+            if !settled {
+                let target = AppliedTarget { id: found.id, status, description, certainty: Certainty::Settled };
+                self.plan.notes.push(Note::TargetSettled(name.clone(), target));
+            }
+        } else if !settled || self.policy.drift == Drift::Enforce {
+            self.plan.changes.push(Change::UpdateTarget {
+                id: found.id,
+                target: name.clone(),
+                from: found.status,
+                to: status,
+                description,
+            });
+        }
+    }
+
+    /// Components of targets that nobody knows any more: brought back to Operational if we left them red, else only
+    /// reported; `setup --prune` removes them.
+    fn leftovers(&mut self) {
+        let applied = self.applied;
+        for name in applied.targets.keys().filter(|name| !self.desired.targets.contains_key(name)) {
+            match self.find(name.as_str()) {
+                Some(found) if found.status != Some(ComponentStatus::Operational) => {
+                    let critical = found.description.as_deref().is_some_and(says_critical);
+                    self.target(name, ComponentStatus::Operational, describe(critical, []), found);
+                }
+                _ => self.plan.notes.push(Note::TargetReleased(name.clone())),
+            }
+        }
+        if self.policy.inventory == InventorySource::File {
+            let disabled = self.observed.components.values().flatten().filter(|component| !component.enabled);
+            let targets =
+                disabled.filter_map(|component| Target::from_name(&component.name)).map(|target| target.name());
+            let leftovers: Vec<TargetName> = targets.filter(|name| !self.desired.targets.contains_key(name)).collect();
+            if !leftovers.is_empty() {
+                self.plan.reports.insert(Report::Leftovers { targets: leftovers });
+            }
+        }
+    }
+
+    /// The component of that name; the lowest number if there are several, which is reported.
+    fn find(&mut self, name: &str) -> Option<&'a ObservedComponent> {
+        let namesakes = self.observed.components.get(name)?;
+        if namesakes.len() > 1 {
+            let ids = namesakes.iter().map(|component| component.id).collect();
+            self.plan.reports.insert(Report::NameTaken { name: name.to_owned(), ids });
+        }
+        namesakes.first().copied()
+    }
+}
+
+impl Change {
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::SetComponent { name, .. } => Subject::Component(name.clone()),
+            Self::OpenIncident { episode, .. }
+            | Self::CloseIncident { episode, .. }
+            | Self::FindIncident { episode, .. } => Subject::Incident(episode.component.clone()),
+            Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
+        }
+    }
+
+    /// When its turn is.
+    pub fn rank(&self) -> Rank {
+        match self {
+            Self::SetComponent { from, to, .. } if from.is_none_or(|from| to.severity() > from.severity()) => {
+                Rank::Worse
+            }
+            Self::SetComponent { .. } => Rank::Better,
+            Self::OpenIncident { .. } => Rank::Open,
+            Self::CloseIncident { .. } | Self::FindIncident { .. } => Rank::Close,
+            Self::CreateTarget { .. } | Self::UpdateTarget { .. } => Rank::Bookkeeping,
+        }
+    }
+
+    /// Within a rank, the worse first.
+    fn severity(&self) -> u8 {
+        match self {
+            Self::SetComponent { to: status, .. }
+            | Self::CreateTarget { status, .. }
+            | Self::UpdateTarget { to: status, .. } => status.severity(),
+            Self::OpenIncident { .. } | Self::CloseIncident { .. } | Self::FindIncident { .. } => 0,
+        }
+    }
+}
+
+/// One line, as `explain` prints it.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetComponent { name, from, to, .. } => {
+                write!(f, "set component {name:?} from {} to {to}", Shown(*from))
+            }
+            Self::OpenIncident { episode, .. } => write!(f, "open an incident for component {:?}", episode.component),
+            Self::CloseIncident { incident, episode, .. } => {
+                write!(f, "close incident {} of component {:?}", incident.0, episode.component)
+            }
+            Self::FindIncident { episode, .. } => {
+                write!(f, "look for the incident of component {:?}, whose answer was lost", episode.component)
+            }
+            Self::CreateTarget { target, status, .. } => write!(f, "make target component {target:?} as {status}"),
+            Self::UpdateTarget { target, from, to, .. } if *from == Some(*to) => {
+                write!(f, "describe target component {target:?} anew")
+            }
+            Self::UpdateTarget { target, from, to, .. } => {
+                write!(f, "set target component {target:?} from {} to {to}", Shown(*from))
+            }
+        }
+    }
+}
+
+/// What Cachet shows of a component.
+struct Shown(Option<ComponentStatus>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, "{status}"),
+            None => f.write_str("a status that we do not know"),
+        }
+    }
+}
+
+/// What it is about, as the log names it.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component(name) => write!(f, "component {name:?}"),
+            Self::Incident(name) => write!(f, "incident of component {name:?}"),
+            Self::Target(name) => write!(f, "target component {name:?}"),
+        }
+    }
+}
+
+impl Report {
+    /// Whether it says something about a component.
+    pub fn concerns(&self, component: &ComponentName) -> bool {
+        let of_target = |target: &TargetName| {
+            Target::from_name(target.as_str()).is_some_and(|target| target.components().contains(component))
+        };
+        match self {
+            Self::ComponentMissing { component: about }
+            | Self::ComponentOverridden { component: about, .. }
+            | Self::IncidentClosedByPerson { component: about, .. } => about == component,
+            Self::NameTaken { name, .. } => name == component.as_str(),
+            Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
+            Self::TargetNameTooLong { target } => of_target(target),
+        }
+    }
+}
+
+/// How many names a report lists before it only counts.
+const NAMES_LISTED: usize = 5;
+
+/// One line, ending in the cure.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ComponentMissing { component } => write!(
+                f,
+                "component {component:?} does not exist in Cachet, so its alerts are kept and show nowhere: run `setup`"
+            ),
+            Self::NameTaken { name, ids } => {
+                let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+                let ids = ids.join(", ");
+                write!(f, "Cachet has several components named {name:?} ({ids}): the first is used, remove the others")
+            }
+            Self::Leftovers { targets } => write!(
+                f,
+                "Cachet has {} of targets that the targets file does not name ({}), which count for nothing: run \
+                 `setup --prune`",
+                Counted(targets.len()),
+                Listed(targets)
+            ),
+            Self::NotSetUp { targets } => {
+                write!(f, "Cachet lacks {} of the inventory ({}): run `setup`", Counted(targets.len()), Listed(targets))
+            }
+            Self::TargetNameTooLong { target } => write!(
+                f,
+                "target {target:?} counts but has no component of its own, for Cachet takes names of at most \
+                 {NAME_LIMIT} characters: shorten its instance or its list of components"
+            ),
+            Self::ComponentOverridden { component, expected, found } => write!(
+                f,
+                "a person gave component {component:?} the status {} instead of {expected}: it stays until the alerts \
+                 say something new",
+                Shown(*found)
+            ),
+            Self::IncidentClosedByPerson { component, incident } => write!(
+                f,
+                "a person closed incident {} of component {component:?} while it is down: it stays closed until the \
+                 component has recovered",
+                incident.0
+            ),
+        }
+    }
+}
+
+struct Counted(usize);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} target component{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+struct Listed<'a>(&'a [TargetName]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().take(NAMES_LISTED).map(|name| format!("{name:?}")).collect();
+        f.write_str(&names.join(", "))?;
+        if self.0.len() > NAMES_LISTED { f.write_str(", …") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,16 @@ impl CloseIncidentWhen {
     }
 }
 
+/// What is done about a status that a person changed in Cachet while our own view stayed the same (`drift`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Drift {
+    /// The person's word stays until our view changes next.
+    #[default]
+    Respect,
+    /// It is overwritten.
+    Enforce,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,1 +1,340 @@
-//! setup
+//! What `setup` has to make, move and remove in Cachet: a function of both files and of what Cachet shows.
+//!
+//! The status of what exists is never touched, and nothing is removed unless that was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::observed::{ComponentId, GroupId, Observed, ObservedComponent, ObservedGroup};
+use super::page::{describe, with_critical_line};
+use super::status::ComponentStatus;
+use super::target::{ComponentName, Inventory, Target, TargetName};
+
+/// A group as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedGroup {
+    /// Its name.
+    pub name: String,
+    /// Its components, in their order on the page.
+    pub components: Vec<ComponentName>,
+}
+
+/// What is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Removal {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Target components whose target is gone, and the visible components and groups that no file names any more and
+    /// that we made.
+    Prune,
+    /// Every component and group, before anything is made.
+    Everything,
+}
+
+/// What has to be done, in this order: removals of a reset, groups, components, targets, removals of a pruning.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SetupPlan {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What an operator should know.
+    pub remarks: Vec<String>,
+}
+
+/// A group that a step names: one that exists, or one that an earlier step makes.
+pub type GroupName = String;
+
+/// One step of `setup`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Make a group.
+    CreateGroup {
+        /// Its name.
+        name: GroupName,
+        /// Its place on the page.
+        order: u32,
+    },
+    /// Show a group that is hidden, and with it its components.
+    ShowGroup {
+        /// Its number.
+        id: GroupId,
+        /// Its name.
+        name: GroupName,
+    },
+    /// Make a visible component in its group.
+    CreateComponent {
+        /// Its name.
+        name: ComponentName,
+        /// The group that it goes into.
+        group: GroupName,
+        /// Its place in the group.
+        order: u32,
+    },
+    /// Move a visible component into its group.
+    MoveComponent {
+        /// Its number.
+        id: ComponentId,
+        /// Its name.
+        name: ComponentName,
+        /// The group that it goes into.
+        group: GroupName,
+        /// Its status, which stays.
+        status: ComponentStatus,
+        /// Whether it is shown, which stays.
+        enabled: bool,
+    },
+    /// Make the disabled component of a target.
+    CreateTarget {
+        /// The target.
+        name: TargetName,
+        /// Its description.
+        description: String,
+    },
+    /// Correct the critical line of a target's description, or hide its component.
+    CorrectTarget {
+        /// Its number.
+        id: ComponentId,
+        /// The target.
+        name: TargetName,
+        /// Its description as it must be.
+        description: String,
+        /// Its status, which stays.
+        status: ComponentStatus,
+    },
+    /// Remove a component.
+    RemoveComponent {
+        /// Its number.
+        id: ComponentId,
+        /// Its name.
+        name: String,
+    },
+    /// Remove a group.
+    RemoveGroup {
+        /// Its number.
+        id: GroupId,
+        /// Its name.
+        name: GroupName,
+    },
+}
+
+impl Step {
+    /// Whether it takes something away.
+    pub fn removes(&self) -> bool {
+        matches!(self, Self::RemoveComponent { .. } | Self::RemoveGroup { .. })
+    }
+}
+
+/// How many of each there are, for the line at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Groups and components made.
+    pub created: usize,
+    /// Components moved or corrected, groups shown.
+    pub changed: usize,
+    /// Groups and components removed.
+    pub removed: usize,
+}
+
+impl SetupPlan {
+    /// What there is to do.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for step in &self.steps {
+            match step {
+                Step::CreateGroup { .. } | Step::CreateComponent { .. } | Step::CreateTarget { .. } => {
+                    counts.created += 1;
+                }
+                Step::ShowGroup { .. } | Step::MoveComponent { .. } | Step::CorrectTarget { .. } => counts.changed += 1,
+                Step::RemoveComponent { .. } | Step::RemoveGroup { .. } => counts.removed += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// What has to be done so that Cachet has everything that `groups` and `inventory` name.
+pub fn plan_setup(groups: &[WantedGroup], inventory: &Inventory, observed: &Observed, removal: Removal) -> SetupPlan {
+    let nothing = Observed::default();
+    let mut plan = SetupPlan::default();
+    let observed = match removal {
+        Removal::Everything => {
+            plan.remove_everything(observed);
+            &nothing
+        }
+        Removal::Nothing | Removal::Prune => observed,
+    };
+    plan.groups(groups, observed);
+    plan.targets(inventory, observed);
+    match removal {
+        Removal::Prune => plan.prune(groups, inventory, observed),
+        Removal::Nothing | Removal::Everything => plan.remark_leftovers(inventory, observed),
+    }
+    plan
+}
+
+impl SetupPlan {
+    fn groups(&mut self, groups: &[WantedGroup], observed: &Observed) {
+        let mut names: BTreeMap<&str, &ObservedGroup> = BTreeMap::new();
+        for group in observed.groups.iter().rev() {
+            if let Some(other) = names.insert(&group.name, group) {
+                let (name, id) = (&group.name, group.id.0);
+                self.remarks.push(format!("Cachet has another group named {name:?} ({}): {id} is used", other.id.0));
+            }
+        }
+        let mut components = Vec::new();
+        for (group, order) in groups.iter().zip(1..) {
+            let found = names.get(group.name.as_str());
+            let (name, id) = (group.name.clone(), found.map(|found| found.id));
+            match found {
+                None => self.steps.push(Step::CreateGroup { name, order }),
+                Some(found) if !found.visible => self.steps.push(Step::ShowGroup { id: found.id, name }),
+                Some(_) => {}
+            }
+            components.extend(group.components.iter().zip(1..).map(|(component, order)| (group, id, component, order)));
+        }
+        for (group, group_id, component, order) in components {
+            self.component(observed, (group, group_id), component, order);
+        }
+    }
+
+    fn component(
+        &mut self,
+        observed: &Observed,
+        (group, group_id): (&WantedGroup, Option<GroupId>),
+        name: &ComponentName,
+        order: u32,
+    ) {
+        let (name, group) = (name.clone(), group.name.clone());
+        let Some(found) = self.find(observed, name.as_str()) else {
+            self.steps.push(Step::CreateComponent { name, group, order });
+            return;
+        };
+        if group_id.is_none() || found.group != group_id {
+            let status = found.status.unwrap_or(ComponentStatus::Unknown);
+            self.steps.push(Step::MoveComponent { id: found.id, name, group, status, enabled: found.enabled });
+        }
+    }
+
+    fn targets(&mut self, inventory: &Inventory, observed: &Observed) {
+        let mut by_name: BTreeMap<&str, &ObservedComponent> = BTreeMap::new();
+        for component in observed.components.iter().rev() {
+            by_name.insert(&component.name, component);
+        }
+        for (name, known) in inventory.iter().filter(|(name, _)| name.fits_cachet()) {
+            let name = name.clone();
+            let Some(found) = by_name.get(name.as_str()) else {
+                let description = describe(known.critical, []);
+                self.steps.push(Step::CreateTarget { name, description });
+                continue;
+            };
+            let corrected = with_critical_line(found.description.as_deref(), known.critical);
+            if corrected.is_some() || found.enabled {
+                let kept = || found.description.clone().unwrap_or_default();
+                let description = corrected.unwrap_or_else(kept);
+                let status = found.status.unwrap_or(ComponentStatus::Unknown);
+                self.steps.push(Step::CorrectTarget { id: found.id, name, description, status });
+            }
+        }
+    }
+
+    fn remove_everything(&mut self, observed: &Observed) {
+        for component in &observed.components {
+            self.steps.push(Step::RemoveComponent { id: component.id, name: component.name.clone() });
+        }
+        for group in &observed.groups {
+            self.steps.push(Step::RemoveGroup { id: group.id, name: group.name.clone() });
+        }
+    }
+
+    fn prune(&mut self, groups: &[WantedGroup], inventory: &Inventory, observed: &Observed) {
+        let wanted_groups: BTreeSet<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        let configured = groups.iter().flat_map(|group| &group.components);
+        let fed = inventory.iter().flat_map(|(_, known)| known.target.components());
+        let wanted: BTreeSet<&str> = configured.chain(fed).map(ComponentName::as_str).collect();
+        for component in &observed.components {
+            let gone = match leftover(component, inventory) {
+                Leftover::Target => true,
+                Leftover::KnownTarget => false,
+                Leftover::NoTarget => component.managed && !wanted.contains(component.name.as_str()),
+            };
+            if gone {
+                self.steps.push(Step::RemoveComponent { id: component.id, name: component.name.clone() });
+            }
+        }
+        for group in
+            observed.groups.iter().filter(|group| group.managed && !wanted_groups.contains(group.name.as_str()))
+        {
+            self.steps.push(Step::RemoveGroup { id: group.id, name: group.name.clone() });
+        }
+    }
+
+    fn remark_leftovers(&mut self, inventory: &Inventory, observed: &Observed) {
+        let gone = observed.components.iter().filter(|component| leftover(component, inventory) == Leftover::Target);
+        match gone.count() {
+            0 => {}
+            1 => self.remarks.push("one target component has no target any more: --prune removes it".to_owned()),
+            count => {
+                self.remarks.push(format!("{count} target components have no target any more: --prune removes them"));
+            }
+        }
+    }
+
+    /// The component of that name; the lowest number if there are several, which is remarked.
+    fn find<'a>(&mut self, observed: &'a Observed, name: &str) -> Option<&'a ObservedComponent> {
+        let mut namesakes: Vec<&ObservedComponent> =
+            observed.components.iter().filter(|component| component.name == name).collect();
+        namesakes.sort_by_key(|component| component.id);
+        if let [first, second, ..] = namesakes.as_slice() {
+            let (first, second) = (first.id.0, second.id.0);
+            self.remarks.push(format!("Cachet has another component named {name:?} ({second}): {first} is used"));
+        }
+        namesakes.first().copied()
+    }
+}
+
+/// Whether a component is that of a target, and whether the target is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leftover {
+    /// It is a target's, and nobody knows the target any more.
+    Target,
+    /// It is a target's, and the target is known.
+    KnownTarget,
+    /// It is not a target's.
+    NoTarget,
+}
+
+fn leftover(component: &ObservedComponent, inventory: &Inventory) -> Leftover {
+    match Target::from_name(&component.name).filter(|_| !component.enabled) {
+        Some(target) if inventory.get(&target.name()).is_some() => Leftover::KnownTarget,
+        Some(_) => Leftover::Target,
+        None => Leftover::NoTarget,
+    }
+}
+
+/// One line, as the dry run prints it.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateGroup { name, .. } => write!(f, "create group {name:?}"),
+            Self::ShowGroup { name, .. } => write!(f, "show group {name:?}, which is hidden with its components"),
+            Self::CreateComponent { name, group, .. } => write!(f, "create component {name:?} in group {group:?}"),
+            Self::MoveComponent { name, group, .. } => write!(f, "move component {name:?} to group {group:?}"),
+            Self::CreateTarget { name, .. } => write!(f, "create target component {name:?}"),
+            Self::CorrectTarget { name, description, .. } => {
+                write!(f, "correct target component {name:?}: {}", description.lines().next().unwrap_or_default())
+            }
+            Self::RemoveComponent { id, name } => write!(f, "remove component {name:?} ({})", id.0),
+            Self::RemoveGroup { id, name } => write!(f, "remove group {name:?} ({})", id.0),
+        }
+    }
+}
+
+/// `2 created, 1 changed, 0 removed`.
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} created, {} changed, {} removed", self.created, self.changed, self.removed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ pub const NAME_LIMIT: usize = 255;
 
 /// The name of a visible component: trimmed, not empty, at most [`NAME_LIMIT`] characters, without `|`, `,` and control
 /// characters, so that it can stand in a label's list and in a target's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComponentName(String);
 
 /// Why a text cannot name a component.
@@ -61,6 +61,13 @@ impl ComponentName {
     }
 }
 
+/// The name in quotes.
+impl fmt::Debug for ComponentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
 impl fmt::Display for ComponentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -96,7 +103,7 @@ impl ComponentList {
 /// The name of a target's own, disabled component in Cachet: `<instance> | <component>, <component>`.
 ///
 /// It is the identity of a target: two alerts with the same instance and component list are about the same target.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetName(String);
 
 impl TargetName {
@@ -108,6 +115,13 @@ impl TargetName {
     /// Whether Cachet takes a component of this name.
     pub fn fits_cachet(&self) -> bool {
         self.0.chars().count() <= NAME_LIMIT
+    }
+}
+
+/// The name in quotes.
+impl fmt::Debug for TargetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 

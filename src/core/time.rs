@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 /// A moment: milliseconds since the Unix epoch.
 ///
 /// Alertmanager sends nanoseconds; both members of an HA pair send the same `startsAt`, so cutting it to milliseconds
@@ -48,16 +46,6 @@ impl fmt::Display for Timestamp {
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(moment) => write!(f, "{moment}"),
             Err(_) => write!(f, "{} ms", self.0),
-        }
-    }
-}
-
-impl Timestamp {
-    /// As an operator's eyes want it: `2026-11-21 01:54:29 UTC`.
-    pub fn to_readable(self) -> String {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(moment) => moment.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-            Err(_) => self.to_string(),
         }
     }
 }

@@ -1,0 +1,298 @@
+//! Why a component has its status: the same values that the reconciler works with, laid out for a person.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::alert::AlertRecord;
+use super::incident::EpisodePhase;
+use super::observed::Observed;
+use super::page::{DesiredPage, DesiredTarget, TargetOrigin};
+use super::plan::{Applied, Change, Plan, Subject};
+use super::status::ComponentStatus;
+use super::target::ComponentName;
+use super::time::Timestamp;
+
+/// Everything that is known of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Its name.
+    pub component: String,
+    /// What the alerts say it is.
+    pub status: StatusWord,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// When the earliest alert that makes it so began to fire (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// The targets that feed it.
+    pub targets: Vec<TargetExplanation>,
+    /// Firings that do not count yet, for they followed a resolve of the same occurrence.
+    pub held: Vec<HeldFiring>,
+    /// Its incident, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentExplanation>,
+    /// What Cachet showed when it was last read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Shown>,
+    /// What is not written to Cachet yet, of the component, its incident and its targets.
+    pub waiting: Vec<String>,
+    /// What an operator should know.
+    pub remarks: Vec<String>,
+}
+
+/// A status by number and word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusWord {
+    /// Cachet's number.
+    pub value: u8,
+    /// The word.
+    pub word: &'static str,
+}
+
+impl From<ComponentStatus> for StatusWord {
+    fn from(status: ComponentStatus) -> Self {
+        Self { value: status.value(), word: status.word() }
+    }
+}
+
+impl fmt::Display for StatusWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.value, self.word)
+    }
+}
+
+/// A target of the component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TargetExplanation {
+    /// Its instance.
+    pub instance: String,
+    /// Whether one of its alerts fires.
+    pub down: bool,
+    /// Whether it speaks for all targets of its components.
+    pub critical: bool,
+    /// Whether only its alerts know it.
+    pub known_from_alerts_only: bool,
+    /// Its alerts that fire, the earliest first.
+    pub firing: Vec<FiringExplanation>,
+}
+
+/// An alert that fires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FiringExplanation {
+    /// The label `alertname`.
+    pub alertname: String,
+    /// Since when (RFC 3339).
+    pub since: String,
+}
+
+/// A firing that does not count yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldFiring {
+    /// The label `alertname`.
+    pub alertname: String,
+    /// Its instance.
+    pub instance: String,
+    /// When it counts unless a resolve comes (RFC 3339).
+    pub counts_from: String,
+}
+
+/// The incident of the component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IncidentExplanation {
+    /// Its number in Cachet, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
+    /// How far it is.
+    pub state: &'static str,
+    /// When the outage began (RFC 3339).
+    pub occurred_at: String,
+}
+
+/// What Cachet showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// The component's own status; absent if Cachet has no such component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusWord>,
+    /// When that was read (RFC 3339).
+    pub read_at: String,
+}
+
+/// What an explanation is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What the page must show.
+    pub page: &'a DesiredPage,
+    /// The alerts that are not resolved.
+    pub alerts: &'a [AlertRecord],
+    /// What was written.
+    pub applied: &'a Applied,
+    /// What Cachet showed, and when.
+    pub observed: Option<(&'a Observed, Timestamp)>,
+    /// What is not written yet.
+    pub plan: &'a Plan,
+    /// How long a firing that follows its own resolve is held.
+    pub refire_hold: Duration,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Explains `component`; `None` if nothing feeds it and Cachet does not have it.
+pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanation> {
+    let desired = facts.page.components.get(component);
+    let found = facts.observed.and_then(|(observed, _)| {
+        observed.components.iter().find(|found| found.enabled && found.name == component.as_str())
+    });
+    if desired.is_none() && found.is_none() {
+        return None;
+    }
+    let targets: Vec<&DesiredTarget> = desired
+        .map(|desired| desired.targets.iter().filter_map(|name| facts.page.targets.get(name)).collect())
+        .unwrap_or_default();
+    let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
+    Some(Explanation {
+        component: component.to_string(),
+        status: status.into(),
+        reason: reason(status, &targets),
+        since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
+        targets: targets.iter().map(|target| explain_target(target)).collect(),
+        held: held(component, facts),
+        incident: incident(component, facts.applied),
+        shown: facts.observed.map(|(_, read_at)| Shown {
+            status: found.and_then(|found| found.status).map(StatusWord::from),
+            read_at: read_at.to_string(),
+        }),
+        waiting: waiting(component, &targets, facts.plan),
+        remarks: facts
+            .plan
+            .reports
+            .iter()
+            .filter(|report| report.concerns(component))
+            .map(ToString::to_string)
+            .collect(),
+    })
+}
+
+fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
+    let down = targets.iter().filter(|target| target.is_down()).count();
+    let critical: Vec<&str> = targets
+        .iter()
+        .filter(|target| target.is_down() && target.critical)
+        .map(|target| target.target.instance())
+        .collect();
+    match (status, targets.len()) {
+        (_, 0) => "no target feeds it".to_owned(),
+        (ComponentStatus::Operational, 1) => "its only target is up".to_owned(),
+        (ComponentStatus::Operational, count) => format!("all its {count} targets are up"),
+        _ if critical.len() == 1 => format!("its critical target {} is down", critical.join(", ")),
+        _ if !critical.is_empty() => format!("its critical targets {} are down", critical.join(", ")),
+        (_, 1) => "its only target is down".to_owned(),
+        (_, count) if down == count => format!("all its {count} targets are down"),
+        (_, count) => format!("{down} of its {count} targets {} down", if down == 1 { "is" } else { "are" }),
+    }
+}
+
+fn explain_target(target: &DesiredTarget) -> TargetExplanation {
+    let firing = |alert: &super::page::FiringAlert| FiringExplanation {
+        alertname: alert.name.clone(),
+        since: alert.since.to_string(),
+    };
+    TargetExplanation {
+        instance: target.target.instance().to_owned(),
+        down: target.is_down(),
+        critical: target.critical,
+        known_from_alerts_only: target.origin == TargetOrigin::Alerts,
+        firing: target.firing.iter().map(firing).collect(),
+    }
+}
+
+fn held(component: &ComponentName, facts: Facts<'_>) -> Vec<HeldFiring> {
+    let of_component = facts.alerts.iter().filter(|alert| alert.target.components().contains(component));
+    let held = of_component.filter_map(|alert| {
+        let counts_from = alert.counts_from(facts.now, facts.refire_hold)?;
+        Some(HeldFiring {
+            alertname: alert.name.clone(),
+            instance: alert.target.instance().to_owned(),
+            counts_from: counts_from.to_string(),
+        })
+    });
+    held.collect()
+}
+
+fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExplanation> {
+    let episode = applied.episodes.get(component)?;
+    Some(IncidentExplanation {
+        id: episode.phase.incident().map(|id| id.0),
+        state: match episode.phase {
+            EpisodePhase::Opening => "being opened",
+            EpisodePhase::Open(_) => "open",
+            EpisodePhase::Closing(_) => "being closed",
+            EpisodePhase::ClosedByPerson(_) => "closed by a person",
+        },
+        occurred_at: episode.occurred_at.to_string(),
+    })
+}
+
+fn waiting(component: &ComponentName, targets: &[&DesiredTarget], plan: &Plan) -> Vec<String> {
+    let concerns = |change: &&Change| match change.subject() {
+        Subject::Component(name) | Subject::Incident(name) => name == *component,
+        Subject::Target(name) => targets.iter().any(|target| target.target.name() == name),
+    };
+    plan.changes.iter().filter(concerns).map(ToString::to_string).collect()
+}
+
+/// As a person reads it, within 80 columns but for long names.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.component, self.status)?;
+        match &self.since {
+            Some(since) => writeln!(f, "  because {}, since {since}", self.reason)?,
+            None => writeln!(f, "  because {}", self.reason)?,
+        }
+        if !self.targets.is_empty() {
+            writeln!(f, "\nTargets")?;
+        }
+        for target in &self.targets {
+            target.fmt(f)?;
+        }
+        for held in &self.held {
+            let HeldFiring { alertname, instance, counts_from } = held;
+            writeln!(f, "  held  {instance}: {alertname} fires again, counts from {counts_from} unless resolved")?;
+        }
+        writeln!(f, "\nCachet")?;
+        match &self.shown {
+            Some(Shown { status: Some(status), read_at }) => writeln!(f, "  showed {status} at {read_at}")?,
+            Some(Shown { status: None, read_at }) => writeln!(f, "  had no such component at {read_at}")?,
+            None => writeln!(f, "  was never read")?,
+        }
+        match &self.incident {
+            Some(IncidentExplanation { id: Some(id), state, occurred_at }) => {
+                writeln!(f, "  incident {id} is {state}, outage since {occurred_at}")?;
+            }
+            Some(IncidentExplanation { id: None, state, occurred_at }) => {
+                writeln!(f, "  an incident is {state}, outage since {occurred_at}")?;
+            }
+            None => writeln!(f, "  no incident")?,
+        }
+        if self.waiting.is_empty() {
+            writeln!(f, "  nothing waits to be written")?;
+        }
+        self.waiting.iter().try_for_each(|change| writeln!(f, "  waits: {change}"))?;
+        self.remarks.iter().try_for_each(|remark| writeln!(f, "\nNote: {remark}"))
+    }
+}
+
+impl fmt::Display for TargetExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.down { "DOWN" } else { "up  " };
+        let critical = if self.critical { ", critical" } else { "" };
+        let stranger = if self.known_from_alerts_only { ", known from its alerts only" } else { "" };
+        writeln!(f, "  {state}  {}{critical}{stranger}", self.instance)?;
+        self.firing.iter().try_for_each(|alert| writeln!(f, "        {} since {}", alert.alertname, alert.since))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Explanations, as a person reads them.
+
+use super::*;
+use crate::core::alert::{Alert, AlertStatus};
+use crate::core::incident::{Episode, EpisodeKey};
+use crate::core::observed::{ComponentId, IncidentId, ObservedComponent};
+use crate::core::page::desired;
+use crate::core::plan::{Policy, plan};
+use crate::core::rules::{CloseIncidentWhen, Drift};
+use crate::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
+
+const HOLD: Duration = Duration::from_secs(300);
+const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
+
+fn name(text: &str) -> ComponentName {
+    ComponentName::try_from(text).expect("component name")
+}
+
+fn target(instance: &str) -> Target {
+    Target::new(instance, ComponentList::parse("Database").names).expect("target")
+}
+
+fn record(instance: &str, statuses: &[AlertStatus]) -> AlertRecord {
+    let mut known = None;
+    for status in statuses {
+        let alert = Alert {
+            fingerprint: format!("{:016x}", instance.len()).parse().expect("fingerprint"),
+            name: "TargetDown".to_owned(),
+            target: target(instance),
+            critical: false,
+            status: *status,
+            starts_at: Timestamp::from_millis(NOW.as_millis() - 60_000),
+        };
+        known = Some(AlertRecord::observe(known.as_ref(), &alert, NOW).0);
+    }
+    known.expect("a statement")
+}
+
+fn explained(alerts: &[AlertRecord], applied: &Applied, observed: &Observed) -> Option<Explanation> {
+    let known = |(instance, critical)| KnownTarget { target: target(instance), critical };
+    let inventory = Inventory::new(InventorySource::File, [("db-1:9100", true), ("db-22:9100", false)].map(known));
+    let page = desired(&inventory, alerts, HOLD, NOW);
+    let policy = Policy {
+        close_incident_when: CloseIncidentWhen::NotMajorOutage,
+        drift: Drift::Respect,
+        inventory: InventorySource::File,
+    };
+    let plan = plan(&page, applied, observed, policy, NOW);
+    let facts = Facts {
+        page: &page,
+        alerts,
+        applied,
+        observed: Some((observed, NOW)),
+        plan: &plan,
+        refire_hold: HOLD,
+        now: NOW,
+    };
+    explain(&name("Database"), facts)
+}
+
+fn page_with_database() -> Observed {
+    let component = ObservedComponent {
+        id: ComponentId(1),
+        name: "Database".to_owned(),
+        status: Some(ComponentStatus::Operational),
+        enabled: true,
+        description: None,
+        group: None,
+        managed: true,
+    };
+    Observed { components: vec![component], ..Observed::default() }
+}
+
+#[test]
+fn an_outage_is_explained_by_its_targets_and_alerts_and_by_what_still_waits() {
+    let alerts = [record("db-1:9100", &[AlertStatus::Firing])];
+    let text = explained(&alerts, &Applied::default(), &page_with_database()).expect("known").to_string();
+    assert_eq!(
+        text,
+        "\
+Database: 4 (Outage)
+  because its critical target db-1:9100 is down, since 2026-11-21T01:59:00Z
+
+Targets
+  DOWN  db-1:9100, critical
+        TargetDown since 2026-11-21T01:59:00Z
+  up    db-22:9100
+
+Cachet
+  showed 1 (Operational) at 2026-11-21T02:00:00Z
+  no incident
+  waits: set component \"Database\" from 1 (Operational) to 4 (Outage)
+  waits: open an incident for component \"Database\"
+  waits: make target component \"db-1:9100 | Database\" as 4 (Outage)
+
+Note: Cachet lacks 1 target component of the inventory (\"db-22:9100 | Database\"): run `setup`
+"
+    );
+}
+
+#[test]
+fn an_open_incident_and_a_held_firing_are_named() {
+    let alerts = [record("db-22:9100", &[AlertStatus::Firing, AlertStatus::Resolved, AlertStatus::Firing])];
+    let mut applied = Applied::default();
+    let episode = Episode {
+        key: EpisodeKey::new(ComponentId(1), NOW),
+        component: name("Database"),
+        component_id: ComponentId(1),
+        occurred_at: NOW,
+        began_at: NOW,
+        phase: EpisodePhase::Open(IncidentId(12)),
+    };
+    applied.episodes.insert(name("Database"), episode);
+    let explanation = explained(&alerts, &applied, &page_with_database()).expect("known");
+    assert_eq!(explanation.reason, "all its 2 targets are up");
+    let text = explanation.to_string();
+    for line in [
+        "  held  db-22:9100: TargetDown fires again, counts from 2026-11-21T02:05:00Z unless resolved\n",
+        "  incident 12 is open, outage since 2026-11-21T02:00:00Z\n",
+        "  waits: close incident 12 of component \"Database\"\n",
+    ] {
+        assert!(text.contains(line), "{line}\nin\n{text}");
+    }
+}
+
+#[test]
+fn a_component_that_nobody_knows_has_no_explanation() {
+    let observed = Observed::default();
+    let page = desired(&Inventory::new(InventorySource::File, []), &[], HOLD, NOW);
+    let (applied, plan) = (Applied::default(), Plan::default());
+    let facts = Facts {
+        page: &page,
+        alerts: &[],
+        applied: &applied,
+        observed: Some((&observed, NOW)),
+        plan: &plan,
+        refire_hold: HOLD,
+        now: NOW,
+    };
+    assert_eq!(explain(&name("Database"), facts), None);
+}

@@ -1,0 +1,139 @@
+//! The alerts, one row a fingerprint.
+
+use std::collections::HashMap;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::{Store, StoreError};
+use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use crate::core::target::Target;
+use crate::core::time::Timestamp;
+
+/// How many rows one statement carries: within the 32766 variables that SQLite takes, at eight a row.
+const ROWS_PER_STATEMENT: usize = 1000;
+
+const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, state, refired_at_ms, last_seen_ms";
+
+impl Store {
+    /// Keeps what a notification states, all of it or nothing, and says what each alert changed.
+    ///
+    /// When this returns, the alerts survive a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
+    pub async fn record(&self, alerts: &[Alert], now: Timestamp) -> Result<Vec<Effect>, StoreError> {
+        if alerts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut known = known_alerts(&mut transaction, alerts).await?;
+        let mut effects = Vec::with_capacity(alerts.len());
+        let mut touched = HashMap::with_capacity(alerts.len());
+        for alert in alerts {
+            let (record, effect) = AlertRecord::observe(known.get(&alert.fingerprint), alert, now);
+            known.insert(alert.fingerprint, record.clone());
+            touched.insert(alert.fingerprint, record);
+            effects.push(effect);
+        }
+        let records: Vec<AlertRecord> = touched.into_values().collect();
+        for some in records.chunks(ROWS_PER_STATEMENT) {
+            upsert(&mut transaction, some).await?;
+        }
+        transaction.commit().await?;
+        Ok(effects)
+    }
+
+    /// Every alert that may count as firing now or later: all but the resolved ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
+    pub async fn unresolved_alerts(&self) -> Result<Vec<AlertRecord>, StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.reader).await?;
+        rows.iter().map(record_of).collect()
+    }
+
+    /// Forgets resolved alerts that were last heard of before `limit`, and says how many.
+    ///
+    /// They are kept for a while only so that a late firing of the same occurrence is known for what it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
+        let done = sqlx::query("DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1")
+            .bind(limit.as_millis())
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+async fn known_alerts(
+    connection: &mut SqliteConnection,
+    alerts: &[Alert],
+) -> Result<HashMap<Fingerprint, AlertRecord>, StoreError> {
+    let mut known = HashMap::with_capacity(alerts.len());
+    for some in alerts.chunks(ROWS_PER_STATEMENT) {
+        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM alerts WHERE fingerprint IN ("));
+        let mut list = query.separated(", ");
+        for alert in some {
+            list.push_bind(alert.fingerprint.to_string());
+        }
+        query.push(")");
+        for row in query.build().fetch_all(&mut *connection).await? {
+            let record = record_of(&row)?;
+            known.insert(record.fingerprint, record);
+        }
+    }
+    Ok(known)
+}
+
+async fn upsert(connection: &mut SqliteConnection, records: &[AlertRecord]) -> Result<(), StoreError> {
+    let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
+    query.push_values(records, |mut row, record| {
+        let (state, refired_at) = match record.state {
+            AlertState::Firing => ("firing", None),
+            AlertState::Resolved => ("resolved", None),
+            AlertState::Refired { since } => ("refired", Some(since.as_millis())),
+        };
+        row.push_bind(record.fingerprint.to_string())
+            .push_bind(record.name.as_str())
+            .push_bind(record.target.name().as_str().to_owned())
+            .push_bind(i64::from(record.critical))
+            .push_bind(record.starts_at.as_millis())
+            .push_bind(state)
+            .push_bind(refired_at)
+            .push_bind(record.last_seen_at.as_millis());
+    });
+    query.push(
+        " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
+         critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, state = excluded.state, \
+         refired_at_ms = excluded.refired_at_ms, last_seen_ms = excluded.last_seen_ms",
+    );
+    query.build().execute(connection).await?;
+    Ok(())
+}
+
+fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
+    let fingerprint: String = row.try_get("fingerprint")?;
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("alert {fingerprint:?}: {what}") };
+    let target: String = row.try_get("target")?;
+    let state: String = row.try_get("state")?;
+    let refired_at_ms: Option<i64> = row.try_get("refired_at_ms")?;
+    let state = match (state.as_str(), refired_at_ms) {
+        ("firing", _) => AlertState::Firing,
+        ("resolved", _) => AlertState::Resolved,
+        ("refired", Some(since)) => AlertState::Refired { since: Timestamp::from_millis(since) },
+        _ => return Err(corrupt(&format!("state {state:?} makes no sense"))),
+    };
+    Ok(AlertRecord {
+        fingerprint: fingerprint.parse().map_err(|_| corrupt("its fingerprint makes no sense"))?,
+        name: row.try_get("name")?,
+        target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{target:?} is no target")))?,
+        critical: row.try_get::<i64, _>("critical")? != 0,
+        starts_at: Timestamp::from_millis(row.try_get("starts_at_ms")?),
+        state,
+        last_seen_at: Timestamp::from_millis(row.try_get("last_seen_ms")?),
+    })
+}

@@ -1,0 +1,239 @@
+//! What was written to Cachet, the episodes, and what Cachet showed when it was last read.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::{Store, StoreError};
+use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase};
+use crate::core::observed::{ComponentId, IncidentId, Observed};
+use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty};
+use crate::core::status::ComponentStatus;
+use crate::core::target::{ComponentName, Target, TargetName};
+use crate::core::time::Timestamp;
+
+/// Something to remember about what was, or is about to be, written to Cachet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// The status of a visible component.
+    Component(ComponentName, AppliedComponent),
+    /// Status and description of a target's own component.
+    Target(TargetName, AppliedTarget),
+    /// A visible component is no longer ours to write.
+    ReleaseComponent(ComponentName),
+    /// A target's component is no longer ours to write.
+    ReleaseTarget(TargetName),
+    /// How far an episode is.
+    Episode(Episode),
+    /// An episode is over.
+    EndEpisode(Episode, EndedBy),
+}
+
+impl Store {
+    /// Remembers `entries`, all of them or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed.
+    pub async fn remember(&self, entries: &[Entry], now: Timestamp) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        for entry in entries {
+            remember(&mut transaction, entry, now).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Everything that was last written, and the episodes that are not over.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
+    pub async fn applied(&self) -> Result<Applied, StoreError> {
+        let mut applied = Applied::default();
+        for row in sqlx::query("SELECT * FROM applied").fetch_all(&self.reader).await? {
+            read_applied(&row, &mut applied)?;
+        }
+        for row in sqlx::query("SELECT * FROM episodes WHERE phase <> 'ended'").fetch_all(&self.reader).await? {
+            let episode = episode_of(&row)?;
+            applied.episodes.insert(episode.component.clone(), episode);
+        }
+        Ok(applied)
+    }
+
+    /// Remembers what Cachet shows, for explaining and for a start while it is away.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn remember_observed(&self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
+        let snapshot = serde_json::to_string(observed)
+            .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
+        sqlx::query(
+            "INSERT INTO observed (id, snapshot, taken_at_ms) VALUES (1, $1, $2) \
+             ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, taken_at_ms = excluded.taken_at_ms",
+        )
+        .bind(snapshot)
+        .bind(now.as_millis())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// What Cachet showed when it was last read, and when that was; `None` if it never was.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], or [`StoreError::Corrupt`] if the snapshot makes no sense.
+    pub async fn observed(&self) -> Result<Option<(Observed, Timestamp)>, StoreError> {
+        let row =
+            sqlx::query("SELECT snapshot, taken_at_ms FROM observed WHERE id = 1").fetch_optional(&self.reader).await?;
+        let Some(row) = row else { return Ok(None) };
+        let snapshot: String = row.try_get("snapshot")?;
+        let observed = serde_json::from_str(&snapshot)
+            .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
+        Ok(Some((observed, Timestamp::from_millis(row.try_get("taken_at_ms")?))))
+    }
+}
+
+async fn remember(connection: &mut SqliteConnection, entry: &Entry, now: Timestamp) -> Result<(), StoreError> {
+    match entry {
+        Entry::Component(name, written) => {
+            let AppliedComponent { id, status, certainty } = written;
+            upsert_applied(connection, "component", name.as_str(), (*id, *status, "", *certainty), now).await
+        }
+        Entry::Target(name, written) => {
+            let AppliedTarget { id, status, description, certainty } = written;
+            upsert_applied(connection, "target", name.as_str(), (*id, *status, description, *certainty), now).await
+        }
+        Entry::ReleaseComponent(name) => release(connection, "component", name.as_str()).await,
+        Entry::ReleaseTarget(name) => release(connection, "target", name.as_str()).await,
+        Entry::Episode(episode) => upsert_episode(connection, episode).await,
+        Entry::EndEpisode(episode, by) => end_episode(connection, episode, *by, now).await,
+    }
+}
+
+async fn upsert_applied(
+    connection: &mut SqliteConnection,
+    kind: &str,
+    name: &str,
+    (id, status, description, certainty): (ComponentId, ComponentStatus, &str, Certainty),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO applied (kind, name, cachet_id, status, description, certainty, written_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (kind, name) DO UPDATE SET cachet_id = excluded.cachet_id, status = excluded.status, \
+         description = excluded.description, certainty = excluded.certainty, written_at_ms = excluded.written_at_ms",
+    )
+    .bind(kind)
+    .bind(name)
+    .bind(id.0)
+    .bind(i64::from(status.value()))
+    .bind(description)
+    .bind(match certainty {
+        Certainty::Settled => "settled",
+        Certainty::Pending => "pending",
+    })
+    .bind(now.as_millis())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn release(connection: &mut SqliteConnection, kind: &str, name: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM applied WHERE kind = $1 AND name = $2").bind(kind).bind(name).execute(connection).await?;
+    Ok(())
+}
+
+async fn upsert_episode(connection: &mut SqliteConnection, episode: &Episode) -> Result<(), StoreError> {
+    let (phase, incident) = match episode.phase {
+        EpisodePhase::Opening => ("opening", None),
+        EpisodePhase::Open(id) => ("open", Some(id.0)),
+        EpisodePhase::Closing(id) => ("closing", Some(id.0)),
+        EpisodePhase::ClosedByPerson(id) => ("closed_by_person", Some(id.0)),
+    };
+    sqlx::query(
+        "INSERT INTO episodes (key, component, component_id, occurred_at_ms, began_at_ms, phase, incident_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (key) DO UPDATE SET phase = excluded.phase, incident_id = excluded.incident_id",
+    )
+    .bind(episode.key.as_str())
+    .bind(episode.component.as_str())
+    .bind(episode.component_id.0)
+    .bind(episode.occurred_at.as_millis())
+    .bind(episode.began_at.as_millis())
+    .bind(phase)
+    .bind(incident)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn end_episode(
+    connection: &mut SqliteConnection,
+    episode: &Episode,
+    by: EndedBy,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE episodes SET phase = 'ended', incident_id = $2, ended_at_ms = $3, ended_by = $4 WHERE key = $1",
+    )
+    .bind(episode.key.as_str())
+    .bind(episode.phase.incident().map(|id| id.0))
+    .bind(now.as_millis())
+    .bind(match by {
+        EndedBy::Recovery => "recovery",
+        EndedBy::Person => "person",
+        EndedBy::Unopened => "unopened",
+    })
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError> {
+    let name: String = row.try_get("name")?;
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("what was written of {name:?}: {what}") };
+    let id = ComponentId(row.try_get("cachet_id")?);
+    let status = ComponentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?;
+    let certainty = match row.try_get::<String, _>("certainty")?.as_str() {
+        "settled" => Certainty::Settled,
+        "pending" => Certainty::Pending,
+        _ => return Err(corrupt("neither settled nor pending")),
+    };
+    match row.try_get::<String, _>("kind")?.as_str() {
+        "component" => {
+            let name = ComponentName::try_from(name.as_str()).map_err(|error| corrupt(&error.to_string()))?;
+            applied.components.insert(name, AppliedComponent { id, status, certainty });
+        }
+        "target" => {
+            let target = Target::from_name(&name).ok_or_else(|| corrupt("no name of a target"))?;
+            let description = row.try_get("description")?;
+            applied.targets.insert(target.name(), AppliedTarget { id, status, description, certainty });
+        }
+        _ => return Err(corrupt("neither a component nor a target")),
+    }
+    Ok(())
+}
+
+fn episode_of(row: &SqliteRow) -> Result<Episode, StoreError> {
+    let key: String = row.try_get("key")?;
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("episode {key:?}: {what}") };
+    let component: String = row.try_get("component")?;
+    let incident = row.try_get::<Option<i64>, _>("incident_id")?.map(IncidentId);
+    let phase: String = row.try_get("phase")?;
+    let phase = match (phase.as_str(), incident) {
+        ("opening", _) => EpisodePhase::Opening,
+        ("open", Some(id)) => EpisodePhase::Open(id),
+        ("closing", Some(id)) => EpisodePhase::Closing(id),
+        ("closed_by_person", Some(id)) => EpisodePhase::ClosedByPerson(id),
+        _ => return Err(corrupt(&format!("phase {phase:?} makes no sense"))),
+    };
+    Ok(Episode {
+        component: ComponentName::try_from(component.as_str()).map_err(|error| corrupt(&error.to_string()))?,
+        component_id: ComponentId(row.try_get("component_id")?),
+        occurred_at: Timestamp::from_millis(row.try_get("occurred_at_ms")?),
+        began_at: Timestamp::from_millis(row.try_get("began_at_ms")?),
+        phase,
+        key: EpisodeKey::from_stored(key),
+    })
+}
