@@ -8,6 +8,7 @@
 
 pub mod cachet;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod core;
