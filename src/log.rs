@@ -27,7 +27,7 @@ pub struct Log {
 }
 
 /// Something that takes lines.
-pub trait Sink: Send + Sync {
+trait Sink: Send + Sync {
     /// Takes one line, given without its end. Must not panic, and has nobody to tell of a failure.
     fn write_line(&self, line: &str);
 }
@@ -88,9 +88,8 @@ impl Sink for MemorySink {
 /// clients and servers write what they send, secrets included.
 pub fn init(level: LogLevel, format: LogFormat) {
     let level = level_filter(level);
-    let targets = Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        .with_target(env!("CARGO_CRATE_NAME"), level);
+    let targets =
+        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
     let registry = tracing_subscriber::registry().with(targets);
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let _ = match format {

@@ -3,6 +3,9 @@
 //! SQLite through sqlx, with one SQL text that PostgreSQL would take as well: times are integers in milliseconds, and
 //! order is decided by data. One connection writes, several read beside it (WAL).
 
+mod alerts;
+mod health;
+
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

@@ -19,6 +19,9 @@ use super::time::Timestamp;
 /// How many characters of an unusable value are repeated in a reason.
 const QUOTED_CHARACTERS: usize = 80;
 
+/// How many characters of the path, and of what is wrong there, an error repeats.
+const ERROR_CHARACTERS: usize = 300;
+
 /// One webhook POST, sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notification {
@@ -99,6 +102,18 @@ pub struct NotificationError {
 
 impl std::error::Error for NotificationError {}
 
+impl NotificationError {
+    /// Keys and values of the body may be in both texts, so they are cut and escaped.
+    fn new(path: &str, fault: &str) -> Self {
+        let printable = |text: &str| text.chars().take(ERROR_CHARACTERS).map(escape_control).collect();
+        Self { path: printable(path), fault: printable(fault) }
+    }
+}
+
+fn escape_control(character: char) -> String {
+    if character.is_control() { character.escape_default().to_string() } else { character.to_string() }
+}
+
 impl fmt::Display for NotificationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = if self.path.is_empty() { "the body" } else { &self.path };
@@ -115,10 +130,8 @@ impl Notification {
         let raw = parse_raw(body)?;
         let any_alert = raw.alerts.iter().any(|entry| well_shaped(entry).is_some());
         if !raw.alerts.is_empty() && !any_alert {
-            return Err(NotificationError {
-                path: "alerts[0]".to_owned(),
-                fault: "this is no object with labels, and no other entry is one".to_owned(),
-            });
+            let fault = "this is no object with labels, and no other entry is one";
+            return Err(NotificationError::new("alerts[0]", fault));
         }
         let mut notification = Self {
             receiver: raw.receiver.text().unwrap_or_default().to_owned(),
@@ -163,14 +176,12 @@ fn parse_raw(body: &[u8]) -> Result<RawNotification, NotificationError> {
     let entry: Shaped<RawNotification> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        NotificationError { path, fault: error.into_inner().to_string() }
+        NotificationError::new(&path, &error.into_inner().to_string())
     })?;
-    json.end().map_err(|error| NotificationError { path: String::new(), fault: error.to_string() })?;
+    json.end().map_err(|error| NotificationError::new("", &error.to_string()))?;
     match entry {
         Shaped::Object(notification) => Ok(notification),
-        Shaped::Other => {
-            Err(NotificationError { path: String::new(), fault: "this is JSON, but no object".to_owned() })
-        }
+        Shaped::Other => Err(NotificationError::new("", "this is JSON, but no object")),
     }
 }
 

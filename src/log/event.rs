@@ -133,7 +133,8 @@ impl Event<'_> {
         }
         let line = Line { timestamp: timestamp.to_string(), event: self };
         // An event has text keys only, which is all that could fail.
-        serde_json::to_string(&line).unwrap_or_else(|error| format!("{{\"event\":\"LOG_ERROR\",\"error\":\"{error}\"}}"))
+        serde_json::to_string(&line)
+            .unwrap_or_else(|error| format!("{{\"event\":\"LOG_ERROR\",\"error\":\"{error}\"}}"))
     }
 }
 
@@ -180,6 +181,8 @@ impl fmt::Display for Known {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderMap, HeaderValue};
+
     use super::*;
 
     fn status_change<'a>(component: &'a str) -> Event<'a> {
@@ -242,6 +245,26 @@ mod tests {
     fn a_text_without_end_is_cut() {
         let line = status_change(&"ü".repeat(100_000)).to_string();
         assert!(line.chars().count() < TEXT_LIMIT + 100 && line.contains("ü…\""), "{line}");
+    }
+
+    #[test]
+    fn a_request_is_logged_in_both_forms() {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("example.com"));
+        headers.insert("authorization", HeaderValue::from_static("Basic YWRtaW46YWRtaW4="));
+        let event = Event::WebhookRequest {
+            source_ip: IpAddr::from([10, 0, 0, 5]),
+            headers: LoggedHeaders::new(&headers),
+            body: LoggedBody::new(b"{}\n", 100),
+        };
+        assert_eq!(
+            event.to_string(),
+            r"[WEBHOOK_REQUEST] source_ip=10.0.0.5 headers=[Host: example.com; Authorization: [redacted]] body={}\n"
+        );
+        assert_eq!(
+            event.to_json(Timestamp::from_millis(0)),
+            r#"{"timestamp":"1970-01-01T00:00:00Z","event":"WEBHOOK_REQUEST","source_ip":"10.0.0.5","headers":["Host: example.com","Authorization: [redacted]"],"body":"{}\\n"}"#
+        );
     }
 
     #[test]

@@ -16,8 +16,20 @@ const REDACTED: &str = "[redacted]";
 
 /// A header whose name holds one of these carries a secret, or may.
 const SECRET_NAMES: &[&str] = &[
-    "auth", "cookie", "token", "secret", "password", "api-key", "apikey", "access-key", "signature", "session",
-    "credential", "jwt", "csrf", "xsrf",
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "api-key",
+    "apikey",
+    "access-key",
+    "signature",
+    "session",
+    "credential",
+    "jwt",
+    "csrf",
+    "xsrf",
 ];
 
 /// A value that begins with one of these is a secret, whatever the header's name.
@@ -47,7 +59,8 @@ impl fmt::Display for LoggedHeaders {
 }
 
 fn logged_header(name: &HeaderName, value: &HeaderValue) -> String {
-    let value = if is_secret(name, value) { REDACTED.to_owned() } else { excerpt(value.as_bytes(), HEADER_VALUE_LIMIT) };
+    let value =
+        if is_secret(name, value) { REDACTED.to_owned() } else { excerpt(value.as_bytes(), HEADER_VALUE_LIMIT) };
     format!("{}: {value}", title_case(name.as_str()))
 }
 

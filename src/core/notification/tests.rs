@@ -138,7 +138,8 @@ fn a_bad_component_name_does_not_cost_the_good_ones() {
 
 #[test]
 fn a_bad_alert_does_not_cost_its_neighbours() {
-    let bad = [json!(7), json!({"labels": []}), alert_with("/startsAt", json!(5)), alert_with("/fingerprint", json!({}))];
+    let bad =
+        [json!(7), json!({"labels": []}), alert_with("/startsAt", json!(5)), alert_with("/fingerprint", json!({}))];
     let notification = parse(&[&bad[..], &[alert()]].concat());
     assert_eq!((notification.alerts.len(), notification.ignored.len()), (1, bad.len()));
     assert_eq!(notification.ignored[1].reason, IgnoreReason::NotAnAlert { position: 1 });

@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn every_problem_is_reported_and_no_secret_repeated() {
-        let text = format!("hunter2\n:{APR1}\nb:hunter2\nb\u{7}c:{APR1}\nd:{APR1},d:{SHA}\ne:$2y$31${}", &HASH_OF_ADMIN[7..]);
+        let text =
+            format!("hunter2\n:{APR1}\nb:hunter2\nb\u{7}c:{APR1}\nd:{APR1},d:{SHA}\ne:$2y$31${}", &HASH_OF_ADMIN[7..]);
         let problems = Users::parse(&text).expect_err("bad");
         let starts = [
             "entry 1 has no colon",
