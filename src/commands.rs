@@ -1,1 +1,4 @@
 //! One file a subcommand.
+
+pub mod hash_password;
+pub mod healthcheck;

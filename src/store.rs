@@ -5,6 +5,7 @@
 
 mod alerts;
 mod applied;
+mod health;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

@@ -1,1 +1,83 @@
-//! web
+//! Between the socket and the store: the webhook, and whether the server is healthy.
+//!
+//! Nothing here knows Cachet. The webhook stores what it got, wakes the reconciler and answers.
+
+pub mod auth;
+mod client_address;
+mod health;
+mod serve;
+mod webhook;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{any, get};
+use ipnet::IpNet;
+
+use crate::log::Log;
+use crate::reconcile::Wake;
+use crate::store::Store;
+use auth::{Authenticator, NoRandomness, Users};
+pub use serve::serve;
+pub use webhook::BODY_LIMIT_BYTES;
+
+/// How the server behaves towards those who post.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who may post.
+    pub users: Users,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many bytes of a notification's body are logged; 0: none.
+    pub logged_body_limit_bytes: usize,
+}
+
+/// What the handlers share. Clones are cheap and share it, too.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    authenticator: Authenticator,
+    trusted_proxies: Vec<IpNet>,
+    logged_body_limit_bytes: usize,
+    store: Store,
+    wake: Wake,
+    log: Log,
+}
+
+impl App {
+    /// The server's state: alerts go to `store`, then `wake` is called; `log` gets a line a request.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] if the system gives no random numbers.
+    pub fn new(settings: Settings, store: Store, wake: Wake, log: Log) -> Result<Self, NoRandomness> {
+        let shared = Shared {
+            authenticator: Authenticator::new(settings.users)?,
+            trusted_proxies: settings.trusted_proxies,
+            logged_body_limit_bytes: settings.logged_body_limit_bytes,
+            store,
+            wake,
+            log,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// How many passwords were verified the slow way since the start.
+    pub fn password_verifications(&self) -> u64 {
+        self.shared.authenticator.verifications()
+    }
+}
+
+/// The paths of the server itself. Others may be merged to it; it has no fallback.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/webhook", any(webhook::receive))
+        // A slash too many in Alertmanager's configuration would be a 404, and every alert lost.
+        .route("/webhook/", any(webhook::receive))
+        .route("/health", get(health::health))
+        .route("/-/ready", get(health::health))
+        .route("/-/healthy", get(health::alive))
+        .with_state(app)
+}

@@ -1,0 +1,305 @@
+//! Basic Auth for the webhook.
+//!
+//! A password hash is slow on purpose, and Alertmanager sends the same password with every request. So a password that
+//! was right is remembered as a keyed hash, and only what is new is verified, off the async threads, a few at a time. A
+//! flood of wrong passwords therefore costs a bounded part of the processor and never delays those who are known.
+
+mod apr1;
+mod hash;
+mod users;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::HeaderValue;
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+
+pub use users::{Parsed, UserName, UserNameError, Users};
+
+/// How many passwords are verified at the same time, each on a thread of its own.
+const VERIFICATIONS_AT_ONCE: usize = 2;
+
+/// How many requests may be at or waiting for a verification; one more is told to come again. At a quarter of a second
+/// each, the last one waits eight seconds, about as long as Alertmanager does.
+const VERIFICATION_QUEUE: usize = 64;
+
+/// Base64 as senders write it: with the padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Knows who may post. Clones share what they remember.
+#[derive(Clone)]
+pub struct Authenticator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    users: Users,
+    /// Known to this process only, so that what is remembered is worth nothing outside it.
+    key: [u8; 32],
+    /// The last right password of each user, as a keyed hash; bounded by the number of users.
+    verified: Mutex<HashMap<String, Fingerprint>>,
+    workers: Arc<Semaphore>,
+    queue: Semaphore,
+    verifications: AtomicU64,
+}
+
+type Fingerprint = [u8; 32];
+
+/// Why a request is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// It does not say who it is.
+    #[error("Basic Auth is wanted: set http_config.basic_auth in Alertmanager's webhook_configs")]
+    Missing,
+    /// User and password do not fit.
+    #[error("user or password is wrong: compare http_config.basic_auth in Alertmanager with WEBHOOK_BASIC_AUTH here")]
+    Wrong,
+    /// Too many passwords wait to be verified: nothing is known about this one.
+    #[error("too many passwords wait to be verified: try again")]
+    Busy,
+}
+
+/// The system gives no random numbers.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gives no random numbers ({0}): check that the container's seccomp profile allows getrandom")]
+pub struct NoRandomness(#[from] getrandom::Error);
+
+impl Authenticator {
+    /// Lets `users` in.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] if no key can be made.
+    pub fn new(users: Users) -> Result<Self, NoRandomness> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)?;
+        let inner = Inner {
+            users,
+            key,
+            verified: Mutex::default(),
+            workers: Arc::new(Semaphore::new(VERIFICATIONS_AT_ONCE)),
+            queue: Semaphore::new(VERIFICATION_QUEUE),
+            verifications: AtomicU64::new(0),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Checks the header `Authorization` of a request.
+    ///
+    /// # Errors
+    /// See [`AuthError`].
+    pub async fn check(&self, authorization: Option<&HeaderValue>) -> Result<(), AuthError> {
+        let credentials = Credentials::read(authorization.ok_or(AuthError::Missing)?)?;
+        let fingerprint = self.inner.fingerprint(&credentials);
+        if self.inner.is_remembered(&credentials, &fingerprint) {
+            return Ok(());
+        }
+        let _place = self.inner.queue.try_acquire().map_err(|_| AuthError::Busy)?;
+        let worker = Arc::clone(&self.inner.workers).acquire_owned().await.map_err(|_| AuthError::Busy)?;
+        // Many requests with the same new password, as after a start: the first one has verified it for all.
+        if self.inner.is_remembered(&credentials, &fingerprint) {
+            return Ok(());
+        }
+        let inner = Arc::clone(&self.inner);
+        let verified = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, even if the request is gone by then.
+            let _worker = worker;
+            let right = inner.verify(&credentials);
+            if right {
+                inner.remember(credentials.user, fingerprint);
+            }
+            right
+        });
+        match verified.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AuthError::Wrong),
+            Err(_) => Err(AuthError::Busy),
+        }
+    }
+
+    /// How many passwords were verified the slow way since the start.
+    pub fn verifications(&self) -> u64 {
+        self.inner.verifications.load(Ordering::Relaxed)
+    }
+}
+
+impl Inner {
+    /// A keyed hash of user and password. That SHA-256 with a key in front can be prolonged does no harm here: nobody
+    /// ever sees one, they are only compared.
+    fn fingerprint(&self, credentials: &Credentials) -> Fingerprint {
+        let mut hasher = Sha256::new_with_prefix(self.key);
+        hasher.update(credentials.user.len().to_le_bytes());
+        hasher.update(&credentials.user);
+        hasher.update(&credentials.password);
+        hasher.finalize().into()
+    }
+
+    fn is_remembered(&self, credentials: &Credentials, fingerprint: &Fingerprint) -> bool {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        verified.get(&credentials.user).is_some_and(|known| known.ct_eq(fingerprint).into())
+    }
+
+    fn remember(&self, user: String, fingerprint: Fingerprint) {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(user, fingerprint);
+    }
+
+    /// A refusal takes the time of the costliest hash, whoever was named, so that time does not tell who exists.
+    fn verify(&self, credentials: &Credentials) -> bool {
+        self.verifications.fetch_add(1, Ordering::Relaxed);
+        let hash = self.users.get(&credentials.user);
+        if hash.is_some_and(|hash| hash.verify(&credentials.password)) {
+            return true;
+        }
+        let costliest = self.users.costliest_hash();
+        if costliest.map(|hash| hash.cost()) != hash.map(|hash| hash.cost()) {
+            let _ = costliest.map(|hash| hash.verify(&credentials.password));
+        }
+        false
+    }
+}
+
+/// Who a request says it is.
+struct Credentials {
+    user: String,
+    password: Vec<u8>,
+}
+
+impl Credentials {
+    /// Reads `Basic <base64 of user:password>`; the password may contain colons.
+    fn read(header: &HeaderValue) -> Result<Self, AuthError> {
+        let (scheme, encoded) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(AuthError::Wrong)?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Err(AuthError::Missing);
+        }
+        let decoded = BASE64.decode(encoded.trim()).map_err(|_| AuthError::Wrong)?;
+        let colon = decoded.iter().position(|&byte| byte == b':').ok_or(AuthError::Wrong)?;
+        let user = String::from_utf8(decoded[..colon].to_vec()).map_err(|_| AuthError::Wrong)?;
+        Ok(Self { user, password: decoded[colon + 1..].to_vec() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authenticator(text: &str) -> Authenticator {
+        Authenticator::new(Users::parse(text).expect("users").users).expect("randomness")
+    }
+
+    /// `Büro` with the password `Grüße`, and `admin` with `admin`.
+    fn two_users() -> Authenticator {
+        authenticator(
+            "Büro:$2b$04$CCCCCCCCCCCCCCCCCCCCC.wvEVO2Z5Vu2xtSoIvlC18/jtzkNu3xO\n\
+             admin:$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju",
+        )
+    }
+
+    fn basic(text: &str) -> HeaderValue {
+        HeaderValue::try_from(format!("Basic {}", BASE64.encode(text))).expect("a value")
+    }
+
+    async fn check(authenticator: &Authenticator, text: &str) -> Result<(), AuthError> {
+        authenticator.check(Some(&basic(text))).await
+    }
+
+    #[tokio::test]
+    async fn a_right_password_is_verified_once_and_then_remembered() {
+        let authenticator = two_users();
+        for _ in 0..3 {
+            assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        }
+        assert_eq!(authenticator.verifications(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_never_remembered_and_does_not_displace_the_right_one() {
+        let authenticator = two_users();
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        for _ in 0..2 {
+            assert_eq!(check(&authenticator, "admin:Admin").await, Err(AuthError::Wrong));
+        }
+        assert_eq!(authenticator.verifications(), 3);
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        assert_eq!(authenticator.verifications(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_is_verified_as_a_known_one_is() {
+        let authenticator = two_users();
+        assert_eq!(check(&authenticator, "nobody:admin").await, Err(AuthError::Wrong));
+        assert_eq!(authenticator.verifications(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_users_password_does_not_let_another_in() {
+        let authenticator = two_users();
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        assert_eq!(check(&authenticator, "Büro:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "Büro:Grüße").await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_password_may_contain_colons() {
+        let authenticator = authenticator("colon:$apr1$abcdefgh$s2auC55v/wqdfeg.xtrkb1");
+        assert_eq!(check(&authenticator, "colon:with:colon").await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_scheme_is_read_in_any_case_and_the_padding_is_optional() {
+        let authenticator = two_users();
+        for header in ["basic YWRtaW46YWRtaW4=", "BASIC YWRtaW46YWRtaW4", "Basic  YWRtaW46YWRtaW4="] {
+            let header = HeaderValue::from_static(header);
+            assert_eq!(authenticator.check(Some(&header)).await, Ok(()), "{header:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_basic_auth_is_refused_without_a_verification() {
+        let authenticator = two_users();
+        assert_eq!(authenticator.check(None).await, Err(AuthError::Missing));
+        for (header, error) in [
+            ("Bearer abc", AuthError::Missing),
+            ("Basic", AuthError::Wrong),
+            ("", AuthError::Wrong),
+            ("Basic !!!", AuthError::Wrong),
+            ("Basic YWRtaW4=", AuthError::Wrong),         // no colon
+            ("Basic /zpwYXNzd29yZA==", AuthError::Wrong), // the user is no UTF-8
+        ] {
+            assert_eq!(authenticator.check(Some(&HeaderValue::from_static(header))).await, Err(error), "{header}");
+        }
+        assert_eq!(authenticator.verifications(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_turns_the_unknown_away_but_not_those_who_are_known() {
+        let authenticator = two_users();
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        let queue = &authenticator.inner.queue;
+        let _all_places = queue.try_acquire_many(VERIFICATION_QUEUE as u32).expect("nobody waits");
+        assert_eq!(check(&authenticator, "admin:wrong").await, Err(AuthError::Busy));
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn many_requests_with_the_same_new_password_cost_a_few_verifications() {
+        let authenticator = two_users();
+        let checks: Vec<_> = (0..50)
+            .map(|_| {
+                let authenticator = authenticator.clone();
+                tokio::spawn(async move { check(&authenticator, "admin:admin").await })
+            })
+            .collect();
+        for check in checks {
+            assert_eq!(check.await.expect("no panic"), Ok(()));
+        }
+        assert!(authenticator.verifications() <= VERIFICATIONS_AT_ONCE as u64, "{}", authenticator.verifications());
+    }
+}

@@ -1,0 +1,233 @@
+//! `WEBHOOK_BASIC_AUTH`: who may post, and the hashes of their passwords.
+
+use std::collections::BTreeMap;
+
+use super::hash::PasswordHash;
+
+/// `admin`, at the lowest cost: it protects nothing.
+const HASH_OF_ADMIN: &str = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
+
+/// Who may post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Users(BTreeMap<UserName, PasswordHash>);
+
+/// What was read, and what is to be said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// At least one user.
+    pub users: Users,
+    /// What works, but should be changed.
+    pub warnings: Vec<String>,
+}
+
+/// A user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at its
+/// ends, no `#` at its beginning.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserName(String);
+
+/// Why a text cannot name a user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UserNameError {
+    /// There is nothing in it.
+    #[error("the user name is empty: give it a name")]
+    Empty,
+    /// It would break the list of users.
+    #[error("user name {name:?} contains {character:?}: leave it out")]
+    Character {
+        /// The whole name.
+        name: String,
+        /// The first character that may not be there.
+        character: char,
+    },
+}
+
+impl TryFrom<&str> for UserName {
+    type Error = UserNameError;
+
+    fn try_from(name: &str) -> Result<Self, Self::Error> {
+        let first = name.chars().next().ok_or(UserNameError::Empty)?;
+        let ends = [Some(first), name.chars().next_back()].into_iter().flatten();
+        let bad = name
+            .chars()
+            .find(|&character| matches!(character, ':' | ',') || character.is_control())
+            .or_else(|| ends.clone().find(|character| character.is_whitespace()))
+            .or_else(|| Some(first).filter(|&character| character == '#'));
+        match bad {
+            Some(character) => Err(UserNameError::Character { name: name.to_owned(), character }),
+            None => Ok(Self(name.to_owned())),
+        }
+    }
+}
+
+impl UserName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for UserName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Users {
+    /// Reads `user:hash`, several separated by newlines or commas. Empty lines and lines that begin with `#` are passed
+    /// over, so an htpasswd file is read as it is.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it. Neither passwords nor hashes are repeated.
+    pub fn parse(text: &str) -> Result<Parsed, Vec<String>> {
+        let mut users = BTreeMap::new();
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        for (number, entry) in (1..).zip(entries(text)) {
+            match parse_entry(number, entry) {
+                Err(problem) => problems.push(problem),
+                Ok((user, _)) if users.contains_key(&user) => {
+                    problems.push(format!("user {:?} is named twice: remove one of the two", user.as_str()));
+                }
+                Ok((user, hash)) => {
+                    warnings.extend(hash.weakness().map(|weakness| weak_hash(user.as_str(), weakness)));
+                    users.insert(user, hash);
+                }
+            }
+        }
+        if users.is_empty() && problems.is_empty() {
+            problems.push("no user is named: put in what `alertmanager-cachet hash-password USER` prints".to_owned());
+        }
+        if problems.is_empty() { Ok(Parsed { users: Self(users), warnings }) } else { Err(problems) }
+    }
+
+    /// `admin` with the password `admin`, for a developer's machine.
+    pub fn local_default() -> Self {
+        let hash = PasswordHash::Bcrypt { text: HASH_OF_ADMIN.to_owned(), cost: 4 };
+        Self(BTreeMap::from([(UserName("admin".to_owned()), hash)]))
+    }
+
+    /// The hash of a user's password.
+    pub(super) fn get(&self, user: &str) -> Option<&PasswordHash> {
+        self.0.get(user)
+    }
+
+    /// The hash that takes longest to verify; there is always one.
+    pub(super) fn costliest_hash(&self) -> Option<&PasswordHash> {
+        self.0.values().max_by_key(|hash| hash.cost())
+    }
+}
+
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+fn parse_entry(number: usize, entry: &str) -> Result<(UserName, PasswordHash), String> {
+    let Some((user, hash)) = entry.split_once(':') else {
+        // What stands there may be a password.
+        return Err(format!(
+            "entry {number} has no colon: write user:hash, as `alertmanager-cachet hash-password USER` prints it"
+        ));
+    };
+    let user = UserName::try_from(user).map_err(|error| format!("entry {number}: {error}"))?;
+    let hash = hash.parse().map_err(|error| {
+        let name = user.as_str();
+        format!(
+            "user {name:?}: what follows the colon is {error}: put in what `alertmanager-cachet hash-password {name}` prints"
+        )
+    })?;
+    Ok((user, hash))
+}
+
+fn weak_hash(user: &str, weakness: &str) -> String {
+    format!(
+        "user {user:?}: the hash is {weakness}, which is weak: replace it by what `alertmanager-cachet hash-password \
+         {user}` prints"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const APR1: &str = "$apr1$abcdefgh$FBwExRW4dCc8aL.OvjpIE1";
+    const SHA: &str = "{SHA}9kl1HW4btG+MhqjgMAI3wz3wcHQ=";
+
+    fn names(text: &str) -> Vec<String> {
+        Users::parse(text).expect(text).users.0.keys().map(|name| name.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn entries_are_separated_by_newlines_or_commas() {
+        assert_eq!(names(&format!("a:{HASH_OF_ADMIN}")), ["a"]);
+        assert_eq!(names(&format!(" a:{HASH_OF_ADMIN} , b:{APR1},\r\n\n# c:{SHA}\nd e:{SHA}\n")), ["a", "b", "d e"]);
+    }
+
+    #[test]
+    fn weak_hashes_are_taken_with_a_warning() {
+        let parsed = Users::parse(&format!("a:{HASH_OF_ADMIN},b:{APR1},c:{SHA}")).expect("valid");
+        assert_eq!(
+            parsed.warnings,
+            [
+                "user \"b\": the hash is $apr1$ (MD5), which is weak: replace it by what `alertmanager-cachet \
+                 hash-password b` prints",
+                "user \"c\": the hash is {SHA} (SHA-1, no salt), which is weak: replace it by what \
+                 `alertmanager-cachet hash-password c` prints",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_problem_is_reported_and_no_secret_repeated() {
+        let text =
+            format!("hunter2\n:{APR1}\nb:hunter2\nb\u{7}c:{APR1}\nd:{APR1},d:{SHA}\ne:$2y$31${}", &HASH_OF_ADMIN[7..]);
+        let problems = Users::parse(&text).expect_err("bad");
+        let starts = [
+            "entry 1 has no colon",
+            "entry 2: the user name is empty",
+            "user \"b\": what follows the colon is no hash of a known form",
+            "entry 4: user name \"b\\u{7}c\" contains '\\u{7}'",
+            "user \"d\" is named twice",
+            "user \"e\": what follows the colon is a bcrypt hash of cost 31",
+        ];
+        assert_eq!(problems.len(), starts.len(), "{problems:#?}");
+        for (problem, start) in problems.iter().zip(starts) {
+            assert!(problem.starts_with(start), "{problem}");
+            assert!(!problem.contains("hunter2") && !problem.contains("FBwEx"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_a_problem() {
+        for text in ["", " \n,\n", "# nobody"] {
+            assert_eq!(Users::parse(text).expect_err(text).len(), 1, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_of_a_developers_machine_is_admin_admin() {
+        assert!(Users::local_default().get("admin").expect("admin").verify(b"admin"));
+    }
+
+    #[test]
+    fn the_costliest_hash_is_found() {
+        let users = Users::parse(&format!("a:{SHA},b:{APR1}")).expect("valid").users;
+        assert_eq!(users.costliest_hash(), users.get("b"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in "[\\PC\n:,]{0,80}") {
+            let _ = Users::parse(&text);
+        }
+
+        #[test]
+        fn a_user_name_that_is_taken_is_found_again(name in "\\PC{1,12}") {
+            if UserName::try_from(name.as_str()).is_ok() {
+                prop_assert_eq!(names(&format!("{name}:{SHA}")), [name]);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The server's loop: connections in, an orderly end.
+//!
+//! hyper is driven here and not by `axum::serve`, because that has neither a time limit for headers nor a limit on
+//! connections, and waits for its last client without end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+/// How many connections are open at the same time; more wait in the kernel's queue until one ends.
+const CONNECTIONS_AT_ONCE: usize = 512;
+
+/// How long a client may take for a request's headers, and how long a connection may be idle between two requests.
+/// What is in the middle of a request is not cut by it.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many bytes of headers are taken; more is answered with 431.
+const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
+
+/// How long nothing is accepted after the system refused a connection (mostly: no file descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Serves `router` on `listener` until `shutdown` ends; then accepts nothing more, lets the requests under way finish
+/// for at most `grace`, and cuts the rest. Handlers learn the peer's address as `ConnectInfo<SocketAddr>`.
+///
+/// # Errors
+/// When the listener has no address, so that it never was one. What befalls single connections is theirs alone.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) -> io::Result<()> {
+    listener.local_addr()?;
+    let connections = TaskTracker::new();
+    let stopping = CancellationToken::new();
+    let cut = CancellationToken::new();
+    {
+        let accepting = async {
+            let places = Arc::new(Semaphore::new(CONNECTIONS_AT_ONCE));
+            loop {
+                let (stream, peer, place) = accept(&listener, &places).await;
+                let connection = Connection { stream, peer, router: router.clone(), _place: place };
+                let (stopping, cut) = (stopping.clone(), cut.clone());
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = connection.run(stopping) => {}
+                        () = cut.cancelled() => {}
+                    }
+                });
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = shutdown => {}
+        }
+    }
+    drop(listener);
+    stopping.cancel();
+    connections.close();
+    if timeout(grace, connections.wait()).await.is_err() {
+        warn!(connections = connections.len(), ?grace, "connections are cut that did not finish in time");
+        cut.cancel();
+        connections.wait().await;
+    }
+    Ok(())
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+    // Only a closed semaphore has no place to give, and this one is never closed.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, place),
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                warn!(%error, "a connection was not accepted; trying again soon");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The client was gone before it was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    /// Given back when the connection ends.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    async fn run(self, stopping: CancellationToken) {
+        let Self { stream, peer, router, _place } = self;
+        // Answers are small, so waiting for more to send with them only delays them.
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(move |request| answer(router.clone(), peer, request));
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADERS_TIMEOUT)
+                .max_header_size(HEADERS_LIMIT_BYTES)
+                .serve_connection(TokioIo::new(stream), service)
+        );
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%peer, %error, "connection ended");
+        }
+    }
+}
+
+async fn answer(router: Router, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    router.oneshot(request).await
+}

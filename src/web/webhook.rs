@@ -1,0 +1,238 @@
+//! `POST /webhook`: authenticate, parse, store, wake, answer. Never waits for Cachet.
+
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::json;
+use tokio::time::timeout;
+use tracing::{debug, error, warn};
+
+use super::App;
+use super::auth::AuthError;
+use super::client_address::client_address;
+use crate::clock;
+use crate::core::alert::Alert;
+use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
+use crate::log::{Event, LoggedBody, LoggedHeaders};
+use crate::store::StoreError;
+
+/// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
+pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a body may take to arrive. Alertmanager itself gives up sooner.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// When those who are told to come again should. Alertmanager does not look at it, others do.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+/// How many ignored alerts of one notification are logged one by one; the rest is counted.
+const IGNORED_LOGGED: usize = 100;
+
+/// Why a notification was not stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WebhookError {
+    #[error("a notification is posted: use POST")]
+    Method,
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(
+        "the body is over the limit of {BODY_LIMIT_BYTES} bytes: group alerts more finely (group_by) in Alertmanager"
+    )]
+    TooLarge,
+    #[error("the body did not arrive: send it again")]
+    BodyLost,
+    #[error(transparent)]
+    NoNotification(#[from] NotificationError),
+    #[error("the notification could not be stored: send it again")]
+    NotStored,
+}
+
+impl WebhookError {
+    /// The status code, which decides what becomes of the alerts: Alertmanager sends again after 5xx, and **drops the
+    /// notification after anything else, 429 included**. So 4xx is only for what would fail for ever as it stands, and
+    /// whatever may go better next time is a 503.
+    fn status(&self) -> StatusCode {
+        match self {
+            // It can never be right: somebody has to change the sender.
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Auth(AuthError::Missing | AuthError::Wrong) => StatusCode::UNAUTHORIZED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoNotification(_) => StatusCode::BAD_REQUEST,
+            // It may be right: we could not look at it, get it, or keep it.
+            Self::Auth(AuthError::Busy) | Self::BodyLost | Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl IntoResponse for WebhookError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (status, Json(json!({ "status": "error", "error": self.to_string() }))).into_response();
+        let header = match status {
+            StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "POST")),
+            StatusCode::UNAUTHORIZED => {
+                Some((WWW_AUTHENTICATE, r#"Basic realm="alertmanager-cachet", charset="UTF-8""#))
+            }
+            StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            _ => None,
+        };
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// Takes a notification. 200 means that its alerts are in the store.
+pub(super) async fn receive(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Response, WebhookError> {
+    let source_ip = client_address(peer.ip(), request.headers(), &app.shared.trusted_proxies);
+    let headers = LoggedHeaders::new(request.headers());
+    let received = read(&app, request).await;
+    let body = match &received {
+        Ok(body) => LoggedBody::new(body, app.shared.logged_body_limit_bytes),
+        // A body that was refused is not even read: a stranger's flood must not fill the disk.
+        Err(error) => LoggedBody::Absent(format!("not read, status {}", error.status().as_u16())),
+    };
+    app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
+
+    let mut notification = match received.and_then(|body| Ok(Notification::parse(&body)?)) {
+        Ok(notification) => notification,
+        Err(error) => {
+            warn_of(&error, source_ip);
+            return Err(error);
+        }
+    };
+    let alerts = mem::take(&mut notification.alerts);
+    let taken = alerts.len();
+    store(app.clone(), alerts).await?;
+    report(&app, &notification);
+    Ok(Json(json!({
+        "status": "ok",
+        "alerts": taken,
+        "ignored": notification.ignored.len(),
+        "not_ours": notification.not_ours,
+    }))
+    .into_response())
+}
+
+/// Says why a notification is not taken, except to those who need not be one: their request's own line says the status,
+/// and strangers must not fill the log.
+fn warn_of(error: &WebhookError, source_ip: IpAddr) {
+    match error.status() {
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED => {}
+        status => warn!(%source_ip, status = status.as_u16(), "notification not taken: {error}"),
+    }
+}
+
+/// The body of a request that is let in.
+async fn read(app: &App, request: Request) -> Result<Bytes, WebhookError> {
+    if request.method() != Method::POST {
+        return Err(WebhookError::Method);
+    }
+    app.shared.authenticator.check(request.headers().get(AUTHORIZATION)).await?;
+    collect(request.into_body(), BODY_TIMEOUT).await
+}
+
+async fn collect(body: Body, time_limit: Duration) -> Result<Bytes, WebhookError> {
+    // What is announced as too long is refused before it is sent.
+    if body.size_hint().lower() > BODY_LIMIT_BYTES as u64 {
+        return Err(WebhookError::TooLarge);
+    }
+    match timeout(time_limit, Limited::new(body, BODY_LIMIT_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(WebhookError::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(WebhookError::BodyLost),
+    }
+}
+
+/// Says what of a notification is left out.
+fn report(app: &App, notification: &Notification) {
+    let left_out = || notification.ignored.iter().chain(&notification.partly_ignored);
+    for IgnoredAlert { fingerprint, alertname, reason } in left_out().take(IGNORED_LOGGED) {
+        app.shared.log.emit(&Event::AlertIgnored { alertname, fingerprint, reason: &reason.to_string() });
+    }
+    let unsaid = left_out().count().saturating_sub(IGNORED_LOGGED);
+    if unsaid > 0 {
+        warn!(unsaid, receiver = notification.receiver, "more alerts of the notification were ignored");
+    }
+    if notification.truncated_alerts > 0 {
+        warn!(
+            truncated = notification.truncated_alerts,
+            receiver = notification.receiver,
+            "Alertmanager cut alerts off, which may fire and resolve unseen: set max_alerts: 0 in its webhook_configs"
+        );
+    }
+}
+
+/// Stores the alerts, then wakes the reconciler. In a task of its own: if the sender hangs up in the middle, what was
+/// stored must not lie there without anybody being woken.
+async fn store(app: App, alerts: Vec<Alert>) -> Result<(), WebhookError> {
+    if alerts.is_empty() {
+        return Ok(());
+    }
+    let task = tokio::spawn(async move {
+        let effects = app.shared.store.record(&alerts, clock::now()).await?;
+        debug!(?effects, "notification stored");
+        app.shared.wake.wake();
+        Ok::<(), StoreError>(())
+    });
+    match task.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            error!(%error, "notification not stored; Alertmanager sends it again");
+            Err(WebhookError::NotStored)
+        }
+        Err(error) => {
+            error!(%error, "notification not stored, its task ended early; Alertmanager sends it again");
+            Err(WebhookError::NotStored)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body that never arrives.
+    struct Never;
+
+    impl HttpBody for Never {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_in_time_is_asked_for_again() {
+        let error = collect(Body::new(Never), Duration::from_millis(1)).await.expect_err("nothing arrived");
+        assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn what_may_go_better_next_time_is_never_a_4xx() {
+        for error in [WebhookError::Auth(AuthError::Busy), WebhookError::BodyLost, WebhookError::NotStored] {
+            assert!(error.status().is_server_error(), "{error}");
+        }
+    }
+}
