@@ -69,7 +69,7 @@ impl Answer {
             }
             (code, _) if code.is_redirection() => self.not_cachet(call, self.redirect()),
             (StatusCode::PAYLOAD_TOO_LARGE, message) => {
-                // the web server before Cachet says so, in HTML (415)
+                // the web server before Cachet says so, in HTML (recording 415)
                 let message = message.unwrap_or_else(|| "the text is too long".to_owned());
                 Error::Invalid { call: call.to_string(), status, message }
             }
@@ -81,7 +81,7 @@ impl Answer {
     }
 
     /// A 404 for an object (152) and a 404 for the API as a whole are told apart by their messages: a wrong base is
-    /// `The route … could not be found.` (006), an API that is switched off says nothing at all (406). Taking those for
+    /// `The route … could not be found.` (006), an API that is switched off says nothing at all (recording 406). Taking those for
     /// "the object is gone" would have us make everything anew.
     fn not_found(&self, call: &Call, message: &str) -> Error {
         if message.is_empty() {

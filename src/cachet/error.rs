@@ -15,7 +15,7 @@ pub enum Error {
         what: String,
     },
     /// No connection came about: nothing was sent.
-    #[error("{call}: nothing listens at {address} ({reason}): check CACHET_API_URL, and that Cachet is running")]
+    #[error("{call}: no connection to {address} ({reason}): check CACHET_API_URL, and that Cachet is running")]
     Unreachable {
         /// The call, for example `PUT /components/12`.
         call: String,
@@ -36,7 +36,7 @@ pub enum Error {
         reason: String,
     },
     /// 401: the token is unknown, expired or missing. Only writes tell: a read with a wrong token is answered as to a
-    /// guest (014), unless the API is kept from guests (404).
+    /// guest (014), unless the API is kept from guests (recording 404).
     #[error("{call}: Cachet refused the token (HTTP 401): check CACHET_API_TOKEN")]
     Unauthorized {
         /// The call.
@@ -80,7 +80,7 @@ pub enum Error {
         /// How long to wait, at least a second.
         retry_after: Duration,
     },
-    /// 503: Cachet is in maintenance (408) or starting; nothing was done.
+    /// 503: Cachet is in maintenance (recording 408) or starting; nothing was done.
     #[error(
         "{call}: Cachet is not available (HTTP 503), asks to come back in {} s: wait, or end its maintenance mode \
          (php artisan up)", .retry_after.as_secs()

@@ -17,7 +17,7 @@ use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
 
 /// The longest name and description that every database behind Cachet takes, in characters. PostgreSQL answers 500 to
-/// a longer description (2026-08 on PostgreSQL: 073), and 422 is the answer to a longer name everywhere (048, 212).
+/// a longer description (which SQLite keeps whole), and 422 is the answer to a longer name everywhere (048, 212).
 const MAX_TEXT_CHARS: usize = 255;
 
 /// One document: `{"data": {…}}`.
@@ -36,7 +36,7 @@ pub(super) struct Page<A> {
 
 impl<A> Page<A> {
     /// Whether another page follows. Only that is taken from the link: it drops the query, and its host may be wrong
-    /// (088, 118).
+    /// (129).
     pub(super) fn has_next(&self) -> bool {
         self.links.next.is_some()
     }

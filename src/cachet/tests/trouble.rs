@@ -1,5 +1,7 @@
 //! Servers, proxies and networks that misbehave, over real sockets.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Query, Request};
@@ -7,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Redirect};
 use axum::routing::{any, get};
 use axum::{Json, Router};
+use futures_util::future::try_join_all;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
@@ -59,7 +62,7 @@ async fn a_port_where_nothing_listens_is_unreachable_and_nothing_was_sent() {
     drop(listener);
     let error = fix_component(&base_url).await.expect_err("nobody there");
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
-    assert!(error.to_string().starts_with(&format!("PUT /components/12: nothing listens at {base_url} (")), "{error}");
+    assert!(error.to_string().starts_with(&format!("PUT /components/12: no connection to {base_url} (")), "{error}");
     assert!(error.concerns_everything());
     assert!(!error.may_have_been_applied());
 }
@@ -224,6 +227,22 @@ async fn a_list_that_never_ends_is_given_up() {
     });
     let error = in_process(router).groups().await.expect_err("no end");
     assert!(error.to_string().contains("its list has not ended after 100000 rows"), "{error}");
+}
+
+#[tokio::test]
+async fn no_more_than_four_requests_are_under_way_at_a_time() {
+    let (under_way, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let seen = most.clone();
+    let router = Router::new().fallback(move || async move {
+        seen.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        under_way.fetch_sub(1, Ordering::SeqCst);
+        StatusCode::NO_CONTENT
+    });
+    let cachet = in_process(router);
+    let removals = try_join_all((1..=20).map(|id| cachet.delete_component(ComponentId(id)))).await;
+    assert_eq!((removals.map(|all| all.len()), cachet.calls()), (Ok(20), 20));
+    assert_eq!(most.load(Ordering::SeqCst), MAX_PARALLEL);
 }
 
 #[tokio::test]
