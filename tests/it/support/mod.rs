@@ -1,1 +1,4 @@
 //! What the tests share.
+
+pub mod faults;
+pub mod older_cachet;
