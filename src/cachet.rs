@@ -1,1 +1,43 @@
-//! cachet
+//! The Cachet client: reads groups, components and incidents, and writes them.
+//!
+//! It speaks to every Cachet 3: what a release can do is probed ([`Capabilities`]), for all of them say `3.x-dev` of
+//! themselves. What each release answers was recorded from real servers; the recordings that decide something here are
+//! in `tests/fixtures/cachet-2026-08` and `tests/fixtures/cachet-2025-08`, and comments name them by number: `(014)`
+//! for the current release, `(2025-08: 131)` for the older one.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `client` | the calls, one method each |
+//! | `lists` | reads all pages of a list |
+//! | `probe` | finds out what this Cachet can do, and whether it takes the token |
+//! | `wire` | Cachet's JSON, in and out |
+//! | `transport` | sends one request, over HTTP or into the embedded page |
+//! | `answer` | makes an [`Error`] or a value of one answer |
+
+mod answer;
+mod client;
+mod error;
+mod lists;
+mod probe;
+mod transport;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use secrecy::SecretString;
+
+pub use client::{Cachet, IncidentSearch};
+pub use error::Error;
+pub use probe::Capabilities;
+
+/// Where Cachet is and how it is asked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The whole base of the API, for example `http://cachet/api`; trailing slashes do no harm.
+    pub base_url: String,
+    /// The API token, as Cachet's dashboard shows it once (`1|…`).
+    pub token: SecretString,
+    /// How many rows of a list are asked for at a time, 1 to 100 (more is taken as 100, as Cachet does).
+    pub per_page: u8,
+}

@@ -1,4 +1,6 @@
 //! What the tests share.
 
+pub mod faults;
+pub mod older_cachet;
 pub mod recordings;
 pub mod web;

@@ -1,0 +1,182 @@
+//! What an answer means: a value, or the [`Error`] that calls for the right reaction.
+
+use std::time::Duration;
+
+use axum::http::header::{DATE, HeaderName, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Error;
+use super::transport::Call;
+
+/// How long a 429 or 503 without a `Retry-After` is waited for: Cachet counts requests by the minute.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// The longest that a `Retry-After` is believed. The server before Cachet may say anything; asking once in ten minutes
+/// does it no harm.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// The shortest: Cachet counts in whole seconds, so `0` means the rest of this one.
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How much of a message from the other side goes into ours.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// This answer, if it reports success.
+    pub(super) fn success(self, call: &Call) -> Result<Self, Error> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        Err(self.error(call))
+    }
+
+    /// The value that the body of a successful answer holds.
+    pub(super) fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let what = match self.is_html() {
+                true => "it answers with HTML".to_owned(),
+                false => format!("its answer cannot be read at {}: {}", error.path(), error.inner()),
+            };
+            self.not_cachet(call, what)
+        })
+    }
+
+    fn error(&self, call: &Call) -> Error {
+        let status = self.status.as_u16();
+        match (self.status, self.message()) {
+            (StatusCode::UNAUTHORIZED, _) => Error::Unauthorized { call: call.to_string() },
+            (StatusCode::TOO_MANY_REQUESTS, _) => {
+                Error::RateLimited { call: call.to_string(), retry_after: retry_after(&self.headers) }
+            }
+            (StatusCode::SERVICE_UNAVAILABLE, _) => {
+                Error::Unavailable { call: call.to_string(), retry_after: retry_after(&self.headers) }
+            }
+            (code, message) if code.is_server_error() => {
+                let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+                Error::Server { call: call.to_string(), status, message }
+            }
+            (code, _) if code.is_redirection() => self.not_cachet(call, self.redirect()),
+            (StatusCode::PAYLOAD_TOO_LARGE, message) => {
+                // the web server before Cachet says so, in HTML (recording 415)
+                let message = message.unwrap_or_else(|| "the text is too long".to_owned());
+                Error::Invalid { call: call.to_string(), status, message }
+            }
+            (_, None) => self.not_cachet(call, format!("it answers HTTP {status} without a reason in JSON")),
+            (StatusCode::FORBIDDEN, Some(_)) => Error::Forbidden { call: call.to_string(), ability: ability(call) },
+            (StatusCode::NOT_FOUND, Some(message)) => self.not_found(call, &message),
+            (_, Some(message)) => Error::Invalid { call: call.to_string(), status, message },
+        }
+    }
+
+    /// A 404 for an object (152) and a 404 for the API as a whole are told apart by their messages: a wrong base is
+    /// `The route … could not be found.` (006), an API that is switched off says nothing at all (recording 406). Taking those for
+    /// "the object is gone" would have us make everything anew.
+    fn not_found(&self, call: &Call, message: &str) -> Error {
+        if message.is_empty() {
+            return self.not_cachet(call, "HTTP 404 without a reason: is the API enabled in Cachet's settings?".into());
+        }
+        if message.starts_with("The route ") {
+            return self.not_cachet(call, format!("HTTP 404: {message}"));
+        }
+        Error::NotFound { call: call.to_string() }
+    }
+
+    fn redirect(&self) -> String {
+        match self.headers.get(LOCATION).and_then(|location| location.to_str().ok()) {
+            Some(location) => format!("it redirects to {:?}", one_line(location)),
+            None => "it redirects".to_owned(),
+        }
+    }
+
+    fn not_cachet(&self, call: &Call, what: String) -> Error {
+        Error::NotCachet { call: call.to_string(), status: self.status.as_u16(), what }
+    }
+
+    /// What Cachet says is wrong; `None` if it was not Cachet that spoke.
+    fn message(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Refusal {
+            message: String,
+        }
+        let refusal: Refusal = serde_json::from_slice(&self.body).ok()?;
+        Some(one_line(&refusal.message))
+    }
+
+    fn is_html(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"<")
+    }
+}
+
+/// The ability that a refused call takes, as Cachet's dashboard names it.
+fn ability(call: &Call) -> &'static str {
+    let delete = call.method == Method::DELETE;
+    match call.path.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
+        ["components", ..] if delete => "components.delete",
+        ["components", ..] => "components.manage",
+        ["component-groups", ..] if delete => "component-groups.delete",
+        ["component-groups", ..] => "component-groups.manage",
+        ["incidents", _, "updates", ..] => "incident-updates.manage",
+        _ => "incidents.manage",
+    }
+}
+
+/// How long to wait, from `Retry-After` in seconds or as a date. A date is read against the server's own clock where it
+/// tells it.
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let moment = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
+    let Some(value) = text(RETRY_AFTER) else { return DEFAULT_RETRY_AFTER };
+    let seconds = value.parse::<u64>().ok().or_else(|| {
+        let now = text(DATE).and_then(moment).unwrap_or_else(Timestamp::now);
+        Some(u64::try_from(moment(value)?.duration_since(now).as_secs()).unwrap_or(0))
+    });
+    seconds.map_or(DEFAULT_RETRY_AFTER, Duration::from_secs).clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER)
+}
+
+/// Text from outside, so cut and cleaned that it stays within its line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn waiting(headers: &[(HeaderName, &'static str)]) -> u64 {
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect::<HeaderMap>();
+        retry_after(&headers).as_secs()
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date_and_is_bounded() {
+        assert_eq!(waiting(&[(RETRY_AFTER, "48")]), 48);
+        assert_eq!(waiting(&[(RETRY_AFTER, "0")]), 1);
+        assert_eq!(waiting(&[(RETRY_AFTER, "86400")]), 600);
+        assert_eq!(waiting(&[]), 60, "none: Cachet's window");
+        assert_eq!(waiting(&[(RETRY_AFTER, "soon")]), 60, "nonsense: Cachet's window");
+        let date = (DATE, "Sat, 21 Nov 2026 02:06:50 GMT");
+        assert_eq!(waiting(&[date.clone(), (RETRY_AFTER, "Sat, 21 Nov 2026 02:07:20 GMT")]), 30);
+        assert_eq!(waiting(&[date, (RETRY_AFTER, "Sat, 21 Nov 2026 02:00:00 GMT")]), 1, "past");
+    }
+
+    #[test]
+    fn a_message_from_outside_stays_on_its_line() {
+        assert_eq!(one_line("a\nb\r\u{1b}[31m"), "a b  [31m");
+        assert_eq!(one_line(&"ü".repeat(1000)).chars().count(), MAX_MESSAGE_CHARS);
+    }
+}

@@ -1,0 +1,274 @@
+//! The calls, one method each.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::answer::Answer;
+use super::transport::{Call, Timeouts, Transport};
+use super::wire::{self, Component, Document, Group, Ignored, Incident, Row};
+use super::{Capabilities, Error, Settings};
+use crate::core::observed::{
+    ComponentId, ComponentUpdate, GroupId, IncidentId, NewComponent, NewGroup, NewIncident, Observed,
+    ObservedComponent, ObservedGroup, ObservedIncident,
+};
+use crate::core::status::IncidentStatus;
+use crate::core::time::Timestamp;
+
+/// How many requests are under way at a time; more wait. Cachet's PHP workers are few, and its rate limit is what bounds
+/// throughput anyway.
+pub(super) const MAX_PARALLEL: u32 = 4;
+
+/// How far a time that Cachet shows may be off when it is read as UTC: it comes without an offset, in the app's time
+/// zone. The zone furthest behind is twelve hours behind UTC; the thirteenth hour is for clocks that disagree.
+const CREATED_TOLERANCE: Duration = Duration::from_secs(13 * 60 * 60);
+
+/// A client of one Cachet. Clones are cheap and share connections, limits and what was probed.
+#[derive(Clone)]
+pub struct Cachet {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    transport: Transport,
+    per_page: u8,
+    permits: Semaphore,
+    capabilities: OnceCell<Capabilities>,
+    calls: AtomicU64,
+}
+
+/// An incident that may have been opened by a call whose answer was lost.
+#[derive(Debug, Clone, Copy)]
+pub struct IncidentSearch<'a> {
+    /// The key of its episode, which is in its meta where Cachet has meta.
+    pub episode: &'a str,
+    /// Its title.
+    pub name: &'a str,
+    /// The component that it was opened for.
+    pub component: ComponentId,
+    /// When the lost call was made.
+    pub created_not_before: Timestamp,
+}
+
+impl Cachet {
+    /// A client that speaks HTTP. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if the address or the token cannot be one.
+    pub fn over_http(settings: Settings) -> Result<Self, Error> {
+        let transport = Transport::http(&settings.base_url, &settings.token, Timeouts::DEFAULT)?;
+        Ok(Self::new(transport, settings.per_page))
+    }
+
+    /// A client of the embedded page in the same process: the same requests to `/api/…`, without a socket between.
+    pub fn in_process(router: Router, token: SecretString, per_page: u8) -> Self {
+        Self::new(Transport::in_process(router, &token, Timeouts::DEFAULT), per_page)
+    }
+
+    pub(super) fn new(transport: Transport, per_page: u8) -> Self {
+        let shared = Shared {
+            transport,
+            per_page: per_page.clamp(1, 100),
+            permits: Semaphore::new(MAX_PARALLEL as usize),
+            capabilities: OnceCell::new(),
+            calls: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// How many requests were sent so far, answered or not.
+    pub fn calls(&self) -> u64 {
+        self.shared.calls.load(Ordering::Relaxed)
+    }
+
+    /// Reads everything: all groups, all components (visible or disabled), all open incidents.
+    ///
+    /// The token is checked along with it, at the price of one call: Cachet answers a guest where a token is wrong, and
+    /// what a guest does not see would look as if it had been removed.
+    ///
+    /// # Errors
+    /// The first error of any of these calls.
+    pub async fn observe(&self) -> Result<Observed, Error> {
+        let ((), groups, components, open_incidents) =
+            tokio::try_join!(self.check_token(), self.groups(), self.components(), self.open_incidents())?;
+        Ok(Observed { groups, components, open_incidents })
+    }
+
+    /// Every group, by number.
+    ///
+    /// # Errors
+    /// See [`Error`]; so for all calls below.
+    pub async fn groups(&self) -> Result<Vec<ObservedGroup>, Error> {
+        let list = Call::get("/component-groups");
+        let list = if self.probe().await?.meta { list.with("include", "meta") } else { list };
+        Ok(self.list::<Group>(list).await?.into_iter().map(Into::into).collect())
+    }
+
+    /// Every component, visible or disabled, by number.
+    pub async fn components(&self) -> Result<Vec<ObservedComponent>, Error> {
+        let include = if self.probe().await?.meta { "group,meta" } else { "group" };
+        // without the filter, current Cachet leaves out disabled components even for a token (089)
+        let list = Call::get("/components").with("include", include).with("filter[enabled]", "0,1");
+        Ok(self.list::<Component>(list).await?.into_iter().map(Into::into).collect())
+    }
+
+    /// Every incident that Cachet shows as not fixed, by number.
+    pub async fn open_incidents(&self) -> Result<Vec<ObservedIncident>, Error> {
+        Ok(self.open_incident_rows().await?.into_iter().map(Into::into).collect())
+    }
+
+    /// Releases of 2025 filter by one status and show another, that of the latest update (2025-08: 509), so what they
+    /// show has the say.
+    async fn open_incident_rows(&self) -> Result<Vec<Row<Incident>>, Error> {
+        let list = self.incident_call("/incidents").await?.with("filter[status]", "0,1,2,3");
+        let mut rows = self.list::<Incident>(list).await?;
+        rows.retain(|row| !row.attributes.is_fixed());
+        Ok(rows)
+    }
+
+    async fn incident_call(&self, path: impl Into<String>) -> Result<Call, Error> {
+        let call = Call::get(path);
+        Ok(if self.probe().await?.meta { call.with("include", "meta") } else { call })
+    }
+
+    /// One incident, open or not; `None` if it was removed.
+    pub async fn incident(&self, id: IncidentId) -> Result<Option<ObservedIncident>, Error> {
+        let call = self.incident_call(format!("/incidents/{}", id.0)).await?;
+        match self.read::<Document<Incident>>(call).await {
+            Ok(document) => Ok(Some(document.data.into())),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The incident that a call without an answer may have opened; of several, the first.
+    ///
+    /// With meta it is found by its episode's key, open or not. Without, it is looked for among the open incidents by
+    /// its exact name, its component and when it was made, give or take half a day, for Cachet does not say in which
+    /// time zone its clock runs. One that a person has closed meanwhile is then not found.
+    pub async fn find_incident(&self, search: &IncidentSearch<'_>) -> Result<Option<ObservedIncident>, Error> {
+        if self.probe().await?.meta {
+            let list = self.incident_call("/incidents").await?.with("filter[meta][episode]", search.episode);
+            let mut found = self.list::<Incident>(list).await?.into_iter().map(ObservedIncident::from);
+            return Ok(found.find(|incident| incident.episode.as_deref() == Some(search.episode)));
+        }
+        let open = self.open_incident_rows().await?;
+        Ok(open.into_iter().find(|row| search.fits(&row.attributes)).map(Into::into))
+    }
+
+    /// Makes a group, visible.
+    pub async fn create_group(&self, new: &NewGroup) -> Result<GroupId, Error> {
+        let body = wire::new_group(new, self.probe().await?);
+        self.create("/component-groups", body).await.map(GroupId)
+    }
+
+    /// Shows an existing group, and with it its components.
+    pub async fn show_group(&self, id: GroupId) -> Result<(), Error> {
+        self.update(format!("/component-groups/{}", id.0), json!({"visible": true})).await
+    }
+
+    /// Removes a group; its components stay, without one. A group that is not there is as good as removed.
+    pub async fn delete_group(&self, id: GroupId) -> Result<(), Error> {
+        self.delete(format!("/component-groups/{}", id.0)).await
+    }
+
+    /// Makes a component.
+    pub async fn create_component(&self, new: &NewComponent) -> Result<ComponentId, Error> {
+        let body = wire::new_component(new, self.probe().await?);
+        self.create("/components", body).await.map(ComponentId)
+    }
+
+    /// Brings a component up to date.
+    pub async fn update_component(&self, id: ComponentId, update: &ComponentUpdate) -> Result<(), Error> {
+        self.update(format!("/components/{}", id.0), wire::component_update(update)).await
+    }
+
+    /// Removes a component. One that is not there is as good as removed.
+    pub async fn delete_component(&self, id: ComponentId) -> Result<(), Error> {
+        self.delete(format!("/components/{}", id.0)).await
+    }
+
+    /// Opens an incident. Cachet knows no idempotency: before this is repeated, [`Cachet::find_incident`] tells whether
+    /// the first one arrived.
+    pub async fn create_incident(&self, new: &NewIncident) -> Result<IncidentId, Error> {
+        let body = wire::new_incident(new, self.probe().await?);
+        self.create("/incidents", body).await.map(IncidentId)
+    }
+
+    /// Says something under an incident, with its new status. Two within one second tie in releases of 2025, and the
+    /// first is shown.
+    pub async fn add_incident_update(
+        &self,
+        id: IncidentId,
+        status: IncidentStatus,
+        message: &str,
+    ) -> Result<(), Error> {
+        let body = json!({"status": status.value(), "message": message});
+        self.create(&format!("/incidents/{}/updates", id.0), body).await.map(drop)
+    }
+
+    /// Sets an incident's own status, which releases of 2025 show only as long as it has no update.
+    pub async fn set_incident_status(&self, id: IncidentId, status: IncidentStatus) -> Result<(), Error> {
+        self.update(format!("/incidents/{}", id.0), json!({"status": status.value()})).await
+    }
+
+    async fn create(&self, path: &str, body: Value) -> Result<i64, Error> {
+        let document: Document<Ignored> = self.read(Call::post(path).body(body)).await?;
+        Ok(document.data.id)
+    }
+
+    async fn update(&self, path: String, body: Value) -> Result<(), Error> {
+        self.read::<Document<Ignored>>(Call::put(path).body(body)).await.map(drop)
+    }
+
+    async fn delete(&self, path: String) -> Result<(), Error> {
+        match self.send(&Call::delete(path)).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The value that the answer to `call` holds.
+    pub(super) async fn read<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+        self.send(&call).await?.json(&call)
+    }
+
+    /// The successful answer to `call`.
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        // it is never closed, so a permit always comes
+        let _permit = self.shared.permits.acquire().await.ok();
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        self.shared.transport.send(call).await?.success(call)
+    }
+
+    pub(super) fn per_page(&self) -> u8 {
+        self.shared.per_page
+    }
+
+    pub(super) fn capabilities(&self) -> &OnceCell<Capabilities> {
+        &self.shared.capabilities
+    }
+}
+
+impl IncidentSearch<'_> {
+    fn fits(&self, incident: &Incident) -> bool {
+        let new_enough = |created: Timestamp| created.after(CREATED_TOLERANCE) >= self.created_not_before;
+        incident.name() == wire::fitting(self.name)
+            && incident.component() == Some(self.component)
+            && incident.created_if_utc().is_none_or(new_enough)
+    }
+}
+
+/// The address and no more: the rest is of no use to a reader, and the token none of their business.
+impl fmt::Debug for Cachet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cachet").field("address", &self.shared.transport.address()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! What can go wrong with a call, one variant for each reaction to it.
+
+use std::time::Duration;
+
+/// Why a call to Cachet did not do what it should.
+///
+/// Each message names the call and ends in the cure; none holds the token. [`Error::may_have_been_applied`] says
+/// whether a write can be repeated blindly, [`Error::concerns_everything`] whether the next call has any chance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The client cannot be made from these settings; nothing was sent, ever.
+    #[error("{what}")]
+    Settings {
+        /// What is wrong, and the cure.
+        what: String,
+    },
+    /// No connection came about: nothing was sent.
+    #[error("{call}: no connection to {address} ({reason}): check CACHET_API_URL, and that Cachet is running")]
+    Unreachable {
+        /// The call, for example `PUT /components/12`.
+        call: String,
+        /// The base of the API.
+        address: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The request was sent, or part of it, and no whole answer came back in time.
+    #[error(
+        "{call}: no answer came back ({reason}), so what it asked for may have been done: check that Cachet is well, \
+         and read again what it shows before repeating the call"
+    )]
+    NoAnswer {
+        /// The call.
+        call: String,
+        /// How the answer was lost.
+        reason: String,
+    },
+    /// 401: the token is unknown, expired or missing. Only writes tell: a read with a wrong token is answered as to a
+    /// guest (014), unless the API is kept from guests (recording 404).
+    #[error("{call}: Cachet refused the token (HTTP 401): check CACHET_API_TOKEN")]
+    Unauthorized {
+        /// The call.
+        call: String,
+    },
+    /// 403: the token is known and lacks an ability (154).
+    #[error(
+        "{call}: the token lacks the ability {ability} (HTTP 403): make a token with it in Cachet's dashboard and set \
+         CACHET_API_TOKEN"
+    )]
+    Forbidden {
+        /// The call.
+        call: String,
+        /// The ability that the call takes.
+        ability: &'static str,
+    },
+    /// 404 for the object itself: it is gone, or not shown to this token.
+    #[error("{call}: Cachet has no such object (HTTP 404): it was removed there; run `setup` if it should exist")]
+    NotFound {
+        /// The call.
+        call: String,
+    },
+    /// 400, 413, 422 and the like: Cachet understood the request and will never do it.
+    #[error("{call}: Cachet refused the request (HTTP {status}: {message}): correct what it names")]
+    Invalid {
+        /// The call.
+        call: String,
+        /// The status of the answer.
+        status: u16,
+        /// What Cachet said, on one line.
+        message: String,
+    },
+    /// 429: too many requests in this minute; nothing was done.
+    #[error(
+        "{call}: Cachet's rate limit is used up (HTTP 429): it takes requests again in {} s; raise \
+         CACHET_API_RATE_LIMIT in Cachet if this happens often", .retry_after.as_secs()
+    )]
+    RateLimited {
+        /// The call.
+        call: String,
+        /// How long to wait, at least a second.
+        retry_after: Duration,
+    },
+    /// 503: Cachet is in maintenance (recording 408) or starting; nothing was done.
+    #[error(
+        "{call}: Cachet is not available (HTTP 503), asks to come back in {} s: wait, or end its maintenance mode \
+         (php artisan up)", .retry_after.as_secs()
+    )]
+    Unavailable {
+        /// The call.
+        call: String,
+        /// How long to wait, at least a second.
+        retry_after: Duration,
+    },
+    /// Another 5xx. What was asked for may have been done: releases of 2025 answer 500 to a change that they saved
+    /// (2025-08: 131).
+    #[error("{call}: Cachet failed (HTTP {status}{message}): see Cachet's own log")]
+    Server {
+        /// The call.
+        call: String,
+        /// The status of the answer.
+        status: u16,
+        /// What it said, if it was Cachet that said it: `: Server Error`.
+        message: String,
+    },
+    /// What answered does not speak Cachet's API.
+    #[error(
+        "{call}: this is not Cachet's API ({what}): check CACHET_API_URL, the whole base such as http://cachet/api"
+    )]
+    NotCachet {
+        /// The call.
+        call: String,
+        /// The status of the answer.
+        status: u16,
+        /// What was found instead.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Whether a write that ended so may have been done all the same. A POST is then looked up, never repeated.
+    pub fn may_have_been_applied(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } | Self::Server { .. } => true,
+            // it said that it did something, in words that we do not know
+            Self::NotCachet { status, .. } => (200..300).contains(status),
+            _ => false,
+        }
+    }
+
+    /// Whether the cause lies not in this one call, so that the next change would end the same way.
+    pub fn concerns_everything(&self) -> bool {
+        matches!(
+            self,
+            Self::Settings { .. }
+                | Self::Unreachable { .. }
+                | Self::Unauthorized { .. }
+                | Self::RateLimited { .. }
+                | Self::Unavailable { .. }
+                | Self::NotCachet { .. }
+        )
+    }
+
+    /// Whether the object itself is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    /// How long Cachet asks to be left alone, where it does.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}

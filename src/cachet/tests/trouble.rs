@@ -1,0 +1,297 @@
+//! Servers, proxies and networks that misbehave, over real sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::extract::{Query, Request};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{Html, IntoResponse, Redirect};
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use futures_util::future::try_join_all;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::super::client::MAX_PARALLEL;
+use super::super::transport::{Timeouts, Transport};
+use super::super::{Cachet, Error, Settings};
+use super::{TOKEN, in_process, settings};
+use crate::core::observed::{ComponentId, ComponentUpdate, IncidentId};
+use crate::core::status::{ComponentStatus, IncidentStatus};
+
+/// Serves `router` until the test ends; answers with the base of its API.
+async fn serving(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/api")
+}
+
+/// Takes connections, reads what is sent, answers `answer` and closes.
+async fn answering_bytes(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = [0; 8192];
+            let _ = socket.read(&mut request).await;
+            let _ = socket.write_all(answer).await;
+        }
+    });
+    format!("http://{address}/api")
+}
+
+async fn fix_component(base_url: &str) -> Result<(), Error> {
+    fix_component_of(&Cachet::over_http(settings(base_url)).expect("settings")).await
+}
+
+async fn fix_component_of(cachet: &Cachet) -> Result<(), Error> {
+    let update =
+        ComponentUpdate { status: ComponentStatus::Operational, enabled: true, description: None, group: None };
+    cachet.update_component(ComponentId(12), &update).await
+}
+
+#[tokio::test]
+async fn a_port_where_nothing_listens_is_unreachable_and_nothing_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base_url = format!("http://{}/api", listener.local_addr().expect("an address"));
+    drop(listener);
+    let error = fix_component(&base_url).await.expect_err("nobody there");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.to_string().starts_with(&format!("PUT /components/12: no connection to {base_url} (")), "{error}");
+    assert!(error.concerns_everything());
+    assert!(!error.may_have_been_applied());
+}
+
+#[tokio::test]
+async fn a_cut_connection_leaves_open_whether_it_was_applied() {
+    for (what, bytes) in [
+        ("before the answer", b"".as_slice()),
+        ("within the head", b"HTTP/1.1 200 OK\r\nContent-".as_slice()),
+        ("within the body", b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{\"data\":".as_slice()),
+    ] {
+        let error = fix_component(&answering_bytes(bytes).await).await.expect_err("cut");
+        assert!(matches!(error, Error::NoAnswer { .. }), "{what}: {error}");
+        assert!(error.may_have_been_applied(), "{what}");
+        assert!(!error.concerns_everything(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_too_long_is_given_up() {
+    let router = Router::new().fallback(any(std::future::pending::<StatusCode>));
+    let token = SecretString::from(TOKEN);
+    let timeouts = Timeouts { request: Duration::from_millis(50), ..Timeouts::DEFAULT };
+    let over_http = Transport::http(&serving(router.clone()).await, &token, timeouts).expect("settings");
+    for transport in [over_http, Transport::in_process(router, &token, timeouts)] {
+        let error = fix_component_of(&Cachet::new(transport, 50)).await.expect_err("too late");
+        assert!(matches!(&error, Error::NoAnswer { reason, .. } if reason == "it took too long"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_rate_limit_says_when_to_come_back() {
+    let router = Router::new().fallback(|| async {
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "48")], Json(json!({"message": "Too Many Attempts."})))
+    });
+    let error = fix_component(&serving(router).await).await.expect_err("limited");
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(48)));
+    assert!(error.concerns_everything());
+    assert!(!error.may_have_been_applied());
+    assert!(error.to_string().contains("takes requests again in 48 s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_names_the_setting_to_correct() {
+    let router = Router::new().route(
+        "/api/components/12",
+        any(|| async { Redirect::permanent("https://status.example.org/api/components/12") }),
+    );
+    let error = fix_component(&serving(router).await).await.expect_err("redirect");
+    assert_eq!(
+        error.to_string(),
+        "PUT /components/12: this is not Cachet's API (it redirects to \
+         \"https://status.example.org/api/components/12\"): check CACHET_API_URL, the whole base such as http://cachet/api"
+    );
+    assert!(error.concerns_everything());
+    assert!(!error.may_have_been_applied());
+}
+
+#[tokio::test]
+async fn html_is_not_cachet_whatever_its_status() {
+    for (status, kind) in [
+        (StatusCode::OK, "not Cachet"),
+        (StatusCode::FORBIDDEN, "not Cachet"),
+        (StatusCode::NOT_FOUND, "not Cachet"),
+        (StatusCode::BAD_GATEWAY, "server"),
+    ] {
+        let router = Router::new().fallback(move || async move { (status, Html("<h1>nginx\n</h1>")) });
+        let error = fix_component(&serving(router).await).await.expect_err("html");
+        let found = match error {
+            Error::NotCachet { .. } => "not Cachet",
+            Error::Server { status: 502, ref message, .. } if message.is_empty() => "server",
+            _ => "another",
+        };
+        assert_eq!(found, kind, "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_other_words_may_still_have_been_applied() {
+    let router = Router::new().fallback(|| async { (StatusCode::CREATED, Json(json!({"data": {"uuid": "x"}}))) });
+    let error = fix_component(&serving(router).await).await.expect_err("another wire format");
+    assert!(error.may_have_been_applied());
+    assert!(error.to_string().contains("its answer cannot be read at data"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let router = Router::new().fallback(|| async { "x".repeat(16 * 1024 * 1024 + 1) });
+    let error = fix_component(&serving(router.clone()).await).await.expect_err("too large");
+    assert!(error.to_string().contains("an answer of more than 16 MiB"), "{error}");
+    let error = fix_component_of(&in_process(router)).await.expect_err("too large");
+    assert!(error.to_string().contains("an answer of more than 16 MiB"), "{error}");
+}
+
+#[tokio::test]
+async fn the_missing_ability_is_named() {
+    let router = Router::new()
+        .fallback(|| async { (StatusCode::FORBIDDEN, Json(json!({"message": "Invalid ability provided."}))) });
+    let cachet = in_process(router);
+    let missing = |result: Result<(), Error>| match result {
+        Err(Error::Forbidden { ability, .. }) => ability,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(missing(fix_component_of(&cachet).await), "components.manage");
+    assert_eq!(missing(cachet.delete_component(ComponentId(1)).await), "components.delete");
+    let fixed = IncidentStatus::Fixed;
+    assert_eq!(missing(cachet.set_incident_status(IncidentId(1), fixed).await), "incidents.manage");
+    assert_eq!(missing(cachet.add_incident_update(IncidentId(1), fixed, "m").await), "incident-updates.manage");
+}
+
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    page: u32,
+    per_page: u32,
+    sort: String,
+}
+
+/// A list of `rows` groups, of which `groups_of` serves the pages as Cachet does, links that lead astray included.
+fn groups_of(rows: u32) -> Router {
+    let list = move |Query(query): Query<ListQuery>| async move {
+        assert_eq!(query.sort, "id");
+        let first = (query.page - 1) * query.per_page + 1;
+        let data: Vec<_> = (first..(first + query.per_page).min(rows + 1))
+            .map(|id| json!({"id": id.to_string(), "attributes": {"id": id, "name": format!("group {id}")}}))
+            .collect();
+        let links = match first + query.per_page <= rows {
+            true => json!({"next": "http://elsewhere.invalid/api/component-groups?page=2"}),
+            false => json!({}),
+        };
+        Json(json!({"data": data, "links": links}))
+    };
+    // the probe asks without a page
+    let first_page = |request: Request| async move { Json(json!({"data": [], "uri": request.uri().to_string()})) };
+    Router::new().route(
+        "/api/component-groups",
+        get(move |request: Request| async move {
+            match Query::<ListQuery>::try_from_uri(request.uri()) {
+                Ok(query) => list(query).await.into_response(),
+                Err(_) => first_page(request).await.into_response(),
+            }
+        }),
+    )
+}
+
+#[tokio::test]
+async fn a_list_is_read_to_its_end_page_by_counted_page() {
+    for rows in [0, 1, 49, 50, 51, 100, 101, 333] {
+        let cachet = Cachet::over_http(settings(&serving(groups_of(rows)).await)).expect("settings");
+        let groups = cachet.groups().await.expect("groups");
+        let numbers: Vec<_> = groups.iter().map(|group| group.id.0).collect();
+        assert_eq!(numbers, (1..=i64::from(rows)).collect::<Vec<_>>(), "{rows} rows");
+        let pages = u64::from(rows.div_ceil(50).max(1));
+        assert!(cachet.calls() <= 1 + pages + u64::from(MAX_PARALLEL), "{rows} rows took {} calls", cachet.calls());
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_never_ends_is_given_up() {
+    let router = Router::new().fallback(|| async {
+        let row = json!({"id": "1", "attributes": {"name": "again"}});
+        Json(json!({"data": [row], "links": {"next": "http://elsewhere.invalid/"}}))
+    });
+    let error = in_process(router).groups().await.expect_err("no end");
+    assert!(error.to_string().contains("its list has not ended after 100000 rows"), "{error}");
+}
+
+#[tokio::test]
+async fn no_more_than_four_requests_are_under_way_at_a_time() {
+    let (under_way, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let seen = most.clone();
+    let router = Router::new().fallback(move || async move {
+        seen.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        under_way.fetch_sub(1, Ordering::SeqCst);
+        StatusCode::NO_CONTENT
+    });
+    let cachet = in_process(router);
+    let removals = try_join_all((1..=20).map(|id| cachet.delete_component(ComponentId(id)))).await;
+    assert_eq!((removals.map(|all| all.len()), cachet.calls()), (Ok(20), 20));
+    assert_eq!(most.load(Ordering::SeqCst), MAX_PARALLEL);
+}
+
+#[tokio::test]
+async fn every_request_says_who_asks_and_for_what() {
+    async fn echo(uri: Uri, headers: HeaderMap) -> (StatusCode, Json<serde_json::Value>) {
+        let header =
+            |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let message = ["authorization", "accept", "user-agent"].map(header).join(", ");
+        (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"message": format!("{} {message}", uri.path())})))
+    }
+    let expected = format!(
+        "/api/component-groups Bearer {TOKEN}, application/json, alertmanager-cachet/{}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let router = Router::new().fallback(echo);
+    let with_slashes = format!("{}///", serving(router.clone()).await);
+    for cachet in [Cachet::over_http(settings(&with_slashes)).expect("settings"), in_process(router)] {
+        match cachet.probe().await {
+            Err(Error::Invalid { message, .. }) => assert_eq!(message, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_base_that_cannot_be_one_is_refused_with_the_setting_to_correct() {
+    for (base_url, said) in [
+        ("", "CACHET_API_URL is no address"),
+        ("cachet/api", "CACHET_API_URL is no address"),
+        ("cachet:80/api", "begins with cachet:, not with http: or https:"),
+        ("ftp://cachet/api", "begins with ftp:"),
+        ("http://admin:hunter2@cachet/api", "holds a user name or password"),
+        ("http://cachet/api?x=1", "has a part behind a ? or #"),
+    ] {
+        let error = Cachet::over_http(settings(base_url)).expect_err(base_url).to_string();
+        assert!(error.contains(said), "{base_url}: {error}");
+        assert!(error.ends_with("set CACHET_API_URL to the whole base of the API, for example http://cachet/api"));
+        assert!(!error.contains("hunter2"));
+    }
+}
+
+#[test]
+fn the_token_is_in_no_text() {
+    let settings = settings("http://cachet/api");
+    let cachet = Cachet::over_http(settings.clone()).expect("settings");
+    let broken = Settings { token: format!("{TOKEN}\n").into(), ..settings.clone() };
+    let error = Cachet::over_http(broken).expect_err("a line break");
+    for text in [format!("{settings:?}"), format!("{cachet:?}"), format!("{error:?}"), error.to_string()] {
+        assert!(!text.contains("the-secret"), "{text}");
+    }
+    assert!(format!("{cachet:?}").contains("http://cachet/api"));
+}

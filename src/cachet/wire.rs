@@ -1,0 +1,405 @@
+//! Cachet's JSON: what is read from its documents, and what is sent.
+//!
+//! Reading is lenient, for the two recorded releases differ in a dozen details and a third will differ in others: what
+//! is not needed is not looked at, and a status that nobody knows is `None`, not an error.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
+
+use super::probe::Capabilities;
+use crate::core::observed::{
+    ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, NewComponent, NewGroup, NewIncident,
+    ObservedComponent, ObservedGroup, ObservedIncident,
+};
+use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::time::Timestamp;
+
+/// The longest name and description that every database behind Cachet takes, in characters. PostgreSQL answers 500 to
+/// a longer description (which SQLite keeps whole), and 422 is the answer to a longer name everywhere (048, 212).
+const MAX_TEXT_CHARS: usize = 255;
+
+/// One document: `{"data": {…}}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Document<A> {
+    pub data: Row<A>,
+}
+
+/// One page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<A> {
+    pub data: Vec<Row<A>>,
+    #[serde(default)]
+    links: Links,
+}
+
+impl<A> Page<A> {
+    /// Whether another page follows. Only that is taken from the link: it drops the query, and its host may be wrong
+    /// (129).
+    pub(super) fn has_next(&self) -> bool {
+        self.links.next.is_some()
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Links {
+    next: Option<String>,
+}
+
+/// An object of a document or list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Row<A> {
+    #[serde(deserialize_with = "number_or_text")]
+    pub id: i64,
+    pub attributes: A,
+    #[serde(default)]
+    relationships: Relationships,
+}
+
+/// Attributes that are not looked at: only the number of the object is wanted.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ignored {}
+
+#[derive(Debug, Default, Deserialize)]
+struct Relationships {
+    group: Option<Related>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Related {
+    data: Option<Reference>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    #[serde(deserialize_with = "number_or_text")]
+    id: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Group {
+    name: String,
+    /// `null` where it was never set, which hides it (021).
+    #[serde(default, deserialize_with = "yes_or_no")]
+    visible: Option<bool>,
+    #[serde(default)]
+    meta: Meta,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Component {
+    name: String,
+    #[serde(default)]
+    status: Status,
+    #[serde(default, deserialize_with = "yes_or_no")]
+    enabled: Option<bool>,
+    description: Option<String>,
+    #[serde(default)]
+    meta: Meta,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Incident {
+    name: String,
+    #[serde(default)]
+    status: Status,
+    /// Only from releases without meta: newer ones attach the incident instead, and do not show this.
+    component_id: Option<i64>,
+    created: Option<Moment>,
+    #[serde(default)]
+    meta: Meta,
+}
+
+/// `{"human": "Operational", "value": 1}`; both are `null` for a component made without a status (2025-08: 041).
+#[derive(Debug, Default, Deserialize)]
+struct Status {
+    value: Option<i64>,
+}
+
+/// `{"human": "1 second ago", "string": "2026-11-21 02:06:55"}`, in the app's time zone, whichever that is.
+#[derive(Debug, Deserialize)]
+struct Moment {
+    string: Option<String>,
+}
+
+/// What the object's meta says, if there is any: absent, `null`, `[]` when empty (150), or an object of anything.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+struct Meta(Value);
+
+impl Meta {
+    fn is_ours(&self) -> bool {
+        self.text("managed_by") == Some(MANAGED_BY)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.as_str()
+    }
+}
+
+impl From<Row<Group>> for ObservedGroup {
+    fn from(row: Row<Group>) -> Self {
+        let Group { name, visible, meta } = row.attributes;
+        Self { id: GroupId(row.id), name, visible: visible.unwrap_or(false), managed: meta.is_ours() }
+    }
+}
+
+impl From<Row<Component>> for ObservedComponent {
+    fn from(row: Row<Component>) -> Self {
+        let Component { name, status, enabled, description, meta } = row.attributes;
+        Self {
+            id: ComponentId(row.id),
+            name,
+            status: status.value.and_then(ComponentStatus::from_value),
+            enabled: enabled.unwrap_or(true),
+            description,
+            group: row.relationships.group.and_then(|group| group.data).map(|group| GroupId(group.id)),
+            managed: meta.is_ours(),
+        }
+    }
+}
+
+impl From<Row<Incident>> for ObservedIncident {
+    fn from(row: Row<Incident>) -> Self {
+        let Incident { name, status, meta, .. } = row.attributes;
+        Self {
+            id: IncidentId(row.id),
+            name,
+            status: status.value.and_then(IncidentStatus::from_value),
+            episode: meta.text("episode").filter(|_| meta.is_ours()).map(str::to_owned),
+        }
+    }
+}
+
+impl Incident {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether what Cachet shows of it is that it is over.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.status.value == Some(i64::from(IncidentStatus::Fixed.value()))
+    }
+
+    pub(super) fn component(&self) -> Option<ComponentId> {
+        self.component_id.map(ComponentId)
+    }
+
+    /// When it was made, as if the app's clock ran in UTC: right to within half a day.
+    pub(super) fn created_if_utc(&self) -> Option<Timestamp> {
+        let text = self.created.as_ref()?.string.as_deref()?;
+        let moment = text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
+        Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
+    }
+}
+
+/// The body of POST `/component-groups`. Without `visible` a group hides itself and its components.
+pub(super) fn new_group(new: &NewGroup, capabilities: Capabilities) -> Value {
+    let mut body = Map::new();
+    body.insert("name".into(), json!(new.name));
+    body.insert("visible".into(), json!(true));
+    body.insert("order".into(), json!(new.order));
+    add_meta(&mut body, capabilities, json!({"managed_by": MANAGED_BY}));
+    Value::Object(body)
+}
+
+/// The body of POST `/components`.
+pub(super) fn new_component(new: &NewComponent, capabilities: Capabilities) -> Value {
+    let mut body = state(new.status, new.enabled, new.description.as_deref(), new.group);
+    body.insert("name".into(), json!(new.name));
+    if let Some(order) = new.order {
+        body.insert("order".into(), json!(order));
+    }
+    add_meta(&mut body, capabilities, json!({"managed_by": MANAGED_BY}));
+    Value::Object(body)
+}
+
+/// The body of PUT `/components/{id}`. It holds no meta: an update would replace all of it (147), and a person may have
+/// added some.
+pub(super) fn component_update(update: &ComponentUpdate) -> Value {
+    Value::Object(state(update.status, update.enabled, update.description.as_deref(), update.group))
+}
+
+/// What every write of a component holds. Fields without a value are left out: `null` and `""` are refused (068, 072).
+fn state(
+    status: ComponentStatus,
+    enabled: bool,
+    description: Option<&str>,
+    group: Option<GroupId>,
+) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("status".into(), json!(status.value()));
+    body.insert("enabled".into(), json!(enabled));
+    if let Some(description) = description.map(fitting).filter(|text| !text.is_empty()) {
+        body.insert("description".into(), json!(description));
+    }
+    if let Some(group) = group {
+        body.insert("component_group_id".into(), json!(group.0));
+    }
+    body
+}
+
+/// The body of POST `/incidents`. Without `visible` an incident is hidden and has no effect.
+pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities) -> Value {
+    let mut body = Map::new();
+    body.insert("name".into(), json!(fitting(&new.name)));
+    body.insert("message".into(), json!(new.message));
+    body.insert("status".into(), json!(IncidentStatus::Investigating.value()));
+    body.insert("visible".into(), json!(true));
+    body.insert("notifications".into(), json!(new.notify_subscribers));
+    body.insert("component_id".into(), json!(new.component.0));
+    body.insert("component_status".into(), json!(ComponentStatus::MajorOutage.value()));
+    if let Some(occurred_at) = in_utc(new.occurred_at) {
+        body.insert("occurred_at".into(), json!(occurred_at));
+    }
+    let meta = json!({"managed_by": MANAGED_BY, "component": new.component_name, "episode": new.episode});
+    add_meta(&mut body, capabilities, meta);
+    Value::Object(body)
+}
+
+fn add_meta(body: &mut Map<String, Value>, capabilities: Capabilities, meta: Value) {
+    if capabilities.meta {
+        body.insert("meta".into(), meta);
+    }
+}
+
+/// `text` as Cachet will keep it: without white space around it (050), and no longer than it takes.
+pub(super) fn fitting(text: &str) -> String {
+    text.trim().chars().take(MAX_TEXT_CHARS).collect::<String>().trim_end().to_owned()
+}
+
+/// `2026-11-01T08:00:00Z`. Current Cachet converts it to the app's time zone (2026-08: 215), which `Y-m-d H:i:s` would
+/// be taken to be in already. Releases of 2025 keep the digits and drop the offset (2025-08: 215), so there it is right
+/// where the app's time zone is UTC, as Cachet is delivered, and no form is right elsewhere.
+fn in_utc(moment: Timestamp) -> Option<String> {
+    Some(jiff::Timestamp::from_second(moment.as_millis().div_euclid(1000)).ok()?.to_string())
+}
+
+/// `data.id` is text, `attributes.id` a number; either will do.
+fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| serde::de::Error::custom("expected the number of an object"))
+}
+
+/// `true`, `1` or `"1"`, their opposites, or `null`.
+fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Bool(value) => Some(value),
+        Value::Number(number) => Some(number.as_f64() != Some(0.0)),
+        Value::String(text) => Some(matches!(text.as_str(), "1" | "true")),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITH_META: Capabilities = Capabilities { meta: true };
+    const WITHOUT_META: Capabilities = Capabilities { meta: false };
+
+    fn incident() -> NewIncident {
+        NewIncident {
+            name: "Outage of Database".into(),
+            message: "down".into(),
+            component: ComponentId(7),
+            component_name: "Database".into(),
+            episode: "e-1".into(),
+            occurred_at: Timestamp::parse_rfc3339("2026-11-01T10:00:00.999+02:00").expect("valid"),
+            notify_subscribers: false,
+        }
+    }
+
+    #[test]
+    fn a_new_incident_is_visible_attached_as_major_outage_and_dated_in_utc() {
+        let mut expected = json!({
+            "name": "Outage of Database", "message": "down", "status": 1, "visible": true, "notifications": false,
+            "component_id": 7, "component_status": 4, "occurred_at": "2026-11-01T08:00:00Z",
+        });
+        assert_eq!(new_incident(&incident(), WITHOUT_META), expected);
+        expected["meta"] = json!({"managed_by": "alertmanager-cachet", "component": "Database", "episode": "e-1"});
+        assert_eq!(new_incident(&incident(), WITH_META), expected);
+    }
+
+    #[test]
+    fn every_component_write_holds_status_and_enabled_and_nothing_that_is_empty() {
+        let update = ComponentUpdate {
+            status: ComponentStatus::PartialOutage,
+            enabled: false,
+            description: Some(" \n".into()),
+            group: None,
+        };
+        assert_eq!(component_update(&update), json!({"status": 3, "enabled": false}));
+        let full =
+            ComponentUpdate { description: Some("critical: no\nno alerts".into()), group: Some(GroupId(2)), ..update };
+        assert_eq!(
+            component_update(&full),
+            json!({
+                "status": 3, "enabled": false, "description": "critical: no\nno alerts", "component_group_id": 2,
+            })
+        );
+    }
+
+    #[test]
+    fn what_we_make_says_so_where_there_is_meta() {
+        let group = NewGroup { name: "Core".into(), order: 3 };
+        assert_eq!(new_group(&group, WITHOUT_META), json!({"name": "Core", "visible": true, "order": 3}));
+        assert_eq!(new_group(&group, WITH_META)["meta"], json!({"managed_by": "alertmanager-cachet"}));
+        let component = NewComponent {
+            name: "Database".into(),
+            status: ComponentStatus::Operational,
+            enabled: true,
+            description: None,
+            group: Some(GroupId(1)),
+            order: Some(4),
+        };
+        let mut expected =
+            json!({"name": "Database", "status": 1, "enabled": true, "component_group_id": 1, "order": 4});
+        assert_eq!(new_component(&component, WITHOUT_META), expected);
+        expected["meta"] = json!({"managed_by": "alertmanager-cachet"});
+        assert_eq!(new_component(&component, WITH_META), expected);
+    }
+
+    #[test]
+    fn a_text_is_cut_by_characters_to_what_every_database_takes() {
+        assert_eq!(fitting(&"東".repeat(300)), "東".repeat(255));
+        assert_eq!(fitting(&format!("  {} cut", "a".repeat(254))), "a".repeat(254), "no space is left at the end");
+    }
+
+    #[test]
+    fn whose_an_incident_is_says_only_its_meta() {
+        let episode = |meta: Value| {
+            let row = json!({"id": 1, "attributes": {"name": "n", "meta": meta}});
+            ObservedIncident::from(serde_json::from_value::<Row<Incident>>(row).expect("a row")).episode
+        };
+        assert_eq!(episode(json!({"managed_by": "alertmanager-cachet", "episode": "e-1"})).as_deref(), Some("e-1"));
+        for meta in [
+            json!({"episode": "e-1"}),
+            json!({"managed_by": "somebody", "episode": "e-1"}),
+            json!({"managed_by": "alertmanager-cachet", "episode": 1}),
+            json!([]),
+            json!(null),
+        ] {
+            assert_eq!(episode(meta.clone()), None, "{meta}");
+        }
+    }
+
+    #[test]
+    fn reading_is_lenient_where_releases_and_databases_differ() {
+        for (visible, shown) in
+            [(json!(1), true), (json!(true), true), (json!("1"), true), (json!(0), false), (json!(null), false)]
+        {
+            let row = json!({"id": "5", "attributes": {"name": "g", "visible": visible}, "new": {}});
+            let group = ObservedGroup::from(serde_json::from_value::<Row<Group>>(row).expect("a row"));
+            assert_eq!((group.id, group.visible), (GroupId(5), shown));
+        }
+        let row = json!({"id": 5, "attributes": {"name": "c", "status": {"value": 9}}});
+        let component = ObservedComponent::from(serde_json::from_value::<Row<Component>>(row).expect("a row"));
+        assert_eq!((component.status, component.enabled), (None, true));
+    }
+}

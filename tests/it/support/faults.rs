@@ -1,0 +1,351 @@
+//! A layer around a router that makes it misbehave on command, and counts what it is asked.
+//!
+//! ```text
+//! let faults = Faults::new();
+//! let (url, _server) = serve(faults.around(page)).await;
+//! faults.on("PUT", "/api/components/*").times(2).answer(500);
+//! …
+//! faults.seen(3, "PUT", "/api/components/*").await;
+//! ```
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use http_body_util::{Full, Limited};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// The handle to one layer; clones steer the same one. All is well until it is told otherwise.
+#[derive(Clone)]
+pub struct Faults {
+    state: Arc<Mutex<State>>,
+    calls: watch::Sender<Vec<(Method, String)>>,
+}
+
+#[derive(Default)]
+struct State {
+    rules: Vec<Rule>,
+    latency: Duration,
+    rate_limit: Option<RateLimit>,
+}
+
+/// Which calls are meant: a method or `*`, and a path of which a `*` stands for one part.
+#[derive(Clone)]
+struct Pattern {
+    method: String,
+    path: String,
+}
+
+struct Rule {
+    pattern: Pattern,
+    fault: Fault,
+    left: Option<u32>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Answer(StatusCode),
+    AnswerAfter(StatusCode),
+    CutBefore,
+    CutAfter,
+    Hang,
+}
+
+/// Calls for which a fault is being chosen; see [`Faults::on`].
+#[must_use = "nothing fails until it is said how"]
+pub struct On<'a> {
+    faults: &'a Faults,
+    pattern: Pattern,
+    left: Option<u32>,
+}
+
+impl Faults {
+    pub fn new() -> Self {
+        Self { state: Arc::default(), calls: watch::Sender::default() }
+    }
+
+    /// `router`, behind this layer.
+    pub fn around(&self, router: Router) -> Router {
+        let faults = self.clone();
+        Router::new().fallback(move |request: Request| async move { faults.pass(router, request).await })
+    }
+
+    /// Calls that shall fail: `on("PUT", "/api/components/*")`, `on("*", "/api/incidents")`. Of several rules for a
+    /// call, the oldest that is not used up has the say.
+    pub fn on(&self, method: &str, path: &str) -> On<'_> {
+        On { faults: self, pattern: Pattern::new(method, path), left: None }
+    }
+
+    /// Every call takes so much longer.
+    pub fn latency(&self, latency: Duration) {
+        self.state().latency = latency;
+    }
+
+    /// So many reads are answered in a window of time, and so many writes, as Cachet counts them: a minute there, less
+    /// for a test that waits for the next one.
+    pub fn rate_limit(&self, limit: u32, window: Duration) {
+        self.state().rate_limit = Some(RateLimit { limit, window, used: HashMap::new() });
+    }
+
+    /// All is well again; the count of calls stays.
+    pub fn heal(&self) {
+        *self.state() = State::default();
+    }
+
+    /// How many such calls came in since [`Faults::forget_calls`], failed ones too.
+    pub fn count(&self, method: &str, path: &str) -> usize {
+        Pattern::new(method, path).count(&self.calls.borrow())
+    }
+
+    /// Every call that came in, in order: `PUT /api/components/3`.
+    pub fn calls(&self) -> Vec<String> {
+        self.calls.borrow().iter().map(|(method, path)| format!("{method} {path}")).collect()
+    }
+
+    /// Counts from zero.
+    pub fn forget_calls(&self) {
+        self.calls.send_modify(Vec::clear);
+    }
+
+    /// Waits until at least `count` such calls came in.
+    pub async fn seen(&self, count: usize, method: &str, path: &str) {
+        let pattern = Pattern::new(method, path);
+        let mut calls = self.calls.subscribe();
+        calls.wait_for(|calls| pattern.count(calls) >= count).await.expect("this handle keeps it open");
+    }
+
+    async fn pass(&self, router: Router, request: Request) -> Response {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        self.calls.send_modify(|calls| calls.push((method.clone(), path.clone())));
+        let (latency, fault) = self.what_happens_to(&method, &path);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let anonymous = !request.headers().contains_key(AUTHORIZATION);
+        let bucket = Bucket::of(&method);
+        let headers = match self.take(bucket, anonymous) {
+            Ok(headers) => headers,
+            Err(refusal) => return *refusal,
+        };
+        let answered = async { router.oneshot(request).await.into_response() };
+        let mut response = match fault {
+            None => answered.await,
+            Some(Fault::Answer(status)) => refusal(status),
+            Some(Fault::AnswerAfter(status)) => {
+                answered.await;
+                refusal(status)
+            }
+            Some(Fault::CutBefore) => cut(),
+            Some(Fault::CutAfter) => {
+                answered.await;
+                cut()
+            }
+            Some(Fault::Hang) => std::future::pending().await,
+        };
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.give_back(bucket);
+        } else {
+            response.headers_mut().extend(headers);
+        }
+        response
+    }
+
+    fn what_happens_to(&self, method: &Method, path: &str) -> (Duration, Option<Fault>) {
+        let mut state = self.state();
+        let rule =
+            state.rules.iter_mut().find(|rule| rule.left != Some(0) && rule.pattern.matches(method.as_str(), path));
+        let fault = rule.map(|rule| {
+            rule.left = rule.left.map(|left| left - 1);
+            rule.fault
+        });
+        (state.latency, fault)
+    }
+
+    fn take(&self, bucket: Bucket, anonymous: bool) -> Result<Vec<(HeaderName, HeaderValue)>, Box<Response>> {
+        match &mut self.state().rate_limit {
+            // what needs a token is counted by its user, so a request without one is only refused
+            Some(limit) if !(anonymous && bucket == Bucket::Writes) => limit.take(bucket),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn give_back(&self, bucket: Bucket) {
+        if let Some((_, used)) = self.state().rate_limit.as_mut().and_then(|limit| limit.used.get_mut(&bucket)) {
+            *used = used.saturating_sub(1);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while it holds the lock")
+    }
+}
+
+impl On<'_> {
+    /// Only the next `times` of them.
+    pub fn times(mut self, times: u32) -> Self {
+        self.left = Some(times);
+        self
+    }
+
+    /// They are not done and answered with this status.
+    pub fn answer(self, status: u16) {
+        self.fails(Fault::Answer(status_code(status)));
+    }
+
+    /// They are done and answered with this status all the same, as releases of 2025 do (2025-08: 131).
+    pub fn answer_after(self, status: u16) {
+        self.fails(Fault::AnswerAfter(status_code(status)));
+    }
+
+    /// The connection is cut before they are done.
+    pub fn cut_before(self) {
+        self.fails(Fault::CutBefore);
+    }
+
+    /// They are done, and the connection is cut before the answer is through.
+    pub fn cut_after(self) {
+        self.fails(Fault::CutAfter);
+    }
+
+    /// They are never done and never answered.
+    pub fn hang(self) {
+        self.fails(Fault::Hang);
+    }
+
+    fn fails(self, fault: Fault) {
+        self.faults.state().rules.push(Rule { pattern: self.pattern, fault, left: self.left });
+    }
+}
+
+impl Pattern {
+    fn new(method: &str, path: &str) -> Self {
+        Self { method: method.to_owned(), path: path.to_owned() }
+    }
+
+    fn matches(&self, method: &str, path: &str) -> bool {
+        let (wanted, found) = (self.path.split('/'), path.split('/'));
+        (self.method == "*" || self.method == method)
+            && wanted.clone().count() == found.clone().count()
+            && wanted.zip(found).all(|(wanted, found)| wanted == "*" || wanted == found)
+    }
+
+    fn count(&self, calls: &[(Method, String)]) -> usize {
+        calls.iter().filter(|(method, path)| self.matches(method.as_str(), path)).count()
+    }
+}
+
+/// What Cachet counts: reads by the client's address, and all that needs a token by its user (401).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Bucket {
+    Reads,
+    Writes,
+}
+
+impl Bucket {
+    fn of(method: &Method) -> Self {
+        if method.is_safe() { Self::Reads } else { Self::Writes }
+    }
+}
+
+/// A fixed window, as Laravel counts: it begins with the first request after the last one ended.
+struct RateLimit {
+    limit: u32,
+    window: Duration,
+    used: HashMap<Bucket, (Instant, u32)>,
+}
+
+impl RateLimit {
+    /// The headers for one more request, or the 429 that it gets instead.
+    fn take(&mut self, bucket: Bucket) -> Result<Vec<(HeaderName, HeaderValue)>, Box<Response>> {
+        let now = Instant::now();
+        let (began, used) = self.used.entry(bucket).or_insert((now, 0));
+        if now.duration_since(*began) >= self.window {
+            (*began, *used) = (now, 0);
+        }
+        let name = HeaderName::from_static;
+        if *used < self.limit {
+            *used += 1;
+            let (limit, remaining) = (self.limit.into(), (self.limit - *used).into());
+            return Ok(vec![(name("x-ratelimit-limit"), limit), (name("x-ratelimit-remaining"), remaining)]);
+        }
+        let wait = (*began + self.window).duration_since(now).as_secs_f64().ceil() as u64;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let mut response =
+            (StatusCode::TOO_MANY_REQUESTS, Json(json!({"message": "Too Many Attempts."}))).into_response();
+        response.headers_mut().extend([
+            (name("x-ratelimit-limit"), self.limit.into()),
+            (name("x-ratelimit-remaining"), 0.into()),
+            (name("x-ratelimit-reset"), (now + wait).into()),
+            (RETRY_AFTER, wait.into()),
+        ]);
+        Err(response.into())
+    }
+}
+
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).expect("an HTTP status")
+}
+
+fn refusal(status: StatusCode) -> Response {
+    (status, Json(json!({"message": status.canonical_reason().unwrap_or("refused")}))).into_response()
+}
+
+/// An answer that breaks off: its body fails after the head. Over TCP the server then closes the connection; in process
+/// reading the body fails.
+fn cut() -> Response {
+    Response::new(Body::new(Limited::new(Full::from("an answer that nobody reads to its end"), 1)))
+}
+
+/// A server of [`serve`]; stops when dropped.
+pub struct Server {
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Stops it, open connections included, so that the next call finds nothing listening. Waits for requests that are
+    /// under way.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.task).await.expect("a server that does not panic").expect("a server that ends well");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Serves `router` on a port of its own. Answers with its base, `http://127.0.0.1:PORT`, to which a Cachet client adds
+/// `/api`, and the server, which runs as long as that is kept.
+pub async fn serve(router: Router) -> (String, Server) {
+    serve_at(SocketAddr::from(([127, 0, 0, 1], 0)), router).await
+}
+
+/// As [`serve`], at an address: that of a server that was stopped, to have it come back.
+pub async fn serve_at(address: SocketAddr, router: Router) -> (String, Server) {
+    let listener = TcpListener::bind(address).await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+    let task = tokio::spawn(async move { serving.await });
+    (format!("http://{address}"), Server { address, stop, task })
+}
+
+mod tests;

@@ -1,0 +1,235 @@
+//! Makes a router that speaks the API of Cachet 2026-08 behave as the release of August 2025, in all that our client
+//! can notice. Each trait names the recording of that release that shows it.
+//!
+//! | trait | recordings |
+//! | --- | --- |
+//! | no meta: asking for it is 400, sending it is ignored, components show `null` | 030, 106, 199, 077 |
+//! | lists hold disabled components unless `filter[enabled]` says otherwise | 089 |
+//! | a PUT on a component without `enabled` enables it | 503 |
+//! | status 6 is refused | 063 |
+//! | an incident is not attached, and shows its `component_id` | 161, 162 |
+//! | an incident shows the status of its latest update, and keeps its own behind it | 172, 177, 508, 509 |
+//! | no `latest_status`, `published`, `collapsed` and order columns | 042, 021, 161 |
+//!
+//! Not imitated: that of two updates within a second the first is shown, for a test could not rely on where a second
+//! ends; and the 500 to the first change of a component made without a status (131), for which there is
+//! `Faults::on(…).answer_after(500)`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Query, Request};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// `page`, as a Cachet of August 2025.
+pub fn older_cachet(page: Router) -> Router {
+    let older = Older { page, incidents: Arc::default() };
+    Router::new().fallback(move |request: Request| async move { older.answer(request).await })
+}
+
+#[derive(Clone)]
+struct Older {
+    page: Router,
+    incidents: Arc<Mutex<BTreeMap<i64, Incident>>>,
+}
+
+/// What this release knows of an incident and the newer one does not.
+#[derive(Default)]
+struct Incident {
+    component_id: Option<i64>,
+    /// The status of its latest update.
+    shown: Option<Value>,
+}
+
+/// The includes and filters that a resource takes (030, 079, 109; 168, 238). Which filters groups take was not
+/// recorded beyond `name` (033).
+const ALLOWED: [(&str, &str, &str); 3] = [
+    ("component-groups", "components, componentsCount, componentsExists", "name"),
+    (
+        "components",
+        "group, groupCount, groupExists, incidents, incidentsCount, incidentsExists",
+        "name, status, enabled",
+    ),
+    (
+        "incidents",
+        "components, componentsCount, componentsExists, updates, updatesCount, updatesExists, user, userCount, \
+         userExists",
+        "name, status, occurred_at",
+    ),
+];
+
+impl Older {
+    async fn answer(&self, request: Request) -> Response {
+        let path = request.uri().path().to_owned();
+        let Some(api_path) = path.strip_prefix("/api/") else {
+            return self.page.clone().oneshot(request).await.into_response();
+        };
+        let segments: Vec<&str> = api_path.split('/').collect();
+        let (mut parts, body) = request.into_parts();
+        let mut body: Value =
+            serde_json::from_slice(&to_bytes(body, usize::MAX).await.expect("a body")).unwrap_or_default();
+        if parts.method == Method::GET {
+            if let Some(refusal) = refuse_query(segments[0], &parts) {
+                return refusal;
+            }
+            if segments == ["components"] {
+                list_disabled_too(&mut parts);
+            }
+            return self.forward(&parts, &body).await;
+        }
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove("meta");
+        }
+        match (parts.method.as_str(), segments.as_slice()) {
+            ("POST" | "PUT" | "PATCH", ["components", ..]) if body["status"] == 6 => refuse_status(),
+            ("PUT" | "PATCH", ["components", _]) => {
+                if let Some(fields) = body.as_object_mut() {
+                    fields.entry("enabled").or_insert(json!(true));
+                }
+                self.forward(&parts, &body).await
+            }
+            ("POST", ["incidents"]) => self.open(&parts, body).await,
+            ("POST", ["incidents", id, "updates"]) => self.update(&parts, id, &body).await,
+            _ => self.forward(&parts, &body).await,
+        }
+    }
+
+    /// Opens an incident without attaching it.
+    async fn open(&self, parts: &Parts, mut body: Value) -> Response {
+        let component_id = body["component_id"].as_i64();
+        if let (Some(fields), Some(_)) = (body.as_object_mut(), component_id) {
+            // without a status beside it, it is for the page to refuse (206)
+            if fields.remove("component_status").is_some() {
+                fields.remove("component_id");
+            }
+        }
+        let (status, mut answer) = self.ask(parts, &body).await;
+        if let Some(id) = number(&answer["data"]) {
+            self.incidents().insert(id, Incident { component_id, shown: None });
+        }
+        self.age(&mut answer);
+        (status, Json(answer)).into_response()
+    }
+
+    /// Posts an update: its status is shown, and the incident's own stays as it was.
+    async fn update(&self, parts: &Parts, id: &str, body: &Value) -> Response {
+        let mut of_incident = parts.clone();
+        of_incident.uri = format!("/api/incidents/{id}").parse().expect("a path");
+        of_incident.method = Method::GET;
+        let (_, incident) = self.ask(&of_incident, &Value::Null).await;
+        let (status, update) = self.ask(parts, body).await;
+        if let (StatusCode::CREATED, Some(id)) = (status, number(&incident["data"])) {
+            self.incidents().entry(id).or_default().shown = Some(update["data"]["attributes"]["status"].clone());
+            of_incident.method = Method::PUT;
+            let own_status = &incident["data"]["attributes"]["status"]["value"];
+            self.ask(&of_incident, &json!({"status": own_status})).await;
+        }
+        (status, Json(update)).into_response()
+    }
+
+    async fn forward(&self, parts: &Parts, body: &Value) -> Response {
+        let (status, mut answer) = self.ask(parts, body).await;
+        if answer.is_null() {
+            return status.into_response();
+        }
+        self.age(&mut answer);
+        (status, Json(answer)).into_response()
+    }
+
+    /// What the page itself says.
+    async fn ask(&self, parts: &Parts, body: &Value) -> (StatusCode, Value) {
+        let mut parts = parts.clone();
+        parts.headers.remove(CONTENT_LENGTH);
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let answer = self.page.clone().oneshot(Request::from_parts(parts, body)).await.into_response();
+        let status = answer.status();
+        let bytes = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    /// Makes every document in `answer` look as this release shows it.
+    fn age(&self, answer: &mut Value) {
+        let incidents = self.incidents();
+        for part in ["data", "included"] {
+            let documents = match answer.get_mut(part) {
+                Some(Value::Array(list)) => list.as_mut_slice(),
+                Some(document) => std::slice::from_mut(document),
+                None => continue,
+            };
+            for document in documents {
+                let incident = number(document).and_then(|id| incidents.get(&id));
+                let kind = document["type"].as_str().unwrap_or_default().to_owned();
+                let Some(attributes) = document["attributes"].as_object_mut() else { continue };
+                for unknown in ["latest_status", "published", "collapsed", "order_column", "order_direction"] {
+                    attributes.remove(unknown);
+                }
+                if kind == "components" {
+                    attributes.insert("meta".into(), Value::Null);
+                }
+                if kind == "incidents" {
+                    attributes.insert("component_id".into(), json!(incident.and_then(|known| known.component_id)));
+                    if let Some(shown) = incident.and_then(|known| known.shown.clone()) {
+                        attributes.insert("status".into(), shown);
+                    }
+                }
+            }
+        }
+    }
+
+    fn incidents(&self) -> MutexGuard<'_, BTreeMap<i64, Incident>> {
+        self.incidents.lock().expect("no test panics while it holds the lock")
+    }
+}
+
+fn number(document: &Value) -> Option<i64> {
+    document["id"].as_str()?.parse().ok()
+}
+
+fn query(parts: &Parts) -> Vec<(String, String)> {
+    Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default()
+}
+
+/// The 400 for the first thing in the query that this release does not know; includes are looked at first (106).
+fn refuse_query(resource: &str, parts: &Parts) -> Option<Response> {
+    let (_, includes, filters) = ALLOWED.into_iter().find(|(name, ..)| *name == resource)?;
+    let query = query(parts);
+    let asked = query.iter().filter(|(key, _)| key == "include").flat_map(|(_, value)| value.split(','));
+    let filtered = query.iter().filter_map(|(key, _)| key.strip_prefix("filter[")?.split(']').next());
+    refuse("include", asked, includes).or_else(|| refuse("filter", filtered, filters))
+}
+
+fn refuse<'a>(what: &str, asked: impl Iterator<Item = &'a str>, allowed: &str) -> Option<Response> {
+    let unknown: Vec<_> = asked.filter(|name| !allowed.split(", ").any(|known| known == *name)).collect();
+    if unknown.is_empty() {
+        return None;
+    }
+    let unknown = unknown.join(", ");
+    let message = format!("Requested {what}(s) `{unknown}` are not allowed. Allowed {what}(s) are `{allowed}`.");
+    Some((StatusCode::BAD_REQUEST, Json(json!({"message": message}))).into_response())
+}
+
+fn refuse_status() -> Response {
+    let message = "The selected status is invalid.";
+    let body = json!({"message": message, "errors": {"status": [message]}});
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+}
+
+fn list_disabled_too(parts: &mut Parts) {
+    if query(parts).iter().any(|(key, _)| key == "filter[enabled]") {
+        return;
+    }
+    let uri = match parts.uri.query() {
+        Some(query) => format!("{}?{query}&filter%5Benabled%5D=0,1", parts.uri.path()),
+        None => format!("{}?filter%5Benabled%5D=0,1", parts.uri.path()),
+    };
+    parts.uri = uri.parse().expect("a URI with more of a query is one");
+}
+
+mod tests;

@@ -1,0 +1,260 @@
+//! The layer against a stand-in for the page, and the client against both.
+
+use alertmanager_cachet::cachet::{Cachet, Capabilities, IncidentSearch};
+use alertmanager_cachet::core::observed::{ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident};
+use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet::core::time::Timestamp;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+
+use super::*;
+
+/// As much of Cachet 2026-08 as these tests touch: components and incidents by number.
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<BTreeMap<(&'static str, i64), Value>>>);
+
+type Pairs = Query<Vec<(String, String)>>;
+
+fn current_cachet() -> Router {
+    Router::new()
+        .route("/api/component-groups", get(|| async { Json(json!({"data": [], "links": {}})) }))
+        .route("/api/components", get(components).post(create_component))
+        .route("/api/components/{id}", get(component).put(update_component))
+        .route("/api/incidents", get(incidents).post(create_incident))
+        .route("/api/incidents/{id}", get(incident).put(update_incident))
+        .route("/api/incidents/{id}/updates", post(create_update))
+        .with_state(Page::default())
+}
+
+impl Page {
+    fn rows(&self, kind: &'static str) -> Vec<Value> {
+        let rows = self.0.lock().expect("unpoisoned");
+        rows.iter().filter(|((found, _), _)| *found == kind).map(|(_, row)| row.clone()).collect()
+    }
+
+    fn change(&self, kind: &'static str, id: i64, body: &Value) -> (StatusCode, Json<Value>) {
+        let mut rows = self.0.lock().expect("unpoisoned");
+        let Some(row) = rows.get_mut(&(kind, id)) else {
+            return (StatusCode::NOT_FOUND, Json(json!({"message": format!("No query results for model {id}")})));
+        };
+        for (key, value) in body.as_object().into_iter().flatten() {
+            let value = if key == "status" { json!({"human": "", "value": value}) } else { value.clone() };
+            row["attributes"][key] = value;
+        }
+        (StatusCode::OK, Json(json!({"data": row})))
+    }
+
+    fn create(&self, kind: &'static str, body: &Value) -> (StatusCode, Json<Value>) {
+        let id = self.rows(kind).len() as i64 + 1;
+        let row = json!({"id": id.to_string(), "type": kind, "attributes": {"id": id, "enabled": true}});
+        self.0.lock().expect("unpoisoned").insert((kind, id), row);
+        (StatusCode::CREATED, self.change(kind, id, body).1)
+    }
+}
+
+fn page_of(rows: Vec<Value>) -> Json<Value> {
+    Json(json!({"data": rows, "links": {}}))
+}
+
+async fn components(State(page): State<Page>, Query(query): Pairs) -> Json<Value> {
+    let all = query.iter().any(|(key, value)| key == "filter[enabled]" && value == "0,1");
+    page_of(page.rows("components").into_iter().filter(|row| all || row["attributes"]["enabled"] == true).collect())
+}
+
+async fn create_component(State(page): State<Page>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+    page.create("components", &body)
+}
+
+async fn update_component(
+    State(page): State<Page>,
+    Path(id): Path<i64>,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    page.change("components", id, &body)
+}
+
+async fn component(State(page): State<Page>, Path(id): Path<i64>) -> (StatusCode, Json<Value>) {
+    let attached = page.rows("incidents").iter().any(|row| row["attributes"]["component_id"] == id);
+    let (status, Json(mut document)) = page.change("components", id, &Value::Null);
+    let own = document["data"]["attributes"]["status"].clone();
+    document["data"]["attributes"]["latest_status"] = if attached { json!({"value": 4}) } else { own };
+    (status, Json(document))
+}
+
+async fn incidents(State(page): State<Page>) -> Json<Value> {
+    page_of(page.rows("incidents"))
+}
+
+async fn incident(State(page): State<Page>, Path(id): Path<i64>) -> (StatusCode, Json<Value>) {
+    page.change("incidents", id, &Value::Null)
+}
+
+async fn create_incident(State(page): State<Page>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+    page.create("incidents", &body)
+}
+
+async fn update_incident(
+    State(page): State<Page>,
+    Path(id): Path<i64>,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    page.change("incidents", id, &body)
+}
+
+async fn create_update(
+    State(page): State<Page>,
+    Path(id): Path<i64>,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let _ = page.change("incidents", id, &json!({"status": body["status"]}));
+    page.create("incidentUpdates", &body)
+}
+
+async fn ask(router: &Router, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(body)
+        .expect("a request");
+    let answer = router.clone().oneshot(request).await.expect("infallible");
+    let status = answer.status().as_u16();
+    let bytes = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// The answer of that release, as recorded.
+fn recorded(file: &str) -> (u16, Value) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cachet-2025-08").join(file);
+    let recording: Value = serde_json::from_slice(&std::fs::read(path).expect("a recording")).expect("JSON");
+    let response = &recording["response"];
+    (u16::try_from(response["status"].as_u64().expect("a status")).expect("a status"), response["body"].clone())
+}
+
+#[tokio::test]
+async fn what_it_does_not_know_is_refused_in_its_words() {
+    let older = older_cachet(current_cachet());
+    for (path, file) in [
+        ("/api/component-groups/2?include=meta,components", "030_group_get_include_meta_components.json"),
+        ("/api/components?filter[meta][key]=k-1&include=meta", "106_component_list_filter_meta.json"),
+        ("/api/components?filter[id]=1", "110_component_list_filter_id_not_allowed.json"),
+        ("/api/incidents/1?include=components,components.group,updates,user,meta", "168_incident_get_include_all.json"),
+        ("/api/incidents?filter[occurs_on]=2026-11-20", "239_incident_list_filter_occurs_on.json"),
+    ] {
+        assert_eq!(ask(&older, "GET", path, Value::Null).await, recorded(file), "{path}");
+    }
+    let maintenance = json!({"name": "st 6", "status": 6});
+    assert_eq!(
+        ask(&older, "POST", "/api/components", maintenance).await,
+        recorded("063_component_create_status_6.json")
+    );
+}
+
+#[tokio::test]
+async fn a_disabled_component_is_listed_and_a_change_without_enabled_enables_it() {
+    let older = older_cachet(current_cachet());
+    ask(&older, "POST", "/api/components", json!({"name": "dis", "status": 1, "enabled": false, "meta": {"a": 1}}))
+        .await;
+    let (_, list) = ask(&older, "GET", "/api/components?per_page=50", Value::Null).await;
+    let attributes = &list["data"][0]["attributes"];
+    assert_eq!((&attributes["enabled"], &attributes["meta"]), (&json!(false), &Value::Null));
+    let (_, enabled_only) = ask(&older, "GET", "/api/components?filter[enabled]=1", Value::Null).await;
+    assert_eq!(enabled_only["data"], json!([]), "a filter of its own is left alone");
+    let (_, changed) = ask(&older, "PUT", "/api/components/1", json!({"status": 4})).await;
+    assert_eq!(changed["data"]["attributes"]["enabled"], true);
+    let (_, kept) = ask(&older, "PUT", "/api/components/1", json!({"status": 4, "enabled": false})).await;
+    assert_eq!(kept["data"]["attributes"]["enabled"], false);
+}
+
+#[tokio::test]
+async fn an_incident_names_its_component_and_does_not_colour_it() {
+    let page = current_cachet();
+    let older = older_cachet(page.clone());
+    ask(&older, "POST", "/api/components", json!({"name": "web-1", "status": 1})).await;
+    let incident = json!({"name": "n", "message": "m", "status": 1, "component_id": 1, "component_status": 4});
+    let (status, made) = ask(&older, "POST", "/api/incidents", incident).await;
+    assert_eq!((status, &made["data"]["attributes"]["component_id"]), (201, &json!(1)));
+    let (_, component) = ask(&page, "GET", "/api/components/1", Value::Null).await;
+    assert_eq!(component["data"]["attributes"]["latest_status"]["value"], 1);
+    let (_, component) = ask(&older, "GET", "/api/components/1", Value::Null).await;
+    assert_eq!(component["data"]["attributes"].get("latest_status"), None);
+}
+
+#[tokio::test]
+async fn an_incident_shows_its_latest_update_and_keeps_its_own_status_behind_it() {
+    let page = current_cachet();
+    let older = older_cachet(page.clone());
+    let shown = async |router: &Router| {
+        ask(router, "GET", "/api/incidents/1", Value::Null).await.1["data"]["attributes"]["status"]["value"].clone()
+    };
+    ask(&older, "POST", "/api/incidents", json!({"name": "n", "message": "m", "status": 1})).await;
+    ask(&older, "PUT", "/api/incidents/1", json!({"status": 2})).await;
+    assert_eq!(shown(&older).await, 2, "without updates its own");
+    ask(&older, "POST", "/api/incidents/1/updates", json!({"status": 4, "message": "fixed"})).await;
+    assert_eq!((shown(&older).await, shown(&page).await), (json!(4), json!(2)));
+    ask(&older, "PUT", "/api/incidents/1", json!({"status": 1})).await;
+    assert_eq!((shown(&older).await, shown(&page).await), (json!(4), json!(1)));
+}
+
+fn clients() -> [(Cachet, Capabilities); 2] {
+    let client = |router| Cachet::in_process(router, "1|token".into(), 50);
+    [
+        (client(current_cachet()), Capabilities { meta: true }),
+        (client(older_cachet(current_cachet())), Capabilities { meta: false }),
+    ]
+}
+
+#[tokio::test]
+async fn the_client_gets_on_with_both_releases() {
+    for (cachet, capabilities) in clients() {
+        let component = NewComponent {
+            name: "Database".into(),
+            status: ComponentStatus::Operational,
+            enabled: false,
+            description: Some("critical: no\nno alerts".into()),
+            group: None,
+            order: None,
+        };
+        let id = cachet.create_component(&component).await.expect("made");
+        let update =
+            ComponentUpdate { status: ComponentStatus::MajorOutage, enabled: false, description: None, group: None };
+        cachet.update_component(id, &update).await.expect("changed");
+        let incident = NewIncident {
+            name: "Outage of Database".into(),
+            message: "m".into(),
+            component: id,
+            component_name: "Database".into(),
+            episode: "e-1".into(),
+            occurred_at: Timestamp::from_millis(1_800_000_000_000),
+            notify_subscribers: false,
+        };
+        let incident_id = cachet.create_incident(&incident).await.expect("made");
+
+        assert_eq!(cachet.probe().await, Ok(capabilities));
+        let observed = cachet.observe().await.expect("read");
+        assert_eq!(observed.components.len(), 1, "disabled ones too");
+        let seen = &observed.components[0];
+        assert_eq!((seen.status, seen.enabled), (Some(ComponentStatus::MajorOutage), false));
+        assert_eq!(seen.managed, capabilities.meta);
+        assert_eq!(observed.open_incidents[0].episode.is_some(), capabilities.meta);
+
+        let search = IncidentSearch {
+            episode: "e-1",
+            name: "Outage of Database",
+            component: id,
+            created_not_before: Timestamp::from_millis(0),
+        };
+        let found = cachet.find_incident(&search).await.expect("read").expect("found");
+        assert_eq!(found.id, incident_id);
+        let other = IncidentSearch { episode: "e-2", component: ComponentId(2), ..search };
+        assert_eq!(cachet.find_incident(&other).await, Ok(None));
+
+        cachet.add_incident_update(incident_id, IncidentStatus::Fixed, "over").await.expect("posted");
+        cachet.set_incident_status(incident_id, IncidentStatus::Fixed).await.expect("set");
+        assert_eq!(cachet.open_incidents().await, Ok(Vec::new()));
+        let closed = cachet.incident(incident_id).await.expect("read").expect("there");
+        assert_eq!(closed.status, Some(IncidentStatus::Fixed));
+        assert_eq!(cachet.incident(IncidentId(99)).await, Ok(None));
+    }
+}
