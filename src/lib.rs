@@ -15,5 +15,6 @@ pub mod core;
 pub mod embedded;
 pub mod log;
 pub mod reconcile;
+pub mod setup;
 pub mod store;
 pub mod web;

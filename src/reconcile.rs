@@ -1,21 +1,491 @@
-//! reconcile
+//! Makes Cachet show what the alerts say: plan, write, plan again, until nothing is left to write.
+//!
+//! [`Reconciler::once`] does the work and [`Reconciler::forever`] only waits: for news, for the interval, for a held
+//! firing that begins to count, or for the time of the next attempt.
 
+mod apply;
+mod backoff;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-/// Wakes the reconciler. Clones wake the same one.
+use self::backoff::Backoff;
+use crate::cachet::{Cachet, Error};
+use crate::clock::Clock;
+use crate::core::alert::AlertRecord;
+use crate::core::incident::EpisodePhase;
+use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
+use crate::core::page::{desired, inventory_of};
+use crate::core::plan::{Applied, AppliedTarget, Change, Note, Plan, Policy, Report, Subject, plan};
+use crate::core::rules::{CloseIncidentWhen, Drift};
+use crate::core::status::IncidentStatus;
+use crate::core::target::{Inventory, InventorySource};
+use crate::core::time::Timestamp;
+use crate::log::Log;
+use crate::store::{Entry, Store, StoreError};
+
+/// How many writes are planned at once; before the next ones, the plan is made anew, so that a write that news has
+/// overtaken is never sent.
+const BATCH: usize = 16;
+
+/// How many writes are under way at the same time.
+const PARALLEL_WRITES: usize = 4;
+
+/// How long a resolved alert is remembered. A firing of the same occurrence that comes later than that is no echo.
+const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Tells the reconciler that there is news. Clones wake the same one; no call is ever lost.
 #[derive(Debug, Clone, Default)]
-pub struct Wake(Arc<Notify>);
+pub struct Wake {
+    news: Arc<AtomicU64>,
+    notify: Arc<Notify>,
+}
 
 impl Wake {
-    /// Says that there is news; several calls before anybody looks are as one.
+    /// Something was stored.
     pub fn wake(&self) {
-        self.0.notify_one();
+        self.news.fetch_add(1, Ordering::SeqCst);
+        self.notify.notify_one();
     }
 
-    /// Waits until there is news.
+    /// Waits until there is news that nobody waited for yet.
     pub async fn woken(&self) {
-        self.0.notified().await;
+        self.notify.notified().await;
     }
+
+    fn count(&self) -> u64 {
+        self.news.load(Ordering::SeqCst)
+    }
+}
+
+/// How the page is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The targets of the targets file; without one, Cachet's disabled components are the inventory.
+    pub inventory: Option<Inventory>,
+    /// The texts of incidents.
+    pub texts: Texts,
+    /// What ends an episode.
+    pub close_incident_when: CloseIncidentWhen,
+    /// What is done about a person's change.
+    pub drift: Drift,
+    /// How long a firing that follows its own resolve is held.
+    pub refire_hold: Duration,
+    /// Whether Cachet writes to its subscribers when an incident opens.
+    pub subscribers: Subscribers,
+    /// How often Cachet is read, to see what people changed and what `setup` made.
+    pub interval: Duration,
+}
+
+/// Whether Cachet writes to its subscribers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Subscribers {
+    /// It does not.
+    #[default]
+    Silent,
+    /// It does.
+    Notified,
+}
+
+/// The texts of incidents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Texts {
+    /// The title; `%s` stands for the component.
+    pub new_incident_name: String,
+    /// The first message.
+    pub new_incident_message: String,
+    /// The closing message when the component is Operational.
+    pub resolved_incident_message: String,
+    /// The closing message when some of the component's targets are still down.
+    pub partially_resolved_incident_message: String,
+}
+
+/// What came of one go.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// How many changes were made in Cachet.
+    pub written: usize,
+    /// The changes that failed; the others were made all the same.
+    pub failures: Vec<(Subject, Error)>,
+    /// What kept everything else from being tried.
+    pub blocked: Option<Blocked>,
+    /// When time alone changes the page next.
+    pub revisit_at: Option<Timestamp>,
+}
+
+/// What keeps the reconciler from going on.
+#[derive(Debug, thiserror::Error)]
+pub enum Blocked {
+    /// Cachet does not take or answer anything.
+    #[error(transparent)]
+    Cachet(#[from] Error),
+    /// The store does not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Round {
+    /// Whether everything that had to be written was.
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty() && self.blocked.is_none()
+    }
+
+    /// A Cachet that answers nothing but faults is left alone until the next attempt.
+    fn give_up(&mut self) -> Option<Error> {
+        let hopeless = self.written == 0
+            && self.failures.len() >= BATCH
+            && self.failures.iter().all(|(_, error)| error.may_have_been_applied());
+        if hopeless { self.failures.pop().map(|(_, error)| error) } else { None }
+    }
+
+    /// How long Cachet asked us to wait.
+    fn retry_after(&self) -> Option<Duration> {
+        let blocked = match &self.blocked {
+            Some(Blocked::Cachet(error)) => error.retry_after(),
+            _ => None,
+        };
+        blocked.into_iter().chain(self.failures.iter().filter_map(|(_, error)| error.retry_after())).max()
+    }
+}
+
+/// Keeps one Cachet page.
+pub struct Reconciler {
+    store: Store,
+    cachet: Cachet,
+    settings: Settings,
+    clock: Clock,
+    log: Log,
+    wake: Wake,
+    stop: CancellationToken,
+    memory: Memory,
+}
+
+/// What the reconciler knows between two goes. The store has all of it that matters.
+#[derive(Debug, Default)]
+struct Memory {
+    alerts: Vec<AlertRecord>,
+    /// The count of news when the alerts were read.
+    alerts_as_of: Option<u64>,
+    applied: Option<Applied>,
+    observed: Option<Observed>,
+    /// When Cachet was read.
+    observed_at: Option<Timestamp>,
+    /// Whether a write ended in a way that makes what we know of Cachet doubtful.
+    surprised: bool,
+    /// What was said already.
+    reported: BTreeSet<Report>,
+    failing: BTreeMap<Subject, String>,
+    blocked_by: Option<String>,
+}
+
+impl Reconciler {
+    /// A reconciler that has not read anything yet. `stop` ends it between two writes.
+    pub fn new(
+        store: Store,
+        cachet: Cachet,
+        settings: Settings,
+        clock: Clock,
+        log: Log,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { store, cachet, settings, clock, log, stop, wake: Wake::default(), memory: Memory::default() }
+    }
+
+    /// What wakes it.
+    pub fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
+    /// Keeps the page until it is told to stop.
+    pub async fn forever(mut self) {
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
+            let seen = self.wake.count();
+            let round = self.once().await;
+            let wait = if round.is_complete() {
+                backoff.reset();
+                self.until_due(round.revisit_at)
+            } else {
+                round.retry_after().unwrap_or_else(|| backoff.next())
+            };
+            let held_back = round.retry_after().is_some();
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+                // News is worth an attempt at once, unless Cachet asked for silence.
+                () = self.wake.woken(), if !held_back => {
+                    if self.wake.count() != seen {
+                        backoff.reset();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings the page to what the alerts say, as far as Cachet lets it.
+    pub async fn once(&mut self) -> Round {
+        let mut round = Round::default();
+        if std::mem::take(&mut self.memory.surprised) {
+            self.memory.observed_at = None;
+        }
+        if let Err(blocked) = self.write_what_differs(&mut round).await {
+            round.blocked = Some(blocked);
+        }
+        self.say_what_is_wrong(&round);
+        round
+    }
+
+    async fn write_what_differs(&mut self, round: &mut Round) -> Result<(), Blocked> {
+        let mut tried: BTreeSet<Subject> = BTreeSet::new();
+        loop {
+            self.look().await?;
+            let plan = self.plan(round);
+            self.take_notes(&plan.notes).await?;
+            self.say_reports(plan.reports);
+            let batch = next_batch(plan.changes, &tried);
+            if batch.is_empty() || self.stop.is_cancelled() {
+                return Ok(());
+            }
+            let failed = self.write(batch, round).await?;
+            tried.extend(failed);
+        }
+    }
+
+    /// Reads what has to be read: the alerts after news, Cachet at the start, on the interval and after a surprise.
+    async fn look(&mut self) -> Result<(), Blocked> {
+        let news = self.wake.count();
+        if self.memory.alerts_as_of != Some(news) {
+            self.memory.alerts = self.store.unresolved_alerts().await?;
+            self.memory.alerts_as_of = Some(news);
+        }
+        if self.memory.applied.is_none() {
+            self.memory.applied = Some(self.store.applied().await?);
+        }
+        let now = self.clock.now();
+        if self.memory.observed_at.is_none_or(|read_at| now.since(read_at) >= self.settings.interval) {
+            let observed = self.cachet.observe().await?;
+            if self.memory.observed.as_ref() != Some(&observed) {
+                self.store.remember_observed(&observed, now).await?;
+            }
+            self.memory.observed = Some(observed);
+            self.memory.observed_at = Some(now);
+            self.store.forget_resolved_alerts(before(now, RESOLVED_ALERTS_KEPT)).await?;
+        }
+        Ok(())
+    }
+
+    fn plan(&self, round: &mut Round) -> Plan {
+        let (Some(applied), Some(observed)) = (&self.memory.applied, &self.memory.observed) else {
+            return Plan::default();
+        };
+        let now = self.clock.now();
+        let from_cachet;
+        let inventory = match &self.settings.inventory {
+            Some(inventory) => inventory,
+            None => {
+                from_cachet = inventory_of(observed);
+                &from_cachet
+            }
+        };
+        let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now);
+        round.revisit_at = desired.revisit_at;
+        plan(&desired, applied, observed, self.policy(), now)
+    }
+
+    fn policy(&self) -> Policy {
+        self.settings.policy()
+    }
+
+    async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
+        let entries: Vec<Entry> = notes.iter().cloned().map(Entry::from).collect();
+        self.store.remember(&entries, self.clock.now()).await?;
+        entries.into_iter().for_each(|entry| self.absorb(entry));
+        Ok(())
+    }
+
+    /// Makes `batch`, each change remembered before and after, and returns what failed.
+    async fn write(&mut self, batch: Vec<Change>, round: &mut Round) -> Result<Vec<Subject>, Blocked> {
+        let intents: Vec<Entry> = batch.iter().filter_map(apply::intent).collect();
+        self.store.remember(&intents, self.clock.now()).await?;
+        intents.into_iter().for_each(|entry| self.absorb_intent(entry));
+
+        let (cachet, settings, stop) = (&self.cachet, &self.settings, &self.stop);
+        let writes = stream::iter(batch).map(|change| async move {
+            if stop.is_cancelled() {
+                return None;
+            }
+            let outcome = apply::apply(cachet, settings, &change).await;
+            Some((change, outcome))
+        });
+        let outcomes: Vec<_> = writes.buffered(PARALLEL_WRITES).filter_map(std::future::ready).collect().await;
+        self.keep(outcomes, round).await
+    }
+
+    async fn keep(
+        &mut self,
+        outcomes: Vec<(Change, Result<Entry, Error>)>,
+        round: &mut Round,
+    ) -> Result<Vec<Subject>, Blocked> {
+        let (mut entries, mut failed, mut blocked) = (Vec::new(), Vec::new(), None);
+        for (change, outcome) in outcomes {
+            match outcome {
+                Ok(entry) => {
+                    round.written += 1;
+                    self.memory.failing.remove(&change.subject());
+                    apply::log(&self.log, &self.settings.texts, &change, &entry);
+                    entries.push(entry);
+                }
+                Err(error) => {
+                    self.memory.surprised |= error.may_have_been_applied() || error.is_not_found();
+                    failed.push(change.subject());
+                    if error.concerns_everything() && blocked.is_none() {
+                        blocked = Some(error);
+                    } else {
+                        round.failures.push((change.subject(), error));
+                    }
+                }
+            }
+        }
+        let kept = self.store.remember(&entries, self.clock.now()).await;
+        entries.into_iter().for_each(|entry| self.absorb(entry));
+        kept?;
+        match blocked.or_else(|| round.give_up()) {
+            Some(error) => Err(error.into()),
+            None => Ok(failed),
+        }
+    }
+
+    /// Brings memory up to date with what is now true of Cachet and of the store.
+    fn absorb(&mut self, entry: Entry) {
+        let applied = self.memory.applied.get_or_insert_default();
+        let observed = self.memory.observed.get_or_insert_default();
+        match entry {
+            Entry::Component(name, written) => {
+                if let Some(component) = observed.components.iter_mut().find(|component| component.id == written.id) {
+                    component.status = Some(written.status);
+                }
+                applied.components.insert(name, written);
+            }
+            Entry::Target(name, written) => {
+                show_target(observed, name.as_str(), &written);
+                applied.targets.insert(name, written);
+            }
+            Entry::ReleaseComponent(name) => drop(applied.components.remove(&name)),
+            Entry::ReleaseTarget(name) => drop(applied.targets.remove(&name)),
+            Entry::Episode(episode) => {
+                if let EpisodePhase::Open(id) = episode.phase
+                    && !observed.open_incidents.iter().any(|incident| incident.id == id)
+                {
+                    observed.open_incidents.push(ObservedIncident {
+                        id,
+                        name: self.settings.texts.incident_name(episode.component.as_str()),
+                        status: Some(IncidentStatus::Investigating),
+                        episode: Some(episode.key.to_string()),
+                    });
+                }
+                applied.episodes.insert(episode.component.clone(), episode);
+            }
+            Entry::EndEpisode(episode, _) => {
+                let over = episode.phase.incident();
+                observed.open_incidents.retain(|incident| Some(incident.id) != over);
+                applied.episodes.remove(&episode.component);
+            }
+        }
+    }
+
+    /// As [`Self::absorb`], of what is about to be written: nothing is true of Cachet yet.
+    fn absorb_intent(&mut self, entry: Entry) {
+        let applied = self.memory.applied.get_or_insert_default();
+        match entry {
+            Entry::Component(name, written) => drop(applied.components.insert(name, written)),
+            Entry::Target(name, written) => drop(applied.targets.insert(name, written)),
+            Entry::Episode(episode) => drop(applied.episodes.insert(episode.component.clone(), episode)),
+            Entry::ReleaseComponent(_) | Entry::ReleaseTarget(_) | Entry::EndEpisode(..) => {}
+        }
+    }
+
+    /// Says each report once, and again only after it was no longer true in between.
+    fn say_reports(&mut self, reports: BTreeSet<Report>) {
+        for report in reports.difference(&self.memory.reported) {
+            apply::log_report(&self.log, report);
+        }
+        self.memory.reported = reports;
+    }
+
+    /// Says once what is wrong, and once that it is over.
+    fn say_what_is_wrong(&mut self, round: &Round) {
+        for (subject, error) in &round.failures {
+            let message = error.to_string();
+            if self.memory.failing.get(subject) != Some(&message) {
+                tracing::warn!(subject = %subject, "{message}; it is tried again");
+                self.memory.failing.insert(subject.clone(), message);
+            }
+        }
+        let blocked_by = round.blocked.as_ref().map(Blocked::to_string);
+        match (&self.memory.blocked_by, &blocked_by) {
+            (before, Some(now)) if before.as_ref() != Some(now) => {
+                tracing::error!("{now}; nothing is lost, it is tried again");
+            }
+            (Some(_), None) => tracing::info!("the page can be written again"),
+            _ => {}
+        }
+        self.memory.blocked_by = blocked_by;
+    }
+
+    /// How long there is nothing to do if no news comes.
+    fn until_due(&self, revisit_at: Option<Timestamp>) -> Duration {
+        let now = self.clock.now();
+        let next_read = self.memory.observed_at.unwrap_or(now).after(self.settings.interval);
+        revisit_at.map_or(next_read, |moment| moment.min(next_read)).since(now)
+    }
+}
+
+impl Settings {
+    /// What shapes a plan.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            close_incident_when: self.close_incident_when,
+            drift: self.drift,
+            inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
+        }
+    }
+}
+
+/// The next changes to make: of one rank, so that what the public sees first is there first, and none that failed in
+/// this go.
+fn next_batch(changes: Vec<Change>, tried: &BTreeSet<Subject>) -> Vec<Change> {
+    let mut changes = changes.into_iter().filter(|change| !tried.contains(&change.subject())).peekable();
+    let Some(rank) = changes.peek().map(Change::rank) else { return Vec::new() };
+    changes.take_while(|change| change.rank() == rank).take(BATCH).collect()
+}
+
+fn show_target(observed: &mut Observed, name: &str, written: &AppliedTarget) {
+    let (status, description) = (Some(written.status), Some(written.description.clone()));
+    match observed.components.iter_mut().find(|component| component.id == written.id) {
+        Some(component) => {
+            component.status = status;
+            component.description = description;
+            component.enabled = false;
+        }
+        None => observed.components.push(ObservedComponent {
+            id: written.id,
+            name: name.to_owned(),
+            status,
+            enabled: false,
+            description,
+            group: None,
+            managed: true,
+        }),
+    }
+}
+
+fn before(now: Timestamp, span: Duration) -> Timestamp {
+    Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
 }

@@ -1,0 +1,116 @@
+//! Carries the plan of `setup` out, step by step, with patience for Cachet's rate limit.
+
+use std::collections::BTreeMap;
+use std::mem::discriminant;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::cachet::{Cachet, Error};
+use crate::core::observed::{ComponentUpdate, GroupId, NewComponent, NewGroup, Observed};
+use crate::core::setup::{SetupPlan, Step};
+use crate::core::status::ComponentStatus;
+
+/// How many steps of one kind are under way at the same time.
+const PARALLEL_STEPS: usize = 4;
+
+/// What is told while the plan is carried out.
+pub trait Progress {
+    /// The step is done.
+    fn done(&self, step: &Step);
+    /// Cachet's rate limit is used up; the step is tried again after `seconds`.
+    fn waiting(&self, seconds: u64);
+}
+
+/// Carries out `plan`, which was made from `observed`.
+///
+/// # Errors
+/// What Cachet said to the first step that failed. What was done before stays; running it again does the rest.
+pub async fn carry_out(
+    cachet: &Cachet,
+    plan: &SetupPlan,
+    observed: &Observed,
+    progress: &impl Progress,
+) -> Result<(), Error> {
+    // Of several groups with one name, the plan uses the lowest number.
+    let mut groups: BTreeMap<String, GroupId> =
+        observed.groups.iter().rev().map(|group| (group.name.clone(), group.id)).collect();
+    // A step needs at most what steps of an earlier kind have made.
+    for steps in plan.steps.chunk_by(|one, next| discriminant(one) == discriminant(next)) {
+        let made: Vec<Option<(String, GroupId)>> = stream::iter(steps)
+            .map(|step| take(cachet, step, &groups, progress))
+            .buffered(PARALLEL_STEPS)
+            .try_collect()
+            .await?;
+        groups.extend(made.into_iter().flatten());
+    }
+    Ok(())
+}
+
+async fn take(
+    cachet: &Cachet,
+    step: &Step,
+    groups: &BTreeMap<String, GroupId>,
+    progress: &impl Progress,
+) -> Result<Option<(String, GroupId)>, Error> {
+    loop {
+        match send(cachet, step, groups).await {
+            Err(Error::RateLimited { retry_after, .. }) => {
+                progress.waiting(retry_after.as_secs());
+                tokio::time::sleep(retry_after).await;
+            }
+            outcome => {
+                if outcome.is_ok() {
+                    progress.done(step);
+                }
+                return outcome;
+            }
+        }
+    }
+}
+
+async fn send(
+    cachet: &Cachet,
+    step: &Step,
+    groups: &BTreeMap<String, GroupId>,
+) -> Result<Option<(String, GroupId)>, Error> {
+    match step.clone() {
+        Step::CreateGroup { name, order } => {
+            let id = cachet.create_group(&NewGroup { name: name.clone(), order }).await?;
+            return Ok(Some((name, id)));
+        }
+        Step::ShowGroup { id, .. } => cachet.show_group(id).await?,
+        Step::CreateComponent { name, group, order } => {
+            let component = NewComponent {
+                name: name.to_string(),
+                status: ComponentStatus::Operational,
+                enabled: true,
+                description: None,
+                group: groups.get(&group).copied(),
+                order: Some(order),
+            };
+            cachet.create_component(&component).await?;
+        }
+        Step::MoveComponent { id, group, status, enabled, .. } => {
+            let group = groups.get(&group).copied();
+            cachet.update_component(id, &ComponentUpdate { status, enabled, description: None, group }).await?;
+        }
+        Step::CreateTarget { name, description } => {
+            let component = NewComponent {
+                name: name.to_string(),
+                status: ComponentStatus::Operational,
+                enabled: false,
+                description: Some(description),
+                group: None,
+                order: None,
+            };
+            cachet.create_component(&component).await?;
+        }
+        Step::CorrectTarget { id, description, status, .. } => {
+            let update = ComponentUpdate { status, enabled: false, description: Some(description), group: None };
+            cachet.update_component(id, &update).await?;
+        }
+        Step::RemoveComponent { id, .. } => cachet.delete_component(id).await?,
+        Step::RemoveGroup { id, .. } => cachet.delete_group(id).await?,
+    }
+    Ok(None)
+}

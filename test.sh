@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs what the tests need (Debian packages, once) and runs every check and test.
+# shellcheck disable=SC2317 # every part is called through part()
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+# command:package, of Debian
+needed=(
+    prometheus:prometheus
+    prometheus-alertmanager:prometheus-alertmanager
+    chromium:chromium
+    shellcheck:shellcheck
+    cc:gcc
+)
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+summary=()
+failed_parts=0
+
+# The packages of servers start them on a machine with systemd; the tests start their own, on free ports.
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d sudo=()
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+        "${sudo[@]}" chmod +x "$policy"
+        # shellcheck disable=SC2064 # the path as it is now
+        trap "${sudo[*]} rm -f '$policy'" RETURN
+    fi
+    "${sudo[@]}" apt-get update -qq &&
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
+}
+
+packages() {
+    local missing=() entry
+    for entry in "${needed[@]}"; do
+        command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
+    done
+    [ "${#missing[@]}" -eq 0 ] || install_packages "${missing[@]}"
+}
+
+part() {
+    local name=$1 start=$SECONDS outcome=passed
+    shift
+    printf '\n== %s\n' "$name"
+    if ! "$@" 2>&1 | tee -a "$log"; then
+        outcome=FAILED
+        failed_parts=$((failed_parts + 1))
+    fi
+    summary+=("$(printf '%-28s %-7s %4d s' "$name" "$outcome" $((SECONDS - start)))")
+}
+
+part 'packages' packages
+part 'format' cargo fmt --check
+part 'lints' cargo clippy --locked --all-targets -- -D warnings
+part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
+part 'scripts' shellcheck test.sh .ci/run
+part 'tests' cargo test --locked --no-fail-fast
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+# "test result: ok. 12 passed; 0 failed; 0 ignored; …", one line a test binary
+awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$log"
+exit "$((failed_parts > 0))"
