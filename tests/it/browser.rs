@@ -1,0 +1,1 @@
+//! The embedded page in a real browser.
