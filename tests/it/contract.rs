@@ -5,20 +5,17 @@
 //! random, are not, and "3 seconds ago" may be a second off, because Cachet's clock ran on while it answered.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::store::Store;
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tower::ServiceExt;
+
+use crate::page_server::PageServer;
 
 /// Everything in which the embedded page deliberately answers otherwise than Cachet: the numbers of the recordings,
 /// first to last, and why. A recording that is listed and does not differ fails the test.
@@ -63,7 +60,7 @@ const NO_CALLS: [&str; 2] = ["401", "901"];
 #[tokio::test]
 async fn recorded_calls_are_answered_as_cachet_answered_them() {
     let recordings = Recording::all();
-    let server = Server::start().await;
+    let server = PageServer::start().await;
     let (mut compared, mut page_checks, mut unexpected) = (0, 0, Vec::new());
     for (recording, now) in recordings.iter().zip(clock_of(&recordings)) {
         server.set_clock(now);
@@ -100,7 +97,7 @@ async fn recorded_calls_are_answered_as_cachet_answered_them() {
 #[tokio::test]
 async fn a_group_is_hidden_until_it_is_made_visible() {
     let recorded: Value = serde_json::from_str(&read("901_public_page_group_visibility.json")).expect("JSON");
-    let server = Server::start().await;
+    let server = PageServer::start().await;
     let made = [
         ("/api/component-groups", json!({"name": "Default-visibility group"})),
         ("/api/component-groups", json!({"name": "Public group", "visible": true})),
@@ -120,7 +117,7 @@ async fn a_group_is_hidden_until_it_is_made_visible() {
         ),
     ];
     for (path, body) in made {
-        assert_eq!(server.call("POST", path, Some(body)).await.0, StatusCode::CREATED);
+        server.create(path, body).await;
     }
     server.check_page(&recorded["shown_on_public_page"]).await;
     assert_eq!(server.call("GET", "/api/status", None).await.1, recorded["api_status"]);
@@ -142,7 +139,7 @@ async fn the_token_is_made_once_and_can_be_read_without_writing() {
 
 #[tokio::test]
 async fn what_was_refused_leaves_nothing_behind() {
-    let server = Server::start().await;
+    let server = PageServer::start().await;
     let (status, _) = server.call("POST", "/api/components", Some(json!({"name": "a", "meta": "x"}))).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     let (_, made) = server.call("POST", "/api/components", Some(json!({"name": "b"}))).await;
@@ -151,7 +148,7 @@ async fn what_was_refused_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_guest_does_not_learn_of_hidden_things_through_includes() {
-    let server = Server::start().await;
+    let server = PageServer::start().await;
     let made = [
         ("/api/component-groups", json!({"name": "open", "visible": true})),
         ("/api/components", json!({"name": "shown", "component_group_id": 1})),
@@ -167,7 +164,7 @@ async fn a_guest_does_not_learn_of_hidden_things_through_includes() {
         ),
     ];
     for (path, body) in made {
-        assert_eq!(server.call("POST", path, Some(body)).await.0, StatusCode::CREATED);
+        server.create(path, body).await;
     }
     for path in [
         "/api/incidents?include=components,components.group",
@@ -175,9 +172,8 @@ async fn a_guest_does_not_learn_of_hidden_things_through_includes() {
         "/api/components/1?include=incidents,group",
         "/",
     ] {
-        let (status, body) = server.send(Request::get(path).body(Body::empty()).expect("a request")).await;
+        let (status, text) = server.get(path).await;
         assert_eq!(status, StatusCode::OK);
-        let text = String::from_utf8(body).expect("UTF-8");
         assert!(text.contains("shown") || text.contains("open"), "{path}: {text}");
         assert!(!text.contains("secret"), "{path}: {text}");
     }
@@ -290,51 +286,10 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The embedded page over a fresh store.
-struct Server {
-    router: Router,
-    token: String,
-    clock: Arc<AtomicI64>,
-    _folder: TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store =
-            Store::open(&format!("sqlite://{}", folder.path().join("store.db").display())).await.expect("opens");
-        let clock = Arc::new(AtomicI64::new(1_795_000_000_000));
-        let hand = Arc::clone(&clock);
-        let tell = Arc::new(move || Timestamp::from_millis(hand.load(Ordering::Relaxed)));
-        let page = EmbeddedPage::open_with_clock(&store, tell).await.expect("opens");
-        Self { router: page.router(), token: page.token().expose_secret().to_owned(), clock, _folder: folder }
-    }
-
-    fn set_clock(&self, now: i64) {
-        self.clock.store(now, Ordering::Relaxed);
-    }
-
-    async fn send(&self, request: Request<Body>) -> (StatusCode, Vec<u8>) {
-        let response = self.router.clone().oneshot(request).await.expect("an answer");
-        let status = response.status();
-        (status, response.into_body().collect().await.expect("a body").to_bytes().to_vec())
-    }
-
-    /// A call with the token.
-    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("Authorization", format!("Bearer {}", self.token))
-            .header("Content-Type", "application/json")
-            .body(body.map_or_else(Body::empty, |body| body.to_string().into()));
-        let (status, body) = self.send(request.expect("a request")).await;
-        (status, serde_json::from_slice(&body).unwrap_or_default())
-    }
-
+impl PageServer {
     /// Replays a call; the first difference to the recorded answer, if there is one.
     async fn differs(&self, recording: &Recording) -> Option<String> {
-        let response = self.router.clone().oneshot(recording.to_request(&self.token)).await.expect("an answer");
+        let response = self.send(recording.to_request(&self.token)).await;
         let recorded = &recording.response;
         let status = response.status().as_u16();
         if json!(status) != recorded["status"] {
@@ -355,8 +310,7 @@ impl Server {
 
     /// Whether the page shows what it must and nothing that it must not.
     async fn check_page(&self, checks: &Value) {
-        let (status, body) = self.send(Request::get("/").body(Body::empty()).expect("a request")).await;
-        let html = String::from_utf8(body).expect("UTF-8");
+        let (status, html) = self.get("/").await;
         for (check, wanted) in checks.as_object().expect("checks") {
             if check == "status" {
                 assert_eq!(json!(status.as_u16()), *wanted);

@@ -2,4 +2,5 @@
 
 mod browser;
 mod contract;
+mod page_server;
 mod support;
