@@ -1,0 +1,232 @@
+//! The API: which call means what, who may make it, and its transaction.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, Limited};
+use serde_json::{Map, Value, json};
+use sqlx::SqliteConnection;
+
+use crate::core::status::{ComponentStatus, IncidentStatus};
+
+use super::answer::{Answer, Refusal};
+use super::request::{self, Call, Query, Viewer};
+use super::{EmbeddedPage, NO_SNIFFING, components, groups, incidents, token, updates};
+
+/// The largest body that is read: a proxy in front of Cachet takes no more by default either. Larger is 413.
+const BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// Answers any call below `/api`.
+pub async fn answer(State(page): State<EmbeddedPage>, request: Request) -> Response {
+    let head = *request.method() == Method::HEAD;
+    let mut response = match outcome(&page, request).await {
+        Ok(answer) => answer.into_response(),
+        Err(refusal) => refusal.into_response(),
+    };
+    if head {
+        *response.body_mut() = Body::empty();
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    // as Cachet: scripts of other sites may read what guests may read; no browser sends them the token
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(NO_SNIFFING.0, NO_SNIFFING.1);
+    response
+}
+
+async fn outcome(page: &EmbeddedPage, request: Request) -> Result<Answer, Refusal> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().trim_matches('/').to_owned();
+    let Some(route) = Route::of(head.uri.path()) else {
+        return Err(Refusal::NotFound(format!("The route {path} could not be found.")));
+    };
+    if head.method == Method::OPTIONS {
+        return Ok(Answer::Nothing);
+    }
+    let body = read_body(body).await?;
+    let input = request::input(&head.headers, &body);
+    let method = method_meant(&head.method, &input);
+    let Some(action) = Action::of(&method).filter(|action| route.allows(*action)) else {
+        let method = method.to_string();
+        return Err(Refusal::MethodNotAllowed { method, route: path, allowed: route.allowed() });
+    };
+    let viewer = viewer(page, &head.headers);
+    if action != Action::Read && viewer == Viewer::Guest {
+        return Err(Refusal::Unauthenticated);
+    }
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let call = Call {
+        viewer,
+        query: Query::parse(head.uri.query().unwrap_or("")),
+        input,
+        url: format!("http://{host}/{path}"),
+        now: page.now(),
+    };
+    in_transaction(page, &route, action, &call).await
+}
+
+/// One call, one transaction: a refusal leaves nothing behind.
+async fn in_transaction(page: &EmbeddedPage, route: &Route, action: Action, call: &Call) -> Result<Answer, Refusal> {
+    let mut transaction = match action {
+        Action::Read => page.store.reader().begin().await?,
+        // taking the write lock first: a read that turns into a write would fail beside another process's write
+        _ => page.store.writer().begin_with("BEGIN IMMEDIATE").await?,
+    };
+    let answer = act(route, action, call, &mut transaction).await?;
+    transaction.commit().await?;
+    Ok(answer)
+}
+
+async fn act(route: &Route, action: Action, call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    use Action::{Create, Delete, Read, Update};
+    match (route, action) {
+        (Route::Ping, _) => Ok(Answer::Plain(json!({ "data": "Pong!" }))),
+        (Route::Version, _) => Ok(Answer::Plain(json!({ "data": { "version": "3.x-dev" } }))),
+        (Route::Status, _) => status(call, db).await,
+        (Route::Components, Create) => components::create(call, db).await,
+        (Route::Components, _) => components::list(call, db).await,
+        (Route::Component(id), Read | Create) => components::show(call, db, id).await,
+        (Route::Component(id), Update) => components::update(call, db, id).await,
+        (Route::Component(id), Delete) => components::delete(call, db, id).await,
+        (Route::Groups, Create) => groups::create(call, db).await,
+        (Route::Groups, _) => groups::list(call, db).await,
+        (Route::Group(id), Read | Create) => groups::show(call, db, id).await,
+        (Route::Group(id), Update) => groups::update(call, db, id).await,
+        (Route::Group(id), Delete) => groups::delete(call, db, id).await,
+        (Route::Incidents, Create) => incidents::create(call, db).await,
+        (Route::Incidents, _) => incidents::list(call, db).await,
+        (Route::Incident(id), Read | Create) => incidents::show(call, db, id).await,
+        (Route::Incident(id), Update) => incidents::update(call, db, id).await,
+        (Route::Incident(id), Delete) => incidents::delete(call, db, id).await,
+        (Route::Updates(incident), Create) => updates::create(call, db, incident).await,
+        (Route::Updates(incident), _) => updates::list(call, db, incident).await,
+        (Route::Update(incident, id), Read | Create) => updates::show(call, db, incident, id).await,
+        (Route::Update(incident, id), Update) => updates::update(call, db, incident, id).await,
+        (Route::Update(incident, id), Delete) => updates::delete(call, db, incident, id).await,
+    }
+}
+
+/// What a call is about.
+enum Route {
+    Ping,
+    Version,
+    Status,
+    Components,
+    Component(String),
+    Groups,
+    Group(String),
+    Incidents,
+    Incident(String),
+    Updates(String),
+    Update(String, String),
+}
+
+impl Route {
+    /// The route of a path; one slash at its end does no harm, two together anywhere are another route.
+    fn of(path: &str) -> Option<Self> {
+        let path = path.strip_prefix("/api/")?;
+        let parts: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
+        if parts.iter().any(|part| part.is_empty()) {
+            return None;
+        }
+        match parts[..] {
+            ["ping"] => Some(Self::Ping),
+            ["version"] => Some(Self::Version),
+            ["status"] => Some(Self::Status),
+            ["components"] => Some(Self::Components),
+            ["components", id] => Some(Self::Component(id.to_owned())),
+            ["component-groups"] => Some(Self::Groups),
+            ["component-groups", id] => Some(Self::Group(id.to_owned())),
+            ["incidents"] => Some(Self::Incidents),
+            ["incidents", id] => Some(Self::Incident(id.to_owned())),
+            ["incidents", incident, "updates"] => Some(Self::Updates(incident.to_owned())),
+            ["incidents", incident, "updates", id] => Some(Self::Update(incident.to_owned(), id.to_owned())),
+            _ => None,
+        }
+    }
+
+    fn allows(&self, action: Action) -> bool {
+        match action {
+            Action::Read => true,
+            Action::Create => matches!(self, Self::Components | Self::Groups | Self::Incidents | Self::Updates(_)),
+            Action::Update | Action::Delete => {
+                matches!(self, Self::Component(_) | Self::Group(_) | Self::Incident(_) | Self::Update(..))
+            }
+        }
+    }
+
+    /// For the `Allow` header.
+    fn allowed(&self) -> &'static str {
+        match self {
+            _ if self.allows(Action::Create) => "GET, HEAD, POST",
+            _ if self.allows(Action::Update) => "GET, HEAD, PUT, PATCH, DELETE",
+            _ => "GET, HEAD",
+        }
+    }
+}
+
+/// What a call wants done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Read,
+    Create,
+    Update,
+    Delete,
+}
+
+impl Action {
+    fn of(method: &Method) -> Option<Self> {
+        match method.as_str() {
+            "GET" | "HEAD" => Some(Self::Read),
+            "POST" => Some(Self::Create),
+            "PUT" | "PATCH" => Some(Self::Update),
+            "DELETE" => Some(Self::Delete),
+            _ => None,
+        }
+    }
+}
+
+/// `GET /status`, over the components that guests see, so that it agrees with the page.
+///
+/// Cachet's rule: a major outage once a quarter of the components is down; maintenance of any; then whether everything
+/// is operational and no incident open.
+async fn status(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let impacts = components::impacts(db, call.now).await?;
+    let components = components::for_guests(db).await?;
+    let statuses: Vec<ComponentStatus> = components.iter().map(|one| one.latest_status(&impacts)).collect();
+    let count = |status| statuses.iter().filter(|one| **one == status).count();
+    let open = incidents::for_guests(db, call.now, call.now).await?;
+    let any_open = open.iter().any(|incident| incident.status != IncidentStatus::Fixed);
+    let (status, message) = if !statuses.is_empty() && count(ComponentStatus::MajorOutage) * 4 >= statuses.len() {
+        ("major_outage", "Some systems are experiencing major issues.")
+    } else if count(ComponentStatus::UnderMaintenance) > 0 {
+        ("under_maintenance", "Some systems are under maintenance.")
+    } else if count(ComponentStatus::Operational) == statuses.len() && !any_open {
+        ("operational", "All systems are operational.")
+    } else {
+        ("partial_outage", "Some systems are experiencing issues.")
+    };
+    Ok(Answer::Plain(json!({ "data": { "status": status, "message": message } })))
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Refusal> {
+    // a body that breaks off was not sent by anybody who still waits for the answer
+    let collected = Limited::new(body, BODY_MAX_BYTES).collect().await.map_err(|_| Refusal::TooLarge)?;
+    Ok(collected.to_bytes())
+}
+
+/// A POST may say in its body which method it stands for.
+fn method_meant(sent: &Method, input: &Map<String, Value>) -> Method {
+    let meant = input.get("_method").and_then(Value::as_str).filter(|_| *sent == Method::POST);
+    meant.and_then(|method| method.to_uppercase().parse().ok()).unwrap_or_else(|| sent.clone())
+}
+
+/// A wrong token is as good as none, as for Cachet.
+fn viewer(page: &EmbeddedPage, headers: &HeaderMap) -> Viewer {
+    let presented = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match presented.and_then(|value| value.strip_prefix("Bearer ")) {
+        Some(presented) if token::matches(&page.token, presented.trim()) => Viewer::Owner,
+        _ => Viewer::Guest,
+    }
+}

@@ -1,0 +1,358 @@
+//! Components, and how bad their state is.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, SqliteConnection};
+
+use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::time::Timestamp;
+
+use super::answer::{Answer, Refusal};
+use super::document::{self, Included, Resource};
+use super::list::{self, Includes, Rules};
+use super::request::{Call, Viewer};
+use super::validate::{Fields, Presence, integer_of};
+use super::{groups, incidents, meta, times};
+
+/// The type in documents, and the kind of ids and meta.
+pub const KIND: &str = "components";
+
+/// What a guest may see of components, as SQL over `embedded_components`.
+pub const FOR_GUESTS: &str = "(enabled = 1 AND \
+    (group_id IS NULL OR group_id IN (SELECT id FROM embedded_groups WHERE visible = 1)))";
+
+const RULES: Rules = Rules {
+    includes: &["group", "groupCount", "groupExists", "incidents", "meta", "metaCount", "metaExists"],
+    filters: &["name", "status", "enabled", "meta"],
+    sorts: &[
+        ("name", "name"),
+        // NULL comes first in SQLite and last in PostgreSQL unless it is said
+        ("order", "COALESCE(sort_order, -1)"),
+        ("id", "id"),
+    ],
+    default_order: "COALESCE(group_id, 0), id",
+};
+
+/// A component, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    pub id: i64,
+    pub name: String,
+    pub description: Option<String>,
+    pub link: Option<String>,
+    /// The baseline: what was last set, incidents aside.
+    pub status: ComponentStatus,
+    pub order: Option<i64>,
+    pub enabled: bool,
+    pub group: Option<i64>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// `GET /components`.
+pub async fn list(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let includes = RULES.includes(&call.query)?;
+    RULES.check_filters(&call.query)?;
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_components WHERE ");
+    select.push(visible_to(call.viewer));
+    match call.query.member("filter", "enabled") {
+        None => drop(select.push(" AND enabled = 1")),
+        Some(_) => list::by_number(&mut select, &call.query, "enabled", "enabled"),
+    }
+    list::by_name(&mut select, &call.query);
+    list::by_number(&mut select, &call.query, "status", "status");
+    list::by_meta(&mut select, &call.query, KIND, "embedded_components");
+    let (components, frame) = RULES.page(db, call, select, Component::read).await?;
+    let (mut resources, mut included) = (Vec::new(), Included::default());
+    let impacts = impacts(db, call.now).await?;
+    for component in &components {
+        let resource = component.resource(&impacts, call.now);
+        resources.push(with_includes(call, db, component, resource, &includes, &mut included).await?);
+    }
+    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
+}
+
+/// `GET /components/{id}`.
+pub async fn show(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let component = find(db, id, call.viewer).await?;
+    let includes = RULES.includes(&call.query)?;
+    let mut included = Included::default();
+    let resource = component.resource(&impacts(db, call.now).await?, call.now);
+    let resource = with_includes(call, db, &component, resource, &includes, &mut included).await?;
+    Ok(Answer::Document(document::single(resource, included, &call.query)))
+}
+
+/// `POST /components`.
+pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let input = Input::read(call, db, Presence::RequiredAfterType).await?;
+    let id = document::next_id(db, KIND).await?;
+    let blank = Component {
+        id,
+        name: String::new(),
+        description: None,
+        link: None,
+        status: ComponentStatus::Unknown,
+        order: None,
+        enabled: true,
+        group: None,
+        created_at: call.now,
+        updated_at: call.now,
+    };
+    let component = input.over(blank);
+    component.save(db).await?;
+    if let Some(meta) = &input.meta {
+        meta::replace(db, KIND, id, meta).await?;
+    }
+    let resource = component.resource(&HashMap::new(), call.now);
+    Ok(Answer::Made(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `PUT` and `PATCH /components/{id}`: what is not sent stays.
+pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let before = find(db, id, call.viewer).await?;
+    let input = Input::read(call, db, Presence::Optional).await?;
+    let mut after = input.over(before.clone());
+    if after != before {
+        after.updated_at = call.now;
+        after.save(db).await?;
+    }
+    if let Some(meta) = &input.meta {
+        meta::replace(db, KIND, after.id, meta).await?;
+    }
+    let resource = after.resource(&impacts(db, call.now).await?, call.now);
+    Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `DELETE /components/{id}`; incidents lose it.
+pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let component = find(db, id, call.viewer).await?;
+    meta::remove(db, KIND, component.id).await?;
+    sqlx::query("DELETE FROM embedded_components WHERE id = ?").bind(component.id).execute(db).await?;
+    Ok(Answer::Nothing)
+}
+
+/// What open incidents do to components: the worst status for each that one is attached to.
+pub type Impacts = HashMap<i64, ComponentStatus>;
+
+/// Reads the impacts of all incidents that are not fixed and that guests can see by now.
+pub async fn impacts(db: &mut SqliteConnection, now: Timestamp) -> Result<Impacts, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT impact.component_id, impact.status FROM embedded_incident_components impact \
+         JOIN embedded_incidents incident ON incident.id = impact.incident_id \
+         WHERE incident.status <> ? AND incident.visible = 1 AND incident.published_at_ms <= ?",
+    )
+    .bind(i64::from(IncidentStatus::Fixed.value()))
+    .bind(now.as_millis())
+    .fetch_all(db)
+    .await?;
+    let mut impacts = Impacts::new();
+    for row in rows {
+        let status = document::stored_component_status(&row)?;
+        let worst = impacts.entry(row.try_get("component_id")?).or_insert(status);
+        *worst = worse(*worst, status);
+    }
+    Ok(impacts)
+}
+
+/// Every component that guests can see, in the order of the page.
+pub async fn for_guests(db: &mut SqliteConnection) -> Result<Vec<Component>, sqlx::Error> {
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_components WHERE ");
+    select.push(FOR_GUESTS).push(" ORDER BY COALESCE(sort_order, 0), id");
+    select.build().fetch_all(db).await?.iter().map(Component::read).collect()
+}
+
+/// Whether there is a component number `id`.
+pub async fn exists(db: &mut SqliteConnection, id: i64) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query("SELECT 1 FROM embedded_components WHERE id = ?").bind(id).fetch_optional(db).await?;
+    Ok(found.is_some())
+}
+
+/// The components of a group that `viewer` may see.
+pub async fn of_group(db: &mut SqliteConnection, group: i64, viewer: Viewer) -> Result<Vec<Component>, sqlx::Error> {
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_components WHERE ");
+    select.push(visible_to(viewer)).push(" AND group_id = ").push_bind(group).push(" ORDER BY id");
+    select.build().fetch_all(db).await?.iter().map(Component::read).collect()
+}
+
+/// The components of an incident that `viewer` may see, each with what the incident does to it.
+pub async fn of_incident(
+    db: &mut SqliteConnection,
+    incident: i64,
+    viewer: Viewer,
+) -> Result<Vec<(Component, ComponentStatus)>, sqlx::Error> {
+    let mut select = QueryBuilder::new(
+        "SELECT embedded_components.*, impact.status AS impact FROM embedded_components \
+         JOIN embedded_incident_components impact ON impact.component_id = embedded_components.id WHERE ",
+    );
+    select.push(visible_to(viewer)).push(" AND impact.incident_id = ").push_bind(incident).push(" ORDER BY id");
+    let rows = select.build().fetch_all(db).await?;
+    let read = |row: &SqliteRow| {
+        let component = Component::read(row)?;
+        let impact = ComponentStatus::from_value(row.try_get("impact")?).unwrap_or(component.status);
+        Ok((component, impact))
+    };
+    rows.iter().map(read).collect()
+}
+
+impl Component {
+    /// What the page shows: the worse of the baseline and what open incidents say.
+    pub fn latest_status(&self, impacts: &Impacts) -> ComponentStatus {
+        impacts.get(&self.id).map_or(self.status, |impact| worse(self.status, *impact))
+    }
+
+    /// For a document.
+    pub fn resource(&self, impacts: &Impacts, now: Timestamp) -> Resource {
+        let attributes = json!({
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "link": self.link,
+            "order": self.order,
+            "status": document::component_status(self.status),
+            "latest_status": document::component_status(self.latest_status(impacts)),
+            "enabled": self.enabled,
+            "created": times::document(Some(self.created_at), now),
+            "updated": times::document(Some(self.updated_at), now),
+        });
+        Resource::new(KIND, self.id, attributes)
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            link: row.try_get("link")?,
+            status: document::stored_component_status(row)?,
+            order: row.try_get("sort_order")?,
+            enabled: row.try_get("enabled")?,
+            group: row.try_get("group_id")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
+        sqlx::query(
+            "INSERT INTO embedded_components (id, name, name_folded, description, link, status, sort_order, enabled, \
+             group_id, created_at_ms, updated_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, name_folded = excluded.name_folded, \
+             description = excluded.description, link = excluded.link, status = excluded.status, \
+             sort_order = excluded.sort_order, enabled = excluded.enabled, group_id = excluded.group_id, \
+             updated_at_ms = excluded.updated_at_ms",
+        )
+        .bind(self.id)
+        .bind(&self.name)
+        .bind(self.name.to_lowercase())
+        .bind(&self.description)
+        .bind(&self.link)
+        .bind(i64::from(self.status.value()))
+        .bind(self.order)
+        .bind(self.enabled)
+        .bind(self.group)
+        .bind(self.created_at.as_millis())
+        .bind(self.updated_at.as_millis())
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// What a create or update may say.
+struct Input {
+    name: Option<String>,
+    description: Option<String>,
+    status: Option<ComponentStatus>,
+    link: Option<String>,
+    order: Option<i64>,
+    enabled: Option<bool>,
+    group: Option<i64>,
+    meta: Option<Map<String, Value>>,
+}
+
+impl Input {
+    async fn read(call: &Call, db: &mut SqliteConnection, name: Presence) -> Result<Self, Refusal> {
+        let mut fields = Fields::of(&call.input);
+        let mut input = Self {
+            name: fields.name("name", name),
+            description: fields.text("description", Presence::Optional),
+            status: fields.choice("status", Presence::Optional, status_of),
+            link: fields.link("link"),
+            order: fields.order("order"),
+            enabled: fields.flag("enabled"),
+            group: fields.integer("component_group_id"),
+            meta: None,
+        };
+        if let Some(group) = input.group
+            && !groups::exists(db, group).await?
+        {
+            fields.selected_is_invalid("component_group_id");
+        }
+        input.meta = fields.meta("meta");
+        fields.finish()?;
+        Ok(input)
+    }
+
+    /// `component` with what was said.
+    fn over(&self, component: Component) -> Component {
+        Component {
+            name: self.name.clone().unwrap_or(component.name),
+            description: self.description.clone().or(component.description),
+            status: self.status.unwrap_or(component.status),
+            link: self.link.clone().or(component.link),
+            order: self.order.or(component.order),
+            enabled: self.enabled.unwrap_or(component.enabled),
+            group: self.group.or(component.group),
+            ..component
+        }
+    }
+}
+
+/// A status from its number, be it a text.
+pub fn status_of(value: &Value) -> Option<ComponentStatus> {
+    integer_of(value).and_then(ComponentStatus::from_value)
+}
+
+async fn find(db: &mut SqliteConnection, id: &str, viewer: Viewer) -> Result<Component, Refusal> {
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_components WHERE ");
+    select.push(visible_to(viewer)).push(" AND id = ").push_bind(id.parse::<i64>().ok());
+    match select.build().fetch_optional(db).await? {
+        Some(row) => Ok(Component::read(&row)?),
+        None => Err(document::not_found("Component", id)),
+    }
+}
+
+fn visible_to(viewer: Viewer) -> &'static str {
+    match viewer {
+        Viewer::Guest => FOR_GUESTS,
+        Viewer::Owner => "1 = 1",
+    }
+}
+
+async fn with_includes(
+    call: &Call,
+    db: &mut SqliteConnection,
+    component: &Component,
+    mut resource: Resource,
+    includes: &Includes,
+    included: &mut Included,
+) -> Result<Resource, Refusal> {
+    if includes.has("group") {
+        groups::relate(db, &mut resource, component.group, call.now, included).await?;
+    }
+    if includes.has("incidents") {
+        let incidents = incidents::of_component(db, component.id, call).await?;
+        resource.relate_many("incidents", incidents::KIND, incidents.iter().map(|incident| incident.id));
+        incidents.into_iter().for_each(|incident| included.add(incident));
+    }
+    if includes.has("meta") {
+        meta::show(db, &mut resource).await?;
+    }
+    Ok(resource)
+}
+
+fn worse(one: ComponentStatus, other: ComponentStatus) -> ComponentStatus {
+    if other.severity() > one.severity() { other } else { one }
+}

@@ -1,0 +1,307 @@
+//! Component groups.
+
+use serde_json::{Map, Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, SqliteConnection};
+
+use crate::core::time::Timestamp;
+
+use super::answer::{Answer, Refusal};
+use super::document::{self, Included, Resource, View};
+use super::list::{self, Includes, Rules};
+use super::request::{Call, Viewer};
+use super::validate::{Fields, Presence, integer_of};
+use super::{components, meta, times};
+
+/// The type in documents, and the kind of ids and meta.
+pub const KIND: &str = "componentGroups";
+
+const RULES: Rules = Rules {
+    includes: &["components", "componentsCount", "componentsExists", "meta", "metaCount", "metaExists"],
+    filters: &["meta"],
+    sorts: &[("name", "name"), ("id", "id")],
+    default_order: "COALESCE(visible, 0), id",
+};
+
+/// By what Cachet can order the components of a group.
+const ORDER_COLUMNS: [&str; 5] = ["id", "last_updated", "name", "status", "manual"];
+
+/// A group, as it is stored: what was never said is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    pub id: i64,
+    pub name: String,
+    pub order: Option<i64>,
+    pub visible: Option<bool>,
+    /// 0 open, 1 folded, 2 folded unless something is wrong.
+    pub collapsed: Option<i64>,
+    pub order_column: Option<String>,
+    pub order_direction: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// `GET /component-groups`.
+pub async fn list(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let includes = RULES.includes(&call.query)?;
+    RULES.check_filters(&call.query)?;
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_groups WHERE ");
+    select.push(visible_to(call.viewer));
+    list::by_meta(&mut select, &call.query, KIND, "embedded_groups");
+    let (groups, frame) = RULES.page(db, call, select, Group::read).await?;
+    let (mut resources, mut included) = (Vec::new(), Included::default());
+    for group in &groups {
+        resources.push(with_includes(call, db, group, &includes, &mut included).await?);
+    }
+    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
+}
+
+/// `GET /component-groups/{id}`.
+pub async fn show(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let group = find(db, id, call.viewer).await?;
+    let includes = RULES.includes(&call.query)?;
+    let mut included = Included::default();
+    let resource = with_includes(call, db, &group, &includes, &mut included).await?;
+    Ok(Answer::Document(document::single(resource, included, &call.query)))
+}
+
+/// `POST /component-groups`.
+pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let input = Input::read(call, db, Presence::Required).await?;
+    let blank = Group {
+        id: document::next_id(db, KIND).await?,
+        name: String::new(),
+        order: None,
+        visible: None,
+        collapsed: None,
+        order_column: None,
+        order_direction: None,
+        created_at: call.now,
+        updated_at: call.now,
+    };
+    let group = input.over(blank);
+    group.save(db).await?;
+    input.attach(db, group.id, call.now).await?;
+    let resource = group.resource(View::JustMade, call.now);
+    Ok(Answer::Made(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `PUT` and `PATCH /component-groups/{id}`: what is not sent stays; components that are named move here.
+pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let before = find(db, id, call.viewer).await?;
+    let input = Input::read(call, db, Presence::Optional).await?;
+    let mut after = input.over(before.clone());
+    if after != before {
+        after.updated_at = call.now;
+        after.save(db).await?;
+    }
+    input.attach(db, after.id, call.now).await?;
+    let resource = after.resource(View::Stored, call.now);
+    Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `DELETE /component-groups/{id}`; its components are then in no group.
+pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let group = find(db, id, call.viewer).await?;
+    meta::remove(db, KIND, group.id).await?;
+    sqlx::query("DELETE FROM embedded_groups WHERE id = ?").bind(group.id).execute(db).await?;
+    Ok(Answer::Nothing)
+}
+
+/// Every group that guests can see, in the order of the page.
+pub async fn for_guests(db: &mut SqliteConnection) -> Result<Vec<Group>, sqlx::Error> {
+    sqlx::query("SELECT * FROM embedded_groups WHERE visible = 1 ORDER BY COALESCE(sort_order, 0), id")
+        .fetch_all(db)
+        .await?
+        .iter()
+        .map(Group::read)
+        .collect()
+}
+
+/// Whether there is a group number `id`.
+pub async fn exists(db: &mut SqliteConnection, id: i64) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query("SELECT 1 FROM embedded_groups WHERE id = ?").bind(id).fetch_optional(db).await?;
+    Ok(found.is_some())
+}
+
+/// Says in which group a component is, and lets the group come along.
+pub async fn relate(
+    db: &mut SqliteConnection,
+    component: &mut Resource,
+    group: Option<i64>,
+    now: Timestamp,
+    included: &mut Included,
+) -> Result<(), Refusal> {
+    component.relate_one("group", KIND, group);
+    let row = sqlx::query("SELECT * FROM embedded_groups WHERE id = ?").bind(group).fetch_optional(db).await?;
+    if let Some(row) = row {
+        included.add(Group::read(&row)?.resource(View::Stored, now));
+    }
+    Ok(())
+}
+
+impl Group {
+    fn resource(&self, view: View, now: Timestamp) -> Resource {
+        // what Cachet's database fills in where nothing was said
+        let stored = |default: i64| (view == View::Stored).then_some(default);
+        let attributes = json!({
+            "id": self.id,
+            "name": self.name,
+            "order": self.order.or(stored(0)),
+            "order_column": self.order_column,
+            "order_direction": self.order_direction,
+            "collapsed": self.collapsed.or(stored(1)),
+            "visible": self.visible.map(i64::from).or(stored(0)),
+            "created": times::document(Some(self.created_at), now),
+            "updated": times::document(Some(self.updated_at), now),
+        });
+        Resource::new(KIND, self.id, attributes)
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            order: row.try_get("sort_order")?,
+            visible: row.try_get("visible")?,
+            collapsed: row.try_get("collapsed")?,
+            order_column: row.try_get("order_column")?,
+            order_direction: row.try_get("order_direction")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
+        sqlx::query(
+            "INSERT INTO embedded_groups (id, name, sort_order, visible, collapsed, order_column, order_direction, \
+             created_at_ms, updated_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, sort_order = excluded.sort_order, \
+             visible = excluded.visible, collapsed = excluded.collapsed, order_column = excluded.order_column, \
+             order_direction = excluded.order_direction, updated_at_ms = excluded.updated_at_ms",
+        )
+        .bind(self.id)
+        .bind(&self.name)
+        .bind(self.order)
+        .bind(self.visible)
+        .bind(self.collapsed)
+        .bind(&self.order_column)
+        .bind(&self.order_direction)
+        .bind(self.created_at.as_millis())
+        .bind(self.updated_at.as_millis())
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// What a create or update may say.
+struct Input {
+    name: Option<String>,
+    order: Option<i64>,
+    visible: Option<bool>,
+    collapsed: Option<i64>,
+    order_column: Option<String>,
+    order_direction: Option<String>,
+    components: Vec<i64>,
+    meta: Option<Map<String, Value>>,
+}
+
+impl Input {
+    async fn read(call: &Call, db: &mut SqliteConnection, name: Presence) -> Result<Self, Refusal> {
+        let mut fields = Fields::of(&call.input);
+        let one_of = |allowed: &'static [&'static str]| {
+            move |value: &Value| value.as_str().filter(|text| allowed.contains(text)).map(str::to_owned)
+        };
+        let mut input = Self {
+            name: fields.name("name", name),
+            order: fields.order("order"),
+            visible: fields.flag("visible"),
+            collapsed: fields.choice("collapsed", Presence::Optional, |value| {
+                integer_of(value).filter(|number| (0..=2).contains(number))
+            }),
+            order_column: fields.choice("order_column", Presence::Optional, one_of(&ORDER_COLUMNS)),
+            order_direction: None,
+            components: Vec::new(),
+            meta: None,
+        };
+        let direction = if fields.has("order_column") { Presence::Required } else { Presence::Optional };
+        input.order_direction = fields.choice("order_direction", direction, one_of(&["asc", "desc"]));
+        for (at, component) in fields.list("components").iter().enumerate() {
+            let field = format!("components.{at}");
+            match integer_of(component) {
+                None => fields.fault(&field, format!("The {field} field must be an integer.")),
+                Some(id) if components::exists(db, id).await? => input.components.push(id),
+                Some(_) => fields.selected_is_invalid(&field),
+            }
+        }
+        input.meta = fields.meta("meta");
+        fields.finish()?;
+        Ok(input)
+    }
+
+    /// `group` with what was said.
+    fn over(&self, group: Group) -> Group {
+        Group {
+            name: self.name.clone().unwrap_or(group.name),
+            order: self.order.or(group.order),
+            visible: self.visible.or(group.visible),
+            collapsed: self.collapsed.or(group.collapsed),
+            order_column: self.order_column.clone().or(group.order_column),
+            order_direction: self.order_direction.clone().or(group.order_direction),
+            ..group
+        }
+    }
+
+    /// Moves the named components into the group and keeps its meta.
+    async fn attach(&self, db: &mut SqliteConnection, group: i64, now: Timestamp) -> Result<(), Refusal> {
+        for component in &self.components {
+            sqlx::query("UPDATE embedded_components SET group_id = ?, updated_at_ms = ? WHERE id = ?")
+                .bind(group)
+                .bind(now.as_millis())
+                .bind(component)
+                .execute(&mut *db)
+                .await?;
+        }
+        match &self.meta {
+            Some(meta) => meta::replace(db, KIND, group, meta).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn find(db: &mut SqliteConnection, id: &str, viewer: Viewer) -> Result<Group, Refusal> {
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_groups WHERE ");
+    select.push(visible_to(viewer)).push(" AND id = ").push_bind(id.parse::<i64>().ok());
+    match select.build().fetch_optional(db).await? {
+        Some(row) => Ok(Group::read(&row)?),
+        None => Err(document::not_found("ComponentGroup", id)),
+    }
+}
+
+fn visible_to(viewer: Viewer) -> &'static str {
+    match viewer {
+        Viewer::Guest => "visible = 1",
+        Viewer::Owner => "1 = 1",
+    }
+}
+
+async fn with_includes(
+    call: &Call,
+    db: &mut SqliteConnection,
+    group: &Group,
+    includes: &Includes,
+    included: &mut Included,
+) -> Result<Resource, Refusal> {
+    let mut resource = group.resource(View::Stored, call.now);
+    if includes.has("components") {
+        let impacts = components::impacts(db, call.now).await?;
+        let components = components::of_group(db, group.id, call.viewer).await?;
+        resource.relate_many("components", components::KIND, components.iter().map(|component| component.id));
+        components.iter().for_each(|component| included.add(component.resource(&impacts, call.now)));
+    }
+    if includes.has("meta") {
+        meta::show(db, &mut resource).await?;
+    }
+    Ok(resource)
+}

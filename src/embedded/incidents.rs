@@ -1,0 +1,459 @@
+//! Incidents.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::time::Timestamp;
+
+use super::answer::{Answer, Refusal};
+use super::document::{self, Included, Resource, View};
+use super::list::{self, Includes, Rules};
+use super::request::{Call, Viewer};
+use super::validate::{Fields, Presence, integer_of};
+use super::{components, groups, meta, times, token, updates};
+
+/// The type in documents, and the kind of ids and meta.
+pub const KIND: &str = "incidents";
+
+const RULES: Rules = Rules {
+    includes: &[
+        "components",
+        "componentsCount",
+        "componentsExists",
+        "components.group",
+        "updates",
+        "updatesCount",
+        "updatesExists",
+        "user",
+        "userCount",
+        "userExists",
+        "meta",
+        "metaCount",
+        "metaExists",
+    ],
+    filters: &["name", "status", "occurs_after", "occurs_before", "occurs_on", "meta"],
+    sorts: &[("name", "name"), ("status", "status"), ("id", "id"), ("created_at", "created_at_ms")],
+    default_order: "created_at_ms DESC, id",
+};
+
+/// A day, for `filter[occurs_on]`.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// An incident, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    pub id: i64,
+    pub guid: String,
+    pub name: String,
+    pub message: String,
+    pub status: IncidentStatus,
+    pub visible: bool,
+    pub stickied: bool,
+    pub notifications: bool,
+    pub occurred_at: Option<Timestamp>,
+    pub published_at: Timestamp,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// `GET /incidents`.
+pub async fn list(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let includes = RULES.includes(&call.query)?;
+    RULES.check_filters(&call.query)?;
+    let mut select = visible_to(call.viewer, call.now);
+    list::by_name(&mut select, &call.query);
+    list::by_number(&mut select, &call.query, "status", "status");
+    list::by_meta(&mut select, &call.query, KIND, "embedded_incidents");
+    by_occurrence(&mut select, call);
+    let (incidents, frame) = RULES.page(db, call, select, Incident::read).await?;
+    let (mut resources, mut included) = (Vec::new(), Included::default());
+    for incident in &incidents {
+        resources.push(with_includes(call, db, incident, &includes, &mut included).await?);
+    }
+    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
+}
+
+/// `GET /incidents/{id}`.
+pub async fn show(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let incident = find(db, id, call).await?;
+    let includes = RULES.includes(&call.query)?;
+    let mut included = Included::default();
+    let resource = with_includes(call, db, &incident, &includes, &mut included).await?;
+    Ok(Answer::Document(document::single(resource, included, &call.query)))
+}
+
+/// `POST /incidents`. A guid or an idempotency key of the caller's is ignored.
+pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let mut fields = Fields::of(&call.input);
+    let input = Input::read(&mut fields, Presence::Required);
+    let impacts = read_impacts(&mut fields, db).await?;
+    fields.finish()?;
+    let blank = Incident {
+        id: document::next_id(db, KIND).await?,
+        guid: random_guid()?,
+        name: String::new(),
+        message: String::new(),
+        status: IncidentStatus::Reported,
+        visible: false,
+        stickied: false,
+        notifications: false,
+        occurred_at: None,
+        published_at: call.now,
+        created_at: call.now,
+        updated_at: call.now,
+    };
+    let incident = input.over(blank);
+    incident.save(db).await?;
+    for (component, status) in impacts {
+        sqlx::query("INSERT INTO embedded_incident_components (incident_id, component_id, status) VALUES (?, ?, ?)")
+            .bind(incident.id)
+            .bind(component)
+            .bind(i64::from(status.value()))
+            .execute(&mut *db)
+            .await?;
+    }
+    if let Some(meta) = &input.meta {
+        meta::replace(db, KIND, incident.id, meta).await?;
+    }
+    let resource = incident.resource(View::JustMade, call.now);
+    Ok(Answer::Made(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `PUT` and `PATCH /incidents/{id}`: what is not sent stays, and the attached components always do.
+pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let before = find(db, id, call).await?;
+    let mut fields = Fields::of(&call.input);
+    let input = Input::read(&mut fields, Presence::Optional);
+    fields.finish()?;
+    let mut after = input.over(before.clone());
+    if after != before {
+        after.updated_at = call.now;
+        after.save(db).await?;
+    }
+    if let Some(meta) = &input.meta {
+        meta::replace(db, KIND, after.id, meta).await?;
+    }
+    let resource = after.resource(View::Stored, call.now);
+    Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `DELETE /incidents/{id}`, with its updates.
+pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let incident = find(db, id, call).await?;
+    meta::remove(db, KIND, incident.id).await?;
+    sqlx::query("DELETE FROM embedded_incidents WHERE id = ?").bind(incident.id).execute(db).await?;
+    Ok(Answer::Nothing)
+}
+
+/// The incident that the caller means, if the caller may see it.
+pub async fn find(db: &mut SqliteConnection, id: &str, call: &Call) -> Result<Incident, Refusal> {
+    let mut select = visible_to(call.viewer, call.now);
+    select.push(" AND id = ").push_bind(id.parse::<i64>().ok());
+    match select.build().fetch_optional(db).await? {
+        Some(row) => Ok(Incident::read(&row)?),
+        None => Err(document::not_found("Incident", id)),
+    }
+}
+
+/// The incidents that a component is attached to and the caller may see.
+pub async fn of_component(db: &mut SqliteConnection, component: i64, call: &Call) -> Result<Vec<Resource>, Refusal> {
+    let mut select = visible_to(call.viewer, call.now);
+    select.push(" AND id IN (SELECT incident_id FROM embedded_incident_components WHERE component_id = ");
+    select.push_bind(component).push(") ORDER BY id");
+    let mut resources = Vec::new();
+    for row in select.build().fetch_all(db).await? {
+        resources.push(Incident::read(&row)?.resource(View::Stored, call.now));
+    }
+    Ok(resources)
+}
+
+/// The incidents that guests see on the page: open ones, and those that happened since `from`; the newest first.
+pub async fn for_guests(
+    db: &mut SqliteConnection,
+    from: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Incident>, sqlx::Error> {
+    let mut select = visible_to(Viewer::Guest, now);
+    select.push(" AND (status <> ").push_bind(i64::from(IncidentStatus::Fixed.value()));
+    select.push(" OR COALESCE(occurred_at_ms, created_at_ms) >= ").push_bind(from.as_millis());
+    select.push(") ORDER BY COALESCE(occurred_at_ms, created_at_ms) DESC, id DESC");
+    select.build().fetch_all(db).await?.iter().map(Incident::read).collect()
+}
+
+/// Gives the incident the status of its latest update, if it has one.
+pub async fn follow_latest_update(db: &mut SqliteConnection, id: i64, now: Timestamp) -> Result<(), sqlx::Error> {
+    let Some(latest) = updates::latest(db, id).await? else { return Ok(()) };
+    sqlx::query("UPDATE embedded_incidents SET status = ?, updated_at_ms = ? WHERE id = ? AND status <> ?")
+        .bind(i64::from(latest.status.value()))
+        .bind(now.as_millis())
+        .bind(id)
+        .bind(i64::from(latest.status.value()))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+impl Incident {
+    /// When it began, as far as anybody said.
+    pub fn began_at(&self) -> Timestamp {
+        self.occurred_at.unwrap_or(self.created_at)
+    }
+
+    /// For a document.
+    pub fn resource(&self, view: View, now: Timestamp) -> Resource {
+        let notifications = match view {
+            View::JustMade => json!(self.notifications),
+            View::Stored => json!(i64::from(self.notifications)),
+        };
+        let attributes = json!({
+            "id": self.id,
+            "guid": self.guid,
+            "name": self.name,
+            "message": self.message,
+            "visible": i64::from(self.visible),
+            "stickied": self.stickied,
+            "notifications": notifications,
+            "status": document::incident_status(self.status),
+            "occurred": times::document(self.occurred_at, now),
+            "published": times::document(Some(self.published_at), now),
+            "created": times::document(Some(self.created_at), now),
+            "updated": times::document(Some(self.updated_at), now),
+        });
+        Resource::new(KIND, self.id, attributes)
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let occurred_at: Option<i64> = row.try_get("occurred_at_ms")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            guid: row.try_get("guid")?,
+            name: row.try_get("name")?,
+            message: row.try_get("message")?,
+            status: document::stored_incident_status(row)?,
+            visible: row.try_get("visible")?,
+            stickied: row.try_get("stickied")?,
+            notifications: row.try_get("notifications")?,
+            occurred_at: occurred_at.map(Timestamp::from_millis),
+            published_at: document::moment(row, "published_at_ms")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
+        sqlx::query(
+            "INSERT INTO embedded_incidents (id, guid, name, name_folded, message, status, visible, stickied, \
+             notifications, occurred_at_ms, published_at_ms, created_at_ms, updated_at_ms) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, name_folded = excluded.name_folded, \
+             message = excluded.message, status = excluded.status, visible = excluded.visible, \
+             stickied = excluded.stickied, notifications = excluded.notifications, \
+             occurred_at_ms = excluded.occurred_at_ms, published_at_ms = excluded.published_at_ms, \
+             updated_at_ms = excluded.updated_at_ms",
+        )
+        .bind(self.id)
+        .bind(&self.guid)
+        .bind(&self.name)
+        .bind(self.name.to_lowercase())
+        .bind(&self.message)
+        .bind(i64::from(self.status.value()))
+        .bind(self.visible)
+        .bind(self.stickied)
+        .bind(self.notifications)
+        .bind(self.occurred_at.map(Timestamp::as_millis))
+        .bind(self.published_at.as_millis())
+        .bind(self.created_at.as_millis())
+        .bind(self.updated_at.as_millis())
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// What a create or update may say, components aside.
+struct Input {
+    name: Option<String>,
+    status: Option<IncidentStatus>,
+    message: Option<String>,
+    visible: Option<bool>,
+    stickied: Option<bool>,
+    notifications: Option<bool>,
+    occurred_at: Option<Timestamp>,
+    published_at: Option<Timestamp>,
+    meta: Option<Map<String, Value>>,
+}
+
+impl Input {
+    /// `presence` is that of name and status; a create needs a message as well.
+    fn read(fields: &mut Fields<'_>, presence: Presence) -> Self {
+        Self {
+            name: fields.name("name", presence),
+            status: fields.choice("status", presence, status_of),
+            message: match presence {
+                Presence::Optional => fields.text("message", Presence::Optional),
+                _ => read_message(fields),
+            },
+            visible: fields.flag("visible"),
+            stickied: fields.flag("stickied"),
+            notifications: fields.flag("notifications"),
+            occurred_at: fields.date("occurred_at"),
+            published_at: fields.date("published_at"),
+            meta: fields.meta("meta"),
+        }
+    }
+
+    /// `incident` with what was said.
+    fn over(&self, incident: Incident) -> Incident {
+        Incident {
+            name: self.name.clone().unwrap_or(incident.name),
+            message: self.message.clone().unwrap_or(incident.message),
+            status: self.status.unwrap_or(incident.status),
+            visible: self.visible.unwrap_or(incident.visible),
+            stickied: self.stickied.unwrap_or(incident.stickied),
+            notifications: self.notifications.unwrap_or(incident.notifications),
+            occurred_at: self.occurred_at.or(incident.occurred_at),
+            published_at: self.published_at.unwrap_or(incident.published_at),
+            ..incident
+        }
+    }
+}
+
+/// The message of a create. Cachet takes a template in its place; there are none here, so none that is named exists.
+fn read_message(fields: &mut Fields<'_>) -> Option<String> {
+    let said = |fields: &Fields<'_>, field| fields.raw(field).is_some_and(|value| !value.is_null());
+    match (said(fields, "message"), said(fields, "template")) {
+        (false, false) => {
+            fields.fault("message", "The message field is required when template is not present.");
+            fields.fault("template", "The template field is required when message is not present.");
+            None
+        }
+        (_, true) => {
+            let message = fields.text("message", Presence::Optional);
+            fields.selected_is_invalid("template");
+            message
+        }
+        (true, false) => fields.text("message", Presence::Optional),
+    }
+}
+
+/// What the incident does to which components: `components`, or `component_id` with `component_status`.
+async fn read_impacts(
+    fields: &mut Fields<'_>,
+    db: &mut SqliteConnection,
+) -> Result<Vec<(i64, ComponentStatus)>, Refusal> {
+    let mut impacts = Vec::new();
+    let listed = fields.list("components");
+    let ids: Vec<Option<i64>> = listed.iter().map(|item| item.get("id").and_then(integer_of)).collect();
+    for (at, item) in listed.iter().enumerate() {
+        let field = format!("components.{at}.id");
+        match ids[at] {
+            None => fields.required(&field),
+            Some(_) if ids.iter().filter(|id| **id == ids[at]).count() > 1 => {
+                fields.fault(&field, format!("The {field} field has a duplicate value."));
+            }
+            Some(id) if !components::exists(db, id).await? => fields.selected_is_invalid(&field),
+            Some(_) => {}
+        }
+        let field = format!("components.{at}.status");
+        match item.get("status").map(components::status_of) {
+            None => fields.required(&field),
+            Some(None) => fields.selected_is_invalid(&field),
+            Some(Some(status)) => impacts.extend(ids[at].map(|id| (id, status))),
+        }
+    }
+    let component = fields.integer("component_id");
+    if let Some(id) = component
+        && !components::exists(db, id).await?
+    {
+        fields.selected_is_invalid("component_id");
+    }
+    let status = fields.choice("component_status", Presence::Optional, components::status_of);
+    if fields.has("component_id") && !fields.has("component_status") {
+        fields.fault("component_status", "The component status field is required when component id is present.");
+    }
+    impacts.extend(component.zip(status));
+    let mut seen = BTreeSet::new();
+    impacts.retain(|(id, _)| seen.insert(*id));
+    Ok(impacts)
+}
+
+/// A status from its number, be it a text.
+pub fn status_of(value: &Value) -> Option<IncidentStatus> {
+    integer_of(value).and_then(IncidentStatus::from_value)
+}
+
+/// Narrows to when incidents occurred; those that do not say it match none of these filters.
+fn by_occurrence(select: &mut QueryBuilder<Sqlite>, call: &Call) {
+    let date = |name| Some(call.query.member("filter", name).map(times::parse)?.map(Timestamp::as_millis));
+    if let Some(from) = date("occurs_after") {
+        select.push(" AND occurred_at_ms >= ").push_bind(from);
+    }
+    if let Some(to) = date("occurs_before") {
+        select.push(" AND occurred_at_ms <= ").push_bind(to);
+    }
+    if let Some(on) = date("occurs_on") {
+        let day = on.map(|moment| moment - moment.rem_euclid(DAY_MS));
+        select.push(" AND occurred_at_ms >= ").push_bind(day);
+        select.push(" AND occurred_at_ms < ").push_bind(day.map(|day| day + DAY_MS));
+    }
+}
+
+/// The beginning of a query for what `viewer` may see.
+fn visible_to(viewer: Viewer, now: Timestamp) -> QueryBuilder<Sqlite> {
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_incidents WHERE ");
+    match viewer {
+        Viewer::Owner => select.push("1 = 1"),
+        Viewer::Guest => select.push("visible = 1 AND published_at_ms <= ").push_bind(now.as_millis()),
+    };
+    select
+}
+
+async fn with_includes(
+    call: &Call,
+    db: &mut SqliteConnection,
+    incident: &Incident,
+    includes: &Includes,
+    included: &mut Included,
+) -> Result<Resource, Refusal> {
+    let mut resource = incident.resource(View::Stored, call.now);
+    if includes.has("components") || includes.has("components.group") {
+        let impacts = components::impacts(db, call.now).await?;
+        let attached = components::of_incident(db, incident.id, call.viewer).await?;
+        resource.relate_many("components", components::KIND, attached.iter().map(|(component, _)| component.id));
+        for (component, impact) in attached {
+            let mut along = component.resource(&impacts, call.now);
+            let pivot = json!({ "component_status": document::component_status(impact) });
+            along.attributes.insert("pivot".to_owned(), pivot);
+            if includes.has("components.group") {
+                groups::relate(db, &mut along, component.group, call.now, included).await?;
+            }
+            included.add(along);
+        }
+    }
+    if includes.has("updates") {
+        let updates = updates::of_incident(db, incident.id).await?;
+        resource.relate_many("updates", updates::KIND, updates.iter().map(|update| update.id));
+        updates.iter().for_each(|update| included.add(update.resource(call.now)));
+    }
+    if includes.has("user") {
+        // nobody has an account here
+        resource.relate_one("user", "users", None);
+    }
+    if includes.has("meta") {
+        meta::show(db, &mut resource).await?;
+    }
+    Ok(resource)
+}
+
+/// A random UUID (version 4).
+fn random_guid() -> Result<String, Refusal> {
+    let mut bytes = token::random_bytes::<16>()?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}
