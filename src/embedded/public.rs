@@ -125,7 +125,8 @@ struct Report {
     word: &'static str,
     components: Vec<String>,
     began: Moment,
-    ended: Option<Moment>,
+    /// How long it lasted; none: it is open.
+    lasted: Option<String>,
     entries: Vec<Entry>,
 }
 
@@ -166,13 +167,15 @@ async fn read(db: &mut SqliteConnection, now: Timestamp) -> Result<Content, sqlx
     let impacts = components::impacts(db, now).await?;
     let components = components::for_guests(db).await?;
     let groups = groups::for_guests(db).await?;
-    let (mut open, mut fixed) = (Vec::new(), Vec::new());
+    let (mut open, mut open_since, mut fixed) = (Vec::new(), None, Vec::new());
     for incident in incidents::for_guests(db, past::first_day(now), now).await? {
         let report = report(db, &incident).await?;
         if incident.status == IncidentStatus::Fixed {
-            fixed.push((incident.began_at(), report))
+            fixed.push((incident.began_at(), report));
         } else {
-            open.push(report)
+            // the newest comes first, so the last one seen is the oldest
+            open_since = Some(incident.began_at());
+            open.push(report);
         }
     }
     Ok(Content {
@@ -180,7 +183,7 @@ async fn read(db: &mut SqliteConnection, now: Timestamp) -> Result<Content, sqlx
         state: state(&components, &impacts, open.len()),
         sections: sections(groups, &components, &impacts),
         open,
-        past: past::by_day(fixed, now),
+        past: past::by_day(fixed, open_since, now),
     })
 }
 
@@ -266,7 +269,7 @@ async fn report(db: &mut SqliteConnection, incident: &Incident) -> Result<Report
         word: incident.status.word(),
         components: attached.into_iter().map(|(component, _)| component.name).collect(),
         began: Moment::of(incident.began_at()),
-        ended: is_fixed.then(|| Moment::of(ended)),
+        lasted: is_fixed.then(|| times::duration(incident.began_at(), ended)),
         entries,
     })
 }

@@ -58,6 +58,7 @@ const MEANWHILE: &[(&str, &str, &str, &str)] = &[
 const NO_CALLS: [&str; 2] = ["401", "901"];
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "how much was compared is part of the result")]
 async fn recorded_calls_are_answered_as_cachet_answered_them() {
     let recordings = Recording::all();
     let server = PageServer::start().await;
