@@ -16,6 +16,7 @@ use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
 
 use super::components::{self, Component, Impacts};
+use super::document;
 use super::groups::{self, Group};
 use super::incidents::{self, Incident};
 use super::request::Viewer;
@@ -212,7 +213,7 @@ fn state(components: &[Component], impacts: &Impacts, open_incidents: usize) -> 
         ComponentStatus::UnderMaintenance => "Under maintenance",
     };
     let detail = match (affected.len(), open_incidents) {
-        (0, 0) => "No incidents reported.".to_owned(),
+        (0, 0) => "No open incidents.".to_owned(),
         (0, 1) => "One incident is still being worked on.".to_owned(),
         (0, count) => format!("{count} incidents are still being worked on."),
         (count, _) if count == components.len() && count > 1 => format!("All {count} components are affected."),
@@ -231,7 +232,7 @@ fn sections(groups: Vec<Group>, components: &[Component], impacts: &Impacts) -> 
         // where folding was asked for, it never hides that something is wrong
         let folded = collapsed.is_some_and(|collapsed| collapsed > 0) && worst == ComponentStatus::Operational;
         let components = members.into_iter().map(|component| line(component, impacts)).collect();
-        Some(Section { id, name, folded, tone: tone(worst), word: word(worst), components })
+        Some(Section { id, name, folded, tone: tone(worst), word: document::component_word(worst), components })
     };
     let named = groups
         .into_iter()
@@ -248,7 +249,7 @@ fn line(component: &Component, impacts: &Impacts) -> Line {
         name: component.name.clone(),
         description: component.description.clone(),
         tone: tone(status),
-        word: word(status),
+        word: document::component_word(status),
     }
 }
 
@@ -297,17 +298,6 @@ fn tone(status: ComponentStatus) -> Tone {
         ComponentStatus::MajorOutage => MAJOR,
         ComponentStatus::Unknown => UNKNOWN,
         ComponentStatus::UnderMaintenance => MAINTENANCE,
-    }
-}
-
-fn word(status: ComponentStatus) -> &'static str {
-    match status {
-        ComponentStatus::Operational => "Operational",
-        ComponentStatus::PerformanceIssues => "Performance issues",
-        ComponentStatus::PartialOutage => "Partial outage",
-        ComponentStatus::MajorOutage => "Major outage",
-        ComponentStatus::Unknown => "Unknown",
-        ComponentStatus::UnderMaintenance => "Under maintenance",
     }
 }
 
