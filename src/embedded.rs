@@ -1,9 +1,9 @@
 //! The embedded page: a status page of our own, for where no Cachet is configured.
 //!
-//! [`api`] answers the part of Cachet's API that a Cachet client of alerts uses, over tables in the same store, as the
-//! release of August 2026 does; a test replays calls that were recorded from that release. [`public`] is the page that
+//! `api` answers the part of Cachet's API that a Cachet client of alerts uses, over tables in the same store, as the
+//! release of August 2026 does; a test replays calls that were recorded from that release. `public` is the page that
 //! customers read. The two share their reading of what a guest may see and of how bad a component's state is
-//! ([`components`]), so that they cannot disagree.
+//! (`components`), so that they cannot disagree.
 //!
 //! Deliberately unlike Cachet: schedules, metrics, subscribers, templates, badges and feeds do not exist; there is one
 //! token, which may do everything; and there is no rate limit. The contract test holds the whole list, each with its
