@@ -102,21 +102,7 @@ impl World {
             CancellationToken::new(),
         );
         let wake = reconciler.wake();
-        let world = Self {
-            faults,
-            store,
-            log,
-            settings,
-            reconciler,
-            wake,
-            page,
-            client,
-            now_ms,
-            clock,
-            events,
-            _folder: folder,
-        };
-        world
+        Self { faults, store, log, settings, reconciler, wake, page, client, now_ms, clock, events, _folder: folder }
     }
 
     /// Makes what the targets name, as `setup` does.
