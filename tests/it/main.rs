@@ -6,6 +6,7 @@ mod contract;
 mod page_server;
 mod reconcile;
 mod serving;
+mod setup;
 mod store;
 mod support;
 mod webhook;
