@@ -9,12 +9,14 @@ mod health;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlSafeStr, SqlitePool};
 
+use self::alerts::Recordings;
 pub use self::applied::Entry;
 
 /// How many connections read at the same time.
@@ -37,6 +39,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
+    recordings: Arc<Recordings>,
 }
 
 /// Why the store could not be used.
@@ -92,6 +95,12 @@ pub enum StoreError {
     /// A statement failed; nothing of its transaction was kept.
     #[error("the store refused a statement ({0}): check that its disk is not full and is writable")]
     Database(#[from] sqlx::Error),
+    /// A commit of several notifications failed; nothing of it was kept.
+    #[error(transparent)]
+    Group(Arc<StoreError>),
+    /// The task that was to commit for several ended early.
+    #[error("the store's commit was abandoned, nothing of it is known to be kept: send it again")]
+    Abandoned,
     /// A row does not make sense, so somebody else wrote it.
     #[error("the store holds a row that cannot be read, {what}: restore a backup, or remove the row")]
     Corrupt {
@@ -131,7 +140,7 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        Ok(Self { writer, reader })
+        Ok(Self { writer, reader, recordings: Arc::default() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -148,7 +157,7 @@ impl Store {
             .connect_with(connect_options(&path).read_only(true))
             .await
             .map_err(|error| StoreError::Open { path, source: error.into() })?;
-        Ok(Self { writer: reader.clone(), reader })
+        Ok(Self { writer: reader.clone(), reader, recordings: Arc::default() })
     }
 
     /// Claims the store for one server.
