@@ -3,6 +3,7 @@
 mod browser;
 mod contract;
 mod page_server;
+mod recorded;
 mod serving;
 mod support;
 mod webhook;
