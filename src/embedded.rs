@@ -1,9 +1,9 @@
 //! The embedded page: a status page of our own, for where no Cachet is configured.
 //!
-//! [`api`] answers the part of Cachet's API that a Cachet client of alerts uses, over tables in the same store, as the
-//! release of August 2026 does; a test replays calls that were recorded from that release. [`public`] is the page that
+//! `api` answers the part of Cachet's API that a Cachet client of alerts uses, over tables in the same store, as the
+//! release of August 2026 does; a test replays calls that were recorded from that release. `public` is the page that
 //! customers read. The two share their reading of what a guest may see and of how bad a component's state is
-//! ([`components`]), so that they cannot disagree.
+//! (`components`), so that they cannot disagree.
 //!
 //! Deliberately unlike Cachet: schedules, metrics, subscribers, templates, badges and feeds do not exist; there is one
 //! token, which may do everything; and there is no rate limit. The contract test holds the whole list, each with its
@@ -26,21 +26,17 @@ mod updates;
 mod validate;
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::routing::get;
 use secrecy::SecretString;
 
+use crate::clock::Clock;
 use crate::core::time::Timestamp;
 use crate::store::{Store, StoreError};
 
 pub use token::token;
-
-/// Tells what time it is.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The embedded page over a store. Clones share it.
 #[derive(Clone)]
@@ -56,7 +52,7 @@ impl EmbeddedPage {
     /// # Errors
     /// [`StoreError::Database`] if the store cannot be read or written.
     pub async fn open(store: &Store) -> Result<Self, StoreError> {
-        Self::open_with_clock(store, Arc::new(system_time)).await
+        Self::open_with_clock(store, Clock::system()).await
     }
 
     /// As [`EmbeddedPage::open`], with a clock of the caller's: tests bring one that stands still.
@@ -88,7 +84,7 @@ impl EmbeddedPage {
     }
 
     fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.clock.now()
     }
 }
 
@@ -97,11 +93,6 @@ impl fmt::Debug for EmbeddedPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EmbeddedPage").finish_non_exhaustive()
     }
-}
-
-fn system_time() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Nobody may guess a type from bytes, of whatever this module serves.

@@ -107,17 +107,21 @@ pub fn list(resources: Vec<Resource>, included: Included, frame: Value, query: &
     document
 }
 
-/// `{human, value}` of a component's status.
-pub fn component_status(status: ComponentStatus) -> Value {
-    let human = match status {
+/// What Cachet calls a component's status, to clients and readers alike.
+pub fn component_word(status: ComponentStatus) -> &'static str {
+    match status {
         ComponentStatus::Operational => "Operational",
         ComponentStatus::PerformanceIssues => "Performance issues",
         ComponentStatus::PartialOutage => "Partial outage",
         ComponentStatus::MajorOutage => "Major outage",
         ComponentStatus::Unknown => "Unknown",
         ComponentStatus::UnderMaintenance => "Under maintenance",
-    };
-    json!({ "human": human, "value": status.value() })
+    }
+}
+
+/// `{human, value}` of a component's status.
+pub fn component_status(status: ComponentStatus) -> Value {
+    json!({ "human": component_word(status), "value": status.value() })
 }
 
 /// `{human, value}` of an incident's status.

@@ -15,12 +15,15 @@
 
   const clock = (moment) => moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-  // Times in the reader's own zone; the server wrote them in UTC.
+  // Times in the reader's own zone, without the year if it is this one; the server wrote them in UTC.
   function tellTimes() {
+    const thisYear = new Date().getFullYear();
     for (const time of document.querySelectorAll("main time[datetime*='T']")) {
+      const moment = new Date(time.dateTime);
       time.title = time.textContent;
-      time.textContent = new Date(time.dateTime).toLocaleString([], {
-        day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+      time.textContent = moment.toLocaleString([], {
+        year: moment.getFullYear() === thisYear ? undefined : "numeric",
+        day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
       });
     }
   }

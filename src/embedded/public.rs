@@ -16,6 +16,7 @@ use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
 
 use super::components::{self, Component, Impacts};
+use super::document;
 use super::groups::{self, Group};
 use super::incidents::{self, Incident};
 use super::request::Viewer;
@@ -125,7 +126,8 @@ struct Report {
     word: &'static str,
     components: Vec<String>,
     began: Moment,
-    ended: Option<Moment>,
+    /// How long it lasted; none: it is open.
+    lasted: Option<String>,
     entries: Vec<Entry>,
 }
 
@@ -166,13 +168,15 @@ async fn read(db: &mut SqliteConnection, now: Timestamp) -> Result<Content, sqlx
     let impacts = components::impacts(db, now).await?;
     let components = components::for_guests(db).await?;
     let groups = groups::for_guests(db).await?;
-    let (mut open, mut fixed) = (Vec::new(), Vec::new());
+    let (mut open, mut open_since, mut fixed) = (Vec::new(), None, Vec::new());
     for incident in incidents::for_guests(db, past::first_day(now), now).await? {
         let report = report(db, &incident).await?;
         if incident.status == IncidentStatus::Fixed {
-            fixed.push((incident.began_at(), report))
+            fixed.push((incident.began_at(), report));
         } else {
-            open.push(report)
+            // the newest comes first, so the last one seen is the oldest
+            open_since = Some(incident.began_at());
+            open.push(report);
         }
     }
     Ok(Content {
@@ -180,7 +184,7 @@ async fn read(db: &mut SqliteConnection, now: Timestamp) -> Result<Content, sqlx
         state: state(&components, &impacts, open.len()),
         sections: sections(groups, &components, &impacts),
         open,
-        past: past::by_day(fixed, now),
+        past: past::by_day(fixed, open_since, now),
     })
 }
 
@@ -209,7 +213,7 @@ fn state(components: &[Component], impacts: &Impacts, open_incidents: usize) -> 
         ComponentStatus::UnderMaintenance => "Under maintenance",
     };
     let detail = match (affected.len(), open_incidents) {
-        (0, 0) => "No incidents reported.".to_owned(),
+        (0, 0) => "No open incidents.".to_owned(),
         (0, 1) => "One incident is still being worked on.".to_owned(),
         (0, count) => format!("{count} incidents are still being worked on."),
         (count, _) if count == components.len() && count > 1 => format!("All {count} components are affected."),
@@ -228,7 +232,7 @@ fn sections(groups: Vec<Group>, components: &[Component], impacts: &Impacts) -> 
         // where folding was asked for, it never hides that something is wrong
         let folded = collapsed.is_some_and(|collapsed| collapsed > 0) && worst == ComponentStatus::Operational;
         let components = members.into_iter().map(|component| line(component, impacts)).collect();
-        Some(Section { id, name, folded, tone: tone(worst), word: word(worst), components })
+        Some(Section { id, name, folded, tone: tone(worst), word: document::component_word(worst), components })
     };
     let named = groups
         .into_iter()
@@ -245,7 +249,7 @@ fn line(component: &Component, impacts: &Impacts) -> Line {
         name: component.name.clone(),
         description: component.description.clone(),
         tone: tone(status),
-        word: word(status),
+        word: document::component_word(status),
     }
 }
 
@@ -266,7 +270,7 @@ async fn report(db: &mut SqliteConnection, incident: &Incident) -> Result<Report
         word: incident.status.word(),
         components: attached.into_iter().map(|(component, _)| component.name).collect(),
         began: Moment::of(incident.began_at()),
-        ended: is_fixed.then(|| Moment::of(ended)),
+        lasted: is_fixed.then(|| times::duration(incident.began_at(), ended)),
         entries,
     })
 }
@@ -294,17 +298,6 @@ fn tone(status: ComponentStatus) -> Tone {
         ComponentStatus::MajorOutage => MAJOR,
         ComponentStatus::Unknown => UNKNOWN,
         ComponentStatus::UnderMaintenance => MAINTENANCE,
-    }
-}
-
-fn word(status: ComponentStatus) -> &'static str {
-    match status {
-        ComponentStatus::Operational => "Operational",
-        ComponentStatus::PerformanceIssues => "Performance issues",
-        ComponentStatus::PartialOutage => "Partial outage",
-        ComponentStatus::MajorOutage => "Major outage",
-        ComponentStatus::Unknown => "Unknown",
-        ComponentStatus::UnderMaintenance => "Under maintenance",
     }
 }
 

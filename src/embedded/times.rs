@@ -34,6 +34,20 @@ pub fn human(moment: Timestamp, now: Timestamp) -> String {
     format!("{count} {unit}{plural} {direction}")
 }
 
+/// `31 minutes`, `1 hour 35 minutes`, `2 days 3 hours`: the two largest units, cut; under a minute is said so.
+pub fn duration(from: Timestamp, to: Timestamp) -> String {
+    let minutes = to.since(from).as_secs() / 60;
+    let (days, hours, minutes) = (minutes / (24 * 60), minutes / 60 % 24, minutes % 60);
+    let said = |count: u64, unit: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {unit}")),
+        count => Some(format!("{count} {unit}s")),
+    };
+    let units = [said(days, "day"), said(hours, "hour"), said(minutes, "minute")];
+    let told: Vec<String> = units.into_iter().skip_while(Option::is_none).take(2).flatten().collect();
+    if told.is_empty() { "under a minute".to_owned() } else { told.join(" ") }
+}
+
 /// `2026-11-21 02:06:50`.
 pub fn string(moment: Timestamp) -> String {
     zoned(moment).strftime("%Y-%m-%d %H:%M:%S").to_string()
@@ -73,6 +87,17 @@ mod tests {
         assert_eq!(human("2026-11-01 08:00:00"), "2 weeks ago");
         assert_eq!(human("2026-10-01 08:00:00"), "1 month ago");
         assert_eq!(human("2099-01-01 00:00:00"), "72 years from now");
+    }
+
+    #[test]
+    fn a_duration_is_told_in_its_two_largest_units() {
+        let lasted = |to| duration(at("2026-11-21 02:00:00"), at(to));
+        assert_eq!(lasted("2026-11-21 02:00:59"), "under a minute");
+        assert_eq!(lasted("2026-11-21 02:31:00"), "31 minutes");
+        assert_eq!(lasted("2026-11-21 03:35:00"), "1 hour 35 minutes");
+        assert_eq!(lasted("2026-11-21 04:00:00"), "2 hours");
+        assert_eq!(lasted("2026-11-23 05:35:00"), "2 days 3 hours");
+        assert_eq!(lasted("2026-11-20 00:00:00"), "under a minute");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::store::Store;
@@ -34,7 +35,7 @@ impl PageServer {
         let store = Store::open(&url).await.expect("opens");
         let clock_ms = Arc::new(AtomicI64::new(START_MS));
         let hand = Arc::clone(&clock_ms);
-        let tell = Arc::new(move || Timestamp::from_millis(hand.load(Ordering::Relaxed)));
+        let tell = Clock::new(move || Timestamp::from_millis(hand.load(Ordering::Relaxed)));
         let page = EmbeddedPage::open_with_clock(&store, tell).await.expect("opens");
         Self { router: page.router(), token: page.token().expose_secret().to_owned(), clock_ms, _folder: folder }
     }

@@ -13,16 +13,22 @@ use super::Report;
 /// How many days back the page tells, today included.
 const DAYS: i32 = 14;
 
-/// A day with incidents, or one or more days in a row without any.
+/// A day with incidents that are over, or one or more days in a row without any.
 #[derive(Serialize)]
 pub struct Stretch {
     /// `21 November 2026`, or `8 – 20 November 2026`.
     label: String,
     /// The day in ISO form; the first of several.
     iso: String,
-    /// None: nothing happened.
+    /// None: nothing happened, or it is not over.
     incidents: Vec<Report>,
+    /// What to say of days without.
+    note: &'static str,
 }
+
+const QUIET: &str = "No incidents";
+
+const NOT_OVER: &str = "Incident open, see above";
 
 /// The beginning of the first day that the page tells of.
 pub fn first_day(now: Timestamp) -> Timestamp {
@@ -31,28 +37,43 @@ pub fn first_day(now: Timestamp) -> Timestamp {
     start.map_or(now, Timestamp::from_millis)
 }
 
-/// The last days, the newest first, each with what began on it; quiet days in a row are one stretch.
-pub fn by_day(reports: Vec<(Timestamp, Report)>, now: Timestamp) -> Vec<Stretch> {
+/// The last days, the newest first, each with what began on it; days without are one stretch as long as the same is to
+/// be said of them. `open_since` is when the first incident began that is still open.
+pub fn by_day(reports: Vec<(Timestamp, Report)>, open_since: Option<Timestamp>, now: Timestamp) -> Vec<Stretch> {
     let mut reports: Vec<(Date, Report)> = reports.into_iter().map(|(began, report)| (day_of(began), report)).collect();
-    let (mut stretches, mut quiet) = (Vec::new(), None);
+    let open_since = open_since.map(day_of);
+    let (mut stretches, mut without): (Vec<Stretch>, Option<Without>) = (Vec::new(), None);
     for back in 0..DAYS {
         let day = day_of(now).saturating_sub(back.days());
         let incidents: Vec<Report> =
             reports.extract_if(.., |(began, _)| *began == day).map(|(_, report)| report).collect();
-        if incidents.is_empty() {
-            let (_, last) = quiet.unwrap_or((day, day));
-            quiet = Some((day, last));
-            continue;
+        let note = if open_since.is_some_and(|since| since <= day) { NOT_OVER } else { QUIET };
+        match &mut without {
+            Some(running) if incidents.is_empty() && running.note == note => running.first = day,
+            _ => {
+                stretches.extend(without.take().map(Without::told));
+                if incidents.is_empty() {
+                    without = Some(Without { first: day, last: day, note });
+                } else {
+                    stretches.push(Stretch { label: long(day), iso: day.to_string(), incidents, note });
+                }
+            }
         }
-        stretches.extend(quiet.take().map(Stretch::quiet));
-        stretches.push(Stretch { label: long(day), iso: day.to_string(), incidents });
     }
-    stretches.extend(quiet.map(Stretch::quiet));
+    stretches.extend(without.map(Without::told));
     stretches
 }
 
-impl Stretch {
-    fn quiet((first, last): (Date, Date)) -> Self {
+/// Days in a row without incidents that are over.
+struct Without {
+    first: Date,
+    last: Date,
+    note: &'static str,
+}
+
+impl Without {
+    fn told(self) -> Stretch {
+        let Self { first, last, note } = self;
         let label = if first == last {
             long(first)
         } else if (first.year(), first.month()) == (last.year(), last.month()) {
@@ -60,7 +81,7 @@ impl Stretch {
         } else {
             format!("{} – {}", first.strftime("%-d %B"), long(last))
         };
-        Self { label, iso: first.to_string(), incidents: Vec::new() }
+        Stretch { label, iso: first.to_string(), incidents: Vec::new(), note }
     }
 }
 
@@ -89,7 +110,7 @@ mod tests {
             word: "Fixed",
             components: Vec::new(),
             began: Moment::of(at(began)),
-            ended: None,
+            lasted: None,
             entries: Vec::new(),
         };
         (at(began), report)
@@ -98,7 +119,7 @@ mod tests {
     #[test]
     fn quiet_days_in_a_row_are_told_at_once() {
         let now = at("2026-12-03 12:00:00");
-        let stretches = by_day(vec![report("2026-12-02 23:59:59"), report("2026-11-29 00:00:00")], now);
+        let stretches = by_day(vec![report("2026-12-02 23:59:59"), report("2026-11-29 00:00:00")], None, now);
         let told: Vec<(&str, usize)> = stretches.iter().map(|one| (one.label.as_str(), one.incidents.len())).collect();
         assert_eq!(
             told,
@@ -111,5 +132,13 @@ mod tests {
             ]
         );
         assert_eq!(first_day(now), at("2026-11-20 00:00:00"));
+    }
+
+    #[test]
+    fn a_day_with_an_incident_that_is_not_over_is_not_called_quiet() {
+        let now = at("2026-12-03 12:00:00");
+        let stretches = by_day(Vec::new(), Some(at("2026-12-01 18:00:00")), now);
+        let told: Vec<(&str, &str)> = stretches.iter().map(|one| (one.label.as_str(), one.note)).collect();
+        assert_eq!(told, [("1 – 3 December 2026", NOT_OVER), ("20 – 30 November 2026", QUIET)]);
     }
 }

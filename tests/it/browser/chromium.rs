@@ -121,7 +121,7 @@ impl Chromium {
         self.evaluate(expression).as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until a JavaScript expression is true, looking with each frame of the browser.
+    /// Waits until a JavaScript expression is true, looking again and again.
     pub fn wait_for(&mut self, condition: &str) {
         let looks_until = format!(
             "new Promise((done) => {{ const look = () => ({condition}) ? done(true) : setTimeout(look, 50); look(); }})"
@@ -162,11 +162,9 @@ impl Chromium {
                 assert!(message["error"].is_null(), "{method} {params}: {}", message["error"]);
                 return message["result"].take();
             }
-            match message["method"].as_str() {
-                Some("Log.entryAdded" | "Runtime.exceptionThrown" | "Runtime.consoleAPICalled") => {
-                    self.complaints.push(message["params"].to_string());
-                }
-                _ => {}
+            let complaints = ["Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"];
+            if message["method"].as_str().is_some_and(|method| complaints.contains(&method)) {
+                self.complaints.push(message["params"].to_string());
             }
         }
     }

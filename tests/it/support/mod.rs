@@ -4,3 +4,4 @@ pub mod faults;
 pub mod older_cachet;
 pub mod recordings;
 pub mod web;
+pub mod world;

@@ -1,0 +1,201 @@
+//! The store: what it keeps, and what it refuses.
+
+use std::path::Path;
+
+use alertmanager_cachet::core::alert::{Alert, AlertState, AlertStatus, Effect};
+use alertmanager_cachet::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase};
+use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
+use alertmanager_cachet::core::plan::{AppliedComponent, AppliedTarget, Certainty};
+use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::target::ComponentName;
+use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::store::{Entry, Store, StoreError};
+use tempfile::TempDir;
+
+use crate::support::world::alert;
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}/a/b/store.db", folder.path().display())
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn resolved(alert: &Alert) -> Alert {
+    Alert { status: AlertStatus::Resolved, ..alert.clone() }
+}
+
+#[tokio::test]
+async fn an_alert_is_the_same_after_a_restart() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens, making its folders");
+    let firing = alert("10.0.0.5:9100", "Database, Web | x", NOW);
+    let held = alert("10.0.0.6:9100", "Database", NOW);
+    let over = alert("10.0.0.7:9100", "Database", NOW);
+    let told = [firing.clone(), held.clone(), resolved(&held), held.clone(), over.clone(), resolved(&over)];
+    let effects = store.record(&told, NOW).await.expect("recorded");
+    use Effect::{Fired, HeldRefire, Resolved};
+    assert_eq!(effects, [Fired, Fired, Resolved, HeldRefire, Fired, Resolved]);
+    store.close().await;
+
+    let store = Store::open(&url(&folder)).await.expect("opens again");
+    let mut alerts = store.unresolved_alerts().await.expect("alerts");
+    alerts.sort_by_key(|record| record.target.instance().to_owned());
+    let states: Vec<(&str, AlertState)> =
+        alerts.iter().map(|record| (record.target.instance(), record.state)).collect();
+    let refired = AlertState::Refired { since: NOW };
+    assert_eq!(states, [("10.0.0.5:9100", AlertState::Firing), ("10.0.0.6:9100", refired)]);
+    assert_eq!((&alerts[0].name, alerts[0].starts_at, &alerts[0].target), (&firing.name, NOW, &firing.target));
+    let again = store.record(&[resolved(&over)], NOW).await.expect("recorded");
+    assert_eq!(again, [Effect::Repeated], "a resolved alert is remembered, for its firing may come late");
+}
+
+#[tokio::test]
+async fn resolved_alerts_are_forgotten_after_a_while_and_firing_ones_never() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let (firing, over) = (alert("a", "Web", NOW), alert("b", "Web", NOW));
+    store.record(&[firing, over.clone(), resolved(&over)], NOW).await.expect("recorded");
+    assert_eq!(store.forget_resolved_alerts(NOW).await.expect("done"), 0);
+    assert_eq!(store.forget_resolved_alerts(Timestamp::from_millis(i64::MAX)).await.expect("done"), 1);
+    assert_eq!(store.unresolved_alerts().await.expect("alerts").len(), 1);
+}
+
+#[tokio::test]
+async fn a_notification_larger_than_one_statement_is_kept_whole() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let alerts: Vec<Alert> = (0..2500).map(|number| alert(&format!("host-{number}"), "Web", NOW)).collect();
+    store.record(&alerts, NOW).await.expect("recorded");
+    assert_eq!(store.unresolved_alerts().await.expect("alerts").len(), 2500);
+    let over: Vec<Alert> = alerts.iter().map(resolved).collect();
+    let effects = store.record(&over, NOW).await.expect("recorded");
+    assert!(effects.iter().all(|effect| *effect == Effect::Resolved));
+    assert_eq!(store.unresolved_alerts().await.expect("alerts").len(), 0);
+}
+
+#[tokio::test]
+async fn notifications_at_the_same_time_lose_nothing() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let writers = (0..50).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.record(&[alert(&format!("host-{number}"), "Web", NOW)], NOW).await })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.expect("ran").expect("recorded");
+    }
+    assert_eq!(store.unresolved_alerts().await.expect("alerts").len(), 50);
+}
+
+#[tokio::test]
+async fn what_was_written_and_the_episodes_are_the_same_after_a_restart() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let web = ComponentName::try_from("Web").expect("a name");
+    let target = alert("a:9100", "Web", NOW).target.name();
+    let status = ComponentStatus::MajorOutage;
+    let component = AppliedComponent { id: ComponentId(7), status, certainty: Certainty::Pending };
+    let description = "critical: no\nTargetDown".to_owned();
+    let of_target = AppliedTarget { id: ComponentId(8), status, description, certainty: Certainty::Settled };
+    let episode = Episode {
+        key: EpisodeKey::new(ComponentId(7), NOW),
+        component: web.clone(),
+        component_id: ComponentId(7),
+        occurred_at: NOW,
+        began_at: NOW,
+        phase: EpisodePhase::Opening,
+    };
+    let open = Episode { phase: EpisodePhase::Open(IncidentId(3)), ..episode.clone() };
+    let entries = [
+        Entry::Component(web.clone(), component.clone()),
+        Entry::Target(target.clone(), of_target.clone()),
+        Entry::Episode(episode),
+        Entry::Episode(open.clone()),
+    ];
+    store.remember(&entries, NOW).await.expect("remembered");
+    store.close().await;
+
+    let store = Store::open(&url(&folder)).await.expect("opens again");
+    let applied = store.applied().await.expect("applied");
+    assert_eq!(applied.components[&web], component);
+    assert_eq!(applied.targets[&target], of_target);
+    assert_eq!(applied.episodes[&web], open);
+    let over = [Entry::EndEpisode(open, EndedBy::Recovery), Entry::ReleaseComponent(web), Entry::ReleaseTarget(target)];
+    store.remember(&over, NOW).await.expect("remembered");
+    assert_eq!(store.applied().await.expect("applied"), Default::default());
+}
+
+#[tokio::test]
+async fn the_last_reading_of_cachet_is_kept_with_its_time() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    assert_eq!(store.observed().await.expect("read"), None);
+    let observed = Observed::default();
+    store.remember_observed(&observed, NOW).await.expect("remembered");
+    let later = Timestamp::from_millis(NOW.as_millis() + 1);
+    store.remember_observed(&observed, later).await.expect("remembered");
+    assert_eq!(store.observed().await.expect("read"), Some((observed, later)));
+}
+
+#[tokio::test]
+async fn a_second_server_is_refused_until_the_first_has_gone() {
+    let folder = folder();
+    let first = Store::lock(&url(&folder)).expect("free");
+    let refused = Store::lock(&url(&folder)).expect_err("held");
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+    assert!(refused.to_string().contains("another server is using the store"));
+    drop(first);
+    Store::lock(&url(&folder)).expect("free again");
+}
+
+#[tokio::test]
+async fn a_read_only_store_reads_beside_a_running_server_and_writes_nothing() {
+    let folder = folder();
+    let missing = Store::open_read_only(&url(&folder)).await.expect_err("nothing there");
+    assert!(matches!(missing, StoreError::Missing { .. }), "{missing}");
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
+    let reader = Store::open_read_only(&url(&folder)).await.expect("opens beside it");
+    assert_eq!(reader.unresolved_alerts().await.expect("alerts").len(), 1);
+    assert!(reader.record(&[alert("b", "Web", NOW)], NOW).await.is_err());
+    store.record(&[alert("c", "Web", NOW)], NOW).await.expect("recorded");
+    assert_eq!(reader.unresolved_alerts().await.expect("alerts").len(), 2);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_left_as_it_is() {
+    let folder = folder();
+    let path = folder.path().join("a/b/store.db");
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+    let damaged = b"this is no database, but somebody's only copy of something".repeat(100);
+    std::fs::write(&path, &damaged).expect("written");
+    let error = Store::open(&url(&folder)).await.expect_err("refused");
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(error.to_string().contains("restore a backup, or move it away"), "{error}");
+    assert_eq!(std::fs::read(&path).expect("still there"), damaged);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'from the future', 1, x'00', 0)")
+        .execute(store.writer())
+        .await
+        .expect("written");
+    store.close().await;
+    assert!(matches!(Store::open(&url(&folder)).await, Err(StoreError::Open { .. })));
+}
+
+#[tokio::test]
+async fn only_sqlite_urls_are_taken() {
+    for text in ["", "sqlite://", "postgres://localhost/x", "data/x.db", "sqlite://x.db?mode=memory"] {
+        let error = Store::open(text).await.expect_err("refused");
+        assert!(matches!(error, StoreError::Url { .. }), "{text}: {error}");
+    }
+    assert!(!Path::new("sqlite:").exists());
+}

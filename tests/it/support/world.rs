@@ -1,0 +1,264 @@
+//! A page, a store, and the reconciler between them: everything but the sockets, stepped by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use alertmanager_cachet::cachet::Cachet;
+use alertmanager_cachet::clock::Clock;
+use alertmanager_cachet::core::alert::{Alert, AlertStatus};
+use alertmanager_cachet::core::observed::Observed;
+use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
+use alertmanager_cachet::core::setup::{Removal, Step, WantedGroup, plan_setup};
+use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
+use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::embedded::EmbeddedPage;
+use alertmanager_cachet::log::{Log, MemorySink};
+use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts, Wake};
+use alertmanager_cachet::setup::{Progress, carry_out};
+use alertmanager_cachet::store::Store;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::faults::Faults;
+use super::older_cachet::older_cachet;
+
+/// Which Cachet the page behaves as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// August 2026.
+    Current,
+    /// August 2025: no meta, incidents that are not attached, and its other ways.
+    Older,
+}
+
+impl Release {
+    pub const BOTH: [Self; 2] = [Self::Current, Self::Older];
+}
+
+/// The story's world. Its time moves only by [`World::pass`].
+pub struct World {
+    pub faults: Faults,
+    pub store: Store,
+    pub log: MemorySink,
+    pub settings: Settings,
+    reconciler: Reconciler,
+    wake: Wake,
+    /// The way to the page that the faults do not touch.
+    page: Cachet,
+    /// The way that the reconciler takes.
+    client: Cachet,
+    now_ms: Arc<AtomicI64>,
+    clock: Clock,
+    events: Log,
+    _folder: TempDir,
+}
+
+struct Quiet;
+
+impl Progress for Quiet {
+    fn done(&self, _: &Step) {}
+    fn waiting(&self, _: u64) {}
+}
+
+/// One target: instance, components, critical.
+pub type TargetSpec<'a> = (&'a str, &'a str, bool);
+
+impl World {
+    /// A page on which `setup` was run for these targets.
+    pub async fn set_up(release: Release, targets: &[TargetSpec<'_>]) -> Self {
+        let world = Self::empty(release, targets).await;
+        world.run_setup().await;
+        world
+    }
+
+    /// A page without anything on it.
+    pub async fn empty(release: Release, targets: &[TargetSpec<'_>]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = |name: &str| {
+            let url = format!("sqlite://{}/{name}.db", folder.path().display());
+            async move { Store::open(&url).await.expect("a store") }
+        };
+        let now_ms = Arc::new(AtomicI64::new(1_795_226_400_000));
+        let time = Arc::clone(&now_ms);
+        let clock = Clock::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)));
+        let embedded = EmbeddedPage::open_with_clock(&open("cachet").await, clock.clone()).await.expect("a page");
+        let router = match release {
+            Release::Current => embedded.router(),
+            Release::Older => older_cachet(embedded.router()),
+        };
+        let faults = Faults::new();
+        let page = Cachet::in_process(router.clone(), embedded.token(), 50);
+        let client = Cachet::in_process(faults.around(router), embedded.token(), 50);
+        let (events, log) = Log::memory();
+        let settings = settings(targets);
+        let store = open("ours").await;
+        let reconciler = Reconciler::new(
+            store.clone(),
+            client.clone(),
+            settings.clone(),
+            clock.clone(),
+            events.clone(),
+            CancellationToken::new(),
+        );
+        let wake = reconciler.wake();
+        Self { faults, store, log, settings, reconciler, wake, page, client, now_ms, clock, events, _folder: folder }
+    }
+
+    /// Makes what the targets name, as `setup` does.
+    pub async fn run_setup(&self) {
+        let inventory = self.settings.inventory.as_ref().expect("targets");
+        let mut names: Vec<_> = inventory.iter().flat_map(|(_, known)| known.target.components().to_vec()).collect();
+        names.sort();
+        names.dedup();
+        let groups = [WantedGroup { name: "All".to_owned(), components: names }];
+        let observed = self.shown().await;
+        let plan = plan_setup(&groups, inventory, &observed, Removal::Nothing);
+        carry_out(&self.page, &plan, &observed, &Quiet).await.expect("setup");
+    }
+
+    /// The same program, started anew on the same store: nothing but the store is remembered.
+    pub fn restart(&mut self) {
+        self.reconciler = Reconciler::new(
+            self.store.clone(),
+            self.client.clone(),
+            self.settings.clone(),
+            self.clock.clone(),
+            self.events.clone(),
+            CancellationToken::new(),
+        );
+        self.wake = self.reconciler.wake();
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn pass(&self, span: Duration) {
+        self.now_ms.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
+    }
+
+    /// A target begins to fail now.
+    pub async fn fire(&self, instance: &str, components: &str) -> Alert {
+        let alert = alert(instance, components, self.now());
+        self.tell(&alert).await;
+        alert
+    }
+
+    /// It has recovered.
+    pub async fn resolve(&self, alert: &Alert) {
+        self.tell(&Alert { status: AlertStatus::Resolved, ..alert.clone() }).await;
+    }
+
+    /// A notification arrives.
+    pub async fn tell(&self, alert: &Alert) {
+        self.store.record(std::slice::from_ref(alert), self.now()).await.expect("recorded");
+        self.wake.wake();
+    }
+
+    /// One go; a second passes first.
+    pub async fn once(&mut self) -> Round {
+        self.pass(Duration::from_secs(1));
+        self.reconciler.once().await
+    }
+
+    /// One go in which nothing fails.
+    pub async fn settle(&mut self) {
+        let round = self.once().await;
+        assert!(round.is_complete(), "{round:?}");
+    }
+
+    /// Goes until nothing fails any more; so many at most.
+    pub async fn settle_within(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            if self.once().await.is_complete() {
+                return;
+            }
+        }
+        panic!("not settled after {rounds} rounds");
+    }
+
+    /// Everything that the page has.
+    pub async fn shown(&self) -> Observed {
+        self.page.observe().await.expect("the page")
+    }
+
+    /// A component's own status by Cachet's number.
+    pub async fn status(&self, name: &str) -> u8 {
+        let shown = self.shown().await;
+        let component = shown.components.iter().find(|component| component.name == name);
+        component.unwrap_or_else(|| panic!("no component {name:?}")).status.expect("a known status").value()
+    }
+
+    /// How many incidents are open, and how many there are in all.
+    pub async fn incidents(&self) -> (usize, usize) {
+        let open = self.shown().await.open_incidents.len();
+        let mut all = 0;
+        // Numbers are given without gaps, and nothing is removed here.
+        while self
+            .page
+            .incident(alertmanager_cachet::core::observed::IncidentId(all + 1))
+            .await
+            .expect("read")
+            .is_some()
+        {
+            all += 1;
+        }
+        (open, usize::try_from(all).expect("few"))
+    }
+
+    /// The way to the page that the faults do not touch, for what people do in Cachet.
+    pub fn person(&self) -> &Cachet {
+        &self.page
+    }
+
+    /// How many writes were sent.
+    pub fn writes(&self) -> usize {
+        self.faults.calls().iter().filter(|call| is_write(call)).count()
+    }
+
+    /// The lines of the log that begin with a word.
+    pub fn lines(&self, word: &str) -> Vec<String> {
+        self.log.lines().into_iter().filter(|line| line.starts_with(word)).collect()
+    }
+}
+
+/// The check of the token is a write that changes nothing.
+fn is_write(call: &str) -> bool {
+    !call.starts_with("GET ") && !call.ends_with("/components/0")
+}
+
+pub fn alert(instance: &str, components: &str, starts_at: Timestamp) -> Alert {
+    let target = Target::new(instance, ComponentList::parse(components).names).expect("a target");
+    let name = target.name();
+    let sum = name.as_str().bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    Alert {
+        fingerprint: format!("{sum:016x}").parse().expect("a fingerprint"),
+        name: "TargetDown".to_owned(),
+        target,
+        critical: false,
+        status: AlertStatus::Firing,
+        starts_at,
+    }
+}
+
+fn settings(targets: &[TargetSpec<'_>]) -> Settings {
+    let known = |&(instance, components, critical): &TargetSpec<'_>| KnownTarget {
+        target: Target::new(instance, ComponentList::parse(components).names).expect("a target"),
+        critical,
+    };
+    Settings {
+        inventory: Some(Inventory::new(InventorySource::File, targets.iter().map(known))),
+        texts: Texts {
+            new_incident_name: "%s is down".to_owned(),
+            new_incident_message: "We are looking into it.".to_owned(),
+            resolved_incident_message: "It works again.".to_owned(),
+            partially_resolved_incident_message: "Most of it works again.".to_owned(),
+        },
+        close_incident_when: CloseIncidentWhen::NotMajorOutage,
+        drift: Drift::Respect,
+        refire_hold: Duration::from_secs(300),
+        subscribers: Subscribers::Silent,
+        interval: Duration::from_secs(60),
+    }
+}
