@@ -1,10 +1,14 @@
 //! The command line: flags after the manner of Prometheus, each with an environment variable.
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+
+use crate::config::Variables;
 
 /// Version and commit, as `--version` prints them.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUILD_COMMIT"), ")");
@@ -24,6 +28,44 @@ pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
     pub common: Common,
+}
+
+impl Cli {
+    /// The command line of this process over `variables`; ends the process where it asks for help or makes no sense.
+    ///
+    /// A flag wins over a variable, and that over the default.
+    pub fn parse_over(variables: &Variables) -> Self {
+        Self::matches(std::env::args_os(), variables)
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .unwrap_or_else(|error| error.exit())
+    }
+
+    /// clap itself reads the process's environment, which lacks what `.env` says, and takes an empty variable for a
+    /// value. So variables are put in as defaults; but not before the command line was read once without them, for
+    /// `--help` shows the defaults of the program and not those of the machine.
+    fn matches(
+        arguments: impl IntoIterator<Item = OsString>,
+        variables: &Variables,
+    ) -> Result<ArgMatches, clap::Error> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let value_of = |name: &str| variables.get(name);
+        with_variables(Self::command(), |_| None).try_get_matches_from(&arguments)?;
+        with_variables(Self::command(), value_of).try_get_matches_from(&arguments)
+    }
+}
+
+/// The command whose arguments name their variable in the help and have its value, if there is one, as default.
+fn with_variables(command: clap::Command, value_of: impl Fn(&str) -> Option<String> + Copy) -> clap::Command {
+    let over_variable = |arg: Arg| {
+        let Some(name) = arg.get_env().and_then(OsStr::to_str).map(str::to_owned) else { return arg };
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let arg = arg.env(Resettable::Reset).help(format!("{help} [env: {name}]"));
+        match value_of(&name) {
+            Some(value) => arg.default_value(value),
+            None => arg,
+        }
+    };
+    command.mut_args(over_variable).mut_subcommands(|subcommand| with_variables(subcommand, value_of))
 }
 
 /// Flags that every command takes.
@@ -217,10 +259,71 @@ pub struct Demo {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::path::Path;
+
+    use super::*;
+
+    fn parse(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Cli, clap::Error> {
+        let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = Variables::overlay(variables, Path::new("does/not/exist"));
+        let arguments = ["alertmanager-cachet"].iter().chain(arguments).map(OsString::from);
+        Cli::from_arg_matches(&Cli::matches(arguments, &variables)?)
+    }
+
+    fn listen_address(cli: &Cli) -> String {
+        match &cli.command {
+            Command::Serve(serve) => serve.listen.listen_address.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        with_variables(Cli::command(), |_| None).debug_assert();
+    }
+
+    #[test]
+    fn a_flag_wins_over_a_variable_and_that_over_the_default() {
+        let variable = ("LISTEN_ADDRESS", "127.0.0.1:6000");
+        let flag = "--web.listen-address=127.0.0.1:7000";
+        assert_eq!(listen_address(&parse(&["serve"], &[]).expect("parses")), "0.0.0.0:5000");
+        assert_eq!(listen_address(&parse(&["serve"], &[variable]).expect("parses")), "127.0.0.1:6000");
+        assert_eq!(listen_address(&parse(&["serve", flag], &[variable]).expect("parses")), "127.0.0.1:7000");
+    }
+
+    #[test]
+    fn a_flag_of_all_commands_may_stand_before_or_behind_the_command() {
+        for arguments in [["check", "--config.file=x.json"], ["--config.file=x.json", "check"]] {
+            let cli = parse(&arguments, &[("CONFIG_FILE", "y.json")]).expect("parses");
+            assert_eq!(cli.common.config_file, Path::new("x.json"));
+        }
+        assert_eq!(
+            parse(&["check"], &[("CONFIG_FILE", "y.json")]).expect("parses").common.config_file,
+            Path::new("y.json")
+        );
+    }
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        assert_eq!(listen_address(&parse(&["serve"], &[("LISTEN_ADDRESS", "")]).expect("parses")), "0.0.0.0:5000");
+    }
+
+    #[test]
+    fn several_proxies_are_separated_by_commas() {
+        let cli = parse(&["serve"], &[("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8")]).expect("parses");
+        let Command::Serve(serve) = cli.command else { panic!("serve was asked for") };
+        assert_eq!(serve.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn a_bad_variable_is_an_error_that_names_the_flag() {
+        let error = parse(&["serve"], &[("LISTEN_ADDRESS", "nowhere")]).expect_err("refused").to_string();
+        assert!(error.contains("nowhere") && error.contains("--web.listen-address"), "{error}");
+    }
+
+    #[test]
+    fn help_shows_the_programs_defaults_whatever_the_environment_says() {
+        let error = parse(&["serve", "--help"], &[("LISTEN_ADDRESS", "127.0.0.1:6000")]).expect_err("help").to_string();
+        assert!(error.contains("[env: LISTEN_ADDRESS] [default: 0.0.0.0:5000]"), "{error}");
     }
 }

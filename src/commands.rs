@@ -1,4 +1,100 @@
-//! One file a subcommand.
+//! One file a subcommand, and what several of them share.
 
+pub mod check;
+pub mod embedded_token;
+pub mod explain;
 pub mod hash_password;
 pub mod healthcheck;
+pub mod serve;
+pub mod setup;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use crate::cachet::{self, Cachet};
+use crate::cli::{Cli, Command};
+use crate::config::environment::Environment;
+use crate::config::{Config, Variables};
+use crate::core::target::Inventory;
+use crate::embedded::EmbeddedPage;
+use crate::reconcile::{self, Subscribers};
+use crate::store::Store;
+
+/// Runs the command that was asked for.
+///
+/// # Errors
+/// Why it could not do its work, with the cure.
+pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new()
+        .context("the async runtime cannot be started: check the limits on threads and file descriptors")?;
+    let common = &cli.common;
+    match &cli.command {
+        Command::Check => check::run(common, variables),
+        Command::HashPassword(args) => hash_password::run(args),
+        Command::Healthcheck(args) => runtime.block_on(healthcheck::run(args)),
+        Command::EmbeddedToken => runtime.block_on(embedded_token::run(common)),
+        Command::Explain(args) => runtime.block_on(explain::run(common, args)),
+        Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?)),
+        Command::Setup(args) => runtime.block_on(setup::run(common, args, &environment(variables)?)),
+        Command::Demo(_) => bail!("not there yet"),
+    }
+}
+
+/// The environment, if nothing is wrong with it.
+fn environment(variables: &Variables) -> anyhow::Result<Environment> {
+    for problem in variables.problems() {
+        tracing::warn!("{problem}");
+    }
+    Environment::from_vars(|name| variables.get(name)).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the environment cannot be used:\n  {}", problems.join("\n  "))
+    })
+}
+
+/// The Cachet that is driven, and the embedded page where none is configured.
+pub struct Page {
+    /// The client.
+    pub cachet: Cachet,
+    /// The page that it drives, if that is our own.
+    pub embedded: Option<EmbeddedPage>,
+}
+
+impl Page {
+    /// Connects to the Cachet that the environment names, or to the embedded page in `store`.
+    ///
+    /// # Errors
+    /// When the URL cannot be used, or the store does not hold the embedded page.
+    pub async fn open(environment: &Environment, store: &Store, per_page: u8) -> anyhow::Result<Self> {
+        match &environment.cachet {
+            Some(access) => {
+                let settings =
+                    cachet::Settings { base_url: access.base_url.clone(), token: access.token.clone(), per_page };
+                Ok(Self { cachet: Cachet::over_http(settings)?, embedded: None })
+            }
+            None => {
+                let page = EmbeddedPage::open(store).await?;
+                let cachet = Cachet::in_process(page.router(), page.token(), per_page);
+                Ok(Self { cachet, embedded: Some(page) })
+            }
+        }
+    }
+}
+
+/// The configuration, as the reconciler wants it.
+pub fn reconcile_settings(config: &Config, inventory: Option<Inventory>) -> reconcile::Settings {
+    reconcile::Settings {
+        inventory,
+        texts: reconcile::Texts {
+            new_incident_name: config.new_incident_name.clone(),
+            new_incident_message: config.new_incident_message.clone(),
+            resolved_incident_message: config.resolved_incident_message.clone(),
+            partially_resolved_incident_message: config.partially_resolved_incident_message.clone(),
+        },
+        close_incident_when: config.close_incident_when,
+        drift: config.drift,
+        refire_hold: config.refire_hold,
+        subscribers: if config.notify_subscribers { Subscribers::Notified } else { Subscribers::Silent },
+        interval: config.reconcile_interval,
+    }
+}

@@ -5,7 +5,9 @@
 
 pub mod alert;
 pub mod explain;
+pub mod group;
 pub mod incident;
+pub mod incident_name;
 pub mod notification;
 pub mod observed;
 pub mod page;

@@ -21,6 +21,7 @@ use crate::cachet::{Cachet, Error};
 use crate::clock::Clock;
 use crate::core::alert::AlertRecord;
 use crate::core::incident::EpisodePhase;
+use crate::core::incident_name::IncidentName;
 use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::{desired, inventory_of};
 use crate::core::plan::{Applied, AppliedTarget, Change, Note, Plan, Policy, Report, Subject, plan};
@@ -97,8 +98,8 @@ pub enum Subscribers {
 /// The texts of incidents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Texts {
-    /// The title; `%s` stands for the component.
-    pub new_incident_name: String,
+    /// The title.
+    pub new_incident_name: IncidentName,
     /// The first message.
     pub new_incident_message: String,
     /// The closing message when the component is Operational.
@@ -385,7 +386,7 @@ impl Reconciler {
                 {
                     observed.open_incidents.push(ObservedIncident {
                         id,
-                        name: self.settings.texts.incident_name(episode.component.as_str()),
+                        name: self.settings.texts.new_incident_name.render(&episode.component),
                         status: Some(IncidentStatus::Investigating),
                         episode: Some(episode.key.to_string()),
                     });

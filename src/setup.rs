@@ -75,8 +75,8 @@ async fn send(
 ) -> Result<Option<(String, GroupId)>, Error> {
     match step.clone() {
         Step::CreateGroup { name, order } => {
-            let id = cachet.create_group(&NewGroup { name: name.clone(), order }).await?;
-            return Ok(Some((name, id)));
+            let id = cachet.create_group(&NewGroup { name: name.to_string(), order }).await?;
+            return Ok(Some((name.to_string(), id)));
         }
         Step::ShowGroup { id, .. } => cachet.show_group(id).await?,
         Step::CreateComponent { name, group, order } => {
@@ -85,13 +85,13 @@ async fn send(
                 status: ComponentStatus::Operational,
                 enabled: true,
                 description: None,
-                group: groups.get(&group).copied(),
+                group: groups.get(group.as_str()).copied(),
                 order: Some(order),
             };
             cachet.create_component(&component).await?;
         }
         Step::MoveComponent { id, group, status, enabled, .. } => {
-            let group = groups.get(&group).copied();
+            let group = groups.get(group.as_str()).copied();
             cachet.update_component(id, &ComponentUpdate { status, enabled, description: None, group }).await?;
         }
         Step::CreateTarget { name, description } => {

@@ -5,19 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::group::{Group, GroupName};
 use super::observed::{ComponentId, GroupId, Observed, ObservedComponent, ObservedGroup};
 use super::page::{describe, with_critical_line};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, Target, TargetName};
-
-/// A group as it is configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedGroup {
-    /// Its name.
-    pub name: String,
-    /// Its components, in their order on the page.
-    pub components: Vec<ComponentName>,
-}
 
 /// What is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,9 +32,6 @@ pub struct SetupPlan {
     /// What an operator should know.
     pub remarks: Vec<String>,
 }
-
-/// A group that a step names: one that exists, or one that an earlier step makes.
-pub type GroupName = String;
 
 /// One step of `setup`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +102,7 @@ pub enum Step {
         /// Its number.
         id: GroupId,
         /// Its name.
-        name: GroupName,
+        name: String,
     },
 }
 
@@ -153,7 +142,7 @@ impl SetupPlan {
 }
 
 /// What has to be done so that Cachet has everything that `groups` and `inventory` name.
-pub fn plan_setup(groups: &[WantedGroup], inventory: &Inventory, observed: &Observed, removal: Removal) -> SetupPlan {
+pub fn plan_setup(groups: &[Group], inventory: &Inventory, observed: &Observed, removal: Removal) -> SetupPlan {
     let nothing = Observed::default();
     let mut plan = SetupPlan::default();
     let observed = match removal {
@@ -173,7 +162,7 @@ pub fn plan_setup(groups: &[WantedGroup], inventory: &Inventory, observed: &Obse
 }
 
 impl SetupPlan {
-    fn groups(&mut self, groups: &[WantedGroup], observed: &Observed) {
+    fn groups(&mut self, groups: &[Group], observed: &Observed) {
         let mut names: BTreeMap<&str, &ObservedGroup> = BTreeMap::new();
         for group in observed.groups.iter().rev() {
             if let Some(other) = names.insert(&group.name, group) {
@@ -200,7 +189,7 @@ impl SetupPlan {
     fn component(
         &mut self,
         observed: &Observed,
-        (group, group_id): (&WantedGroup, Option<GroupId>),
+        (group, group_id): (&Group, Option<GroupId>),
         name: &ComponentName,
         order: u32,
     ) {
@@ -246,7 +235,7 @@ impl SetupPlan {
         }
     }
 
-    fn prune(&mut self, groups: &[WantedGroup], inventory: &Inventory, observed: &Observed) {
+    fn prune(&mut self, groups: &[Group], inventory: &Inventory, observed: &Observed) {
         let wanted_groups: BTreeSet<&str> = groups.iter().map(|group| group.name.as_str()).collect();
         let configured = groups.iter().flat_map(|group| &group.components);
         let fed = inventory.iter().flat_map(|(_, known)| known.target.components());

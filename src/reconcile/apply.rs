@@ -5,7 +5,6 @@ use crate::core::incident::{EndedBy, Episode, EpisodePhase};
 use crate::core::observed::{ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident};
 use crate::core::plan::{AppliedComponent, AppliedTarget, Attempt, Certainty, Change, Note, Report};
 use crate::core::status::{ComponentStatus, IncidentStatus};
-use crate::core::target::NAME_LIMIT;
 use crate::log::{Event, Log};
 use crate::reconcile::{Settings, Subscribers, Texts};
 use crate::store::Entry;
@@ -87,7 +86,7 @@ async fn open(
         return Ok(found(episode, &incident));
     }
     let incident = NewIncident {
-        name: settings.texts.incident_name(episode.component.as_str()),
+        name: settings.texts.new_incident_name.render(&episode.component),
         message: settings.texts.new_incident_message.clone(),
         component,
         component_name: episode.component.to_string(),
@@ -102,7 +101,7 @@ async fn open(
 async fn find(cachet: &Cachet, texts: &Texts, episode: &Episode) -> Result<Option<ObservedIncident>, Error> {
     let search = IncidentSearch {
         episode: episode.key.as_str(),
-        name: &texts.incident_name(episode.component.as_str()),
+        name: &texts.new_incident_name.render(&episode.component),
         component: episode.component_id,
         created_not_before: episode.began_at,
     };
@@ -165,7 +164,7 @@ pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
         }
         (Change::CreateTarget { target, status, .. }, _) => log_status(log, target.as_str(), None, *status),
         (Change::OpenIncident { episode, .. }, Entry::Episode(Episode { phase: EpisodePhase::Open(id), .. })) => {
-            let incident_name = &texts.incident_name(episode.component.as_str());
+            let incident_name = &texts.new_incident_name.render(&episode.component);
             let (component, occurred_at) = (episode.component.as_str(), episode.occurred_at);
             log.emit(&Event::IncidentOpened { component, incident: *id, name: incident_name, occurred_at });
         }
@@ -195,13 +194,6 @@ pub fn log_report(log: &Log, report: &Report) {
             found_status: *found,
         }),
         _ => tracing::warn!("{report}"),
-    }
-}
-
-impl Texts {
-    /// The title of a component's incident, cut to what Cachet takes.
-    pub fn incident_name(&self, component: &str) -> String {
-        self.new_incident_name.replace("%s", component).chars().take(NAME_LIMIT).collect()
     }
 }
 

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::target::{ComponentList, InventorySource, KnownTarget};
 
-fn group(name: &str, components: &str) -> WantedGroup {
-    WantedGroup { name: name.to_owned(), components: ComponentList::parse(components).names }
+fn group(name: &str, components: &str) -> Group {
+    Group { name: GroupName::try_from(name).expect("a group name"), components: ComponentList::parse(components).names }
 }
 
 fn inventory(targets: &[(&str, &str, bool)]) -> Inventory {
@@ -47,18 +47,23 @@ fn carry_out(step: &Step, page: &mut Observed, next_id: i64) {
     };
     match step.clone() {
         Step::CreateGroup { name, .. } => {
-            page.groups.push(ObservedGroup { id: GroupId(next_id), name, visible: true, managed: true });
+            page.groups.push(ObservedGroup {
+                id: GroupId(next_id),
+                name: name.to_string(),
+                visible: true,
+                managed: true,
+            });
         }
         Step::ShowGroup { id, .. } => {
             page.groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.visible = true);
         }
         Step::CreateComponent { name, group, .. } => {
-            let group = group_id(page, &group);
+            let group = group_id(page, group.as_str());
             assert!(group.is_some(), "the group is made before its components");
             page.components.push(component(name.to_string(), true, None, group));
         }
         Step::MoveComponent { id, group, .. } => {
-            let group = group_id(page, &group);
+            let group = group_id(page, group.as_str());
             page.components.iter_mut().filter(|c| c.id == id).for_each(|component| component.group = group);
         }
         Step::CreateTarget { name, description } => {
@@ -192,7 +197,7 @@ fn the_lowest_number_is_used_where_a_name_is_taken_twice() {
     assert_eq!(plan.remarks, ["Cachet has another component named \"Database\" (50): 2 is used"]);
 }
 
-fn worlds() -> impl Strategy<Value = (Vec<WantedGroup>, Vec<(String, String, bool)>)> {
+fn worlds() -> impl Strategy<Value = (Vec<Group>, Vec<(String, String, bool)>)> {
     let components = prop::sample::subsequence(vec!["Web", "Api", "Database", "Mail"], 1..=4);
     components.prop_flat_map(|components| {
         let split = 0..=components.len();

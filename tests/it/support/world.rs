@@ -7,9 +7,11 @@ use std::time::Duration;
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
+use alertmanager_cachet::core::group::{Group, GroupName};
+use alertmanager_cachet::core::incident_name::IncidentName;
 use alertmanager_cachet::core::observed::Observed;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
-use alertmanager_cachet::core::setup::{Removal, Step, WantedGroup, plan_setup};
+use alertmanager_cachet::core::setup::{Removal, Step, plan_setup};
 use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::embedded::EmbeddedPage;
@@ -111,7 +113,7 @@ impl World {
         let mut names: Vec<_> = inventory.iter().flat_map(|(_, known)| known.target.components().to_vec()).collect();
         names.sort();
         names.dedup();
-        let groups = [WantedGroup { name: "All".to_owned(), components: names }];
+        let groups = [Group { name: GroupName::try_from("All").expect("a name"), components: names }];
         let observed = self.shown().await;
         let plan = plan_setup(&groups, inventory, &observed, Removal::Nothing);
         carry_out(&self.page, &plan, &observed, &Quiet).await.expect("setup");
@@ -250,7 +252,7 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
     Settings {
         inventory: Some(Inventory::new(InventorySource::File, targets.iter().map(known))),
         texts: Texts {
-            new_incident_name: "%s is down".to_owned(),
+            new_incident_name: IncidentName::new("%s is down").expect("a template"),
             new_incident_message: "We are looking into it.".to_owned(),
             resolved_incident_message: "It works again.".to_owned(),
             partially_resolved_incident_message: "Most of it works again.".to_owned(),

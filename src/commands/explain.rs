@@ -1,0 +1,80 @@
+//! `explain`: why a component has its status, from the store alone, beside a running server.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::{anyhow, bail};
+
+use super::reconcile_settings;
+use crate::cli::{Common, Explain, OutputForm};
+use crate::clock::Clock;
+use crate::config::{self, TargetsFile, nearest};
+use crate::core::explain::{Facts, explain};
+use crate::core::observed::Observed;
+use crate::core::page::{DesiredPage, desired, inventory_of};
+use crate::core::plan::{Plan, plan};
+use crate::core::target::ComponentName;
+use crate::store::Store;
+
+/// Prints the explanation.
+///
+/// # Errors
+/// When there is no store, the configuration cannot be read, or no such component is known.
+pub async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
+    let files = config::load(&common.config_file, &common.targets_file);
+    let Some(config) = &files.config else {
+        bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
+    };
+    let inventory = match files.targets {
+        TargetsFile::Read(inventory) => Some(inventory),
+        TargetsFile::Absent => None,
+        TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
+    };
+    let settings = reconcile_settings(config, inventory);
+    let store = Store::open_read_only(&common.storage_url).await?;
+    let (alerts, applied) = (store.unresolved_alerts().await?, store.applied().await?);
+    let observed = store.observed().await?;
+    let nothing = Observed::default();
+    let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
+    let now = Clock::system().now();
+    let inventory = settings.inventory.clone().unwrap_or_else(|| inventory_of(shown));
+    let page = desired(&inventory, &alerts, settings.refire_hold, now);
+    // Of a Cachet that was never read nothing can be said.
+    let plan = match observed {
+        Some(_) => plan(&page, &applied, shown, settings.policy(), now),
+        None => Plan::default(),
+    };
+    let facts = Facts {
+        page: &page,
+        alerts: &alerts,
+        applied: &applied,
+        observed: observed.as_ref().map(|(observed, read_at)| (observed, *read_at)),
+        plan: &plan,
+        refire_hold: settings.refire_hold,
+        now,
+    };
+    let name = ComponentName::try_from(args.component.as_str())?;
+    let explanation = explain(&name, facts).ok_or_else(|| unknown(&name, &page, shown))?;
+    let mut out = io::stdout();
+    match args.output {
+        OutputForm::Text => write!(out, "{explanation}")?,
+        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unknown(name: &ComponentName, page: &DesiredPage, shown: &Observed) -> anyhow::Error {
+    let fed = page.components.keys().map(ComponentName::as_str);
+    let visible =
+        shown.components.iter().filter(|component| component.enabled).map(|component| component.name.as_str());
+    let known: BTreeSet<&str> = fed.chain(visible).collect();
+    match (nearest(name.as_str(), known.iter().copied()), known.len()) {
+        (Some(near), _) => anyhow!("there is no component {name:?}: did you mean {near:?}?"),
+        (None, 0) => anyhow!("there is no component {name:?}, nor any other: run `setup` first"),
+        (None, _) => {
+            let known: Vec<&str> = known.into_iter().collect();
+            anyhow!("there is no component {name:?}: the page has {}", known.join(", "))
+        }
+    }
+}

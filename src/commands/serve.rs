@@ -1,0 +1,209 @@
+//! `serve`: the server.
+//!
+//! [`start`] puts the parts together, and [`Running`] is the server until it is told to stop; `demo` and the tests use
+//! the same two.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Page, reconcile_settings};
+use crate::cli::{Common, Serve};
+use crate::clock::Clock;
+use crate::config::environment::{Environment, Mode};
+use crate::config::{self, Config, Files, Report, Severity, TargetsFile};
+use crate::core::setup::{Removal, Step, plan_setup};
+use crate::core::target::{Inventory, InventorySource};
+use crate::log::Log;
+use crate::reconcile::Reconciler;
+use crate::setup::{self, Progress};
+use crate::store::{ServerLock, Store};
+use crate::web::auth::Users;
+use crate::web::{self, App};
+
+/// How long a stop waits for requests and for the write under way.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot serve with what it was given; every reason at once, where there are several.
+pub async fn run(common: &Common, args: &Serve, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let log = Log::stdout(common.log_format);
+    let running = start(common, args, environment, log).await?;
+    stop_signal().await?;
+    tracing::info!("stopping: requests and the write under way are finished first");
+    running.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A server at work.
+pub struct Running {
+    address: SocketAddr,
+    page: Page,
+    stop: CancellationToken,
+    web: JoinHandle<std::io::Result<()>>,
+    reconciler: JoinHandle<()>,
+    store: Store,
+    _lock: ServerLock,
+}
+
+/// Starts a server: everything is checked, claimed and bound when this returns.
+///
+/// # Errors
+/// See [`run`].
+pub async fn start(common: &Common, args: &Serve, environment: &Environment, log: Log) -> anyhow::Result<Running> {
+    let users = users(environment)?;
+    let (config, inventory) = files(common)?;
+    let lock = Store::lock(&common.storage_url)?;
+    let store = Store::open(&common.storage_url).await?;
+    let page = Page::open(environment, &store, config.cachet_per_page).await?;
+    match &environment.cachet {
+        Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
+        None => {
+            tracing::info!("CACHET_API_URL is not set: driving the embedded page, which is served here");
+            set_up_embedded(&page, &config, inventory.as_ref()).await?;
+        }
+    }
+    let stop = CancellationToken::new();
+    let settings = reconcile_settings(&config, inventory);
+    let reconciler =
+        Reconciler::new(store.clone(), page.cachet.clone(), settings, Clock::system(), log.clone(), stop.clone());
+    let web_settings = web::Settings {
+        users,
+        trusted_proxies: args.trusted_proxies.clone(),
+        logged_body_limit_bytes: args.webhook_body_limit,
+    };
+    let app = App::new(web_settings, store.clone(), reconciler.wake(), log)?;
+    let mut router = web::router(app);
+    if let Some(embedded) = &page.embedded {
+        router = router.merge(embedded.router());
+    }
+    let listener = bind(args.listen.listen_address).await?;
+    let address = listener.local_addr()?;
+    tracing::info!("listening on http://{address}");
+    let web = tokio::spawn(web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
+    let reconciler = tokio::spawn(reconciler.forever());
+    Ok(Running { address, page, stop, web, reconciler, store, _lock: lock })
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The Cachet that it drives.
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Stops accepting, finishes requests and the write under way within [`GRACE`], and closes the store.
+    ///
+    /// # Errors
+    /// When the listener had failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let served = self.web.await;
+        let abort = self.reconciler.abort_handle();
+        if tokio::time::timeout(GRACE, self.reconciler).await.is_err() {
+            tracing::warn!("Cachet did not answer the write under way in time: it is looked up at the next start");
+            abort.abort();
+        }
+        self.store.close().await;
+        served.context("the web server ended early")?.context("the listener failed")
+    }
+}
+
+/// Who may post; refuses to serve without authentication, except on a developer's machine.
+fn users(environment: &Environment) -> anyhow::Result<Users> {
+    let Some(secret) = &environment.webhook_basic_auth else {
+        if environment.mode == Mode::Local {
+            tracing::warn!("ENVIRONMENT=local without WEBHOOK_BASIC_AUTH: the webhook takes admin:admin");
+            return Ok(Users::local_default());
+        }
+        bail!(
+            "WEBHOOK_BASIC_AUTH is not set, so anybody could post alerts: set it to what \
+             `alertmanager-cachet hash-password USER` prints (ENVIRONMENT=local takes admin:admin instead)"
+        );
+    };
+    match Users::parse(secret.expose_secret()) {
+        Ok(parsed) => {
+            parsed.warnings.iter().for_each(|warning| tracing::warn!("WEBHOOK_BASIC_AUTH: {warning}"));
+            Ok(parsed.users)
+        }
+        Err(problems) => bail!("WEBHOOK_BASIC_AUTH cannot be used:\n  {}", problems.join("\n  ")),
+    }
+}
+
+/// Both files, as far as they can be served with. What concerns single targets is a warning, so that a start at night
+/// does not fail for a typo; without a targets file the inventory is what Cachet has.
+fn files(common: &Common) -> anyhow::Result<(Config, Option<Inventory>)> {
+    let Files { config, targets, report } = config::load(&common.config_file, &common.targets_file);
+    warn_of(&report);
+    let inventory = match targets {
+        TargetsFile::Read(inventory) => Some(inventory),
+        TargetsFile::Absent | TargetsFile::Unusable => None,
+    };
+    match config {
+        Some(config) if !report.is_fatal() => Ok((config, inventory)),
+        _ => {
+            let fatal = report.problems.iter().filter(|problem| problem.severity == Severity::Fatal);
+            let fatal: Vec<String> = fatal.map(ToString::to_string).collect();
+            bail!("the configuration cannot be served with:\n  {}", fatal.join("\n  "))
+        }
+    }
+}
+
+fn warn_of(report: &Report) {
+    for problem in report.problems.iter().filter(|problem| problem.severity == Severity::Degraded) {
+        tracing::warn!("{problem}; serving without it");
+    }
+    report.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
+}
+
+/// Gives the embedded page what both files name. Nothing is removed from it.
+async fn set_up_embedded(page: &Page, config: &Config, inventory: Option<&Inventory>) -> anyhow::Result<()> {
+    let observed = page.cachet.observe().await?;
+    let none = Inventory::new(InventorySource::File, []);
+    let plan = plan_setup(&config.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
+    setup::carry_out(&page.cachet, &plan, &observed, &Silent).await?;
+    let counts = plan.counts();
+    if !plan.steps.is_empty() {
+        tracing::info!("the embedded page was brought up to date with both files: {counts}");
+    }
+    Ok(())
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn done(&self, step: &Step) {
+        tracing::debug!("{step}");
+    }
+
+    fn waiting(&self, _seconds: u64) {}
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: free the port, or choose another with --web.listen-address")
+    })
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! `setup`: makes what is missing in Cachet.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Page;
+use crate::cli::{Common, Setup};
+use crate::config::environment::Environment;
+use crate::config::{self, TargetsFile};
+use crate::core::setup::{Removal, SetupPlan, Step, plan_setup};
+use crate::setup::{Progress, carry_out};
+use crate::store::Store;
+
+/// Checks everything, plans, asks where something is removed, and carries the plan out.
+///
+/// # Errors
+/// When the configuration has a problem, Cachet cannot be read, or a step failed; what was done stays, and running it
+/// again does the rest.
+pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let mut common = common.clone();
+    if let Some(file) = &args.file {
+        common.targets_file.clone_from(file);
+    }
+    let files = config::load(&common.config_file, &common.targets_file);
+    let (Some(config), []) = (&files.config, files.report.problems.as_slice()) else {
+        writeln!(io::stdout(), "{}", files.report)?;
+        bail!("nothing was written: mend these problems first, `alertmanager-cachet check` shows them again");
+    };
+    let inventory = match files.targets {
+        TargetsFile::Read(inventory) => inventory,
+        TargetsFile::Absent | TargetsFile::Unusable => {
+            bail!("setup needs a targets file: name it with --targets.file or --file")
+        }
+    };
+    let store = Store::open(&common.storage_url).await?;
+    let page = Page::open(environment, &store, config.cachet_per_page).await?;
+    page.cachet.check_token().await?;
+    let observed = page.cachet.observe().await?;
+    let plan = plan_setup(&config.groups, &inventory, &observed, removal(args));
+    let mut out = io::stdout();
+    for remark in &plan.remarks {
+        writeln!(out, "note: {remark}")?;
+    }
+    if plan.steps.is_empty() {
+        writeln!(out, "nothing to do: Cachet has everything that both files name")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.dry_run {
+        plan.steps.iter().try_for_each(|step| writeln!(out, "would {step}"))?;
+        writeln!(out, "dry run, nothing was written: {}", plan.counts())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !may_remove(&plan, args)? {
+        writeln!(out, "nothing was written")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let progress = Bar::new(plan.steps.len());
+    let outcome = carry_out(&page.cachet, &plan, &observed, &progress).await;
+    progress.bar.finish_and_clear();
+    if let Err(error) = outcome {
+        bail!(
+            "{error}\nstopped after {} of {} steps: run setup again to do the rest",
+            progress.bar.position(),
+            plan.steps.len()
+        );
+    }
+    writeln!(out, "{}", plan.counts())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn removal(args: &Setup) -> Removal {
+    match (args.reset, args.prune) {
+        (true, _) => Removal::Everything,
+        (false, true) => Removal::Prune,
+        (false, false) => Removal::Nothing,
+    }
+}
+
+/// Lists what would be removed and asks; `--yes` answers.
+fn may_remove(plan: &SetupPlan, args: &Setup) -> anyhow::Result<bool> {
+    let removals: Vec<&Step> = plan.steps.iter().filter(|step| step.removes()).collect();
+    if removals.is_empty() || args.yes {
+        return Ok(true);
+    }
+    let mut out = io::stdout();
+    removals.iter().try_for_each(|step| writeln!(out, "{step}"))?;
+    if !io::stdin().is_terminal() {
+        bail!("{} would be removed and nobody can be asked: run it again with --yes", removals.len());
+    }
+    write!(out, "Remove these {}? Their history goes with them. [y/N] ", removals.len())?;
+    out.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// A bar with the time left on a terminal; nothing elsewhere.
+struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new(steps: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Self { bar }
+    }
+}
+
+impl Progress for Bar {
+    fn done(&self, step: &Step) {
+        self.bar.set_message("");
+        self.bar.inc(1);
+        tracing::debug!("{step}");
+    }
+
+    fn waiting(&self, seconds: u64) {
+        self.bar.set_message(format!("(waiting {seconds} s for Cachet's rate limit)"));
+        if self.bar.is_hidden() {
+            tracing::info!("waiting {seconds} s for Cachet's rate limit");
+        }
+    }
+}

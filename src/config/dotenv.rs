@@ -1,0 +1,298 @@
+//! A `.env` file, read as podman-compose reads it.
+//!
+//! podman-compose uses python-dotenv, whose rules this reader follows to the letter, so that one `.env` serves both. No
+//! crate does: dotenvy and dotenvs replace `$2y` and `$05` in an unquoted bcrypt hash by nothing, and dotenvor and
+//! dotenvs end an unquoted value at any `#`. Here only `${NAME}` and `${NAME:-default}` are replaced (in quotes too),
+//! and a `#` starts a comment only after white space.
+
+use std::collections::BTreeMap;
+
+/// What a `.env` file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Dotenv {
+    /// The variables; of a name that is given twice, the last value.
+    pub values: BTreeMap<String, String>,
+    /// The lines, counted from 1, that could not be read and were skipped.
+    pub bad_lines: Vec<usize>,
+}
+
+/// Reads the text of a `.env` file. `environment` looks up what `${NAME}` means where the file has not said it before.
+pub(super) fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Dotenv {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader { rest: text };
+    // A name without `=` has no value, but still hides the environment's in `${NAME}`.
+    let mut said: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut bad_lines = Vec::new();
+    loop {
+        reader.skip_while(char::is_whitespace);
+        if reader.rest.is_empty() {
+            break;
+        }
+        let start = text.len() - reader.rest.len();
+        match reader.binding() {
+            Some((Some(name), value)) => {
+                let value = value.map(|value| {
+                    interpolate(&value, |name| match said.get(name) {
+                        Some(value) => Some(value.clone().unwrap_or_default()),
+                        None => environment(name),
+                    })
+                });
+                said.insert(name, value);
+            }
+            Some((None, _)) => {}
+            None => {
+                bad_lines.push(line_of(text, start));
+                reader.skip_while(|c| !is_line_end(c));
+            }
+        }
+    }
+    let values = said.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    Dotenv { values, bad_lines }
+}
+
+/// What is still to be read.
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    /// One `NAME=value`, to the end of its line; a comment has no name. `None` if it has not that form.
+    fn binding(&mut self) -> Option<(Option<String>, Option<String>)> {
+        self.export();
+        let name = self.name()?.map(str::to_owned);
+        self.skip_while(is_blank);
+        let value = match self.rest.strip_prefix('=') {
+            Some(rest) => {
+                self.rest = rest;
+                self.skip_while(is_blank);
+                Some(self.value()?)
+            }
+            None => None,
+        };
+        self.skip_while(is_blank);
+        if self.rest.starts_with('#') {
+            self.skip_while(|c| !is_line_end(c));
+        }
+        (self.rest.is_empty() || self.rest.starts_with(is_line_end)).then_some((name, value))
+    }
+
+    /// Skips a shell's `export`.
+    fn export(&mut self) {
+        if let Some(rest) = self.rest.strip_prefix("export").filter(|rest| rest.starts_with(is_blank)) {
+            self.rest = rest.trim_start_matches(is_blank);
+        }
+    }
+
+    /// The name, or `Some(None)` where a comment starts.
+    fn name(&mut self) -> Option<Option<&'a str>> {
+        if self.rest.starts_with('#') {
+            return Some(None);
+        }
+        let name = match self.rest.strip_prefix('\'') {
+            Some(quoted) => {
+                let (name, rest) = quoted.split_once('\'')?;
+                self.rest = rest;
+                name
+            }
+            None => self.take_while(|c| !matches!(c, '=' | '#') && !c.is_whitespace()),
+        };
+        (!name.is_empty()).then_some(Some(name))
+    }
+
+    fn value(&mut self) -> Option<String> {
+        match self.rest.chars().next() {
+            Some('\'') => self.quoted('\'').map(|text| unescape(text, "\\'")),
+            Some('"') => self.quoted('"').map(|text| unescape(text, "\\'\"abfnrtv")),
+            _ => Some(without_comment(self.take_while(|c| !is_line_end(c))).to_owned()),
+        }
+    }
+
+    /// The text between quotes, which may go over several lines.
+    fn quoted(&mut self, quote: char) -> Option<&'a str> {
+        let inside = self.rest.get(1..)?;
+        // `'C:\dir\'`: where no other quote follows, even one after a backslash closes.
+        let mut end = None;
+        let mut characters = inside.char_indices().peekable();
+        while let Some((at, character)) = characters.next() {
+            if character == quote {
+                end = Some(at);
+                break;
+            }
+            if character == '\\'
+                && let Some((at, _)) = characters.next_if(|&(_, next)| next == quote)
+            {
+                end = Some(at);
+            }
+        }
+        let end = end?;
+        self.rest = inside.get(end + 1..)?;
+        inside.get(..end)
+    }
+
+    fn skip_while(&mut self, wanted: impl Fn(char) -> bool) {
+        self.rest = self.rest.trim_start_matches(wanted);
+    }
+
+    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let end = self.rest.find(|c| !wanted(c)).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+}
+
+fn is_line_end(character: char) -> bool {
+    matches!(character, '\r' | '\n')
+}
+
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() && !is_line_end(character)
+}
+
+/// An unquoted value up to its comment: a `#` after white space.
+fn without_comment(text: &str) -> &str {
+    let comment = text
+        .match_indices('#')
+        .map(|(at, _)| text.split_at(at).0)
+        .find(|before| before.ends_with(char::is_whitespace))
+        .unwrap_or(text);
+    comment.trim_end()
+}
+
+/// Replaces a backslash and one of `escapes` by what they stand for; other backslashes stay.
+fn unescape(text: &str, escapes: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match characters.next_if(|&next| character == '\\' && escapes.contains(next)) {
+            None => plain.push(character),
+            Some('a') => plain.push('\u{7}'),
+            Some('b') => plain.push('\u{8}'),
+            Some('f') => plain.push('\u{c}'),
+            Some('n') => plain.push('\n'),
+            Some('r') => plain.push('\r'),
+            Some('t') => plain.push('\t'),
+            Some('v') => plain.push('\u{b}'),
+            Some(itself) => plain.push(itself),
+        }
+    }
+    plain
+}
+
+/// Replaces `${NAME}` and `${NAME:-default}`; the default counts where the name is not known at all.
+fn interpolate(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, from) = rest.split_at(at);
+        result.push_str(before);
+        rest = match reference(from) {
+            Some((name, default, after)) => {
+                result.push_str(&lookup(name).unwrap_or_else(|| default.to_owned()));
+                after
+            }
+            None => {
+                result.push('$');
+                from.strip_prefix('$').unwrap_or_default()
+            }
+        };
+    }
+    result.push_str(rest);
+    result
+}
+
+/// Name, default and what follows of a `${…}` at the start of `text`.
+fn reference(text: &str) -> Option<(&str, &str, &str)> {
+    let inside = text.strip_prefix("${")?;
+    let (name, rest) = inside.split_at(inside.find(['}', ':'])?);
+    if let Some(after) = rest.strip_prefix('}') {
+        return Some((name, "", after));
+    }
+    let (default, after) = rest.strip_prefix(":-")?.split_once('}')?;
+    Some((name, default, after))
+}
+
+/// The line, counted from 1, that byte `at` is in; `\r\n`, `\n` and a lone `\r` each end one.
+fn line_of(text: &str, at: usize) -> usize {
+    let before = text.get(..at).unwrap_or(text);
+    1 + before.matches(is_line_end).count() - before.matches("\r\n").count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn environment(name: &str) -> Option<String> {
+        (name == "HOME").then(|| "/root".to_owned())
+    }
+
+    fn read(text: &str) -> Vec<(String, String)> {
+        parse(text, environment).values.into_iter().collect()
+    }
+
+    #[test]
+    fn a_bcrypt_hash_survives_with_and_without_quotes() {
+        let hash = "admin:$2y$05$abcdefghijklmnopqrstuv.ABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+        for text in [format!("A={hash}"), format!("A='{hash}'"), format!("A=\"{hash}\""), format!("export A = {hash} ")]
+        {
+            assert_eq!(read(&text), [("A".to_owned(), hash.to_owned())], "{text}");
+        }
+    }
+
+    /// Each value is what python-dotenv 1.2.2 answers (`dotenv_values`).
+    #[test]
+    fn values_are_what_python_dotenv_makes_of_them() {
+        for (text, value) in [
+            ("A=", Some("")),
+            ("A", None),
+            ("# A=1", None),
+            ("A=x#y", Some("x#y")),
+            ("A=x #y", Some("x")),
+            ("A= #y", Some("#y")),
+            ("A='x #y' # z", Some("x #y")),
+            ("A=two words  ", Some("two words")),
+            ("A=it's", Some("it's")),
+            ("A='it\\'s'", Some("it's")),
+            ("A='C:\\dir\\'", Some("C:\\dir\\")),
+            ("A='a\\nb'", Some("a\\nb")),
+            ("A=\"a\\nb\\q\"", Some("a\nb\\q")),
+            ("A='one\ntwo'", Some("one\ntwo")),
+            ("'A' = 1", Some("1")),
+            ("export A=1", Some("1")),
+            ("\u{feff}A=1", Some("1")),
+            ("A=1\r\nB=2\r\n", Some("1")),
+            ("A=1\nA=2", Some("2")),
+            ("A=${HOME}/x", Some("/root/x")),
+            ("A='${HOME}'", Some("/root")),
+            ("A=$HOME", Some("$HOME")),
+            ("A=${NO}", Some("")),
+            ("A=${NO:-yes}", Some("yes")),
+            ("HOME=\nA=${HOME:-unused}", Some("")),
+            ("A=${HOME", Some("${HOME")),
+            ("A=${HOME:x}", Some("${HOME:x}")),
+        ] {
+            assert_eq!(parse(text, environment).values.get("A").map(String::as_str), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_costs_only_itself() {
+        let dotenv = parse("A=1\r\n= 2\r\n\r\nB='open\nC=3\nD x\n", environment);
+        assert_eq!(dotenv.bad_lines, [2, 4, 6]);
+        assert_eq!(dotenv.values.keys().collect::<Vec<_>>(), ["A", "C"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "(A|=|'|\"|\\\\|\\$|\\{|\\}|:-|#| |\n|\r|export |\\PC)*") {
+            let _ = parse(&text, environment);
+        }
+
+        #[test]
+        fn a_quoted_value_is_read_back(value in "[^'\\\\$]*") {
+            prop_assert_eq!(read(&format!("A='{value}'")), [("A".to_owned(), value)]);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Everything that is wrong with the files and the environment, in one report.
+
+use std::fmt;
+
+/// The width that a report is wrapped to, in characters.
+const WIDTH: usize = 80;
+
+/// What a problem costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The server cannot serve: a file that is unreadable or no such file, a required key missing, a wrong type.
+    Fatal,
+    /// It concerns a single target, component or key: `serve` warns and goes on without it; `check` and `setup` fail.
+    Degraded,
+}
+
+/// A line and a column of a file, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters; not known for a whole line.
+    pub column: Option<usize>,
+}
+
+/// Something that must be put right.
+///
+/// Printed, it is one line for a log: `config.json: groups_configuration[1]: what is wrong: its cure`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What it costs.
+    pub severity: Severity,
+    /// Where it is.
+    pub place: Place,
+    /// What is wrong, and what to do about it: lower case, ends in the cure.
+    pub message: String,
+}
+
+/// Something worth knowing that is not wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// Where it is.
+    pub place: Place,
+    /// What it is.
+    pub message: String,
+}
+
+/// Where a value stands: a file, and the way to it inside.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The file as it was named, or `environment`.
+    pub file: String,
+    /// The way inside it, for example `groups_configuration[1].status_page_components[0]`; empty for the whole file.
+    pub path: String,
+    /// Line and column, where they are known.
+    pub position: Option<Position>,
+}
+
+impl Place {
+    /// A whole file.
+    pub fn file(file: impl Into<String>) -> Self {
+        Self { file: file.into(), path: String::new(), position: None }
+    }
+
+    /// The value of `key` in the mapping that stands here.
+    pub fn key(&self, key: &str) -> Self {
+        let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        let key = if plain { key.to_owned() } else { format!("{key:?}") };
+        let separator = if self.path.is_empty() { "" } else { "." };
+        Self { path: format!("{}{separator}{key}", self.path), ..self.clone() }
+    }
+
+    /// The element at `index`, counted from 0, of the list that stands here.
+    pub fn index(&self, index: usize) -> Self {
+        Self { path: format!("{}[{index}]", self.path), ..self.clone() }
+    }
+
+    /// The same file at a line and column.
+    pub fn at(&self, position: Position) -> Self {
+        Self { position: Some(position), ..self.clone() }
+    }
+
+    /// The way inside the file, in words.
+    fn inside(&self) -> Option<String> {
+        let position = self.position.map(|position| match position.column {
+            Some(column) => format!("line {}, column {column}", position.line),
+            None => format!("line {}", position.line),
+        });
+        match (self.path.is_empty(), position) {
+            (true, position) => position,
+            (false, None) => Some(self.path.clone()),
+            (false, Some(position)) => Some(format!("{} ({position})", self.path)),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.inside() {
+            Some(inside) => write!(f, "{}: {inside}", self.file),
+            None => f.write_str(&self.file),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// Everything that was found; printed, it is plain text of [`WIDTH`] characters, problems first, grouped by file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// What must be put right, in the order of the files.
+    pub problems: Vec<Problem>,
+    /// What is worth knowing.
+    pub remarks: Vec<Remark>,
+}
+
+impl Report {
+    /// Adds a problem that the server cannot serve with.
+    pub fn fatal(&mut self, place: Place, message: impl Into<String>) {
+        self.problem(Severity::Fatal, place, message);
+    }
+
+    /// Adds a problem that the server can go on with.
+    pub fn degraded(&mut self, place: Place, message: impl Into<String>) {
+        self.problem(Severity::Degraded, place, message);
+    }
+
+    /// Adds a problem.
+    pub fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
+        self.problems.push(Problem { severity, place, message: message.into() });
+    }
+
+    /// Adds a remark.
+    pub fn remark(&mut self, place: Place, message: impl Into<String>) {
+        self.remarks.push(Remark { place, message: message.into() });
+    }
+
+    /// Adds everything that `other` holds.
+    pub fn append(&mut self, other: Self) {
+        self.problems.extend(other.problems);
+        self.remarks.extend(other.remarks);
+    }
+
+    /// Whether something is wrong that the server cannot serve with.
+    pub fn is_fatal(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Fatal)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_section(f, "problem", self.problems.iter().map(|problem| (&problem.place, problem.message.as_str())))?;
+        if !self.problems.is_empty() && !self.remarks.is_empty() {
+            writeln!(f)?;
+        }
+        write_section(f, "remark", self.remarks.iter().map(|remark| (&remark.place, remark.message.as_str())))
+    }
+}
+
+/// `2 problems`, then each file with its entries.
+fn write_section<'a>(
+    f: &mut fmt::Formatter<'_>,
+    word: &str,
+    entries: impl Iterator<Item = (&'a Place, &'a str)>,
+) -> fmt::Result {
+    let mut files: Vec<(&str, Vec<(&Place, &str)>)> = Vec::new();
+    let mut count = 0;
+    for (place, message) in entries {
+        count += 1;
+        match files.iter_mut().find(|(file, _)| *file == place.file) {
+            Some((_, entries)) => entries.push((place, message)),
+            None => files.push((&place.file, vec![(place, message)])),
+        }
+    }
+    if count > 0 {
+        writeln!(f, "{}", counted(count, word))?;
+    }
+    for (file, entries) in files {
+        writeln!(f, "\n{file}")?;
+        for (place, message) in entries {
+            if let Some(inside) = place.inside() {
+                writeln!(f, "  {inside}")?;
+            }
+            let indent = if place.inside().is_some() { "    " } else { "  " };
+            for line in wrapped(message, WIDTH - indent.len()) {
+                writeln!(f, "{indent}{line}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A number and its noun: `1 problem`, `2 problems`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `text` in lines of at most `width` characters, broken at spaces; a longer word stands alone.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_grouped_by_file_with_the_problems_first() {
+        let config = Place::file("config.json");
+        let mut report = Report::default();
+        report.remark(config.key("recurring_alert_update_message"), "is unused for now");
+        report.fatal(config.key("groups").index(1).key("my name"), "is a number: ".to_owned() + &"words ".repeat(20));
+        report.degraded(Place::file("prometheus.yml"), "is empty: fill it");
+        report.degraded(config.at(Position { line: 3, column: Some(7) }), "a comma is missing: add it");
+        assert_eq!(
+            report.to_string(),
+            "3 problems\n\
+             \n\
+             config.json\n\
+             \x20 groups[1].\"my name\"\n\
+             \x20   is a number: words words words words words words words words words words\n\
+             \x20   words words words words words words words words words words\n\
+             \x20 line 3, column 7\n\
+             \x20   a comma is missing: add it\n\
+             \n\
+             prometheus.yml\n\
+             \x20 is empty: fill it\n\
+             \n\
+             1 remark\n\
+             \n\
+             config.json\n\
+             \x20 recurring_alert_update_message\n\
+             \x20   is unused for now\n"
+        );
+    }
+
+    #[test]
+    fn a_problem_alone_is_one_line_of_a_log() {
+        let place = Place::file("config.json").key("drift");
+        let problem = Problem { severity: Severity::Fatal, place, message: "is a number: write a text".to_owned() };
+        assert_eq!(problem.to_string(), "config.json: drift: is a number: write a text");
+    }
+}

@@ -1,0 +1,380 @@
+//! A JSON or YAML file as a tree that still holds what serde's types would hide: repeated keys, and wrong types beside
+//! right ones. So that all problems are found at once, each with its path.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+
+use super::report::{Place, Position, Report, Severity};
+
+/// The key by which YAML merges another mapping into this one.
+const MERGE_KEY: &str = "<<";
+
+/// A value of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Node {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the file, and with repeated keys.
+    Map(Vec<(String, Node)>),
+}
+
+/// The language of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Json,
+    Yaml,
+}
+
+/// Reads `text`, which is the content of `place`; what is wrong goes into the report as `severity`, repeated keys too.
+pub(super) fn parse(text: &str, form: Form, place: &Place, severity: Severity, report: &mut Report) -> Option<Node> {
+    // serde_json takes an empty file for one that was cut.
+    let parsed = match form {
+        Form::Json if text.trim().is_empty() => Ok(Node::Null),
+        Form::Json => serde_json::from_str(text).map_err(|error| json_fault(&error)),
+        Form::Yaml => serde_yaml::from_str(text).map(Node::merged).map_err(|error| yaml_fault(&error)),
+    };
+    match parsed {
+        Ok(Node::Null) => {
+            report.problem(severity, place.clone(), "is empty: fill it, or point the flag to another file");
+            None
+        }
+        Ok(node) => {
+            report_repeated_keys(&node, place, report);
+            Some(node)
+        }
+        Err((position, message)) => {
+            let place = position.map_or_else(|| place.clone(), |position| place.at(position));
+            report.problem(severity, place, message);
+            None
+        }
+    }
+}
+
+type Fault = (Option<Position>, String);
+
+fn json_fault(error: &serde_json::Error) -> Fault {
+    let (line, column) = (error.line(), error.column());
+    let detail = error.to_string();
+    let detail = detail.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&detail);
+    let position = Position { line, column: Some(column).filter(|column| *column > 0) };
+    (Some(position), format!("is not valid JSON ({detail}): correct it here, or just before"))
+}
+
+fn yaml_fault(error: &serde_yaml::Error) -> Fault {
+    let position = error.location().map(|at| Position { line: at.line(), column: Some(at.column()) });
+    let detail = error.to_string();
+    if detail.contains("more than one document") {
+        return (position, "holds more than one YAML document: keep one, and remove the `---` between them".to_owned());
+    }
+    (position, format!("is not valid YAML ({detail}): correct it here, or just before"))
+}
+
+fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
+    match node {
+        Node::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                report_repeated_keys(item, &place.index(index), report);
+            }
+        }
+        Node::Map(entries) => {
+            let mut seen = HashMap::new();
+            for (key, value) in entries {
+                let times = seen.entry(key).or_insert(0_usize);
+                *times += 1;
+                if *times == 2 {
+                    report.degraded(place.key(key), "stands here more than once, and only the last counts: keep one");
+                }
+                report_repeated_keys(value, &place.key(key), report);
+            }
+        }
+        _ => {}
+    }
+}
+
+impl Node {
+    /// What it is, in words.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(true) => "true",
+            Self::Bool(false) => "false",
+            Self::Integer(_) => "a number",
+            Self::Float(_) => "a number with a fraction",
+            Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+
+    /// The same with YAML's merge keys applied: a mapping's own keys win over merged ones, earlier ones over later.
+    fn merged(self) -> Self {
+        match self {
+            Self::List(items) => Self::List(items.into_iter().map(Self::merged).collect()),
+            Self::Map(entries) => {
+                let entries = entries.into_iter().map(|(key, value)| (key, value.merged()));
+                let (merges, mut own): (Vec<_>, Vec<_>) = entries.partition(|(key, _)| key == MERGE_KEY);
+                for (_, merge) in merges {
+                    let sources = if let Self::List(sources) = merge { sources } else { vec![merge] };
+                    for source in sources {
+                        let Self::Map(entries) = source else { continue };
+                        let missing = entries.into_iter().filter(|(key, _)| own.iter().all(|(known, _)| known != key));
+                        let missing: Vec<_> = missing.collect();
+                        own.extend(missing);
+                    }
+                }
+                Self::Map(own)
+            }
+            scalar => scalar,
+        }
+    }
+
+    /// A mapping's key as text; `None` for a list or a mapping.
+    fn into_key(self) -> Option<String> {
+        match self {
+            Self::Null => Some("null".to_owned()),
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Integer(value) => Some(value.to_string()),
+            Self::Float(value) => Some(value.to_string()),
+            Self::Text(text) => Some(text),
+            Self::List(_) | Self::Map(_) => None,
+        }
+    }
+}
+
+/// A value of a file and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Value<'a> {
+    node: &'a Node,
+    /// Where it stands.
+    pub place: Place,
+    /// What a wrong type here costs.
+    severity: Severity,
+}
+
+impl<'a> Value<'a> {
+    /// The whole file.
+    pub fn root(node: &'a Node, place: Place, severity: Severity) -> Self {
+        Self { node, place, severity }
+    }
+
+    /// The same; what is wrong from here on concerns only a single target, component or key.
+    pub fn degraded(self) -> Self {
+        Self { severity: Severity::Degraded, ..self }
+    }
+
+    pub fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    /// Its text; anything else is a problem.
+    pub fn text(&self, report: &mut Report) -> Option<&'a str> {
+        match self.node {
+            Node::Text(text) => Some(text),
+            Node::Bool(_) | Node::Integer(_) | Node::Float(_) => self.wrong_type("a text", "put it in quotes", report),
+            _ => self.wrong_type("a text", "write one in quotes", report),
+        }
+    }
+
+    /// Its whole number; anything else is a problem.
+    pub fn integer(&self, report: &mut Report) -> Option<i128> {
+        match self.node {
+            Node::Integer(number) => Some(*number),
+            Node::Text(_) => self.wrong_type("a whole number", "leave the quotes out", report),
+            _ => self.wrong_type("a whole number", "write one", report),
+        }
+    }
+
+    /// Its truth value; anything else is a problem.
+    pub fn boolean(&self, report: &mut Report) -> Option<bool> {
+        match self.node {
+            Node::Bool(value) => Some(*value),
+            Node::Text(_) => self.wrong_type("true or false", "leave the quotes out", report),
+            _ => self.wrong_type("true or false", "write one of them", report),
+        }
+    }
+
+    /// Its elements; anything else than a list is a problem.
+    pub fn list(&self, report: &mut Report) -> Option<Vec<Value<'a>>> {
+        let Node::List(items) = self.node else {
+            return self.wrong_type("a list", "write one, even of a single entry", report);
+        };
+        let child = |(index, node)| Value { node, place: self.place.index(index), severity: self.severity };
+        Some(items.iter().enumerate().map(child).collect())
+    }
+
+    /// Its keys and values; anything else than a mapping is a problem.
+    pub fn map(&self, report: &mut Report) -> Option<Map<'a>> {
+        match self.node {
+            Node::Map(entries) => Some(Map { entries, place: self.place.clone(), severity: self.severity }),
+            _ => self.wrong_type("a mapping", "write keys with values", report),
+        }
+    }
+
+    /// Reports that it is not of the type that it must have.
+    pub fn wrong_type<T>(&self, wanted: &str, cure: &str, report: &mut Report) -> Option<T> {
+        let message = format!("is {}, must be {wanted}: {cure}", self.node.kind());
+        report.problem(self.severity, self.place.clone(), message);
+        None
+    }
+
+    /// Reports what is wrong with a value of the right type.
+    pub fn problem(&self, message: impl Into<String>, report: &mut Report) {
+        report.problem(self.severity, self.place.clone(), message);
+    }
+}
+
+/// The keys and values of a mapping, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Map<'a> {
+    entries: &'a [(String, Node)],
+    /// Where it stands.
+    pub place: Place,
+    severity: Severity,
+}
+
+impl<'a> Map<'a> {
+    /// The value of `key`; of a repeated key, the last.
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        let (_, node) = self.entries.iter().rfind(|(known, _)| known == key)?;
+        Some(Value { node, place: self.place.key(key), severity: self.severity })
+    }
+
+    /// The value of `key`, where a key without a value counts as none, as it does for Prometheus.
+    pub fn get_filled(&self, key: &str) -> Option<Value<'a>> {
+        self.get(key).filter(|value| *value.node != Node::Null)
+    }
+
+    /// Every key with its value; of a repeated key, the last.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+        let last: HashMap<&str, usize> =
+            self.entries.iter().enumerate().map(|(index, (key, _))| (key.as_str(), index)).collect();
+        let counts = move |index: usize, key: &str| last.get(key) == Some(&index);
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(move |(index, (key, _))| counts(*index, key))
+            .map(|(_, (key, node))| (key.as_str(), Value { node, place: self.place.key(key), severity: self.severity }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Integer(value.into()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
+        Ok(Node::Integer(value))
+    }
+
+    fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
+        Ok(Node::Integer(i128::try_from(value).unwrap_or(i128::MAX)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Float(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let mut map = Vec::new();
+        while let Some((key, value)) = entries.next_entry::<Node, Node>()? {
+            let key = key.into_key().ok_or_else(|| A::Error::custom("a key is a list or a mapping"))?;
+            map.push((key, value));
+        }
+        Ok(Node::Map(map))
+    }
+
+    /// A YAML tag, such as Ansible's `!vault`: the value counts.
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Node, A::Error> {
+        let (_, value) = data.variant::<String>()?;
+        value.newtype_variant()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, form: Form) -> (Option<Node>, Report) {
+        let mut report = Report::default();
+        let node = parse(text, form, &Place::file("file"), Severity::Fatal, &mut report);
+        (node, report)
+    }
+
+    #[test]
+    fn every_repeated_key_is_reported_in_json_and_in_yaml() {
+        for (text, form) in [
+            (r#"{"a": [{"b": 1, "b": 2}], "c": 1, "c": {"d": 1, "d": 1, "d": 1}}"#, Form::Json),
+            ("a:\n- b: 1\n  b: 2\nc: 1\nc: {d: 1, d: 1, d: 1}\n", Form::Yaml),
+        ] {
+            let (_, report) = read(text, form);
+            let paths: Vec<&str> = report.problems.iter().map(|problem| problem.place.path.as_str()).collect();
+            assert_eq!(paths, ["a[0].b", "c", "c.d"], "{form:?}");
+        }
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_are_followed_and_tags_dropped() {
+        let (node, report) = read("base: &base {a: 1, b: 2}\nown: {<<: *base, b: 3}\nsecret: !vault x\n", Form::Yaml);
+        assert!(report.problems.is_empty(), "{report}");
+        let node = node.expect("valid");
+        let root = Value::root(&node, Place::file("file"), Severity::Fatal);
+        let mut report = Report::default();
+        let map = root.map(&mut report).expect("a mapping");
+        let own = map.get("own").and_then(|own| own.map(&mut report)).expect("a mapping");
+        assert_eq!(own.get("a").map(|value| value.node), Some(&Node::Integer(1)));
+        assert_eq!(own.get("b").map(|value| value.node), Some(&Node::Integer(3)));
+        assert_eq!(map.get("secret").map(|value| value.node), Some(&Node::Text("x".to_owned())));
+    }
+
+    #[test]
+    fn depth_without_end_is_a_problem_and_no_crash() {
+        for (text, form) in [("[".repeat(100_000), Form::Json), ("[".repeat(10_000), Form::Yaml)] {
+            assert!(!read(&text, form).1.problems.is_empty());
+        }
+        assert!(!read("&a [*a]", Form::Yaml).1.problems.is_empty());
+    }
+}
