@@ -3,9 +3,10 @@
 mod architecture;
 mod browser;
 mod contract;
+mod end_to_end;
 mod page_server;
-mod recorded;
 mod reconcile;
+mod recorded;
 mod serving;
 mod store;
 mod support;
