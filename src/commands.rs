@@ -1,6 +1,7 @@
 //! One file a subcommand, and what several of them share.
 
 pub mod check;
+pub mod demo;
 pub mod embedded_token;
 pub mod explain;
 pub mod hash_password;
@@ -10,7 +11,7 @@ pub mod setup;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::cachet::{self, Cachet};
 use crate::cli::{Cli, Command};
@@ -37,7 +38,7 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => runtime.block_on(explain::run(common, args)),
         Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?)),
         Command::Setup(args) => runtime.block_on(setup::run(common, args, &environment(variables)?)),
-        Command::Demo(_) => bail!("not there yet"),
+        Command::Demo(args) => runtime.block_on(demo::run(common, args)),
     }
 }
 

@@ -8,13 +8,14 @@ use anyhow::{anyhow, bail};
 
 use super::reconcile_settings;
 use crate::cli::{Common, Explain, OutputForm};
-use crate::clock::Clock;
+use crate::clock;
 use crate::config::{self, TargetsFile, nearest};
-use crate::core::explain::{Facts, explain};
+use crate::core::explain::{Explanation, Facts, explain};
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired, inventory_of};
 use crate::core::plan::{Plan, plan};
 use crate::core::target::ComponentName;
+use crate::reconcile::Settings;
 use crate::store::Store;
 
 /// Prints the explanation.
@@ -33,11 +34,26 @@ pub async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
     };
     let settings = reconcile_settings(config, inventory);
     let store = Store::open_read_only(&common.storage_url).await?;
+    let name = ComponentName::try_from(args.component.as_str())?;
+    let explanation = explained(&store, &settings, &name).await?;
+    let mut out = io::stdout();
+    match args.output {
+        OutputForm::Text => write!(out, "{explanation}")?,
+        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Explains `name` from what the store holds.
+///
+/// # Errors
+/// When the store cannot be read, or no such component is known.
+pub async fn explained(store: &Store, settings: &Settings, name: &ComponentName) -> anyhow::Result<Explanation> {
     let (alerts, applied) = (store.unresolved_alerts().await?, store.applied().await?);
     let observed = store.observed().await?;
     let nothing = Observed::default();
     let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
-    let now = Clock::system().now();
+    let now = clock::now();
     let inventory = settings.inventory.clone().unwrap_or_else(|| inventory_of(shown));
     let page = desired(&inventory, &alerts, settings.refire_hold, now);
     // Of a Cachet that was never read nothing can be said.
@@ -54,14 +70,7 @@ pub async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
         refire_hold: settings.refire_hold,
         now,
     };
-    let name = ComponentName::try_from(args.component.as_str())?;
-    let explanation = explain(&name, facts).ok_or_else(|| unknown(&name, &page, shown))?;
-    let mut out = io::stdout();
-    match args.output {
-        OutputForm::Text => write!(out, "{explanation}")?,
-        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?,
-    }
-    Ok(ExitCode::SUCCESS)
+    explain(name, facts).ok_or_else(|| unknown(name, &page, shown))
 }
 
 fn unknown(name: &ComponentName, page: &DesiredPage, shown: &Observed) -> anyhow::Error {

@@ -41,7 +41,7 @@ fn read_line(mut input: impl BufRead) -> anyhow::Result<String> {
 }
 
 /// The line, with the prefix that htpasswd uses.
-fn credentials(user: &UserName, password: &str, cost: u32) -> anyhow::Result<String> {
+pub(super) fn credentials(user: &UserName, password: &str, cost: u32) -> anyhow::Result<String> {
     ensure!(!password.is_empty(), "the password is empty: give one");
     ensure!(
         password.len() <= PASSWORD_LIMIT_BYTES,

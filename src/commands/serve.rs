@@ -21,7 +21,7 @@ use crate::config::{self, Config, Files, Report, Severity, TargetsFile};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
 use crate::log::Log;
-use crate::reconcile::Reconciler;
+use crate::reconcile::{Reconciler, Settings};
 use crate::setup::{self, Progress};
 use crate::store::{ServerLock, Store};
 use crate::web::auth::Users;
@@ -46,7 +46,7 @@ pub async fn run(common: &Common, args: &Serve, environment: &Environment) -> an
 /// A server at work.
 pub struct Running {
     address: SocketAddr,
-    page: Page,
+    settings: Settings,
     stop: CancellationToken,
     web: JoinHandle<std::io::Result<()>>,
     reconciler: JoinHandle<()>,
@@ -73,8 +73,14 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
     }
     let stop = CancellationToken::new();
     let settings = reconcile_settings(&config, inventory);
-    let reconciler =
-        Reconciler::new(store.clone(), page.cachet.clone(), settings, Clock::system(), log.clone(), stop.clone());
+    let reconciler = Reconciler::new(
+        store.clone(),
+        page.cachet.clone(),
+        settings.clone(),
+        Clock::system(),
+        log.clone(),
+        stop.clone(),
+    );
     let web_settings = web::Settings {
         users,
         trusted_proxies: args.trusted_proxies.clone(),
@@ -90,7 +96,7 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
     tracing::info!("listening on http://{address}");
     let web = tokio::spawn(web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
     let reconciler = tokio::spawn(reconciler.forever());
-    Ok(Running { address, page, stop, web, reconciler, store, _lock: lock })
+    Ok(Running { address, settings, stop, web, reconciler, store, _lock: lock })
 }
 
 impl Running {
@@ -99,9 +105,14 @@ impl Running {
         self.address
     }
 
-    /// The Cachet that it drives.
-    pub fn page(&self) -> &Page {
-        &self.page
+    /// How it keeps the page.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What it keeps.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Stops accepting, finishes requests and the write under way within [`GRACE`], and closes the store.
@@ -197,7 +208,11 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn stop_signal() -> anyhow::Result<()> {
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the signals cannot be listened for.
+pub async fn stop_signal() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
