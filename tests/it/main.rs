@@ -2,6 +2,7 @@
 
 mod architecture;
 mod browser;
+mod cli;
 mod contract;
 mod end_to_end;
 mod page_server;

@@ -1,5 +1,6 @@
 //! What a status page says through Cachet's API, as lines to compare.
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -40,7 +41,7 @@ impl Page {
     }
 
     /// Waits until the disabled components, one a target, are these: `db-1 | Database: Major outage (critical: no; …)`.
-    pub async fn comes_to_know(&self, expected: &[&str]) {
+    pub async fn comes_to_know(&self, expected: &[String]) {
         eventually("the page knows it", async || {
             let components = self.components("0").await?;
             let line = |component: &Value| {
@@ -92,6 +93,10 @@ fn state(thing: &Value) -> String {
     format!("{}: {}", text(&thing["name"]), text(&thing["status"]["human"]))
 }
 
-fn as_expected(lines: &[String], expected: &[&str]) -> Result<(), String> {
-    if lines == expected { Ok(()) } else { Err(format!("it shows\n{lines:#?}\ninstead of\n{expected:#?}")) }
+fn as_expected(lines: &[String], expected: &[impl AsRef<str> + Debug]) -> Result<(), String> {
+    if lines.iter().eq(expected.iter().map(AsRef::as_ref)) {
+        Ok(())
+    } else {
+        Err(format!("it shows\n{lines:#?}\ninstead of\n{expected:#?}"))
+    }
 }
