@@ -9,7 +9,6 @@ mod health;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -23,6 +22,9 @@ const READERS: u32 = 4;
 
 /// How long a write waits for another process's write (`setup` beside a running server) before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a statement waits for a connection. Alertmanager waits longer than both limits together.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, step by step. A step that was released is never changed: the store checks its sum.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -118,13 +120,13 @@ impl Store {
         let open_error =
             |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), source };
         let options = connect_options(&path).create_if_missing(true);
-        let writer = SqlitePoolOptions::new()
+        let writer = pool_options()
             .max_connections(1)
             .connect_with(options.clone())
             .await
             .map_err(|error| open_error(error.into()))?;
         migrator().run(&writer).await.map_err(|error| open_error(error.into()))?;
-        let reader = SqlitePoolOptions::new()
+        let reader = pool_options()
             .max_connections(READERS)
             .connect_with(options.read_only(true))
             .await
@@ -141,7 +143,7 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Missing { path });
         }
-        let reader = SqlitePoolOptions::new()
+        let reader = pool_options()
             .max_connections(READERS)
             .connect_with(connect_options(&path).read_only(true))
             .await
@@ -194,13 +196,16 @@ fn database_path(url: &str) -> Result<PathBuf, StoreError> {
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::from_str("sqlite:")
-        .unwrap_or_default()
+    SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+}
+
+fn pool_options() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT)
 }
 
 fn migrator() -> Migrator {

@@ -121,11 +121,11 @@ impl Running {
     /// When the listener had failed.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
-        let served = self.web.await;
-        let abort = self.reconciler.abort_handle();
-        if tokio::time::timeout(GRACE, self.reconciler).await.is_err() {
+        let write_under_way = self.reconciler.abort_handle();
+        let (served, written) = tokio::join!(self.web, tokio::time::timeout(GRACE, self.reconciler));
+        if written.is_err() {
             tracing::warn!("Cachet did not answer the write under way in time: it is looked up at the next start");
-            abort.abort();
+            write_under_way.abort();
         }
         self.store.close().await;
         served.context("the web server ended early")?.context("the listener failed")

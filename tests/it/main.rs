@@ -9,6 +9,7 @@ mod page_server;
 mod reconcile;
 mod recorded;
 mod serving;
+mod setup;
 mod store;
 mod support;
 mod webhook;

@@ -19,8 +19,14 @@ use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts, Wake};
 use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use super::faults::Faults;
 use super::older_cachet::older_cachet;
@@ -48,6 +54,8 @@ pub struct World {
     wake: Wake,
     /// The way to the page that the faults do not touch.
     page: Cachet,
+    router: Router,
+    token: SecretString,
     /// The way that the reconciler takes.
     client: Cachet,
     now_ms: Arc<AtomicI64>,
@@ -91,7 +99,7 @@ impl World {
         };
         let faults = Faults::new();
         let page = Cachet::in_process(router.clone(), embedded.token(), 50);
-        let client = Cachet::in_process(faults.around(router), embedded.token(), 50);
+        let client = Cachet::in_process(faults.around(router.clone()), embedded.token(), 50);
         let (events, log) = Log::memory();
         let settings = settings(targets);
         let store = open("ours").await;
@@ -104,7 +112,23 @@ impl World {
             CancellationToken::new(),
         );
         let wake = reconciler.wake();
-        Self { faults, store, log, settings, reconciler, wake, page, client, now_ms, clock, events, _folder: folder }
+        let token = embedded.token();
+        Self {
+            faults,
+            store,
+            log,
+            settings,
+            reconciler,
+            wake,
+            page,
+            router,
+            token,
+            client,
+            now_ms,
+            clock,
+            events,
+            _folder: folder,
+        }
     }
 
     /// Makes what the targets name, as `setup` does.
@@ -212,6 +236,22 @@ impl World {
     /// The way to the page that the faults do not touch, for what people do in Cachet.
     pub fn person(&self) -> &Cachet {
         &self.page
+    }
+
+    /// The way to the page that the reconciler takes, faults and all.
+    pub fn cachet(&self) -> &Cachet {
+        &self.client
+    }
+
+    /// What a person makes in Cachet's dashboard: a component without our mark.
+    pub async fn make_by_hand(&self, component: &str) {
+        let request = Request::post("/api/components")
+            .header("Authorization", format!("Bearer {}", self.token.expose_secret()))
+            .header("Content-Type", "application/json")
+            .body(Body::from(json!({"name": component, "status": 1}).to_string()))
+            .expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::CREATED);
     }
 
     /// How many writes were sent.

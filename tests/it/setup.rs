@@ -1,0 +1,173 @@
+//! `setup` against a page of either release.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use alertmanager_cachet::core::group::{Group, GroupName};
+use alertmanager_cachet::core::observed::ComponentUpdate;
+use alertmanager_cachet::core::setup::{Removal, SetupPlan, Step, plan_setup};
+use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::target::ComponentList;
+use alertmanager_cachet::setup::{Progress, carry_out};
+
+use crate::support::world::{Release, TargetSpec, World};
+
+const TARGETS: &[TargetSpec<'_>] = &[("a:9100", "Web", false), ("b:9100", "Web, Database", true)];
+
+fn groups() -> Vec<Group> {
+    let group = |name, components| Group {
+        name: GroupName::try_from(name).expect("a name"),
+        components: ComponentList::parse(components).names,
+    };
+    vec![group("Front", "Web"), group("Back", "Database")]
+}
+
+#[derive(Default)]
+struct Told {
+    done: Mutex<Vec<String>>,
+    waits: Mutex<Vec<u64>>,
+}
+
+impl Progress for Told {
+    fn done(&self, step: &Step) {
+        self.done.lock().expect("lock").push(step.to_string());
+    }
+
+    fn waiting(&self, seconds: u64) {
+        self.waits.lock().expect("lock").push(seconds);
+    }
+}
+
+async fn plan(world: &World, groups: &[Group], removal: Removal) -> SetupPlan {
+    plan_setup(groups, world.settings.inventory.as_ref().expect("targets"), &world.shown().await, removal)
+}
+
+/// Plans and carries out, as the command does.
+async fn run(world: &World, groups: &[Group], removal: Removal) -> Vec<String> {
+    let told = Told::default();
+    let plan = plan(world, groups, removal).await;
+    carry_out(world.cachet(), &plan, &world.shown().await, &told).await.expect("carried out");
+    told.done.into_inner().expect("lock")
+}
+
+#[tokio::test]
+async fn a_first_run_makes_everything_and_a_second_one_nothing() {
+    for release in Release::BOTH {
+        let world = World::empty(release, TARGETS).await;
+        let made = run(&world, &groups(), Removal::Nothing).await;
+        assert_eq!(made.len(), 6, "{release:?}: {made:?}");
+        assert_eq!(run(&world, &groups(), Removal::Nothing).await, [] as [&str; 0], "{release:?}");
+
+        let shown = world.shown().await;
+        assert!(shown.groups.iter().all(|group| group.visible), "{release:?}");
+        let group = |name: &str| shown.groups.iter().find(|group| group.name == name).map(|group| group.id);
+        let find = |name: &str| shown.components.iter().find(|component| component.name == name).expect("made");
+        assert_eq!((find("Web").group, find("Database").group), (group("Front"), group("Back")), "{release:?}");
+        assert_eq!((find("Web").enabled, find("Web").status), (true, Some(ComponentStatus::Operational)));
+        let target = find("b:9100 | Web, Database");
+        assert_eq!((target.enabled, target.status, target.group), (false, Some(ComponentStatus::Operational), None));
+        assert_eq!(target.description.as_deref(), Some("critical: yes\nno alerts"), "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_of_what_exists_is_never_touched() {
+    for release in Release::BOTH {
+        let mut world = World::empty(release, TARGETS).await;
+        run(&world, &groups(), Removal::Nothing).await;
+        world.fire("b:9100", "Web, Database").await;
+        world.settle().await;
+        let other = vec![Group { name: GroupName::try_from("All").expect("a name"), ..groups().remove(0) }];
+        let done = run(&world, &other, Removal::Nothing).await;
+        assert_eq!(done, ["create group \"All\"", "move component \"Web\" to group \"All\""], "{release:?}");
+        assert_eq!((world.status("Web").await, world.status("b:9100 | Web, Database").await), (4, 4), "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_a_fault_interrupted_is_finished_by_the_next_one_without_doubles() {
+    for release in Release::BOTH {
+        for number in 0..6_u32 {
+            let world = World::empty(release, TARGETS).await;
+            // Steps of one kind are under way at the same time, so it is the path that fails, from its n-th call on.
+            let path = if number < 2 { "/api/component-groups" } else { "/api/components" };
+            if number % 2 == 0 {
+                world.faults.on("POST", path).answer(500);
+            } else {
+                world.faults.on("POST", path).times(1).cut_after();
+            }
+            let first = plan(&world, &groups(), Removal::Nothing).await;
+            let told = Told::default();
+            carry_out(world.cachet(), &first, &world.shown().await, &told).await.expect_err("interrupted");
+            world.faults.heal();
+            run(&world, &groups(), Removal::Nothing).await;
+            let shown = world.shown().await;
+            assert_eq!((shown.groups.len(), shown.components.len()), (2, 4), "{release:?}, fault {number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_rate_limit_is_waited_for_and_nothing_is_lost() {
+    let world = World::empty(Release::Current, TARGETS).await;
+    world.faults.rate_limit(4, Duration::from_secs(1));
+    let told = Told::default();
+    let plan = plan(&world, &groups(), Removal::Nothing).await;
+    carry_out(world.cachet(), &plan, &world.shown().await, &told).await.expect("carried out");
+    assert_eq!(told.done.into_inner().expect("lock").len(), 6);
+    assert!(!told.waits.into_inner().expect("lock").is_empty());
+    assert_eq!(world.shown().await.components.len(), 4);
+}
+
+#[tokio::test]
+async fn a_reset_removes_everything_even_what_a_person_made_and_makes_it_anew() {
+    for release in Release::BOTH {
+        let world = World::empty(release, TARGETS).await;
+        run(&world, &groups(), Removal::Nothing).await;
+        world.make_by_hand("Telephone").await;
+        run(&world, &groups(), Removal::Everything).await;
+        let shown = world.shown().await;
+        let mut names: Vec<&str> = shown.components.iter().map(|component| component.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["Database", "Web", "a:9100 | Web", "b:9100 | Web, Database"], "{release:?}");
+        assert_eq!(shown.groups.len(), 2, "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn pruning_keeps_what_a_person_made_and_without_meta_every_visible_component() {
+    for release in Release::BOTH {
+        let mut world = World::empty(release, TARGETS).await;
+        run(&world, &groups(), Removal::Nothing).await;
+        world.make_by_hand("Telephone").await;
+        let fewer = World::empty(release, &TARGETS[..1]).await;
+        world.settings.inventory = fewer.settings.inventory.clone();
+        let removed = run(&world, &groups()[..1], Removal::Prune).await;
+        let ours = [
+            "remove component \"Database\" (2)",
+            "remove component \"b:9100 | Web, Database\" (4)",
+            "remove group \"Back\" (2)",
+        ];
+        match release {
+            Release::Current => assert_eq!(removed, ours),
+            Release::Older => assert_eq!(removed, ours[1..2]),
+        }
+        let shown = world.shown().await;
+        assert!(shown.components.iter().any(|component| component.name == "Telephone"), "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_target_component_that_an_older_cachet_made_visible_is_hidden_again() {
+    for release in Release::BOTH {
+        let world = World::empty(release, TARGETS).await;
+        run(&world, &groups(), Removal::Nothing).await;
+        let shown = world.shown().await;
+        let target = shown.components.iter().find(|component| component.name == "a:9100 | Web").expect("made");
+        let update =
+            ComponentUpdate { status: ComponentStatus::Operational, enabled: true, description: None, group: None };
+        world.person().update_component(target.id, &update).await.expect("updated");
+        run(&world, &groups(), Removal::Nothing).await;
+        assert!(!world.shown().await.components.iter().any(|c| c.enabled && c.id == target.id), "{release:?}");
+    }
+}
