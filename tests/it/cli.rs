@@ -194,7 +194,12 @@ fn a_folder_that_cannot_hold_the_store_is_named() {
     let url = "--storage.url=sqlite://config.json/alerts.db";
     let refused = run(installation.command(&["serve", url]).envs([LOCAL]));
     assert_eq!(refused.code, Some(1));
-    assert!(refused.stderr.contains(r#"the folder "config.json" of the store cannot be made"#), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains(r#"the folder "config.json" of the store cannot be made (File exists"#),
+        "{}",
+        refused.stderr
+    );
+    assert!(refused.stderr.ends_with("point --storage.url elsewhere\n"), "{}", refused.stderr);
 }
 
 #[tokio::test]
