@@ -66,6 +66,8 @@ async fn the_story(folder: &Path, mut page: Page) {
         ("CACHET_API_TOKEN", page.token.clone()),
         ("WEBHOOK_BASIC_AUTH", credentials.clone()),
         ("LISTEN_ADDRESS", "127.0.0.1:0".to_owned()),
+        // All that it can say, so that a secret would be found in it.
+        ("LOG_LEVEL", "trace".to_owned()),
     ];
     set_up_twice(folder, &environment);
     page.comes_to_know(&targets_when_down(&[])).await;
