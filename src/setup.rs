@@ -90,9 +90,9 @@ async fn send(
             };
             cachet.create_component(&component).await?;
         }
-        Step::MoveComponent { id, group, status, enabled, .. } => {
+        Step::MoveComponent { id, group, enabled, .. } => {
             let group = groups.get(group.as_str()).copied();
-            cachet.update_component(id, &ComponentUpdate { status, enabled, description: None, group }).await?;
+            cachet.update_component(id, &ComponentUpdate { status: None, enabled, description: None, group }).await?;
         }
         Step::CreateTarget { name, description } => {
             let component = NewComponent {
@@ -105,8 +105,8 @@ async fn send(
             };
             cachet.create_component(&component).await?;
         }
-        Step::CorrectTarget { id, description, status, .. } => {
-            let update = ComponentUpdate { status, enabled: false, description: Some(description), group: None };
+        Step::CorrectTarget { id, description, .. } => {
+            let update = ComponentUpdate { status: None, enabled: false, description: Some(description), group: None };
             cachet.update_component(id, &update).await?;
         }
         Step::RemoveComponent { id, .. } => cachet.delete_component(id).await?,

@@ -38,13 +38,13 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change) -> Res
     let certainty = Certainty::Settled;
     match change.clone() {
         Change::SetComponent { id, name, to: status, enabled, .. } => {
-            let update = ComponentUpdate { status, enabled, description: None, group: None };
+            let update = ComponentUpdate { status: Some(status), enabled, description: None, group: None };
             cachet.update_component(id, &update).await?;
             Ok(Entry::Component(name, AppliedComponent { id, status, certainty }))
         }
         Change::UpdateTarget { id, target, to: status, description, .. } => {
-            let update =
-                ComponentUpdate { status, enabled: false, description: Some(description.clone()), group: None };
+            let (status_sent, text) = (Some(status), Some(description.clone()));
+            let update = ComponentUpdate { status: status_sent, enabled: false, description: text, group: None };
             cachet.update_component(id, &update).await?;
             Ok(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
         }

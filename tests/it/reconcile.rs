@@ -15,7 +15,7 @@ const WEB: &[TargetSpec<'_>] =
 async fn set_status(world: &World, name: &str, status: ComponentStatus) {
     let shown = world.shown().await;
     let component = shown.components.iter().find(|component| component.name == name).expect("a component");
-    let update = ComponentUpdate { status, enabled: component.enabled, description: None, group: None };
+    let update = ComponentUpdate { status: Some(status), enabled: component.enabled, description: None, group: None };
     world.person().update_component(component.id, &update).await.expect("updated");
 }
 

@@ -164,8 +164,12 @@ async fn a_target_component_that_an_older_cachet_made_visible_is_hidden_again() 
         run(&world, &groups(), Removal::Nothing).await;
         let shown = world.shown().await;
         let target = shown.components.iter().find(|component| component.name == "a:9100 | Web").expect("made");
-        let update =
-            ComponentUpdate { status: ComponentStatus::Operational, enabled: true, description: None, group: None };
+        let update = ComponentUpdate {
+            status: Some(ComponentStatus::Operational),
+            enabled: true,
+            description: None,
+            group: None,
+        };
         world.person().update_component(target.id, &update).await.expect("updated");
         run(&world, &groups(), Removal::Nothing).await;
         assert!(!world.shown().await.components.iter().any(|c| c.enabled && c.id == target.id), "{release:?}");
