@@ -3,6 +3,7 @@
 mod architecture;
 mod browser;
 mod contract;
+mod convergence;
 mod page_server;
 mod reconcile;
 mod serving;
