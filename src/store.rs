@@ -113,10 +113,14 @@ impl Store {
     /// See [`StoreError`]; an existing file is never overwritten.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let path = database_path(url)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
-        }
+        let opening = path.clone();
+        // `setup` and `serve` may open the same new file at the same moment; one makes it, the others wait.
+        let _alone = tokio::task::spawn_blocking(move || {
+            let (file, lock_path) = lock_file(&opening, "opening")?;
+            file.lock().map(|()| file).map_err(|source| StoreError::Lock { path: lock_path, source })
+        })
+        .await
+        .map_err(|error| StoreError::Open { path: path.clone(), source: error.into() })??;
         let open_error =
             |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), source };
         let options = connect_options(&path).create_if_missing(true);
@@ -157,19 +161,11 @@ impl Store {
     /// [`StoreError::InUse`] if another server holds it.
     pub fn lock(url: &str) -> Result<ServerLock, StoreError> {
         let path = database_path(url)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
-        }
-        let mut lock_path = path.clone().into_os_string();
-        lock_path.push(".lock");
-        let lock_path = PathBuf::from(lock_path);
-        let lock_error = |source| StoreError::Lock { path: lock_path.clone(), source };
-        let file = File::options().create(true).append(true).open(&lock_path).map_err(lock_error)?;
+        let (file, lock_path) = lock_file(&path, "lock")?;
         match file.try_lock() {
             Ok(()) => Ok(ServerLock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
-            Err(TryLockError::Error(source)) => Err(lock_error(source)),
+            Err(TryLockError::Error(source)) => Err(StoreError::Lock { path: lock_path, source }),
         }
     }
 
@@ -193,6 +189,21 @@ impl Store {
 fn database_path(url: &str) -> Result<PathBuf, StoreError> {
     let path = url.strip_prefix("sqlite://").filter(|path| !path.is_empty() && !path.contains('?'));
     path.map(|path| Path::new(path).to_owned()).ok_or_else(|| StoreError::Url { url: url.to_owned() })
+}
+
+/// A file beside the database, and in its folder, which is made.
+fn lock_file(database: &Path, extension: &str) -> Result<(File, PathBuf), StoreError> {
+    if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+    }
+    let mut path = database.as_os_str().to_owned();
+    path.push(".");
+    path.push(extension);
+    let path = PathBuf::from(path);
+    match File::options().create(true).append(true).open(&path) {
+        Ok(file) => Ok((file, path)),
+        Err(source) => Err(StoreError::Lock { path, source }),
+    }
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {

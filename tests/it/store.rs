@@ -199,3 +199,19 @@ async fn only_sqlite_urls_are_taken() {
     }
     assert!(!Path::new("sqlite:").exists());
 }
+
+#[tokio::test]
+async fn a_store_that_several_open_for_the_first_time_at_once_is_made_once() {
+    for _ in 0..5 {
+        let folder = folder();
+        let openers: Vec<_> = (0..6)
+            .map(|_| {
+                let url = url(&folder);
+                tokio::spawn(async move { Store::open(&url).await })
+            })
+            .collect();
+        for opener in openers {
+            opener.await.expect("ran").expect("opened");
+        }
+    }
+}
