@@ -17,7 +17,7 @@ const PARALLEL_STEPS: usize = 4;
 pub trait Progress {
     /// The step is done.
     fn done(&self, step: &Step);
-    /// Cachet's rate limit is used up; the step is tried again after `seconds`.
+    /// Cachet's rate limit is used up; the call is tried again after `seconds`.
     fn waiting(&self, seconds: u64);
 }
 
@@ -52,18 +52,27 @@ async fn take(
     groups: &BTreeMap<String, GroupId>,
     progress: &impl Progress,
 ) -> Result<Option<(String, GroupId)>, Error> {
+    let made = patiently(progress, || send(cachet, step, groups)).await?;
+    progress.done(step);
+    Ok(made)
+}
+
+/// What `call` comes to, once Cachet's rate limit lets it. There is no limit to this but the person who watches: each
+/// wait is one that Cachet asked for, and has its bound there.
+///
+/// # Errors
+/// Whatever else Cachet says.
+pub async fn patiently<T, F>(progress: &impl Progress, call: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     loop {
-        match send(cachet, step, groups).await {
+        match call().await {
             Err(Error::RateLimited { retry_after, .. }) => {
                 progress.waiting(retry_after.as_secs());
                 tokio::time::sleep(retry_after).await;
             }
-            outcome => {
-                if outcome.is_ok() {
-                    progress.done(step);
-                }
-                return outcome;
-            }
+            outcome => return outcome,
         }
     }
 }

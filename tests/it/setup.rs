@@ -8,7 +8,7 @@ use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::setup::{Removal, SetupPlan, Step, plan_setup};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentList;
-use alertmanager_cachet::setup::{Progress, carry_out};
+use alertmanager_cachet::setup::{Progress, carry_out, patiently};
 
 use crate::support::world::{Release, TargetSpec, World};
 
@@ -117,6 +117,17 @@ async fn the_rate_limit_is_waited_for_and_nothing_is_lost() {
     assert_eq!(told.done.into_inner().expect("lock").len(), 6);
     assert!(!told.waits.into_inner().expect("lock").is_empty());
     assert_eq!(world.shown().await.components.len(), 4);
+}
+
+#[tokio::test]
+async fn a_rate_limit_that_another_run_has_used_up_is_waited_for_by_the_first_read() {
+    let world = World::set_up(Release::Current, TARGETS).await;
+    world.faults.rate_limit(4, Duration::from_secs(1));
+    let told = Told::default();
+    for _ in 0..3 {
+        patiently(&told, || world.cachet().observe()).await.expect("read");
+    }
+    assert!(!told.waits.into_inner().expect("lock").is_empty());
 }
 
 #[tokio::test]
