@@ -215,3 +215,22 @@ async fn a_stop_does_not_wait_for_a_read_that_is_not_answered() {
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(5), running).await.expect("it stops").expect("it ends well");
 }
+
+#[tokio::test]
+async fn a_proxy_that_refuses_one_call_holds_up_nothing_else() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        world.settle().await;
+        world.faults.on("POST", "/api/incidents").answer(302);
+        let database = world.fire("db:9100", "Database").await;
+        world.fire("web-1:9100", "Web").await;
+        for _ in 0..2 {
+            world.once().await;
+        }
+        let web = (world.status("Web").await, world.status("web-1:9100 | Web").await);
+        assert_eq!((world.status("Database").await, web), (4, (3, 4)), "{release:?}");
+        world.resolve(&database).await;
+        world.settle_within(2).await;
+        assert_eq!(world.status("Database").await, 1, "{release:?}");
+    }
+}
