@@ -2,6 +2,7 @@
 
 mod architecture;
 mod browser;
+mod chaos;
 mod contract;
 mod convergence;
 mod page_server;
