@@ -70,6 +70,12 @@ pub enum StoreError {
         /// The database file.
         path: PathBuf,
     },
+    /// Another `setup` is at work.
+    #[error("another `setup` is running on the store {path:?}: wait until it is done")]
+    SetupRunning {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The lock file could not be used.
     #[error("the lock file {path:?} beside the store cannot be used ({source}): check its permissions")]
     Lock {
@@ -100,9 +106,9 @@ pub enum StoreError {
     },
 }
 
-/// Held by the one server that works on a store; released when dropped, by the system even after `kill -9`.
+/// Held by the one server, or the one `setup`, that works on a store; released when dropped, by the system even after `kill -9`.
 #[derive(Debug)]
-pub struct ServerLock {
+pub struct StoreLock {
     _file: File,
 }
 
@@ -159,14 +165,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::InUse`] if another server holds it.
-    pub fn lock(url: &str) -> Result<ServerLock, StoreError> {
+    pub fn lock(url: &str) -> Result<StoreLock, StoreError> {
         let path = database_path(url)?;
-        let (file, lock_path) = lock_file(&path, "lock")?;
-        match file.try_lock() {
-            Ok(()) => Ok(ServerLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
-            Err(TryLockError::Error(source)) => Err(StoreError::Lock { path: lock_path, source }),
-        }
+        claim(&path, "lock")?.ok_or(StoreError::InUse { path })
+    }
+
+    /// Claims the store for one `setup`: two at the same time would make everything twice, for Cachet accepts any
+    /// number of components of one name.
+    ///
+    /// # Errors
+    /// [`StoreError::SetupRunning`] if another one holds it.
+    pub fn lock_for_setup(url: &str) -> Result<StoreLock, StoreError> {
+        let path = database_path(url)?;
+        claim(&path, "setup.lock")?.ok_or(StoreError::SetupRunning { path })
     }
 
     /// The one connection that writes.
@@ -189,6 +200,16 @@ impl Store {
 fn database_path(url: &str) -> Result<PathBuf, StoreError> {
     let path = url.strip_prefix("sqlite://").filter(|path| !path.is_empty() && !path.contains('?'));
     path.map(|path| Path::new(path).to_owned()).ok_or_else(|| StoreError::Url { url: url.to_owned() })
+}
+
+/// The lock of that name, if nobody else holds it.
+fn claim(database: &Path, extension: &str) -> Result<Option<StoreLock>, StoreError> {
+    let (file, path) = lock_file(database, extension)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(StoreLock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(StoreError::Lock { path, source }),
+    }
 }
 
 /// A file beside the database, and in its folder, which is made.

@@ -23,7 +23,7 @@ use crate::core::target::{Inventory, InventorySource};
 use crate::log::Log;
 use crate::reconcile::{Reconciler, Settings};
 use crate::setup::{self, Progress};
-use crate::store::{ServerLock, Store};
+use crate::store::{Store, StoreLock};
 use crate::web::auth::Users;
 use crate::web::{self, App};
 
@@ -55,7 +55,7 @@ pub struct Running {
     web: JoinHandle<std::io::Result<()>>,
     reconciler: JoinHandle<()>,
     store: Store,
-    _lock: ServerLock,
+    _lock: StoreLock,
 }
 
 /// Starts a server: everything is checked, claimed and bound when this returns.
@@ -133,7 +133,7 @@ impl Running {
         self.stop.cancelled().await;
     }
 
-    /// Stops accepting, finishes requests and the write under way within [`GRACE`], and closes the store.
+    /// Stops accepting, finishes requests and the write under way within ten seconds, and closes the store.
     ///
     /// # Errors
     /// When a part of it had ended before.

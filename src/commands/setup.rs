@@ -36,6 +36,7 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
             bail!("setup needs a targets file: name it with --targets.file or --file")
         }
     };
+    let _lock = if args.dry_run { None } else { Some(Store::lock_for_setup(&common.storage_url)?) };
     let store = Store::open(&common.storage_url).await?;
     let page = Page::open(environment, &store, config.cachet_per_page).await?;
     // Another run may just have used the rate limit up.

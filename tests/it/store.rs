@@ -215,3 +215,13 @@ async fn a_store_that_several_open_for_the_first_time_at_once_is_made_once() {
         }
     }
 }
+
+#[tokio::test]
+async fn one_setup_at_a_time_and_beside_a_server() {
+    let folder = folder();
+    let _server = Store::lock(&url(&folder)).expect("claimed");
+    let first = Store::lock_for_setup(&url(&folder)).expect("beside a server");
+    assert!(matches!(Store::lock_for_setup(&url(&folder)), Err(StoreError::SetupRunning { .. })));
+    drop(first);
+    Store::lock_for_setup(&url(&folder)).expect("when the first is done");
+}
