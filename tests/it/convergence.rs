@@ -7,7 +7,7 @@ use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::commands::explain::explained;
 use alertmanager_cachet::core::group::{Group, GroupName};
 use alertmanager_cachet::core::incident::EpisodeKey;
-use alertmanager_cachet::core::observed::{ComponentId, NewIncident};
+use alertmanager_cachet::core::observed::{ComponentId, ComponentUpdate, NewIncident};
 use alertmanager_cachet::core::setup::{Removal, plan_setup};
 use alertmanager_cachet::core::target::{ComponentList, ComponentName};
 use alertmanager_cachet::log::Log;
@@ -233,4 +233,17 @@ async fn a_proxy_that_refuses_one_call_holds_up_nothing_else() {
         world.settle_within(2).await;
         assert_eq!(world.status("Database").await, 1, "{release:?}");
     }
+}
+
+#[tokio::test]
+async fn explain_knows_a_component_that_a_person_has_hidden() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    let shown = world.shown().await;
+    let web = shown.components.iter().find(|component| component.name == "Web").expect("Web");
+    let hidden = ComponentUpdate { status: None, enabled: false, description: None, group: None };
+    world.person().update_component(web.id, &hidden).await.expect("hidden");
+    world.settle().await;
+    let name = ComponentName::try_from("Web").expect("a name");
+    let explanation = explained(&world.store, &world.settings, &name).await.expect("explained");
+    assert_eq!(explanation.shown.expect("read").status.map(|status| status.value), Some(1));
 }
