@@ -290,11 +290,7 @@ impl Reconciler {
         };
         let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now);
         round.revisit_at = desired.revisit_at;
-        plan(&desired, applied, observed, self.policy(), now)
-    }
-
-    fn policy(&self) -> Policy {
-        self.settings.policy()
+        plan(&desired, applied, observed, self.settings.policy(), now)
     }
 
     /// The next changes to make: of one rank, so that what the public sees first is there first, and none that failed in

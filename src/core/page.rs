@@ -156,7 +156,7 @@ fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
 ///
 /// An operator reads it in Cachet, and so did the older Python middleware. Cut to [`DESCRIPTION_LIMIT`] characters, and
 /// without white space at its end, which Cachet would not keep.
-pub fn describe<'a>(critical: bool, firing: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn describe<'a>(critical: bool, firing: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = firing.into_iter().collect();
     let alerts = if names.is_empty() { NO_ALERTS.to_owned() } else { names.join(", ") };
     let text = format!("critical: {}\n{alerts}", if critical { "yes" } else { "no" });
@@ -165,7 +165,7 @@ pub fn describe<'a>(critical: bool, firing: impl IntoIterator<Item = &'a str>) -
 }
 
 /// Whether a description says that its target is critical.
-pub fn says_critical(description: &str) -> bool {
+pub(super) fn says_critical(description: &str) -> bool {
     let first = description.lines().next().unwrap_or_default();
     first.split_once(':').is_some_and(|(key, value)| {
         key.trim().eq_ignore_ascii_case("critical") && value.trim().eq_ignore_ascii_case("yes")
@@ -173,7 +173,7 @@ pub fn says_critical(description: &str) -> bool {
 }
 
 /// The description with its critical line as the inventory has it, the rest as it is; `None` if nothing changes.
-pub fn with_critical_line(description: Option<&str>, critical: bool) -> Option<String> {
+pub(super) fn with_critical_line(description: Option<&str>, critical: bool) -> Option<String> {
     let Some(text) = description else { return Some(describe(critical, [])) };
     let has_line = text.lines().next().is_some_and(|line| line.trim_start().to_lowercase().starts_with("critical:"));
     if has_line && says_critical(text) == critical {
