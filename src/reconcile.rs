@@ -233,7 +233,10 @@ impl Reconciler {
                 () = stop.cancelled() => return Ok(()),
             }
             let plan = self.plan(round);
-            self.take_notes(&plan.notes).await?;
+            // What we know of Cachet is in doubt after a surprise, so nothing is concluded from it.
+            if !self.memory.surprised {
+                self.take_notes(&plan.notes).await?;
+            }
             self.say_reports(plan.reports);
             let batch = self.next_batch(plan.changes, &tried);
             if batch.is_empty() || stop.is_cancelled() {

@@ -122,7 +122,7 @@ impl Store {
         let opening = path.clone();
         // `setup` and `serve` may open the same new file at the same moment; one makes it, the others wait.
         let _alone = tokio::task::spawn_blocking(move || {
-            let (file, lock_path) = lock_file(&opening, "opening")?;
+            let (file, lock_path) = lock_file(&opening, "opening.lock")?;
             file.lock().map(|()| file).map_err(|source| StoreError::Lock { path: lock_path, source })
         })
         .await

@@ -13,6 +13,11 @@ pub const MANAGED_BY: &str = "alertmanager-cachet";
 #[serde(transparent)]
 pub struct ComponentId(pub i64);
 
+impl ComponentId {
+    /// That of a component which is being made: no component has it, for Cachet counts from 1.
+    pub const UNKNOWN: Self = Self(0);
+}
+
 /// Cachet's number of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -25,8 +25,11 @@ pub fn intent(change: &Change) -> Option<Entry> {
             let phase = EpisodePhase::Closing(incident);
             matches!(episode.phase, EpisodePhase::Open(_)).then(|| Entry::Episode(Episode { phase, ..episode }))
         }
-        // It has no number yet; an answer that is lost is found by its name.
-        Change::CreateTarget { .. } | Change::FindIncident { .. } => None,
+        // It has no number yet; if the answer is lost, it is found by its name, and ours to bring back to Operational.
+        Change::CreateTarget { target, status, description } => {
+            Some(Entry::Target(target, AppliedTarget { id: ComponentId::UNKNOWN, status, description, certainty }))
+        }
+        Change::FindIncident { .. } => None,
     }
 }
 
