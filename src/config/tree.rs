@@ -31,7 +31,24 @@ pub(super) enum Form {
     Yaml,
 }
 
-/// Reads `text`, which is the content of `place`; what is wrong goes into the report as `severity`, repeated keys too.
+/// Reads `text`, which is the content of `place`, and of which there must be something; see [`parse`].
+pub(super) fn parse_filled(
+    text: &str,
+    form: Form,
+    place: &Place,
+    severity: Severity,
+    report: &mut Report,
+) -> Option<Node> {
+    let node = parse(text, form, place, severity, report)?;
+    if node == Node::Null {
+        report.problem(severity, place.clone(), "is empty: fill it, or name another file");
+        return None;
+    }
+    Some(node)
+}
+
+/// Reads `text`, which is the content of `place`; of an empty one, [`Node::Null`]. What is wrong goes into the report:
+/// as `severity` what is no such file at all, as degraded what is repeated in it.
 pub(super) fn parse(text: &str, form: Form, place: &Place, severity: Severity, report: &mut Report) -> Option<Node> {
     // serde_json takes an empty file for one that was cut.
     let parsed = match form {
@@ -40,10 +57,6 @@ pub(super) fn parse(text: &str, form: Form, place: &Place, severity: Severity, r
         Form::Yaml => serde_yaml::from_str(text).map(Node::merged).map_err(|error| yaml_fault(&error)),
     };
     match parsed {
-        Ok(Node::Null) => {
-            report.problem(severity, place.clone(), "is empty: fill it, or point the flag to another file");
-            None
-        }
         Ok(node) => {
             report_repeated_keys(&node, place, report);
             Some(node)
@@ -69,6 +82,13 @@ fn json_fault(error: &serde_json::Error) -> Fault {
 fn yaml_fault(error: &serde_yaml::Error) -> Fault {
     let position = error.location().map(|at| Position { line: at.line(), column: Some(at.column()) });
     let detail = error.to_string();
+    // The place of what is wrong is told apart; those of other things stay in the text.
+    let detail = match position {
+        Some(Position { line, column: Some(column) }) => {
+            detail.replacen(&format!(" at line {line} column {column}"), "", 1)
+        }
+        _ => detail,
+    };
     if detail.contains("more than one document") {
         return (position, "holds more than one YAML document: keep one, and remove the `---` between them".to_owned());
     }
@@ -185,6 +205,8 @@ impl<'a> Value<'a> {
     pub fn integer(&self, report: &mut Report) -> Option<i128> {
         match self.node {
             Node::Integer(number) => Some(*number),
+            // `50.0` is one, and so is a number that is too large for any integer; a cast stops at the largest.
+            Node::Float(number) if number.fract() == 0.0 => Some(*number as i128),
             Node::Text(_) => self.wrong_type("a whole number", "leave the quotes out", report),
             _ => self.wrong_type("a whole number", "write one", report),
         }
@@ -279,6 +301,11 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    /// How an empty YAML document is told.
+    fn visit_none<E>(self) -> Result<Node, E> {
         Ok(Node::Null)
     }
 

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod browser;
+mod check;
 mod contract;
 mod page_server;
 mod reconcile;
