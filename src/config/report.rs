@@ -117,7 +117,7 @@ impl fmt::Display for Remark {
     }
 }
 
-/// Everything that was found; printed, it is plain text of [`WIDTH`] characters, problems first, grouped by file. Only
+/// Everything that was found; printed, it is plain text of at most 80 characters a line, problems first, grouped by file. Only
 /// the name of a file may be wider, so that it can be copied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -202,7 +202,7 @@ fn write_section<'a>(
 }
 
 fn write_indented(f: &mut fmt::Formatter<'_>, indent: &str, text: &str) -> fmt::Result {
-    wrapped(text, WIDTH - indent.len()).iter().try_for_each(|line| writeln!(f, "{indent}{line}"))
+    wrapped(text, WIDTH - indent.len()).iter().try_for_each(|line| writeln!(f, "{indent}{}", line.trim_end()))
 }
 
 /// A number and its noun: `1 problem`, `2 problems`.

@@ -92,7 +92,21 @@ fn yaml_fault(error: &serde_yaml::Error) -> Fault {
     if detail.contains("more than one document") {
         return (position, "holds more than one YAML document: keep one, and remove the `---` between them".to_owned());
     }
-    (position, format!("is not valid YAML ({detail}): correct it here, or just before"))
+    (position, format!("is not valid YAML ({}): correct it here, or just before", printable(&detail)))
+}
+
+/// The words of the YAML crate, which repeat keys of the file as they stand there: of any length and with any character.
+fn printable(text: &str) -> String {
+    const LIMIT: usize = 200;
+    let mut printable = String::new();
+    for character in text.chars().take(LIMIT) {
+        if character.is_control() {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
 }
 
 fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
@@ -395,6 +409,13 @@ mod tests {
         assert_eq!(own.get("a").map(|value| value.node), Some(&Node::Integer(1)));
         assert_eq!(own.get("b").map(|value| value.node), Some(&Node::Integer(3)));
         assert_eq!(map.get("secret").map(|value| value.node), Some(&Node::Text("x".to_owned())));
+    }
+
+    #[test]
+    fn a_fault_repeats_no_control_character_of_the_file() {
+        let (_, report) = read(&format!("'{}\t': {{{{ x }}}}", "x".repeat(50)), Form::Yaml);
+        let problem = report.problems.first().expect("a problem");
+        assert!(problem.message.contains("x\\t: a key is a list or a mapping"), "{problem}");
     }
 
     #[test]

@@ -83,7 +83,7 @@ proptest! {
 fn depth_and_repetition_without_end_are_problems_and_no_crash() {
     let good = std::fs::read(fixture(CONFIGS[0])).expect("a fixture");
     let laughs: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}, *a{0}]\n", n - 1)).collect();
-    for targets in ["[".repeat(100_000), "a: ".repeat(50_000), "- ".repeat(50_000), format!("a0: &a0 [x]\n{laughs}")] {
+    for targets in ["[".repeat(10_000), "a: ".repeat(50_000), "- ".repeat(50_000), format!("a0: &a0 [x]\n{laughs}")] {
         let files = load(&good, targets.as_bytes()).expect("no crash");
         assert_eq!(files.targets, TargetsFile::Unusable);
     }
