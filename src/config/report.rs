@@ -117,8 +117,8 @@ impl fmt::Display for Remark {
     }
 }
 
-/// Everything that was found; printed, it is plain text of at most 80 characters a line, problems first, grouped by file. Only
-/// the name of a file may be wider, so that it can be copied.
+/// Everything that was found; printed, it is plain text of at most 80 characters a line, problems first, grouped by
+/// file. Only the name of a file may be wider, so that it can be copied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// What must be put right, in the order of the files.
