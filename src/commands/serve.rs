@@ -23,12 +23,13 @@ use crate::core::target::{Inventory, InventorySource};
 use crate::log::Log;
 use crate::reconcile::{Reconciler, Settings};
 use crate::setup::{self, Progress};
-use crate::store::{ServerLock, Store};
+use crate::store::{Store, StoreLock};
 use crate::web::auth::Users;
 use crate::web::{self, App};
 
-/// How long a stop waits for requests and for the write under way.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
+/// them is for closing the store.
+const GRACE: Duration = Duration::from_secs(9);
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -38,7 +39,10 @@ pub async fn run(common: &Common, args: &Serve, environment: &Environment) -> an
     let log = Log::stdout(common.log_format);
     let stop = stop_signal()?;
     let running = start(common, args, environment, log).await?;
-    stop.await;
+    tokio::select! {
+        () = stop => {}
+        () = running.ended() => {}
+    }
     tracing::info!("stopping: requests and the write under way are finished first");
     running.stop().await?;
     Ok(ExitCode::SUCCESS)
@@ -52,7 +56,7 @@ pub struct Running {
     web: JoinHandle<std::io::Result<()>>,
     reconciler: JoinHandle<()>,
     store: Store,
-    _lock: ServerLock,
+    _lock: StoreLock,
 }
 
 /// Starts a server: everything is checked, claimed and bound when this returns.
@@ -95,8 +99,17 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
     let listener = bind(args.listen.listen_address).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    let web = tokio::spawn(web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
-    let reconciler = tokio::spawn(reconciler.forever());
+    // Half a server would take alerts and show nothing, or the other way round: if one part ends, so does the other.
+    let (web_ends, reconciler_ends) = (stop.clone().drop_guard(), stop.clone().drop_guard());
+    let serving = web::serve(listener, router, stop.clone().cancelled_owned(), GRACE);
+    let web = tokio::spawn(async move {
+        let _web_ends = web_ends;
+        serving.await
+    });
+    let reconciler = tokio::spawn(async move {
+        let _reconciler_ends = reconciler_ends;
+        reconciler.forever().await;
+    });
     Ok(Running { address, settings, stop, web, reconciler, store, _lock: lock })
 }
 
@@ -116,10 +129,15 @@ impl Running {
         &self.store
     }
 
-    /// Stops accepting, finishes requests and the write under way within [`GRACE`], and closes the store.
+    /// Waits until a part of it has ended without being told to.
+    pub async fn ended(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Stops accepting, finishes requests and the write under way within ten seconds, and closes the store.
     ///
     /// # Errors
-    /// When the listener had failed.
+    /// When a part of it had ended before.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         let write_under_way = self.reconciler.abort_handle();
@@ -129,6 +147,9 @@ impl Running {
             write_under_way.abort();
         }
         self.store.close().await;
+        if let Ok(reconciled) = written {
+            reconciled.context("the reconciler ended early: start the server again, and report what it said")?;
+        }
         served.context("the web server ended early")?.context("the listener failed")
     }
 }
