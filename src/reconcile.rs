@@ -79,6 +79,10 @@ pub struct Settings {
     pub drift: Drift,
     /// How long a firing that follows its own resolve is held.
     pub refire_hold: Duration,
+    /// How long a component has to be below Major Outage before its episode ends.
+    pub recovery_hold: Duration,
+    /// How long after its incident was closed a relapse opens the same one again.
+    pub reopen_within: Duration,
     /// Whether Cachet writes to its subscribers when an incident opens.
     pub subscribers: Subscribers,
     /// How often Cachet is read, to see what people changed and what `setup` made.
@@ -106,6 +110,8 @@ pub struct Texts {
     pub resolved_incident_message: String,
     /// The closing message when some of the component's targets are still down.
     pub partially_resolved_incident_message: String,
+    /// The update that opens an incident again.
+    pub relapse_message: String,
 }
 
 /// What came of one go.
@@ -298,8 +304,9 @@ impl Reconciler {
             }
         };
         let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now);
-        round.revisit_at = desired.revisit_at;
-        plan(&desired, applied, observed, self.policy(), now)
+        let plan = plan(&desired, applied, observed, self.policy(), now);
+        round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
+        plan
     }
 
     fn policy(&self) -> Policy {
@@ -335,12 +342,12 @@ impl Reconciler {
         self.store.remember(&intents, self.clock.now()).await?;
         intents.into_iter().for_each(|entry| self.absorb_intent(entry));
 
-        let (cachet, settings, stop) = (&self.cachet, &self.settings, &self.stop);
+        let (cachet, settings, stop, clock) = (&self.cachet, &self.settings, &self.stop, &self.clock);
         let writes = stream::iter(batch).map(|change| async move {
             if stop.is_cancelled() {
                 return None;
             }
-            let outcome = apply::apply(cachet, settings, &change).await;
+            let outcome = apply::apply(cachet, settings, &change, clock.now()).await;
             Some((change, outcome))
         });
         let outcomes: Vec<_> = writes.buffered(PARALLEL_WRITES).filter_map(std::future::ready).collect().await;
@@ -409,6 +416,9 @@ impl Reconciler {
                         episode: Some(episode.key.to_string()),
                     });
                 }
+                if let EpisodePhase::Closed { incident, .. } = episode.phase {
+                    observed.open_incidents.retain(|open| open.id != incident);
+                }
                 applied.episodes.insert(episode.component.clone(), episode);
             }
             Entry::EndEpisode(episode, _) => {
@@ -472,6 +482,8 @@ impl Settings {
         Policy {
             close_incident_when: self.close_incident_when,
             drift: self.drift,
+            recovery_hold: self.recovery_hold,
+            reopen_within: self.reopen_within,
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use super::incident::{Episode, EpisodeKey, EpisodePhase};
 use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
@@ -67,6 +68,10 @@ pub struct Policy {
     pub close_incident_when: CloseIncidentWhen,
     /// What is done about a person's change.
     pub drift: Drift,
+    /// How long a component has to be calm before its episode ends.
+    pub recovery_hold: Duration,
+    /// How long after its incident was closed a relapse opens the same one again.
+    pub reopen_within: Duration,
     /// Where the inventory comes from: with a targets file, a target component that it does not name is a leftover.
     pub inventory: InventorySource,
 }
@@ -80,6 +85,8 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// What an operator should know.
     pub reports: BTreeSet<Report>,
+    /// When time alone changes the plan next: a component was calm for long enough, or a relapse no longer counts.
+    pub revisit_at: Option<Timestamp>,
 }
 
 /// One write to Cachet.
@@ -116,6 +123,15 @@ pub enum Change {
         /// What the component is now: the closing message depends on it.
         now: ComponentStatus,
         /// Whether the closing update may exist already.
+        attempt: Attempt,
+    },
+    /// Open the incident of a component that relapsed again; looked up first if that may have been done.
+    ReopenIncident {
+        /// The incident.
+        incident: IncidentId,
+        /// The episode.
+        episode: Episode,
+        /// Whether the update that says so may exist already.
         attempt: Attempt,
     },
     /// Find out whether the incident of an episode that is over was ever opened.
@@ -193,8 +209,11 @@ pub enum Note {
     ComponentReleased(ComponentName),
     /// Nobody knows the target any more and its component is Operational, or gone.
     TargetReleased(TargetName),
-    /// A person closed the incident of an episode that goes on, or opened it again.
+    /// The episode is in another phase without a write: a person closed its incident or opened it again, or its
+    /// component became calm.
     EpisodePhase(Episode),
+    /// A relapse would no longer continue the episode.
+    EpisodeForgotten(Episode),
 }
 
 /// Something that an operator should know, said once.
@@ -340,15 +359,25 @@ impl<'a> Planner<'a> {
         component: Option<ComponentId>,
     ) {
         let episode = self.applied.episodes.get(name);
-        let goes_on = self.policy.close_incident_when.in_episode(status, episode.is_some());
-        match (episode, goes_on) {
+        let active = episode.filter(|episode| episode.is_active());
+        let goes_on = self.policy.close_incident_when.in_episode(status, active.is_some());
+        match (episode.map(|episode| (episode, episode.phase)), goes_on) {
             (None, false) => {}
+            (Some((episode, EpisodePhase::Closed { incident, at })), _) => {
+                let forgotten_at = at.after(self.policy.reopen_within);
+                match (goes_on, self.now < forgotten_at) {
+                    (true, true) => self.reopen(episode, incident, Attempt::First),
+                    (false, true) => self.revisit(forgotten_at),
+                    // The next plan begins a new one.
+                    (_, false) => self.plan.notes.push(Note::EpisodeForgotten(episode.clone())),
+                }
+            }
             (None, true) => {
                 let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
                 self.begin_episode(name, occurred_at, component);
             }
-            (Some(episode), true) => self.continue_episode(episode, status, component),
-            (Some(episode), false) => self.end_episode(episode, status),
+            (Some((episode, _)), true) => self.continue_episode(episode, status, component),
+            (Some((episode, _)), false) => self.end_episode(episode, status),
         }
     }
 
@@ -361,6 +390,7 @@ impl<'a> Planner<'a> {
             component_id: component,
             occurred_at,
             began_at: self.now,
+            calm_since: None,
             phase: EpisodePhase::Opening,
         };
         self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::First });
@@ -382,7 +412,9 @@ impl<'a> Planner<'a> {
                 self.move_to(episode, EpisodePhase::Open(incident));
             }
             EpisodePhase::ClosedByPerson(incident) => self.report_closed_by_person(episode, incident),
-            EpisodePhase::Open(_) => {}
+            EpisodePhase::Open(_) if episode.calm_since.is_some() => self.remember_calm(episode, None),
+            EpisodePhase::Open(_) | EpisodePhase::Closed { .. } => {}
+            EpisodePhase::Reopening(incident) => self.reopen(episode, incident, Attempt::Resumed),
             // The component relapsed while the incident was being closed: that episode is over, the next one begins
             // when its incident is closed.
             EpisodePhase::Closing(incident) => self.close(episode, incident, status, Attempt::Resumed),
@@ -390,15 +422,23 @@ impl<'a> Planner<'a> {
     }
 
     fn end_episode(&mut self, episode: &Episode, status: ComponentStatus) {
+        let calm_since = episode.calm_since.unwrap_or(self.now);
+        let over_at = calm_since.after(self.policy.recovery_hold);
         match episode.phase {
+            EpisodePhase::Open(_) if self.now < over_at => {
+                self.remember_calm(episode, Some(calm_since));
+                self.revisit(over_at);
+            }
             EpisodePhase::Opening => self.plan.changes.push(Change::FindIncident { episode: episode.clone() }),
             EpisodePhase::Open(incident) if self.is_open(incident) => {
                 self.close(episode, incident, status, Attempt::First);
             }
             // It does not seem to be open; a wrong impression would leave the page red, so it is looked at once more.
-            EpisodePhase::Open(incident) | EpisodePhase::ClosedByPerson(incident) | EpisodePhase::Closing(incident) => {
-                self.close(episode, incident, status, Attempt::Resumed);
-            }
+            EpisodePhase::Open(incident)
+            | EpisodePhase::ClosedByPerson(incident)
+            | EpisodePhase::Closing(incident)
+            | EpisodePhase::Reopening(incident) => self.close(episode, incident, status, Attempt::Resumed),
+            EpisodePhase::Closed { .. } => {}
         }
     }
 
@@ -408,6 +448,20 @@ impl<'a> Planner<'a> {
 
     fn close(&mut self, episode: &Episode, incident: IncidentId, now: ComponentStatus, attempt: Attempt) {
         self.plan.changes.push(Change::CloseIncident { incident, episode: episode.clone(), now, attempt });
+    }
+
+    fn reopen(&mut self, episode: &Episode, incident: IncidentId, attempt: Attempt) {
+        self.plan.changes.push(Change::ReopenIncident { incident, episode: episode.clone(), attempt });
+    }
+
+    fn remember_calm(&mut self, episode: &Episode, calm_since: Option<Timestamp>) {
+        if episode.calm_since != calm_since {
+            self.plan.notes.push(Note::EpisodePhase(Episode { calm_since, ..episode.clone() }));
+        }
+    }
+
+    fn revisit(&mut self, at: Timestamp) {
+        self.plan.revisit_at = Some(self.plan.revisit_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     fn move_to(&mut self, episode: &Episode, phase: EpisodePhase) {
@@ -505,6 +559,7 @@ impl Change {
             Self::SetComponent { name, .. } => Subject::Component(name.clone()),
             Self::OpenIncident { episode, .. }
             | Self::CloseIncident { episode, .. }
+            | Self::ReopenIncident { episode, .. }
             | Self::FindIncident { episode, .. } => Subject::Incident(episode.component.clone()),
             Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
         }
@@ -517,7 +572,7 @@ impl Change {
                 Rank::Worse
             }
             Self::SetComponent { .. } => Rank::Better,
-            Self::OpenIncident { .. } => Rank::Open,
+            Self::OpenIncident { .. } | Self::ReopenIncident { .. } => Rank::Open,
             Self::CloseIncident { .. } | Self::FindIncident { .. } => Rank::Close,
             Self::CreateTarget { .. } | Self::UpdateTarget { .. } => Rank::Bookkeeping,
         }
@@ -529,7 +584,10 @@ impl Change {
             Self::SetComponent { to: status, .. }
             | Self::CreateTarget { status, .. }
             | Self::UpdateTarget { to: status, .. } => status.severity(),
-            Self::OpenIncident { .. } | Self::CloseIncident { .. } | Self::FindIncident { .. } => 0,
+            Self::OpenIncident { .. }
+            | Self::CloseIncident { .. }
+            | Self::ReopenIncident { .. }
+            | Self::FindIncident { .. } => 0,
         }
     }
 }
@@ -544,6 +602,9 @@ impl fmt::Display for Change {
             Self::OpenIncident { episode, .. } => write!(f, "open an incident for component {:?}", episode.component),
             Self::CloseIncident { incident, episode, .. } => {
                 write!(f, "close incident {} of component {:?}", incident.0, episode.component)
+            }
+            Self::ReopenIncident { incident, episode, .. } => {
+                write!(f, "open incident {} of component {:?} again", incident.0, episode.component)
             }
             Self::FindIncident { episode, .. } => {
                 write!(f, "look for the incident of component {:?}, whose answer was lost", episode.component)

@@ -385,3 +385,64 @@ async fn the_bookkeeping_of_a_storm_leaves_room_for_what_the_public_sees() {
     assert!(round.is_complete() && round.saving.is_some(), "{round:?}");
     assert_eq!((world.status("Database").await, world.incidents().await), (4, (2, 2)));
 }
+
+/// However it flaps, a component has one incident in its window; a fault at any step and a restart change nothing.
+#[tokio::test]
+async fn a_flapping_component_has_one_incident_that_is_opened_again() {
+    for release in Release::BOTH {
+        // The older one keeps updates a second apart, and this test waits for it.
+        let faults: &[&str] = match release {
+            Release::Current => &["none", "500", "500 after", "cut before", "cut after", "503"],
+            Release::Older => &["none", "cut after"],
+        };
+        for fault in faults {
+            for (method, path) in [("POST", "/api/incidents/*/updates"), ("PUT", "/api/incidents/*")] {
+                let context = format!("{release:?}, {fault} on {method} {path}");
+                let mut world = World::set_up(release, WEB).await;
+                world.settings.reopen_within = Duration::from_secs(600);
+                world.restart();
+                for _ in 0..3 {
+                    let alert = world.fire("db:9100", "Database").await;
+                    if *fault != "none" {
+                        break_once(&world, fault, method, path);
+                    }
+                    world.once().await;
+                    world.restart();
+                    world.settle_within(4).await;
+                    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)), "{context}");
+                    world.faults.heal();
+                    world.pass(Duration::from_secs(60));
+                    world.resolve(&alert).await;
+                    world.settle_within(4).await;
+                    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{context}");
+                    world.pass(Duration::from_secs(60));
+                }
+                assert_eq!(world.lines("[INCIDENT_REOPENED]").len(), 2, "{context}");
+                world.pass(Duration::from_secs(600));
+                world.fire("db:9100", "Database").await;
+                world.settle_within(2).await;
+                assert_eq!(world.incidents().await, (1, 2), "{context}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_is_waited_out_and_the_wait_survives_a_restart() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    world.settings.recovery_hold = Duration::from_secs(120);
+    world.restart();
+    let alert = world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.resolve(&alert).await;
+    world.settle().await;
+    assert_eq!(world.incidents().await, (1, 1));
+    world.pass(Duration::from_secs(100));
+    world.restart();
+    let round = world.once().await;
+    assert_eq!(world.incidents().await, (1, 1));
+    let due = round.revisit_at.expect("a moment to look again");
+    world.pass(due.since(world.now()));
+    world.settle().await;
+    assert_eq!(world.incidents().await, (0, 1));
+}

@@ -296,10 +296,13 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
             new_incident_message: "We are looking into it.".to_owned(),
             resolved_incident_message: "It works again.".to_owned(),
             partially_resolved_incident_message: "Most of it works again.".to_owned(),
+            relapse_message: "It happened again.".to_owned(),
         },
         close_incident_when: CloseIncidentWhen::NotMajorOutage,
         drift: Drift::Respect,
         refire_hold: Duration::from_secs(300),
+        recovery_hold: Duration::ZERO,
+        reopen_within: Duration::ZERO,
         subscribers: Subscribers::Silent,
         interval: Duration::from_secs(60),
     }
