@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::core::alert::AlertRecord;
 use crate::core::incident::EpisodePhase;
 use crate::core::incident_name::IncidentName;
+use crate::core::inherit::inherit;
 use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::{desired, inventory_of};
 use crate::core::plan::{Applied, AppliedTarget, Change, Note, Plan, Policy, Rank, Report, Subject, plan};
@@ -280,13 +281,30 @@ impl Reconciler {
         let now = self.clock.now();
         if self.memory.observed_at.is_none_or(|read_at| now.since(read_at) >= self.settings.interval) {
             let observed = self.cachet.observe().await?;
-            if self.memory.observed.as_ref() != Some(&observed) {
+            if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
+                self.inherit(&observed, now).await?;
+            } else if self.memory.observed.as_ref() != Some(&observed) {
                 self.store.remember_observed(&observed, now).await?;
             }
             self.memory.observed = Some(observed);
             self.memory.observed_at = Some(now);
             self.store.forget_resolved_alerts(before(now, RESOLVED_ALERTS_KEPT)).await?;
         }
+        Ok(())
+    }
+
+    /// Takes over what the page says of alerts and incidents that the store knows nothing of: once, at the first
+    /// reading of Cachet.
+    async fn inherit(&mut self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
+        let inventory = self.settings.inventory.clone().unwrap_or_else(|| inventory_of(observed));
+        let inheritance = inherit(&inventory, observed, &self.settings.texts.new_incident_name, now);
+        self.store.inherit(&inheritance, observed, now).await?;
+        let (alerts, incidents) = (inheritance.alerts.len(), inheritance.episodes.len());
+        if alerts + incidents > 0 {
+            tracing::info!(alerts, incidents, "the page was there before this store: what it says is taken over");
+        }
+        self.memory.alerts = self.store.unresolved_alerts().await?;
+        self.memory.applied = Some(self.store.applied().await?);
         Ok(())
     }
 
@@ -414,6 +432,8 @@ impl Reconciler {
                         name: self.settings.texts.new_incident_name.render(&episode.component),
                         status: Some(IncidentStatus::Investigating),
                         episode: Some(episode.key.to_string()),
+                        component: Some(episode.component.to_string()),
+                        component_id: None,
                     });
                 }
                 if let EpisodePhase::Closed { incident, .. } = episode.phase {

@@ -228,7 +228,7 @@ impl Cachet {
         message: &str,
     ) -> Result<(), Error> {
         let body = json!({"status": status.value(), "message": message});
-        let tie = !self.probe().await?.meta;
+        let tie = self.shared.capabilities.get().is_none_or(|known| !known.meta);
         if tie && let Some(earlier) = self.last_update(id) {
             tokio::time::sleep_until(earlier + UPDATES_APART).await;
         }

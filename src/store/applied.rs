@@ -66,17 +66,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn remember_observed(&self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
-        let snapshot = serde_json::to_string(observed)
-            .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
-        sqlx::query(
-            "INSERT INTO observed (id, snapshot, taken_at_ms) VALUES (1, $1, $2) \
-             ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, taken_at_ms = excluded.taken_at_ms",
-        )
-        .bind(snapshot)
-        .bind(now.as_millis())
-        .execute(&self.writer)
-        .await?;
-        Ok(())
+        upsert_observed(&mut *self.writer.acquire().await?, observed, now).await
     }
 
     /// What Cachet showed when it was last read, and when that was; `None` if it never was.
@@ -139,12 +129,30 @@ async fn upsert_applied(
     Ok(())
 }
 
+pub(super) async fn upsert_observed(
+    connection: &mut SqliteConnection,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let snapshot = serde_json::to_string(observed)
+        .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
+    sqlx::query(
+        "INSERT INTO observed (id, snapshot, taken_at_ms) VALUES (1, $1, $2) \
+         ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, taken_at_ms = excluded.taken_at_ms",
+    )
+    .bind(snapshot)
+    .bind(now.as_millis())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 async fn release(connection: &mut SqliteConnection, kind: &str, name: &str) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM applied WHERE kind = $1 AND name = $2").bind(kind).bind(name).execute(connection).await?;
     Ok(())
 }
 
-async fn upsert_episode(connection: &mut SqliteConnection, episode: &Episode) -> Result<(), StoreError> {
+pub(super) async fn upsert_episode(connection: &mut SqliteConnection, episode: &Episode) -> Result<(), StoreError> {
     let (phase, closed_at) = match episode.phase {
         EpisodePhase::Opening => ("opening", None),
         EpisodePhase::Open(_) => ("open", None),

@@ -116,6 +116,8 @@ impl World {
             name: episode.component.to_string(),
             status: Some(IncidentStatus::Investigating),
             episode: Some(episode.key.to_string()),
+            component: Some(episode.component.to_string()),
+            component_id: None,
         });
     }
 

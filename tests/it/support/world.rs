@@ -61,7 +61,7 @@ pub struct World {
     now_ms: Arc<AtomicI64>,
     clock: Clock,
     events: Log,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 struct Quiet;
@@ -127,7 +127,7 @@ impl World {
             now_ms,
             clock,
             events,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -154,6 +154,13 @@ impl World {
             CancellationToken::new(),
         );
         self.wake = self.reconciler.wake();
+    }
+
+    /// The store is lost: the program starts anew on an empty one.
+    pub async fn lose_the_store(&mut self) {
+        let url = format!("sqlite://{}/ours-{}.db", self.folder.path().display(), self.now().as_millis());
+        self.store = Store::open(&url).await.expect("a store");
+        self.restart();
     }
 
     pub fn now(&self) -> Timestamp {
