@@ -31,8 +31,10 @@ CREATE TABLE episodes (
     component_id   INTEGER NOT NULL,
     occurred_at_ms INTEGER NOT NULL,
     began_at_ms    INTEGER NOT NULL,
-    phase          TEXT    NOT NULL,            -- opening, open, closing, closed_by_person, ended
+    phase          TEXT    NOT NULL,            -- opening, open, closing, closed_by_person, closed, reopening, ended
     incident_id    INTEGER,
+    calm_since_ms  INTEGER,                     -- while a recovery is waited out
+    closed_at_ms   INTEGER,                     -- only with phase closed
     ended_at_ms    INTEGER,
     ended_by       TEXT                         -- recovery, person, unopened
 );

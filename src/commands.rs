@@ -94,10 +94,13 @@ pub fn reconcile_settings(config: &Config, inventory: Option<Inventory>) -> reco
             new_incident_message: config.new_incident_message.clone(),
             resolved_incident_message: config.resolved_incident_message.clone(),
             partially_resolved_incident_message: config.partially_resolved_incident_message.clone(),
+            relapse_message: config.relapse_message.clone(),
         },
         close_incident_when: config.close_incident_when,
         drift: config.drift,
         refire_hold: config.refire_hold,
+        recovery_hold: config.recovery_hold,
+        reopen_within: config.reopen_within,
         subscribers: if config.notify_subscribers { Subscribers::Notified } else { Subscribers::Silent },
         interval: config.reconcile_interval,
     }

@@ -49,6 +49,8 @@ pub struct Config {
     pub resolved_incident_message: String,
     /// What it says when its component left Major Outage, but is not yet well.
     pub partially_resolved_incident_message: String,
+    /// What it says when it is opened again, for its component relapsed (`recurring_alert_update_message`).
+    pub relapse_message: String,
     /// How many entries of a list are asked of Cachet at once: 1 to [`CACHET_PER_PAGE_MAX`] (`cachet_per_page_param`).
     pub cachet_per_page: u8,
     /// The groups of the page, in its order.
@@ -59,6 +61,10 @@ pub struct Config {
     pub drift: Drift,
     /// How long a firing that comes after the resolve of the same occurrence is held (`refire_hold_seconds`).
     pub refire_hold: Duration,
+    /// How long a component has to be below Major Outage before its incident is closed (`recovery_hold_seconds`).
+    pub recovery_hold: Duration,
+    /// How long after its incident was closed a relapse opens the same one again (`reopen_within_seconds`).
+    pub reopen_within: Duration,
     /// Whether Cachet tells its subscribers of incidents.
     pub notify_subscribers: bool,
     /// How often Cachet is compared with what it should show (`reconcile_interval_seconds`).

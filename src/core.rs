@@ -8,6 +8,7 @@ pub mod explain;
 pub mod group;
 pub mod incident;
 pub mod incident_name;
+pub mod inherit;
 pub mod notification;
 pub mod observed;
 pub mod page;

@@ -22,6 +22,8 @@ use self::memory::{Memory, Unkept};
 use crate::cachet::{Cachet, Error, Spare};
 use crate::clock::Clock;
 use crate::core::incident_name::IncidentName;
+use crate::core::inherit::inherit;
+use crate::core::observed::Observed;
 use crate::core::page::{desired, inventory_of};
 use crate::core::plan::{Change, Note, Plan, Policy, Rank, Report, Subject, plan};
 use crate::core::rules::{CloseIncidentWhen, Drift};
@@ -77,6 +79,10 @@ pub struct Settings {
     pub drift: Drift,
     /// How long a firing that follows its own resolve is held.
     pub refire_hold: Duration,
+    /// How long a component has to be below Major Outage before its episode ends.
+    pub recovery_hold: Duration,
+    /// How long after its incident was closed a relapse opens the same one again.
+    pub reopen_within: Duration,
     /// Whether Cachet writes to its subscribers when an incident opens.
     pub subscribers: Subscribers,
     /// How often Cachet is read, to see what people changed and what `setup` made.
@@ -104,6 +110,8 @@ pub struct Texts {
     pub resolved_incident_message: String,
     /// The closing message when some of the component's targets are still down.
     pub partially_resolved_incident_message: String,
+    /// The update that opens an incident again.
+    pub relapse_message: String,
 }
 
 /// What came of one go.
@@ -263,6 +271,9 @@ impl Reconciler {
         let now = self.clock.now();
         if !self.memory.is_fresh(now, self.settings.interval) {
             let observed = self.cachet.observe().await?;
+            if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
+                self.inherit(&observed, now).await?;
+            }
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(before(now, RESOLVED_ALERTS_KEPT)).await?;
@@ -280,6 +291,24 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Takes over what the page says of alerts and incidents that the store knows nothing of: once, at the first
+    /// reading of Cachet.
+    async fn inherit(&mut self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
+        let inventory = self.settings.inventory.clone().unwrap_or_else(|| inventory_of(observed));
+        let mut inheritance = inherit(&inventory, observed, &self.settings.texts.new_incident_name, now);
+        // Of what the store does know something, as after a move from another Cachet, it has the say.
+        let known = self.memory.applied.take().unwrap_or_default();
+        inheritance.episodes.retain(|episode| !known.episodes.contains_key(&episode.component));
+        self.store.inherit(&inheritance, observed, now).await?;
+        let (alerts, incidents) = (inheritance.alerts.len(), inheritance.episodes.len());
+        if alerts + incidents > 0 {
+            tracing::info!(alerts, incidents, "the page was there before this store: what it says is taken over");
+        }
+        self.memory.alerts = self.store.unresolved_alerts().await?;
+        self.memory.applied = Some(self.store.applied().await?);
+        Ok(())
+    }
+
     fn plan(&self, round: &mut Round) -> Plan {
         let (Some(applied), Some(observed)) = (&self.memory.applied, &self.memory.observed) else {
             return Plan::default();
@@ -294,8 +323,9 @@ impl Reconciler {
             }
         };
         let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now);
-        round.revisit_at = desired.revisit_at;
-        plan(&desired, applied, observed, self.settings.policy(), now)
+        let plan = plan(&desired, applied, observed, self.settings.policy(), now);
+        round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
+        plan
     }
 
     /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in
@@ -331,12 +361,12 @@ impl Reconciler {
         self.store.remember(&intents, self.clock.now()).await?;
         intents.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
 
-        let (cachet, settings, stop) = (&self.cachet, &self.settings, &self.stop);
+        let (cachet, settings, stop, clock) = (&self.cachet, &self.settings, &self.stop, &self.clock);
         let writes = stream::iter(batch).map(|change| async move {
             if stop.is_cancelled() {
                 return None;
             }
-            let outcome = apply::apply(cachet, settings, &change).await;
+            let outcome = apply::apply(cachet, settings, &change, clock.now()).await;
             Some((change, outcome))
         });
         let outcomes: Vec<_> = writes.buffered(PARALLEL_WRITES).filter_map(std::future::ready).collect().await;
@@ -430,6 +460,8 @@ impl Settings {
         Policy {
             close_incident_when: self.close_incident_when,
             drift: self.drift,
+            recovery_hold: self.recovery_hold,
+            reopen_within: self.reopen_within,
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
     }

@@ -1,8 +1,9 @@
 //! The calls, one method each.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::budget::{Budget, Spare};
@@ -26,6 +28,9 @@ use crate::core::time::Timestamp;
 /// How many requests are under way at a time; more wait. Cachet's PHP workers are few, and its rate limit is what bounds
 /// throughput anyway.
 pub(super) const MAX_PARALLEL: u32 = 4;
+
+/// How far apart two updates of an incident are kept on a Cachet that counts them by the second.
+const UPDATES_APART: Duration = Duration::from_millis(1100);
 
 /// How far a time that Cachet shows may be off when it is read as UTC: it comes without an offset, in the app's time
 /// zone. The zone furthest behind is twelve hours behind UTC; the thirteenth hour is for clocks that disagree.
@@ -44,6 +49,8 @@ struct Shared {
     capabilities: OnceCell<Capabilities>,
     calls: AtomicU64,
     budget: Budget,
+    /// When incidents were last updated, where that matters; those of the last second.
+    updates: Mutex<HashMap<IncidentId, Instant>>,
 }
 
 /// An incident that may have been opened by a call whose answer was lost.
@@ -82,6 +89,7 @@ impl Cachet {
             capabilities: OnceCell::new(),
             calls: AtomicU64::new(0),
             budget: Budget::default(),
+            updates: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -215,8 +223,9 @@ impl Cachet {
         self.create("/incidents", body).await.map(IncidentId)
     }
 
-    /// Says something under an incident, with its new status. Two within one second tie in releases of 2025, and the
-    /// first is shown.
+    /// Says something under an incident, with its new status.
+    ///
+    /// Two within one second tie in releases of 2025, and the first is shown; so there, the second one waits.
     pub async fn add_incident_update(
         &self,
         id: IncidentId,
@@ -224,7 +233,26 @@ impl Cachet {
         message: &str,
     ) -> Result<(), Error> {
         let body = json!({"status": status.value(), "message": message});
-        self.create(&format!("/incidents/{}/updates", id.0), body).await.map(drop)
+        let tie = self.shared.capabilities.get().is_none_or(|known| !known.meta);
+        if tie && let Some(earlier) = self.last_update(id) {
+            tokio::time::sleep_until(earlier + UPDATES_APART).await;
+        }
+        let added = self.create(&format!("/incidents/{}/updates", id.0), body).await.map(drop);
+        if tie {
+            self.remember_update(id);
+        }
+        added
+    }
+
+    fn last_update(&self, id: IncidentId) -> Option<Instant> {
+        self.shared.updates.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
+
+    fn remember_update(&self, id: IncidentId) {
+        let now = Instant::now();
+        let mut updates = self.shared.updates.lock().unwrap_or_else(PoisonError::into_inner);
+        updates.retain(|_, at| *at + UPDATES_APART > now);
+        updates.insert(id, now);
     }
 
     /// Sets an incident's own status, which releases of 2025 show only as long as it has no update.

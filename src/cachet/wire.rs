@@ -162,12 +162,14 @@ impl From<Row<Component>> for ObservedComponent {
 
 impl From<Row<Incident>> for ObservedIncident {
     fn from(row: Row<Incident>) -> Self {
-        let Incident { name, status, meta, .. } = row.attributes;
+        let Incident { name, status, component_id, meta, .. } = row.attributes;
         Self {
             id: IncidentId(row.id),
             name,
             status: status.value.and_then(IncidentStatus::from_value),
             episode: meta.text("episode").filter(|_| meta.is_ours()).map(str::to_owned),
+            component: meta.text("component").filter(|_| meta.is_ours()).map(str::to_owned),
+            component_id: component_id.map(ComponentId),
         }
     }
 }

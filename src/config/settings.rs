@@ -23,6 +23,8 @@ const KEYS: &[&str] = &[
     "close_incident_when",
     "drift",
     "refire_hold_seconds",
+    "recovery_hold_seconds",
+    "reopen_within_seconds",
     "notify_subscribers",
     "reconcile_interval_seconds",
     "recurring_alert_update_message",
@@ -34,6 +36,8 @@ const SECONDS_MAX: u64 = 86_400;
 const DEFAULT_PER_PAGE: u8 = 50;
 const DEFAULT_REFIRE_HOLD_SECONDS: u64 = 300;
 const DEFAULT_RECONCILE_INTERVAL_SECONDS: u64 = 60;
+const DEFAULT_REOPEN_WITHIN_SECONDS: u64 = 600;
+const DEFAULT_RELAPSE_MESSAGE: &str = "It happened again. We are investigating.";
 const DEFAULT_PARTIALLY_RESOLVED_MESSAGE: &str =
     "The outage is over in part: some of this service is still affected, and we keep working on it.";
 
@@ -62,9 +66,6 @@ fn read_into(text: &str, place: &Place, report: &mut Report) -> Option<Settings>
     let node = tree::parse_filled(text, Form::Json, place, Severity::Fatal, report)?;
     let map = Value::root(&node, place.clone(), Severity::Fatal).map(report)?;
     report_unknown_keys(&map, KEYS, report);
-    if let Some(unused) = map.get("recurring_alert_update_message") {
-        report.remark(unused.place, "is unused for now, and may stay");
-    }
     let groups = required(&map, "groups_configuration", report).and_then(|list| groups::read(&list, report));
     Some(Settings { config: read_config(&map, groups.as_ref(), report), groups })
 }
@@ -82,6 +83,10 @@ fn read_config(map: &Map<'_>, groups: Option<&Groups>, report: &mut Report) -> O
             .get("partially_resolved_incident_message")
             .and_then(|text| filled(&text, report))
             .unwrap_or_else(|| DEFAULT_PARTIALLY_RESOLVED_MESSAGE.to_owned()),
+        relapse_message: map
+            .get("recurring_alert_update_message")
+            .and_then(|text| filled(&text, report))
+            .unwrap_or_else(|| DEFAULT_RELAPSE_MESSAGE.to_owned()),
         cachet_per_page: number(map, "cachet_per_page_param", 1..=CACHET_PER_PAGE_MAX, DEFAULT_PER_PAGE, report),
         close_incident_when: choice(
             map,
@@ -91,6 +96,8 @@ fn read_config(map: &Map<'_>, groups: Option<&Groups>, report: &mut Report) -> O
         ),
         drift: choice(map, "drift", &[("respect", Drift::Respect), ("enforce", Drift::Enforce)], report),
         refire_hold: seconds(map, "refire_hold_seconds", 0, DEFAULT_REFIRE_HOLD_SECONDS, report),
+        recovery_hold: seconds(map, "recovery_hold_seconds", 0, 0, report),
+        reopen_within: seconds(map, "reopen_within_seconds", 0, DEFAULT_REOPEN_WITHIN_SECONDS, report),
         notify_subscribers: map.get("notify_subscribers").and_then(|value| value.boolean(report)).unwrap_or(false),
         reconcile_interval: seconds(map, "reconcile_interval_seconds", 1, DEFAULT_RECONCILE_INTERVAL_SECONDS, report),
         // The required ones last, so that the others were looked at whatever is missing.

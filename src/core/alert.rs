@@ -33,6 +33,15 @@ impl FromStr for Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// A fingerprint for a text that stands for an alert whose true one is unknown (FNV-1a, as Prometheus' own).
+    pub fn of_text(text: &str) -> Self {
+        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        Self(text.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -87,6 +96,9 @@ pub enum AlertState {
         /// When the first such firing came.
         since: Timestamp,
     },
+    /// It fires, as far as the page says that was there before us. Its fingerprint is not the true one: it ends with a
+    /// statement about the same target and alert name.
+    Inherited,
 }
 
 /// What is known of one alert.
@@ -144,10 +156,12 @@ impl AlertRecord {
                 return (record.heard_of(now), Effect::Outdated);
             }
             (Some(record), status) => match (record.state, status) {
-                (AlertState::Firing, AlertStatus::Resolved) => (AlertState::Resolved, Effect::Resolved),
+                (AlertState::Firing | AlertState::Inherited, AlertStatus::Resolved) => {
+                    (AlertState::Resolved, Effect::Resolved)
+                }
                 (AlertState::Resolved, AlertStatus::Firing) => (AlertState::Refired { since: now }, Effect::HeldRefire),
                 (AlertState::Refired { .. }, AlertStatus::Resolved) => (AlertState::Resolved, Effect::RefireWithdrawn),
-                (AlertState::Firing | AlertState::Refired { .. }, AlertStatus::Firing)
+                (AlertState::Firing | AlertState::Inherited | AlertState::Refired { .. }, AlertStatus::Firing)
                 | (AlertState::Resolved, AlertStatus::Resolved) => return (record.heard_of(now), Effect::Repeated),
             },
         };
@@ -166,7 +180,7 @@ impl AlertRecord {
     /// Whether the alert counts as firing at `now`.
     pub fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
         match self.state {
-            AlertState::Firing => true,
+            AlertState::Firing | AlertState::Inherited => true,
             AlertState::Resolved => false,
             AlertState::Refired { since } => now >= since.after(refire_hold),
         }
@@ -177,7 +191,7 @@ impl AlertRecord {
     pub fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
         match self.state {
             AlertState::Refired { since } => Some(since.after(refire_hold)).filter(|moment| *moment > now),
-            AlertState::Firing | AlertState::Resolved => None,
+            AlertState::Firing | AlertState::Inherited | AlertState::Resolved => None,
         }
     }
 

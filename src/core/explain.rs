@@ -222,7 +222,7 @@ fn held(component: &ComponentName, facts: Facts<'_>) -> Vec<HeldFiring> {
 }
 
 fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExplanation> {
-    let episode = applied.episodes.get(component)?;
+    let episode = applied.episodes.get(component).filter(|episode| episode.is_active())?;
     Some(IncidentExplanation {
         id: episode.phase.incident().map(|id| id.0),
         state: match episode.phase {
@@ -230,6 +230,8 @@ fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExpl
             EpisodePhase::Open(_) => "open",
             EpisodePhase::Closing(_) => "being closed",
             EpisodePhase::ClosedByPerson(_) => "closed by a person",
+            EpisodePhase::Closed { .. } => "closed",
+            EpisodePhase::Reopening(_) => "being opened again",
         },
         occurred_at: episode.occurred_at.to_string(),
     })

@@ -36,7 +36,7 @@ impl fmt::Display for EpisodeKey {
     }
 }
 
-/// An episode that is not over.
+/// An episode that is not over, or ended so lately that a relapse would continue it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Episode {
     /// Its name.
@@ -49,8 +49,17 @@ pub struct Episode {
     pub occurred_at: Timestamp,
     /// When it was decided that there is an episode; no incident of it is older.
     pub began_at: Timestamp,
+    /// Since when the component is no longer in the state that makes an episode, while that is waited out.
+    pub calm_since: Option<Timestamp>,
     /// How far its incident is.
     pub phase: EpisodePhase,
+}
+
+impl Episode {
+    /// Whether it goes on; a closed one is only remembered, in case of a relapse.
+    pub fn is_active(&self) -> bool {
+        !matches!(self.phase, EpisodePhase::Closed { .. })
+    }
 }
 
 /// How far the incident of an episode is. Each step is kept before the call that takes it.
@@ -64,6 +73,15 @@ pub enum EpisodePhase {
     Closing(IncidentId),
     /// A person closed it while the outage went on; it stays closed for this episode.
     ClosedByPerson(IncidentId),
+    /// We closed it. A relapse soon after opens it again instead of posting another one.
+    Closed {
+        /// The incident.
+        incident: IncidentId,
+        /// When it was closed.
+        at: Timestamp,
+    },
+    /// The component relapsed and its incident is being opened again: whether that arrived has to be looked up.
+    Reopening(IncidentId),
 }
 
 impl EpisodePhase {
@@ -71,7 +89,8 @@ impl EpisodePhase {
     pub fn incident(self) -> Option<IncidentId> {
         match self {
             Self::Opening => None,
-            Self::Open(id) | Self::Closing(id) | Self::ClosedByPerson(id) => Some(id),
+            Self::Open(id) | Self::Closing(id) | Self::ClosedByPerson(id) | Self::Reopening(id) => Some(id),
+            Self::Closed { incident, .. } => Some(incident),
         }
     }
 }

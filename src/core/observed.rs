@@ -71,6 +71,12 @@ pub struct ObservedIncident {
     pub status: Option<IncidentStatus>,
     /// The key of our episode that it was opened for (from its meta); `None` if it is not ours, or Cachet has no meta.
     pub episode: Option<String>,
+    /// The component that it was opened for (from its meta), as `episode`.
+    #[serde(default)]
+    pub component: Option<String>,
+    /// The component that it was posted with; only Cachets without meta show it.
+    #[serde(default)]
+    pub component_id: Option<ComponentId>,
 }
 
 /// One reading of Cachet.

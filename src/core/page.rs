@@ -164,6 +164,12 @@ pub(super) fn describe<'a>(critical: bool, firing: impl IntoIterator<Item = &'a 
     cut.trim_end().to_owned()
 }
 
+/// The names of the alerts that a description says fire.
+pub fn alerts_named(description: &str) -> Vec<&str> {
+    let names = description.split_once('\n').map_or("", |(_, names)| names);
+    names.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != NO_ALERTS).collect()
+}
+
 /// Whether a description says that its target is critical.
 pub(super) fn says_critical(description: &str) -> bool {
     let first = description.lines().next().unwrap_or_default();

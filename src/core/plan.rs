@@ -9,6 +9,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 pub use self::change::{Attempt, Change, Rank, Subject};
 pub use self::report::Report;
@@ -73,6 +74,10 @@ pub struct Policy {
     pub close_incident_when: CloseIncidentWhen,
     /// What is done about a person's change.
     pub drift: Drift,
+    /// How long a component has to be calm before its episode ends.
+    pub recovery_hold: Duration,
+    /// How long after its incident was closed a relapse opens the same one again.
+    pub reopen_within: Duration,
     /// Where the inventory comes from: with a targets file, a target component that it does not name is a leftover.
     pub inventory: InventorySource,
 }
@@ -86,6 +91,8 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// What an operator should know.
     pub reports: BTreeSet<Report>,
+    /// When time alone changes the plan next: a component was calm for long enough, or a relapse no longer counts.
+    pub revisit_at: Option<Timestamp>,
 }
 
 /// Something to remember that needs no call.
@@ -99,8 +106,11 @@ pub enum Note {
     ComponentReleased(ComponentName),
     /// Nobody knows the target any more and its component is Operational, or gone.
     TargetReleased(TargetName),
-    /// A person closed the incident of an episode that goes on, or opened it again.
+    /// The episode is in another phase without a write: a person closed its incident or opened it again, or its
+    /// component became calm.
     EpisodePhase(Episode),
+    /// A relapse would no longer continue the episode.
+    EpisodeForgotten(Episode),
 }
 
 /// The difference between the three views at `now`.
@@ -198,15 +208,25 @@ impl<'a> Planner<'a> {
         component: Option<ComponentId>,
     ) {
         let episode = self.applied.episodes.get(name);
-        let goes_on = self.policy.close_incident_when.in_episode(status, episode.is_some());
-        match (episode, goes_on) {
+        let active = episode.filter(|episode| episode.is_active());
+        let goes_on = self.policy.close_incident_when.in_episode(status, active.is_some());
+        match (episode.map(|episode| (episode, episode.phase)), goes_on) {
             (None, false) => {}
+            (Some((episode, EpisodePhase::Closed { incident, at })), _) => {
+                let forgotten_at = at.after(self.policy.reopen_within);
+                match (goes_on, self.now < forgotten_at) {
+                    (true, true) => self.reopen(episode, incident, Attempt::First),
+                    (false, true) => self.revisit(forgotten_at),
+                    // The next plan begins a new one.
+                    (_, false) => self.plan.notes.push(Note::EpisodeForgotten(episode.clone())),
+                }
+            }
             (None, true) => {
                 let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
                 self.begin_episode(name, occurred_at, component);
             }
-            (Some(episode), true) => self.continue_episode(episode, status, component),
-            (Some(episode), false) => self.end_episode(episode, status),
+            (Some((episode, _)), true) => self.continue_episode(episode, status, component),
+            (Some((episode, _)), false) => self.end_episode(episode, status),
         }
     }
 
@@ -219,6 +239,7 @@ impl<'a> Planner<'a> {
             component_id: component,
             occurred_at,
             began_at: self.now,
+            calm_since: None,
             phase: EpisodePhase::Opening,
         };
         self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::First });
@@ -240,7 +261,9 @@ impl<'a> Planner<'a> {
                 self.move_to(episode, EpisodePhase::Open(incident));
             }
             EpisodePhase::ClosedByPerson(incident) => self.report_closed_by_person(episode, incident),
-            EpisodePhase::Open(_) => {}
+            EpisodePhase::Open(_) if episode.calm_since.is_some() => self.remember_calm(episode, None),
+            EpisodePhase::Open(_) | EpisodePhase::Closed { .. } => {}
+            EpisodePhase::Reopening(incident) => self.reopen(episode, incident, Attempt::Resumed),
             // The component relapsed while the incident was being closed: that episode is over, the next one begins
             // when its incident is closed.
             EpisodePhase::Closing(incident) => self.close(episode, incident, status, Attempt::Resumed),
@@ -248,15 +271,23 @@ impl<'a> Planner<'a> {
     }
 
     fn end_episode(&mut self, episode: &Episode, status: ComponentStatus) {
+        let calm_since = episode.calm_since.unwrap_or(self.now);
+        let over_at = calm_since.after(self.policy.recovery_hold);
         match episode.phase {
+            EpisodePhase::Open(_) if self.now < over_at => {
+                self.remember_calm(episode, Some(calm_since));
+                self.revisit(over_at);
+            }
             EpisodePhase::Opening => self.plan.changes.push(Change::FindIncident { episode: episode.clone() }),
             EpisodePhase::Open(incident) if self.is_open(incident) => {
                 self.close(episode, incident, status, Attempt::First);
             }
             // It does not seem to be open; a wrong impression would leave the page red, so it is looked at once more.
-            EpisodePhase::Open(incident) | EpisodePhase::ClosedByPerson(incident) | EpisodePhase::Closing(incident) => {
-                self.close(episode, incident, status, Attempt::Resumed);
-            }
+            EpisodePhase::Open(incident)
+            | EpisodePhase::ClosedByPerson(incident)
+            | EpisodePhase::Closing(incident)
+            | EpisodePhase::Reopening(incident) => self.close(episode, incident, status, Attempt::Resumed),
+            EpisodePhase::Closed { .. } => {}
         }
     }
 
@@ -266,6 +297,20 @@ impl<'a> Planner<'a> {
 
     fn close(&mut self, episode: &Episode, incident: IncidentId, now: ComponentStatus, attempt: Attempt) {
         self.plan.changes.push(Change::CloseIncident { incident, episode: episode.clone(), now, attempt });
+    }
+
+    fn reopen(&mut self, episode: &Episode, incident: IncidentId, attempt: Attempt) {
+        self.plan.changes.push(Change::ReopenIncident { incident, episode: episode.clone(), attempt });
+    }
+
+    fn remember_calm(&mut self, episode: &Episode, calm_since: Option<Timestamp>) {
+        if episode.calm_since != calm_since {
+            self.plan.notes.push(Note::EpisodePhase(Episode { calm_since, ..episode.clone() }));
+        }
+    }
+
+    fn revisit(&mut self, at: Timestamp) {
+        self.plan.revisit_at = Some(self.plan.revisit_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     fn move_to(&mut self, episode: &Episode, phase: EpisodePhase) {

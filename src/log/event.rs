@@ -59,6 +59,13 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// An incident of ours was opened again, for its component relapsed.
+    IncidentReopened {
+        /// The component that it is about.
+        component: &'a str,
+        /// Its number in Cachet.
+        incident: IncidentId,
+    },
     /// An alert of ours, or a part of it, could not be used.
     AlertIgnored {
         /// Its label `alertname`; empty if it has none.
@@ -105,6 +112,9 @@ impl fmt::Display for Event<'_> {
                 incident.0,
                 Quoted(reason)
             ),
+            Self::IncidentReopened { component, incident } => {
+                write!(f, "[INCIDENT_REOPENED] component={} incident={}", Quoted(component), incident.0)
+            }
             Self::AlertIgnored { alertname, fingerprint, reason } => write!(
                 f,
                 "[ALERT_IGNORED] alertname={} fingerprint={} reason={}",

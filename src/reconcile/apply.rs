@@ -5,6 +5,7 @@ use crate::core::incident::{EndedBy, Episode, EpisodePhase};
 use crate::core::observed::{ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident};
 use crate::core::plan::{AppliedComponent, AppliedTarget, Attempt, Certainty, Change, Note, Report};
 use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::time::Timestamp;
 use crate::log::{Event, Log};
 use crate::reconcile::{Settings, Subscribers, Texts};
 use crate::store::Entry;
@@ -29,6 +30,9 @@ pub fn intent(change: &Change) -> Option<Entry> {
         Change::CreateTarget { target, status, description } => {
             Some(Entry::Target(target, AppliedTarget { id: ComponentId::UNKNOWN, status, description, certainty }))
         }
+        Change::ReopenIncident { incident, episode, .. } => {
+            Some(Entry::Episode(Episode { phase: EpisodePhase::Reopening(incident), ..episode }))
+        }
         Change::FindIncident { .. } => None,
     }
 }
@@ -37,7 +41,7 @@ pub fn intent(change: &Change) -> Option<Entry> {
 ///
 /// # Errors
 /// What Cachet or the way to it said; see [`Error::may_have_been_applied`].
-pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change) -> Result<Entry, Error> {
+pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: Timestamp) -> Result<Entry, Error> {
     let certainty = Certainty::Settled;
     match change.clone() {
         Change::SetComponent { id, name, to: status, enabled, .. } => {
@@ -66,8 +70,12 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change) -> Res
         Change::OpenIncident { component, episode, attempt } => {
             open(cachet, settings, component, episode, attempt).await
         }
-        Change::CloseIncident { incident, episode, now, attempt } => {
-            close(cachet, &settings.texts, incident, episode, now, attempt).await
+        Change::CloseIncident { incident, episode, now: status, attempt } => {
+            let by = close(cachet, &settings.texts, incident, &episode, status, attempt).await?;
+            Ok(closed(settings, episode, incident, by, now))
+        }
+        Change::ReopenIncident { incident, episode, attempt } => {
+            reopen(cachet, &settings.texts, incident, episode, attempt).await
         }
         Change::FindIncident { episode } => Ok(match find(cachet, &settings.texts, &episode).await? {
             Some(incident) => found(episode, &incident),
@@ -120,39 +128,78 @@ fn found(episode: Episode, incident: &ObservedIncident) -> Entry {
     Entry::Episode(Episode { phase, ..episode })
 }
 
+/// Closes the incident, and says whose closing it was.
 async fn close(
     cachet: &Cachet,
     texts: &Texts,
     incident: IncidentId,
-    episode: Episode,
-    now: ComponentStatus,
+    episode: &Episode,
+    status: ComponentStatus,
     attempt: Attempt,
-) -> Result<Entry, Error> {
+) -> Result<EndedBy, Error> {
     if attempt == Attempt::Resumed {
         let fixed = match cachet.incident(incident).await? {
-            None => return Ok(Entry::EndEpisode(episode, EndedBy::Person)),
+            None => return Ok(EndedBy::Person),
             Some(incident) => incident.status == Some(IncidentStatus::Fixed),
         };
         match episode.phase {
             EpisodePhase::Closing(_) if fixed => {
                 // Our closing update arrived. Releases of 2025 keep a status of their own beside it.
                 cachet.set_incident_status(incident, IncidentStatus::Fixed).await?;
-                return Ok(Entry::EndEpisode(episode, EndedBy::Recovery));
+                return Ok(EndedBy::Recovery);
             }
-            _ if fixed => return Ok(Entry::EndEpisode(episode, EndedBy::Person)),
+            _ if fixed => return Ok(EndedBy::Person),
             _ => {}
         }
     }
-    let message = match now {
+    let message = match status {
         ComponentStatus::Operational => &texts.resolved_incident_message,
         _ => &texts.partially_resolved_incident_message,
     };
-    let closed = async {
-        cachet.add_incident_update(incident, IncidentStatus::Fixed, message).await?;
-        cachet.set_incident_status(incident, IncidentStatus::Fixed).await
-    };
-    match closed.await {
-        Ok(()) => Ok(Entry::EndEpisode(episode, EndedBy::Recovery)),
+    match update(cachet, incident, IncidentStatus::Fixed, message).await {
+        Ok(()) => Ok(EndedBy::Recovery),
+        Err(error) if error.is_not_found() => Ok(EndedBy::Person),
+        Err(error) => Err(error),
+    }
+}
+
+/// An update and then the status itself: releases of 2025 show the one and filter by the other.
+async fn update(cachet: &Cachet, incident: IncidentId, status: IncidentStatus, message: &str) -> Result<(), Error> {
+    cachet.add_incident_update(incident, status, message).await?;
+    cachet.set_incident_status(incident, status).await
+}
+
+/// What becomes of an episode whose incident is closed: it is remembered for a relapse, if we closed it.
+fn closed(settings: &Settings, episode: Episode, incident: IncidentId, by: EndedBy, now: Timestamp) -> Entry {
+    if by != EndedBy::Recovery || settings.reopen_within.is_zero() {
+        return Entry::EndEpisode(episode, by);
+    }
+    let phase = EpisodePhase::Closed { incident, at: now };
+    Entry::Episode(Episode { phase, calm_since: None, ..episode })
+}
+
+async fn reopen(
+    cachet: &Cachet,
+    texts: &Texts,
+    incident: IncidentId,
+    episode: Episode,
+    attempt: Attempt,
+) -> Result<Entry, Error> {
+    let phase = EpisodePhase::Open(incident);
+    let reopened = Entry::Episode(Episode { phase, calm_since: None, ..episode.clone() });
+    if attempt == Attempt::Resumed {
+        match cachet.incident(incident).await? {
+            // It was removed, so there is nothing to open again; the outage gets an incident of its own.
+            None => return Ok(Entry::EndEpisode(episode, EndedBy::Person)),
+            Some(incident) if incident.status == Some(IncidentStatus::Fixed) => {}
+            Some(_) => {
+                cachet.set_incident_status(incident, IncidentStatus::Investigating).await?;
+                return Ok(reopened);
+            }
+        }
+    }
+    match update(cachet, incident, IncidentStatus::Investigating, &texts.relapse_message).await {
+        Ok(()) => Ok(reopened),
         Err(error) if error.is_not_found() => Ok(Entry::EndEpisode(episode, EndedBy::Person)),
         Err(error) => Err(error),
     }
@@ -171,17 +218,27 @@ pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
             let (component, occurred_at) = (episode.component.as_str(), episode.occurred_at);
             log.emit(&Event::IncidentOpened { component, incident: *id, name: incident_name, occurred_at });
         }
+        (Change::ReopenIncident { incident, .. }, Entry::Episode(episode)) => {
+            log.emit(&Event::IncidentReopened { component: episode.component.as_str(), incident: *incident });
+        }
+        (Change::CloseIncident { incident, .. }, Entry::Episode(episode)) => {
+            log_closed(log, episode, *incident, EndedBy::Recovery);
+        }
         (_, Entry::EndEpisode(episode, by)) => {
             if let Some(incident) = episode.phase.incident() {
-                let reason = match by {
-                    EndedBy::Recovery => "recovered",
-                    EndedBy::Person | EndedBy::Unopened => "closed by a person",
-                };
-                log.emit(&Event::IncidentClosed { component: episode.component.as_str(), incident, reason });
+                log_closed(log, episode, incident, *by);
             }
         }
         _ => {}
     }
+}
+
+fn log_closed(log: &Log, episode: &Episode, incident: IncidentId, by: EndedBy) {
+    let reason = match by {
+        EndedBy::Recovery => "recovered",
+        EndedBy::Person | EndedBy::Unopened => "closed by a person",
+    };
+    log.emit(&Event::IncidentClosed { component: episode.component.as_str(), incident, reason });
 }
 
 fn log_status(log: &Log, component: &str, old_status: Option<ComponentStatus>, new_status: ComponentStatus) {
@@ -208,6 +265,7 @@ impl From<Note> for Entry {
             Note::ComponentReleased(name) => Self::ReleaseComponent(name),
             Note::TargetReleased(name) => Self::ReleaseTarget(name),
             Note::EpisodePhase(episode) => Self::Episode(episode),
+            Note::EpisodeForgotten(episode) => Self::EndEpisode(episode, EndedBy::Recovery),
         }
     }
 }

@@ -98,7 +98,12 @@ impl Memory {
                         name: texts.new_incident_name.render(&episode.component),
                         status: Some(IncidentStatus::Investigating),
                         episode: Some(episode.key.to_string()),
+                        component: Some(episode.component.to_string()),
+                        component_id: None,
                     });
+                }
+                if let EpisodePhase::Closed { incident, .. } = episode.phase {
+                    observed.open_incidents.retain(|open| open.id != incident);
                 }
                 applied.episodes.insert(episode.component.clone(), episode);
             }

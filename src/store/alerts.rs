@@ -7,8 +7,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::oneshot;
 
+use super::applied::{upsert_episode, upsert_observed};
 use super::{Store, StoreError};
 use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use crate::core::inherit::Inheritance;
+use crate::core::observed::Observed;
 use crate::core::target::Target;
 use crate::core::time::Timestamp;
 
@@ -103,8 +106,34 @@ impl Store {
         for some in records.chunks(ROWS_PER_STATEMENT) {
             upsert(&mut transaction, some).await?;
         }
+        end_inherited(&mut transaction).await?;
         transaction.commit().await?;
         Ok(effects)
+    }
+
+    /// Keeps what a page leaves to a store that remembers nothing of it, and that it was read: this happens once.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed.
+    pub async fn inherit(
+        &self,
+        inheritance: &Inheritance,
+        observed: &Observed,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let alerts: Vec<&AlertRecord> = inheritance.alerts.iter().collect();
+        for some in alerts.chunks(ROWS_PER_STATEMENT) {
+            upsert(&mut transaction, some).await?;
+        }
+        // A notification may have come first.
+        end_inherited(&mut transaction).await?;
+        for episode in &inheritance.episodes {
+            upsert_episode(&mut transaction, episode).await?;
+        }
+        upsert_observed(&mut transaction, observed, now).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Every alert that may count as firing now or later: all but the resolved ones.
@@ -158,6 +187,7 @@ async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> 
         let (state, refired_at) = match record.state {
             AlertState::Firing => ("firing", None),
             AlertState::Resolved => ("resolved", None),
+            AlertState::Inherited => ("inherited", None),
             AlertState::Refired { since } => ("refired", Some(since.as_millis())),
         };
         row.push_bind(record.fingerprint.to_string())
@@ -178,6 +208,17 @@ async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> 
     Ok(())
 }
 
+/// Forgets what was inherited of alerts that are known by now: their own statements count instead.
+async fn end_inherited(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM alerts WHERE state = 'inherited' AND EXISTS (SELECT 1 FROM alerts AS known \
+         WHERE known.state <> 'inherited' AND known.target = alerts.target AND known.name = alerts.name)",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
     let fingerprint: String = row.try_get("fingerprint")?;
     let corrupt = |what: &str| StoreError::Corrupt { what: format!("alert {fingerprint:?}: {what}") };
@@ -187,6 +228,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
     let state = match (state.as_str(), refired_at_ms) {
         ("firing", _) => AlertState::Firing,
         ("resolved", _) => AlertState::Resolved,
+        ("inherited", _) => AlertState::Inherited,
         ("refired", Some(since)) => AlertState::Refired { since: Timestamp::from_millis(since) },
         _ => return Err(corrupt(&format!("state {state:?} makes no sense"))),
     };

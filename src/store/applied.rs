@@ -62,6 +62,7 @@ impl Store {
         }
         for statement in [
             "UPDATE applied SET certainty = 'pending'",
+            "UPDATE episodes SET phase = 'ended' WHERE phase = 'closed'",
             "UPDATE episodes SET phase = 'opening', incident_id = NULL WHERE phase <> 'ended'",
             "DELETE FROM observed",
         ] {
@@ -99,17 +100,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn remember_observed(&self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
-        let snapshot = serde_json::to_string(observed)
-            .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
-        sqlx::query(
-            "INSERT INTO observed (id, snapshot, taken_at_ms) VALUES (1, $1, $2) \
-             ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, taken_at_ms = excluded.taken_at_ms",
-        )
-        .bind(snapshot)
-        .bind(now.as_millis())
-        .execute(&self.writer)
-        .await?;
-        Ok(())
+        upsert_observed(&mut *self.writer.acquire().await?, observed, now).await
     }
 
     /// Cachet was read, and still shows what is remembered.
@@ -181,22 +172,43 @@ async fn upsert_applied(
     Ok(())
 }
 
+pub(super) async fn upsert_observed(
+    connection: &mut SqliteConnection,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let snapshot = serde_json::to_string(observed)
+        .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
+    sqlx::query(
+        "INSERT INTO observed (id, snapshot, taken_at_ms) VALUES (1, $1, $2) \
+         ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, taken_at_ms = excluded.taken_at_ms",
+    )
+    .bind(snapshot)
+    .bind(now.as_millis())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 async fn release(connection: &mut SqliteConnection, kind: &str, name: &str) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM applied WHERE kind = $1 AND name = $2").bind(kind).bind(name).execute(connection).await?;
     Ok(())
 }
 
-async fn upsert_episode(connection: &mut SqliteConnection, episode: &Episode) -> Result<(), StoreError> {
-    let (phase, incident) = match episode.phase {
+pub(super) async fn upsert_episode(connection: &mut SqliteConnection, episode: &Episode) -> Result<(), StoreError> {
+    let (phase, closed_at) = match episode.phase {
         EpisodePhase::Opening => ("opening", None),
-        EpisodePhase::Open(id) => ("open", Some(id.0)),
-        EpisodePhase::Closing(id) => ("closing", Some(id.0)),
-        EpisodePhase::ClosedByPerson(id) => ("closed_by_person", Some(id.0)),
+        EpisodePhase::Open(_) => ("open", None),
+        EpisodePhase::Closing(_) => ("closing", None),
+        EpisodePhase::ClosedByPerson(_) => ("closed_by_person", None),
+        EpisodePhase::Closed { at, .. } => ("closed", Some(at)),
+        EpisodePhase::Reopening(_) => ("reopening", None),
     };
     sqlx::query(
-        "INSERT INTO episodes (key, component, component_id, occurred_at_ms, began_at_ms, phase, incident_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) \
-         ON CONFLICT (key) DO UPDATE SET phase = excluded.phase, incident_id = excluded.incident_id",
+        "INSERT INTO episodes (key, component, component_id, occurred_at_ms, began_at_ms, phase, incident_id, \
+         calm_since_ms, closed_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (key) DO UPDATE SET phase = excluded.phase, incident_id = excluded.incident_id, \
+         calm_since_ms = excluded.calm_since_ms, closed_at_ms = excluded.closed_at_ms",
     )
     .bind(episode.key.as_str())
     .bind(episode.component.as_str())
@@ -204,7 +216,9 @@ async fn upsert_episode(connection: &mut SqliteConnection, episode: &Episode) ->
     .bind(episode.occurred_at.as_millis())
     .bind(episode.began_at.as_millis())
     .bind(phase)
-    .bind(incident)
+    .bind(episode.phase.incident().map(|id| id.0))
+    .bind(episode.calm_since.map(Timestamp::as_millis))
+    .bind(closed_at.map(Timestamp::as_millis))
     .execute(connection)
     .await?;
     Ok(())
@@ -263,11 +277,14 @@ fn episode_of(row: &SqliteRow) -> Result<Episode, StoreError> {
     let component: String = row.try_get("component")?;
     let incident = row.try_get::<Option<i64>, _>("incident_id")?.map(IncidentId);
     let phase: String = row.try_get("phase")?;
-    let phase = match (phase.as_str(), incident) {
-        ("opening", _) => EpisodePhase::Opening,
-        ("open", Some(id)) => EpisodePhase::Open(id),
-        ("closing", Some(id)) => EpisodePhase::Closing(id),
-        ("closed_by_person", Some(id)) => EpisodePhase::ClosedByPerson(id),
+    let closed_at = row.try_get::<Option<i64>, _>("closed_at_ms")?.map(Timestamp::from_millis);
+    let phase = match (phase.as_str(), incident, closed_at) {
+        ("opening", ..) => EpisodePhase::Opening,
+        ("open", Some(id), _) => EpisodePhase::Open(id),
+        ("closing", Some(id), _) => EpisodePhase::Closing(id),
+        ("closed_by_person", Some(id), _) => EpisodePhase::ClosedByPerson(id),
+        ("closed", Some(incident), Some(at)) => EpisodePhase::Closed { incident, at },
+        ("reopening", Some(id), _) => EpisodePhase::Reopening(id),
         _ => return Err(corrupt(&format!("phase {phase:?} makes no sense"))),
     };
     Ok(Episode {
@@ -275,6 +292,7 @@ fn episode_of(row: &SqliteRow) -> Result<Episode, StoreError> {
         component_id: ComponentId(row.try_get("component_id")?),
         occurred_at: Timestamp::from_millis(row.try_get("occurred_at_ms")?),
         began_at: Timestamp::from_millis(row.try_get("began_at_ms")?),
+        calm_since: row.try_get::<Option<i64>, _>("calm_since_ms")?.map(Timestamp::from_millis),
         phase,
         key: EpisodeKey::from_stored(key),
     })

@@ -6,8 +6,7 @@ use std::time::Duration;
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::commands::explain::explained;
 use alertmanager_cachet::core::group::{Group, GroupName};
-use alertmanager_cachet::core::incident::EpisodeKey;
-use alertmanager_cachet::core::observed::{ComponentId, ComponentUpdate, NewIncident};
+use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::setup::{Removal, plan_setup};
 use alertmanager_cachet::core::target::{ComponentList, ComponentName};
 use alertmanager_cachet::log::Log;
@@ -78,16 +77,7 @@ async fn another_cachet_is_not_taken_for_the_one_before() {
         // The same components with the same numbers, and an incident of somebody else with the number of ours.
         world.move_to_another_cachet(release).await;
         world.run_setup().await;
-        let foreign = NewIncident {
-            name: "A planned move".to_owned(),
-            message: "By hand.".to_owned(),
-            component: ComponentId(2),
-            component_name: "Web".to_owned(),
-            episode: EpisodeKey::new(ComponentId(2), world.now()).to_string(),
-            occurred_at: world.now(),
-            notify_subscribers: false,
-        };
-        world.person().create_incident(&foreign).await.expect("opened");
+        world.open_by_hand("A planned move").await;
         world.settle_within(2).await;
         assert_eq!((world.status("Database").await, world.incidents().await), (4, (2, 2)), "{release:?}");
         assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0], "{release:?}");

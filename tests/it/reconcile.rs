@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alertmanager_cachet::core::alert::{Alert, AlertState};
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
@@ -403,4 +404,113 @@ async fn the_bookkeeping_of_a_storm_leaves_room_for_what_the_public_sees() {
     let round = world.once().await;
     assert!(round.is_complete() && round.saving.is_some(), "{round:?}");
     assert_eq!((world.status("Database").await, world.incidents().await), (4, (2, 2)));
+}
+
+/// However it flaps, a component has one incident in its window; a fault at any step and a restart change nothing.
+#[tokio::test]
+async fn a_flapping_component_has_one_incident_that_is_opened_again() {
+    for release in Release::BOTH {
+        // The older one keeps updates a second apart, and this test waits for it.
+        let faults: &[&str] = match release {
+            Release::Current => &["none", "500", "500 after", "cut before", "cut after", "503"],
+            Release::Older => &["cut after"],
+        };
+        for fault in faults {
+            for (method, path) in [("POST", "/api/incidents/*/updates"), ("PUT", "/api/incidents/*")] {
+                let context = format!("{release:?}, {fault} on {method} {path}");
+                let mut world = World::set_up(release, WEB).await;
+                world.settings.reopen_within = Duration::from_secs(600);
+                world.restart();
+                for _ in 0..3 {
+                    let alert = world.fire("db:9100", "Database").await;
+                    if *fault != "none" {
+                        break_once(&world, fault, method, path);
+                    }
+                    world.once().await;
+                    world.restart();
+                    world.settle_within(4).await;
+                    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)), "{context}");
+                    world.faults.heal();
+                    world.pass(Duration::from_secs(60));
+                    world.resolve(&alert).await;
+                    world.settle_within(4).await;
+                    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{context}");
+                    world.pass(Duration::from_secs(60));
+                }
+                assert_eq!(world.lines("[INCIDENT_REOPENED]").len(), 2, "{context}");
+                world.pass(Duration::from_secs(600));
+                world.fire("db:9100", "Database").await;
+                world.settle_within(2).await;
+                assert_eq!(world.incidents().await, (1, 2), "{context}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_is_waited_out_and_the_wait_survives_a_restart() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    world.settings.recovery_hold = Duration::from_secs(120);
+    world.restart();
+    let alert = world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.resolve(&alert).await;
+    world.settle().await;
+    assert_eq!(world.incidents().await, (1, 1));
+    world.pass(Duration::from_secs(100));
+    world.restart();
+    let round = world.once().await;
+    assert_eq!(world.incidents().await, (1, 1));
+    let due = round.revisit_at.expect("a moment to look again");
+    world.pass(due.since(world.now()));
+    world.settle().await;
+    assert_eq!(world.incidents().await, (0, 1));
+}
+
+#[tokio::test]
+async fn a_lost_store_is_made_up_from_the_page_without_a_second_incident() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        let critical = world.fire("db:9100", "Database").await;
+        world.fire("web-1:9100", "Web").await;
+        world.settle().await;
+        world.lose_the_store().await;
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.status("Web").await), (4, 3), "{release:?}");
+        assert_eq!((world.status("db:9100 | Database").await, world.incidents().await), (4, (1, 1)), "{release:?}");
+        assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0]);
+        // What is inherited ends with a resolve of the same target and name, whatever its fingerprint.
+        world.resolve(&Alert { fingerprint: "0123456789abcdef".parse().expect("valid"), ..critical }).await;
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{release:?}");
+        assert_eq!(world.status("Web").await, 3, "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_notification_that_comes_before_the_first_reading_counts_more_than_the_page() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    let alert = world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.lose_the_store().await;
+    world.resolve(&alert).await;
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)));
+}
+
+#[tokio::test]
+async fn an_inherited_alert_that_fires_again_is_known_from_then_on() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    let alert = world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.lose_the_store().await;
+    world.settle().await;
+    world.tell(&alert).await;
+    world.settle().await;
+    let states: Vec<AlertState> =
+        world.store.unresolved_alerts().await.expect("alerts").iter().map(|record| record.state).collect();
+    assert_eq!(states, [AlertState::Firing]);
+    world.resolve(&alert).await;
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)));
 }

@@ -107,6 +107,7 @@ async fn what_was_written_and_the_episodes_are_the_same_after_a_restart() {
         component_id: ComponentId(7),
         occurred_at: NOW,
         began_at: NOW,
+        calm_since: Some(NOW),
         phase: EpisodePhase::Opening,
     };
     let open = Episode { phase: EpisodePhase::Open(IncidentId(3)), ..episode.clone() };

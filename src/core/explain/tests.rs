@@ -43,6 +43,8 @@ fn explained(alerts: &[AlertRecord], applied: &Applied, observed: &Observed) -> 
     let policy = Policy {
         close_incident_when: CloseIncidentWhen::NotMajorOutage,
         drift: Drift::Respect,
+        recovery_hold: Duration::ZERO,
+        reopen_within: Duration::ZERO,
         inventory: InventorySource::File,
     };
     let plan = plan(&page, applied, observed, policy, NOW);
@@ -108,6 +110,7 @@ fn an_open_incident_and_a_held_firing_are_named() {
         component_id: ComponentId(1),
         occurred_at: NOW,
         began_at: NOW,
+        calm_since: None,
         phase: EpisodePhase::Open(IncidentId(12)),
     };
     applied.episodes.insert(name("Database"), episode);

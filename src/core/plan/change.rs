@@ -44,6 +44,15 @@ pub enum Change {
         /// Whether the closing update may exist already.
         attempt: Attempt,
     },
+    /// Open the incident of a component that relapsed again; looked up first if that may have been done.
+    ReopenIncident {
+        /// The incident.
+        incident: IncidentId,
+        /// The episode.
+        episode: Episode,
+        /// Whether the update that says so may exist already.
+        attempt: Attempt,
+    },
     /// Find out whether the incident of an episode that is over was ever opened.
     FindIncident {
         /// The episode.
@@ -115,6 +124,7 @@ impl Change {
             Self::SetComponent { name, .. } => Subject::Component(name.clone()),
             Self::OpenIncident { episode, .. }
             | Self::CloseIncident { episode, .. }
+            | Self::ReopenIncident { episode, .. }
             | Self::FindIncident { episode, .. } => Subject::Incident(episode.component.clone()),
             Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
         }
@@ -127,7 +137,7 @@ impl Change {
                 Rank::Worse
             }
             Self::SetComponent { .. } => Rank::Better,
-            Self::OpenIncident { .. } => Rank::Open,
+            Self::OpenIncident { .. } | Self::ReopenIncident { .. } => Rank::Open,
             Self::CloseIncident { .. } | Self::FindIncident { .. } => Rank::Close,
             Self::CreateTarget { .. } | Self::UpdateTarget { .. } => Rank::Bookkeeping,
         }
@@ -139,7 +149,10 @@ impl Change {
             Self::SetComponent { to: status, .. }
             | Self::CreateTarget { status, .. }
             | Self::UpdateTarget { to: status, .. } => status.severity(),
-            Self::OpenIncident { .. } | Self::CloseIncident { .. } | Self::FindIncident { .. } => 0,
+            Self::OpenIncident { .. }
+            | Self::CloseIncident { .. }
+            | Self::ReopenIncident { .. }
+            | Self::FindIncident { .. } => 0,
         }
     }
 }
@@ -154,6 +167,9 @@ impl fmt::Display for Change {
             Self::OpenIncident { episode, .. } => write!(f, "open an incident for component {:?}", episode.component),
             Self::CloseIncident { incident, episode, .. } => {
                 write!(f, "close incident {} of component {:?}", incident.0, episode.component)
+            }
+            Self::ReopenIncident { incident, episode, .. } => {
+                write!(f, "open incident {} of component {:?} again", incident.0, episode.component)
             }
             Self::FindIncident { episode, .. } => {
                 write!(f, "look for the incident of component {:?}, whose answer was lost", episode.component)

@@ -15,6 +15,8 @@ const HOLD: Duration = Duration::from_secs(300);
 const POLICY: Policy = Policy {
     close_incident_when: CloseIncidentWhen::NotMajorOutage,
     drift: Drift::Respect,
+    recovery_hold: Duration::ZERO,
+    reopen_within: Duration::ZERO,
     inventory: InventorySource::File,
 };
 
@@ -108,6 +110,17 @@ impl World {
         made
     }
 
+    fn show_open(&mut self, id: IncidentId, episode: &Episode) {
+        self.observed.open_incidents.push(ObservedIncident {
+            id,
+            name: episode.component.to_string(),
+            status: Some(IncidentStatus::Investigating),
+            episode: Some(episode.key.to_string()),
+            component: Some(episode.component.to_string()),
+            component_id: None,
+        });
+    }
+
     fn remember(&mut self, note: &Note) {
         match note.clone() {
             Note::ComponentSettled(name, component) => drop(self.applied.components.insert(name, component)),
@@ -115,6 +128,7 @@ impl World {
             Note::ComponentReleased(name) => drop(self.applied.components.remove(&name)),
             Note::TargetReleased(name) => drop(self.applied.targets.remove(&name)),
             Note::EpisodePhase(episode) => drop(self.applied.episodes.insert(episode.component.clone(), episode)),
+            Note::EpisodeForgotten(episode) => drop(self.applied.episodes.remove(&episode.component)),
         }
     }
 
@@ -128,17 +142,19 @@ impl World {
             Change::OpenIncident { episode, .. } => {
                 let id = IncidentId(self.id());
                 let episode = Episode { phase: EpisodePhase::Open(id), ..episode };
-                self.observed.open_incidents.push(ObservedIncident {
-                    id,
-                    name: episode.component.to_string(),
-                    status: Some(IncidentStatus::Investigating),
-                    episode: Some(episode.key.to_string()),
-                });
+                self.show_open(id, &episode);
                 self.applied.episodes.insert(episode.component.clone(), episode);
             }
             Change::CloseIncident { incident, episode, .. } => {
                 self.observed.open_incidents.retain(|open| open.id != incident);
-                self.applied.episodes.remove(&episode.component);
+                let phase = EpisodePhase::Closed { incident, at: Timestamp::from_millis(self.now_ms) };
+                let episode = Episode { phase, calm_since: None, ..episode };
+                self.applied.episodes.insert(episode.component.clone(), episode);
+            }
+            Change::ReopenIncident { incident, episode, .. } => {
+                self.show_open(incident, &episode);
+                let episode = Episode { phase: EpisodePhase::Open(incident), calm_since: None, ..episode };
+                self.applied.episodes.insert(episode.component.clone(), episode);
             }
             Change::FindIncident { episode } => drop(self.applied.episodes.remove(&episode.component)),
             Change::CreateTarget { target, status, description } => {
@@ -305,6 +321,48 @@ fn an_incident_that_only_seemed_closed_is_looked_at_before_it_is_given_up() {
 }
 
 #[test]
+fn a_relapse_soon_after_continues_the_same_incident_and_a_later_one_has_its_own() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let policy = Policy { reopen_within: Duration::from_secs(600), ..POLICY };
+    let mut world = World::set_up(&inventory);
+    let down = [firing("a", "Web")];
+    world.settle(&inventory, &down, policy);
+    let first = world.observed.open_incidents[0].id;
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.observed.open_incidents, []);
+    let forgotten_at = world.plan(&inventory, &[], policy).revisit_at.expect("a moment");
+    world.settle(&inventory, &down, policy);
+    assert_eq!(world.observed.open_incidents[0].id, first);
+    world.settle(&inventory, &[], policy);
+    world.now_ms += 601_000;
+    world.settle(&inventory, &down, policy);
+    assert_ne!(world.observed.open_incidents[0].id, first);
+    assert!(forgotten_at > Timestamp::from_millis(600_000));
+}
+
+#[test]
+fn an_episode_ends_only_after_the_component_was_calm_for_long_enough() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let policy = Policy { recovery_hold: Duration::from_secs(60), ..POLICY };
+    let mut world = World::set_up(&inventory);
+    let down = [firing("a", "Web")];
+    world.settle(&inventory, &down, policy);
+    world.settle(&inventory, &[], policy);
+    assert_eq!((world.status("Web"), world.observed.open_incidents.len()), (1, 1));
+    world.now_ms += 30_000;
+    world.settle(&inventory, &down, policy);
+    world.now_ms += 45_000;
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.observed.open_incidents.len(), 1, "a relapse starts the wait anew");
+    let over_at = world.plan(&inventory, &[], policy).revisit_at.expect("a moment");
+    world.now_ms = over_at.as_millis() - 2001;
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.observed.open_incidents.len(), 1);
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.observed.open_incidents.len(), 0);
+}
+
+#[test]
 fn a_missing_component_is_reported_and_the_others_go_on() {
     let inventory = inventory(&[("a", "Web", false), ("b", "Api", false)]);
     let mut world = World::set_up(&inventory);
@@ -406,7 +464,15 @@ fn some_down() -> impl Strategy<Value = Vec<AlertRecord>> {
 fn policies() -> impl Strategy<Value = Policy> {
     let close = prop_oneof![Just(CloseIncidentWhen::NotMajorOutage), Just(CloseIncidentWhen::Operational)];
     let drift = prop_oneof![Just(Drift::Respect), Just(Drift::Enforce)];
-    (close, drift).prop_map(|(close_incident_when, drift)| Policy { close_incident_when, drift, ..POLICY })
+    let spans = [0, 2, 600].map(Duration::from_secs);
+    let spans = (prop::sample::select(spans.to_vec()), prop::sample::select(spans.to_vec()));
+    (close, drift, spans).prop_map(|(close_incident_when, drift, (recovery_hold, reopen_within))| Policy {
+        close_incident_when,
+        drift,
+        recovery_hold,
+        reopen_within,
+        ..POLICY
+    })
 }
 
 proptest! {

@@ -35,6 +35,7 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("a Cachet in the environment", "a_good_environment_has_no_problems"),
     ("names {} files, and only the first", "no_more_files_are_read_than_the_limit"),
     ("The outage is over in part", "what_is_left_out_has_its_default"),
+    ("It happened again", "what_is_left_out_has_its_default"),
     ("more than one document", "nothing: what the YAML crate says, and replaced by our own words"),
     ("a value", "nothing: what serde asks of a visitor, and any value will do"),
 ];

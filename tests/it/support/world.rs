@@ -23,7 +23,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -167,6 +167,13 @@ impl World {
         self.restart();
     }
 
+    /// The store is lost: the program starts anew on an empty one.
+    pub async fn lose_the_store(&mut self) {
+        let url = format!("sqlite://{}/ours-{}.db", self.folder.path().display(), self.now().as_millis());
+        self.store = Store::open(&url).await.expect("a store");
+        self.restart();
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -261,10 +268,20 @@ impl World {
 
     /// What a person makes in Cachet's dashboard: a component without our mark.
     pub async fn make_by_hand(&self, component: &str) {
-        let request = Request::post("/api/components")
+        self.post_by_hand("/api/components", json!({"name": component, "status": 1})).await;
+    }
+
+    /// An incident that a person opens in Cachet's dashboard, without our mark.
+    pub async fn open_by_hand(&self, incident: &str) {
+        let body = json!({"name": incident, "message": "By hand.", "status": 1, "visible": true});
+        self.post_by_hand("/api/incidents", body).await;
+    }
+
+    async fn post_by_hand(&self, path: &str, body: Value) {
+        let request = Request::post(path)
             .header("Authorization", format!("Bearer {}", self.token.expose_secret()))
             .header("Content-Type", "application/json")
-            .body(Body::from(json!({"name": component, "status": 1}).to_string()))
+            .body(Body::from(body.to_string()))
             .expect("a request");
         let answer = self.router.clone().oneshot(request).await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::CREATED);
@@ -319,10 +336,13 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
             new_incident_message: "We are looking into it.".to_owned(),
             resolved_incident_message: "It works again.".to_owned(),
             partially_resolved_incident_message: "Most of it works again.".to_owned(),
+            relapse_message: "It happened again.".to_owned(),
         },
         close_incident_when: CloseIncidentWhen::NotMajorOutage,
         drift: Drift::Respect,
         refire_hold: Duration::from_secs(300),
+        recovery_hold: Duration::ZERO,
+        reopen_within: Duration::ZERO,
         subscribers: Subscribers::Silent,
         interval: Duration::from_secs(60),
     }

@@ -1,0 +1,185 @@
+//! What a page says about alerts that nobody remembers: after a lost store, or at the first start over a page that the
+//! older Python middleware kept.
+//!
+//! A target's own component in Major Outage names its alerts in its description. They are taken over as firing, by
+//! target and alert name, for no fingerprint is known; and the open incidents of the components are taken over, so that
+//! the outage does not get a second one.
+
+use super::alert::{AlertRecord, AlertState, Fingerprint};
+use super::incident::{Episode, EpisodeKey, EpisodePhase};
+use super::incident_name::IncidentName;
+use super::observed::{Observed, ObservedComponent, ObservedIncident};
+use super::page::{DESCRIPTION_LIMIT, alerts_named, says_critical};
+use super::status::ComponentStatus;
+use super::target::{ComponentName, Inventory, Target};
+use super::time::Timestamp;
+
+/// What is taken over from a page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inheritance {
+    /// Alerts that count as firing until a resolve of the same target and name comes, or Alertmanager does not list them.
+    pub alerts: Vec<AlertRecord>,
+    /// Episodes whose incident is open.
+    pub episodes: Vec<Episode>,
+}
+
+/// What a page that was read at `now` leaves to a store that remembers nothing of it.
+///
+/// Only targets of the inventory leave something: a leftover may have been red for years.
+pub fn inherit(
+    inventory: &Inventory,
+    observed: &Observed,
+    incident_name: &IncidentName,
+    now: Timestamp,
+) -> Inheritance {
+    let alerts = observed.components.iter().flat_map(|component| alerts_of(inventory, component, now)).collect();
+    let visible = observed.components.iter().filter(|component| component.enabled);
+    let episodes = visible.filter_map(|component| episode_of(component, observed, incident_name, now)).collect();
+    Inheritance { alerts, episodes }
+}
+
+fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestamp) -> Vec<AlertRecord> {
+    let target = Target::from_name(&component.name).filter(|target| inventory.get(&target.name()).is_some());
+    let down = !component.enabled && component.status == Some(ComponentStatus::MajorOutage);
+    let (Some(target), true) = (target, down) else { return Vec::new() };
+    let description = component.description.as_deref().unwrap_or_default();
+    let mut names = alerts_named(description);
+    // The last name of a description that was cut may be half a name, which no resolve would ever bear.
+    if description.chars().count() >= DESCRIPTION_LIMIT && names.len() > 1 {
+        names.pop();
+    }
+    let record = |name: &str| AlertRecord {
+        fingerprint: Fingerprint::of_text(&format!("{}\n{name}", component.name)),
+        name: name.to_owned(),
+        target: target.clone(),
+        critical: says_critical(description),
+        starts_at: now,
+        state: AlertState::Inherited,
+        last_seen_at: now,
+    };
+    names.into_iter().map(record).collect()
+}
+
+fn episode_of(
+    component: &ObservedComponent,
+    observed: &Observed,
+    incident_name: &IncidentName,
+    now: Timestamp,
+) -> Option<Episode> {
+    let name = ComponentName::try_from(component.name.as_str()).ok()?;
+    let title = incident_name.render(&name);
+    let ours = |incident: &&ObservedIncident| match &incident.component {
+        Some(marked) => *marked == component.name,
+        // A Cachet without meta: what bears the configured title on this very component.
+        None => incident.component_id == Some(component.id) && incident.name == title,
+    };
+    let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
+    let key = incident.episode.clone().map_or_else(|| EpisodeKey::new(component.id, now), EpisodeKey::from_stored);
+    Some(Episode {
+        key,
+        component: name,
+        component_id: component.id,
+        occurred_at: now,
+        began_at: now,
+        calm_since: None,
+        phase: EpisodePhase::Open(incident.id),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::observed::{ComponentId, IncidentId};
+    use super::super::status::IncidentStatus;
+    use super::super::target::{ComponentList, InventorySource, KnownTarget};
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn component(id: i64, name: &str, enabled: bool, status: ComponentStatus, description: &str) -> ObservedComponent {
+        ObservedComponent {
+            id: ComponentId(id),
+            name: name.to_owned(),
+            status: Some(status),
+            enabled,
+            description: Some(description.to_owned()),
+            group: None,
+            managed: false,
+        }
+    }
+
+    fn incident(id: i64, name: &str) -> ObservedIncident {
+        ObservedIncident {
+            id: IncidentId(id),
+            name: name.to_owned(),
+            status: Some(IncidentStatus::Investigating),
+            episode: None,
+            component: None,
+            component_id: None,
+        }
+    }
+
+    fn inherited(components: Vec<ObservedComponent>, open_incidents: Vec<ObservedIncident>) -> Inheritance {
+        let known = ["a:1", "b:1"].map(|instance| KnownTarget {
+            target: Target::new(instance, ComponentList::parse("Web").names).expect("a target"),
+            critical: false,
+        });
+        let inventory = Inventory::new(InventorySource::File, known);
+        let observed = Observed { components, open_incidents, ..Observed::default() };
+        inherit(&inventory, &observed, &IncidentName::new("%s is down").expect("a template"), NOW)
+    }
+
+    fn names(inheritance: &Inheritance) -> Vec<String> {
+        inheritance.alerts.iter().map(|alert| format!("{} of {}", alert.name, alert.target.instance())).collect()
+    }
+
+    #[test]
+    fn what_the_older_middleware_left_red_is_taken_over_by_target_and_alert_name() {
+        use ComponentStatus::{MajorOutage, Operational};
+        let inheritance = inherited(
+            vec![
+                component(1, "a:1 | Web", false, MajorOutage, "critical: no\nTargetDown,DiskFull"),
+                component(2, "b:1 | Web", false, Operational, "critical: no\nno alerts"),
+                component(3, "gone:1 | Web", false, MajorOutage, "critical: no\nTargetDown"),
+                component(4, "Web", true, MajorOutage, "TargetDown"),
+            ],
+            vec![],
+        );
+        assert_eq!(names(&inheritance), ["TargetDown of a:1", "DiskFull of a:1"]);
+        assert!(inheritance.alerts.iter().all(|alert| alert.is_firing(NOW, std::time::Duration::ZERO)));
+        assert_ne!(inheritance.alerts[0].fingerprint, inheritance.alerts[1].fingerprint);
+    }
+
+    #[test]
+    fn half_a_name_is_not_taken_over_where_there_are_whole_ones() {
+        let long = format!("critical: no\nTargetDown, {}", "x".repeat(300));
+        let cut: String = long.chars().take(DESCRIPTION_LIMIT).collect();
+        let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, &cut);
+        assert_eq!(names(&inherited(vec![red], vec![])), ["TargetDown of a:1"]);
+    }
+
+    #[test]
+    fn red_without_a_name_leaves_nothing_that_could_ever_end() {
+        for description in ["", "critical: yes", "critical: yes\nno alerts"] {
+            let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, description);
+            assert_eq!(names(&inherited(vec![red], vec![])), [] as [&str; 0], "{description:?}");
+        }
+    }
+
+    #[test]
+    fn an_open_incident_of_ours_is_taken_over_and_a_persons_is_not() {
+        let web = component(4, "Web", true, ComponentStatus::MajorOutage, "");
+        let marked = ObservedIncident {
+            component: Some("Web".to_owned()),
+            episode: Some("4-1".to_owned()),
+            ..incident(9, "renamed by a person")
+        };
+        let later = ObservedIncident { id: IncidentId(11), ..marked.clone() };
+        let by_hand = incident(2, "Web is down");
+        let episodes = inherited(vec![web.clone()], vec![by_hand.clone(), later, marked]).episodes;
+        assert_eq!(episodes.len(), 1);
+        assert_eq!((episodes[0].key.as_str(), episodes[0].phase), ("4-1", EpisodePhase::Open(IncidentId(9))));
+        assert_eq!(inherited(vec![web.clone()], vec![by_hand.clone()]).episodes, []);
+        let older = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand };
+        assert_eq!(inherited(vec![web], vec![older]).episodes[0].phase, EpisodePhase::Open(IncidentId(2)));
+    }
+}
