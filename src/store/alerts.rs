@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteExecutor, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{Store, StoreError};
@@ -27,7 +27,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let mut known = known_alerts(&mut transaction, alerts).await?;
+        let mut known = known_alerts(&mut transaction, &alerts.iter().collect::<Vec<_>>()).await?;
         let mut effects = Vec::with_capacity(alerts.len());
         let mut touched = HashMap::with_capacity(alerts.len());
         for alert in alerts {
@@ -36,10 +36,8 @@ impl Store {
             touched.insert(alert.fingerprint, record);
             effects.push(effect);
         }
-        let records: Vec<AlertRecord> = touched.into_values().collect();
-        for some in records.chunks(ROWS_PER_STATEMENT) {
-            upsert(&mut transaction, some).await?;
-        }
+        let records: Vec<&AlertRecord> = touched.values().collect();
+        upsert(&mut transaction, &records).await?;
         transaction.commit().await?;
         Ok(effects)
     }
@@ -49,9 +47,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn unresolved_alerts(&self) -> Result<Vec<AlertRecord>, StoreError> {
-        let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.reader).await?;
-        rows.iter().map(record_of).collect()
+        unresolved(&self.reader).await
     }
 
     /// Forgets resolved alerts that were last heard of before `limit`, and says how many.
@@ -69,9 +65,17 @@ impl Store {
     }
 }
 
-async fn known_alerts(
+/// Every alert that is not resolved, by fingerprint.
+pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(executor).await?;
+    rows.iter().map(record_of).collect()
+}
+
+/// What is known of the fingerprints of `alerts`.
+pub(super) async fn known_alerts(
     connection: &mut SqliteConnection,
-    alerts: &[Alert],
+    alerts: &[&Alert],
 ) -> Result<HashMap<Fingerprint, AlertRecord>, StoreError> {
     let mut known = HashMap::with_capacity(alerts.len());
     for some in alerts.chunks(ROWS_PER_STATEMENT) {
@@ -89,7 +93,15 @@ async fn known_alerts(
     Ok(known)
 }
 
-async fn upsert(connection: &mut SqliteConnection, records: &[AlertRecord]) -> Result<(), StoreError> {
+/// Writes `records`, over what is known of their fingerprints.
+pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
+    for some in records.chunks(ROWS_PER_STATEMENT) {
+        upsert_some(connection, some).await?;
+    }
+    Ok(())
+}
+
+async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
     let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
     query.push_values(records, |mut row, record| {
         let (state, refired_at) = match record.state {
