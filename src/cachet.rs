@@ -9,12 +9,14 @@
 //! | --- | --- |
 //! | `client` | the calls, one method each |
 //! | `lists` | reads all pages of a list |
+//! | `budget` | what Cachet's rate limit still allows |
 //! | `probe` | finds out what this Cachet can do, and whether it takes the token |
 //! | `wire` | Cachet's JSON, in and out |
 //! | `transport` | sends one request, over HTTP or into the embedded page |
 //! | `answer` | makes an [`Error`] or a value of one answer |
 
 mod answer;
+mod budget;
 mod client;
 mod error;
 mod lists;
@@ -27,6 +29,7 @@ mod tests;
 
 use secrecy::SecretString;
 
+pub use budget::Spare;
 pub use client::{Cachet, IncidentSearch};
 pub use error::Error;
 pub use probe::Capabilities;

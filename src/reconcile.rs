@@ -17,14 +17,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
-use crate::cachet::{Cachet, Error};
+use crate::cachet::{Cachet, Error, Spare};
 use crate::clock::Clock;
 use crate::core::alert::AlertRecord;
 use crate::core::incident::EpisodePhase;
 use crate::core::incident_name::IncidentName;
 use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::{desired, inventory_of};
-use crate::core::plan::{Applied, AppliedTarget, Change, Note, Plan, Policy, Report, Subject, plan};
+use crate::core::plan::{Applied, AppliedTarget, Change, Note, Plan, Policy, Rank, Report, Subject, plan};
 use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::status::IncidentStatus;
 use crate::core::target::{Inventory, InventorySource};
@@ -119,6 +119,8 @@ pub struct Round {
     pub blocked: Option<Blocked>,
     /// When time alone changes the page next.
     pub revisit_at: Option<Timestamp>,
+    /// How long the targets' components wait until Cachet's rate limit allows them; what the public sees is written.
+    pub saving: Option<Duration>,
 }
 
 /// What keeps the reconciler from going on.
@@ -212,7 +214,7 @@ impl Reconciler {
             let round = self.once().await;
             let wait = if round.is_complete() {
                 backoff.reset();
-                self.until_due(round.revisit_at)
+                self.until_due(round.revisit_at).min(round.saving.unwrap_or(Duration::MAX))
             } else {
                 round.retry_after().unwrap_or_else(|| backoff.next())
             };
@@ -250,7 +252,7 @@ impl Reconciler {
             let plan = self.plan(round);
             self.take_notes(&plan.notes).await?;
             self.say_reports(plan.reports);
-            let batch = next_batch(plan.changes, &tried);
+            let batch = self.next_batch(plan.changes, &tried, round);
             if batch.is_empty() || self.stop.is_cancelled() {
                 return Ok(());
             }
@@ -302,6 +304,22 @@ impl Reconciler {
 
     fn policy(&self) -> Policy {
         self.settings.policy()
+    }
+
+    /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in
+    /// this go; and of those that only operators see, no more than the rate limit has to spare.
+    fn next_batch(&self, changes: Vec<Change>, tried: &BTreeSet<Subject>, round: &mut Round) -> Vec<Change> {
+        let mut changes = changes.into_iter().filter(|change| !tried.contains(&change.subject())).peekable();
+        let Some(rank) = changes.peek().map(Change::rank) else { return Vec::new() };
+        let spare = match (rank, self.cachet.spare()) {
+            (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
+                round.saving = Some(wait);
+                return Vec::new();
+            }
+            (Rank::Bookkeeping, Spare::Writes(writes)) => usize::try_from(writes).unwrap_or(BATCH),
+            _ => BATCH,
+        };
+        changes.take_while(|change| change.rank() == rank).take(spare.min(BATCH)).collect()
     }
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
@@ -457,14 +475,6 @@ impl Settings {
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
     }
-}
-
-/// The next changes to make: of one rank, so that what the public sees first is there first, and none that failed in
-/// this go.
-fn next_batch(changes: Vec<Change>, tried: &BTreeSet<Subject>) -> Vec<Change> {
-    let mut changes = changes.into_iter().filter(|change| !tried.contains(&change.subject())).peekable();
-    let Some(rank) = changes.peek().map(Change::rank) else { return Vec::new() };
-    changes.take_while(|change| change.rank() == rank).take(BATCH).collect()
 }
 
 fn show_target(observed: &mut Observed, name: &str, written: &AppliedTarget) {

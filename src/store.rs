@@ -10,12 +10,14 @@ mod repair;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlSafeStr, SqlitePool};
 
+use self::alerts::Recordings;
 pub use self::applied::Entry;
 
 /// How many connections read at the same time.
@@ -38,9 +40,12 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
+    recordings: Arc<Recordings>,
 }
 
 /// Why the store could not be used.
+///
+/// What the system said stands inside the messages, before the cure; it is no `source`, or it would be told twice.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URL names no database that is supported.
@@ -52,12 +57,12 @@ pub enum StoreError {
         url: String,
     },
     /// The folder of the database could not be made.
-    #[error("the folder {folder:?} of the store cannot be made ({source}): make it, or point --storage.url elsewhere")]
+    #[error("the folder {folder:?} of the store cannot be made ({cause}): make it, or point --storage.url elsewhere")]
     Folder {
         /// The folder.
         folder: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// There is no database yet, and only reading was asked for.
     #[error("there is no store at {path:?} yet: start `serve` first, or check --storage.url")]
@@ -72,33 +77,45 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The lock file could not be used.
-    #[error("the lock file {path:?} beside the store cannot be used ({source}): check its permissions")]
+    #[error("the lock file {path:?} beside the store cannot be used ({cause}): check its permissions")]
     Lock {
         /// The lock file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file could not be opened or its schema not be brought up to date. Nothing was overwritten.
     #[error(
-        "the store {path:?} cannot be opened ({source}): check permissions and disk; if the file is damaged, restore a \
+        "the store {path:?} cannot be opened ({cause}): check permissions and disk; if the file is damaged, restore a \
          backup, or move it away and start again"
     )]
     Open {
         /// The database file.
         path: PathBuf,
         /// What the database said.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A statement failed; nothing of its transaction was kept.
     #[error("the store refused a statement ({0}): check that its disk is not full and is writable")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
+    /// A commit of several notifications failed; nothing of it was kept.
+    #[error(transparent)]
+    Group(Arc<StoreError>),
+    /// The task that was to commit for several ended early.
+    #[error("the store's commit was abandoned, nothing of it is known to be kept: send it again")]
+    Abandoned,
     /// A row does not make sense, so somebody else wrote it.
     #[error("the store holds a row that cannot be read, {what}: restore a backup, or remove the row")]
     Corrupt {
         /// Which row, and what is wrong with it.
         what: String,
     },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 /// Held by the one server that works on a store; released when dropped, by the system even after `kill -9`.
@@ -115,11 +132,10 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let path = database_path(url)?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+            std::fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
         }
         let open_error =
-            |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), source };
+            |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), cause };
         let options = connect_options(&path).create_if_missing(true);
         let writer = pool_options()
             .max_connections(1)
@@ -132,7 +148,7 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        Ok(Self { writer, reader })
+        Ok(Self { writer, reader, recordings: Arc::default() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -148,8 +164,8 @@ impl Store {
             .max_connections(READERS)
             .connect_with(connect_options(&path).read_only(true))
             .await
-            .map_err(|error| StoreError::Open { path, source: error.into() })?;
-        Ok(Self { writer: reader.clone(), reader })
+            .map_err(|error| StoreError::Open { path, cause: error.into() })?;
+        Ok(Self { writer: reader.clone(), reader, recordings: Arc::default() })
     }
 
     /// Claims the store for one server.
@@ -159,18 +175,17 @@ impl Store {
     pub fn lock(url: &str) -> Result<ServerLock, StoreError> {
         let path = database_path(url)?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+            std::fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
         }
         let mut lock_path = path.clone().into_os_string();
         lock_path.push(".lock");
         let lock_path = PathBuf::from(lock_path);
-        let lock_error = |source| StoreError::Lock { path: lock_path.clone(), source };
+        let lock_error = |cause| StoreError::Lock { path: lock_path.clone(), cause };
         let file = File::options().create(true).append(true).open(&lock_path).map_err(lock_error)?;
         match file.try_lock() {
             Ok(()) => Ok(ServerLock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
-            Err(TryLockError::Error(source)) => Err(lock_error(source)),
+            Err(TryLockError::Error(cause)) => Err(lock_error(cause)),
         }
     }
 

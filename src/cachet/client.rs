@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::answer::Answer;
+use super::budget::{Budget, Spare};
 use super::transport::{Call, Timeouts, Transport};
 use super::wire::{self, Component, Document, Group, Ignored, Incident, Row};
 use super::{Capabilities, Error, Settings};
@@ -42,6 +43,7 @@ struct Shared {
     permits: Semaphore,
     capabilities: OnceCell<Capabilities>,
     calls: AtomicU64,
+    budget: Budget,
 }
 
 /// An incident that may have been opened by a call whose answer was lost.
@@ -79,6 +81,7 @@ impl Cachet {
             permits: Semaphore::new(MAX_PARALLEL as usize),
             capabilities: OnceCell::new(),
             calls: AtomicU64::new(0),
+            budget: Budget::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -86,6 +89,11 @@ impl Cachet {
     /// How many requests were sent so far, answered or not.
     pub fn calls(&self) -> u64 {
         self.shared.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many writes that can wait Cachet's rate limit allows now; a share of it is kept for what the public sees.
+    pub fn spare(&self) -> Spare {
+        self.shared.budget.spare()
     }
 
     /// Reads everything: all groups, all components (visible or disabled), all open incidents.
@@ -245,7 +253,15 @@ impl Cachet {
         // it is never closed, so a permit always comes
         let _permit = self.shared.permits.acquire().await.ok();
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
-        self.shared.transport.send(call).await?.success(call)
+        let answer = self.shared.transport.send(call).await?;
+        if call.is_write() {
+            self.shared.budget.learn(&answer.headers);
+        }
+        let answer = answer.success(call);
+        if let (true, Err(Error::RateLimited { retry_after, .. })) = (call.is_write(), &answer) {
+            self.shared.budget.exhausted(*retry_after);
+        }
+        answer
     }
 
     pub(super) fn per_page(&self) -> u8 {

@@ -59,6 +59,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// Whether it changes something, and so counts against the user's limit.
+    pub fn is_write(&self) -> bool {
+        !self.method.is_safe()
+    }
+
     fn new(method: Method, path: impl Into<String>) -> Self {
         Self { method, path: path.into(), query: Vec::new(), body: None }
     }

@@ -1,9 +1,11 @@
 //! The alerts, one row a fingerprint.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::sqlite::{SqliteExecutor, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use tokio::sync::oneshot;
 
 use super::{Store, StoreError};
 use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
@@ -15,10 +17,36 @@ const ROWS_PER_STATEMENT: usize = 1000;
 
 const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, state, refired_at_ms, last_seen_ms";
 
+/// What waits to be committed, and whose turn it is.
+#[derive(Debug, Default)]
+pub(super) struct Recordings {
+    waiting: Mutex<Vec<Recording>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What one notification states, and who wants to know what became of it.
+#[derive(Debug)]
+struct Recording {
+    alerts: Vec<Alert>,
+    now: Timestamp,
+    answer: oneshot::Sender<Result<Vec<Effect>, StoreError>>,
+}
+
+impl Recordings {
+    fn push(&self, recording: Recording) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(recording);
+    }
+
+    fn take(&self) -> Vec<Recording> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Store {
     /// Keeps what a notification states, all of it or nothing, and says what each alert changed.
     ///
-    /// When this returns, the alerts survive a power cut.
+    /// When this returns, the alerts survive a power cut. A commit waits for the disk, so those who come while one is
+    /// under way are committed together by the next.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
@@ -26,17 +54,52 @@ impl Store {
         if alerts.is_empty() {
             return Ok(Vec::new());
         }
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let mut known = known_alerts(&mut transaction, &alerts.iter().collect::<Vec<_>>()).await?;
-        let mut effects = Vec::with_capacity(alerts.len());
-        let mut touched = HashMap::with_capacity(alerts.len());
-        for alert in alerts {
-            let (record, effect) = AlertRecord::observe(known.get(&alert.fingerprint), alert, now);
-            known.insert(alert.fingerprint, record.clone());
-            touched.insert(alert.fingerprint, record);
-            effects.push(effect);
+        let (answer, answered) = oneshot::channel();
+        self.recordings.push(Recording { alerts: alerts.to_vec(), now, answer });
+        let turn = self.recordings.turn.lock().await;
+        let group = self.recordings.take();
+        // Empty if whoever had the turn before took ours along.
+        if !group.is_empty() {
+            self.commit(group).await;
         }
-        let records: Vec<&AlertRecord> = touched.values().collect();
+        drop(turn);
+        answered.await.unwrap_or(Err(StoreError::Abandoned))
+    }
+
+    /// Commits the recordings of a group, in the order in which they came, and answers each.
+    async fn commit(&self, group: Vec<Recording>) {
+        match self.record_group(&group).await {
+            Ok(effects) => {
+                for (recording, effects) in group.into_iter().zip(effects) {
+                    // Whoever asked may have gone; what they said is kept all the same.
+                    let _ = recording.answer.send(Ok(effects));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for recording in group {
+                    let _ = recording.answer.send(Err(StoreError::Group(Arc::clone(&error))));
+                }
+            }
+        }
+    }
+
+    async fn record_group(&self, group: &[Recording]) -> Result<Vec<Vec<Effect>>, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.alerts).collect();
+        let mut known = known_alerts(&mut transaction, &alerts).await?;
+        let mut touched = HashSet::with_capacity(alerts.len());
+        let mut effects = Vec::with_capacity(group.len());
+        for recording in group {
+            let observed = recording.alerts.iter().map(|alert| {
+                let (record, effect) = AlertRecord::observe(known.get(&alert.fingerprint), alert, recording.now);
+                known.insert(alert.fingerprint, record);
+                touched.insert(alert.fingerprint);
+                effect
+            });
+            effects.push(observed.collect());
+        }
+        let records: Vec<&AlertRecord> = touched.iter().filter_map(|fingerprint| known.get(fingerprint)).collect();
         upsert(&mut transaction, &records).await?;
         transaction.commit().await?;
         Ok(effects)

@@ -2,9 +2,12 @@
 
 mod architecture;
 mod browser;
+mod cli;
 mod contract;
+mod end_to_end;
 mod page_server;
 mod reconcile;
+mod recorded;
 mod serving;
 mod setup;
 mod store;

@@ -1,26 +1,81 @@
 //! What Alertmanager really sent (`tests/fixtures/alertmanager`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use alertmanager_cachet::core::time::Timestamp;
 use serde_json::{Value, json};
 
-/// The bodies in one recording, in their order: one, or those of a sequence.
-pub fn notifications(file: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager").join(file);
+/// One recorded POST.
+pub struct Request {
+    /// When it came, told from the recording: its place in the sequence counts from the first alert's `startsAt`, and
+    /// a request that stands alone came when the last thing that it tells had happened.
+    pub at: Timestamp,
+    /// What was sent.
+    pub body: String,
+}
+
+/// The requests of one recording, in their order: one, or those of a sequence.
+pub fn requests(file: &str) -> Vec<Request> {
+    let path = folder().join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let recording: Value = serde_json::from_str(&text).expect("a recording is JSON");
     let requests = recording["requests"].as_array().cloned().unwrap_or_else(|| vec![recording]);
-    requests.iter().map(|request| request["body"].as_str().expect("a body is a text").to_owned()).collect()
+    let body = |request: &Value| request["body"].as_str().expect("a body is a text").to_owned();
+    let began_at = starts(&body(&requests[0])).into_iter().min().expect("a recording tells of an alert");
+    let at = |request: &Value| match request["at_s"].as_f64() {
+        Some(seconds) => began_at.after(std::time::Duration::from_secs_f64(seconds)),
+        None => last_event(&body(request)),
+    };
+    requests.iter().map(|request| Request { at: at(request), body: body(request) }).collect()
+}
+
+/// The bodies in one recording, in their order.
+pub fn notifications(file: &str) -> Vec<String> {
+    requests(file).into_iter().map(|request| request.body).collect()
+}
+
+/// `body` with these labels on each alert that has none of the name. Fingerprints, times and order stay.
+pub fn with_labels(body: &str, labels: &[(&str, &str)]) -> String {
+    let mut notification: Value = serde_json::from_str(body).expect("a notification is JSON");
+    for alert in notification["alerts"].as_array_mut().expect("a list of alerts") {
+        let present = alert["labels"].as_object_mut().expect("an object of labels");
+        for (name, value) in labels {
+            present.entry(*name).or_insert_with(|| json!(value));
+        }
+    }
+    notification.to_string()
 }
 
 /// The names of all recordings.
 pub fn files() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager");
-    let entries = std::fs::read_dir(folder).expect("the recordings");
+    let entries = std::fs::read_dir(folder()).expect("the recordings");
     let mut names: Vec<String> =
         entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
     names.sort();
     names
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager")
+}
+
+fn alerts(body: &str) -> Vec<Value> {
+    let notification: Value = serde_json::from_str(body).expect("a notification is JSON");
+    notification["alerts"].as_array().expect("a list of alerts").clone()
+}
+
+fn moment(value: &Value) -> Timestamp {
+    Timestamp::parse_rfc3339(value.as_str().expect("a text")).expect("a time")
+}
+
+fn starts(body: &str) -> Vec<Timestamp> {
+    alerts(body).iter().map(|alert| moment(&alert["startsAt"])).collect()
+}
+
+fn last_event(body: &str) -> Timestamp {
+    let ends =
+        alerts(body).into_iter().filter(|alert| alert["status"] == "resolved").map(|alert| moment(&alert["endsAt"]));
+    starts(body).into_iter().chain(ends).max().expect("a recording tells of an alert")
 }
 
 /// A notification of `count` firing alerts in the manner of Alertmanager, about `count` targets.

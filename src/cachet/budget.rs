@@ -1,0 +1,139 @@
+//! How many writes Cachet still takes in this minute.
+//!
+//! Cachet counts authenticated requests by user in a fixed window (recording 401): the window begins with the first
+//! request after the last one ended, and each answer says how many are left in it. Reads are counted apart, by address.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use tokio::time::Instant;
+
+use super::client::MAX_PARALLEL;
+
+/// How long Cachet's window is. It says so nowhere; its limit is one of requests a minute.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The share of the limit that is kept for what the public sees: a fifth, 60 of 300.
+const RESERVE_SHARE: u32 = 5;
+
+/// What is known of the window from the answers so far.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    window: Mutex<Option<Window>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    limit: u32,
+    remaining: u32,
+    ends: Instant,
+}
+
+/// What may be spent on writes that can wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spare {
+    /// Nothing is known of a limit: some Cachets have none.
+    Unlimited,
+    /// So many writes, without touching what is kept for the public.
+    Writes(u32),
+    /// None, until so long from now.
+    Exhausted(Duration),
+}
+
+impl Budget {
+    /// Learns from the answer to a write.
+    pub(super) fn learn(&self, headers: &HeaderMap) {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
+        let (Some(limit), Some(remaining)) = (number("x-ratelimit-limit"), number("x-ratelimit-remaining")) else {
+            return;
+        };
+        let now = Instant::now();
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        *window = Some(match *window {
+            // Answers to calls under way at the same time come in any order; within a window it only gets less.
+            Some(known) if known.limit == limit && now < known.ends && remaining <= known.remaining + MAX_PARALLEL => {
+                Window { remaining: remaining.min(known.remaining), ..known }
+            }
+            _ => Window { limit, remaining, ends: now + WINDOW },
+        });
+    }
+
+    /// Learns from a 429 that nothing is left for so long.
+    pub(super) fn exhausted(&self, retry_after: Duration) {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = window.as_mut() {
+            *known = Window { remaining: 0, ends: Instant::now() + retry_after, ..*known };
+        }
+    }
+
+    /// What may be spent on writes that can wait.
+    pub(super) fn spare(&self) -> Spare {
+        let now = Instant::now();
+        match *self.window.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Spare::Unlimited,
+            // A new window has begun, or will with the next call.
+            Some(known) if now >= known.ends => Spare::Writes(known.limit - known.limit / RESERVE_SHARE),
+            Some(known) => match known.remaining.saturating_sub(known.limit / RESERVE_SHARE) {
+                0 => Spare::Exhausted(known.ends - now),
+                writes => Spare::Writes(writes),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn answer(limit: u32, remaining: u32) -> HeaderMap {
+        HeaderMap::from_iter([
+            ("x-ratelimit-limit".parse().expect("a name"), HeaderValue::from(limit)),
+            ("x-ratelimit-remaining".parse().expect("a name"), HeaderValue::from(remaining)),
+        ])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fifth_is_kept_for_what_the_public_sees() {
+        let budget = Budget::default();
+        assert_eq!(budget.spare(), Spare::Unlimited);
+        budget.learn(&answer(300, 299));
+        assert_eq!(budget.spare(), Spare::Writes(239));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        budget.learn(&answer(300, 60));
+        assert_eq!(budget.spare(), Spare::Exhausted(Duration::from_secs(40)));
+        tokio::time::advance(Duration::from_secs(40)).await;
+        assert_eq!(budget.spare(), Spare::Writes(240));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_in_any_order_mean_the_smallest_number() {
+        let budget = Budget::default();
+        for remaining in [298, 299, 295, 297, 296] {
+            budget.learn(&answer(300, remaining));
+        }
+        assert_eq!(budget.spare(), Spare::Writes(235));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_before_is_a_new_window_and_a_429_ends_when_it_says() {
+        let budget = Budget::default();
+        budget.learn(&answer(60, 13));
+        tokio::time::advance(Duration::from_secs(50)).await;
+        budget.learn(&answer(60, 59));
+        assert_eq!(budget.spare(), Spare::Writes(47));
+        budget.exhausted(Duration::from_secs(7));
+        assert_eq!(budget.spare(), Spare::Exhausted(Duration::from_secs(7)));
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(budget.spare(), Spare::Writes(48));
+    }
+
+    #[test]
+    fn an_answer_without_the_headers_teaches_nothing() {
+        let budget = Budget::default();
+        budget.learn(&HeaderMap::new());
+        assert_eq!(budget.spare(), Spare::Unlimited);
+    }
+}
