@@ -60,6 +60,7 @@ pub struct Repairer {
     store: Store,
     settings: Settings,
     clock: Clock,
+    started_at: Timestamp,
     wake: Wake,
     reconciler: Wake,
     stop: CancellationToken,
@@ -78,10 +79,11 @@ impl Repairer {
     /// A repairer that has not read anything yet, and wakes `reconciler` after a repair. `stop` ends it.
     pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
-        Self { store, settings, clock, wake, reconciler, stop, missing, said }
+        let started_at = clock.now();
+        Self { store, settings, clock, started_at, wake, reconciler, stop, missing, said }
     }
 
-    /// What has it read Alertmanager at once: to be woken when a notification may have been missed.
+    /// What has it read Alertmanager at once: when a notification may have been missed, or an alert is held.
     pub fn wake(&self) -> Wake {
         self.wake.clone()
     }
@@ -123,12 +125,19 @@ impl Repairer {
     async fn repair(&mut self, round: &mut Round) -> Result<Vec<Repair>, StoreError> {
         let now = self.clock.now();
         let (members, settle, refire_hold) = match &self.settings.source {
-            Source::Silence(longest) => return self.store.resolve_stale_alerts(now.before(*longest)).await,
+            Source::Silence(longest) => {
+                return match rule::stale_before(now, self.started_at, *longest) {
+                    Some(limit) => self.store.resolve_stale_alerts(limit).await,
+                    None => Ok(Vec::new()),
+                };
+            }
             Source::Alertmanager { members, settle, refire_hold } => (members, *settle, *refire_hold),
         };
         let poll = poll(members, now, round).await;
         let policy = Policy { settle, apart: self.settings.interval / 2, refire_hold };
         let plan = self.store.apply_repair(&poll, &self.missing, policy).await?;
+        let (listed, missing) = (poll.listed().count(), plan.missing.len());
+        tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
         self.missing = plan.missing;
         Ok(plan.repairs)
     }

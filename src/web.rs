@@ -37,7 +37,7 @@ pub struct Settings {
 pub struct Wakes {
     /// That alerts were stored.
     pub reconciler: Wake,
-    /// That alerts may have been missed: Alertmanager cut them off, or they could not be stored.
+    /// That Alertmanager should be asked: it cut alerts off, they could not be stored, or they contradict a resolve.
     pub repairer: Wake,
 }
 

@@ -307,3 +307,45 @@ fn read_components(value: &Value<'_>, known: &mut KnownNames, report: &mut Repor
     }
     Some(components)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The configuration with `more` keys, and what is wrong with them.
+    fn read_with(more: &str) -> (Option<Config>, Vec<String>) {
+        let text = format!(
+            r#"{{"new_incident_name": "%s", "new_incident_message": "m", "resolved_incident_message": "r",
+                "groups_configuration": [{{"status_page_group": "g", "status_page_components": ["Web"]}}]{more}}}"#
+        );
+        let mut report = Report::default();
+        let config = read(&text, &Place::file("config.json"), &mut report);
+        (config, report.problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn how_alertmanager_is_read_has_defaults_and_silence_ends_nothing_by_default() {
+        for (more, seconds, stale_after) in [
+            ("", [60, 300], None),
+            (
+                r#", "alertmanager_poll_seconds": 10, "alertmanager_settle_seconds": 0, "stale_after_seconds": 90000"#,
+                [10, 0],
+                Some(Duration::from_secs(90_000)),
+            ),
+        ] {
+            let (config, problems) = read_with(more);
+            let config = config.expect("a configuration");
+            assert_eq!(problems, Vec::<String>::new());
+            assert_eq!([config.alertmanager_poll, config.alertmanager_settle].map(|span| span.as_secs()), seconds);
+            assert_eq!(config.stale_after, stale_after);
+        }
+    }
+
+    #[test]
+    fn a_silence_that_makes_no_sense_is_refused() {
+        for wrong in ["0", "59", "2678401", "-1", "\"4h\""] {
+            let (config, problems) = read_with(&format!(r#", "stale_after_seconds": {wrong}"#));
+            assert_eq!((config, problems.len()), (None, 1), "{wrong}: {problems:?}");
+        }
+    }
+}

@@ -169,6 +169,12 @@ pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, policy: Poli
     plan
 }
 
+/// The moment such that what was heard of last before it has ended, where nothing but the clock can tell: `longest` ago.
+/// `None` as long as we have not listened for so long ourselves; while nobody listened, silence says nothing.
+pub fn stale_before(now: Timestamp, listening_since: Timestamp, longest: Duration) -> Option<Timestamp> {
+    Some(now.before(longest)).filter(|limit| *limit >= listening_since)
+}
+
 /// What follows from an alert's being listed. One that is suppressed everywhere keeps the state that it has: a silence
 /// neither reddens the page nor greens it.
 fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Option<Repair> {

@@ -19,7 +19,7 @@ use super::App;
 use super::auth::AuthError;
 use super::client_address::client_address;
 use crate::clock;
-use crate::core::alert::Alert;
+use crate::core::alert::{Alert, Effect};
 use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
 use crate::store::StoreError;
@@ -188,6 +188,9 @@ async fn store(app: App, alerts: Vec<Alert>) -> Result<(), WebhookError> {
         let effects = app.shared.store.record(&alerts, clock::now()).await?;
         debug!(?effects, "notification stored");
         app.shared.wakes.reconciler.wake();
+        if effects.contains(&Effect::HeldRefire) {
+            app.shared.wakes.repairer.wake();
+        }
         Ok::<(), StoreError>(())
     });
     match task.await {

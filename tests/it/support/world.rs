@@ -156,6 +156,16 @@ impl World {
         self.wake = self.reconciler.wake();
     }
 
+    /// The world's time, for another part of the program.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// What wakes the reconciler.
+    pub fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
