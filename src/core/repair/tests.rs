@@ -169,6 +169,23 @@ fn a_member_that_just_started_proves_nothing_but_by_what_it_lists() {
 }
 
 #[test]
+fn a_member_has_settled_once_it_was_up_for_the_time_to_settle() {
+    for (up_for, proves) in [(POLICY.settle, true), (POLICY.settle - Duration::from_millis(1), false)] {
+        let member = Member::Heard { up_for, listed: Vec::new() };
+        assert_eq!(member.proves_absence(POLICY.settle), proves);
+    }
+}
+
+#[test]
+fn silence_says_something_only_after_we_listened_for_so_long_ourselves() {
+    let started = Timestamp::from_millis(1_000_000);
+    let day = Duration::from_secs(86_400);
+    assert_eq!(stale_before(started.after(day / 2), started, day), None);
+    assert_eq!(stale_before(started.after(day), started, day), Some(started));
+    assert_eq!(stale_before(started.after(day * 2), started, day), Some(started.after(day)));
+}
+
+#[test]
 fn an_alert_that_one_member_lists_has_not_ended_whatever_the_other_says() {
     let mut world = World::new();
     let alert = alert(1, 5);
@@ -223,6 +240,19 @@ fn a_held_firing_counts_as_soon_as_it_is_listed() {
     assert!(!world.fires(&alert));
     assert_eq!(world.poll(&[heard(&[active(&alert)])]), [Reason::Confirmed]);
     assert!(world.fires(&alert));
+}
+
+#[test]
+fn another_occurrence_than_the_held_one_does_not_confirm_it() {
+    for (listed, reasons) in [(alert(1, 3), &[][..]), (alert(1, 9), &[Reason::UnnotifiedAgain])] {
+        let mut world = World::new();
+        let held = alert(1, 5);
+        for told in [&held, &resolved(&held), &held] {
+            world.notify(told);
+        }
+        assert_eq!(world.poll(&[heard(&[active(&listed)])]), reasons);
+        assert_eq!(world.stored[&held.fingerprint].starts_at, held.starts_at.max(listed.starts_at));
+    }
 }
 
 #[test]
