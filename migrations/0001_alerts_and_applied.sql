@@ -38,7 +38,13 @@ CREATE TABLE episodes (
 );
 CREATE INDEX episodes_by_phase ON episodes (phase, component);
 
--- What Cachet showed when it was last read (JSON), for explaining and for a start while it is away.
+-- Which Cachet all of this is about: numbers of one mean nothing in another.
+CREATE TABLE cachet (
+    id      INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    address TEXT    NOT NULL
+);
+
+-- What Cachet showed when it was last read (JSON), for explaining.
 CREATE TABLE observed (
     id          INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     snapshot    TEXT    NOT NULL,

@@ -30,7 +30,7 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()
         .context("the async runtime cannot be started: check the limits on threads and file descriptors")?;
     let common = &cli.common;
-    match &cli.command {
+    let outcome = match &cli.command {
         Command::Check => check::run(common, variables),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Healthcheck(args) => runtime.block_on(healthcheck::run(args)),
@@ -39,7 +39,10 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?)),
         Command::Setup(args) => runtime.block_on(setup::run(common, args, &environment(variables)?)),
         Command::Demo(args) => runtime.block_on(demo::run(common, args)),
-    }
+    };
+    // What is still on a thread by now is of no use to anybody, such as a name that a dead DNS server is asked for.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The environment, if nothing is wrong with it.

@@ -5,8 +5,9 @@
 
 mod apply;
 mod backoff;
+mod memory;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,16 +18,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
+use self::memory::{Memory, Unkept};
 use crate::cachet::{Cachet, Error, Spare};
 use crate::clock::Clock;
-use crate::core::alert::AlertRecord;
-use crate::core::incident::EpisodePhase;
 use crate::core::incident_name::IncidentName;
-use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::{desired, inventory_of};
-use crate::core::plan::{Applied, AppliedTarget, Change, Note, Plan, Policy, Rank, Report, Subject, plan};
+use crate::core::plan::{Change, Note, Plan, Policy, Rank, Report, Subject, plan};
 use crate::core::rules::{CloseIncidentWhen, Drift};
-use crate::core::status::IncidentStatus;
 use crate::core::target::{Inventory, InventorySource};
 use crate::core::time::Timestamp;
 use crate::log::Log;
@@ -121,6 +119,8 @@ pub struct Round {
     pub revisit_at: Option<Timestamp>,
     /// How long the targets' components wait until Cachet's rate limit allows them; what the public sees is written.
     pub saving: Option<Duration>,
+    /// How many changes in a row got no answer that makes sense.
+    unanswered: usize,
 }
 
 /// What keeps the reconciler from going on.
@@ -140,12 +140,10 @@ impl Round {
         self.failures.is_empty() && self.blocked.is_none()
     }
 
-    /// A Cachet that answers nothing but faults is left alone until the next attempt.
+    /// A Cachet that has nothing but faults to answer any more is left alone until the next attempt: each of thousands
+    /// of changes might else wait for its timeout.
     fn give_up(&mut self) -> Option<Error> {
-        let hopeless = self.written == 0
-            && self.failures.len() >= BATCH
-            && self.failures.iter().all(|(_, error)| error.may_have_been_applied());
-        if hopeless { self.failures.pop().map(|(_, error)| error) } else { None }
+        if self.unanswered >= BATCH { self.failures.pop().map(|(_, error)| error) } else { None }
     }
 
     /// How long Cachet asked us to wait.
@@ -168,24 +166,6 @@ pub struct Reconciler {
     wake: Wake,
     stop: CancellationToken,
     memory: Memory,
-}
-
-/// What the reconciler knows between two goes. The store has all of it that matters.
-#[derive(Debug, Default)]
-struct Memory {
-    alerts: Vec<AlertRecord>,
-    /// The count of news when the alerts were read.
-    alerts_as_of: Option<u64>,
-    applied: Option<Applied>,
-    observed: Option<Observed>,
-    /// When Cachet was read.
-    observed_at: Option<Timestamp>,
-    /// Whether a write ended in a way that makes what we know of Cachet doubtful.
-    surprised: bool,
-    /// What was said already.
-    reported: BTreeSet<Report>,
-    failing: BTreeMap<Subject, String>,
-    blocked_by: Option<String>,
 }
 
 impl Reconciler {
@@ -247,14 +227,22 @@ impl Reconciler {
 
     async fn write_what_differs(&mut self, round: &mut Round) -> Result<(), Blocked> {
         let mut tried: BTreeSet<Subject> = BTreeSet::new();
+        let stop = self.stop.clone();
         loop {
-            self.look().await?;
+            // A read may be left at any moment; a write that is under way is finished.
+            tokio::select! {
+                looked = self.look() => looked?,
+                () = stop.cancelled() => return Ok(()),
+            }
             let plan = self.plan(round);
-            self.take_notes(&plan.notes).await?;
+            // What we know of Cachet is in doubt after a surprise, so nothing is concluded from it.
+            if !self.memory.surprised {
+                self.take_notes(&plan.notes).await?;
+            }
             self.say_reports(plan.reports);
             let batch = self.next_batch(plan.changes, &tried, round);
-            if batch.is_empty() || self.stop.is_cancelled() {
-                return Ok(());
+            if batch.is_empty() || stop.is_cancelled() {
+                return Ok(self.keep_snapshot(Unkept::Bookkeeping).await?);
             }
             let failed = self.write(batch, round).await?;
             tried.extend(failed);
@@ -269,17 +257,25 @@ impl Reconciler {
             self.memory.alerts_as_of = Some(news);
         }
         if self.memory.applied.is_none() {
+            self.store.keep_page_at(self.cachet.address()).await?;
             self.memory.applied = Some(self.store.applied().await?);
         }
         let now = self.clock.now();
-        if self.memory.observed_at.is_none_or(|read_at| now.since(read_at) >= self.settings.interval) {
+        if !self.memory.is_fresh(now, self.settings.interval) {
             let observed = self.cachet.observe().await?;
-            if self.memory.observed.as_ref() != Some(&observed) {
-                self.store.remember_observed(&observed, now).await?;
-            }
-            self.memory.observed = Some(observed);
-            self.memory.observed_at = Some(now);
+            self.memory.read(observed, now);
+            self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
+        }
+        self.keep_snapshot(Unkept::Public).await?;
+        Ok(())
+    }
+
+    /// Keeps what Cachet shows for `explain`, if what changed of it is worth that much already.
+    async fn keep_snapshot(&mut self, worth: Unkept) -> Result<(), StoreError> {
+        if let Some(observed) = self.memory.observed.as_ref().filter(|_| self.memory.unkept >= worth) {
+            self.store.remember_observed(observed, self.clock.now()).await?;
+            self.memory.unkept = Unkept::Nothing;
         }
         Ok(())
     }
@@ -299,18 +295,15 @@ impl Reconciler {
         };
         let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now);
         round.revisit_at = desired.revisit_at;
-        plan(&desired, applied, observed, self.policy(), now)
-    }
-
-    fn policy(&self) -> Policy {
-        self.settings.policy()
+        plan(&desired, applied, observed, self.settings.policy(), now)
     }
 
     /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in
-    /// this go; and of those that only operators see, no more than the rate limit has to spare.
-    fn next_batch(&self, changes: Vec<Change>, tried: &BTreeSet<Subject>, round: &mut Round) -> Vec<Change> {
-        let mut changes = changes.into_iter().filter(|change| !tried.contains(&change.subject())).peekable();
-        let Some(rank) = changes.peek().map(Change::rank) else { return Vec::new() };
+    /// this go; and of those that only operators see, no more than the rate limit has to spare. Those that failed in an
+    /// earlier go come last in their rank, so that they hold up no others.
+    fn next_batch(&self, mut changes: Vec<Change>, tried: &BTreeSet<Subject>, round: &mut Round) -> Vec<Change> {
+        changes.retain(|change| !tried.contains(&change.subject()));
+        let Some(rank) = changes.first().map(Change::rank) else { return Vec::new() };
         let spare = match (rank, self.cachet.spare()) {
             (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
                 round.saving = Some(wait);
@@ -319,13 +312,16 @@ impl Reconciler {
             (Rank::Bookkeeping, Spare::Writes(writes)) => usize::try_from(writes).unwrap_or(BATCH),
             _ => BATCH,
         };
-        changes.take_while(|change| change.rank() == rank).take(spare.min(BATCH)).collect()
+        changes.retain(|change| change.rank() == rank);
+        changes.sort_by_key(|change| self.memory.failing.contains_key(&change.subject()));
+        changes.truncate(spare.min(BATCH));
+        changes
     }
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
         let entries: Vec<Entry> = notes.iter().cloned().map(Entry::from).collect();
         self.store.remember(&entries, self.clock.now()).await?;
-        entries.into_iter().for_each(|entry| self.absorb(entry));
+        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
         Ok(())
     }
 
@@ -333,7 +329,7 @@ impl Reconciler {
     async fn write(&mut self, batch: Vec<Change>, round: &mut Round) -> Result<Vec<Subject>, Blocked> {
         let intents: Vec<Entry> = batch.iter().filter_map(apply::intent).collect();
         self.store.remember(&intents, self.clock.now()).await?;
-        intents.into_iter().for_each(|entry| self.absorb_intent(entry));
+        intents.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
 
         let (cachet, settings, stop) = (&self.cachet, &self.settings, &self.stop);
         let writes = stream::iter(batch).map(|change| async move {
@@ -357,12 +353,15 @@ impl Reconciler {
             match outcome {
                 Ok(entry) => {
                     round.written += 1;
+                    round.unanswered = 0;
                     self.memory.failing.remove(&change.subject());
                     apply::log(&self.log, &self.settings.texts, &change, &entry);
                     entries.push(entry);
                 }
                 Err(error) => {
-                    self.memory.surprised |= error.may_have_been_applied() || error.is_not_found();
+                    let unanswered = error.may_have_been_applied() || error.is_not_cachet();
+                    round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
+                    self.memory.surprised |= unanswered || error.is_not_found();
                     failed.push(change.subject());
                     if error.concerns_everything() && blocked.is_none() {
                         blocked = Some(error);
@@ -372,61 +371,15 @@ impl Reconciler {
                 }
             }
         }
-        let kept = self.store.remember(&entries, self.clock.now()).await;
-        entries.into_iter().for_each(|entry| self.absorb(entry));
-        kept?;
+        if let Err(error) = self.store.remember(&entries, self.clock.now()).await {
+            // What the store does not know would be unknown after a restart, so it is looked up again now.
+            self.memory.doubt_everything();
+            return Err(error.into());
+        }
+        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
         match blocked.or_else(|| round.give_up()) {
             Some(error) => Err(error.into()),
             None => Ok(failed),
-        }
-    }
-
-    /// Brings memory up to date with what is now true of Cachet and of the store.
-    fn absorb(&mut self, entry: Entry) {
-        let applied = self.memory.applied.get_or_insert_default();
-        let observed = self.memory.observed.get_or_insert_default();
-        match entry {
-            Entry::Component(name, written) => {
-                if let Some(component) = observed.components.iter_mut().find(|component| component.id == written.id) {
-                    component.status = Some(written.status);
-                }
-                applied.components.insert(name, written);
-            }
-            Entry::Target(name, written) => {
-                show_target(observed, name.as_str(), &written);
-                applied.targets.insert(name, written);
-            }
-            Entry::ReleaseComponent(name) => drop(applied.components.remove(&name)),
-            Entry::ReleaseTarget(name) => drop(applied.targets.remove(&name)),
-            Entry::Episode(episode) => {
-                if let EpisodePhase::Open(id) = episode.phase
-                    && !observed.open_incidents.iter().any(|incident| incident.id == id)
-                {
-                    observed.open_incidents.push(ObservedIncident {
-                        id,
-                        name: self.settings.texts.new_incident_name.render(&episode.component),
-                        status: Some(IncidentStatus::Investigating),
-                        episode: Some(episode.key.to_string()),
-                    });
-                }
-                applied.episodes.insert(episode.component.clone(), episode);
-            }
-            Entry::EndEpisode(episode, _) => {
-                let over = episode.phase.incident();
-                observed.open_incidents.retain(|incident| Some(incident.id) != over);
-                applied.episodes.remove(&episode.component);
-            }
-        }
-    }
-
-    /// As [`Self::absorb`], of what is about to be written: nothing is true of Cachet yet.
-    fn absorb_intent(&mut self, entry: Entry) {
-        let applied = self.memory.applied.get_or_insert_default();
-        match entry {
-            Entry::Component(name, written) => drop(applied.components.insert(name, written)),
-            Entry::Target(name, written) => drop(applied.targets.insert(name, written)),
-            Entry::Episode(episode) => drop(applied.episodes.insert(episode.component.clone(), episode)),
-            Entry::ReleaseComponent(_) | Entry::ReleaseTarget(_) | Entry::EndEpisode(..) => {}
         }
     }
 
@@ -447,6 +400,10 @@ impl Reconciler {
                 self.memory.failing.insert(subject.clone(), message);
             }
         }
+        if round.blocked.is_none() {
+            // What was not tried again needs no writing any more.
+            self.memory.failing.retain(|failing, _| round.failures.iter().any(|(subject, _)| subject == failing));
+        }
         let blocked_by = round.blocked.as_ref().map(Blocked::to_string);
         match (&self.memory.blocked_by, &blocked_by) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
@@ -462,7 +419,8 @@ impl Reconciler {
     fn until_due(&self, revisit_at: Option<Timestamp>) -> Duration {
         let now = self.clock.now();
         let next_read = self.memory.observed_at.unwrap_or(now).after(self.settings.interval);
-        revisit_at.map_or(next_read, |moment| moment.min(next_read)).since(now)
+        // A clock that was set back makes the next reading no later.
+        revisit_at.map_or(next_read, |moment| moment.min(next_read)).since(now).min(self.settings.interval)
     }
 }
 
@@ -474,25 +432,5 @@ impl Settings {
             drift: self.drift,
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
-    }
-}
-
-fn show_target(observed: &mut Observed, name: &str, written: &AppliedTarget) {
-    let (status, description) = (Some(written.status), Some(written.description.clone()));
-    match observed.components.iter_mut().find(|component| component.id == written.id) {
-        Some(component) => {
-            component.status = status;
-            component.description = description;
-            component.enabled = false;
-        }
-        None => observed.components.push(ObservedComponent {
-            id: written.id,
-            name: name.to_owned(),
-            status,
-            enabled: false,
-            description,
-            group: None,
-            managed: true,
-        }),
     }
 }

@@ -17,7 +17,7 @@ const PARALLEL_STEPS: usize = 4;
 pub trait Progress {
     /// The step is done.
     fn done(&self, step: &Step);
-    /// Cachet's rate limit is used up; the step is tried again after `seconds`.
+    /// Cachet's rate limit is used up; the call is tried again after `seconds`.
     fn waiting(&self, seconds: u64);
 }
 
@@ -52,18 +52,27 @@ async fn take(
     groups: &BTreeMap<String, GroupId>,
     progress: &impl Progress,
 ) -> Result<Option<(String, GroupId)>, Error> {
+    let made = patiently(progress, || send(cachet, step, groups)).await?;
+    progress.done(step);
+    Ok(made)
+}
+
+/// What `call` comes to, once Cachet's rate limit lets it. There is no limit to this but the person who watches: each
+/// wait is one that Cachet asked for, and has its bound there.
+///
+/// # Errors
+/// Whatever else Cachet says.
+pub async fn patiently<T, F>(progress: &impl Progress, call: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     loop {
-        match send(cachet, step, groups).await {
+        match call().await {
             Err(Error::RateLimited { retry_after, .. }) => {
                 progress.waiting(retry_after.as_secs());
                 tokio::time::sleep(retry_after).await;
             }
-            outcome => {
-                if outcome.is_ok() {
-                    progress.done(step);
-                }
-                return outcome;
-            }
+            outcome => return outcome,
         }
     }
 }
@@ -90,9 +99,9 @@ async fn send(
             };
             cachet.create_component(&component).await?;
         }
-        Step::MoveComponent { id, group, status, enabled, .. } => {
+        Step::MoveComponent { id, group, enabled, .. } => {
             let group = groups.get(group.as_str()).copied();
-            cachet.update_component(id, &ComponentUpdate { status, enabled, description: None, group }).await?;
+            cachet.update_component(id, &ComponentUpdate { status: None, enabled, description: None, group }).await?;
         }
         Step::CreateTarget { name, description } => {
             let component = NewComponent {
@@ -105,8 +114,8 @@ async fn send(
             };
             cachet.create_component(&component).await?;
         }
-        Step::CorrectTarget { id, description, status, .. } => {
-            let update = ComponentUpdate { status, enabled: false, description: Some(description), group: None };
+        Step::CorrectTarget { id, description, .. } => {
+            let update = ComponentUpdate { status: None, enabled: false, description: Some(description), group: None };
             cachet.update_component(id, &update).await?;
         }
         Step::RemoveComponent { id, .. } => cachet.delete_component(id).await?,

@@ -76,6 +76,12 @@ pub enum StoreError {
         /// The database file.
         path: PathBuf,
     },
+    /// Another `setup` is at work.
+    #[error("another `setup` is running on the store {path:?}: wait until it is done")]
+    SetupRunning {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The lock file could not be used.
     #[error("the lock file {path:?} beside the store cannot be used ({cause}): check its permissions")]
     Lock {
@@ -118,9 +124,9 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Held by the one server that works on a store; released when dropped, by the system even after `kill -9`.
+/// Held by the one server, or the one `setup`, that works on a store; released when dropped, by the system even after `kill -9`.
 #[derive(Debug)]
-pub struct ServerLock {
+pub struct StoreLock {
     _file: File,
 }
 
@@ -131,9 +137,14 @@ impl Store {
     /// See [`StoreError`]; an existing file is never overwritten.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let path = database_path(url)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
-        }
+        let opening = path.clone();
+        // `setup` and `serve` may open the same new file at the same moment; one makes it, the others wait.
+        let _alone = tokio::task::spawn_blocking(move || {
+            let (file, lock_path) = lock_file(&opening, "opening.lock")?;
+            file.lock().map(|()| file).map_err(|cause| StoreError::Lock { path: lock_path, cause })
+        })
+        .await
+        .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })??;
         let open_error =
             |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), cause };
         let options = connect_options(&path).create_if_missing(true);
@@ -172,21 +183,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::InUse`] if another server holds it.
-    pub fn lock(url: &str) -> Result<ServerLock, StoreError> {
+    pub fn lock(url: &str) -> Result<StoreLock, StoreError> {
         let path = database_path(url)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
-        }
-        let mut lock_path = path.clone().into_os_string();
-        lock_path.push(".lock");
-        let lock_path = PathBuf::from(lock_path);
-        let lock_error = |cause| StoreError::Lock { path: lock_path.clone(), cause };
-        let file = File::options().create(true).append(true).open(&lock_path).map_err(lock_error)?;
-        match file.try_lock() {
-            Ok(()) => Ok(ServerLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
-            Err(TryLockError::Error(cause)) => Err(lock_error(cause)),
-        }
+        claim(&path, "lock")?.ok_or(StoreError::InUse { path })
+    }
+
+    /// Claims the store for one `setup`: two at the same time would make everything twice, for Cachet accepts any
+    /// number of components of one name.
+    ///
+    /// # Errors
+    /// [`StoreError::SetupRunning`] if another one holds it.
+    pub fn lock_for_setup(url: &str) -> Result<StoreLock, StoreError> {
+        let path = database_path(url)?;
+        claim(&path, "setup.lock")?.ok_or(StoreError::SetupRunning { path })
     }
 
     /// The one connection that writes.
@@ -209,6 +218,31 @@ impl Store {
 fn database_path(url: &str) -> Result<PathBuf, StoreError> {
     let path = url.strip_prefix("sqlite://").filter(|path| !path.is_empty() && !path.contains('?'));
     path.map(|path| Path::new(path).to_owned()).ok_or_else(|| StoreError::Url { url: url.to_owned() })
+}
+
+/// The lock of that name, if nobody else holds it.
+fn claim(database: &Path, extension: &str) -> Result<Option<StoreLock>, StoreError> {
+    let (file, path) = lock_file(database, extension)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(StoreLock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(cause)) => Err(StoreError::Lock { path, cause }),
+    }
+}
+
+/// A file beside the database, and in its folder, which is made.
+fn lock_file(database: &Path, extension: &str) -> Result<(File, PathBuf), StoreError> {
+    if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
+    }
+    let mut path = database.as_os_str().to_owned();
+    path.push(".");
+    path.push(extension);
+    let path = PathBuf::from(path);
+    match File::options().create(true).append(true).open(&path) {
+        Ok(file) => Ok((file, path)),
+        Err(cause) => Err(StoreError::Lock { path, cause }),
+    }
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {

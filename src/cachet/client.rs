@@ -86,6 +86,11 @@ impl Cachet {
         Self { shared: Arc::new(shared) }
     }
 
+    /// The base of its API, without anything secret; that of the embedded page is a path.
+    pub fn address(&self) -> &str {
+        self.shared.transport.address()
+    }
+
     /// How many requests were sent so far, answered or not.
     pub fn calls(&self) -> u64 {
         self.shared.calls.load(Ordering::Relaxed)
@@ -285,6 +290,6 @@ impl IncidentSearch<'_> {
 /// The address and no more: the rest is of no use to a reader, and the token none of their business.
 impl fmt::Debug for Cachet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cachet").field("address", &self.shared.transport.address()).finish_non_exhaustive()
+        f.debug_struct("Cachet").field("address", &self.address()).finish_non_exhaustive()
     }
 }

@@ -128,6 +128,8 @@ impl Error {
     }
 
     /// Whether the cause lies not in this one call, so that the next change would end the same way.
+    ///
+    /// [`Error::NotCachet`] is not among these: what stands before Cachet may dislike the text of a single call.
     pub fn concerns_everything(&self) -> bool {
         matches!(
             self,
@@ -136,13 +138,17 @@ impl Error {
                 | Self::Unauthorized { .. }
                 | Self::RateLimited { .. }
                 | Self::Unavailable { .. }
-                | Self::NotCachet { .. }
         )
     }
 
     /// Whether the object itself is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether it was not Cachet that answered.
+    pub fn is_not_cachet(&self) -> bool {
+        matches!(self, Self::NotCachet { .. })
     }
 
     /// How long Cachet asks to be left alone, where it does.

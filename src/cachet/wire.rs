@@ -206,7 +206,7 @@ pub(super) fn new_group(new: &NewGroup, capabilities: Capabilities) -> Value {
 
 /// The body of POST `/components`.
 pub(super) fn new_component(new: &NewComponent, capabilities: Capabilities) -> Value {
-    let mut body = state(new.status, new.enabled, new.description.as_deref(), new.group);
+    let mut body = state(Some(new.status), new.enabled, new.description.as_deref(), new.group);
     body.insert("name".into(), json!(new.name));
     if let Some(order) = new.order {
         body.insert("order".into(), json!(order));
@@ -221,15 +221,18 @@ pub(super) fn component_update(update: &ComponentUpdate) -> Value {
     Value::Object(state(update.status, update.enabled, update.description.as_deref(), update.group))
 }
 
-/// What every write of a component holds. Fields without a value are left out: `null` and `""` are refused (068, 072).
+/// What a write of a component holds. Fields without a value are left out: `null` and `""` are refused (068, 072), and
+/// what is left out stays as it is (144, 145; 2025-08: 144, 145), but for `enabled` in releases of 2025 (2025-08: 503).
 fn state(
-    status: ComponentStatus,
+    status: Option<ComponentStatus>,
     enabled: bool,
     description: Option<&str>,
     group: Option<GroupId>,
 ) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("status".into(), json!(status.value()));
+    if let Some(status) = status {
+        body.insert("status".into(), json!(status.value()));
+    }
     body.insert("enabled".into(), json!(enabled));
     if let Some(description) = description.map(fitting).filter(|text| !text.is_empty()) {
         body.insert("description".into(), json!(description));
@@ -327,9 +330,9 @@ mod tests {
     }
 
     #[test]
-    fn every_component_write_holds_status_and_enabled_and_nothing_that_is_empty() {
+    fn every_component_write_holds_enabled_and_nothing_that_is_empty() {
         let update = ComponentUpdate {
-            status: ComponentStatus::PartialOutage,
+            status: Some(ComponentStatus::PartialOutage),
             enabled: false,
             description: Some(" \n".into()),
             group: None,

@@ -26,12 +26,13 @@ use crate::log::Log;
 use crate::reconcile::{Reconciler, Settings};
 use crate::repair::{self, Repairer, Source};
 use crate::setup::{self, Progress};
-use crate::store::{ServerLock, Store};
+use crate::store::{Store, StoreLock};
 use crate::web::auth::Users;
 use crate::web::{self, App, Wakes};
 
-/// How long a stop waits for requests and for the write under way.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
+/// them is for closing the store.
+const GRACE: Duration = Duration::from_secs(9);
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -40,7 +41,10 @@ const GRACE: Duration = Duration::from_secs(10);
 pub async fn run(common: &Common, args: &Serve, environment: &Environment) -> anyhow::Result<ExitCode> {
     let log = Log::stdout(common.log_format);
     let running = start(common, args, environment, log).await?;
-    stop_signal().await?;
+    tokio::select! {
+        signal = stop_signal() => signal?,
+        () = running.ended() => {}
+    }
     tracing::info!("stopping: requests and the write under way are finished first");
     running.stop().await?;
     Ok(ExitCode::SUCCESS)
@@ -55,7 +59,7 @@ pub struct Running {
     reconciler: JoinHandle<()>,
     repairer: Option<JoinHandle<()>>,
     store: Store,
-    _lock: ServerLock,
+    _lock: StoreLock,
 }
 
 /// Starts a server: everything is checked, claimed and bound when this returns.
@@ -103,10 +107,20 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
     let listener = bind(args.listen.listen_address).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    let web = tokio::spawn(web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
-    let reconciler = tokio::spawn(reconciler.forever());
-    let repairer = repairer.map(|repairer| tokio::spawn(repairer.forever()));
+    let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
+    let reconciler = part(&stop, reconciler.forever());
+    let repairer = repairer.map(|repairer| part(&stop, repairer.forever()));
     Ok(Running { address, settings, stop, web, reconciler, repairer, store, _lock: lock })
+}
+
+/// Runs a part of the server. Half a server would take alerts and show nothing, or the other way round: if one part
+/// ends, so do the others.
+fn part<T: Send + 'static>(stop: &CancellationToken, part: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    let part_ends = stop.clone().drop_guard();
+    tokio::spawn(async move {
+        let _part_ends = part_ends;
+        part.await
+    })
 }
 
 impl Running {
@@ -125,10 +139,15 @@ impl Running {
         &self.store
     }
 
-    /// Stops accepting, finishes requests and the write under way within [`GRACE`], and closes the store.
+    /// Waits until a part of it has ended without being told to.
+    pub async fn ended(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Stops accepting, finishes requests and the write under way within ten seconds, and closes the store.
     ///
     /// # Errors
-    /// When the listener had failed.
+    /// When a part of it had ended before.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         let write_under_way = self.reconciler.abort_handle();
@@ -137,11 +156,16 @@ impl Running {
             tracing::warn!("Cachet did not answer the write under way in time: it is looked up at the next start");
             write_under_way.abort();
         }
-        if let Some(repairer) = self.repairer {
-            // It ends where it is; if it did not end in an orderly way, there is nothing left to lose.
-            let _ = repairer.await;
-        }
+        // It ends where it is.
+        let repaired = match self.repairer {
+            Some(repairer) => repairer.await,
+            None => Ok(()),
+        };
         self.store.close().await;
+        repaired.context("the repairer ended early: start the server again, and report what it said")?;
+        if let Ok(reconciled) = written {
+            reconciled.context("the reconciler ended early: start the server again, and report what it said")?;
+        }
         served.context("the web server ended early")?.context("the listener failed")
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::{Common, Setup};
 use crate::config::environment::Environment;
 use crate::config::{self, TargetsFile};
 use crate::core::setup::{Removal, SetupPlan, Step, plan_setup};
-use crate::setup::{Progress, carry_out};
+use crate::setup::{Progress, carry_out, patiently};
 use crate::store::Store;
 
 /// Checks everything, plans, asks where something is removed, and carries the plan out.
@@ -36,10 +36,11 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
             bail!("setup needs a targets file: name it with --targets.file or --file")
         }
     };
+    let _lock = if args.dry_run { None } else { Some(Store::lock_for_setup(&common.storage_url)?) };
     let store = Store::open(&common.storage_url).await?;
     let page = Page::open(environment, &store, config.cachet_per_page).await?;
-    page.cachet.check_token().await?;
-    let observed = page.cachet.observe().await?;
+    // Another run may just have used the rate limit up.
+    let observed = patiently(&Reading, || page.cachet.observe()).await?;
     let plan = plan_setup(&config.groups, &inventory, &observed, removal(args));
     let mut out = io::stdout();
     for remark in &plan.remarks {
@@ -98,6 +99,17 @@ fn may_remove(plan: &SetupPlan, args: &Setup) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Before the number of steps is known.
+struct Reading;
+
+impl Progress for Reading {
+    fn done(&self, _step: &Step) {}
+
+    fn waiting(&self, seconds: u64) {
+        tracing::info!("waiting {seconds} s for Cachet's rate limit");
+    }
+}
+
 /// A bar with the time left on a terminal; nothing elsewhere.
 struct Bar {
     bar: ProgressBar,
@@ -123,7 +135,7 @@ impl Progress for Bar {
     fn waiting(&self, seconds: u64) {
         self.bar.set_message(format!("(waiting {seconds} s for Cachet's rate limit)"));
         if self.bar.is_hidden() {
-            tracing::info!("waiting {seconds} s for Cachet's rate limit");
+            Reading.waiting(seconds);
         }
     }
 }

@@ -142,9 +142,9 @@ pub struct Facts<'a> {
 /// Explains `component`; `None` if nothing feeds it and Cachet does not have it.
 pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanation> {
     let desired = facts.page.components.get(component);
-    let found = facts.observed.and_then(|(observed, _)| {
-        observed.components.iter().find(|found| found.enabled && found.name == component.as_str())
-    });
+    let found = facts
+        .observed
+        .and_then(|(observed, _)| observed.components.iter().find(|found| found.name == component.as_str()));
     if desired.is_none() && found.is_none() {
         return None;
     }

@@ -13,6 +13,11 @@ pub const MANAGED_BY: &str = "alertmanager-cachet";
 #[serde(transparent)]
 pub struct ComponentId(pub i64);
 
+impl ComponentId {
+    /// That of a component which is being made: no component has it, for Cachet counts from 1.
+    pub const UNKNOWN: Self = Self(0);
+}
+
 /// Cachet's number of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -96,12 +101,12 @@ pub struct NewComponent {
     pub order: Option<u32>,
 }
 
-/// A component's new state. Status and `enabled` are always sent: releases of 2025 enable a disabled component on an
-/// update that does not name `enabled`.
+/// A component's new state. `enabled` is always sent: releases of 2025 enable a disabled component on an update that
+/// does not name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentUpdate {
-    /// Its status.
-    pub status: ComponentStatus,
+    /// Its status, if it changes. What `setup` has read may be old by the time that it writes, so it sends none.
+    pub status: Option<ComponentStatus>,
     /// Whether it is shown on the page.
     pub enabled: bool,
     /// Its description, if it changes.

@@ -154,16 +154,18 @@ fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
 
 /// A target's description: `critical: yes|no`, and on the second line the names of the alerts that fire, or `no alerts`.
 ///
-/// An operator reads it in Cachet, and so did the older Python middleware. Cut to [`DESCRIPTION_LIMIT`] characters.
-pub fn describe<'a>(critical: bool, firing: impl IntoIterator<Item = &'a str>) -> String {
+/// An operator reads it in Cachet, and so did the older Python middleware. Cut to [`DESCRIPTION_LIMIT`] characters, and
+/// without white space at its end, which Cachet would not keep.
+pub(super) fn describe<'a>(critical: bool, firing: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = firing.into_iter().collect();
     let alerts = if names.is_empty() { NO_ALERTS.to_owned() } else { names.join(", ") };
     let text = format!("critical: {}\n{alerts}", if critical { "yes" } else { "no" });
-    text.chars().take(DESCRIPTION_LIMIT).collect()
+    let cut: String = text.chars().take(DESCRIPTION_LIMIT).collect();
+    cut.trim_end().to_owned()
 }
 
 /// Whether a description says that its target is critical.
-pub fn says_critical(description: &str) -> bool {
+pub(super) fn says_critical(description: &str) -> bool {
     let first = description.lines().next().unwrap_or_default();
     first.split_once(':').is_some_and(|(key, value)| {
         key.trim().eq_ignore_ascii_case("critical") && value.trim().eq_ignore_ascii_case("yes")
@@ -171,7 +173,7 @@ pub fn says_critical(description: &str) -> bool {
 }
 
 /// The description with its critical line as the inventory has it, the rest as it is; `None` if nothing changes.
-pub fn with_critical_line(description: Option<&str>, critical: bool) -> Option<String> {
+pub(super) fn with_critical_line(description: Option<&str>, critical: bool) -> Option<String> {
     let Some(text) = description else { return Some(describe(critical, [])) };
     let has_line = text.lines().next().is_some_and(|line| line.trim_start().to_lowercase().starts_with("critical:"));
     if has_line && says_critical(text) == critical {
@@ -315,6 +317,16 @@ mod tests {
         let text = describe(true, names.iter().map(String::as_str));
         assert_eq!(text.chars().count(), DESCRIPTION_LIMIT);
         assert!(says_critical(&text));
+    }
+
+    #[test]
+    fn a_description_is_as_cachet_keeps_it() {
+        for length in 1..=40 {
+            let names = vec!["x".repeat(length); 100];
+            let text = describe(false, names.iter().map(String::as_str));
+            assert_eq!(text.trim_end(), text);
+        }
+        assert_eq!(describe(false, ["Down "]), "critical: no\nDown");
     }
 
     #[test]

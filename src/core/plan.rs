@@ -4,15 +4,21 @@
 //! (what Cachet shows). Where desired and applied differ, something has to be written; where only the observed view
 //! differs, a person changed it. Printing a plan is `explain` and the dry run; carrying it out is a loop.
 
+mod change;
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+pub use self::change::{Attempt, Change, Rank, Subject};
+pub use self::report::Report;
 
 use super::incident::{Episode, EpisodeKey, EpisodePhase};
 use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
-use super::target::{ComponentName, InventorySource, NAME_LIMIT, Target, TargetName};
+use super::target::{ComponentName, InventorySource, Target, TargetName};
 use super::time::Timestamp;
 
 /// What we last wrote to Cachet, and the episodes that are not over.
@@ -82,106 +88,6 @@ pub struct Plan {
     pub reports: BTreeSet<Report>,
 }
 
-/// One write to Cachet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Give a visible component its status.
-    SetComponent {
-        /// Its number.
-        id: ComponentId,
-        /// Its name.
-        name: ComponentName,
-        /// What Cachet shows.
-        from: Option<ComponentStatus>,
-        /// What it must show.
-        to: ComponentStatus,
-        /// The part of it that stays as it is: somebody may have hidden the component.
-        enabled: bool,
-    },
-    /// Open the incident of an episode; looked up first if the episode was opening before.
-    OpenIncident {
-        /// The component that it is attached to.
-        component: ComponentId,
-        /// The episode.
-        episode: Episode,
-        /// Whether it may exist already.
-        attempt: Attempt,
-    },
-    /// Close the incident of an episode that is over; looked up first if it may be closed already.
-    CloseIncident {
-        /// The incident.
-        incident: IncidentId,
-        /// The episode.
-        episode: Episode,
-        /// What the component is now: the closing message depends on it.
-        now: ComponentStatus,
-        /// Whether the closing update may exist already.
-        attempt: Attempt,
-    },
-    /// Find out whether the incident of an episode that is over was ever opened.
-    FindIncident {
-        /// The episode.
-        episode: Episode,
-    },
-    /// Make the component of a target that is down and has none.
-    CreateTarget {
-        /// The target.
-        target: TargetName,
-        /// Its status.
-        status: ComponentStatus,
-        /// Its description.
-        description: String,
-    },
-    /// Give a target's own component its status and description.
-    UpdateTarget {
-        /// Its number.
-        id: ComponentId,
-        /// The target.
-        target: TargetName,
-        /// What Cachet shows.
-        from: Option<ComponentStatus>,
-        /// What it must show.
-        to: ComponentStatus,
-        /// Its description.
-        description: String,
-    },
-}
-
-/// Whether a write is tried for the first time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attempt {
-    /// It was never sent.
-    First,
-    /// It may have been sent, and its answer was lost: look before writing.
-    Resumed,
-}
-
-/// What a change is about: one write at a time for each.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Subject {
-    /// The status of a visible component.
-    Component(ComponentName),
-    /// The incident of a component's episode.
-    Incident(ComponentName),
-    /// A target's own component.
-    Target(TargetName),
-}
-
-/// What the public sees first comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
-    /// A component gets worse.
-    Worse,
-    /// An incident opens.
-    Open,
-    /// A component gets better.
-    Better,
-    /// An incident closes.
-    Close,
-    /// The targets' own components, which only operators see.
-    Bookkeeping,
-}
-
 /// Something to remember that needs no call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
@@ -195,54 +101,6 @@ pub enum Note {
     TargetReleased(TargetName),
     /// A person closed the incident of an episode that goes on, or opened it again.
     EpisodePhase(Episode),
-}
-
-/// Something that an operator should know, said once.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Report {
-    /// Alerts or targets speak of a visible component that Cachet does not have.
-    ComponentMissing {
-        /// The component.
-        component: ComponentName,
-    },
-    /// Several components in Cachet have the name of one that we write.
-    NameTaken {
-        /// The name.
-        name: String,
-        /// All of them, by number; the first one is used.
-        ids: Vec<ComponentId>,
-    },
-    /// Cachet has components of targets that the targets file does not name.
-    Leftovers {
-        /// Their names.
-        targets: Vec<TargetName>,
-    },
-    /// Targets of the inventory have no component in Cachet.
-    NotSetUp {
-        /// Their names.
-        targets: Vec<TargetName>,
-    },
-    /// The target's name is longer than Cachet takes: it counts, but has no component of its own.
-    TargetNameTooLong {
-        /// The target.
-        target: TargetName,
-    },
-    /// A person gave a component another status than ours.
-    ComponentOverridden {
-        /// The component.
-        component: ComponentName,
-        /// What we wrote.
-        expected: ComponentStatus,
-        /// What Cachet shows; `None` for a number that we do not know.
-        found: Option<ComponentStatus>,
-    },
-    /// A person closed the incident of an episode that goes on.
-    IncidentClosedByPerson {
-        /// The component.
-        component: ComponentName,
-        /// The incident.
-        incident: IncidentId,
-    },
 }
 
 /// The difference between the three views at `now`.
@@ -498,67 +356,6 @@ impl<'a> Planner<'a> {
     }
 }
 
-impl Change {
-    /// What it is about.
-    pub fn subject(&self) -> Subject {
-        match self {
-            Self::SetComponent { name, .. } => Subject::Component(name.clone()),
-            Self::OpenIncident { episode, .. }
-            | Self::CloseIncident { episode, .. }
-            | Self::FindIncident { episode, .. } => Subject::Incident(episode.component.clone()),
-            Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
-        }
-    }
-
-    /// When its turn is.
-    pub fn rank(&self) -> Rank {
-        match self {
-            Self::SetComponent { from, to, .. } if from.is_none_or(|from| to.severity() > from.severity()) => {
-                Rank::Worse
-            }
-            Self::SetComponent { .. } => Rank::Better,
-            Self::OpenIncident { .. } => Rank::Open,
-            Self::CloseIncident { .. } | Self::FindIncident { .. } => Rank::Close,
-            Self::CreateTarget { .. } | Self::UpdateTarget { .. } => Rank::Bookkeeping,
-        }
-    }
-
-    /// Within a rank, the worse first.
-    fn severity(&self) -> u8 {
-        match self {
-            Self::SetComponent { to: status, .. }
-            | Self::CreateTarget { status, .. }
-            | Self::UpdateTarget { to: status, .. } => status.severity(),
-            Self::OpenIncident { .. } | Self::CloseIncident { .. } | Self::FindIncident { .. } => 0,
-        }
-    }
-}
-
-/// One line, as `explain` prints it.
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SetComponent { name, from, to, .. } => {
-                write!(f, "set component {name:?} from {} to {to}", Shown(*from))
-            }
-            Self::OpenIncident { episode, .. } => write!(f, "open an incident for component {:?}", episode.component),
-            Self::CloseIncident { incident, episode, .. } => {
-                write!(f, "close incident {} of component {:?}", incident.0, episode.component)
-            }
-            Self::FindIncident { episode, .. } => {
-                write!(f, "look for the incident of component {:?}, whose answer was lost", episode.component)
-            }
-            Self::CreateTarget { target, status, .. } => write!(f, "make target component {target:?} as {status}"),
-            Self::UpdateTarget { target, from, to, .. } if *from == Some(*to) => {
-                write!(f, "describe target component {target:?} anew")
-            }
-            Self::UpdateTarget { target, from, to, .. } => {
-                write!(f, "set target component {target:?} from {} to {to}", Shown(*from))
-            }
-        }
-    }
-}
-
 /// What Cachet shows of a component.
 struct Shown(Option<ComponentStatus>);
 
@@ -568,99 +365,6 @@ impl fmt::Display for Shown {
             Some(status) => write!(f, "{status}"),
             None => f.write_str("a status that we do not know"),
         }
-    }
-}
-
-/// What it is about, as the log names it.
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Component(name) => write!(f, "component {name:?}"),
-            Self::Incident(name) => write!(f, "incident of component {name:?}"),
-            Self::Target(name) => write!(f, "target component {name:?}"),
-        }
-    }
-}
-
-impl Report {
-    /// Whether it says something about a component.
-    pub fn concerns(&self, component: &ComponentName) -> bool {
-        let of_target = |target: &TargetName| {
-            Target::from_name(target.as_str()).is_some_and(|target| target.components().contains(component))
-        };
-        match self {
-            Self::ComponentMissing { component: about }
-            | Self::ComponentOverridden { component: about, .. }
-            | Self::IncidentClosedByPerson { component: about, .. } => about == component,
-            Self::NameTaken { name, .. } => name == component.as_str(),
-            Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
-            Self::TargetNameTooLong { target } => of_target(target),
-        }
-    }
-}
-
-/// How many names a report lists before it only counts.
-const NAMES_LISTED: usize = 5;
-
-/// One line, ending in the cure.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ComponentMissing { component } => write!(
-                f,
-                "component {component:?} does not exist in Cachet, so its alerts are kept and show nowhere: run `setup`"
-            ),
-            Self::NameTaken { name, ids } => {
-                let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
-                let ids = ids.join(", ");
-                write!(f, "Cachet has several components named {name:?} ({ids}): the first is used, remove the others")
-            }
-            Self::Leftovers { targets } => write!(
-                f,
-                "Cachet has {} of targets that the targets file does not name ({}), which count for nothing: run \
-                 `setup --prune`",
-                Counted(targets.len()),
-                Listed(targets)
-            ),
-            Self::NotSetUp { targets } => {
-                write!(f, "Cachet lacks {} of the inventory ({}): run `setup`", Counted(targets.len()), Listed(targets))
-            }
-            Self::TargetNameTooLong { target } => write!(
-                f,
-                "target {target:?} counts but has no component of its own, for Cachet takes names of at most \
-                 {NAME_LIMIT} characters: shorten its instance or its list of components"
-            ),
-            Self::ComponentOverridden { component, expected, found } => write!(
-                f,
-                "a person gave component {component:?} the status {} instead of {expected}: it stays until the alerts \
-                 say something new",
-                Shown(*found)
-            ),
-            Self::IncidentClosedByPerson { component, incident } => write!(
-                f,
-                "a person closed incident {} of component {component:?} while it is down: it stays closed until the \
-                 component has recovered",
-                incident.0
-            ),
-        }
-    }
-}
-
-struct Counted(usize);
-
-impl fmt::Display for Counted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} target component{}", self.0, if self.0 == 1 { "" } else { "s" })
-    }
-}
-
-struct Listed<'a>(&'a [TargetName]);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.0.iter().take(NAMES_LISTED).map(|name| format!("{name:?}")).collect();
-        f.write_str(&names.join(", "))?;
-        if self.0.len() > NAMES_LISTED { f.write_str(", …") } else { Ok(()) }
     }
 }
 

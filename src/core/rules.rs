@@ -26,7 +26,7 @@ pub fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
 }
 
 /// The status of a target's own component: Major Outage or Operational, nothing between.
-pub fn target_status(down: bool) -> ComponentStatus {
+pub(super) fn target_status(down: bool) -> ComponentStatus {
     if down { ComponentStatus::MajorOutage } else { ComponentStatus::Operational }
 }
 
@@ -43,7 +43,7 @@ pub enum CloseIncidentWhen {
 
 impl CloseIncidentWhen {
     /// Whether a component of this status is in an episode, given whether it was in one.
-    pub fn in_episode(self, status: ComponentStatus, was_in_episode: bool) -> bool {
+    pub(super) fn in_episode(self, status: ComponentStatus, was_in_episode: bool) -> bool {
         match (status, self) {
             (ComponentStatus::MajorOutage, _) => true,
             (ComponentStatus::Operational, _) | (_, Self::NotMajorOutage) => false,

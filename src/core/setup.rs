@@ -8,7 +8,6 @@ use std::fmt;
 use super::group::{Group, GroupName};
 use super::observed::{ComponentId, GroupId, Observed, ObservedComponent, ObservedGroup};
 use super::page::{describe, with_critical_line};
-use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, Target, TargetName};
 
 /// What is removed.
@@ -67,8 +66,6 @@ pub enum Step {
         name: ComponentName,
         /// The group that it goes into.
         group: GroupName,
-        /// Its status, which stays.
-        status: ComponentStatus,
         /// Whether it is shown, which stays.
         enabled: bool,
     },
@@ -87,8 +84,6 @@ pub enum Step {
         name: TargetName,
         /// Its description as it must be.
         description: String,
-        /// Its status, which stays.
-        status: ComponentStatus,
     },
     /// Remove a component.
     RemoveComponent {
@@ -199,8 +194,7 @@ impl SetupPlan {
             return;
         };
         if group_id.is_none() || found.group != group_id {
-            let status = found.status.unwrap_or(ComponentStatus::Unknown);
-            self.steps.push(Step::MoveComponent { id: found.id, name, group, status, enabled: found.enabled });
+            self.steps.push(Step::MoveComponent { id: found.id, name, group, enabled: found.enabled });
         }
     }
 
@@ -220,8 +214,7 @@ impl SetupPlan {
             if corrected.is_some() || found.enabled {
                 let kept = || found.description.clone().unwrap_or_default();
                 let description = corrected.unwrap_or_else(kept);
-                let status = found.status.unwrap_or(ComponentStatus::Unknown);
-                self.steps.push(Step::CorrectTarget { id: found.id, name, description, status });
+                self.steps.push(Step::CorrectTarget { id: found.id, name, description });
             }
         }
     }

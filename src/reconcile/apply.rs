@@ -25,8 +25,11 @@ pub fn intent(change: &Change) -> Option<Entry> {
             let phase = EpisodePhase::Closing(incident);
             matches!(episode.phase, EpisodePhase::Open(_)).then(|| Entry::Episode(Episode { phase, ..episode }))
         }
-        // It has no number yet; an answer that is lost is found by its name.
-        Change::CreateTarget { .. } | Change::FindIncident { .. } => None,
+        // It has no number yet; if the answer is lost, it is found by its name, and ours to bring back to Operational.
+        Change::CreateTarget { target, status, description } => {
+            Some(Entry::Target(target, AppliedTarget { id: ComponentId::UNKNOWN, status, description, certainty }))
+        }
+        Change::FindIncident { .. } => None,
     }
 }
 
@@ -38,13 +41,13 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change) -> Res
     let certainty = Certainty::Settled;
     match change.clone() {
         Change::SetComponent { id, name, to: status, enabled, .. } => {
-            let update = ComponentUpdate { status, enabled, description: None, group: None };
+            let update = ComponentUpdate { status: Some(status), enabled, description: None, group: None };
             cachet.update_component(id, &update).await?;
             Ok(Entry::Component(name, AppliedComponent { id, status, certainty }))
         }
         Change::UpdateTarget { id, target, to: status, description, .. } => {
-            let update =
-                ComponentUpdate { status, enabled: false, description: Some(description.clone()), group: None };
+            let (status_sent, text) = (Some(status), Some(description.clone()));
+            let update = ComponentUpdate { status: status_sent, enabled: false, description: text, group: None };
             cachet.update_component(id, &update).await?;
             Ok(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
         }

@@ -45,6 +45,38 @@ impl Store {
         Ok(())
     }
 
+    /// Says at which address the Cachet is that everything else here is about.
+    ///
+    /// Where that is another one than before, numbers of components and incidents mean nothing any more: what was
+    /// written counts as never confirmed, and the incident of each episode that is not over is looked up by its key, as
+    /// if the answer to opening it had been lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed.
+    pub async fn keep_page_at(&self, address: &str) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let known: Option<String> =
+            sqlx::query_scalar("SELECT address FROM cachet WHERE id = 1").fetch_optional(&mut *transaction).await?;
+        if known.as_deref() == Some(address) {
+            return Ok(());
+        }
+        for statement in [
+            "UPDATE applied SET certainty = 'pending'",
+            "UPDATE episodes SET phase = 'opening', incident_id = NULL WHERE phase <> 'ended'",
+            "DELETE FROM observed",
+        ] {
+            sqlx::query(statement).execute(&mut *transaction).await?;
+        }
+        sqlx::query(
+            "INSERT INTO cachet (id, address) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET address = excluded.address",
+        )
+        .bind(address)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// Everything that was last written, and the episodes that are not over.
     ///
     /// # Errors
@@ -54,14 +86,15 @@ impl Store {
         for row in sqlx::query("SELECT * FROM applied").fetch_all(&self.reader).await? {
             read_applied(&row, &mut applied)?;
         }
-        for row in sqlx::query("SELECT * FROM episodes WHERE phase <> 'ended'").fetch_all(&self.reader).await? {
+        let query = "SELECT * FROM episodes WHERE phase <> 'ended' ORDER BY began_at_ms, key";
+        for row in sqlx::query(query).fetch_all(&self.reader).await? {
             let episode = episode_of(&row)?;
             applied.episodes.insert(episode.component.clone(), episode);
         }
         Ok(applied)
     }
 
-    /// Remembers what Cachet shows, for explaining and for a start while it is away.
+    /// Remembers what Cachet shows, for explaining.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
@@ -76,6 +109,15 @@ impl Store {
         .bind(now.as_millis())
         .execute(&self.writer)
         .await?;
+        Ok(())
+    }
+
+    /// Cachet was read, and still shows what is remembered.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn confirm_observed(&self, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("UPDATE observed SET taken_at_ms = $1").bind(now.as_millis()).execute(&self.writer).await?;
         Ok(())
     }
 

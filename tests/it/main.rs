@@ -2,8 +2,10 @@
 
 mod architecture;
 mod browser;
+mod chaos;
 mod cli;
 mod contract;
+mod convergence;
 mod end_to_end;
 mod page_server;
 mod reconcile;

@@ -15,7 +15,7 @@ const WEB: &[TargetSpec<'_>] =
 async fn set_status(world: &World, name: &str, status: ComponentStatus) {
     let shown = world.shown().await;
     let component = shown.components.iter().find(|component| component.name == name).expect("a component");
-    let update = ComponentUpdate { status, enabled: component.enabled, description: None, group: None };
+    let update = ComponentUpdate { status: Some(status), enabled: component.enabled, description: None, group: None };
     world.person().update_component(component.id, &update).await.expect("updated");
 }
 
@@ -197,6 +197,25 @@ async fn a_lost_target_component_is_found_by_its_name_and_not_made_twice() {
         let shown = world.shown().await;
         let made = shown.components.iter().filter(|component| component.name == "new:9100 | Web").count();
         assert_eq!((made, world.status("new:9100 | Web").await), (1, 4), "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_target_component_whose_alert_has_ended_meanwhile_is_not_left_red() {
+    for release in Release::BOTH {
+        for restart in [false, true] {
+            let mut world = World::set_up(release, WEB).await;
+            world.settle().await;
+            break_once(&world, "cut after", "POST", "/api/components");
+            let alert = world.fire("new:9100", "Web").await;
+            world.once().await;
+            world.resolve(&alert).await;
+            if restart {
+                world.restart();
+            }
+            world.settle_within(3).await;
+            assert_eq!(world.status("new:9100 | Web").await, 1, "{release:?}, restart {restart}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::setup::{Removal, SetupPlan, Step, plan_setup};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentList;
-use alertmanager_cachet::setup::{Progress, carry_out};
+use alertmanager_cachet::setup::{Progress, carry_out, patiently};
 
 use crate::support::world::{Release, TargetSpec, World};
 
@@ -120,6 +120,17 @@ async fn the_rate_limit_is_waited_for_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_rate_limit_that_another_run_has_used_up_is_waited_for_by_the_first_read() {
+    let world = World::set_up(Release::Current, TARGETS).await;
+    world.faults.rate_limit(4, Duration::from_secs(1));
+    let told = Told::default();
+    for _ in 0..3 {
+        patiently(&told, || world.cachet().observe()).await.expect("read");
+    }
+    assert!(!told.waits.into_inner().expect("lock").is_empty());
+}
+
+#[tokio::test]
 async fn a_reset_removes_everything_even_what_a_person_made_and_makes_it_anew() {
     for release in Release::BOTH {
         let world = World::empty(release, TARGETS).await;
@@ -164,8 +175,12 @@ async fn a_target_component_that_an_older_cachet_made_visible_is_hidden_again() 
         run(&world, &groups(), Removal::Nothing).await;
         let shown = world.shown().await;
         let target = shown.components.iter().find(|component| component.name == "a:9100 | Web").expect("made");
-        let update =
-            ComponentUpdate { status: ComponentStatus::Operational, enabled: true, description: None, group: None };
+        let update = ComponentUpdate {
+            status: Some(ComponentStatus::Operational),
+            enabled: true,
+            description: None,
+            group: None,
+        };
         world.person().update_component(target.id, &update).await.expect("updated");
         run(&world, &groups(), Removal::Nothing).await;
         assert!(!world.shown().await.components.iter().any(|c| c.enabled && c.id == target.id), "{release:?}");

@@ -199,3 +199,29 @@ async fn only_sqlite_urls_are_taken() {
     }
     assert!(!Path::new("sqlite:").exists());
 }
+
+#[tokio::test]
+async fn a_store_that_several_open_for_the_first_time_at_once_is_made_once() {
+    for _ in 0..5 {
+        let folder = folder();
+        let openers: Vec<_> = (0..6)
+            .map(|_| {
+                let url = url(&folder);
+                tokio::spawn(async move { Store::open(&url).await })
+            })
+            .collect();
+        for opener in openers {
+            opener.await.expect("ran").expect("opened");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_setup_at_a_time_and_beside_a_server() {
+    let folder = folder();
+    let _server = Store::lock(&url(&folder)).expect("claimed");
+    let first = Store::lock_for_setup(&url(&folder)).expect("beside a server");
+    assert!(matches!(Store::lock_for_setup(&url(&folder)), Err(StoreError::SetupRunning { .. })));
+    drop(first);
+    Store::lock_for_setup(&url(&folder)).expect("when the first is done");
+}

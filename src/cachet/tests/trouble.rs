@@ -51,7 +51,7 @@ async fn fix_component(base_url: &str) -> Result<(), Error> {
 
 async fn fix_component_of(cachet: &Cachet) -> Result<(), Error> {
     let update =
-        ComponentUpdate { status: ComponentStatus::Operational, enabled: true, description: None, group: None };
+        ComponentUpdate { status: Some(ComponentStatus::Operational), enabled: true, description: None, group: None };
     cachet.update_component(ComponentId(12), &update).await
 }
 
@@ -117,7 +117,7 @@ async fn a_redirect_is_not_followed_and_names_the_setting_to_correct() {
         "PUT /components/12: this is not Cachet's API (it redirects to \
          \"https://status.example.org/api/components/12\"): check CACHET_API_URL, the whole base such as http://cachet/api"
     );
-    assert!(error.concerns_everything());
+    assert!(error.is_not_cachet());
     assert!(!error.may_have_been_applied());
 }
 

@@ -61,10 +61,11 @@ pub struct World {
     now_ms: Arc<AtomicI64>,
     clock: Clock,
     events: Log,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
-struct Quiet;
+/// Says nothing.
+pub struct Quiet;
 
 impl Progress for Quiet {
     fn done(&self, _: &Step) {}
@@ -93,10 +94,7 @@ impl World {
         let time = Arc::clone(&now_ms);
         let clock = Clock::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)));
         let embedded = EmbeddedPage::open_with_clock(&open("cachet").await, clock.clone()).await.expect("a page");
-        let router = match release {
-            Release::Current => embedded.router(),
-            Release::Older => older_cachet(embedded.router()),
-        };
+        let router = released(embedded.router(), release);
         let faults = Faults::new();
         let page = Cachet::in_process(router.clone(), embedded.token(), 50);
         let client = Cachet::in_process(faults.around(router.clone()), embedded.token(), 50);
@@ -127,7 +125,7 @@ impl World {
             now_ms,
             clock,
             events,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -166,12 +164,30 @@ impl World {
         self.wake.clone()
     }
 
+    /// From now on Cachet is another one, empty, at another address; the store knows the old one. Restarts.
+    pub async fn move_to_another_cachet(&mut self, release: Release) {
+        let url = format!("sqlite://{}/another.db", self.folder.path().display());
+        let store = Store::open(&url).await.expect("a store");
+        let embedded = EmbeddedPage::open_with_clock(&store, self.clock.clone()).await.expect("a page");
+        self.router = released(embedded.router(), release);
+        self.token = embedded.token();
+        self.page = Cachet::in_process(self.router.clone(), embedded.token(), 50);
+        self.client = Cachet::in_process(self.faults.around(self.router.clone()), embedded.token(), 50);
+        self.store.keep_page_at("http://the-cachet-before/api").await.expect("kept");
+        self.restart();
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     pub fn pass(&self, span: Duration) {
         self.now_ms.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
+    }
+
+    /// The clock is corrected.
+    pub fn set_back(&self, span: Duration) {
+        self.now_ms.fetch_sub(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
     }
 
     /// A target begins to fail now.
@@ -272,6 +288,13 @@ impl World {
     /// The lines of the log that begin with a word.
     pub fn lines(&self, word: &str) -> Vec<String> {
         self.log.lines().into_iter().filter(|line| line.starts_with(word)).collect()
+    }
+}
+
+fn released(page: Router, release: Release) -> Router {
+    match release {
+        Release::Current => page,
+        Release::Older => older_cachet(page),
     }
 }
 

@@ -217,8 +217,12 @@ async fn the_client_gets_on_with_both_releases() {
             order: None,
         };
         let id = cachet.create_component(&component).await.expect("made");
-        let update =
-            ComponentUpdate { status: ComponentStatus::MajorOutage, enabled: false, description: None, group: None };
+        let update = ComponentUpdate {
+            status: Some(ComponentStatus::MajorOutage),
+            enabled: false,
+            description: None,
+            group: None,
+        };
         cachet.update_component(id, &update).await.expect("changed");
         let incident = NewIncident {
             name: "Outage of Database".into(),

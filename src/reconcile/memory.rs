@@ -1,0 +1,143 @@
+//! What the reconciler knows between two goes. The store has all of it that matters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Texts;
+use crate::core::alert::AlertRecord;
+use crate::core::incident::EpisodePhase;
+use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
+use crate::core::plan::{Applied, AppliedTarget, Report, Subject};
+use crate::core::status::IncidentStatus;
+use crate::core::time::Timestamp;
+use crate::store::Entry;
+
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub alerts: Vec<AlertRecord>,
+    /// The count of news when the alerts were read.
+    pub alerts_as_of: Option<u64>,
+    pub applied: Option<Applied>,
+    /// What Cachet shows: as it was read, and what was written since.
+    pub observed: Option<Observed>,
+    /// When Cachet was read.
+    pub observed_at: Option<Timestamp>,
+    /// What of `observed` the store does not have yet.
+    pub unkept: Unkept,
+    /// Whether a write ended in a way that makes what we know of Cachet doubtful.
+    pub surprised: bool,
+    /// What was said already.
+    pub reported: BTreeSet<Report>,
+    pub failing: BTreeMap<Subject, String>,
+    pub blocked_by: Option<String>,
+}
+
+/// What of the last reading, and of our writes since, is not in the store's snapshot yet.
+///
+/// A snapshot is large where there are thousands of targets, so it is not kept anew for each batch of theirs; but one
+/// without our own write of a component would make that write look like a person's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Unkept {
+    #[default]
+    Nothing,
+    /// Targets' own components.
+    Bookkeeping,
+    /// What the public sees.
+    Public,
+}
+
+impl Memory {
+    /// Whether Cachet was read less than `interval` ago. A reading of the future says that the clock was set back, and
+    /// nothing about its age.
+    pub fn is_fresh(&self, now: Timestamp, interval: Duration) -> bool {
+        self.observed_at.is_some_and(|read_at| read_at <= now && now.since(read_at) < interval)
+    }
+
+    /// Cachet was read.
+    pub fn read(&mut self, observed: Observed, now: Timestamp) {
+        if self.observed.as_ref() != Some(&observed) || self.unkept != Unkept::Nothing {
+            self.unkept = Unkept::Public;
+        }
+        self.observed = Some(observed);
+        self.observed_at = Some(now);
+    }
+
+    /// Everything is read anew, from the store and from Cachet.
+    pub fn doubt_everything(&mut self) {
+        self.applied = None;
+        self.observed_at = None;
+    }
+
+    /// Brings memory up to date with what is now true of Cachet and of the store.
+    pub fn absorb(&mut self, entry: Entry, texts: &Texts) {
+        let applied = self.applied.get_or_insert_default();
+        let observed = self.observed.get_or_insert_default();
+        self.unkept = self.unkept.max(match &entry {
+            Entry::Target(..) | Entry::ReleaseTarget(_) => Unkept::Bookkeeping,
+            _ => Unkept::Public,
+        });
+        match entry {
+            Entry::Component(name, written) => {
+                if let Some(component) = observed.components.iter_mut().find(|component| component.id == written.id) {
+                    component.status = Some(written.status);
+                }
+                applied.components.insert(name, written);
+            }
+            Entry::Target(name, written) => {
+                show_target(observed, name.as_str(), &written);
+                applied.targets.insert(name, written);
+            }
+            Entry::ReleaseComponent(name) => drop(applied.components.remove(&name)),
+            Entry::ReleaseTarget(name) => drop(applied.targets.remove(&name)),
+            Entry::Episode(episode) => {
+                if let EpisodePhase::Open(id) = episode.phase
+                    && !observed.open_incidents.iter().any(|incident| incident.id == id)
+                {
+                    observed.open_incidents.push(ObservedIncident {
+                        id,
+                        name: texts.new_incident_name.render(&episode.component),
+                        status: Some(IncidentStatus::Investigating),
+                        episode: Some(episode.key.to_string()),
+                    });
+                }
+                applied.episodes.insert(episode.component.clone(), episode);
+            }
+            Entry::EndEpisode(episode, _) => {
+                let over = episode.phase.incident();
+                observed.open_incidents.retain(|incident| Some(incident.id) != over);
+                applied.episodes.remove(&episode.component);
+            }
+        }
+    }
+
+    /// As [`Self::absorb`], of what is about to be written: nothing is true of Cachet yet.
+    pub fn absorb_intent(&mut self, entry: Entry) {
+        let applied = self.applied.get_or_insert_default();
+        match entry {
+            Entry::Component(name, written) => drop(applied.components.insert(name, written)),
+            Entry::Target(name, written) => drop(applied.targets.insert(name, written)),
+            Entry::Episode(episode) => drop(applied.episodes.insert(episode.component.clone(), episode)),
+            Entry::ReleaseComponent(_) | Entry::ReleaseTarget(_) | Entry::EndEpisode(..) => {}
+        }
+    }
+}
+
+fn show_target(observed: &mut Observed, name: &str, written: &AppliedTarget) {
+    let (status, description) = (Some(written.status), Some(written.description.clone()));
+    match observed.components.iter_mut().find(|component| component.id == written.id) {
+        Some(component) => {
+            component.status = status;
+            component.description = description;
+            component.enabled = false;
+        }
+        None => observed.components.push(ObservedComponent {
+            id: written.id,
+            name: name.to_owned(),
+            status,
+            enabled: false,
+            description,
+            group: None,
+            managed: true,
+        }),
+    }
+}

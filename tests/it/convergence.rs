@@ -1,0 +1,249 @@
+//! What happens beside the reconciler, or to it, must not leave the page wrong: another Cachet, a `setup` at the same
+//! time, a store or a clock that fails, a stop in the middle.
+
+use std::time::Duration;
+
+use alertmanager_cachet::clock::Clock;
+use alertmanager_cachet::commands::explain::explained;
+use alertmanager_cachet::core::group::{Group, GroupName};
+use alertmanager_cachet::core::incident::EpisodeKey;
+use alertmanager_cachet::core::observed::{ComponentId, ComponentUpdate, NewIncident};
+use alertmanager_cachet::core::setup::{Removal, plan_setup};
+use alertmanager_cachet::core::target::{ComponentList, ComponentName};
+use alertmanager_cachet::log::Log;
+use alertmanager_cachet::reconcile::{Blocked, Reconciler};
+use alertmanager_cachet::setup::carry_out;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::world::{Quiet, Release, TargetSpec, World};
+
+const WEB: &[TargetSpec<'_>] =
+    &[("web-1:9100", "Web", false), ("web-2:9100", "Web", false), ("db:9100", "Database", true)];
+
+/// So many targets of one component, each with its own instance.
+fn hosts(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("host-{number:03}:9100")).collect()
+}
+
+fn of_web(instances: &[String]) -> Vec<TargetSpec<'_>> {
+    instances.iter().map(|instance| (instance.as_str(), "Web", false)).collect()
+}
+
+#[tokio::test]
+async fn explain_does_not_take_our_own_write_for_a_persons() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        world.settle().await;
+        world.fire("db:9100", "Database").await;
+        world.settle().await;
+        let database = ComponentName::try_from("Database").expect("a name");
+        for later in [Duration::ZERO, Duration::from_secs(120)] {
+            world.pass(later);
+            world.settle().await;
+            let explanation = explained(&world.store, &world.settings, &database).await.expect("explained");
+            let shown = explanation.shown.expect("read").status.expect("a status").value;
+            assert_eq!((shown, explanation.remarks, explanation.waiting), (4, vec![], vec![]), "{release:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_setup_beside_the_server_does_not_take_a_status_back() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        world.settle().await;
+        let inventory = world.settings.inventory.clone().expect("targets");
+        let name = GroupName::try_from("Elsewhere").expect("a name");
+        let groups = [Group { name, components: ComponentList::parse("Web,Database").names }];
+        let observed = world.shown().await;
+        let plan = plan_setup(&groups, &inventory, &observed, Removal::Nothing);
+        world.fire("db:9100", "Database").await;
+        world.settle().await;
+        carry_out(world.person(), &plan, &observed, &Quiet).await.expect("carried out");
+        assert_eq!(world.status("Database").await, 4, "{release:?}");
+        assert!(
+            world.shown().await.components.iter().all(|component| component.enabled != component.name.contains('|'))
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_cachet_is_not_taken_for_the_one_before() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        let alert = world.fire("db:9100", "Database").await;
+        world.settle().await;
+        assert_eq!(world.incidents().await, (1, 1));
+
+        // The same components with the same numbers, and an incident of somebody else with the number of ours.
+        world.move_to_another_cachet(release).await;
+        world.run_setup().await;
+        let foreign = NewIncident {
+            name: "A planned move".to_owned(),
+            message: "By hand.".to_owned(),
+            component: ComponentId(2),
+            component_name: "Web".to_owned(),
+            episode: EpisodeKey::new(ComponentId(2), world.now()).to_string(),
+            occurred_at: world.now(),
+            notify_subscribers: false,
+        };
+        world.person().create_incident(&foreign).await.expect("opened");
+        world.settle_within(2).await;
+        assert_eq!((world.status("Database").await, world.incidents().await), (4, (2, 2)), "{release:?}");
+        assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0], "{release:?}");
+        world.resolve(&alert).await;
+        world.settle().await;
+        let open: Vec<String> = world.shown().await.open_incidents.into_iter().map(|incident| incident.name).collect();
+        assert_eq!((world.status("Database").await, open), (1, vec!["A planned move".to_owned()]), "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cachet_that_fails_in_the_middle_costs_a_bounded_number_of_calls() {
+    let instances = hosts(200);
+    let targets = of_web(&instances);
+    let mut world = World::set_up(Release::Current, &targets).await;
+    world.settle().await;
+    for component in world.shown().await.components.iter().filter(|component| !component.enabled) {
+        world.faults.on("PUT", &format!("/api/components/{}", component.id.0)).answer(500);
+    }
+    for (instance, components, _) in &targets {
+        world.fire(instance, components).await;
+    }
+    world.faults.forget_calls();
+    let round = world.once().await;
+    assert_eq!((world.status("Web").await, world.incidents().await), (4, (1, 1)));
+    assert!(round.blocked.is_some(), "{} failures", round.failures.len());
+    assert!(world.faults.calls().len() <= 40, "{}", world.faults.calls().len());
+}
+
+#[tokio::test]
+async fn many_components_that_cannot_be_written_do_not_hold_up_the_others_for_ever() {
+    let instances = hosts(40);
+    let targets = of_web(&instances);
+    let mut world = World::set_up(Release::Current, &targets).await;
+    world.settle().await;
+    let shown = world.shown().await;
+    for component in shown.components.iter().filter(|component| !component.enabled).take(20) {
+        world.faults.on("PUT", &format!("/api/components/{}", component.id.0)).answer(500);
+    }
+    for (instance, components, _) in &targets[..30] {
+        world.fire(instance, components).await;
+    }
+    for _ in 0..4 {
+        world.once().await;
+    }
+    assert_eq!(world.status("host-029:9100 | Web").await, 4);
+    world.fire("host-030:9100", "Web").await;
+    for _ in 0..4 {
+        world.once().await;
+    }
+    assert_eq!(world.status("host-030:9100 | Web").await, 4);
+}
+
+#[tokio::test]
+async fn what_the_store_did_not_keep_is_looked_up_and_kept_later() {
+    for release in Release::BOTH {
+        for statement in [
+            "INSERT ON applied",
+            "INSERT ON applied WHEN NEW.certainty = 'settled'",
+            "INSERT ON episodes",
+            "UPDATE ON episodes WHEN NEW.phase = 'open'",
+            "UPDATE ON episodes WHEN NEW.phase = 'ended'",
+        ] {
+            let mut world = World::set_up(release, WEB).await;
+            world.settle().await;
+            let alert = world.fire("db:9100", "Database").await;
+            fail(&world, statement).await;
+            let round = world.once().await;
+            heal(&world).await;
+            let context = format!("{release:?}, {statement}: {round:?}");
+            world.settle_within(2).await;
+            assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)), "{context}");
+            fail(&world, statement).await;
+            world.resolve(&alert).await;
+            let round = world.once().await;
+            heal(&world).await;
+            let context = format!("{context}, then {round:?}");
+            assert!(round.is_complete() || matches!(round.blocked, Some(Blocked::Store(_))), "{context}");
+            world.settle_within(2).await;
+            assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{context}");
+            assert_eq!(world.store.applied().await.expect("applied").episodes.len(), 0, "{context}");
+            world.faults.forget_calls();
+            world.restart();
+            world.settle().await;
+            assert_eq!(world.writes(), 0, "{context}: {:?}", world.faults.calls());
+        }
+    }
+}
+
+async fn fail(world: &World, statement: &str) {
+    let trigger =
+        format!("CREATE TRIGGER broken BEFORE {statement} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END");
+    sqlx::query(sqlx::AssertSqlSafe(trigger)).execute(world.store.writer()).await.expect("a trigger");
+}
+
+async fn heal(world: &World) {
+    sqlx::query("DROP TRIGGER broken").execute(world.store.writer()).await.expect("healed");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_keep_cachet_unread() {
+    let mut world = World::empty(Release::Current, WEB).await;
+    world.fire("db:9100", "Database").await;
+    world.once().await;
+    world.set_back(Duration::from_secs(24 * 3600));
+    world.run_setup().await;
+    world.pass(world.settings.interval);
+    world.settle().await;
+    world.pass(world.settings.interval);
+    world.settle().await;
+    assert_eq!(world.status("Database").await, 4);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_read_that_is_not_answered() {
+    let world = World::set_up(Release::Current, WEB).await;
+    world.faults.on("GET", "*").hang();
+    world.faults.on("GET", "/api/component-groups").hang();
+    let stop = CancellationToken::new();
+    let (store, settings) = (world.store.clone(), world.settings.clone());
+    let reconciler =
+        Reconciler::new(store, world.cachet().clone(), settings, Clock::system(), Log::memory().0, stop.clone());
+    let running = tokio::spawn(reconciler.forever());
+    world.faults.seen(1, "GET", "/api/component-groups").await;
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(5), running).await.expect("it stops").expect("it ends well");
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_one_call_holds_up_nothing_else() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        world.settle().await;
+        world.faults.on("POST", "/api/incidents").answer(302);
+        let database = world.fire("db:9100", "Database").await;
+        world.fire("web-1:9100", "Web").await;
+        for _ in 0..2 {
+            world.once().await;
+        }
+        let web = (world.status("Web").await, world.status("web-1:9100 | Web").await);
+        assert_eq!((world.status("Database").await, web), (4, (3, 4)), "{release:?}");
+        world.resolve(&database).await;
+        world.settle_within(2).await;
+        assert_eq!(world.status("Database").await, 1, "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn explain_knows_a_component_that_a_person_has_hidden() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    let shown = world.shown().await;
+    let web = shown.components.iter().find(|component| component.name == "Web").expect("Web");
+    let hidden = ComponentUpdate { status: None, enabled: false, description: None, group: None };
+    world.person().update_component(web.id, &hidden).await.expect("hidden");
+    world.settle().await;
+    let name = ComponentName::try_from("Web").expect("a name");
+    let explanation = explained(&world.store, &world.settings, &name).await.expect("explained");
+    assert_eq!(explanation.shown.expect("read").status.map(|status| status.value), Some(1));
+}
