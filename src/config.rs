@@ -11,6 +11,7 @@ mod discovery;
 mod dotenv;
 pub mod environment;
 mod file;
+mod groups;
 mod nearest;
 mod report;
 mod settings;
@@ -22,11 +23,11 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use self::nearest::nearest;
-pub use self::report::{Place, Position, Problem, Remark, Report, Severity};
+pub use self::report::{Place, Position, Problem, Remark, Report, Severity, counted};
 pub use self::variables::Variables;
 
 use self::file::{Unreadable, read_text};
-use self::report::counted;
+use self::settings::Settings;
 use crate::core::group::Group;
 use crate::core::incident_name::IncidentName;
 use crate::core::rules::{CloseIncidentWhen, Drift};
@@ -94,71 +95,48 @@ pub struct Files {
     pub report: Report,
 }
 
-impl Files {
-    /// What was found, in a line: `3 groups, 7 components, 200 targets (12 critical) from prometheus.yml`.
-    pub fn summary(&self, targets_file: &Path) -> String {
-        let mut parts = Vec::new();
-        if let Some(config) = &self.config {
-            let components = config.groups.iter().map(|group| group.components.len()).sum();
-            parts.push(counted(config.groups.len(), "group"));
-            parts.push(counted(components, "component"));
-        }
-        parts.push(match &self.targets {
-            TargetsFile::Absent => "the targets that Cachet has".to_owned(),
-            TargetsFile::Unusable => "no targets".to_owned(),
-            TargetsFile::Read(inventory) => {
-                let critical = inventory.iter().filter(|(_, target)| target.critical).count();
-                let targets = counted(inventory.len(), "target");
-                format!("{targets} ({critical} critical) from {}", targets_file.display())
-            }
-        });
-        parts.join(", ")
-    }
-}
-
 /// Reads and checks both files; never fails: everything that is wrong is in the report.
 pub fn load(config_file: &Path, targets_file: &Path) -> Files {
     let mut report = Report::default();
-    let config = load_config(config_file, &mut report);
-    let targets_place = Place::file(targets_file.display().to_string());
-    let targets = match read_text(targets_file) {
-        Ok(text) => match targets::read(&text, targets_file, &targets_place, &mut report) {
-            Some(found) => {
-                if let Some(config) = &config {
-                    cross::check(config, &Place::file(config_file.display().to_string()), &found, &mut report);
-                }
-                TargetsFile::Read(found.into_inventory(&targets_place, &mut report))
+    let settings = load_config(config_file, &mut report);
+    let targets = load_targets(targets_file, &settings, &mut report);
+    Files { config: settings.config, targets, report }
+}
+
+fn load_config(path: &Path, report: &mut Report) -> Settings {
+    let place = Place::file(path.display().to_string());
+    let fault = match read_text(path) {
+        Ok(text) => return settings::read(&text, &place, report),
+        Err(Unreadable::Absent) => {
+            "does not exist: copy config.json.example there, or correct --config.file (CONFIG_FILE)".to_owned()
+        }
+        Err(Unreadable::Fault(fault)) => fault,
+    };
+    report.fatal(place, fault);
+    Settings::default()
+}
+
+fn load_targets(path: &Path, settings: &Settings, report: &mut Report) -> TargetsFile {
+    let place = Place::file(path.display().to_string());
+    match read_text(path) {
+        Ok(text) => {
+            let Some(found) = targets::read(&text, path, &place, report) else { return TargetsFile::Unusable };
+            if let Some(groups) = &settings.groups {
+                cross::check(groups, &found, &place, report);
             }
-            None => TargetsFile::Unusable,
-        },
-        Err(Unreadable::Absent) if targets_file == Path::new(DEFAULT_TARGETS_FILE) => {
-            report.remark(targets_place, "does not exist, so the targets are those that Cachet has");
+            TargetsFile::Read(found.into_inventory(&place, report))
+        }
+        Err(Unreadable::Absent) if path == Path::new(DEFAULT_TARGETS_FILE) => {
+            report.remark(place, "does not exist, so the targets are those that Cachet has");
             TargetsFile::Absent
         }
         Err(Unreadable::Absent) => {
-            report.fatal(targets_place, "does not exist: create it, or correct --targets.file (TARGETS_FILE)");
+            report.fatal(place, "does not exist: create it, or correct --targets.file (TARGETS_FILE)");
             TargetsFile::Unusable
-        }
-        Err(Unreadable::Fault(fault)) => {
-            report.fatal(targets_place, fault);
-            TargetsFile::Unusable
-        }
-    };
-    Files { config, targets, report }
-}
-
-fn load_config(path: &Path, report: &mut Report) -> Option<Config> {
-    let place = Place::file(path.display().to_string());
-    match read_text(path) {
-        Ok(text) => settings::read(&text, &place, report),
-        Err(Unreadable::Absent) => {
-            report
-                .fatal(place, "does not exist: copy config.json.example there, or correct --config.file (CONFIG_FILE)");
-            None
         }
         Err(Unreadable::Fault(fault)) => {
             report.fatal(place, fault);
-            None
+            TargetsFile::Unusable
         }
     }
 }

@@ -179,6 +179,11 @@ impl Store {
         Ok(Self { writer: reader.clone(), reader, recordings: Arc::default() })
     }
 
+    /// Whether `url` names a kind of store that is supported. Nothing is opened.
+    pub fn supports(url: &str) -> bool {
+        database_path(url).is_ok()
+    }
+
     /// Claims the store for one server.
     ///
     /// # Errors

@@ -1,13 +1,17 @@
 //! `check`: every problem of both files and of the environment at once.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
+use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
 
 use crate::cli::Common;
-use crate::config::environment::{Environment, WEBHOOK_BASIC_AUTH};
-use crate::config::{self, Place, Report, Variables};
+use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
+use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
+use crate::store::Store;
 use crate::web::auth::Users;
 
 /// Prints what is wrong, then what was found. Exit code 1 if anything is wrong.
@@ -16,36 +20,112 @@ use crate::web::auth::Users;
 /// When stdout cannot be written.
 pub fn run(common: &Common, variables: &Variables) -> anyhow::Result<ExitCode> {
     let mut files = config::load(&common.config_file, &common.targets_file);
-    files.report.append(environment_report(variables));
+    let (environment, report) = check_environment(common, variables);
+    files.report.append(report);
+    let report = &files.report;
+
     let mut out = io::stdout().lock();
-    write!(out, "{}", files.report)?;
-    if files.report.problems.is_empty() && files.report.remarks.is_empty() {
+    if report.problems.is_empty() {
         writeln!(out, "no problems")?;
     }
-    writeln!(out, "\nfound {}", files.summary(&common.targets_file))?;
-    Ok(if files.report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if report.problems.is_empty() && !report.remarks.is_empty() {
+        writeln!(out)?;
+    }
+    write!(out, "{report}")?;
+    writeln!(out, "\nfound")?;
+    writeln!(out, "  {}", found_groups(files.config.as_ref(), &common.config_file))?;
+    writeln!(out, "  {}", found_targets(&files.targets, &common.targets_file))?;
+    writeln!(out, "  {}", found_page(&environment, report))?;
+    if report.is_fatal() {
+        writeln!(out, "\nserve refuses to start with these problems")?;
+    } else if !report.problems.is_empty() {
+        writeln!(out, "\nserve starts all the same, without what these problems concern")?;
+    }
+    Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is wrong with the environment and with who may post.
-fn environment_report(variables: &Variables) -> Report {
+fn found_groups(config: Option<&Config>, file: &Path) -> String {
+    let Some(config) = config else { return format!("no usable configuration in {}", file.display()) };
+    let components = config.groups.iter().map(|group| group.components.len()).sum();
+    let (groups, components) = (counted(config.groups.len(), "group"), counted(components, "component"));
+    format!("{groups} with {components} in {}", file.display())
+}
+
+fn found_targets(targets: &TargetsFile, file: &Path) -> String {
+    match targets {
+        TargetsFile::Absent => "the targets that Cachet has".to_owned(),
+        TargetsFile::Unusable => format!("no usable targets in {}", file.display()),
+        TargetsFile::Read(inventory) => {
+            let critical = inventory.iter().filter(|(_, target)| target.critical).count();
+            format!("{} ({critical} critical) in {}", counted(inventory.len(), "target"), file.display())
+        }
+    }
+}
+
+fn found_page(environment: &Environment, report: &Report) -> &'static str {
+    let of_cachet = |place: &Place| place.file == PLACE && place.path.starts_with("CACHET_");
+    match environment.cachet {
+        Some(_) => "a Cachet in the environment",
+        None if report.problems.iter().any(|problem| of_cachet(&problem.place)) => {
+            "no usable Cachet in the environment"
+        }
+        None => "no Cachet in the environment, so the embedded page",
+    }
+}
+
+/// The environment as far as it can be used, and what is wrong with it, with `.env` and with who may post.
+fn check_environment(common: &Common, variables: &Variables) -> (Environment, Report) {
     let mut report = Report::default();
     report.problems.extend_from_slice(variables.problems());
-    match Environment::from_vars(|name| variables.get(name)) {
-        Ok(environment) => {
-            report.problems.extend(environment.missing_authentication());
-            if let Some(users) = &environment.webhook_basic_auth {
-                check_users(users.expose_secret(), &mut report);
-            }
-        }
-        Err(problems) => report.problems.extend(problems),
+    let (environment, problems) = Environment::read(|name| variables.get(name));
+    let users_are_unknown = problems.iter().any(|problem| problem.place.path.starts_with(WEBHOOK_BASIC_AUTH));
+    report.problems.extend(problems);
+    match &environment.webhook_basic_auth {
+        Some(users) => check_users(users.expose_secret(), &mut report),
+        None if users_are_unknown => {}
+        None => report.problems.extend(environment.missing_authentication()),
     }
-    report
+    check_flags_of_serve(common, variables, &mut report);
+    (environment, report)
 }
 
 fn check_users(text: &str, report: &mut Report) {
-    let place = Place::file(config::environment::PLACE).key(WEBHOOK_BASIC_AUTH);
+    let place = variable(WEBHOOK_BASIC_AUTH);
     match Users::parse(text) {
         Ok(parsed) => parsed.warnings.into_iter().for_each(|warning| report.remark(place.clone(), warning)),
         Err(problems) => problems.into_iter().for_each(|problem| report.fatal(place.clone(), problem)),
     }
+}
+
+/// What `serve` would refuse on its command line, where it comes from a variable: `check` does not take these flags.
+fn check_flags_of_serve(common: &Common, variables: &Variables, report: &mut Report) {
+    let mut check = |name: &str, is_valid: fn(&str) -> bool, message: &str| {
+        if variables.get(name).is_some_and(|value| !is_valid(&value)) {
+            report.fatal(variable(name), message);
+        }
+    };
+    check(
+        "LISTEN_ADDRESS",
+        |value| value.parse::<SocketAddr>().is_ok(),
+        "is no address with a port: write it as in 0.0.0.0:5000",
+    );
+    check(
+        "TRUSTED_PROXIES",
+        |value| value.split(',').all(|network| network.parse::<IpNet>().is_ok()),
+        "is no list of networks: write them as in 10.0.0.0/8, separated by commas without spaces",
+    );
+    check(
+        "LOG_WEBHOOK_BODY_LIMIT",
+        |value| value.parse::<usize>().is_ok(),
+        "is no number of bytes: write one, or 0 to log no bodies",
+    );
+    // The value is not repeated, for the URL of a database may hold a password.
+    if !Store::supports(&common.storage_url) {
+        let message = "is not supported: write it as in sqlite://data/alertmanager-cachet.db";
+        report.fatal(variable("STORAGE_URL"), message);
+    }
+}
+
+fn variable(name: &str) -> Place {
+    Place::file(PLACE).key(name)
 }

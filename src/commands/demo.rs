@@ -55,17 +55,17 @@ pub async fn run(common: &Common, args: &Demo) -> anyhow::Result<ExitCode> {
     let mut password = [0_u8; 16];
     getrandom::fill(&mut password)?;
     let password: String = password.iter().map(|byte| format!("{byte:02x}")).collect();
+    let stop = stop_signal()?;
     let running = serve(common, args, folder.path(), &password).await?;
     let mut demo = Teller { url: format!("http://{}", running.address()), password, client: client()?, running };
-    let stop = stop_signal();
     tokio::pin!(stop);
     let told = tokio::select! {
         told = demo.tell(args.once) => Some(told?),
-        stopped = &mut stop => { stopped?; None }
+        () = &mut stop => None,
     };
     if let (Some(_), false) = (told, args.once) {
         say(&format!("\nThe page stays at {} until Ctrl-C.", demo.url))?;
-        stop.await?;
+        stop.await;
     }
     demo.running.stop().await?;
     Ok(if told == Some(Outcome::Wrong) { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -40,9 +40,10 @@ const GRACE: Duration = Duration::from_secs(9);
 /// When it cannot serve with what it was given; every reason at once, where there are several.
 pub async fn run(common: &Common, args: &Serve, environment: &Environment) -> anyhow::Result<ExitCode> {
     let log = Log::stdout(common.log_format);
+    let stop = stop_signal()?;
     let running = start(common, args, environment, log).await?;
     tokio::select! {
-        signal = stop_signal() => signal?,
+        () = stop => {}
         () = running.ended() => {}
     }
     tracing::info!("stopping: requests and the write under way are finished first");
@@ -275,17 +276,19 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Ends at SIGTERM or SIGINT. They are listened for from this call on, not only once this is awaited: one that comes
+/// while the server starts is kept until then, and does not kill it.
 ///
 /// # Errors
 /// When the signals cannot be listened for.
-pub async fn stop_signal() -> anyhow::Result<()> {
+pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -101,7 +101,7 @@ fn credentials(
 fn ca_pem(lookup: impl Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Option<String> {
     let path = lookup(ALERTMANAGER_CA_FILE).filter(|path| !path.is_empty())?;
     let fault = match read_text(Path::new(&path)) {
-        Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return Some(text),
+        Ok(text) if text.contains("BEGIN CERTIFICATE") => return Some(text),
         Ok(_) => "holds no certificate in PEM: name a file with BEGIN CERTIFICATE in it".to_owned(),
         Err(Unreadable::Absent) => "does not exist: create it, or correct the name".to_owned(),
         Err(Unreadable::Fault(fault)) => fault,

@@ -5,7 +5,7 @@ use super::nearest::did_you_mean;
 use super::report::Report;
 use super::targets::Found;
 use super::tree::{Map, Node, Value};
-use crate::core::target::{ComponentList, ComponentName, KnownTarget, NAME_LIMIT, Target};
+use crate::core::target::{ComponentList, ComponentName, KnownTarget, NAME_LIMIT, Target, excerpt};
 
 /// The label that makes a target ours.
 pub(super) const ALERT: &str = "status_page_alert";
@@ -14,10 +14,10 @@ pub(super) const COMPONENT: &str = "status_page_component";
 /// The label that makes a target critical.
 pub(super) const CRITICAL: &str = "status_page_critical_target";
 /// The label by which Prometheus knows a target; its address, unless the labels say otherwise.
-const INSTANCE: &str = "instance";
+pub(super) const INSTANCE: &str = "instance";
 
-/// What the names of our labels begin with; another label that begins so is a typo.
-const OUR_PREFIX: &str = "status_page_";
+/// What the names of our labels begin with, without what is easily mistaken; another label that begins so is a typo.
+const OUR_PREFIX: &str = "statuspage";
 
 /// Reads a list of blocks.
 pub(super) fn read_list(blocks: &Value<'_>, found: &mut Found, report: &mut Report) {
@@ -36,30 +36,57 @@ fn read(block: &Value<'_>, found: &mut Found, report: &mut Report) -> Option<()>
     }
     let components = components(&labels, found, report);
     let critical = labels.get_filled(CRITICAL).and_then(|value| truth(&value, report)).unwrap_or(false);
-    let instance = labels.get_filled(INSTANCE);
-    let Some(addresses) = block.get_filled("targets") else {
-        report.degraded(block.place.key("targets"), "is missing, so the labels label nothing: add the addresses");
-        return None;
-    };
+    let addresses = addresses(&block, report)?;
     let components = components?;
-    for address in addresses.list(report)? {
-        // The label names the target where there is one, but an address of a wrong type is wrong all the same.
-        let Some(text) = address.text(report) else { continue };
-        let (name, place) = match &instance {
-            Some(instance) => (instance.text(report)?, instance),
-            None => (text, &address),
-        };
-        if let Some(target) = target(name, &components, place, report) {
-            found.targets.push((KnownTarget { target, critical }, address.place));
+    let Some(label) = labels.get_filled(INSTANCE).filter(|label| *label.node() != Node::Text(String::new())) else {
+        for (address, value) in addresses {
+            let Some(target) = target(address, &components, &value, report) else { continue };
+            found.targets.push((KnownTarget { target, critical }, value.place.clone()));
+            if !address.contains([':', '/']) {
+                found.portless.push((address.to_owned(), value.place));
+            }
         }
+        return Some(());
+    };
+    if addresses.is_empty() {
+        return None;
+    }
+    let target = target(label.text(report)?, &components, &label, report)?;
+    found.targets.push((KnownTarget { target, critical }, label.place.clone()));
+    if addresses.len() > 1 {
+        report
+            .remark(label.place, format!("is the same for {} addresses, which makes them one target", addresses.len()));
     }
     Some(())
 }
 
+/// The addresses of a block that can be used.
+fn addresses<'a>(block: &Map<'a>, report: &mut Report) -> Option<Vec<(&'a str, Value<'a>)>> {
+    let Some(list) = block.get_filled("targets") else {
+        report.degraded(block.place.key("targets"), "is missing, so the labels label nothing: add the addresses");
+        return None;
+    };
+    let mut addresses = Vec::new();
+    for value in list.list(report)? {
+        match value.text(report) {
+            Some(text) if text.contains("{{") => value.problem(
+                "is a template that Ansible would fill in: write the address, or use the file that the role writes for \
+                 Prometheus",
+                report,
+            ),
+            Some(text) => addresses.push((text, value)),
+            None => {}
+        }
+    }
+    Some(addresses)
+}
+
 fn report_typos(labels: &Map<'_>, report: &mut Report) {
     let ours = [ALERT, COMPONENT, CRITICAL];
-    for (label, value) in labels.iter().filter(|(label, _)| label.starts_with(OUR_PREFIX) && !ours.contains(label)) {
-        value.problem(format!("is no label of ours: {}", did_you_mean(label, ours, "remove it")), report);
+    for (label, value) in labels.iter().filter(|(label, _)| !ours.contains(label)) {
+        if label.to_lowercase().replace(['_', '-'], "").starts_with(OUR_PREFIX) {
+            value.problem(format!("is no label of ours: {}", did_you_mean(label, ours, "remove it")), report);
+        }
     }
 }
 
@@ -83,7 +110,7 @@ fn truth(value: &Value<'_>, report: &mut Report) -> Option<bool> {
         Node::Text(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
         Node::Text(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
         Node::Text(text) => {
-            value.problem(format!("is {text:?}, must be true or false: write one of them"), report);
+            value.problem(format!("is {:?}, must be true or false: write one of them", excerpt(text)), report);
             None
         }
         _ => value.wrong_type("true or false", "write one of them", report),
@@ -107,15 +134,19 @@ fn components(labels: &Map<'_>, found: &mut Found, report: &mut Report) -> Optio
         value.problem("is empty: name the components, separated by commas", report);
     }
     for name in &list.names {
-        found.components.entry(name.clone()).or_insert_with(|| (value.place.clone(), 0)).1 += 1;
+        found.mention(name, &value.place);
     }
     (!list.names.is_empty()).then_some(list.names)
 }
 
 /// The target of that instance, if Cachet can have a component for it.
 fn target(instance: &str, components: &[ComponentName], place: &Value<'_>, report: &mut Report) -> Option<Target> {
-    if instance.contains('|') {
-        place.problem(format!("instance {instance:?} contains '|', which ends it in Cachet: leave it out"), report);
+    if let Some(character) = instance.chars().find(|&c| c == '|' || c.is_control()) {
+        let instance = excerpt(instance);
+        place.problem(
+            format!("instance {instance:?} contains {character:?}, which no target's name may: leave it out"),
+            report,
+        );
         return None;
     }
     let Some(target) = Target::new(instance, components.to_vec()) else {
@@ -127,9 +158,9 @@ fn target(instance: &str, components: &[ComponentName], place: &Value<'_>, repor
         let length = name.as_str().chars().count();
         place.problem(
             format!(
-                "makes the name \"{}…\" of {length} characters, and Cachet takes at most {NAME_LIMIT}: shorten the \
+                "makes the name {:?} of {length} characters, and Cachet takes at most {NAME_LIMIT}: shorten the \
                  instance, or name fewer components",
-                name.as_str().chars().take(40).collect::<String>()
+                excerpt(name.as_str())
             ),
             report,
         );

@@ -1,31 +1,34 @@
 //! What the two files say about each other.
 
-use super::Config;
+use super::groups::Groups;
 use super::nearest::did_you_mean;
 use super::report::{Place, Report};
 use super::targets::Found;
-use crate::core::target::ComponentName;
+use crate::core::target::{ComponentName, excerpt};
 
 /// Every component that a label names must be in a group, and should be fed by a target if it is.
-pub(super) fn check(config: &Config, config_place: &Place, found: &Found, report: &mut Report) {
-    let known = || config.groups.iter().flat_map(|group| &group.components);
-    for (name, (place, times)) in &found.components {
-        if known().all(|component| component != name) {
-            let cure = did_you_mean(
-                name.as_str(),
-                known().map(ComponentName::as_str),
-                "add it to a group in groups_configuration",
-            );
-            let more = if *times > 1 { format!(" (named in {times} places)") } else { String::new() };
-            report.degraded(place.clone(), format!("component {:?} is in no group{more}: {cure}", name.as_str()));
-        }
+pub(super) fn check(groups: &Groups, found: &Found, targets_file: &Place, report: &mut Report) {
+    let mut strangers: Vec<_> =
+        found.components.iter().filter(|(name, _)| !groups.components.contains_key(name)).collect();
+    strangers.sort_by_key(|(_, mentions)| mentions.order);
+    for (name, mentions) in strangers {
+        let known = groups.components.keys().map(ComponentName::as_str);
+        let cure = did_you_mean(name.as_str(), known, "add it to a group in groups_configuration");
+        let more = match mentions.times {
+            1 => String::new(),
+            times => format!(" (named in {times} places)"),
+        };
+        let name = excerpt(name.as_str());
+        report.degraded(mentions.first.clone(), format!("component {name:?} is in no group{more}: {cure}"));
     }
-    for group in &config.groups {
-        for component in group.components.iter().filter(|component| !found.components.contains_key(component)) {
-            report.remark(
-                config_place.key("groups_configuration"),
-                format!("no target feeds component {:?}, so it is always operational", component.as_str()),
-            );
-        }
+    for name in groups.usable.iter().flat_map(|group| &group.components) {
+        let Some(place) = groups.components.get(name).filter(|_| !found.components.contains_key(name)) else {
+            continue;
+        };
+        let (name, file) = (excerpt(name.as_str()), &targets_file.file);
+        report.remark(
+            place.clone(),
+            format!("no target of {file} feeds component {name:?}, so it is operational unless an alert names it"),
+        );
     }
 }

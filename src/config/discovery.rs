@@ -6,7 +6,7 @@ use super::block;
 use super::file::{Unreadable, read_text};
 use super::report::{Place, Report, Severity};
 use super::targets::{Found, form_of};
-use super::tree::{Value, parse};
+use super::tree::{Node, Value, parse};
 
 /// The most files that one pattern may name; those beyond it are not read, which is a problem.
 const FILES_PER_PATTERN: usize = 1000;
@@ -42,8 +42,8 @@ fn files_of(pattern: &Value<'_>, targets_file: &Path, report: &mut Report) -> Ve
     } else if files.is_empty() {
         pattern.problem(
             format!(
-                "there is no file {text:?}, so its targets are unknown: create it, or correct the name (it is \
-                     relative to {targets_file:?})"
+                "there is no file {text:?}, so its targets are unknown: create it, or correct the name (it is relative \
+                 to the folder of {targets_file:?})"
             ),
             report,
         );
@@ -79,7 +79,35 @@ fn read_file(path: &Path, found: &mut Found, report: &mut Report) {
         Err(Unreadable::Absent) => return report.degraded(place, "is gone: create it, or remove its name"),
         Err(Unreadable::Fault(fault)) => return report.degraded(place, fault),
     };
-    if let Some(node) = parse(&text, form_of(path), &place, Severity::Degraded, report) {
-        block::read_list(&Value::root(&node, place, Severity::Degraded), found, report);
+    match parse(&text, form_of(path), &place, Severity::Degraded, report) {
+        None => {}
+        Some(Node::Null) => report.remark(place, "is empty, so it names no targets"),
+        Some(node) => block::read_list(&Value::root(&node, place, Severity::Degraded), found, report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tree::Form;
+
+    #[test]
+    fn no_more_files_are_read_than_the_limit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for number in 0..=FILES_PER_PATTERN {
+            let block = format!(
+                r#"[{{"targets": ["host-{number}:1"],
+                     "labels": {{"status_page_alert": true, "status_page_component": "Database"}}}}]"#
+            );
+            std::fs::write(folder.path().join(format!("{number}.json")), block).expect("written");
+        }
+        let (mut found, mut report) = (Found::default(), Report::default());
+        let place = Place::file("prometheus.yml");
+        let list = parse("[{files: ['*.json']}]", Form::Yaml, &place, Severity::Fatal, &mut report).expect("a list");
+        let list = Value::root(&list, place, Severity::Degraded);
+        read_list(&list, &folder.path().join("prometheus.yml"), &mut found, &mut report);
+        assert_eq!(found.targets.len(), FILES_PER_PATTERN);
+        let messages: Vec<&str> = report.problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(messages, ["names 1001 files, and only the first 1000 are read: use fewer"]);
     }
 }

@@ -9,6 +9,7 @@ use super::alertmanager::{self, AlertmanagerAccess};
 use super::file::{Unreadable, read_text};
 use super::nearest::did_you_mean;
 use super::report::{Place, Problem, Severity};
+use crate::core::target::excerpt;
 
 /// The variable with the base of Cachet's API.
 pub const CACHET_API_URL: &str = "CACHET_API_URL";
@@ -55,23 +56,29 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables, and the files that their `…_FILE` forms name. An empty variable is to be looked up as
-    /// `None`, as [`super::Variables::get`] does.
+    /// Reads the variables, and the files that their `…_FILE` forms name. An empty variable counts as not set.
     ///
     /// # Errors
     /// Every problem, each with the variable that has it.
     pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
+        let (environment, problems) = Self::read(lookup);
+        if problems.is_empty() { Ok(environment) } else { Err(problems) }
+    }
+
+    /// The same, as far as it can be used beside its problems.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
+        let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let mut problems = Vec::new();
-        let mode = mode(&lookup, &mut problems);
-        let url = secret(&lookup, CACHET_API_URL, &mut problems);
-        let token = secret(&lookup, CACHET_API_TOKEN, &mut problems);
+        let mode = mode(lookup, &mut problems);
+        let url = secret(lookup, CACHET_API_URL, &mut problems);
+        let token = secret(lookup, CACHET_API_TOKEN, &mut problems);
         let cachet = cachet(url, token, &mut problems);
-        let webhook_basic_auth = match secret(&lookup, WEBHOOK_BASIC_AUTH, &mut problems) {
+        let webhook_basic_auth = match secret(lookup, WEBHOOK_BASIC_AUTH, &mut problems) {
             Given::Value(users) => Some(SecretString::from(users)),
             Given::Nothing | Given::Wrong => None,
         };
-        let alertmanager = alertmanager::access(&lookup, &mut problems);
-        if problems.is_empty() { Ok(Self { mode, cachet, webhook_basic_auth, alertmanager }) } else { Err(problems) }
+        let alertmanager = alertmanager::access(lookup, &mut problems);
+        (Self { mode, cachet, webhook_basic_auth, alertmanager }, problems)
     }
 
     /// The problem of a webhook that anyone may post to; `None` if there are users, or if this is a developer's
@@ -98,6 +105,7 @@ fn mode(lookup: impl Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) ->
         Some("local") => Mode::Local,
         Some(other) => {
             let cure = did_you_mean(other, ["production", "local"], "write one of the two");
+            let other = excerpt(other);
             problems.push(problem(ENVIRONMENT, format!("is {other:?}, must be \"production\" or \"local\": {cure}")));
             Mode::Production
         }
@@ -115,14 +123,13 @@ pub(super) enum Given {
 /// The value of `name`, or the content of the file that `name_FILE` names.
 pub(super) fn secret(lookup: impl Fn(&str) -> Option<String>, name: &str, problems: &mut Vec<Problem>) -> Given {
     let file_variable = format!("{name}_FILE");
-    let path = match (lookup(name).filter(|value| !value.is_empty()), lookup(&file_variable)) {
-        (Some(_), Some(path)) if !path.is_empty() => {
+    let path = match (lookup(name), lookup(&file_variable)) {
+        (Some(_), Some(_)) => {
             problems.push(problem(name, format!("is set, and {file_variable} too: unset one of them")));
             return Given::Wrong;
         }
-        (Some(value), _) => return Given::Value(value),
+        (Some(value), None) => return Given::Value(value),
         (None, None) => return Given::Nothing,
-        (None, Some(path)) if path.is_empty() => return Given::Nothing,
         (None, Some(path)) => path,
     };
     match secret_file(Path::new(&path)) {
@@ -178,28 +185,27 @@ fn checked(
 
 /// The base of an API without slashes at its end. `example` is one.
 pub(super) fn base_url(text: &str, example: &str) -> Result<String, String> {
-    let text = text.trim();
-    let url = Url::parse(text).map_err(|error| format!("is no URL ({error}): write it as in {example}"))?;
+    let url = Url::parse(text.trim()).map_err(|error| format!("is no URL ({error}): write it as in {example}"))?;
     // Whether the URL holds a password is not known here, so none of these repeats it.
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("must begin with http:// or https://: write it as in {example}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user or a password: leave them out, they have a variable of their own".to_owned());
+        return Err("holds a user or a password: leave them out, credentials have a variable of their own".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("holds a `?` or a `#`: leave out everything from there on".to_owned());
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// A token that can stand in a header.
 pub(super) fn bearer_token(text: &str) -> Result<String, String> {
     let text = text.trim();
-    match text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
-        true => Err("holds a space, a line break or a letter that no token has: copy it again".to_owned()),
-        false => Ok(text.to_owned()),
+    if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
+        return Err("holds a space, a line break or a letter that no token has: copy it again".to_owned());
     }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -237,10 +243,17 @@ mod tests {
     }
 
     #[test]
-    fn slashes_at_the_end_of_the_url_do_no_harm() {
-        for url in ["http://cachet/api", "http://cachet/api/", " http://cachet/api// "] {
+    fn the_url_is_the_whole_base_and_slashes_at_its_end_do_no_harm() {
+        for (url, base) in [
+            ("http://cachet/api", "http://cachet/api"),
+            ("http://cachet/api/", "http://cachet/api"),
+            (" http://cachet/api//\n", "http://cachet/api"),
+            ("https://Example.com:8443/status/api/", "https://example.com:8443/status/api"),
+            ("http://cachet", "http://cachet"),
+            ("http://[::1]:8000/api", "http://[::1]:8000/api"),
+        ] {
             let cachet = read(&[(CACHET_API_URL, url), TOKEN]).expect("valid").cachet.expect("a Cachet");
-            assert_eq!((cachet.base_url.as_str(), cachet.token.expose_secret()), ("http://cachet/api", "1|secret"));
+            assert_eq!((cachet.base_url.as_str(), cachet.token.expose_secret()), (base, "1|secret"));
         }
     }
 
@@ -281,6 +294,9 @@ mod tests {
             ),
             (&[(CACHET_API_URL, "cachet/api"), TOKEN], "CACHET_API_URL: is no URL (relative URL without a base): "),
             (&[(CACHET_API_URL, "cachet:8000/api"), TOKEN], "CACHET_API_URL: must begin with http:// or https://: "),
+            (&[(CACHET_API_URL, "htp://secret/api"), TOKEN], "CACHET_API_URL: must begin with http:// or https://: "),
+            (&[(CACHET_API_URL, "http://"), TOKEN], "CACHET_API_URL: is no URL (empty host): "),
+            (&[(CACHET_API_URL, "http://ca chet/"), TOKEN], "CACHET_API_URL: is no URL (invalid international domain"),
             (&[(CACHET_API_URL, "http://u:secret@c/"), TOKEN], "CACHET_API_URL: holds a user or a password: "),
             (&[(CACHET_API_URL, "http://c/?x"), TOKEN], "CACHET_API_URL: holds a `?` or a `#`: "),
             (&[URL, (CACHET_API_TOKEN, "1|se cret")], "CACHET_API_TOKEN: holds a space, "),

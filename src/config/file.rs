@@ -1,7 +1,7 @@
 //! Reading a file of text, up to a limit.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 /// The most bytes that a file of configuration may have; a larger one is a problem and not read. Ten thousand targets
@@ -19,22 +19,23 @@ pub(super) enum Unreadable {
 
 /// The text of a file, without its byte order mark.
 pub(super) fn read_text(path: &Path) -> Result<String, Unreadable> {
-    let fault = |error: std::io::Error| {
-        match error.kind() {
-        ErrorKind::NotFound => Unreadable::Absent,
-        ErrorKind::PermissionDenied => {
-            Unreadable::Fault("may not be read: give this program's user permission to read it".to_owned())
-        }
-        ErrorKind::IsADirectory => Unreadable::Fault(
-            "is a folder: name a file (a container engine makes a folder where the file that it should mount is missing)"
-                .to_owned(),
-        ),
-        _ => Unreadable::Fault(format!("cannot be read ({error}): check the file and its disk")),
-    }
-    };
     let mut bytes = Vec::new();
-    File::open(path).map_err(fault)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(fault)?;
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     decode(bytes).map_err(Unreadable::Fault)
+}
+
+fn unreadable(error: io::Error) -> Unreadable {
+    Unreadable::Fault(match error.kind() {
+        ErrorKind::NotFound => return Unreadable::Absent,
+        ErrorKind::PermissionDenied => {
+            "may not be read: give this program's user permission to read it and to enter its folder".to_owned()
+        }
+        ErrorKind::IsADirectory => "is a folder: name a file (a container engine makes a folder where the file that \
+                                    it should mount is missing)"
+            .to_owned(),
+        _ => format!("cannot be read ({error}): check the file and its disk"),
+    })
 }
 
 fn decode(bytes: Vec<u8>) -> Result<String, String> {
@@ -42,8 +43,9 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
         return Err(format!("is larger than {} MiB: check that it is the right file", FILE_LIMIT >> 20));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        format!("is not UTF-8 (byte {at} and on): save it as UTF-8")
+        let readable = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = 1 + readable.iter().filter(|byte| **byte == b'\n').count();
+        format!("is not UTF-8 (line {line}): save it as UTF-8")
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
@@ -58,13 +60,19 @@ mod tests {
         let path = folder.path().join("file");
         assert_eq!(read_text(&path), Err(Unreadable::Absent));
         assert!(matches!(read_text(folder.path()), Err(Unreadable::Fault(fault)) if fault.starts_with("is a folder")));
-        std::fs::write(&path, b"a\xffb").expect("written");
-        assert_eq!(
-            read_text(&path),
-            Err(Unreadable::Fault("is not UTF-8 (byte 1 and on): save it as UTF-8".to_owned()))
-        );
+        std::fs::write(&path, b"a\nb\xffb").expect("written");
+        assert_eq!(read_text(&path), Err(Unreadable::Fault("is not UTF-8 (line 2): save it as UTF-8".to_owned())));
         std::fs::write(&path, "\u{feff}text").expect("written");
         assert_eq!(read_text(&path), Ok("text".to_owned()));
+    }
+
+    /// The tests may run as root, who may read everything.
+    #[test]
+    fn a_file_without_permission_says_who_needs_it() {
+        let fault = unreadable(ErrorKind::PermissionDenied.into());
+        assert!(matches!(fault, Unreadable::Fault(text) if text.starts_with("may not be read: give this program's")));
+        let fault = unreadable(io::Error::other("the disk is gone"));
+        assert!(matches!(fault, Unreadable::Fault(text) if text.starts_with("cannot be read (the disk is gone): ")));
     }
 
     #[test]

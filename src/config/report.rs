@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::core::target::excerpt;
+
 /// The width that a report is wrapped to, in characters.
 const WIDTH: usize = 80;
 
@@ -65,7 +67,7 @@ impl Place {
     /// The value of `key` in the mapping that stands here.
     pub fn key(&self, key: &str) -> Self {
         let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-        let key = if plain { key.to_owned() } else { format!("{key:?}") };
+        let key = if plain { excerpt(key) } else { format!("{:?}", excerpt(key)) };
         let separator = if self.path.is_empty() { "" } else { "." };
         Self { path: format!("{}{separator}{key}", self.path), ..self.clone() }
     }
@@ -115,7 +117,8 @@ impl fmt::Display for Remark {
     }
 }
 
-/// Everything that was found; printed, it is plain text of [`WIDTH`] characters, problems first, grouped by file.
+/// Everything that was found; printed, it is plain text of at most 80 characters a line, problems first, grouped by
+/// file. Only the name of a file may be wider, so that it can be copied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// What must be put right, in the order of the files.
@@ -188,33 +191,37 @@ fn write_section<'a>(
     for (file, entries) in files {
         writeln!(f, "\n{file}")?;
         for (place, message) in entries {
-            if let Some(inside) = place.inside() {
-                writeln!(f, "  {inside}")?;
+            let inside = place.inside();
+            if let Some(inside) = &inside {
+                write_indented(f, "  ", inside)?;
             }
-            let indent = if place.inside().is_some() { "    " } else { "  " };
-            for line in wrapped(message, WIDTH - indent.len()) {
-                writeln!(f, "{indent}{line}")?;
-            }
+            write_indented(f, if inside.is_some() { "    " } else { "  " }, message)?;
         }
     }
     Ok(())
 }
 
+fn write_indented(f: &mut fmt::Formatter<'_>, indent: &str, text: &str) -> fmt::Result {
+    wrapped(text, WIDTH - indent.len()).iter().try_for_each(|line| writeln!(f, "{indent}{}", line.trim_end()))
+}
+
 /// A number and its noun: `1 problem`, `2 problems`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
+pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `text` in lines of at most `width` characters, broken at spaces; a longer word stands alone.
+/// `text` in lines of at most `width` characters, broken at spaces, and within a word only if it is longer than a line.
+/// Two spaces in a row stay two, for a name may differ from another by just that.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in text.split(' ') {
+        let characters: Vec<char> = word.chars().collect();
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+            Some(line) if line.chars().count() + 1 + characters.len() <= width => {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.extend(characters.chunks(width).map(String::from_iter)),
         }
     }
     lines
@@ -252,6 +259,12 @@ mod tests {
              \x20 recurring_alert_update_message\n\
              \x20   is unused for now\n"
         );
+    }
+
+    #[test]
+    fn a_line_is_never_too_long_and_keeps_double_spaces() {
+        assert_eq!(wrapped("a  b cd", 5), ["a  b", "cd"]);
+        assert_eq!(wrapped("ab abcdefghij k", 4), ["ab", "abcd", "efgh", "ij k"]);
     }
 
     #[test]

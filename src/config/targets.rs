@@ -8,25 +8,48 @@ use std::path::Path;
 use super::block;
 use super::discovery;
 use super::report::{Place, Report, Severity, counted};
-use super::tree::{Form, Map, Value, parse};
-use crate::core::target::{ComponentName, Inventory, InventorySource, KnownTarget, TargetName};
+use super::tree::{Form, Map, Node, Value, parse_filled};
+use crate::core::target::{ComponentName, Inventory, InventorySource, KnownTarget, TargetName, excerpt};
 
 /// Labels of ours that a job's relabelling may change behind the file's back, and `instance`, which names the target.
-const LABELS_THAT_MATTER: &[&str] = &["instance", block::ALERT, block::COMPONENT, block::CRITICAL];
+const LABELS_THAT_MATTER: &[&str] = &[block::INSTANCE, block::ALERT, block::COMPONENT, block::CRITICAL];
 
 /// What a targets file, and the files that it names, say about targets of ours.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Every target, as often as it is named, and where.
     pub targets: Vec<(KnownTarget, Place)>,
-    /// Every component that a label names: where first, and how often.
-    pub components: BTreeMap<ComponentName, (Place, usize)>,
+    /// Every component that a label names.
+    pub components: BTreeMap<ComponentName, Mentions>,
+    /// The addresses without a port that name a target, and where.
+    pub portless: Vec<(String, Place)>,
+    /// Whether there may be targets of ours that no file names.
+    pub unseen: bool,
+}
+
+/// Where labels name a component.
+#[derive(Debug)]
+pub(super) struct Mentions {
+    /// The first of them.
+    pub first: Place,
+    /// How many labels do.
+    pub times: usize,
+    /// How many other components were named before.
+    pub order: usize,
 }
 
 impl Found {
+    /// Notes that the label at `place` names a component.
+    pub fn mention(&mut self, component: &ComponentName, place: &Place) {
+        let order = self.components.len();
+        let mentions = self.components.entry(component.clone());
+        mentions.or_insert_with(|| Mentions { first: place.clone(), times: 0, order }).times += 1;
+    }
+
     /// The targets, each once; what is wrong with their repetitions goes into the report.
     pub fn into_inventory(self, file: &Place, report: &mut Report) -> Inventory {
         report_repetitions(&self.targets, file, report);
+        remark_portless(&self.portless, report);
         Inventory::new(InventorySource::File, self.targets.into_iter().map(|(target, _)| target))
     }
 }
@@ -34,13 +57,16 @@ impl Found {
 /// Reads the text of the targets file at `path`; `None` if it is no targets file. What is wrong goes into the report.
 pub(super) fn read(text: &str, path: &Path, place: &Place, report: &mut Report) -> Option<Found> {
     let form = form_of(path);
-    let node = parse(text, form, place, Severity::Fatal, report)?;
+    let node = parse_filled(text, form, place, Severity::Fatal, report)?;
     let root = Value::root(&node, place.clone(), Severity::Fatal).map(report)?;
     let (ansible, prometheus) = (root.get_filled("prometheus_targets"), root.get_filled("scrape_configs"));
     if ansible.is_none() && prometheus.is_none() {
         report
             .fatal(place.clone(), "has neither scrape_configs nor prometheus_targets: check that it is the right file");
         return None;
+    }
+    if let (Some(_), Some(jobs)) = (&ansible, &prometheus) {
+        report.remark(jobs.place.clone(), "stands beside prometheus_targets, and both are read");
     }
     let problems_before = report.problems.len();
     let mut found = Found::default();
@@ -53,9 +79,10 @@ pub(super) fn read(text: &str, path: &Path, place: &Place, report: &mut Report) 
         }
     }
     if root.get_filled("scrape_config_files").is_some() {
+        found.unseen = true;
         report.remark(place.key("scrape_config_files"), "is not read: its targets are known only while they alert");
     }
-    if found.targets.is_empty() && report.problems.len() == problems_before {
+    if found.targets.is_empty() && !found.unseen && report.problems.len() == problems_before {
         report.degraded(
             place.clone(),
             "no target has the label status_page_alert: true, so nothing is watched: label the targets that count \
@@ -75,7 +102,7 @@ pub(super) fn form_of(path: &Path) -> Form {
 
 /// `prometheus_targets: {job: [{targets, labels}]}`.
 fn read_ansible_jobs(jobs: &Map<'_>, found: &mut Found, report: &mut Report) {
-    for (_, job) in jobs.iter() {
+    for (_, job) in jobs.iter().filter(|(_, job)| *job.node() != Node::Null) {
         block::read_list(&job.degraded(), found, report);
     }
 }
@@ -83,45 +110,81 @@ fn read_ansible_jobs(jobs: &Map<'_>, found: &mut Found, report: &mut Report) {
 /// One entry of `scrape_configs`.
 fn read_prometheus_job(job: &Value<'_>, path: &Path, found: &mut Found, report: &mut Report) {
     let Some(map) = job.map(report) else { return };
-    let targets_before = found.targets.len();
+    let (targets_before, portless_before) = (found.targets.len(), found.portless.len());
     if let Some(blocks) = map.get_filled("static_configs") {
         block::read_list(&blocks, found, report);
     }
     if let Some(discoveries) = map.get_filled("file_sd_configs") {
         discovery::read_list(&discoveries, path, found, report);
     }
-    remark_unseen_targets(&map, report);
+    remark_unseen_targets(&map, found, report);
+    let has_targets = found.targets.len() > targets_before;
     for rules in ["relabel_configs", "metric_relabel_configs"] {
-        remark_relabelling(&map, rules, found.targets.len() > targets_before, report);
+        for (label, rule) in labelling_rules(&map, rules) {
+            if label == block::INSTANCE {
+                found.portless.truncate(portless_before);
+                if !has_targets || copies_the_address(&rule) {
+                    continue;
+                }
+            }
+            found.unseen = true;
+            report.remark(
+                rule.place,
+                format!(
+                    "sets the label {label}, so this file alone cannot tell what an alert will carry: prefer to set \
+                     it under `labels`"
+                ),
+            );
+        }
     }
 }
 
 /// Says which targets the file cannot tell.
-fn remark_unseen_targets(job: &Map<'_>, report: &mut Report) {
+fn remark_unseen_targets(job: &Map<'_>, found: &mut Found, report: &mut Report) {
     for (key, value) in job.iter() {
         if key.ends_with("_sd_configs") && key != "file_sd_configs" {
+            found.unseen = true;
             report.remark(value.place, "finds targets that no file names: they are known only while they alert");
         }
     }
 }
 
-/// Says which rules may make a label differ from what the file says. Rules of a wrong form are Prometheus' business.
-fn remark_relabelling(job: &Map<'_>, key: &str, has_targets: bool, report: &mut Report) {
+/// The rules under `key` that set a label that matters, and which. Rules of a wrong form are Prometheus' business.
+fn labelling_rules<'a>(job: &Map<'a>, key: &str) -> Vec<(&'a str, Map<'a>)> {
     let mut ignored = Report::default();
     let rules = job.get_filled(key).and_then(|rules| rules.list(&mut ignored)).unwrap_or_default();
-    for rule in rules {
-        let label = rule.map(&mut ignored).and_then(|rule| rule.get("target_label")?.text(&mut ignored));
-        let Some(label) = label.filter(|label| LABELS_THAT_MATTER.contains(label)) else { continue };
-        if label != "instance" || has_targets {
-            report.remark(
-                rule.place,
-                format!(
-                    "sets the label {label}, so this file alone cannot tell what an alert will carry: prefer to \
-                         set it under `labels`"
-                ),
-            );
-        }
-    }
+    let labelled = |rule: Value<'a>| {
+        let rule = rule.map(&mut ignored)?;
+        let label = rule.get("target_label")?.text(&mut ignored)?;
+        LABELS_THAT_MATTER.contains(&label).then_some((label, rule))
+    };
+    rules.into_iter().filter_map(labelled).collect()
+}
+
+/// Whether a rule makes the label what stands in the file, as the usual rules for the blackbox exporter do.
+fn copies_the_address(rule: &Map<'_>) -> bool {
+    let mut ignored = Report::default();
+    let sources = rule.get("source_labels").and_then(|sources| sources.list(&mut ignored)).unwrap_or_default();
+    let sources: Vec<_> = sources.iter().filter_map(|source| source.text(&mut ignored)).collect();
+    matches!(sources.as_slice(), ["__address__" | "__param_target"])
+        && rule.iter().all(|(key, _)| matches!(key, "source_labels" | "target_label"))
+}
+
+/// Prometheus before 3.0 gives an address without a port one, in the label `instance` too.
+fn remark_portless(portless: &[(String, Place)], report: &mut Report) {
+    let Some((address, place)) = portless.first() else { return };
+    let others = match portless.len() - 1 {
+        0 => String::new(),
+        others => format!(" (likewise in {})", counted(others, "other place")),
+    };
+    report.remark(
+        place.clone(),
+        format!(
+            "{:?} has no port{others}, and Prometheus before 3.0 adds :80 or :443 to the label instance, by which alerts \
+             name the target: write the port, or set the label instance",
+            excerpt(address)
+        ),
+    );
 }
 
 /// A target that is named twice counts once; that is harmless unless the two disagree.
@@ -136,12 +199,14 @@ fn report_repetitions(targets: &[(KnownTarget, Place)], file: &Place, report: &m
             continue;
         };
         if earlier.critical != target.critical {
+            let earlier =
+                if earlier_place.file == place.file { &earlier_place.path } else { &earlier_place.to_string() };
             report.degraded(
                 place.clone(),
                 format!(
-                    "target {:?} is critical in one place and not in the other ({earlier_place}), and counts as \
+                    "target {:?} is critical in one place and not in the other ({earlier}), and counts as \
                      critical: give both the same status_page_critical_target",
-                    name.as_str()
+                    excerpt(name.as_str())
                 ),
             );
         }
@@ -149,7 +214,7 @@ fn report_repetitions(targets: &[(KnownTarget, Place)], file: &Place, report: &m
     }
     if let Some(example) = repeated.first() {
         let (count, verb) = (repeated.len(), if repeated.len() == 1 { "is" } else { "are" });
-        let example = example.as_str();
+        let example = excerpt(example.as_str());
         report.remark(
             file.clone(),
             format!(

@@ -31,7 +31,24 @@ pub(super) enum Form {
     Yaml,
 }
 
-/// Reads `text`, which is the content of `place`; what is wrong goes into the report as `severity`, repeated keys too.
+/// Reads `text`, which is the content of `place`, and of which there must be something; see [`parse`].
+pub(super) fn parse_filled(
+    text: &str,
+    form: Form,
+    place: &Place,
+    severity: Severity,
+    report: &mut Report,
+) -> Option<Node> {
+    let node = parse(text, form, place, severity, report)?;
+    if node == Node::Null {
+        report.problem(severity, place.clone(), "is empty: fill it, or name another file");
+        return None;
+    }
+    Some(node)
+}
+
+/// Reads `text`, which is the content of `place`; of an empty one, [`Node::Null`]. What is wrong goes into the report:
+/// as `severity` what is no such file at all, as degraded what is repeated in it.
 pub(super) fn parse(text: &str, form: Form, place: &Place, severity: Severity, report: &mut Report) -> Option<Node> {
     // serde_json takes an empty file for one that was cut.
     let parsed = match form {
@@ -40,10 +57,6 @@ pub(super) fn parse(text: &str, form: Form, place: &Place, severity: Severity, r
         Form::Yaml => serde_yaml::from_str(text).map(Node::merged).map_err(|error| yaml_fault(&error)),
     };
     match parsed {
-        Ok(Node::Null) => {
-            report.problem(severity, place.clone(), "is empty: fill it, or point the flag to another file");
-            None
-        }
         Ok(node) => {
             report_repeated_keys(&node, place, report);
             Some(node)
@@ -69,10 +82,31 @@ fn json_fault(error: &serde_json::Error) -> Fault {
 fn yaml_fault(error: &serde_yaml::Error) -> Fault {
     let position = error.location().map(|at| Position { line: at.line(), column: Some(at.column()) });
     let detail = error.to_string();
+    // The place of what is wrong is told apart; those of other things stay in the text.
+    let detail = match position {
+        Some(Position { line, column: Some(column) }) => {
+            detail.replacen(&format!(" at line {line} column {column}"), "", 1)
+        }
+        _ => detail,
+    };
     if detail.contains("more than one document") {
         return (position, "holds more than one YAML document: keep one, and remove the `---` between them".to_owned());
     }
-    (position, format!("is not valid YAML ({detail}): correct it here, or just before"))
+    (position, format!("is not valid YAML ({}): correct it here, or just before", printable(&detail)))
+}
+
+/// The words of the YAML crate, which repeat keys of the file as they stand there: of any length and with any character.
+fn printable(text: &str) -> String {
+    const LIMIT: usize = 200;
+    let mut printable = String::new();
+    for character in text.chars().take(LIMIT) {
+        if character.is_control() {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
 }
 
 fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
@@ -185,6 +219,8 @@ impl<'a> Value<'a> {
     pub fn integer(&self, report: &mut Report) -> Option<i128> {
         match self.node {
             Node::Integer(number) => Some(*number),
+            // `50.0` is one, and so is a number that is too large for any integer; a cast stops at the largest.
+            Node::Float(number) if number.fract() == 0.0 => Some(*number as i128),
             Node::Text(_) => self.wrong_type("a whole number", "leave the quotes out", report),
             _ => self.wrong_type("a whole number", "write one", report),
         }
@@ -282,6 +318,11 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Null)
     }
 
+    /// How an empty YAML document is told.
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
     fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
         Ok(Node::Bool(value))
     }
@@ -368,6 +409,13 @@ mod tests {
         assert_eq!(own.get("a").map(|value| value.node), Some(&Node::Integer(1)));
         assert_eq!(own.get("b").map(|value| value.node), Some(&Node::Integer(3)));
         assert_eq!(map.get("secret").map(|value| value.node), Some(&Node::Text("x".to_owned())));
+    }
+
+    #[test]
+    fn a_fault_repeats_no_control_character_of_the_file() {
+        let (_, report) = read(&format!("'{}\t': {{{{ x }}}}", "x".repeat(50)), Form::Yaml);
+        let problem = report.problems.first().expect("a problem");
+        assert!(problem.message.contains("x\\t: a key is a list or a mapping"), "{problem}");
     }
 
     #[test]

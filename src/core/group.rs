@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::target::{ComponentName, NAME_LIMIT};
+use super::target::{ComponentName, NAME_LIMIT, excerpt};
 
 /// The name of a group: trimmed, not empty, at most [`NAME_LIMIT`] characters, without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,7 +15,7 @@ pub enum GroupNameError {
     #[error("a group name is empty: give it a name")]
     Empty,
     /// It would break lines, in a log or in a report.
-    #[error("group name {name:?} contains the control character {character:?}: leave it out")]
+    #[error("group name {:?} contains the control character {character:?}: leave it out", excerpt(.name))]
     Character {
         /// The whole name.
         name: String,
@@ -23,7 +23,7 @@ pub enum GroupNameError {
         character: char,
     },
     /// Cachet would refuse it.
-    #[error("group name {name:?} has {length} characters: Cachet takes at most {NAME_LIMIT}, shorten it")]
+    #[error("group name {:?} has {length} characters: Cachet takes at most {NAME_LIMIT}, shorten it", excerpt(.name))]
     TooLong {
         /// The whole name.
         name: String,
@@ -95,6 +95,8 @@ mod tests {
             assert_eq!(GroupName::try_from(text.as_str()).expect_err("invalid").to_string(), reason);
         }
         let long = GroupName::try_from("x".repeat(NAME_LIMIT + 1).as_str());
-        assert!(matches!(long, Err(GroupNameError::TooLong { length: 256, .. })));
+        let error = long.expect_err("invalid").to_string();
+        let start = "x".repeat(60);
+        assert_eq!(error, format!("group name \"{start}…\" has 256 characters: Cachet takes at most 255, shorten it"));
     }
 }

@@ -1,6 +1,6 @@
 //! The title of an incident, from the configured template.
 
-use super::target::{ComponentName, NAME_LIMIT};
+use super::target::{ComponentName, NAME_LIMIT, excerpt};
 
 /// What stands for the component in the template.
 const PLACEHOLDER: &str = "%s";
@@ -9,11 +9,36 @@ const PLACEHOLDER: &str = "%s";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncidentName(String);
 
+/// Why a text cannot be the title of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IncidentNameError {
+    /// There is nothing in it.
+    #[error("is empty: write a title, with %s where the component should stand")]
+    Empty,
+    /// It would break lines, in a log or on the page.
+    #[error("is {:?}, and contains the control character {character:?}: leave it out", excerpt(.template))]
+    Character {
+        /// The whole template.
+        template: String,
+        /// The first character that may not be in it.
+        character: char,
+    },
+}
+
 impl IncidentName {
-    /// The template; `None` if there is nothing in it.
-    pub fn new(template: &str) -> Option<Self> {
+    /// The template, trimmed.
+    ///
+    /// # Errors
+    /// When it is empty or contains a control character.
+    pub fn new(template: &str) -> Result<Self, IncidentNameError> {
         let template = template.trim();
-        (!template.is_empty()).then(|| Self(template.to_owned()))
+        if template.is_empty() {
+            return Err(IncidentNameError::Empty);
+        }
+        match template.chars().find(|c| c.is_control()) {
+            Some(character) => Err(IncidentNameError::Character { template: template.to_owned(), character }),
+            None => Ok(Self(template.to_owned())),
+        }
     }
 
     /// The title for `component`, cut to the [`NAME_LIMIT`] characters that Cachet takes.
@@ -66,7 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_template_is_none() {
-        assert_eq!(IncidentName::new("  "), None);
+    fn a_title_is_one_line_that_says_something() {
+        assert_eq!(IncidentName::new("  "), Err(IncidentNameError::Empty));
+        assert_eq!(IncidentName::new(" %s\n"), IncidentName::new("%s"));
+        assert!(matches!(IncidentName::new("a\n%s"), Err(IncidentNameError::Character { character: '\n', .. })));
     }
 }

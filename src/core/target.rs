@@ -6,6 +6,9 @@ use std::fmt;
 /// The most characters that Cachet takes in a name; one more is answered with 422.
 pub const NAME_LIMIT: usize = 255;
 
+/// How many characters of a name an error repeats.
+const EXCERPT: usize = 60;
+
 /// The name of a visible component: trimmed, not empty, at most [`NAME_LIMIT`] characters, without `|`, `,` and control
 /// characters, so that it can stand in a label's list and in a target's name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +21,7 @@ pub enum ComponentNameError {
     #[error("a component name is empty: give it a name")]
     Empty,
     /// It would break the list of a label, or a target's name.
-    #[error("component name {name:?} contains {character:?}: leave it out")]
+    #[error("component name {:?} contains {character:?}: leave it out", excerpt(.name))]
     Character {
         /// The whole name.
         name: String,
@@ -26,13 +29,21 @@ pub enum ComponentNameError {
         character: char,
     },
     /// Cachet would refuse it.
-    #[error("component name {name:?} has {length} characters: Cachet takes at most {NAME_LIMIT}, shorten it")]
+    #[error("component name {:?} has {length} characters: Cachet takes at most {NAME_LIMIT}, shorten it", excerpt(.name))]
     TooLong {
         /// The whole name.
         name: String,
         /// Its length in characters.
         length: usize,
     },
+}
+
+/// As much of a name as a message needs; what was meant to be a name may be as long as a file.
+pub(crate) fn excerpt(name: &str) -> String {
+    match name.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or(name)),
+        None => name.to_owned(),
+    }
 }
 
 impl TryFrom<&str> for ComponentName {

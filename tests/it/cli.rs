@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use alertmanager_cachet::store::Store;
 use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -105,7 +106,9 @@ fn check_finds_nothing_wrong_with_the_examples_and_says_what_is_in_them() {
     let installation = Installation::new();
     let ended = run(installation.command(&["check"]).envs([LOCAL]));
     assert_eq!(ended.code, Some(0), "{}", ended.stdout);
-    assert!(ended.stdout.contains("3 groups, 5 components, 12 targets (1 critical)"), "{}", ended.stdout);
+    for found in ["3 groups with 5 components in config.json", "12 targets (1 critical) in prometheus.yml"] {
+        assert!(ended.stdout.contains(found), "{}", ended.stdout);
+    }
 }
 
 #[test]
@@ -149,6 +152,22 @@ async fn healthcheck_knows_a_server_that_serves_from_one_that_is_gone() {
     assert_eq!(server.end().await.code(), Some(0));
     let gone = installation.refuses(&["healthcheck", &flag]);
     assert!(gone.contains("is `serve` running?"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_stop_that_is_asked_for_during_the_start_is_an_orderly_one() {
+    let installation = Installation::new();
+    let database = installation.folder.path().join("data/alertmanager-cachet.db");
+    let store = Store::open(&format!("sqlite://{}", database.display())).await.expect("a store");
+    // While somebody else writes, the start waits, for it has to make the embedded page's token.
+    let held = store.writer().begin_with("BEGIN IMMEDIATE").await.expect("nobody else writes");
+    let mut command = installation.command(&["serve", "--web.listen-address=127.0.0.1:0"]);
+    let mut server = Process::start("serve", command.envs([LOCAL]), installation.folder.path());
+    server.tells("admin:admin").await;
+    let (status, released) = tokio::join!(server.end(), held.rollback());
+    released.expect("released");
+    assert_eq!(status.code(), Some(0), "{status}");
+    assert!(server.stderr().contains("stopping"), "{}", server.stderr());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod architecture;
 mod browser;
 mod chaos;
+mod check;
 mod cli;
 mod contract;
 mod convergence;

@@ -1,0 +1,125 @@
+//! How much memory the server takes: after it has read the page, and after a storm.
+
+use std::time::{Duration, Instant};
+
+use alertmanager_cachet::core::alert::AlertStatus;
+use alertmanager_cachet::core::plan::Certainty;
+use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::store::Store;
+use anyhow::bail;
+use jiff::Timestamp;
+
+use crate::fleet::{Fleet, notification};
+use crate::outside_cachet::{Expected, OutsideCachet};
+use crate::server::{Home, Memory, Server};
+use crate::table::{Amount, Table};
+
+const FLEET: Fleet = Fleet { components: 20, targets_each: 100 };
+
+const LIMIT: Amount = Amount::Memory(40_000_000 / 1024);
+
+/// How long a start may take to read the page, and the system to take back what was freed.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// How long the storm may take before the figure is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often all is measured.
+const RUNS: usize = 3;
+
+/// Memory at the two moments of one run.
+struct Run {
+    after_reading: Memory,
+    after_storm: Memory,
+}
+
+/// Measures and prints.
+pub async fn measure(table: &mut Table) {
+    table.section("resident memory, 2,000 targets, outside Cachet");
+    match outside().await {
+        Ok(runs) => print(table, &runs),
+        Err(error) => table.unknown("resident memory", &error),
+    }
+    table.section("resident memory, 2,000 targets, embedded page in the same process");
+    match embedded().await {
+        Ok(runs) => print(table, &runs),
+        Err(error) => table.unknown("resident memory", &error),
+    }
+}
+
+async fn outside() -> anyhow::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        let cachet = OutsideCachet::start().await?;
+        let home = Home::new(FLEET)?;
+        home.setup(&cachet).await?;
+        let server = home.serve(Some(&cachet)).await?;
+        cachet.settles(Expected::ALL_WELL).await?;
+        let after_reading = server.memory()?;
+        storm(&server).await?;
+        let (visible, incidents) = (ComponentStatus::MajorOutage, FLEET.components);
+        cachet.settles(Expected { visible, down: all_targets(), incidents }).await?;
+        runs.push(Run { after_reading, after_storm: server.memory()? });
+        server.stop().await?;
+    }
+    Ok(runs)
+}
+
+async fn embedded() -> anyhow::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        let home = Home::new(FLEET)?;
+        home.serve(None).await?.stop().await?;
+        let server = home.serve(None).await?;
+        tokio::time::sleep(MOMENT).await;
+        let after_reading = server.memory()?;
+        storm(&server).await?;
+        all_is_written(&home).await?;
+        runs.push(Run { after_reading, after_storm: server.memory()? });
+        server.stop().await?;
+    }
+    Ok(runs)
+}
+
+fn print(table: &mut Table, runs: &[Run]) {
+    print_moment(table, "after the start, the page read", runs.iter().map(|run| run.after_reading));
+    print_moment(table, "after 2,000 alerts, all written", runs.iter().map(|run| run.after_storm));
+}
+
+fn print_moment(table: &mut Table, when: &str, runs: impl Iterator<Item = Memory>) {
+    let (mut resident, peaks): (Vec<u64>, Vec<u64>) = runs.map(|run| (run.resident_kib, run.peak_kib)).unzip();
+    resident.sort_unstable();
+    let median = resident.get(resident.len() / 2).copied().unwrap_or_default();
+    let peak = Amount::Memory(peaks.into_iter().max().unwrap_or_default());
+    let runs = format!("median of {}, peak so far {peak}", resident.len());
+    table.limited(when, Amount::Memory(median), LIMIT, &runs);
+}
+
+fn all_targets() -> usize {
+    FLEET.targets(0..FLEET.targets_each).len()
+}
+
+/// Every target fires, in two notifications.
+async fn storm(server: &Server) -> anyhow::Result<()> {
+    let half = FLEET.targets_each / 2;
+    for numbers in [0..half, half..FLEET.targets_each] {
+        let targets = FLEET.targets(numbers);
+        server.post(notification(AlertStatus::Firing, "TargetDown", &targets, Timestamp::now())).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the server remembers to have written everything; it is not asked, for that would cost it memory.
+async fn all_is_written(home: &Home) -> anyhow::Result<()> {
+    let store = Store::open_read_only(&home.storage_url()).await?;
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        tokio::time::sleep(MOMENT).await;
+        let applied = store.applied().await?;
+        let mut settled = applied.targets.values().map(|target| target.certainty == Certainty::Settled);
+        if applied.targets.len() == all_targets() && settled.all(|settled| settled) {
+            return Ok(());
+        }
+    }
+    bail!("after {PATIENCE:?} the storm is not yet written")
+}
