@@ -11,6 +11,7 @@ needed=(
     chromium:chromium
     shellcheck:shellcheck
     cc:gcc
+    openssl:openssl
 )
 
 log=$(mktemp)

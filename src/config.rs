@@ -4,6 +4,7 @@
 //! cannot exist. Nothing stops at the first fault: [`load`] and [`environment::Environment::from_vars`] report every
 //! problem at once, each with its place, its cure, and the name that a typo was probably meant to be.
 
+pub mod alertmanager;
 mod block;
 mod cross;
 mod discovery;
@@ -69,6 +70,13 @@ pub struct Config {
     pub notify_subscribers: bool,
     /// How often Cachet is compared with what it should show (`reconcile_interval_seconds`).
     pub reconcile_interval: Duration,
+    /// How often Alertmanager is read, where one is configured (`alertmanager_poll_seconds`).
+    pub alertmanager_poll: Duration,
+    /// How long Alertmanager has to be up before what it does not list counts (`alertmanager_settle_seconds`).
+    pub alertmanager_settle: Duration,
+    /// After how long without a word an alert is taken to have ended, where no Alertmanager is configured
+    /// (`stale_after_seconds`); `None`: never.
+    pub stale_after: Option<Duration>,
 }
 
 /// What the targets file came to.

@@ -2,10 +2,13 @@
 //!
 //! The way of an alert, straight down: [`web`] authenticates and parses a notification, [`store`] keeps it, and the
 //! answer is sent; [`reconcile`] then compares what the alerts say ([`core::page`]) with what was written and what
-//! Cachet shows, and writes only the difference ([`core::plan`]) through [`cachet`]. Nothing goes back up.
+//! Cachet shows, and writes only the difference ([`core::plan`]) through [`cachet`]. Nothing goes back up. Beside that,
+//! [`repair`] makes the stored alerts agree with what Alertmanager lists, read through [`alertmanager`].
 //!
-//! Imports point one way: `core` ← `config`, `store`, `cachet` ← `reconcile` ← `web` ← `commands` ← `main`.
+//! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `reconcile` ← `repair` ← `web` ←
+//! `commands` ← `main`.
 
+pub mod alertmanager;
 pub mod cachet;
 pub mod cli;
 pub mod clock;
@@ -15,6 +18,7 @@ pub mod core;
 pub mod embedded;
 pub mod log;
 pub mod reconcile;
+pub mod repair;
 pub mod setup;
 pub mod store;
 pub mod web;

@@ -42,7 +42,7 @@ const PARALLEL_WRITES: usize = 4;
 /// How long a resolved alert is remembered. A firing of the same occurrence that comes later than that is no echo.
 const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Tells the reconciler that there is news. Clones wake the same one; no call is ever lost.
+/// Tells who waits, the reconciler or the repairer, that there is news. Clones wake the same one; no call is ever lost.
 #[derive(Debug, Clone, Default)]
 pub struct Wake {
     news: Arc<AtomicU64>,
@@ -50,7 +50,7 @@ pub struct Wake {
 }
 
 impl Wake {
-    /// Something was stored.
+    /// There is news: something was stored, or may have been missed.
     pub fn wake(&self) {
         self.news.fetch_add(1, Ordering::SeqCst);
         self.notify.notify_one();
@@ -276,7 +276,7 @@ impl Reconciler {
             }
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
-            self.store.forget_resolved_alerts(before(now, RESOLVED_ALERTS_KEPT)).await?;
+            self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
         }
         self.keep_snapshot(Unkept::Public).await?;
         Ok(())
@@ -465,8 +465,4 @@ impl Settings {
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
     }
-}
-
-fn before(now: Timestamp, span: Duration) -> Timestamp {
-    Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
 }

@@ -6,6 +6,7 @@
 mod alerts;
 mod applied;
 mod health;
+mod repair;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

@@ -32,6 +32,15 @@ pub struct Settings {
     pub logged_body_limit_bytes: usize,
 }
 
+/// Whom the webhook tells.
+#[derive(Debug, Clone, Default)]
+pub struct Wakes {
+    /// That alerts were stored.
+    pub reconciler: Wake,
+    /// That Alertmanager should be asked: it cut alerts off, they could not be stored, or they contradict a resolve.
+    pub repairer: Wake,
+}
+
 /// What the handlers share. Clones are cheap and share it, too.
 #[derive(Clone)]
 pub struct App {
@@ -43,22 +52,22 @@ struct Shared {
     trusted_proxies: Vec<IpNet>,
     logged_body_limit_bytes: usize,
     store: Store,
-    wake: Wake,
+    wakes: Wakes,
     log: Log,
 }
 
 impl App {
-    /// The server's state: alerts go to `store`, then `wake` is called; `log` gets a line a request.
+    /// The server's state: alerts go to `store`, then `wakes` are called; `log` gets a line a request.
     ///
     /// # Errors
     /// [`NoRandomness`] if the system gives no random numbers.
-    pub fn new(settings: Settings, store: Store, wake: Wake, log: Log) -> Result<Self, NoRandomness> {
+    pub fn new(settings: Settings, store: Store, wakes: Wakes, log: Log) -> Result<Self, NoRandomness> {
         let shared = Shared {
             authenticator: Authenticator::new(settings.users)?,
             trusted_proxies: settings.trusted_proxies,
             logged_body_limit_bytes: settings.logged_body_limit_bytes,
             store,
-            wake,
+            wakes,
             log,
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -88,8 +88,12 @@ async fn serve(common: &Common, args: &Demo, folder: &std::path::Path, password:
         webhook_body_limit: 0,
     };
     let credentials = hash_password::credentials(&UserName::try_from(USER)?, password, bcrypt::DEFAULT_COST)?;
-    let environment =
-        Environment { mode: Mode::Production, cachet: None, webhook_basic_auth: Some(SecretString::from(credentials)) };
+    let environment = Environment {
+        mode: Mode::Production,
+        cachet: None,
+        webhook_basic_auth: Some(SecretString::from(credentials)),
+        alertmanager: None,
+    };
     start(&common, &serve, &environment, Log::stdout(common.log_format)).await
 }
 

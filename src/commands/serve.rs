@@ -14,18 +14,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Page, reconcile_settings};
+use crate::alertmanager::{self, Credentials};
 use crate::cli::{Common, Serve};
 use crate::clock::Clock;
+use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::{Environment, Mode};
 use crate::config::{self, Config, Files, Report, Severity, TargetsFile};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
 use crate::log::Log;
 use crate::reconcile::{Reconciler, Settings};
+use crate::repair::{self, Repairer, Source};
 use crate::setup::{self, Progress};
 use crate::store::{Store, StoreLock};
 use crate::web::auth::Users;
-use crate::web::{self, App};
+use crate::web::{self, App, Wakes};
 
 /// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
 /// them is for closing the store.
@@ -55,6 +58,7 @@ pub struct Running {
     stop: CancellationToken,
     web: JoinHandle<std::io::Result<()>>,
     reconciler: JoinHandle<()>,
+    repairer: Option<JoinHandle<()>>,
     store: Store,
     _lock: StoreLock,
 }
@@ -91,7 +95,12 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
         trusted_proxies: args.trusted_proxies.clone(),
         logged_body_limit_bytes: args.webhook_body_limit,
     };
-    let app = App::new(web_settings, store.clone(), reconciler.wake(), log)?;
+    let repairer = repair_settings(environment, &config)?
+        .map(|settings| Repairer::new(store.clone(), settings, Clock::system(), reconciler.wake(), stop.clone()));
+    // Without one, nobody listens.
+    let wakes =
+        Wakes { reconciler: reconciler.wake(), repairer: repairer.as_ref().map(Repairer::wake).unwrap_or_default() };
+    let app = App::new(web_settings, store.clone(), wakes, log)?;
     let mut router = web::router(app);
     if let Some(embedded) = &page.embedded {
         router = router.merge(embedded.router());
@@ -99,18 +108,20 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
     let listener = bind(args.listen.listen_address).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    // Half a server would take alerts and show nothing, or the other way round: if one part ends, so does the other.
-    let (web_ends, reconciler_ends) = (stop.clone().drop_guard(), stop.clone().drop_guard());
-    let serving = web::serve(listener, router, stop.clone().cancelled_owned(), GRACE);
-    let web = tokio::spawn(async move {
-        let _web_ends = web_ends;
-        serving.await
-    });
-    let reconciler = tokio::spawn(async move {
-        let _reconciler_ends = reconciler_ends;
-        reconciler.forever().await;
-    });
-    Ok(Running { address, settings, stop, web, reconciler, store, _lock: lock })
+    let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
+    let reconciler = part(&stop, reconciler.forever());
+    let repairer = repairer.map(|repairer| part(&stop, repairer.forever()));
+    Ok(Running { address, settings, stop, web, reconciler, repairer, store, _lock: lock })
+}
+
+/// Runs a part of the server. Half a server would take alerts and show nothing, or the other way round: if one part
+/// ends, so do the others.
+fn part<T: Send + 'static>(stop: &CancellationToken, part: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    let part_ends = stop.clone().drop_guard();
+    tokio::spawn(async move {
+        let _part_ends = part_ends;
+        part.await
+    })
 }
 
 impl Running {
@@ -146,7 +157,13 @@ impl Running {
             tracing::warn!("Cachet did not answer the write under way in time: it is looked up at the next start");
             write_under_way.abort();
         }
+        // It ends where it is.
+        let repaired = match self.repairer {
+            Some(repairer) => repairer.await,
+            None => Ok(()),
+        };
         self.store.close().await;
+        repaired.context("the repairer ended early: start the server again, and report what it said")?;
         if let Ok(reconciled) = written {
             reconciled.context("the reconciler ended early: start the server again, and report what it said")?;
         }
@@ -192,6 +209,35 @@ fn files(common: &Common) -> anyhow::Result<(Config, Option<Inventory>)> {
             bail!("the configuration cannot be served with:\n  {}", fatal.join("\n  "))
         }
     }
+}
+
+/// How stored alerts are repaired; `None`: they are not.
+fn repair_settings(environment: &Environment, config: &Config) -> anyhow::Result<Option<repair::Settings>> {
+    let source = match (&environment.alertmanager, config.stale_after) {
+        (Some(access), stale_after) => {
+            tracing::info!("reading Alertmanager at {}", access.base_urls.join(", "));
+            if stale_after.is_some() {
+                tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
+            }
+            Source::Alertmanager {
+                members: alertmanager_settings(access).members()?,
+                settle: config.alertmanager_settle,
+                refire_hold: config.refire_hold,
+            }
+        }
+        (None, Some(stale_after)) => Source::Silence(stale_after),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(repair::Settings { source, interval: config.alertmanager_poll }))
+}
+
+fn alertmanager_settings(access: &AlertmanagerAccess) -> alertmanager::Settings {
+    let credentials = match access.credentials.clone() {
+        AlertmanagerCredentials::None => Credentials::None,
+        AlertmanagerCredentials::Basic { user, password } => Credentials::Basic { user, password },
+        AlertmanagerCredentials::Bearer(token) => Credentials::Bearer(token),
+    };
+    alertmanager::Settings { urls: access.base_urls.clone(), credentials, ca_pem: access.ca_pem.clone() }
 }
 
 fn warn_of(report: &Report) {

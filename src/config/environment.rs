@@ -5,6 +5,7 @@ use std::path::Path;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use super::alertmanager::{self, AlertmanagerAccess};
 use super::file::{Unreadable, read_text};
 use super::nearest::did_you_mean;
 use super::report::{Place, Problem, Severity};
@@ -50,6 +51,8 @@ pub struct Environment {
     pub cachet: Option<CachetAccess>,
     /// The users of the webhook as they were given, `user:hash` and so on; not empty.
     pub webhook_basic_auth: Option<SecretString>,
+    /// How Alertmanager is read; `None`: it is not.
+    pub alertmanager: Option<AlertmanagerAccess>,
 }
 
 impl Environment {
@@ -74,7 +77,8 @@ impl Environment {
             Given::Value(users) => Some(SecretString::from(users)),
             Given::Nothing | Given::Wrong => None,
         };
-        (Self { mode, cachet, webhook_basic_auth }, problems)
+        let alertmanager = alertmanager::access(lookup, &mut problems);
+        (Self { mode, cachet, webhook_basic_auth, alertmanager }, problems)
     }
 
     /// The problem of a webhook that anyone may post to; `None` if there are users, or if this is a developer's
@@ -91,7 +95,7 @@ impl Environment {
     }
 }
 
-fn problem(variable: &str, message: impl Into<String>) -> Problem {
+pub(super) fn problem(variable: &str, message: impl Into<String>) -> Problem {
     Problem { severity: Severity::Fatal, place: Place::file(PLACE).key(variable), message: message.into() }
 }
 
@@ -109,7 +113,7 @@ fn mode(lookup: impl Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) ->
 }
 
 /// Whether a variable was given, and whether it could be had.
-enum Given {
+pub(super) enum Given {
     Nothing,
     Value(String),
     /// It was given, and what is wrong with it is already reported.
@@ -117,7 +121,7 @@ enum Given {
 }
 
 /// The value of `name`, or the content of the file that `name_FILE` names.
-fn secret(lookup: impl Fn(&str) -> Option<String>, name: &str, problems: &mut Vec<Problem>) -> Given {
+pub(super) fn secret(lookup: impl Fn(&str) -> Option<String>, name: &str, problems: &mut Vec<Problem>) -> Given {
     let file_variable = format!("{name}_FILE");
     let path = match (lookup(name), lookup(&file_variable)) {
         (Some(_), Some(_)) => {
@@ -164,7 +168,7 @@ fn cachet(url: Given, token: Given, problems: &mut Vec<Problem>) -> Option<Cache
                        embedded page";
         problems.push(problem(CACHET_API_URL, message));
     }
-    let base_url = checked(url, CACHET_API_URL, base_url, problems);
+    let base_url = checked(url, CACHET_API_URL, |text| base_url(text, "http://cachet/api"), problems);
     let token = checked(token, CACHET_API_TOKEN, bearer_token, problems);
     Some(CachetAccess { base_url: base_url?, token: SecretString::from(token?) })
 }
@@ -179,16 +183,15 @@ fn checked(
     check(&value).map_err(|message| problems.push(problem(variable, message))).ok()
 }
 
-/// The base of an API without slashes at its end.
-fn base_url(text: &str) -> Result<String, String> {
-    let url =
-        Url::parse(text.trim()).map_err(|error| format!("is no URL ({error}): write it as in http://cachet/api"))?;
+/// The base of an API without slashes at its end. `example` is one.
+pub(super) fn base_url(text: &str, example: &str) -> Result<String, String> {
+    let url = Url::parse(text.trim()).map_err(|error| format!("is no URL ({error}): write it as in {example}"))?;
     // Whether the URL holds a password is not known here, so none of these repeats it.
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("must begin with http:// or https://: write it as in http://cachet/api".to_owned());
+        return Err(format!("must begin with http:// or https://: write it as in {example}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user or a password: leave them out, the token is enough".to_owned());
+        return Err("holds a user or a password: leave them out, credentials have a variable of their own".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("holds a `?` or a `#`: leave out everything from there on".to_owned());
@@ -197,7 +200,7 @@ fn base_url(text: &str) -> Result<String, String> {
 }
 
 /// A token that can stand in a header.
-fn bearer_token(text: &str) -> Result<String, String> {
+pub(super) fn bearer_token(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
         return Err("holds a space, a line break or a letter that no token has: copy it again".to_owned());

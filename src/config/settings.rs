@@ -27,6 +27,9 @@ const KEYS: &[&str] = &[
     "reopen_within_seconds",
     "notify_subscribers",
     "reconcile_interval_seconds",
+    "alertmanager_poll_seconds",
+    "alertmanager_settle_seconds",
+    "stale_after_seconds",
     "recurring_alert_update_message",
 ];
 
@@ -38,6 +41,13 @@ const DEFAULT_REFIRE_HOLD_SECONDS: u64 = 300;
 const DEFAULT_RECONCILE_INTERVAL_SECONDS: u64 = 60;
 const DEFAULT_REOPEN_WITHIN_SECONDS: u64 = 600;
 const DEFAULT_RELAPSE_MESSAGE: &str = "It happened again. We are investigating.";
+const DEFAULT_ALERTMANAGER_POLL_SECONDS: u64 = 60;
+const DEFAULT_ALERTMANAGER_SETTLE_SECONDS: u64 = 300;
+
+/// The shortest and the longest silence after which an alert may be taken to have ended: less than a minute would end
+/// alerts between two notifications of any Alertmanager, and a month is longer than any repeats.
+const STALE_AFTER_SECONDS: RangeInclusive<u64> = 60..=31 * 86_400;
+
 const DEFAULT_PARTIALLY_RESOLVED_MESSAGE: &str =
     "The outage is over in part: some of this service is still affected, and we keep working on it.";
 
@@ -100,6 +110,15 @@ fn read_config(map: &Map<'_>, groups: Option<&Groups>, report: &mut Report) -> O
         reopen_within: seconds(map, "reopen_within_seconds", 0, DEFAULT_REOPEN_WITHIN_SECONDS, report),
         notify_subscribers: map.get("notify_subscribers").and_then(|value| value.boolean(report)).unwrap_or(false),
         reconcile_interval: seconds(map, "reconcile_interval_seconds", 1, DEFAULT_RECONCILE_INTERVAL_SECONDS, report),
+        alertmanager_poll: seconds(map, "alertmanager_poll_seconds", 1, DEFAULT_ALERTMANAGER_POLL_SECONDS, report),
+        alertmanager_settle: seconds(
+            map,
+            "alertmanager_settle_seconds",
+            0,
+            DEFAULT_ALERTMANAGER_SETTLE_SECONDS,
+            report,
+        ),
+        stale_after: stale_after(map, report),
         // The required ones last, so that the others were looked at whatever is missing.
         new_incident_name: new_incident_name?,
         new_incident_message: new_incident_message?,
@@ -183,6 +202,22 @@ where
 
 fn seconds(map: &Map<'_>, key: &str, least: u64, default: u64, report: &mut Report) -> Duration {
     Duration::from_secs(number(map, key, least..=SECONDS_MAX, default, report))
+}
+
+fn stale_after(map: &Map<'_>, report: &mut Report) -> Option<Duration> {
+    let value = map.get("stale_after_seconds")?;
+    let seconds = value.integer(report)?;
+    match u64::try_from(seconds).ok().filter(|seconds| STALE_AFTER_SECONDS.contains(seconds)) {
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        None => {
+            let (from, to) = (STALE_AFTER_SECONDS.start(), STALE_AFTER_SECONDS.end());
+            value.problem(
+                format!("is {seconds}, out of range: write a number from {from} to {to}, or remove it (off)"),
+                report,
+            );
+            None
+        }
+    }
 }
 
 /// One of several words.

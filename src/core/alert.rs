@@ -195,6 +195,16 @@ impl AlertRecord {
         }
     }
 
+    /// The same alert once it is known, other than by a resolve, that this occurrence is over.
+    pub fn ended(&self, now: Timestamp) -> Self {
+        Self { state: AlertState::Resolved, ..self.heard_of(now) }
+    }
+
+    /// The same alert once it is known that a held firing is true.
+    pub fn confirmed(&self, now: Timestamp) -> Self {
+        Self { state: AlertState::Firing, ..self.heard_of(now) }
+    }
+
     fn heard_of(&self, now: Timestamp) -> Self {
         Self { last_seen_at: self.last_seen_at.max(now), ..self.clone() }
     }

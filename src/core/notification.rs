@@ -6,7 +6,7 @@
 //! left out with its reason. For the same cause `version` is not looked at: a future version that still has these
 //! fields is served, one that has not is refused by its shape.
 
-mod raw;
+pub(super) mod raw;
 
 use std::fmt;
 
@@ -152,7 +152,7 @@ impl Notification {
     }
 
     fn take(&mut self, alert: &RawAlert, labels: &RawLabels) {
-        if !labels.status_page_alert.is_true() {
+        if !labels.are_ours() {
             self.not_ours += 1;
             return;
         }
@@ -196,23 +196,53 @@ fn well_shaped(entry: &Shaped<RawAlert>) -> Option<(&RawAlert, &RawLabels)> {
     }
 }
 
-/// The alert, and what is wrong with component names that it also gives. A bad name does not cost the good ones: else a
-/// typo beside it would keep `Database` green while it is down.
-fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentNameError>), IgnoreReason> {
-    let name = labels.alertname.filled_text().ok_or(IgnoreReason::NoAlertname)?;
-    let instance = labels.instance.filled_text().ok_or(IgnoreReason::NoInstance)?;
-    let list = ComponentList::parse(labels.status_page_component.text().unwrap_or_default());
-    if list.names.is_empty() {
-        return Err(list.rejected.into_iter().next().map_or(IgnoreReason::NoComponent, IgnoreReason::ComponentName));
+/// What labels say an alert is about.
+pub(super) struct Subject {
+    /// The label `alertname`.
+    pub name: String,
+    /// The target.
+    pub target: Target,
+    /// The label `status_page_critical_target`.
+    pub critical: bool,
+    /// What is wrong with component names that it also gives. A bad name does not cost the good ones: else a typo
+    /// beside it would keep `Database` green while it is down.
+    pub rejected: Vec<ComponentNameError>,
+}
+
+impl RawLabels {
+    /// Whether they mark an alert of the status page.
+    pub(super) fn are_ours(&self) -> bool {
+        self.status_page_alert.is_true()
     }
-    let target = Target::new(instance, list.names).ok_or(IgnoreReason::NoInstance)?;
+
+    /// What the alert that they belong to is about.
+    pub(super) fn subject(&self) -> Result<Subject, IgnoreReason> {
+        let name = self.alertname.filled_text().ok_or(IgnoreReason::NoAlertname)?;
+        let instance = self.instance.filled_text().ok_or(IgnoreReason::NoInstance)?;
+        let list = ComponentList::parse(self.status_page_component.text().unwrap_or_default());
+        if list.names.is_empty() {
+            return Err(list
+                .rejected
+                .into_iter()
+                .next()
+                .map_or(IgnoreReason::NoComponent, IgnoreReason::ComponentName));
+        }
+        let target = Target::new(instance, list.names).ok_or(IgnoreReason::NoInstance)?;
+        let critical = self.status_page_critical_target.is_true();
+        Ok(Subject { name: name.to_owned(), target, critical, rejected: list.rejected })
+    }
+}
+
+/// The alert, and what is wrong with component names that it also gives.
+fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentNameError>), IgnoreReason> {
+    let Subject { name, target, critical, rejected } = labels.subject()?;
     let fingerprint = alert.fingerprint.filled_text().ok_or(IgnoreReason::NoFingerprint)?;
     let starts_at = alert.starts_at.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());
     let alert = Alert {
         fingerprint: fingerprint.parse()?,
-        name: name.to_owned(),
+        name,
         target,
-        critical: labels.status_page_critical_target.is_true(),
+        critical,
         status: match alert.status.text() {
             Some("firing") => AlertStatus::Firing,
             Some("resolved") => AlertStatus::Resolved,
@@ -220,7 +250,7 @@ fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentN
         },
         starts_at: starts_at.ok_or_else(|| IgnoreReason::StartsAt(quoted(&alert.starts_at)))?,
     };
-    Ok((alert, list.rejected))
+    Ok((alert, rejected))
 }
 
 fn quoted(value: &Scalar) -> String {

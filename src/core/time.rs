@@ -38,6 +38,11 @@ impl Timestamp {
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
+
+    /// The moment `span` earlier, at least the first one that can be told.
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
 }
 
 /// RFC 3339 in UTC, to the second where there is no fraction: `2026-11-21T01:54:29.434Z`.
@@ -72,5 +77,6 @@ mod tests {
         let later = Timestamp::from_millis(5);
         assert_eq!(Timestamp::from_millis(1).since(later), Duration::ZERO);
         assert_eq!(later.after(Duration::MAX), Timestamp::from_millis(i64::MAX));
+        assert_eq!(Timestamp::from_millis(-2).before(Duration::MAX), Timestamp::from_millis(i64::MIN));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteExecutor, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::oneshot;
 
@@ -103,9 +103,7 @@ impl Store {
             effects.push(observed.collect());
         }
         let records: Vec<&AlertRecord> = touched.iter().filter_map(|fingerprint| known.get(fingerprint)).collect();
-        for some in records.chunks(ROWS_PER_STATEMENT) {
-            upsert(&mut transaction, some).await?;
-        }
+        upsert(&mut transaction, &records).await?;
         end_inherited(&mut transaction).await?;
         transaction.commit().await?;
         Ok(effects)
@@ -123,9 +121,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let alerts: Vec<&AlertRecord> = inheritance.alerts.iter().collect();
-        for some in alerts.chunks(ROWS_PER_STATEMENT) {
-            upsert(&mut transaction, some).await?;
-        }
+        upsert(&mut transaction, &alerts).await?;
         // A notification may have come first.
         end_inherited(&mut transaction).await?;
         for episode in &inheritance.episodes {
@@ -141,9 +137,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn unresolved_alerts(&self) -> Result<Vec<AlertRecord>, StoreError> {
-        let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.reader).await?;
-        rows.iter().map(record_of).collect()
+        unresolved(&self.reader).await
     }
 
     /// Forgets resolved alerts that were last heard of before `limit`, and says how many.
@@ -161,7 +155,15 @@ impl Store {
     }
 }
 
-async fn known_alerts(
+/// Every alert that is not resolved, by fingerprint.
+pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(executor).await?;
+    rows.iter().map(record_of).collect()
+}
+
+/// What is known of the fingerprints of `alerts`.
+pub(super) async fn known_alerts(
     connection: &mut SqliteConnection,
     alerts: &[&Alert],
 ) -> Result<HashMap<Fingerprint, AlertRecord>, StoreError> {
@@ -181,7 +183,15 @@ async fn known_alerts(
     Ok(known)
 }
 
-async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
+/// Writes `records`, over what is known of their fingerprints.
+pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
+    for some in records.chunks(ROWS_PER_STATEMENT) {
+        upsert_some(connection, some).await?;
+    }
+    Ok(())
+}
+
+async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
     let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
     query.push_values(records, |mut row, record| {
         let (state, refired_at) = match record.state {
@@ -209,7 +219,7 @@ async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> 
 }
 
 /// Forgets what was inherited of alerts that are known by now: their own statements count instead.
-async fn end_inherited(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn end_inherited(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM alerts WHERE state = 'inherited' AND EXISTS (SELECT 1 FROM alerts AS known \
          WHERE known.state <> 'inherited' AND known.target = alerts.target AND known.name = alerts.name)",

@@ -19,7 +19,7 @@ use super::App;
 use super::auth::AuthError;
 use super::client_address::client_address;
 use crate::clock;
-use crate::core::alert::Alert;
+use crate::core::alert::{Alert, Effect};
 use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
 use crate::store::StoreError;
@@ -173,6 +173,7 @@ fn report(app: &App, notification: &Notification) {
             receiver = notification.receiver,
             "Alertmanager cut alerts off, which may fire and resolve unseen: set max_alerts: 0 in its webhook_configs"
         );
+        app.shared.wakes.repairer.wake();
     }
 }
 
@@ -182,23 +183,24 @@ async fn store(app: App, alerts: Vec<Alert>) -> Result<(), WebhookError> {
     if alerts.is_empty() {
         return Ok(());
     }
+    let wakes = app.shared.wakes.clone();
     let task = tokio::spawn(async move {
         let effects = app.shared.store.record(&alerts, clock::now()).await?;
         debug!(?effects, "notification stored");
-        app.shared.wake.wake();
+        app.shared.wakes.reconciler.wake();
+        if effects.contains(&Effect::HeldRefire) {
+            app.shared.wakes.repairer.wake();
+        }
         Ok::<(), StoreError>(())
     });
     match task.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            error!(%error, "notification not stored; Alertmanager sends it again");
-            Err(WebhookError::NotStored)
-        }
-        Err(error) => {
-            error!(%error, "notification not stored, its task ended early; Alertmanager sends it again");
-            Err(WebhookError::NotStored)
-        }
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error!(%error, "notification not stored; Alertmanager sends it again"),
+        Err(error) => error!(%error, "notification not stored, its task ended early; Alertmanager sends it again"),
     }
+    // What it said may be over before it is sent again.
+    wakes.repairer.wake();
+    Err(WebhookError::NotStored)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! The Cachet is the embedded page of another server of ours, and the same in the manners of an older Cachet.
 
 mod monitoring;
-mod page;
 mod shop;
 
 use std::path::Path;
@@ -15,11 +14,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::ExposeSecret;
 
-use self::monitoring::{Alertmanager, prometheus};
-use self::page::Page;
+use self::monitoring::{alertmanager, prometheus};
 use self::shop::{CONFIG, Shop, targets_when_down};
 use crate::support::faults::serve;
 use crate::support::older_cachet::older_cachet;
+use crate::support::page::Page;
 use crate::support::processes::{Process, program, run, run_with_input, written};
 
 /// Who posts.
@@ -72,7 +71,7 @@ async fn the_story(folder: &Path, mut page: Page) {
     set_up_twice(folder, &environment);
     page.comes_to_know(&targets_when_down(&[])).await;
     let (mut server, address) = serving(folder, &environment).await;
-    let alertmanager = Alertmanager::start(folder, &format!("http://{address}/webhook"), USER, PASSWORD).await;
+    let alertmanager = alertmanager(folder, &format!("http://{address}/webhook"), USER, PASSWORD).await;
     let _prometheus = prometheus(folder).await;
     page.comes_to_show(&["Database: Operational", "Website: Operational"]).await;
 
@@ -94,8 +93,7 @@ async fn the_story(folder: &Path, mut page: Page) {
         "Database: Operational",
         "Website: Major outage",
         "Database is down: Fixed (It works again.)",
-        "Website is down: Fixed (Most of it works again.)",
-        "Website is down: Investigating",
+        "Website is down: Investigating (Most of it works again. It happened again. We are investigating.)",
     ])
     .await;
     assert_eq!(server.end().await.code(), Some(0));

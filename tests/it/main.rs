@@ -11,6 +11,7 @@ mod end_to_end;
 mod page_server;
 mod reconcile;
 mod recorded;
+mod repair;
 mod serving;
 mod setup;
 mod store;

@@ -321,3 +321,24 @@ async fn a_flood_of_unusable_alerts_does_not_flood_the_log() {
     assert_eq!(lines.iter().filter(|line| line.starts_with("[ALERT_IGNORED] ")).count(), 100);
     assert!(lines.iter().all(|line| !line.contains('\n')));
 }
+
+#[tokio::test]
+async fn when_alertmanager_should_be_asked_the_repairer_is_woken() {
+    let server = Server::start(settings()).await;
+    let fires = target_down();
+    let has_ended = fires.replace(r#""status":"firing""#, r#""status":"resolved""#);
+    for echoed in [fires.clone(), has_ended, fires] {
+        server.post_as_admin(echoed).send().await.expect("an answer");
+    }
+    server.repair.woken().await;
+
+    let cut = notifications("05-truncated-firing.json").remove(0);
+    let response = server.post_as_admin(cut).send().await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::OK);
+    server.repair.woken().await;
+
+    server.store.close().await;
+    let response = server.post_as_admin(target_down()).send().await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    server.repair.woken().await;
+}

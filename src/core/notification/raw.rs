@@ -35,22 +35,22 @@ pub(super) struct RawAlert {
 
 /// The labels that are used.
 #[derive(Deserialize)]
-pub(super) struct RawLabels {
+pub(in crate::core) struct RawLabels {
     #[serde(default)]
-    pub alertname: Scalar,
+    pub(super) alertname: Scalar,
     #[serde(default)]
-    pub instance: Scalar,
+    pub(super) instance: Scalar,
     #[serde(default)]
-    pub status_page_alert: Scalar,
+    pub(super) status_page_alert: Scalar,
     #[serde(default)]
-    pub status_page_component: Scalar,
+    pub(super) status_page_component: Scalar,
     #[serde(default)]
-    pub status_page_critical_target: Scalar,
+    pub(super) status_page_critical_target: Scalar,
 }
 
 /// An object of the wanted shape, or anything that is no object.
 #[derive(Default)]
-pub(super) enum Shaped<T> {
+pub(in crate::core) enum Shaped<T> {
     Object(T),
     #[default]
     Other,

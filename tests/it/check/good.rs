@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use alertmanager_cachet::config::environment::Environment;
 use alertmanager_cachet::config::{self, Config, Files, TargetsFile, Variables};
@@ -62,6 +63,8 @@ fn every_key_of_the_configuration_is_read_with_or_without_byte_order_mark() {
         assert_eq!((config.cachet_per_page, config.notify_subscribers), (100, true));
         assert_eq!((config.close_incident_when, config.drift), (CloseIncidentWhen::Operational, Drift::Enforce));
         assert_eq!((config.refire_hold.as_secs(), config.reconcile_interval.as_secs()), (0, 30));
+        assert_eq!((config.alertmanager_poll.as_secs(), config.alertmanager_settle.as_secs()), (10, 0));
+        assert_eq!(config.stale_after, Some(Duration::from_secs(90_000)));
         let groups: Vec<(&str, usize)> =
             config.groups.iter().map(|group| (group.name.as_str(), group.components.len())).collect();
         assert_eq!(groups, [("Web Services", 1), ("Database Services", 2)]);
@@ -76,6 +79,8 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((config.cachet_per_page, config.notify_subscribers), (50, false));
     assert_eq!((config.close_incident_when, config.drift), (CloseIncidentWhen::NotMajorOutage, Drift::Respect));
     assert_eq!((config.refire_hold.as_secs(), config.reconcile_interval.as_secs()), (300, 60));
+    assert_eq!((config.alertmanager_poll.as_secs(), config.alertmanager_settle.as_secs()), (60, 300));
+    assert_eq!(config.stale_after, None);
 }
 
 #[test]
@@ -93,6 +98,9 @@ fn the_example_of_the_environment_names_every_variable_and_is_read() {
     assert!(environment.cachet.is_none());
     let text = std::fs::read_to_string(&path).expect("the example");
     let mut names = vec!["CACHET_API_URL", "CACHET_API_TOKEN", "WEBHOOK_BASIC_AUTH", "ENVIRONMENT"];
+    let alertmanager =
+        ["ALERTMANAGER_URL", "ALERTMANAGER_BASIC_AUTH", "ALERTMANAGER_BEARER_TOKEN", "ALERTMANAGER_CA_FILE"];
+    names.extend(alertmanager);
     let command = <alertmanager_cachet::cli::Cli as clap::CommandFactory>::command();
     let arguments = command.get_arguments().chain(command.get_subcommands().flat_map(clap::Command::get_arguments));
     let flags: Vec<&str> = arguments.filter_map(|argument| argument.get_env()?.to_str()).collect();

@@ -8,6 +8,7 @@ use super::bad_files;
 const SOURCES: &[&str] = &[
     "src/commands/check.rs",
     "src/config.rs",
+    "src/config/alertmanager.rs",
     "src/config/block.rs",
     "src/config/cross.rs",
     "src/config/discovery.rs",

@@ -1,7 +1,9 @@
 //! What the tests share.
 
+pub mod alertmanager;
 pub mod faults;
 pub mod older_cachet;
+pub mod page;
 pub mod processes;
 pub mod recordings;
 pub mod web;

@@ -7,7 +7,7 @@ use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::Wake;
 use alertmanager_cachet::store::Store;
 use alertmanager_cachet::web::auth::Users;
-use alertmanager_cachet::web::{self, App, Settings};
+use alertmanager_cachet::web::{self, App, Settings, Wakes};
 use reqwest::RequestBuilder;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,6 +28,7 @@ pub struct Server {
     pub app: App,
     pub store: Store,
     pub wake: Wake,
+    pub repair: Wake,
     pub log: MemorySink,
     pub client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
@@ -50,9 +51,10 @@ impl Server {
     pub async fn start_with_grace(settings: Settings, grace: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&format!("sqlite://{}/test.db", folder.path().display())).await.expect("a store");
-        let wake = Wake::default();
+        let (wake, repair) = (Wake::default(), Wake::default());
         let (log, lines) = Log::memory();
-        let app = App::new(settings, store.clone(), wake.clone(), log).expect("an app");
+        let wakes = Wakes { reconciler: wake.clone(), repairer: repair.clone() };
+        let app = App::new(settings, store.clone(), wakes, log).expect("an app");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -61,7 +63,7 @@ impl Server {
         };
         let serving = tokio::spawn(web::serve(listener, web::router(app.clone()), shutdown, grace));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { address, app, store, wake, log: lines, client, stop: Some(stop), serving, _folder: folder }
+        Self { address, app, store, wake, repair, log: lines, client, stop: Some(stop), serving, _folder: folder }
     }
 
     pub fn url(&self, path: &str) -> String {

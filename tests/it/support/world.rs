@@ -154,6 +154,16 @@ impl World {
         self.wake = self.reconciler.wake();
     }
 
+    /// The world's time, for another part of the program.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// What wakes the reconciler.
+    pub fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
     /// From now on Cachet is another one, empty, at another address; the store knows the old one. Restarts.
     pub async fn move_to_another_cachet(&mut self, release: Release) {
         let url = format!("sqlite://{}/another.db", self.folder.path().display());

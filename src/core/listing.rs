@@ -1,0 +1,171 @@
+//! What Alertmanager lists (`GET /api/v2/alerts`): the alerts that have not ended.
+//!
+//! Unlike a notification, a listing proves something by what is *not* in it. So it is read strictly: if one entry has
+//! not the shape that it should have, nothing of it is used, for alerts that cannot be read must not look ended.
+
+use serde::Deserialize;
+
+use super::alert::{Alert, AlertStatus, Fingerprint};
+use super::notification::raw::{RawLabels, Shaped};
+use super::time::Timestamp;
+
+/// Matches the label `status_page_alert` of every alert that is ours, and of a few others: what `true` is, with its
+/// cases and blanks, is decided where notifications are read. An alert that this kept from us would look ended.
+pub const OURS: &str = r#"status_page_alert=~"(?is).*true.*""#;
+
+/// An alert in Alertmanager's list, about a target of the status page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedAlert {
+    /// The alert, firing.
+    pub alert: Alert,
+    /// Whether its notifications are sent.
+    pub standing: Standing,
+}
+
+/// Whether Alertmanager sends notifications of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Active,
+    /// It does not: the alert is silenced, inhibited, or not yet looked at.
+    Suppressed,
+}
+
+/// Why a body is no list of alerts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("its list of alerts cannot be read at {path}: {fault}")]
+pub struct ListingError {
+    /// Where in the list the fault is, for example `[3].startsAt`; `.` for the whole.
+    pub path: String,
+    /// What is wrong there.
+    pub fault: String,
+}
+
+#[derive(Deserialize)]
+struct RawListed {
+    fingerprint: String,
+    #[serde(rename = "startsAt")]
+    starts_at: String,
+    status: RawStatus,
+    labels: Shaped<RawLabels>,
+}
+
+#[derive(Deserialize)]
+struct RawStatus {
+    state: String,
+}
+
+/// The alerts of a listing that are ours and can be used; why others cannot is said when they are notified.
+///
+/// # Errors
+/// When any entry is not what Alertmanager lists.
+pub fn parse_listing(body: &[u8]) -> Result<Vec<ListedAlert>, ListingError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let listed: Vec<RawListed> = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| ListingError { path: error.path().to_string(), fault: error.inner().to_string() })?;
+    json.end().map_err(|error| ListingError { path: ".".to_owned(), fault: error.to_string() })?;
+    listed.iter().enumerate().filter_map(|(position, entry)| entry.read(position).transpose()).collect()
+}
+
+impl RawListed {
+    /// The alert, if it is ours and can be used.
+    fn read(&self, position: usize) -> Result<Option<ListedAlert>, ListingError> {
+        let fault = |field: &str, fault: String| ListingError { path: format!("[{position}].{field}"), fault };
+        let Shaped::Object(labels) = &self.labels else {
+            return Err(fault("labels", "this is no object".to_owned()));
+        };
+        let fingerprint: Fingerprint =
+            self.fingerprint.parse().map_err(|_| fault("fingerprint", "16 hexadecimal digits are one".to_owned()))?;
+        let starts_at =
+            Timestamp::parse_rfc3339(&self.starts_at).map_err(|error| fault("startsAt", error.to_string()))?;
+        let Some(subject) = labels.subject().ok().filter(|_| labels.are_ours()) else { return Ok(None) };
+        let standing = if self.status.state == "active" { Standing::Active } else { Standing::Suppressed };
+        let alert = Alert {
+            fingerprint,
+            name: subject.name,
+            target: subject.target,
+            critical: subject.critical,
+            status: AlertStatus::Firing,
+            starts_at,
+        };
+        Ok(Some(ListedAlert { alert, standing }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn entry(state: &str) -> Value {
+        json!({
+            "annotations": {"summary": "down"},
+            "endsAt": "2026-11-21T02:04:24.802Z",
+            "fingerprint": "13c9b4d406dbccf6",
+            "receivers": [{"name": "scrape"}],
+            "startsAt": "2026-11-21T02:00:24.802Z",
+            "status": {"inhibitedBy": [], "silencedBy": [], "state": state},
+            "updatedAt": "2026-11-21T02:00:24.804Z",
+            "generatorURL": "",
+            "labels": {
+                "alertname": "TargetDown",
+                "instance": "10.0.0.5:9100",
+                "status_page_alert": "true",
+                "status_page_component": "Database, Backend",
+                "status_page_critical_target": "true",
+            },
+        })
+    }
+
+    fn entry_with(pointer: &str, value: Value) -> Value {
+        let mut entry = entry("active");
+        *entry.pointer_mut(pointer).expect("a field") = value;
+        entry
+    }
+
+    fn parse(entries: &[Value]) -> Result<Vec<ListedAlert>, String> {
+        parse_listing(json!(entries).to_string().as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_alert_is_read_as_its_notification_would_be() {
+        let listed = parse(&[entry("active"), entry("suppressed"), entry("unprocessed")]).expect("a list");
+        let standings: Vec<Standing> = listed.iter().map(|listed| listed.standing).collect();
+        assert_eq!(standings, [Standing::Active, Standing::Suppressed, Standing::Suppressed]);
+        let alert = &listed[0].alert;
+        assert_eq!(alert.fingerprint.to_string(), "13c9b4d406dbccf6");
+        assert_eq!(alert.target.name().as_str(), "10.0.0.5:9100 | Database, Backend");
+        assert_eq!((alert.critical, alert.status), (true, AlertStatus::Firing));
+        assert_eq!(alert.starts_at.to_string(), "2026-11-21T02:00:24.802Z");
+    }
+
+    #[test]
+    fn what_is_not_ours_or_about_no_target_is_left_out() {
+        for (pointer, value) in [
+            ("/labels/status_page_alert", "false"),
+            ("/labels/status_page_alert", "not true"),
+            ("/labels/instance", ""),
+            ("/labels/status_page_component", "a|b"),
+        ] {
+            assert_eq!(parse(&[entry_with(pointer, json!(value))]), Ok(Vec::new()), "{pointer} {value}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_used_of_a_list_that_is_not_alertmanagers() {
+        for (entries, start) in [
+            (entry_with("/fingerprint", json!("xyz")), "[1].fingerprint: "),
+            (entry_with("/startsAt", json!("now")), "[1].startsAt: "),
+            (entry_with("/status", json!("firing")), "[1].status: "),
+            (entry_with("/labels", json!([])), "[1].labels"),
+            (json!(7), "[1]: "),
+        ] {
+            let error = parse(&[entry("active"), entries]).expect_err("no list");
+            assert!(error.starts_with(&format!("its list of alerts cannot be read at {start}")), "{error}");
+        }
+        for body in ["", "{}", "[", "[] []", "<html>"] {
+            assert!(parse_listing(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What Alertmanager's own list corrects: the notifications that never came.
+//!
+//! Alertmanager never resolves what ends while it is silenced, cuts long notifications off, and forgets what fired and
+//! ended while we were away. So its list is read now and then, and the stored alerts are made to agree. To be in the
+//! list proves that an alert has not ended, whoever lists it. *Not* to be in it proves less: see [`Member`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use super::listing::{ListedAlert, Standing};
+use super::target::TargetName;
+use super::time::Timestamp;
+
+/// One reading of every member of an Alertmanager cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// When it began. What was heard of an alert since then may be newer than what was read.
+    pub began_at: Timestamp,
+    /// What each member said.
+    pub members: Vec<Member>,
+}
+
+/// What a member said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Member {
+    /// Nothing that can be used.
+    Unreachable,
+    /// Its list.
+    Heard {
+        /// How long it has been running. Alertmanager keeps no alerts across a restart, and Prometheus takes a while
+        /// to tell it again; until then its list lacks alerts that fire.
+        up_for: Duration,
+        /// The alerts that have not ended.
+        listed: Vec<ListedAlert>,
+    },
+}
+
+/// How much it takes to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a member has to be up before what it does not list counts (`alertmanager_settle_seconds`).
+    pub settle: Duration,
+    /// How far apart two readings have to be at least for a firing alert that is in neither to have ended. Readings on
+    /// demand come at any time, and must not make two of a single gap.
+    pub apart: Duration,
+    /// How long a firing that follows its own resolve is held (`refire_hold_seconds`).
+    pub refire_hold: Duration,
+}
+
+/// The firing alerts that no member listed in the readings so far, each with the beginning of the first of these in a
+/// row.
+pub type Missing = BTreeMap<Fingerprint, Timestamp>;
+
+/// What a poll corrects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// The alerts to correct, each once.
+    pub repairs: Vec<Repair>,
+    /// What the next poll has to know.
+    pub missing: Missing,
+}
+
+/// One alert to correct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// What is known of it from now on.
+    pub record: AlertRecord,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why an alert is corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It is listed, and no notification of it came.
+    Unnotified,
+    /// It is listed as a newer occurrence than the one that was notified.
+    UnnotifiedAgain,
+    /// It is listed after its resolve came. Held, as if a notification said so: the other member of a pair may not
+    /// know yet that it is over.
+    Reappeared,
+    /// It was held, and is listed: it truly fires.
+    Confirmed,
+    /// It was held, and is not listed: it was the echo of an HA pair.
+    Refuted,
+    /// It fired, and no member listed it twice in a row.
+    Unlisted,
+    /// Nothing was heard of it for `stale_after_seconds`.
+    Stale,
+}
+
+/// As it stands in the log, behind the alert's name.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unnotified => "fires: Alertmanager lists it, and no notification of it came",
+            Self::UnnotifiedAgain => "fires again: Alertmanager lists it with a newer startsAt than was notified",
+            Self::Reappeared => "may fire again: Alertmanager lists it after its resolve, so it is held for a while",
+            Self::Confirmed => "fires again: Alertmanager lists it, so it is not held any longer",
+            Self::Refuted => "does not fire again: it was held, and Alertmanager does not list it",
+            Self::Unlisted => "has ended: Alertmanager did not list it twice in a row, and no resolve came",
+            Self::Stale => "is taken to have ended: nothing was heard of it for stale_after_seconds",
+        })
+    }
+}
+
+impl Member {
+    /// Whether an alert that it does not list may have ended.
+    fn proves_absence(&self, settle: Duration) -> bool {
+        match self {
+            Self::Unreachable => false,
+            Self::Heard { up_for, .. } => *up_for >= settle,
+        }
+    }
+
+    fn listed(&self) -> &[ListedAlert] {
+        match self {
+            Self::Unreachable => &[],
+            Self::Heard { listed, .. } => listed,
+        }
+    }
+}
+
+/// What the members together say of a listed alert: its newest active occurrence, or that it is suppressed.
+type Sighting<'a> = Option<&'a Alert>;
+
+impl Poll {
+    /// Every alert that a member lists; one that several list comes several times.
+    pub fn listed(&self) -> impl Iterator<Item = &ListedAlert> {
+        self.members.iter().flat_map(Member::listed)
+    }
+
+    fn sightings(&self, stored: &[AlertRecord]) -> BTreeMap<Fingerprint, Sighting<'_>> {
+        // What was inherited from a page fires already, so being suppressed does not keep it from that.
+        let inherited = stored.iter().filter(|record| record.state == AlertState::Inherited);
+        let inherited: BTreeSet<(TargetName, &str)> =
+            inherited.map(|record| (record.target.name(), record.name.as_str())).collect();
+        let mut sightings: BTreeMap<Fingerprint, Sighting<'_>> = BTreeMap::new();
+        for ListedAlert { alert, standing } in self.listed() {
+            let sighting = sightings.entry(alert.fingerprint).or_default();
+            // A member that does not suppress it sends its notifications, so it counts as active.
+            let counts =
+                *standing == Standing::Active || inherited.contains(&(alert.target.name(), alert.name.as_str()));
+            if counts && sighting.is_none_or(|seen| seen.starts_at < alert.starts_at) {
+                *sighting = Some(alert);
+            }
+        }
+        sightings
+    }
+
+    /// Whether anything was heard of the alert since the reading began; then the next one will tell.
+    fn is_outdated_for(&self, record: &AlertRecord) -> bool {
+        record.last_seen_at >= self.began_at
+    }
+}
+
+/// What `poll` corrects of what is `stored`: every alert that is not resolved, and every one that is listed. `missing`
+/// is what the poll before it left.
+pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, policy: Policy) -> Plan {
+    let sightings = poll.sightings(stored);
+    let known: BTreeMap<Fingerprint, &AlertRecord> = stored.iter().map(|record| (record.fingerprint, record)).collect();
+    let listed = sightings.iter().filter_map(|(fingerprint, sighting)| {
+        let record = known.get(fingerprint).copied();
+        if record.is_some_and(|record| poll.is_outdated_for(record)) { None } else { seen(record, *sighting, poll) }
+    });
+    let mut plan = Plan { repairs: listed.collect(), missing: Missing::new() };
+    // "In a row" means that a poll that proves nothing starts the count anew.
+    if poll.members.iter().any(|member| member.proves_absence(policy.settle)) {
+        let unlisted = known.values().filter(|record| !sightings.contains_key(&record.fingerprint));
+        for record in unlisted.filter(|record| !poll.is_outdated_for(record)) {
+            unseen(record, poll, missing, policy, &mut plan);
+        }
+    }
+    plan
+}
+
+/// The moment such that what was heard of last before it has ended, where nothing but the clock can tell: `longest` ago.
+/// `None` as long as we have not listened for so long ourselves; while nobody listened, silence says nothing.
+pub fn stale_before(now: Timestamp, listening_since: Timestamp, longest: Duration) -> Option<Timestamp> {
+    Some(now.before(longest)).filter(|limit| *limit >= listening_since)
+}
+
+/// What follows from an alert's being listed. One that is suppressed everywhere keeps the state that it has: a silence
+/// neither reddens the page nor greens it.
+fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Option<Repair> {
+    let alert = sighting?;
+    if let Some(record) = known
+        && matches!(record.state, AlertState::Refired { .. })
+        && record.starts_at == alert.starts_at
+    {
+        return Some(Repair { record: record.confirmed(poll.began_at), reason: Reason::Confirmed });
+    }
+    let (record, effect) = AlertRecord::observe(known, alert, poll.began_at);
+    let reason = match effect {
+        Effect::Fired => Reason::Unnotified,
+        Effect::FiredAgain => Reason::UnnotifiedAgain,
+        Effect::HeldRefire => Reason::Reappeared,
+        // Nothing that is listed is a resolve.
+        Effect::Repeated | Effect::Outdated | Effect::Resolved | Effect::RefireWithdrawn | Effect::ResolvedUnknown => {
+            return None;
+        }
+    };
+    Some(Repair { record, reason })
+}
+
+/// What follows from an alert's not being listed, by members of which one at least would know.
+fn unseen(record: &AlertRecord, poll: &Poll, missing: &Missing, policy: Policy, plan: &mut Plan) {
+    let now = poll.began_at;
+    if record.state == AlertState::Resolved {
+        return;
+    }
+    if !record.is_firing(now, policy.refire_hold) {
+        // It does not count yet, so the page does not change.
+        plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Refuted });
+        return;
+    }
+    // What was heard between two readings starts the count anew.
+    let first = missing.get(&record.fingerprint).copied().filter(|first| *first > record.last_seen_at);
+    match first {
+        Some(first) if now >= first.after(policy.apart) => {
+            plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Unlisted });
+        }
+        first => drop(plan.missing.insert(record.fingerprint, first.unwrap_or(now))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

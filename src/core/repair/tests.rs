@@ -1,0 +1,494 @@
+//! The rule alone, and its laws over any sequence of polls and notifications.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::alert::AlertStatus;
+use crate::core::target::{ComponentList, Target};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const POLICY: Policy = Policy { settle: Duration::from_secs(300), apart: Duration::from_secs(30), refire_hold: HOLD };
+const HOLD: Duration = Duration::from_secs(300);
+const SETTLED: Duration = Duration::from_secs(3600);
+const YOUNG: Duration = Duration::from_secs(299);
+
+/// What is stored, what the last poll left, and a clock that only goes forward.
+#[derive(Debug, Clone)]
+struct World {
+    stored: BTreeMap<Fingerprint, AlertRecord>,
+    missing: Missing,
+    now: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { stored: BTreeMap::new(), missing: Missing::new(), now: Timestamp::from_millis(1_000_000) }
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now = self.now.after(span);
+    }
+
+    fn notify(&mut self, alert: &Alert) {
+        let (record, _) = AlertRecord::observe(self.stored.get(&alert.fingerprint), alert, self.now);
+        self.stored.insert(alert.fingerprint, record);
+    }
+
+    fn plan(&self, poll: &Poll) -> Plan {
+        plan(poll, &self.stored.values().cloned().collect::<Vec<_>>(), &self.missing, POLICY)
+    }
+
+    fn carry_out(&mut self, poll: &Poll) -> Vec<Reason> {
+        let plan = self.plan(poll);
+        self.missing = plan.missing;
+        let reasons = plan.repairs.iter().map(|repair| repair.reason).collect();
+        self.stored.extend(plan.repairs.into_iter().map(|repair| (repair.record.fingerprint, repair.record)));
+        reasons
+    }
+
+    /// A minute passes, and Alertmanager is read.
+    fn poll(&mut self, members: &[Member]) -> Vec<Reason> {
+        self.pass(MINUTE);
+        let poll = Poll { began_at: self.now, members: members.to_vec() };
+        let reasons = self.carry_out(&poll);
+        self.pass(Duration::from_millis(1));
+        reasons
+    }
+
+    fn fires(&self, alert: &Alert) -> bool {
+        self.stored.get(&alert.fingerprint).is_some_and(|record| record.is_firing(self.now, HOLD))
+    }
+}
+
+fn alert(number: u64, starts_at: i64) -> Alert {
+    Alert {
+        fingerprint: format!("{number:016x}").parse().expect("a fingerprint"),
+        name: "TargetDown".to_owned(),
+        target: Target::new(&format!("host-{number}"), ComponentList::parse("Web").names).expect("a target"),
+        critical: false,
+        status: AlertStatus::Firing,
+        starts_at: Timestamp::from_millis(starts_at),
+    }
+}
+
+fn resolved(alert: &Alert) -> Alert {
+    Alert { status: AlertStatus::Resolved, ..alert.clone() }
+}
+
+fn active(alert: &Alert) -> ListedAlert {
+    ListedAlert { alert: alert.clone(), standing: Standing::Active }
+}
+
+fn suppressed(alert: &Alert) -> ListedAlert {
+    ListedAlert { alert: alert.clone(), standing: Standing::Suppressed }
+}
+
+fn heard(listed: &[ListedAlert]) -> Member {
+    Member::Heard { up_for: SETTLED, listed: listed.to_vec() }
+}
+
+fn young(listed: &[ListedAlert]) -> Member {
+    Member::Heard { up_for: YOUNG, listed: listed.to_vec() }
+}
+
+/// What a page said before us of the alert: by target and name, for nobody knew its fingerprint.
+fn inherited(alert: &Alert, now: Timestamp) -> AlertRecord {
+    let (record, _) = AlertRecord::observe(None, alert, now);
+    AlertRecord { fingerprint: Fingerprint::of_text("inherited"), state: AlertState::Inherited, ..record }
+}
+
+#[test]
+fn what_was_inherited_goes_on_under_its_own_fingerprint_if_it_is_listed_even_suppressed_and_ends_if_it_is_not() {
+    let listed = alert(1, 5);
+    for (members, fires) in [
+        (vec![heard(&[active(&listed)])], true),
+        (vec![heard(&[suppressed(&listed)])], true),
+        (vec![heard(&[])], false),
+    ] {
+        let mut world = World::new();
+        let before = inherited(&listed, world.now);
+        world.stored.insert(before.fingerprint, before.clone());
+        world.pass(MINUTE);
+        (0..3).for_each(|_| drop(world.poll(&members)));
+        assert_eq!(world.fires(&listed), fires, "{members:?}");
+        assert_eq!(world.stored[&before.fingerprint].state, AlertState::Resolved);
+    }
+}
+
+#[test]
+fn what_is_listed_and_was_not_notified_fires() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    assert_eq!(world.poll(&[heard(&[active(&alert)])]), [Reason::Unnotified]);
+    assert!(world.fires(&alert));
+    assert_eq!(world.poll(&[heard(&[active(&alert)])]), []);
+}
+
+#[test]
+fn a_newer_occurrence_in_the_list_wins_and_an_older_one_does_not() {
+    let mut world = World::new();
+    let (first, second) = (alert(1, 5), alert(1, 9));
+    world.notify(&first);
+    world.notify(&resolved(&first));
+    assert_eq!(world.poll(&[heard(&[active(&second)])]), [Reason::UnnotifiedAgain]);
+    assert!(world.fires(&second));
+    assert_eq!(world.poll(&[heard(&[active(&first)])]), []);
+}
+
+#[test]
+fn what_is_unlisted_twice_in_a_row_has_ended_and_its_occurrence_stays_known() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    world.notify(&alert);
+    assert_eq!(world.poll(&[heard(&[])]), []);
+    assert!(world.fires(&alert));
+    assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
+    assert!(!world.fires(&alert));
+    assert_eq!(world.stored[&alert.fingerprint].starts_at, alert.starts_at);
+    assert!(world.missing.is_empty());
+    assert_eq!(world.poll(&[heard(&[])]), []);
+}
+
+#[test]
+fn readings_on_demand_do_not_make_two_of_one_gap() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    world.notify(&alert);
+    world.poll(&[heard(&[])]);
+    for _ in 0..29 {
+        world.pass(Duration::from_secs(1));
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])] };
+        assert_eq!(world.carry_out(&poll), []);
+    }
+    assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
+}
+
+#[test]
+fn what_came_between_two_readings_starts_the_count_anew() {
+    let alert = alert(1, 5);
+    for interruption in [heard(&[active(&alert)]), heard(&[suppressed(&alert)]), young(&[]), Member::Unreachable] {
+        let mut world = World::new();
+        world.notify(&alert);
+        assert_eq!(world.poll(&[heard(&[])]), []);
+        assert_eq!(world.poll(&[interruption]), []);
+        assert_eq!(world.poll(&[heard(&[])]), []);
+        assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
+    }
+    let mut world = World::new();
+    world.notify(&alert);
+    assert_eq!(world.poll(&[heard(&[])]), []);
+    world.notify(&alert);
+    assert_eq!(world.poll(&[heard(&[])]), []);
+}
+
+#[test]
+fn a_member_that_just_started_proves_nothing_but_by_what_it_lists() {
+    let mut world = World::new();
+    let (known, unknown) = (alert(1, 5), alert(2, 5));
+    world.notify(&known);
+    for _ in 0..5 {
+        world.poll(&[young(&[active(&unknown)])]);
+    }
+    assert!(world.fires(&known) && world.fires(&unknown));
+}
+
+#[test]
+fn a_member_has_settled_once_it_was_up_for_the_time_to_settle() {
+    for (up_for, proves) in [(POLICY.settle, true), (POLICY.settle - Duration::from_millis(1), false)] {
+        let member = Member::Heard { up_for, listed: Vec::new() };
+        assert_eq!(member.proves_absence(POLICY.settle), proves);
+    }
+}
+
+#[test]
+fn silence_says_something_only_after_we_listened_for_so_long_ourselves() {
+    let started = Timestamp::from_millis(1_000_000);
+    let day = Duration::from_secs(86_400);
+    assert_eq!(stale_before(started.after(day / 2), started, day), None);
+    assert_eq!(stale_before(started.after(day), started, day), Some(started));
+    assert_eq!(stale_before(started.after(day * 2), started, day), Some(started.after(day)));
+}
+
+#[test]
+fn an_alert_that_one_member_lists_has_not_ended_whatever_the_other_says() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    world.notify(&alert);
+    for other in [heard(&[active(&alert)]), heard(&[suppressed(&alert)]), young(&[active(&alert)])] {
+        for _ in 0..3 {
+            assert_eq!(world.poll(&[heard(&[]), other.clone()]), []);
+        }
+    }
+    assert!(world.fires(&alert));
+}
+
+#[test]
+fn one_member_that_would_know_is_enough_to_see_an_end() {
+    for other in [Member::Unreachable, young(&[])] {
+        let mut world = World::new();
+        let alert = alert(1, 5);
+        world.notify(&alert);
+        world.poll(&[heard(&[]), other.clone()]);
+        assert_eq!(world.poll(&[heard(&[]), other]), [Reason::Unlisted]);
+    }
+}
+
+#[test]
+fn a_silence_neither_reddens_nor_greens_and_the_end_of_its_alert_heals() {
+    let mut world = World::new();
+    let (red, green) = (alert(1, 5), alert(2, 5));
+    world.notify(&red);
+    for _ in 0..3 {
+        assert_eq!(world.poll(&[heard(&[suppressed(&red), suppressed(&green)])]), []);
+    }
+    assert!(world.fires(&red) && !world.fires(&green));
+    world.poll(&[heard(&[])]);
+    assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
+}
+
+#[test]
+fn what_one_member_suppresses_and_another_does_not_is_active() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    let members = [heard(&[suppressed(&alert)]), heard(&[active(&alert)])];
+    assert_eq!(world.poll(&members), [Reason::Unnotified]);
+}
+
+#[test]
+fn a_held_firing_counts_as_soon_as_it_is_listed() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    for told in [&alert, &resolved(&alert), &alert] {
+        world.notify(told);
+    }
+    assert!(!world.fires(&alert));
+    assert_eq!(world.poll(&[heard(&[active(&alert)])]), [Reason::Confirmed]);
+    assert!(world.fires(&alert));
+}
+
+#[test]
+fn another_occurrence_than_the_held_one_does_not_confirm_it() {
+    for (listed, reasons) in [(alert(1, 3), &[][..]), (alert(1, 9), &[Reason::UnnotifiedAgain])] {
+        let mut world = World::new();
+        let held = alert(1, 5);
+        for told in [&held, &resolved(&held), &held] {
+            world.notify(told);
+        }
+        assert_eq!(world.poll(&[heard(&[active(&listed)])]), reasons);
+        assert_eq!(world.stored[&held.fingerprint].starts_at, held.starts_at.max(listed.starts_at));
+    }
+}
+
+#[test]
+fn a_held_firing_that_is_not_listed_is_an_echo_if_the_member_would_know() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    for told in [&alert, &resolved(&alert), &alert] {
+        world.notify(told);
+    }
+    assert_eq!(world.poll(&[young(&[])]), []);
+    assert_eq!(world.poll(&[heard(&[])]), [Reason::Refuted]);
+    world.pass(HOLD);
+    assert!(!world.fires(&alert));
+}
+
+#[test]
+fn a_held_firing_that_counts_already_takes_two_readings_to_end_as_any_other() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    for told in [&alert, &resolved(&alert), &alert] {
+        world.notify(told);
+    }
+    world.pass(HOLD);
+    assert!(world.fires(&alert));
+    assert_eq!(world.poll(&[heard(&[])]), []);
+    assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
+}
+
+#[test]
+fn what_is_listed_after_its_resolve_is_held_until_the_next_reading() {
+    let mut world = World::new();
+    let alert = alert(1, 5);
+    world.notify(&alert);
+    world.notify(&resolved(&alert));
+    let lists = [heard(&[]), heard(&[active(&alert)])];
+    assert_eq!(world.poll(&lists), [Reason::Reappeared]);
+    assert!(!world.fires(&alert));
+    assert_eq!(world.poll(&lists), [Reason::Confirmed]);
+    assert!(world.fires(&alert));
+}
+
+#[test]
+fn what_arrives_while_a_poll_is_under_way_is_not_undone_by_it() {
+    let mut world = World::new();
+    let (fresh, over, held) = (alert(1, 5), alert(2, 5), alert(3, 5));
+    for told in [&over, &held, &resolved(&held)] {
+        world.notify(told);
+    }
+    world.poll(&[heard(&[active(&over)])]);
+    world.pass(MINUTE);
+    // Read first, answered later.
+    let poll = Poll { began_at: world.now, members: vec![heard(&[active(&over)])] };
+    world.notify(&fresh);
+    world.notify(&resolved(&over));
+    world.notify(&held);
+    assert_eq!(world.carry_out(&poll), []);
+    assert!(world.fires(&fresh) && !world.fires(&over));
+    assert!(world.missing.is_empty());
+}
+
+/// What may happen to three alerts of four occurrences.
+#[derive(Debug, Clone)]
+enum Step {
+    Notify(Alert),
+    Poll(Vec<Member>),
+    Pass(Duration),
+}
+
+fn any_alert() -> impl Strategy<Value = Alert> {
+    (1..4_u64, 1..5_i64).prop_map(|(number, starts_at)| alert(number, starts_at))
+}
+
+fn any_listed() -> impl Strategy<Value = ListedAlert> {
+    (any_alert(), any::<bool>())
+        .prop_map(|(alert, is_active)| if is_active { active(&alert) } else { suppressed(&alert) })
+}
+
+fn any_member() -> impl Strategy<Value = Member> {
+    let up_for = prop::sample::select(vec![YOUNG, SETTLED]);
+    prop_oneof![
+        1 => Just(Member::Unreachable),
+        4 => (up_for, prop::collection::vec(any_listed(), 0..4))
+            .prop_map(|(up_for, listed)| Member::Heard { up_for, listed }),
+    ]
+}
+
+fn any_members() -> impl Strategy<Value = Vec<Member>> {
+    prop::collection::vec(any_member(), 1..4)
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (any_alert(), any::<bool>()).prop_map(|(alert, fires)| Step::Notify(if fires {
+            alert
+        } else {
+            resolved(&alert)
+        })),
+        any_members().prop_map(Step::Poll),
+        prop::sample::select(vec![1, 40, 400]).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
+    ]
+}
+
+/// Any state that notifications and polls lead to.
+fn any_world() -> impl Strategy<Value = World> {
+    prop::collection::vec(any_step(), 0..12).prop_map(|steps| {
+        let mut world = World::new();
+        for step in steps {
+            match step {
+                Step::Notify(alert) => world.notify(&alert),
+                Step::Poll(members) => drop(world.poll(&members)),
+                Step::Pass(span) => world.pass(span),
+            }
+            world.pass(Duration::from_millis(1));
+        }
+        world
+    })
+}
+
+fn is_listed(members: &[Member], fingerprint: Fingerprint) -> bool {
+    members.iter().flat_map(Member::listed).any(|listed| listed.alert.fingerprint == fingerprint)
+}
+
+proptest! {
+    #[test]
+    fn the_same_truth_read_again_changes_nothing_after_the_second_time(
+        mut world in any_world(), members in any_members()
+    ) {
+        world.poll(&members);
+        world.poll(&members);
+        prop_assert_eq!(world.poll(&members), []);
+    }
+
+    #[test]
+    fn what_any_member_lists_is_never_made_to_end(mut world in any_world(), members in any_members()) {
+        let before = world.clone();
+        world.poll(&members);
+        for (fingerprint, record) in &before.stored {
+            if is_listed(&members, *fingerprint) && record.is_firing(before.now, HOLD) {
+                prop_assert!(world.stored[fingerprint].is_firing(world.now, HOLD));
+            }
+        }
+    }
+
+    #[test]
+    fn members_that_are_young_or_unreachable_never_end_anything(
+        mut world in any_world(), listed in prop::collection::vec(any_listed(), 0..4), polls in 1..5_usize
+    ) {
+        let before = world.clone();
+        for _ in 0..polls {
+            world.poll(&[Member::Unreachable, young(&listed)]);
+        }
+        for (fingerprint, record) in &before.stored {
+            if record.is_firing(before.now, HOLD) {
+                prop_assert!(world.stored[fingerprint].is_firing(world.now, HOLD));
+            }
+        }
+    }
+
+    #[test]
+    fn all_members_unreachable_change_nothing(world in any_world(), count in 1..4_usize) {
+        let poll = Poll { began_at: world.now.after(MINUTE), members: vec![Member::Unreachable; count] };
+        prop_assert_eq!(world.plan(&poll), Plan::default());
+    }
+
+    #[test]
+    fn it_does_not_matter_which_member_says_it(world in any_world(), mut members in any_members()) {
+        let poll = |members: Vec<Member>| Poll { began_at: world.now.after(MINUTE), members };
+        let told = world.plan(&poll(members.clone()));
+        members.reverse();
+        prop_assert_eq!(&world.plan(&poll(members.clone())), &told);
+        members.push(Member::Unreachable);
+        prop_assert_eq!(&world.plan(&poll(members.clone())), &told);
+        // One settled member that lists everything says the same.
+        if members.iter().any(|member| member.proves_absence(POLICY.settle)) {
+            let all: Vec<ListedAlert> = members.iter().flat_map(Member::listed).cloned().collect();
+            prop_assert_eq!(&world.plan(&poll(vec![heard(&all)])), &told);
+        }
+    }
+
+    #[test]
+    fn a_settled_list_is_agreed_with_after_two_readings(
+        mut world in any_world(), listed in prop::collection::vec(any_listed(), 0..4)
+    ) {
+        let before = world.clone();
+        let members = [heard(&listed)];
+        world.poll(&members);
+        world.poll(&members);
+        for number in 1..4 {
+            let fingerprint = alert(number, 1).fingerprint;
+            let newest = listed.iter().filter(|entry| entry.alert.fingerprint == fingerprint && entry.standing == Standing::Active);
+            let newest = newest.map(|entry| entry.alert.starts_at).max();
+            let fires = world.stored.get(&fingerprint).is_some_and(|record| record.is_firing(world.now, HOLD));
+            let known = before.stored.get(&fingerprint);
+            match newest {
+                // A newer occurrence was notified than the one in the list: that has the say.
+                Some(newest) if known.is_none_or(|record| record.starts_at <= newest) => prop_assert!(fires),
+                None if !is_listed(&members, fingerprint) => prop_assert!(!fires),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn an_alert_that_was_heard_of_since_the_poll_began_is_left_alone(
+        world in any_world(), members in any_members(), number in 1..4_u64
+    ) {
+        let mut world = world;
+        let poll = Poll { began_at: world.now, members };
+        world.notify(&alert(number, 4));
+        let plan = world.plan(&poll);
+        let fingerprint = alert(number, 4).fingerprint;
+        prop_assert!(plan.repairs.iter().all(|repair| repair.record.fingerprint != fingerprint));
+        prop_assert!(!plan.missing.contains_key(&fingerprint));
+    }
+}

@@ -1,0 +1,199 @@
+//! Makes the stored alerts agree with Alertmanager's own list, for the notifications that never come.
+//!
+//! [`Repairer::once`] does the work and [`Repairer::forever`] only waits: for the interval, or to be told that something
+//! was missed. Without an Alertmanager to read, alerts that nothing was heard of for long can be taken to have ended.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::alertmanager::{Error, Heard, Member};
+use crate::clock::Clock;
+use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair};
+use crate::core::time::Timestamp;
+use crate::reconcile::Wake;
+use crate::store::{Store, StoreError};
+
+/// The shortest time between two goes, however often one is asked for.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How the alerts are repaired.
+#[derive(Debug)]
+pub struct Settings {
+    /// What the alerts are compared with.
+    pub source: Source,
+    /// How often.
+    pub interval: Duration,
+}
+
+/// What the alerts are compared with.
+#[derive(Debug)]
+pub enum Source {
+    /// The lists of all members of an Alertmanager cluster.
+    Alertmanager {
+        /// Every one that posts notifications here: what none of them lists has ended.
+        members: Vec<Member>,
+        /// How long a member has to be up before what it does not list counts.
+        settle: Duration,
+        /// How long a firing that follows its own resolve is held.
+        refire_hold: Duration,
+    },
+    /// The clock alone: what nothing was heard of for so long has ended.
+    Silence(Duration),
+}
+
+/// What came of one go.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// What was corrected.
+    pub repairs: Vec<Repair>,
+    /// The members that were not heard, by address.
+    pub unheard: BTreeMap<String, Error>,
+    /// Why nothing could be corrected.
+    pub failure: Option<StoreError>,
+}
+
+/// Keeps the stored alerts true.
+pub struct Repairer {
+    store: Store,
+    settings: Settings,
+    clock: Clock,
+    started_at: Timestamp,
+    wake: Wake,
+    reconciler: Wake,
+    stop: CancellationToken,
+    missing: Missing,
+    said: Said,
+}
+
+/// What was said already, so that it is said once.
+#[derive(Debug, Default)]
+struct Said {
+    unheard: BTreeMap<String, Error>,
+    failure: Option<String>,
+}
+
+impl Repairer {
+    /// A repairer that has not read anything yet, and wakes `reconciler` after a repair. `stop` ends it.
+    pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
+        let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
+        let started_at = clock.now();
+        Self { store, settings, clock, started_at, wake, reconciler, stop, missing, said }
+    }
+
+    /// What has it read Alertmanager at once: when a notification may have been missed, or an alert is held.
+    pub fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
+    /// Repairs until it is told to stop.
+    pub async fn forever(mut self) {
+        let stop = self.stop.clone();
+        // To stop in the middle is as good as a failure: an unfinished transaction leaves nothing.
+        while stop.run_until_cancelled(self.once()).await.is_some() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.until_due() => {}
+            }
+        }
+    }
+
+    async fn until_due(&self) {
+        tokio::time::sleep(SHORTEST_PAUSE).await;
+        tokio::select! {
+            () = tokio::time::sleep(self.settings.interval.saturating_sub(SHORTEST_PAUSE)) => {}
+            () = self.wake.woken() => {}
+        }
+    }
+
+    /// Compares the stored alerts with what they should be, and corrects them.
+    pub async fn once(&mut self) -> Round {
+        let mut round = Round::default();
+        match self.repair(&mut round).await {
+            Ok(repairs) => round.repairs = repairs,
+            Err(error) => round.failure = Some(error),
+        }
+        if !round.repairs.is_empty() {
+            self.reconciler.wake();
+        }
+        self.say(&round);
+        round
+    }
+
+    async fn repair(&mut self, round: &mut Round) -> Result<Vec<Repair>, StoreError> {
+        let now = self.clock.now();
+        let (members, settle, refire_hold) = match &self.settings.source {
+            Source::Silence(longest) => {
+                return match rule::stale_before(now, self.started_at, *longest) {
+                    Some(limit) => self.store.resolve_stale_alerts(limit).await,
+                    None => Ok(Vec::new()),
+                };
+            }
+            Source::Alertmanager { members, settle, refire_hold } => (members, *settle, *refire_hold),
+        };
+        let poll = poll(members, now, round).await;
+        let policy = Policy { settle, apart: self.settings.interval / 2, refire_hold };
+        let plan = self.store.apply_repair(&poll, &self.missing, policy).await?;
+        let (listed, missing) = (poll.listed().count(), plan.missing.len());
+        tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
+        self.missing = plan.missing;
+        Ok(plan.repairs)
+    }
+
+    /// Says each repair, and what is wrong once, and once that it is over.
+    fn say(&mut self, round: &Round) {
+        for Repair { record, reason } in &round.repairs {
+            let (fingerprint, starts_at) = (record.fingerprint, record.starts_at);
+            let (name, target) = (&record.name, record.target.name());
+            tracing::info!(%fingerprint, %starts_at, "repaired: {name:?} of {target:?} {reason}");
+        }
+        self.say_unheard(round);
+        let failure = round.failure.as_ref().map(ToString::to_string);
+        match (&self.said.failure, &failure) {
+            (before, Some(now)) if before.as_ref() != Some(now) => {
+                tracing::error!("alerts cannot be repaired: {now}; it is tried again");
+            }
+            (Some(_), None) => tracing::info!("alerts can be repaired again"),
+            _ => {}
+        }
+        self.said.failure = failure;
+    }
+
+    fn say_unheard(&mut self, round: &Round) {
+        for (address, error) in &round.unheard {
+            if self.said.unheard.get(address) != Some(error) {
+                tracing::warn!("Alertmanager {address}: {error}; what it does not list counts for nothing meanwhile");
+            }
+        }
+        for address in self.said.unheard.keys().filter(|address| !round.unheard.contains_key(*address)) {
+            tracing::info!("Alertmanager {address} can be read again");
+        }
+        if self.is_deaf(&round.unheard) && !self.is_deaf(&self.said.unheard) {
+            tracing::error!("no Alertmanager can be read: only notifications count until one can");
+        }
+        self.said.unheard = round.unheard.clone();
+    }
+
+    /// Whether no member is heard.
+    fn is_deaf(&self, unheard: &BTreeMap<String, Error>) -> bool {
+        match &self.settings.source {
+            Source::Alertmanager { members, .. } => members.iter().all(|member| unheard.contains_key(member.address())),
+            Source::Silence(_) => false,
+        }
+    }
+}
+
+/// Reads all members at the same time.
+async fn poll(members: &[Member], began_at: Timestamp, round: &mut Round) -> Poll {
+    let answers = join_all(members.iter().map(|member| member.hear(began_at))).await;
+    let heard = members.iter().zip(answers).map(|(member, answer)| match answer {
+        Ok(Heard { up_for, listed }) => rule::Member::Heard { up_for, listed },
+        Err(error) => {
+            round.unheard.insert(member.address().to_owned(), error);
+            rule::Member::Unreachable
+        }
+    });
+    Poll { began_at, members: heard.collect() }
+}

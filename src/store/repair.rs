@@ -1,0 +1,48 @@
+//! Corrections of the alerts that no notification asked for.
+
+use super::alerts::{end_inherited, known_alerts, unresolved, upsert};
+use super::{Store, StoreError};
+use crate::core::alert::AlertRecord;
+use crate::core::repair::{Missing, Plan, Policy, Poll, Reason, Repair, plan};
+use crate::core::time::Timestamp;
+
+impl Store {
+    /// Makes the alerts agree with what Alertmanager lists, as [`plan`] says, all of it or nothing.
+    ///
+    /// It is planned from what is stored at this very moment, so that nothing that came while Alertmanager was read is
+    /// undone. When this returns, the repairs survive a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense; then
+    /// nothing was changed.
+    pub async fn apply_repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let listed: Vec<_> = poll.listed().map(|listed| &listed.alert).collect();
+        let mut stored = known_alerts(&mut transaction, &listed).await?;
+        let unlisted = unresolved(&mut *transaction).await?;
+        stored.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
+        let stored: Vec<AlertRecord> = stored.into_values().collect();
+        let plan = plan(poll, &stored, missing, policy);
+        let records: Vec<&AlertRecord> = plan.repairs.iter().map(|repair| &repair.record).collect();
+        upsert(&mut transaction, &records).await?;
+        end_inherited(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(plan)
+    }
+
+    /// Resolves every alert that was last heard of before `limit`, and says which.
+    ///
+    /// # Errors
+    /// As [`Self::apply_repair`].
+    pub async fn resolve_stale_alerts(&self, limit: Timestamp) -> Result<Vec<Repair>, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let stale = unresolved(&mut *transaction).await?.into_iter().filter(|record| record.last_seen_at < limit);
+        // To have ended is nothing that was heard of them.
+        let repairs: Vec<Repair> =
+            stale.map(|record| Repair { record: record.ended(record.last_seen_at), reason: Reason::Stale }).collect();
+        let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
+        upsert(&mut transaction, &records).await?;
+        transaction.commit().await?;
+        Ok(repairs)
+    }
+}

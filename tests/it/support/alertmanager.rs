@@ -1,0 +1,181 @@
+//! A real Alertmanager, told by the test instead of by a Prometheus.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use alertmanager_cachet::alertmanager::{Credentials, Member, Settings};
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use super::processes::{PATIENCE, Process, debian, eventually, written};
+
+/// A configuration that posts nothing to anybody.
+pub const SILENT: &str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
+
+/// A configuration that posts everything to `webhook` with Basic Auth, at most `max_alerts` at a time (0: all).
+pub fn posting_to(webhook: &str, user: &str, password: &str, max_alerts: usize) -> String {
+    format!(
+        r#"
+route:
+  receiver: status page
+  group_by: [alertname]
+  group_wait: 0s
+  group_interval: 500ms
+  repeat_interval: 1h
+receivers:
+  - name: status page
+    webhook_configs:
+      - url: "{webhook}"
+        send_resolved: true
+        max_alerts: {max_alerts}
+        http_config:
+          basic_auth:
+            username: {user}
+            password: {password}
+"#
+    )
+}
+
+/// A running Alertmanager.
+pub struct Alertmanager {
+    /// Host and port.
+    pub address: String,
+    folder: PathBuf,
+    process: Process,
+    client: reqwest::Client,
+}
+
+impl Alertmanager {
+    /// Starts it with `configuration`, on a port of its own, with its files in `folder`.
+    pub async fn start(folder: &Path, configuration: &str) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder");
+        written(folder, "alertmanager.yml", configuration);
+        let (address, process) = run(folder, "127.0.0.1:0", &[]).await;
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
+        Self { address, folder: folder.to_owned(), process, client }
+    }
+
+    /// Stops it and starts it again at the same address: it has forgotten every alert.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        (_, self.process) = run(&self.folder, &self.address, &[]).await;
+    }
+
+    /// As [`Self::restart`], with its web interface as `web.yml` in its folder says.
+    pub async fn restart_guarded(&mut self) {
+        self.stop().await;
+        (_, self.process) = run(&self.folder, &self.address, &["--web.config.file=web.yml"]).await;
+    }
+
+    /// Stops it.
+    pub async fn stop(&mut self) {
+        self.process.end().await;
+    }
+
+    /// Goes on with another configuration.
+    pub async fn reload(&self, configuration: &str) {
+        written(&self.folder, "alertmanager.yml", configuration);
+        let answer = self.client.post(self.url("/-/reload")).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.text().await.expect("a reason"));
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Our client of it.
+    pub fn member(&self) -> Member {
+        let settings = Settings { urls: vec![self.url("")], credentials: Credentials::None, ca_pem: None };
+        settings.members().expect("settings").remove(0)
+    }
+
+    /// Alerts begin to fire: `TargetDown`, one an instance, all about `component`.
+    pub async fn fire(&self, instances: &[&str], component: &str) {
+        self.tell(instances, component, "2099-01-01T00:00:00Z").await;
+    }
+
+    /// They end.
+    pub async fn resolve(&self, instances: &[&str], component: &str) {
+        self.tell(instances, component, "2026-01-02T00:00:00Z").await;
+    }
+
+    async fn tell(&self, instances: &[&str], component: &str, ends_at: &str) {
+        let alerts: Vec<Value> = instances
+            .iter()
+            .map(|instance| {
+                json!({
+                    "labels": {
+                        "alertname": "TargetDown",
+                        "instance": instance,
+                        "status_page_alert": "true",
+                        "status_page_component": component,
+                    },
+                    "startsAt": "2026-01-01T00:00:00Z",
+                    "endsAt": ends_at,
+                })
+            })
+            .collect();
+        self.post("/api/v2/alerts", &json!(alerts)).await;
+    }
+
+    /// Silences an instance, and waits until its alert is suppressed.
+    pub async fn silence(&self, instance: &str) {
+        let silence = json!({
+            "matchers": [{"name": "instance", "value": instance, "isRegex": false, "isEqual": true}],
+            "startsAt": "2026-01-01T00:00:00Z",
+            "endsAt": "2099-01-01T00:00:00Z",
+            "createdBy": "a test",
+            "comment": "being worked on",
+        });
+        self.post("/api/v2/silences", &silence).await;
+        eventually("the alert is suppressed", async || {
+            let alerts = self.alerts().await?;
+            let states = alerts.iter().filter(|alert| alert["labels"]["instance"] == instance);
+            let states: Vec<&Value> = states.map(|alert| &alert["status"]["state"]).collect();
+            if states == ["suppressed"] { Ok(()) } else { Err(format!("it is {states:?}")) }
+        })
+        .await;
+    }
+
+    /// Waits until it knows that so many alerts fire.
+    pub async fn comes_to_know(&self, count: usize) {
+        eventually("Alertmanager knows the alerts", async || {
+            let alerts = self.alerts().await?;
+            if alerts.len() == count { Ok(()) } else { Err(format!("{} fire", alerts.len())) }
+        })
+        .await;
+    }
+
+    /// Waits until it has been up for so long.
+    pub async fn has_been_up_for(&self, span: Duration) {
+        eventually("Alertmanager has been up for a while", async || {
+            let heard =
+                self.member().hear(alertmanager_cachet::clock::now()).await.map_err(|error| error.to_string())?;
+            if heard.up_for >= span { Ok(()) } else { Err(format!("for {:?} only", heard.up_for)) }
+        })
+        .await;
+    }
+
+    async fn alerts(&self) -> Result<Vec<Value>, String> {
+        let answer = self.client.get(self.url("/api/v2/alerts")).send().await.map_err(|error| error.to_string())?;
+        answer.json().await.map_err(|error| error.to_string())
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Response {
+        let answer = self.client.post(self.url(path)).json(body).send().await.expect("an answer");
+        answer.error_for_status().expect("taken")
+    }
+}
+
+async fn run(folder: &Path, address: &str, more: &[&str]) -> (String, Process) {
+    let mut command = debian("prometheus-alertmanager");
+    command.current_dir(folder).args([
+        "--config.file=alertmanager.yml",
+        "--storage.path=data",
+        &format!("--web.listen-address={address}"),
+        "--cluster.listen-address=",
+    ]);
+    let mut process = Process::start("alertmanager", command.args(more), folder);
+    let address = process.tells(r#"msg="Listening on" address="#).await;
+    (address, process)
+}
