@@ -4,7 +4,7 @@
 //! The Cachet is the embedded page of another server of ours, and the same in the manners of an older Cachet.
 
 mod monitoring;
-mod page;
+
 mod shop;
 
 use std::path::Path;
@@ -16,10 +16,10 @@ use base64::prelude::BASE64_STANDARD;
 use secrecy::ExposeSecret;
 
 use self::monitoring::{Alertmanager, prometheus};
-use self::page::Page;
 use self::shop::{CONFIG, Shop, targets_when_down};
 use crate::support::faults::serve;
 use crate::support::older_cachet::older_cachet;
+use crate::support::page::Page;
 use crate::support::processes::{Process, program, run, run_with_input, written};
 
 /// Who posts.

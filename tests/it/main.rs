@@ -5,6 +5,7 @@ mod browser;
 mod cli;
 mod contract;
 mod end_to_end;
+mod hardship;
 mod page_server;
 mod reconcile;
 mod recorded;

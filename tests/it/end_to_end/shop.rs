@@ -1,7 +1,7 @@
 //! What is monitored: a shop with a database and a website, and what its page says of it.
 
 use super::monitoring::Target;
-use super::page::Page;
+use crate::support::page::Page;
 
 /// The texts and groups of its status page.
 pub const CONFIG: &str = r#"{

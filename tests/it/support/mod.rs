@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod older_cachet;
+pub mod page;
 pub mod processes;
 pub mod recordings;
 pub mod web;
