@@ -22,7 +22,6 @@ use crate::clock;
 use crate::core::alert::Alert;
 use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
-use crate::store::StoreError;
 
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
 pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
@@ -183,17 +182,15 @@ async fn store(app: App, alerts: Vec<Alert>) -> Result<(), WebhookError> {
         return Ok(());
     }
     let task = tokio::spawn(async move {
-        let effects = app.shared.store.record(&alerts, clock::now()).await?;
+        let recorded = app.shared.store.record(&alerts, clock::now()).await;
+        app.shared.store_health.note(&recorded.as_ref().map(drop));
+        let effects = recorded.ok()?;
         debug!(?effects, "notification stored");
         app.shared.wake.wake();
-        Ok::<(), StoreError>(())
+        Some(())
     });
     match task.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            error!(%error, "notification not stored; Alertmanager sends it again");
-            Err(WebhookError::NotStored)
-        }
+        Ok(stored) => stored.ok_or(WebhookError::NotStored),
         Err(error) => {
             error!(%error, "notification not stored, its task ended early; Alertmanager sends it again");
             Err(WebhookError::NotStored)

@@ -3,6 +3,7 @@
 
 mod crash;
 mod crowd;
+mod disk;
 mod neighbours;
 mod network;
 mod site;
