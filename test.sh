@@ -9,6 +9,7 @@ needed=(
     prometheus:prometheus
     prometheus-alertmanager:prometheus-alertmanager
     chromium:chromium
+    faketime:faketime
     shellcheck:shellcheck
     cc:gcc
 )

@@ -184,6 +184,8 @@ struct Memory {
     alerts_as_of: Option<u64>,
     applied: Option<Applied>,
     observed: Option<Observed>,
+    /// The last time that the clock showed.
+    looked_at: Option<Timestamp>,
     /// When Cachet was read.
     observed_at: Option<Timestamp>,
     /// Whether a write ended in a way that makes what we know of Cachet doubtful.
@@ -269,6 +271,11 @@ impl Reconciler {
 
     /// Reads what has to be read: the alerts after news, Cachet at the start, on the interval and after a surprise.
     async fn look(&mut self) -> Result<(), Blocked> {
+        let now = self.clock.now();
+        if self.memory.looked_at.is_none_or(|before| now < before) {
+            self.take_back_the_future(now).await?;
+        }
+        self.memory.looked_at = Some(now);
         let news = self.wake.count();
         if self.memory.alerts_as_of != Some(news) {
             self.memory.alerts = self.store.unresolved_alerts().await?;
@@ -277,7 +284,6 @@ impl Reconciler {
         if self.memory.applied.is_none() {
             self.memory.applied = Some(self.store.applied().await?);
         }
-        let now = self.clock.now();
         if self.memory.observed_at.is_none_or(|read_at| now.since(read_at) >= self.settings.interval) {
             let observed = self.cachet.observe().await?;
             if self.memory.observed.as_ref() != Some(&observed) {
@@ -287,6 +293,17 @@ impl Reconciler {
             self.memory.observed_at = Some(now);
             self.store.forget_resolved_alerts(before(now, RESOLVED_ALERTS_KEPT)).await?;
         }
+        Ok(())
+    }
+
+    /// The clock was set back, perhaps while the server was down: what began "later" began now, or its hold would last
+    /// until the clock has caught up.
+    async fn take_back_the_future(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if self.store.bring_back_to(now).await? > 0 {
+            tracing::warn!("the clock was set back: holds begin again");
+            (self.memory.alerts_as_of, self.memory.applied) = (None, None);
+        }
+        self.memory.observed_at = None;
         Ok(())
     }
 
@@ -468,11 +485,11 @@ impl Reconciler {
         self.memory.blocked_by = blocked_by;
     }
 
-    /// How long there is nothing to do if no news comes.
+    /// How long there is nothing to do if no news comes; never longer than the interval, though the clock be set back.
     fn until_due(&self, revisit_at: Option<Timestamp>) -> Duration {
         let now = self.clock.now();
         let next_read = self.memory.observed_at.unwrap_or(now).after(self.settings.interval);
-        revisit_at.map_or(next_read, |moment| moment.min(next_read)).since(now)
+        revisit_at.map_or(next_read, |moment| moment.min(next_read)).since(now).min(self.settings.interval)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod applied;
+mod clock;
 mod health;
 
 use std::fs::{File, TryLockError};

@@ -96,6 +96,11 @@ impl Site {
         site
     }
 
+    /// Adds a setting to `config.json`.
+    pub fn configure(&self, setting: &str) {
+        written(self.folder.path(), "config.json", &CONFIG.replacen('{', &format!("{{{setting},"), 1));
+    }
+
     /// The program, to be run for this site.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.as_argument_of(program(self.folder.path()), arguments)
