@@ -13,4 +13,5 @@ mod serving;
 mod setup;
 mod store;
 mod support;
+mod upgrade;
 mod webhook;
