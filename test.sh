@@ -12,6 +12,7 @@ needed=(
     faketime:faketime
     shellcheck:shellcheck
     cc:gcc
+    c++:g++
 )
 
 log=$(mktemp)
@@ -56,8 +57,9 @@ part 'packages' packages
 part 'format' cargo fmt --check
 part 'lints' cargo clippy --locked --all-targets -- -D warnings
 part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
-part 'scripts' shellcheck test.sh .ci/run
+part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh
 part 'tests' cargo test --locked --no-fail-fast
+part 'fuzzing' fuzz/run.sh
 
 printf '\n'
 printf '%s\n' "${summary[@]}"
