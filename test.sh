@@ -9,9 +9,11 @@ needed=(
     prometheus:prometheus
     prometheus-alertmanager:prometheus-alertmanager
     chromium:chromium
+    faketime:faketime
     shellcheck:shellcheck
     cc:gcc
     openssl:openssl
+    c++:g++
 )
 
 log=$(mktemp)
@@ -56,8 +58,9 @@ part 'packages' packages
 part 'format' cargo fmt --check
 part 'lints' cargo clippy --locked --all-targets -- -D warnings
 part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
-part 'scripts' shellcheck test.sh .ci/run
+part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh
 part 'tests' cargo test --locked --no-fail-fast
+part 'fuzzing' fuzz/run.sh
 
 printf '\n'
 printf '%s\n' "${summary[@]}"

@@ -259,6 +259,11 @@ impl Reconciler {
 
     /// Reads what has to be read: the alerts after news, Cachet at the start, on the interval and after a surprise.
     async fn look(&mut self) -> Result<(), Blocked> {
+        let now = self.clock.now();
+        if self.memory.looked_at.is_none_or(|before| now < before) {
+            self.take_back_the_future(now).await?;
+        }
+        self.memory.looked_at = Some(now);
         let news = self.wake.count();
         if self.memory.alerts_as_of != Some(news) {
             self.memory.alerts = self.store.unresolved_alerts().await?;
@@ -268,7 +273,6 @@ impl Reconciler {
             self.store.keep_page_at(self.cachet.address()).await?;
             self.memory.applied = Some(self.store.applied().await?);
         }
-        let now = self.clock.now();
         if !self.memory.is_fresh(now, self.settings.interval) {
             let observed = self.cachet.observe().await?;
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
@@ -306,6 +310,17 @@ impl Reconciler {
         }
         self.memory.alerts = self.store.unresolved_alerts().await?;
         self.memory.applied = Some(self.store.applied().await?);
+        Ok(())
+    }
+
+    /// The clock was set back, perhaps while the server was down: what began "later" began now, or its hold would last
+    /// until the clock has caught up.
+    async fn take_back_the_future(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if self.store.bring_back_to(now).await? > 0 {
+            tracing::warn!("the clock was set back: holds begin again");
+            (self.memory.alerts_as_of, self.memory.applied) = (None, None);
+        }
+        self.memory.observed_at = None;
         Ok(())
     }
 
@@ -445,11 +460,10 @@ impl Reconciler {
         self.memory.blocked_by = blocked_by;
     }
 
-    /// How long there is nothing to do if no news comes.
+    /// How long there is nothing to do if no news comes; never longer than the interval, though the clock be set back.
     fn until_due(&self, revisit_at: Option<Timestamp>) -> Duration {
         let now = self.clock.now();
         let next_read = self.memory.observed_at.unwrap_or(now).after(self.settings.interval);
-        // A clock that was set back makes the next reading no later.
         revisit_at.map_or(next_read, |moment| moment.min(next_read)).since(now).min(self.settings.interval)
     }
 }

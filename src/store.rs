@@ -5,6 +5,7 @@
 
 mod alerts;
 mod applied;
+mod clock;
 mod health;
 mod repair;
 
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlSafeStr, SqlitePool};
+use sqlx::{Connection as _, SqlSafeStr, SqlitePool};
 
 use self::alerts::Recordings;
 pub use self::applied::Entry;
@@ -23,11 +24,13 @@ pub use self::applied::Entry;
 /// How many connections read at the same time.
 const READERS: u32 = 4;
 
-/// How long a write waits for another process's write (`setup` beside a running server) before it fails.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a write waits for another process's write (`setup` beside a running server, a few milliseconds each) before
+/// it fails.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a statement waits for a connection. Alertmanager waits longer than both limits together.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a statement waits for a connection. A notification waits for one commit before its own at most, so twice
+/// for both limits together; Alertmanager waits for at least ten seconds.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The schema, step by step. A step that was released is never changed: the store checks its sum.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -102,7 +105,7 @@ pub enum StoreError {
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A statement failed; nothing of its transaction was kept.
-    #[error("the store refused a statement ({0}): check that its disk is not full and is writable")]
+    #[error("the store refused a statement ({0}): {cure}", cure = cure(.0))]
     Database(sqlx::Error),
     /// A commit of several notifications failed; nothing of it was kept.
     #[error(transparent)]
@@ -121,6 +124,19 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
+    }
+}
+
+/// What helps against an error of the database, told from SQLite's code for it.
+fn cure(error: &sqlx::Error) -> &'static str {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    // The rest of an extended code says no more to an operator.
+    match code.map(|code| code & 0xff) {
+        Some(5 | 6) => "end the program that keeps it locked; a running `serve` beside others is fine",
+        Some(8) => "make its file and its folder writable",
+        Some(11 | 26) => "it is damaged: restore a backup, or move it away and start again",
+        Some(13) => "free space on its disk",
+        _ => "check that its disk is not full and is writable",
     }
 }
 
@@ -260,7 +276,11 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 }
 
 fn pool_options() -> SqlitePoolOptions {
-    SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT)
+    // When a full disk fails a commit, SQLite ends the transaction by itself; sqlx's own rollback then finds none, and
+    // the connection counts itself inside one for ever, refusing every other. Such a connection is replaced.
+    SqlitePoolOptions::new()
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 fn migrator() -> Migrator {

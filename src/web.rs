@@ -18,6 +18,7 @@ use crate::log::Log;
 use crate::reconcile::Wake;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness, Users};
+use health::StoreHealth;
 pub use serve::serve;
 pub use webhook::BODY_LIMIT_BYTES;
 
@@ -52,6 +53,7 @@ struct Shared {
     trusted_proxies: Vec<IpNet>,
     logged_body_limit_bytes: usize,
     store: Store,
+    store_health: StoreHealth,
     wakes: Wakes,
     log: Log,
 }
@@ -67,6 +69,7 @@ impl App {
             trusted_proxies: settings.trusted_proxies,
             logged_body_limit_bytes: settings.logged_body_limit_bytes,
             store,
+            store_health: StoreHealth::default(),
             wakes,
             log,
         };

@@ -100,8 +100,9 @@ impl Answer {
         }
     }
 
+    /// `what` may repeat what was answered.
     fn not_cachet(&self, call: &Call, what: String) -> Error {
-        Error::NotCachet { call: call.to_string(), status: self.status.as_u16(), what }
+        Error::NotCachet { call: call.to_string(), status: self.status.as_u16(), what: one_line(&what) }
     }
 
     /// What Cachet says is wrong; `None` if it was not Cachet that spoke.
@@ -178,5 +179,15 @@ mod tests {
     fn a_message_from_outside_stays_on_its_line() {
         assert_eq!(one_line("a\nb\r\u{1b}[31m"), "a b  [31m");
         assert_eq!(one_line(&"ü".repeat(1000)).chars().count(), MAX_MESSAGE_CHARS);
+    }
+
+    #[test]
+    fn names_in_an_answer_that_cannot_be_read_stay_on_the_errors_line() {
+        let body = br#"{"a\n[INCIDENT_CLOSED]": [1, x]}"#.to_vec();
+        let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body };
+        let call = Call::get("/components");
+        let error = answer.json::<std::collections::BTreeMap<String, Vec<u8>>>(&call).expect_err("no JSON");
+        assert!(error.to_string().contains("[INCIDENT_CLOSED]"), "{error}");
+        assert!(!error.to_string().contains('\n'), "{error}");
     }
 }

@@ -20,6 +20,8 @@ pub struct Memory {
     pub applied: Option<Applied>,
     /// What Cachet shows: as it was read, and what was written since.
     pub observed: Option<Observed>,
+    /// The last time that the clock showed.
+    pub looked_at: Option<Timestamp>,
     /// When Cachet was read.
     pub observed_at: Option<Timestamp>,
     /// What of `observed` the store does not have yet.
@@ -47,10 +49,9 @@ pub enum Unkept {
 }
 
 impl Memory {
-    /// Whether Cachet was read less than `interval` ago. A reading of the future says that the clock was set back, and
-    /// nothing about its age.
+    /// Whether Cachet was read less than `interval` ago.
     pub fn is_fresh(&self, now: Timestamp, interval: Duration) -> bool {
-        self.observed_at.is_some_and(|read_at| read_at <= now && now.since(read_at) < interval)
+        self.observed_at.is_some_and(|read_at| now.since(read_at) < interval)
     }
 
     /// Cachet was read.

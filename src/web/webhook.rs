@@ -22,7 +22,6 @@ use crate::clock;
 use crate::core::alert::{Alert, Effect};
 use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
-use crate::store::StoreError;
 
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
 pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
@@ -185,17 +184,20 @@ async fn store(app: App, alerts: Vec<Alert>) -> Result<(), WebhookError> {
     }
     let wakes = app.shared.wakes.clone();
     let task = tokio::spawn(async move {
-        let effects = app.shared.store.record(&alerts, clock::now()).await?;
+        let recorded = app.shared.store.record(&alerts, clock::now()).await;
+        app.shared.store_health.note(&recorded.as_ref().map(drop));
+        let effects = recorded.ok()?;
         debug!(?effects, "notification stored");
         app.shared.wakes.reconciler.wake();
         if effects.contains(&Effect::HeldRefire) {
             app.shared.wakes.repairer.wake();
         }
-        Ok::<(), StoreError>(())
+        Some(())
     });
     match task.await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => error!(%error, "notification not stored; Alertmanager sends it again"),
+        Ok(Some(())) => return Ok(()),
+        // Said where it is noted.
+        Ok(None) => {}
         Err(error) => error!(%error, "notification not stored, its task ended early; Alertmanager sends it again"),
     }
     // What it said may be over before it is sent again.

@@ -298,8 +298,15 @@ fn status_code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).expect("an HTTP status")
 }
 
+/// Who refuses only for now says when to come again.
 fn refusal(status: StatusCode) -> Response {
-    (status, Json(json!({"message": status.canonical_reason().unwrap_or("refused")}))).into_response()
+    let message = Json(json!({"message": status.canonical_reason().unwrap_or("refused")}));
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            (status, [(RETRY_AFTER, "1")], message).into_response()
+        }
+        _ => (status, message).into_response(),
+    }
 }
 
 /// An answer that breaks off: its body fails after the head. Over TCP the server then closes the connection; in process

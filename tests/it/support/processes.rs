@@ -102,6 +102,19 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Sends SIGKILL: it has no time for anything.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Process {
     #[expect(clippy::print_stderr, reason = "why a test failed is in what its programs said")]
     fn drop(&mut self) {

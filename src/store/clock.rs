@@ -1,0 +1,27 @@
+//! What a clock that was set back leaves behind.
+
+use super::{Store, StoreError};
+use crate::core::time::Timestamp;
+
+/// The moments from which something is held or waited for.
+const MOMENTS: [&str; 3] = [
+    "UPDATE alerts SET refired_at_ms = $1 WHERE refired_at_ms > $1",
+    "UPDATE episodes SET calm_since_ms = $1 WHERE calm_since_ms > $1",
+    "UPDATE episodes SET closed_at_ms = $1 WHERE closed_at_ms > $1",
+];
+
+impl Store {
+    /// Moves every hold that begins after `now` to `now`, and says how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed.
+    pub async fn bring_back_to(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut moved = 0;
+        for update in MOMENTS {
+            moved += sqlx::query(update).bind(now.as_millis()).execute(&mut *transaction).await?.rows_affected();
+        }
+        transaction.commit().await?;
+        Ok(moved)
+    }
+}

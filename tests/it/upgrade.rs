@@ -1,0 +1,127 @@
+//! Stores as earlier releases left them (`tests/fixtures/stores`): this release opens each, sees all that is in it, and
+//! goes on with it. How another one is kept when there is a release stands in ARCHITECTURE.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use alertmanager_cachet::core::alert::AlertState;
+use alertmanager_cachet::core::incident::EpisodePhase;
+use alertmanager_cachet::store::Store;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::page::Page;
+use crate::support::processes::{Process, program, run, written};
+use crate::support::web::ADMIN;
+
+const CONFIG: &str = r#"{
+  "new_incident_name": "%s is down",
+  "new_incident_message": "We are looking into it.",
+  "resolved_incident_message": "It works again.",
+  "refire_hold_seconds": 86400,
+  "reopen_within_seconds": 0,
+  "groups_configuration": [
+    {"status_page_group": "Shop", "status_page_components": ["Database", "Website"]}
+  ]
+}"#;
+
+const TARGETS: &str = r#"
+scrape_configs:
+  - static_configs:
+      - targets: ["db:9100"]
+        labels: {status_page_alert: "true", status_page_component: Database}
+      - targets: ["web:9100"]
+        labels: {status_page_alert: "true", status_page_component: Website}
+"#;
+
+/// Every store that was kept, each copied into a folder from which the program can go on.
+fn kept_stores() -> Vec<(PathBuf, TempDir)> {
+    let stores = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stores");
+    let files = fs::read_dir(stores).expect("the stores").map(|entry| entry.expect("an entry").path());
+    files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "db"))
+        .map(|path| {
+            let folder = tempfile::tempdir().expect("a folder");
+            fs::create_dir(folder.path().join("data")).expect("a folder");
+            fs::copy(&path, folder.path().join("data/alertmanager-cachet.db")).expect("copied");
+            written(folder.path(), "config.json", CONFIG);
+            written(folder.path(), "prometheus.yml", TARGETS);
+            (path, folder)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
+    let stores = kept_stores();
+    assert!(!stores.is_empty(), "the first release's is there");
+    for (path, folder) in stores {
+        let url = format!("sqlite://{}/data/alertmanager-cachet.db", folder.path().display());
+        let store = Store::open(&url).await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let alerts = store.unresolved_alerts().await.expect("its alerts");
+        let states = alerts.iter().map(|record| (record.target.name().to_string(), record.name.as_str(), record.state));
+        let states: Vec<_> = states.collect();
+        let [(database, "TargetDown", AlertState::Firing), (website, "TargetDown", AlertState::Refired { .. })] =
+            &states[..]
+        else {
+            panic!("{}: {states:?}", path.display());
+        };
+        assert_eq!((database.as_str(), website.as_str()), ("db:9100 | Database", "web:9100 | Website"));
+        let applied = store.applied().await.expect("what was written");
+        assert_eq!((applied.components.len(), applied.targets.len()), (2, 2), "{}", path.display());
+        let open = applied.episodes.values().filter(|episode| matches!(episode.phase, EpisodePhase::Open(_)));
+        assert_eq!(open.map(|episode| episode.component.as_str()).collect::<Vec<_>>(), ["Database"]);
+        assert!(store.observed().await.expect("the last reading").is_some(), "{}", path.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_goes_on_with_the_store_of_every_earlier_release() {
+    for (_, folder) in kept_stores() {
+        let mut command = program(folder.path());
+        command.args(["serve", "--web.listen-address=127.0.0.1:0"]).env("ENVIRONMENT", "local");
+        let mut server = Process::start("server", &mut command, folder.path());
+        let address = server.tells("listening on http://").await;
+        let token = run(program(folder.path()).arg("embedded-token")).stdout;
+        let page = Page::new(format!("http://{address}/api"), token.trim().to_owned());
+        let over = "Website is down: Fixed (It works again.)";
+        page.comes_to_show(&[
+            "Database: Major outage",
+            "Website: Operational",
+            over,
+            "Database is down: Investigating",
+        ])
+        .await;
+
+        tell(&address, "0000000000000001", "db:9100", "Database").await;
+        page.comes_to_show(&[
+            "Database: Operational",
+            "Website: Operational",
+            over,
+            "Database is down: Fixed (It works again.)",
+        ])
+        .await;
+        let targets = ["db:9100 | Database", "web:9100 | Website"];
+        page.comes_to_know(&targets.map(|target| format!("{target}: Operational (critical: no; no alerts)"))).await;
+    }
+}
+
+/// What fires in the kept stores is resolved.
+async fn tell(address: &str, fingerprint: &str, instance: &str, component: &str) {
+    let alert: Value = json!({
+        "status": "resolved",
+        "startsAt": "2026-11-21T01:00:00Z",
+        "fingerprint": fingerprint,
+        "labels": {
+            "alertname": "TargetDown",
+            "instance": instance,
+            "status_page_alert": "true",
+            "status_page_component": component,
+        },
+    });
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let post = client.post(format!("http://{address}/webhook")).header("Authorization", ADMIN);
+    let answer = post.body(json!({"version": "4", "alerts": [alert]}).to_string()).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+}
