@@ -10,6 +10,7 @@ mod reconcile;
 mod recorded;
 mod serving;
 mod setup;
+mod simulation;
 mod store;
 mod support;
 mod webhook;

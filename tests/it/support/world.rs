@@ -133,14 +133,7 @@ impl World {
 
     /// Makes what the targets name, as `setup` does.
     pub async fn run_setup(&self) {
-        let inventory = self.settings.inventory.as_ref().expect("targets");
-        let mut names: Vec<_> = inventory.iter().flat_map(|(_, known)| known.target.components().to_vec()).collect();
-        names.sort();
-        names.dedup();
-        let groups = [Group { name: GroupName::try_from("All").expect("a name"), components: names }];
-        let observed = self.shown().await;
-        let plan = plan_setup(&groups, inventory, &observed, Removal::Nothing);
-        carry_out(&self.page, &plan, &observed, &Quiet).await.expect("setup");
+        set_up(&self.page, self.settings.inventory.as_ref().expect("targets")).await;
     }
 
     /// The same program, started anew on the same store: nothing but the store is remembered.
@@ -265,8 +258,19 @@ impl World {
     }
 }
 
+/// Runs `setup` on a page, with all components in one group.
+pub async fn set_up(page: &Cachet, inventory: &Inventory) {
+    let mut names: Vec<_> = inventory.iter().flat_map(|(_, known)| known.target.components().to_vec()).collect();
+    names.sort();
+    names.dedup();
+    let groups = [Group { name: GroupName::try_from("All").expect("a name"), components: names }];
+    let observed = page.observe().await.expect("the page");
+    let plan = plan_setup(&groups, inventory, &observed, Removal::Nothing);
+    carry_out(page, &plan, &observed, &Quiet).await.expect("setup");
+}
+
 /// The check of the token is a write that changes nothing.
-fn is_write(call: &str) -> bool {
+pub fn is_write(call: &str) -> bool {
     !call.starts_with("GET ") && !call.ends_with("/components/0")
 }
 

@@ -1,0 +1,459 @@
+//! Carries a scenario out against the real store, reconciler and client, and holds the laws to it.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use alertmanager_cachet::cachet::Cachet;
+use alertmanager_cachet::clock::Clock;
+use alertmanager_cachet::core::alert::{Alert, AlertStatus};
+use alertmanager_cachet::core::incident_name::IncidentName;
+use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
+use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
+use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::log::{Log, MemorySink};
+use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts};
+use alertmanager_cachet::store::Store;
+use axum::Router;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use super::interruption::Interrupter;
+use super::oracle::Oracle;
+use super::people::Person;
+use super::scenario::{COMPONENTS, Fault, Interruption, Occurrence, Scenario, Step};
+use crate::support::faults::Faults;
+use crate::support::world::{is_write, set_up};
+
+/// How often Cachet is read.
+const INTERVAL_MS: u64 = 60_000;
+
+/// What lies between two updates of an incident at least: on the older release the client would wait for it otherwise,
+/// and time does not pass by itself here.
+const APART_MS: u64 = 1200;
+
+/// How many rounds it takes at most until nothing is left to do, once all is well.
+const ROUNDS_TO_REST: usize = 40;
+
+/// A law that was broken: which, and how.
+#[derive(Debug)]
+pub struct Broken(pub String);
+
+/// What was to be seen from outside: the calls of each round, in no order, and the page in the end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    pub rounds: Vec<Vec<String>>,
+    pub page: String,
+}
+
+/// What a simulation runs in: a store, which is emptied first, and a page.
+pub struct Stage<'a> {
+    pub store: &'a Store,
+    pub clock: SimulatedClock,
+    pub page: Router,
+    pub token: SecretString,
+}
+
+/// Time that moves only when it is told to, for the store's clock and for that of timers.
+#[derive(Clone)]
+pub struct SimulatedClock(Arc<AtomicI64>);
+
+impl SimulatedClock {
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(1_795_226_400_000)))
+    }
+
+    pub fn clock(&self) -> Clock {
+        let time = Arc::clone(&self.0);
+        Clock::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)))
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.load(Ordering::SeqCst)).expect("after 1970")
+    }
+
+    async fn pass(&self, milliseconds: u64) {
+        self.0.fetch_add(i64::try_from(milliseconds).expect("short"), Ordering::SeqCst);
+        tokio::time::advance(Duration::from_millis(milliseconds)).await;
+    }
+}
+
+/// Runs `scenario`, and says what was to be seen or which law was broken.
+pub async fn run(scenario: &Scenario, stage: Stage<'_>) -> Result<Trace, Broken> {
+    let mut run = Run::begin(scenario, stage).await;
+    for step in &scenario.steps {
+        run.step(step).await?;
+    }
+    run.come_to_rest().await?;
+    run.judge().await?;
+    run.stay_at_rest().await?;
+    run.trace.page = format!("{:#?}\n{:#?}", run.person.page().await, run.person.incidents().await);
+    Ok(run.trace)
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    store: &'a Store,
+    clock: SimulatedClock,
+    settings: Settings,
+    alerts: Vec<Alert>,
+    /// When the occurrences of each alert began.
+    occurrences: Vec<Vec<u64>>,
+    way: Router,
+    token: SecretString,
+    faults: Faults,
+    interrupter: Interrupter,
+    person: Person,
+    oracle: Oracle,
+    events: Log,
+    log: MemorySink,
+    reconciler: Reconciler,
+    /// When everything that happened before is known to the reconciler; `None` if something was told since it looked.
+    known_from_ms: Option<u64>,
+    /// Until when nothing changes by itself, after a round that left nothing to do.
+    quiet_until_ms: Option<u64>,
+    trace: Trace,
+}
+
+impl<'a> Run<'a> {
+    async fn begin(scenario: &'a Scenario, stage: Stage<'a>) -> Self {
+        let Stage { store, clock, page: router, token } = stage;
+        let (faults, interrupter) = (Faults::new(), Interrupter::default());
+        let way = interrupter.around(slowly(faults.around(router.clone())));
+        let page = Cachet::in_process(router.clone(), token.clone(), 50);
+        let person = Person::new(router, token.clone(), page.clone(), scenario);
+        let settings = settings(scenario);
+        if scenario.set_up {
+            set_up(&page, &inventory(scenario)).await;
+        }
+        let (events, log) = Log::memory();
+        let reconciler = reconciler(store, &way, &token, &settings, &clock, &events);
+        Self {
+            alerts: scenario.alerts.iter().enumerate().map(|(number, _)| alert(scenario, number)).collect(),
+            occurrences: vec![Vec::new(); scenario.alerts.len()],
+            oracle: Oracle::new(scenario),
+            known_from_ms: None,
+            quiet_until_ms: None,
+            trace: Trace::default(),
+            scenario,
+            store,
+            clock,
+            settings,
+            way,
+            token,
+            faults,
+            interrupter,
+            person,
+            events,
+            log,
+            reconciler,
+        }
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Broken> {
+        match step {
+            Step::Reconcile => self.round(None).await.map(drop)?,
+            Step::Interrupted { .. } => self.round(Some(step)).await.map(drop)?,
+            other => self.happen(other).await,
+        }
+        Ok(())
+    }
+
+    /// What needs no round of the reconciler.
+    async fn happen(&mut self, step: &Step) {
+        match step {
+            Step::Tell { alert, occurrence, firing } => self.tell(*alert, *occurrence, *firing).await,
+            Step::Pass(milliseconds) => self.clock.pass(*milliseconds).await,
+            Step::Restart => self.restart(),
+            Step::Setup => {
+                self.person.runs_setup(&inventory(self.scenario), &mut self.oracle).await;
+                self.something_happened();
+            }
+            Step::Fault { method, path, fault, times } => {
+                let rule = self.faults.on(method, path).times(*times);
+                match fault {
+                    Fault::Answer(status) => rule.answer(*status),
+                    Fault::AnswerAfter(status) => rule.answer_after(*status),
+                    Fault::CutBefore => rule.cut_before(),
+                    Fault::CutAfter => rule.cut_after(),
+                    Fault::Html(status) => rule.answer_html(*status),
+                }
+            }
+            Step::RateLimit(limit) => self.faults.rate_limit(*limit, Duration::from_secs(60)),
+            Step::Heal => self.faults.heal(),
+            Step::Person(edit) => {
+                self.person.does(*edit, &mut self.oracle).await;
+                self.something_happened();
+            }
+            Step::Reconcile | Step::Interrupted { .. } => unreachable!("a round is no part of another"),
+        }
+    }
+
+    fn something_happened(&mut self) {
+        self.known_from_ms = Some(self.clock.now_ms() + INTERVAL_MS);
+        self.quiet_until_ms = None;
+    }
+
+    async fn tell(&mut self, alert: usize, occurrence: Occurrence, firing: bool) {
+        let now = self.clock.now_ms();
+        let starts_ms = match occurrence {
+            Occurrence::New => {
+                self.occurrences[alert].push(now);
+                now
+            }
+            Occurrence::Back(back) => match self.occurrences[alert].iter().rev().nth(back) {
+                Some(starts_ms) => *starts_ms,
+                None => return,
+            },
+        };
+        let statement = Alert {
+            status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
+            starts_at: timestamp(starts_ms),
+            ..self.alerts[alert].clone()
+        };
+        self.store.record(&[statement], timestamp(now)).await.expect("recorded");
+        self.reconciler_wake();
+        self.oracle.told(alert, now, starts_ms, firing);
+        self.quiet_until_ms = None;
+    }
+
+    fn reconciler_wake(&self) {
+        self.reconciler.wake().wake();
+    }
+
+    fn restart(&mut self) {
+        self.interrupter.disarm();
+        self.reconciler =
+            reconciler(self.store, &self.way, &self.token, &self.settings, &self.clock, &self.events);
+    }
+
+    /// One go of the reconciler, some time after whatever was before; `None` if it was killed in the middle.
+    async fn round(&mut self, interrupted: Option<&Step>) -> Result<Option<Round>, Broken> {
+        self.clock.pass(APART_MS).await;
+        self.faults.forget_calls();
+        let before = self.person.page().await;
+        self.oracle.may_be_seen(self.clock.now_ms(), &before);
+        let round = self.go(interrupted).await;
+        let calls = self.faults.calls();
+        self.keep_to_the_laws(&calls)?;
+        let page = self.person.page().await;
+        let now = self.clock.now_ms();
+        let undisturbed = interrupted.is_none();
+        let written = calls.iter().filter(|call| is_write(call)).count();
+        if written > 0 && undisturbed && self.quiet_until_ms.is_some_and(|until| now < until) {
+            return Err(Broken(format!("nothing had changed, and it wrote: {calls:?}")));
+        }
+        match &round {
+            Some(round) if undisturbed && round.is_complete() && round.saving.is_none() => {
+                self.oracle.seen(now, &page);
+                let due = round.revisit_at.map_or(u64::MAX, |at| u64::try_from(at.as_millis()).expect("after 1970"));
+                let known = self.known_from_ms.is_none_or(|known_from| now >= known_from);
+                self.quiet_until_ms = known.then_some(due);
+            }
+            _ => self.oracle.may_be_seen(now, &page),
+        }
+        let mut calls = calls;
+        calls.sort();
+        self.trace.rounds.push(calls);
+        Ok(round)
+    }
+
+    async fn go(&mut self, interrupted: Option<&Step>) -> Option<Round> {
+        let Some(Step::Interrupted { call, side, by }) = interrupted else {
+            return Some(self.reconciler.once().await);
+        };
+        self.interrupter.arm(*call, *side);
+        // whatever happens in the middle wakes the one that is under way
+        let next = reconciler(self.store, &self.way, &self.token, &self.settings, &self.clock, &self.events);
+        let mut running = std::mem::replace(&mut self.reconciler, next);
+        let wake = running.wake();
+        let round = {
+            let mut once = pin!(running.once());
+            let interrupter = self.interrupter.clone();
+            loop {
+                tokio::select! {
+                    biased;
+                    round = &mut once => break Some(round),
+                    () = interrupter.reached() => match by {
+                        Interruption::Crash => break None,
+                        Interruption::By(step) => {
+                            self.happen(step).await;
+                            wake.wake();
+                            let page = self.person.page().await;
+                            self.oracle.may_be_seen(self.clock.now_ms(), &page);
+                            interrupter.resume();
+                        }
+                    },
+                }
+            }
+        };
+        self.interrupter.disarm();
+        self.quiet_until_ms = None;
+        if round.is_some() {
+            self.reconciler = running;
+        }
+        round
+    }
+
+    /// What must be true of the calls of every round.
+    fn keep_to_the_laws(&self, calls: &[String]) -> Result<(), Broken> {
+        let (components, targets) = (COMPONENTS.len(), self.scenario.targets.len());
+        // two readings; a status or two for everything; close, open again and close an incident, with a look before each
+        let bound = 12 + 2 * (components + targets) + 9 * components;
+        if calls.len() > bound {
+            return Err(Broken(format!("{} calls in one round, more than {bound}: {calls:?}", calls.len())));
+        }
+        for call in calls.iter().filter(|call| is_write(call)) {
+            if !self.person.may_be_written_by_us(call) {
+                return Err(Broken(format!("it is not ours to write: {call}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// All is mended, and the reconciler goes as often as it would by itself.
+    async fn come_to_rest(&mut self) -> Result<(), Broken> {
+        self.faults.heal();
+        // what was edited within the last interval is read
+        self.clock.pass(INTERVAL_MS).await;
+        for _ in 0..ROUNDS_TO_REST {
+            let round = self.round(None).await?.expect("nothing interrupts it");
+            let due = round.revisit_at.map(|at| u64::try_from(at.as_millis()).expect("after 1970"));
+            if round.is_complete() && round.saving.is_none() && round.written == 0 && due.is_none() {
+                return Ok(());
+            }
+            let wait = match (due, round.is_complete() && round.saving.is_none()) {
+                (Some(due), true) => due.saturating_sub(self.clock.now_ms()),
+                _ => INTERVAL_MS,
+            };
+            self.clock.pass(wait).await;
+        }
+        Err(Broken(format!("it did not come to rest; its last calls: {:?}", self.trace.rounds.last())))
+    }
+
+    async fn judge(&mut self) -> Result<(), Broken> {
+        let (page, incidents) = (self.person.page().await, self.person.incidents().await);
+        let mut wrong = self.oracle.verdict(self.clock.now_ms(), &page, &incidents);
+        wrong.extend(self.oracle.too_many(&incidents));
+        wrong.extend(self.accusations());
+        if wrong.is_empty() { Ok(()) } else { Err(Broken(wrong.join("; "))) }
+    }
+
+    /// What the log says of people who did nothing.
+    fn accusations(&self) -> Vec<String> {
+        let accuses = |line: &String| {
+            let word = if line.starts_with("[MANUAL_OVERRIDE]") {
+                BTreeSet::clone(&self.oracle.edited)
+            } else if line.contains("closed by a person") {
+                COMPONENTS
+                    .into_iter()
+                    .filter(|component| self.oracle.incidents_were_touched(component))
+                    .map(str::to_owned)
+                    .collect()
+            } else {
+                return false;
+            };
+            !word.iter().any(|component| line.contains(&format!("component={component:?}")))
+        };
+        self.log.lines().into_iter().filter(accuses).collect()
+    }
+
+    /// At rest nothing is written, however often it looks, and not after a restart either.
+    async fn stay_at_rest(&mut self) -> Result<(), Broken> {
+        for restart in [false, false, true] {
+            if restart {
+                self.restart();
+            }
+            self.clock.pass(INTERVAL_MS).await;
+            self.round(None).await?;
+            let calls = self.trace.rounds.last().cloned().unwrap_or_default();
+            if calls.iter().any(|call| is_write(call)) {
+                return Err(Broken(format!("it was at rest, and wrote (restart: {restart}): {calls:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page that takes its time over the last call of an update to an incident, see [`APART_MS`].
+fn slowly(router: Router) -> Router {
+    use axum::extract::Request;
+    use axum::response::IntoResponse as _;
+    use tower::ServiceExt as _;
+    Router::new().fallback(move |request: Request| async move {
+        let of_incident = request.uri().path().starts_with("/api/incidents/");
+        let slow = request.method() == axum::http::Method::PUT && of_incident;
+        let answer = router.oneshot(request).await.into_response();
+        if slow {
+            tokio::time::advance(Duration::from_millis(APART_MS)).await;
+        }
+        answer
+    })
+}
+
+fn reconciler(
+    store: &Store,
+    way: &Router,
+    token: &SecretString,
+    settings: &Settings,
+    clock: &SimulatedClock,
+    events: &Log,
+) -> Reconciler {
+    let client = Cachet::in_process(way.clone(), token.clone(), 50);
+    let stop = CancellationToken::new();
+    Reconciler::new(store.clone(), client, settings.clone(), clock.clock(), events.clone(), stop)
+}
+
+fn settings(scenario: &Scenario) -> Settings {
+    let policy = scenario.policy;
+    Settings {
+        inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)),
+        texts: Texts {
+            new_incident_name: IncidentName::new("%s is down").expect("a template"),
+            new_incident_message: "We are looking into it.".to_owned(),
+            resolved_incident_message: "It works again.".to_owned(),
+            partially_resolved_incident_message: "Most of it works again.".to_owned(),
+            relapse_message: "It happened again.".to_owned(),
+        },
+        close_incident_when: match policy.incidents_last_until_operational {
+            true => CloseIncidentWhen::Operational,
+            false => CloseIncidentWhen::NotMajorOutage,
+        },
+        drift: if policy.enforce { Drift::Enforce } else { Drift::Respect },
+        refire_hold: Duration::from_secs(policy.refire_hold),
+        recovery_hold: Duration::from_secs(policy.recovery_hold),
+        reopen_within: Duration::from_secs(policy.reopen_within),
+        subscribers: Subscribers::Silent,
+        interval: Duration::from_millis(INTERVAL_MS),
+    }
+}
+
+fn inventory(scenario: &Scenario) -> Inventory {
+    let listed = scenario.targets.iter().enumerate().filter(|(_, target)| target.listed);
+    let known = listed.map(|(number, spec)| KnownTarget { target: target(scenario, number), critical: spec.critical });
+    Inventory::new(InventorySource::File, known)
+}
+
+fn target(scenario: &Scenario, number: usize) -> Target {
+    let spec = &scenario.targets[number];
+    let components = ComponentList::parse(&spec.components.join(",")).names;
+    Target::new(spec.instance, components).expect("a target")
+}
+
+fn alert(scenario: &Scenario, number: usize) -> Alert {
+    let spec = &scenario.alerts[number];
+    Alert {
+        fingerprint: format!("{number:016x}").parse().expect("a fingerprint"),
+        name: spec.name.to_owned(),
+        target: target(scenario, spec.target),
+        critical: spec.critical,
+        status: AlertStatus::Firing,
+        starts_at: timestamp(0),
+    }
+}
+
+fn timestamp(milliseconds: u64) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(milliseconds).expect("a time of today"))
+}
