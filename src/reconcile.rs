@@ -176,6 +176,15 @@ pub struct Reconciler {
     memory: Memory,
 }
 
+/// When Cachet was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// In this go.
+    Now,
+    /// In one before.
+    Earlier,
+}
+
 /// What the reconciler knows between two goes. The store has all of it that matters.
 #[derive(Debug, Default)]
 struct Memory {
@@ -253,8 +262,11 @@ impl Reconciler {
 
     async fn write_what_differs(&mut self, round: &mut Round) -> Result<(), Blocked> {
         let mut tried: BTreeSet<Subject> = BTreeSet::new();
+        let mut read = Reading::Earlier;
         loop {
-            self.look().await?;
+            if self.look().await? == Reading::Now {
+                read = Reading::Now;
+            }
             let plan = self.plan(round);
             self.take_notes(&plan.notes).await?;
             self.say_reports(plan.reports);
@@ -262,13 +274,18 @@ impl Reconciler {
             if batch.is_empty() || self.stop.is_cancelled() {
                 return Ok(());
             }
+            // Cachet takes the same name twice, and `setup` may have made it since Cachet was read.
+            if read == Reading::Earlier && batch.iter().any(|change| matches!(change, Change::CreateTarget { .. })) {
+                self.memory.observed_at = None;
+                continue;
+            }
             let failed = self.write(batch, round).await?;
             tried.extend(failed);
         }
     }
 
     /// Reads what has to be read: the alerts after news, Cachet at the start, on the interval and after a surprise.
-    async fn look(&mut self) -> Result<(), Blocked> {
+    async fn look(&mut self) -> Result<Reading, Blocked> {
         let news = self.wake.count();
         if self.memory.alerts_as_of != Some(news) {
             self.memory.alerts = self.store.unresolved_alerts().await?;
@@ -286,8 +303,9 @@ impl Reconciler {
             self.memory.observed = Some(observed);
             self.memory.observed_at = Some(now);
             self.store.forget_resolved_alerts(before(now, RESOLVED_ALERTS_KEPT)).await?;
+            return Ok(Reading::Now);
         }
-        Ok(())
+        Ok(Reading::Earlier)
     }
 
     fn plan(&self, round: &mut Round) -> Plan {

@@ -201,6 +201,20 @@ async fn a_lost_target_component_is_found_by_its_name_and_not_made_twice() {
 }
 
 #[tokio::test]
+async fn a_target_component_that_setup_made_since_cachet_was_read_is_not_made_twice() {
+    for release in Release::BOTH {
+        let mut world = World::empty(release, WEB).await;
+        world.settle().await;
+        world.run_setup().await;
+        world.fire("web-1:9100", "Web").await;
+        world.settle().await;
+        let shown = world.shown().await;
+        let made = shown.components.iter().filter(|component| component.name == "web-1:9100 | Web").count();
+        assert_eq!((made, world.status("web-1:9100 | Web").await), (1, 4), "{release:?}");
+    }
+}
+
+#[tokio::test]
 async fn one_component_that_cannot_be_written_does_not_hold_up_the_others() {
     let mut world = World::set_up(Release::Current, WEB).await;
     world.settle().await;
