@@ -348,7 +348,10 @@ impl Reconciler {
     }
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
-        let entries: Vec<Entry> = notes.iter().cloned().map(Entry::from).collect();
+        // After a surprise, what seems to be gone may only not have been seen yet.
+        let is_doubtful = |note: &&Note| matches!(note, Note::ComponentReleased(_) | Note::TargetReleased(_));
+        let notes = notes.iter().filter(|note| !(self.memory.surprised && is_doubtful(note)));
+        let entries: Vec<Entry> = notes.cloned().map(Entry::from).collect();
         self.store.remember(&entries, self.clock.now()).await?;
         entries.into_iter().for_each(|entry| self.absorb(entry));
         Ok(())

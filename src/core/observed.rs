@@ -13,6 +13,11 @@ pub const MANAGED_BY: &str = "alertmanager-cachet";
 #[serde(transparent)]
 pub struct ComponentId(pub i64);
 
+impl ComponentId {
+    /// The number of a component that is being made and has none yet: Cachet counts from 1.
+    pub const UNKNOWN: Self = Self(0);
+}
+
 /// Cachet's number of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -29,8 +29,12 @@ pub fn intent(change: &Change) -> Option<Entry> {
         Change::ReopenIncident { incident, episode, .. } => {
             Some(Entry::Episode(Episode { phase: EpisodePhase::Reopening(incident), ..episode }))
         }
-        // It has no number yet; an answer that is lost is found by its name.
-        Change::CreateTarget { .. } | Change::FindIncident { .. } => None,
+        // It has no number yet. It is remembered all the same: if the answer is lost and the target recovers, it is found
+        // by its name and brought back.
+        Change::CreateTarget { target, status, description } => {
+            Some(Entry::Target(target, AppliedTarget { id: ComponentId::UNKNOWN, status, description, certainty }))
+        }
+        Change::FindIncident { .. } => None,
     }
 }
 

@@ -215,6 +215,25 @@ async fn a_target_component_that_setup_made_since_cachet_was_read_is_not_made_tw
 }
 
 #[tokio::test]
+async fn a_lost_target_component_is_brought_back_when_its_target_recovered_meanwhile() {
+    for release in Release::BOTH {
+        for restart in [false, true] {
+            let mut world = World::set_up(release, WEB).await;
+            world.settle().await;
+            break_once(&world, "cut after", "POST", "/api/components");
+            let alert = world.fire("new:9100", "Web").await;
+            world.once().await;
+            world.resolve(&alert).await;
+            if restart {
+                world.restart();
+            }
+            world.settle_within(3).await;
+            assert_eq!(world.status("new:9100 | Web").await, 1, "{release:?}, restart {restart}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_component_that_cannot_be_written_does_not_hold_up_the_others() {
     let mut world = World::set_up(Release::Current, WEB).await;
     world.settle().await;
