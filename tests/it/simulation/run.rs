@@ -225,8 +225,7 @@ impl<'a> Run<'a> {
 
     fn restart(&mut self) {
         self.interrupter.disarm();
-        self.reconciler =
-            reconciler(self.store, &self.way, &self.token, &self.settings, &self.clock, &self.events);
+        self.reconciler = reconciler(self.store, &self.way, &self.token, &self.settings, &self.clock, &self.events);
     }
 
     /// One go of the reconciler, some time after whatever was before; `None` if it was killed in the middle.

@@ -177,14 +177,7 @@ impl Scenario {
         let calm = random.chance(25);
         let nobody = random.chance(40);
         let steps = (0..5 + random.below(36)).map(|_| step(random, &targets, &alerts, calm, nobody)).collect();
-        Self {
-            release: random.pick(&Release::BOTH),
-            policy,
-            set_up: random.chance(85),
-            steps,
-            targets,
-            alerts,
-        }
+        Self { release: random.pick(&Release::BOTH), policy, set_up: random.chance(85), steps, targets, alerts }
     }
 }
 
