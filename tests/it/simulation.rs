@@ -10,6 +10,18 @@
 //! ```
 //!
 //! Time stands still unless a step lets it pass, so nothing here waits.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `random` | chance from a seed |
+//! | `scenario` | what happens, as data |
+//! | `theatre` | a clock that stands still, a store, a page; one scenario at a time |
+//! | `run` | carries a scenario out and holds the laws to it |
+//! | `interruption` | stops at one call: for a kill, for news, for an edit |
+//! | `people` | what is done by hand, and what of the page is not ours |
+//! | `model` | a small Cachet in memory |
+//! | `oracle` | what the page must show |
+//! | `shrink` | makes a failure small |
 
 mod interruption;
 mod model;
@@ -21,6 +33,7 @@ mod scenario;
 mod shrink;
 mod theatre;
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -30,7 +43,7 @@ use scenario::Scenario;
 use theatre::{Page, Theatre};
 
 /// How many seeds are tried unless it is said otherwise.
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 2000;
 
 /// How many of them are compared between the page in memory and the embedded page.
 const SEEDS_ON_BOTH: u64 = 40;
@@ -64,7 +77,8 @@ fn whatever_happens_the_page_at_rest_is_what_the_oracle_says() {
                 Ok(outcome) => failed.extend(outcome),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return failed,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    eprintln!("one of these seeds hangs: {playing:?}");
+                    // a panic would wait for the one that hangs
+                    let _ = writeln!(std::io::stderr(), "one of these seeds hangs: {playing:?}");
                     std::process::abort();
                 }
             }

@@ -55,8 +55,8 @@ pub struct Oracle {
     components: Hand<u8>,
     targets: Hand<(u8, String)>,
     episodes: Episodes,
-    /// Components whose status a person may have changed.
-    pub edited: BTreeSet<String>,
+    /// Components whose status a person changed, or that came or went.
+    edited: BTreeSet<String>,
 }
 
 impl Oracle {
@@ -121,6 +121,11 @@ impl Oracle {
 
     pub fn incident_reopened(&mut self, component: &str, id: i64) {
         self.episodes.incident_reopened(component, id);
+    }
+
+    /// Whether a person gave the component a status, or it came or went.
+    pub fn status_was_touched(&self, component: &str) -> bool {
+        self.edited.contains(component)
     }
 
     /// Whether a person closed, opened or removed an incident of the component.
@@ -193,9 +198,8 @@ impl Oracle {
             }
         }
         let known: BTreeSet<String> = counted.keys().cloned().collect();
-        for (number, alert) in self.scenario.alerts.iter().enumerate().filter(|(number, _)| self.fires(*number, now_ms))
-        {
-            debug_assert_eq!(self.scenario.alerts[number].name, alert.name);
+        let firing = self.scenario.alerts.iter().enumerate().filter(|(number, _)| self.fires(*number, now_ms));
+        for (_, alert) in firing {
             let name = self.scenario.targets[alert.target].name();
             let target = counted.entry(name.clone()).or_insert((false, Vec::new()));
             target.0 |= alert.critical && !known.contains(&name);
@@ -235,9 +239,8 @@ fn components(counted: &BTreeMap<String, (bool, Vec<&str>)>) -> BTreeMap<String,
             .filter(|(name, _)| fed_by(name))
             .map(|(_, (critical, firing))| (*critical, !firing.is_empty()))
             .collect();
-        let status = if targets.iter().any(|(critical, down)| *critical && *down) {
-            4
-        } else if targets.iter().all(|(_, down)| *down) {
+        let critical_down = targets.iter().any(|(critical, down)| *critical && *down);
+        let status = if critical_down || targets.iter().all(|(_, down)| *down) {
             4
         } else if targets.iter().any(|(_, down)| *down) {
             3

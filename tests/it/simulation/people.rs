@@ -1,6 +1,6 @@
 //! What people do in Cachet, and what of the page is theirs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::target::Inventory;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::oracle::{Oracle, Shown, ShownIncident};
-use super::scenario::{Edit, Scenario};
+use super::scenario::{COMPONENTS, Edit, Scenario};
 use crate::support::world::{Release, set_up};
 
 /// The way to the page that no fault disturbs, and the memory of what went it.
@@ -25,6 +25,18 @@ pub struct Person {
     targets: Vec<String>,
     components: BTreeSet<i64>,
     incidents: BTreeSet<i64>,
+    /// Visible components that were hidden or shown by hand.
+    hidden: BTreeMap<i64, Hidden>,
+}
+
+/// Whether a component is shown on the page, by somebody's hand.
+struct Hidden {
+    shown: bool,
+    /// From when on the server has read it.
+    known_from_ms: u64,
+    /// Whether the server wrote to the component before it could know; it has to say whether it is shown, and says what
+    /// it read last.
+    overtaken: bool,
 }
 
 impl Person {
@@ -37,6 +49,7 @@ impl Person {
             targets: scenario.targets.iter().map(super::scenario::Target::name).collect(),
             components: BTreeSet::new(),
             incidents: BTreeSet::new(),
+            hidden: BTreeMap::new(),
         }
     }
 
@@ -82,11 +95,34 @@ impl Person {
         }
     }
 
-    pub async fn does(&mut self, edit: Edit, oracle: &mut Oracle) {
+    /// The server sent these calls at `now_ms`.
+    pub fn saw_written(&mut self, calls: &[String], now_ms: u64) {
+        for (id, hidden) in &mut self.hidden {
+            let written = calls.contains(&format!("PUT /api/components/{id}"));
+            hidden.overtaken |= written && now_ms < hidden.known_from_ms;
+        }
+    }
+
+    /// What is not shown, or shown, against people's word.
+    pub fn overruled(&self, page: &[Shown]) -> Option<String> {
+        let visible = |found: &&Shown| COMPONENTS.contains(&found.name.as_str());
+        page.iter().filter(visible).find_map(|found| {
+            let by_hand = self.hidden.get(&found.id);
+            let wrong = by_hand.is_none_or(|hidden| hidden.shown) != found.enabled;
+            let wrong = wrong && by_hand.is_none_or(|hidden| !hidden.overtaken);
+            wrong.then(|| format!("{} is shown: {}, against people's word", found.name, found.enabled))
+        })
+    }
+
+    /// Does it; the server has read of it from `known_from_ms` on.
+    pub async fn does(&mut self, edit: Edit, known_from_ms: u64, oracle: &mut Oracle) {
         match edit {
             Edit::Status(name, _) | Edit::Enabled(name, _) | Edit::Rename(name) | Edit::Delete(name) => {
                 if let Some(found) = self.find(name).await {
                     self.edit_component(edit, &found, oracle).await;
+                    if let Edit::Enabled(_, shown) = edit {
+                        self.hidden.insert(found.id, Hidden { shown, known_from_ms, overtaken: false });
+                    }
                 }
             }
             Edit::TargetStatus(target, _) | Edit::TargetText(target) | Edit::TargetDelete(target) => {

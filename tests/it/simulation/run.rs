@@ -1,6 +1,5 @@
 //! Carries a scenario out against the real store, reconciler and client, and holds the laws to it.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,7 +20,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::interruption::Interrupter;
-use super::oracle::Oracle;
+use super::oracle::{Oracle, Shown};
 use super::people::Person;
 use super::scenario::{COMPONENTS, Fault, Interruption, Occurrence, Scenario, Step};
 use crate::support::faults::Faults;
@@ -110,8 +109,8 @@ struct Run<'a> {
     events: Log,
     log: MemorySink,
     reconciler: Reconciler,
-    /// When everything that happened before is known to the reconciler; `None` if something was told since it looked.
-    known_from_ms: Option<u64>,
+    /// When the reconciler has read Cachet since people last did something there.
+    known_from_ms: u64,
     /// Until when nothing changes by itself, after a round that left nothing to do.
     quiet_until_ms: Option<u64>,
     trace: Trace,
@@ -134,7 +133,7 @@ impl<'a> Run<'a> {
             alerts: scenario.alerts.iter().enumerate().map(|(number, _)| alert(scenario, number)).collect(),
             occurrences: vec![Vec::new(); scenario.alerts.len()],
             oracle: Oracle::new(scenario),
-            known_from_ms: None,
+            known_from_ms: 0,
             quiet_until_ms: None,
             trace: Trace::default(),
             scenario,
@@ -184,15 +183,15 @@ impl<'a> Run<'a> {
             Step::RateLimit(limit) => self.faults.rate_limit(*limit, Duration::from_secs(60)),
             Step::Heal => self.faults.heal(),
             Step::Person(edit) => {
-                self.person.does(*edit, &mut self.oracle).await;
                 self.something_happened();
+                self.person.does(*edit, self.known_from_ms, &mut self.oracle).await;
             }
             Step::Reconcile | Step::Interrupted { .. } => unreachable!("a round is no part of another"),
         }
     }
 
     fn something_happened(&mut self) {
-        self.known_from_ms = Some(self.clock.now_ms() + INTERVAL_MS);
+        self.known_from_ms = self.clock.now_ms() + INTERVAL_MS;
         self.quiet_until_ms = None;
     }
 
@@ -232,13 +231,13 @@ impl<'a> Run<'a> {
     async fn round(&mut self, interrupted: Option<&Step>) -> Result<Option<Round>, Broken> {
         self.clock.pass(APART_MS).await;
         self.faults.forget_calls();
-        let before = self.person.page().await;
-        self.oracle.may_be_seen(self.clock.now_ms(), &before);
-        let round = self.go(interrupted).await;
-        let calls = self.faults.calls();
-        self.keep_to_the_laws(&calls)?;
-        let page = self.person.page().await;
         let now = self.clock.now_ms();
+        self.oracle.may_be_seen(now, &self.inventory_page().await);
+        let round = self.go(interrupted).await;
+        let mut calls = self.faults.calls();
+        self.keep_to_the_laws(&calls)?;
+        self.person.saw_written(&calls, now);
+        let page = self.inventory_page().await;
         let undisturbed = interrupted.is_none();
         let written = calls.iter().filter(|call| is_write(call)).count();
         if written > 0 && undisturbed && self.quiet_until_ms.is_some_and(|until| now < until) {
@@ -248,15 +247,18 @@ impl<'a> Run<'a> {
             Some(round) if undisturbed && round.is_complete() && round.saving.is_none() => {
                 self.oracle.seen(now, &page);
                 let due = round.revisit_at.map_or(u64::MAX, |at| u64::try_from(at.as_millis()).expect("after 1970"));
-                let known = self.known_from_ms.is_none_or(|known_from| now >= known_from);
-                self.quiet_until_ms = known.then_some(due);
+                self.quiet_until_ms = (now >= self.known_from_ms).then_some(due);
             }
             _ => self.oracle.may_be_seen(now, &page),
         }
-        let mut calls = calls;
         calls.sort();
         self.trace.rounds.push(calls);
         Ok(round)
+    }
+
+    /// The page, where it is the list of targets.
+    async fn inventory_page(&self) -> Vec<Shown> {
+        if self.scenario.policy.inventory_from_cachet { self.person.page().await } else { Vec::new() }
     }
 
     async fn go(&mut self, interrupted: Option<&Step>) -> Option<Round> {
@@ -280,7 +282,7 @@ impl<'a> Run<'a> {
                         Interruption::By(step) => {
                             self.happen(step).await;
                             wake.wake();
-                            let page = self.person.page().await;
+                            let page = self.inventory_page().await;
                             self.oracle.may_be_seen(self.clock.now_ms(), &page);
                             interrupter.resume();
                         }
@@ -336,6 +338,7 @@ impl<'a> Run<'a> {
         let (page, incidents) = (self.person.page().await, self.person.incidents().await);
         let mut wrong = self.oracle.verdict(self.clock.now_ms(), &page, &incidents);
         wrong.extend(self.oracle.too_many(&incidents));
+        wrong.extend(self.person.overruled(&page));
         wrong.extend(self.accusations());
         if wrong.is_empty() { Ok(()) } else { Err(Broken(wrong.join("; "))) }
     }
@@ -343,18 +346,11 @@ impl<'a> Run<'a> {
     /// What the log says of people who did nothing.
     fn accusations(&self) -> Vec<String> {
         let accuses = |line: &String| {
-            let word = if line.starts_with("[MANUAL_OVERRIDE]") {
-                BTreeSet::clone(&self.oracle.edited)
-            } else if line.contains("closed by a person") {
-                COMPONENTS
-                    .into_iter()
-                    .filter(|component| self.oracle.incidents_were_touched(component))
-                    .map(str::to_owned)
-                    .collect()
-            } else {
-                return false;
-            };
-            !word.iter().any(|component| line.contains(&format!("component={component:?}")))
+            let about = |component: &&str| line.contains(&format!("component={component:?}"));
+            let Some(component) = COMPONENTS.into_iter().find(|component| about(component)) else { return false };
+            let of_status = line.starts_with("[MANUAL_OVERRIDE]") && !self.oracle.status_was_touched(component);
+            let of_incident = line.contains("closed by a person") && !self.oracle.incidents_were_touched(component);
+            of_status || of_incident
         };
         self.log.lines().into_iter().filter(accuses).collect()
     }
