@@ -49,7 +49,7 @@ const SEEDS: u64 = 2000;
 const SEEDS_ON_BOTH: u64 = 40;
 
 /// How long a single seed may take in real time; one that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn number_from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))

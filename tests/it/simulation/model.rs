@@ -16,7 +16,8 @@ use serde_json::{Map, Value, json};
 
 /// The page, empty.
 pub fn page(clock: Clock) -> Router {
-    let page = Arc::new(Mutex::new(Page { clock, next_id: BTreeMap::new(), tables: BTreeMap::new() }));
+    let page =
+        Arc::new(Mutex::new(Page { clock, next_id: BTreeMap::new(), tables: BTreeMap::new(), updates: Vec::new() }));
     Router::new().fallback(move |request: Request| async move {
         let (head, body) = request.into_parts();
         let body = to_bytes(body, usize::MAX).await.expect("a body");
@@ -34,6 +35,8 @@ struct Page {
     clock: Clock,
     next_id: BTreeMap<String, i64>,
     tables: BTreeMap<String, BTreeMap<i64, Map<String, Value>>>,
+    /// Each with the number of its incident.
+    updates: Vec<(i64, Value)>,
 }
 
 impl Page {
@@ -41,6 +44,7 @@ impl Page {
         let id = path.get(1).and_then(|id| id.parse::<i64>().ok()).unwrap_or_default();
         match (method, path) {
             ("GET", [kind]) => self.list(kind, query),
+            ("GET", ["incidents", _, "updates"]) => self.updates_of(id),
             ("POST", [kind]) => self.create(kind, body),
             ("GET", [kind, _]) => match self.rows(kind).get(&id) {
                 Some(row) => (StatusCode::OK, Json(json!({"data": document(kind, id, row)}))).into_response(),
@@ -99,12 +103,20 @@ impl Page {
         answer
     }
 
+    fn updates_of(&self, incident: i64) -> Response {
+        let updates: Vec<&Value> =
+            self.updates.iter().filter(|(of, _)| *of == incident).map(|(_, said)| said).collect();
+        (StatusCode::OK, Json(json!({"data": updates, "links": {}}))).into_response()
+    }
+
     /// The incident takes the update's status.
     fn update(&mut self, incident: i64, body: Value) -> Response {
         let Some(row) = self.rows("incidents").get_mut(&incident) else { return not_found() };
         let update = fields(body);
         row.insert("status".to_owned(), update["status"].clone());
-        (StatusCode::CREATED, Json(json!({"data": document("updates", 1, &update)}))).into_response()
+        let next = i64::try_from(self.updates.len()).expect("few") + 1;
+        self.updates.push((incident, document("updates", next, &update)));
+        (StatusCode::CREATED, Json(json!({"data": document("updates", next, &update)}))).into_response()
     }
 }
 

@@ -39,6 +39,8 @@ pub struct ShownIncident {
     pub open: bool,
     /// To the second.
     pub created_ms: u64,
+    /// Of each of its updates, whether it said that it is over.
+    pub said: Vec<bool>,
 }
 
 /// A statement about one alert.
@@ -221,9 +223,12 @@ impl Oracle {
     }
 
     /// Between two incidents of a component lies an end of the outage, and the time in which a relapse would have
-    /// opened the first one again.
-    pub fn too_many(&self, incidents: &[ShownIncident]) -> Option<String> {
-        COMPONENTS.iter().find_map(|component| self.episodes.too_many(component, incidents))
+    /// opened the first one again; and of each, it is said once that it is over, and once that it happened again.
+    pub fn said_twice(&self, incidents: &[ShownIncident]) -> Option<String> {
+        COMPONENTS.iter().find_map(|component| {
+            let said = || self.episodes.said_wrongly(component, incidents);
+            self.episodes.too_many(component, incidents).or_else(said)
+        })
     }
 }
 

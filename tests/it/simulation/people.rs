@@ -69,6 +69,17 @@ impl Person {
     /// Every incident that people did not open, by number.
     pub async fn incidents(&self) -> Vec<ShownIncident> {
         let list = self.ask("GET", "/incidents?sort=id&per_page=100", &Value::Null).await;
+        let mut incidents = self.ours(&list);
+        for incident in &mut incidents {
+            let path = format!("/incidents/{}/updates?sort=created_at&per_page=100", incident.id);
+            let updates = self.ask("GET", &path, &Value::Null).await;
+            let statuses = updates["data"].as_array().expect("a list").iter();
+            incident.said = statuses.map(|row| row["attributes"]["status"]["value"] == 4).collect();
+        }
+        incidents
+    }
+
+    fn ours(&self, list: &Value) -> Vec<ShownIncident> {
         let rows = list["data"].as_array().expect("a list").iter().map(|row| {
             let created = row["attributes"]["created"]["string"].as_str().expect("a time").replace(' ', "T");
             let created: jiff::Timestamp = format!("{created}Z").parse().expect("a time");
@@ -77,6 +88,7 @@ impl Person {
                 component: row["attributes"]["name"].as_str().expect("a name").replace(" is down", ""),
                 open: row["attributes"]["status"]["value"] != 4,
                 created_ms: u64::try_from(created.as_millisecond()).expect("after 1970"),
+                said: Vec::new(),
             }
         });
         rows.filter(|incident| !self.incidents.contains(&incident.id)).collect()

@@ -337,7 +337,7 @@ impl<'a> Run<'a> {
     async fn judge(&mut self) -> Result<(), Broken> {
         let (page, incidents) = (self.person.page().await, self.person.incidents().await);
         let mut wrong = self.oracle.verdict(self.clock.now_ms(), &page, &incidents);
-        wrong.extend(self.oracle.too_many(&incidents));
+        wrong.extend(self.oracle.said_twice(&incidents));
         wrong.extend(self.person.overruled(&page));
         wrong.extend(self.accusations());
         if wrong.is_empty() { Ok(()) } else { Err(Broken(wrong.join("; "))) }

@@ -149,6 +149,14 @@ impl Episodes {
         })
     }
 
+    pub fn said_wrongly(&self, component: &str, incidents: &[ShownIncident]) -> Option<String> {
+        if self.were_touched(component) {
+            return None;
+        }
+        let ours = incidents.iter().filter(|incident| incident.component == component);
+        ours.filter(|incident| !in_turns(incident)).map(|incident| format!("what was said of it: {incident:?}")).next()
+    }
+
     fn story(&mut self, component: &str) -> &mut Story {
         self.stories.entry(component.to_owned()).or_default()
     }
@@ -169,6 +177,12 @@ impl Story {
             self.touched = Some(Touch::Somehow);
         }
     }
+}
+
+/// Whether it was said in turns that it is over and that it is not, and last what is shown.
+fn in_turns(incident: &ShownIncident) -> bool {
+    let expected = (0..incident.said.len()).map(|number| number % 2 == 0);
+    incident.said.iter().copied().eq(expected) && incident.open == incident.said.len().is_multiple_of(2)
 }
 
 /// Whether a component of this status is in an outage; `None` if that depends on whether it was.
