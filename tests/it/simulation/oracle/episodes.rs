@@ -20,6 +20,8 @@ struct Story {
     calm_since_ms: Option<u64>,
     /// When the component was out of the outage, as the reconciler may have seen it.
     out_at_ms: Vec<u64>,
+    /// When it was in it, as the reconciler has seen it.
+    in_at_ms: Vec<u64>,
     /// What people did with its incident since the episode began.
     touched: Option<Touch>,
     ever_touched: bool,
@@ -67,6 +69,7 @@ impl Episodes {
                     story.unsettle();
                 }
                 story.now = Now::In;
+                story.in_at_ms.push(now_ms);
                 story.calm_since_ms = None;
             }
             None => {
@@ -142,8 +145,10 @@ impl Episodes {
         let ours: Vec<&ShownIncident> = incidents.iter().filter(|incident| incident.component == component).collect();
         ours.windows(2).find_map(|pair| {
             let (first, second) = (pair[0], pair[1]);
-            let over = story.out_at_ms.iter().find(|at| **at >= first.created_ms);
-            let may_begin = over.map(|over| over + self.policy.reopen_within * 1000);
+            let hold_ms = self.policy.recovery_hold * 1000;
+            let stayed_out = |since: u64| !story.in_at_ms.iter().any(|at| (since..since + hold_ms).contains(at));
+            let over = story.out_at_ms.iter().find(|at| **at >= first.created_ms && stayed_out(**at));
+            let may_begin = over.map(|over| over + hold_ms + self.policy.reopen_within * 1000);
             let too_early = may_begin.is_none_or(|may_begin| second.created_ms + 999 < may_begin);
             too_early.then(|| format!("{component} has the incidents {} and {} for one", first.id, second.id))
         })
