@@ -125,6 +125,11 @@ impl Oracle {
         self.episodes.incident_reopened(component, id);
     }
 
+    /// Whether the component is out of an outage, and was in it so lately that its recovery is still waited out.
+    pub fn is_not_calm_yet(&self, component: &str, now_ms: u64) -> bool {
+        self.episodes.is_not_calm_yet(component, now_ms)
+    }
+
     /// Whether a person gave the component a status, or it came or went.
     pub fn status_was_touched(&self, component: &str) -> bool {
         self.edited.contains(component)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alertmanager_cachet::cachet::Cachet;
-use alertmanager_cachet::core::target::Inventory;
+use alertmanager_cachet::core::target::{ComponentName, Inventory};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
@@ -157,10 +157,16 @@ impl Person {
         }
     }
 
-    /// An operator runs `setup`, which makes what is missing and corrects the first line of what targets say.
+    /// An operator runs `setup` for the first time.
+    pub async fn makes_everything(&self, inventory: &Inventory) {
+        let components = COMPONENTS.map(|name| ComponentName::try_from(name).expect("a name"));
+        set_up(&self.page, components.to_vec(), inventory).await;
+    }
+
+    /// An operator runs `setup` again, which makes what is missing and corrects the first line of what targets say.
     pub async fn runs_setup(&self, inventory: &Inventory, oracle: &mut Oracle) {
         let before = self.page().await;
-        set_up(&self.page, inventory).await;
+        self.makes_everything(inventory).await;
         for found in self.page().await {
             match before.iter().find(|known| known.id == found.id) {
                 None => oracle.moved(&found.name),

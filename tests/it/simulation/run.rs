@@ -24,7 +24,7 @@ use super::oracle::{Oracle, Shown};
 use super::people::Person;
 use super::scenario::{COMPONENTS, Fault, Interruption, Occurrence, Scenario, Step};
 use crate::support::faults::Faults;
-use crate::support::world::{is_write, set_up};
+use crate::support::world::is_write;
 
 /// How often Cachet is read.
 const INTERVAL_MS: u64 = 60_000;
@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
         let person = Person::new(router, token.clone(), page.clone(), scenario);
         let settings = settings(scenario);
         if scenario.set_up {
-            set_up(&page, &inventory(scenario)).await;
+            person.makes_everything(&inventory(scenario)).await;
         }
         let (events, log) = Log::memory();
         let reconciler = reconciler(store, &way, &token, &settings, &clock, &events);
@@ -237,6 +237,9 @@ impl<'a> Run<'a> {
         let mut calls = self.faults.calls();
         self.keep_to_the_laws(&calls)?;
         self.person.saw_written(&calls, now);
+        if interrupted.is_none() {
+            self.recoveries_were_waited_out(&calls).await?;
+        }
         let page = self.inventory_page().await;
         let undisturbed = interrupted.is_none();
         let written = calls.iter().filter(|call| is_write(call)).count();
@@ -309,6 +312,22 @@ impl<'a> Run<'a> {
         for call in calls.iter().filter(|call| is_write(call)) {
             if !self.person.may_be_written_by_us(call) {
                 return Err(Broken(format!("it is not ours to write: {call}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is said of an incident before its component was calm for long enough.
+    async fn recoveries_were_waited_out(&self, calls: &[String]) -> Result<(), Broken> {
+        let of_an_update = |call: &String| call.starts_with("POST ") && call.ends_with("/updates");
+        if !calls.iter().any(of_an_update) {
+            return Ok(());
+        }
+        for incident in self.person.incidents().await {
+            let closed = calls.contains(&format!("POST /api/incidents/{}/updates", incident.id));
+            if closed && self.oracle.is_not_calm_yet(&incident.component, self.clock.now_ms()) {
+                let (id, component) = (incident.id, incident.component);
+                return Err(Broken(format!("incident {id} of {component} was closed before its recovery had lasted")));
             }
         }
         Ok(())

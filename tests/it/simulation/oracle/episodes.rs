@@ -114,6 +114,14 @@ impl Episodes {
         self.stories.get(component).is_some_and(|story| story.ever_touched || story.moved)
     }
 
+    pub fn is_not_calm_yet(&self, component: &str, now_ms: u64) -> bool {
+        let Some(story) = self.stories.get(component).filter(|story| !story.ever_touched && !story.moved) else {
+            return false;
+        };
+        let lately = |at: &u64| at + self.policy.recovery_hold * 1000 > now_ms;
+        story.out_at_ms.last() == Some(&now_ms) && story.in_at_ms.last().is_some_and(lately)
+    }
+
     /// What is wrong with the incidents of a component at rest.
     pub fn verdict(&self, component: &str, exists: bool, incidents: &[ShownIncident]) -> Option<String> {
         let blank = Story::default();
