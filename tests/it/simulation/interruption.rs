@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse;
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
@@ -35,6 +36,8 @@ impl Interrupter {
 
     /// The call after `calls` more is stopped at.
     pub fn arm(&self, calls: usize, side: Side) {
+        // a call that was given up while it was stopped at left one of these behind
+        let _ = (self.reached.notified().now_or_never(), self.resumed.notified().now_or_never());
         self.left.store(i64::try_from(calls).expect("few"), Ordering::SeqCst);
         *self.side() = Some(side);
     }

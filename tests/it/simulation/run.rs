@@ -1,6 +1,6 @@
 //! Carries a scenario out against the real store, reconciler and client, and holds the laws to it.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,11 +13,14 @@ use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::log::{Log, MemorySink};
-use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts};
+use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts, Wake};
 use alertmanager_cachet::store::Store;
 use axum::Router;
+use axum::extract::Request;
+use axum::response::IntoResponse as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::interruption::Interrupter;
 use super::oracle::{Oracle, Shown};
@@ -40,10 +43,10 @@ const ROUNDS_TO_REST: usize = 40;
 #[derive(Debug)]
 pub struct Broken(pub String);
 
-/// What was to be seen from outside: the calls of each round, in no order, and the page in the end.
+/// What was to be seen from outside: the writes of each round, in no order, and the page in the end.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    pub rounds: Vec<Vec<String>>,
+    pub writes: Vec<Vec<String>>,
     pub page: String,
 }
 
@@ -120,7 +123,7 @@ impl<'a> Run<'a> {
     async fn begin(scenario: &'a Scenario, stage: Stage<'a>) -> Self {
         let Stage { store, clock, page: router, token } = stage;
         let (faults, interrupter) = (Faults::new(), Interrupter::default());
-        let way = interrupter.around(slowly(faults.around(router.clone())));
+        let way = interrupter.around(slowly(faults.around(one_after_another(router.clone()))));
         let page = Cachet::in_process(router.clone(), token.clone(), 50);
         let person = Person::new(router, token.clone(), page.clone(), scenario);
         let settings = settings(scenario);
@@ -254,8 +257,10 @@ impl<'a> Run<'a> {
             }
             _ => self.oracle.may_be_seen(now, &page),
         }
+        // which reads were under way when a server was killed does not matter
+        calls.retain(|call| is_write(call));
         calls.sort();
-        self.trace.rounds.push(calls);
+        self.trace.writes.push(calls);
         Ok(round)
     }
 
@@ -276,20 +281,19 @@ impl<'a> Run<'a> {
         let round = {
             let mut once = pin!(running.once());
             let interrupter = self.interrupter.clone();
-            loop {
-                tokio::select! {
-                    biased;
-                    round = &mut once => break Some(round),
-                    () = interrupter.reached() => match by {
-                        Interruption::Crash => break None,
-                        Interruption::By(step) => {
-                            self.happen(step).await;
-                            wake.wake();
-                            let page = self.inventory_page().await;
-                            self.oracle.may_be_seen(self.clock.now_ms(), &page);
-                            interrupter.resume();
-                        }
-                    },
+            let mut round = None;
+            tokio::select! {
+                biased;
+                ended = &mut once => round = Some(ended),
+                () = interrupter.reached() => {}
+            }
+            match by {
+                _ if round.is_some() => round,
+                Interruption::Crash => None,
+                Interruption::By(step) => {
+                    self.happen_beside(step, &wake, once.as_mut(), &mut round).await;
+                    interrupter.resume();
+                    Some(if let Some(round) = round { round } else { once.await })
                 }
             }
         };
@@ -299,6 +303,30 @@ impl<'a> Run<'a> {
             self.reconciler = running;
         }
         round
+    }
+
+    /// The other calls of the round go on meanwhile; it may even end, if one of them fails.
+    async fn happen_beside(
+        &mut self,
+        step: &Step,
+        wake: &Wake,
+        mut once: Pin<&mut impl Future<Output = Round>>,
+        round: &mut Option<Round>,
+    ) {
+        let happening = async {
+            self.happen(step).await;
+            wake.wake();
+            let page = self.inventory_page().await;
+            self.oracle.may_be_seen(self.clock.now_ms(), &page);
+        };
+        let mut happening = pin!(happening);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut happening => return,
+                ended = &mut once, if round.is_none() => *round = Some(ended),
+            }
+        }
     }
 
     /// What must be true of the calls of every round.
@@ -350,7 +378,7 @@ impl<'a> Run<'a> {
             };
             self.clock.pass(wait).await;
         }
-        Err(Broken(format!("it did not come to rest; its last calls: {:?}", self.trace.rounds.last())))
+        Err(Broken(format!("it did not come to rest; its last writes: {:?}", self.trace.writes.last())))
     }
 
     async fn judge(&mut self) -> Result<(), Broken> {
@@ -382,20 +410,29 @@ impl<'a> Run<'a> {
             }
             self.clock.pass(INTERVAL_MS).await;
             self.round(None).await?;
-            let calls = self.trace.rounds.last().cloned().unwrap_or_default();
-            if calls.iter().any(|call| is_write(call)) {
-                return Err(Broken(format!("it was at rest, and wrote (restart: {restart}): {calls:?}")));
+            let writes = self.trace.writes.last().cloned().unwrap_or_default();
+            if !writes.is_empty() {
+                return Err(Broken(format!("it was at rest, and wrote (restart: {restart}): {writes:?}")));
             }
         }
         Ok(())
     }
 }
 
+/// Answers calls in the order in which they come, whichever page it is: what comes of four at a time is then the same
+/// every time.
+fn one_after_another(page: Router) -> Router {
+    let turn = Arc::new(tokio::sync::Mutex::new(()));
+    Router::new().fallback(move |request: Request| async move {
+        let _turn = turn.lock().await;
+        // those who ask at the same time get in line
+        tokio::task::yield_now().await;
+        page.oneshot(request).await.into_response()
+    })
+}
+
 /// A page that takes its time over the last call of an update to an incident, see [`APART_MS`].
 fn slowly(router: Router) -> Router {
-    use axum::extract::Request;
-    use axum::response::IntoResponse as _;
-    use tower::ServiceExt as _;
     Router::new().fallback(move |request: Request| async move {
         let of_incident = request.uri().path().starts_with("/api/incidents/");
         let slow = request.method() == axum::http::Method::PUT && of_incident;
