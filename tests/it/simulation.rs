@@ -18,15 +18,19 @@
 //! | `theatre` | a clock that stands still, a store, a page; one scenario at a time |
 //! | `run` | carries a scenario out and holds the laws to it |
 //! | `interruption` | stops at one call: for a kill, for news, for an edit |
+//! | `layers` | keeps the page's time and order |
+//! | `product` | a scenario in the product's own terms |
 //! | `people` | what is done by hand, and what of the page is not ours |
 //! | `model` | a small Cachet in memory |
 //! | `oracle` | what the page must show |
 //! | `shrink` | makes a failure small |
 
 mod interruption;
+mod layers;
 mod model;
 mod oracle;
 mod people;
+mod product;
 mod random;
 mod run;
 mod scenario;
@@ -43,7 +47,7 @@ use scenario::Scenario;
 use theatre::{Page, Theatre};
 
 /// How many seeds are tried unless it is said otherwise.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 3000;
 
 /// How many of them are compared between the page in memory and the embedded page.
 const SEEDS_ON_BOTH: u64 = 60;

@@ -8,33 +8,22 @@ use std::time::Duration;
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
-use alertmanager_cachet::core::incident_name::IncidentName;
-use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
-use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::log::{Log, MemorySink};
-use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts, Wake};
+use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Wake};
 use alertmanager_cachet::store::Store;
 use axum::Router;
-use axum::extract::Request;
-use axum::response::IntoResponse as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use super::interruption::Interrupter;
+use super::layers::{APART_MS, one_after_another, slowly};
 use super::oracle::{Oracle, Shown};
 use super::people::Person;
+use super::product::{INTERVAL_MS, alert, inventory, settings, timestamp};
 use super::scenario::{COMPONENTS, Fault, Interruption, Occurrence, Scenario, Step};
 use crate::support::faults::Faults;
 use crate::support::world::is_write;
-
-/// How often Cachet is read.
-const INTERVAL_MS: u64 = 60_000;
-
-/// What lies between two updates of an incident at least: on the older release the client would wait for it otherwise,
-/// and time does not pass by itself here.
-const APART_MS: u64 = 1200;
 
 /// How many rounds it takes at most until nothing is left to do, once all is well.
 const ROUNDS_TO_REST: usize = 40;
@@ -419,31 +408,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Answers calls in the order in which they come, whichever page it is: what comes of four at a time is then the same
-/// every time.
-fn one_after_another(page: Router) -> Router {
-    let turn = Arc::new(tokio::sync::Mutex::new(()));
-    Router::new().fallback(move |request: Request| async move {
-        let _turn = turn.lock().await;
-        // those who ask at the same time get in line
-        tokio::task::yield_now().await;
-        page.oneshot(request).await.into_response()
-    })
-}
-
-/// A page that takes its time over the last call of an update to an incident, see [`APART_MS`].
-fn slowly(router: Router) -> Router {
-    Router::new().fallback(move |request: Request| async move {
-        let of_incident = request.uri().path().starts_with("/api/incidents/");
-        let slow = request.method() == axum::http::Method::PUT && of_incident;
-        let answer = router.oneshot(request).await.into_response();
-        if slow {
-            tokio::time::advance(Duration::from_millis(APART_MS)).await;
-        }
-        answer
-    })
-}
-
 fn reconciler(
     store: &Store,
     way: &Router,
@@ -455,56 +419,4 @@ fn reconciler(
     let client = Cachet::in_process(way.clone(), token.clone(), 50);
     let stop = CancellationToken::new();
     Reconciler::new(store.clone(), client, settings.clone(), clock.clock(), events.clone(), stop)
-}
-
-fn settings(scenario: &Scenario) -> Settings {
-    let policy = scenario.policy;
-    Settings {
-        inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)),
-        texts: Texts {
-            new_incident_name: IncidentName::new("%s is down").expect("a template"),
-            new_incident_message: "We are looking into it.".to_owned(),
-            resolved_incident_message: "It works again.".to_owned(),
-            partially_resolved_incident_message: "Most of it works again.".to_owned(),
-            relapse_message: "It happened again.".to_owned(),
-        },
-        close_incident_when: match policy.incidents_last_until_operational {
-            true => CloseIncidentWhen::Operational,
-            false => CloseIncidentWhen::NotMajorOutage,
-        },
-        drift: if policy.enforce { Drift::Enforce } else { Drift::Respect },
-        refire_hold: Duration::from_secs(policy.refire_hold),
-        recovery_hold: Duration::from_secs(policy.recovery_hold),
-        reopen_within: Duration::from_secs(policy.reopen_within),
-        subscribers: Subscribers::Silent,
-        interval: Duration::from_millis(INTERVAL_MS),
-    }
-}
-
-fn inventory(scenario: &Scenario) -> Inventory {
-    let listed = scenario.targets.iter().enumerate().filter(|(_, target)| target.listed);
-    let known = listed.map(|(number, spec)| KnownTarget { target: target(scenario, number), critical: spec.critical });
-    Inventory::new(InventorySource::File, known)
-}
-
-fn target(scenario: &Scenario, number: usize) -> Target {
-    let spec = &scenario.targets[number];
-    let components = ComponentList::parse(&spec.components.join(",")).names;
-    Target::new(spec.instance, components).expect("a target")
-}
-
-fn alert(scenario: &Scenario, number: usize) -> Alert {
-    let spec = &scenario.alerts[number];
-    Alert {
-        fingerprint: format!("{number:016x}").parse().expect("a fingerprint"),
-        name: spec.name.to_owned(),
-        target: target(scenario, spec.target),
-        critical: spec.critical,
-        status: AlertStatus::Firing,
-        starts_at: timestamp(0),
-    }
-}
-
-fn timestamp(milliseconds: u64) -> Timestamp {
-    Timestamp::from_millis(i64::try_from(milliseconds).expect("a time of today"))
 }
