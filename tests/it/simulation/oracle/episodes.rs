@@ -50,7 +50,11 @@ impl Episodes {
 
     pub fn may_be_seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>) {
         self.each(statuses, |story, status, policy| match goes_on(status, policy) {
-            Some(true) if story.now == Now::Out => story.now = Now::Perhaps,
+            // it may have begun, or begun again after a calm
+            Some(true) if story.now == Now::Out || story.calm_since_ms.is_some() => {
+                story.now = Now::Perhaps;
+                story.calm_since_ms = None;
+            }
             Some(false) => {
                 story.out_at_ms.push(now_ms);
                 if story.now == Now::In {
@@ -80,6 +84,9 @@ impl Episodes {
             Some(false) => {
                 story.out_at_ms.push(now_ms);
                 story.unsettle();
+                if story.now == Now::Out {
+                    return;
+                }
                 let calm_since = *story.calm_since_ms.get_or_insert(now_ms);
                 if now_ms >= calm_since + policy.recovery_hold * 1000 {
                     story.now = Now::Out;
