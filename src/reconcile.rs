@@ -176,6 +176,15 @@ pub struct Reconciler {
     memory: Memory,
 }
 
+/// When Cachet was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// In this go.
+    Now,
+    /// In one before.
+    Earlier,
+}
+
 impl Reconciler {
     /// A reconciler that has not read anything yet. `stop` ends it between two writes.
     pub fn new(
@@ -236,10 +245,13 @@ impl Reconciler {
     async fn write_what_differs(&mut self, round: &mut Round) -> Result<(), Blocked> {
         let mut tried: BTreeSet<Subject> = BTreeSet::new();
         let stop = self.stop.clone();
+        let mut read = Reading::Earlier;
         loop {
             // A read may be left at any moment; a write that is under way is finished.
             tokio::select! {
-                looked = self.look() => looked?,
+                looked = self.look() => if looked? == Reading::Now {
+                    read = Reading::Now;
+                },
                 () = stop.cancelled() => return Ok(()),
             }
             let plan = self.plan(round);
@@ -252,13 +264,18 @@ impl Reconciler {
             if batch.is_empty() || stop.is_cancelled() {
                 return Ok(self.keep_snapshot(Unkept::Bookkeeping).await?);
             }
+            // Cachet takes the same name twice, and `setup` may have made it since Cachet was read.
+            if read == Reading::Earlier && batch.iter().any(|change| matches!(change, Change::CreateTarget { .. })) {
+                self.memory.observed_at = None;
+                continue;
+            }
             let failed = self.write(batch, round).await?;
             tried.extend(failed);
         }
     }
 
     /// Reads what has to be read: the alerts after news, Cachet at the start, on the interval and after a surprise.
-    async fn look(&mut self) -> Result<(), Blocked> {
+    async fn look(&mut self) -> Result<Reading, Blocked> {
         let now = self.clock.now();
         if self.memory.looked_at.is_none_or(|before| now < before) {
             self.take_back_the_future(now).await?;
@@ -273,6 +290,7 @@ impl Reconciler {
             self.store.keep_page_at(self.cachet.address()).await?;
             self.memory.applied = Some(self.store.applied().await?);
         }
+        let mut reading = Reading::Earlier;
         if !self.memory.is_fresh(now, self.settings.interval) {
             let observed = self.cachet.observe().await?;
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
@@ -281,9 +299,10 @@ impl Reconciler {
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
+            reading = Reading::Now;
         }
         self.keep_snapshot(Unkept::Public).await?;
-        Ok(())
+        Ok(reading)
     }
 
     /// Keeps what Cachet shows for `explain`, if what changed of it is worth that much already.

@@ -15,6 +15,7 @@ mod recorded;
 mod repair;
 mod serving;
 mod setup;
+mod simulation;
 mod store;
 mod support;
 mod upgrade;

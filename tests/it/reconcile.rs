@@ -202,6 +202,20 @@ async fn a_lost_target_component_is_found_by_its_name_and_not_made_twice() {
 }
 
 #[tokio::test]
+async fn a_target_component_that_setup_made_since_cachet_was_read_is_not_made_twice() {
+    for release in Release::BOTH {
+        let mut world = World::empty(release, WEB).await;
+        world.settle().await;
+        world.run_setup().await;
+        world.fire("web-1:9100", "Web").await;
+        world.settle().await;
+        let shown = world.shown().await;
+        let made = shown.components.iter().filter(|component| component.name == "web-1:9100 | Web").count();
+        assert_eq!((made, world.status("web-1:9100 | Web").await), (1, 4), "{release:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_lost_target_component_whose_alert_has_ended_meanwhile_is_not_left_red() {
     for release in Release::BOTH {
         for restart in [false, true] {

@@ -11,19 +11,20 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::{Json, Router};
 use http_body_util::{Full, Limited};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -60,6 +61,7 @@ enum Fault {
     AnswerAfter(StatusCode),
     CutBefore,
     CutAfter,
+    Html(StatusCode),
     Hang,
 }
 
@@ -152,6 +154,7 @@ impl Faults {
                 answered.await;
                 cut()
             }
+            Some(Fault::Html(status)) => (status, Html("<html>A proxy's own page.</html>")).into_response(),
             Some(Fault::Hang) => std::future::pending().await,
         };
         if response.status() == StatusCode::UNAUTHORIZED {
@@ -217,6 +220,11 @@ impl On<'_> {
     /// They are done, and the connection is cut before the answer is through.
     pub fn cut_after(self) {
         self.fails(Fault::CutAfter);
+    }
+
+    /// They are not done: something between answers with a page of its own.
+    pub fn answer_html(self, status: u16) {
+        self.fails(Fault::Html(status_code(status)));
     }
 
     /// They are never done and never answered.

@@ -12,7 +12,9 @@ use alertmanager_cachet::core::incident_name::IncidentName;
 use alertmanager_cachet::core::observed::Observed;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::setup::{Removal, Step, plan_setup};
-use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
+use alertmanager_cachet::core::target::{
+    ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target,
+};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::log::{Log, MemorySink};
@@ -135,10 +137,7 @@ impl World {
         let mut names: Vec<_> = inventory.iter().flat_map(|(_, known)| known.target.components().to_vec()).collect();
         names.sort();
         names.dedup();
-        let groups = [Group { name: GroupName::try_from("All").expect("a name"), components: names }];
-        let observed = self.shown().await;
-        let plan = plan_setup(&groups, inventory, &observed, Removal::Nothing);
-        carry_out(&self.page, &plan, &observed, &Quiet).await.expect("setup");
+        set_up(&self.page, names, inventory).await;
     }
 
     /// The same program, started anew on the same store: nothing but the store is remembered.
@@ -315,8 +314,16 @@ fn released(page: Router, release: Release) -> Router {
     }
 }
 
+/// Runs `setup` on a page, with these components in one group.
+pub async fn set_up(page: &Cachet, components: Vec<ComponentName>, inventory: &Inventory) {
+    let groups = [Group { name: GroupName::try_from("All").expect("a name"), components }];
+    let observed = page.observe().await.expect("the page");
+    let plan = plan_setup(&groups, inventory, &observed, Removal::Nothing);
+    carry_out(page, &plan, &observed, &Quiet).await.expect("setup");
+}
+
 /// The check of the token is a write that changes nothing.
-fn is_write(call: &str) -> bool {
+pub fn is_write(call: &str) -> bool {
     !call.starts_with("GET ") && !call.ends_with("/components/0")
 }
 

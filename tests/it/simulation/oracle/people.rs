@@ -1,0 +1,83 @@
+//! Whether a person's word still stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What people changed, and against which of our own views: it stays until ours is another one.
+pub struct Hand<V> {
+    never_certain: bool,
+    /// Our views that the page may have been given last; several after a disturbed round.
+    ours: BTreeMap<String, Vec<Option<V>>>,
+    standing: BTreeMap<String, Standing<V>>,
+    /// Names whose component came or went, and may be another one than the reconciler thinks.
+    moved: BTreeSet<String>,
+}
+
+struct Standing<V> {
+    shows: V,
+    certain: bool,
+}
+
+impl<V: Clone + PartialEq> Hand<V> {
+    pub fn new(never_certain: bool) -> Self {
+        Self { never_certain, ours: BTreeMap::new(), standing: BTreeMap::new(), moved: BTreeSet::new() }
+    }
+
+    /// What a person made of `name`, if that may still stand; and whether it must.
+    pub fn standing(&self, name: &str) -> Option<(&V, bool)> {
+        self.standing.get(name).map(|standing| (&standing.shows, standing.certain))
+    }
+
+    pub fn edited(&mut self, name: &str, shows: V) {
+        // before the first look nothing is ours yet, and what is not ours is made so
+        let sure = self.ours.get(name).is_some_and(|ours| ours.len() == 1 && ours[0].is_some());
+        let before = self.standing.get(name).is_none_or(|standing| standing.certain);
+        let certain = sure && before && !self.never_certain && !self.moved.contains(name);
+        self.standing.insert(name.to_owned(), Standing { shows, certain });
+    }
+
+    pub fn moved(&mut self, name: &str) {
+        self.moved.insert(name.to_owned());
+        if let Some(standing) = self.standing.get_mut(name) {
+            standing.certain = false;
+        }
+    }
+
+    /// A round that may have been disturbed could have brought our view to the page, or not.
+    pub fn may_be_seen(&mut self, views: &BTreeMap<String, V>) {
+        for name in self.names(views) {
+            let view = views.get(&name).cloned();
+            // before the first look nothing was ours
+            let ours = self.ours.entry(name.clone()).or_insert_with(|| vec![None]);
+            if !ours.contains(&view) {
+                ours.push(view);
+                if let Some(standing) = self.standing.get_mut(&name) {
+                    standing.certain = false;
+                }
+            }
+        }
+    }
+
+    /// A round without disturbance did.
+    pub fn seen(&mut self, views: &BTreeMap<String, V>) {
+        for name in self.names(views) {
+            let view = views.get(&name).cloned();
+            let ours = self.ours.insert(name.clone(), vec![view.clone()]).unwrap_or_default();
+            // another view than any that a person contradicted is written over what they said
+            if view.is_some() && !ours.is_empty() && !ours.contains(&view) && !self.unsure(&name) {
+                self.standing.remove(&name);
+            } else if ours != [view]
+                && let Some(standing) = self.standing.get_mut(&name)
+            {
+                standing.certain = false;
+            }
+        }
+    }
+
+    fn unsure(&self, name: &str) -> bool {
+        self.never_certain || self.moved.contains(name)
+    }
+
+    fn names(&self, views: &BTreeMap<String, V>) -> Vec<String> {
+        views.keys().chain(self.ours.keys()).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}

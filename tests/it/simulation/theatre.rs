@@ -1,0 +1,101 @@
+//! Where scenarios are played, one at a time: a runtime whose clock stands still, a store that is emptied for each, and
+//! a page.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc;
+
+use alertmanager_cachet::embedded::EmbeddedPage;
+use alertmanager_cachet::store::Store;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use super::model;
+use super::run::{Broken, SimulatedClock, Stage, Trace, run};
+use super::scenario::Scenario;
+use crate::support::older_cachet::older_cachet;
+use crate::support::world::Release;
+
+/// Which page is played against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// A small one, made for this.
+    InMemory,
+    /// The product's.
+    Embedded,
+}
+
+pub struct Theatre {
+    /// As long as it is held, the runtime's clock does not jump when there is nothing to do but to wait for SQLite. It
+    /// is dropped before the runtime, which waits for what it started.
+    _still: mpsc::Sender<()>,
+    store: Store,
+    runtime: Runtime,
+    folder: TempDir,
+}
+
+impl Theatre {
+    pub fn new() -> Self {
+        let folder = folder();
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let (still, until) = mpsc::channel::<()>();
+        let store = runtime.block_on(async {
+            tokio::time::pause();
+            tokio::task::spawn_blocking(move || until.recv());
+            Store::open(&url(&folder, "ours")).await.expect("a store")
+        });
+        Self { _still: still, store, runtime, folder }
+    }
+
+    /// Plays `scenario`, and says what was to be seen or which law was broken; a panic breaks one as well.
+    pub fn play(&mut self, scenario: &Scenario, page: Page) -> Result<Trace, Broken> {
+        let playing = AssertUnwindSafe(|| self.runtime.block_on(self.act(scenario, page)));
+        let outcome = catch_unwind(playing);
+        outcome.unwrap_or_else(|panic| {
+            // what a panic left behind is of no use any more
+            *self = Self::new();
+            let said = panic.downcast_ref::<String>().cloned();
+            let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+            Err(Broken(format!("it panicked: {}", said.unwrap_or_default())))
+        })
+    }
+
+    async fn act(&self, scenario: &Scenario, page: Page) -> Result<Trace, Broken> {
+        let clock = SimulatedClock::new();
+        empty(&self.store).await;
+        let (router, token) = match page {
+            Page::InMemory => (model::page(clock.clock()), SecretString::from("1|token")),
+            Page::Embedded => {
+                let file = self.folder.path().join("cachet.db");
+                let _ = std::fs::remove_file(&file);
+                let store = Store::open(&url(&self.folder, "cachet")).await.expect("a store");
+                let embedded = EmbeddedPage::open_with_clock(&store, clock.clock()).await.expect("a page");
+                (embedded.router(), embedded.token())
+            }
+        };
+        let page = match scenario.release {
+            Release::Current => router,
+            Release::Older => older_cachet(router),
+        };
+        run(scenario, Stage { store: &self.store, clock, page, token }).await
+    }
+}
+
+/// In memory where there is such a place: a store in a simulation has no power cut to survive.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a folder")
+}
+
+fn url(folder: &TempDir, name: &str) -> String {
+    format!("sqlite://{}/{name}.db", folder.path().display())
+}
+
+async fn empty(store: &Store) {
+    for table in ["alerts", "applied", "episodes", "observed"] {
+        let delete = format!("DELETE FROM {table}");
+        sqlx::query(sqlx::AssertSqlSafe(delete)).execute(store.writer()).await.expect("emptied");
+    }
+}
