@@ -48,7 +48,7 @@ async fn serving(router: Router) -> String {
 }
 
 fn settings(url: &str) -> Settings {
-    Settings { urls: vec![url.to_owned()], credentials: Credentials::None, ca_pem: None }
+    Settings { urls: vec![url.to_owned()], credentials: Credentials::None, watchdog: None, ca_pem: None }
 }
 
 fn member(url: &str) -> Member {

@@ -85,7 +85,8 @@ impl Alertmanager {
 
     /// Our client of it.
     pub fn member(&self) -> Member {
-        let settings = Settings { urls: vec![self.url("")], credentials: Credentials::None, ca_pem: None };
+        let settings =
+            Settings { urls: vec![self.url("")], credentials: Credentials::None, watchdog: None, ca_pem: None };
         settings.members().expect("settings").remove(0)
     }
 

@@ -1,5 +1,6 @@
 //! A page, a store, and the reconciler between them: everything but the sockets, stepped by hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use alertmanager_cachet::core::target::{
     ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target,
 };
 use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::core::watchdog::MonitoringTexts;
 use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts, Wake};
@@ -354,7 +356,10 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
             resolved_incident_message: "It works again.".to_owned(),
             partially_resolved_incident_message: "Most of it works again.".to_owned(),
             relapse_message: "It happened again.".to_owned(),
+            monitoring: MonitoringTexts::default(),
         },
+        components: BTreeSet::new(),
+        watchdog: None,
         close_incident_when: CloseIncidentWhen::NotMajorOutage,
         drift: Drift::Respect,
         refire_hold: Duration::from_secs(300),

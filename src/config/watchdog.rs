@@ -1,0 +1,100 @@
+//! The key `watchdog` of `config.json`.
+
+use std::time::Duration;
+
+use super::WatchdogConfig;
+use super::report::{Place, Report};
+use super::settings::{SECONDS_MAX, filled, report_unknown_keys};
+use super::tree::{Map, Value};
+use crate::core::incident_name::IncidentName;
+use crate::core::target::NAME_LIMIT;
+use crate::core::watchdog::{MonitoringTexts, Watchdog, WatchdogError};
+
+const KEYS: &[&str] =
+    &["alertname", "timeout_seconds", "new_incident_name", "new_incident_message", "resolved_incident_message"];
+
+/// The alert that comes with the usual collections of rules for Prometheus.
+const DEFAULT_ALERTNAME: &str = "Watchdog";
+const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
+
+/// How long Prometheus may take until it sends a firing alert again (its `--rules.alert.resend-delay` of a minute), with
+/// a minute more for its evaluation and for Alertmanager.
+const SHORTEST_SAFE: Duration = Duration::from_secs(120);
+
+/// Reads the dead man's switch, if there is one. What is wrong goes into the report.
+pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConfig> {
+    let map = config.get("watchdog")?.map(report)?;
+    report_unknown_keys(&map, KEYS, report);
+    // Each is looked at, whatever is wrong with the others.
+    let (timeout, texts) = (timeout(&map, report), texts(&map, report));
+    let alertname = map.get("alertname");
+    let name = alertname.as_ref().map_or(Some(DEFAULT_ALERTNAME), |name| name.text(report));
+    let watchdog = match Watchdog::new(name?, timeout.unwrap_or(SHORTEST_SAFE)) {
+        Ok(watchdog) => watchdog,
+        Err(error) => {
+            report_at(alertname.as_ref(), &map.place, &error, report);
+            return None;
+        }
+    };
+    timeout?;
+    if watchdog.timeout() < SHORTEST_SAFE {
+        report.remark(
+            map.place.key("timeout_seconds"),
+            "is below 120, and Prometheus sends a firing alert again after a minute or later, so it may seem missing \
+             though all is well",
+        );
+    }
+    Some(WatchdogConfig { watchdog, texts })
+}
+
+fn report_at(value: Option<&Value<'_>>, map: &Place, error: &WatchdogError, report: &mut Report) {
+    match value {
+        Some(value) => value.problem(error.to_string(), report),
+        None => report.fatal(map.clone(), error.to_string()),
+    }
+}
+
+fn timeout(map: &Map<'_>, report: &mut Report) -> Option<Duration> {
+    let Some(value) = map.get("timeout_seconds") else { return Some(Duration::from_secs(DEFAULT_TIMEOUT_SECONDS)) };
+    let wanted = value.integer(report)?;
+    match u64::try_from(wanted) {
+        Ok(0) => {
+            value.problem(WatchdogError::NoTimeout.to_string(), report);
+            None
+        }
+        Ok(seconds) if seconds <= SECONDS_MAX => Some(Duration::from_secs(seconds)),
+        _ => {
+            let message = format!("is {wanted}, out of range: write a number of seconds from 1 to {SECONDS_MAX}");
+            value.problem(message, report);
+            None
+        }
+    }
+}
+
+fn texts(map: &Map<'_>, report: &mut Report) -> MonitoringTexts {
+    let mut text = |key: &str, default: String| match map.get(key) {
+        Some(value) => filled(&value, report).unwrap_or(default),
+        None => default,
+    };
+    let MonitoringTexts { new_incident_name, new_incident_message, resolved_incident_message } =
+        MonitoringTexts::default();
+    let new_incident_message = text("new_incident_message", new_incident_message);
+    let resolved_incident_message = text("resolved_incident_message", resolved_incident_message);
+    let new_incident_name = title(map, report).unwrap_or(new_incident_name);
+    MonitoringTexts { new_incident_name, new_incident_message, resolved_incident_message }
+}
+
+fn title(map: &Map<'_>, report: &mut Report) -> Option<String> {
+    let value = map.get("new_incident_name")?;
+    let text = value.text(report)?;
+    let name = IncidentName::new(text).map_err(|error| value.problem(error.to_string(), report)).ok()?;
+    if name.names_the_component() {
+        report.degraded(value.place.clone(), "has %s, and is about no component: write the title without it");
+    }
+    let length = text.trim().chars().count();
+    if length > NAME_LIMIT {
+        let message = format!("has {length} characters, and Cachet takes at most {NAME_LIMIT}: shorten it");
+        report.degraded(value.place, message);
+    }
+    Some(name.render_plain())
+}
