@@ -21,9 +21,9 @@ const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
 /// a minute more for its evaluation and for Alertmanager.
 const SHORTEST_SAFE: Duration = Duration::from_secs(120);
 
-/// Reads the dead man's switch, if there is one. What is wrong goes into the report.
+/// Reads the dead man's switch, if there is one; `null`, as in the example, is none. What is wrong goes into the report.
 pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConfig> {
-    let map = config.get("watchdog")?.map(report)?;
+    let map = config.get_filled("watchdog")?.map(report)?;
     report_unknown_keys(&map, KEYS, report);
     // Each is looked at, whatever is wrong with the others.
     let (timeout, texts) = (timeout(&map, report), texts(&map, report));
@@ -86,8 +86,8 @@ fn texts(map: &Map<'_>, report: &mut Report) -> MonitoringTexts {
 
 fn title(map: &Map<'_>, report: &mut Report) -> Option<String> {
     let value = map.get("new_incident_name")?;
-    let text = value.text(report)?;
-    let name = IncidentName::new(text).map_err(|error| value.problem(error.to_string(), report)).ok()?;
+    let text = filled(&value, report)?;
+    let name = IncidentName::new(&text).map_err(|error| value.problem(error.to_string(), report)).ok()?;
     if name.names_the_component() {
         report.degraded(value.place.clone(), "has %s, and is about no component: write the title without it");
     }
