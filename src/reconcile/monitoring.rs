@@ -5,7 +5,7 @@ use crate::core::incident::{Episode, EpisodeSubject};
 use crate::core::inherit::inherit_monitoring;
 use crate::core::observed::Observed;
 use crate::core::time::Timestamp;
-use crate::core::watchdog::{Monitoring, Watchdog};
+use crate::core::watchdog::{Monitoring, Pulse, Watchdog};
 use crate::store::StoreError;
 
 impl Reconciler {
@@ -25,15 +25,23 @@ impl Reconciler {
         Ok(())
     }
 
-    /// The episode of the monitoring that a page leaves to a store which remembers nothing of it.
+    /// The episode of the monitoring that a page leaves to a store which remembers nothing of it. With it, the watchdog
+    /// stays missing until it is heard: a lost store makes nothing green.
     pub(super) async fn inherit_monitoring(
-        &self,
+        &mut self,
         observed: &Observed,
         now: Timestamp,
     ) -> Result<Option<Episode>, Blocked> {
         let title = self.settings.texts.title(&EpisodeSubject::Monitoring);
         let has_meta = self.cachet.probe().await?.meta;
-        Ok(inherit_monitoring(observed, (!has_meta).then_some(title.as_str()), now))
+        let inherited = inherit_monitoring(observed, (!has_meta).then_some(title.as_str()), now);
+        // Once it was heard, the store knows better than the page.
+        let never_heard = self.store.pulse().await? == Pulse::default();
+        if inherited.is_some() && self.settings.watchdog.is_some() && never_heard {
+            self.store.record_missing_watchdog(self.listening_since).await?;
+            self.listen(now).await?;
+        }
+        Ok(inherited)
     }
 }
 
