@@ -192,4 +192,30 @@ mod tests {
         let older = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand };
         assert_eq!(inherited(vec![web], vec![older]).episodes[0].phase, EpisodePhase::Open(IncidentId(2)));
     }
+
+    #[test]
+    fn of_the_monitoring_an_incident_is_taken_over_that_is_ours_and_about_no_component() {
+        let by_hand = incident(1, "Monitoring data is missing");
+        let of_component = ObservedIncident {
+            episode: Some("4-1".to_owned()),
+            component: Some("Web".to_owned()),
+            ..incident(2, "Monitoring data is missing")
+        };
+        let ours = ObservedIncident { episode: Some("0-7".to_owned()), ..incident(3, "Another title by now") };
+        let page = |incidents: &[&ObservedIncident]| Observed {
+            open_incidents: incidents.iter().copied().cloned().collect(),
+            ..Observed::default()
+        };
+        assert_eq!(inherit_monitoring(&page(&[&by_hand, &of_component]), None, NOW), None);
+        let episode = inherit_monitoring(&page(&[&by_hand, &of_component, &ours]), None, NOW).expect("taken over");
+        assert_eq!((episode.key.as_str(), episode.phase), ("0-7", EpisodePhase::Open(IncidentId(3))));
+        assert_eq!(episode.subject, EpisodeSubject::Monitoring);
+
+        // A Cachet without meta, where only the title tells.
+        let of_component = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand.clone() };
+        let title = Some("Monitoring data is missing");
+        assert_eq!(inherit_monitoring(&page(&[&of_component]), title, NOW), None);
+        let episode = inherit_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
+        assert_eq!((episode.key.as_str(), episode.phase), ("0-1000000", EpisodePhase::Open(IncidentId(1))));
+    }
 }

@@ -181,6 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_update_of_any_listed_alert_counts_silenced_or_not() {
+        let last = |entries: &[Value]| parse_last_update(json!(entries).to_string().as_bytes());
+        let later = |mut entry: Value| {
+            entry["updatedAt"] = json!("2026-11-21T03:05:00+01:00");
+            entry
+        };
+        let moment = |text| Some(Timestamp::parse_rfc3339(text).expect("a time"));
+        assert_eq!(last(&[]), Ok(None));
+        assert_eq!(last(&[entry("active")]), Ok(moment("2026-11-21T02:00:24.804Z")));
+        assert_eq!(last(&[later(entry("suppressed")), entry("active")]), Ok(moment("2026-11-21T02:05:00Z")));
+        let error = last(&[entry("active"), entry_with("/updatedAt", json!("soon"))]).expect_err("no time");
+        assert_eq!(error.path, "[1].updatedAt");
+    }
+
+    #[test]
     fn nothing_is_used_of_a_list_that_is_not_alertmanagers() {
         for (entries, start) in [
             (entry_with("/fingerprint", json!("xyz")), "[1].fingerprint: "),
