@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::WatchdogConfig;
-use super::report::{Place, Report};
+use super::report::Report;
 use super::settings::{SECONDS_MAX, filled, report_unknown_keys};
-use super::tree::{Map, Value};
+use super::tree::Map;
 use crate::core::incident_name::IncidentName;
 use crate::core::target::NAME_LIMIT;
 use crate::core::watchdog::{MonitoringTexts, Watchdog, WatchdogError};
@@ -25,17 +25,15 @@ const SHORTEST_SAFE: Duration = Duration::from_secs(120);
 pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConfig> {
     let map = config.get_filled("watchdog")?.map(report)?;
     report_unknown_keys(&map, KEYS, report);
-    // Each is looked at, whatever is wrong with the others.
     let (timeout, texts) = (timeout(&map, report), texts(&map, report));
-    let alertname = map.get("alertname");
-    let name = alertname.as_ref().map_or(Some(DEFAULT_ALERTNAME), |name| name.text(report));
-    let watchdog = match Watchdog::new(name?, timeout.unwrap_or(SHORTEST_SAFE)) {
-        Ok(watchdog) => watchdog,
-        Err(error) => {
-            report_at(alertname.as_ref(), &map.place, &error, report);
-            return None;
-        }
+    let alertname = match map.get("alertname") {
+        Some(value) => value.text(report)?,
+        None => DEFAULT_ALERTNAME,
     };
+    // The name is looked at even where the timeout cannot be used, whatever stands in for that.
+    let watchdog = Watchdog::new(alertname, timeout.unwrap_or(SHORTEST_SAFE))
+        .map_err(|error| report.fatal(map.place.key("alertname"), error.to_string()))
+        .ok()?;
     timeout?;
     if watchdog.timeout() < SHORTEST_SAFE {
         report.remark(
@@ -45,13 +43,6 @@ pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConf
         );
     }
     Some(WatchdogConfig { watchdog, texts })
-}
-
-fn report_at(value: Option<&Value<'_>>, map: &Place, error: &WatchdogError, report: &mut Report) {
-    match value {
-        Some(value) => value.problem(error.to_string(), report),
-        None => report.fatal(map.clone(), error.to_string()),
-    }
 }
 
 fn timeout(map: &Map<'_>, report: &mut Report) -> Option<Duration> {
