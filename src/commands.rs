@@ -89,12 +89,15 @@ impl Page {
 pub fn reconcile_settings(config: &Config, inventory: Option<Inventory>) -> reconcile::Settings {
     reconcile::Settings {
         inventory,
+        components: config.groups.iter().flat_map(|group| group.components.iter().cloned()).collect(),
+        watchdog: config.watchdog.as_ref().map(|watchdog| watchdog.watchdog.clone()),
         texts: reconcile::Texts {
             new_incident_name: config.new_incident_name.clone(),
             new_incident_message: config.new_incident_message.clone(),
             resolved_incident_message: config.resolved_incident_message.clone(),
             partially_resolved_incident_message: config.partially_resolved_incident_message.clone(),
             relapse_message: config.relapse_message.clone(),
+            monitoring: config.watchdog.as_ref().map(|watchdog| watchdog.texts.clone()).unwrap_or_default(),
         },
         close_incident_when: config.close_incident_when,
         drift: config.drift,

@@ -18,6 +18,7 @@ mod settings;
 mod targets;
 mod tree;
 mod variables;
+mod watchdog;
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use crate::core::group::Group;
 use crate::core::incident_name::IncidentName;
 use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::Inventory;
+use crate::core::watchdog::{MonitoringTexts, Watchdog};
 
 /// The targets file that is read if no other is named. Only this one may be absent: who names a file means it.
 pub const DEFAULT_TARGETS_FILE: &str = "prometheus.yml";
@@ -77,6 +79,17 @@ pub struct Config {
     /// After how long without a word an alert is taken to have ended, where no Alertmanager is configured
     /// (`stale_after_seconds`); `None`: never.
     pub stale_after: Option<Duration>,
+    /// The dead man's switch (`watchdog`); `None`: there is none.
+    pub watchdog: Option<WatchdogConfig>,
+}
+
+/// The dead man's switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchdogConfig {
+    /// The alert that must keep coming.
+    pub watchdog: Watchdog,
+    /// What the incident says that is open while it does not.
+    pub texts: MonitoringTexts,
 }
 
 /// What the targets file came to.

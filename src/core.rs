@@ -20,3 +20,4 @@ pub mod setup;
 pub mod status;
 pub mod target;
 pub mod time;
+pub mod watchdog;

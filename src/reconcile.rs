@@ -6,6 +6,8 @@
 mod apply;
 mod backoff;
 mod memory;
+mod monitoring;
+mod texts;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,16 +21,17 @@ use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 use self::memory::{Memory, Unkept};
+pub use self::texts::Texts;
 use crate::cachet::{Cachet, Error, Spare};
 use crate::clock::Clock;
-use crate::core::incident_name::IncidentName;
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
 use crate::core::page::{desired, inventory_of};
 use crate::core::plan::{Change, Note, Plan, Policy, Rank, Report, Subject, plan};
 use crate::core::rules::{CloseIncidentWhen, Drift};
-use crate::core::target::{Inventory, InventorySource};
+use crate::core::target::{ComponentName, Inventory, InventorySource};
 use crate::core::time::Timestamp;
+use crate::core::watchdog::Watchdog;
 use crate::log::Log;
 use crate::store::{Entry, Store, StoreError};
 
@@ -71,6 +74,10 @@ impl Wake {
 pub struct Settings {
     /// The targets of the targets file; without one, Cachet's disabled components are the inventory.
     pub inventory: Option<Inventory>,
+    /// The visible components that the configuration names, whether or not a target feeds them.
+    pub components: BTreeSet<ComponentName>,
+    /// The alert whose absence means that nobody knows how things are; `None`: no news is good news.
+    pub watchdog: Option<Watchdog>,
     /// The texts of incidents.
     pub texts: Texts,
     /// What ends an episode.
@@ -97,21 +104,6 @@ pub enum Subscribers {
     Silent,
     /// It does.
     Notified,
-}
-
-/// The texts of incidents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Texts {
-    /// The title.
-    pub new_incident_name: IncidentName,
-    /// The first message.
-    pub new_incident_message: String,
-    /// The closing message when the component is Operational.
-    pub resolved_incident_message: String,
-    /// The closing message when some of the component's targets are still down.
-    pub partially_resolved_incident_message: String,
-    /// The update that opens an incident again.
-    pub relapse_message: String,
 }
 
 /// What came of one go.
@@ -174,6 +166,8 @@ pub struct Reconciler {
     wake: Wake,
     stop: CancellationToken,
     memory: Memory,
+    /// From when on the watchdog could be heard.
+    listening_since: Timestamp,
 }
 
 /// When Cachet was read.
@@ -195,7 +189,8 @@ impl Reconciler {
         log: Log,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, cachet, settings, clock, log, stop, wake: Wake::default(), memory: Memory::default() }
+        let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
+        Self { store, cachet, settings, clock, log, stop, wake, memory, listening_since }
     }
 
     /// What wakes it.
@@ -286,6 +281,7 @@ impl Reconciler {
             self.memory.alerts = self.store.unresolved_alerts().await?;
             self.memory.alerts_as_of = Some(news);
         }
+        self.listen(now).await?;
         if self.memory.applied.is_none() {
             self.store.keep_page_at(self.cachet.address()).await?;
             self.memory.applied = Some(self.store.applied().await?);
@@ -316,12 +312,13 @@ impl Reconciler {
 
     /// Takes over what the page says of alerts and incidents that the store knows nothing of: once, at the first
     /// reading of Cachet.
-    async fn inherit(&mut self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
+    async fn inherit(&mut self, observed: &Observed, now: Timestamp) -> Result<(), Blocked> {
         let inventory = self.settings.inventory.clone().unwrap_or_else(|| inventory_of(observed));
         let mut inheritance = inherit(&inventory, observed, &self.settings.texts.new_incident_name, now);
+        inheritance.episodes.extend(self.inherit_monitoring(observed, now).await?);
         // Of what the store does know something, as after a move from another Cachet, it has the say.
         let known = self.memory.applied.take().unwrap_or_default();
-        inheritance.episodes.retain(|episode| !known.episodes.contains_key(&episode.component));
+        inheritance.episodes.retain(|episode| known.episode(&episode.subject).is_none());
         self.store.inherit(&inheritance, observed, now).await?;
         let (alerts, incidents) = (inheritance.alerts.len(), inheritance.episodes.len());
         if alerts + incidents > 0 {
@@ -340,6 +337,7 @@ impl Reconciler {
             (self.memory.alerts_as_of, self.memory.applied) = (None, None);
         }
         self.memory.observed_at = None;
+        self.listening_since = self.listening_since.min(now);
         Ok(())
     }
 
@@ -356,8 +354,10 @@ impl Reconciler {
                 &from_cachet
             }
         };
-        let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now);
-        let plan = plan(&desired, applied, observed, self.settings.policy(), now);
+        let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now)
+            .in_view_of(self.memory.monitoring, &self.settings.components);
+        let policy = Policy { takes_unknown: self.cachet.takes_unknown(), ..self.settings.policy() };
+        let plan = plan(&desired, applied, observed, policy, now);
         round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
         plan
     }
@@ -488,13 +488,14 @@ impl Reconciler {
 }
 
 impl Settings {
-    /// What shapes a plan.
+    /// What shapes a plan, for a Cachet that takes every status.
     pub fn policy(&self) -> Policy {
         Policy {
             close_incident_when: self.close_incident_when,
             drift: self.drift,
             recovery_hold: self.recovery_hold,
             reopen_within: self.reopen_within,
+            takes_unknown: true,
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
     }

@@ -1,4 +1,5 @@
-//! Makes the stored alerts agree with Alertmanager's own list, for the notifications that never come.
+//! Makes the stored alerts agree with Alertmanager's own list, for the notifications that never come; and sees there
+//! when Prometheus last sent the watchdog.
 //!
 //! [`Repairer::once`] does the work and [`Repairer::forever`] only waits: for the interval, or to be told that something
 //! was missed. Without an Alertmanager to read, alerts that nothing was heard of for long can be taken to have ended.
@@ -51,6 +52,8 @@ pub struct Round {
     pub repairs: Vec<Repair>,
     /// The members that were not heard, by address.
     pub unheard: BTreeMap<String, Error>,
+    /// When the watchdog was last sent to any member.
+    pub heartbeat: Option<Timestamp>,
     /// Why nothing could be corrected.
     pub failure: Option<StoreError>,
 }
@@ -134,6 +137,11 @@ impl Repairer {
             Source::Alertmanager { members, settle, refire_hold } => (members, *settle, *refire_hold),
         };
         let poll = poll(members, now, round).await;
+        if let Some(moment) = round.heartbeat
+            && self.store.record_heartbeat(moment).await?
+        {
+            self.reconciler.wake();
+        }
         let policy = Policy { settle, apart: self.settings.interval / 2, refire_hold };
         let plan = self.store.apply_repair(&poll, &self.missing, policy).await?;
         let (listed, missing) = (poll.listed().count(), plan.missing.len());
@@ -189,7 +197,10 @@ impl Repairer {
 async fn poll(members: &[Member], began_at: Timestamp, round: &mut Round) -> Poll {
     let answers = join_all(members.iter().map(|member| member.hear(began_at))).await;
     let heard = members.iter().zip(answers).map(|(member, answer)| match answer {
-        Ok(Heard { up_for, listed }) => rule::Member::Heard { up_for, listed },
+        Ok(Heard { up_for, listed, watchdog_sent }) => {
+            round.heartbeat = round.heartbeat.max(watchdog_sent.map(|ago| began_at.before(ago)));
+            rule::Member::Heard { up_for, listed }
+        }
         Err(error) => {
             round.unheard.insert(member.address().to_owned(), error);
             rule::Member::Unreachable

@@ -1,4 +1,5 @@
-//! What must survive a restart: alerts, what was written to Cachet, episodes, and the embedded page's own data.
+//! What must survive a restart: alerts, the watchdog's pulse, what was written to Cachet, episodes, and the embedded
+//! page's own data.
 //!
 //! SQLite through sqlx, with one SQL text that PostgreSQL would take as well: times are integers in milliseconds, and
 //! order is decided by data. One connection writes, several read beside it (WAL).
@@ -8,6 +9,7 @@ mod applied;
 mod clock;
 mod health;
 mod repair;
+mod watchdog;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -36,6 +38,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "alerts and what was written to Cachet", include_str!("../migrations/0001_alerts_and_applied.sql")),
     (2, "embedded page", include_str!("../migrations/0002_embedded_page.sql")),
+    (3, "watchdog", include_str!("../migrations/0003_watchdog.sql")),
 ];
 
 /// The store, open. Clones share its connections.

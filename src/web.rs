@@ -14,6 +14,7 @@ use axum::Router;
 use axum::routing::{any, get};
 use ipnet::IpNet;
 
+use crate::core::watchdog::Watchdog;
 use crate::log::Log;
 use crate::reconcile::Wake;
 use crate::store::Store;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How many bytes of a notification's body are logged; 0: none.
     pub logged_body_limit_bytes: usize,
+    /// The alert that is a sign of life.
+    pub watchdog: Option<Watchdog>,
 }
 
 /// Whom the webhook tells.
@@ -52,6 +55,7 @@ struct Shared {
     authenticator: Authenticator,
     trusted_proxies: Vec<IpNet>,
     logged_body_limit_bytes: usize,
+    watchdog: Option<Watchdog>,
     store: Store,
     store_health: StoreHealth,
     wakes: Wakes,
@@ -68,6 +72,7 @@ impl App {
             authenticator: Authenticator::new(settings.users)?,
             trusted_proxies: settings.trusted_proxies,
             logged_body_limit_bytes: settings.logged_body_limit_bytes,
+            watchdog: settings.watchdog,
             store,
             store_health: StoreHealth::default(),
             wakes,

@@ -67,7 +67,7 @@ async fn ask(cachet: &Cachet) {
     let search = IncidentSearch {
         episode: "1-1",
         name: "Database is down",
-        component: ComponentId(1),
+        component: Some(ComponentId(1)),
         created_not_before: Timestamp::from_millis(0),
     };
     let errors = [

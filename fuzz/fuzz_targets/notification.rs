@@ -2,11 +2,15 @@
 //! log.
 #![no_main]
 
+use std::time::Duration;
+
 use alertmanager_cachet::core::notification::Notification;
+use alertmanager_cachet::core::watchdog::Watchdog;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
-    match Notification::parse(body) {
+    let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
+    match Notification::parse_with(body, Some(&watchdog)) {
         Ok(notification) => {
             let json: serde_json::Value = match serde_json::from_slice(body) {
                 Ok(json) => json,
@@ -14,9 +18,11 @@ fuzz_target!(|body: &[u8]| {
                 Err(_) => return,
             };
             let listed = json["alerts"].as_array().map_or(0, Vec::len);
-            let Notification { alerts, ignored, not_ours, .. } = &notification;
-            assert_eq!(alerts.len() + ignored.len() + not_ours, listed, "every alert is taken, ignored or not ours");
+            let Notification { alerts, ignored, not_ours, heartbeats, ended_watchdogs, .. } = &notification;
+            let accounted = alerts.len() + ignored.len() + not_ours + heartbeats + ended_watchdogs;
+            assert_eq!(accounted, listed, "every alert is taken, ignored, the watchdog's or not ours");
             for alert in alerts {
+                assert_ne!(alert.name, watchdog.alertname(), "the watchdog is about no target");
                 let name = alert.target.name();
                 assert_eq!(
                     alertmanager_cachet::core::target::Target::from_name(name.as_str()).as_ref(),

@@ -9,11 +9,14 @@ use alertmanager_cachet::core::alert::{Alert, AlertRecord, AlertStatus, Fingerpr
 use alertmanager_cachet::core::notification::Notification;
 use alertmanager_cachet::core::target::{ComponentName, Target};
 use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::core::watchdog::Watchdog;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
 const HOLD: Duration = Duration::from_secs(300);
+
+const WATCHDOG: &str = "Watchdog";
 
 /// Statements, and the order in which they are told again.
 #[derive(Debug, Arbitrary)]
@@ -21,6 +24,8 @@ struct Told {
     statements: Vec<Statement>,
     truncated: u32,
     others: u8,
+    heartbeats: u8,
+    ended_watchdogs: u8,
     retold: Vec<u8>,
 }
 
@@ -44,7 +49,8 @@ impl<'a> Arbitrary<'a> for Statement {
         let target = Target::new(&filled(u)?, components).ok_or(arbitrary::Error::IncorrectFormat)?;
         let alert = Alert {
             fingerprint: fingerprint(u.int_in_range(0..=3)?),
-            name: filled(u)?,
+            // Never the watchdog's.
+            name: filled(u)? + "Down",
             target,
             critical: u.arbitrary()?,
             status: if u.arbitrary()? { AlertStatus::Firing } else { AlertStatus::Resolved },
@@ -104,6 +110,10 @@ impl Statement {
 
 fuzz_target!(|told: Told| {
     let mut alerts: Vec<Value> = told.statements.iter().map(Statement::json).collect();
+    let watchdog = Watchdog::new(WATCHDOG, HOLD).expect("a watchdog");
+    let of_watchdog = |status| json!({"status": status, "labels": {"alertname": watchdog.alertname()}});
+    alerts.extend((0..told.heartbeats).map(|_| of_watchdog("firing")));
+    alerts.extend((0..told.ended_watchdogs).map(|_| of_watchdog("resolved")));
     alerts.extend((0..told.others).map(|_| json!({"status": "firing", "labels": {"alertname": "NotOurs"}})));
     let body = json!({
         "version": "4",
@@ -121,11 +131,13 @@ fuzz_target!(|told: Told| {
     let expected = Notification {
         alerts: said.clone(),
         not_ours: told.others.into(),
+        heartbeats: told.heartbeats.into(),
+        ended_watchdogs: told.ended_watchdogs.into(),
         truncated_alerts: told.truncated.into(),
         receiver: "status-page".to_owned(),
         ..Notification::default()
     };
-    assert_eq!(Notification::parse(body.to_string().as_bytes()).as_ref(), Ok(&expected));
+    assert_eq!(Notification::parse_with(body.to_string().as_bytes(), Some(&watchdog)).as_ref(), Ok(&expected));
 
     let mut retold = said.clone();
     retold.extend(told.retold.iter().filter_map(|&index| said.get(usize::from(index))).cloned());

@@ -12,8 +12,9 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{Credentials, Error, Settings, SettingsError};
-use crate::core::listing::{ListedAlert, OURS, parse_listing};
+use crate::core::listing::{ListedAlert, OURS, parse_last_update, parse_listing};
 use crate::core::time::Timestamp;
+use crate::core::watchdog::Watchdog;
 
 /// The longest answer that is read: some 40,000 alerts. A member that sends more is not heard.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -35,6 +36,7 @@ pub struct Member {
     /// Ends in a slash, so that paths are joined behind what a proxy puts in front.
     base: Url,
     client: reqwest::Client,
+    watchdog: Option<Watchdog>,
 }
 
 /// What a member said.
@@ -44,11 +46,16 @@ pub struct Heard {
     pub up_for: Duration,
     /// Its alerts of the status page.
     pub listed: Vec<ListedAlert>,
+    /// How long ago it was last sent the watchdog, by its own clock; `None` if it lists none, or none is configured.
+    pub watchdog_sent: Option<Duration>,
 }
 
 pub(super) fn members(settings: &Settings) -> Result<Vec<Member>, SettingsError> {
     let client = client(settings, REQUEST_TIMEOUT)?;
-    settings.urls.iter().map(|url| Member::new(url, client.clone())).collect()
+    let member = |url: &String| {
+        Member::new(url, client.clone()).map(|member| Member { watchdog: settings.watchdog.clone(), ..member })
+    };
+    settings.urls.iter().map(member).collect()
 }
 
 pub(super) fn client(settings: &Settings, request_timeout: Duration) -> Result<reqwest::Client, SettingsError> {
@@ -96,11 +103,20 @@ struct Answer {
     body: Vec<u8>,
 }
 
+impl Answer {
+    /// The time by the clock of who answered, in whole seconds; ours for a server that does not tell its own.
+    fn its_now(&self, now: Timestamp) -> Timestamp {
+        let date = self.headers.get(DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        date.map_or(now, |date| Timestamp::from_millis(date.timestamp().as_millisecond()))
+    }
+}
+
 impl Member {
     pub(super) fn new(url: &str, client: reqwest::Client) -> Result<Self, SettingsError> {
         let base = Url::parse(&format!("{}/", url.trim().trim_end_matches('/')))
             .map_err(|error| SettingsError::Url { url: url.to_owned(), reason: error.to_string() })?;
-        Ok(Self { base, client })
+        Ok(Self { base, client, watchdog: None })
     }
 
     /// Where it is, without anything secret.
@@ -114,10 +130,23 @@ impl Member {
     /// See [`Error`]. Then it proves nothing.
     pub async fn hear(&self, now: Timestamp) -> Result<Heard, Error> {
         let listed = self.get("api/v2/alerts", &[("filter", OURS)]).await?;
-        let listed = parse_listing(&listed.body)?;
+        let mut listed = parse_listing(&listed.body)?;
+        let watchdog_sent = match &self.watchdog {
+            Some(watchdog) => {
+                listed.retain(|listed| listed.alert.name != watchdog.alertname());
+                self.watchdog_sent(watchdog, now).await?
+            }
+            None => None,
+        };
         // After the list: a member that is old now was not restarted since.
         let status = self.get("api/v2/status", &[]).await?;
-        Ok(Heard { up_for: up_for(&status, now)?, listed })
+        Ok(Heard { up_for: up_for(&status, now)?, listed, watchdog_sent })
+    }
+
+    async fn watchdog_sent(&self, watchdog: &Watchdog, now: Timestamp) -> Result<Option<Duration>, Error> {
+        let listed = self.get("api/v2/alerts", &[("filter", &watchdog.matcher())]).await?;
+        let sent_at = parse_last_update(&listed.body)?;
+        Ok(sent_at.map(|sent_at| listed.its_now(now).since(sent_at)))
     }
 
     /// Every kind of alert is listed unless a query says otherwise (active, silenced, inhibited, unprocessed); an older
@@ -152,7 +181,7 @@ fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
-/// By the member's own clock, for ours may differ; `Date` is in whole seconds.
+/// By the member's own clock, for ours may differ.
 fn up_for(status: &Answer, now: Timestamp) -> Result<Duration, Error> {
     #[derive(Deserialize)]
     struct Status {
@@ -162,10 +191,7 @@ fn up_for(status: &Answer, now: Timestamp) -> Result<Duration, Error> {
     let Status { uptime } = serde_json::from_slice(&status.body).map_err(|error| unreadable(error.to_string()))?;
     // It is called uptime, and is the moment of the start.
     let up_since = Timestamp::parse_rfc3339(&uptime).map_err(|error| unreadable(error.to_string()))?;
-    let date = status.headers.get(DATE).and_then(|date| date.to_str().ok());
-    let its_now = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    let its_now = its_now.map(|date| Timestamp::from_millis(date.timestamp().as_millisecond()));
-    Ok(its_now.unwrap_or(now).since(up_since))
+    Ok(status.its_now(now).since(up_since))
 }
 
 /// What a request without a whole answer means.

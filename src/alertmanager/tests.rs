@@ -48,7 +48,7 @@ async fn serving(router: Router) -> String {
 }
 
 fn settings(url: &str) -> Settings {
-    Settings { urls: vec![url.to_owned()], credentials: Credentials::None, ca_pem: None }
+    Settings { urls: vec![url.to_owned()], credentials: Credentials::None, watchdog: None, ca_pem: None }
 }
 
 fn member(url: &str) -> Member {
@@ -112,6 +112,42 @@ async fn alerts_that_are_not_ours_are_left_out_by_alertmanager_and_by_us() {
     );
     let router = asked.route("/api/v2/status", get(|| async { status() }));
     assert_eq!(hear(router).await.expect("heard").listed, []);
+}
+
+#[tokio::test]
+async fn when_the_watchdog_was_last_sent_is_told_by_the_members_own_clock() {
+    let watched = |alerts: &'static str| {
+        let router = Router::new().route(
+            "/api/v2/alerts",
+            get(move |Query(query): Query<Vec<(String, String)>>| async move {
+                let is_watchdogs = query == [("filter".to_owned(), r#"alertname="Watchdog""#.to_owned())];
+                let body = if is_watchdogs { alerts.to_owned() } else { labelled_watchdog() };
+                ([(DATE, "Sat, 21 Nov 2026 02:00:57 GMT")], body)
+            }),
+        );
+        router.route("/api/v2/status", get(|| async { status() }))
+    };
+    for (alerts, sent) in [
+        (r#"[{"updatedAt": "2026-11-21T01:58:57Z"}, {"updatedAt": "2026-11-21T01:59:57Z"}]"#, Some(60)),
+        // Its clock is in whole seconds here, and in fractions there.
+        (r#"[{"updatedAt": "2026-11-21T02:00:57.804Z"}]"#, Some(0)),
+        ("[]", None),
+    ] {
+        let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
+        let settings = Settings { watchdog: Some(watchdog), ..settings(&serving(watched(alerts)).await) };
+        let heard = settings.members().expect("settings")[0].hear(NOW).await.expect("heard");
+        assert_eq!(heard.watchdog_sent, sent.map(Duration::from_secs));
+        assert_eq!(heard.listed, [], "the watchdog is about no target, whatever labels it has");
+    }
+}
+
+/// The list of alerts of the status page, with the watchdog among them by mistake.
+fn labelled_watchdog() -> String {
+    let mut alerts: Value = serde_json::from_str(&recorded("15-am-api-v2-alerts-active.json")).expect("JSON");
+    for alert in alerts.as_array_mut().expect("a list") {
+        alert["labels"]["alertname"] = json!("Watchdog");
+    }
+    alerts.to_string()
 }
 
 #[tokio::test]

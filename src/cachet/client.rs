@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, NewComponent, NewGroup, NewIncident, Observed,
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
-use crate::core::status::IncidentStatus;
+use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
 
 /// How many requests are under way at a time; more wait. Cachet's PHP workers are few, and its rate limit is what bounds
@@ -49,6 +49,8 @@ struct Shared {
     capabilities: OnceCell<Capabilities>,
     calls: AtomicU64,
     budget: Budget,
+    /// Whether the status Unknown of a component was refused.
+    refuses_unknown: AtomicBool,
     /// When incidents were last updated, where that matters; those of the last second.
     updates: Mutex<HashMap<IncidentId, Instant>>,
 }
@@ -60,8 +62,8 @@ pub struct IncidentSearch<'a> {
     pub episode: &'a str,
     /// Its title.
     pub name: &'a str,
-    /// The component that it was opened for.
-    pub component: ComponentId,
+    /// The component that it was opened for, if it was opened for one.
+    pub component: Option<ComponentId>,
     /// When the lost call was made.
     pub created_not_before: Timestamp,
 }
@@ -89,6 +91,7 @@ impl Cachet {
             capabilities: OnceCell::new(),
             calls: AtomicU64::new(0),
             budget: Budget::default(),
+            refuses_unknown: AtomicBool::new(false),
             updates: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -208,7 +211,22 @@ impl Cachet {
 
     /// Brings a component up to date.
     pub async fn update_component(&self, id: ComponentId, update: &ComponentUpdate) -> Result<(), Error> {
-        self.update(format!("/components/{}", id.0), wire::component_update(update)).await
+        let updated = self.update(format!("/components/{}", id.0), wire::component_update(update)).await;
+        if let (Some(ComponentStatus::Unknown), Err(error)) = (update.status, &updated)
+            && error.is_about_the_status()
+        {
+            self.shared.refuses_unknown.store(true, Ordering::Relaxed);
+        }
+        updated
+    }
+
+    /// Whether a component can be Unknown here, as far as is known.
+    ///
+    /// Both recorded releases take it (062). It cannot be probed without writing, for a component that does not exist is
+    /// 404 before its status is looked at (152); so it is learnt from the first refusal, for the life of the client and
+    /// its clones.
+    pub fn takes_unknown(&self) -> bool {
+        !self.shared.refuses_unknown.load(Ordering::Relaxed)
     }
 
     /// Removes a component. One that is not there is as good as removed.
@@ -310,7 +328,7 @@ impl IncidentSearch<'_> {
     fn fits(&self, incident: &Incident) -> bool {
         let new_enough = |created: Timestamp| created.after(CREATED_TOLERANCE) >= self.created_not_before;
         incident.name() == wire::fitting(self.name)
-            && incident.component() == Some(self.component)
+            && incident.component() == self.component
             && incident.created_if_utc().is_none_or(new_enough)
     }
 }

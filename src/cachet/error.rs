@@ -151,6 +151,11 @@ impl Error {
         matches!(self, Self::NotCachet { .. })
     }
 
+    /// Whether Cachet refused the status that was sent, which it does not know (064): `The selected status is invalid.`
+    pub fn is_about_the_status(&self) -> bool {
+        matches!(self, Self::Invalid { status: 422, message, .. } if message.contains("status"))
+    }
+
     /// How long Cachet asks to be left alone, where it does.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -253,12 +253,16 @@ pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities) -> Val
     body.insert("status".into(), json!(IncidentStatus::Investigating.value()));
     body.insert("visible".into(), json!(true));
     body.insert("notifications".into(), json!(new.notify_subscribers));
-    body.insert("component_id".into(), json!(new.component.0));
-    body.insert("component_status".into(), json!(ComponentStatus::MajorOutage.value()));
+    let mut meta = json!({"managed_by": MANAGED_BY, "episode": new.episode});
+    // Without a component an incident is attached to none and changes the status of none (194).
+    if let Some(component) = &new.component {
+        body.insert("component_id".into(), json!(component.id.0));
+        body.insert("component_status".into(), json!(ComponentStatus::MajorOutage.value()));
+        meta["component"] = json!(component.name);
+    }
     if let Some(occurred_at) = in_utc(new.occurred_at) {
         body.insert("occurred_at".into(), json!(occurred_at));
     }
-    let meta = json!({"managed_by": MANAGED_BY, "component": new.component_name, "episode": new.episode});
     add_meta(&mut body, capabilities, meta);
     Value::Object(body)
 }
@@ -304,6 +308,7 @@ fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::observed::AffectedComponent;
 
     const WITH_META: Capabilities = Capabilities { meta: true };
     const WITHOUT_META: Capabilities = Capabilities { meta: false };
@@ -312,8 +317,7 @@ mod tests {
         NewIncident {
             name: "Outage of Database".into(),
             message: "down".into(),
-            component: ComponentId(7),
-            component_name: "Database".into(),
+            component: Some(AffectedComponent { id: ComponentId(7), name: "Database".into() }),
             episode: "e-1".into(),
             occurred_at: Timestamp::parse_rfc3339("2026-11-01T10:00:00.999+02:00").expect("valid"),
             notify_subscribers: false,
@@ -329,6 +333,15 @@ mod tests {
         assert_eq!(new_incident(&incident(), WITHOUT_META), expected);
         expected["meta"] = json!({"managed_by": "alertmanager-cachet", "component": "Database", "episode": "e-1"});
         assert_eq!(new_incident(&incident(), WITH_META), expected);
+    }
+
+    #[test]
+    fn an_incident_about_no_component_names_none() {
+        let expected = json!({
+            "name": "Outage of Database", "message": "down", "status": 1, "visible": true, "notifications": false,
+            "occurred_at": "2026-11-01T08:00:00Z", "meta": {"managed_by": "alertmanager-cachet", "episode": "e-1"},
+        });
+        assert_eq!(new_incident(&NewIncident { component: None, ..incident() }, WITH_META), expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired, inventory_of};
 use crate::core::plan::{Plan, plan};
 use crate::core::target::ComponentName;
+use crate::core::watchdog::Monitoring;
 use crate::reconcile::Settings;
 use crate::store::Store;
 
@@ -55,7 +56,12 @@ pub async fn explained(store: &Store, settings: &Settings, name: &ComponentName)
     let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
     let now = clock::now();
     let inventory = settings.inventory.clone().unwrap_or_else(|| inventory_of(shown));
-    let page = desired(&inventory, &alerts, settings.refire_hold, now);
+    // Since when the server listens is not known here: what it found of the watchdog, it has kept.
+    let monitoring = match &settings.watchdog {
+        Some(watchdog) => watchdog.judge(store.pulse().await?, now, now),
+        None => Monitoring::Unwatched,
+    };
+    let page = desired(&inventory, &alerts, settings.refire_hold, now).in_view_of(monitoring, &settings.components);
     // Of a Cachet that was never read nothing can be said.
     let plan = match observed {
         Some(_) => plan(&page, &applied, shown, settings.policy(), now),

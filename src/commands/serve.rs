@@ -94,6 +94,7 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
         users,
         trusted_proxies: args.trusted_proxies.clone(),
         logged_body_limit_bytes: args.webhook_body_limit,
+        watchdog: settings.watchdog.clone(),
     };
     let repairer = repair_settings(environment, &config)?
         .map(|settings| Repairer::new(store.clone(), settings, Clock::system(), reconciler.wake(), stop.clone()));
@@ -220,7 +221,7 @@ fn repair_settings(environment: &Environment, config: &Config) -> anyhow::Result
                 tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
             }
             Source::Alertmanager {
-                members: alertmanager_settings(access).members()?,
+                members: alertmanager_settings(access, config).members()?,
                 settle: config.alertmanager_settle,
                 refire_hold: config.refire_hold,
             }
@@ -231,13 +232,14 @@ fn repair_settings(environment: &Environment, config: &Config) -> anyhow::Result
     Ok(Some(repair::Settings { source, interval: config.alertmanager_poll }))
 }
 
-fn alertmanager_settings(access: &AlertmanagerAccess) -> alertmanager::Settings {
+fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertmanager::Settings {
     let credentials = match access.credentials.clone() {
         AlertmanagerCredentials::None => Credentials::None,
         AlertmanagerCredentials::Basic { user, password } => Credentials::Basic { user, password },
         AlertmanagerCredentials::Bearer(token) => Credentials::Bearer(token),
     };
-    alertmanager::Settings { urls: access.base_urls.clone(), credentials, ca_pem: access.ca_pem.clone() }
+    let watchdog = config.watchdog.as_ref().map(|watchdog| watchdog.watchdog.clone());
+    alertmanager::Settings { urls: access.base_urls.clone(), credentials, watchdog, ca_pem: access.ca_pem.clone() }
 }
 
 fn warn_of(report: &Report) {

@@ -7,7 +7,7 @@ use super::groups::{self, Components, Groups};
 use super::nearest::did_you_mean;
 use super::report::{Place, Report, Severity};
 use super::tree::{self, Form, Map, Value};
-use super::{CACHET_PER_PAGE_MAX, Config};
+use super::{CACHET_PER_PAGE_MAX, Config, watchdog};
 use crate::core::incident_name::IncidentName;
 use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{NAME_LIMIT, excerpt};
@@ -31,10 +31,11 @@ const KEYS: &[&str] = &[
     "alertmanager_settle_seconds",
     "stale_after_seconds",
     "recurring_alert_update_message",
+    "watchdog",
 ];
 
 /// The longest hold or interval that makes sense: a day, in seconds.
-const SECONDS_MAX: u64 = 86_400;
+pub(super) const SECONDS_MAX: u64 = 86_400;
 
 const DEFAULT_PER_PAGE: u8 = 50;
 const DEFAULT_REFIRE_HOLD_SECONDS: u64 = 300;
@@ -119,6 +120,7 @@ fn read_config(map: &Map<'_>, groups: Option<&Groups>, report: &mut Report) -> O
             report,
         ),
         stale_after: stale_after(map, report),
+        watchdog: watchdog::read(map, report),
         // The required ones last, so that the others were looked at whatever is missing.
         new_incident_name: new_incident_name?,
         new_incident_message: new_incident_message?,
@@ -144,7 +146,7 @@ fn required<'a>(map: &Map<'a>, key: &str, report: &mut Report) -> Option<Value<'
 }
 
 /// A text that says something.
-fn filled(value: &Value<'_>, report: &mut Report) -> Option<String> {
+pub(super) fn filled(value: &Value<'_>, report: &mut Report) -> Option<String> {
     let text = value.text(report)?;
     if text.trim().is_empty() {
         value.problem("is empty, and Cachet takes no empty message: write one", report);

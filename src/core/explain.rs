@@ -13,6 +13,7 @@ use super::plan::{Applied, Change, Plan, Subject};
 use super::status::ComponentStatus;
 use super::target::ComponentName;
 use super::time::Timestamp;
+use super::watchdog::Monitoring;
 
 /// Everything that is known of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,7 +24,8 @@ pub struct Explanation {
     pub status: StatusWord,
     /// Why, in one sentence.
     pub reason: String,
-    /// When the earliest alert that makes it so began to fire (RFC 3339).
+    /// When the earliest alert that makes it so began to fire, or from when on nothing was heard of the monitoring
+    /// (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// The targets that feed it.
@@ -165,14 +167,24 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
             read_at: read_at.to_string(),
         }),
         waiting: waiting(component, &targets, facts.plan),
-        remarks: facts
-            .plan
-            .reports
-            .iter()
-            .filter(|report| report.concerns(component))
-            .map(ToString::to_string)
-            .collect(),
+        remarks: remarks(component, facts),
     })
+}
+
+fn remarks(component: &ComponentName, facts: Facts<'_>) -> Vec<String> {
+    let reports = facts.plan.reports.iter().filter(|report| report.concerns(component)).map(ToString::to_string);
+    reports.chain(monitoring(facts)).collect()
+}
+
+/// That monitoring data is missing, if it is: it says something about every component.
+fn monitoring(facts: Facts<'_>) -> Option<String> {
+    let Monitoring::Missing { since, .. } = facts.page.monitoring else { return None };
+    let incident = facts.applied.monitoring.as_ref().and_then(|episode| episode.phase.incident());
+    let incident = incident.map(|id| format!(" (incident {})", id.0)).unwrap_or_default();
+    Some(format!(
+        "monitoring data is missing since {since}{incident}: what would be Operational is Unknown until the watchdog is \
+         heard; check that Prometheus runs, and that Alertmanager sends its alert here"
+    ))
 }
 
 fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
@@ -183,6 +195,7 @@ fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
         .map(|target| target.target.instance())
         .collect();
     match (status, targets.len()) {
+        (ComponentStatus::Unknown, _) => "no alert says that it is down, but monitoring data is missing".to_owned(),
         (_, 0) => "no target feeds it".to_owned(),
         (ComponentStatus::Operational, 1) => "its only target is up".to_owned(),
         (ComponentStatus::Operational, count) => format!("all its {count} targets are up"),
@@ -240,6 +253,7 @@ fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExpl
 fn waiting(component: &ComponentName, targets: &[&DesiredTarget], plan: &Plan) -> Vec<String> {
     let concerns = |change: &&Change| match change.subject() {
         Subject::Component(name) | Subject::Incident(name) => name == *component,
+        Subject::MonitoringIncident => false,
         Subject::Target(name) => targets.iter().any(|target| target.target.name() == name),
     };
     plan.changes.iter().filter(concerns).map(ToString::to_string).collect()

@@ -1,4 +1,5 @@
-//! Episodes: one stretch of Major Outage of a component, and the one incident that it has in Cachet.
+//! Episodes: one stretch of Major Outage of a component, or of silence of the monitoring, and the one incident that it
+//! has in Cachet.
 
 use std::fmt;
 
@@ -19,6 +20,11 @@ impl EpisodeKey {
         Self(format!("{}-{}", component.0, now.as_millis()))
     }
 
+    /// The key of the episode in which nothing is heard of the monitoring from `now` on: no component has the number 0.
+    pub fn of_monitoring(now: Timestamp) -> Self {
+        Self::new(ComponentId::UNKNOWN, now)
+    }
+
     /// A key as it was kept.
     pub fn from_stored(text: String) -> Self {
         Self(text)
@@ -36,20 +42,64 @@ impl fmt::Display for EpisodeKey {
     }
 }
 
+/// What an episode is about.
+///
+/// That monitoring data is missing is an episode like any other: it begins, may be over before its incident is opened,
+/// is closed by people, relapses. So it goes through the same phases, and only what differs asks for its subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EpisodeSubject {
+    /// A component in Major Outage.
+    Component {
+        /// Its name.
+        name: ComponentName,
+        /// Its number in Cachet when the episode began.
+        id: ComponentId,
+    },
+    /// The monitoring, of which nothing is heard. No single component has that trouble, so the incident is attached to
+    /// none: an attached one would show its component as red.
+    Monitoring,
+}
+
+impl EpisodeSubject {
+    /// The component's name, if it is one.
+    pub fn component(&self) -> Option<&ComponentName> {
+        match self {
+            Self::Component { name, .. } => Some(name),
+            Self::Monitoring => None,
+        }
+    }
+
+    /// The component's number in Cachet when the episode began, if it is one.
+    pub fn component_id(&self) -> Option<ComponentId> {
+        match self {
+            Self::Component { id, .. } => Some(*id),
+            Self::Monitoring => None,
+        }
+    }
+}
+
+/// `component "Database"` or `the monitoring`.
+impl fmt::Display for EpisodeSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component { name, .. } => write!(f, "component {name:?}"),
+            Self::Monitoring => f.write_str("the monitoring"),
+        }
+    }
+}
+
 /// An episode that is not over, or ended so lately that a relapse would continue it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Episode {
     /// Its name.
     pub key: EpisodeKey,
-    /// The component in Major Outage.
-    pub component: ComponentName,
-    /// Its number in Cachet when the episode began.
-    pub component_id: ComponentId,
-    /// When the outage began: the earliest cause's `startsAt`.
+    /// What it is about.
+    pub subject: EpisodeSubject,
+    /// When the outage began: the earliest cause's `startsAt`, or from when on nothing was heard of the monitoring.
     pub occurred_at: Timestamp,
     /// When it was decided that there is an episode; no incident of it is older.
     pub began_at: Timestamp,
-    /// Since when the component is no longer in the state that makes an episode, while that is waited out.
+    /// Since when its subject is no longer in the state that makes an episode, while that is waited out.
     pub calm_since: Option<Timestamp>,
     /// How far its incident is.
     pub phase: EpisodePhase,

@@ -46,6 +46,11 @@ impl IncidentName {
         self.whole(component).chars().take(NAME_LIMIT).collect()
     }
 
+    /// The title of an incident that is about no component: the template as it is, cut to [`NAME_LIMIT`] characters.
+    pub fn render_plain(&self) -> String {
+        self.0.chars().take(NAME_LIMIT).collect()
+    }
+
     /// How many characters the title for `component` has before it is cut.
     pub fn length(&self, component: &ComponentName) -> usize {
         self.whole(component).chars().count()

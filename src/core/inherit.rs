@@ -6,7 +6,7 @@
 //! the outage does not get a second one.
 
 use super::alert::{AlertRecord, AlertState, Fingerprint};
-use super::incident::{Episode, EpisodeKey, EpisodePhase};
+use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
 use super::incident_name::IncidentName;
 use super::observed::{Observed, ObservedComponent, ObservedIncident};
 use super::page::{DESCRIPTION_LIMIT, alerts_named, says_critical};
@@ -75,15 +75,25 @@ fn episode_of(
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
     let key = incident.episode.clone().map_or_else(|| EpisodeKey::new(component.id, now), EpisodeKey::from_stored);
-    Some(Episode {
-        key,
-        component: name,
-        component_id: component.id,
-        occurred_at: now,
-        began_at: now,
-        calm_since: None,
-        phase: EpisodePhase::Open(incident.id),
-    })
+    Some(inherited(key, EpisodeSubject::Component { name, id: component.id }, incident, now))
+}
+
+/// The episode in which monitoring data is missing, if a page that was read at `now` has an open incident of it.
+///
+/// Of what we make, only that incident is about no component. `title` is for a Cachet without meta, where nothing but
+/// the configured title tells whose it is; elsewhere it has to be `None`, or a person's incident could pass for ours.
+pub fn inherit_monitoring(observed: &Observed, title: Option<&str>, now: Timestamp) -> Option<Episode> {
+    let ours = |incident: &&ObservedIncident| match title {
+        Some(title) => incident.component_id.is_none() && incident.name == title,
+        None => incident.episode.is_some() && incident.component.is_none(),
+    };
+    let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
+    let key = incident.episode.clone().map_or_else(|| EpisodeKey::of_monitoring(now), EpisodeKey::from_stored);
+    Some(inherited(key, EpisodeSubject::Monitoring, incident, now))
+}
+
+fn inherited(key: EpisodeKey, subject: EpisodeSubject, incident: &ObservedIncident, now: Timestamp) -> Episode {
+    Episode { key, subject, occurred_at: now, began_at: now, calm_since: None, phase: EpisodePhase::Open(incident.id) }
 }
 
 #[cfg(test)]
@@ -181,5 +191,31 @@ mod tests {
         assert_eq!(inherited(vec![web.clone()], vec![by_hand.clone()]).episodes, []);
         let older = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand };
         assert_eq!(inherited(vec![web], vec![older]).episodes[0].phase, EpisodePhase::Open(IncidentId(2)));
+    }
+
+    #[test]
+    fn of_the_monitoring_an_incident_is_taken_over_that_is_ours_and_about_no_component() {
+        let by_hand = incident(1, "Monitoring data is missing");
+        let of_component = ObservedIncident {
+            episode: Some("4-1".to_owned()),
+            component: Some("Web".to_owned()),
+            ..incident(2, "Monitoring data is missing")
+        };
+        let ours = ObservedIncident { episode: Some("0-7".to_owned()), ..incident(3, "Another title by now") };
+        let page = |incidents: &[&ObservedIncident]| Observed {
+            open_incidents: incidents.iter().copied().cloned().collect(),
+            ..Observed::default()
+        };
+        assert_eq!(inherit_monitoring(&page(&[&by_hand, &of_component]), None, NOW), None);
+        let episode = inherit_monitoring(&page(&[&by_hand, &of_component, &ours]), None, NOW).expect("taken over");
+        assert_eq!((episode.key.as_str(), episode.phase), ("0-7", EpisodePhase::Open(IncidentId(3))));
+        assert_eq!(episode.subject, EpisodeSubject::Monitoring);
+
+        // A Cachet without meta, where only the title tells.
+        let of_component = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand.clone() };
+        let title = Some("Monitoring data is missing");
+        assert_eq!(inherit_monitoring(&page(&[&of_component]), title, NOW), None);
+        let episode = inherit_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
+        assert_eq!((episode.key.as_str(), episode.phase), ("0-1000000", EpisodePhase::Open(IncidentId(1))));
     }
 }

@@ -4,6 +4,7 @@
 //! not the shape that it should have, nothing of it is used, for alerts that cannot be read must not look ended.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::alert::{Alert, AlertStatus, Fingerprint};
 use super::notification::raw::{RawLabels, Shaped};
@@ -55,16 +56,43 @@ struct RawStatus {
     state: String,
 }
 
+/// When Alertmanager was last sent an alert, as the listing of a watchdog says it; `None` if it lists none.
+///
+/// That it is listed does not prove that Prometheus lives: Alertmanager lists what it was told for some minutes, and goes
+/// on sending notifications of it. Prometheus sends what fires again about every minute, and that is `updatedAt`, by
+/// Alertmanager's clock. Of several, the latest counts. A silenced alert is sent like any other.
+///
+/// # Errors
+/// As [`parse_listing`].
+pub fn parse_last_update(body: &[u8]) -> Result<Option<Timestamp>, ListingError> {
+    #[derive(Deserialize)]
+    struct Sent {
+        #[serde(rename = "updatedAt")]
+        updated_at: String,
+    }
+    let listed: Vec<Sent> = parse(body)?;
+    let moments = listed.iter().enumerate().map(|(position, sent)| {
+        let path = format!("[{position}].updatedAt");
+        Timestamp::parse_rfc3339(&sent.updated_at).map_err(|error| ListingError { path, fault: error.to_string() })
+    });
+    moments.collect::<Result<Vec<_>, _>>().map(|moments| moments.into_iter().max())
+}
+
 /// The alerts of a listing that are ours and can be used; why others cannot is said when they are notified.
 ///
 /// # Errors
 /// When any entry is not what Alertmanager lists.
 pub fn parse_listing(body: &[u8]) -> Result<Vec<ListedAlert>, ListingError> {
+    let listed: Vec<RawListed> = parse(body)?;
+    listed.iter().enumerate().filter_map(|(position, entry)| entry.read(position).transpose()).collect()
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, ListingError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let listed: Vec<RawListed> = serde_path_to_error::deserialize(&mut json)
+    let listed = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| ListingError { path: error.path().to_string(), fault: error.inner().to_string() })?;
     json.end().map_err(|error| ListingError { path: ".".to_owned(), fault: error.to_string() })?;
-    listed.iter().enumerate().filter_map(|(position, entry)| entry.read(position).transpose()).collect()
+    Ok(listed)
 }
 
 impl RawListed {
@@ -150,6 +178,21 @@ mod tests {
         ] {
             assert_eq!(parse(&[entry_with(pointer, json!(value))]), Ok(Vec::new()), "{pointer} {value}");
         }
+    }
+
+    #[test]
+    fn the_last_update_of_any_listed_alert_counts_silenced_or_not() {
+        let last = |entries: &[Value]| parse_last_update(json!(entries).to_string().as_bytes());
+        let later = |mut entry: Value| {
+            entry["updatedAt"] = json!("2026-11-21T03:05:00+01:00");
+            entry
+        };
+        let moment = |text| Some(Timestamp::parse_rfc3339(text).expect("a time"));
+        assert_eq!(last(&[]), Ok(None));
+        assert_eq!(last(&[entry("active")]), Ok(moment("2026-11-21T02:00:24.804Z")));
+        assert_eq!(last(&[later(entry("suppressed")), entry("active")]), Ok(moment("2026-11-21T02:05:00Z")));
+        let error = last(&[entry("active"), entry_with("/updatedAt", json!("soon"))]).expect_err("no time");
+        assert_eq!(error.path, "[1].updatedAt");
     }
 
     #[test]

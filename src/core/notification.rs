@@ -15,6 +15,7 @@ use raw::{RawAlert, RawLabels, RawNotification, Scalar, Shaped};
 use super::alert::{Alert, AlertStatus, FingerprintError};
 use super::target::{ComponentList, ComponentNameError, Target};
 use super::time::Timestamp;
+use super::watchdog::Watchdog;
 
 /// How many characters of an unusable value are repeated in a reason.
 const QUOTED_CHARACTERS: usize = 80;
@@ -33,6 +34,10 @@ pub struct Notification {
     pub partly_ignored: Vec<IgnoredAlert>,
     /// How many alerts do not carry `status_page_alert` true.
     pub not_ours: usize,
+    /// How many of the watchdog's alerts fire: signs of life.
+    pub heartbeats: usize,
+    /// How many of the watchdog's alerts do not: they have ended, and prove nothing.
+    pub ended_watchdogs: usize,
     /// How many alerts Alertmanager cut off (`max_alerts`); they may fire and resolve without ever being listed.
     pub truncated_alerts: u64,
     /// The receiver in Alertmanager's configuration; empty if it is not named.
@@ -122,11 +127,19 @@ impl fmt::Display for NotificationError {
 }
 
 impl Notification {
-    /// Reads the body of a POST.
+    /// Reads the body of a POST where no watchdog is configured.
     ///
     /// # Errors
     /// When the body is no notification, see the module's documentation. A notification without alerts is one.
     pub fn parse(body: &[u8]) -> Result<Self, NotificationError> {
+        Self::parse_with(body, None)
+    }
+
+    /// Reads the body of a POST. The alerts of `watchdog` are about no target, whatever labels they have.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_with(body: &[u8], watchdog: Option<&Watchdog>) -> Result<Self, NotificationError> {
         let raw = parse_raw(body)?;
         let any_alert = raw.alerts.iter().any(|entry| well_shaped(entry).is_some());
         if !raw.alerts.is_empty() && !any_alert {
@@ -140,6 +153,9 @@ impl Notification {
         };
         for (position, entry) in raw.alerts.iter().enumerate() {
             match well_shaped(entry) {
+                Some((alert, labels)) if watchdog.is_some_and(|watchdog| labels.are_of(watchdog)) => {
+                    notification.take_watchdog(alert);
+                }
                 Some((alert, labels)) => notification.take(alert, labels),
                 None => notification.ignored.push(IgnoredAlert {
                     fingerprint: String::new(),
@@ -149,6 +165,13 @@ impl Notification {
             }
         }
         Ok(notification)
+    }
+
+    fn take_watchdog(&mut self, alert: &RawAlert) {
+        match alert.status.text() {
+            Some("firing") => self.heartbeats += 1,
+            _ => self.ended_watchdogs += 1,
+        }
     }
 
     fn take(&mut self, alert: &RawAlert, labels: &RawLabels) {
@@ -213,6 +236,11 @@ impl RawLabels {
     /// Whether they mark an alert of the status page.
     pub(super) fn are_ours(&self) -> bool {
         self.status_page_alert.is_true()
+    }
+
+    /// Whether they are those of the watchdog, which needs no other label than its name.
+    fn are_of(&self, watchdog: &Watchdog) -> bool {
+        self.alertname.text() == Some(watchdog.alertname())
     }
 
     /// What the alert that they belong to is about.

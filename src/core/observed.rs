@@ -130,17 +130,24 @@ pub struct NewGroup {
     pub order: u32,
 }
 
-/// An incident to open: visible, Investigating, attached to its component with Major Outage.
+/// The component that an incident is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AffectedComponent {
+    /// Its number.
+    pub id: ComponentId,
+    /// Its name, for the incident's meta.
+    pub name: String,
+}
+
+/// An incident to open: visible, Investigating, and attached to its component, if it has one, with Major Outage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewIncident {
     /// Its title.
     pub name: String,
     /// Its first message.
     pub message: String,
-    /// The component that it is attached to.
-    pub component: ComponentId,
-    /// The name of that component, for the incident's meta.
-    pub component_name: String,
+    /// The component that it is attached to; `None`: it is about no single one.
+    pub component: Option<AffectedComponent>,
     /// The key of the episode, for the incident's meta.
     pub episode: String,
     /// When it began.

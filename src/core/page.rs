@@ -9,6 +9,7 @@ use super::rules::{TargetHealth, component_status, target_status};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
 use super::time::Timestamp;
+use super::watchdog::Monitoring;
 
 /// The most characters of a description that Cachet keeps on every database (PostgreSQL answers 500 to one more).
 pub const DESCRIPTION_LIMIT: usize = 255;
@@ -19,11 +20,13 @@ const NO_ALERTS: &str = "no alerts";
 /// What the page must show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredPage {
-    /// Every visible component that a target feeds.
+    /// Every visible component that a target feeds; while the watchdog is missing, those of the configuration, too.
     pub components: BTreeMap<ComponentName, DesiredComponent>,
     /// Every target that is in the inventory or has a firing alert.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
-    /// When time alone changes the page next: a held firing begins to count.
+    /// What is known of the monitoring; see [`DesiredPage::in_view_of`].
+    pub monitoring: Monitoring,
+    /// When time alone changes the page next: a held firing begins to count, or the watchdog is missing.
     pub revisit_at: Option<Timestamp>,
 }
 
@@ -32,7 +35,8 @@ pub struct DesiredPage {
 pub struct DesiredComponent {
     /// Its status.
     pub status: ComponentStatus,
-    /// The earliest `startsAt` of the alerts that make it so; `None` if it is Operational.
+    /// The earliest `startsAt` of the alerts that make it so, or from when on nothing was heard of the monitoring; `None`
+    /// if it is Operational.
     pub since: Option<Timestamp>,
     /// The targets that feed it, by name.
     pub targets: Vec<TargetName>,
@@ -67,6 +71,18 @@ pub struct FiringAlert {
     pub since: Timestamp,
     /// The label `alertname`.
     pub name: String,
+}
+
+impl DesiredComponent {
+    /// One that no target feeds.
+    pub(super) fn unfed() -> Self {
+        Self { status: ComponentStatus::Operational, since: None, targets: Vec::new() }
+    }
+
+    /// Whether a target feeds it.
+    pub fn is_fed(&self) -> bool {
+        !self.targets.is_empty()
+    }
 }
 
 impl DesiredTarget {
@@ -118,7 +134,7 @@ pub fn desired(inventory: &Inventory, alerts: &[AlertRecord], refire_hold: Durat
         target.firing.sort();
     }
     let revisit_at = alerts.iter().filter_map(|alert| alert.counts_from(now, refire_hold)).min();
-    DesiredPage { components: components(&targets), targets, revisit_at }
+    DesiredPage { components: components(&targets), targets, monitoring: Monitoring::Unwatched, revisit_at }
 }
 
 fn quiet(known: &KnownTarget) -> DesiredTarget {

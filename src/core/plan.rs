@@ -5,6 +5,7 @@
 //! differs, a person changed it. Printing a plan is `explain` and the dry run; carrying it out is a loop.
 
 mod change;
+mod monitoring;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use std::time::Duration;
 pub use self::change::{Attempt, Change, Rank, Subject};
 pub use self::report::Report;
 
-use super::incident::{Episode, EpisodeKey, EpisodePhase};
+use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
 use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Drift};
@@ -31,6 +32,34 @@ pub struct Applied {
     pub targets: BTreeMap<TargetName, AppliedTarget>,
     /// At most one episode a component.
     pub episodes: BTreeMap<ComponentName, Episode>,
+    /// The episode in which monitoring data is missing.
+    pub monitoring: Option<Episode>,
+}
+
+impl Applied {
+    /// Remembers how far an episode is.
+    pub fn keep(&mut self, episode: Episode) {
+        match episode.subject.component() {
+            Some(component) => drop(self.episodes.insert(component.clone(), episode)),
+            None => self.monitoring = Some(episode),
+        }
+    }
+
+    /// Forgets the episode about `subject`, which is over.
+    pub fn forget(&mut self, subject: &EpisodeSubject) {
+        match subject.component() {
+            Some(component) => drop(self.episodes.remove(component)),
+            None => self.monitoring = None,
+        }
+    }
+
+    /// The episode about `subject`.
+    pub fn episode(&self, subject: &EpisodeSubject) -> Option<&Episode> {
+        match subject.component() {
+            Some(component) => self.episodes.get(component),
+            None => self.monitoring.as_ref(),
+        }
+    }
 }
 
 /// What we last wrote of a visible component.
@@ -78,6 +107,8 @@ pub struct Policy {
     pub recovery_hold: Duration,
     /// How long after its incident was closed a relapse opens the same one again.
     pub reopen_within: Duration,
+    /// Whether Cachet takes the status Unknown of a component; where it does not, what would be Unknown is left as it is.
+    pub takes_unknown: bool,
     /// Where the inventory comes from: with a targets file, a target component that it does not name is a leftover.
     pub inventory: InventorySource,
 }
@@ -121,6 +152,7 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
     for component in components {
         planner.component(component);
     }
+    planner.monitoring();
     planner.targets();
     planner.leftovers();
     let mut plan = planner.plan;
@@ -167,7 +199,9 @@ impl<'a> Planner<'a> {
             Some(found) if desired.is_none() && found.status == Some(ComponentStatus::Operational) => {
                 self.plan.notes.push(Note::ComponentReleased(name.clone()));
             }
+            Some(found) if desired.is_some_and(|desired| self.is_left_unknown(name, desired, found)) => {}
             Some(found) => self.component_status(name, status, found),
+            None if desired.is_some_and(|desired| !desired.is_fed()) => {}
             None if desired.is_none() => self.plan.notes.push(Note::ComponentReleased(name.clone())),
             None => {
                 self.plan.reports.insert(Report::ComponentMissing { component: name.clone() });
@@ -187,8 +221,7 @@ impl<'a> Planner<'a> {
             return;
         }
         if settled == Some(status) && self.policy.drift == Drift::Respect {
-            let (component, found) = (name.clone(), found.status);
-            self.plan.reports.insert(Report::ComponentOverridden { component, expected: status, found });
+            self.report_overridden(name, status, found);
             return;
         }
         self.plan.changes.push(Change::SetComponent {
@@ -198,6 +231,11 @@ impl<'a> Planner<'a> {
             to: status,
             enabled: found.enabled,
         });
+    }
+
+    fn report_overridden(&mut self, name: &ComponentName, expected: ComponentStatus, found: &ObservedComponent) {
+        let (component, found) = (name.clone(), found.status);
+        self.plan.reports.insert(Report::ComponentOverridden { component, expected, found });
     }
 
     fn episode(
@@ -210,9 +248,28 @@ impl<'a> Planner<'a> {
         let episode = self.applied.episodes.get(name);
         let active = episode.filter(|episode| episode.is_active());
         let goes_on = self.policy.close_incident_when.in_episode(status, active.is_some());
-        match (episode.map(|episode| (episode, episode.phase)), goes_on) {
-            (None, false) => {}
-            (Some((episode, EpisodePhase::Closed { incident, at })), _) => {
+        match (episode, component) {
+            (Some(episode), _) => self.follow_episode(episode, goes_on, status, component),
+            (None, Some(id)) if goes_on => {
+                let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
+                let subject = EpisodeSubject::Component { name: name.clone(), id };
+                self.begin_episode(EpisodeKey::new(id, self.now), subject, occurred_at);
+            }
+            // Without its component there is nothing to attach an incident to; that is reported above.
+            (None, _) => {}
+        }
+    }
+
+    /// Takes an episode further: its subject is still in trouble (it `goes_on`), or no longer.
+    fn follow_episode(
+        &mut self,
+        episode: &Episode,
+        goes_on: bool,
+        status: ComponentStatus,
+        component: Option<ComponentId>,
+    ) {
+        match (episode.phase, goes_on) {
+            (EpisodePhase::Closed { incident, at }, _) => {
                 let forgotten_at = at.after(self.policy.reopen_within);
                 match (goes_on, self.now < forgotten_at) {
                     (true, true) => self.reopen(episode, incident, Attempt::First),
@@ -221,37 +278,25 @@ impl<'a> Planner<'a> {
                     (_, false) => self.plan.notes.push(Note::EpisodeForgotten(episode.clone())),
                 }
             }
-            (None, true) => {
-                let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
-                self.begin_episode(name, occurred_at, component);
-            }
-            (Some((episode, _)), true) => self.continue_episode(episode, status, component),
-            (Some((episode, _)), false) => self.end_episode(episode, status),
+            (_, true) => self.continue_episode(episode, status, component),
+            (_, false) => self.end_episode(episode, status),
         }
     }
 
-    fn begin_episode(&mut self, name: &ComponentName, occurred_at: Timestamp, component: Option<ComponentId>) {
-        // Without its component there is nothing to attach an incident to; that is reported above.
-        let Some(component) = component else { return };
-        let episode = Episode {
-            key: EpisodeKey::new(component, self.now),
-            component: name.clone(),
-            component_id: component,
-            occurred_at,
-            began_at: self.now,
-            calm_since: None,
-            phase: EpisodePhase::Opening,
-        };
+    fn begin_episode(&mut self, key: EpisodeKey, subject: EpisodeSubject, occurred_at: Timestamp) {
+        let component = subject.component_id();
+        let episode =
+            Episode { key, subject, occurred_at, began_at: self.now, calm_since: None, phase: EpisodePhase::Opening };
         self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::First });
     }
 
     fn continue_episode(&mut self, episode: &Episode, status: ComponentStatus, component: Option<ComponentId>) {
         match episode.phase {
+            // Its component was removed, and there is nothing to attach an incident to.
+            EpisodePhase::Opening if component.is_none() && episode.subject.component().is_some() => {}
             EpisodePhase::Opening => {
-                if let Some(component) = component {
-                    let episode = episode.clone();
-                    self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::Resumed });
-                }
+                let episode = episode.clone();
+                self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::Resumed });
             }
             EpisodePhase::Open(incident) if !self.is_open(incident) => {
                 self.report_closed_by_person(episode, incident);
@@ -318,8 +363,8 @@ impl<'a> Planner<'a> {
     }
 
     fn report_closed_by_person(&mut self, episode: &Episode, incident: IncidentId) {
-        let component = episode.component.clone();
-        self.plan.reports.insert(Report::IncidentClosedByPerson { component, incident });
+        let subject = episode.subject.clone();
+        self.plan.reports.insert(Report::IncidentClosedByPerson { subject, incident });
     }
 
     fn targets(&mut self) {

@@ -46,6 +46,8 @@ impl CloseIncidentWhen {
     pub(super) fn in_episode(self, status: ComponentStatus, was_in_episode: bool) -> bool {
         match (status, self) {
             (ComponentStatus::MajorOutage, _) => true,
+            // Whether it is over is what nobody knows: Alertmanager itself resolves what a dead Prometheus reported.
+            (ComponentStatus::Unknown, _) => was_in_episode,
             (ComponentStatus::Operational, _) | (_, Self::NotMajorOutage) => false,
             (_, Self::Operational) => was_in_episode,
         }
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn an_episode_ends_below_major_outage_or_when_so_configured_only_at_operational() {
-        use ComponentStatus::{MajorOutage, Operational, PartialOutage};
+        use ComponentStatus::{MajorOutage, Operational, PartialOutage, Unknown};
         let default = CloseIncidentWhen::NotMajorOutage;
         let patient = CloseIncidentWhen::Operational;
         for (policy, status, was_in_episode, in_episode) in [
@@ -104,6 +106,9 @@ mod tests {
             (patient, PartialOutage, true, true),
             (patient, PartialOutage, false, false),
             (patient, Operational, true, false),
+            (default, Unknown, true, true),
+            (default, Unknown, false, false),
+            (patient, Unknown, true, true),
         ] {
             assert_eq!(policy.in_episode(status, was_in_episode), in_episode, "{policy:?} {status} {was_in_episode}");
         }

@@ -199,11 +199,18 @@ fn state(components: &[Component], impacts: &Impacts, open_incidents: usize) -> 
             detail: "No components are set up.".to_owned(),
         };
     };
-    let affected: Vec<&str> = components
-        .iter()
-        .filter(|component| component.latest_status(impacts) != ComponentStatus::Operational)
-        .map(|component| component.name.as_str())
-        .collect();
+    // What nobody knows of is not affected: it is named only where there is nothing worse to say.
+    let is_named = |status: ComponentStatus| match (status, worst) {
+        (ComponentStatus::Operational, _) => false,
+        (ComponentStatus::Unknown, worst) => worst == ComponentStatus::Unknown,
+        _ => true,
+    };
+    let named = components.iter().filter(|component| is_named(component.latest_status(impacts)));
+    let affected: Vec<&str> = named.map(|component| component.name.as_str()).collect();
+    let (all, some) = match worst {
+        ComponentStatus::Unknown => ("components are not known at the moment", "Not known at the moment"),
+        _ => ("components are affected", "Affected"),
+    };
     let headline = match worst {
         ComponentStatus::Operational => "All systems operational",
         ComponentStatus::PerformanceIssues => "Degraded performance",
@@ -216,9 +223,9 @@ fn state(components: &[Component], impacts: &Impacts, open_incidents: usize) -> 
         (0, 0) => "No open incidents.".to_owned(),
         (0, 1) => "One incident is still being worked on.".to_owned(),
         (0, count) => format!("{count} incidents are still being worked on."),
-        (count, _) if count == components.len() && count > 1 => format!("All {count} components are affected."),
-        (count, _) if count <= NAMED_MAX => format!("Affected: {}.", affected.join(", ")),
-        (count, _) => format!("Affected: {} and {} more.", affected[..NAMED_MAX].join(", "), count - NAMED_MAX),
+        (count, _) if count == components.len() && count > 1 => format!("All {count} {all}."),
+        (count, _) if count <= NAMED_MAX => format!("{some}: {}.", affected.join(", ")),
+        (count, _) => format!("{some}: {} and {} more.", affected[..NAMED_MAX].join(", "), count - NAMED_MAX),
     };
     Overall { tone: tone(worst), headline, detail }
 }

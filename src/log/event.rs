@@ -37,11 +37,14 @@ pub enum Event<'a> {
         old_status: Option<ComponentStatus>,
         /// What it is now.
         new_status: ComponentStatus,
+        /// Why, where no alert says it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
     },
     /// An incident was opened.
     IncidentOpened {
-        /// The component that it is about.
-        component: &'a str,
+        /// The component that it is about; `None`: the monitoring.
+        component: Option<&'a str>,
         /// Its number in Cachet.
         incident: IncidentId,
         /// Its title.
@@ -52,8 +55,8 @@ pub enum Event<'a> {
     },
     /// An incident of ours was closed.
     IncidentClosed {
-        /// The component that it is about.
-        component: &'a str,
+        /// The component that it is about; `None`: the monitoring.
+        component: Option<&'a str>,
         /// Its number in Cachet.
         incident: IncidentId,
         /// Why.
@@ -61,8 +64,8 @@ pub enum Event<'a> {
     },
     /// An incident of ours was opened again, for its component relapsed.
     IncidentReopened {
-        /// The component that it is about.
-        component: &'a str,
+        /// The component that it is about; `None`: the monitoring.
+        component: Option<&'a str>,
         /// Its number in Cachet.
         incident: IncidentId,
     },
@@ -92,28 +95,29 @@ impl fmt::Display for Event<'_> {
             Self::WebhookRequest { source_ip, headers, body } => {
                 write!(f, "[WEBHOOK_REQUEST] source_ip={source_ip} headers=[{headers}] body={body}")
             }
-            Self::ComponentStatusChange { component, old_status, new_status } => write!(
+            Self::ComponentStatusChange { component, old_status, new_status, reason } => write!(
                 f,
-                "[COMPONENT_STATUS_CHANGE] component={} old_status={} new_status={new_status}",
+                "[COMPONENT_STATUS_CHANGE] component={} old_status={} new_status={new_status}{}",
                 Quoted(component),
-                Known(*old_status)
+                Known(*old_status),
+                Because(*reason)
             ),
             Self::IncidentOpened { component, incident, name, occurred_at } => write!(
                 f,
                 "[INCIDENT_OPENED] component={} incident={} name={} occurred_at={occurred_at}",
-                Quoted(component),
+                Named(*component),
                 incident.0,
                 Quoted(name)
             ),
             Self::IncidentClosed { component, incident, reason } => write!(
                 f,
                 "[INCIDENT_CLOSED] component={} incident={} reason={}",
-                Quoted(component),
+                Named(*component),
                 incident.0,
                 Quoted(reason)
             ),
             Self::IncidentReopened { component, incident } => {
-                write!(f, "[INCIDENT_REOPENED] component={} incident={}", Quoted(component), incident.0)
+                write!(f, "[INCIDENT_REOPENED] component={} incident={}", Named(*component), incident.0)
             }
             Self::AlertIgnored { alertname, fingerprint, reason } => write!(
                 f,
@@ -177,6 +181,27 @@ impl fmt::Display for Bare<'_> {
     }
 }
 
+/// A component in quotes; `-` for none.
+struct Named<'a>(Option<&'a str>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(name) => Quoted(name).fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// ` reason="…"`, where there is one.
+struct Because<'a>(Option<&'a str>);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |reason| write!(f, " reason={}", Quoted(reason)))
+    }
+}
+
 /// A status that may have no name.
 struct Known(Option<ComponentStatus>);
 
@@ -200,6 +225,7 @@ mod tests {
             component,
             old_status: Some(ComponentStatus::Operational),
             new_status: ComponentStatus::MajorOutage,
+            reason: None,
         }
     }
 
@@ -213,11 +239,21 @@ mod tests {
                 r#"[COMPONENT_STATUS_CHANGE] component="Database" old_status=1 (Operational) new_status=4 (Outage)"#,
             ),
             (
-                Event::IncidentOpened { component: "Büro", incident, name: "Büro is down", occurred_at },
+                Event::ComponentStatusChange {
+                    component: "Database",
+                    old_status: Some(ComponentStatus::Operational),
+                    new_status: ComponentStatus::Unknown,
+                    reason: Some("monitoring data is missing"),
+                },
+                r#"[COMPONENT_STATUS_CHANGE] component="Database" old_status=1 (Operational) new_status=5 (Unknown) reason="monitoring data is missing""#,
+            ),
+            (Event::IncidentReopened { component: None, incident }, r#"[INCIDENT_REOPENED] component=- incident=12"#),
+            (
+                Event::IncidentOpened { component: Some("Büro"), incident, name: "Büro is down", occurred_at },
                 r#"[INCIDENT_OPENED] component="Büro" incident=12 name="Büro is down" occurred_at=2026-11-21T01:54:29.434Z"#,
             ),
             (
-                Event::IncidentClosed { component: "Database", incident, reason: "recovered" },
+                Event::IncidentClosed { component: Some("Database"), incident, reason: "recovered" },
                 r#"[INCIDENT_CLOSED] component="Database" incident=12 reason="recovered""#,
             ),
             (

@@ -1,10 +1,13 @@
 //! One change, carried out: the calls that it takes, what is remembered of it, and what operators read of it.
 
 use crate::cachet::{Cachet, Error, IncidentSearch};
-use crate::core::incident::{EndedBy, Episode, EpisodePhase};
-use crate::core::observed::{ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident};
+use crate::core::incident::{EndedBy, Episode, EpisodePhase, EpisodeSubject};
+use crate::core::observed::{
+    AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident,
+};
 use crate::core::plan::{AppliedComponent, AppliedTarget, Attempt, Certainty, Change, Note, Report};
 use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::{Event, Log};
 use crate::reconcile::{Settings, Subscribers, Texts};
@@ -44,10 +47,17 @@ pub fn intent(change: &Change) -> Option<Entry> {
 pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: Timestamp) -> Result<Entry, Error> {
     let certainty = Certainty::Settled;
     match change.clone() {
-        Change::SetComponent { id, name, to: status, enabled, .. } => {
+        Change::SetComponent { id, name, from, to: status, enabled } => {
             let update = ComponentUpdate { status: Some(status), enabled, description: None, group: None };
-            cachet.update_component(id, &update).await?;
-            Ok(Entry::Component(name, AppliedComponent { id, status, certainty }))
+            let written = |status| Entry::Component(name, AppliedComponent { id, status, certainty });
+            match (cachet.update_component(id, &update).await, from) {
+                (Ok(()), _) => Ok(written(status)),
+                // It goes on showing what it showed. The next plan leaves it so: what is refused is not tried again.
+                (Err(_), Some(shown)) if status == ComponentStatus::Unknown && !cachet.takes_unknown() => {
+                    Ok(written(shown))
+                }
+                (Err(error), _) => Err(error),
+            }
         }
         Change::UpdateTarget { id, target, to: status, description, .. } => {
             let (status_sent, text) = (Some(status), Some(description.clone()));
@@ -87,7 +97,7 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
 async fn open(
     cachet: &Cachet,
     settings: &Settings,
-    component: ComponentId,
+    component: Option<ComponentId>,
     episode: Episode,
     attempt: Attempt,
 ) -> Result<Entry, Error> {
@@ -97,10 +107,9 @@ async fn open(
         return Ok(found(episode, &incident));
     }
     let incident = NewIncident {
-        name: settings.texts.new_incident_name.render(&episode.component),
-        message: settings.texts.new_incident_message.clone(),
-        component,
-        component_name: episode.component.to_string(),
+        name: settings.texts.title(&episode.subject),
+        message: settings.texts.first_message(&episode.subject).to_owned(),
+        component: component.zip(episode.subject.component()).map(affected),
         episode: episode.key.to_string(),
         occurred_at: episode.occurred_at,
         notify_subscribers: settings.subscribers == Subscribers::Notified,
@@ -109,11 +118,15 @@ async fn open(
     Ok(Entry::Episode(Episode { phase, ..episode }))
 }
 
+fn affected((id, name): (ComponentId, &ComponentName)) -> AffectedComponent {
+    AffectedComponent { id, name: name.to_string() }
+}
+
 async fn find(cachet: &Cachet, texts: &Texts, episode: &Episode) -> Result<Option<ObservedIncident>, Error> {
     let search = IncidentSearch {
         episode: episode.key.as_str(),
-        name: &texts.new_incident_name.render(&episode.component),
-        component: episode.component_id,
+        name: &texts.title(&episode.subject),
+        component: episode.subject.component_id(),
         created_not_before: episode.began_at,
     };
     cachet.find_incident(&search).await
@@ -152,10 +165,7 @@ async fn close(
             _ => {}
         }
     }
-    let message = match status {
-        ComponentStatus::Operational => &texts.resolved_incident_message,
-        _ => &texts.partially_resolved_incident_message,
-    };
+    let message = texts.last_message(&episode.subject, status);
     match update(cachet, incident, IncidentStatus::Fixed, message).await {
         Ok(()) => Ok(EndedBy::Recovery),
         Err(error) if error.is_not_found() => Ok(EndedBy::Person),
@@ -208,18 +218,25 @@ async fn reopen(
 /// Says what was changed, in the words that operators grep for.
 pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
     match (change, entry) {
-        (Change::SetComponent { name, from, to, .. }, _) => log_status(log, name.as_str(), *from, *to),
+        (Change::SetComponent { name, from, to, .. }, Entry::Component(_, written)) if written.status == *to => {
+            log_status(log, name.as_str(), *from, *to);
+        }
+        (Change::SetComponent { name, to, .. }, _) => {
+            tracing::warn!(
+                "this Cachet does not take {to} of component {name:?}: it is left as it is, and so are others"
+            );
+        }
         (Change::UpdateTarget { target, from, to, .. }, _) if *from != Some(*to) => {
             log_status(log, target.as_str(), *from, *to);
         }
         (Change::CreateTarget { target, status, .. }, _) => log_status(log, target.as_str(), None, *status),
         (Change::OpenIncident { episode, .. }, Entry::Episode(Episode { phase: EpisodePhase::Open(id), .. })) => {
-            let incident_name = &texts.new_incident_name.render(&episode.component);
-            let (component, occurred_at) = (episode.component.as_str(), episode.occurred_at);
+            let incident_name = &texts.title(&episode.subject);
+            let (component, occurred_at) = (named(episode), episode.occurred_at);
             log.emit(&Event::IncidentOpened { component, incident: *id, name: incident_name, occurred_at });
         }
         (Change::ReopenIncident { incident, .. }, Entry::Episode(episode)) => {
-            log.emit(&Event::IncidentReopened { component: episode.component.as_str(), incident: *incident });
+            log.emit(&Event::IncidentReopened { component: named(episode), incident: *incident });
         }
         (Change::CloseIncident { incident, .. }, Entry::Episode(episode)) => {
             log_closed(log, episode, *incident, EndedBy::Recovery);
@@ -234,15 +251,23 @@ pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
 }
 
 fn log_closed(log: &Log, episode: &Episode, incident: IncidentId, by: EndedBy) {
-    let reason = match by {
-        EndedBy::Recovery => "recovered",
-        EndedBy::Person | EndedBy::Unopened => "closed by a person",
+    let reason = match (by, &episode.subject) {
+        (EndedBy::Recovery, EpisodeSubject::Component { .. }) => "recovered",
+        (EndedBy::Recovery, EpisodeSubject::Monitoring) => "monitoring data comes in again",
+        (EndedBy::Person | EndedBy::Unopened, _) => "closed by a person",
     };
-    log.emit(&Event::IncidentClosed { component: episode.component.as_str(), incident, reason });
+    log.emit(&Event::IncidentClosed { component: named(episode), incident, reason });
+}
+
+/// The component of an episode, as the log names it.
+fn named(episode: &Episode) -> Option<&str> {
+    episode.subject.component().map(ComponentName::as_str)
 }
 
 fn log_status(log: &Log, component: &str, old_status: Option<ComponentStatus>, new_status: ComponentStatus) {
-    log.emit(&Event::ComponentStatusChange { component, old_status, new_status });
+    // Alerts say why a component has any other status; this one it has for want of them.
+    let reason = (new_status == ComponentStatus::Unknown).then_some("monitoring data is missing");
+    log.emit(&Event::ComponentStatusChange { component, old_status, new_status, reason });
 }
 
 /// Says something that an operator should know.

@@ -10,6 +10,7 @@ use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
 use crate::core::plan::{Applied, AppliedTarget, Report, Subject};
 use crate::core::status::IncidentStatus;
 use crate::core::time::Timestamp;
+use crate::core::watchdog::Monitoring;
 use crate::store::Entry;
 
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Memory {
     pub applied: Option<Applied>,
     /// What Cachet shows: as it was read, and what was written since.
     pub observed: Option<Observed>,
+    /// What is known of the monitoring.
+    pub monitoring: Monitoring,
     /// The last time that the clock showed.
     pub looked_at: Option<Timestamp>,
     /// When Cachet was read.
@@ -96,22 +99,22 @@ impl Memory {
                 {
                     observed.open_incidents.push(ObservedIncident {
                         id,
-                        name: texts.new_incident_name.render(&episode.component),
+                        name: texts.title(&episode.subject),
                         status: Some(IncidentStatus::Investigating),
                         episode: Some(episode.key.to_string()),
-                        component: Some(episode.component.to_string()),
+                        component: episode.subject.component().map(ToString::to_string),
                         component_id: None,
                     });
                 }
                 if let EpisodePhase::Closed { incident, .. } = episode.phase {
                     observed.open_incidents.retain(|open| open.id != incident);
                 }
-                applied.episodes.insert(episode.component.clone(), episode);
+                applied.keep(episode);
             }
             Entry::EndEpisode(episode, _) => {
                 let over = episode.phase.incident();
                 observed.open_incidents.retain(|incident| Some(incident.id) != over);
-                applied.episodes.remove(&episode.component);
+                applied.forget(&episode.subject);
             }
         }
     }
@@ -122,7 +125,7 @@ impl Memory {
         match entry {
             Entry::Component(name, written) => drop(applied.components.insert(name, written)),
             Entry::Target(name, written) => drop(applied.targets.insert(name, written)),
-            Entry::Episode(episode) => drop(applied.episodes.insert(episode.component.clone(), episode)),
+            Entry::Episode(episode) => applied.keep(episode),
             Entry::ReleaseComponent(_) | Entry::ReleaseTarget(_) | Entry::EndEpisode(..) => {}
         }
     }

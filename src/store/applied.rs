@@ -4,12 +4,15 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError};
-use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase};
+use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
 use crate::core::observed::{ComponentId, IncidentId, Observed};
 use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty};
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, Target, TargetName};
 use crate::core::time::Timestamp;
+
+/// What stands for the component in an episode of the monitoring: no component has an empty name.
+const NO_COMPONENT: &str = "";
 
 /// Something to remember about what was, or is about to be, written to Cachet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +93,7 @@ impl Store {
         let query = "SELECT * FROM episodes WHERE phase <> 'ended' ORDER BY began_at_ms, key";
         for row in sqlx::query(query).fetch_all(&self.reader).await? {
             let episode = episode_of(&row)?;
-            applied.episodes.insert(episode.component.clone(), episode);
+            applied.keep(episode);
         }
         Ok(applied)
     }
@@ -211,8 +214,8 @@ pub(super) async fn upsert_episode(connection: &mut SqliteConnection, episode: &
          calm_since_ms = excluded.calm_since_ms, closed_at_ms = excluded.closed_at_ms",
     )
     .bind(episode.key.as_str())
-    .bind(episode.component.as_str())
-    .bind(episode.component_id.0)
+    .bind(episode.subject.component().map_or(NO_COMPONENT, ComponentName::as_str))
+    .bind(episode.subject.component_id().unwrap_or(ComponentId::UNKNOWN).0)
     .bind(episode.occurred_at.as_millis())
     .bind(episode.began_at.as_millis())
     .bind(phase)
@@ -288,8 +291,13 @@ fn episode_of(row: &SqliteRow) -> Result<Episode, StoreError> {
         _ => return Err(corrupt(&format!("phase {phase:?} makes no sense"))),
     };
     Ok(Episode {
-        component: ComponentName::try_from(component.as_str()).map_err(|error| corrupt(&error.to_string()))?,
-        component_id: ComponentId(row.try_get("component_id")?),
+        subject: match component.as_str() {
+            NO_COMPONENT => EpisodeSubject::Monitoring,
+            name => EpisodeSubject::Component {
+                name: ComponentName::try_from(name).map_err(|error| corrupt(&error.to_string()))?,
+                id: ComponentId(row.try_get("component_id")?),
+            },
+        },
         occurred_at: Timestamp::from_millis(row.try_get("occurred_at_ms")?),
         began_at: Timestamp::from_millis(row.try_get("began_at_ms")?),
         calm_since: row.try_get::<Option<i64>, _>("calm_since_ms")?.map(Timestamp::from_millis),

@@ -11,7 +11,7 @@ const MOMENTS: [&str; 3] = [
 ];
 
 impl Store {
-    /// Moves every hold that begins after `now` to `now`, and says how many there were.
+    /// Moves every hold that begins after `now` to `now`, and the watchdog's pulse, and says how many there were.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.
@@ -21,6 +21,7 @@ impl Store {
         for update in MOMENTS {
             moved += sqlx::query(update).bind(now.as_millis()).execute(&mut *transaction).await?.rows_affected();
         }
+        moved += u64::from(super::watchdog::bring_back(&mut transaction, now).await?);
         transaction.commit().await?;
         Ok(moved)
     }

@@ -1,6 +1,8 @@
 //! Whether the server works, for those who restart it or send it requests. No authentication, no details.
 //!
 //! Healthy is a server that can store notifications. Its last write tells; where that was a while ago, one is tried.
+//! That monitoring data is missing is told, but no reason to be unhealthy: a server that nobody sends requests to would
+//! never hear the watchdog again.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,7 +66,7 @@ impl StoreHealth {
     }
 }
 
-/// `GET /health`, `GET /-/ready`: whether notifications can be stored.
+/// `GET /health`, `GET /-/ready`: whether notifications can be stored, and whether monitoring data comes in.
 pub(super) async fn health(State(app): State<App>) -> Response {
     let store = &app.shared.store_health;
     let works = match timeout(WRITE_TIMEOUT, can_store(&app)).await {
@@ -74,7 +76,20 @@ pub(super) async fn health(State(app): State<App>) -> Response {
             false
         }
     };
-    if works { answer(StatusCode::OK, "ok") } else { answer(StatusCode::SERVICE_UNAVAILABLE, "store unavailable") }
+    if !works {
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "store unavailable");
+    }
+    match monitoring(&app).await {
+        Some(monitoring) => Json(json!({ "status": "ok", "monitoring": monitoring })).into_response(),
+        None => answer(StatusCode::OK, "ok"),
+    }
+}
+
+/// How the monitoring is, in a word; `None` if no watchdog is configured, or the store does not tell in time.
+async fn monitoring(app: &App) -> Option<&'static str> {
+    app.shared.watchdog.as_ref()?;
+    let pulse = timeout(WRITE_TIMEOUT, app.shared.store.pulse()).await.ok()?.ok()?;
+    Some(if pulse.missing_at.is_some() { "missing" } else { "ok" })
 }
 
 /// Looks at the last write, or tries one. A task of its own does it: whoever asks may go before it is done, and there is

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::core::alert::{Alert, Effect};
 use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
+use crate::store::{Store, StoreError};
 
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
 pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
@@ -106,7 +107,8 @@ pub(super) async fn receive(
     };
     app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
 
-    let mut notification = match received.and_then(|body| Ok(Notification::parse(&body)?)) {
+    let watchdog = app.shared.watchdog.as_ref();
+    let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog)?)) {
         Ok(notification) => notification,
         Err(error) => {
             warn_of(&error, source_ip);
@@ -115,15 +117,18 @@ pub(super) async fn receive(
     };
     let alerts = mem::take(&mut notification.alerts);
     let taken = alerts.len();
-    store(app.clone(), alerts).await?;
+    store(app.clone(), alerts, notification.heartbeats).await?;
     report(&app, &notification);
-    Ok(Json(json!({
+    let mut answer = json!({
         "status": "ok",
         "alerts": taken,
         "ignored": notification.ignored.len(),
         "not_ours": notification.not_ours,
-    }))
-    .into_response())
+    });
+    if watchdog.is_some() {
+        answer["heartbeats"] = json!(notification.heartbeats);
+    }
+    Ok(Json(answer).into_response())
 }
 
 /// Says why a notification is not taken, except to those who need not be one: their request's own line says the status,
@@ -176,19 +181,21 @@ fn report(app: &App, notification: &Notification) {
     }
 }
 
-/// Stores the alerts, then wakes the reconciler. In a task of its own: if the sender hangs up in the middle, what was
+/// Stores the alerts, and that the watchdog was heard, then wakes the reconciler. In a task of its own: if the sender hangs up in the middle, what was
 /// stored must not lie there without anybody being woken.
-async fn store(app: App, alerts: Vec<Alert>) -> Result<(), WebhookError> {
-    if alerts.is_empty() {
+async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<(), WebhookError> {
+    if alerts.is_empty() && heartbeats == 0 {
         return Ok(());
     }
     let wakes = app.shared.wakes.clone();
     let task = tokio::spawn(async move {
-        let recorded = app.shared.store.record(&alerts, clock::now()).await;
+        let recorded = record(&app.shared.store, &alerts, heartbeats).await;
         app.shared.store_health.note(&recorded.as_ref().map(drop));
-        let effects = recorded.ok()?;
-        debug!(?effects, "notification stored");
-        app.shared.wakes.reconciler.wake();
+        let (effects, is_news) = recorded.ok()?;
+        debug!(?effects, heartbeats, "notification stored");
+        if is_news {
+            app.shared.wakes.reconciler.wake();
+        }
         if effects.contains(&Effect::HeldRefire) {
             app.shared.wakes.repairer.wake();
         }
@@ -203,6 +210,15 @@ async fn store(app: App, alerts: Vec<Alert>) -> Result<(), WebhookError> {
     // What it said may be over before it is sent again.
     wakes.repairer.wake();
     Err(WebhookError::NotStored)
+}
+
+/// Stores what a notification says, and returns what its alerts changed and whether the reconciler has to know: a
+/// heartbeat like all those before is none of its business.
+async fn record(store: &Store, alerts: &[Alert], heartbeats: usize) -> Result<(Vec<Effect>, bool), StoreError> {
+    let now = clock::now();
+    let effects = store.record(alerts, now).await?;
+    let is_back = heartbeats > 0 && store.record_heartbeat(now).await?;
+    Ok((effects, is_back || !alerts.is_empty()))
 }
 
 #[cfg(test)]

@@ -126,6 +126,24 @@ async fn a_group_is_hidden_until_it_is_made_visible() {
 }
 
 #[tokio::test]
+async fn a_page_of_which_nobody_knows_says_so_with_an_incident_about_no_component() {
+    let server = PageServer::start().await;
+    for name in ["Database", "Web"] {
+        server.create("/api/components", json!({"name": name, "status": 5})).await;
+    }
+    let incident = json!({"name": "Monitoring data is missing", "message": "m", "status": 1, "visible": true});
+    server.create("/api/incidents", incident).await;
+    let (_, page) = server.get("/").await;
+    for text in ["Status unknown", "All 2 components are not known at the moment.", "Monitoring data is missing"] {
+        assert!(page.contains(text), "{text:?} is not in {page}");
+    }
+    assert!(!page.contains("affects"), "{page}");
+    server.call("PUT", "/api/components/1", Some(json!({"status": 4}))).await;
+    let (_, page) = server.get("/").await;
+    assert!(page.contains("Major outage") && page.contains("Affected: Database."), "{page}");
+}
+
+#[tokio::test]
 async fn the_token_is_made_once_and_can_be_read_without_writing() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("store.db").display());

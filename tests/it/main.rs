@@ -19,4 +19,5 @@ mod simulation;
 mod store;
 mod support;
 mod upgrade;
+mod watchdog;
 mod webhook;

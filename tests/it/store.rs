@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use alertmanager_cachet::core::alert::{Alert, AlertState, AlertStatus, Effect};
-use alertmanager_cachet::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase};
+use alertmanager_cachet::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::plan::{AppliedComponent, AppliedTarget, Certainty};
 use alertmanager_cachet::core::status::ComponentStatus;
@@ -103,8 +103,7 @@ async fn what_was_written_and_the_episodes_are_the_same_after_a_restart() {
     let of_target = AppliedTarget { id: ComponentId(8), status, description, certainty: Certainty::Settled };
     let episode = Episode {
         key: EpisodeKey::new(ComponentId(7), NOW),
-        component: web.clone(),
-        component_id: ComponentId(7),
+        subject: EpisodeSubject::Component { name: web.clone(), id: ComponentId(7) },
         occurred_at: NOW,
         began_at: NOW,
         calm_since: Some(NOW),

@@ -71,7 +71,10 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
         let applied = store.applied().await.expect("what was written");
         assert_eq!((applied.components.len(), applied.targets.len()), (2, 2), "{}", path.display());
         let open = applied.episodes.values().filter(|episode| matches!(episode.phase, EpisodePhase::Open(_)));
-        assert_eq!(open.map(|episode| episode.component.as_str()).collect::<Vec<_>>(), ["Database"]);
+        assert_eq!(
+            open.filter_map(|episode| episode.subject.component()).map(ToString::to_string).collect::<Vec<_>>(),
+            ["Database"]
+        );
         assert!(store.observed().await.expect("the last reading").is_some(), "{}", path.display());
     }
 }

@@ -1,11 +1,16 @@
 //! The webhook over a real socket: what is answered, what is stored, what is logged.
 
+use std::time::Duration;
+
+use alertmanager_cachet::core::watchdog::Watchdog;
 use alertmanager_cachet::web::{BODY_LIMIT_BYTES, Settings};
+use futures_util::FutureExt as _;
 use reqwest::StatusCode;
 use reqwest::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
+use crate::support::processes::eventually;
 use crate::support::recordings::{files, generated, notifications};
 use crate::support::web::{ADMIN, Server, read_to_end, settings};
 
@@ -341,4 +346,65 @@ async fn when_alertmanager_should_be_asked_the_repairer_is_woken() {
     let response = server.post_as_admin(target_down()).send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     server.repair.woken().await;
+}
+
+/// A server that is watched by the alert `Watchdog`.
+async fn watched() -> Server {
+    let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
+    Server::start(Settings { watchdog: Some(watchdog), ..settings() }).await
+}
+
+fn watchdog(status: &str) -> String {
+    let labels = json!({"alertname": "Watchdog", "severity": "none"});
+    json!({"version": "4", "alerts": [{"status": status, "labels": labels}]}).to_string()
+}
+
+#[tokio::test]
+async fn a_firing_watchdog_is_a_heartbeat_and_a_resolved_one_is_not() {
+    let server = watched().await;
+    let response = server.post_as_admin(watchdog("resolved")).send().await.expect("an answer");
+    let expected = json!({"status": "ok", "alerts": 0, "ignored": 0, "not_ours": 0, "heartbeats": 0});
+    assert_eq!(json_of(response).await, expected);
+    assert_eq!(server.store.pulse().await.expect("read").last_heartbeat, None);
+    let before = alertmanager_cachet::clock::now();
+    let response = server.post_as_admin(watchdog("firing")).send().await.expect("an answer");
+    assert_eq!(json_of(response).await["heartbeats"], 1);
+    assert!(server.store.pulse().await.expect("read").last_heartbeat >= Some(before));
+    assert!(!server.log.lines().iter().any(|line| line.starts_with("[ALERT_IGNORED]")));
+}
+
+#[tokio::test]
+async fn a_heartbeat_wakes_the_reconciler_only_if_the_watchdog_was_missing() {
+    let server = watched().await;
+    server.post_as_admin(watchdog("firing")).send().await.expect("an answer");
+    assert!(server.wake.woken().now_or_never().is_none());
+    server.store.record_missing_watchdog(alertmanager_cachet::clock::now()).await.expect("recorded");
+    eventually("a millisecond has passed, and the watchdog is back", async || {
+        server.post_as_admin(watchdog("firing")).send().await.expect("an answer");
+        let pulse = server.store.pulse().await.expect("read");
+        if pulse.missing_at.is_none() { Ok(()) } else { Err(format!("{pulse:?}")) }
+    })
+    .await;
+    server.wake.woken().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_cannot_be_stored_gets_a_503() {
+    let server = watched().await;
+    server.store.close().await;
+    let response = server.post_as_admin(watchdog("firing")).send().await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn readiness_tells_that_monitoring_data_is_missing_and_stays_ready_to_hear_it_again() {
+    let server = watched().await;
+    let told = async || {
+        let response = server.client.get(server.url("/-/ready")).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK);
+        json_of(response).await
+    };
+    assert_eq!(told().await, json!({"status": "ok", "monitoring": "ok"}));
+    server.store.record_missing_watchdog(alertmanager_cachet::clock::now()).await.expect("recorded");
+    assert_eq!(told().await, json!({"status": "ok", "monitoring": "missing"}));
 }

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::super::{Cachet, Capabilities, Error, IncidentSearch};
 use super::in_process;
 use crate::core::observed::{
-    ComponentId, ComponentUpdate, GroupId, IncidentId, NewComponent, NewGroup, NewIncident, ObservedComponent,
-    ObservedGroup, ObservedIncident,
+    AffectedComponent, ComponentId, ComponentUpdate, GroupId, IncidentId, NewComponent, NewGroup, NewIncident,
+    ObservedComponent, ObservedGroup, ObservedIncident,
 };
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
@@ -166,14 +166,19 @@ async fn a_lost_incident_is_found_again_without_meta_by_name_component_and_time(
     let cachet = answering(OLDER, "237");
     // made at 02:06:57 of a clock in an unknown zone
     let called_at = Timestamp::parse_rfc3339("2026-11-21T12:00:00Z").expect("valid");
-    let search =
-        IncidentSearch { episode: "e", name: " EMBARGO ", component: ComponentId(1), created_not_before: called_at };
+    let search = IncidentSearch {
+        episode: "e",
+        name: " EMBARGO ",
+        component: Some(ComponentId(1)),
+        created_not_before: called_at,
+    };
     let found = cachet.find_incident(&search).await.expect("an answer").expect("found");
     assert_eq!((found.id, found.episode), (IncidentId(15), None));
 
     let tomorrow = Timestamp::parse_rfc3339("2026-11-22T02:00:00Z").expect("valid");
     for (what, other) in [
-        ("another component", IncidentSearch { component: ComponentId(2), ..search }),
+        ("another component", IncidentSearch { component: Some(ComponentId(2)), ..search }),
+        ("no component", IncidentSearch { component: None, ..search }),
         ("another name, of which this is a part", IncidentSearch { name: "EMBARGO!", ..search }),
         ("the same name in other letters", IncidentSearch { name: "embargo", ..search }),
         ("made too long before", IncidentSearch { created_not_before: tomorrow, ..search }),
@@ -188,7 +193,7 @@ async fn an_incident_with_the_episodes_key_but_of_another_owner_is_not_found() {
     let search = IncidentSearch {
         episode: "fp-123",
         name: "Multi",
-        component: ComponentId(1),
+        component: Some(ComponentId(1)),
         created_not_before: Timestamp::from_millis(0),
     };
     assert_eq!(cachet.find_incident(&search).await, Ok(None));
@@ -208,8 +213,7 @@ async fn what_was_made_is_known_by_its_number() {
     let incident = NewIncident {
         name: "Outage|web-1".into(),
         message: "It is **down**".into(),
-        component: ComponentId(1),
-        component_name: "web-1".into(),
+        component: Some(AffectedComponent { id: ComponentId(1), name: "web-1".into() }),
         episode: "e-1".into(),
         occurred_at: Timestamp::from_millis(0),
         notify_subscribers: false,
@@ -218,6 +222,26 @@ async fn what_was_made_is_known_by_its_number() {
         assert_eq!(answering(release, "021").create_group(&group).await, Ok(GroupId(1)), "{release}");
         assert_eq!(answering(release, "041").create_component(&component).await, Ok(ComponentId(1)), "{release}");
         assert_eq!(answering(release, "161").create_incident(&incident).await, Ok(IncidentId(1)), "{release}");
+        let about_nothing = NewIncident { component: None, ..incident.clone() };
+        assert_eq!(answering(release, "194").create_incident(&about_nothing).await, Ok(IncidentId(2)), "{release}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_is_taken_until_it_is_refused_once() {
+    let to = |status| ComponentUpdate { status: Some(status), enabled: true, description: None, group: None };
+    for release in [CURRENT, OLDER] {
+        let takes_it = answering(release, "062");
+        assert_eq!(takes_it.update_component(ComponentId(1), &to(ComponentStatus::Unknown)).await, Ok(()), "{release}");
+        assert!(takes_it.takes_unknown(), "{release}");
+
+        // What it says of a status that it does not know.
+        let refuses_it = answering(release, "064");
+        let error = refuses_it.update_component(ComponentId(1), &to(ComponentStatus::MajorOutage)).await;
+        assert!(error.is_err_and(|error| error.is_about_the_status()), "{release}");
+        assert!(refuses_it.takes_unknown(), "{release}: another status was refused");
+        refuses_it.update_component(ComponentId(1), &to(ComponentStatus::Unknown)).await.expect_err("refused");
+        assert!(!refuses_it.takes_unknown(), "{release}");
     }
 }
 

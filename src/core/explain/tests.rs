@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::alert::{Alert, AlertStatus};
-use crate::core::incident::{Episode, EpisodeKey};
+use crate::core::incident::{Episode, EpisodeKey, EpisodeSubject};
 use crate::core::observed::{ComponentId, IncidentId, ObservedComponent};
 use crate::core::page::desired;
 use crate::core::plan::{Policy, plan};
@@ -45,6 +45,7 @@ fn explained(alerts: &[AlertRecord], applied: &Applied, observed: &Observed) -> 
         drift: Drift::Respect,
         recovery_hold: Duration::ZERO,
         reopen_within: Duration::ZERO,
+        takes_unknown: true,
         inventory: InventorySource::File,
     };
     let plan = plan(&page, applied, observed, policy, NOW);
@@ -106,8 +107,7 @@ fn an_open_incident_and_a_held_firing_are_named() {
     let mut applied = Applied::default();
     let episode = Episode {
         key: EpisodeKey::new(ComponentId(1), NOW),
-        component: name("Database"),
-        component_id: ComponentId(1),
+        subject: EpisodeSubject::Component { name: name("Database"), id: ComponentId(1) },
         occurred_at: NOW,
         began_at: NOW,
         calm_since: None,

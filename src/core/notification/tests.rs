@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -240,4 +242,27 @@ proptest! {
         let cut = cut.index(body.len());
         prop_assert!(Notification::parse(&body.as_bytes()[..cut]).is_err());
     }
+}
+
+#[test]
+fn the_watchdog_is_a_sign_of_life_and_nothing_else_whatever_its_labels() {
+    let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
+    let entry = |status: &str, labels: Value| json!({"status": status, "labels": labels});
+    let plain = json!({"alertname": "Watchdog", "prometheus": "monitoring/k8s", "severity": "none"});
+    let labelled = json!({"alertname": "Watchdog", "status_page_alert": "true", "instance": "a",
+        "status_page_component": "Web"});
+    let other = json!({"alertname": "watchdog"});
+    let alerts = [
+        entry("firing", plain.clone()),
+        entry("firing", labelled),
+        entry("resolved", plain.clone()),
+        entry("suppressed", plain),
+        entry("firing", other),
+    ];
+    let body = json!({"version": "4", "alerts": alerts}).to_string();
+    let notification = Notification::parse_with(body.as_bytes(), Some(&watchdog)).expect("valid");
+    let expected = Notification { heartbeats: 2, ended_watchdogs: 2, not_ours: 1, ..Notification::default() };
+    assert_eq!(notification, expected);
+    let unwatched = Notification::parse(body.as_bytes()).expect("valid");
+    assert_eq!((unwatched.heartbeats, unwatched.ended_watchdogs, unwatched.not_ours), (0, 0, 4));
 }

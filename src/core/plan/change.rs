@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Shown;
-use crate::core::incident::Episode;
+use crate::core::incident::{Episode, EpisodeSubject};
 use crate::core::observed::{ComponentId, IncidentId};
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, TargetName};
@@ -26,8 +26,8 @@ pub enum Change {
     },
     /// Open the incident of an episode; looked up first if the episode was opening before.
     OpenIncident {
-        /// The component that it is attached to.
-        component: ComponentId,
+        /// The component that it is attached to; `None` for that of the monitoring.
+        component: Option<ComponentId>,
         /// The episode.
         episode: Episode,
         /// Whether it may exist already.
@@ -98,6 +98,8 @@ pub enum Subject {
     Component(ComponentName),
     /// The incident of a component's episode.
     Incident(ComponentName),
+    /// The incident that says that monitoring data is missing.
+    MonitoringIncident,
     /// A target's own component.
     Target(TargetName),
 }
@@ -117,6 +119,15 @@ pub enum Rank {
     Bookkeeping,
 }
 
+impl Subject {
+    fn of(episode: &EpisodeSubject) -> Self {
+        match episode {
+            EpisodeSubject::Component { name, .. } => Self::Incident(name.clone()),
+            EpisodeSubject::Monitoring => Self::MonitoringIncident,
+        }
+    }
+}
+
 impl Change {
     /// What it is about.
     pub fn subject(&self) -> Subject {
@@ -125,7 +136,7 @@ impl Change {
             Self::OpenIncident { episode, .. }
             | Self::CloseIncident { episode, .. }
             | Self::ReopenIncident { episode, .. }
-            | Self::FindIncident { episode, .. } => Subject::Incident(episode.component.clone()),
+            | Self::FindIncident { episode, .. } => Subject::of(&episode.subject),
             Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
         }
     }
@@ -164,15 +175,15 @@ impl fmt::Display for Change {
             Self::SetComponent { name, from, to, .. } => {
                 write!(f, "set component {name:?} from {} to {to}", Shown(*from))
             }
-            Self::OpenIncident { episode, .. } => write!(f, "open an incident for component {:?}", episode.component),
+            Self::OpenIncident { episode, .. } => write!(f, "open an incident for {}", episode.subject),
             Self::CloseIncident { incident, episode, .. } => {
-                write!(f, "close incident {} of component {:?}", incident.0, episode.component)
+                write!(f, "close incident {} of {}", incident.0, episode.subject)
             }
             Self::ReopenIncident { incident, episode, .. } => {
-                write!(f, "open incident {} of component {:?} again", incident.0, episode.component)
+                write!(f, "open incident {} of {} again", incident.0, episode.subject)
             }
             Self::FindIncident { episode, .. } => {
-                write!(f, "look for the incident of component {:?}, whose answer was lost", episode.component)
+                write!(f, "look for the incident of {}, whose answer was lost", episode.subject)
             }
             Self::CreateTarget { target, status, .. } => write!(f, "make target component {target:?} as {status}"),
             Self::UpdateTarget { target, from, to, .. } if *from == Some(*to) => {
@@ -191,6 +202,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Component(name) => write!(f, "component {name:?}"),
             Self::Incident(name) => write!(f, "incident of component {name:?}"),
+            Self::MonitoringIncident => f.write_str("incident of the monitoring"),
             Self::Target(name) => write!(f, "target component {name:?}"),
         }
     }

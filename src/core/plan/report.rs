@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Shown;
+use crate::core::incident::EpisodeSubject;
 use crate::core::observed::{ComponentId, IncidentId};
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, NAME_LIMIT, Target, TargetName};
@@ -48,8 +49,8 @@ pub enum Report {
     },
     /// A person closed the incident of an episode that goes on.
     IncidentClosedByPerson {
-        /// The component.
-        component: ComponentName,
+        /// What the episode is about.
+        subject: EpisodeSubject,
         /// The incident.
         incident: IncidentId,
     },
@@ -62,9 +63,10 @@ impl Report {
             Target::from_name(target.as_str()).is_some_and(|target| target.components().contains(component))
         };
         match self {
-            Self::ComponentMissing { component: about }
-            | Self::ComponentOverridden { component: about, .. }
-            | Self::IncidentClosedByPerson { component: about, .. } => about == component,
+            Self::ComponentMissing { component: about } | Self::ComponentOverridden { component: about, .. } => {
+                about == component
+            }
+            Self::IncidentClosedByPerson { subject, .. } => subject.component().is_none_or(|about| about == component),
             Self::NameTaken { name, .. } => name == component.as_str(),
             Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
             Self::TargetNameTooLong { target } => of_target(target),
@@ -109,10 +111,16 @@ impl fmt::Display for Report {
                  say something new",
                 Shown(*found)
             ),
-            Self::IncidentClosedByPerson { component, incident } => write!(
+            Self::IncidentClosedByPerson { subject: EpisodeSubject::Component { name, .. }, incident } => write!(
                 f,
-                "a person closed incident {} of component {component:?} while it is down: it stays closed until the \
+                "a person closed incident {} of component {name:?} while it is down: it stays closed until the \
                  component has recovered",
+                incident.0
+            ),
+            Self::IncidentClosedByPerson { subject: EpisodeSubject::Monitoring, incident } => write!(
+                f,
+                "a person closed incident {} while monitoring data is missing: it stays closed until the watchdog is \
+                 heard again",
                 incident.0
             ),
         }

@@ -10,6 +10,9 @@ use crate::core::observed::ObservedIncident;
 use crate::core::page::{DESCRIPTION_LIMIT, desired};
 use crate::core::status::IncidentStatus;
 use crate::core::target::{ComponentList, Inventory, KnownTarget};
+use crate::core::watchdog::Monitoring;
+
+mod monitoring;
 
 const HOLD: Duration = Duration::from_secs(300);
 const POLICY: Policy = Policy {
@@ -17,6 +20,7 @@ const POLICY: Policy = Policy {
     drift: Drift::Respect,
     recovery_hold: Duration::ZERO,
     reopen_within: Duration::ZERO,
+    takes_unknown: true,
     inventory: InventorySource::File,
 };
 
@@ -25,6 +29,7 @@ const POLICY: Policy = Policy {
 struct World {
     observed: Observed,
     applied: Applied,
+    monitoring: Monitoring,
     now_ms: i64,
     next_id: i64,
 }
@@ -93,7 +98,8 @@ impl World {
 
     fn plan(&self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Plan {
         let now = Timestamp::from_millis(self.now_ms);
-        plan(&desired(inventory, alerts, HOLD, now), &self.applied, &self.observed, policy, now)
+        let page = desired(inventory, alerts, HOLD, now).in_view_of(self.monitoring, &BTreeSet::from([name("Unfed")]));
+        plan(&page, &self.applied, &self.observed, policy, now)
     }
 
     /// Plans and carries out, twice if need be (a relapse during a closing opens in the second go), and returns all
@@ -113,10 +119,10 @@ impl World {
     fn show_open(&mut self, id: IncidentId, episode: &Episode) {
         self.observed.open_incidents.push(ObservedIncident {
             id,
-            name: episode.component.to_string(),
+            name: episode.subject.to_string(),
             status: Some(IncidentStatus::Investigating),
             episode: Some(episode.key.to_string()),
-            component: Some(episode.component.to_string()),
+            component: episode.subject.component().map(ToString::to_string),
             component_id: None,
         });
     }
@@ -127,8 +133,8 @@ impl World {
             Note::TargetSettled(name, target) => drop(self.applied.targets.insert(name, target)),
             Note::ComponentReleased(name) => drop(self.applied.components.remove(&name)),
             Note::TargetReleased(name) => drop(self.applied.targets.remove(&name)),
-            Note::EpisodePhase(episode) => drop(self.applied.episodes.insert(episode.component.clone(), episode)),
-            Note::EpisodeForgotten(episode) => drop(self.applied.episodes.remove(&episode.component)),
+            Note::EpisodePhase(episode) => self.applied.keep(episode),
+            Note::EpisodeForgotten(episode) => self.applied.forget(&episode.subject),
         }
     }
 
@@ -143,20 +149,20 @@ impl World {
                 let id = IncidentId(self.id());
                 let episode = Episode { phase: EpisodePhase::Open(id), ..episode };
                 self.show_open(id, &episode);
-                self.applied.episodes.insert(episode.component.clone(), episode);
+                self.applied.keep(episode);
             }
             Change::CloseIncident { incident, episode, .. } => {
                 self.observed.open_incidents.retain(|open| open.id != incident);
                 let phase = EpisodePhase::Closed { incident, at: Timestamp::from_millis(self.now_ms) };
                 let episode = Episode { phase, calm_since: None, ..episode };
-                self.applied.episodes.insert(episode.component.clone(), episode);
+                self.applied.keep(episode);
             }
             Change::ReopenIncident { incident, episode, .. } => {
                 self.show_open(incident, &episode);
                 let episode = Episode { phase: EpisodePhase::Open(incident), calm_since: None, ..episode };
-                self.applied.episodes.insert(episode.component.clone(), episode);
+                self.applied.keep(episode);
             }
-            Change::FindIncident { episode } => drop(self.applied.episodes.remove(&episode.component)),
+            Change::FindIncident { episode } => self.applied.forget(&episode.subject),
             Change::CreateTarget { target, status, description } => {
                 self.add(target.as_str(), false, Some(description.clone()));
                 let component = self.component(target.as_str());

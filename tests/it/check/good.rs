@@ -5,9 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use alertmanager_cachet::config::environment::Environment;
-use alertmanager_cachet::config::{self, Config, Files, TargetsFile, Variables};
+use alertmanager_cachet::config::{self, Config, Files, TargetsFile, Variables, WatchdogConfig};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::Inventory;
+use alertmanager_cachet::core::watchdog::MonitoringTexts;
 
 use super::fixture;
 
@@ -65,6 +66,13 @@ fn every_key_of_the_configuration_is_read_with_or_without_byte_order_mark() {
         assert_eq!((config.refire_hold.as_secs(), config.reconcile_interval.as_secs()), (0, 30));
         assert_eq!((config.alertmanager_poll.as_secs(), config.alertmanager_settle.as_secs()), (10, 0));
         assert_eq!(config.stale_after, Some(Duration::from_secs(90_000)));
+        let WatchdogConfig { watchdog, texts } = config.watchdog.expect("a watchdog");
+        assert_eq!((watchdog.alertname(), watchdog.timeout().as_secs()), ("DeadMansSwitch", 180));
+        assert_eq!(texts.new_incident_name, "We are blind");
+        assert_eq!(
+            (texts.new_incident_message.as_str(), texts.resolved_incident_message.as_str()),
+            ("Nothing reports.", "We can see again.")
+        );
         let groups: Vec<(&str, usize)> =
             config.groups.iter().map(|group| (group.name.as_str(), group.components.len())).collect();
         assert_eq!(groups, [("Web Services", 1), ("Database Services", 2)]);
@@ -80,7 +88,19 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((config.close_incident_when, config.drift), (CloseIncidentWhen::NotMajorOutage, Drift::Respect));
     assert_eq!((config.refire_hold.as_secs(), config.reconcile_interval.as_secs()), (300, 60));
     assert_eq!((config.alertmanager_poll.as_secs(), config.alertmanager_settle.as_secs()), (60, 300));
-    assert_eq!(config.stale_after, None);
+    assert_eq!((config.stale_after, config.watchdog), (None, None));
+}
+
+#[test]
+fn of_a_watchdog_everything_has_a_default() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = std::fs::read_to_string(fixture("good/config/required_keys_only.json")).expect("a fixture");
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, text.replacen('{', r#"{"watchdog": {},"#, 1)).expect("written");
+    let (config, _) = load(&path, &fixture("good/targets/prometheus.yml"));
+    let WatchdogConfig { watchdog, texts } = config.watchdog.expect("a watchdog");
+    assert_eq!((watchdog.alertname(), watchdog.timeout().as_secs()), ("Watchdog", 300));
+    assert_eq!(texts, MonitoringTexts::default());
 }
 
 #[test]

@@ -20,8 +20,10 @@ const SOURCES: &[&str] = &[
     "src/config/targets.rs",
     "src/config/tree.rs",
     "src/config/variables.rs",
+    "src/config/watchdog.rs",
     "src/core/group.rs",
     "src/core/incident_name.rs",
+    "src/core/watchdog.rs",
 ];
 
 /// How texts begin that no file in a repository can bring about, and the test that does.
@@ -37,6 +39,8 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("names {} files, and only the first", "no_more_files_are_read_than_the_limit"),
     ("The outage is over in part", "what_is_left_out_has_its_default"),
     ("It happened again", "what_is_left_out_has_its_default"),
+    ("Monitoring data is missing", "what_is_left_out_has_its_default"),
+    ("Our monitoring ", "what_is_left_out_has_its_default"),
     ("more than one document", "nothing: what the YAML crate says, and replaced by our own words"),
     ("a value", "nothing: what serde asks of a visitor, and any value will do"),
 ];

@@ -214,8 +214,12 @@ async fn a_guarded_alertmanager_is_read_with_a_password_over_tls() {
     let ca_pem = std::fs::read_to_string(folder.path().join("ca.pem")).expect("a CA");
     let basic = || Credentials::Basic { user: "page".to_owned(), password: SecretString::from("a password") };
     let hear = async |credentials, ca_pem: Option<&str>| {
-        let settings =
-            alertmanager::Settings { urls: vec![url.clone()], credentials, ca_pem: ca_pem.map(str::to_owned) };
+        let settings = alertmanager::Settings {
+            urls: vec![url.clone()],
+            credentials,
+            watchdog: None,
+            ca_pem: ca_pem.map(str::to_owned),
+        };
         settings.members().expect("settings")[0].hear(alertmanager_cachet::clock::now()).await
     };
     assert_eq!(hear(basic(), Some(&ca_pem)).await.expect("heard").listed, []);

@@ -1,5 +1,6 @@
 //! A scenario in the product's own terms.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
@@ -7,6 +8,7 @@ use alertmanager_cachet::core::incident_name::IncidentName;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::core::watchdog::MonitoringTexts;
 use alertmanager_cachet::reconcile::{Settings, Subscribers, Texts};
 
 use super::scenario::Scenario;
@@ -24,7 +26,10 @@ pub fn settings(scenario: &Scenario) -> Settings {
             resolved_incident_message: "It works again.".to_owned(),
             partially_resolved_incident_message: "Most of it works again.".to_owned(),
             relapse_message: "It happened again.".to_owned(),
+            monitoring: MonitoringTexts::default(),
         },
+        components: BTreeSet::new(),
+        watchdog: None,
         close_incident_when: match policy.incidents_last_until_operational {
             true => CloseIncidentWhen::Operational,
             false => CloseIncidentWhen::NotMajorOutage,

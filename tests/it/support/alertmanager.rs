@@ -85,13 +85,38 @@ impl Alertmanager {
 
     /// Our client of it.
     pub fn member(&self) -> Member {
-        let settings = Settings { urls: vec![self.url("")], credentials: Credentials::None, ca_pem: None };
+        let settings =
+            Settings { urls: vec![self.url("")], credentials: Credentials::None, watchdog: None, ca_pem: None };
         settings.members().expect("settings").remove(0)
     }
 
     /// Alerts begin to fire: `TargetDown`, one an instance, all about `component`.
     pub async fn fire(&self, instances: &[&str], component: &str) {
         self.tell(instances, component, "2099-01-01T00:00:00Z").await;
+    }
+
+    /// Prometheus sends the watchdog, which has none of our labels; it is listed for long if it is not sent again.
+    pub async fn watchdog(&self) {
+        self.tell_watchdog("2099-01-01T00:00:00Z").await;
+    }
+
+    /// Prometheus has not sent it for so long that Alertmanager resolves it.
+    pub async fn watchdog_ends(&self) {
+        self.tell_watchdog("2026-01-02T00:00:00Z").await;
+    }
+
+    async fn tell_watchdog(&self, ends_at: &str) {
+        let labels = json!({"alertname": "Watchdog", "severity": "none"});
+        let alert = json!({"labels": labels, "startsAt": "2026-01-01T00:00:00Z", "endsAt": ends_at});
+        self.post("/api/v2/alerts", &json!([alert])).await;
+    }
+
+    /// As [`Self::watchdog`], again and again.
+    pub async fn watchdog_for_ever(&self) {
+        loop {
+            self.watchdog().await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// They end.

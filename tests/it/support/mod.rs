@@ -7,4 +7,5 @@ pub mod page;
 pub mod processes;
 pub mod recordings;
 pub mod web;
+pub mod without_unknown;
 pub mod world;

@@ -39,7 +39,7 @@ pub struct Server {
 /// What a server is started with if a test has no wish of its own.
 pub fn settings() -> Settings {
     let users = Users::parse(USERS).expect("users").users;
-    Settings { users, trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536 }
+    Settings { users, trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, watchdog: None }
 }
 
 impl Server {

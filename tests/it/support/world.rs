@@ -1,5 +1,6 @@
 //! A page, a store, and the reconciler between them: everything but the sockets, stepped by hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use alertmanager_cachet::core::target::{
     ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target,
 };
 use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts, Wake};
@@ -32,6 +34,7 @@ use tower::ServiceExt;
 
 use super::faults::Faults;
 use super::older_cachet::older_cachet;
+use super::without_unknown::without_unknown;
 
 /// Which Cachet the page behaves as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +217,26 @@ impl World {
         self.wake.wake();
     }
 
+    /// The program, started anew with a watchdog that may stay away for less than five minutes.
+    pub fn watch(&mut self) {
+        self.settings.watchdog = Some(Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog"));
+        self.restart();
+    }
+
+    /// From now on Cachet refuses the status Unknown. Restarts.
+    pub fn refuse_unknown(&mut self) {
+        let way = self.faults.around(without_unknown(self.router.clone()));
+        self.client = Cachet::in_process(way, self.token.clone(), 50);
+        self.restart();
+    }
+
+    /// The watchdog is heard now.
+    pub async fn heartbeat(&self) {
+        if self.store.record_heartbeat(self.now()).await.expect("recorded") {
+            self.wake.wake();
+        }
+    }
+
     /// One go; a second passes first.
     pub async fn once(&mut self) -> Round {
         self.pass(Duration::from_secs(1));
@@ -354,7 +377,10 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
             resolved_incident_message: "It works again.".to_owned(),
             partially_resolved_incident_message: "Most of it works again.".to_owned(),
             relapse_message: "It happened again.".to_owned(),
+            monitoring: MonitoringTexts::default(),
         },
+        components: BTreeSet::new(),
+        watchdog: None,
         close_incident_when: CloseIncidentWhen::NotMajorOutage,
         drift: Drift::Respect,
         refire_hold: Duration::from_secs(300),

@@ -1,7 +1,9 @@
 //! The layer against a stand-in for the page, and the client against both.
 
 use alertmanager_cachet::cachet::{Cachet, Capabilities, IncidentSearch};
-use alertmanager_cachet::core::observed::{ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident};
+use alertmanager_cachet::core::observed::{
+    AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident,
+};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::time::Timestamp;
 use axum::extract::{Path, State};
@@ -227,8 +229,7 @@ async fn the_client_gets_on_with_both_releases() {
         let incident = NewIncident {
             name: "Outage of Database".into(),
             message: "m".into(),
-            component: id,
-            component_name: "Database".into(),
+            component: Some(AffectedComponent { id, name: "Database".into() }),
             episode: "e-1".into(),
             occurred_at: Timestamp::from_millis(1_800_000_000_000),
             notify_subscribers: false,
@@ -246,12 +247,12 @@ async fn the_client_gets_on_with_both_releases() {
         let search = IncidentSearch {
             episode: "e-1",
             name: "Outage of Database",
-            component: id,
+            component: Some(id),
             created_not_before: Timestamp::from_millis(0),
         };
         let found = cachet.find_incident(&search).await.expect("read").expect("found");
         assert_eq!(found.id, incident_id);
-        let other = IncidentSearch { episode: "e-2", component: ComponentId(2), ..search };
+        let other = IncidentSearch { episode: "e-2", component: Some(ComponentId(2)), ..search };
         assert_eq!(cachet.find_incident(&other).await, Ok(None));
 
         cachet.add_incident_update(incident_id, IncidentStatus::Fixed, "over").await.expect("posted");

@@ -1,0 +1,91 @@
+//! The key `watchdog` of `config.json`.
+
+use std::time::Duration;
+
+use super::WatchdogConfig;
+use super::report::Report;
+use super::settings::{SECONDS_MAX, filled, report_unknown_keys};
+use super::tree::Map;
+use crate::core::incident_name::IncidentName;
+use crate::core::target::NAME_LIMIT;
+use crate::core::watchdog::{MonitoringTexts, Watchdog, WatchdogError};
+
+const KEYS: &[&str] =
+    &["alertname", "timeout_seconds", "new_incident_name", "new_incident_message", "resolved_incident_message"];
+
+/// The alert that comes with the usual collections of rules for Prometheus.
+const DEFAULT_ALERTNAME: &str = "Watchdog";
+const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
+
+/// How long Prometheus may take until it sends a firing alert again (its `--rules.alert.resend-delay` of a minute), with
+/// a minute more for its evaluation and for Alertmanager.
+const SHORTEST_SAFE: Duration = Duration::from_secs(120);
+
+/// Reads the dead man's switch, if there is one; `null`, as in the example, is none. What is wrong goes into the report.
+pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConfig> {
+    let map = config.get_filled("watchdog")?.map(report)?;
+    report_unknown_keys(&map, KEYS, report);
+    let (timeout, texts) = (timeout(&map, report), texts(&map, report));
+    let alertname = match map.get("alertname") {
+        Some(value) => value.text(report)?,
+        None => DEFAULT_ALERTNAME,
+    };
+    // The name is looked at even where the timeout cannot be used, whatever stands in for that.
+    let watchdog = Watchdog::new(alertname, timeout.unwrap_or(SHORTEST_SAFE))
+        .map_err(|error| report.fatal(map.place.key("alertname"), error.to_string()))
+        .ok()?;
+    timeout?;
+    if watchdog.timeout() < SHORTEST_SAFE {
+        report.remark(
+            map.place.key("timeout_seconds"),
+            "is below 120, and Prometheus sends a firing alert again after a minute or later, so it may seem missing \
+             though all is well",
+        );
+    }
+    Some(WatchdogConfig { watchdog, texts })
+}
+
+fn timeout(map: &Map<'_>, report: &mut Report) -> Option<Duration> {
+    let Some(value) = map.get("timeout_seconds") else { return Some(Duration::from_secs(DEFAULT_TIMEOUT_SECONDS)) };
+    let wanted = value.integer(report)?;
+    match u64::try_from(wanted) {
+        Ok(0) => {
+            value.problem(WatchdogError::NoTimeout.to_string(), report);
+            None
+        }
+        Ok(seconds) if seconds <= SECONDS_MAX => Some(Duration::from_secs(seconds)),
+        _ => {
+            let message = format!("is {wanted}, out of range: write a number of seconds from 1 to {SECONDS_MAX}");
+            value.problem(message, report);
+            None
+        }
+    }
+}
+
+fn texts(map: &Map<'_>, report: &mut Report) -> MonitoringTexts {
+    let mut text = |key: &str, default: String| match map.get(key) {
+        Some(value) => filled(&value, report).unwrap_or(default),
+        None => default,
+    };
+    let MonitoringTexts { new_incident_name, new_incident_message, resolved_incident_message } =
+        MonitoringTexts::default();
+    let new_incident_message = text("new_incident_message", new_incident_message);
+    let resolved_incident_message = text("resolved_incident_message", resolved_incident_message);
+    let new_incident_name = title(map, report).unwrap_or(new_incident_name);
+    MonitoringTexts { new_incident_name, new_incident_message, resolved_incident_message }
+}
+
+fn title(map: &Map<'_>, report: &mut Report) -> Option<String> {
+    let value = map.get("new_incident_name")?;
+    let text = filled(&value, report)?;
+    let name = IncidentName::new(&text).map_err(|error| value.problem(error.to_string(), report)).ok()?;
+    if name.names_the_component() {
+        report.degraded(value.place.clone(), "has %s, and is about no component: write the title without it");
+    }
+    let length = text.trim().chars().count();
+    if length > NAME_LIMIT {
+        let message = format!("has {length} characters, and Cachet takes at most {NAME_LIMIT}: shorten it");
+        report.degraded(value.place, message);
+    }
+    Some(name.render_plain())
+}

@@ -1,0 +1,78 @@
+//! When the watchdog was last heard, and since when it is missing.
+
+use sqlx::sqlite::SqliteExecutor;
+use sqlx::{Row, SqliteConnection};
+
+use super::{Store, StoreError};
+use crate::core::time::Timestamp;
+use crate::core::watchdog::Pulse;
+
+impl Store {
+    /// What is known of the watchdog. Whoever wants to tell how the monitoring is reads it here.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn pulse(&self) -> Result<Pulse, StoreError> {
+        read(&self.reader).await
+    }
+
+    /// Keeps that the watchdog was sent at `moment`. `true` if it was missing until then.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
+    pub async fn record_heartbeat(&self, moment: Timestamp) -> Result<bool, StoreError> {
+        let (before, after) = self.change_pulse(|pulse| pulse.beat(moment)).await?;
+        Ok(before.missing_at.is_some() && after.missing_at.is_none())
+    }
+
+    /// Keeps that the absence of the watchdog had lasted for too long at `moment`, unless it was heard meanwhile; returns
+    /// what is known then.
+    ///
+    /// # Errors
+    /// As [`Self::record_heartbeat`].
+    pub async fn record_missing_watchdog(&self, moment: Timestamp) -> Result<Pulse, StoreError> {
+        self.change_pulse(|pulse| pulse.miss(moment)).await.map(|(_, after)| after)
+    }
+
+    /// Changes what is known, and returns what was and what is.
+    async fn change_pulse(&self, change: impl FnOnce(Pulse) -> Pulse) -> Result<(Pulse, Pulse), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let before = read(&mut *transaction).await?;
+        let after = change(before);
+        if after != before {
+            write(&mut transaction, after).await?;
+        }
+        transaction.commit().await?;
+        Ok((before, after))
+    }
+}
+
+/// As [`Store::bring_back_to`], of the watchdog: whether anything of it was later than `now`.
+pub(super) async fn bring_back(connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, StoreError> {
+    let before = read(&mut *connection).await?;
+    let after = before.brought_back_to(now);
+    if after != before {
+        write(connection, after).await?;
+    }
+    Ok(after != before)
+}
+
+async fn read(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {
+    let query = "SELECT last_heartbeat_ms, missing_at_ms FROM watchdog WHERE id = 1";
+    let Some(row) = sqlx::query(query).fetch_optional(executor).await? else { return Ok(Pulse::default()) };
+    let moment = |column| row.try_get::<Option<i64>, _>(column).map(|value| value.map(Timestamp::from_millis));
+    Ok(Pulse { last_heartbeat: moment("last_heartbeat_ms")?, missing_at: moment("missing_at_ms")? })
+}
+
+async fn write(connection: &mut SqliteConnection, pulse: Pulse) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO watchdog (id, last_heartbeat_ms, missing_at_ms) VALUES (1, $1, $2) \
+         ON CONFLICT (id) DO UPDATE SET last_heartbeat_ms = excluded.last_heartbeat_ms, \
+         missing_at_ms = excluded.missing_at_ms",
+    )
+    .bind(pulse.last_heartbeat.map(Timestamp::as_millis))
+    .bind(pulse.missing_at.map(Timestamp::as_millis))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
