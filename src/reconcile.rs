@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 use self::memory::{Memory, Unkept};
-use crate::cachet::{Cachet, Error, Spare};
+use crate::cachet::{Cachet, Error, REQUEST_TIMEOUT, Spare};
 use crate::clock::Clock;
 use crate::core::incident_name::IncidentName;
 use crate::core::inherit::inherit;
@@ -426,6 +426,7 @@ impl Reconciler {
                     let unanswered = error.may_have_been_applied() || error.is_not_cachet();
                     round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
                     self.memory.surprised |= unanswered || error.is_not_found();
+                    entries.extend(apply::refusal(&change, &error));
                     failed.push(change.subject());
                     if error.concerns_everything() && blocked.is_none() {
                         blocked = Some(error);
@@ -495,6 +496,7 @@ impl Settings {
             drift: self.drift,
             recovery_hold: self.recovery_hold,
             reopen_within: self.reopen_within,
+            posting_patience: REQUEST_TIMEOUT,
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
     }

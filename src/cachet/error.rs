@@ -127,6 +127,16 @@ impl Error {
         }
     }
 
+    /// Whether a write that ended so may be done only later: nobody has said that it was ended, and Cachet goes on with
+    /// a request whose client, or whose proxy, has given up. A 500 is Cachet's own word, and its last.
+    pub fn may_be_applied_yet(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } => true,
+            Self::Server { status, .. } => *status != 500,
+            _ => false,
+        }
+    }
+
     /// Whether the cause lies not in this one call, so that the next change would end the same way.
     ///
     /// [`Error::NotCachet`] is not among these: what stands before Cachet may dislike the text of a single call.

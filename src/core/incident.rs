@@ -51,6 +51,8 @@ pub struct Episode {
     pub began_at: Timestamp,
     /// Since when the component is no longer in the state that makes an episode, while that is waited out.
     pub calm_since: Option<Timestamp>,
+    /// What was posted for it and may be carried out yet.
+    pub lost: Option<LostPostings>,
     /// How far its incident is.
     pub phase: EpisodePhase,
 }
@@ -67,18 +69,24 @@ impl Episode {
 pub enum EpisodePhase {
     /// It is being posted, and no answer is known yet: whether it exists has to be looked up.
     Opening,
+    /// It could not be posted, or was not there when its answer was lost and it was looked up. It is posted again when
+    /// no earlier posting is likely to be carried out any more.
+    Absent,
     /// It is open.
     Open(IncidentId),
     /// The episode is over and its incident is being closed: whether the closing update exists has to be looked up.
     Closing(IncidentId),
     /// A person closed it while the outage went on; it stays closed for this episode.
     ClosedByPerson(IncidentId),
-    /// We closed it. A relapse soon after opens it again instead of posting another one.
+    /// It is closed, and the outage is over. A relapse soon after opens it again instead of posting another one.
     Closed {
         /// The incident.
         incident: IncidentId,
-        /// When it was closed.
+        /// When the outage was over.
         at: Timestamp,
+        /// Who closed it. A person's word stays until our own view changes, and a relapse after a recovery is such a
+        /// change.
+        by: EndedBy,
     },
     /// The component relapsed and its incident is being opened again: whether that arrived has to be looked up.
     Reopening(IncidentId),
@@ -88,7 +96,7 @@ impl EpisodePhase {
     /// The incident, if it is known.
     pub fn incident(self) -> Option<IncidentId> {
         match self {
-            Self::Opening => None,
+            Self::Opening | Self::Absent => None,
             Self::Open(id) | Self::Closing(id) | Self::ClosedByPerson(id) | Self::Reopening(id) => Some(id),
             Self::Closed { incident, .. } => Some(incident),
         }
@@ -100,10 +108,59 @@ impl EpisodePhase {
 pub enum EndedBy {
     /// The component recovered, and we closed the incident.
     Recovery,
-    /// A person had closed the incident, or removed it.
+    /// A person had closed the incident.
     Person,
+    /// A person had removed the incident.
+    Removal,
     /// The outage was over before its incident was ever opened.
     Unopened,
+}
+
+/// Postings of an episode's incident that got no answer and had done nothing when it was looked: Cachet may have been
+/// slow, and carry them out long after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostPostings {
+    /// How many of them have not turned up.
+    pub count: u32,
+    /// When the last of them was looked for in vain.
+    pub missed_at: Timestamp,
+    /// The title that they bear: without meta, nothing else tells the incident that one of them makes.
+    pub title: String,
+}
+
+impl LostPostings {
+    /// One more was looked for in vain.
+    pub fn one_more(before: Option<Self>, title: String, now: Timestamp) -> Self {
+        Self { count: before.map_or(1, |before| before.count.saturating_add(1)), missed_at: now, title }
+    }
+
+    /// One of them has turned up.
+    pub fn one_fewer(self) -> Option<Self> {
+        Some(Self { count: self.count.saturating_sub(1), ..self }).filter(|left| left.count > 0)
+    }
+}
+
+/// An episode that is over, and of which an incident may still turn up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastEpisode {
+    /// Its name.
+    pub key: EpisodeKey,
+    /// The component that was in Major Outage.
+    pub component: ComponentName,
+    /// Its number in Cachet.
+    pub component_id: ComponentId,
+    /// The incident that it had, if it had one.
+    pub incident: Option<IncidentId>,
+    /// What may turn up.
+    pub lost: LostPostings,
+}
+
+impl PastEpisode {
+    /// What remains of an episode that is over; `None` if nothing of it may still turn up.
+    pub fn of(episode: Episode) -> Option<Self> {
+        let Episode { key, component, component_id, phase, lost, .. } = episode;
+        Some(Self { key, component, component_id, incident: phase.incident(), lost: lost? })
+    }
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ fn episode_of(
         occurred_at: now,
         began_at: now,
         calm_since: None,
+        lost: None,
         phase: EpisodePhase::Open(incident.id),
     })
 }

@@ -6,6 +6,7 @@
 
 mod change;
 mod report;
+mod strays;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,8 +15,8 @@ use std::time::Duration;
 pub use self::change::{Attempt, Change, Rank, Subject};
 pub use self::report::Report;
 
-use super::incident::{Episode, EpisodeKey, EpisodePhase};
-use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
+use super::incident::{Episode, EpisodeKey, EpisodePhase, PastEpisode};
+use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
@@ -31,6 +32,8 @@ pub struct Applied {
     pub targets: BTreeMap<TargetName, AppliedTarget>,
     /// At most one episode a component.
     pub episodes: BTreeMap<ComponentName, Episode>,
+    /// Episodes that are over, and of which an incident may still turn up.
+    pub past: BTreeMap<EpisodeKey, PastEpisode>,
 }
 
 /// What we last wrote of a visible component.
@@ -78,6 +81,8 @@ pub struct Policy {
     pub recovery_hold: Duration,
     /// How long after its incident was closed a relapse opens the same one again.
     pub reopen_within: Duration,
+    /// How long after a posting was looked for in vain the incident is not posted again.
+    pub posting_patience: Duration,
     /// Where the inventory comes from: with a targets file, a target component that it does not name is a leftover.
     pub inventory: InventorySource,
 }
@@ -121,6 +126,7 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
     for component in components {
         planner.component(component);
     }
+    planner.strays();
     planner.targets();
     planner.leftovers();
     let mut plan = planner.plan;
@@ -131,7 +137,7 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
 /// Cachet's components by name; of several with one name, the lowest number first.
 struct Index<'a> {
     components: BTreeMap<&'a str, Vec<&'a ObservedComponent>>,
-    open_incidents: BTreeSet<IncidentId>,
+    open_incidents: &'a [ObservedIncident],
 }
 
 impl<'a> Index<'a> {
@@ -143,7 +149,7 @@ impl<'a> Index<'a> {
         for namesakes in components.values_mut() {
             namesakes.sort_by_key(|component| component.id);
         }
-        Self { components, open_incidents: observed.open_incidents.iter().map(|incident| incident.id).collect() }
+        Self { components, open_incidents: &observed.open_incidents }
     }
 }
 
@@ -212,7 +218,7 @@ impl<'a> Planner<'a> {
         let goes_on = self.policy.close_incident_when.in_episode(status, active.is_some());
         match (episode.map(|episode| (episode, episode.phase)), goes_on) {
             (None, false) => {}
-            (Some((episode, EpisodePhase::Closed { incident, at })), _) => {
+            (Some((episode, EpisodePhase::Closed { incident, at, .. })), _) => {
                 let forgotten_at = at.after(self.policy.reopen_within);
                 match (goes_on, self.now < forgotten_at) {
                     (true, true) => self.reopen(episode, incident, Attempt::First),
@@ -240,6 +246,7 @@ impl<'a> Planner<'a> {
             occurred_at,
             began_at: self.now,
             calm_since: None,
+            lost: None,
             phase: EpisodePhase::Opening,
         };
         self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::First });
@@ -247,7 +254,8 @@ impl<'a> Planner<'a> {
 
     fn continue_episode(&mut self, episode: &Episode, status: ComponentStatus, component: Option<ComponentId>) {
         match episode.phase {
-            EpisodePhase::Opening => {
+            EpisodePhase::Absent if self.is_awaited(episode) => {}
+            EpisodePhase::Opening | EpisodePhase::Absent => {
                 if let Some(component) = component {
                     let episode = episode.clone();
                     self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::Resumed });
@@ -260,7 +268,10 @@ impl<'a> Planner<'a> {
             EpisodePhase::ClosedByPerson(incident) if self.is_open(incident) => {
                 self.move_to(episode, EpisodePhase::Open(incident));
             }
-            EpisodePhase::ClosedByPerson(incident) => self.report_closed_by_person(episode, incident),
+            EpisodePhase::ClosedByPerson(incident) => {
+                self.report_closed_by_person(episode, incident);
+                self.remember_calm(episode, None);
+            }
             EpisodePhase::Open(_) if episode.calm_since.is_some() => self.remember_calm(episode, None),
             EpisodePhase::Open(_) | EpisodePhase::Closed { .. } => {}
             EpisodePhase::Reopening(incident) => self.reopen(episode, incident, Attempt::Resumed),
@@ -274,11 +285,14 @@ impl<'a> Planner<'a> {
         let calm_since = episode.calm_since.unwrap_or(self.now);
         let over_at = calm_since.after(self.policy.recovery_hold);
         match episode.phase {
-            EpisodePhase::Open(_) if self.now < over_at => {
+            EpisodePhase::Open(_) | EpisodePhase::ClosedByPerson(_) if self.now < over_at => {
                 self.remember_calm(episode, Some(calm_since));
                 self.revisit(over_at);
             }
-            EpisodePhase::Opening => self.plan.changes.push(Change::FindIncident { episode: episode.clone() }),
+            EpisodePhase::Absent if self.is_awaited(episode) => {}
+            EpisodePhase::Opening | EpisodePhase::Absent => {
+                self.plan.changes.push(Change::FindIncident { episode: episode.clone() });
+            }
             EpisodePhase::Open(incident) if self.is_open(incident) => {
                 self.close(episode, incident, status, Attempt::First);
             }
@@ -292,7 +306,7 @@ impl<'a> Planner<'a> {
     }
 
     fn is_open(&self, incident: IncidentId) -> bool {
-        self.observed.open_incidents.contains(&incident)
+        self.observed.open_incidents.iter().any(|open| open.id == incident)
     }
 
     fn close(&mut self, episode: &Episode, incident: IncidentId, now: ComponentStatus, attempt: Attempt) {

@@ -1,10 +1,11 @@
 //! One change, carried out: the calls that it takes, what is remembered of it, and what operators read of it.
 
 use crate::cachet::{Cachet, Error, IncidentSearch};
-use crate::core::incident::{EndedBy, Episode, EpisodePhase};
+use crate::core::incident::{EndedBy, Episode, EpisodePhase, LostPostings};
 use crate::core::observed::{ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident};
 use crate::core::plan::{AppliedComponent, AppliedTarget, Attempt, Certainty, Change, Note, Report};
 use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::{Event, Log};
 use crate::reconcile::{Settings, Subscribers, Texts};
@@ -20,7 +21,9 @@ pub fn intent(change: &Change) -> Option<Entry> {
         Change::UpdateTarget { id, target, to: status, description, .. } => {
             Some(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
         }
-        Change::OpenIncident { episode, .. } => Some(Entry::Episode(episode)),
+        Change::OpenIncident { episode, .. } => {
+            Some(Entry::Episode(Episode { phase: EpisodePhase::Opening, ..episode }))
+        }
         Change::CloseIncident { incident, episode, .. } => {
             // Which of us closed it is told by the phase, so a person's closing must not be taken for our own.
             let phase = EpisodePhase::Closing(incident);
@@ -33,7 +36,17 @@ pub fn intent(change: &Change) -> Option<Entry> {
         Change::ReopenIncident { incident, episode, .. } => {
             Some(Entry::Episode(Episode { phase: EpisodePhase::Reopening(incident), ..episode }))
         }
-        Change::FindIncident { .. } => None,
+        Change::FindIncident { .. } | Change::CloseStray { .. } => None,
+    }
+}
+
+/// What is remembered of a change that failed in a way after which it will not be carried out any more.
+pub fn refusal(change: &Change, error: &Error) -> Option<Entry> {
+    match change {
+        Change::OpenIncident { episode, .. } if !error.may_be_applied_yet() => {
+            Some(Entry::Episode(Episode { phase: EpisodePhase::Absent, ..episode.clone() }))
+        }
+        _ => None,
     }
 }
 
@@ -68,19 +81,27 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
             Ok(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
         }
         Change::OpenIncident { component, episode, attempt } => {
-            open(cachet, settings, component, episode, attempt).await
+            open(cachet, settings, component, episode, attempt, now).await
         }
         Change::CloseIncident { incident, episode, now: status, attempt } => {
             let by = close(cachet, &settings.texts, incident, &episode, status, attempt).await?;
-            Ok(closed(settings, episode, incident, by, now))
+            Ok(over(settings, episode, incident, by, now))
         }
         Change::ReopenIncident { incident, episode, attempt } => {
             reopen(cachet, &settings.texts, incident, episode, attempt).await
         }
         Change::FindIncident { episode } => Ok(match find(cachet, &settings.texts, &episode).await? {
             Some(incident) => found(episode, &incident),
+            None if episode.phase == EpisodePhase::Opening => missed(&settings.texts, episode, now),
             None => Entry::EndEpisode(episode, EndedBy::Unopened),
         }),
+        Change::CloseStray { incident, episode, lost, .. } => {
+            // Without a word: the closing message may not be true, for the outage may go on under its own incident.
+            match cachet.set_incident_status(incident, IncidentStatus::Fixed).await {
+                Err(error) if !error.is_not_found() => Err(error),
+                _ => Ok(Entry::StrayClosed { incident, episode, lost }),
+            }
+        }
     }
 }
 
@@ -90,11 +111,14 @@ async fn open(
     component: ComponentId,
     episode: Episode,
     attempt: Attempt,
+    now: Timestamp,
 ) -> Result<Entry, Error> {
-    if attempt == Attempt::Resumed
-        && let Some(incident) = find(cachet, &settings.texts, &episode).await?
-    {
-        return Ok(found(episode, &incident));
+    if attempt == Attempt::Resumed {
+        match find(cachet, &settings.texts, &episode).await? {
+            Some(incident) => return Ok(found(episode, &incident)),
+            None if episode.phase == EpisodePhase::Opening => return Ok(missed(&settings.texts, episode, now)),
+            None => {}
+        }
     }
     let incident = NewIncident {
         name: settings.texts.new_incident_name.render(&episode.component),
@@ -125,7 +149,19 @@ fn found(episode: Episode, incident: &ObservedIncident) -> Entry {
         Some(IncidentStatus::Fixed) => EpisodePhase::ClosedByPerson(incident.id),
         _ => EpisodePhase::Open(incident.id),
     };
-    Entry::Episode(Episode { phase, ..episode })
+    // What was being posted was not counted as lost yet.
+    let lost = match episode.phase {
+        EpisodePhase::Absent => episode.lost.and_then(LostPostings::one_fewer),
+        _ => episode.lost,
+    };
+    Entry::Episode(Episode { phase, lost, ..episode })
+}
+
+/// The episode whose incident is not there, though it may come yet.
+fn missed(texts: &Texts, episode: Episode, now: Timestamp) -> Entry {
+    let title = texts.new_incident_name.render(&episode.component);
+    let lost = Some(LostPostings::one_more(episode.lost, title, now));
+    Entry::Episode(Episode { phase: EpisodePhase::Absent, lost, ..episode })
 }
 
 /// Closes the incident, and says whose closing it was.
@@ -139,7 +175,7 @@ async fn close(
 ) -> Result<EndedBy, Error> {
     if attempt == Attempt::Resumed {
         let fixed = match cachet.incident(incident).await? {
-            None => return Ok(EndedBy::Person),
+            None => return Ok(EndedBy::Removal),
             Some(incident) => incident.status == Some(IncidentStatus::Fixed),
         };
         match episode.phase {
@@ -158,7 +194,7 @@ async fn close(
     };
     match update(cachet, incident, IncidentStatus::Fixed, message).await {
         Ok(()) => Ok(EndedBy::Recovery),
-        Err(error) if error.is_not_found() => Ok(EndedBy::Person),
+        Err(error) if error.is_not_found() => Ok(EndedBy::Removal),
         Err(error) => Err(error),
     }
 }
@@ -169,12 +205,12 @@ async fn update(cachet: &Cachet, incident: IncidentId, status: IncidentStatus, m
     cachet.set_incident_status(incident, status).await
 }
 
-/// What becomes of an episode whose incident is closed: it is remembered for a relapse, if we closed it.
-fn closed(settings: &Settings, episode: Episode, incident: IncidentId, by: EndedBy, now: Timestamp) -> Entry {
-    if by != EndedBy::Recovery || settings.reopen_within.is_zero() {
+/// What becomes of an episode that is over: as long as its incident is there, it is remembered for a relapse.
+fn over(settings: &Settings, episode: Episode, incident: IncidentId, by: EndedBy, now: Timestamp) -> Entry {
+    if by == EndedBy::Removal || settings.reopen_within.is_zero() {
         return Entry::EndEpisode(episode, by);
     }
-    let phase = EpisodePhase::Closed { incident, at: now };
+    let phase = EpisodePhase::Closed { incident, at: now, by };
     Entry::Episode(Episode { phase, calm_since: None, ..episode })
 }
 
@@ -190,7 +226,7 @@ async fn reopen(
     if attempt == Attempt::Resumed {
         match cachet.incident(incident).await? {
             // It was removed, so there is nothing to open again; the outage gets an incident of its own.
-            None => return Ok(Entry::EndEpisode(episode, EndedBy::Person)),
+            None => return Ok(Entry::EndEpisode(episode, EndedBy::Removal)),
             Some(incident) if incident.status == Some(IncidentStatus::Fixed) => {}
             Some(_) => {
                 cachet.set_incident_status(incident, IncidentStatus::Investigating).await?;
@@ -200,7 +236,7 @@ async fn reopen(
     }
     match update(cachet, incident, IncidentStatus::Investigating, &texts.relapse_message).await {
         Ok(()) => Ok(reopened),
-        Err(error) if error.is_not_found() => Ok(Entry::EndEpisode(episode, EndedBy::Person)),
+        Err(error) if error.is_not_found() => Ok(Entry::EndEpisode(episode, EndedBy::Removal)),
         Err(error) => Err(error),
     }
 }
@@ -221,24 +257,31 @@ pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
         (Change::ReopenIncident { incident, .. }, Entry::Episode(episode)) => {
             log.emit(&Event::IncidentReopened { component: episode.component.as_str(), incident: *incident });
         }
-        (Change::CloseIncident { incident, .. }, Entry::Episode(episode)) => {
-            log_closed(log, episode, *incident, EndedBy::Recovery);
+        (Change::CloseIncident { .. }, Entry::Episode(Episode { component, phase, .. })) => {
+            if let EpisodePhase::Closed { incident, by, .. } = phase {
+                log_closed(log, component, *incident, reason(*by));
+            }
         }
+        (Change::CloseStray { component, incident, .. }, _) => log_closed(log, component, *incident, "opened late"),
         (_, Entry::EndEpisode(episode, by)) => {
             if let Some(incident) = episode.phase.incident() {
-                log_closed(log, episode, incident, *by);
+                log_closed(log, &episode.component, incident, reason(*by));
             }
         }
         _ => {}
     }
 }
 
-fn log_closed(log: &Log, episode: &Episode, incident: IncidentId, by: EndedBy) {
-    let reason = match by {
-        EndedBy::Recovery => "recovered",
-        EndedBy::Person | EndedBy::Unopened => "closed by a person",
-    };
-    log.emit(&Event::IncidentClosed { component: episode.component.as_str(), incident, reason });
+fn reason(by: EndedBy) -> &'static str {
+    match by {
+        EndedBy::Recovery | EndedBy::Unopened => "recovered",
+        EndedBy::Person => "closed by a person",
+        EndedBy::Removal => "removed by a person",
+    }
+}
+
+fn log_closed(log: &Log, component: &ComponentName, incident: IncidentId, reason: &'static str) {
+    log.emit(&Event::IncidentClosed { component: component.as_str(), incident, reason });
 }
 
 fn log_status(log: &Log, component: &str, old_status: Option<ComponentStatus>, new_status: ComponentStatus) {
@@ -265,7 +308,13 @@ impl From<Note> for Entry {
             Note::ComponentReleased(name) => Self::ReleaseComponent(name),
             Note::TargetReleased(name) => Self::ReleaseTarget(name),
             Note::EpisodePhase(episode) => Self::Episode(episode),
-            Note::EpisodeForgotten(episode) => Self::EndEpisode(episode, EndedBy::Recovery),
+            Note::EpisodeForgotten(episode) => {
+                let by = match episode.phase {
+                    EpisodePhase::Closed { by, .. } => by,
+                    _ => EndedBy::Recovery,
+                };
+                Self::EndEpisode(episode, by)
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Texts;
 use crate::core::alert::AlertRecord;
-use crate::core::incident::EpisodePhase;
+use crate::core::incident::{EpisodePhase, PastEpisode};
 use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
 use crate::core::plan::{Applied, AppliedTarget, Report, Subject};
 use crate::core::status::IncidentStatus;
@@ -112,6 +112,18 @@ impl Memory {
                 let over = episode.phase.incident();
                 observed.open_incidents.retain(|incident| Some(incident.id) != over);
                 applied.episodes.remove(&episode.component);
+                let past = PastEpisode::of(episode);
+                applied.past.extend(past.map(|past| (past.key.clone(), past)));
+            }
+            Entry::StrayClosed { incident, episode, lost } => {
+                observed.open_incidents.retain(|open| open.id != incident);
+                if let Some(present) = applied.episodes.values_mut().find(|present| present.key == episode) {
+                    present.lost = lost;
+                } else if let (Some(past), Some(lost)) = (applied.past.get_mut(&episode), lost) {
+                    past.lost = lost;
+                } else {
+                    applied.past.remove(&episode);
+                }
             }
         }
     }
@@ -123,7 +135,10 @@ impl Memory {
             Entry::Component(name, written) => drop(applied.components.insert(name, written)),
             Entry::Target(name, written) => drop(applied.targets.insert(name, written)),
             Entry::Episode(episode) => drop(applied.episodes.insert(episode.component.clone(), episode)),
-            Entry::ReleaseComponent(_) | Entry::ReleaseTarget(_) | Entry::EndEpisode(..) => {}
+            Entry::ReleaseComponent(_)
+            | Entry::ReleaseTarget(_)
+            | Entry::EndEpisode(..)
+            | Entry::StrayClosed { .. } => {}
         }
     }
 }

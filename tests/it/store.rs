@@ -108,6 +108,7 @@ async fn what_was_written_and_the_episodes_are_the_same_after_a_restart() {
         occurred_at: NOW,
         began_at: NOW,
         calm_since: Some(NOW),
+        lost: None,
         phase: EpisodePhase::Opening,
     };
     let open = Episode { phase: EpisodePhase::Open(IncidentId(3)), ..episode.clone() };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Shown;
-use crate::core::incident::Episode;
+use crate::core::incident::{Episode, EpisodeKey, LostPostings};
 use crate::core::observed::{ComponentId, IncidentId};
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, TargetName};
@@ -57,6 +57,17 @@ pub enum Change {
     FindIncident {
         /// The episode.
         episode: Episode,
+    },
+    /// Close an incident that a posting made long after we gave up on it.
+    CloseStray {
+        /// The incident.
+        incident: IncidentId,
+        /// The component that it is about.
+        component: ComponentName,
+        /// The episode that it was posted for.
+        episode: EpisodeKey,
+        /// What else may turn up of that episode.
+        lost: Option<LostPostings>,
     },
     /// Make the component of a target that is down and has none.
     CreateTarget {
@@ -126,6 +137,7 @@ impl Change {
             | Self::CloseIncident { episode, .. }
             | Self::ReopenIncident { episode, .. }
             | Self::FindIncident { episode, .. } => Subject::Incident(episode.component.clone()),
+            Self::CloseStray { component, .. } => Subject::Incident(component.clone()),
             Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
         }
     }
@@ -138,7 +150,7 @@ impl Change {
             }
             Self::SetComponent { .. } => Rank::Better,
             Self::OpenIncident { .. } | Self::ReopenIncident { .. } => Rank::Open,
-            Self::CloseIncident { .. } | Self::FindIncident { .. } => Rank::Close,
+            Self::CloseIncident { .. } | Self::FindIncident { .. } | Self::CloseStray { .. } => Rank::Close,
             Self::CreateTarget { .. } | Self::UpdateTarget { .. } => Rank::Bookkeeping,
         }
     }
@@ -152,7 +164,8 @@ impl Change {
             Self::OpenIncident { .. }
             | Self::CloseIncident { .. }
             | Self::ReopenIncident { .. }
-            | Self::FindIncident { .. } => 0,
+            | Self::FindIncident { .. }
+            | Self::CloseStray { .. } => 0,
         }
     }
 }
@@ -173,6 +186,9 @@ impl fmt::Display for Change {
             }
             Self::FindIncident { episode, .. } => {
                 write!(f, "look for the incident of component {:?}, whose answer was lost", episode.component)
+            }
+            Self::CloseStray { incident, component, .. } => {
+                write!(f, "close incident {} of component {component:?}, which was opened late", incident.0)
             }
             Self::CreateTarget { target, status, .. } => write!(f, "make target component {target:?} as {status}"),
             Self::UpdateTarget { target, from, to, .. } if *from == Some(*to) => {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
+use crate::core::incident::EndedBy;
 use crate::core::observed::ObservedIncident;
 use crate::core::page::{DESCRIPTION_LIMIT, desired};
 use crate::core::status::IncidentStatus;
@@ -17,6 +18,7 @@ const POLICY: Policy = Policy {
     drift: Drift::Respect,
     recovery_hold: Duration::ZERO,
     reopen_within: Duration::ZERO,
+    posting_patience: Duration::from_secs(15),
     inventory: InventorySource::File,
 };
 
@@ -147,7 +149,8 @@ impl World {
             }
             Change::CloseIncident { incident, episode, .. } => {
                 self.observed.open_incidents.retain(|open| open.id != incident);
-                let phase = EpisodePhase::Closed { incident, at: Timestamp::from_millis(self.now_ms) };
+                let at = Timestamp::from_millis(self.now_ms);
+                let phase = EpisodePhase::Closed { incident, at, by: EndedBy::Recovery };
                 let episode = Episode { phase, calm_since: None, ..episode };
                 self.applied.episodes.insert(episode.component.clone(), episode);
             }
@@ -157,6 +160,17 @@ impl World {
                 self.applied.episodes.insert(episode.component.clone(), episode);
             }
             Change::FindIncident { episode } => drop(self.applied.episodes.remove(&episode.component)),
+            Change::CloseStray { incident, episode, lost, .. } => {
+                self.observed.open_incidents.retain(|open| open.id != incident);
+                for present in self.applied.episodes.values_mut().filter(|present| present.key == episode) {
+                    present.lost.clone_from(&lost);
+                }
+                if let (Some(past), Some(lost)) = (self.applied.past.get_mut(&episode), &lost) {
+                    past.lost = lost.clone();
+                } else {
+                    self.applied.past.remove(&episode);
+                }
+            }
             Change::CreateTarget { target, status, description } => {
                 self.add(target.as_str(), false, Some(description.clone()));
                 let component = self.component(target.as_str());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use alertmanager_cachet::cachet::Cachet;
+use alertmanager_cachet::cachet::{Cachet, REQUEST_TIMEOUT};
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::group::{Group, GroupName};
@@ -226,11 +226,13 @@ impl World {
         assert!(round.is_complete(), "{round:?}");
     }
 
-    /// Goes until nothing fails any more; so many at most.
+    /// Goes until nothing fails any more, so many times at most, and once more when a posting that got no answer would
+    /// be posted again.
     pub async fn settle_within(&mut self, rounds: usize) {
         for _ in 0..rounds {
             if self.once().await.is_complete() {
-                return;
+                self.pass(REQUEST_TIMEOUT);
+                return self.settle().await;
             }
         }
         panic!("not settled after {rounds} rounds");
