@@ -368,7 +368,7 @@ impl Reconciler {
     fn next_batch(&self, mut changes: Vec<Change>, tried: &BTreeSet<Subject>, round: &mut Round) -> Vec<Change> {
         changes.retain(|change| !tried.contains(&change.subject()));
         let Some(rank) = changes.first().map(Change::rank) else { return Vec::new() };
-        let spare = match (rank, self.cachet.spare()) {
+        let spare = match (rank, self.cachet.spare(self.public_writes())) {
             (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
                 round.saving = Some(wait);
                 return Vec::new();
@@ -380,6 +380,12 @@ impl Reconciler {
         changes.sort_by_key(|change| self.memory.failing.contains_key(&change.subject()));
         changes.truncate(spare.min(BATCH));
         changes
+    }
+
+    /// How many writes it takes to turn everything red that the public sees: a status and an incident each.
+    fn public_writes(&self) -> usize {
+        let observed = self.memory.observed.iter().flat_map(|observed| &observed.components);
+        2 * observed.filter(|component| component.enabled).count()
     }
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {

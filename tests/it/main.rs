@@ -18,6 +18,7 @@ mod serving;
 mod setup;
 mod simulation;
 mod store;
+mod storm;
 mod support;
 mod upgrade;
 mod webhook;

@@ -44,7 +44,11 @@ struct State {
     late: Vec<BoxFuture<'static, Response>>,
     latency: Duration,
     rate_limit: Option<RateLimit>,
+    pace: Option<Pace>,
 }
+
+/// What happens meanwhile, call by call.
+type Pace = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Which calls are meant: a method or `*`, and a path of which a `*` stands for one part.
 #[derive(Clone)]
@@ -98,6 +102,11 @@ impl Faults {
     /// Every call takes so much longer.
     pub fn latency(&self, latency: Duration) {
         self.state().latency = latency;
+    }
+
+    /// Every call lasts as long as this: for a test that makes time pass.
+    pub fn pace(&self, pace: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) {
+        self.state().pace = Some(Arc::new(pace));
     }
 
     /// So many reads are answered in a window of time, and so many writes, as Cachet counts them: a minute there, less
@@ -155,6 +164,10 @@ impl Faults {
         let (latency, fault) = self.what_happens_to(&method, &path);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
+        }
+        let pace = self.state().pace.clone();
+        if let Some(pace) = pace {
+            pace().await;
         }
         let anonymous = !request.headers().contains_key(AUTHORIZATION);
         let bucket = Bucket::of(&method);

@@ -66,6 +66,16 @@ pub struct World {
     folder: TempDir,
 }
 
+/// The time of a world.
+#[derive(Clone)]
+pub struct Time(Arc<AtomicI64>);
+
+impl Time {
+    pub fn pass(&self, span: Duration) {
+        self.0.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
+    }
+}
+
 /// Says nothing.
 pub struct Quiet;
 
@@ -188,7 +198,12 @@ impl World {
     }
 
     pub fn pass(&self, span: Duration) {
-        self.now_ms.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
+        self.time().pass(span);
+    }
+
+    /// What makes time pass while the world is busy.
+    pub fn time(&self) -> Time {
+        Time(Arc::clone(&self.now_ms))
     }
 
     /// The clock is corrected.
