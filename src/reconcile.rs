@@ -6,6 +6,7 @@
 mod apply;
 mod backoff;
 mod memory;
+mod say;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use futures_util::stream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Backoff;
+use self::backoff::{Backoff, LONGEST};
 use self::memory::{Memory, Unkept};
 use crate::cachet::{Cachet, Error, REQUEST_TIMEOUT, Spare};
 use crate::clock::Clock;
@@ -25,7 +26,7 @@ use crate::core::incident_name::IncidentName;
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
 use crate::core::page::{desired, inventory_of};
-use crate::core::plan::{Change, Note, Plan, Policy, Rank, Report, Subject, plan};
+use crate::core::plan::{Change, Note, Plan, Policy, Rank, Subject, plan};
 use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{Inventory, InventorySource};
 use crate::core::time::Timestamp;
@@ -142,6 +143,16 @@ pub enum Blocked {
     Store(#[from] StoreError),
 }
 
+impl Blocked {
+    /// As [`Error::news`].
+    fn news(&self) -> String {
+        match self {
+            Self::Cachet(error) => error.news(),
+            Self::Store(error) => error.to_string(),
+        }
+    }
+}
+
 impl Round {
     /// Whether everything that had to be written was.
     pub fn is_complete(&self) -> bool {
@@ -213,7 +224,7 @@ impl Reconciler {
                 backoff.reset();
                 self.until_due(round.revisit_at).min(round.saving.unwrap_or(Duration::MAX))
             } else {
-                round.retry_after().unwrap_or_else(|| backoff.next())
+                round.retry_after().map_or_else(|| backoff.next(), |wait| wait.min(LONGEST))
             };
             let held_back = round.retry_after().is_some();
             tokio::select! {
@@ -269,8 +280,9 @@ impl Reconciler {
                 self.memory.observed_at = None;
                 continue;
             }
-            let failed = self.write(batch, round).await?;
-            tried.extend(failed);
+            let failed = self.write(batch, round).await;
+            self.say_failures(round);
+            tried.extend(failed?);
         }
     }
 
@@ -424,7 +436,7 @@ impl Reconciler {
                 Ok(entry) => {
                     round.written += 1;
                     round.unanswered = 0;
-                    self.memory.failing.remove(&change.subject());
+                    self.no_longer_fails(&change.subject());
                     apply::log(&self.log, &self.settings.texts, &change, &entry);
                     entries.push(entry);
                 }
@@ -452,38 +464,6 @@ impl Reconciler {
             Some(error) => Err(error.into()),
             None => Ok(failed),
         }
-    }
-
-    /// Says each report once, and again only after it was no longer true in between.
-    fn say_reports(&mut self, reports: BTreeSet<Report>) {
-        for report in reports.difference(&self.memory.reported) {
-            apply::log_report(&self.log, report);
-        }
-        self.memory.reported = reports;
-    }
-
-    /// Says once what is wrong, and once that it is over.
-    fn say_what_is_wrong(&mut self, round: &Round) {
-        for (subject, error) in &round.failures {
-            let message = error.to_string();
-            if self.memory.failing.get(subject) != Some(&message) {
-                tracing::warn!(subject = %subject, "{message}; it is tried again");
-                self.memory.failing.insert(subject.clone(), message);
-            }
-        }
-        if round.blocked.is_none() {
-            // What was not tried again needs no writing any more.
-            self.memory.failing.retain(|failing, _| round.failures.iter().any(|(subject, _)| subject == failing));
-        }
-        let blocked_by = round.blocked.as_ref().map(Blocked::to_string);
-        match (&self.memory.blocked_by, &blocked_by) {
-            (before, Some(now)) if before.as_ref() != Some(now) => {
-                tracing::error!("{now}; nothing is lost, it is tried again");
-            }
-            (Some(_), None) => tracing::info!("the page can be written again"),
-            _ => {}
-        }
-        self.memory.blocked_by = blocked_by;
     }
 
     /// How long there is nothing to do if no news comes; never longer than the interval, though the clock be set back.

@@ -257,11 +257,10 @@ pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
         (Change::ReopenIncident { incident, .. }, Entry::Episode(episode)) => {
             log.emit(&Event::IncidentReopened { component: episode.component.as_str(), incident: *incident });
         }
-        (Change::CloseIncident { .. }, Entry::Episode(Episode { component, phase, .. })) => {
-            if let EpisodePhase::Closed { incident, by, .. } = phase {
-                log_closed(log, component, *incident, reason(*by));
-            }
-        }
+        (
+            Change::CloseIncident { .. },
+            Entry::Episode(Episode { component, phase: EpisodePhase::Closed { incident, by, .. }, .. }),
+        ) => log_closed(log, component, *incident, reason(*by)),
         (Change::CloseStray { component, incident, .. }, _) => log_closed(log, component, *incident, "opened late"),
         (_, Entry::EndEpisode(episode, by)) => {
             if let Some(incident) = episode.phase.incident() {

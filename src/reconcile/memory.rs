@@ -30,8 +30,10 @@ pub struct Memory {
     pub surprised: bool,
     /// What was said already.
     pub reported: BTreeSet<Report>,
-    pub failing: BTreeMap<Subject, String>,
-    pub blocked_by: Option<String>,
+    /// What could not be written, and what was said of it; `None` while something else says it all.
+    pub failing: BTreeMap<Subject, Option<String>>,
+    /// What was said of why nothing can be written, since something could.
+    pub blocked_by: BTreeSet<String>,
 }
 
 /// What of the last reading, and of our writes since, is not in the store's snapshot yet.

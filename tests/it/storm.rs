@@ -39,6 +39,9 @@ struct Storm {
     _still: mpsc::Sender<()>,
 }
 
+/// What is told, and when.
+type Notifications = VecDeque<(Timestamp, Vec<Alert>)>;
+
 /// How time passes, and what it brings.
 #[derive(Clone)]
 struct Course {
@@ -47,7 +50,7 @@ struct Course {
     store: Store,
     wake: Wake,
     /// The notifications that are still to come.
-    waiting: Arc<Mutex<VecDeque<(Timestamp, Vec<Alert>)>>>,
+    waiting: Arc<Mutex<Notifications>>,
     /// When each call was done.
     done_at: Arc<Mutex<Vec<Timestamp>>>,
 }
@@ -111,7 +114,7 @@ impl Storm {
     }
 
     /// From now on calls last, and notifications come in when their time has come.
-    fn begins(&mut self, notifications: VecDeque<(Timestamp, Vec<Alert>)>) {
+    fn begins(&mut self, notifications: Notifications) {
         *self.course.waiting.lock().expect("no panic") = notifications;
         self.world.faults.rate_limit(WRITES_A_MINUTE, WINDOW);
         let course = self.course.clone();
@@ -184,7 +187,7 @@ async fn a_storm_that_comes_in_bit_by_bit_is_seen_within_fifteen_seconds_of_its_
         None => began,
         Some(later) => began.after(Duration::from_secs(12) + Duration::from_millis(500 * later)),
     });
-    let notifications: VecDeque<_> = times.zip(storm.alerts.clone()).collect();
+    let notifications: Notifications = times.zip(storm.alerts.clone()).collect();
     let told = notifications.back().expect("notifications").0;
     storm.begins(notifications);
     storm.passes().await;
