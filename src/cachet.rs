@@ -33,6 +33,7 @@ pub use budget::Spare;
 pub use client::{Cachet, IncidentSearch};
 pub use error::Error;
 pub use probe::Capabilities;
+pub use transport::REQUEST_TIMEOUT;
 
 /// Where Cachet is and how it is asked.
 #[derive(Debug, Clone)]

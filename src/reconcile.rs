@@ -7,6 +7,7 @@ mod apply;
 mod backoff;
 mod memory;
 mod monitoring;
+mod say;
 mod texts;
 
 use std::collections::BTreeSet;
@@ -19,15 +20,15 @@ use futures_util::stream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Backoff;
+use self::backoff::{Backoff, LONGEST};
 use self::memory::{Memory, Unkept};
 pub use self::texts::Texts;
-use crate::cachet::{Cachet, Error, Spare};
+use crate::cachet::{Cachet, Error, REQUEST_TIMEOUT, Spare};
 use crate::clock::Clock;
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
 use crate::core::page::{desired, inventory_of};
-use crate::core::plan::{Change, Note, Plan, Policy, Rank, Report, Subject, plan};
+use crate::core::plan::{Change, Note, Plan, Policy, Rank, Subject, plan};
 use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{ComponentName, Inventory, InventorySource};
 use crate::core::time::Timestamp;
@@ -134,6 +135,16 @@ pub enum Blocked {
     Store(#[from] StoreError),
 }
 
+impl Blocked {
+    /// As [`Error::news`].
+    fn news(&self) -> String {
+        match self {
+            Self::Cachet(error) => error.news(),
+            Self::Store(error) => error.to_string(),
+        }
+    }
+}
+
 impl Round {
     /// Whether everything that had to be written was.
     pub fn is_complete(&self) -> bool {
@@ -208,7 +219,7 @@ impl Reconciler {
                 backoff.reset();
                 self.until_due(round.revisit_at).min(round.saving.unwrap_or(Duration::MAX))
             } else {
-                round.retry_after().unwrap_or_else(|| backoff.next())
+                round.retry_after().map_or_else(|| backoff.next(), |wait| wait.min(LONGEST))
             };
             let held_back = round.retry_after().is_some();
             tokio::select! {
@@ -264,8 +275,9 @@ impl Reconciler {
                 self.memory.observed_at = None;
                 continue;
             }
-            let failed = self.write(batch, round).await?;
-            tried.extend(failed);
+            let failed = self.write(batch, round).await;
+            self.say_failures(round);
+            tried.extend(failed?);
         }
     }
 
@@ -368,7 +380,7 @@ impl Reconciler {
     fn next_batch(&self, mut changes: Vec<Change>, tried: &BTreeSet<Subject>, round: &mut Round) -> Vec<Change> {
         changes.retain(|change| !tried.contains(&change.subject()));
         let Some(rank) = changes.first().map(Change::rank) else { return Vec::new() };
-        let spare = match (rank, self.cachet.spare()) {
+        let spare = match (rank, self.cachet.spare(self.public_writes())) {
             (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
                 round.saving = Some(wait);
                 return Vec::new();
@@ -380,6 +392,12 @@ impl Reconciler {
         changes.sort_by_key(|change| self.memory.failing.contains_key(&change.subject()));
         changes.truncate(spare.min(BATCH));
         changes
+    }
+
+    /// How many writes it takes to turn everything red that the public sees: a status and an incident each.
+    fn public_writes(&self) -> usize {
+        let observed = self.memory.observed.iter().flat_map(|observed| &observed.components);
+        2 * observed.filter(|component| component.enabled).count()
     }
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
@@ -418,7 +436,7 @@ impl Reconciler {
                 Ok(entry) => {
                     round.written += 1;
                     round.unanswered = 0;
-                    self.memory.failing.remove(&change.subject());
+                    self.no_longer_fails(&change.subject());
                     apply::log(&self.log, &self.settings.texts, &change, &entry);
                     entries.push(entry);
                 }
@@ -426,6 +444,7 @@ impl Reconciler {
                     let unanswered = error.may_have_been_applied() || error.is_not_cachet();
                     round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
                     self.memory.surprised |= unanswered || error.is_not_found();
+                    entries.extend(apply::refusal(&change, &error));
                     failed.push(change.subject());
                     if error.concerns_everything() && blocked.is_none() {
                         blocked = Some(error);
@@ -447,38 +466,6 @@ impl Reconciler {
         }
     }
 
-    /// Says each report once, and again only after it was no longer true in between.
-    fn say_reports(&mut self, reports: BTreeSet<Report>) {
-        for report in reports.difference(&self.memory.reported) {
-            apply::log_report(&self.log, report);
-        }
-        self.memory.reported = reports;
-    }
-
-    /// Says once what is wrong, and once that it is over.
-    fn say_what_is_wrong(&mut self, round: &Round) {
-        for (subject, error) in &round.failures {
-            let message = error.to_string();
-            if self.memory.failing.get(subject) != Some(&message) {
-                tracing::warn!(subject = %subject, "{message}; it is tried again");
-                self.memory.failing.insert(subject.clone(), message);
-            }
-        }
-        if round.blocked.is_none() {
-            // What was not tried again needs no writing any more.
-            self.memory.failing.retain(|failing, _| round.failures.iter().any(|(subject, _)| subject == failing));
-        }
-        let blocked_by = round.blocked.as_ref().map(Blocked::to_string);
-        match (&self.memory.blocked_by, &blocked_by) {
-            (before, Some(now)) if before.as_ref() != Some(now) => {
-                tracing::error!("{now}; nothing is lost, it is tried again");
-            }
-            (Some(_), None) => tracing::info!("the page can be written again"),
-            _ => {}
-        }
-        self.memory.blocked_by = blocked_by;
-    }
-
     /// How long there is nothing to do if no news comes; never longer than the interval, though the clock be set back.
     fn until_due(&self, revisit_at: Option<Timestamp>) -> Duration {
         let now = self.clock.now();
@@ -496,6 +483,7 @@ impl Settings {
             recovery_hold: self.recovery_hold,
             reopen_within: self.reopen_within,
             takes_unknown: true,
+            posting_patience: REQUEST_TIMEOUT,
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
     }

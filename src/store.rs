@@ -39,6 +39,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "alerts and what was written to Cachet", include_str!("../migrations/0001_alerts_and_applied.sql")),
     (2, "embedded page", include_str!("../migrations/0002_embedded_page.sql")),
     (3, "watchdog", include_str!("../migrations/0003_watchdog.sql")),
+    (4, "postings that got no answer", include_str!("../migrations/0004_lost_postings.sql")),
 ];
 
 /// The store, open. Clones share its connections.

@@ -14,8 +14,11 @@ use super::client::MAX_PARALLEL;
 /// How long Cachet's window is. It says so nowhere; its limit is one of requests a minute.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The share of the limit that is kept for what the public sees: a fifth, 60 of 300.
-const RESERVE_SHARE: u32 = 5;
+/// The least share of the limit that is kept for what the public sees: a fifth, 60 of 300.
+const LEAST_SHARE: u32 = 5;
+
+/// The largest, however much the public may want to see: a half, so that bookkeeping gets on.
+const LARGEST_SHARE: u32 = 2;
 
 /// What is known of the window from the answers so far.
 #[derive(Debug, Default)]
@@ -67,14 +70,15 @@ impl Budget {
         }
     }
 
-    /// What may be spent on writes that can wait.
-    pub(super) fn spare(&self) -> Spare {
+    /// What may be spent on writes that can wait, if the public may want to see `public` writes before the window ends.
+    pub(super) fn spare(&self, public: u32) -> Spare {
+        let reserve = |limit: u32| public.clamp(limit / LEAST_SHARE, limit / LARGEST_SHARE);
         let now = Instant::now();
         match *self.window.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Spare::Unlimited,
             // A new window has begun, or will with the next call.
-            Some(known) if now >= known.ends => Spare::Writes(known.limit - known.limit / RESERVE_SHARE),
-            Some(known) => match known.remaining.saturating_sub(known.limit / RESERVE_SHARE) {
+            Some(known) if now >= known.ends => Spare::Writes(known.limit - reserve(known.limit)),
+            Some(known) => match known.remaining.saturating_sub(reserve(known.limit)) {
                 0 => Spare::Exhausted(known.ends - now),
                 writes => Spare::Writes(writes),
             },
@@ -98,14 +102,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fifth_is_kept_for_what_the_public_sees() {
         let budget = Budget::default();
-        assert_eq!(budget.spare(), Spare::Unlimited);
+        assert_eq!(budget.spare(0), Spare::Unlimited);
         budget.learn(&answer(300, 299));
-        assert_eq!(budget.spare(), Spare::Writes(239));
+        assert_eq!(budget.spare(0), Spare::Writes(239));
         tokio::time::advance(Duration::from_secs(20)).await;
         budget.learn(&answer(300, 60));
-        assert_eq!(budget.spare(), Spare::Exhausted(Duration::from_secs(40)));
+        assert_eq!(budget.spare(0), Spare::Exhausted(Duration::from_secs(40)));
         tokio::time::advance(Duration::from_secs(40)).await;
-        assert_eq!(budget.spare(), Spare::Writes(240));
+        assert_eq!(budget.spare(0), Spare::Writes(240));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_is_kept_where_the_public_may_see_more_but_never_all() {
+        let budget = Budget::default();
+        budget.learn(&answer(300, 299));
+        for (public, writes) in [(0, 239), (80, 219), (1000, 149)] {
+            assert_eq!(budget.spare(public), Spare::Writes(writes));
+        }
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(budget.spare(80), Spare::Writes(220));
     }
 
     #[tokio::test(start_paused = true)]
@@ -114,7 +129,7 @@ mod tests {
         for remaining in [298, 299, 295, 297, 296] {
             budget.learn(&answer(300, remaining));
         }
-        assert_eq!(budget.spare(), Spare::Writes(235));
+        assert_eq!(budget.spare(0), Spare::Writes(235));
     }
 
     #[tokio::test(start_paused = true)]
@@ -123,17 +138,17 @@ mod tests {
         budget.learn(&answer(60, 13));
         tokio::time::advance(Duration::from_secs(50)).await;
         budget.learn(&answer(60, 59));
-        assert_eq!(budget.spare(), Spare::Writes(47));
+        assert_eq!(budget.spare(0), Spare::Writes(47));
         budget.exhausted(Duration::from_secs(7));
-        assert_eq!(budget.spare(), Spare::Exhausted(Duration::from_secs(7)));
+        assert_eq!(budget.spare(0), Spare::Exhausted(Duration::from_secs(7)));
         tokio::time::advance(Duration::from_secs(7)).await;
-        assert_eq!(budget.spare(), Spare::Writes(48));
+        assert_eq!(budget.spare(0), Spare::Writes(48));
     }
 
     #[test]
     fn an_answer_without_the_headers_teaches_nothing() {
         let budget = Budget::default();
         budget.learn(&HeaderMap::new());
-        assert_eq!(budget.spare(), Spare::Unlimited);
+        assert_eq!(budget.spare(0), Spare::Unlimited);
     }
 }

@@ -107,9 +107,10 @@ impl Cachet {
         self.shared.calls.load(Ordering::Relaxed)
     }
 
-    /// How many writes that can wait Cachet's rate limit allows now; a share of it is kept for what the public sees.
-    pub fn spare(&self) -> Spare {
-        self.shared.budget.spare()
+    /// How many writes that can wait Cachet's rate limit allows now, if the public may want to see `public` writes
+    /// before long: they are kept for that, at least a fifth of the limit and at most a half.
+    pub fn spare(&self, public: usize) -> Spare {
+        self.shared.budget.spare(u32::try_from(public).unwrap_or(u32::MAX))
     }
 
     /// Reads everything: all groups, all components (visible or disabled), all open incidents.

@@ -127,6 +127,16 @@ impl Error {
         }
     }
 
+    /// Whether a write that ended so may be done only later: nobody has said that it was ended, and Cachet goes on with
+    /// a request whose client, or whose proxy, has given up. A 500 is Cachet's own word, and its last.
+    pub fn may_be_applied_yet(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } => true,
+            Self::Server { status, .. } => *status != 500,
+            _ => false,
+        }
+    }
+
     /// Whether the cause lies not in this one call, so that the next change would end the same way.
     ///
     /// [`Error::NotCachet`] is not among these: what stands before Cachet may dislike the text of a single call.
@@ -139,6 +149,28 @@ impl Error {
                 | Self::RateLimited { .. }
                 | Self::Unavailable { .. }
         )
+    }
+
+    /// What it says, whichever call it was and however long Cachet wants to be left alone: two errors of which this is
+    /// the same are no news to somebody who has read of the first.
+    pub fn news(&self) -> String {
+        let mut news = self.clone();
+        match &mut news {
+            Self::Settings { .. } => {}
+            Self::RateLimited { call, retry_after } | Self::Unavailable { call, retry_after } => {
+                call.clear();
+                *retry_after = Duration::ZERO;
+            }
+            Self::Unreachable { call, .. }
+            | Self::NoAnswer { call, .. }
+            | Self::Unauthorized { call }
+            | Self::Forbidden { call, .. }
+            | Self::NotFound { call }
+            | Self::Invalid { call, .. }
+            | Self::Server { call, .. }
+            | Self::NotCachet { call, .. } => call.clear(),
+        }
+        news.to_string()
     }
 
     /// Whether the object itself is not there.
@@ -162,5 +194,31 @@ impl Error {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_call_it_was_and_how_long_to_wait_is_no_news() {
+        let limited = |call: &str, seconds| Error::RateLimited {
+            call: call.to_owned(),
+            retry_after: Duration::from_secs(seconds),
+        };
+        assert_eq!(limited("PUT /components/1", 59).news(), limited("POST /incidents", 3).news());
+        let failed = |status| Error::Server { call: "PUT /components/1".to_owned(), status, message: String::new() };
+        assert_ne!(failed(500).news(), failed(502).news());
+    }
+
+    #[test]
+    fn only_what_nobody_has_said_the_last_word_on_may_be_applied_yet() {
+        let call = String::new;
+        let failed = |status| Error::Server { call: call(), status, message: String::new() };
+        assert!(Error::NoAnswer { call: call(), reason: String::new() }.may_be_applied_yet());
+        assert!(failed(504).may_be_applied_yet());
+        assert!(!failed(500).may_be_applied_yet() && failed(500).may_have_been_applied());
+        assert!(!Error::Unauthorized { call: call() }.may_be_applied_yet());
     }
 }

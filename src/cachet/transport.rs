@@ -24,6 +24,9 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// request is ever written into a connection that is going away.
 const KEEP_IDLE: Duration = Duration::from_secs(20);
 
+/// How long a call may take, from its start to the last byte of its answer. Cachet may go on with it after that.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// How an answer is lost that does not come in time.
 const TOO_LATE: &str = "it took too long";
 
@@ -45,7 +48,7 @@ pub(super) struct Timeouts {
 }
 
 impl Timeouts {
-    pub(super) const DEFAULT: Self = Self { connect: Duration::from_secs(5), request: Duration::from_secs(15) };
+    pub(super) const DEFAULT: Self = Self { connect: Duration::from_secs(5), request: REQUEST_TIMEOUT };
 }
 
 /// One request, before it has an address.

@@ -240,6 +240,7 @@ fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExpl
         id: episode.phase.incident().map(|id| id.0),
         state: match episode.phase {
             EpisodePhase::Opening => "being opened",
+            EpisodePhase::Absent => "not opened yet",
             EpisodePhase::Open(_) => "open",
             EpisodePhase::Closing(_) => "being closed",
             EpisodePhase::ClosedByPerson(_) => "closed by a person",

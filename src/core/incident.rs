@@ -101,6 +101,8 @@ pub struct Episode {
     pub began_at: Timestamp,
     /// Since when its subject is no longer in the state that makes an episode, while that is waited out.
     pub calm_since: Option<Timestamp>,
+    /// What was posted for it and may be carried out yet.
+    pub lost: Option<LostPostings>,
     /// How far its incident is.
     pub phase: EpisodePhase,
 }
@@ -117,18 +119,24 @@ impl Episode {
 pub enum EpisodePhase {
     /// It is being posted, and no answer is known yet: whether it exists has to be looked up.
     Opening,
+    /// It could not be posted, or was not there when its answer was lost and it was looked up. It is posted again when
+    /// no earlier posting is likely to be carried out any more.
+    Absent,
     /// It is open.
     Open(IncidentId),
     /// The episode is over and its incident is being closed: whether the closing update exists has to be looked up.
     Closing(IncidentId),
     /// A person closed it while the outage went on; it stays closed for this episode.
     ClosedByPerson(IncidentId),
-    /// We closed it. A relapse soon after opens it again instead of posting another one.
+    /// It is closed, and the outage is over. A relapse soon after opens it again instead of posting another one.
     Closed {
         /// The incident.
         incident: IncidentId,
-        /// When it was closed.
+        /// When the outage was over.
         at: Timestamp,
+        /// Who closed it. A person's word stays until our own view changes, and a relapse after a recovery is such a
+        /// change.
+        by: EndedBy,
     },
     /// The component relapsed and its incident is being opened again: whether that arrived has to be looked up.
     Reopening(IncidentId),
@@ -138,7 +146,7 @@ impl EpisodePhase {
     /// The incident, if it is known.
     pub fn incident(self) -> Option<IncidentId> {
         match self {
-            Self::Opening => None,
+            Self::Opening | Self::Absent => None,
             Self::Open(id) | Self::Closing(id) | Self::ClosedByPerson(id) | Self::Reopening(id) => Some(id),
             Self::Closed { incident, .. } => Some(incident),
         }
@@ -150,10 +158,58 @@ impl EpisodePhase {
 pub enum EndedBy {
     /// The component recovered, and we closed the incident.
     Recovery,
-    /// A person had closed the incident, or removed it.
+    /// A person had closed the incident.
     Person,
+    /// A person had removed the incident.
+    Removal,
     /// The outage was over before its incident was ever opened.
     Unopened,
+}
+
+/// Postings of an episode's incident that got no answer and had done nothing when it was looked: Cachet may have been
+/// slow, and carry them out long after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostPostings {
+    /// How many of them have not turned up.
+    pub count: u32,
+    /// When the last of them was looked for in vain.
+    pub missed_at: Timestamp,
+    /// The title that they bear, where nothing else tells the incident that one of them makes: `None` where Cachet has
+    /// meta, which names the episode.
+    pub title: Option<String>,
+}
+
+impl LostPostings {
+    /// One more was looked for in vain.
+    pub fn one_more(before: Option<Self>, title: Option<String>, now: Timestamp) -> Self {
+        Self { count: before.map_or(1, |before| before.count.saturating_add(1)), missed_at: now, title }
+    }
+
+    /// One of them has turned up.
+    pub fn one_fewer(self) -> Option<Self> {
+        Some(Self { count: self.count.saturating_sub(1), ..self }).filter(|left| left.count > 0)
+    }
+}
+
+/// An episode that is over, and of which an incident may still turn up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastEpisode {
+    /// Its name.
+    pub key: EpisodeKey,
+    /// What it was about.
+    pub subject: EpisodeSubject,
+    /// The incident that it had, if it had one.
+    pub incident: Option<IncidentId>,
+    /// What may turn up.
+    pub lost: LostPostings,
+}
+
+impl PastEpisode {
+    /// What remains of an episode that is over; `None` if nothing of it may still turn up.
+    pub fn of(episode: Episode) -> Option<Self> {
+        let Episode { key, subject, phase, lost, .. } = episode;
+        Some(Self { key, subject, incident: phase.incident(), lost: lost? })
+    }
 }
 
 #[cfg(test)]

@@ -93,7 +93,8 @@ pub fn inherit_monitoring(observed: &Observed, title: Option<&str>, now: Timesta
 }
 
 fn inherited(key: EpisodeKey, subject: EpisodeSubject, incident: &ObservedIncident, now: Timestamp) -> Episode {
-    Episode { key, subject, occurred_at: now, began_at: now, calm_since: None, phase: EpisodePhase::Open(incident.id) }
+    let phase = EpisodePhase::Open(incident.id);
+    Episode { key, subject, occurred_at: now, began_at: now, calm_since: None, lost: None, phase }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod change;
 mod monitoring;
 mod report;
+mod strays;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,8 +16,8 @@ use std::time::Duration;
 pub use self::change::{Attempt, Change, Rank, Subject};
 pub use self::report::Report;
 
-use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
-use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
+use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, PastEpisode};
+use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
@@ -34,9 +35,21 @@ pub struct Applied {
     pub episodes: BTreeMap<ComponentName, Episode>,
     /// The episode in which monitoring data is missing.
     pub monitoring: Option<Episode>,
+    /// Episodes that are over, and of which an incident may still turn up.
+    pub past: BTreeMap<EpisodeKey, PastEpisode>,
 }
 
 impl Applied {
+    /// Every episode, whatever it is about.
+    pub fn every_episode(&self) -> impl Iterator<Item = &Episode> {
+        self.episodes.values().chain(&self.monitoring)
+    }
+
+    /// As [`Self::every_episode`], to change them.
+    pub fn every_episode_mut(&mut self) -> impl Iterator<Item = &mut Episode> {
+        self.episodes.values_mut().chain(&mut self.monitoring)
+    }
+
     /// Remembers how far an episode is.
     pub fn keep(&mut self, episode: Episode) {
         match episode.subject.component() {
@@ -109,6 +122,8 @@ pub struct Policy {
     pub reopen_within: Duration,
     /// Whether Cachet takes the status Unknown of a component; where it does not, what would be Unknown is left as it is.
     pub takes_unknown: bool,
+    /// How long after a posting was looked for in vain the incident is not posted again.
+    pub posting_patience: Duration,
     /// Where the inventory comes from: with a targets file, a target component that it does not name is a leftover.
     pub inventory: InventorySource,
 }
@@ -153,6 +168,7 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
         planner.component(component);
     }
     planner.monitoring();
+    planner.strays();
     planner.targets();
     planner.leftovers();
     let mut plan = planner.plan;
@@ -163,7 +179,7 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
 /// Cachet's components by name; of several with one name, the lowest number first.
 struct Index<'a> {
     components: BTreeMap<&'a str, Vec<&'a ObservedComponent>>,
-    open_incidents: BTreeSet<IncidentId>,
+    open_incidents: &'a [ObservedIncident],
 }
 
 impl<'a> Index<'a> {
@@ -175,7 +191,7 @@ impl<'a> Index<'a> {
         for namesakes in components.values_mut() {
             namesakes.sort_by_key(|component| component.id);
         }
-        Self { components, open_incidents: observed.open_incidents.iter().map(|incident| incident.id).collect() }
+        Self { components, open_incidents: &observed.open_incidents }
     }
 }
 
@@ -269,7 +285,7 @@ impl<'a> Planner<'a> {
         component: Option<ComponentId>,
     ) {
         match (episode.phase, goes_on) {
-            (EpisodePhase::Closed { incident, at }, _) => {
+            (EpisodePhase::Closed { incident, at, .. }, _) => {
                 let forgotten_at = at.after(self.policy.reopen_within);
                 match (goes_on, self.now < forgotten_at) {
                     (true, true) => self.reopen(episode, incident, Attempt::First),
@@ -285,16 +301,18 @@ impl<'a> Planner<'a> {
 
     fn begin_episode(&mut self, key: EpisodeKey, subject: EpisodeSubject, occurred_at: Timestamp) {
         let component = subject.component_id();
-        let episode =
-            Episode { key, subject, occurred_at, began_at: self.now, calm_since: None, phase: EpisodePhase::Opening };
+        let (began_at, phase) = (self.now, EpisodePhase::Opening);
+        let episode = Episode { key, subject, occurred_at, began_at, calm_since: None, lost: None, phase };
         self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::First });
     }
 
     fn continue_episode(&mut self, episode: &Episode, status: ComponentStatus, component: Option<ComponentId>) {
         match episode.phase {
             // Its component was removed, and there is nothing to attach an incident to.
-            EpisodePhase::Opening if component.is_none() && episode.subject.component().is_some() => {}
-            EpisodePhase::Opening => {
+            EpisodePhase::Opening | EpisodePhase::Absent
+                if component.is_none() && episode.subject.component().is_some() => {}
+            EpisodePhase::Absent if self.is_awaited(episode) => {}
+            EpisodePhase::Opening | EpisodePhase::Absent => {
                 let episode = episode.clone();
                 self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::Resumed });
             }
@@ -305,7 +323,10 @@ impl<'a> Planner<'a> {
             EpisodePhase::ClosedByPerson(incident) if self.is_open(incident) => {
                 self.move_to(episode, EpisodePhase::Open(incident));
             }
-            EpisodePhase::ClosedByPerson(incident) => self.report_closed_by_person(episode, incident),
+            EpisodePhase::ClosedByPerson(incident) => {
+                self.report_closed_by_person(episode, incident);
+                self.remember_calm(episode, None);
+            }
             EpisodePhase::Open(_) if episode.calm_since.is_some() => self.remember_calm(episode, None),
             EpisodePhase::Open(_) | EpisodePhase::Closed { .. } => {}
             EpisodePhase::Reopening(incident) => self.reopen(episode, incident, Attempt::Resumed),
@@ -319,11 +340,14 @@ impl<'a> Planner<'a> {
         let calm_since = episode.calm_since.unwrap_or(self.now);
         let over_at = calm_since.after(self.policy.recovery_hold);
         match episode.phase {
-            EpisodePhase::Open(_) if self.now < over_at => {
+            EpisodePhase::Open(_) | EpisodePhase::ClosedByPerson(_) if self.now < over_at => {
                 self.remember_calm(episode, Some(calm_since));
                 self.revisit(over_at);
             }
-            EpisodePhase::Opening => self.plan.changes.push(Change::FindIncident { episode: episode.clone() }),
+            EpisodePhase::Absent if self.is_awaited(episode) => {}
+            EpisodePhase::Opening | EpisodePhase::Absent => {
+                self.plan.changes.push(Change::FindIncident { episode: episode.clone() });
+            }
             EpisodePhase::Open(incident) if self.is_open(incident) => {
                 self.close(episode, incident, status, Attempt::First);
             }
@@ -337,7 +361,7 @@ impl<'a> Planner<'a> {
     }
 
     fn is_open(&self, incident: IncidentId) -> bool {
-        self.observed.open_incidents.contains(&incident)
+        self.observed.open_incidents.iter().any(|open| open.id == incident)
     }
 
     fn close(&mut self, episode: &Episode, incident: IncidentId, now: ComponentStatus, attempt: Attempt) {

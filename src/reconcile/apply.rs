@@ -1,7 +1,7 @@
 //! One change, carried out: the calls that it takes, what is remembered of it, and what operators read of it.
 
 use crate::cachet::{Cachet, Error, IncidentSearch};
-use crate::core::incident::{EndedBy, Episode, EpisodePhase, EpisodeSubject};
+use crate::core::incident::{EndedBy, Episode, EpisodePhase, EpisodeSubject, LostPostings};
 use crate::core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident,
 };
@@ -23,7 +23,9 @@ pub fn intent(change: &Change) -> Option<Entry> {
         Change::UpdateTarget { id, target, to: status, description, .. } => {
             Some(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
         }
-        Change::OpenIncident { episode, .. } => Some(Entry::Episode(episode)),
+        Change::OpenIncident { episode, .. } => {
+            Some(Entry::Episode(Episode { phase: EpisodePhase::Opening, ..episode }))
+        }
         Change::CloseIncident { incident, episode, .. } => {
             // Which of us closed it is told by the phase, so a person's closing must not be taken for our own.
             let phase = EpisodePhase::Closing(incident);
@@ -36,7 +38,17 @@ pub fn intent(change: &Change) -> Option<Entry> {
         Change::ReopenIncident { incident, episode, .. } => {
             Some(Entry::Episode(Episode { phase: EpisodePhase::Reopening(incident), ..episode }))
         }
-        Change::FindIncident { .. } => None,
+        Change::FindIncident { .. } | Change::CloseStray { .. } => None,
+    }
+}
+
+/// What is remembered of a change that failed in a way after which it will not be carried out any more.
+pub fn refusal(change: &Change, error: &Error) -> Option<Entry> {
+    match change {
+        Change::OpenIncident { episode, .. } if !error.may_be_applied_yet() => {
+            Some(Entry::Episode(Episode { phase: EpisodePhase::Absent, ..episode.clone() }))
+        }
+        _ => None,
     }
 }
 
@@ -78,19 +90,27 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
             Ok(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
         }
         Change::OpenIncident { component, episode, attempt } => {
-            open(cachet, settings, component, episode, attempt).await
+            open(cachet, settings, component, episode, attempt, now).await
         }
         Change::CloseIncident { incident, episode, now: status, attempt } => {
             let by = close(cachet, &settings.texts, incident, &episode, status, attempt).await?;
-            Ok(closed(settings, episode, incident, by, now))
+            Ok(over(settings, episode, incident, by, now))
         }
         Change::ReopenIncident { incident, episode, attempt } => {
             reopen(cachet, &settings.texts, incident, episode, attempt).await
         }
-        Change::FindIncident { episode } => Ok(match find(cachet, &settings.texts, &episode).await? {
-            Some(incident) => found(episode, &incident),
-            None => Entry::EndEpisode(episode, EndedBy::Unopened),
-        }),
+        Change::FindIncident { episode } => match find(cachet, &settings.texts, &episode).await? {
+            Some(incident) => Ok(found(episode, &incident)),
+            None if episode.phase == EpisodePhase::Opening => missed(cachet, &settings.texts, episode, now).await,
+            None => Ok(Entry::EndEpisode(episode, EndedBy::Unopened)),
+        },
+        Change::CloseStray { incident, episode, lost, .. } => {
+            // Without a word: the closing message may not be true, for the outage may go on under its own incident.
+            match cachet.set_incident_status(incident, IncidentStatus::Fixed).await {
+                Err(error) if !error.is_not_found() => Err(error),
+                _ => Ok(Entry::StrayClosed { incident, episode, lost }),
+            }
+        }
     }
 }
 
@@ -100,11 +120,16 @@ async fn open(
     component: Option<ComponentId>,
     episode: Episode,
     attempt: Attempt,
+    now: Timestamp,
 ) -> Result<Entry, Error> {
-    if attempt == Attempt::Resumed
-        && let Some(incident) = find(cachet, &settings.texts, &episode).await?
-    {
-        return Ok(found(episode, &incident));
+    if attempt == Attempt::Resumed {
+        match find(cachet, &settings.texts, &episode).await? {
+            Some(incident) => return Ok(found(episode, &incident)),
+            None if episode.phase == EpisodePhase::Opening => {
+                return missed(cachet, &settings.texts, episode, now).await;
+            }
+            None => {}
+        }
     }
     let incident = NewIncident {
         name: settings.texts.title(&episode.subject),
@@ -138,7 +163,20 @@ fn found(episode: Episode, incident: &ObservedIncident) -> Entry {
         Some(IncidentStatus::Fixed) => EpisodePhase::ClosedByPerson(incident.id),
         _ => EpisodePhase::Open(incident.id),
     };
-    Entry::Episode(Episode { phase, ..episode })
+    // What was being posted was not counted as lost yet.
+    let lost = match episode.phase {
+        EpisodePhase::Absent => episode.lost.and_then(LostPostings::one_fewer),
+        _ => episode.lost,
+    };
+    Entry::Episode(Episode { phase, lost, ..episode })
+}
+
+/// The episode whose incident is not there, though it may come yet.
+async fn missed(cachet: &Cachet, texts: &Texts, episode: Episode, now: Timestamp) -> Result<Entry, Error> {
+    let has_meta = cachet.probe().await?.meta;
+    let title = (!has_meta).then(|| texts.title(&episode.subject));
+    let lost = Some(LostPostings::one_more(episode.lost, title, now));
+    Ok(Entry::Episode(Episode { phase: EpisodePhase::Absent, lost, ..episode }))
 }
 
 /// Closes the incident, and says whose closing it was.
@@ -152,7 +190,7 @@ async fn close(
 ) -> Result<EndedBy, Error> {
     if attempt == Attempt::Resumed {
         let fixed = match cachet.incident(incident).await? {
-            None => return Ok(EndedBy::Person),
+            None => return Ok(EndedBy::Removal),
             Some(incident) => incident.status == Some(IncidentStatus::Fixed),
         };
         match episode.phase {
@@ -168,7 +206,7 @@ async fn close(
     let message = texts.last_message(&episode.subject, status);
     match update(cachet, incident, IncidentStatus::Fixed, message).await {
         Ok(()) => Ok(EndedBy::Recovery),
-        Err(error) if error.is_not_found() => Ok(EndedBy::Person),
+        Err(error) if error.is_not_found() => Ok(EndedBy::Removal),
         Err(error) => Err(error),
     }
 }
@@ -179,12 +217,12 @@ async fn update(cachet: &Cachet, incident: IncidentId, status: IncidentStatus, m
     cachet.set_incident_status(incident, status).await
 }
 
-/// What becomes of an episode whose incident is closed: it is remembered for a relapse, if we closed it.
-fn closed(settings: &Settings, episode: Episode, incident: IncidentId, by: EndedBy, now: Timestamp) -> Entry {
-    if by != EndedBy::Recovery || settings.reopen_within.is_zero() {
+/// What becomes of an episode that is over: as long as its incident is there, it is remembered for a relapse.
+fn over(settings: &Settings, episode: Episode, incident: IncidentId, by: EndedBy, now: Timestamp) -> Entry {
+    if by == EndedBy::Removal || settings.reopen_within.is_zero() {
         return Entry::EndEpisode(episode, by);
     }
-    let phase = EpisodePhase::Closed { incident, at: now };
+    let phase = EpisodePhase::Closed { incident, at: now, by };
     Entry::Episode(Episode { phase, calm_since: None, ..episode })
 }
 
@@ -200,7 +238,7 @@ async fn reopen(
     if attempt == Attempt::Resumed {
         match cachet.incident(incident).await? {
             // It was removed, so there is nothing to open again; the outage gets an incident of its own.
-            None => return Ok(Entry::EndEpisode(episode, EndedBy::Person)),
+            None => return Ok(Entry::EndEpisode(episode, EndedBy::Removal)),
             Some(incident) if incident.status == Some(IncidentStatus::Fixed) => {}
             Some(_) => {
                 cachet.set_incident_status(incident, IncidentStatus::Investigating).await?;
@@ -210,7 +248,7 @@ async fn reopen(
     }
     match update(cachet, incident, IncidentStatus::Investigating, &texts.relapse_message).await {
         Ok(()) => Ok(reopened),
-        Err(error) if error.is_not_found() => Ok(Entry::EndEpisode(episode, EndedBy::Person)),
+        Err(error) if error.is_not_found() => Ok(Entry::EndEpisode(episode, EndedBy::Removal)),
         Err(error) => Err(error),
     }
 }
@@ -232,36 +270,42 @@ pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
         (Change::CreateTarget { target, status, .. }, _) => log_status(log, target.as_str(), None, *status),
         (Change::OpenIncident { episode, .. }, Entry::Episode(Episode { phase: EpisodePhase::Open(id), .. })) => {
             let incident_name = &texts.title(&episode.subject);
-            let (component, occurred_at) = (named(episode), episode.occurred_at);
+            let (component, occurred_at) = (named(&episode.subject), episode.occurred_at);
             log.emit(&Event::IncidentOpened { component, incident: *id, name: incident_name, occurred_at });
         }
         (Change::ReopenIncident { incident, .. }, Entry::Episode(episode)) => {
-            log.emit(&Event::IncidentReopened { component: named(episode), incident: *incident });
+            log.emit(&Event::IncidentReopened { component: named(&episode.subject), incident: *incident });
         }
-        (Change::CloseIncident { incident, .. }, Entry::Episode(episode)) => {
-            log_closed(log, episode, *incident, EndedBy::Recovery);
-        }
+        (
+            Change::CloseIncident { .. },
+            Entry::Episode(Episode { subject, phase: EpisodePhase::Closed { incident, by, .. }, .. }),
+        ) => log_closed(log, subject, *incident, reason(*by, subject)),
+        (Change::CloseStray { subject, incident, .. }, _) => log_closed(log, subject, *incident, "opened late"),
         (_, Entry::EndEpisode(episode, by)) => {
             if let Some(incident) = episode.phase.incident() {
-                log_closed(log, episode, incident, *by);
+                log_closed(log, &episode.subject, incident, reason(*by, &episode.subject));
             }
         }
         _ => {}
     }
 }
 
-fn log_closed(log: &Log, episode: &Episode, incident: IncidentId, by: EndedBy) {
-    let reason = match (by, &episode.subject) {
-        (EndedBy::Recovery, EpisodeSubject::Component { .. }) => "recovered",
-        (EndedBy::Recovery, EpisodeSubject::Monitoring) => "monitoring data comes in again",
-        (EndedBy::Person | EndedBy::Unopened, _) => "closed by a person",
-    };
-    log.emit(&Event::IncidentClosed { component: named(episode), incident, reason });
+fn reason(by: EndedBy, subject: &EpisodeSubject) -> &'static str {
+    match (by, subject) {
+        (EndedBy::Recovery | EndedBy::Unopened, EpisodeSubject::Component { .. }) => "recovered",
+        (EndedBy::Recovery | EndedBy::Unopened, EpisodeSubject::Monitoring) => "monitoring data comes in again",
+        (EndedBy::Person, _) => "closed by a person",
+        (EndedBy::Removal, _) => "removed by a person",
+    }
+}
+
+fn log_closed(log: &Log, subject: &EpisodeSubject, incident: IncidentId, reason: &'static str) {
+    log.emit(&Event::IncidentClosed { component: named(subject), incident, reason });
 }
 
 /// The component of an episode, as the log names it.
-fn named(episode: &Episode) -> Option<&str> {
-    episode.subject.component().map(ComponentName::as_str)
+fn named(subject: &EpisodeSubject) -> Option<&str> {
+    subject.component().map(ComponentName::as_str)
 }
 
 fn log_status(log: &Log, component: &str, old_status: Option<ComponentStatus>, new_status: ComponentStatus) {
@@ -290,7 +334,13 @@ impl From<Note> for Entry {
             Note::ComponentReleased(name) => Self::ReleaseComponent(name),
             Note::TargetReleased(name) => Self::ReleaseTarget(name),
             Note::EpisodePhase(episode) => Self::Episode(episode),
-            Note::EpisodeForgotten(episode) => Self::EndEpisode(episode, EndedBy::Recovery),
+            Note::EpisodeForgotten(episode) => {
+                let by = match episode.phase {
+                    EpisodePhase::Closed { by, .. } => by,
+                    _ => EndedBy::Recovery,
+                };
+                Self::EndEpisode(episode, by)
+            }
         }
     }
 }

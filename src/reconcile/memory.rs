@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Texts;
 use crate::core::alert::AlertRecord;
-use crate::core::incident::EpisodePhase;
+use crate::core::incident::{EpisodePhase, PastEpisode};
 use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
 use crate::core::plan::{Applied, AppliedTarget, Report, Subject};
 use crate::core::status::IncidentStatus;
@@ -33,8 +33,10 @@ pub struct Memory {
     pub surprised: bool,
     /// What was said already.
     pub reported: BTreeSet<Report>,
-    pub failing: BTreeMap<Subject, String>,
-    pub blocked_by: Option<String>,
+    /// What could not be written, and what was said of it; `None` while something else says it all.
+    pub failing: BTreeMap<Subject, Option<String>>,
+    /// What was said of why nothing can be written, since something could.
+    pub blocked_by: BTreeSet<String>,
 }
 
 /// What of the last reading, and of our writes since, is not in the store's snapshot yet.
@@ -115,6 +117,18 @@ impl Memory {
                 let over = episode.phase.incident();
                 observed.open_incidents.retain(|incident| Some(incident.id) != over);
                 applied.forget(&episode.subject);
+                let past = PastEpisode::of(episode);
+                applied.past.extend(past.map(|past| (past.key.clone(), past)));
+            }
+            Entry::StrayClosed { incident, episode, lost } => {
+                observed.open_incidents.retain(|open| open.id != incident);
+                if let Some(present) = applied.every_episode_mut().find(|present| present.key == episode) {
+                    present.lost = lost;
+                } else if let (Some(past), Some(lost)) = (applied.past.get_mut(&episode), lost) {
+                    past.lost = lost;
+                } else {
+                    applied.past.remove(&episode);
+                }
             }
         }
     }
@@ -126,7 +140,10 @@ impl Memory {
             Entry::Component(name, written) => drop(applied.components.insert(name, written)),
             Entry::Target(name, written) => drop(applied.targets.insert(name, written)),
             Entry::Episode(episode) => applied.keep(episode),
-            Entry::ReleaseComponent(_) | Entry::ReleaseTarget(_) | Entry::EndEpisode(..) => {}
+            Entry::ReleaseComponent(_)
+            | Entry::ReleaseTarget(_)
+            | Entry::EndEpisode(..)
+            | Entry::StrayClosed { .. } => {}
         }
     }
 }

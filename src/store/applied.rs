@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError};
-use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
+use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode};
 use crate::core::observed::{ComponentId, IncidentId, Observed};
 use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty};
 use crate::core::status::ComponentStatus;
@@ -29,6 +29,15 @@ pub enum Entry {
     Episode(Episode),
     /// An episode is over.
     EndEpisode(Episode, EndedBy),
+    /// An incident that a lost posting of an episode made is closed.
+    StrayClosed {
+        /// The incident.
+        incident: IncidentId,
+        /// The episode.
+        episode: EpisodeKey,
+        /// What else may turn up of it.
+        lost: Option<LostPostings>,
+    },
 }
 
 impl Store {
@@ -51,8 +60,8 @@ impl Store {
     /// Says at which address the Cachet is that everything else here is about.
     ///
     /// Where that is another one than before, numbers of components and incidents mean nothing any more: what was
-    /// written counts as never confirmed, and the incident of each episode that is not over is looked up by its key, as
-    /// if the answer to opening it had been lost.
+    /// written counts as never confirmed, and the incident of each episode that is not over is looked up by its key, and
+    /// opened if it is not there.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.
@@ -66,7 +75,8 @@ impl Store {
         for statement in [
             "UPDATE applied SET certainty = 'pending'",
             "UPDATE episodes SET phase = 'ended' WHERE phase = 'closed'",
-            "UPDATE episodes SET phase = 'opening', incident_id = NULL WHERE phase <> 'ended'",
+            "UPDATE episodes SET phase = 'absent', incident_id = NULL WHERE phase <> 'ended'",
+            "UPDATE episodes SET lost_count = 0",
             "DELETE FROM observed",
         ] {
             sqlx::query(statement).execute(&mut *transaction).await?;
@@ -94,6 +104,11 @@ impl Store {
         for row in sqlx::query(query).fetch_all(&self.reader).await? {
             let episode = episode_of(&row)?;
             applied.keep(episode);
+        }
+        let query = "SELECT * FROM episodes WHERE phase = 'ended' AND lost_count > 0";
+        for row in sqlx::query(query).fetch_all(&self.reader).await? {
+            let past = past_episode_of(&row)?;
+            applied.past.insert(past.key.clone(), past);
         }
         Ok(applied)
     }
@@ -144,6 +159,7 @@ async fn remember(connection: &mut SqliteConnection, entry: &Entry, now: Timesta
         Entry::ReleaseTarget(name) => release(connection, "target", name.as_str()).await,
         Entry::Episode(episode) => upsert_episode(connection, episode).await,
         Entry::EndEpisode(episode, by) => end_episode(connection, episode, *by, now).await,
+        Entry::StrayClosed { episode, lost, .. } => count_lost(connection, episode, lost.as_ref()).await,
     }
 }
 
@@ -199,19 +215,24 @@ async fn release(connection: &mut SqliteConnection, kind: &str, name: &str) -> R
 }
 
 pub(super) async fn upsert_episode(connection: &mut SqliteConnection, episode: &Episode) -> Result<(), StoreError> {
-    let (phase, closed_at) = match episode.phase {
+    let (phase, closed) = match episode.phase {
         EpisodePhase::Opening => ("opening", None),
+        EpisodePhase::Absent => ("absent", None),
         EpisodePhase::Open(_) => ("open", None),
         EpisodePhase::Closing(_) => ("closing", None),
         EpisodePhase::ClosedByPerson(_) => ("closed_by_person", None),
-        EpisodePhase::Closed { at, .. } => ("closed", Some(at)),
+        EpisodePhase::Closed { at, by, .. } => ("closed", Some((at, by))),
         EpisodePhase::Reopening(_) => ("reopening", None),
     };
+    let lost = episode.lost.as_ref();
     sqlx::query(
         "INSERT INTO episodes (key, component, component_id, occurred_at_ms, began_at_ms, phase, incident_id, \
-         calm_since_ms, closed_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         calm_since_ms, closed_at_ms, ended_by, lost_count, lost_missed_at_ms, lost_title) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (key) DO UPDATE SET phase = excluded.phase, incident_id = excluded.incident_id, \
-         calm_since_ms = excluded.calm_since_ms, closed_at_ms = excluded.closed_at_ms",
+         calm_since_ms = excluded.calm_since_ms, closed_at_ms = excluded.closed_at_ms, ended_by = excluded.ended_by, \
+         lost_count = excluded.lost_count, lost_missed_at_ms = excluded.lost_missed_at_ms, \
+         lost_title = excluded.lost_title",
     )
     .bind(episode.key.as_str())
     .bind(episode.subject.component().map_or(NO_COMPONENT, ComponentName::as_str))
@@ -221,7 +242,11 @@ pub(super) async fn upsert_episode(connection: &mut SqliteConnection, episode: &
     .bind(phase)
     .bind(episode.phase.incident().map(|id| id.0))
     .bind(episode.calm_since.map(Timestamp::as_millis))
-    .bind(closed_at.map(Timestamp::as_millis))
+    .bind(closed.map(|(at, _)| at.as_millis()))
+    .bind(closed.map(|(_, by)| ended_by(by)))
+    .bind(lost.map_or(0, |lost| i64::from(lost.count)))
+    .bind(lost.map(|lost| lost.missed_at.as_millis()))
+    .bind(lost.and_then(|lost| lost.title.as_deref()))
     .execute(connection)
     .await?;
     Ok(())
@@ -239,13 +264,31 @@ async fn end_episode(
     .bind(episode.key.as_str())
     .bind(episode.phase.incident().map(|id| id.0))
     .bind(now.as_millis())
-    .bind(match by {
-        EndedBy::Recovery => "recovery",
-        EndedBy::Person => "person",
-        EndedBy::Unopened => "unopened",
-    })
+    .bind(ended_by(by))
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+fn ended_by(by: EndedBy) -> &'static str {
+    match by {
+        EndedBy::Recovery => "recovery",
+        EndedBy::Person => "person",
+        EndedBy::Removal => "removal",
+        EndedBy::Unopened => "unopened",
+    }
+}
+
+async fn count_lost(
+    connection: &mut SqliteConnection,
+    episode: &EpisodeKey,
+    lost: Option<&LostPostings>,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE episodes SET lost_count = $2 WHERE key = $1")
+        .bind(episode.as_str())
+        .bind(lost.map_or(0, |lost| i64::from(lost.count)))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -277,31 +320,64 @@ fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError
 fn episode_of(row: &SqliteRow) -> Result<Episode, StoreError> {
     let key: String = row.try_get("key")?;
     let corrupt = |what: &str| StoreError::Corrupt { what: format!("episode {key:?}: {what}") };
-    let component: String = row.try_get("component")?;
     let incident = row.try_get::<Option<i64>, _>("incident_id")?.map(IncidentId);
     let phase: String = row.try_get("phase")?;
     let closed_at = row.try_get::<Option<i64>, _>("closed_at_ms")?.map(Timestamp::from_millis);
+    let closed_by = match row.try_get::<Option<String>, _>("ended_by")?.as_deref() {
+        // The first release remembered only those that it had closed itself, and did not say so.
+        None | Some("recovery") => EndedBy::Recovery,
+        Some("person") => EndedBy::Person,
+        Some(other) => return Err(corrupt(&format!("ended by {other:?} makes no sense"))),
+    };
     let phase = match (phase.as_str(), incident, closed_at) {
         ("opening", ..) => EpisodePhase::Opening,
+        ("absent", ..) => EpisodePhase::Absent,
         ("open", Some(id), _) => EpisodePhase::Open(id),
         ("closing", Some(id), _) => EpisodePhase::Closing(id),
         ("closed_by_person", Some(id), _) => EpisodePhase::ClosedByPerson(id),
-        ("closed", Some(incident), Some(at)) => EpisodePhase::Closed { incident, at },
+        ("closed", Some(incident), Some(at)) => EpisodePhase::Closed { incident, at, by: closed_by },
         ("reopening", Some(id), _) => EpisodePhase::Reopening(id),
         _ => return Err(corrupt(&format!("phase {phase:?} makes no sense"))),
     };
     Ok(Episode {
-        subject: match component.as_str() {
-            NO_COMPONENT => EpisodeSubject::Monitoring,
-            name => EpisodeSubject::Component {
-                name: ComponentName::try_from(name).map_err(|error| corrupt(&error.to_string()))?,
-                id: ComponentId(row.try_get("component_id")?),
-            },
-        },
+        subject: subject_of(row, &key)?,
         occurred_at: Timestamp::from_millis(row.try_get("occurred_at_ms")?),
         began_at: Timestamp::from_millis(row.try_get("began_at_ms")?),
         calm_since: row.try_get::<Option<i64>, _>("calm_since_ms")?.map(Timestamp::from_millis),
+        lost: lost_of(row, &key)?,
         phase,
         key: EpisodeKey::from_stored(key),
     })
+}
+
+fn past_episode_of(row: &SqliteRow) -> Result<PastEpisode, StoreError> {
+    let key: String = row.try_get("key")?;
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("episode {key:?}: {what}") };
+    Ok(PastEpisode {
+        subject: subject_of(row, &key)?,
+        incident: row.try_get::<Option<i64>, _>("incident_id")?.map(IncidentId),
+        lost: lost_of(row, &key)?.ok_or_else(|| corrupt("nothing of it is lost"))?,
+        key: EpisodeKey::from_stored(key),
+    })
+}
+
+fn subject_of(row: &SqliteRow, key: &str) -> Result<EpisodeSubject, StoreError> {
+    let component: String = row.try_get("component")?;
+    if component == NO_COMPONENT {
+        return Ok(EpisodeSubject::Monitoring);
+    }
+    let name = ComponentName::try_from(component.as_str())
+        .map_err(|error| StoreError::Corrupt { what: format!("episode {key:?}: {error}") })?;
+    Ok(EpisodeSubject::Component { name, id: ComponentId(row.try_get("component_id")?) })
+}
+
+fn lost_of(row: &SqliteRow, key: &str) -> Result<Option<LostPostings>, StoreError> {
+    let corrupt = || StoreError::Corrupt { what: format!("episode {key:?}: what was posted for it makes no sense") };
+    let count = u32::try_from(row.try_get::<i64, _>("lost_count")?).map_err(|_| corrupt())?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let missed_at = row.try_get::<Option<i64>, _>("lost_missed_at_ms")?.map(Timestamp::from_millis);
+    let missed_at = missed_at.ok_or_else(corrupt)?;
+    Ok(Some(LostPostings { count, missed_at, title: row.try_get("lost_title")? }))
 }

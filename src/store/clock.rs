@@ -4,10 +4,11 @@ use super::{Store, StoreError};
 use crate::core::time::Timestamp;
 
 /// The moments from which something is held or waited for.
-const MOMENTS: [&str; 3] = [
+const MOMENTS: [&str; 4] = [
     "UPDATE alerts SET refired_at_ms = $1 WHERE refired_at_ms > $1",
     "UPDATE episodes SET calm_since_ms = $1 WHERE calm_since_ms > $1",
     "UPDATE episodes SET closed_at_ms = $1 WHERE closed_at_ms > $1",
+    "UPDATE episodes SET lost_missed_at_ms = $1 WHERE lost_missed_at_ms > $1",
 ];
 
 impl Store {

@@ -8,3 +8,4 @@ mod disk;
 mod neighbours;
 mod network;
 mod site;
+mod trouble;

@@ -1,4 +1,7 @@
-//! A page that was told too little is put right from the list of a real Alertmanager.
+//! A page that was told too little, too late or too often is right in the end: the server beside real Alertmanagers.
 
+mod away;
+mod pair;
+mod site;
 mod stepped;
 mod whole;

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use alertmanager_cachet::core::alert::{Alert, AlertState, AlertStatus, Effect};
-use alertmanager_cachet::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
+use alertmanager_cachet::core::incident::{
+    EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode,
+};
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::plan::{AppliedComponent, AppliedTarget, Certainty};
 use alertmanager_cachet::core::status::ComponentStatus;
@@ -107,6 +109,7 @@ async fn what_was_written_and_the_episodes_are_the_same_after_a_restart() {
         occurred_at: NOW,
         began_at: NOW,
         calm_since: Some(NOW),
+        lost: None,
         phase: EpisodePhase::Opening,
     };
     let open = Episode { phase: EpisodePhase::Open(IncidentId(3)), ..episode.clone() };
@@ -127,6 +130,42 @@ async fn what_was_written_and_the_episodes_are_the_same_after_a_restart() {
     let over = [Entry::EndEpisode(open, EndedBy::Recovery), Entry::ReleaseComponent(web), Entry::ReleaseTarget(target)];
     store.remember(&over, NOW).await.expect("remembered");
     assert_eq!(store.applied().await.expect("applied"), Default::default());
+}
+
+#[tokio::test]
+async fn what_was_posted_without_an_answer_is_remembered_until_it_has_turned_up() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let key = EpisodeKey::new(ComponentId(7), NOW);
+    let lost = LostPostings { count: 2, missed_at: NOW, title: Some("Web is down".to_owned()) };
+    let (incident, by) = (IncidentId(3), EndedBy::Person);
+    let absent = Episode {
+        key: key.clone(),
+        subject: EpisodeSubject::Component {
+            name: ComponentName::try_from("Web").expect("a name"),
+            id: ComponentId(7),
+        },
+        occurred_at: NOW,
+        began_at: NOW,
+        calm_since: None,
+        lost: Some(lost.clone()),
+        phase: EpisodePhase::Absent,
+    };
+    let closed = Episode { phase: EpisodePhase::Closed { incident, at: NOW, by }, ..absent.clone() };
+    for episode in [&absent, &closed] {
+        store.remember(&[Entry::Episode(episode.clone())], NOW).await.expect("remembered");
+        let applied = store.applied().await.expect("applied");
+        assert_eq!(applied.episodes.values().collect::<Vec<_>>(), [episode]);
+    }
+    store.remember(&[Entry::EndEpisode(closed.clone(), by)], NOW).await.expect("remembered");
+    let past = PastEpisode::of(closed).expect("something of it is lost");
+    assert_eq!(store.applied().await.expect("applied").past.into_values().collect::<Vec<_>>(), [past]);
+    for left in [lost.clone().one_fewer(), None] {
+        let found = Entry::StrayClosed { incident: IncidentId(4), episode: key.clone(), lost: left.clone() };
+        store.remember(&[found], NOW).await.expect("remembered");
+        let past = store.applied().await.expect("applied").past;
+        assert_eq!(past.get(&key).map(|past| past.lost.clone()), left);
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ fn explained(alerts: &[AlertRecord], applied: &Applied, observed: &Observed) -> 
         recovery_hold: Duration::ZERO,
         reopen_within: Duration::ZERO,
         takes_unknown: true,
+        posting_patience: Duration::ZERO,
         inventory: InventorySource::File,
     };
     let plan = plan(&page, applied, observed, policy, NOW);
@@ -111,6 +112,7 @@ fn an_open_incident_and_a_held_firing_are_named() {
         occurred_at: NOW,
         began_at: NOW,
         calm_since: None,
+        lost: None,
         phase: EpisodePhase::Open(IncidentId(12)),
     };
     applied.episodes.insert(name("Database"), episode);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Shown;
-use crate::core::incident::{Episode, EpisodeSubject};
+use crate::core::incident::{Episode, EpisodeKey, EpisodeSubject, LostPostings};
 use crate::core::observed::{ComponentId, IncidentId};
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, TargetName};
@@ -57,6 +57,17 @@ pub enum Change {
     FindIncident {
         /// The episode.
         episode: Episode,
+    },
+    /// Close an incident that a posting made long after we gave up on it.
+    CloseStray {
+        /// The incident.
+        incident: IncidentId,
+        /// What it is about.
+        subject: EpisodeSubject,
+        /// The episode that it was posted for.
+        episode: EpisodeKey,
+        /// What else may turn up of that episode.
+        lost: Option<LostPostings>,
     },
     /// Make the component of a target that is down and has none.
     CreateTarget {
@@ -120,7 +131,7 @@ pub enum Rank {
 }
 
 impl Subject {
-    fn of(episode: &EpisodeSubject) -> Self {
+    pub(super) fn of(episode: &EpisodeSubject) -> Self {
         match episode {
             EpisodeSubject::Component { name, .. } => Self::Incident(name.clone()),
             EpisodeSubject::Monitoring => Self::MonitoringIncident,
@@ -137,6 +148,7 @@ impl Change {
             | Self::CloseIncident { episode, .. }
             | Self::ReopenIncident { episode, .. }
             | Self::FindIncident { episode, .. } => Subject::of(&episode.subject),
+            Self::CloseStray { subject, .. } => Subject::of(subject),
             Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
         }
     }
@@ -149,7 +161,7 @@ impl Change {
             }
             Self::SetComponent { .. } => Rank::Better,
             Self::OpenIncident { .. } | Self::ReopenIncident { .. } => Rank::Open,
-            Self::CloseIncident { .. } | Self::FindIncident { .. } => Rank::Close,
+            Self::CloseIncident { .. } | Self::FindIncident { .. } | Self::CloseStray { .. } => Rank::Close,
             Self::CreateTarget { .. } | Self::UpdateTarget { .. } => Rank::Bookkeeping,
         }
     }
@@ -163,7 +175,8 @@ impl Change {
             Self::OpenIncident { .. }
             | Self::CloseIncident { .. }
             | Self::ReopenIncident { .. }
-            | Self::FindIncident { .. } => 0,
+            | Self::FindIncident { .. }
+            | Self::CloseStray { .. } => 0,
         }
     }
 }
@@ -184,6 +197,9 @@ impl fmt::Display for Change {
             }
             Self::FindIncident { episode, .. } => {
                 write!(f, "look for the incident of {}, whose answer was lost", episode.subject)
+            }
+            Self::CloseStray { incident, subject, .. } => {
+                write!(f, "close incident {} of {subject}, which was opened late", incident.0)
             }
             Self::CreateTarget { target, status, .. } => write!(f, "make target component {target:?} as {status}"),
             Self::UpdateTarget { target, from, to, .. } if *from == Some(*to) => {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
+use crate::core::incident::EndedBy;
 use crate::core::observed::ObservedIncident;
 use crate::core::page::{DESCRIPTION_LIMIT, desired};
 use crate::core::status::IncidentStatus;
@@ -21,6 +22,7 @@ const POLICY: Policy = Policy {
     recovery_hold: Duration::ZERO,
     reopen_within: Duration::ZERO,
     takes_unknown: true,
+    posting_patience: Duration::from_secs(15),
     inventory: InventorySource::File,
 };
 
@@ -153,7 +155,8 @@ impl World {
             }
             Change::CloseIncident { incident, episode, .. } => {
                 self.observed.open_incidents.retain(|open| open.id != incident);
-                let phase = EpisodePhase::Closed { incident, at: Timestamp::from_millis(self.now_ms) };
+                let at = Timestamp::from_millis(self.now_ms);
+                let phase = EpisodePhase::Closed { incident, at, by: EndedBy::Recovery };
                 let episode = Episode { phase, calm_since: None, ..episode };
                 self.applied.keep(episode);
             }
@@ -163,6 +166,17 @@ impl World {
                 self.applied.keep(episode);
             }
             Change::FindIncident { episode } => self.applied.forget(&episode.subject),
+            Change::CloseStray { incident, episode, lost, .. } => {
+                self.observed.open_incidents.retain(|open| open.id != incident);
+                for present in self.applied.episodes.values_mut().filter(|present| present.key == episode) {
+                    present.lost.clone_from(&lost);
+                }
+                if let (Some(past), Some(lost)) = (self.applied.past.get_mut(&episode), &lost) {
+                    past.lost = lost.clone();
+                } else {
+                    self.applied.past.remove(&episode);
+                }
+            }
             Change::CreateTarget { target, status, description } => {
                 self.add(target.as_str(), false, Some(description.clone()));
                 let component = self.component(target.as_str());

@@ -1,18 +1,20 @@
 //! A page of the test's own, and the program that keeps it.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::store::Store;
+use axum::Router;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::faults::{self, Faults, serve};
+use crate::support::faults::{self, Faults, serve, serve_at};
 use crate::support::older_cachet::older_cachet;
 use crate::support::page::Page;
 use crate::support::processes::{Process, eventually, program, run, written};
@@ -65,7 +67,10 @@ pub struct Site {
     pub faults: Faults,
     pub page: Page,
     environment: Vec<(&'static str, String)>,
-    _servers: [faults::Server; 2],
+    /// Cachet as the program sees it.
+    cachet: Option<faults::Server>,
+    router: Router,
+    _undisturbed: faults::Server,
 }
 
 impl Site {
@@ -79,7 +84,8 @@ impl Site {
             Release::Older => older_cachet(embedded.router()),
         };
         let faults = Faults::new();
-        let (url, behind_faults) = serve(faults.around(router.clone())).await;
+        let around_faults = faults.around(router.clone());
+        let (url, behind_faults) = serve(around_faults.clone()).await;
         let (undisturbed_url, undisturbed) = serve(router).await;
         let token = embedded.token().expose_secret().to_owned();
         let environment = vec![
@@ -90,10 +96,28 @@ impl Site {
         written(folder.path(), "config.json", CONFIG);
         written(folder.path(), "prometheus.yml", TARGETS);
         let page = Page::new(format!("{undisturbed_url}/api"), token);
-        let site = Self { folder, faults, page, environment, _servers: [behind_faults, undisturbed] };
+        let cachet = Some(behind_faults);
+        let site = Self { folder, faults, page, environment, cachet, router: around_faults, _undisturbed: undisturbed };
         let setup = run(&mut site.command(&["setup"]));
         assert_eq!(setup.code, Some(0), "{}{}", setup.stdout, setup.stderr);
         site
+    }
+
+    /// Nothing listens any more where Cachet was.
+    pub async fn cachet_goes_away(&mut self) {
+        self.cachet.take().expect("it is there").stop().await;
+    }
+
+    /// Cachet is back, if it was away.
+    pub async fn cachet_is_back(&mut self, address: SocketAddr) {
+        if self.cachet.is_none() {
+            self.cachet = Some(serve_at(address, self.router.clone()).await.1);
+        }
+    }
+
+    /// Where Cachet listens.
+    pub fn cachet_address(&self) -> SocketAddr {
+        self.cachet.as_ref().expect("it is there").address
     }
 
     /// Adds a setting to `config.json`.

@@ -1,93 +1,38 @@
-//! The real server beside a real Alertmanager.
-
-use std::path::Path;
+//! One Alertmanager, which silences, inhibits, cuts off, and is started again.
 
 use tempfile::TempDir;
 
-use crate::support::alertmanager::{Alertmanager, SILENT, posting_to};
-use crate::support::page::Page;
-use crate::support::processes::{Process, eventually, program, run, written};
+use super::site::{GREEN, INSTANCES, NETWORK, NEVER_SECONDS, RED, Setting, Site};
+use crate::support::alertmanager::{Alertmanager, SILENT};
 
-/// Never, as far as a test is concerned: what is seen was seen at the start, or on demand.
-const NEVER_SECONDS: u32 = 3600;
+/// While something is about the network, what is about the web is not told.
+const INHIBITED: &str = r#"
+inhibit_rules:
+  - source_matchers: [status_page_component="Network"]
+    target_matchers: [status_page_component="Web"]
+"#;
 
 /// What the incident of the watchdog says in the end, if nothing else is configured.
 const BACK: &str = "Our monitoring reports again, and this page shows the status of our services.";
 
-const INSTANCES: [&str; 5] = ["web-1", "web-2", "web-3", "web-4", "web-5"];
-
-/// Our server with a page of its own, on which five targets feed one component.
-struct Site {
-    server: Process,
-    webhook: String,
-    page: Page,
-    _folder: TempDir,
+async fn alertmanager() -> (Alertmanager, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    (Alertmanager::start(folder.path(), SILENT).await, folder)
 }
 
-impl Site {
-    async fn start(alertmanager: &Alertmanager, poll_seconds: u32) -> Self {
-        Self::start_with(alertmanager, &config(poll_seconds, "")).await
-    }
-
-    async fn start_with(alertmanager: &Alertmanager, config: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        written(folder.path(), "config.json", config);
-        written(folder.path(), "prometheus.yml", &targets());
-        let mut command = program(folder.path());
-        command.arg("serve").env("ENVIRONMENT", "local").env("LISTEN_ADDRESS", "127.0.0.1:0").env("LOG_LEVEL", "debug");
-        let mut server = Process::start("server", command.env("ALERTMANAGER_URL", alertmanager.url("")), folder.path());
-        let address = server.tells("listening on http://").await;
-        let token = run(program(folder.path()).arg("embedded-token")).stdout;
-        let page = Page::new(format!("http://{address}/api"), token.trim().to_owned());
-        Self { server, webhook: format!("http://{address}/webhook"), page, _folder: folder }
-    }
-
-    /// What Alertmanager needs to post here.
-    fn receiver(&self, max_alerts: usize) -> String {
-        posting_to(&self.webhook, "admin", "admin", max_alerts)
-    }
-
-    /// Waits until it says on stderr that it repaired something so.
-    async fn has_repaired(&self, what: &str) {
-        eventually("the repair is in the log", async || {
-            let said = self.server.stderr();
-            let found = said.lines().any(|line| line.contains("repaired: ") && line.contains(what));
-            if found { Ok(()) } else { Err(said) }
-        })
-        .await;
-    }
-}
-
-fn config(poll_seconds: u32, more: &str) -> String {
-    format!(
-        r#"{{
-  "new_incident_name": "%s is down",
-  "new_incident_message": "We are looking into it.",
-  "resolved_incident_message": "It works again.",
-  "groups_configuration": [{{"status_page_group": "All", "status_page_components": ["Web"]}}],
-  "alertmanager_poll_seconds": {poll_seconds},{more}
-  "alertmanager_settle_seconds": 0
-}}"#
-    )
-}
-
-fn targets() -> String {
-    let labels = r#"{status_page_alert: "true", status_page_component: Web}"#;
-    format!(
-        "scrape_configs: [{{job_name: web, static_configs: [{{targets: [{}], labels: {labels}}}]}}]",
-        INSTANCES.join(", ")
-    )
-}
-
-async fn alertmanager(folder: &Path) -> Alertmanager {
-    Alertmanager::start(folder, SILENT).await
+/// The server beside an Alertmanager that posts to it, and all of `Web` is down.
+async fn outage(setting: Setting<'_>, alertmanager: &Alertmanager) -> Site {
+    let site = Site::start(Setting { alertmanagers: &[alertmanager], ..setting }).await;
+    alertmanager.reload(&site.receiver(0)).await;
+    alertmanager.fire(&INSTANCES, "Web").await;
+    site.page.comes_to_show(&RED).await;
+    site
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_that_ends_while_it_is_silenced_leaves_the_page() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let alertmanager = alertmanager(folder.path()).await;
-    let site = Site::start(&alertmanager, 1).await;
+    let (alertmanager, _folder) = alertmanager().await;
+    let site = Site::start(Setting { alertmanagers: &[&alertmanager], ..Setting::default() }).await;
     alertmanager.reload(&site.receiver(0)).await;
     alertmanager.fire(&["web-1"], "Web").await;
     site.page.comes_to_show(&["Web: Partial outage"]).await;
@@ -99,38 +44,115 @@ async fn an_alert_that_ends_while_it_is_silenced_leaves_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silence_that_ends_before_its_alert_has_changed_nothing() {
+    let (alertmanager, _folder) = alertmanager().await;
+    let site = outage(Setting::default(), &alertmanager).await;
+    let before = site.statuses();
+    let silence = alertmanager.silence("web-1").await;
+    site.reads_again(3).await;
+    alertmanager.unsilence(&silence, "web-1").await;
+    site.reads_again(3).await;
+    site.page.comes_to_show(&RED).await;
+    assert_eq!(site.statuses(), before);
+    alertmanager.resolve(&INSTANCES, "Web").await;
+    site.page.comes_to_show(&GREEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_ends_while_it_is_inhibited_leaves_the_page() {
+    let (alertmanager, _folder) = alertmanager().await;
+    let setting = Setting { components: &["Network", "Web"], alertmanagers: &[&alertmanager], ..Setting::default() };
+    let site = Site::start(setting).await;
+    alertmanager.reload(&format!("{}{INHIBITED}", site.receiver(0))).await;
+    alertmanager.fire(&["web-1"], "Web").await;
+    site.page.comes_to_show(&["Network: Operational", "Web: Partial outage"]).await;
+
+    alertmanager.fire(&[NETWORK], "Network").await;
+    alertmanager.comes_to_be("web-1", "suppressed").await;
+    // One that is inhibited from its beginning is not put on the page.
+    alertmanager.fire(&["web-2"], "Web").await;
+    site.reads_again(3).await;
+    let network = "Network is down: Investigating";
+    site.page.comes_to_show(&["Network: Major outage", "Web: Partial outage", network]).await;
+
+    alertmanager.resolve(&["web-1", "web-2"], "Web").await;
+    site.page.comes_to_show(&["Network: Major outage", "Web: Operational", network]).await;
+    assert_eq!(site.statuses(), ["3 (Partial Outage)", "1 (Operational)"]);
+    alertmanager.resolve(&[NETWORK], "Network").await;
+    let network = "Network is down: Fixed (It works again.)";
+    site.page.comes_to_show(&["Network: Operational", "Web: Operational", network]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alertmanager_that_is_started_again_in_an_outage_does_not_end_it_with_its_empty_list() {
+    for its_files_are_lost in [false, true] {
+        let (mut alertmanager, _folder) = alertmanager().await;
+        let site = outage(Setting { settle_seconds: NEVER_SECONDS, ..Setting::default() }, &alertmanager).await;
+        let before = site.statuses();
+        if its_files_are_lost {
+            alertmanager.restart_empty().await;
+        } else {
+            alertmanager.restart().await;
+        }
+        site.reads_again(3).await;
+        let told = site.notifications().len();
+        alertmanager.fire(&INSTANCES, "Web").await;
+        alertmanager.comes_to_know(INSTANCES.len()).await;
+        if its_files_are_lost {
+            site.is_notified(told + 1, true).await;
+        }
+        site.page.comes_to_show(&RED).await;
+        assert_eq!(site.statuses(), before);
+        alertmanager.resolve(&INSTANCES, "Web").await;
+        site.page.comes_to_show(&GREEN).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_alertmanager_was_away_leaves_the_page_once_it_knows_again_what_fires() {
+    let (mut alertmanager, _folder) = alertmanager().await;
+    let site = outage(Setting { settle_seconds: 3, ..Setting::default() }, &alertmanager).await;
+    alertmanager.restart_empty().await;
+    alertmanager.fire(&["web-1"], "Web").await;
+    site.has_repaired(r#""TargetDown" of "web-5 | Web" has ended"#).await;
+    let partly = "Web is down: Fixed (Most of it works again.)";
+    site.page.comes_to_show(&["Web: Partial outage", partly]).await;
+    alertmanager.resolve(&["web-1"], "Web").await;
+    site.page.comes_to_show(&["Web: Operational", partly]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fired_while_the_server_was_away_is_on_the_page_when_it_is_back() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let alertmanager = alertmanager(folder.path()).await;
+    let (alertmanager, _folder) = alertmanager().await;
     alertmanager.fire(&INSTANCES, "Web").await;
     alertmanager.comes_to_know(INSTANCES.len()).await;
-    let mut site = Site::start(&alertmanager, NEVER_SECONDS).await;
-    site.page.comes_to_show(&["Web: Major outage", "Web is down: Investigating"]).await;
+    let setting = Setting { alertmanagers: &[&alertmanager], poll_seconds: NEVER_SECONDS, ..Setting::default() };
+    let mut site = Site::start(setting).await;
+    site.page.comes_to_show(&RED).await;
     site.has_repaired(r#""TargetDown" of "web-5 | Web" fires: Alertmanager lists it"#).await;
     assert_eq!(site.server.end().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn alerts_that_were_cut_off_are_looked_up_at_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let alertmanager = alertmanager(folder.path()).await;
-    let mut site = Site::start(&alertmanager, NEVER_SECONDS).await;
+    let (alertmanager, _folder) = alertmanager().await;
+    let setting = Setting { alertmanagers: &[&alertmanager], poll_seconds: NEVER_SECONDS, ..Setting::default() };
+    let mut site = Site::start(setting).await;
     // From here on, only a notification makes it read again.
     site.server.tells("Alertmanager was read").await;
     alertmanager.reload(&site.receiver(2)).await;
     alertmanager.fire(&INSTANCES, "Web").await;
-    site.page.comes_to_show(&["Web: Major outage", "Web is down: Investigating"]).await;
+    site.page.comes_to_show(&RED).await;
     site.has_repaired(r#""TargetDown" of "#).await;
 }
 
 /// Alertmanager lists the watchdog for long, and goes on notifying of what it lists; Prometheus sent it once.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alertmanager_that_only_remembers_the_watchdog_does_not_vouch_for_prometheus() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let alertmanager = alertmanager(folder.path()).await;
+    let (alertmanager, _folder) = alertmanager().await;
     alertmanager.watchdog().await;
-    let config = config(1, r#""watchdog": {"timeout_seconds": 3},"#);
-    let site = Site::start_with(&alertmanager, &config).await;
+    let (alertmanagers, watchdog) = (&[&alertmanager], r#""watchdog": {"timeout_seconds": 3},"#);
+    let site = Site::start(Setting { alertmanagers, watchdog, ..Setting::default() }).await;
     let silent = ["Web: Unknown", "Monitoring data is missing: Investigating"];
     site.page.comes_to_show(&silent).await;
     alertmanager.comes_to_know(1).await;
@@ -146,10 +168,10 @@ async fn an_alertmanager_that_only_remembers_the_watchdog_does_not_vouch_for_pro
 /// Nothing but notifications, as where Alertmanager's API cannot be reached.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watchdog_that_is_notified_often_enough_is_heard_and_a_resolved_one_is_missed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let alertmanager = alertmanager(folder.path()).await;
-    let config = config(NEVER_SECONDS, r#""watchdog": {"timeout_seconds": 4},"#);
-    let mut site = Site::start_with(&alertmanager, &config).await;
+    let (alertmanager, _folder) = alertmanager().await;
+    let (alertmanagers, watchdog) = (&[&alertmanager], r#""watchdog": {"timeout_seconds": 4},"#);
+    let setting = Setting { alertmanagers, watchdog, poll_seconds: NEVER_SECONDS, ..Setting::default() };
+    let mut site = Site::start(setting).await;
     site.server.tells("Alertmanager was read").await;
     let silent = ["Web: Unknown", "Monitoring data is missing: Investigating"];
     site.page.comes_to_show(&silent).await;

@@ -385,7 +385,7 @@ impl<'a> Run<'a> {
             let about = |component: &&str| line.contains(&format!("component={component:?}"));
             let Some(component) = COMPONENTS.into_iter().find(|component| about(component)) else { return false };
             let of_status = line.starts_with("[MANUAL_OVERRIDE]") && !self.oracle.status_was_touched(component);
-            let of_incident = line.contains("closed by a person") && !self.oracle.incidents_were_touched(component);
+            let of_incident = line.contains("by a person") && !self.oracle.incidents_were_touched(component);
             of_status || of_incident
         };
         self.log.lines().into_iter().filter(accuses).collect()

@@ -1,5 +1,6 @@
 //! A real Alertmanager, told by the test instead of by a Prometheus.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ receivers:
     )
 }
 
+/// The argument of one that is no member of a cluster.
+const ALONE: &str = "--cluster.listen-address=";
+
 /// A running Alertmanager.
 pub struct Alertmanager {
     /// Host and port.
@@ -48,23 +52,51 @@ pub struct Alertmanager {
 impl Alertmanager {
     /// Starts it with `configuration`, on a port of its own, with its files in `folder`.
     pub async fn start(folder: &Path, configuration: &str) -> Self {
+        Self::start_with(folder, configuration, &[ALONE]).await
+    }
+
+    /// Starts two that know each other, and waits until they do. The second one posts what the first one has not posted
+    /// within a second.
+    pub async fn start_pair(folder: &Path, configuration: &str) -> [Self; 2] {
+        let gossip = [free_address(), free_address()];
+        let quick = ["--cluster.gossip-interval=50ms", "--cluster.peer-timeout=1s", "--cluster.pushpull-interval=1s"];
+        let mut pair = Vec::new();
+        for (name, own, other) in [("first", gossip[0], gossip[1]), ("second", gossip[1], gossip[0])] {
+            let cluster = [format!("--cluster.listen-address={own}"), format!("--cluster.peer={other}")];
+            let arguments: Vec<&str> = cluster.iter().map(String::as_str).chain(quick).collect();
+            pair.push(Self::start_with(&folder.join(name), configuration, &arguments).await);
+        }
+        for member in &pair {
+            member.has_found_its_peer().await;
+        }
+        pair.try_into().unwrap_or_else(|_| unreachable!("two were started"))
+    }
+
+    async fn start_with(folder: &Path, configuration: &str, arguments: &[&str]) -> Self {
         std::fs::create_dir_all(folder).expect("a folder");
         written(folder, "alertmanager.yml", configuration);
-        let (address, process) = run(folder, "127.0.0.1:0", &[]).await;
+        let (address, process) = run(folder, "127.0.0.1:0", arguments).await;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         Self { address, folder: folder.to_owned(), process, client }
     }
 
-    /// Stops it and starts it again at the same address: it has forgotten every alert.
+    /// Stops it and starts it again at the same address: it has forgotten every alert, but not what it has posted.
     pub async fn restart(&mut self) {
         self.stop().await;
-        (_, self.process) = run(&self.folder, &self.address, &[]).await;
+        (_, self.process) = run(&self.folder, &self.address, &[ALONE]).await;
+    }
+
+    /// As [`Self::restart`], without the files that it keeps: it has forgotten everything.
+    pub async fn restart_empty(&mut self) {
+        self.stop().await;
+        std::fs::remove_dir_all(self.folder.join("data")).expect("removed");
+        (_, self.process) = run(&self.folder, &self.address, &[ALONE]).await;
     }
 
     /// As [`Self::restart`], with its web interface as `web.yml` in its folder says.
     pub async fn restart_guarded(&mut self) {
         self.stop().await;
-        (_, self.process) = run(&self.folder, &self.address, &["--web.config.file=web.yml"]).await;
+        (_, self.process) = run(&self.folder, &self.address, &[ALONE, "--web.config.file=web.yml"]).await;
     }
 
     /// Stops it.
@@ -143,8 +175,8 @@ impl Alertmanager {
         self.post("/api/v2/alerts", &json!(alerts)).await;
     }
 
-    /// Silences an instance, and waits until its alert is suppressed.
-    pub async fn silence(&self, instance: &str) {
+    /// Silences an instance, and waits until its alert is suppressed. Answers with the silence.
+    pub async fn silence(&self, instance: &str) -> String {
         let silence = json!({
             "matchers": [{"name": "instance", "value": instance, "isRegex": false, "isEqual": true}],
             "startsAt": "2026-01-01T00:00:00Z",
@@ -152,12 +184,47 @@ impl Alertmanager {
             "createdBy": "a test",
             "comment": "being worked on",
         });
-        self.post("/api/v2/silences", &silence).await;
-        eventually("the alert is suppressed", async || {
+        let answer = self.post("/api/v2/silences", &silence).await;
+        let answer: Value = answer.json().await.expect("what it made");
+        self.comes_to_be(instance, "suppressed").await;
+        answer["silenceID"].as_str().expect("its number").to_owned()
+    }
+
+    /// Ends a silence of an instance, and waits until its alert counts again.
+    pub async fn unsilence(&self, silence: &str, instance: &str) {
+        let answer = self.client.delete(self.url(&format!("/api/v2/silence/{silence}"))).send().await;
+        answer.expect("an answer").error_for_status().expect("ended");
+        self.comes_to_be(instance, "active").await;
+    }
+
+    /// Waits until the alert of an instance is `active` or `suppressed`.
+    pub async fn comes_to_be(&self, instance: &str, state: &str) {
+        eventually(&format!("the alert of {instance} is {state}"), async || {
             let alerts = self.alerts().await?;
             let states = alerts.iter().filter(|alert| alert["labels"]["instance"] == instance);
             let states: Vec<&Value> = states.map(|alert| &alert["status"]["state"]).collect();
-            if states == ["suppressed"] { Ok(()) } else { Err(format!("it is {states:?}")) }
+            if states == [state] { Ok(()) } else { Err(format!("it is {states:?}")) }
+        })
+        .await;
+    }
+
+    /// Waits until it says that it could not post, for this reason.
+    pub async fn could_not_post(&self, reason: &str) {
+        eventually("Alertmanager could not post", async || {
+            let said = self.process.stderr();
+            let failed = |line: &str| line.contains("Notify attempt failed") && line.contains(reason);
+            if said.lines().any(failed) { Ok(()) } else { Err(said) }
+        })
+        .await;
+    }
+
+    async fn has_found_its_peer(&self) {
+        eventually("the pair is complete", async || {
+            let answer = self.client.get(self.url("/api/v2/status")).send().await.map_err(|error| error.to_string())?;
+            let status: Value = answer.json().await.map_err(|error| error.to_string())?;
+            let cluster = &status["cluster"];
+            let complete = cluster["status"] == "ready" && cluster["peers"].as_array().map(Vec::len) == Some(2);
+            if complete { Ok(()) } else { Err(cluster.to_string()) }
         })
         .await;
     }
@@ -192,13 +259,17 @@ impl Alertmanager {
     }
 }
 
+/// A port that nobody listens on, for a program that cannot be told to take any.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
 async fn run(folder: &Path, address: &str, more: &[&str]) -> (String, Process) {
     let mut command = debian("prometheus-alertmanager");
     command.current_dir(folder).args([
         "--config.file=alertmanager.yml",
         "--storage.path=data",
         &format!("--web.listen-address={address}"),
-        "--cluster.listen-address=",
     ]);
     let mut process = Process::start("alertmanager", command.args(more), folder);
     let address = process.tells(r#"msg="Listening on" address="#).await;

@@ -13,12 +13,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Json, Router};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http_body_util::{Full, Limited};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -38,9 +40,15 @@ pub struct Faults {
 #[derive(Default)]
 struct State {
     rules: Vec<Rule>,
+    /// What is done later.
+    late: Vec<BoxFuture<'static, Response>>,
     latency: Duration,
     rate_limit: Option<RateLimit>,
+    pace: Option<Pace>,
 }
+
+/// What happens meanwhile, call by call.
+type Pace = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Which calls are meant: a method or `*`, and a path of which a `*` stands for one part.
 #[derive(Clone)]
@@ -63,6 +71,7 @@ enum Fault {
     CutAfter,
     Html(StatusCode),
     Hang,
+    Later,
 }
 
 /// Calls for which a fault is being chosen; see [`Faults::on`].
@@ -95,15 +104,32 @@ impl Faults {
         self.state().latency = latency;
     }
 
+    /// Every call lasts as long as this: for a test that makes time pass.
+    pub fn pace(&self, pace: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) {
+        self.state().pace = Some(Arc::new(pace));
+    }
+
     /// So many reads are answered in a window of time, and so many writes, as Cachet counts them: a minute there, less
     /// for a test that waits for the next one.
     pub fn rate_limit(&self, limit: u32, window: Duration) {
         self.state().rate_limit = Some(RateLimit { limit, window, used: HashMap::new() });
     }
 
-    /// All is well again; the count of calls stays.
+    /// All is well again; the count of calls stays, and so does what is done later.
     pub fn heal(&self) {
-        *self.state() = State::default();
+        let mut state = self.state();
+        *state = State { late: std::mem::take(&mut state.late), ..State::default() };
+    }
+
+    /// What was to be done later is done now, in the order in which it came, and its answers go nowhere. Says how many
+    /// calls it were.
+    pub async fn catch_up(&self) -> usize {
+        let late = std::mem::take(&mut self.state().late);
+        let count = late.len();
+        for call in late {
+            call.await;
+        }
+        count
     }
 
     /// How many such calls came in since [`Faults::forget_calls`], failed ones too.
@@ -129,11 +155,19 @@ impl Faults {
     }
 
     async fn pass(&self, router: Router, request: Request) -> Response {
+        // Who gives up on a call takes the rest of its body along.
+        let (parts, body) = request.into_parts();
+        let Ok(body) = to_bytes(body, usize::MAX).await else { return cut() };
+        let request = Request::from_parts(parts, Body::from(body));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         self.calls.send_modify(|calls| calls.push((method.clone(), path.clone())));
         let (latency, fault) = self.what_happens_to(&method, &path);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
+        }
+        let pace = self.state().pace.clone();
+        if let Some(pace) = pace {
+            pace().await;
         }
         let anonymous = !request.headers().contains_key(AUTHORIZATION);
         let bucket = Bucket::of(&method);
@@ -156,6 +190,10 @@ impl Faults {
             }
             Some(Fault::Html(status)) => (status, Html("<html>A proxy's own page.</html>")).into_response(),
             Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Later) => {
+                self.state().late.push(answered.boxed());
+                cut()
+            }
         };
         if response.status() == StatusCode::UNAUTHORIZED {
             self.give_back(bucket);
@@ -230,6 +268,11 @@ impl On<'_> {
     /// They are never done and never answered.
     pub fn hang(self) {
         self.fails(Fault::Hang);
+    }
+
+    /// Nobody waits for them to be done: the connection is cut, and they are done when [`Faults::catch_up`] is called.
+    pub fn later(self) {
+        self.fails(Fault::Later);
     }
 
     fn fails(self, fault: Fault) {

@@ -40,6 +40,14 @@ impl Page {
         .await;
     }
 
+    /// A person removes a component.
+    pub async fn loses(&self, component: &str) {
+        let found = self.components("1").await.expect("components");
+        let lost = found.iter().find(|found| found["name"] == component).expect("the component");
+        let request = self.client.delete(format!("{}/components/{}", self.url, lost["id"])).bearer_auth(&self.token);
+        request.send().await.expect("an answer").error_for_status().expect("removed");
+    }
+
     /// Waits until the disabled components, one a target, are these: `db-1 | Database: Major outage (critical: no; …)`.
     pub async fn comes_to_know(&self, expected: &[String]) {
         eventually("the page knows it", async || {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use alertmanager_cachet::cachet::Cachet;
+use alertmanager_cachet::cachet::{Cachet, REQUEST_TIMEOUT};
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::group::{Group, GroupName};
@@ -67,6 +67,16 @@ pub struct World {
     clock: Clock,
     events: Log,
     folder: TempDir,
+}
+
+/// The time of a world.
+#[derive(Clone)]
+pub struct Time(Arc<AtomicI64>);
+
+impl Time {
+    pub fn pass(&self, span: Duration) {
+        self.0.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
+    }
 }
 
 /// Says nothing.
@@ -191,7 +201,12 @@ impl World {
     }
 
     pub fn pass(&self, span: Duration) {
-        self.now_ms.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
+        self.time().pass(span);
+    }
+
+    /// What makes time pass while the world is busy.
+    pub fn time(&self) -> Time {
+        Time(Arc::clone(&self.now_ms))
     }
 
     /// The clock is corrected.
@@ -249,11 +264,13 @@ impl World {
         assert!(round.is_complete(), "{round:?}");
     }
 
-    /// Goes until nothing fails any more; so many at most.
+    /// Goes until nothing fails any more, so many times at most, and once more when a posting that got no answer would
+    /// be posted again.
     pub async fn settle_within(&mut self, rounds: usize) {
         for _ in 0..rounds {
             if self.once().await.is_complete() {
-                return;
+                self.pass(REQUEST_TIMEOUT);
+                return self.settle().await;
             }
         }
         panic!("not settled after {rounds} rounds");

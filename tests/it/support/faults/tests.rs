@@ -43,6 +43,20 @@ async fn a_fault_hits_the_calls_it_is_meant_for_as_often_as_it_should() {
 }
 
 #[tokio::test]
+async fn what_is_done_later_is_done_when_it_is_asked_for_and_whole() {
+    let faults = Faults::new();
+    let (router, asked) = counting();
+    let (url, _server) = serve(faults.around(router)).await;
+    faults.on("PUT", "/api/components/*").times(2).later();
+    for _ in 0..2 {
+        assert!(put(&url, "/api/components/3").await.is_err());
+    }
+    faults.heal();
+    assert_eq!((asked.load(Ordering::SeqCst), faults.catch_up().await), (0, 2));
+    assert_eq!((asked.load(Ordering::SeqCst), faults.catch_up().await), (2, 0));
+}
+
+#[tokio::test]
 async fn a_cut_connection_is_an_error_before_and_after_the_call_is_done() {
     let faults = Faults::new();
     let (router, asked) = counting();

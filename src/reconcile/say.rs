@@ -1,0 +1,52 @@
+//! What is said of how it goes: each thing once, and once that it is over.
+
+use std::collections::BTreeSet;
+
+use super::{Reconciler, Round, apply};
+use crate::core::plan::{Report, Subject};
+
+impl Reconciler {
+    /// Says each report once, and again only after it was no longer true in between.
+    pub(super) fn say_reports(&mut self, reports: BTreeSet<Report>) {
+        for report in reports.difference(&self.memory.reported) {
+            apply::log_report(&self.log, report);
+        }
+        self.memory.reported = reports;
+    }
+
+    /// Says once of each thing why it could not be written, unless that is why nothing can be.
+    pub(super) fn say_failures(&mut self, round: &Round) {
+        for (subject, error) in &round.failures {
+            let news = error.news();
+            let said = self.memory.failing.entry(subject.clone()).or_default();
+            if said.as_ref() != Some(&news) && !self.memory.blocked_by.contains(&news) {
+                tracing::warn!(subject = %subject, "{error}; it is tried again");
+                *said = Some(news);
+            }
+        }
+    }
+
+    /// Says once why nothing can be written, and once that this is over.
+    pub(super) fn say_what_is_wrong(&mut self, round: &Round) {
+        if let Some(blocked) = &round.blocked {
+            if self.memory.blocked_by.insert(blocked.news()) {
+                tracing::error!("{blocked}; nothing is lost, it is tried again");
+            }
+            return;
+        }
+        // What was not tried again needs no writing any more.
+        let fails = |failing: &Subject| round.failures.iter().any(|(subject, _)| subject == failing);
+        let over: Vec<Subject> = self.memory.failing.keys().filter(|failing| !fails(failing)).cloned().collect();
+        over.iter().for_each(|subject| self.no_longer_fails(subject));
+        if !std::mem::take(&mut self.memory.blocked_by).is_empty() {
+            tracing::info!("the page can be written again");
+        }
+    }
+
+    /// Says that it is over, if it was said that it began.
+    pub(super) fn no_longer_fails(&mut self, subject: &Subject) {
+        if let Some(Some(_)) = self.memory.failing.remove(subject) {
+            tracing::info!(subject = %subject, "it is as it should be again");
+        }
+    }
+}
