@@ -23,8 +23,6 @@ struct Loser<'a> {
     key: &'a EpisodeKey,
     component: &'a ComponentName,
     component_id: ComponentId,
-    /// The incident that it has, or had.
-    incident: Option<IncidentId>,
     lost: &'a LostPostings,
 }
 
@@ -35,7 +33,6 @@ impl<'a> Loser<'a> {
             key: &episode.key,
             component: &episode.component,
             component_id: episode.component_id,
-            incident: episode.phase.incident(),
             lost: episode.lost.as_ref()?,
         })
     }
@@ -45,7 +42,6 @@ impl<'a> Loser<'a> {
             key: &episode.key,
             component: &episode.component,
             component_id: episode.component_id,
-            incident: episode.incident,
             lost: &episode.lost,
         }
     }
@@ -98,11 +94,13 @@ impl<'a> Planner<'a> {
         self.plan.changes.iter().any(|change| change.subject() == subject)
     }
 
-    /// The open incidents that the lost postings of an episode have made, and that nobody has claimed.
+    /// The open incidents that the lost postings of an episode have made; none that an episode is known to have, or to
+    /// have had, for a person may have opened that again.
     fn turned_up(&self, loser: &Loser<'_>) -> Vec<&'a ObservedIncident> {
         let claimed = |id: IncidentId| {
             let present = self.applied.episodes.values().filter_map(|episode| episode.phase.incident());
-            present.chain(loser.incident).any(|known| known == id)
+            let past = self.applied.past.values().filter_map(|episode| episode.incident);
+            present.chain(past).any(|known| known == id)
         };
         let made = |incident: &&ObservedIncident| self.was_made_by(loser, incident) && !claimed(incident.id);
         self.observed.open_incidents.iter().filter(made).collect()
