@@ -21,8 +21,6 @@ const KNOWN_BY_TITLE: Duration = Duration::from_secs(3600);
 struct Loser<'a> {
     key: &'a EpisodeKey,
     subject: &'a EpisodeSubject,
-    /// The incident that it has, or had.
-    incident: Option<IncidentId>,
     lost: &'a LostPostings,
 }
 
@@ -32,13 +30,12 @@ impl<'a> Loser<'a> {
         Some(Self {
             key: &episode.key,
             subject: &episode.subject,
-            incident: episode.phase.incident(),
             lost: episode.lost.as_ref()?,
         })
     }
 
     fn past(episode: &'a PastEpisode) -> Self {
-        Self { key: &episode.key, subject: &episode.subject, incident: episode.incident, lost: &episode.lost }
+        Self { key: &episode.key, subject: &episode.subject, lost: &episode.lost }
     }
 }
 
@@ -89,11 +86,13 @@ impl<'a> Planner<'a> {
         self.plan.changes.iter().any(|change| change.subject() == subject)
     }
 
-    /// The open incidents that the lost postings of an episode have made, and that nobody has claimed.
+    /// The open incidents that the lost postings of an episode have made; none that an episode is known to have, or to
+    /// have had, for a person may have opened that again.
     fn turned_up(&self, loser: &Loser<'_>) -> Vec<&'a ObservedIncident> {
         let claimed = |id: IncidentId| {
             let present = self.applied.every_episode().filter_map(|episode| episode.phase.incident());
-            present.chain(loser.incident).any(|known| known == id)
+            let past = self.applied.past.values().filter_map(|episode| episode.incident);
+            present.chain(past).any(|known| known == id)
         };
         let made = |incident: &&ObservedIncident| self.was_made_by(loser, incident) && !claimed(incident.id);
         self.observed.open_incidents.iter().filter(made).collect()
