@@ -36,6 +36,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "alerts and what was written to Cachet", include_str!("../migrations/0001_alerts_and_applied.sql")),
     (2, "embedded page", include_str!("../migrations/0002_embedded_page.sql")),
+    (4, "planned maintenance", include_str!("../migrations/0004_schedules.sql")),
 ];
 
 /// The store, open. Clones share its connections.

@@ -13,6 +13,7 @@ mod page_server;
 mod reconcile;
 mod recorded;
 mod repair;
+mod schedules;
 mod serving;
 mod setup;
 mod simulation;
