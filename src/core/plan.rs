@@ -5,6 +5,7 @@
 //! differs, a person changed it. Printing a plan is `explain` and the dry run; carrying it out is a loop.
 
 mod change;
+mod maintenance;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ pub use self::change::{Attempt, Change, Rank, Subject};
 pub use self::report::Report;
 
 use super::incident::{Episode, EpisodeKey, EpisodePhase};
-use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
+use super::observed::{ComponentId, IncidentId, Maintenance, Observed, ObservedComponent};
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
@@ -91,7 +92,8 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// What an operator should know.
     pub reports: BTreeSet<Report>,
-    /// When time alone changes the plan next: a component was calm for long enough, or a relapse no longer counts.
+    /// When time alone changes the plan next: a component was calm for long enough, a relapse no longer counts, or a
+    /// maintenance that holds an incident back may be over.
     pub revisit_at: Option<Timestamp>,
 }
 
@@ -132,6 +134,9 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
 struct Index<'a> {
     components: BTreeMap<&'a str, Vec<&'a ObservedComponent>>,
     open_incidents: BTreeSet<IncidentId>,
+    /// The keys of their episodes, where they are ours and say so.
+    open_episodes: BTreeSet<&'a str>,
+    maintenance: &'a [Maintenance],
 }
 
 impl<'a> Index<'a> {
@@ -143,7 +148,12 @@ impl<'a> Index<'a> {
         for namesakes in components.values_mut() {
             namesakes.sort_by_key(|component| component.id);
         }
-        Self { components, open_incidents: observed.open_incidents.iter().map(|incident| incident.id).collect() }
+        Self {
+            components,
+            open_incidents: observed.open_incidents.iter().map(|incident| incident.id).collect(),
+            open_episodes: observed.open_incidents.iter().filter_map(|incident| incident.episode.as_deref()).collect(),
+            maintenance: &observed.maintenance,
+        }
     }
 }
 
@@ -210,17 +220,19 @@ impl<'a> Planner<'a> {
         let episode = self.applied.episodes.get(name);
         let active = episode.filter(|episode| episode.is_active());
         let goes_on = self.policy.close_incident_when.in_episode(status, active.is_some());
+        let held_back = goes_on && self.is_held_back(name, episode, component);
         match (episode.map(|episode| (episode, episode.phase)), goes_on) {
             (None, false) => {}
             (Some((episode, EpisodePhase::Closed { incident, at })), _) => {
                 let forgotten_at = at.after(self.policy.reopen_within);
-                match (goes_on, self.now < forgotten_at) {
+                match (goes_on && !held_back, self.now < forgotten_at) {
                     (true, true) => self.reopen(episode, incident, Attempt::First),
                     (false, true) => self.revisit(forgotten_at),
                     // The next plan begins a new one.
                     (_, false) => self.plan.notes.push(Note::EpisodeForgotten(episode.clone())),
                 }
             }
+            (_, true) if held_back => {}
             (None, true) => {
                 let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
                 self.begin_episode(name, occurred_at, component);

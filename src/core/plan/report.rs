@@ -53,6 +53,13 @@ pub enum Report {
         /// The incident.
         incident: IncidentId,
     },
+    /// A component is down, and its incident waits until its maintenance is over.
+    IncidentHeldBack {
+        /// The component.
+        component: ComponentName,
+        /// The title of the maintenance.
+        maintenance: String,
+    },
 }
 
 impl Report {
@@ -64,7 +71,8 @@ impl Report {
         match self {
             Self::ComponentMissing { component: about }
             | Self::ComponentOverridden { component: about, .. }
-            | Self::IncidentClosedByPerson { component: about, .. } => about == component,
+            | Self::IncidentClosedByPerson { component: about, .. }
+            | Self::IncidentHeldBack { component: about, .. } => about == component,
             Self::NameTaken { name, .. } => name == component.as_str(),
             Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
             Self::TargetNameTooLong { target } => of_target(target),
@@ -114,6 +122,11 @@ impl fmt::Display for Report {
                 "a person closed incident {} of component {component:?} while it is down: it stays closed until the \
                  component has recovered",
                 incident.0
+            ),
+            Self::IncidentHeldBack { component, maintenance } => write!(
+                f,
+                "component {component:?} is down during the maintenance {maintenance:?}, so no incident is opened: if it \
+                 is still down when that is over, one will be"
             ),
         }
     }
