@@ -3,6 +3,7 @@
 //! It is asked along with every reading of Cachet; again before an incident is opened, so that a maintenance that began,
 //! or was announced, a second ago is respected; and at each moment at which one that holds an incident back may be over.
 
+use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
 use super::{Reading, Reconciler};
@@ -22,8 +23,8 @@ const COUNTS_FOR: Duration = Duration::from_secs(5 * 60);
 pub struct Knowledge {
     asked_at: Option<Timestamp>,
     answered_at: Option<Timestamp>,
-    /// What is wrong, once it was said.
-    failing: Option<String>,
+    /// What kind of trouble there is, once it was said.
+    failing: Option<Discriminant<Error>>,
 }
 
 impl Knowledge {
@@ -61,14 +62,12 @@ impl Knowledge {
     }
 
     fn say(&mut self, error: &Error) {
-        let message = error.to_string();
-        if self.failing.as_ref() != Some(&message) {
+        if self.failing.replace(discriminant(error)) != Some(discriminant(error)) {
             tracing::warn!(
-                "{message}; the page is kept all the same, as if no maintenance were in progress once the last answer \
+                "{error}; the page is kept all the same, as if no maintenance were in progress once the last answer \
                  is {} minutes old",
                 COUNTS_FOR.as_secs() / 60
             );
-            self.failing = Some(message);
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | lists hold disabled components unless `filter[enabled]` says otherwise | 089 |
 //! | a PUT on a component without `enabled` enables it | 503 |
 //! | status 6 is refused | 063, 266 |
-//! | a schedule has to say when it ends, and replaces no component's status | 268, 269 |
+//! | a schedule has to say when it ends | 268 |
 //! | an incident is not attached, and shows its `component_id` | 161, 162 |
 //! | an incident shows the status of its latest update, and keeps its own behind it | 172, 177, 508, 509 |
 //! | no `latest_status`, `published`, `collapsed` and order columns | 042, 021, 161 |
