@@ -10,6 +10,7 @@ pub mod incident;
 pub mod incident_name;
 pub mod inherit;
 pub mod listing;
+pub mod maintenance;
 pub mod notification;
 pub mod observed;
 pub mod page;

@@ -5,13 +5,14 @@
 //! customers read. The two share their reading of what a guest may see and of how bad a component's state is
 //! (`components`), so that they cannot disagree.
 //!
-//! Deliberately unlike Cachet: schedules, metrics, subscribers, templates, badges and feeds do not exist; there is one
+//! Deliberately unlike Cachet: metrics, subscribers, templates, badges and feeds do not exist; there is one
 //! token, which may do everything; and there is no rate limit. The contract test holds the whole list, each with its
 //! reason.
 
 mod answer;
 mod api;
 mod assets;
+mod attached;
 mod components;
 mod document;
 mod groups;
@@ -20,6 +21,8 @@ mod list;
 mod meta;
 mod public;
 mod request;
+mod schedule_updates;
+mod schedules;
 mod times;
 mod token;
 mod updates;

@@ -5,6 +5,7 @@
 
 mod apply;
 mod backoff;
+mod maintenance;
 mod memory;
 mod monitoring;
 mod say;
@@ -181,13 +182,15 @@ pub struct Reconciler {
     listening_since: Timestamp,
 }
 
-/// When Cachet was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much of what Cachet shows was read in this go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reading {
-    /// In this go.
-    Now,
-    /// In one before.
+    /// Nothing: what is known was read in one before.
     Earlier,
+    /// Which maintenance is in progress.
+    Maintenance,
+    /// All of it.
+    Everything,
 }
 
 impl Reconciler {
@@ -255,9 +258,7 @@ impl Reconciler {
         loop {
             // A read may be left at any moment; a write that is under way is finished.
             tokio::select! {
-                looked = self.look() => if looked? == Reading::Now {
-                    read = Reading::Now;
-                },
+                looked = self.look() => read = read.max(looked?),
                 () = stop.cancelled() => return Ok(()),
             }
             let plan = self.plan(round);
@@ -271,8 +272,12 @@ impl Reconciler {
                 return Ok(self.keep_snapshot(Unkept::Bookkeeping).await?);
             }
             // Cachet takes the same name twice, and `setup` may have made it since Cachet was read.
-            if read == Reading::Earlier && batch.iter().any(|change| matches!(change, Change::CreateTarget { .. })) {
+            if read < Reading::Everything && batch.iter().any(|change| matches!(change, Change::CreateTarget { .. })) {
                 self.memory.observed_at = None;
+                continue;
+            }
+            if read < Reading::Maintenance && maintenance::is_in_question(&batch) {
+                self.memory.maintenance.doubt();
                 continue;
             }
             let failed = self.write(batch, round).await;
@@ -281,7 +286,8 @@ impl Reconciler {
         }
     }
 
-    /// Reads what has to be read: the alerts after news, Cachet at the start, on the interval and after a surprise.
+    /// Reads what has to be read: the alerts after news, Cachet at the start, on the interval and after a surprise, and
+    /// what it tells of maintenance when that may have changed.
     async fn look(&mut self) -> Result<Reading, Blocked> {
         let now = self.clock.now();
         if self.memory.looked_at.is_none_or(|before| now < before) {
@@ -298,17 +304,19 @@ impl Reconciler {
             self.store.keep_page_at(self.cachet.address()).await?;
             self.memory.applied = Some(self.store.applied().await?);
         }
-        let mut reading = Reading::Earlier;
-        if !self.memory.is_fresh(now, self.settings.interval) {
+        let reading = if !self.memory.is_fresh(now, self.settings.interval) {
             let observed = self.cachet.observe().await?;
+            let observed = Observed { maintenance: self.maintenance(now).await, ..observed };
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
                 self.inherit(&observed, now).await?;
             }
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
-            reading = Reading::Now;
-        }
+            Reading::Everything
+        } else {
+            self.look_for_maintenance(now).await
+        };
         self.keep_snapshot(Unkept::Public).await?;
         Ok(reading)
     }

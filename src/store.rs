@@ -40,6 +40,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "embedded page", include_str!("../migrations/0002_embedded_page.sql")),
     (3, "watchdog", include_str!("../migrations/0003_watchdog.sql")),
     (4, "postings that got no answer", include_str!("../migrations/0004_lost_postings.sql")),
+    (5, "planned maintenance", include_str!("../migrations/0005_schedules.sql")),
 ];
 
 /// The store, open. Clones share its connections.

@@ -1,7 +1,7 @@
 //! Whatever Cachet answers: everything that the client asks ends, in a value or in an error that stays within its line.
 //!
-//! The input is what Cachet answers about groups, components, incidents and to writes, apart by a record separator
-//! (0x1e): a byte that chooses the status, then the body. The token is always right, or little else would be asked.
+//! The input is what Cachet answers about groups, components, incidents, to writes, and about schedules, apart by a
+//! record separator (0x1e): a byte that chooses the status, then the body. The token is always right, or little else would be asked.
 #![no_main]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,6 +58,7 @@ fn answer_to(request: &Request, answers: &[Answer]) -> Option<Answer> {
         _ if request.method() != Method::GET => 3,
         _ if path.starts_with("/api/component-groups") => 0,
         _ if path.starts_with("/api/components") => 1,
+        _ if path.starts_with("/api/schedules") => 4,
         _ => 2,
     };
     answers.get(part).cloned()
@@ -72,6 +73,7 @@ async fn ask(cachet: &Cachet) {
     };
     let errors = [
         cachet.observe().await.err(),
+        cachet.maintenance().await.err(),
         cachet.incident(IncidentId(1)).await.err(),
         cachet.find_incident(&search).await.err(),
         cachet.set_incident_status(IncidentId(1), IncidentStatus::Fixed).await.err(),

@@ -128,6 +128,7 @@ fn ability(call: &Call) -> &'static str {
         ["components", ..] => "components.manage",
         ["component-groups", ..] if delete => "component-groups.delete",
         ["component-groups", ..] => "component-groups.manage",
+        ["schedules", ..] => "schedules.manage",
         ["incidents", _, "updates", ..] => "incident-updates.manage",
         _ => "incidents.manage",
     }

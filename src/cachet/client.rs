@@ -16,13 +16,13 @@ use tokio::time::Instant;
 use super::answer::Answer;
 use super::budget::{Budget, Spare};
 use super::transport::{Call, Timeouts, Transport};
-use super::wire::{self, Component, Document, Group, Ignored, Incident, Row};
+use super::wire::{self, Component, Document, Group, Ignored, Incident, Row, Schedule};
 use super::{Capabilities, Error, Settings};
 use crate::core::observed::{
-    ComponentId, ComponentUpdate, GroupId, IncidentId, NewComponent, NewGroup, NewIncident, Observed,
+    ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed,
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
-use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
 
 /// How many requests are under way at a time; more wait. Cachet's PHP workers are few, and its rate limit is what bounds
@@ -113,7 +113,8 @@ impl Cachet {
         self.shared.budget.spare(u32::try_from(public).unwrap_or(u32::MAX))
     }
 
-    /// Reads everything: all groups, all components (visible or disabled), all open incidents.
+    /// Reads everything but maintenance: all groups, all components (visible or disabled), all open incidents. What keeps
+    /// [`Self::maintenance`] from being read is no reason not to keep the page.
     ///
     /// The token is checked along with it, at the price of one call: Cachet answers a guest where a token is wrong, and
     /// what a guest does not see would look as if it had been removed.
@@ -123,7 +124,7 @@ impl Cachet {
     pub async fn observe(&self) -> Result<Observed, Error> {
         let ((), groups, components, open_incidents) =
             tokio::try_join!(self.check_token(), self.groups(), self.components(), self.open_incidents())?;
-        Ok(Observed { groups, components, open_incidents })
+        Ok(Observed { groups, components, open_incidents, maintenance: Vec::new() })
     }
 
     /// Every group, by number.
@@ -156,6 +157,16 @@ impl Cachet {
         let mut rows = self.list::<Incident>(list).await?;
         rows.retain(|row| !row.attributes.is_fixed());
         Ok(rows)
+    }
+
+    /// Every maintenance that Cachet shows as in progress, by number.
+    ///
+    /// Some releases filter by the day, so what they show has the say.
+    pub async fn maintenance(&self) -> Result<Vec<Maintenance>, Error> {
+        let in_progress = ScheduleStatus::InProgress;
+        let list = Call::get("/schedules").with("filter[status]", in_progress.value()).with("include", "components");
+        let rows = self.list::<Schedule>(list).await?.into_iter();
+        Ok(rows.filter(|row| row.attributes.status() == Some(in_progress)).map(Into::into).collect())
     }
 
     async fn incident_call(&self, path: impl Into<String>) -> Result<Call, Error> {

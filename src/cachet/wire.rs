@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::probe::Capabilities;
 use crate::core::observed::{
-    ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, NewComponent, NewGroup, NewIncident,
+    ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident,
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
-use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
 
 /// The longest name and description that every database behind Cachet takes, in characters. PostgreSQL answers 500 to
@@ -64,11 +64,19 @@ pub(super) struct Ignored {}
 #[derive(Debug, Default, Deserialize)]
 struct Relationships {
     group: Option<Related>,
+    #[serde(default)]
+    components: RelatedList,
 }
 
 #[derive(Debug, Deserialize)]
 struct Related {
     data: Option<Reference>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RelatedList {
+    #[serde(default)]
+    data: Vec<Reference>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,6 +117,15 @@ pub(super) struct Incident {
     created: Option<Moment>,
     #[serde(default)]
     meta: Meta,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Schedule {
+    name: String,
+    #[serde(default)]
+    status: Status,
+    /// When it is to end, or ended; both parts are `null` if nobody said (268).
+    completed: Option<Moment>,
 }
 
 /// `{"human": "Operational", "value": 1}`; both are `null` for a component made without a status (2025-08: 041).
@@ -174,6 +191,31 @@ impl From<Row<Incident>> for ObservedIncident {
     }
 }
 
+impl From<Row<Schedule>> for Maintenance {
+    fn from(row: Row<Schedule>) -> Self {
+        Self {
+            name: row.attributes.name,
+            components: row.relationships.components.data.iter().map(|component| ComponentId(component.id)).collect(),
+            ends_if_utc_ms: row.attributes.completed.and_then(|end| end.if_utc()).map(Timestamp::as_millis),
+        }
+    }
+}
+
+impl Schedule {
+    /// How far it is by Cachet's own clock; `None` for a number that we do not know.
+    pub(super) fn status(&self) -> Option<ScheduleStatus> {
+        self.status.value.and_then(ScheduleStatus::from_value)
+    }
+}
+
+impl Moment {
+    /// As if the app's clock ran in UTC: right to within half a day.
+    fn if_utc(&self) -> Option<Timestamp> {
+        let moment = self.string.as_deref()?.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
+        Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
+    }
+}
+
 impl Incident {
     pub(super) fn name(&self) -> &str {
         &self.name
@@ -190,9 +232,7 @@ impl Incident {
 
     /// When it was made, as if the app's clock ran in UTC: right to within half a day.
     pub(super) fn created_if_utc(&self) -> Option<Timestamp> {
-        let text = self.created.as_ref()?.string.as_deref()?;
-        let moment = text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
-        Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
+        self.created.as_ref()?.if_utc()
     }
 }
 
@@ -404,6 +444,20 @@ mod tests {
             json!(null),
         ] {
             assert_eq!(episode(meta.clone()), None, "{meta}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_maintenance_is_read_as_if_in_utc_and_may_be_missing() {
+        let read = |completed: Value| {
+            let row =
+                json!({"id": "1", "attributes": {"name": "Switch", "status": {"value": 1}, "completed": completed}});
+            Maintenance::from(serde_json::from_value::<Row<Schedule>>(row).expect("a row"))
+        };
+        let told = read(json!({"human": "1 hour from now", "string": "2026-11-21 02:00:00"}));
+        assert_eq!((told.ends_if_utc_ms, told.components), (Some(1_795_226_400_000), Vec::new()));
+        for unsaid in [json!({"human": null, "string": null}), json!(null), json!({"string": "soon"})] {
+            assert_eq!(read(unsaid.clone()).ends_if_utc_ms, None, "{unsaid}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::alert::AlertRecord;
 use super::incident::EpisodePhase;
-use super::observed::Observed;
+use super::observed::{ComponentId, Observed};
 use super::page::{DesiredPage, DesiredTarget, TargetOrigin};
 use super::plan::{Applied, Change, Plan, Subject};
 use super::status::ComponentStatus;
@@ -35,6 +35,8 @@ pub struct Explanation {
     /// Its incident, while there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentExplanation>,
+    /// The titles of the maintenance of it that was in progress when Cachet was last asked.
+    pub maintenance: Vec<String>,
     /// What Cachet showed when it was last read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<Shown>,
@@ -162,6 +164,7 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         targets: targets.iter().map(|target| explain_target(target)).collect(),
         held: held(component, facts),
         incident: incident(component, facts.applied),
+        maintenance: found.map(|found| maintenance(found.id, facts)).unwrap_or_default(),
         shown: facts.observed.map(|(_, read_at)| Shown {
             status: found.and_then(|found| found.status).map(StatusWord::from),
             read_at: read_at.to_string(),
@@ -251,6 +254,12 @@ fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExpl
     })
 }
 
+fn maintenance(component: ComponentId, facts: Facts<'_>) -> Vec<String> {
+    let in_progress = facts.observed.map(|(observed, _)| observed.maintenance.as_slice()).unwrap_or_default();
+    let of_component = in_progress.iter().filter(|one| one.components.contains(&component));
+    of_component.map(|one| one.name.clone()).collect()
+}
+
 fn waiting(component: &ComponentName, targets: &[&DesiredTarget], plan: &Plan) -> Vec<String> {
     let concerns = |change: &&Change| match change.subject() {
         Subject::Component(name) | Subject::Incident(name) => name == *component,
@@ -293,6 +302,7 @@ impl fmt::Display for Explanation {
             }
             None => writeln!(f, "  no incident")?,
         }
+        self.maintenance.iter().try_for_each(|name| writeln!(f, "  maintenance {name:?} is in progress"))?;
         if self.waiting.is_empty() {
             writeln!(f, "  nothing waits to be written")?;
         }

@@ -1,4 +1,4 @@
-//! What Cachet shows: groups, components and open incidents, as they were read.
+//! What Cachet shows: groups, components, open incidents and maintenance in progress, as they were read.
 
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,18 @@ pub struct ObservedIncident {
     pub component_id: Option<ComponentId>,
 }
 
+/// A maintenance that is in progress: a schedule of Cachet's that has begun and is not over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maintenance {
+    /// Its title.
+    pub name: String,
+    /// The components that are being worked on.
+    pub components: Vec<ComponentId>,
+    /// When it is to end, in milliseconds since the Unix epoch if the clock that it is told by were in UTC; `None` if it
+    /// lasts until somebody ends it.
+    pub ends_if_utc_ms: Option<i64>,
+}
+
 /// One reading of Cachet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observed {
@@ -88,6 +100,9 @@ pub struct Observed {
     pub components: Vec<ObservedComponent>,
     /// Every incident that is not fixed, by number.
     pub open_incidents: Vec<ObservedIncident>,
+    /// Every maintenance that is in progress, by number.
+    #[serde(default)]
+    pub maintenance: Vec<Maintenance>,
 }
 
 /// A component to make.

@@ -5,6 +5,7 @@
 //! differs, a person changed it. Printing a plan is `explain` and the dry run; carrying it out is a loop.
 
 mod change;
+mod maintenance;
 mod monitoring;
 mod report;
 mod strays;
@@ -17,7 +18,7 @@ pub use self::change::{Attempt, Change, Rank, Subject};
 pub use self::report::Report;
 
 use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, PastEpisode};
-use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
+use super::observed::{ComponentId, IncidentId, Maintenance, Observed, ObservedComponent, ObservedIncident};
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
@@ -137,7 +138,8 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// What an operator should know.
     pub reports: BTreeSet<Report>,
-    /// When time alone changes the plan next: a component was calm for long enough, or a relapse no longer counts.
+    /// When time alone changes the plan next: a component was calm for long enough, a relapse no longer counts, or a
+    /// maintenance that holds an incident back may be over.
     pub revisit_at: Option<Timestamp>,
 }
 
@@ -180,6 +182,7 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
 struct Index<'a> {
     components: BTreeMap<&'a str, Vec<&'a ObservedComponent>>,
     open_incidents: &'a [ObservedIncident],
+    maintenance: &'a [Maintenance],
 }
 
 impl<'a> Index<'a> {
@@ -191,7 +194,7 @@ impl<'a> Index<'a> {
         for namesakes in components.values_mut() {
             namesakes.sort_by_key(|component| component.id);
         }
-        Self { components, open_incidents: &observed.open_incidents }
+        Self { components, open_incidents: &observed.open_incidents, maintenance: &observed.maintenance }
     }
 }
 
@@ -264,7 +267,10 @@ impl<'a> Planner<'a> {
         let episode = self.applied.episodes.get(name);
         let active = episode.filter(|episode| episode.is_active());
         let goes_on = self.policy.close_incident_when.in_episode(status, active.is_some());
+        let held_back = goes_on && self.is_held_back(name, episode, component);
         match (episode, component) {
+            (Some(episode), _) if held_back => self.remember_for_a_relapse(episode),
+            (_, _) if held_back => {}
             (Some(episode), _) => self.follow_episode(episode, goes_on, status, component),
             (None, Some(id)) if goes_on => {
                 let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
@@ -285,17 +291,29 @@ impl<'a> Planner<'a> {
         component: Option<ComponentId>,
     ) {
         match (episode.phase, goes_on) {
-            (EpisodePhase::Closed { incident, at, .. }, _) => {
-                let forgotten_at = at.after(self.policy.reopen_within);
-                match (goes_on, self.now < forgotten_at) {
-                    (true, true) => self.reopen(episode, incident, Attempt::First),
-                    (false, true) => self.revisit(forgotten_at),
-                    // The next plan begins a new one.
-                    (_, false) => self.plan.notes.push(Note::EpisodeForgotten(episode.clone())),
-                }
+            (EpisodePhase::Closed { incident, .. }, true) if self.is_remembered(episode) => {
+                self.reopen(episode, incident, Attempt::First);
             }
+            (EpisodePhase::Closed { .. }, _) => self.remember_for_a_relapse(episode),
             (_, true) => self.continue_episode(episode, status, component),
             (_, false) => self.end_episode(episode, status),
+        }
+    }
+
+    /// Whether a relapse now would open the episode's incident again.
+    fn is_remembered(&self, episode: &Episode) -> bool {
+        matches!(episode.phase, EpisodePhase::Closed { at, .. } if self.now < at.after(self.policy.reopen_within))
+    }
+
+    /// Keeps a closed episode for as long as a relapse would open its incident again; the next plan after that begins a
+    /// new one.
+    fn remember_for_a_relapse(&mut self, episode: &Episode) {
+        match episode.phase {
+            EpisodePhase::Closed { at, .. } if self.is_remembered(episode) => {
+                self.revisit(at.after(self.policy.reopen_within));
+            }
+            EpisodePhase::Closed { .. } => self.plan.notes.push(Note::EpisodeForgotten(episode.clone())),
+            _ => {}
         }
     }
 

@@ -121,6 +121,42 @@ impl IncidentStatus {
     }
 }
 
+/// How far a planned maintenance is (Cachet's `ScheduleStatusEnum`). Cachet tells it from the schedule's times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ScheduleStatus {
+    /// 0: it is announced.
+    Upcoming = 0,
+    /// 1: it has begun.
+    InProgress = 1,
+    /// 2: it is over.
+    Complete = 2,
+}
+
+impl ScheduleStatus {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Upcoming, Self::InProgress, Self::Complete];
+
+    /// Cachet's number.
+    pub const fn value(self) -> u8 {
+        self as u8
+    }
+
+    /// The status with Cachet's number `value`, if there is one.
+    pub fn from_value(value: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| i64::from(status.value()) == value)
+    }
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Upcoming => "Upcoming",
+            Self::InProgress => "In progress",
+            Self::Complete => "Complete",
+        }
+    }
+}
+
 /// A number is no status of Cachet's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is no status that Cachet knows")]
@@ -156,6 +192,8 @@ mod tests {
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
         let numbers: Vec<u8> = (-3..12).filter_map(IncidentStatus::from_value).map(IncidentStatus::value).collect();
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
+        let numbers: Vec<u8> = (-3..12).filter_map(ScheduleStatus::from_value).map(ScheduleStatus::value).collect();
+        assert_eq!(numbers, [0, 1, 2]);
     }
 
     #[test]

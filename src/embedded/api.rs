@@ -12,7 +12,7 @@ use crate::core::status::{ComponentStatus, IncidentStatus};
 
 use super::answer::{Answer, Refusal};
 use super::request::{self, Call, Query, Viewer};
-use super::{EmbeddedPage, NO_SNIFFING, components, groups, incidents, token, updates};
+use super::{EmbeddedPage, NO_SNIFFING, components, groups, incidents, schedule_updates, schedules, token, updates};
 
 /// The largest body that is read: a proxy in front of Cachet takes no more by default either. Larger is 413.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -104,6 +104,16 @@ async fn act(route: &Route, action: Action, call: &Call, db: &mut SqliteConnecti
         (Route::Update(incident, id), Read | Create) => updates::show(call, db, incident, id).await,
         (Route::Update(incident, id), Update) => updates::update(call, db, incident, id).await,
         (Route::Update(incident, id), Delete) => updates::delete(call, db, incident, id).await,
+        (Route::Schedules, Create) => schedules::create(call, db).await,
+        (Route::Schedules, _) => schedules::list(call, db).await,
+        (Route::Schedule(id), Read | Create) => schedules::show(call, db, id).await,
+        (Route::Schedule(id), Update) => schedules::update(call, db, id).await,
+        (Route::Schedule(id), Delete) => schedules::delete(call, db, id).await,
+        (Route::ScheduleUpdates(schedule), Create) => schedule_updates::create(call, db, schedule).await,
+        (Route::ScheduleUpdates(schedule), _) => schedule_updates::list(call, db, schedule).await,
+        (Route::ScheduleUpdate(schedule, id), Read | Create) => schedule_updates::show(call, db, schedule, id).await,
+        (Route::ScheduleUpdate(schedule, id), Update) => schedule_updates::update(call, db, schedule, id).await,
+        (Route::ScheduleUpdate(schedule, id), Delete) => schedule_updates::delete(call, db, schedule, id).await,
     }
 }
 
@@ -120,6 +130,10 @@ enum Route {
     Incident(String),
     Updates(String),
     Update(String, String),
+    Schedules,
+    Schedule(String),
+    ScheduleUpdates(String),
+    ScheduleUpdate(String, String),
 }
 
 impl Route {
@@ -142,6 +156,10 @@ impl Route {
             ["incidents", id] => Some(Self::Incident(id.to_owned())),
             ["incidents", incident, "updates"] => Some(Self::Updates(incident.to_owned())),
             ["incidents", incident, "updates", id] => Some(Self::Update(incident.to_owned(), id.to_owned())),
+            ["schedules"] => Some(Self::Schedules),
+            ["schedules", id] => Some(Self::Schedule(id.to_owned())),
+            ["schedules", schedule, "updates"] => Some(Self::ScheduleUpdates(schedule.to_owned())),
+            ["schedules", schedule, "updates", id] => Some(Self::ScheduleUpdate(schedule.to_owned(), id.to_owned())),
             _ => None,
         }
     }
@@ -149,10 +167,24 @@ impl Route {
     fn allows(&self, action: Action) -> bool {
         match action {
             Action::Read => true,
-            Action::Create => matches!(self, Self::Components | Self::Groups | Self::Incidents | Self::Updates(_)),
-            Action::Update | Action::Delete => {
-                matches!(self, Self::Component(_) | Self::Group(_) | Self::Incident(_) | Self::Update(..))
-            }
+            Action::Create => matches!(
+                self,
+                Self::Components
+                    | Self::Groups
+                    | Self::Incidents
+                    | Self::Updates(_)
+                    | Self::Schedules
+                    | Self::ScheduleUpdates(_)
+            ),
+            Action::Update | Action::Delete => matches!(
+                self,
+                Self::Component(_)
+                    | Self::Group(_)
+                    | Self::Incident(_)
+                    | Self::Update(..)
+                    | Self::Schedule(_)
+                    | Self::ScheduleUpdate(..)
+            ),
         }
     }
 

@@ -14,7 +14,7 @@ use super::document::{self, Included, Resource};
 use super::list::{self, Includes, Rules};
 use super::request::{Call, Viewer};
 use super::validate::{Fields, Presence, integer_of};
-use super::{groups, incidents, meta, times};
+use super::{groups, incidents, meta, schedules, times};
 
 /// The type in documents, and the kind of ids and meta.
 pub const KIND: &str = "components";
@@ -105,7 +105,7 @@ pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Re
     if let Some(meta) = &input.meta {
         meta::replace(db, KIND, id, meta).await?;
     }
-    let resource = component.resource(&HashMap::new(), call.now);
+    let resource = component.resource(&Impacts::default(), call.now);
     Ok(Answer::Made(document::single(resource, Included::default(), &call.query)))
 }
 
@@ -133,10 +133,23 @@ pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<
     Ok(Answer::Nothing)
 }
 
-/// What open incidents do to components: the worst status for each that one is attached to.
-pub type Impacts = HashMap<i64, ComponentStatus>;
+/// What open incidents and maintenance in progress do to components.
+#[derive(Debug, Default)]
+pub struct Impacts {
+    /// The worst that an open incident says.
+    incidents: HashMap<i64, ComponentStatus>,
+    /// The worst that maintenance in progress says.
+    maintenance: HashMap<i64, ComponentStatus>,
+}
 
-/// Reads the impacts of all incidents that are not fixed and that guests can see by now.
+impl Impacts {
+    fn note(statuses: &mut HashMap<i64, ComponentStatus>, component: i64, status: ComponentStatus) {
+        let worst = statuses.entry(component).or_insert(status);
+        *worst = worse(*worst, status);
+    }
+}
+
+/// Reads the impacts of all incidents that are not fixed, and of all maintenance in progress, that guests can see by now.
 pub async fn impacts(db: &mut SqliteConnection, now: Timestamp) -> Result<Impacts, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT impact.component_id, impact.status FROM embedded_incident_components impact \
@@ -145,13 +158,15 @@ pub async fn impacts(db: &mut SqliteConnection, now: Timestamp) -> Result<Impact
     )
     .bind(i64::from(IncidentStatus::Fixed.value()))
     .bind(now.as_millis())
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
-    let mut impacts = Impacts::new();
+    let mut impacts = Impacts::default();
     for row in rows {
         let status = document::stored_component_status(&row)?;
-        let worst = impacts.entry(row.try_get("component_id")?).or_insert(status);
-        *worst = worse(*worst, status);
+        Impacts::note(&mut impacts.incidents, row.try_get("component_id")?, status);
+    }
+    for (component, status) in schedules::in_progress(db, now).await? {
+        Impacts::note(&mut impacts.maintenance, component, status);
     }
     Ok(impacts)
 }
@@ -187,7 +202,24 @@ pub async fn of_incident(
          JOIN embedded_incident_components impact ON impact.component_id = embedded_components.id WHERE ",
     );
     select.push(visible_to(viewer)).push(" AND impact.incident_id = ").push_bind(incident).push(" ORDER BY id");
-    let rows = select.build().fetch_all(db).await?;
+    with_impact(&select.build().fetch_all(db).await?)
+}
+
+/// The components of a schedule that `viewer` may see, each with what is shown of it while the maintenance is in progress.
+pub async fn of_schedule(
+    db: &mut SqliteConnection,
+    schedule: i64,
+    viewer: Viewer,
+) -> Result<Vec<(Component, ComponentStatus)>, sqlx::Error> {
+    let mut select = QueryBuilder::new(
+        "SELECT embedded_components.*, impact.status AS impact FROM embedded_components \
+         JOIN embedded_schedule_components impact ON impact.component_id = embedded_components.id WHERE ",
+    );
+    select.push(visible_to(viewer)).push(" AND impact.schedule_id = ").push_bind(schedule).push(" ORDER BY id");
+    with_impact(&select.build().fetch_all(db).await?)
+}
+
+fn with_impact(rows: &[SqliteRow]) -> Result<Vec<(Component, ComponentStatus)>, sqlx::Error> {
     let read = |row: &SqliteRow| {
         let component = Component::read(row)?;
         let impact = ComponentStatus::from_value(row.try_get("impact")?).unwrap_or(component.status);
@@ -197,9 +229,11 @@ pub async fn of_incident(
 }
 
 impl Component {
-    /// What the page shows: the worse of the baseline and what open incidents say.
+    /// What the page shows: the worse of the baseline, in whose place maintenance steps while it is in progress, and of
+    /// what open incidents say.
     pub fn latest_status(&self, impacts: &Impacts) -> ComponentStatus {
-        impacts.get(&self.id).map_or(self.status, |impact| worse(self.status, *impact))
+        let baseline = impacts.maintenance.get(&self.id).copied().unwrap_or(self.status);
+        impacts.incidents.get(&self.id).map_or(baseline, |impact| worse(baseline, *impact))
     }
 
     /// For a document.

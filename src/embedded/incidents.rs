@@ -14,7 +14,7 @@ use super::document::{self, Included, Resource, View};
 use super::list::{self, Includes, Rules};
 use super::request::{Call, Viewer};
 use super::validate::{Fields, Presence, integer_of};
-use super::{components, groups, meta, times, token, updates};
+use super::{attached, components, groups, meta, times, token, updates};
 
 /// The type in documents, and the kind of ids and meta.
 pub const KIND: &str = "incidents";
@@ -300,8 +300,8 @@ impl Input {
             visible: fields.flag("visible"),
             stickied: fields.flag("stickied"),
             notifications: fields.flag("notifications"),
-            occurred_at: fields.date("occurred_at"),
-            published_at: fields.date("published_at"),
+            occurred_at: fields.date("occurred_at", Presence::Optional),
+            published_at: fields.date("published_at", Presence::Optional),
             meta: fields.meta("meta"),
         }
     }
@@ -345,26 +345,7 @@ async fn read_impacts(
     fields: &mut Fields<'_>,
     db: &mut SqliteConnection,
 ) -> Result<Vec<(i64, ComponentStatus)>, Refusal> {
-    let mut impacts = Vec::new();
-    let listed = fields.list("components");
-    let ids: Vec<Option<i64>> = listed.iter().map(|item| item.get("id").and_then(integer_of)).collect();
-    for (at, item) in listed.iter().enumerate() {
-        let field = format!("components.{at}.id");
-        match ids[at] {
-            None => fields.required(&field),
-            Some(_) if ids.iter().filter(|id| **id == ids[at]).count() > 1 => {
-                fields.fault(&field, format!("The {field} field has a duplicate value."));
-            }
-            Some(id) if !components::exists(db, id).await? => fields.selected_is_invalid(&field),
-            Some(_) => {}
-        }
-        let field = format!("components.{at}.status");
-        match item.get("status").map(components::status_of) {
-            None => fields.required(&field),
-            Some(None) => fields.selected_is_invalid(&field),
-            Some(Some(status)) => impacts.extend(ids[at].map(|id| (id, status))),
-        }
-    }
+    let mut impacts = attached::read(fields, db).await?;
     let component = fields.integer("component_id");
     if let Some(id) = component
         && !components::exists(db, id).await?

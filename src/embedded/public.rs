@@ -1,8 +1,9 @@
 //! The page that customers read: what guests may see, as HTML without a single outside resource.
 //!
-//! The HTML says only what the store says, never when it was asked: so it changes exactly when something happened, its
-//! ETag is true, and the script that refreshes the page has something to compare.
+//! The HTML says only what the store says, never when it was asked: so it changes exactly when something happened (that
+//! announced maintenance begins or ends is such a thing), its ETag is true, and the script that refreshes the page has something to compare.
 
+mod maintenance;
 mod past;
 
 use axum::extract::State;
@@ -86,6 +87,7 @@ struct Content {
     state: Overall,
     sections: Vec<Section>,
     open: Vec<Report>,
+    maintenance: maintenance::Maintenance,
     past: Vec<past::Stretch>,
 }
 
@@ -132,7 +134,7 @@ struct Report {
 }
 
 /// One thing that was said.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Entry {
     word: &'static str,
     at: Moment,
@@ -140,7 +142,7 @@ struct Entry {
 }
 
 /// A moment for readers and for the script, which tells it in the reader's own time.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Moment {
     text: String,
     iso: String,
@@ -184,6 +186,7 @@ async fn read(db: &mut SqliteConnection, now: Timestamp) -> Result<Content, sqlx
         state: state(&components, &impacts, open.len()),
         sections: sections(groups, &components, &impacts),
         open,
+        maintenance: maintenance::read(db, now).await?,
         past: past::by_day(fixed, open_since, now),
     })
 }

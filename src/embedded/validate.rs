@@ -144,12 +144,24 @@ impl<'a> Fields<'a> {
     }
 
     /// A date as text.
-    pub fn date(&mut self, field: &str) -> Option<Timestamp> {
+    pub fn date(&mut self, field: &str, presence: Presence) -> Option<Timestamp> {
+        if presence != Presence::Optional && matches!(self.raw(field), None | Some(Value::Null)) {
+            self.required(field);
+            return None;
+        }
         let date = self.raw(field)?.as_str().and_then(times::parse);
         if date.is_none() {
             self.fault(field, format!("The {} field must be a valid date.", words(field)));
         }
         date
+    }
+
+    /// A date as text, or null, which says that there is none.
+    pub fn date_or_null(&mut self, field: &str) -> Option<Option<Timestamp>> {
+        match self.raw(field)? {
+            Value::Null => Some(None),
+            _ => self.date(field, Presence::Optional).map(Some),
+        }
     }
 
     /// What is kept beside a thing: an object, or a list, whose keys are then its positions.

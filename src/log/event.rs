@@ -69,6 +69,13 @@ pub enum Event<'a> {
         /// Its number in Cachet.
         incident: IncidentId,
     },
+    /// A component is down while maintenance of it is in progress, so its incident waits for the end of that.
+    IncidentHeldBack {
+        /// The component.
+        component: &'a str,
+        /// The title of the maintenance.
+        maintenance: &'a str,
+    },
     /// An alert of ours, or a part of it, could not be used.
     AlertIgnored {
         /// Its label `alertname`; empty if it has none.
@@ -118,6 +125,9 @@ impl fmt::Display for Event<'_> {
             ),
             Self::IncidentReopened { component, incident } => {
                 write!(f, "[INCIDENT_REOPENED] component={} incident={}", Named(*component), incident.0)
+            }
+            Self::IncidentHeldBack { component, maintenance } => {
+                write!(f, "[INCIDENT_HELD_BACK] component={} maintenance={}", Quoted(component), Quoted(maintenance))
             }
             Self::AlertIgnored { alertname, fingerprint, reason } => write!(
                 f,
@@ -255,6 +265,10 @@ mod tests {
             (
                 Event::IncidentClosed { component: Some("Database"), incident, reason: "recovered" },
                 r#"[INCIDENT_CLOSED] component="Database" incident=12 reason="recovered""#,
+            ),
+            (
+                Event::IncidentHeldBack { component: "Database", maintenance: "New switch" },
+                r#"[INCIDENT_HELD_BACK] component="Database" maintenance="New switch""#,
             ),
             (
                 Event::AlertIgnored { alertname: "A", fingerprint: "e029c70b1b64731f", reason: "no instance" },

@@ -322,6 +322,9 @@ pub fn log_report(log: &Log, report: &Report) {
             expected_status: *expected,
             found_status: *found,
         }),
+        Report::IncidentHeldBack { component, maintenance } => {
+            log.emit(&Event::IncidentHeldBack { component: component.as_str(), maintenance });
+        }
         _ => tracing::warn!("{report}"),
     }
 }

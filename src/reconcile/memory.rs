@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Texts;
+use super::maintenance::Knowledge;
 use crate::core::alert::AlertRecord;
 use crate::core::incident::{EpisodePhase, PastEpisode};
-use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
+use crate::core::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
 use crate::core::plan::{Applied, AppliedTarget, Report, Subject};
 use crate::core::status::IncidentStatus;
 use crate::core::time::Timestamp;
@@ -27,6 +28,8 @@ pub struct Memory {
     pub looked_at: Option<Timestamp>,
     /// When Cachet was read.
     pub observed_at: Option<Timestamp>,
+    /// When it was asked for maintenance.
+    pub maintenance: Knowledge,
     /// What of `observed` the store does not have yet.
     pub unkept: Unkept,
     /// Whether a write ended in a way that makes what we know of Cachet doubtful.
@@ -66,6 +69,15 @@ impl Memory {
         }
         self.observed = Some(observed);
         self.observed_at = Some(now);
+    }
+
+    /// Cachet was asked which maintenance is in progress.
+    pub fn read_maintenance(&mut self, in_progress: Vec<Maintenance>) {
+        let observed = self.observed.get_or_insert_default();
+        if observed.maintenance != in_progress {
+            observed.maintenance = in_progress;
+            self.unkept = Unkept::Public;
+        }
     }
 
     /// Everything is read anew, from the store and from Cachet.

@@ -1,6 +1,7 @@
 //! The embedded page in a real browser: what a reader sees, in light and dark, wide and narrow, while things change.
 
 mod chromium;
+mod maintenance;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};

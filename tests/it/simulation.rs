@@ -21,12 +21,14 @@
 //! | `layers` | keeps the page's time and order |
 //! | `product` | a scenario in the product's own terms |
 //! | `people` | what is done by hand, and what of the page is not ours |
+//! | `maintenance` | what people announce, and who is under it when |
 //! | `model` | a small Cachet in memory |
 //! | `oracle` | what the page must show |
 //! | `shrink` | makes a failure small |
 
 mod interruption;
 mod layers;
+mod maintenance;
 mod model;
 mod oracle;
 mod people;

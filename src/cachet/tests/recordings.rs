@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::super::{Cachet, Capabilities, Error, IncidentSearch};
 use super::in_process;
 use crate::core::observed::{
-    AffectedComponent, ComponentId, ComponentUpdate, GroupId, IncidentId, NewComponent, NewGroup, NewIncident,
-    ObservedComponent, ObservedGroup, ObservedIncident,
+    AffectedComponent, ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup,
+    NewIncident, ObservedComponent, ObservedGroup, ObservedIncident,
 };
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
@@ -146,6 +146,22 @@ async fn open_incidents_are_those_that_cachet_shows_as_open() {
     assert_eq!(ids(older), [1, 2, 3]);
     let shown_as_fixed = answering(OLDER, "509").open_incidents().await.expect("incidents");
     assert_eq!(ids(shown_as_fixed), [0; 0], "its own status is 1, but its latest update says that it is fixed");
+}
+
+#[tokio::test]
+async fn the_maintenance_in_progress_is_read_with_its_components_and_its_end() {
+    let in_progress = answering(CURRENT, "272").maintenance().await.expect("maintenance");
+    let expected = Maintenance { name: "Now".to_owned(), components: vec![ComponentId(1)], ends_if_utc_ms: None };
+    assert_eq!(in_progress, [expected], "what is upcoming is none yet, whatever was asked for");
+    for number in ["272", "273"] {
+        assert_eq!(answering(OLDER, number).maintenance().await, Ok(Vec::new()), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn that_maintenance_cannot_be_read_says_why() {
+    let refused = answering(CURRENT, "006").maintenance().await.expect_err("no such route");
+    assert!(refused.is_not_cachet(), "{refused}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::alert::{Alert, AlertStatus};
 use crate::core::incident::{Episode, EpisodeKey, EpisodeSubject};
-use crate::core::observed::{ComponentId, IncidentId, ObservedComponent};
+use crate::core::observed::{ComponentId, IncidentId, Maintenance, ObservedComponent};
 use crate::core::page::desired;
 use crate::core::plan::{Policy, plan};
 use crate::core::rules::{CloseIncidentWhen, Drift};
@@ -126,6 +126,23 @@ fn an_open_incident_and_a_held_firing_are_named() {
     ] {
         assert!(text.contains(line), "{line}\nin\n{text}");
     }
+}
+
+#[test]
+fn an_incident_that_is_held_back_is_explained_by_the_maintenance() {
+    let alerts = [record("db-1:9100", &[AlertStatus::Firing])];
+    let maintenance =
+        Maintenance { name: "New switch".to_owned(), components: vec![ComponentId(1)], ends_if_utc_ms: None };
+    let observed = Observed { maintenance: vec![maintenance], ..page_with_database() };
+    let text = explained(&alerts, &Applied::default(), &observed).expect("known").to_string();
+    for line in [
+        "  no incident\n  maintenance \"New switch\" is in progress\n",
+        "Note: component \"Database\" is down during the maintenance \"New switch\", so no incident is opened: if it \
+         is still down when that is over, one will be\n",
+    ] {
+        assert!(text.contains(line), "{line}\nin\n{text}");
+    }
+    assert!(!text.contains("waits: open an incident"), "{text}");
 }
 
 #[test]

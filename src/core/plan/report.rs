@@ -54,6 +54,13 @@ pub enum Report {
         /// The incident.
         incident: IncidentId,
     },
+    /// A component is down, and its incident waits until its maintenance is over.
+    IncidentHeldBack {
+        /// The component.
+        component: ComponentName,
+        /// The title of the maintenance.
+        maintenance: String,
+    },
 }
 
 impl Report {
@@ -63,9 +70,9 @@ impl Report {
             Target::from_name(target.as_str()).is_some_and(|target| target.components().contains(component))
         };
         match self {
-            Self::ComponentMissing { component: about } | Self::ComponentOverridden { component: about, .. } => {
-                about == component
-            }
+            Self::ComponentMissing { component: about }
+            | Self::ComponentOverridden { component: about, .. }
+            | Self::IncidentHeldBack { component: about, .. } => about == component,
             Self::IncidentClosedByPerson { subject, .. } => subject.component().is_none_or(|about| about == component),
             Self::NameTaken { name, .. } => name == component.as_str(),
             Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
@@ -122,6 +129,11 @@ impl fmt::Display for Report {
                 "a person closed incident {} while monitoring data is missing: it stays closed until the watchdog is \
                  heard again",
                 incident.0
+            ),
+            Self::IncidentHeldBack { component, maintenance } => write!(
+                f,
+                "component {component:?} is down during the maintenance {maintenance:?}, so no incident is opened: if it \
+                 is still down when that is over, one will be"
             ),
         }
     }

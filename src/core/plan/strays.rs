@@ -27,11 +27,7 @@ struct Loser<'a> {
 impl<'a> Loser<'a> {
     /// An episode that goes on.
     fn present(episode: &'a Episode) -> Option<Self> {
-        Some(Self {
-            key: &episode.key,
-            subject: &episode.subject,
-            lost: episode.lost.as_ref()?,
-        })
+        Some(Self { key: &episode.key, subject: &episode.subject, lost: episode.lost.as_ref()? })
     }
 
     fn past(episode: &'a PastEpisode) -> Self {

@@ -1,5 +1,7 @@
 //! The planner against a Cachet in memory.
 
+mod maintenance;
+
 use std::time::Duration;
 
 use proptest::prelude::*;

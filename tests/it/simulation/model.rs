@@ -3,6 +3,8 @@
 //! Thousands of simulations need thousands of pages, and the embedded page is a database each. That this one behaves
 //! alike is tested: the same simulations give the same calls and the same page on both.
 
+mod schedules;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -43,6 +45,7 @@ impl Page {
     fn answer(&mut self, method: &str, path: &[&str], query: &BTreeMap<String, String>, body: Value) -> Response {
         let id = path.get(1).and_then(|id| id.parse::<i64>().ok()).unwrap_or_default();
         match (method, path) {
+            ("GET", ["schedules"]) => self.schedules(query),
             ("GET", [kind]) => self.list(kind, query),
             ("GET", ["incidents", _, "updates"]) => self.updates_of(id),
             ("POST", [kind]) => self.create(kind, body),

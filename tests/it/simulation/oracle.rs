@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::episodes::Episodes;
 use self::people::Hand;
-use super::scenario::{COMPONENTS, Scenario};
+use super::maintenance::Calendar;
+use super::scenario::{COMPONENTS, Scenario, Step, UNTOLD};
 
 /// What the page of one moment should show, were there only alerts.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +58,7 @@ pub struct Oracle {
     components: Hand<u8>,
     targets: Hand<(u8, String)>,
     episodes: Episodes,
+    pub calendar: Calendar,
     /// Components whose status a person changed, or that came or went.
     edited: BTreeSet<String>,
 }
@@ -64,12 +66,15 @@ pub struct Oracle {
 impl Oracle {
     pub fn new(scenario: &Scenario) -> Self {
         let policy = scenario.policy;
+        let untold = |step: &Step| matches!(step, Step::Fault { path, .. } if *path == UNTOLD);
+        let may_be_untold = scenario.steps.iter().any(untold);
         Self {
             told: vec![Vec::new(); scenario.alerts.len()],
             // what Cachet's own list of targets was when the reconciler read it is not known here
             components: Hand::new(policy.inventory_from_cachet),
             targets: Hand::new(policy.inventory_from_cachet),
             episodes: Episodes::new(policy),
+            calendar: Calendar::new(may_be_untold),
             edited: BTreeSet::new(),
             scenario: scenario.clone(),
         }
@@ -84,7 +89,7 @@ impl Oracle {
         let view = self.view(now_ms, page);
         self.components.may_be_seen(&view.components);
         self.targets.may_be_seen(&view.targets);
-        self.episodes.may_be_seen(now_ms, &view.components);
+        self.episodes.may_be_seen(now_ms, &view.components, &self.calendar);
     }
 
     /// The reconciler has looked, and nothing disturbed it.
@@ -92,7 +97,7 @@ impl Oracle {
         let view = self.view(now_ms, page);
         self.components.seen(&view.components);
         self.targets.seen(&view.targets);
-        self.episodes.seen(now_ms, &view.components);
+        self.episodes.seen(now_ms, &view.components, &self.calendar);
     }
 
     /// A person gave a component another status.
@@ -225,6 +230,16 @@ impl Oracle {
                 .get(resolved + 1)
                 .is_some_and(|again| now_ms >= again.arrived_ms + self.scenario.policy.refire_hold * 1000),
         }
+    }
+
+    /// While maintenance is in progress, no incident of its component is opened.
+    pub fn opened_during_maintenance(&self, incidents: &[ShownIncident]) -> Option<String> {
+        let against = |incident: &&ShownIncident| {
+            let touched = self.episodes.were_touched(&incident.component);
+            !touched && self.calendar.covers_second(&incident.component, incident.created_ms)
+        };
+        let found = incidents.iter().find(against)?;
+        Some(format!("incident {} of {} was opened during its maintenance", found.id, found.component))
     }
 
     /// Between two incidents of a component lies an end of the outage, and the time in which a relapse would have

@@ -21,7 +21,7 @@ pub struct Person {
     router: Router,
     token: SecretString,
     page: Cachet,
-    release: Release,
+    pub(super) release: Release,
     targets: Vec<String>,
     components: BTreeSet<i64>,
     incidents: BTreeSet<i64>,
@@ -259,11 +259,11 @@ impl Person {
         self.incidents.insert(number(&opened["data"]));
     }
 
-    async fn find(&self, name: &str) -> Option<Shown> {
+    pub(super) async fn find(&self, name: &str) -> Option<Shown> {
         self.page().await.into_iter().find(|shown| shown.name == name)
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(super) async fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let request = Request::builder()
             .method(method)
             .uri(format!("/api{path}"))
@@ -278,6 +278,6 @@ impl Person {
     }
 }
 
-fn number(row: &Value) -> i64 {
+pub fn number(row: &Value) -> i64 {
     row["id"].as_str().expect("a number").parse().expect("a number")
 }

@@ -18,9 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::interruption::Interrupter;
 use super::layers::{APART_MS, one_after_another, slowly};
+use super::maintenance::Moment;
 use super::oracle::{Oracle, Shown};
 use super::people::Person;
-use super::product::{INTERVAL_MS, alert, inventory, settings, timestamp};
+pub use super::product::INTERVAL_MS;
+use super::product::{alert, inventory, settings, timestamp};
 use super::scenario::{COMPONENTS, Fault, Interruption, Occurrence, Scenario, Step};
 use crate::support::faults::Faults;
 use crate::support::world::is_write;
@@ -103,6 +105,7 @@ struct Run<'a> {
     reconciler: Reconciler,
     /// When the reconciler has read Cachet since people last did something there.
     known_from_ms: u64,
+    in_a_round: bool,
     /// Until when nothing changes by itself, after a round that left nothing to do.
     quiet_until_ms: Option<u64>,
     trace: Trace,
@@ -126,6 +129,7 @@ impl<'a> Run<'a> {
             occurrences: vec![Vec::new(); scenario.alerts.len()],
             oracle: Oracle::new(scenario),
             known_from_ms: 0,
+            in_a_round: false,
             quiet_until_ms: None,
             trace: Trace::default(),
             scenario,
@@ -178,6 +182,11 @@ impl<'a> Run<'a> {
                 self.something_happened();
                 self.person.does(*edit, self.known_from_ms, &mut self.oracle).await;
             }
+            Step::Maintenance(what) => {
+                self.something_happened();
+                let at = Moment { now_ms: self.clock.now_ms(), in_a_round: self.in_a_round };
+                self.person.maintains(*what, at, &mut self.oracle.calendar).await;
+            }
             Step::Reconcile | Step::Interrupted { .. } => unreachable!("a round is no part of another"),
         }
     }
@@ -225,7 +234,9 @@ impl<'a> Run<'a> {
         self.faults.forget_calls();
         let now = self.clock.now_ms();
         self.oracle.may_be_seen(now, &self.inventory_page().await);
+        self.in_a_round = true;
         let round = self.go(interrupted).await;
+        self.in_a_round = false;
         let mut calls = self.faults.calls();
         self.keep_to_the_laws(&calls)?;
         self.person.saw_written(&calls, now);
@@ -321,8 +332,8 @@ impl<'a> Run<'a> {
     /// What must be true of the calls of every round.
     fn keep_to_the_laws(&self, calls: &[String]) -> Result<(), Broken> {
         let (components, targets) = (COMPONENTS.len(), self.scenario.targets.len());
-        // two readings; a status or two for everything; close, open again and close an incident, with a look before each
-        let bound = 12 + 2 * (components + targets) + 9 * components;
+        // two readings, and maintenance between them; a status or two for everything; close, open again and close an incident, with a look before each
+        let bound = 15 + 2 * (components + targets) + 9 * components;
         if calls.len() > bound {
             return Err(Broken(format!("{} calls in one round, more than {bound}: {calls:?}", calls.len())));
         }
@@ -374,6 +385,7 @@ impl<'a> Run<'a> {
         let (page, incidents) = (self.person.page().await, self.person.incidents().await);
         let mut wrong = self.oracle.verdict(self.clock.now_ms(), &page, &incidents);
         wrong.extend(self.oracle.said_twice(&incidents));
+        wrong.extend(self.oracle.opened_during_maintenance(&incidents));
         wrong.extend(self.person.overruled(&page));
         wrong.extend(self.accusations());
         if wrong.is_empty() { Ok(()) } else { Err(Broken(wrong.join("; "))) }

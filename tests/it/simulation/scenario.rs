@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::maintenance::Maintenance;
 use super::random::Random;
 use crate::support::world::Release;
 
@@ -75,6 +76,8 @@ pub enum Step {
     Heal,
     /// A person does something in Cachet.
     Person(Edit),
+    /// A person announces maintenance, or says that it is over.
+    Maintenance(Maintenance),
 }
 
 /// Which occurrence of an alert is meant.
@@ -135,8 +138,11 @@ pub const COMPONENTS: [&str; 3] = ["Web", "Database", "Mail"];
 const INSTANCES: [&str; 6] = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1"];
 const HOLDS: [u64; 4] = [0, 0, 120, 300];
 
+/// The call that tells of maintenance.
+pub const UNTOLD: &str = "/api/schedules";
+
 /// Calls that may be made to fail.
-const CALLS: [(&str, &str); 9] = [
+const CALLS: [(&str, &str); 10] = [
     ("PUT", "/api/components/*"),
     ("POST", "/api/components"),
     ("POST", "/api/incidents"),
@@ -146,6 +152,7 @@ const CALLS: [(&str, &str); 9] = [
     ("GET", "/api/incidents"),
     ("GET", "/api/components"),
     ("GET", "/api/component-groups"),
+    ("GET", UNTOLD),
 ];
 
 const FAULTS: [Fault; 10] = [
@@ -229,6 +236,7 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], calm: bool, n
         (trouble, 7),
         (2 * trouble, 8),
         (12 * people, 9),
+        (9 * people, 10),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
@@ -239,7 +247,8 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], calm: bool, n
         6 => fault(random),
         7 => Step::RateLimit(random.pick(&[5, 12, 40])),
         8 => Step::Heal,
-        _ => Step::Person(edit(random, targets)),
+        9 => Step::Person(edit(random, targets)),
+        _ => Step::Maintenance(Maintenance::any(random)),
     }
 }
 
@@ -257,8 +266,9 @@ fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
 }
 
 fn interrupted(random: &mut Random, targets: &[Target], alerts: &[Alert], nobody: bool) -> Step {
-    let by = match random.below(4) {
+    let by = match random.below(5) {
         0 | 1 => Interruption::Crash,
+        4 if !nobody => Interruption::By(Box::new(Step::Maintenance(Maintenance::any(random)))),
         2 if !nobody => Interruption::By(Box::new(Step::Person(edit(random, targets)))),
         _ => Interruption::By(Box::new(tell(random, alerts))),
     };

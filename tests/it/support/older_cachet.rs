@@ -6,7 +6,8 @@
 //! | no meta: asking for it is 400, sending it is ignored, components show `null` | 030, 106, 199, 077 |
 //! | lists hold disabled components unless `filter[enabled]` says otherwise | 089 |
 //! | a PUT on a component without `enabled` enables it | 503 |
-//! | status 6 is refused | 063 |
+//! | status 6 is refused | 063, 266 |
+//! | a schedule has to say when it ends | 268 |
 //! | an incident is not attached, and shows its `component_id` | 161, 162 |
 //! | an incident shows the status of its latest update, and keeps its own behind it | 172, 177, 508, 509 |
 //! | no `latest_status`, `published`, `collapsed` and order columns | 042, 021, 161 |
@@ -95,6 +96,7 @@ impl Older {
                 }
                 self.forward(&parts, &body).await
             }
+            ("POST", ["schedules"]) if let Some(refusal) = refuse_schedule(&body) => refusal,
             ("POST", ["incidents"]) => self.open(&parts, body).await,
             ("POST", ["incidents", id, "updates"]) => self.update(&parts, id, &body).await,
             _ => self.forward(&parts, &body).await,
@@ -219,6 +221,28 @@ fn refuse_status() -> Response {
     let message = "The selected status is invalid.";
     let body = json!({"message": message, "errors": {"status": [message]}});
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+}
+
+/// The 422 for a schedule without an end or with a status that this release does not know (266, 267, 268).
+fn refuse_schedule(body: &Value) -> Option<Response> {
+    let missing = ["message", "scheduled_at", "completed_at"].into_iter().filter(|field| body[field].is_null());
+    let missing =
+        missing.map(|field| (field.to_owned(), format!("The {} field is required.", field.replace('_', " "))));
+    let unknown = body["components"].as_array().into_iter().flatten().enumerate();
+    let unknown = unknown.filter(|(_, component)| component["status"] == 6).map(|(at, _)| {
+        let field = format!("components.{at}.status");
+        let fault = format!("The selected {field} is invalid.");
+        (field, fault)
+    });
+    let faults: Vec<(String, String)> = missing.chain(unknown).collect();
+    let message = match faults.len() {
+        0 => return None,
+        1 => faults[0].1.clone(),
+        2 => format!("{} (and 1 more error)", faults[0].1),
+        count => format!("{} (and {} more errors)", faults[0].1, count - 1),
+    };
+    let errors: serde_json::Map<_, _> = faults.into_iter().map(|(field, fault)| (field, json!([fault]))).collect();
+    Some((StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"message": message, "errors": errors}))).into_response())
 }
 
 fn list_disabled_too(parts: &mut Parts) {

@@ -24,8 +24,8 @@ use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, T
 use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
 use axum::Router;
-use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -61,6 +61,7 @@ pub struct World {
     page: Cachet,
     router: Router,
     token: SecretString,
+    release: Release,
     /// The way that the reconciler takes.
     client: Cachet,
     now_ms: Arc<AtomicI64>,
@@ -136,6 +137,7 @@ impl World {
             page,
             router,
             token,
+            release,
             client,
             now_ms,
             clock,
@@ -317,23 +319,53 @@ impl World {
 
     /// What a person makes in Cachet's dashboard: a component without our mark.
     pub async fn make_by_hand(&self, component: &str) {
-        self.post_by_hand("/api/components", json!({"name": component, "status": 1})).await;
+        self.ask_by_hand("POST", "/api/components", json!({"name": component, "status": 1})).await;
     }
 
     /// An incident that a person opens in Cachet's dashboard, without our mark.
     pub async fn open_by_hand(&self, incident: &str) {
         let body = json!({"name": incident, "message": "By hand.", "status": 1, "visible": true});
-        self.post_by_hand("/api/incidents", body).await;
+        self.ask_by_hand("POST", "/api/incidents", body).await;
     }
 
-    async fn post_by_hand(&self, path: &str, body: Value) {
-        let request = Request::post(path)
+    /// Maintenance that a person announces in Cachet's dashboard, and its number: it begins after `begins_in`, and lasts
+    /// for so long.
+    pub async fn maintain(&self, name: &str, components: &[&str], begins_in: Duration, lasts: Duration) -> i64 {
+        let shown = self.shown().await;
+        // the older release knows no status for it
+        let status = match self.release {
+            Release::Current => 6,
+            Release::Older => 3,
+        };
+        let found = shown.components.iter().filter(|found| components.contains(&found.name.as_str()));
+        let attached: Vec<Value> = found.map(|found| json!({"id": found.id.0, "status": status})).collect();
+        // it has begun a moment ago; Cachet counts the first one out
+        let begins_at = self.now().after(begins_in).before(Duration::from_millis(1));
+        let ends_at = self.now().after(begins_in + lasts);
+        let body = json!({"name": name, "message": "As announced.", "components": attached,
+            "scheduled_at": begins_at.to_string(), "completed_at": ends_at.to_string()});
+        let made = self.ask_by_hand("POST", "/api/schedules", body).await;
+        made["data"]["attributes"]["id"].as_i64().expect("a number")
+    }
+
+    /// A person says in Cachet's dashboard that the maintenance is over.
+    pub async fn end_maintenance(&self, id: i64) {
+        let over_at = self.now().before(Duration::from_secs(1)).to_string();
+        self.ask_by_hand("PUT", &format!("/api/schedules/{id}"), json!({"completed_at": over_at})).await;
+    }
+
+    async fn ask_by_hand(&self, method: &str, path: &str, body: Value) -> Value {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header("Authorization", format!("Bearer {}", self.token.expose_secret()))
             .header("Content-Type", "application/json")
             .body(Body::from(body.to_string()))
             .expect("a request");
         let answer = self.router.clone().oneshot(request).await.expect("an answer");
-        assert_eq!(answer.status(), StatusCode::CREATED);
+        assert!(answer.status().is_success(), "{method} {path}: {}", answer.status());
+        let bytes = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        serde_json::from_slice(&bytes).expect("JSON")
     }
 
     /// How many writes were sent.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ShownIncident;
+use crate::simulation::maintenance::{Calendar, Under};
 use crate::simulation::scenario::Policy;
 
 /// Whether a component is in an episode; `Perhaps` after rounds of which nobody knows how far they came.
@@ -11,6 +12,8 @@ enum Now {
     #[default]
     Out,
     In,
+    /// It is in an outage that maintenance keeps without an incident.
+    Held,
     Perhaps,
 }
 
@@ -48,10 +51,11 @@ impl Episodes {
         Self { policy, stories: BTreeMap::new() }
     }
 
-    pub fn may_be_seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>) {
-        self.each(statuses, |story, status, policy| match goes_on(status, policy) {
+    pub fn may_be_seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
+        self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
+            Some(true) if story.has_none() && calendar.at(component, now_ms) == Under::Yes => story.now = Now::Held,
             // it may have begun, or begun again after a calm
-            Some(true) if story.now == Now::Out || story.calm_since_ms.is_some() => {
+            Some(true) if story.has_none() || story.calm_since_ms.is_some() => {
                 story.now = Now::Perhaps;
                 story.calm_since_ms = None;
             }
@@ -66,25 +70,26 @@ impl Episodes {
         });
     }
 
-    pub fn seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>) {
-        self.each(statuses, |story, status, policy| match goes_on(status, policy) {
+    pub fn seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
+        self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
             Some(true) => {
                 if story.now != Now::In {
                     story.unsettle();
                 }
-                story.now = Now::In;
+                story.now = story.going_on(calendar.at(component, now_ms));
                 story.in_at_ms.push(now_ms);
                 story.calm_since_ms = None;
             }
-            None => {
-                if story.now != Now::Out {
-                    story.calm_since_ms = None;
-                }
-            }
+            None => match story.now {
+                Now::Held => story.now = Now::Out,
+                Now::Out => {}
+                Now::In | Now::Perhaps => story.calm_since_ms = None,
+            },
             Some(false) => {
                 story.out_at_ms.push(now_ms);
                 story.unsettle();
-                if story.now == Now::Out {
+                if story.has_none() {
+                    story.now = Now::Out;
                     return;
                 }
                 let calm_since = *story.calm_since_ms.get_or_insert(now_ms);
@@ -142,6 +147,7 @@ impl Episodes {
         let unclear = story.moved || !exists || !story.reopened.is_empty();
         let allowed = match (story.now, story.touched) {
             (Now::Out, _) => 0..=0,
+            (Now::Held, None) if !unclear => 0..=0,
             (Now::In, None) if !unclear => 1..=1,
             (Now::In, Some(Touch::Closed)) if !unclear => 0..=0,
             _ => 0..=1,
@@ -181,17 +187,31 @@ impl Episodes {
         self.stories.entry(component.to_owned()).or_default()
     }
 
-    fn each(&mut self, statuses: &BTreeMap<String, u8>, what: impl Fn(&mut Story, u8, Policy)) {
+    fn each(&mut self, statuses: &BTreeMap<String, u8>, what: impl Fn(&str, &mut Story, u8, Policy)) {
         let policy = self.policy;
         for component in crate::simulation::scenario::COMPONENTS {
             // what nothing feeds has nothing to complain about
             let status = statuses.get(component).copied().unwrap_or(1);
-            what(self.story(component), status, policy);
+            what(component, self.story(component), status, policy);
         }
     }
 }
 
 impl Story {
+    /// Whether there is no incident: of that, a disturbance leaves no doubt.
+    fn has_none(&self) -> bool {
+        matches!(self.now, Now::Out | Now::Held)
+    }
+
+    /// What an outage is that goes on: an incident is opened unless there is maintenance, and stays if there was one.
+    fn going_on(&self, under: Under) -> Now {
+        match (under, self.now) {
+            (Under::No, _) | (_, Now::In) => Now::In,
+            (Under::Yes, Now::Out | Now::Held) => Now::Held,
+            (Under::Perhaps, _) | (Under::Yes, Now::Perhaps) => Now::Perhaps,
+        }
+    }
+
     fn unsettle(&mut self) {
         if self.touched.is_some() {
             self.touched = Some(Touch::Somehow);

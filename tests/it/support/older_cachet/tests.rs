@@ -126,10 +126,19 @@ async fn ask(router: &Router, method: &str, path: &str, body: Value) -> (u16, Va
     (status, serde_json::from_slice(&bytes).unwrap_or_default())
 }
 
+fn recording(file: &str) -> Value {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cachet-2025-08").join(file);
+    serde_json::from_slice(&std::fs::read(path).expect("a recording")).expect("JSON")
+}
+
+/// The body that was sent to that release.
+fn requested(file: &str) -> Value {
+    recording(file)["request"]["body"].take()
+}
+
 /// The answer of that release, as recorded.
 fn recorded(file: &str) -> (u16, Value) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cachet-2025-08").join(file);
-    let recording: Value = serde_json::from_slice(&std::fs::read(path).expect("a recording")).expect("JSON");
+    let recording = recording(file);
     let response = &recording["response"];
     (u16::try_from(response["status"].as_u64().expect("a status")).expect("a status"), response["body"].clone())
 }
@@ -151,6 +160,15 @@ async fn what_it_does_not_know_is_refused_in_its_words() {
         ask(&older, "POST", "/api/components", maintenance).await,
         recorded("063_component_create_status_6.json")
     );
+}
+
+#[tokio::test]
+async fn a_schedule_that_it_does_not_take_is_refused_in_its_words() {
+    let older = older_cachet(current_cachet());
+    for file in ["266_schedule_create.json", "267_schedule_create_invalid.json", "268_schedule_create_in_progress.json"]
+    {
+        assert_eq!(ask(&older, "POST", "/api/schedules", requested(file)).await, recorded(file), "{file}");
+    }
 }
 
 #[tokio::test]

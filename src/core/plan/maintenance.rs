@@ -1,0 +1,44 @@
+//! What announced maintenance keeps from being written.
+
+use super::{Planner, Report};
+use crate::core::incident::{Episode, EpisodePhase};
+use crate::core::maintenance;
+use crate::core::observed::ComponentId;
+use crate::core::target::ComponentName;
+
+impl Planner<'_> {
+    /// Whether the incident of a component that is down is held back, because maintenance of the component is in
+    /// progress; that is reported then.
+    ///
+    /// An incident that is open stays and is closed as ever. One that was being opened when the maintenance began may be
+    /// there or not, as its answer was lost: if Cachet does not show it, it is looked up when the maintenance is over,
+    /// for to look it up earlier would be to open it.
+    pub(super) fn is_held_back(
+        &mut self,
+        name: &ComponentName,
+        episode: Option<&Episode>,
+        component: Option<ComponentId>,
+    ) -> bool {
+        let in_progress = self.observed.maintenance;
+        let Some(maintenance) = component.and_then(|id| maintenance::of_component(in_progress, id)) else {
+            return false;
+        };
+        let is_there = match episode.map(|episode| (episode, episode.phase)) {
+            None | Some((_, EpisodePhase::Closed { .. })) => false,
+            Some((episode, EpisodePhase::Opening | EpisodePhase::Absent)) => {
+                self.observed.open_incidents.iter().any(|open| open.episode.as_deref() == Some(episode.key.as_str()))
+            }
+            Some((_, EpisodePhase::Reopening(incident))) => self.is_open(incident),
+            Some((_, EpisodePhase::Open(_) | EpisodePhase::Closing(_) | EpisodePhase::ClosedByPerson(_))) => true,
+        };
+        if is_there {
+            return false;
+        }
+        let (component, maintenance_name) = (name.clone(), maintenance.name.clone());
+        self.plan.reports.insert(Report::IncidentHeldBack { component, maintenance: maintenance_name });
+        if let Some(may_end_at) = maintenance.may_end_at(self.now) {
+            self.revisit(may_end_at);
+        }
+        true
+    }
+}

@@ -1,0 +1,179 @@
+//! What is said about planned maintenance while it lasts. An update may say that it is over.
+
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, SqliteConnection};
+
+use crate::core::time::Timestamp;
+
+use super::answer::{Answer, Refusal};
+use super::document::{self, Included, Resource};
+use super::list::Rules;
+use super::request::Call;
+use super::schedules::{self, Schedule};
+use super::validate::{Fields, Presence};
+use super::{times, updates};
+
+/// The type in documents, and the kind of ids: the same as for updates of incidents, so that they count together.
+pub const KIND: &str = updates::KIND;
+
+const RULES: Rules =
+    Rules { includes: &["schedule"], filters: &[], sorts: &[("created_at", "created_at_ms")], default_order: "id" };
+
+/// An update, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleUpdate {
+    pub id: i64,
+    pub schedule: i64,
+    pub message: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// `GET /schedules/{id}/updates`.
+pub async fn list(call: &Call, db: &mut SqliteConnection, schedule: &str) -> Result<Answer, Refusal> {
+    let schedule = schedules::find(db, schedule, call).await?;
+    let includes = RULES.includes(&call.query)?;
+    RULES.check_filters(&call.query)?;
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_schedule_updates WHERE schedule_id = ");
+    select.push_bind(schedule.id);
+    let (updates, frame) = RULES.page(db, call, select, ScheduleUpdate::read).await?;
+    let mut included = Included::default();
+    let resources = updates.iter().map(|update| {
+        let mut resource = update.resource(call.now);
+        if includes.has("schedule") {
+            relate(&mut resource, &schedule, call.now, &mut included);
+        }
+        resource
+    });
+    let resources = resources.collect();
+    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
+}
+
+/// `GET /schedules/{id}/updates/{id}`.
+pub async fn show(call: &Call, db: &mut SqliteConnection, schedule: &str, id: &str) -> Result<Answer, Refusal> {
+    let schedule = schedules::find(db, schedule, call).await?;
+    let update = find(db, &schedule, id).await?;
+    let includes = RULES.includes(&call.query)?;
+    let (mut resource, mut included) = (update.resource(call.now), Included::default());
+    if includes.has("schedule") {
+        relate(&mut resource, &schedule, call.now, &mut included);
+    }
+    Ok(Answer::Document(document::single(resource, included, &call.query)))
+}
+
+/// `POST /schedules/{id}/updates`: with `completed_at`, the maintenance ends then.
+pub async fn create(call: &Call, db: &mut SqliteConnection, schedule: &str) -> Result<Answer, Refusal> {
+    let schedule = schedules::find(db, schedule, call).await?;
+    let mut fields = Fields::of(&call.input);
+    let message = fields.text("message", Presence::Required);
+    let completed_at = fields.date_or_null("completed_at").flatten();
+    fields.finish()?;
+    let update = ScheduleUpdate {
+        id: document::next_id(db, KIND).await?,
+        schedule: schedule.id,
+        message: message.unwrap_or_default(),
+        created_at: call.now,
+        updated_at: call.now,
+    };
+    update.save(db).await?;
+    if let Some(completed_at) = completed_at {
+        schedules::complete(db, schedule, completed_at, call.now).await?;
+    }
+    let resource = update.resource(call.now);
+    Ok(Answer::Made(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `PUT` and `PATCH /schedules/{id}/updates/{id}`.
+pub async fn update(call: &Call, db: &mut SqliteConnection, schedule: &str, id: &str) -> Result<Answer, Refusal> {
+    let schedule = schedules::find(db, schedule, call).await?;
+    let before = find(db, &schedule, id).await?;
+    let mut fields = Fields::of(&call.input);
+    let message = fields.text("message", Presence::Optional);
+    fields.finish()?;
+    let mut after = before.clone();
+    after.message = message.unwrap_or_else(|| before.message.clone());
+    if after != before {
+        after.updated_at = call.now;
+        after.save(db).await?;
+    }
+    let resource = after.resource(call.now);
+    Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `DELETE /schedules/{id}/updates/{id}`.
+pub async fn delete(call: &Call, db: &mut SqliteConnection, schedule: &str, id: &str) -> Result<Answer, Refusal> {
+    let schedule = schedules::find(db, schedule, call).await?;
+    let update = find(db, &schedule, id).await?;
+    sqlx::query("DELETE FROM embedded_schedule_updates WHERE id = ?").bind(update.id).execute(db).await?;
+    Ok(Answer::Nothing)
+}
+
+/// The updates of a schedule, the oldest first.
+pub async fn of_schedule(db: &mut SqliteConnection, schedule: i64) -> Result<Vec<ScheduleUpdate>, sqlx::Error> {
+    sqlx::query("SELECT * FROM embedded_schedule_updates WHERE schedule_id = ? ORDER BY created_at_ms, id")
+        .bind(schedule)
+        .fetch_all(db)
+        .await?
+        .iter()
+        .map(ScheduleUpdate::read)
+        .collect()
+}
+
+impl ScheduleUpdate {
+    /// For a document.
+    pub fn resource(&self, now: Timestamp) -> Resource {
+        let attributes = json!({
+            "id": self.id,
+            "updateable_id": self.schedule,
+            "updateable_type": "schedule",
+            "message": self.message,
+            "created": times::document(Some(self.created_at), now),
+            "updated": times::document(Some(self.updated_at), now),
+        });
+        Resource::new(KIND, self.id, attributes)
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            schedule: row.try_get("schedule_id")?,
+            message: row.try_get("message")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
+        sqlx::query(
+            "INSERT INTO embedded_schedule_updates (id, schedule_id, message, created_at_ms, updated_at_ms) \
+             VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET message = excluded.message, updated_at_ms = excluded.updated_at_ms",
+        )
+        .bind(self.id)
+        .bind(self.schedule)
+        .bind(&self.message)
+        .bind(self.created_at.as_millis())
+        .bind(self.updated_at.as_millis())
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+async fn find(db: &mut SqliteConnection, schedule: &Schedule, id: &str) -> Result<ScheduleUpdate, Refusal> {
+    let row = sqlx::query("SELECT * FROM embedded_schedule_updates WHERE schedule_id = ? AND id = ?")
+        .bind(schedule.id)
+        .bind(id.parse::<i64>().ok())
+        .fetch_optional(db)
+        .await?;
+    match row {
+        Some(row) => Ok(ScheduleUpdate::read(&row)?),
+        None => Err(document::not_found("Update", id)),
+    }
+}
+
+fn relate(update: &mut Resource, schedule: &Schedule, now: Timestamp, included: &mut Included) {
+    update.relate_one("schedule", schedules::KIND, Some(schedule.id));
+    included.add(schedule.resource(now));
+}

@@ -1,0 +1,355 @@
+//! Planned maintenance, which Cachet calls schedules. How far one is follows from its times.
+
+use serde_json::{Map, Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use crate::core::status::{ComponentStatus, ScheduleStatus};
+use crate::core::time::Timestamp;
+
+use super::answer::{Answer, Refusal};
+use super::document::{self, Included, Resource};
+use super::list::{self, Includes, Rules};
+use super::request::{Call, Viewer};
+use super::validate::{Fields, Presence};
+use super::{attached, components, meta, schedule_updates, times};
+
+/// The type in documents, and the kind of ids and meta.
+pub const KIND: &str = "schedules";
+
+const RULES: Rules = Rules {
+    includes: &[
+        "components",
+        "componentsCount",
+        "componentsExists",
+        "updates",
+        "updatesCount",
+        "updatesExists",
+        "user",
+        "userCount",
+        "userExists",
+        "meta",
+        "metaCount",
+        "metaExists",
+    ],
+    filters: &["name", "status", "meta"],
+    sorts: &[
+        ("name", "name"),
+        ("id", "id"),
+        ("scheduled_at", "scheduled_at_ms"),
+        // NULL comes first in SQLite and last in PostgreSQL unless it is said
+        ("completed_at", "COALESCE(completed_at_ms, -1)"),
+    ],
+    default_order: "id",
+};
+
+/// A planned maintenance, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    pub id: i64,
+    pub name: String,
+    pub message: String,
+    /// When it begins.
+    pub scheduled_at: Timestamp,
+    /// When it ends; none: when somebody ends it.
+    pub completed_at: Option<Timestamp>,
+    pub published_at: Timestamp,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// `GET /schedules`.
+pub async fn list(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let includes = RULES.includes(&call.query)?;
+    RULES.check_filters(&call.query)?;
+    let mut select = visible_to(call.viewer, call.now);
+    list::by_name(&mut select, &call.query);
+    list::by_number(&mut select, &call.query, "status", &status_sql(call.now));
+    list::by_meta(&mut select, &call.query, KIND, "embedded_schedules");
+    let (schedules, frame) = RULES.page(db, call, select, Schedule::read).await?;
+    let (mut resources, mut included) = (Vec::new(), Included::default());
+    for schedule in &schedules {
+        resources.push(with_includes(call, db, schedule, &includes, &mut included).await?);
+    }
+    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
+}
+
+/// `GET /schedules/{id}`.
+pub async fn show(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let schedule = find(db, id, call).await?;
+    let includes = RULES.includes(&call.query)?;
+    let mut included = Included::default();
+    let resource = with_includes(call, db, &schedule, &includes, &mut included).await?;
+    Ok(Answer::Document(document::single(resource, included, &call.query)))
+}
+
+/// `POST /schedules`.
+pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    let input = Input::read(call, db, Presence::Required).await?;
+    let blank = Schedule {
+        id: document::next_id(db, KIND).await?,
+        name: String::new(),
+        message: String::new(),
+        scheduled_at: call.now,
+        completed_at: None,
+        published_at: call.now,
+        created_at: call.now,
+        updated_at: call.now,
+    };
+    let schedule = input.over(blank, call.now);
+    schedule.save(db).await?;
+    input.attach(db, schedule.id).await?;
+    let resource = schedule.resource(call.now);
+    Ok(Answer::Made(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `PUT` and `PATCH /schedules/{id}`: what is not sent stays; a list of components replaces the one before.
+pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let before = find(db, id, call).await?;
+    let input = Input::read(call, db, Presence::Optional).await?;
+    let mut after = input.over(before.clone(), call.now);
+    if after != before {
+        after.updated_at = call.now;
+        after.save(db).await?;
+    }
+    input.attach(db, after.id).await?;
+    let resource = after.resource(call.now);
+    Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
+}
+
+/// `DELETE /schedules/{id}`, with its updates.
+pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
+    let schedule = find(db, id, call).await?;
+    meta::remove(db, KIND, schedule.id).await?;
+    sqlx::query("DELETE FROM embedded_schedules WHERE id = ?").bind(schedule.id).execute(db).await?;
+    Ok(Answer::Nothing)
+}
+
+/// The schedule that the caller means, if the caller may see it.
+pub async fn find(db: &mut SqliteConnection, id: &str, call: &Call) -> Result<Schedule, Refusal> {
+    let mut select = visible_to(call.viewer, call.now);
+    select.push(" AND id = ").push_bind(id.parse::<i64>().ok());
+    match select.build().fetch_optional(db).await? {
+        Some(row) => Ok(Schedule::read(&row)?),
+        None => Err(document::not_found("Schedule", id)),
+    }
+}
+
+/// Ends the schedule at `completed_at`.
+pub async fn complete(
+    db: &mut SqliteConnection,
+    schedule: Schedule,
+    completed_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    Schedule { completed_at: Some(completed_at), updated_at: now, ..schedule }.save(db).await
+}
+
+/// The maintenance that guests see announced or in progress, at most `limit`: what begins first comes first.
+pub async fn for_guests(db: &mut SqliteConnection, now: Timestamp, limit: i64) -> Result<Vec<Schedule>, sqlx::Error> {
+    let mut select = visible_to(Viewer::Guest, now);
+    select.push(format!(" AND {} <> ", status_sql(now))).push_bind(i64::from(ScheduleStatus::Complete.value()));
+    select.push(" ORDER BY scheduled_at_ms, id LIMIT ").push_bind(limit);
+    select.build().fetch_all(db).await?.iter().map(Schedule::read).collect()
+}
+
+/// What maintenance in progress makes of components: each with the status that it is given, once for each schedule.
+pub async fn in_progress(
+    db: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<Vec<(i64, ComponentStatus)>, sqlx::Error> {
+    let select = format!(
+        "SELECT attached.component_id, attached.status FROM embedded_schedule_components attached \
+         JOIN embedded_schedules ON embedded_schedules.id = attached.schedule_id \
+         WHERE published_at_ms <= ? AND {} = ?",
+        status_sql(now)
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(select))
+        .bind(now.as_millis())
+        .bind(i64::from(ScheduleStatus::InProgress.value()))
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get("component_id")?, document::stored_component_status(row)?))).collect()
+}
+
+impl Schedule {
+    /// How far it is at `now`; its first and last moments belong to what is before them, as for Cachet.
+    pub fn status(&self, now: Timestamp) -> ScheduleStatus {
+        match self.completed_at {
+            _ if self.scheduled_at >= now => ScheduleStatus::Upcoming,
+            Some(completed_at) if completed_at < now => ScheduleStatus::Complete,
+            _ => ScheduleStatus::InProgress,
+        }
+    }
+
+    /// For a document.
+    pub fn resource(&self, now: Timestamp) -> Resource {
+        let status = self.status(now);
+        let attributes = json!({
+            "id": self.id,
+            "name": self.name,
+            "message": self.message,
+            "status": { "human": status.word(), "value": status.value() },
+            "scheduled": times::document(Some(self.scheduled_at), now),
+            "completed": times::document(self.completed_at, now),
+            "published": times::document(Some(self.published_at), now),
+            "created": times::document(Some(self.created_at), now),
+            "updated": times::document(Some(self.updated_at), now),
+        });
+        Resource::new(KIND, self.id, attributes)
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let completed_at: Option<i64> = row.try_get("completed_at_ms")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            message: row.try_get("message")?,
+            scheduled_at: document::moment(row, "scheduled_at_ms")?,
+            completed_at: completed_at.map(Timestamp::from_millis),
+            published_at: document::moment(row, "published_at_ms")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
+        sqlx::query(
+            "INSERT INTO embedded_schedules (id, name, name_folded, message, scheduled_at_ms, completed_at_ms, \
+             published_at_ms, created_at_ms, updated_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, name_folded = excluded.name_folded, \
+             message = excluded.message, scheduled_at_ms = excluded.scheduled_at_ms, \
+             completed_at_ms = excluded.completed_at_ms, published_at_ms = excluded.published_at_ms, \
+             updated_at_ms = excluded.updated_at_ms",
+        )
+        .bind(self.id)
+        .bind(&self.name)
+        .bind(self.name.to_lowercase())
+        .bind(&self.message)
+        .bind(self.scheduled_at.as_millis())
+        .bind(self.completed_at.map(Timestamp::as_millis))
+        .bind(self.published_at.as_millis())
+        .bind(self.created_at.as_millis())
+        .bind(self.updated_at.as_millis())
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// What a create or update may say. Times that may be null are said twice over: whether, and what.
+struct Input {
+    name: Option<String>,
+    message: Option<String>,
+    scheduled_at: Option<Timestamp>,
+    completed_at: Option<Option<Timestamp>>,
+    published_at: Option<Option<Timestamp>>,
+    components: Option<Vec<(i64, ComponentStatus)>>,
+    meta: Option<Map<String, Value>>,
+}
+
+impl Input {
+    /// `presence` is that of name, message and beginning.
+    async fn read(call: &Call, db: &mut SqliteConnection, presence: Presence) -> Result<Self, Refusal> {
+        let mut fields = Fields::of(&call.input);
+        let mut input = Self {
+            name: fields.name("name", presence),
+            message: fields.text("message", presence),
+            scheduled_at: fields.date("scheduled_at", presence),
+            completed_at: fields.date_or_null("completed_at"),
+            published_at: fields.date_or_null("published_at"),
+            components: None,
+            meta: None,
+        };
+        let components = attached::read(&mut fields, db).await?;
+        input.components = fields.has("components").then_some(components);
+        input.meta = fields.meta("meta");
+        fields.finish()?;
+        Ok(input)
+    }
+
+    /// `schedule` with what was said.
+    fn over(&self, schedule: Schedule, now: Timestamp) -> Schedule {
+        Schedule {
+            name: self.name.clone().unwrap_or(schedule.name),
+            message: self.message.clone().unwrap_or(schedule.message),
+            scheduled_at: self.scheduled_at.unwrap_or(schedule.scheduled_at),
+            completed_at: self.completed_at.unwrap_or(schedule.completed_at),
+            published_at: self.published_at.map_or(schedule.published_at, |said| said.unwrap_or(now)),
+            ..schedule
+        }
+    }
+
+    /// Keeps what was said of the components and of meta.
+    async fn attach(&self, db: &mut SqliteConnection, schedule: i64) -> Result<(), Refusal> {
+        if let Some(components) = &self.components {
+            sqlx::query("DELETE FROM embedded_schedule_components WHERE schedule_id = ?")
+                .bind(schedule)
+                .execute(&mut *db)
+                .await?;
+            for (component, status) in components {
+                let insert =
+                    "INSERT INTO embedded_schedule_components (schedule_id, component_id, status) VALUES (?, ?, ?)";
+                let row = sqlx::query(insert).bind(schedule).bind(component).bind(i64::from(status.value()));
+                row.execute(&mut *db).await?;
+            }
+        }
+        match &self.meta {
+            Some(meta) => meta::replace(db, KIND, schedule, meta).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// [`Schedule::status`] as SQL over `embedded_schedules`.
+fn status_sql(now: Timestamp) -> String {
+    let (now, [upcoming, in_progress, complete]) = (now.as_millis(), ScheduleStatus::ALL.map(ScheduleStatus::value));
+    format!(
+        "(CASE WHEN scheduled_at_ms >= {now} THEN {upcoming} WHEN completed_at_ms < {now} THEN {complete} \
+         ELSE {in_progress} END)"
+    )
+}
+
+/// The beginning of a query for what `viewer` may see.
+fn visible_to(viewer: Viewer, now: Timestamp) -> QueryBuilder<Sqlite> {
+    let mut select = QueryBuilder::new("SELECT * FROM embedded_schedules WHERE ");
+    match viewer {
+        Viewer::Owner => select.push("1 = 1"),
+        Viewer::Guest => select.push("published_at_ms <= ").push_bind(now.as_millis()),
+    };
+    select
+}
+
+async fn with_includes(
+    call: &Call,
+    db: &mut SqliteConnection,
+    schedule: &Schedule,
+    includes: &Includes,
+    included: &mut Included,
+) -> Result<Resource, Refusal> {
+    let mut resource = schedule.resource(call.now);
+    if includes.has("components") {
+        let impacts = components::impacts(db, call.now).await?;
+        let attached = components::of_schedule(db, schedule.id, call.viewer).await?;
+        resource.relate_many("components", components::KIND, attached.iter().map(|(component, _)| component.id));
+        for (component, status) in attached {
+            let mut along = component.resource(&impacts, call.now);
+            let pivot = json!({ "component_status": document::component_status(status) });
+            along.attributes.insert("pivot".to_owned(), pivot);
+            included.add(along);
+        }
+    }
+    if includes.has("updates") {
+        let updates = schedule_updates::of_schedule(db, schedule.id).await?;
+        resource.relate_many("updates", schedule_updates::KIND, updates.iter().map(|update| update.id));
+        updates.iter().for_each(|update| included.add(update.resource(call.now)));
+    }
+    if includes.has("user") {
+        // nobody has an account here
+        resource.relate_one("user", "users", None);
+    }
+    if includes.has("meta") {
+        meta::show(db, &mut resource).await?;
+    }
+    Ok(resource)
+}
