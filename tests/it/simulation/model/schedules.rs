@@ -12,9 +12,10 @@ use super::Page;
 impl Page {
     pub(super) fn schedules(&mut self, query: &BTreeMap<String, String>) -> Response {
         let now_ms = self.clock.now().as_millis();
-        let asked = query.get("filter[status]").expect("the client asks for what is in progress").clone();
+        let asked = query.get("filter[status]").expect("the client asks for what is in progress");
+        let asked: i64 = asked.parse().expect("one status");
         let rows = self.rows("schedules").iter().map(|(id, row)| document(*id, row, now_ms));
-        let rows: Vec<Value> = rows.filter(|row| row["attributes"]["status"]["value"].to_string() == asked).collect();
+        let rows: Vec<Value> = rows.filter(|row| row["attributes"]["status"]["value"] == asked).collect();
         (StatusCode::OK, Json(json!({"data": rows, "links": {}}))).into_response()
     }
 }
