@@ -17,6 +17,8 @@ pub mod config;
 pub mod core;
 pub mod embedded;
 pub mod log;
+pub mod metrics;
+pub mod readiness;
 pub mod reconcile;
 pub mod repair;
 pub mod setup;

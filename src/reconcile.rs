@@ -6,11 +6,13 @@
 mod apply;
 mod backoff;
 mod memory;
+mod publish;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -30,6 +32,8 @@ use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{Inventory, InventorySource};
 use crate::core::time::Timestamp;
 use crate::log::Log;
+use crate::metrics::{Metrics, PageState};
+use crate::readiness::Readiness;
 use crate::store::{Entry, Store, StoreError};
 
 /// How many writes are planned at once; before the next ones, the plan is made anew, so that a write that news has
@@ -129,6 +133,8 @@ pub struct Round {
     pub saving: Option<Duration>,
     /// How many changes in a row got no answer that makes sense.
     unanswered: usize,
+    /// How the page is, as far as it is known.
+    page: Option<PageState>,
 }
 
 /// What keeps the reconciler from going on.
@@ -174,6 +180,8 @@ pub struct Reconciler {
     wake: Wake,
     stop: CancellationToken,
     memory: Memory,
+    metrics: Metrics,
+    readiness: Readiness,
 }
 
 /// When Cachet was read.
@@ -195,7 +203,15 @@ impl Reconciler {
         log: Log,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, cachet, settings, clock, log, stop, wake: Wake::default(), memory: Memory::default() }
+        let (wake, memory) = (Wake::default(), Memory::default());
+        let (metrics, readiness) = (Metrics::default(), Readiness::default());
+        Self { store, cachet, settings, clock, log, stop, wake, memory, metrics, readiness }
+    }
+
+    /// Has it tell what it does, and whether Cachet works.
+    pub fn watched_by(mut self, metrics: Metrics, readiness: Readiness) -> Self {
+        (self.metrics, self.readiness) = (metrics, readiness);
+        self
     }
 
     /// What wakes it.
@@ -231,7 +247,7 @@ impl Reconciler {
 
     /// Brings the page to what the alerts say, as far as Cachet lets it.
     pub async fn once(&mut self) -> Round {
-        let mut round = Round::default();
+        let (mut round, began) = (Round::default(), Instant::now());
         if std::mem::take(&mut self.memory.surprised) {
             self.memory.observed_at = None;
         }
@@ -239,6 +255,7 @@ impl Reconciler {
             round.blocked = Some(blocked);
         }
         self.say_what_is_wrong(&round);
+        self.publish(&mut round, began.elapsed());
         round
     }
 
@@ -255,6 +272,7 @@ impl Reconciler {
                 () = stop.cancelled() => return Ok(()),
             }
             let plan = self.plan(round);
+            self.memory.waiting.see(&plan.changes, self.clock.now(), &self.metrics);
             // What we know of Cachet is in doubt after a surprise, so nothing is concluded from it.
             if !self.memory.surprised {
                 self.take_notes(&plan.notes).await?;
@@ -359,6 +377,7 @@ impl Reconciler {
         let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now);
         let plan = plan(&desired, applied, observed, self.settings.policy(), now);
         round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
+        round.page = Some(PageState::of(&desired, applied, observed, &plan, &self.memory.alerts));
         plan
     }
 
@@ -419,6 +438,8 @@ impl Reconciler {
                     round.written += 1;
                     round.unanswered = 0;
                     self.memory.failing.remove(&change.subject());
+                    self.memory.waiting.made(&change);
+                    self.metrics.change_applied(&change);
                     apply::log(&self.log, &self.settings.texts, &change, &entry);
                     entries.push(entry);
                 }
@@ -427,6 +448,7 @@ impl Reconciler {
                     round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
                     self.memory.surprised |= unanswered || error.is_not_found();
                     failed.push(change.subject());
+                    self.metrics.change_failed(&change);
                     if error.concerns_everything() && blocked.is_none() {
                         blocked = Some(error);
                     } else {

@@ -141,6 +141,15 @@ impl Error {
         )
     }
 
+    /// The word for a call that got no whole answer, as the metrics tell it in place of a code.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::NotCachet { .. } => "too_large",
+            _ => "no_answer",
+        }
+    }
+
     /// Whether the object itself is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })

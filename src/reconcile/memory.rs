@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Texts;
+use super::waiting::Waiting;
 use crate::core::alert::AlertRecord;
 use crate::core::incident::EpisodePhase;
 use crate::core::observed::{Observed, ObservedComponent, ObservedIncident};
@@ -32,6 +33,8 @@ pub struct Memory {
     pub reported: BTreeSet<Report>,
     pub failing: BTreeMap<Subject, String>,
     pub blocked_by: Option<String>,
+    /// What Cachet has not taken yet.
+    pub waiting: Waiting,
 }
 
 /// What of the last reading, and of our writes since, is not in the store's snapshot yet.
