@@ -113,23 +113,17 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
     if let Some(embedded) = &page.embedded {
         router = router.merge(embedded.router());
     }
-    let metrics_listener = match args.metrics_address {
-        Some(address) => Some(bind(address, "--web.metrics-address").await?),
-        None => {
-            router = router.merge(web::metrics_router(metrics.clone()));
-            None
-        }
-    };
-    if let Some(listener) = &metrics_listener {
-        tracing::info!("telling metrics on http://{}/metrics", listener.local_addr()?);
+    let metrics_router = web::metrics_router(metrics);
+    let metrics_listener = metrics_listener(args).await?;
+    if metrics_listener.is_none() {
+        router = router.merge(metrics_router.clone());
     }
     let listener = bind(args.listen.listen_address, "--web.listen-address").await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
     let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
-    let metrics = metrics_listener.map(|listener| {
-        part(&stop, web::serve(listener, web::metrics_router(metrics), stop.clone().cancelled_owned(), GRACE))
-    });
+    let metrics = metrics_listener
+        .map(|listener| part(&stop, web::serve(listener, metrics_router, stop.clone().cancelled_owned(), GRACE)));
     let reconciler = part(&stop, reconciler.forever());
     let repairer = repairer.map(|repairer| part(&stop, repairer.forever()));
     Ok(Running { address, settings, stop, web, metrics, reconciler, repairer, store, _lock: lock })
@@ -218,7 +212,7 @@ fn users(environment: &Environment) -> anyhow::Result<Users> {
     }
 }
 
-/// Both files, as far as they can be served with. What concerns single targets is a warning, so that a start at night
+/// Both files, as far as they can be served with, and how they are for `readiness`. What concerns single targets is a warning, so that a start at night
 /// does not fail for a typo; without a targets file the inventory is what Cachet has.
 fn files(common: &Common, readiness: &Readiness) -> anyhow::Result<(Config, Option<Inventory>)> {
     let Files { config, targets, report } = config::load(&common.config_file, &common.targets_file);
@@ -306,6 +300,14 @@ impl Progress for Silent {
     }
 
     fn waiting(&self, _seconds: u64) {}
+}
+
+/// Where metrics are told and nothing else; `None`: at the listen address.
+async fn metrics_listener(args: &Serve) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = args.metrics_address else { return Ok(None) };
+    let listener = bind(address, "--web.metrics-address").await?;
+    tracing::info!("telling metrics on http://{}/metrics", listener.local_addr()?);
+    Ok(Some(listener))
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {

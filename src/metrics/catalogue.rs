@@ -51,7 +51,7 @@ catalogue! {
     // The webhook.
     notifications: Counter<1> = "notifications_total" ["result": NotificationResult::WORDS]
         "Requests to the webhook by what became of them.";
-    notification_duration: Histogram<1> = "notification_duration_seconds" ["result": NotificationResult::WORDS]
+    notification_duration: Histogram<0> = "notification_duration_seconds" []
         "How long requests to the webhook took, from their headers to the answer.";
     notification_last_success: Gauge<0> = "notification_last_success_timestamp_seconds" []
         "When a notification was last answered with 200; 0 if none was since the start.";

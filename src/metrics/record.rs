@@ -25,7 +25,7 @@ impl Metrics {
     pub fn notification(&self, result: NotificationResult, took: Duration, now: Timestamp) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.notifications.add([result.word()], 1);
-        catalogue.notification_duration.observe([result.word()], took);
+        catalogue.notification_duration.observe([], took);
         if result == NotificationResult::Stored {
             catalogue.notification_last_success.set_moment([], now);
         }

@@ -43,7 +43,7 @@ impl StoreHealth {
     /// Takes note of what came of a write. Says once that the store does not work, with the cause, and once that it is
     /// over.
     pub(super) fn note<E: Display>(&self, outcome: &Result<(), E>) {
-        let verdict = outcome.as_ref().map(|()| ()).map_err(ToString::to_string);
+        let verdict = outcome.as_ref().copied().map_err(ToString::to_string);
         let last = self.lock().replace(Outcome { at: Instant::now(), verdict });
         let worked = last.is_none_or(|last| last.verdict.is_ok());
         match outcome {

@@ -9,6 +9,7 @@ mod contract;
 mod convergence;
 mod end_to_end;
 mod hardship;
+mod metrics;
 mod page_server;
 mod reconcile;
 mod recorded;
