@@ -212,8 +212,8 @@ fn users(environment: &Environment) -> anyhow::Result<Users> {
     }
 }
 
-/// Both files, as far as they can be served with, and how they are for `readiness`. What concerns single targets is a warning, so that a start at night
-/// does not fail for a typo; without a targets file the inventory is what Cachet has.
+/// Both files, as far as they can be served with, and how they are for `readiness`. What concerns single targets is a
+/// warning, so that a start at night does not fail for a typo; without a targets file the inventory is what Cachet has.
 fn files(common: &Common, readiness: &Readiness) -> anyhow::Result<(Config, Option<Inventory>)> {
     let Files { config, targets, report } = config::load(&common.config_file, &common.targets_file);
     warn_of(&report);
