@@ -171,6 +171,10 @@ pub struct Serve {
     #[command(flatten)]
     pub listen: Listen,
 
+    /// Address for /metrics alone; without one, they are at the listen address
+    #[arg(long = "web.metrics-address", env = "METRICS_ADDRESS", value_name = "ADDRESS:PORT")]
+    pub metrics_address: Option<SocketAddr>,
+
     /// Networks (CIDR, separated by commas) whose X-Forwarded-For is believed; none if not given
     #[arg(long = "web.trusted-proxies", env = "TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,

@@ -5,6 +5,8 @@
 //! Cachet shows, and writes only the difference ([`core::plan`]) through [`cachet`]. Nothing goes back up. Beside that,
 //! [`repair`] makes the stored alerts agree with what Alertmanager lists, read through [`alertmanager`].
 //!
+//! What happened is counted in [`metrics`], and how the parts are is told in [`readiness`]; both know the core alone.
+//!
 //! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `reconcile` ← `repair` ← `web` ←
 //! `commands` ← `main`.
 
@@ -17,6 +19,8 @@ pub mod config;
 pub mod core;
 pub mod embedded;
 pub mod log;
+pub mod metrics;
+pub mod readiness;
 pub mod reconcile;
 pub mod repair;
 pub mod setup;

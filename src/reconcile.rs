@@ -8,13 +8,15 @@ mod backoff;
 mod maintenance;
 mod memory;
 mod monitoring;
+mod publish;
 mod say;
 mod texts;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -35,6 +37,8 @@ use crate::core::target::{ComponentName, Inventory, InventorySource};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
 use crate::log::Log;
+use crate::metrics::{Metrics, PageState};
+use crate::readiness::Readiness;
 use crate::store::{Entry, Store, StoreError};
 
 /// How many writes are planned at once; before the next ones, the plan is made anew, so that a write that news has
@@ -123,6 +127,8 @@ pub struct Round {
     pub saving: Option<Duration>,
     /// How many changes in a row got no answer that makes sense.
     unanswered: usize,
+    /// How the page is, as far as it is known.
+    page: Option<PageState>,
 }
 
 /// What keeps the reconciler from going on.
@@ -180,6 +186,8 @@ pub struct Reconciler {
     memory: Memory,
     /// From when on the watchdog could be heard.
     listening_since: Timestamp,
+    metrics: Metrics,
+    readiness: Readiness,
 }
 
 /// How much of what Cachet shows was read in this go.
@@ -204,7 +212,14 @@ impl Reconciler {
         stop: CancellationToken,
     ) -> Self {
         let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
-        Self { store, cachet, settings, clock, log, stop, wake, memory, listening_since }
+        let (metrics, readiness) = (Metrics::default(), Readiness::default());
+        Self { store, cachet, settings, clock, log, stop, wake, memory, listening_since, metrics, readiness }
+    }
+
+    /// Has it tell what it does, and whether Cachet works.
+    pub fn watched_by(mut self, metrics: Metrics, readiness: Readiness) -> Self {
+        (self.metrics, self.readiness) = (metrics, readiness);
+        self
     }
 
     /// What wakes it.
@@ -240,7 +255,7 @@ impl Reconciler {
 
     /// Brings the page to what the alerts say, as far as Cachet lets it.
     pub async fn once(&mut self) -> Round {
-        let mut round = Round::default();
+        let (mut round, began) = (Round::default(), Instant::now());
         if std::mem::take(&mut self.memory.surprised) {
             self.memory.observed_at = None;
         }
@@ -248,6 +263,7 @@ impl Reconciler {
             round.blocked = Some(blocked);
         }
         self.say_what_is_wrong(&round);
+        self.publish(&mut round, began.elapsed());
         round
     }
 
@@ -262,6 +278,7 @@ impl Reconciler {
                 () = stop.cancelled() => return Ok(()),
             }
             let plan = self.plan(round);
+            self.memory.waiting.see(&plan.changes, self.clock.now(), &self.metrics);
             // What we know of Cachet is in doubt after a surprise, so nothing is concluded from it.
             if !self.memory.surprised {
                 self.take_notes(&plan.notes).await?;
@@ -379,6 +396,7 @@ impl Reconciler {
         let policy = Policy { takes_unknown: self.cachet.takes_unknown(), ..self.settings.policy() };
         let plan = plan(&desired, applied, observed, policy, now);
         round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
+        round.page = Some(PageState::of(&desired, applied, observed, &plan, &self.memory.alerts));
         plan
     }
 
@@ -445,6 +463,8 @@ impl Reconciler {
                     round.written += 1;
                     round.unanswered = 0;
                     self.no_longer_fails(&change.subject());
+                    self.memory.waiting.made(&change);
+                    self.metrics.change_applied(&change);
                     apply::log(&self.log, &self.settings.texts, &change, &entry);
                     entries.push(entry);
                 }
@@ -454,6 +474,7 @@ impl Reconciler {
                     self.memory.surprised |= unanswered || error.is_not_found();
                     entries.extend(apply::refusal(&change, &error));
                     failed.push(change.subject());
+                    self.metrics.change_failed(&change);
                     if error.concerns_everything() && blocked.is_none() {
                         blocked = Some(error);
                     } else {

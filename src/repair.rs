@@ -14,6 +14,7 @@ use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::Clock;
 use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair};
 use crate::core::time::Timestamp;
+use crate::metrics::{Metrics, PollResult};
 use crate::reconcile::Wake;
 use crate::store::{Store, StoreError};
 
@@ -69,6 +70,7 @@ pub struct Repairer {
     stop: CancellationToken,
     missing: Missing,
     said: Said,
+    metrics: Metrics,
 }
 
 /// What was said already, so that it is said once.
@@ -83,7 +85,13 @@ impl Repairer {
     pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
         let started_at = clock.now();
-        Self { store, settings, clock, started_at, wake, reconciler, stop, missing, said }
+        let metrics = Metrics::default();
+        Self { store, settings, clock, started_at, wake, reconciler, stop, missing, said, metrics }
+    }
+
+    /// Has it tell what it reads and corrects.
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// What has it read Alertmanager at once: when a notification may have been missed, or an alert is held.
@@ -122,6 +130,7 @@ impl Repairer {
             self.reconciler.wake();
         }
         self.say(&round);
+        self.measure(&round);
         round
     }
 
@@ -167,6 +176,20 @@ impl Repairer {
             _ => {}
         }
         self.said.failure = failure;
+    }
+
+    fn measure(&self, round: &Round) {
+        self.metrics.repaired(&round.repairs);
+        if let Source::Alertmanager { members, .. } = &self.settings.source {
+            let (members, unheard) = (members.len(), round.unheard.len());
+            let result = match &round.failure {
+                _ if unheard == members => PollResult::Unheard,
+                Some(_) => PollResult::NotStored,
+                None if unheard > 0 => PollResult::Incomplete,
+                None => PollResult::Complete,
+            };
+            self.metrics.polled(result, members, unheard, self.clock.now());
+        }
     }
 
     fn say_unheard(&mut self, round: &Round) {

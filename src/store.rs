@@ -22,6 +22,7 @@ use sqlx::{Connection as _, SqlSafeStr, SqlitePool};
 
 use self::alerts::Recordings;
 pub use self::applied::Entry;
+use crate::metrics::Metrics;
 
 /// How many connections read at the same time.
 const READERS: u32 = 4;
@@ -49,6 +50,7 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     recordings: Arc<Recordings>,
+    metrics: Metrics,
 }
 
 /// Why the store could not be used.
@@ -180,7 +182,7 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        Ok(Self { writer, reader, recordings: Arc::default() })
+        Ok(Self { writer, reader, recordings: Arc::default(), metrics: Metrics::default() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -197,7 +199,12 @@ impl Store {
             .connect_with(connect_options(&path).read_only(true))
             .await
             .map_err(|error| StoreError::Open { path, cause: error.into() })?;
-        Ok(Self { writer: reader.clone(), reader, recordings: Arc::default() })
+        Ok(Self { writer: reader.clone(), reader, recordings: Arc::default(), metrics: Metrics::default() })
+    }
+
+    /// Has this store, and those that are cloned from it, measure what it does.
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Whether `url` names a kind of store that is supported. Nothing is opened.

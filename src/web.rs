@@ -5,6 +5,8 @@
 pub mod auth;
 mod client_address;
 mod health;
+mod metrics;
+mod ready;
 mod serve;
 mod webhook;
 
@@ -16,10 +18,13 @@ use ipnet::IpNet;
 
 use crate::core::watchdog::Watchdog;
 use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::reconcile::Wake;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness, Users};
 use health::StoreHealth;
+pub use metrics::metrics_router;
 pub use serve::serve;
 pub use webhook::BODY_LIMIT_BYTES;
 
@@ -49,6 +54,8 @@ pub struct Wakes {
 #[derive(Clone)]
 pub struct App {
     shared: Arc<Shared>,
+    metrics: Metrics,
+    readiness: Readiness,
 }
 
 struct Shared {
@@ -78,7 +85,12 @@ impl App {
             wakes,
             log,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), metrics: Metrics::default(), readiness: Readiness::default() })
+    }
+
+    /// Has it tell what is posted, and tell others how the parts are that it does not see.
+    pub fn watched_by(self, metrics: Metrics, readiness: Readiness) -> Self {
+        Self { metrics, readiness, ..self }
     }
 
     /// How many passwords were verified the slow way since the start.
@@ -94,7 +106,7 @@ pub fn router(app: App) -> Router {
         // A slash too many in Alertmanager's configuration would be a 404, and every alert lost.
         .route("/webhook/", any(webhook::receive))
         .route("/health", get(health::health))
-        .route("/-/ready", get(health::health))
+        .route("/-/ready", get(ready::ready))
         .route("/-/healthy", get(health::alive))
         .with_state(app)
 }

@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use tokio::time::Instant;
 
 use super::client::MAX_PARALLEL;
+use crate::metrics;
 
 /// How long Cachet's window is. It says so nowhere; its limit is one of requests a minute.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -68,6 +69,13 @@ impl Budget {
         if let Some(known) = window.as_mut() {
             *known = Window { remaining: 0, ends: Instant::now() + retry_after, ..*known };
         }
+    }
+
+    /// How many writes of how many are left in this window.
+    pub(super) fn now(&self) -> Option<metrics::Budget> {
+        let known = (*self.window.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let remaining = if Instant::now() < known.ends { known.remaining } else { known.limit };
+        Some(metrics::Budget { limit: known.limit, remaining })
     }
 
     /// What may be spent on writes that can wait, if the public may want to see `public` writes before the window ends.

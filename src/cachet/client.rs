@@ -24,6 +24,7 @@ use crate::core::observed::{
 };
 use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
+use crate::metrics::{self, Metrics};
 
 /// How many requests are under way at a time; more wait. Cachet's PHP workers are few, and its rate limit is what bounds
 /// throughput anyway.
@@ -40,6 +41,7 @@ const CREATED_TOLERANCE: Duration = Duration::from_secs(13 * 60 * 60);
 #[derive(Clone)]
 pub struct Cachet {
     shared: Arc<Shared>,
+    metrics: Metrics,
 }
 
 struct Shared {
@@ -94,7 +96,12 @@ impl Cachet {
             refuses_unknown: AtomicBool::new(false),
             updates: Mutex::default(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), metrics: Metrics::default() }
+    }
+
+    /// Has this client, and those that are cloned from it, measure its calls.
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The base of its API, without anything secret; that of the embedded page is a path.
@@ -111,6 +118,11 @@ impl Cachet {
     /// before long: they are kept for that, at least a fifth of the limit and at most a half.
     pub fn spare(&self, public: usize) -> Spare {
         self.shared.budget.spare(u32::try_from(public).unwrap_or(u32::MAX))
+    }
+
+    /// What Cachet's rate limit allows now, for those who watch; `None` as long as it told of no limit.
+    pub fn budget(&self) -> Option<metrics::Budget> {
+        self.shared.budget.now()
     }
 
     /// Reads everything but maintenance: all groups, all components (visible or disabled), all open incidents. What keeps
@@ -316,7 +328,11 @@ impl Cachet {
         // it is never closed, so a permit always comes
         let _permit = self.shared.permits.acquire().await.ok();
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = self.shared.transport.send(call).await?;
+        let began = Instant::now();
+        let answer = self.shared.transport.send(call).await;
+        let code = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(Error::word);
+        self.metrics.cachet_request(call.method.as_str(), &call.path, code, began.elapsed());
+        let answer = answer?;
         if call.is_write() {
             self.shared.budget.learn(&answer.headers);
         }

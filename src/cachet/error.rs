@@ -173,6 +173,15 @@ impl Error {
         news.to_string()
     }
 
+    /// The word for a call that got no whole answer, as the metrics tell it in place of a code.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::NotCachet { .. } => "too_large",
+            _ => "no_answer",
+        }
+    }
+
     /// Whether the object itself is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })

@@ -110,6 +110,11 @@ fn check_flags_of_serve(common: &Common, variables: &Variables, report: &mut Rep
         "is no address with a port: write it as in 0.0.0.0:5000",
     );
     check(
+        "METRICS_ADDRESS",
+        |value| value.parse::<SocketAddr>().is_ok(),
+        "is no address with a port: write it as in 127.0.0.1:9100, or leave it out",
+    );
+    check(
         "TRUSTED_PROXIES",
         |value| value.split(',').all(|network| network.parse::<IpNet>().is_ok()),
         "is no list of networks: write them as in 10.0.0.0/8, separated by commas without spaces",

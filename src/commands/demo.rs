@@ -84,6 +84,7 @@ async fn serve(common: &Common, args: &Demo, folder: &std::path::Path, password:
     };
     let serve = Serve {
         listen: Listen { listen_address: args.listen_address },
+        metrics_address: None,
         trusted_proxies: Vec::new(),
         webhook_body_limit: 0,
     };

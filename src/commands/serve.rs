@@ -16,13 +16,15 @@ use tokio_util::sync::CancellationToken;
 use super::{Page, reconcile_settings};
 use crate::alertmanager::{self, Credentials};
 use crate::cli::{Common, Serve};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::{Environment, Mode};
 use crate::config::{self, Config, Files, Report, Severity, TargetsFile};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
 use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::readiness::{Condition, Readiness};
 use crate::reconcile::{Reconciler, Settings};
 use crate::repair::{self, Repairer, Source};
 use crate::setup::{self, Progress};
@@ -57,6 +59,7 @@ pub struct Running {
     settings: Settings,
     stop: CancellationToken,
     web: JoinHandle<std::io::Result<()>>,
+    metrics: Option<JoinHandle<std::io::Result<()>>>,
     reconciler: JoinHandle<()>,
     repairer: Option<JoinHandle<()>>,
     store: Store,
@@ -69,10 +72,13 @@ pub struct Running {
 /// See [`run`].
 pub async fn start(common: &Common, args: &Serve, environment: &Environment, log: Log) -> anyhow::Result<Running> {
     let users = users(environment)?;
-    let (config, inventory) = files(common)?;
+    let (metrics, readiness) = (Metrics::new()?, Readiness::default());
+    let (config, inventory) = files(common, &readiness)?;
+    metrics.configuration_taken(clock::now());
     let lock = Store::lock(&common.storage_url)?;
-    let store = Store::open(&common.storage_url).await?;
-    let page = Page::open(environment, &store, config.cachet_per_page).await?;
+    let store = Store::open(&common.storage_url).await?.measured_by(metrics.clone());
+    let mut page = Page::open(environment, &store, config.cachet_per_page).await?;
+    page.cachet = page.cachet.measured_by(metrics.clone());
     match &environment.cachet {
         Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
         None => {
@@ -89,7 +95,8 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
         Clock::system(),
         log.clone(),
         stop.clone(),
-    );
+    )
+    .watched_by(metrics.clone(), readiness.clone());
     let web_settings = web::Settings {
         users,
         trusted_proxies: args.trusted_proxies.clone(),
@@ -97,22 +104,30 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
         watchdog: settings.watchdog.clone(),
     };
     let repairer = repair_settings(environment, &config)?
-        .map(|settings| Repairer::new(store.clone(), settings, Clock::system(), reconciler.wake(), stop.clone()));
+        .map(|settings| Repairer::new(store.clone(), settings, Clock::system(), reconciler.wake(), stop.clone()))
+        .map(|repairer| repairer.measured_by(metrics.clone()));
     // Without one, nobody listens.
     let wakes =
         Wakes { reconciler: reconciler.wake(), repairer: repairer.as_ref().map(Repairer::wake).unwrap_or_default() };
-    let app = App::new(web_settings, store.clone(), wakes, log)?;
+    let app = App::new(web_settings, store.clone(), wakes, log)?.watched_by(metrics.clone(), readiness);
     let mut router = web::router(app);
     if let Some(embedded) = &page.embedded {
         router = router.merge(embedded.router());
     }
-    let listener = bind(args.listen.listen_address).await?;
+    let metrics_router = web::metrics_router(metrics);
+    let metrics_listener = metrics_listener(args).await?;
+    if metrics_listener.is_none() {
+        router = router.merge(metrics_router.clone());
+    }
+    let listener = bind(args.listen.listen_address, "--web.listen-address").await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
     let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
+    let metrics = metrics_listener
+        .map(|listener| part(&stop, web::serve(listener, metrics_router, stop.clone().cancelled_owned(), GRACE)));
     let reconciler = part(&stop, reconciler.forever());
     let repairer = repairer.map(|repairer| part(&stop, repairer.forever()));
-    Ok(Running { address, settings, stop, web, reconciler, repairer, store, _lock: lock })
+    Ok(Running { address, settings, stop, web, metrics, reconciler, repairer, store, _lock: lock })
 }
 
 /// Runs a part of the server. Half a server would take alerts and show nothing, or the other way round: if one part
@@ -158,6 +173,10 @@ impl Running {
             tracing::warn!("Cachet did not answer the write under way in time: it is looked up at the next start");
             write_under_way.abort();
         }
+        let measured = match self.metrics {
+            Some(metrics) => metrics.await,
+            None => Ok(Ok(())),
+        };
         // It ends where it is.
         let repaired = match self.repairer {
             Some(repairer) => repairer.await,
@@ -168,7 +187,8 @@ impl Running {
         if let Ok(reconciled) = written {
             reconciled.context("the reconciler ended early: start the server again, and report what it said")?;
         }
-        served.context("the web server ended early")?.context("the listener failed")
+        served.context("the web server ended early")?.context("the listener failed")?;
+        measured.context("the web server of the metrics ended early")?.context("the listener of the metrics failed")
     }
 }
 
@@ -193,11 +213,12 @@ fn users(environment: &Environment) -> anyhow::Result<Users> {
     }
 }
 
-/// Both files, as far as they can be served with. What concerns single targets is a warning, so that a start at night
-/// does not fail for a typo; without a targets file the inventory is what Cachet has.
-fn files(common: &Common) -> anyhow::Result<(Config, Option<Inventory>)> {
+/// Both files, as far as they can be served with, and how they are for `readiness`. What concerns single targets is a
+/// warning, so that a start at night does not fail for a typo; without a targets file the inventory is what Cachet has.
+fn files(common: &Common, readiness: &Readiness) -> anyhow::Result<(Config, Option<Inventory>)> {
     let Files { config, targets, report } = config::load(&common.config_file, &common.targets_file);
     warn_of(&report);
+    readiness.configuration_is(condition(&report));
     let inventory = match targets {
         TargetsFile::Read(inventory) => Some(inventory),
         TargetsFile::Absent | TargetsFile::Unusable => None,
@@ -208,6 +229,17 @@ fn files(common: &Common) -> anyhow::Result<(Config, Option<Inventory>)> {
             let fatal = report.problems.iter().filter(|problem| problem.severity == Severity::Fatal);
             let fatal: Vec<String> = fatal.map(ToString::to_string).collect();
             bail!("the configuration cannot be served with:\n  {}", fatal.join("\n  "))
+        }
+    }
+}
+
+/// How a configuration is that is served with.
+fn condition(report: &Report) -> Condition {
+    match report.problems.as_slice() {
+        [] => Condition::Good,
+        [problem] => Condition::Bad(problem.to_string()),
+        [first, more @ ..] => {
+            Condition::Bad(format!("{first}; and {} more: run `alertmanager-cachet check`", more.len()))
         }
     }
 }
@@ -272,10 +304,18 @@ impl Progress for Silent {
     fn waiting(&self, _seconds: u64) {}
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: free the port, or choose another with --web.listen-address")
-    })
+/// Where metrics are told and nothing else; `None`: at the listen address.
+async fn metrics_listener(args: &Serve) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = args.metrics_address else { return Ok(None) };
+    let listener = bind(address, "--web.metrics-address").await?;
+    tracing::info!("telling metrics on http://{}/metrics", listener.local_addr()?);
+    Ok(Some(listener))
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: free the port, or choose another with {flag}"))
 }
 
 /// Ends at SIGTERM or SIGINT. They are listened for from this call on, not only once this is awaited: one that comes

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Texts;
 use super::maintenance::Knowledge;
+use super::waiting::Waiting;
 use crate::core::alert::AlertRecord;
 use crate::core::incident::{EpisodePhase, PastEpisode};
 use crate::core::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
@@ -40,6 +41,8 @@ pub struct Memory {
     pub failing: BTreeMap<Subject, Option<String>>,
     /// What was said of why nothing can be written, since something could.
     pub blocked_by: BTreeSet<String>,
+    /// What Cachet has not taken yet.
+    pub waiting: Waiting,
 }
 
 /// What of the last reading, and of our writes since, is not in the store's snapshot yet.

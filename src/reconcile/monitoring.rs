@@ -20,6 +20,7 @@ impl Reconciler {
             pulse = self.store.record_missing_watchdog(at).await?;
             monitoring = watchdog.judge(pulse, self.listening_since, now);
         }
+        self.metrics.watchdog(pulse.last_heartbeat, monitoring.is_missing());
         let before = std::mem::replace(&mut self.memory.monitoring, monitoring);
         say(&watchdog, before, monitoring);
         Ok(())

@@ -14,6 +14,7 @@ use crate::core::inherit::Inheritance;
 use crate::core::observed::Observed;
 use crate::core::target::Target;
 use crate::core::time::Timestamp;
+use crate::metrics::StoreOperation;
 
 /// How many rows one statement carries: within the 32766 variables that SQLite takes, at eight a row.
 const ROWS_PER_STATEMENT: usize = 1000;
@@ -57,6 +58,10 @@ impl Store {
         if alerts.is_empty() {
             return Ok(Vec::new());
         }
+        self.metrics.of_store(StoreOperation::Record, self.record_in_turn(alerts, now)).await
+    }
+
+    async fn record_in_turn(&self, alerts: &[Alert], now: Timestamp) -> Result<Vec<Effect>, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.recordings.push(Recording { alerts: alerts.to_vec(), now, answer });
         let turn = self.recordings.turn.lock().await;
@@ -137,7 +142,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn unresolved_alerts(&self) -> Result<Vec<AlertRecord>, StoreError> {
-        unresolved(&self.reader).await
+        self.metrics.of_store(StoreOperation::Read, unresolved(&self.reader)).await
     }
 
     /// Forgets resolved alerts that were last heard of before `limit`, and says how many.

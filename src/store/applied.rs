@@ -10,6 +10,7 @@ use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty};
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, Target, TargetName};
 use crate::core::time::Timestamp;
+use crate::metrics::StoreOperation;
 
 /// What stands for the component in an episode of the monitoring: no component has an empty name.
 const NO_COMPONENT: &str = "";
@@ -49,6 +50,10 @@ impl Store {
         if entries.is_empty() {
             return Ok(());
         }
+        self.metrics.of_store(StoreOperation::Remember, self.remember_all(entries, now)).await
+    }
+
+    async fn remember_all(&self, entries: &[Entry], now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         for entry in entries {
             remember(&mut transaction, entry, now).await?;
@@ -96,6 +101,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn applied(&self) -> Result<Applied, StoreError> {
+        self.metrics.of_store(StoreOperation::Read, self.read_applied()).await
+    }
+
+    async fn read_applied(&self) -> Result<Applied, StoreError> {
         let mut applied = Applied::default();
         for row in sqlx::query("SELECT * FROM applied").fetch_all(&self.reader).await? {
             read_applied(&row, &mut applied)?;
@@ -118,7 +127,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn remember_observed(&self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
-        upsert_observed(&mut *self.writer.acquire().await?, observed, now).await
+        let keep = async { upsert_observed(&mut *self.writer.acquire().await?, observed, now).await };
+        self.metrics.of_store(StoreOperation::Remember, keep).await
     }
 
     /// Cachet was read, and still shows what is remembered.

@@ -5,6 +5,7 @@ use super::{Store, StoreError};
 use crate::core::alert::AlertRecord;
 use crate::core::repair::{Missing, Plan, Policy, Poll, Reason, Repair, plan};
 use crate::core::time::Timestamp;
+use crate::metrics::StoreOperation;
 
 impl Store {
     /// Makes the alerts agree with what Alertmanager lists, as [`plan`] says, all of it or nothing.
@@ -16,6 +17,10 @@ impl Store {
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense; then
     /// nothing was changed.
     pub async fn apply_repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
+        self.metrics.of_store(StoreOperation::Repair, self.repair(poll, missing, policy)).await
+    }
+
+    async fn repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let listed: Vec<_> = poll.listed().map(|listed| &listed.alert).collect();
         let mut stored = known_alerts(&mut transaction, &listed).await?;
@@ -35,6 +40,10 @@ impl Store {
     /// # Errors
     /// As [`Self::apply_repair`].
     pub async fn resolve_stale_alerts(&self, limit: Timestamp) -> Result<Vec<Repair>, StoreError> {
+        self.metrics.of_store(StoreOperation::Repair, self.resolve_unheard_since(limit)).await
+    }
+
+    async fn resolve_unheard_since(&self, limit: Timestamp) -> Result<Vec<Repair>, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let stale = unresolved(&mut *transaction).await?.into_iter().filter(|record| record.last_seen_at < limit);
         // To have ended is nothing that was heard of them.

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
+use crate::metrics::Refusal;
 pub use users::{Parsed, UserName, UserNameError, Users};
 
 /// How many passwords are verified at the same time, each on a thread of its own.
@@ -66,6 +67,17 @@ pub enum AuthError {
     /// Too many passwords wait to be verified: nothing is known about this one.
     #[error("too many passwords wait to be verified: try again")]
     Busy,
+}
+
+/// As it is counted.
+impl From<&AuthError> for Refusal {
+    fn from(error: &AuthError) -> Self {
+        match error {
+            AuthError::Missing => Self::Missing,
+            AuthError::Wrong => Self::Wrong,
+            AuthError::Busy => Self::Busy,
+        }
+    }
 }
 
 /// The system gives no random numbers.

@@ -1,8 +1,8 @@
-//! Whether the server works, for those who restart it or send it requests. No authentication, no details.
+//! Whether the server works, for those who restart it. No authentication, no details.
 //!
 //! Healthy is a server that can store notifications. Its last write tells; where that was a while ago, one is tried.
-//! That monitoring data is missing is told, but no reason to be unhealthy: a server that nobody sends requests to would
-//! never hear the watchdog again.
+//! That monitoring data is missing is no reason to be unhealthy: a server that nobody sends requests to would never hear
+//! the watchdog again.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,19 +33,21 @@ pub(super) struct StoreHealth {
     trying: Arc<tokio::sync::Mutex<()>>,
 }
 
-#[derive(Clone, Copy)]
 struct Outcome {
     at: Instant,
-    works: bool,
+    verdict: Verdict,
 }
+
+/// Whether the store can be written; else why not, and the cure.
+pub(super) type Verdict = Result<(), String>;
 
 impl StoreHealth {
     /// Takes note of what came of a write. Says once that the store does not work, with the cause, and once that it is
     /// over.
     pub(super) fn note<E: Display>(&self, outcome: &Result<(), E>) {
-        let works = outcome.is_ok();
-        let last = self.lock().replace(Outcome { at: Instant::now(), works });
-        let worked = last.is_none_or(|last| last.works);
+        let verdict = outcome.as_ref().copied().map_err(ToString::to_string);
+        let last = self.lock().replace(Outcome { at: Instant::now(), verdict });
+        let worked = last.is_none_or(|last| last.verdict.is_ok());
         match outcome {
             Err(error) if worked => {
                 error!(%error, "notifications cannot be stored: they are answered with 503, Alertmanager sends them again");
@@ -57,8 +59,9 @@ impl StoreHealth {
     }
 
     /// What is known without trying.
-    fn known(&self) -> Option<bool> {
-        self.lock().filter(|last| last.at.elapsed() < OUTCOME_COUNTS_FOR).map(|last| last.works)
+    fn known(&self) -> Option<Verdict> {
+        let last = self.lock();
+        last.as_ref().filter(|last| last.at.elapsed() < OUTCOME_COUNTS_FOR).map(|last| last.verdict.clone())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Outcome>> {
@@ -66,51 +69,57 @@ impl StoreHealth {
     }
 }
 
-/// `GET /health`, `GET /-/ready`: whether notifications can be stored, and whether monitoring data comes in.
+/// `GET /health`: whether notifications can be stored.
 pub(super) async fn health(State(app): State<App>) -> Response {
-    let store = &app.shared.store_health;
-    let works = match timeout(WRITE_TIMEOUT, can_store(&app)).await {
-        Ok(works) => works,
-        Err(_) => {
-            store.note(&Err(format!("the store did not answer within {WRITE_TIMEOUT:?}: check its disk")));
-            false
-        }
-    };
-    if !works {
-        return answer(StatusCode::SERVICE_UNAVAILABLE, "store unavailable");
-    }
-    match monitoring(&app).await {
-        Some(monitoring) => Json(json!({ "status": "ok", "monitoring": monitoring })).into_response(),
-        None => answer(StatusCode::OK, "ok"),
-    }
+    let works = store(&app).await.is_ok();
+    if works { answer(StatusCode::OK, "ok") } else { answer(StatusCode::SERVICE_UNAVAILABLE, "store unavailable") }
 }
 
-/// How the monitoring is, in a word; `None` if no watchdog is configured, or the store does not tell in time.
-async fn monitoring(app: &App) -> Option<&'static str> {
-    app.shared.watchdog.as_ref()?;
+/// Whether monitoring data comes in; `None` if no watchdog is configured, or the store does not tell in time.
+pub(super) async fn monitoring(app: &App) -> Option<Verdict> {
+    let watchdog = app.shared.watchdog.as_ref()?;
     let pulse = timeout(WRITE_TIMEOUT, app.shared.store.pulse()).await.ok()?.ok()?;
-    Some(if pulse.missing_at.is_some() { "missing" } else { "ok" })
+    Some(match pulse.missing_at {
+        None => Ok(()),
+        Some(since) => Err(format!(
+            "the alert {:?} is missing since {since}, so monitoring data may be: check that Prometheus runs, and that \
+             Alertmanager sends it here",
+            watchdog.alertname()
+        )),
+    })
+}
+
+/// Whether notifications can be stored.
+pub(super) async fn store(app: &App) -> Verdict {
+    match timeout(WRITE_TIMEOUT, can_store(app)).await {
+        Ok(verdict) => verdict,
+        Err(_) => {
+            let verdict = Err(format!("the store did not answer within {WRITE_TIMEOUT:?}: check its disk"));
+            app.shared.store_health.note(&verdict);
+            verdict
+        }
+    }
 }
 
 /// Looks at the last write, or tries one. A task of its own does it: whoever asks may go before it is done, and there is
 /// never more than one that waits for a disk.
-async fn can_store(app: &App) -> bool {
+async fn can_store(app: &App) -> Verdict {
     let store = &app.shared.store_health;
-    if let Some(works) = store.known() {
-        return works;
+    if let Some(verdict) = store.known() {
+        return verdict;
     }
     let turn = Arc::clone(&store.trying).lock_owned().await;
-    if let Some(works) = store.known() {
-        return works;
+    if let Some(verdict) = store.known() {
+        return verdict;
     }
     let app = app.clone();
     let tried = tokio::spawn(async move {
         let _turn = turn;
         let outcome = app.shared.store.try_write().await;
         app.shared.store_health.note(&outcome);
-        outcome.is_ok()
+        outcome.map_err(|error| error.to_string())
     });
-    tried.await.unwrap_or(false)
+    tried.await.unwrap_or_else(|_| Err("the attempt to write to the store ended early: see the log".to_owned()))
 }
 
 /// `GET /-/healthy`: whether the process answers at all.

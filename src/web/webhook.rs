@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::{Body, Bytes, HttpBody};
@@ -22,6 +22,7 @@ use crate::clock;
 use crate::core::alert::{Alert, Effect};
 use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
+use crate::metrics::{Metrics, NotificationResult};
 use crate::store::{Store, StoreError};
 
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
@@ -72,6 +73,21 @@ impl WebhookError {
     }
 }
 
+impl WebhookError {
+    /// As it is counted.
+    fn result(&self) -> NotificationResult {
+        match self {
+            Self::Method => NotificationResult::WrongMethod,
+            Self::Auth(AuthError::Missing | AuthError::Wrong) => NotificationResult::Unauthorized,
+            Self::Auth(AuthError::Busy) => NotificationResult::Busy,
+            Self::TooLarge => NotificationResult::TooLarge,
+            Self::BodyLost => NotificationResult::BodyLost,
+            Self::NoNotification(_) => NotificationResult::Invalid,
+            Self::NotStored => NotificationResult::NotStored,
+        }
+    }
+}
+
 impl IntoResponse for WebhookError {
     fn into_response(self) -> Response {
         let status = self.status();
@@ -97,6 +113,32 @@ pub(super) async fn receive(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, WebhookError> {
+    let mut counted = Counted::new(app.metrics.clone());
+    let outcome = take(app, peer, request).await;
+    counted.result = outcome.as_ref().map_or_else(WebhookError::result, |_| NotificationResult::Stored);
+    outcome
+}
+
+/// A request under way; counted when it is answered, or its sender hung up and nobody works on it any more.
+struct Counted {
+    metrics: Metrics,
+    began: Instant,
+    result: NotificationResult,
+}
+
+impl Counted {
+    fn new(metrics: Metrics) -> Self {
+        Self { metrics, began: Instant::now(), result: NotificationResult::Abandoned }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.metrics.notification(self.result, self.began.elapsed(), clock::now());
+    }
+}
+
+async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, WebhookError> {
     let source_ip = client_address(peer.ip(), request.headers(), &app.shared.trusted_proxies);
     let headers = LoggedHeaders::new(request.headers());
     let received = read(&app, request).await;
@@ -145,7 +187,8 @@ async fn read(app: &App, request: Request) -> Result<Bytes, WebhookError> {
     if request.method() != Method::POST {
         return Err(WebhookError::Method);
     }
-    app.shared.authenticator.check(request.headers().get(AUTHORIZATION)).await?;
+    let allowed = app.shared.authenticator.check(request.headers().get(AUTHORIZATION)).await;
+    allowed.inspect_err(|error| app.metrics.authentication_refused(error.into()))?;
     collect(request.into_body(), BODY_TIMEOUT).await
 }
 
@@ -163,6 +206,7 @@ async fn collect(body: Body, time_limit: Duration) -> Result<Bytes, WebhookError
 
 /// Says what of a notification is left out.
 fn report(app: &App, notification: &Notification) {
+    app.metrics.left_out(notification);
     let left_out = || notification.ignored.iter().chain(&notification.partly_ignored);
     for IgnoredAlert { fingerprint, alertname, reason } in left_out().take(IGNORED_LOGGED) {
         app.shared.log.emit(&Event::AlertIgnored { alertname, fingerprint, reason: &reason.to_string() });
@@ -181,8 +225,8 @@ fn report(app: &App, notification: &Notification) {
     }
 }
 
-/// Stores the alerts, and that the watchdog was heard, then wakes the reconciler. In a task of its own: if the sender hangs up in the middle, what was
-/// stored must not lie there without anybody being woken.
+/// Stores the alerts, and that the watchdog was heard, then wakes the reconciler. In a task of its own: if the sender
+/// hangs up in the middle, what was stored must not lie there without anybody being woken.
 async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<(), WebhookError> {
     if alerts.is_empty() && heartbeats == 0 {
         return Ok(());
@@ -193,6 +237,7 @@ async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<(), We
         app.shared.store_health.note(&recorded.as_ref().map(drop));
         let (effects, is_news) = recorded.ok()?;
         debug!(?effects, heartbeats, "notification stored");
+        app.metrics.alerts(&effects);
         if is_news {
             app.shared.wakes.reconciler.wake();
         }

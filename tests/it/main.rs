@@ -11,6 +11,7 @@ mod end_to_end;
 mod hardship;
 mod late;
 mod maintenance;
+mod metrics;
 mod page_server;
 mod reconcile;
 mod recorded;

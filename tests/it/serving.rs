@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use alertmanager_cachet::cli;
 use alertmanager_cachet::commands::healthcheck;
+use alertmanager_cachet::readiness::Condition;
 use reqwest::StatusCode;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -28,7 +30,7 @@ fn half_a_request() -> String {
 #[tokio::test]
 async fn health_needs_no_password() {
     let server = Server::start(settings()).await;
-    for path in ["/health", "/-/healthy", "/-/ready"] {
+    for path in ["/health", "/-/healthy"] {
         let response = server.client.get(server.url(path)).send().await.expect("an answer");
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.text().await.expect("a body"), r#"{"status":"ok"}"#, "{path}");
@@ -44,6 +46,44 @@ async fn a_server_without_its_store_is_alive_but_not_healthy() {
     assert_eq!(status(&server, "/-/ready").await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(status(&server, "/-/healthy").await, StatusCode::OK);
     assert_eq!(format!("{:?}", healthcheck_of(&server).await), format!("{:?}", ExitCode::FAILURE));
+}
+
+/// What `/-/ready` says.
+async fn readiness(server: &Server) -> (StatusCode, Value) {
+    let response = server.client.get(server.url("/-/ready")).send().await.expect("an answer");
+    (response.status(), response.json().await.expect("JSON"))
+}
+
+#[tokio::test]
+async fn a_cachet_that_is_away_takes_no_webhook_out_of_service_and_is_named() {
+    let server = Server::start(settings()).await;
+    let (status, body) = readiness(&server).await;
+    assert_eq!((status, &body["status"]), (StatusCode::OK, &json!("degraded")), "nobody asked Cachet yet: {body}");
+
+    server.readiness.configuration_is(Condition::Good);
+    server.readiness.cachet_is(Condition::Bad("no connection: check CACHET_API_URL".into()));
+    let (status, body) = readiness(&server).await;
+    assert_eq!(status, StatusCode::OK);
+    let cachet = json!({"good": false, "problem": "no connection: check CACHET_API_URL"});
+    let good = json!({"good": true});
+    let parts = json!({"store": good, "cachet": cachet, "configuration": good});
+    assert_eq!(body, json!({"status": "degraded", "parts": parts}));
+    assert_eq!(format!("{:?}", healthcheck_of(&server).await), format!("{:?}", ExitCode::SUCCESS));
+
+    server.readiness.cachet_is(Condition::Good);
+    assert_eq!(readiness(&server).await.1["status"], json!("ready"));
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_work_is_not_ready_whatever_else_works() {
+    let server = Server::start(settings()).await;
+    server.readiness.configuration_is(Condition::Good);
+    server.readiness.cachet_is(Condition::Good);
+    server.store.close().await;
+    let (status, body) = readiness(&server).await;
+    assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("not_ready")));
+    let problem = body["parts"]["store"]["problem"].as_str().expect("a problem");
+    assert!(problem.contains("check that its disk"), "{problem}");
 }
 
 #[tokio::test]

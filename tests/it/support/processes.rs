@@ -34,7 +34,12 @@ pub fn program(folder: &Path) -> Command {
 
 /// A program of a Debian package of the same name.
 pub fn debian(package: &str) -> Command {
-    let path = Path::new("/usr/bin").join(package);
+    of_debian(package, package)
+}
+
+/// A program of a Debian package.
+pub fn of_debian(package: &str, program: &str) -> Command {
+    let path = Path::new("/usr/bin").join(program);
     let missing = format!("no {}: install the package `{package}` (Debian: apt-get install {package})", path.display());
     assert!(path.exists(), "{missing}");
     Command::new(path)

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use alertmanager_cachet::log::{Log, MemorySink};
+use alertmanager_cachet::metrics::Metrics;
+use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::Wake;
 use alertmanager_cachet::store::Store;
 use alertmanager_cachet::web::auth::Users;
@@ -30,6 +32,8 @@ pub struct Server {
     pub wake: Wake,
     pub repair: Wake,
     pub log: MemorySink,
+    pub metrics: Metrics,
+    pub readiness: Readiness,
     pub client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -54,7 +58,9 @@ impl Server {
         let (wake, repair) = (Wake::default(), Wake::default());
         let (log, lines) = Log::memory();
         let wakes = Wakes { reconciler: wake.clone(), repairer: repair.clone() };
+        let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
         let app = App::new(settings, store.clone(), wakes, log).expect("an app");
+        let app = app.watched_by(metrics.clone(), readiness.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -63,7 +69,20 @@ impl Server {
         };
         let serving = tokio::spawn(web::serve(listener, web::router(app.clone()), shutdown, grace));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { address, app, store, wake, repair, log: lines, client, stop: Some(stop), serving, _folder: folder }
+        Self {
+            address,
+            app,
+            store,
+            wake,
+            repair,
+            log: lines,
+            metrics,
+            readiness,
+            client,
+            stop: Some(stop),
+            serving,
+            _folder: folder,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {

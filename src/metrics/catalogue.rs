@@ -1,0 +1,144 @@
+//! Every metric of the server.
+//!
+//! To add one: a line here, a line in `docs/metrics.md` (a test compares them), and a method in `record`. Names begin
+//! with `alertmanager_cachet_`, are in base units, and end in `_total` (counters), `_seconds` or `_timestamp_seconds`.
+
+use prometheus::{Error, Registry};
+
+use super::family::{Counter, Definition, Family, Gauge, GaugeOnceKnown, Histogram, Label, Since};
+use super::labels::{
+    ALERT_RESULTS, CHANGE_KINDS, IGNORE_REASONS, NotificationResult, OVERRIDES, OWNERS, PollResult, REPAIR_REASONS,
+    ReconcileResult, Refusal, STATUSES, StoreOperation,
+};
+
+/// Makes [`Catalogue`] and [`DEFINITIONS`] of one list.
+macro_rules! catalogue {
+    ($($field:ident: $family:ty = $name:literal [$($label:literal: $values:expr),*] $help:literal;)+) => {
+        /// Every metric, ready to count.
+        pub(super) struct Catalogue {
+            $(#[doc = $help] pub $field: $family,)+
+            /// Since when the oldest change waits: its age is told when somebody asks.
+            pub oldest_waiting_since: Since,
+        }
+
+        /// Every metric, as data, but for those of the process (`process_…`), which Prometheus' clients share.
+        pub const DEFINITIONS: &[Definition] = &[$(Definition {
+            name: concat!("alertmanager_cachet_", $name),
+            kind: <$family>::KIND,
+            labels: &[$(Label { name: $label, values: $values }),*],
+            help: $help,
+        }),+];
+
+        impl Catalogue {
+            /// Registers every metric, in the order of [`DEFINITIONS`].
+            pub fn new(registry: &Registry) -> Result<Self, Error> {
+                let mut definitions = DEFINITIONS.iter();
+                // There are as many fields as definitions.
+                let mut next = || definitions.next().ok_or_else(|| Error::Msg("a definition is missing".to_owned()));
+                Ok(Self {
+                    $($field: <$family>::register(next()?, registry)?,)+
+                    oldest_waiting_since: Since::default(),
+                })
+            }
+        }
+    };
+}
+
+/// Values that come as they come.
+const OPEN: &[&str] = &[];
+
+catalogue! {
+    // The webhook.
+    notifications: Counter<1> = "notifications_total" ["result": NotificationResult::WORDS]
+        "Requests to the webhook by what became of them.";
+    notification_duration: Histogram<0> = "notification_duration_seconds" []
+        "How long requests to the webhook took, from their headers to the answer.";
+    notification_last_success: Gauge<0> = "notification_last_success_timestamp_seconds" []
+        "When a notification was last answered with 200; 0 if none was since the start.";
+    authentications_refused: Counter<1> = "authentications_refused_total" ["reason": Refusal::WORDS]
+        "Requests to the webhook that were not let in, by reason.";
+    alerts: Counter<1> = "alerts_total" ["result": ALERT_RESULTS]
+        "Alerts in stored notifications by what they changed.";
+    alerts_ignored: Counter<1> = "alerts_ignored_total" ["reason": IGNORE_REASONS]
+        "Alerts of the status page, or single component names of them, that could not be used, by reason.";
+    alerts_truncated: Counter<0> = "alerts_truncated_total" []
+        "Alerts that Alertmanager cut off from notifications (max_alerts).";
+
+    // The store.
+    store_duration: Histogram<1> = "store_operation_duration_seconds" ["operation": StoreOperation::WORDS]
+        "How long the store took, with the waiting for its lock and its disk.";
+    store_failures: Counter<1> = "store_operation_failures_total" ["operation": StoreOperation::WORDS]
+        "Operations that the store refused, of which it kept nothing.";
+
+    // The reconciler.
+    reconciles: Counter<1> = "reconciles_total" ["result": ReconcileResult::WORDS]
+        "Goes of the reconciler by how they ended.";
+    reconcile_duration: Histogram<0> = "reconcile_duration_seconds" []
+        "How long a go of the reconciler took.";
+    reconcile_last_success: Gauge<0> = "reconcile_last_success_timestamp_seconds" []
+        "When a go of the reconciler last wrote all that had to be written; 0 if none did since the start.";
+    changes_planned: Counter<1> = "changes_planned_total" ["kind": CHANGE_KINDS]
+        "Changes to the page that became necessary.";
+    changes_applied: Counter<1> = "changes_applied_total" ["kind": CHANGE_KINDS]
+        "Changes that were made in Cachet.";
+    changes_failed: Counter<1> = "changes_failed_total" ["kind": CHANGE_KINDS]
+        "Attempts at a change that failed; it is tried again.";
+    changes_waiting: Gauge<1> = "changes_waiting" ["kind": CHANGE_KINDS]
+        "Changes that are necessary and were not made when the reconciler last went.";
+    oldest_waiting_age: Gauge<0> = "changes_oldest_waiting_age_seconds" []
+        "For how long the oldest of the waiting changes has been necessary; 0 if none waits.";
+
+    // The page.
+    components: Gauge<1> = "components" ["status": STATUSES]
+        "Components that targets feed, by the status that Cachet shows of them.";
+    components_desired: Gauge<1> = "components_desired" ["status": STATUSES]
+        "Components that targets feed, by the status that they should have.";
+    components_missing: Gauge<0> = "components_missing" []
+        "Components that targets feed and Cachet does not have.";
+    targets: Gauge<0> = "targets" []
+        "Targets that count.";
+    targets_down: Gauge<0> = "targets_down" []
+        "Targets that are down: at least one of their alerts fires.";
+    alerts_firing: Gauge<0> = "alerts_firing" []
+        "Alerts that fire, as far as is known.";
+    held_refires: Gauge<0> = "held_refires" []
+        "Firings that came after their own resolve and do not count yet.";
+    incidents_open: Gauge<1> = "incidents_open" ["owner": OWNERS]
+        "Open incidents in Cachet, by who opened them.";
+    overrides: Gauge<1> = "overrides" ["kind": OVERRIDES]
+        "What people changed in Cachet and is left until the alerts say something new.";
+
+    // Cachet.
+    cachet_requests: Histogram<3> = "cachet_request_duration_seconds" ["method": OPEN, "endpoint": OPEN, "code": OPEN]
+        "Calls to Cachet: how many, and how long they took, by endpoint and by the code of the answer.";
+    cachet_budget_limit: GaugeOnceKnown = "cachet_budget_limit" []
+        "Writes that Cachet's rate limit allows in a minute; absent where Cachet told of no limit.";
+    cachet_budget_remaining: GaugeOnceKnown = "cachet_budget_remaining" []
+        "Writes that Cachet's rate limit allowed in this minute when the reconciler last went; absent as its limit.";
+
+    // Alertmanager.
+    polls: Counter<1> = "alertmanager_polls_total" ["result": PollResult::WORDS]
+        "Readings of Alertmanager's list by how they ended.";
+    poll_last_success: Gauge<0> = "alertmanager_poll_last_success_timestamp_seconds" []
+        "When a member of Alertmanager was last read and its list compared; 0 if none was since the start.";
+    members: Gauge<0> = "alertmanager_members" []
+        "Members of Alertmanager that are read; 0 if ALERTMANAGER_URL is not set.";
+    members_unheard: Gauge<0> = "alertmanager_members_unheard" []
+        "Members of Alertmanager that did not answer the last reading.";
+    repairs: Counter<1> = "repairs_total" ["reason": REPAIR_REASONS]
+        "Stored alerts that were corrected without a notification, by reason.";
+
+    // The monitoring.
+    watchdog_last_seen: GaugeOnceKnown = "watchdog_last_seen_timestamp_seconds" []
+        "When the watchdog was last heard; absent where none is configured, or it was never heard.";
+    watchdog_missing: GaugeOnceKnown = "watchdog_missing" []
+        "Whether nothing was heard of the watchdog for too long: 1 or 0; absent where none is configured.";
+
+    // The program.
+    config_successful: Gauge<0> = "config_last_reload_successful" []
+        "Whether the configuration could be used when it was last read: 1 or 0.";
+    config_success: Gauge<0> = "config_last_reload_success_timestamp_seconds" []
+        "When the configuration was last read and taken.";
+    build_info: Gauge<2> = "build_info" ["version": OPEN, "commit": OPEN]
+        "Always 1, with the version and the commit that the program was built from.";
+}

@@ -1,0 +1,233 @@
+//! The words of the labels. Each list has every word that the functions below can say; a test compares them.
+
+use crate::core::alert::Effect;
+use crate::core::notification::IgnoreReason;
+use crate::core::plan::Change;
+use crate::core::repair::Reason;
+use crate::core::status::ComponentStatus;
+
+/// Defines an enum whose variants are the values of a label.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every word.
+            pub(super) const WORDS: &'static [&'static str] = &[$($word),+];
+
+            pub(super) const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+words! {
+    /// What became of a request to the webhook.
+    NotificationResult {
+        /// 200: all of it that can be used is in the store.
+        Stored = "stored",
+        /// 503: the store did not take it. Alertmanager sends it again.
+        NotStored = "not_stored",
+        /// 503: its body did not arrive.
+        BodyLost = "body_lost",
+        /// 503: too many passwords waited to be verified.
+        Busy = "busy",
+        /// 401.
+        Unauthorized = "unauthorized",
+        /// 400: it is no notification. Its alerts are lost.
+        Invalid = "invalid",
+        /// 413: it is too long. Its alerts are lost.
+        TooLarge = "too_large",
+        /// 405: it is no POST.
+        WrongMethod = "wrong_method",
+        /// Whoever sent it hung up before the answer. What had arrived may have been stored.
+        Abandoned = "abandoned",
+    }
+}
+
+words! {
+    /// What a statement to the store was for.
+    StoreOperation {
+        /// Keeping what a notification says.
+        Record = "record",
+        /// Reading alerts, and what was written to Cachet.
+        Read = "read",
+        /// Keeping what is written to Cachet, and what it shows.
+        Remember = "remember",
+        /// Correcting alerts by what Alertmanager lists.
+        Repair = "repair",
+        /// Finding out whether it can be written, because somebody asked after our health.
+        Probe = "probe",
+    }
+}
+
+words! {
+    /// How a go of the reconciler ended.
+    ReconcileResult {
+        /// Everything that had to be written was.
+        Complete = "complete",
+        /// Some changes failed, the others were made.
+        Incomplete = "incomplete",
+        /// Cachet takes or answers nothing.
+        CachetBlocked = "cachet_blocked",
+        /// The store does not work.
+        StoreBlocked = "store_blocked",
+    }
+}
+
+words! {
+    /// How a reading of Alertmanager ended.
+    PollResult {
+        /// Every member was heard.
+        Complete = "complete",
+        /// Some members were heard.
+        Incomplete = "incomplete",
+        /// No member was heard.
+        Unheard = "unheard",
+        /// The store did not take what was to be corrected.
+        NotStored = "not_stored",
+    }
+}
+
+words! {
+    /// Why somebody is not let in.
+    Refusal {
+        /// They do not say who they are.
+        Missing = "missing",
+        /// User and password do not fit.
+        Wrong = "wrong",
+        /// Too many passwords wait to be verified.
+        Busy = "busy",
+    }
+}
+
+/// What came of an alert: [`effect`], and those that were left out.
+pub const ALERT_RESULTS: &[&str] = &[
+    "fired",
+    "fired_again",
+    "resolved",
+    "resolved_unknown",
+    "repeated",
+    "outdated",
+    "refire_held",
+    "refire_withdrawn",
+    IGNORED,
+    NOT_OURS,
+];
+/// It is ours, and cannot be used.
+pub const IGNORED: &str = "ignored";
+/// It does not carry `status_page_alert`.
+pub const NOT_OURS: &str = "not_ours";
+
+pub const fn effect(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Fired => "fired",
+        Effect::FiredAgain => "fired_again",
+        Effect::Resolved => "resolved",
+        Effect::ResolvedUnknown => "resolved_unknown",
+        Effect::Repeated => "repeated",
+        Effect::Outdated => "outdated",
+        Effect::HeldRefire => "refire_held",
+        Effect::RefireWithdrawn => "refire_withdrawn",
+    }
+}
+
+/// Why an alert, or a part of one, was left out.
+pub const IGNORE_REASONS: &[&str] = &[
+    "not_an_alert",
+    "no_instance",
+    "no_alertname",
+    "no_component",
+    "component_name",
+    "no_fingerprint",
+    "fingerprint",
+    "starts_at",
+    "status",
+];
+
+pub const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
+    match reason {
+        IgnoreReason::NotAnAlert { .. } => "not_an_alert",
+        IgnoreReason::NoInstance => "no_instance",
+        IgnoreReason::NoAlertname => "no_alertname",
+        IgnoreReason::NoComponent => "no_component",
+        IgnoreReason::ComponentName(_) => "component_name",
+        IgnoreReason::NoFingerprint => "no_fingerprint",
+        IgnoreReason::Fingerprint(_) => "fingerprint",
+        IgnoreReason::StartsAt(_) => "starts_at",
+        IgnoreReason::Status(_) => "status",
+    }
+}
+
+/// What a change does.
+pub const CHANGE_KINDS: &[&str] = &[
+    "set_component",
+    "open_incident",
+    "close_incident",
+    "reopen_incident",
+    "find_incident",
+    "close_stray",
+    "create_target",
+    "update_target",
+];
+
+pub const fn change_kind(change: &Change) -> &'static str {
+    match change {
+        Change::SetComponent { .. } => "set_component",
+        Change::OpenIncident { .. } => "open_incident",
+        Change::CloseIncident { .. } => "close_incident",
+        Change::ReopenIncident { .. } => "reopen_incident",
+        Change::FindIncident { .. } => "find_incident",
+        Change::CloseStray { .. } => "close_stray",
+        Change::CreateTarget { .. } => "create_target",
+        Change::UpdateTarget { .. } => "update_target",
+    }
+}
+
+/// Why an alert was corrected.
+pub const REPAIR_REASONS: &[&str] =
+    &["unnotified", "unnotified_again", "reappeared", "confirmed", "refuted", "unlisted", "stale"];
+
+pub const fn repair_reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unnotified => "unnotified",
+        Reason::UnnotifiedAgain => "unnotified_again",
+        Reason::Reappeared => "reappeared",
+        Reason::Confirmed => "confirmed",
+        Reason::Refuted => "refuted",
+        Reason::Unlisted => "unlisted",
+        Reason::Stale => "stale",
+    }
+}
+
+/// What a component can be.
+pub const STATUSES: &[&str] =
+    &["operational", "performance_issues", "partial_outage", "major_outage", "unknown", "under_maintenance"];
+
+pub const fn status(status: ComponentStatus) -> &'static str {
+    match status {
+        ComponentStatus::Operational => "operational",
+        ComponentStatus::PerformanceIssues => "performance_issues",
+        ComponentStatus::PartialOutage => "partial_outage",
+        ComponentStatus::MajorOutage => "major_outage",
+        ComponentStatus::Unknown => "unknown",
+        ComponentStatus::UnderMaintenance => "under_maintenance",
+    }
+}
+
+/// Whose an incident is.
+pub const OWNERS: &[&str] = &[OURS, OTHERS];
+/// The server opened it.
+pub const OURS: &str = "ours";
+/// A person or another program did.
+pub const OTHERS: &str = "others";
+
+/// What a person changed.
+pub const OVERRIDES: &[&str] = &[OVERRIDDEN_STATUS, OVERRIDDEN_INCIDENT];
+/// The status of a component.
+pub const OVERRIDDEN_STATUS: &str = "component_status";
+/// They closed our incident while its component is down.
+pub const OVERRIDDEN_INCIDENT: &str = "incident_closed";

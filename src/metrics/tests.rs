@@ -1,0 +1,230 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::labels::{self, ALERT_RESULTS, IGNORED, NOT_OURS};
+use super::*;
+use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint};
+use crate::core::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
+use crate::core::page::desired;
+use crate::core::plan::{Applied, Plan, Report};
+use crate::core::status::ComponentStatus;
+use crate::core::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_500);
+const HOLD: Duration = Duration::from_secs(300);
+
+fn metrics() -> Metrics {
+    Metrics::new().expect("definitions that fit together")
+}
+
+fn text(metrics: &Metrics) -> String {
+    metrics.text(NOW).expect("a text")
+}
+
+/// The value of a series as the text has it, such as `targets` or `repairs_total{reason="stale"}`.
+fn value(metrics: &Metrics, series: &str) -> Option<f64> {
+    let start = format!("alertmanager_cachet_{series} ");
+    let text = text(metrics);
+    text.lines().find_map(|line| line.strip_prefix(&start)).map(|value| value.parse().expect("a number"))
+}
+
+#[test]
+fn every_name_says_what_it_is() {
+    let mut names = BTreeSet::new();
+    for Definition { name, kind, labels, help } in DEFINITIONS {
+        assert!(names.insert(name), "{name} is defined twice");
+        assert!(name.starts_with("alertmanager_cachet_"), "{name}");
+        assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+        assert!(*kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
+        assert!(!name.contains("_ms") && !name.contains("millis"), "{name} is not in base units");
+        assert!(help.ends_with('.') && help.starts_with(char::is_uppercase), "{name}: {help}");
+        assert!(labels.iter().all(|label| !["component", "target", "instance", "job"].contains(&label.name)), "{name}");
+    }
+}
+
+#[test]
+fn series_whose_labels_are_known_are_there_from_the_start() {
+    let metrics = metrics();
+    assert_eq!(value(&metrics, r#"notifications_total{result="stored"}"#), Some(0.0));
+    assert_eq!(value(&metrics, r#"changes_waiting{kind="open_incident"}"#), Some(0.0));
+    assert_eq!(value(&metrics, r#"store_operation_duration_seconds_count{operation="record"}"#), Some(0.0));
+    assert_eq!(value(&metrics, "notification_last_success_timestamp_seconds"), Some(0.0));
+}
+
+#[test]
+fn what_is_told_to_one_clone_is_told_by_all_and_the_default_tells_nothing() {
+    let metrics = metrics();
+    metrics.clone().notification(NotificationResult::Stored, Duration::from_millis(7), NOW);
+    assert_eq!(value(&metrics, r#"notifications_total{result="stored"}"#), Some(1.0));
+    assert_eq!(value(&metrics, "notification_last_success_timestamp_seconds"), Some(1_795_226_400.5));
+    let off = Metrics::default();
+    off.notification(NotificationResult::Stored, Duration::ZERO, NOW);
+    assert_eq!(text(&off), "");
+}
+
+#[test]
+fn a_refused_notification_is_no_success() {
+    let metrics = metrics();
+    metrics.notification(NotificationResult::Unauthorized, Duration::ZERO, NOW);
+    assert_eq!(value(&metrics, "notification_last_success_timestamp_seconds"), Some(0.0));
+}
+
+#[test]
+fn the_age_of_the_oldest_waiting_change_grows_from_scrape_to_scrape() {
+    let metrics = metrics();
+    let age = "changes_oldest_waiting_age_seconds";
+    assert_eq!(value(&metrics, age), Some(0.0));
+    metrics.changes_waiting(["set_component"].into_iter(), Some(NOW.before(Duration::from_secs(90))));
+    assert_eq!(value(&metrics, age), Some(90.0));
+    let later = metrics.text(NOW.after(Duration::from_secs(10))).expect("a text");
+    assert!(later.contains(&format!("alertmanager_cachet_{age} 100\n")), "{later}");
+    metrics.changes_waiting(std::iter::empty(), None);
+    assert_eq!(value(&metrics, age), Some(0.0));
+    assert_eq!(value(&metrics, r#"changes_waiting{kind="set_component"}"#), Some(0.0));
+}
+
+#[test]
+fn a_limit_that_is_not_known_is_not_told() {
+    let metrics = metrics();
+    assert_eq!(value(&metrics, "cachet_budget_remaining"), None);
+    metrics.cachet_budget(Some(Budget { limit: 300, remaining: 0 }));
+    assert_eq!(value(&metrics, "cachet_budget_remaining"), Some(0.0));
+    assert_eq!(value(&metrics, "cachet_budget_limit"), Some(300.0));
+    metrics.cachet_budget(None);
+    assert_eq!(value(&metrics, "cachet_budget_limit"), None);
+}
+
+#[test]
+fn calls_are_counted_by_endpoint_and_not_by_object() {
+    let metrics = metrics();
+    for id in 1..=3 {
+        metrics.cachet_request("POST", &format!("/incidents/{id}/updates"), Ok(201), Duration::from_millis(30));
+    }
+    metrics.cachet_request("GET", "/components", Err("unreachable"), Duration::ZERO);
+    metrics.cachet_request("GET", "/components", Ok(999), Duration::ZERO);
+    let series = |code: &str, endpoint: &str, method: &str| {
+        let labels = format!(r#"{{code="{code}",endpoint="{endpoint}",method="{method}"}}"#);
+        value(&metrics, &format!("cachet_request_duration_seconds_count{labels}"))
+    };
+    assert_eq!(series("201", "/incidents/{id}/updates", "POST"), Some(3.0));
+    assert_eq!(series("unreachable", "/components", "GET"), Some(1.0));
+    assert_eq!(series("other", "/components", "GET"), Some(1.0));
+}
+
+#[test]
+fn a_member_that_is_not_heard_is_counted_and_only_a_list_that_was_compared_is_a_success() {
+    let metrics = metrics();
+    metrics.polled(PollResult::NotStored, 2, 1, NOW);
+    assert_eq!(value(&metrics, "alertmanager_members_unheard"), Some(1.0));
+    assert_eq!(value(&metrics, "alertmanager_poll_last_success_timestamp_seconds"), Some(0.0));
+    metrics.polled(PollResult::Incomplete, 2, 1, NOW);
+    assert_eq!(value(&metrics, "alertmanager_poll_last_success_timestamp_seconds"), Some(1_795_226_400.5));
+}
+
+#[test]
+fn a_refused_configuration_leaves_the_moment_of_the_last_good_one() {
+    let metrics = metrics();
+    metrics.configuration_taken(NOW);
+    metrics.configuration_refused();
+    assert_eq!(value(&metrics, "config_last_reload_successful"), Some(0.0));
+    assert_eq!(value(&metrics, "config_last_reload_success_timestamp_seconds"), Some(1_795_226_400.5));
+}
+
+#[test]
+fn every_effect_of_an_alert_has_a_word_and_every_word_an_effect() {
+    let effects = [
+        Effect::Fired,
+        Effect::FiredAgain,
+        Effect::Resolved,
+        Effect::ResolvedUnknown,
+        Effect::Repeated,
+        Effect::Outdated,
+        Effect::HeldRefire,
+        Effect::RefireWithdrawn,
+    ];
+    let words: BTreeSet<&str> = effects.map(labels::effect).into_iter().chain([IGNORED, NOT_OURS]).collect();
+    assert_eq!(words, ALERT_RESULTS.iter().copied().collect());
+    let words: BTreeSet<&str> = ComponentStatus::ALL.map(labels::status).into_iter().collect();
+    assert_eq!(words, labels::STATUSES.iter().copied().collect());
+}
+
+fn component(id: i64, name: &str, status: ComponentStatus) -> ObservedComponent {
+    ObservedComponent {
+        id: ComponentId(id),
+        name: name.to_owned(),
+        status: Some(status),
+        enabled: true,
+        description: None,
+        group: None,
+        managed: true,
+    }
+}
+
+fn incident(id: i64, episode: Option<&str>) -> ObservedIncident {
+    ObservedIncident {
+        id: IncidentId(id),
+        name: String::new(),
+        status: None,
+        episode: episode.map(str::to_owned),
+        component: None,
+        component_id: None,
+    }
+}
+
+fn component_name(name: &str) -> ComponentName {
+    ComponentName::try_from(name).expect("a name")
+}
+
+fn target(instance: &str, components: &str) -> Target {
+    Target::new(instance, components.split(", ").map(component_name).collect()).expect("a target")
+}
+
+fn alert(number: u8, target: Target, state: AlertState) -> AlertRecord {
+    let fingerprint: Fingerprint = format!("{number:016x}").parse().expect("a fingerprint");
+    let (name, critical) = ("Down".to_owned(), false);
+    AlertRecord { fingerprint, name, target, critical, starts_at: NOW, state, last_seen_at: NOW }
+}
+
+#[test]
+fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
+    let (a, b, c) = (target("a", "Database"), target("b", "Database, Mail"), target("c", "Forgotten"));
+    let known = [&a, &b, &c].map(|target| KnownTarget { target: target.clone(), critical: false });
+    let inventory = Inventory::new(InventorySource::File, known);
+    let alerts = [alert(1, a, AlertState::Firing), alert(2, b, AlertState::Refired { since: NOW })];
+    let desired = desired(&inventory, &alerts, HOLD, NOW);
+    let observed = Observed {
+        groups: Vec::new(),
+        components: vec![
+            component(7, "Database", ComponentStatus::Operational),
+            component(3, "Database", ComponentStatus::MajorOutage),
+            component(4, "Mail", ComponentStatus::UnderMaintenance),
+            component(5, "Nobody's", ComponentStatus::MajorOutage),
+        ],
+        open_incidents: vec![incident(1, Some("3-1")), incident(2, None)],
+        maintenance: Vec::new(),
+    };
+    let name = component_name("Mail");
+    let (expected, found) = (ComponentStatus::Operational, Some(ComponentStatus::UnderMaintenance));
+    let overridden = Report::ComponentOverridden { component: name, expected, found };
+    let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
+    assert_eq!(
+        PageState::of(&desired, &Applied::default(), &observed, &plan, &alerts),
+        PageState {
+            // Of two with one name, the first is the one that is written.
+            components: BTreeMap::from([(ComponentStatus::MajorOutage, 1), (ComponentStatus::UnderMaintenance, 1)]),
+            components_desired: BTreeMap::from([
+                (ComponentStatus::PartialOutage, 1),
+                (ComponentStatus::Operational, 2)
+            ]),
+            components_missing: 1,
+            targets: 3,
+            targets_down: 1,
+            alerts_firing: 1,
+            held_refires: 1,
+            incidents_ours: 1,
+            incidents_others: 1,
+            overridden_statuses: 1,
+            overridden_incidents: 0,
+        }
+    );
+}

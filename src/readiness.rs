@@ -1,0 +1,55 @@
+//! Whether the parts of the server work that the web server does not see itself: Cachet, and the configuration.
+//!
+//! Whoever works with a part says how it is; `/-/ready` tells it to whoever asks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How the parts are. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness {
+    parts: Arc<Mutex<Parts>>,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    cachet: Condition,
+    configuration: Condition,
+}
+
+/// How a part is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// Nobody knows yet.
+    #[default]
+    Unknown,
+    /// It works.
+    Good,
+    /// It does not: what is wrong, in one line that ends in the cure and holds no secret.
+    Bad(String),
+}
+
+impl Readiness {
+    /// Whether Cachet, or the embedded page, takes what has to be written.
+    pub fn cachet(&self) -> Condition {
+        self.lock().cachet.clone()
+    }
+
+    /// Cachet was written to, or refused to be.
+    pub fn cachet_is(&self, condition: Condition) {
+        self.lock().cachet = condition;
+    }
+
+    /// Whether both files are such that all of them is used.
+    pub fn configuration(&self) -> Condition {
+        self.lock().configuration.clone()
+    }
+
+    /// The configuration was read.
+    pub fn configuration_is(&self, condition: Condition) {
+        self.lock().configuration = condition;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,41 @@
+//! What others learn of a go: the metrics, and whether Cachet takes what has to be written.
+
+use std::time::Duration;
+
+use super::{Blocked, Reconciler, Round};
+use crate::metrics::ReconcileResult;
+use crate::readiness::Condition;
+
+impl Reconciler {
+    /// Says what came of a go, from what is known anyway: no query, no call.
+    pub(super) fn publish(&mut self, round: &mut Round, took: Duration) {
+        let now = self.clock.now();
+        let is_known = self.memory.applied.is_some() && self.memory.observed.is_some();
+        if round.blocked.is_some() && is_known {
+            // What the news asks for waits as well, though it was not even planned.
+            let plan = self.plan(round);
+            self.memory.waiting.see(&plan.changes, now, &self.metrics);
+        }
+        self.metrics.reconciled(result(round), took, now);
+        self.metrics.changes_waiting(self.memory.waiting.kinds(), self.memory.waiting.oldest_since());
+        self.metrics.cachet_budget(self.cachet.budget());
+        if let Some(page) = &round.page {
+            self.metrics.page(page);
+        }
+        match &round.blocked {
+            None => self.readiness.cachet_is(Condition::Good),
+            Some(Blocked::Cachet(error)) => self.readiness.cachet_is(Condition::Bad(error.to_string())),
+            // That says nothing about Cachet.
+            Some(Blocked::Store(_)) => {}
+        }
+    }
+}
+
+fn result(round: &Round) -> ReconcileResult {
+    match &round.blocked {
+        Some(Blocked::Cachet(_)) => ReconcileResult::CachetBlocked,
+        Some(Blocked::Store(_)) => ReconcileResult::StoreBlocked,
+        None if round.is_complete() => ReconcileResult::Complete,
+        None => ReconcileResult::Incomplete,
+    }
+}
