@@ -160,7 +160,8 @@ async fn an_incident_whose_answer_was_lost_before_the_maintenance_is_one_inciden
             let during = usize::from(arrives);
             assert_eq!(world.incidents().await, (during, during), "{release:?}, arrives: {arrives}");
             world.end_maintenance(id).await;
-            go_on(&mut world, MINUTE).await;
+            world.pass(MINUTE);
+            world.settle_within(1).await;
             assert_eq!(world.incidents().await, (1, 1), "{release:?}, arrives: {arrives}");
         }
     }
