@@ -35,8 +35,10 @@ make_token() {
     local said token
     step 'administrator and token'
     ! only_planned 'make what is missing in Cachet' || return 0
-    said=$(env_get CACHET_API_TOKEN | { cat && echo; } | inside cachet cachet-seed) ||
+    if ! said=$(printf '%s\n' "$(env_get CACHET_API_TOKEN)" | inside cachet seed 2>&1); then
+        note "$(grep -v '^CACHET_API_TOKEN=' <<<"$said")"
         die_with_log cachet 'the administrator or the token cannot be made'
+    fi
     token=$(sed -n 's/^CACHET_API_TOKEN=//p' <<<"$said")
     if [ -z "$token" ]; then
         done_with 'already there'

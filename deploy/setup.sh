@@ -2,7 +2,7 @@
 # Groups and components in Cachet, by the server's own `setup`.
 
 server() {
-    inside alertmanager-cachet /alertmanager-cachet "$@"
+    inside alertmanager-cachet alertmanager-cachet "$@"
 }
 
 # set_components_up: shows what is missing, asks, and makes it. Removes nothing unless --reset.

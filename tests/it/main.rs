@@ -18,5 +18,6 @@ mod setup;
 mod simulation;
 mod store;
 mod support;
+mod traefik;
 mod upgrade;
 mod webhook;
