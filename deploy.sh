@@ -155,6 +155,9 @@ uninstall() {
 main() {
     parse "$@"
     cd "$here"
+    # Nothing may end it without a word.
+    set -o errtrace
+    trap 'printf "error: stopped at %s, line %s\n" "${BASH_SOURCE[0]#"$here/"}" "$LINENO" >&2' ERR
     # What we make is for us alone, unless it says otherwise.
     umask 077
     check_prerequisites

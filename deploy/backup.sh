@@ -54,9 +54,9 @@ with_store() {
     local id volume
     id=$(container alertmanager-cachet)
     [ -n "$id" ] || die 'there is no container of alertmanager-cachet: run ./deploy.sh'
-    volume=$("$ENGINE" inspect --format '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Name}}{{end}}{{end}}' "$id")
+    volume=$(ask_engine inspect --format '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Name}}{{end}}{{end}}' "$id")
     [ -n "$volume" ] || die 'the server has no volume at /data: check podman-compose.yml'
-    "$ENGINE" run --rm --interactive --network none --user 0 --security-opt label=disable \
+    "$ENGINE" run --rm --interactive --network none --no-healthcheck --user 0 --security-opt label=disable \
         --volume "$volume:/data" --entrypoint '' "$(image_of postgres)" "$@"
 }
 

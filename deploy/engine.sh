@@ -35,6 +35,11 @@ compose() (
     exec "$PODMAN_COMPOSE" -f "$COMPOSE_FILE" "$@"
 )
 
+# ask_engine ARGUMENT…: a question to the engine, whose remarks on the side (such as on a missing systemd) help nobody.
+ask_engine() {
+    "$ENGINE" "$@" 2>/dev/null
+}
+
 # quietly COMMAND…: runs it, and shows what it said only if it fails.
 quietly() {
     local said
@@ -54,22 +59,24 @@ project() {
 
 # container SERVICE: its container's id; nothing if there is none.
 container() {
-    "$ENGINE" ps --all --quiet \
+    local ids
+    mapfile -t ids < <(ask_engine ps --all --quiet --no-trunc \
         --filter "label=com.docker.compose.project=$(project)" \
-        --filter "label=com.docker.compose.service=$1" | head -n 1
+        --filter "label=com.docker.compose.service=$1")
+    printf %s "${ids[0]-}"
 }
 
-# image_of SERVICE: the image that podman-compose.yml names.
+# image_of SERVICE: the image that podman-compose.yml names. All of it is read, for podman-compose minds a closed pipe.
 image_of() {
     compose config 2>/dev/null | awk -v service="$1" '
         /^[a-z]/ { in_services = ($1 == "services:") }
         in_services && /^  [^ ]/ { name = $1; sub(/:$/, "", name) }
-        in_services && name == service && /^    image:/ { gsub(/["'\'']/, "", $2); print $2; exit }
+        in_services && name == service && /^    image:/ { gsub(/["'\'']/, "", $2); print $2 }
     '
 }
 
 image_exists() {
-    "$ENGINE" image inspect "$1" >/dev/null 2>&1
+    ask_engine image inspect "$1" >/dev/null
 }
 
 # inside SERVICE COMMAND…: runs a command in its container, with our stdin. Secrets go in that way, never as arguments.
@@ -86,12 +93,12 @@ health() {
     local id state
     id=$(container "$1")
     [ -n "$id" ] || { echo missing && return; }
-    state=$("$ENGINE" inspect --format '{{.State.Status}}' "$id")
+    state=$(ask_engine inspect --format '{{.State.Status}}' "$id")
     if [ "$state" != running ]; then
         echo "$state"
     elif [ "$ENGINE" = docker ]; then
-        docker inspect --format '{{.State.Health.Status}}' "$id"
-    elif podman healthcheck run "$id" >/dev/null 2>&1; then
+        ask_engine inspect --format '{{.State.Health.Status}}' "$id"
+    elif ask_engine healthcheck run "$id" >/dev/null; then
         # Asked, not read: where there is no systemd, nobody else runs the checks.
         echo healthy
     else
@@ -146,7 +153,7 @@ recreation_of() {
     id=$(container "$1")
     image=$(image_of "$1")
     [ -n "$id" ] && image_exists "$image" || return 0
-    [ "$("$ENGINE" inspect --format '{{.Image}}' "$id")" = "$("$ENGINE" image inspect --format '{{.Id}}' "$image")" ] ||
+    [ "$(ask_engine inspect --format '{{.Image}}' "$id")" = "$(ask_engine image inspect --format '{{.Id}}' "$image")" ] ||
         echo --force-recreate
 }
 
@@ -181,7 +188,7 @@ pull_images() {
 incarnation() {
     local id
     id=$(container "$1")
-    [ -z "$id" ] || "$ENGINE" inspect --format '{{.Id}} {{.State.StartedAt}}' "$id"
+    [ -z "$id" ] || ask_engine inspect --format '{{.Id}} {{.State.StartedAt}}' "$id"
 }
 
 # files_of SERVICE: what it reads at its start only.
@@ -213,7 +220,7 @@ restart_if_stale() {
 # started_at CONTAINER: in nanoseconds since 1970.
 started_at() {
     local time fraction
-    time=$("$ENGINE" inspect --format '{{.State.StartedAt}}' "$1")
+    time=$(ask_engine inspect --format '{{.State.StartedAt}}' "$1")
     # podman: 2026-11-21 07:00:50.123456789 +0000 UTC; docker: 2026-11-21T07:00:50.123456789Z
     [[ $time =~ ^([0-9-]+)[T\ ]([0-9:]+)(\.([0-9]+))?\ *(Z|[+-][0-9:]+) ]] || die "cannot read the time $time"
     fraction=${BASH_REMATCH[4]}000000000

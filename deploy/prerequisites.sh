@@ -56,7 +56,7 @@ check_ports() {
     local setting=${UNPRIVILEGED_PORT_FILE:-/proc/sys/net/ipv4/ip_unprivileged_port_start} first port
     [ "$(id -u)" -ne 0 ] && [ "$ENGINE" = podman ] && [ -r "$setting" ] || return 0
     first=$(<"$setting")
-    for port in "$(env_get HTTP_PORT 80)" "$(env_get HTTPS_PORT 443)"; do
+    for port in "$(port_of HTTP_PORT)" "$(port_of HTTPS_PORT)"; do
         if [[ $port =~ ^[0-9]+$ ]] && [ "$port" -lt "$first" ]; then
             problem "port $port is for root only on this machine. Either choose one from $first on, or let everybody open it:" \
                 "echo net.ipv4.ip_unprivileged_port_start=$port | sudo tee /etc/sysctl.d/90-status-page.conf" \

@@ -45,7 +45,10 @@ keep_env_private() {
 
 # hash_password USER: the line for WEBHOOK_BASIC_AUTH; the password comes on stdin.
 hash_password() {
-    "$ENGINE" run --rm --interactive --network none --read-only "$(image_of alertmanager-cachet)" hash-password "$1"
+    local said
+    said=$("$ENGINE" run --rm --interactive --network none --read-only --no-healthcheck \
+        "$(image_of alertmanager-cachet)" hash-password "$1" 2>&1) || die 'the server cannot hash the password' "$said"
+    sed -n "s/^\($1:\)/\1/p" <<<"$said"
 }
 
 make_webhook_password() {
@@ -61,7 +64,7 @@ make_webhook_password() {
     else
         password=$(random_password)
     fi
-    line=$(hash_password "$user" <<<"$password") || die 'the server cannot hash the password'
+    line=$(hash_password "$user" <<<"$password")
     # Shown before it is stored: whoever interrupts between the two gets another one at the next run.
     done_with 'generated, its hash written to .env'
     show_webhook_password "$user" "$password"
@@ -71,7 +74,7 @@ make_webhook_password() {
 show_webhook_password() {
     is_local && note "local: $1 with the password $2" && return
     local port
-    port=$(env_get HTTPS_PORT 443)
+    port=$(port_of HTTPS_PORT)
     [ "$port" = 443 ] && port='' || port=:$port
     note '' "The password of the webhook, shown this once: $2" '' \
         'Write it to /etc/alertmanager/webhook_password, and this to alertmanager.yml (alertmanager.yml.example has more):' '' \
@@ -128,7 +131,7 @@ write_webhook_users() {
     fi
     if [ -z "$line" ]; then
         write_secret webhook_password "$(random_password)"
-        line=$(hash_password "$STACK_USER" <"$SECRETS/webhook_password") || die 'the server cannot hash a password'
+        line=$(hash_password "$STACK_USER" <"$SECRETS/webhook_password")
     fi
     write_secret webhook_basic_auth "$(env_get WEBHOOK_BASIC_AUTH)"$'\n'"$line"
 }

@@ -48,6 +48,13 @@ is_local() {
     [ "$(env_get ENVIRONMENT production)" = local ]
 }
 
+# port_of NAME: the number in HTTP_PORT or HTTPS_PORT, which may have an address before it.
+port_of() {
+    local value
+    value=$(env_get "$1")
+    printf %s "${value##*:}"
+}
+
 # A variable that .env.example does not know is mostly a typing error.
 check_names() {
     local name
@@ -81,9 +88,9 @@ check_where() {
             problem "$name is $(env_get "$name"): write your own domain (or ENVIRONMENT=local on a developer's machine)"
     done
     for name in HTTP_PORT HTTPS_PORT; do
-        matches "$name" '^[1-9][0-9]{0,4}$' 'write the number of a port'
+        matches "$name" '^([0-9.]+:)?[1-9][0-9]{0,4}$' 'write the number of a port, or address:port'
     done
-    [ "$(env_get HTTP_PORT)" != "$(env_get HTTPS_PORT)" ] || problem 'HTTP_PORT and HTTPS_PORT are the same: choose two'
+    [ "$(port_of HTTP_PORT)" != "$(port_of HTTPS_PORT)" ] || problem 'HTTP_PORT and HTTPS_PORT are the same: choose two'
     is_local || [ -z "$(env_get CERT_RESOLVER)" ] || one_of CERT_RESOLVER '' letsencrypt letsencrypt-staging
     [ ! -d /usr/share/zoneinfo ] || for name in TZ APP_TIMEZONE; do
         [ -e "/usr/share/zoneinfo/$(env_get "$name" UTC)" ] ||
@@ -190,7 +197,7 @@ one_off() {
     shift
     [ "$ENGINE" = podman ] || user=$(id -u):$(id -g)
     # The empty variables hide what the image sets for the server's own container.
-    "$ENGINE" run --rm --network none --read-only --user "$user" --security-opt label=disable \
+    "$ENGINE" run --rm --network none --read-only --no-healthcheck --user "$user" --security-opt label=disable \
         --volume "$PWD/$ENV_FILE:/check/.env:ro" \
         --volume "$PWD/config.json:/check/config.json:ro" \
         --volume "$PWD/prometheus.yml:/check/prometheus.yml:ro" \

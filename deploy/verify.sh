@@ -12,9 +12,9 @@ EMPTY_NOTIFICATION='{"version":"4","groupKey":"deploy.sh","truncatedAlerts":0,"s
 # entry DOMAIN: its base address, as Traefik is reached from this machine.
 entry() {
     if is_local; then
-        printf 'http://%s:%s' "$1" "$(env_get HTTP_PORT 8080)"
+        printf 'http://%s:%s' "$1" "$(port_of HTTP_PORT)"
     else
-        printf 'https://%s:%s' "$1" "$(env_get HTTPS_PORT 443)"
+        printf 'https://%s:%s' "$1" "$(port_of HTTPS_PORT)"
     fi
 }
 
@@ -26,7 +26,18 @@ status_of() {
     host=${url#*://}
     host=${host%%/*}
     curl --config - --silent --output /dev/null --write-out '%{http_code}' --max-time 15 --noproxy '*' \
-        --resolve "$host:127.0.0.1" "$@" "$url" || true
+        --resolve "$host:$(own_address)" "$@" "$url" || true
+}
+
+# The address of this machine that the ports are open on.
+own_address() {
+    local ports
+    ports=$(env_get HTTP_PORT)
+    case $ports in
+        0.0.0.0:*) printf 127.0.0.1 ;;
+        *:*) printf %s "${ports%:*}" ;;
+        *) printf 127.0.0.1 ;;
+    esac
 }
 
 # expect STATUS WHAT COMMAND…: tries until the command prints that status.
@@ -72,7 +83,7 @@ webhook_domain_status() {
 }
 
 plain_webhook_status() {
-    status_of "http://$(env_get WEBHOOK_DOMAIN):$(env_get HTTP_PORT 80)/webhook" --request POST </dev/null
+    status_of "http://$(env_get WEBHOOK_DOMAIN):$(port_of HTTP_PORT)/webhook" --request POST </dev/null
 }
 
 # Whether the certificate is one that Alertmanager trusts. A resolver may need a minute, so it is only a warning.

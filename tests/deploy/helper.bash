@@ -1,4 +1,5 @@
 # What the tests of deploy.sh share: a folder of the operator's own for each, with the examples copied, and deploy.sh read
+# shellcheck disable=SC2034,SC2154 # bats sets status and output, and deploy.sh reads what is set here
 # without being run.
 
 repository=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)

@@ -30,7 +30,7 @@ problems_of() {
 }
 
 @test "a developer's machine needs what the example says" {
-    run problems_of ENVIRONMENT=local CACHET_DOMAIN=localhost WEBHOOK_DOMAIN=localhost HTTP_PORT=8080 CERT_RESOLVER= \
+    run problems_of ENVIRONMENT=local CACHET_DOMAIN=localhost WEBHOOK_DOMAIN=localhost HTTP_PORT=127.0.0.1:8080 HTTPS_PORT=127.0.0.1:8443 CERT_RESOLVER= \
         APP_ENV=local APP_DEBUG=true APP_URL=http://localhost:8080 APP_FORCE_HTTPS=false CACHET_ADMIN_PASSWORD=admin
     succeeds
 }

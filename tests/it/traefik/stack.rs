@@ -70,7 +70,7 @@ impl Stack {
             ("ENVIRONMENT", if kind == Kind::Local { "local" } else { "production" }),
             ("CACHET_DOMAIN", &domains[0]),
             ("WEBHOOK_DOMAIN", &domains[1]),
-            ("HTTPS_PORT", "8443"),
+            ("HTTPS_PORT", &format!("{address}:8443")),
             ("CERT_RESOLVER", ""),
         ]);
         let traefik = Process::start("traefik", &mut command, folder.path());
