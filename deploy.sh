@@ -96,6 +96,7 @@ prepare() {
     write_secrets
     build_image cachet
     start postgres
+    make_database
     set_database_password
 }
 
@@ -147,6 +148,7 @@ uninstall() {
     ! only_planned "remove containers and networks, volumes: $VOLUMES" || return 0
     ask "$question" || die 'nothing was removed'
     quietly compose "${down[@]}" || die 'not everything could be removed'
+    remove_leftovers
     done_with 'removed'
     note 'Your files stay: .env, config.json, prometheus.yml, secrets/.'
     [ "$VOLUMES" = yes ] || note 'The volumes stay, too: ./deploy.sh goes on with them.'
@@ -158,8 +160,8 @@ main() {
     # Nothing may end it without a word.
     set -o errtrace
     trap 'printf "error: stopped at %s, line %s\n" "${BASH_SOURCE[0]#"$here/"}" "$LINENO" >&2' ERR
-    # What we make is for us alone, unless it says otherwise.
-    umask 077
+    # Podman makes folders within containers by it, for other users than ours.
+    umask 022
     check_prerequisites
     if [ "$COMMAND" = restore ]; then
         # It brings the files.

@@ -100,7 +100,7 @@ restore_files() {
     for file in "${BACKED_UP[@]}"; do
         if ! cmp --silent "$work_folder/$file" "$file"; then
             [ ! -e "$file" ] || mv "$file" "$file.before-restore"
-            cp "$work_folder/$file" "$file.new"
+            cp --preserve=mode "$work_folder/$file" "$file.new"
             mv "$file.new" "$file"
         fi
     done

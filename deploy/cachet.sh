@@ -1,5 +1,20 @@
 # shellcheck shell=bash
-# What has to be made in PostgreSQL and in Cachet: the password, the administrator, the token.
+# What has to be made in PostgreSQL and in Cachet: the database, its password, the administrator, the token.
+
+# PostgreSQL's image makes the database after its data directory, and not again where that was interrupted in between.
+make_database() {
+    local name
+    name=$(env_get DB_DATABASE)
+    step 'database'
+    ! only_planned 'make it where it is missing' || return 0
+    if inside postgres psql --no-psqlrc --username "$(env_get DB_USERNAME)" --dbname "$name" --command '' \
+        </dev/null >/dev/null 2>&1; then
+        done_with 'there'
+        return
+    fi
+    sql "CREATE DATABASE \"$name\"" || die_with_log postgres 'the database cannot be made'
+    done_with 'made'
+}
 
 # The database keeps the password that it was made with. Where .env says another one, such as after an uninstall that
 # kept the volumes, it is set anew.

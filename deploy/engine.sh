@@ -15,6 +15,9 @@ BUILD=${BUILD:-missing}
 # How long a service may take to become healthy, in seconds; the first start of Cachet makes its tables.
 HEALTH_TIMEOUT=${HEALTH_TIMEOUT:-300}
 
+# A service that was started again so often is not going to become healthy.
+RESTARTS_AT_MOST=10
+
 # What podman-compose.yml may know of .env: everything but the secrets, which it mounts as files.
 COMPOSE_VARIABLES=(
     ENVIRONMENT TZ CACHET_DOMAIN WEBHOOK_DOMAIN HTTP_PORT HTTPS_PORT CERT_RESOLVER
@@ -112,9 +115,18 @@ wait_healthy() {
     while state=$(health "$1") && [ "$state" != healthy ]; do
         if [ "$SECONDS" -ge "$deadline" ]; then
             die_with_log "$1" "$1 is not healthy after $HEALTH_TIMEOUT s: it is $state"
+        elif [ "$(restarts_of "$1")" -ge "$RESTARTS_AT_MOST" ]; then
+            die_with_log "$1" "$1 ends as often as it is started"
         fi
         sleep 1
     done
+}
+
+# restarts_of SERVICE: how often the engine had to start it again.
+restarts_of() {
+    local count
+    count=$(ask_engine inspect --format '{{.RestartCount}}' "$(container "$1")") || true
+    [[ $count =~ ^[0-9]+$ ]] && printf %s "$count" || printf 0
 }
 
 # die_with_log SERVICE MESSAGE: ends with the last lines that the service wrote.
@@ -225,4 +237,24 @@ started_at() {
     [[ $time =~ ^([0-9-]+)[T\ ]([0-9:]+)(\.([0-9]+))?\ *(Z|[+-][0-9:]+) ]] || die "cannot read the time $time"
     fraction=${BASH_REMATCH[4]}000000000
     printf '%s%s' "$(date --date "${BASH_REMATCH[1]} ${BASH_REMATCH[2]} ${BASH_REMATCH[5]}" +%s)" "${fraction:0:9}"
+}
+
+# remove_leftovers: what podman-compose left behind without a word, such as a container that was just being started again,
+# and the volume that it held.
+remove_leftovers() {
+    local kind label names list
+    label=label=com.docker.compose.project=$(project)
+    for kind in container volume network; do
+        case $kind in
+            container) list=(ps --all) ;;
+            volume)
+                [ "$VOLUMES" = yes ] || continue
+                list=(volume ls)
+                ;;
+            network) list=(network ls) ;;
+        esac
+        mapfile -t names < <(ask_engine "${list[@]}" --quiet --filter "$label")
+        [ "${#names[@]}" -eq 0 ] || quietly "$ENGINE" "$kind" rm --force "${names[@]}" ||
+            die "a $kind could not be removed: ${names[*]}"
+    done
 }

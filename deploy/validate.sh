@@ -24,6 +24,8 @@ check_files() {
             problem "$file is missing: cp $file.example $file, and edit it"
         elif [ ! -f "$file" ] || [ ! -r "$file" ]; then
             problem "$file is no file that can be read: correct it (a missing file that a container mounted becomes a folder)"
+        elif [ "$file" != .env ] && [[ $(stat --format %A "$file") != *r-- ]]; then
+            problem "$file cannot be read by the server, which is another user in its container: chmod o+r $file"
         fi
     done
     die_of_problems 'the configuration is not complete'

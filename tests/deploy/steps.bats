@@ -76,6 +76,14 @@ ANSWER
     grep -q '^podman logs --tail 25 0123456789abcdef' "$calls"
 }
 
+@test "a service that keeps ending is not waited for" {
+    healthy_container
+    HEALTH_TIMEOUT=300
+    echo 'exit 1' >"$answers/podman-healthcheck"
+    echo '[[ "$3" != *RestartCount* ]] || echo 10' >>"$answers/podman-inspect"
+    fails_with 'cachet ends as often as it is started' start cachet
+}
+
 @test "a compose program that fails is quoted" {
     healthy_container
     cat >>"$answers/podman-compose--f" <<'ANSWER'
@@ -182,6 +190,15 @@ ANSWER
     grep -q -- 'down --volumes$' "$calls"
     ASSUME_YES=no
     fails_with 'nothing was removed' uninstall </dev/null
+}
+
+@test "what podman-compose leaves behind is removed, too" {
+    ASSUME_YES=yes VOLUMES=yes
+    echo 'echo a-container' >"$answers/podman-ps"
+    echo '[ "$2" != ls ] || echo a-volume' >"$answers/podman-volume"
+    uninstall
+    grep -q '^podman container rm --force a-container$' "$calls"
+    grep -q '^podman volume rm --force a-volume$' "$calls"
 }
 
 @test "an archive that is cut short, or is none, changes nothing" {

@@ -90,6 +90,14 @@ problems_of() {
     [[ $output == *'prometheus.yml is no file'* ]]
 }
 
+@test "a file that the server cannot read in its container is said" {
+    chmod 600 config.json
+    fails_with 'chmod o+r config.json' check_files
+    chmod 644 config.json
+    run check_files
+    succeeds
+}
+
 @test "a port for root only is said, with its cure" {
     [ "$(id -u)" -ne 0 ] || id() { echo 1000; }
     echo 1024 >first_port
