@@ -21,7 +21,7 @@ time: what is done already stays as it is.
 Commands
   (none)                 deploy, or bring what runs in line with the files
   upgrade                back up, build the images anew, and deploy
-  backup [FILE]          save database, store, .env, config.json and prometheus.yml in one archive
+  backup [FILE]          save database, uploads, store and your files in one archive
   restore FILE           replace all of them by those of an archive, and deploy
   uninstall [--volumes]  remove containers and networks, and with --volumes all data, too
 

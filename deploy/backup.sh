@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Backup and restore: the database, the server's store and the operator's files, in one archive.
+# Backup and restore: the database, what was uploaded to Cachet, the server's store and the operator's files, in one
+# archive.
 
 # The operator's files that belong to a backup; the secrets are made from .env again.
 BACKED_UP=(.env config.json prometheus.yml)
@@ -17,9 +18,10 @@ backup() {
     local file=${1:-backup-$(date +%Y%m%d-%H%M%S).tar.gz}
     step "backup to $file"
     [ ! -e "$file" ] || die "$file is there already: name another file"
-    ! only_planned 'save database, store and files' || return 0
+    ! only_planned 'save database, uploads, store and files' || return 0
     make_work_folder
     dump_database >"$work_folder/database.dump" || die_with_log postgres 'the database cannot be dumped'
+    saved cachet /app/storage/app >"$work_folder/uploads.tar" || die 'the uploads cannot be copied'
     save_store >"$work_folder/store.tar" || die 'the store cannot be copied'
     cp --preserve "${BACKED_UP[@]}" "$work_folder"
     echo 1 >"$work_folder/format"
@@ -27,7 +29,7 @@ backup() {
         # It holds every password.
         umask 077
         tar --create --gzip --file "$file.new" --directory "$work_folder" \
-            format database.dump store.tar "${BACKED_UP[@]}"
+            format database.dump uploads.tar store.tar "${BACKED_UP[@]}"
     )
     mv "$file.new" "$file"
     done_with "$(du --human-readable "$file" | cut --fields 1), holds passwords: keep it safe"
@@ -43,21 +45,28 @@ save_store() {
     local status=0
     trap 'start_again alertmanager-cachet; exit 1' INT TERM
     stop alertmanager-cachet
-    with_store tar --create --numeric-owner --directory /data . </dev/null || status=1
+    saved alertmanager-cachet /data || status=1
     start_again alertmanager-cachet || status=1
     trap - INT TERM
     return "$status"
 }
 
-# with_store COMMAND…: runs a command of PostgreSQL's image, for the server's has none, with the server's volume at /data.
-with_store() {
+# saved SERVICE PATH: the volume that the service has there, as tar.
+saved() {
+    with_volume "$1" "$2" tar -c -C /volume . </dev/null
+}
+
+# with_volume SERVICE PATH COMMAND…: runs a command of PostgreSQL's image, for the server's has none, with the volume that
+# the service has at the path as /volume.
+with_volume() {
     local id volume
-    id=$(container alertmanager-cachet)
-    [ -n "$id" ] || die 'there is no container of alertmanager-cachet: run ./deploy.sh'
-    volume=$(ask_engine inspect --format '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Name}}{{end}}{{end}}' "$id")
-    [ -n "$volume" ] || die 'the server has no volume at /data: check podman-compose.yml'
+    id=$(container "$1")
+    [ -n "$id" ] || die "there is no container of $1: run ./deploy.sh"
+    volume=$(ask_engine inspect --format "{{range .Mounts}}{{if eq .Destination \"$2\"}}{{.Name}}{{end}}{{end}}" "$id")
+    [ -n "$volume" ] || die "$1 has no volume at $2: check $COMPOSE_FILE"
+    shift 2
     "$ENGINE" run --rm --interactive --network none --no-healthcheck --user 0 --security-opt label=disable \
-        --volume "$volume:/data" --entrypoint '' "$(image_of postgres)" "$@"
+        --volume "$volume:/volume" --entrypoint '' "$(image_of postgres)" "$@"
 }
 
 stop() {
@@ -76,9 +85,9 @@ restore_configuration() {
     step "restore from $file"
     make_work_folder
     open_archive "$file"
-    ! only_planned 'replace database, store and files by what it holds' || return 0
+    ! only_planned 'replace database, uploads, store and files by what it holds' || return 0
     done_with 'complete'
-    ask 'Replace the database, the store, .env, config.json and prometheus.yml by it?' || die 'nothing was changed'
+    ask 'Replace the database, the uploads, the store, .env, config.json and prometheus.yml by it?' || die 'nothing was changed'
     restore_files
 }
 
@@ -88,7 +97,7 @@ open_archive() {
     [ -r "$1" ] || die "$1 cannot be read: name a file that ./deploy.sh backup made"
     tar --extract --gzip --file "$1" --directory "$work_folder" --no-same-owner 2>/dev/null ||
         die "$1 is no archive, or not all of one: name a file that ./deploy.sh backup made"
-    for part in format database.dump store.tar "${BACKED_UP[@]}"; do
+    for part in format database.dump uploads.tar store.tar "${BACKED_UP[@]}"; do
         [ -s "$work_folder/$part" ] || die "$1 has no $part: name a file that ./deploy.sh backup made"
     done
     [ "$(<"$work_folder/format")" = 1 ] || die "$1 is of a newer release: restore it with that one"
@@ -108,14 +117,15 @@ restore_files() {
     done_with 'restored; what differed is beside them as *.before-restore'
 }
 
-# The database and the store, with PostgreSQL running and nothing else.
+# The database and the volumes, with PostgreSQL running and nothing else.
 restore_data() {
     local service
     for service in traefik alertmanager-cachet cachet; do
         stop "$service"
     done
     restore_database
-    restore_store
+    restore_volume cachet /app/storage/app "$work_folder/uploads.tar"
+    restore_volume alertmanager-cachet /data "$work_folder/store.tar"
 }
 
 # Into a database of its own, which takes the old one's place when it is whole.
@@ -143,13 +153,15 @@ sql() {
         --username "$(env_get DB_USERNAME)" --dbname template1 <<<"$1"
 }
 
-# What is in the volume goes first, for a write-ahead log of before would be taken for one of the restored store.
-restore_store() {
-    step 'store'
-    quietly compose up --no-start alertmanager-cachet || die 'the container of the server cannot be made'
+# restore_volume SERVICE PATH FILE: what is in the volume goes first, for a write-ahead log of before would be taken for
+# one of the restored store.
+restore_volume() {
+    step "volume of $1"
+    quietly compose up --no-start "$1" || die "the container of $1 cannot be made"
     # shellcheck disable=SC2016 # for the shell in the container
-    with_store sh -ec 'find /data -mindepth 1 -delete
-        tar --extract --numeric-owner --directory /data
-        chown --recursive --reference=/data /data' <"$work_folder/store.tar" || die 'the store cannot be restored'
+    with_volume "$1" "$2" sh -ec 'find /volume -mindepth 1 -delete
+        tar -x -C /volume
+        owner=$(stat -c %u:%g /volume)
+        chown -R "$owner" /volume' <"$3" || die "the volume of $1 cannot be restored"
     done_with 'restored'
 }

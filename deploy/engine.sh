@@ -15,7 +15,7 @@ BUILD=${BUILD:-missing}
 # How long a service may take to become healthy, in seconds; the first start of Cachet makes its tables.
 HEALTH_TIMEOUT=${HEALTH_TIMEOUT:-300}
 
-# A service that was started again so often is not going to become healthy.
+# A service that ended so often while it was waited for is not going to become healthy.
 RESTARTS_AT_MOST=10
 
 # What podman-compose.yml may know of .env: everything but the secrets, which it mounts as files.
@@ -111,11 +111,12 @@ health() {
 
 # wait_healthy SERVICE: until it is; else ends with its last words.
 wait_healthy() {
-    local deadline=$((SECONDS + HEALTH_TIMEOUT)) state
+    local deadline=$((SECONDS + HEALTH_TIMEOUT)) state restarts_before
+    restarts_before=$(restarts_of "$1")
     while state=$(health "$1") && [ "$state" != healthy ]; do
         if [ "$SECONDS" -ge "$deadline" ]; then
             die_with_log "$1" "$1 is not healthy after $HEALTH_TIMEOUT s: it is $state"
-        elif [ "$(restarts_of "$1")" -ge "$RESTARTS_AT_MOST" ]; then
+        elif [ $(($(restarts_of "$1") - restarts_before)) -ge "$RESTARTS_AT_MOST" ]; then
             die_with_log "$1" "$1 ends as often as it is started"
         fi
         sleep 1
@@ -126,7 +127,8 @@ wait_healthy() {
 restarts_of() {
     local count
     count=$(ask_engine inspect --format '{{.RestartCount}}' "$(container "$1")") || true
-    [[ $count =~ ^[0-9]+$ ]] && printf %s "$count" || printf 0
+    [[ $count =~ ^[0-9]+$ ]] || count=0
+    printf %s "$count"
 }
 
 # die_with_log SERVICE MESSAGE: ends with the last lines that the service wrote.

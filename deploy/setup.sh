@@ -16,8 +16,7 @@ set_components_up() {
             die 'nothing was removed'
         options=(--reset --yes)
     fi
-    plan=$(server setup --dry-run "${options[@]}" </dev/null 2>&1) ||
-        die_with_lines 'setup cannot be planned' "$plan"
+    plan=$(planned "${options[@]}") || die_with_lines 'setup cannot be planned' "$plan"
     if [[ $plan == *'nothing to do'* ]]; then
         done_with 'already there'
         return
@@ -31,6 +30,19 @@ set_components_up() {
     plan=$(server setup "${options[@]}" </dev/null 2>&1) ||
         die_with_lines 'setup stopped' "$plan"
     done_with "$(tail -n 1 <<<"$plan")"
+}
+
+# planned OPTION…: what setup would do. Just after its start Cachet may be too slow for it.
+planned() {
+    local deadline=$((SECONDS + VERIFY_TIMEOUT)) said
+    until said=$(server setup --dry-run "$@" </dev/null 2>&1); do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            printf '%s\n' "$said"
+            return 1
+        fi
+        sleep 1
+    done
+    printf '%s\n' "$said"
 }
 
 # die_with_lines MESSAGE TEXT

@@ -80,7 +80,10 @@ ANSWER
     healthy_container
     HEALTH_TIMEOUT=300
     echo 'exit 1' >"$answers/podman-healthcheck"
-    echo '[[ "$3" != *RestartCount* ]] || echo 10' >>"$answers/podman-inspect"
+    cat >>"$answers/podman-inspect" <<'ANSWER'
+[[ "$3" != *RestartCount* ]] || { wc --lines <restarts && for i in 1 2 3; do echo; done >>restarts; }
+ANSWER
+    touch restarts
     fails_with 'cachet ends as often as it is started' start cachet
 }
 
@@ -215,7 +218,7 @@ ANSWER
 @test "a backup holds everything, is the owner's alone, and restores the files" {
     healthy_container
     echo '[[ "$*" != *pg_dump* ]] || echo a dump' >"$answers/podman-exec"
-    echo '[[ "$*" != *--create* ]] || echo a store' >"$answers/podman-run"
+    echo '[[ "$*" != *"tar -c"* ]] || echo a volume' >"$answers/podman-run"
     echo '[[ "$3" != *Mounts* ]] || echo a-volume' >>"$answers/podman-inspect"
     (backup saved.tar.gz)
     [ "$(stat --format %a saved.tar.gz)" = 600 ]
@@ -234,8 +237,13 @@ ANSWER
 @test "a store that cannot be copied leaves the server running and no archive" {
     healthy_container
     echo 'echo a dump' >"$answers/podman-exec"
-    echo 'exit 1' >"$answers/podman-run"
-    echo '[[ "$3" != *Mounts* ]] || echo a-volume' >>"$answers/podman-inspect"
+    echo '[[ "$*" != *a-volume-of-data* ]]' >"$answers/podman-run"
+    cat >>"$answers/podman-inspect" <<'ANSWER'
+case $3 in
+    *'"/data"'*) echo a-volume-of-data ;;
+    *Mounts*) echo uploads ;;
+esac
+ANSWER
     fails_with 'the store cannot be copied' backup saved.tar.gz
     [ "$(tail -n 1 "$calls" | cut -d ' ' -f 2)" = start ]
     [ ! -e saved.tar.gz ]
