@@ -182,7 +182,9 @@ build_image() {
     elif [ "$BUILD" = never ]; then
         die "there is no image $image, and BUILD=never: build it, or leave BUILD out"
     elif ! only_planned 'build it'; then
-        quietly compose build "$1" || die "$image cannot be built"
+        # `--version` says it; only here, because another value would make `up` take the service for a changed one.
+        BUILD_COMMIT=$(git rev-parse --short=12 HEAD 2>/dev/null || true) quietly compose build "$1" ||
+            die "$image cannot be built"
         done_with 'built'
     fi
 }
