@@ -12,7 +12,7 @@ done < <(find containers tests/containers -name '*.php' -o -name artisan)
 php containers/cachet/tests/seeder.php
 
 # As the profile mounts them.
-sed "s|/etc/prometheus/alert-rules.yml|$PWD/alert-rules.yml.example|" prometheus.yml.example >"$scratch/prometheus.yml"
+sed "s|/etc/prometheus/\*rules.yml|$PWD/alert-rules.yml.example|" prometheus.yml.example >"$scratch/prometheus.yml"
 promtool check config "$scratch/prometheus.yml" >/dev/null
 amtool check-config monitoring/alertmanager.yml >/dev/null
 
