@@ -23,6 +23,7 @@ mod simulation;
 mod store;
 mod storm;
 mod support;
+mod traefik;
 mod upgrade;
 mod watchdog;
 mod webhook;
