@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-# command:package, of Debian
+# command:package, of Debian; a program that is in no PATH by its file
 needed=(
     prometheus:prometheus
     prometheus-alertmanager:prometheus-alertmanager
@@ -14,6 +14,13 @@ needed=(
     cc:gcc
     openssl:openssl
     c++:g++
+    podman:podman
+    runc:runc
+    /usr/lib/podman/netavark:netavark
+    /usr/lib/podman/aardvark-dns:aardvark-dns
+    iptables:iptables
+    mmdebstrap:mmdebstrap
+    php:php-cli
 )
 
 log=$(mktemp)
@@ -60,6 +67,9 @@ part 'lints' cargo clippy --locked --all-targets -- -D warnings
 part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
 part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh
 part 'tests' cargo test --locked --no-fail-fast
+part 'deployment' tests/deploy/run.sh
+part 'images' tests/containers/static.sh
+part 'containers' tests/containers/run.sh
 part 'fuzzing' fuzz/run.sh
 
 printf '\n'
