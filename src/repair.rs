@@ -64,7 +64,8 @@ pub struct Repairer {
     store: Store,
     settings: Settings,
     clock: Clock,
-    started_at: Timestamp,
+    /// Since when it has been told what arrives, by a clock that may be set back.
+    listening_since: Timestamp,
     wake: Wake,
     reconciler: Wake,
     stop: CancellationToken,
@@ -84,9 +85,9 @@ impl Repairer {
     /// A repairer that has not read anything yet, and wakes `reconciler` after a repair. `stop` ends it.
     pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
-        let started_at = clock.now();
+        let listening_since = clock.now();
         let metrics = Metrics::default();
-        Self { store, settings, clock, started_at, wake, reconciler, stop, missing, said, metrics }
+        Self { store, settings, clock, listening_since, wake, reconciler, stop, missing, said, metrics }
     }
 
     /// Has it tell what it reads and corrects.
@@ -136,23 +137,33 @@ impl Repairer {
 
     async fn repair(&mut self, round: &mut Round) -> Result<Vec<Repair>, StoreError> {
         let now = self.clock.now();
-        let (members, settle, refire_hold) = match &self.settings.source {
-            Source::Silence(longest) => {
-                return match rule::stale_before(now, self.started_at, *longest) {
-                    Some(limit) => self.store.resolve_stale_alerts(limit).await,
-                    None => Ok(Vec::new()),
-                };
+        // A clock that was set back since: we have listened from now on, as far as it can tell.
+        self.listening_since = self.listening_since.min(now);
+        match &self.settings.source {
+            Source::Silence(longest) => match rule::stale_before(now, self.listening_since, *longest) {
+                Some(limit) => self.store.resolve_stale_alerts(limit).await,
+                None => Ok(Vec::new()),
+            },
+            Source::Alertmanager { members, .. } => {
+                let poll = poll(members, now, round).await;
+                if let Some(moment) = round.heartbeat
+                    && self.store.record_heartbeat(moment).await?
+                {
+                    self.reconciler.wake();
+                }
+                self.correct(&poll).await
             }
-            Source::Alertmanager { members, settle, refire_hold } => (members, *settle, *refire_hold),
-        };
-        let poll = poll(members, now, round).await;
-        if let Some(moment) = round.heartbeat
-            && self.store.record_heartbeat(moment).await?
-        {
-            self.reconciler.wake();
         }
+    }
+
+    /// Corrects the stored alerts by what was read of Alertmanager; without one to read, by nothing.
+    ///
+    /// # Errors
+    /// See [`Store::apply_repair`]; then nothing was corrected.
+    pub async fn correct(&mut self, poll: &Poll) -> Result<Vec<Repair>, StoreError> {
+        let Source::Alertmanager { settle, refire_hold, .. } = self.settings.source else { return Ok(Vec::new()) };
         let policy = Policy { settle, apart: self.settings.interval / 2, refire_hold };
-        let plan = self.store.apply_repair(&poll, &self.missing, policy).await?;
+        let plan = self.store.apply_repair(poll, &self.missing, policy).await?;
         let (listed, missing) = (poll.listed().count(), plan.missing.len());
         tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
         self.missing = plan.missing;

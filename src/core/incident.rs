@@ -220,6 +220,7 @@ mod tests {
     fn a_key_survives_query_strings_and_comma_separated_filters() {
         let key = EpisodeKey::new(ComponentId(12), Timestamp::from_millis(1_763_690_212_345));
         assert_eq!(key.as_str(), "12-1763690212345");
+        assert_eq!(key.to_string(), key.as_str());
         assert!(key.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'));
     }
 }

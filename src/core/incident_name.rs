@@ -79,6 +79,7 @@ mod tests {
         let name = IncidentName::new("System %s is down (%s)").expect("a template");
         assert_eq!(name.render(&component("Database")), "System Database is down (Database)");
         assert!(name.names_the_component());
+        assert!(!IncidentName::new("Something is down").expect("a template").names_the_component());
     }
 
     #[test]

@@ -169,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn a_single_name_is_taken_over_however_long() {
+        let long = format!("critical: no\n{}", "x".repeat(DESCRIPTION_LIMIT));
+        let cut: String = long.chars().take(DESCRIPTION_LIMIT).collect();
+        let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, &cut);
+        assert_eq!(inherited(vec![red], vec![]).alerts.len(), 1);
+    }
+
+    #[test]
+    fn a_component_that_the_public_sees_is_no_targets_own() {
+        let shown = component(1, "a:1 | Web", true, ComponentStatus::MajorOutage, "critical: no\nTargetDown");
+        assert_eq!(names(&inherited(vec![shown], vec![])), [] as [&str; 0]);
+    }
+
+    #[test]
     fn red_without_a_name_leaves_nothing_that_could_ever_end() {
         for description in ["", "critical: yes", "critical: yes\nno alerts"] {
             let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, description);

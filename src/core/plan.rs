@@ -294,7 +294,12 @@ impl<'a> Planner<'a> {
             (EpisodePhase::Closed { incident, .. }, true) if self.is_remembered(episode) => {
                 self.reopen(episode, incident, Attempt::First);
             }
-            (EpisodePhase::Closed { .. }, _) => self.remember_for_a_relapse(episode),
+            (EpisodePhase::Closed { .. }, true) => {
+                self.remember_for_a_relapse(episode);
+                // Once it is forgotten, a new one begins.
+                self.revisit(self.now);
+            }
+            (EpisodePhase::Closed { .. }, false) => self.remember_for_a_relapse(episode),
             (_, true) => self.continue_episode(episode, status, component),
             (_, false) => self.end_episode(episode, status),
         }

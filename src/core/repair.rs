@@ -216,8 +216,9 @@ fn unseen(record: &AlertRecord, poll: &Poll, missing: &Missing, policy: Policy, 
         plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Refuted });
         return;
     }
-    // What was heard between two readings starts the count anew.
-    let first = missing.get(&record.fingerprint).copied().filter(|first| *first > record.last_seen_at);
+    // What was heard between two readings starts the count anew, and so does a clock that was set back between them.
+    let first = missing.get(&record.fingerprint).copied();
+    let first = first.filter(|first| *first > record.last_seen_at && *first <= now);
     match first {
         Some(first) if now >= first.after(policy.apart) => {
             plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Unlisted });

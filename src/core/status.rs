@@ -197,6 +197,12 @@ mod tests {
     }
 
     #[test]
+    fn an_incidents_words_are_those_of_cachet() {
+        let words = IncidentStatus::ALL.map(IncidentStatus::word);
+        assert_eq!(words, ["Reported", "Investigating", "Identified", "Watching", "Fixed"]);
+    }
+
+    #[test]
     fn cachet_ranks_them_4_3_2_6_5_1() {
         let mut statuses = ComponentStatus::ALL;
         statuses.sort_by_key(|status| std::cmp::Reverse(status.severity()));

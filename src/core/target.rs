@@ -291,6 +291,17 @@ mod tests {
         assert!(inventory.get(&target.name()).expect("known").critical);
     }
 
+    #[test]
+    fn an_inventory_counts_its_targets() {
+        let known = ["a", "b"].map(|instance| {
+            let target = Target::new(instance, ComponentList::parse("X").names).expect("target");
+            KnownTarget { target, critical: false }
+        });
+        let (two, none) = (Inventory::new(InventorySource::File, known), Inventory::new(InventorySource::File, []));
+        assert_eq!((two.len(), two.is_empty()), (2, false));
+        assert_eq!((none.len(), none.is_empty()), (0, true));
+    }
+
     proptest! {
         #[test]
         fn a_target_is_read_back_from_its_name(instance in "\\PC{1,40}", list in "\\PC{1,60}") {

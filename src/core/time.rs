@@ -76,6 +76,7 @@ mod tests {
     fn time_that_ran_backwards_is_no_time_at_all() {
         let later = Timestamp::from_millis(5);
         assert_eq!(Timestamp::from_millis(1).since(later), Duration::ZERO);
+        assert_eq!(later.since(Timestamp::from_millis(1)), Duration::from_millis(4));
         assert_eq!(later.after(Duration::MAX), Timestamp::from_millis(i64::MAX));
         assert_eq!(Timestamp::from_millis(-2).before(Duration::MAX), Timestamp::from_millis(i64::MIN));
     }

@@ -86,7 +86,7 @@ fn shown(desired: &DesiredPage, observed: &Observed) -> BTreeMap<String, Compone
 
 /// Open incidents: ours, and those of others.
 fn incidents(applied: &Applied, observed: &Observed) -> (usize, usize) {
-    let ours: BTreeSet<IncidentId> = applied.episodes.values().filter_map(|episode| episode.phase.incident()).collect();
+    let ours: BTreeSet<IncidentId> = applied.every_episode().filter_map(|episode| episode.phase.incident()).collect();
     let open = observed.open_incidents.iter();
     let (ours, others): (Vec<_>, Vec<_>) =
         open.partition(|incident| incident.episode.is_some() || ours.contains(&incident.id));

@@ -3,8 +3,10 @@
 use super::{Store, StoreError};
 use crate::core::time::Timestamp;
 
-/// The moments from which something is held or waited for.
-const MOMENTS: [&str; 4] = [
+/// The moments from which something is held or waited for. An alert that was last heard of in the future would be news
+/// to every reading of Alertmanager until then, and never end by one.
+const MOMENTS: [&str; 5] = [
+    "UPDATE alerts SET last_seen_ms = $1 WHERE last_seen_ms > $1",
     "UPDATE alerts SET refired_at_ms = $1 WHERE refired_at_ms > $1",
     "UPDATE episodes SET calm_since_ms = $1 WHERE calm_since_ms > $1",
     "UPDATE episodes SET closed_at_ms = $1 WHERE closed_at_ms > $1",
@@ -12,7 +14,8 @@ const MOMENTS: [&str; 4] = [
 ];
 
 impl Store {
-    /// Moves every hold that begins after `now` to `now`, and the watchdog's pulse, and says how many there were.
+    /// Moves every hold that begins after `now`, every alert that was heard of later, and the watchdog's pulse to `now`,
+    /// and says how many there were.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.

@@ -161,3 +161,56 @@ fn a_component_that_nobody_knows_has_no_explanation() {
     };
     assert_eq!(explain(&name("Database"), facts), None);
 }
+
+#[test]
+fn the_reason_counts_the_targets_and_names_the_critical_ones_that_are_down() {
+    use ComponentStatus::{MajorOutage, Operational, PartialOutage};
+    for (status, targets, expected) in [
+        (Operational, &[][..], "no target feeds it"),
+        (Operational, &[("a", false, false)], "its only target is up"),
+        (Operational, &[("a", false, false), ("b", true, false)], "all its 2 targets are up"),
+        (MajorOutage, &[("a", false, true)], "its only target is down"),
+        (MajorOutage, &[("a", true, true)], "its critical target a is down"),
+        (MajorOutage, &[("a", true, true), ("b", true, true)], "its critical targets a, b are down"),
+        (MajorOutage, &[("a", false, true), ("b", false, true)], "all its 2 targets are down"),
+        (MajorOutage, &[("a", true, true), ("b", false, false)], "its critical target a is down"),
+        (PartialOutage, &[("a", false, true), ("b", true, false)], "1 of its 2 targets is down"),
+        (PartialOutage, &[("a", false, true), ("b", false, true), ("c", false, false)], "2 of its 3 targets are down"),
+    ] {
+        let known = |&(instance, critical, _): &(&str, bool, bool)| KnownTarget { target: target(instance), critical };
+        let inventory = Inventory::new(InventorySource::File, targets.iter().map(known));
+        let down = targets.iter().filter(|(_, _, down)| *down);
+        let alerts: Vec<AlertRecord> = down.map(|(instance, ..)| record(instance, &[AlertStatus::Firing])).collect();
+        let page = desired(&inventory, &alerts, HOLD, NOW);
+        let targets: Vec<&DesiredTarget> = page.targets.values().collect();
+        assert_eq!(reason(status, &targets), expected);
+    }
+}
+
+#[test]
+fn a_component_is_explained_if_anything_knows_it() {
+    let unseen = explained(&[], &Applied::default(), &Observed::default()).expect("targets feed it");
+    assert_eq!(unseen.reason, "all its 2 targets are up");
+    assert_eq!(unseen.shown.expect("Cachet was read").status, None);
+}
+
+#[test]
+fn only_changes_of_its_own_targets_are_waited_for() {
+    let of_another = Target::new("shop-1:9100", ComponentList::parse("Shop").names).expect("target");
+    let another = AlertRecord {
+        fingerprint: "1".repeat(16).parse().expect("fingerprint"),
+        target: of_another,
+        ..record("db-1:9100", &[AlertStatus::Firing])
+    };
+    let alerts = [record("db-1:9100", &[AlertStatus::Firing]), another];
+    let waiting = explained(&alerts, &Applied::default(), &page_with_database()).expect("known").waiting;
+    let starts: Vec<&str> = waiting.iter().map(|line| line.split(" as ").next().unwrap_or_default()).collect();
+    assert_eq!(
+        starts,
+        [
+            "set component \"Database\" from 1 (Operational) to 4 (Outage)",
+            "open an incident for component \"Database\"",
+            "make target component \"db-1:9100 | Database\"",
+        ]
+    );
+}

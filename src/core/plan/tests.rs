@@ -1,5 +1,6 @@
 //! The planner against a Cachet in memory.
 
+mod details;
 mod maintenance;
 
 use std::time::Duration;

@@ -111,6 +111,29 @@ fn a_component_moves_to_its_configured_group() {
 }
 
 #[test]
+fn a_component_moves_out_of_no_group_and_into_one_that_was_there_before() {
+    let inventory = inventory(&[]);
+    let groups = [group("Core", "Database"), group("Web", "Shop")];
+    let all =
+        carried_out(&plan_setup(&groups, &inventory, &Observed::default(), Removal::Nothing), &Observed::default());
+    let swapped = [group("Core", "Shop"), group("Web", "Database")];
+    let plan = plan_setup(&swapped, &inventory, &all, Removal::Nothing);
+    assert_eq!(
+        lines(&plan),
+        ["move component \"Shop\" to group \"Core\"", "move component \"Database\" to group \"Web\""]
+    );
+    assert_eq!(plan.counts().to_string(), "0 created, 2 changed, 0 removed");
+
+    let mut alone = all;
+    alone.groups.clear();
+    alone.components.iter_mut().for_each(|component| component.group = None);
+    let plan = plan_setup(&groups[..1], &inventory, &alone, Removal::Nothing);
+    assert_eq!(lines(&plan), ["create group \"Core\"", "move component \"Database\" to group \"Core\""]);
+    let plan = plan_setup(&groups, &inventory, &alone, Removal::Everything);
+    assert_eq!(plan.counts().to_string(), "4 created, 0 changed, 2 removed");
+}
+
+#[test]
 fn a_target_that_became_critical_is_corrected_and_keeps_its_alerts() {
     let groups = [group("Core", "Database")];
     let first = inventory(&[("a:1", "Database", false)]);

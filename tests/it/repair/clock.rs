@@ -1,0 +1,56 @@
+//! The repairer by a clock that is set back.
+
+use std::time::Duration;
+
+use alertmanager_cachet::core::repair::{Member, Poll, Reason, Repair};
+use alertmanager_cachet::repair::{Repairer, Settings, Source};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::world::{Release, World};
+
+const INTERVAL: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn world() -> World {
+    World::set_up(Release::Current, &[("web-1", "Web", true)]).await
+}
+
+fn repairer(world: &World, source: Source) -> Repairer {
+    let settings = Settings { source, interval: INTERVAL };
+    Repairer::new(world.store.clone(), settings, world.clock(), world.wake(), CancellationToken::new())
+}
+
+fn reasons(repairs: &[Repair]) -> Vec<Reason> {
+    repairs.iter().map(|repair| repair.reason).collect()
+}
+
+#[tokio::test]
+async fn an_alert_that_was_heard_of_in_the_future_ends_when_alertmanager_does_not_list_it() {
+    let mut world = world().await;
+    let alertmanager = Source::Alertmanager { members: Vec::new(), settle: INTERVAL, refire_hold: INTERVAL };
+    let mut repairer = repairer(&world, alertmanager);
+    world.fire("web-1", "Web").await;
+    world.settle().await;
+    world.set_back(HOUR);
+    world.settle().await;
+    let mut corrected = Vec::new();
+    for _ in 0..2 {
+        world.pass(INTERVAL);
+        let poll = Poll { began_at: world.now(), members: vec![Member::Heard { up_for: HOUR, listed: Vec::new() }] };
+        corrected.extend(reasons(&repairer.correct(&poll).await.expect("corrected")));
+    }
+    assert_eq!(corrected, [Reason::Unlisted]);
+}
+
+#[tokio::test]
+async fn silence_is_measured_from_the_moment_at_which_the_clock_was_set_back() {
+    let mut world = world().await;
+    let mut repairer = repairer(&world, Source::Silence(HOUR));
+    world.fire("web-1", "Web").await;
+    world.settle().await;
+    world.set_back(2 * HOUR);
+    world.settle().await;
+    assert_eq!(reasons(&repairer.once().await.repairs), []);
+    world.pass(HOUR + INTERVAL);
+    assert_eq!(reasons(&repairer.once().await.repairs), [Reason::Stale]);
+}
