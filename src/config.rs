@@ -18,6 +18,7 @@ mod settings;
 mod targets;
 mod tree;
 mod variables;
+pub mod web;
 
 use std::path::Path;
 use std::time::Duration;

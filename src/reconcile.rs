@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
@@ -169,6 +169,7 @@ pub struct Reconciler {
     store: Store,
     cachet: Cachet,
     settings: Settings,
+    changes_of_settings: Option<watch::Receiver<Settings>>,
     clock: Clock,
     log: Log,
     wake: Wake,
@@ -195,7 +196,13 @@ impl Reconciler {
         log: Log,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, cachet, settings, clock, log, stop, wake: Wake::default(), memory: Memory::default() }
+        let (wake, memory) = (Wake::default(), Memory::default());
+        Self { store, cachet, settings, changes_of_settings: None, clock, log, stop, wake, memory }
+    }
+
+    /// The same, which goes over to what `changes` holds before each go. Wake it for a change to count at once.
+    pub fn with_changes_of_settings(self, changes: watch::Receiver<Settings>) -> Self {
+        Self { changes_of_settings: Some(changes), ..self }
     }
 
     /// What wakes it.
@@ -232,6 +239,7 @@ impl Reconciler {
     /// Brings the page to what the alerts say, as far as Cachet lets it.
     pub async fn once(&mut self) -> Round {
         let mut round = Round::default();
+        self.take_new_settings();
         if std::mem::take(&mut self.memory.surprised) {
             self.memory.observed_at = None;
         }
@@ -240,6 +248,16 @@ impl Reconciler {
         }
         self.say_what_is_wrong(&round);
         round
+    }
+
+    fn take_new_settings(&mut self) {
+        let Some(changes) = self.changes_of_settings.as_mut().filter(|changes| changes.has_changed().unwrap_or(false))
+        else {
+            return;
+        };
+        self.settings = changes.borrow_and_update().clone();
+        // What they speak of may have been made just before.
+        self.memory.observed_at = None;
     }
 
     async fn write_what_differs(&mut self, round: &mut Round) -> Result<(), Blocked> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Error, Heard, Member};
@@ -20,7 +21,7 @@ use crate::store::{Store, StoreError};
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the alerts are repaired.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// What the alerts are compared with.
     pub source: Source,
@@ -29,8 +30,10 @@ pub struct Settings {
 }
 
 /// What the alerts are compared with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Source {
+    /// Nothing: they stay as notifications left them.
+    Nothing,
     /// The lists of all members of an Alertmanager cluster.
     Alertmanager {
         /// Every one that posts notifications here: what none of them lists has ended.
@@ -59,6 +62,7 @@ pub struct Round {
 pub struct Repairer {
     store: Store,
     settings: Settings,
+    changes_of_settings: Option<watch::Receiver<Settings>>,
     clock: Clock,
     started_at: Timestamp,
     wake: Wake,
@@ -80,7 +84,13 @@ impl Repairer {
     pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
         let started_at = clock.now();
-        Self { store, settings, clock, started_at, wake, reconciler, stop, missing, said }
+        let changes_of_settings = None;
+        Self { store, settings, changes_of_settings, clock, started_at, wake, reconciler, stop, missing, said }
+    }
+
+    /// The same, which goes over to what `changes` holds before each go. Wake it for a change to count at once.
+    pub fn with_changes_of_settings(self, changes: watch::Receiver<Settings>) -> Self {
+        Self { changes_of_settings: Some(changes), ..self }
     }
 
     /// What has it read Alertmanager at once: when a notification may have been missed, or an alert is held.
@@ -111,6 +121,11 @@ impl Repairer {
     /// Compares the stored alerts with what they should be, and corrects them.
     pub async fn once(&mut self) -> Round {
         let mut round = Round::default();
+        if let Some(changes) =
+            self.changes_of_settings.as_mut().filter(|changes| changes.has_changed().unwrap_or(false))
+        {
+            self.settings = changes.borrow_and_update().clone();
+        }
         match self.repair(&mut round).await {
             Ok(repairs) => round.repairs = repairs,
             Err(error) => round.failure = Some(error),
@@ -125,6 +140,7 @@ impl Repairer {
     async fn repair(&mut self, round: &mut Round) -> Result<Vec<Repair>, StoreError> {
         let now = self.clock.now();
         let (members, settle, refire_hold) = match &self.settings.source {
+            Source::Nothing => return Ok(Vec::new()),
             Source::Silence(longest) => {
                 return match rule::stale_before(now, self.started_at, *longest) {
                     Some(limit) => self.store.resolve_stale_alerts(limit).await,
@@ -180,7 +196,7 @@ impl Repairer {
     fn is_deaf(&self, unheard: &BTreeMap<String, Error>) -> bool {
         match &self.settings.source {
             Source::Alertmanager { members, .. } => members.iter().all(|member| unheard.contains_key(member.address())),
-            Source::Silence(_) => false,
+            Source::Nothing | Source::Silence(_) => false,
         }
     }
 }

@@ -4,13 +4,18 @@
 
 pub mod auth;
 mod client_address;
+mod guard;
 mod health;
+pub mod reload;
 mod serve;
+pub mod tls;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use ipnet::IpNet;
 
@@ -19,7 +24,7 @@ use crate::reconcile::Wake;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness, Users};
 use health::StoreHealth;
-pub use serve::serve;
+pub use serve::{Listener, serve};
 pub use webhook::BODY_LIMIT_BYTES;
 
 /// How the server behaves towards those who post.
@@ -48,8 +53,12 @@ pub struct App {
     shared: Arc<Shared>,
 }
 
+/// What answers carry that do not say otherwise themselves.
+type Headers = Arc<[(HeaderName, HeaderValue)]>;
+
 struct Shared {
     authenticator: Authenticator,
+    headers: RwLock<Headers>,
     trusted_proxies: Vec<IpNet>,
     logged_body_limit_bytes: usize,
     store: Store,
@@ -66,6 +75,7 @@ impl App {
     pub fn new(settings: Settings, store: Store, wakes: Wakes, log: Log) -> Result<Self, NoRandomness> {
         let shared = Shared {
             authenticator: Authenticator::new(settings.users)?,
+            headers: RwLock::default(),
             trusted_proxies: settings.trusted_proxies,
             logged_body_limit_bytes: settings.logged_body_limit_bytes,
             store,
@@ -76,13 +86,29 @@ impl App {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// From now on lets `users` in and nobody else, and adds `headers` to answers that do not have them.
+    pub fn go_on_with(&self, users: Users, headers: Vec<(HeaderName, HeaderValue)>) {
+        self.shared.authenticator.replace_users(users);
+        *self.shared.headers.write().unwrap_or_else(PoisonError::into_inner) = headers.into();
+    }
+
+    fn headers(&self) -> Headers {
+        Arc::clone(&self.shared.headers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How many passwords were verified the slow way since the start.
     pub fn password_verifications(&self) -> u64 {
         self.shared.authenticator.verifications()
     }
 }
 
-/// The paths of the server itself. Others may be merged to it; it has no fallback.
+/// `router` with the headers that the configuration adds to every answer.
+pub fn with_headers(router: Router, app: App) -> Router {
+    router.layer(from_fn_with_state(app, guard::add_headers))
+}
+
+/// The paths of the server itself. Others may be merged to it; it has no fallback. Whatever is added here is for
+/// operators alone, where there are some, unless [`guard`] names it.
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/webhook", any(webhook::receive))
@@ -91,5 +117,6 @@ pub fn router(app: App) -> Router {
         .route("/health", get(health::health))
         .route("/-/ready", get(health::health))
         .route("/-/healthy", get(health::alive))
+        .route_layer(from_fn_with_state(app.clone(), guard::operators_only))
         .with_state(app)
 }
