@@ -141,6 +141,8 @@ pub enum Command {
     Check(Check),
     /// Say why a component has its status
     Explain(Explain),
+    /// Say what the page would have shown, given recorded notifications and this configuration; writes nothing
+    Simulate(Simulate),
     /// Print the user:hash line that WEBHOOK_BASIC_AUTH wants
     HashPassword(HashPassword),
     /// Ask a running server whether it is healthy (for container images without curl)
@@ -247,6 +249,19 @@ pub struct Explain {
 pub enum OutputForm {
     Text,
     Json,
+}
+
+/// `simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct Simulate {
+    /// The log of `serve` (stdout, text or JSON, with or without a collector's time in front), or files with what
+    /// Alertmanager posted: one JSON notification, a list of them, or one after the other; `-`: standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub output: OutputForm,
 }
 
 /// `hash-password`.

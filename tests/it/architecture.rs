@@ -80,6 +80,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "crate::repair",
             "crate::reconcile",
             "crate::store",
+            "crate::web",
             "crate::commands",
             "crate::embedded",
         ],

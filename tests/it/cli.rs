@@ -14,7 +14,8 @@ use crate::support::recordings::notifications;
 fn help_explains_every_command_and_flag_with_its_default() {
     let installation = Installation::new();
     insta::assert_snapshot!("help", installation.prints(&["--help"]));
-    let commands = ["serve", "setup", "check", "explain", "hash-password", "healthcheck", "embedded-token", "demo"];
+    let commands =
+        ["serve", "setup", "check", "explain", "simulate", "hash-password", "healthcheck", "embedded-token", "demo"];
     for command in commands {
         let help = installation.prints(&[command, "--help"]);
         assert_eq!(help, installation.prints(&["help", command]));
@@ -112,7 +113,7 @@ async fn a_stop_that_is_asked_for_during_the_start_is_an_orderly_one() {
 #[test]
 fn serve_refuses_to_listen_to_just_anybody_and_names_the_cure() {
     let refused = Installation::new().refuses(&["serve"]);
-    assert!(refused.contains("WEBHOOK_BASIC_AUTH is not set"), "{refused}");
+    assert!(refused.contains("WEBHOOK_BASIC_AUTH: is missing, and without it anyone could post alerts"), "{refused}");
     assert!(refused.contains("alertmanager-cachet hash-password USER"), "{refused}");
 }
 

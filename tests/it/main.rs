@@ -16,6 +16,7 @@ mod reload;
 mod repair;
 mod serving;
 mod setup;
+mod simulate;
 mod simulation;
 mod store;
 mod support;
