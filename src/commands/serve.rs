@@ -37,6 +37,7 @@ use crate::setup::{self, Progress};
 use crate::store::{Store, StoreLock};
 use crate::web::auth::Users;
 use crate::web::reload::{LastReload, ReloadRequests};
+use crate::web::tls::Tls;
 use crate::web::{self, App, Listener, Wakes};
 
 /// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
@@ -114,56 +115,57 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let stop = CancellationToken::new();
 
     let (reconciler_settings, settings) = watch::channel(reconcile_settings(&config, inventory));
-    let as_started = settings.borrow().clone();
-    let cachet = page.cachet.clone();
-    let reconciler = Reconciler::new(store.clone(), cachet, as_started, Clock::system(), log.clone(), stop.clone())
-        .with_changes_of_settings(settings.clone());
-    let (repairer_settings, changes) = watch::channel(repair_settings(environment, &config)?);
-    if let Some(access) = &environment.alertmanager {
-        tracing::info!("reading Alertmanager at {}", access.base_urls.join(", "));
-    }
-    let as_started = changes.borrow().clone();
-    let repairer = Repairer::new(store.clone(), as_started, Clock::system(), reconciler.wake(), stop.clone())
-        .with_changes_of_settings(changes);
+    let (repairer_settings, repairs) = watch::channel(repair_settings(environment, &config)?);
+    let (reconciler, repairer) = keepers(&store, &page, &log, &stop, settings.clone(), repairs);
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
     let app = App::new(web_settings(args, web.users.clone()), store.clone(), wakes.clone(), log)?;
     app.go_on_with(web.users, web.headers);
     let (reload, reload_queue) = web::reload::channel();
     let router = router(&app, &page, &reload);
-    let tcp = bind(args.listen.listen_address).await?;
-    let address = tcp.local_addr()?;
-    let listener = match &web.tls {
-        Some(tls) => Listener::with_tls(tcp, tls.clone()),
-        None => Listener::from(tcp),
-    };
-    tracing::info!("listening on {}://{address}", if web.tls.is_some() { "https" } else { "http" });
+    let (listener, address) = listen(args.listen.listen_address, web.tls.clone()).await?;
 
-    let started = LastReload { successful: true, succeeded_at: clock::now() };
-    let (last, last_reload) = watch::channel(started);
-    let (tls, reconciler_changes, repairer_changes) = (web.tls.clone(), reconciler_settings, repairer_settings);
-    let parts = Parts { app, tls, page, wakes, reconciler: reconciler_changes, repairer: repairer_changes, last };
+    let (last, last_reload) = watch::channel(LastReload { successful: true, succeeded_at: clock::now() });
+    let tls = web.tls.clone();
+    let parts = Parts { app, tls, page, wakes, reconciler: reconciler_settings, repairer: repairer_settings, last };
     let reloader = Reloader { origin, parts, started_with: config };
-
-    let web_server = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
-    let reconciler = part(&stop, reconciler.forever());
-    let repairer = part(&stop, repairer.forever());
     part(&stop, reloader.forever(reload_queue, stop.clone()));
     if let Some(tls) = web.tls {
         part(&stop, tls.keep_fresh(stop.clone()));
     }
-    Ok(Running {
-        address,
-        settings,
-        reload,
-        last_reload,
-        stop,
-        web: web_server,
-        reconciler,
-        repairer,
-        store,
-        _lock: lock,
-    })
+    let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
+    let (reconciler, repairer) = (part(&stop, reconciler.forever()), part(&stop, repairer.forever()));
+    Ok(Running { address, settings, reload, last_reload, stop, web, reconciler, repairer, store, _lock: lock })
+}
+
+/// Who keeps the page, and who keeps the alerts; both go over to what comes through their channel.
+fn keepers(
+    store: &Store,
+    page: &Page,
+    log: &Log,
+    stop: &CancellationToken,
+    settings: watch::Receiver<Settings>,
+    repairs: watch::Receiver<repair::Settings>,
+) -> (Reconciler, Repairer) {
+    let (cachet, clock) = (page.cachet.clone(), Clock::system());
+    let as_started = settings.borrow().clone();
+    let reconciler = Reconciler::new(store.clone(), cachet, as_started, clock.clone(), log.clone(), stop.clone())
+        .with_changes_of_settings(settings);
+    let as_started = repairs.borrow().clone();
+    let repairer = Repairer::new(store.clone(), as_started, clock, reconciler.wake(), stop.clone())
+        .with_changes_of_settings(repairs);
+    (reconciler, repairer)
+}
+
+async fn listen(address: SocketAddr, tls: Option<Tls>) -> anyhow::Result<(Listener, SocketAddr)> {
+    let tcp = bind(address).await?;
+    let address = tcp.local_addr()?;
+    tracing::info!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" });
+    let listener = match tls {
+        Some(tls) => Listener::with_tls(tcp, tls),
+        None => Listener::from(tcp),
+    };
+    Ok((listener, address))
 }
 
 fn web_settings(args: &Serve, users: Users) -> web::Settings {
@@ -188,6 +190,9 @@ async fn open_page(
             tracing::info!("CACHET_API_URL is not set: driving the embedded page, which is served here");
             set_up_embedded(&page, config, inventory).await?;
         }
+    }
+    if let Some(access) = &environment.alertmanager {
+        tracing::info!("reading Alertmanager at {}", access.base_urls.join(", "));
     }
     Ok(page)
 }

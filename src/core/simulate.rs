@@ -3,7 +3,8 @@
 //!
 //! Time passes from one arrival to the next, and stops on its way wherever it alone changes something: when a held
 //! firing begins to count, or a recovery was waited out. After the last arrival it goes on until it changes nothing any
-//! more. Alerts that nobody resolved stay as they are: nothing is known of what came later.
+//! more. Alerts that nobody resolved stay as they are: nothing is known of what came later. Unlike a server, it never
+//! forgets an alert that was resolved.
 
 mod cachet;
 

@@ -298,7 +298,8 @@ mod tests {
     async fn users_that_stay_the_same_stay_known() {
         let authenticator = two_users();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        authenticator.replace_users(Users::clone(&authenticator.inner.known().users));
+        let same = Users::clone(&authenticator.inner.known().users);
+        authenticator.replace_users(same);
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         assert_eq!(authenticator.verifications(), 1);
     }
