@@ -108,7 +108,7 @@ pub fn with_headers(router: Router, app: App) -> Router {
 }
 
 /// The paths of the server itself. Others may be merged to it; it has no fallback. Whatever is added here is for
-/// operators alone, where there are some, unless [`guard`] names it.
+/// operators alone, where there are some, unless `guard` names it.
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/webhook", any(webhook::receive))

@@ -1,6 +1,6 @@
 //! `serve`: the server.
 //!
-//! [`configured::read`] checks what is configured, at the start and when it is to be read again ([`reload`]).
+//! `configured::read` checks what is configured, at the start and when it is to be read again (`reload`).
 //! [`start`] puts the parts together, and [`Running`] is the server until it is told to stop; `demo` and the tests use
 //! the same two.
 

@@ -56,7 +56,9 @@ impl Installation {
         let mut server = Process::start("serve", command.envs(variables.iter().copied()), self.folder.path());
         // http://, or https:// where the web configuration says so.
         let address = server.tells("listening on http").await;
-        let address = address.trim_start_matches('s').trim_start_matches("://").to_owned();
+        let address = address.trim_start_matches('s').trim_start_matches("://");
+        // In a log of JSON, the text ends with its quotes.
+        let address = address.split('"').next().unwrap_or_default().to_owned();
         (server, address)
     }
 
