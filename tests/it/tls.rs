@@ -1,17 +1,18 @@
 //! `--web.config.file`: TLS, clients' certificates, users and headers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::config::Report;
 use alertmanager_cachet::config::web::read;
-use alertmanager_cachet::web::Listener;
 use alertmanager_cachet::web::tls::Tls;
+use alertmanager_cachet::web::{self, Listener};
 use axum::Router;
+use reqwest::tls::Version;
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::support::certificates::{Authority, Pair};
 use crate::support::installation::{Installation, LOCAL};
@@ -174,36 +175,93 @@ fn a_good_web_configuration_is_found() {
     assert!(checked.stdout.contains("correct --web.config.file (WEB_CONFIG_FILE)"), "{}", checked.stdout);
 }
 
-/// A server in this process that answers everything with 200; and a client that trusts it.
-async fn serving_here(stop: Duration) -> (String, Client, TempDir) {
-    let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
-    authority.server().write(folder.path());
-    written(folder.path(), "web.yml", TLS);
-    let config = read(&folder.path().join("web.yml"), &mut Report::default()).expect("valid");
-    let tls = Tls::open(config.tls.expect("TLS")).expect("a pair");
-    let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = tcp.local_addr().expect("an address").to_string();
-    let router = Router::new().fallback(async || "hello");
-    let serving = alertmanager_cachet::web::serve(Listener::with_tls(tcp, tls), router, tokio::time::sleep(stop), stop);
-    tokio::spawn(serving);
-    (address, authority.trusting(None), folder)
+/// A server in this process that answers everything with 200.
+struct Here {
+    url: String,
+    authority: Authority,
+    clients: Authority,
+    _folder: TempDir,
+}
+
+impl Here {
+    /// Speaks TLS with these words of the file beside certificate and key; `clients.crt` is there.
+    async fn serving(words: &str) -> Self {
+        let (authority, clients) = (Authority::new(), Authority::new());
+        let folder = tempfile::tempdir().expect("a folder");
+        authority.server().write(folder.path());
+        written(folder.path(), "clients.crt", &clients.pem());
+        let web = format!("tls_server_config: {{cert_file: server.crt, key_file: server.key, {words}}}");
+        written(folder.path(), "web.yml", &web);
+        let mut report = Report::default();
+        let config = read(&folder.path().join("web.yml"), &mut report).and_then(|config| config.tls);
+        assert!(!report.is_fatal(), "{report}");
+        let tls = Tls::open(config.expect("TLS")).expect("a pair");
+        let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("https://{}/", tcp.local_addr().expect("an address"));
+        let router = Router::new().fallback(async || "hello");
+        let never = std::future::pending();
+        tokio::spawn(web::serve(Listener::with_tls(tcp, tls), router, never, Duration::ZERO));
+        Self { url, authority, clients, _folder: folder }
+    }
+
+    async fn lets_in(&self, client: &Client) -> bool {
+        client.get(&self.url).send().await.is_ok()
+    }
+}
+
+#[tokio::test]
+async fn each_client_auth_type_lets_in_whom_it_says() {
+    for (word, none, unknown, known) in [
+        ("NoClientCert", true, true, true),
+        ("RequestClientCert", true, true, true),
+        ("RequireAnyClientCert", false, true, true),
+        ("VerifyClientCertIfGiven, client_ca_file: clients.crt", true, false, true),
+        ("RequireAndVerifyClientCert, client_ca_file: clients.crt", false, false, true),
+    ] {
+        let here = Here::serving(&format!("client_auth_type: {word}")).await;
+        let (stranger, friend) = (Authority::new().client(), here.clients.client());
+        for (pair, expected) in [(None, none), (Some(&stranger), unknown), (Some(&friend), known)] {
+            assert_eq!(here.lets_in(&here.authority.trusting(pair)).await, expected, "{word}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_versions_and_suites_of_the_file_are_spoken() {
+    // The certificates of the tests are of the kind ECDSA.
+    let suite = "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384], curve_preferences: [CurveP384]";
+    let unfit = "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]";
+    for (words, tls12, tls13) in [
+        ("min_version: TLS12".to_owned(), true, true),
+        ("min_version: TLS13".to_owned(), false, true),
+        ("max_version: TLS12".to_owned(), true, false),
+        (format!("prefer_server_cipher_suites: false, {suite}"), true, true),
+        (unfit.to_owned(), false, true),
+    ] {
+        let here = Here::serving(&words).await;
+        for (version, expected) in [(Version::TLS_1_2, tls12), (Version::TLS_1_3, tls13)] {
+            let client =
+                here.authority.client_of(None, |builder| builder.tls_version_min(version).tls_version_max(version));
+            assert_eq!(here.lets_in(&client).await, expected, "{words} {version:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn handshakes_that_stop_half_way_do_not_hold_their_places_for_ever() {
-    let (address, client, _folder) = serving_here(Duration::from_hours(24)).await;
+    let here = Here::serving("").await;
+    let address = here.url.trim_start_matches("https://").trim_end_matches('/');
     // The beginning of a handshake of 512 bytes.
     let half = [22, 3, 1, 2, 0, 1, 0, 1, 252];
     let mut silent = Vec::new();
     for _ in 0..512 {
-        let mut stream = TcpStream::connect(&address).await.expect("a connection");
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(&half).await.expect("written");
         silent.push(stream);
     }
-    let began = tokio::time::Instant::now();
-    let answer = client.get(format!("https://{address}/")).send().await.expect("an answer");
-    assert_eq!(answer.status(), StatusCode::OK);
+    let began = Instant::now();
+    assert!(here.lets_in(&here.authority.trusting(None)).await);
     assert!(began.elapsed() >= Duration::from_secs(5), "every place was taken: {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
-    drop(Arc::new(silent));
+    drop(silent);
 }

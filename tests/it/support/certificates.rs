@@ -5,6 +5,8 @@ use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
 
+use reqwest::{Certificate, Client, ClientBuilder, Identity};
+
 use super::processes::written;
 
 /// Who signs certificates.
@@ -51,13 +53,17 @@ impl Authority {
     }
 
     /// A client that trusts it and nobody else; it shows `pair`, if there is one.
-    pub fn trusting(&self, pair: Option<&Pair>) -> reqwest::Client {
-        let root = reqwest::Certificate::from_pem(self.pem().as_bytes()).expect("a certificate");
-        let builder = reqwest::Client::builder().no_proxy().tls_certs_only([root]);
+    pub fn trusting(&self, pair: Option<&Pair>) -> Client {
+        self.client_of(pair, |builder| builder)
+    }
+
+    /// The same, with a wish of its own.
+    pub fn client_of(&self, pair: Option<&Pair>, wish: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+        let root = Certificate::from_pem(self.pem().as_bytes()).expect("a certificate");
+        let builder = wish(Client::builder().no_proxy().tls_certs_only([root]));
         let builder = match pair {
             Some(Pair { cert, key }) => {
-                let identity = reqwest::Identity::from_pem(format!("{cert}\n{key}").as_bytes());
-                builder.identity(identity.expect("a pair"))
+                builder.identity(Identity::from_pem(format!("{cert}\n{key}").as_bytes()).expect("a pair"))
             }
             None => builder,
         };
