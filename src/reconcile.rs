@@ -9,6 +9,7 @@ mod maintenance;
 mod memory;
 mod monitoring;
 mod publish;
+mod round;
 mod say;
 mod settings;
 mod texts;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::backoff::{Backoff, LONGEST};
 use self::memory::{Memory, Unkept};
+pub use self::round::{Blocked, Round};
 pub use self::settings::{Settings, Subscribers};
 pub use self::texts::Texts;
 use crate::cachet::{Cachet, Error, Spare};
@@ -71,68 +73,6 @@ impl Wake {
 
     fn count(&self) -> u64 {
         self.news.load(Ordering::SeqCst)
-    }
-}
-
-/// What came of one go.
-#[derive(Debug, Default)]
-pub struct Round {
-    /// How many changes were made in Cachet.
-    pub written: usize,
-    /// The changes that failed; the others were made all the same.
-    pub failures: Vec<(Subject, Error)>,
-    /// What kept everything else from being tried.
-    pub blocked: Option<Blocked>,
-    /// When time alone changes the page next.
-    pub revisit_at: Option<Timestamp>,
-    /// How long the targets' components wait until Cachet's rate limit allows them; what the public sees is written.
-    pub saving: Option<Duration>,
-    /// How many changes in a row got no answer that makes sense.
-    unanswered: usize,
-    /// How the page is, as far as it is known.
-    page: Option<PageState>,
-}
-
-/// What keeps the reconciler from going on.
-#[derive(Debug, thiserror::Error)]
-pub enum Blocked {
-    /// Cachet does not take or answer anything.
-    #[error(transparent)]
-    Cachet(#[from] Error),
-    /// The store does not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Blocked {
-    /// As [`Error::news`].
-    fn news(&self) -> String {
-        match self {
-            Self::Cachet(error) => error.news(),
-            Self::Store(error) => error.to_string(),
-        }
-    }
-}
-
-impl Round {
-    /// Whether everything that had to be written was.
-    pub fn is_complete(&self) -> bool {
-        self.failures.is_empty() && self.blocked.is_none()
-    }
-
-    /// A Cachet that has nothing but faults to answer any more is left alone until the next attempt: each of thousands
-    /// of changes might else wait for its timeout.
-    fn give_up(&mut self) -> Option<Error> {
-        if self.unanswered >= BATCH { self.failures.pop().map(|(_, error)| error) } else { None }
-    }
-
-    /// How long Cachet asked us to wait.
-    fn retry_after(&self) -> Option<Duration> {
-        let blocked = match &self.blocked {
-            Some(Blocked::Cachet(error)) => error.retry_after(),
-            _ => None,
-        };
-        blocked.into_iter().chain(self.failures.iter().filter_map(|(_, error)| error.retry_after())).max()
     }
 }
 

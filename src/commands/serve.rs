@@ -39,7 +39,7 @@ use crate::repair::{self, Repairer, Source};
 use crate::setup::{self, Progress};
 use crate::store::{Store, StoreLock};
 use crate::web::auth::Users;
-use crate::web::reload::{LastReload, ReloadRequests};
+use crate::web::reload::ReloadRequests;
 use crate::web::tls::Tls;
 use crate::web::{self, App, Listener, Wakes};
 
@@ -86,7 +86,6 @@ pub struct Running {
     address: SocketAddr,
     settings: watch::Receiver<Settings>,
     reload: ReloadRequests,
-    last_reload: watch::Receiver<LastReload>,
     stop: CancellationToken,
     web: JoinHandle<std::io::Result<()>>,
     metrics: Option<JoinHandle<std::io::Result<()>>>,
@@ -120,8 +119,8 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let page = open_page(environment, &store, &config, inventory.as_ref(), &watchers.metrics).await?;
     let stop = CancellationToken::new();
 
-    let (reconciler_settings, settings) = watch::channel(reconcile_settings(&config, inventory));
-    let (repairer_settings, repairs) = watch::channel(repair_settings(environment, &config)?);
+    let (keeping, settings) = watch::channel(reconcile_settings(&config, inventory));
+    let (repairing, repairs) = watch::channel(repair_settings(environment, &config)?);
     let (reconciler, repairer) = keepers(&store, &page, &log, &stop, settings.clone(), repairs);
     let reconciler = reconciler.watched_by(watchers.metrics.clone(), watchers.readiness.clone());
     let repairer = repairer.measured_by(watchers.metrics.clone());
@@ -137,11 +136,8 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let (listener, address) = listen(args.listen.listen_address, "--web.listen-address", web.tls.clone()).await?;
     tracing::info!("listening on {}://{address}", scheme(web.tls.as_ref()));
 
-    let (last, last_reload) = watch::channel(LastReload { successful: true, succeeded_at: clock::now() });
     let tls = web.tls.clone();
-    let (reconciler_channel, repairer_channel) = (reconciler_settings, repairer_settings);
-    let parts =
-        Parts { app, tls, page, wakes, reconciler: reconciler_channel, repairer: repairer_channel, last, watchers };
+    let parts = Parts { app, tls, page, wakes, reconciler: keeping, repairer: repairing, watchers };
     let reloader = Reloader { origin, parts, started_with: config };
     part(&stop, reloader.forever(reload_queue, stop.clone()));
     if let Some(tls) = web.tls {
@@ -151,7 +147,7 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let metrics = metrics_listener
         .map(|listener| part(&stop, web::serve(listener, metrics_router, stop.clone().cancelled_owned(), GRACE)));
     let (reconciler, repairer) = (part(&stop, reconciler.forever()), part(&stop, repairer.forever()));
-    Ok(Running { address, settings, reload, last_reload, stop, web, metrics, reconciler, repairer, store, _lock: lock })
+    Ok(Running { address, settings, reload, stop, web, metrics, reconciler, repairer, store, _lock: lock })
 }
 
 /// Who keeps the page, and who keeps the alerts; both go over to what comes through their channel.
@@ -293,16 +289,6 @@ impl Running {
     /// How it keeps the page.
     pub fn settings(&self) -> Settings {
         self.settings.borrow().clone()
-    }
-
-    /// Has the configuration read again.
-    pub fn reload(&self) -> &ReloadRequests {
-        &self.reload
-    }
-
-    /// How the configuration in use came about, now and later.
-    pub fn last_reload(&self) -> watch::Receiver<LastReload> {
-        self.last_reload.clone()
     }
 
     /// What it keeps.

@@ -14,8 +14,10 @@ use self::records::{LeftOut, Record};
 use super::reconcile_settings;
 use crate::cli::{Common, OutputForm, Simulate};
 use crate::config::{self, TargetsFile};
-use crate::core::simulate::{Arrival, Rules, simulate};
+use crate::core::incident::EpisodeSubject;
+use crate::core::simulate::{Arrival, Rules, Story, simulate};
 use crate::core::target::{Inventory, InventorySource};
+use crate::core::watchdog::Watchdog;
 
 /// The most bytes of a file that are read.
 const FILE_LIMIT_BYTES: u64 = 1 << 30;
@@ -40,14 +42,17 @@ pub fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
         }
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
-    let (records, left_out) = read(args)?;
     let settings = reconcile_settings(config, Some(inventory.clone()));
-    let (groups, policy) = (&config.groups, settings.policy());
-    let rules = Rules { groups, inventory: &inventory, refire_hold: settings.refire_hold, policy };
-    let arrivals: Vec<Arrival> =
-        records.iter().map(|record| Arrival { at: record.at, alerts: record.notification.alerts.clone() }).collect();
+    let watchdog = settings.watchdog.as_ref();
+    let (records, left_out) = read(args, watchdog)?;
+    let (groups, refire_hold, policy) = (&config.groups, settings.refire_hold, settings.policy());
+    let rules = Rules { groups, inventory: &inventory, refire_hold, watchdog, policy };
+    let arrivals: Vec<Arrival> = records.iter().map(Record::arrival).collect();
     let story = simulate(rules, &arrivals);
-    let printed = Printed::new(&story, &records, &left_out, &settings.texts.new_incident_name);
+    if let Some(note) = watchdog.and_then(|watchdog| note_on(watchdog, &arrivals, &story)) {
+        writeln!(io::stderr(), "note: {note}")?;
+    }
+    let printed = Printed::new(&story, &records, &left_out, &settings.texts);
     let mut out = io::stdout().lock();
     match args.output {
         OutputForm::Text => write!(out, "{printed}")?,
@@ -56,11 +61,28 @@ pub fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is uncertain of the watchdog, which a server may hear of in other ways as well.
+fn note_on(watchdog: &Watchdog, arrivals: &[Arrival], story: &Story) -> Option<String> {
+    let alertname = watchdog.alertname();
+    if arrivals.iter().all(|arrival| arrival.heartbeats == 0) {
+        return Some(format!(
+            "the watchdog {alertname:?} is in none of the notifications, so its absence is not played"
+        ));
+    }
+    let missing = story.incidents.iter().any(|incident| incident.subject == EpisodeSubject::Monitoring);
+    missing.then(|| {
+        format!(
+            "the watchdog {alertname:?} is missing here when no notification brings it: a server with ALERTMANAGER_URL \
+             hears it in Alertmanager's list as well"
+        )
+    })
+}
+
 /// The records of all files in the order of their times; of one time, in that in which they stand.
-fn read(args: &Simulate) -> anyhow::Result<(Vec<Record>, Vec<LeftOut>)> {
+fn read(args: &Simulate, watchdog: Option<&Watchdog>) -> anyhow::Result<(Vec<Record>, Vec<LeftOut>)> {
     let (mut records, mut left_out) = (Vec::new(), Vec::new());
     for file in &args.files {
-        let read = records::read(&text(file)?, &file.display().to_string());
+        let read = records::read(&text(file)?, &file.display().to_string(), watchdog);
         records.extend(read.records);
         left_out.extend(read.left_out);
     }

@@ -1,10 +1,12 @@
 //! What the page would have shown, given what arrived when: the same rules as ever, over a Cachet that is empty at
-//! first, takes everything at once, and that no person touches.
+//! first, takes everything at once, and that no person touches: nobody overrides it, or announces maintenance in it.
 //!
 //! Time passes from one arrival to the next, and stops on its way wherever it alone changes something: when a held
 //! firing begins to count, or a recovery was waited out. After the last arrival it goes on until it changes nothing any
-//! more. Alerts that nobody resolved stay as they are: nothing is known of what came later. Unlike a server, it never
-//! forgets an alert that was resolved.
+//! more. Alerts that nobody resolved stay as they are, and the watchdog as it was then: nothing is known of what came
+//! later. Unlike a server, it never forgets an alert that was resolved.
+//!
+//! The watchdog counts from the first arrival on that it is in: what was recorded before may be older than its rule.
 
 mod cachet;
 
@@ -14,16 +16,21 @@ use std::time::Duration;
 use self::cachet::PerfectCachet;
 use super::alert::{Alert, AlertRecord, Fingerprint};
 use super::group::Group;
+use super::incident::EpisodeSubject;
 use super::observed::IncidentId;
 use super::page::desired;
 use super::plan::{Policy, Report, plan};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory};
 use super::time::Timestamp;
+use super::watchdog::{Monitoring, Pulse, Watchdog};
 
 /// How often the plan is made anew at one moment. A plan that is carried out leaves nothing to plan, so a few are enough;
 /// this many would be an error of ours, and end the moment.
 const PLANS_PER_MOMENT: usize = 100;
+
+/// The end of time.
+const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
 /// The configuration that is tried.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +41,8 @@ pub struct Rules<'a> {
     pub inventory: &'a Inventory,
     /// How long a firing that follows its own resolve is held.
     pub refire_hold: Duration,
+    /// The alert whose absence means that nobody knows how things are.
+    pub watchdog: Option<&'a Watchdog>,
     /// What shapes a plan.
     pub policy: Policy,
 }
@@ -45,6 +54,8 @@ pub struct Arrival {
     pub at: Timestamp,
     /// What it states.
     pub alerts: Vec<Alert>,
+    /// How many of the watchdog's alerts fire in it.
+    pub heartbeats: usize,
 }
 
 /// What would have happened.
@@ -84,11 +95,11 @@ pub enum Seen {
         to: ComponentStatus,
     },
     /// An incident is opened.
-    Opened(IncidentId, ComponentName),
+    Opened(IncidentId, EpisodeSubject),
     /// An incident is closed.
-    Closed(IncidentId, ComponentName),
+    Closed(IncidentId, EpisodeSubject),
     /// An incident is opened again, after a relapse.
-    Reopened(IncidentId, ComponentName),
+    Reopened(IncidentId, EpisodeSubject),
 }
 
 /// An incident that would have been opened.
@@ -96,9 +107,9 @@ pub enum Seen {
 pub struct Incident {
     /// Its number, from 1.
     pub id: IncidentId,
-    /// The component that it is about.
-    pub component: ComponentName,
-    /// When the outage began, as the alerts say.
+    /// What it is about.
+    pub subject: EpisodeSubject,
+    /// When the outage began, as the alerts say, or from when on nothing was heard of the watchdog.
     pub occurred_at: Timestamp,
     /// When it was opened.
     pub opened_at: Timestamp,
@@ -116,7 +127,10 @@ pub fn simulate(rules: Rules<'_>, arrivals: &[Arrival]) -> Story {
         player.take(arrival);
         player.settle(arrival.at, Some(number));
     }
-    player.let_time_pass_until(Timestamp::from_millis(i64::MAX));
+    if let Some(last) = arrivals.last() {
+        player.hear_no_more_after(last.at);
+    }
+    player.let_time_pass_until(NEVER);
     player.story()
 }
 
@@ -124,6 +138,13 @@ struct Player<'a> {
     rules: Rules<'a>,
     alerts: BTreeMap<Fingerprint, AlertRecord>,
     cachet: PerfectCachet,
+    /// The components of the page, which are Unknown while the watchdog is missing.
+    components: BTreeSet<ComponentName>,
+    /// The first arrival of the watchdog.
+    listening_since: Option<Timestamp>,
+    pulse: Pulse,
+    /// How the monitoring is from now on, once nothing arrives any more.
+    monitoring_at_the_end: Option<Monitoring>,
     revisit_at: Option<Timestamp>,
     moments: Vec<Moment>,
     missing: BTreeSet<ComponentName>,
@@ -132,8 +153,18 @@ struct Player<'a> {
 impl<'a> Player<'a> {
     fn new(rules: Rules<'a>) -> Self {
         let cachet = PerfectCachet::new(rules.groups, rules.inventory);
-        let (alerts, moments, missing) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-        Self { rules, alerts, cachet, revisit_at: None, moments, missing }
+        Self {
+            rules,
+            alerts: BTreeMap::new(),
+            cachet,
+            components: rules.groups.iter().flat_map(|group| group.components.iter().cloned()).collect(),
+            listening_since: None,
+            pulse: Pulse::default(),
+            monitoring_at_the_end: None,
+            revisit_at: None,
+            moments: Vec::new(),
+            missing: BTreeSet::new(),
+        }
     }
 
     /// Stops at every moment before `until` at which time alone changes something.
@@ -148,12 +179,41 @@ impl<'a> Player<'a> {
             let (record, _) = AlertRecord::observe(self.alerts.get(&alert.fingerprint), alert, arrival.at);
             self.alerts.insert(alert.fingerprint, record);
         }
+        if arrival.heartbeats > 0 {
+            self.listening_since.get_or_insert(arrival.at);
+            self.pulse = self.pulse.beat(arrival.at);
+        }
+    }
+
+    /// How the monitoring is at `now`.
+    fn listen(&mut self, now: Timestamp) -> Monitoring {
+        if let Some(monitoring) = self.monitoring_at_the_end {
+            return monitoring;
+        }
+        let (Some(watchdog), Some(since)) = (self.rules.watchdog, self.listening_since) else {
+            return Monitoring::Unwatched;
+        };
+        let monitoring = watchdog.judge(self.pulse, since, now);
+        if let Monitoring::Missing { at, .. } = monitoring {
+            self.pulse = self.pulse.miss(at);
+        }
+        monitoring
+    }
+
+    /// That nothing arrives after the last arrival says nothing of the watchdog.
+    fn hear_no_more_after(&mut self, last: Timestamp) {
+        self.monitoring_at_the_end = Some(match self.listen(last) {
+            Monitoring::Heard { .. } => Monitoring::Heard { until: NEVER },
+            monitoring => monitoring,
+        });
     }
 
     /// Brings the page to what it must show at `now`.
     fn settle(&mut self, now: Timestamp, arrival: Option<usize>) {
         let alerts: Vec<AlertRecord> = self.alerts.values().cloned().collect();
-        let desired = desired(self.rules.inventory, &alerts, self.rules.refire_hold, now);
+        let monitoring = self.listen(now);
+        let desired = desired(self.rules.inventory, &alerts, self.rules.refire_hold, now)
+            .in_view_of(monitoring, &self.components);
         let mut changes = Vec::new();
         for _ in 0..PLANS_PER_MOMENT {
             let plan = plan(&desired, &self.cachet.applied, &self.cachet.observed, self.rules.policy, now);

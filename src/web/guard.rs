@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use super::App;
 use super::auth::{AuthError, Role};
 
-/// What operators do not keep to themselves: probes, which tell nothing and have no password to send, and what looks at
-/// passwords itself, because those who may post may use it as well.
+/// What operators do not keep to themselves: what probes ask for, who have no password to send and are told no secret; and
+/// what looks at passwords itself, because those who may post may use it as well.
 const NOT_ONLY_OPERATORS: &[&str] = &["/health", "/-/ready", "/-/healthy", "/webhook", "/webhook/", "/-/reload"];
 
 /// Why somebody is not let in.

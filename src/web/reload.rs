@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::App;
 use super::guard::known;
-use crate::core::time::Timestamp;
 
 /// How many requests wait for their turn; more wait for a place. They are served one after the other.
 const WAITING: usize = 16;
@@ -29,15 +28,6 @@ pub enum Outcome {
     Reloaded(String),
     /// Something is wrong, and everything is as it was.
     Refused(String),
-}
-
-/// How the configuration in use came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastReload {
-    /// Whether the last one, or the start, succeeded.
-    pub successful: bool,
-    /// When one last did; the start counts.
-    pub succeeded_at: Timestamp,
 }
 
 /// Both ends.

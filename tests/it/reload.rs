@@ -42,6 +42,18 @@ impl Site {
         post.send().await.expect("an answer").status()
     }
 
+    async fn get(&self, path: &str) -> String {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await.expect("an answer");
+        answer.text().await.expect("a text")
+    }
+
+    /// The value of a metric, as it is told; `None` if it is not.
+    async fn metric(&self, name: &str) -> Option<String> {
+        let told = self.get("/metrics").await;
+        let mut values = told.lines().filter_map(|line| line.strip_prefix(&format!("alertmanager_cachet_{name} ")));
+        values.next().map(str::to_owned)
+    }
+
     /// Waits until the page shows `component` with this status.
     async fn shows(&self, component: &str, status: i64) {
         eventually(&format!("{component} has status {status}"), async || {
@@ -94,9 +106,11 @@ async fn new_targets_and_texts_count_from_the_next_round_on() {
     site.fire("Mail").await;
     // All targets that it has now; before, it would have been one of several.
     site.shows("Mail", 4).await;
-    let mut server = site.server;
-    assert_eq!(server.end().await.code(), Some(0));
-    assert!(server.stdout().contains(r#"name="Mail, as newly called""#), "{}", server.stdout());
+    eventually("its incident is opened", async || {
+        let said = site.server.stdout();
+        if said.contains(r#"name="Mail, as newly called""#) { Ok(()) } else { Err(said) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -121,6 +135,76 @@ async fn a_bad_file_changes_nothing_and_every_problem_of_it_is_told() {
     });
     assert_eq!(site.reload().await.0, StatusCode::OK);
     site.shows("Telephone", 1).await;
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_is_told_by_the_metrics_and_by_readiness_until_one_succeeds() {
+    let site = Site::start().await;
+    let successful = async || site.metric("config_last_reload_successful").await;
+    let last_success = async || site.metric("config_last_reload_success_timestamp_seconds").await;
+    let configuration = async || {
+        let ready: Value = serde_json::from_str(&site.get("/-/ready").await).expect("JSON");
+        ready["parts"]["configuration"].clone()
+    };
+    let (started_at, good) = (last_success().await, json!({"good": true}));
+    assert_eq!((successful().await.as_deref(), configuration().await), (Some("1"), good.clone()));
+
+    let path = site.installation.folder.path().join("config.json");
+    let text = fs::read_to_string(&path).expect("a file");
+    fs::write(&path, "{").expect("written");
+    assert_eq!(site.reload().await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!((successful().await.as_deref(), last_success().await), (Some("0"), started_at.clone()));
+    let problem = configuration().await;
+    let said = problem["problem"].as_str().unwrap_or_default();
+    assert!(
+        said.contains("the one before stays in effect: config.json") && said.ends_with("reload again"),
+        "{problem}"
+    );
+
+    fs::write(&path, text).expect("written");
+    assert_eq!(site.reload().await.0, StatusCode::OK);
+    assert_eq!((successful().await.as_deref(), configuration().await), (Some("1"), good));
+    assert_ne!(last_success().await, started_at);
+}
+
+#[tokio::test]
+async fn a_watchdog_is_listened_for_from_the_reload_on_that_names_it_to_the_one_that_does_not() {
+    let site = Site::start().await;
+    assert_eq!(site.metric("watchdog_missing").await, None);
+    site.configure(|config| config["watchdog"] = json!({"alertname": "Pulse", "timeout_seconds": 1}));
+    let (status, text) = site.reload().await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    // Nobody sends it.
+    site.shows("Mail", 5).await;
+    assert_eq!(site.metric("watchdog_missing").await.as_deref(), Some("1"));
+    let open = "/api/incidents?filter[status]=0,1,2,3";
+    assert!(site.get(open).await.contains("Monitoring data is missing"));
+
+    site.configure(|config| config["watchdog"] = Value::Null);
+    assert_eq!(site.reload().await.0, StatusCode::OK);
+    site.shows("Mail", 1).await;
+    assert_eq!(site.metric("watchdog_missing").await, None);
+    eventually("the incident is closed", async || {
+        let incidents = site.get(open).await;
+        if incidents.contains("Monitoring data is missing") { Err(incidents) } else { Ok(()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_webhook_knows_a_watchdog_that_is_configured_later() {
+    let site = Site::start().await;
+    let beat = async || {
+        let alert = json!({"status": "firing", "labels": {"alertname": "Pulse"}, "fingerprint": "e029c70b1b64731f",
+                           "startsAt": "2026-11-21T01:54:29.434Z", "endsAt": "0001-01-01T00:00:00Z"});
+        let body = json!({"version": "4", "alerts": [alert]}).to_string();
+        let post = site.client.post(format!("{}/webhook", site.url)).header("Authorization", ADMIN).body(body);
+        post.send().await.expect("an answer").json::<Value>().await.expect("JSON")["heartbeats"].clone()
+    };
+    assert_eq!(beat().await, Value::Null);
+    site.configure(|config| config["watchdog"] = json!({"alertname": "Pulse"}));
+    assert_eq!(site.reload().await.0, StatusCode::OK);
+    assert_eq!(beat().await, 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::installation::{Installation, LOCAL};
 use crate::support::processes::{eventually, run_with_input, written};
@@ -52,6 +52,50 @@ fn another_configuration_tells_another_story_of_the_same_log() {
     };
     // Without the hold, the echo counts, and each component that it concerns has a second incident.
     assert_eq!((incidents(&[]), incidents(&["--config.file=impatient.json"])), (2, 4));
+}
+
+/// A configuration with a watchdog, whatever else it has.
+fn with_watchdog(installation: &Installation) {
+    let path = installation.folder.path().join("config.json");
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("a file")).expect("JSON");
+    config["watchdog"] = json!({"alertname": "Watchdog", "timeout_seconds": 300});
+    written(installation.folder.path(), "config.json", &config.to_string());
+}
+
+#[test]
+fn a_watchdog_that_stayed_away_is_told_and_what_is_uncertain_of_it() {
+    let installation = Installation::new();
+    with_watchdog(&installation);
+    // Its labels would make it an alert of the page, were it not the watchdog.
+    let labels = json!({"alertname": "Watchdog", "instance": "prometheus:9090", "status_page_alert": "true",
+                        "status_page_component": "Mail"});
+    let beats = ["2026-11-21T02:00:00Z", "2026-11-21T02:01:00Z", "2026-11-21T02:31:00Z"].map(|received_at| {
+        let alert = json!({"status": "firing", "labels": labels, "startsAt": "2026-11-20T01:00:00Z",
+                           "fingerprint": "e029c70b1b64731f"});
+        json!({"version": "4", "alerts": [alert], "received_at": received_at})
+    });
+    written(installation.folder.path(), "beats.json", &Value::from(beats.to_vec()).to_string());
+    let played = installation.run(&["simulate", "beats.json"]);
+    assert!(played.stdout.starts_with("3 notifications with 0 alerts of the page, "), "{}", played.stdout);
+    let told = "\n2026-11-21T02:06:00Z  time passes\n  component \"Backend\" from 1 (Operational) to 5 (Unknown)\n";
+    assert!(played.stdout.contains(told), "{}", played.stdout);
+    let incident = "\nIncidents\n  1 \"Monitoring data is missing\"\n    began 2026-11-21T02:01:00Z, opened \
+                    2026-11-21T02:06:00Z, closed 2026-11-21T02:31:00Z\n";
+    assert!(played.stdout.contains(incident), "{}", played.stdout);
+    for line in ["  incident 1, that monitoring data is missing, opens\n", "  \"Mail\" 1 (Operational)\n"] {
+        assert!(played.stdout.contains(line), "{}", played.stdout);
+    }
+    assert!(played.stderr.contains("a server with ALERTMANAGER_URL hears it"), "{}", played.stderr);
+}
+
+#[test]
+fn a_watchdog_that_no_notification_brings_is_not_missed() {
+    let installation = Installation::new();
+    let without = installation.prints(&["simulate", &log().display().to_string()]);
+    with_watchdog(&installation);
+    let played = installation.run(&["simulate", &log().display().to_string()]);
+    assert_eq!(played.stdout, without);
+    assert!(played.stderr.contains("\"Watchdog\" is in none of the notifications"), "{}", played.stderr);
 }
 
 #[test]

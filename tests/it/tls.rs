@@ -117,10 +117,34 @@ async fn operators_may_do_everything_and_those_who_post_may_post_and_reload() {
         let reload = client.post(format!("{url}/-/reload")).basic_auth(user, Some("admin")).send().await;
         assert_eq!(reload.expect("an answer").status(), status, "{user}");
     }
+    for (user, status) in [(Some("operator"), 200), (Some("alertmanager"), 403), (None, 401)] {
+        let scrape = client.get(format!("{url}/metrics"));
+        let scrape = user.into_iter().fold(scrape, |scrape, user| scrape.basic_auth(user, Some("admin")));
+        assert_eq!(scrape.send().await.expect("an answer").status(), status, "{user:?}");
+    }
     for open in ["/", "/api/components", "/health", "/-/healthy", "/-/ready"] {
         let status = client.get(format!("{url}{open}")).send().await.expect("an answer").status();
         assert_eq!(status, StatusCode::OK, "{open}");
     }
+}
+
+#[tokio::test]
+async fn metrics_with_an_address_of_their_own_speak_tls_and_are_for_operators() {
+    let authority = Authority::new();
+    let installation = installed(&format!("{TLS}{OPERATOR}"), &authority);
+    let variables = [("WEB_CONFIG_FILE", FILE), ("METRICS_ADDRESS", "127.0.0.1:0")];
+    let (mut server, address) = installation.serving(&variables).await;
+    let apart = server.tells("telling metrics on ").await;
+    assert!(apart.starts_with("https://"), "{apart}");
+    let client = authority.trusting(None);
+    let scraped = async |url: &str, user: &str| {
+        let answer = client.get(url).basic_auth(user, Some("admin")).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let (status, text) = scraped(&apart, "operator").await;
+    assert!(status == 200 && text.contains("alertmanager_cachet_build_info{"), "{status} {text}");
+    assert_eq!(scraped(&apart, "nobody").await.0, 401);
+    assert_eq!(scraped(&format!("https://{address}/metrics"), "operator").await.0, 404);
 }
 
 #[tokio::test]

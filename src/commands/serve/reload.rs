@@ -10,13 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::configured::{self, Configured};
 use super::{Watchers, repair_settings, set_up_embedded, watchdog};
 use crate::cli::{Common, Serve};
-use crate::clock;
 use crate::commands::{Page, reconcile_settings};
 use crate::config::environment::{CachetAccess, Environment};
 use crate::config::{Config, Problem, Variables, counted};
 use crate::reconcile;
 use crate::repair;
-use crate::web::reload::{LastReload, Outcome, ReloadQueue};
+use crate::web::reload::{Outcome, ReloadQueue};
 use crate::web::tls::Tls;
 use crate::web::{App, Wakes};
 
@@ -51,7 +50,6 @@ pub(super) struct Parts {
     pub wakes: Wakes,
     pub reconciler: watch::Sender<reconcile::Settings>,
     pub repairer: watch::Sender<repair::Settings>,
-    pub last: watch::Sender<LastReload>,
     pub watchers: Watchers,
 }
 
@@ -76,12 +74,10 @@ impl Reloader {
     pub async fn once(&self) -> Outcome {
         match self.reload().await {
             Ok(said) => {
-                self.parts.last.send_replace(LastReload { successful: true, succeeded_at: clock::now() });
                 said.iter().for_each(|line| tracing::info!("{line}"));
                 Outcome::Reloaded(lines(&said))
             }
             Err(problems) => {
-                self.parts.last.send_modify(|last| last.successful = false);
                 self.parts.watchers.configuration_refused(problems.first().map_or("", String::as_str));
                 let mut said =
                     vec!["the configuration was not reloaded, and the one before stays in effect".to_owned()];

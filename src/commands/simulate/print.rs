@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::records::{LeftOut, Record};
 use crate::config::counted;
-use crate::core::incident_name::IncidentName;
+use crate::core::incident::EpisodeSubject;
 use crate::core::simulate::{Moment, Seen, Story};
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
+use crate::reconcile::Texts;
 
 /// All of it. Times are RFC 3339, statuses Cachet's numbers.
 #[derive(Serialize)]
@@ -39,15 +40,16 @@ struct PrintedMoment {
 #[serde(tag = "change", rename_all = "snake_case")]
 enum PrintedChange {
     Status { component: String, from: ComponentStatus, to: ComponentStatus },
-    IncidentOpened { incident: i64, component: String },
-    IncidentClosed { incident: i64, component: String },
-    IncidentReopened { incident: i64, component: String },
+    IncidentOpened { incident: i64, component: Option<String> },
+    IncidentClosed { incident: i64, component: Option<String> },
+    IncidentReopened { incident: i64, component: Option<String> },
 }
 
 #[derive(Serialize)]
 struct PrintedIncident {
     incident: i64,
-    component: String,
+    /// `None`: it says that monitoring data is missing.
+    component: Option<String>,
     name: String,
     occurred_at: String,
     opened_at: String,
@@ -62,7 +64,7 @@ struct PrintedComponent {
 }
 
 impl Printed {
-    pub fn new(story: &Story, records: &[Record], left_out: &[LeftOut], name: &IncidentName) -> Self {
+    pub fn new(story: &Story, records: &[Record], left_out: &[LeftOut], texts: &Texts) -> Self {
         let time = |record: &Record| record.at.to_string();
         Self {
             notifications: records.len(),
@@ -75,8 +77,8 @@ impl Printed {
                 .iter()
                 .map(|incident| PrintedIncident {
                     incident: incident.id.0,
-                    component: incident.component.to_string(),
-                    name: name.render(&incident.component),
+                    component: named(&incident.subject),
+                    name: texts.title(&incident.subject),
                     occurred_at: incident.occurred_at.to_string(),
                     opened_at: incident.opened_at.to_string(),
                     closed_at: incident.closed_at.as_ref().map(Timestamp::to_string),
@@ -99,15 +101,9 @@ fn printed_moment(moment: &Moment, records: &[Record]) -> PrintedMoment {
         Seen::Component { name, from, to } => {
             PrintedChange::Status { component: name.to_string(), from: *from, to: *to }
         }
-        Seen::Opened(id, component) => {
-            PrintedChange::IncidentOpened { incident: id.0, component: component.to_string() }
-        }
-        Seen::Closed(id, component) => {
-            PrintedChange::IncidentClosed { incident: id.0, component: component.to_string() }
-        }
-        Seen::Reopened(id, component) => {
-            PrintedChange::IncidentReopened { incident: id.0, component: component.to_string() }
-        }
+        Seen::Opened(id, subject) => PrintedChange::IncidentOpened { incident: id.0, component: named(subject) },
+        Seen::Closed(id, subject) => PrintedChange::IncidentClosed { incident: id.0, component: named(subject) },
+        Seen::Reopened(id, subject) => PrintedChange::IncidentReopened { incident: id.0, component: named(subject) },
     });
     PrintedMoment {
         at: moment.at.to_string(),
@@ -152,12 +148,24 @@ impl fmt::Display for PrintedChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status { component, from, to } => write!(f, "component {component:?} from {from} to {to}"),
-            Self::IncidentOpened { incident, component } => write!(f, "incident {incident} of {component:?} opens"),
-            Self::IncidentClosed { incident, component } => write!(f, "incident {incident} of {component:?} closes"),
+            Self::IncidentOpened { incident, component } => write!(f, "incident {incident}{} opens", of(component)),
+            Self::IncidentClosed { incident, component } => write!(f, "incident {incident}{} closes", of(component)),
             Self::IncidentReopened { incident, component } => {
-                write!(f, "incident {incident} of {component:?} opens again")
+                write!(f, "incident {incident}{} opens again", of(component))
             }
         }
+    }
+}
+
+/// The component that an incident is about, if there is one.
+fn named(subject: &EpisodeSubject) -> Option<String> {
+    subject.component().map(ToString::to_string)
+}
+
+fn of(component: &Option<String>) -> String {
+    match component {
+        Some(component) => format!(" of {component:?}"),
+        None => ", that monitoring data is missing,".to_owned(),
     }
 }
 

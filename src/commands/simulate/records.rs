@@ -12,7 +12,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::core::notification::Notification;
+use crate::core::simulate::Arrival;
 use crate::core::time::Timestamp;
+use crate::core::watchdog::Watchdog;
 
 /// How a request is marked in the text log, and where its body begins.
 const MARK: &str = "[WEBHOOK_REQUEST] ";
@@ -30,6 +32,14 @@ pub(super) struct Record {
     pub place: String,
     /// What it says.
     pub notification: Notification,
+}
+
+impl Record {
+    /// What is played of it.
+    pub fn arrival(&self) -> Arrival {
+        let Notification { alerts, heartbeats, .. } = &self.notification;
+        Arrival { at: self.at, alerts: alerts.clone(), heartbeats: *heartbeats }
+    }
 }
 
 /// A record that cannot be played.
@@ -56,9 +66,10 @@ pub(super) struct Read {
     pub left_out: Vec<LeftOut>,
 }
 
-/// Reads a file. Lines of a log that are about something else are passed over.
-pub(super) fn read(text: &str, file: &str) -> Read {
-    let mut read = Read::default();
+/// Reads a file, as a server would that listens for `watchdog`. Lines of a log that are about something else are passed
+/// over.
+pub(super) fn read(text: &str, file: &str, watchdog: Option<&Watchdog>) -> Read {
+    let mut reader = Reader { watchdog, read: Read::default() };
     // A file of JSON may stretch a value over many lines; a log never does.
     match serde_json::Deserializer::from_str(text).into_iter::<Value>().collect::<Result<Vec<Value>, _>>() {
         Ok(values) => {
@@ -67,19 +78,24 @@ pub(super) fn read(text: &str, file: &str) -> Read {
                 value => vec![value],
             });
             for (number, value) in (1..).zip(values) {
-                read.value(&value, None, format!("{file} (entry {number})"));
+                reader.value(&value, None, format!("{file} (entry {number})"));
             }
         }
         Err(_) => {
             for (number, line) in (1..).zip(text.lines()) {
-                read.line(line, format!("{file}:{number}"));
+                reader.line(line, format!("{file}:{number}"));
             }
         }
     }
-    read
+    reader.read
 }
 
-impl Read {
+struct Reader<'a> {
+    watchdog: Option<&'a Watchdog>,
+    read: Read,
+}
+
+impl Reader<'_> {
     fn line(&mut self, line: &str, place: String) {
         let beginning = line.split_whitespace().next().unwrap_or_default();
         let collected_at = Timestamp::parse_rfc3339(beginning).ok();
@@ -112,26 +128,26 @@ impl Read {
             // It was refused, so it changed nothing.
         } else if logged.starts_with('(') && logged.ends_with(" bytes, not logged)") {
             let reason = "its body was not logged: set LOG_WEBHOOK_BODY_LIMIT above 0";
-            self.left_out.push(LeftOut { place, reason: reason.to_owned() });
+            self.read.left_out.push(LeftOut { place, reason: reason.to_owned() });
         } else if logged.ends_with(" bytes in all)") {
             let reason = "its body was cut in the log: set LOG_WEBHOOK_BODY_LIMIT higher";
-            self.left_out.push(LeftOut { place, reason: reason.to_owned() });
+            self.read.left_out.push(LeftOut { place, reason: reason.to_owned() });
         } else {
             self.body(&unescaped(logged), at, place);
         }
     }
 
     fn body(&mut self, body: &str, at: Option<Timestamp>, place: String) {
-        let notification = match Notification::parse(body.as_bytes()) {
+        let notification = match Notification::parse_with(body.as_bytes(), self.watchdog) {
             Ok(notification) => notification,
-            Err(error) => return self.left_out.push(LeftOut { place, reason: error.to_string() }),
+            Err(error) => return self.read.left_out.push(LeftOut { place, reason: error.to_string() }),
         };
-        let before = self.records.last().map(|record| record.at);
+        let before = self.read.records.last().map(|record| record.at);
         match at.or_else(|| latest_told(body).into_iter().chain(before).max()) {
-            Some(at) => self.records.push(Record { at, place, notification }),
+            Some(at) => self.read.records.push(Record { at, place, notification }),
             None => {
                 let reason = "it has no time and tells of none: give it received_at";
-                self.left_out.push(LeftOut { place, reason: reason.to_owned() });
+                self.read.left_out.push(LeftOut { place, reason: reason.to_owned() });
             }
         }
     }
@@ -212,7 +228,7 @@ mod tests {
 
     /// The one record of a file.
     fn record(text: &str) -> Record {
-        let mut read = read(text, "file");
+        let mut read = read(text, "file", None);
         assert!(read.left_out.is_empty() && read.records.len() == 1, "{text}\n{read:?}");
         read.records.remove(0)
     }
@@ -255,7 +271,7 @@ mod tests {
         ] {
             assert_eq!(record(&text).at, time(at), "{text}");
         }
-        assert_eq!(read(&format!("{value}\n{dated:#}\n{quoted}"), "file").records.len(), 3);
+        assert_eq!(read(&format!("{value}\n{dated:#}\n{quoted}"), "file", None).records.len(), 3);
     }
 
     #[test]
@@ -263,7 +279,7 @@ mod tests {
         let later = notification(Value::to_string);
         let earlier = later.replace(LATEST, "2026-11-21T01:55:00Z");
         let times: Vec<Timestamp> =
-            read(&format!("{later}\n{earlier}"), "file").records.iter().map(|record| record.at).collect();
+            read(&format!("{later}\n{earlier}"), "file", None).records.iter().map(|record| record.at).collect();
         assert_eq!(times, [time(LATEST), time(LATEST)]);
     }
 
@@ -276,11 +292,11 @@ mod tests {
             (logged("{\"alerts\": 5}", 50).to_string(), "alerts: "),
             ("{\"alerts\": []}".to_owned(), "it has no time and tells of none: "),
         ] {
-            let read = read(&format!("x\n{line}"), "file");
+            let read = read(&format!("x\n{line}"), "file", None);
             let [left_out] = &read.left_out[..] else { panic!("{line}: {read:?}") };
             assert!(left_out.place == "file:2" && left_out.reason.contains(reason), "{left_out}");
         }
         let refused = "[WEBHOOK_REQUEST] source_ip=10.0.0.5 headers=[] body=(not read, status 401)";
-        assert_eq!(read(&format!("x\n{refused}"), "file"), Read::default());
+        assert_eq!(read(&format!("x\n{refused}"), "file", None), Read::default());
     }
 }

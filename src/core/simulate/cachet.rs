@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Incident, Seen};
 use crate::core::group::Group;
-use crate::core::incident::{EndedBy, Episode, EpisodePhase, EpisodeSubject};
+use crate::core::incident::{EndedBy, Episode, EpisodePhase};
 use crate::core::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty, Change, Note};
 use crate::core::status::ComponentStatus;
@@ -62,8 +62,8 @@ impl PerfectCachet {
             Note::TargetSettled(name, written) => drop(applied.targets.insert(name, written)),
             Note::ComponentReleased(name) => drop(applied.components.remove(&name)),
             Note::TargetReleased(name) => drop(applied.targets.remove(&name)),
-            Note::EpisodePhase(episode) => self.keep(episode),
-            Note::EpisodeForgotten(episode) => self.forget(&episode.subject),
+            Note::EpisodePhase(episode) => applied.keep(episode),
+            Note::EpisodeForgotten(episode) => applied.forget(&episode.subject),
         }
     }
 
@@ -85,13 +85,13 @@ impl PerfectCachet {
                 self.set_target(id, target, to, description);
                 None
             }
-            Change::OpenIncident { episode, .. } => self.open(episode, now),
-            Change::ReopenIncident { incident, episode, .. } => self.reopen(incident, episode),
-            Change::CloseIncident { incident, episode, .. } => self.close(incident, episode, reopen_within, now),
+            Change::OpenIncident { episode, .. } => Some(self.open(episode, now)),
+            Change::ReopenIncident { incident, episode, .. } => Some(self.reopen(incident, episode)),
+            Change::CloseIncident { incident, episode, .. } => Some(self.close(incident, episode, reopen_within, now)),
             // No answer is ever lost, so there are no strays, and nothing has to be looked for.
             Change::CloseStray { .. } => None,
             Change::FindIncident { episode } => {
-                self.forget(&episode.subject);
+                self.applied.forget(&episode.subject);
                 None
             }
         }
@@ -111,68 +111,55 @@ impl PerfectCachet {
         self.applied.targets.insert(target, AppliedTarget { id, status, description, certainty: Certainty::Settled });
     }
 
-    /// The monitoring has no episodes here: nothing is known of a watchdog.
-    fn keep(&mut self, episode: Episode) {
-        if let Some(component) = episode.subject.component().cloned() {
-            self.applied.episodes.insert(component, episode);
-        }
-    }
-
-    fn forget(&mut self, subject: &EpisodeSubject) {
-        if let Some(component) = subject.component() {
-            self.applied.episodes.remove(component);
-        }
-    }
-
-    fn open(&mut self, episode: Episode, now: Timestamp) -> Option<Seen> {
+    fn open(&mut self, episode: Episode, now: Timestamp) -> Seen {
         let id = IncidentId(i64::try_from(self.incidents.len() + 1).unwrap_or(i64::MAX));
-        let (component, occurred_at) = (episode.subject.component()?.clone(), episode.occurred_at);
+        let (subject, occurred_at) = (episode.subject.clone(), episode.occurred_at);
         self.incidents.push(Incident {
             id,
-            component: component.clone(),
+            subject: subject.clone(),
             occurred_at,
             opened_at: now,
             closed_at: None,
             reopened: 0,
         });
-        self.show_open(id, &component, episode);
-        Some(Seen::Opened(id, component))
+        self.show_open(id, episode);
+        Seen::Opened(id, subject)
     }
 
-    fn reopen(&mut self, id: IncidentId, episode: Episode) -> Option<Seen> {
-        let component = episode.subject.component()?.clone();
+    fn reopen(&mut self, id: IncidentId, episode: Episode) -> Seen {
+        let subject = episode.subject.clone();
         for incident in self.incidents.iter_mut().filter(|incident| incident.id == id) {
             incident.closed_at = None;
             incident.reopened += 1;
         }
-        self.show_open(id, &component, episode);
-        Some(Seen::Reopened(id, component))
+        self.show_open(id, episode);
+        Seen::Reopened(id, subject)
     }
 
-    fn show_open(&mut self, id: IncidentId, component: &ComponentName, episode: Episode) {
+    fn show_open(&mut self, id: IncidentId, episode: Episode) {
         self.observed.open_incidents.push(ObservedIncident {
             id,
-            name: component.to_string(),
+            name: episode.subject.to_string(),
             status: None,
             episode: Some(episode.key.to_string()),
-            component: Some(component.to_string()),
+            component: episode.subject.component().map(ToString::to_string),
             component_id: None,
         });
-        self.keep(Episode { phase: EpisodePhase::Open(id), calm_since: None, ..episode });
+        self.applied.keep(Episode { phase: EpisodePhase::Open(id), calm_since: None, ..episode });
     }
 
-    fn close(&mut self, id: IncidentId, episode: Episode, reopen_within: Duration, now: Timestamp) -> Option<Seen> {
-        let component = episode.subject.component()?.clone();
+    fn close(&mut self, id: IncidentId, episode: Episode, reopen_within: Duration, now: Timestamp) -> Seen {
+        let subject = episode.subject.clone();
         for incident in self.incidents.iter_mut().filter(|incident| incident.id == id) {
             incident.closed_at = Some(now);
         }
         self.observed.open_incidents.retain(|incident| incident.id != id);
         if reopen_within.is_zero() {
-            self.applied.episodes.remove(&component);
+            self.applied.forget(&subject);
         } else {
             let phase = EpisodePhase::Closed { incident: id, at: now, by: EndedBy::Recovery };
-            self.keep(Episode { phase, calm_since: None, ..episode });
+            self.applied.keep(Episode { phase, calm_since: None, ..episode });
         }
-        Some(Seen::Closed(id, component))
+        Seen::Closed(id, subject)
     }
 }

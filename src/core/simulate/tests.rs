@@ -28,7 +28,12 @@ fn told(second: i64, instance: &str, status: AlertStatus) -> Arrival {
         status,
         starts_at: at(1),
     };
-    Arrival { at: at(second), alerts: vec![alert] }
+    Arrival { at: at(second), alerts: vec![alert], heartbeats: 0 }
+}
+
+/// The watchdog fires.
+fn beats(second: i64) -> Arrival {
+    Arrival { at: at(second), alerts: Vec::new(), heartbeats: 1 }
 }
 
 fn fires(second: i64, instance: &str) -> Arrival {
@@ -41,6 +46,22 @@ fn ends(second: i64, instance: &str) -> Arrival {
 
 /// Plays over a page of `groups` with the targets `a` and `b`, and says in a line each what was seen.
 fn play(groups: &[&str], recovery_hold: u64, reopen_within: u64, arrivals: &[Arrival]) -> (Vec<String>, Story) {
+    play_with(None, groups, recovery_hold, reopen_within, arrivals)
+}
+
+/// As [`play`], where a watchdog is listened for.
+fn play_watched(arrivals: &[Arrival]) -> (Vec<String>, Story) {
+    let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
+    play_with(Some(&watchdog), &["Web", "Mail"], 0, 600, arrivals)
+}
+
+fn play_with(
+    watchdog: Option<&Watchdog>,
+    groups: &[&str],
+    recovery_hold: u64,
+    reopen_within: u64,
+    arrivals: &[Arrival],
+) -> (Vec<String>, Story) {
     let components = groups.iter().map(|name| component(name)).collect();
     let groups = [Group { name: GroupName::try_from("Group").expect("a name"), components }];
     let known = ["a", "b"].map(|instance| KnownTarget { target: target(instance), critical: false });
@@ -54,11 +75,13 @@ fn play(groups: &[&str], recovery_hold: u64, reopen_within: u64, arrivals: &[Arr
         posting_patience: Duration::ZERO,
         inventory: InventorySource::File,
     };
-    let story = simulate(Rules { groups: &groups, inventory: &inventory, refire_hold: HOLD, policy }, arrivals);
+    let story =
+        simulate(Rules { groups: &groups, inventory: &inventory, refire_hold: HOLD, watchdog, policy }, arrivals);
     let seen = story.moments.iter().flat_map(|moment| {
         moment.changes.iter().map(|change| {
             let what = match change {
-                Seen::Component { to, .. } => format!("is {}", to.value()),
+                Seen::Component { name, to, .. } if name.as_str() == "Web" => format!("is {}", to.value()),
+                Seen::Component { name, to, .. } => format!("{name} is {}", to.value()),
                 Seen::Opened(id, _) => format!("opens {}", id.0),
                 Seen::Closed(id, _) => format!("closes {}", id.0),
                 Seen::Reopened(id, _) => format!("reopens {}", id.0),
@@ -118,4 +141,34 @@ fn nothing_that_arrives_is_a_quiet_page() {
     let (seen, story) = play(&["Web"], 0, 0, &[]);
     assert!(seen.is_empty() && story.incidents.is_empty());
     assert_eq!(story.page, BTreeMap::from([(component("Web"), ComponentStatus::Operational)]));
+}
+
+#[test]
+fn while_the_watchdog_is_missing_what_was_green_is_unknown_and_one_incident_says_so() {
+    let (seen, story) = play_watched(&[beats(10), fires(20, "a"), beats(100), beats(1000), ends(1010, "a")]);
+    assert_eq!(
+        seen,
+        [
+            "20: is 3",
+            "400: Mail is 5 by time",
+            "400: opens 1 by time",
+            "1000: Mail is 1",
+            "1000: closes 1",
+            "1010: is 1"
+        ]
+    );
+    let [incident] = &story.incidents[..] else { panic!("one incident: {:?}", story.incidents) };
+    let expected = (&EpisodeSubject::Monitoring, at(100), at(400), Some(at(1000)));
+    assert_eq!((&incident.subject, incident.occurred_at, incident.opened_at, incident.closed_at), expected);
+}
+
+#[test]
+fn a_watchdog_counts_from_its_first_arrival_to_the_last_one_of_all() {
+    let (seen, story) = play_watched(&[fires(10, "a"), ends(5000, "a"), beats(6000), fires(6200, "a")]);
+    // The same occurrence fires again, which is held, and counts though the watchdog would be missing by then.
+    assert_eq!(seen, ["10: is 3", "5000: is 1", "6500: is 3 by time"]);
+    assert!(story.incidents.is_empty());
+    let (seen, story) = play_watched(&[beats(10), fires(1000, "a")]);
+    assert_eq!(seen.last().map(String::as_str), Some("1000: is 3"), "{seen:?}");
+    assert_eq!(story.incidents[0].closed_at, None, "it stays missing");
 }
