@@ -1,8 +1,8 @@
-//! `check`, and what it checks: both files and the environment, good and bad.
+//! `check`, and what it checks: all files and the environment, good and bad.
 //!
 //! `tests/fixtures/config/bad/` has one small file for each kind of problem: NAME.json is a `config.json`, NAME.yml a
-//! targets file, NAME.env a `.env` and NAME.web a `--web.config.file`. Each is checked by the real program beside good files, and NAME.….expected is all
-//! that it printed.
+//! targets file, NAME.env a `.env` and NAME.web a `--web.config.file`. Each is checked by the real program beside good
+//! files, and NAME.….expected is all that it printed.
 
 mod arbitrary;
 mod good;
