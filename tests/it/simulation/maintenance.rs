@@ -29,10 +29,10 @@ impl Maintenance {
     }
 }
 
-/// When a person does something: what is done between two rounds is known in the next one, what is done in the middle of
+/// When a person does something, as the page has the time: what is done between two rounds is known in the next one, what is done in the middle of
 /// one perhaps later.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct When {
     pub now_ms: u64,
     pub in_a_round: bool,
 }
@@ -95,7 +95,7 @@ impl Entry {
 }
 
 impl Person {
-    pub async fn maintains(&self, what: Maintenance, at: Moment, calendar: &mut Calendar) {
+    pub async fn maintains(&self, what: Maintenance, at: When, calendar: &mut Calendar) {
         match what {
             Maintenance::Announced { component, begins_in, lasts } => {
                 // the older release takes none without an end
@@ -111,7 +111,7 @@ impl Person {
         component: &'static str,
         begins_in: u64,
         lasts: Option<u64>,
-        at: Moment,
+        at: When,
         calendar: &mut Calendar,
     ) {
         let Some(found) = self.find(component).await else { return };
@@ -135,7 +135,7 @@ impl Person {
         });
     }
 
-    async fn ends(&self, component: &str, at: Moment, calendar: &mut Calendar) {
+    async fn ends(&self, component: &str, at: When, calendar: &mut Calendar) {
         let in_progress = calendar.entries.iter_mut().filter(|entry| {
             let ends_later = entry.until_ms.is_none_or(|until_ms| until_ms > at.now_ms);
             entry.component == component && entry.from_ms <= at.now_ms && ends_later

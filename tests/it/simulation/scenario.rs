@@ -27,6 +27,17 @@ pub struct Policy {
     pub refire_hold: u64,
     pub recovery_hold: u64,
     pub reopen_within: u64,
+    pub repair: Repair,
+}
+
+/// What the server has beside notifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    Nothing,
+    /// The lists of a pair of Alertmanagers.
+    Alertmanager,
+    /// What nothing was heard of for so many seconds has ended.
+    Silence(u64),
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +89,31 @@ pub enum Step {
     Person(Edit),
     /// A person announces maintenance, or says that it is over.
     Maintenance(Maintenance),
+    /// As [`Step::Tell`], but the notification never comes.
+    Lost { alert: usize, occurrence: Occurrence, firing: bool },
+    /// Alertmanager sends nothing of the alert any more, or does again: a silence, or another alert that inhibits it.
+    Suppressed { alert: usize, suppressed: bool },
+    /// Something happens to one of the two Alertmanagers.
+    Alertmanager { member: usize, fate: Fate },
+    /// The repairer goes once; while it reads, something else may happen.
+    Repair(Option<Box<Step>>),
+    /// The server is stopped, its store is lost, and it is started again.
+    LoseStore,
+    /// The clock of the server is set back by so many milliseconds.
+    SetBack(u64),
+}
+
+/// What happens to an Alertmanager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is started anew, and knows of no alert until Prometheus has told it again.
+    Restarted,
+    /// It cannot be reached.
+    Away,
+    /// It hears nothing new: what it lists stays as it is.
+    CutOff,
+    /// It is well again.
+    Well,
 }
 
 /// Which occurrence of an alert is meant.
@@ -168,6 +204,8 @@ const FAULTS: [Fault; 10] = [
     Fault::Html(502),
 ];
 
+const FATES: [Fate; 5] = [Fate::Restarted, Fate::Away, Fate::CutOff, Fate::Well, Fate::Well];
+
 impl Scenario {
     pub fn from_seed(seed: u64) -> Self {
         let random = &mut Random::new(seed);
@@ -180,10 +218,16 @@ impl Scenario {
             refire_hold: random.pick(&[0, 300, 300]),
             recovery_hold: random.pick(&HOLDS),
             reopen_within: random.pick(&[0, 300, 600]),
+            repair: random.weighted(&[(5, Repair::Nothing), (4, Repair::Alertmanager), (1, Repair::Silence(3600))]),
         };
-        let calm = random.chance(25);
-        let nobody = random.chance(40);
-        let steps = (0..5 + random.below(36)).map(|_| step(random, &targets, &alerts, calm, nobody)).collect();
+        let mood = Mood {
+            calm: random.chance(25),
+            nobody: random.chance(40),
+            forgetful: random.chance(20),
+            hasty_clock: random.chance(15),
+            repair: policy.repair,
+        };
+        let steps = (0..5 + random.below(36)).map(|_| step(random, &targets, &alerts, mood)).collect();
         Self { release: random.pick(&Release::BOTH), policy, set_up: random.chance(85), steps, targets, alerts }
     }
 }
@@ -222,9 +266,25 @@ fn alerts(random: &mut Random, target: usize) -> Vec<Alert> {
     alerts
 }
 
-fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], calm: bool, nobody: bool) -> Step {
-    let trouble = usize::from(!calm);
-    let people = usize::from(!nobody);
+/// What does not happen in a world, and what does.
+#[derive(Clone, Copy)]
+struct Mood {
+    /// Nothing fails.
+    calm: bool,
+    /// No people.
+    nobody: bool,
+    /// Stores are lost.
+    forgetful: bool,
+    /// The clock is set back.
+    hasty_clock: bool,
+    repair: Repair,
+}
+
+fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
+    let trouble = usize::from(!mood.calm);
+    let people = usize::from(!mood.nobody);
+    let alertmanager = usize::from(mood.repair == Repair::Alertmanager);
+    let repair = usize::from(mood.repair != Repair::Nothing);
     match random.weighted(&[
         (30, 0),
         (14, 1),
@@ -236,20 +296,41 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], calm: bool, n
         (trouble, 7),
         (2 * trouble, 8),
         (12 * people, 9),
-        (9 * people, 10),
+        (14 * alertmanager, 10),
+        (5 * alertmanager, 11),
+        (7 * alertmanager, 12),
+        (30 * repair, 13),
+        (4 * usize::from(mood.forgetful), 14),
+        (8 * usize::from(mood.hasty_clock), 15),
+        (9 * people, 16),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
         2 => Step::Reconcile,
-        3 => interrupted(random, targets, alerts, nobody),
+        3 => interrupted(random, targets, alerts, mood.nobody),
         4 => Step::Restart,
         5 => Step::Setup,
         6 => fault(random),
         7 => Step::RateLimit(random.pick(&[5, 12, 40])),
         8 => Step::Heal,
         9 => Step::Person(edit(random, targets)),
+        10 => lost(random, alerts),
+        11 => Step::Suppressed { alert: random.below(alerts.len()), suppressed: random.chance(60) },
+        12 => Step::Alertmanager { member: random.below(2), fate: random.pick(&FATES) },
+        13 => Step::Repair(random.chance(20).then(|| Box::new(tell(random, alerts)))),
+        14 => Step::LoseStore,
+        15 => Step::SetBack(random.pick(&[1_777, 61_333, 331_337, 3_601_777])),
         _ => Step::Maintenance(Maintenance::any(random)),
     }
+}
+
+fn lost(random: &mut Random, alerts: &[Alert]) -> Step {
+    let (occurrence, firing) = random.weighted(&[
+        (10, (Occurrence::New, true)),
+        (10, (Occurrence::Back(0), false)),
+        (2, (Occurrence::Back(0), true)),
+    ]);
+    Step::Lost { alert: random.below(alerts.len()), occurrence, firing }
 }
 
 fn tell(random: &mut Random, alerts: &[Alert]) -> Step {

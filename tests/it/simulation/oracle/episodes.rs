@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ShownIncident;
+use super::{Moment, ShownIncident};
 use crate::simulation::maintenance::{Calendar, Under};
 use crate::simulation::scenario::Policy;
 
@@ -29,8 +29,12 @@ struct Story {
     touched: Option<Touch>,
     ever_touched: bool,
     moved: bool,
+    /// Whether a person ever hid the component, or showed it again.
+    hidden: bool,
     /// Incidents that a person opened again: they may stay so.
     reopened: BTreeSet<i64>,
+    /// When the server lost all that it knew of it.
+    lost_at_ms: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,16 +55,18 @@ impl Episodes {
         Self { policy, stories: BTreeMap::new() }
     }
 
-    pub fn may_be_seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
+    pub fn may_be_seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
         self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
-            Some(true) if story.has_none() && calendar.at(component, now_ms) == Under::Yes => story.now = Now::Held,
+            Some(true) if story.has_none() && calendar.at(component, now.true_ms) == Under::Yes => {
+                story.now = Now::Held
+            }
             // it may have begun, or begun again after a calm
             Some(true) if story.has_none() || story.calm_since_ms.is_some() => {
                 story.now = Now::Perhaps;
                 story.calm_since_ms = None;
             }
             Some(false) => {
-                story.out_at_ms.push(now_ms);
+                story.out_at_ms.push(now.true_ms);
                 if story.now == Now::In {
                     story.now = Now::Perhaps;
                 }
@@ -70,14 +76,14 @@ impl Episodes {
         });
     }
 
-    pub fn seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
+    pub fn seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
         self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
             Some(true) => {
                 if story.now != Now::In {
                     story.unsettle();
                 }
-                story.now = story.going_on(calendar.at(component, now_ms));
-                story.in_at_ms.push(now_ms);
+                story.now = story.going_on(calendar.at(component, now.true_ms));
+                story.in_at_ms.push(now.true_ms);
                 story.calm_since_ms = None;
             }
             None => match story.now {
@@ -86,14 +92,14 @@ impl Episodes {
                 Now::In | Now::Perhaps => story.calm_since_ms = None,
             },
             Some(false) => {
-                story.out_at_ms.push(now_ms);
+                story.out_at_ms.push(now.true_ms);
                 story.unsettle();
                 if story.has_none() {
                     story.now = Now::Out;
                     return;
                 }
-                let calm_since = *story.calm_since_ms.get_or_insert(now_ms);
-                if now_ms >= calm_since + policy.recovery_hold * 1000 {
+                let calm_since = *story.calm_since_ms.get_or_insert(now.clock_ms);
+                if now.clock_ms >= calm_since + policy.recovery_hold * 1000 {
                     story.now = Now::Out;
                     story.calm_since_ms = None;
                     story.touched = None;
@@ -102,8 +108,31 @@ impl Episodes {
         });
     }
 
+    /// The server has seen that its clock was set back: what is waited out is waited out from now on.
+    pub fn clock_was_set_back(&mut self, now_ms: u64) {
+        for story in self.stories.values_mut() {
+            story.calm_since_ms = story.calm_since_ms.map(|since| since.min(now_ms));
+        }
+    }
+
+    /// The server has lost what it knew: what the page shows of it is all that is left.
+    pub fn lost(&mut self, now_ms: u64) {
+        for story in self.stories.values_mut() {
+            story.lost_at_ms.push(now_ms);
+            story.calm_since_ms = None;
+            story.unsettle();
+            if story.now == Now::In {
+                story.now = Now::Perhaps;
+            }
+        }
+    }
+
     pub fn moved(&mut self, component: &str) {
         self.story(component).moved = true;
+    }
+
+    pub fn hidden(&mut self, component: &str) {
+        self.story(component).hidden = true;
     }
 
     pub fn incident_closed(&mut self, component: &str) {
@@ -123,21 +152,24 @@ impl Episodes {
     }
 
     pub fn were_touched(&self, component: &str) -> bool {
-        self.stories.get(component).is_some_and(|story| story.ever_touched || story.moved)
+        self.stories.get(component).is_some_and(Story::was_touched)
     }
 
-    pub fn is_not_calm_yet(&self, component: &str, now_ms: u64) -> bool {
-        let Some(story) = self.stories.get(component).filter(|story| !story.ever_touched && !story.moved) else {
+    pub fn is_not_calm_yet(&self, component: &str, true_ms: u64) -> bool {
+        let Some(story) = self.stories.get(component).filter(|story| !story.was_touched()) else {
             return false;
         };
-        let lately = |at: &u64| at + self.policy.recovery_hold * 1000 > now_ms;
-        story.out_at_ms.last() == Some(&now_ms) && story.in_at_ms.last().is_some_and(lately)
+        let lately = |at: &u64| at + self.policy.recovery_hold * 1000 > true_ms;
+        story.out_at_ms.last() == Some(&true_ms) && story.in_at_ms.last().is_some_and(lately)
     }
 
     /// What is wrong with the incidents of a component at rest.
     pub fn verdict(&self, component: &str, exists: bool, incidents: &[ShownIncident]) -> Option<String> {
         let blank = Story::default();
         let story = self.stories.get(component).unwrap_or(&blank);
+        if story.may_have_been_left_behind() {
+            return None;
+        }
         let open: Vec<i64> = incidents
             .iter()
             .filter(|incident| incident.component == component && incident.open)
@@ -160,7 +192,7 @@ impl Episodes {
 
     pub fn too_many(&self, component: &str, incidents: &[ShownIncident]) -> Option<String> {
         let story = self.stories.get(component)?;
-        if story.ever_touched || story.moved {
+        if story.was_touched() {
             return None;
         }
         let ours: Vec<&ShownIncident> = incidents.iter().filter(|incident| incident.component == component).collect();
@@ -169,7 +201,9 @@ impl Episodes {
             let hold_ms = self.policy.recovery_hold * 1000;
             let stayed_out = |since: u64| !story.in_at_ms.iter().any(|at| (since..since + hold_ms).contains(at));
             let over = story.out_at_ms.iter().find(|at| **at >= first.created_ms && stayed_out(**at));
-            let may_begin = over.map(|over| over + hold_ms + self.policy.reopen_within * 1000);
+            let forgotten = story.lost_at_ms.iter().any(|at| (first.created_ms..second.created_ms + 1000).contains(at));
+            let reopen_within_ms = if forgotten { 0 } else { self.policy.reopen_within * 1000 };
+            let may_begin = over.map(|over| over + hold_ms + reopen_within_ms);
             let too_early = may_begin.is_none_or(|may_begin| second.created_ms + 999 < may_begin);
             too_early.then(|| format!("{component} has the incidents {} and {} for one", first.id, second.id))
         })
@@ -179,8 +213,13 @@ impl Episodes {
         if self.were_touched(component) {
             return None;
         }
+        // of what a lost store had begun to say, the rest may be said twice
+        let lost_at_ms = self.stories.get(component).and_then(|story| story.lost_at_ms.last().copied()).unwrap_or(0);
         let ours = incidents.iter().filter(|incident| incident.component == component);
-        ours.filter(|incident| !in_turns(incident)).map(|incident| format!("what was said of it: {incident:?}")).next()
+        ours.filter(|incident| incident.created_ms > lost_at_ms)
+            .filter(|incident| !in_turns(incident))
+            .map(|incident| format!("what was said of it: {incident:?}"))
+            .next()
     }
 
     fn story(&mut self, component: &str) -> &mut Story {
@@ -198,6 +237,16 @@ impl Episodes {
 }
 
 impl Story {
+    fn was_touched(&self) -> bool {
+        self.ever_touched || self.moved || self.may_have_been_left_behind()
+    }
+
+    /// Whether an incident may be open that the server knows nothing of: with a lost store it takes over the incidents of
+    /// the components that the public sees. Those of one that a person hid stay as they are, and it may open another.
+    fn may_have_been_left_behind(&self) -> bool {
+        self.hidden && !self.lost_at_ms.is_empty()
+    }
+
     /// Whether there is no incident: of that, a disturbance leaves no doubt.
     fn has_none(&self) -> bool {
         matches!(self.now, Now::Out | Now::Held)

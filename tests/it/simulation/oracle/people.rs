@@ -10,6 +10,8 @@ pub struct Hand<V> {
     standing: BTreeMap<String, Standing<V>>,
     /// Names whose component came or went, and may be another one than the reconciler thinks.
     moved: BTreeSet<String>,
+    /// Names of which the server once lost what it had written.
+    forgotten: BTreeSet<String>,
 }
 
 struct Standing<V> {
@@ -19,7 +21,13 @@ struct Standing<V> {
 
 impl<V: Clone + PartialEq> Hand<V> {
     pub fn new(never_certain: bool) -> Self {
-        Self { never_certain, ours: BTreeMap::new(), standing: BTreeMap::new(), moved: BTreeSet::new() }
+        Self {
+            never_certain,
+            ours: BTreeMap::new(),
+            standing: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
+        }
     }
 
     /// What a person made of `name`, if that may still stand; and whether it must.
@@ -40,6 +48,17 @@ impl<V: Clone + PartialEq> Hand<V> {
         if let Some(standing) = self.standing.get_mut(name) {
             standing.certain = false;
         }
+    }
+
+    /// The server has lost all that it had written: it knows no longer what is a person's word.
+    pub fn lost(&mut self) {
+        self.forgotten.extend(std::mem::take(&mut self.ours).into_keys());
+        self.standing.values_mut().for_each(|standing| standing.certain = false);
+    }
+
+    /// Whether the server ever lost what it had written of `name`.
+    pub fn was_forgotten(&self, name: &str) -> bool {
+        self.forgotten.contains(name)
     }
 
     /// A round that may have been disturbed could have brought our view to the page, or not.
