@@ -6,14 +6,17 @@
 mod episodes;
 mod hearsay;
 mod people;
+mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::hearsay::{Listed, Reading};
+pub use self::watchdog::MONITORING;
 
 use self::episodes::Episodes;
 use self::hearsay::{Belief, Hearsays};
 use self::people::Hand;
+use self::watchdog::Watchdog;
 use super::maintenance::Calendar;
 use super::scenario::{COMPONENTS, Repair, Scenario, Step, UNTOLD};
 
@@ -33,6 +36,8 @@ pub struct View {
     pub components: BTreeMap<String, u8>,
     /// Status and description of every target that counts.
     pub targets: BTreeMap<String, (u8, String)>,
+    /// The status of the monitoring: in an outage while nothing is heard of the watchdog.
+    pub monitoring: u8,
 }
 
 /// A component, visible or a target's, as Cachet shows it.
@@ -60,6 +65,7 @@ pub struct ShownIncident {
 pub struct Oracle {
     scenario: Scenario,
     alerts: Hearsays,
+    watchdog: Watchdog,
     components: Hand<u8>,
     targets: Hand<(u8, String)>,
     episodes: Episodes,
@@ -75,9 +81,10 @@ impl Oracle {
         let may_be_untold = scenario.steps.iter().any(untold);
         Self {
             alerts: Hearsays::new(scenario, now_ms),
+            watchdog: Watchdog::new(policy.watchdog, now_ms),
             // what Cachet's own list of targets was when the reconciler read it is not known here
-            components: Hand::new(policy.inventory_from_cachet),
-            targets: Hand::new(policy.inventory_from_cachet),
+            components: Hand::new(policy.inventory_from_cachet, |desired, person| Watchdog::leaves(*desired, *person)),
+            targets: Hand::new(policy.inventory_from_cachet, |_, _| false),
             episodes: Episodes::new(policy),
             calendar: Calendar::new(may_be_untold),
             edited: BTreeSet::new(),
@@ -87,6 +94,11 @@ impl Oracle {
 
     pub fn told(&mut self, alert: usize, arrived_ms: u64, starts_ms: u64, firing: bool) {
         self.alerts.told(alert, arrived_ms, starts_ms, firing);
+    }
+
+    /// The watchdog was heard; whether that may be news.
+    pub fn heard_the_watchdog(&mut self, now_ms: u64) -> bool {
+        self.watchdog.heard(now_ms)
     }
 
     /// The Alertmanagers were read, from `began_ms` on; whether that says anything new.
@@ -112,11 +124,13 @@ impl Oracle {
     /// The server was started.
     pub fn restarted(&mut self, now_ms: u64) {
         self.alerts.restarted(now_ms);
+        self.watchdog.restarted(now_ms);
     }
 
     /// The server has seen that its clock was set back to `now_ms`.
     pub fn clock_was_set_back(&mut self, now_ms: u64) {
         self.alerts.clock_was_set_back(now_ms);
+        self.watchdog.clock_was_set_back(now_ms);
         self.episodes.clock_was_set_back(now_ms);
     }
 
@@ -125,11 +139,13 @@ impl Oracle {
         self.alerts.lost();
         self.components.lost();
         self.targets.lost();
+        self.watchdog.lost(now.clock_ms, self.episodes.may_have_an_incident(MONITORING));
         self.episodes.lost(now.true_ms);
     }
 
     /// The reconciler may look now.
     pub fn may_be_seen(&mut self, now: Moment, page: &[Shown]) {
+        self.watchdog.looked(now.clock_ms);
         self.alerts.may_be_left(now.clock_ms, &self.targets_of(page));
         self.sees(now, page);
     }
@@ -138,7 +154,7 @@ impl Oracle {
         for view in self.views(now.clock_ms, page) {
             self.components.may_be_seen(&view.components);
             self.targets.may_be_seen(&view.targets);
-            self.episodes.may_be_seen(now, &view.components, &self.calendar);
+            self.episodes.may_be_seen(now, &view.troubles(), &self.calendar);
         }
     }
 
@@ -149,7 +165,7 @@ impl Oracle {
         let [view] = views.as_slice() else { return self.sees(now, page) };
         self.components.seen(&view.components);
         self.targets.seen(&view.targets);
-        self.episodes.seen(now, &view.components, &self.calendar);
+        self.episodes.seen(now, &view.troubles(), &self.calendar);
     }
 
     /// Alertmanager was read often enough to be believed.
@@ -209,6 +225,11 @@ impl Oracle {
         }
     }
 
+    /// A posting of an incident may have been lost, and is made again later.
+    pub fn a_posting_may_be_lost(&mut self) {
+        self.episodes.a_posting_may_be_lost();
+    }
+
     /// A person hid a component from the public, or showed it again.
     pub fn hidden(&mut self, component: &str) {
         self.episodes.hidden(component);
@@ -260,6 +281,7 @@ impl Oracle {
         for target in &self.scenario.targets {
             wrong.extend(self.target_verdict(&target.name(), &views, page));
         }
+        wrong.extend(self.episodes.verdict(MONITORING, true, incidents));
         wrong
     }
 
@@ -306,9 +328,10 @@ impl Oracle {
         let beliefs: Vec<Belief> =
             (0..self.alerts.alerts.len()).map(|alert| self.alerts.belief(alert, now_ms)).collect();
         let unknown: Vec<usize> = (0..beliefs.len()).filter(|alert| beliefs[*alert] == Belief::Perhaps).collect();
-        let views = (0..1_usize << unknown.len()).map(|choice| {
+        let views = (0..1_usize << unknown.len()).flat_map(|choice| {
             let chosen = |alert| unknown.iter().position(|one| *one == alert).is_some_and(|at| choice >> at & 1 == 1);
-            self.view(page, |alert| beliefs[alert] == Belief::Yes || chosen(alert))
+            let view = self.view(page, |alert| beliefs[alert] == Belief::Yes || chosen(alert));
+            self.watchdog.in_view_of_it(view)
         });
         views.collect()
     }
@@ -331,7 +354,7 @@ impl Oracle {
             target.0 |= alert.critical && !known.contains(&name);
             target.1.push(&alert.name);
         }
-        View { components: components(&counted), targets: targets(counted) }
+        View { components: components(&counted), targets: targets(counted), monitoring: 1 }
     }
 
     /// While maintenance is in progress, no incident of its component is opened.
@@ -347,7 +370,7 @@ impl Oracle {
     /// Between two incidents of a component lies an end of the outage, and the time in which a relapse would have
     /// opened the first one again; and of each, it is said once that it is over, and once that it happened again.
     pub fn said_twice(&self, incidents: &[ShownIncident]) -> Option<String> {
-        COMPONENTS.iter().find_map(|component| {
+        COMPONENTS.iter().chain(&[MONITORING]).find_map(|component| {
             let said = || self.episodes.said_wrongly(component, incidents);
             self.episodes.too_many(component, incidents).or_else(said)
         })

@@ -79,6 +79,8 @@ pub struct Run<'a> {
     repairer: Repairer,
     pub alertmanagers: Pair,
     pub store_was_lost: bool,
+    /// Whether Prometheus sends the watchdog.
+    pub watchdog_comes: bool,
     /// When the server has looked at its clock last, since it was started.
     looked_ms: Option<u64>,
     /// When the reconciler has read Cachet since people last did something there.
@@ -111,6 +113,7 @@ impl<'a> Run<'a> {
             repairer: repairer(scenario, store, &clock, reconciler.wake()),
             alertmanagers: Pair::new(scenario.alerts.len()),
             store_was_lost: false,
+            watchdog_comes: true,
             looked_ms: None,
             known_from_ms: 0,
             in_a_round: false,
@@ -160,6 +163,10 @@ impl<'a> Run<'a> {
             Step::Suppressed { alert, suppressed } => self.alertmanagers.suppress(*alert, *suppressed),
             Step::Alertmanager { member, fate } => {
                 self.alertmanagers.meets(*member, *fate, self.clock.now().true_ms);
+            }
+            Step::Watchdog { comes } => {
+                self.watchdog_comes = *comes;
+                self.heartbeat().await;
             }
             Step::Repair(meanwhile) => drop(self.repair(meanwhile.as_deref()).await),
             Step::Setup => {
@@ -229,6 +236,18 @@ impl<'a> Run<'a> {
         self.quiet_until_ms = None;
     }
 
+    /// The watchdog arrives, if it is sent and awaited.
+    async fn heartbeat(&mut self) {
+        if self.watchdog_comes && self.scenario.policy.watchdog.is_some() {
+            let now_ms = self.clock.now().clock_ms;
+            self.store.record_heartbeat(timestamp(now_ms)).await.expect("recorded");
+            self.reconciler_wake();
+            if self.oracle.heard_the_watchdog(now_ms) {
+                self.quiet_until_ms = None;
+            }
+        }
+    }
+
     /// One go of the repairer, with something else happening while it reads; whether it should find anything new.
     pub async fn repair(&mut self, meanwhile: Option<&Step>) -> bool {
         let Moment { clock_ms: began_ms, true_ms } = self.clock.now();
@@ -284,6 +303,7 @@ impl<'a> Run<'a> {
     /// One go of the reconciler, some time after whatever was before; `None` if it was killed in the middle.
     pub async fn round(&mut self, interrupted: Option<&Step>) -> Result<Option<Round>, Broken> {
         self.clock.pass(APART_MS).await;
+        self.heartbeat().await;
         self.faults.forget_calls();
         let now = self.clock.now();
         if self.looked_ms.is_none_or(|before| now.clock_ms < before) {
@@ -312,9 +332,17 @@ impl<'a> Run<'a> {
             Some(round) if undisturbed && round.is_complete() && round.saving.is_none() => {
                 self.oracle.seen(now, &page);
                 let due = round.revisit_at.map_or(u64::MAX, |at| u64::try_from(at.as_millis()).expect("after 1970"));
-                self.quiet_until_ms = (now.clock_ms >= self.known_from_ms).then_some(due);
+                // by Cachet's clock, which may be ahead of the server's
+                let maintained = self.oracle.calendar.next_end_ms(now.true_ms).unwrap_or(u64::MAX);
+                let quiet_until_ms = due.min(maintained.saturating_sub(self.clock.behind_ms()));
+                self.quiet_until_ms = (now.clock_ms >= self.known_from_ms).then_some(quiet_until_ms);
             }
-            _ => self.oracle.may_be_seen(now, &page),
+            _ => {
+                self.oracle.may_be_seen(now, &page);
+                if round.is_none() || calls.iter().any(|call| call == "POST /api/incidents") {
+                    self.oracle.a_posting_may_be_lost();
+                }
+            }
         }
         // which reads were under way when a server was killed does not matter
         calls.retain(|call| is_write(call));

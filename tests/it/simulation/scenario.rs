@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::maintenance::Maintenance;
+use super::oracle::MONITORING;
 use super::random::Random;
 use crate::support::world::Release;
 
@@ -28,6 +29,8 @@ pub struct Policy {
     pub recovery_hold: u64,
     pub reopen_within: u64,
     pub repair: Repair,
+    /// How long the watchdog may stay away.
+    pub watchdog: Option<u64>,
 }
 
 /// What the server has beside notifications.
@@ -95,6 +98,8 @@ pub enum Step {
     Suppressed { alert: usize, suppressed: bool },
     /// Something happens to one of the two Alertmanagers.
     Alertmanager { member: usize, fate: Fate },
+    /// Prometheus stops sending the watchdog, or sends it again.
+    Watchdog { comes: bool },
     /// The repairer goes once; while it reads, something else may happen.
     Repair(Option<Box<Step>>),
     /// The server is stopped, its store is lost, and it is started again.
@@ -160,7 +165,7 @@ pub enum Edit {
     TargetStatus(usize, u8),
     TargetText(usize),
     TargetDelete(usize),
-    /// Of our incidents of the component, the latest.
+    /// Of our incidents of the component, or of the monitoring, the latest.
     CloseIncident(&'static str),
     ReopenIncident(&'static str),
     DeleteIncident(&'static str),
@@ -219,6 +224,7 @@ impl Scenario {
             recovery_hold: random.pick(&HOLDS),
             reopen_within: random.pick(&[0, 300, 600]),
             repair: random.weighted(&[(5, Repair::Nothing), (4, Repair::Alertmanager), (1, Repair::Silence(3600))]),
+            watchdog: random.pick(&[None, None, None, Some(120), Some(300), Some(900)]),
         };
         let mood = Mood {
             calm: random.chance(25),
@@ -226,6 +232,7 @@ impl Scenario {
             forgetful: random.chance(20),
             hasty_clock: random.chance(15),
             repair: policy.repair,
+            watched: policy.watchdog.is_some(),
         };
         let steps = (0..5 + random.below(36)).map(|_| step(random, &targets, &alerts, mood)).collect();
         Self { release: random.pick(&Release::BOTH), policy, set_up: random.chance(85), steps, targets, alerts }
@@ -278,6 +285,8 @@ struct Mood {
     /// The clock is set back.
     hasty_clock: bool,
     repair: Repair,
+    /// The watchdog is awaited.
+    watched: bool,
 }
 
 fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
@@ -303,11 +312,12 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         (4 * usize::from(mood.forgetful), 14),
         (8 * usize::from(mood.hasty_clock), 15),
         (9 * people, 16),
+        (12 * usize::from(mood.watched), 17),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
         2 => Step::Reconcile,
-        3 => interrupted(random, targets, alerts, mood.nobody),
+        3 => interrupted(random, targets, alerts, mood),
         4 => Step::Restart,
         5 => Step::Setup,
         6 => fault(random),
@@ -320,7 +330,8 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         13 => Step::Repair(random.chance(20).then(|| Box::new(tell(random, alerts)))),
         14 => Step::LoseStore,
         15 => Step::SetBack(random.pick(&[1_777, 61_333, 331_337, 3_601_777])),
-        _ => Step::Maintenance(Maintenance::any(random)),
+        16 => Step::Maintenance(Maintenance::any(random)),
+        _ => Step::Watchdog { comes: random.chance(50) },
     }
 }
 
@@ -346,11 +357,12 @@ fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
     Step::Tell { alert: random.below(alerts.len()), occurrence, firing }
 }
 
-fn interrupted(random: &mut Random, targets: &[Target], alerts: &[Alert], nobody: bool) -> Step {
+fn interrupted(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
     let by = match random.below(5) {
         0 | 1 => Interruption::Crash,
-        4 if !nobody => Interruption::By(Box::new(Step::Maintenance(Maintenance::any(random)))),
-        2 if !nobody => Interruption::By(Box::new(Step::Person(edit(random, targets)))),
+        4 if !mood.nobody => Interruption::By(Box::new(Step::Maintenance(Maintenance::any(random)))),
+        2 if !mood.nobody => Interruption::By(Box::new(Step::Person(edit(random, targets)))),
+        3 if mood.watched => Interruption::By(Box::new(Step::Watchdog { comes: random.chance(80) })),
         _ => Interruption::By(Box::new(tell(random, alerts))),
     };
     Step::Interrupted { call: random.below(12), side: random.pick(&[Side::Before, Side::After]), by }
@@ -365,6 +377,7 @@ fn fault(random: &mut Random) -> Step {
 
 fn edit(random: &mut Random, targets: &[Target]) -> Edit {
     let component = random.pick(&COMPONENTS);
+    let subject = if random.chance(20) { MONITORING } else { component };
     let target = random.below(targets.len());
     let status = random.pick(&[1, 2, 3, 4, 5]);
     let shown = random.chance(50);
@@ -376,9 +389,9 @@ fn edit(random: &mut Random, targets: &[Target]) -> Edit {
         (2, Edit::TargetStatus(target, status)),
         (3, Edit::TargetText(target)),
         (2, Edit::TargetDelete(target)),
-        (6, Edit::CloseIncident(component)),
-        (3, Edit::ReopenIncident(component)),
-        (3, Edit::DeleteIncident(component)),
+        (6, Edit::CloseIncident(subject)),
+        (3, Edit::ReopenIncident(subject)),
+        (3, Edit::DeleteIncident(subject)),
         (3, Edit::OwnIncident(component)),
         (2, Edit::OwnComponent),
     ])

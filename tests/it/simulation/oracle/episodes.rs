@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Moment, ShownIncident};
+use super::{MONITORING, Moment, ShownIncident};
 use crate::simulation::maintenance::{Calendar, Under};
-use crate::simulation::scenario::Policy;
+use crate::simulation::scenario::{COMPONENTS, Policy};
 
 /// Whether a component is in an episode; `Perhaps` after rounds of which nobody knows how far they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +33,8 @@ struct Story {
     hidden: bool,
     /// Incidents that a person opened again: they may stay so.
     reopened: BTreeSet<i64>,
+    /// Whether the posting of its incident may have been lost.
+    may_be_unposted: bool,
     /// When the server lost all that it knew of it.
     lost_at_ms: Vec<u64>,
 }
@@ -95,7 +97,7 @@ impl Episodes {
                 story.out_at_ms.push(now.true_ms);
                 story.unsettle();
                 if story.has_none() {
-                    story.now = Now::Out;
+                    (story.now, story.may_be_unposted) = (Now::Out, false);
                     return;
                 }
                 let calm_since = *story.calm_since_ms.get_or_insert(now.clock_ms);
@@ -127,6 +129,10 @@ impl Episodes {
         }
     }
 
+    pub fn a_posting_may_be_lost(&mut self) {
+        self.stories.values_mut().for_each(|story| story.may_be_unposted |= !story.has_none());
+    }
+
     pub fn moved(&mut self, component: &str) {
         self.story(component).moved = true;
     }
@@ -149,6 +155,10 @@ impl Episodes {
         story.ever_touched = true;
         story.reopened.insert(id);
         story.touched = Some(Touch::Somehow);
+    }
+
+    pub fn may_have_an_incident(&self, component: &str) -> bool {
+        self.stories.get(component).is_some_and(|story| story.ever_touched || !story.has_none())
     }
 
     pub fn were_touched(&self, component: &str) -> bool {
@@ -228,7 +238,7 @@ impl Episodes {
 
     fn each(&mut self, statuses: &BTreeMap<String, u8>, what: impl Fn(&str, &mut Story, u8, Policy)) {
         let policy = self.policy;
-        for component in crate::simulation::scenario::COMPONENTS {
+        for component in COMPONENTS.into_iter().chain([MONITORING]) {
             // what nothing feeds has nothing to complain about
             let status = statuses.get(component).copied().unwrap_or(1);
             what(component, self.story(component), status, policy);
@@ -255,9 +265,10 @@ impl Story {
     /// What an outage is that goes on: an incident is opened unless there is maintenance, and stays if there was one.
     fn going_on(&self, under: Under) -> Now {
         match (under, self.now) {
-            (Under::No, _) | (_, Now::In) => Now::In,
+            (Under::No, _) => Now::In,
+            (_, Now::In) if !self.may_be_unposted => Now::In,
             (Under::Yes, Now::Out | Now::Held) => Now::Held,
-            (Under::Perhaps, _) | (Under::Yes, Now::Perhaps) => Now::Perhaps,
+            (Under::Perhaps, _) | (Under::Yes, Now::In | Now::Perhaps) => Now::Perhaps,
         }
     }
 
@@ -278,6 +289,8 @@ fn in_turns(incident: &ShownIncident) -> bool {
 fn goes_on(status: u8, policy: Policy) -> Option<bool> {
     match status {
         4 => Some(true),
+        // whether it is over is what nobody knows
+        5 => None,
         3 if policy.incidents_last_until_operational => None,
         _ => Some(false),
     }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What people changed, and against which of our own views: it stays until ours is another one.
 pub struct Hand<V> {
     never_certain: bool,
+    /// Whether a view of ours is not written over what a person made of it.
+    leaves: fn(&V, &V) -> bool,
     /// Our views that the page may have been given last; several after a disturbed round.
     ours: BTreeMap<String, Vec<Option<V>>>,
     standing: BTreeMap<String, Standing<V>>,
@@ -20,9 +22,10 @@ struct Standing<V> {
 }
 
 impl<V: Clone + PartialEq> Hand<V> {
-    pub fn new(never_certain: bool) -> Self {
+    pub fn new(never_certain: bool, leaves: fn(&V, &V) -> bool) -> Self {
         Self {
             never_certain,
+            leaves,
             ours: BTreeMap::new(),
             standing: BTreeMap::new(),
             moved: BTreeSet::new(),
@@ -65,14 +68,7 @@ impl<V: Clone + PartialEq> Hand<V> {
     pub fn may_be_seen(&mut self, views: &BTreeMap<String, V>) {
         for name in self.names(views) {
             let view = views.get(&name).cloned();
-            // before the first look nothing was ours
-            let ours = self.ours.entry(name.clone()).or_insert_with(|| vec![None]);
-            if !ours.contains(&view) {
-                ours.push(view);
-                if let Some(standing) = self.standing.get_mut(&name) {
-                    standing.certain = false;
-                }
-            }
+            self.may_have_been_given(&name, view);
         }
     }
 
@@ -80,6 +76,10 @@ impl<V: Clone + PartialEq> Hand<V> {
     pub fn seen(&mut self, views: &BTreeMap<String, V>) {
         for name in self.names(views) {
             let view = views.get(&name).cloned();
+            if self.may_be_left(&name, view.as_ref()) {
+                self.may_have_been_given(&name, view);
+                continue;
+            }
             let ours = self.ours.insert(name.clone(), vec![view.clone()]).unwrap_or_default();
             // another view than any that a person contradicted is written over what they said
             if view.is_some() && !ours.is_empty() && !ours.contains(&view) && !self.unsure(&name) {
@@ -90,6 +90,28 @@ impl<V: Clone + PartialEq> Hand<V> {
                 standing.certain = false;
             }
         }
+    }
+
+    fn may_have_been_given(&mut self, name: &str, view: Option<V>) {
+        let left = self.may_be_left(name, view.as_ref());
+        if left && self.standing.get(name).is_some_and(|standing| standing.certain) {
+            return;
+        }
+        // before the first look nothing was ours
+        let ours = self.ours.entry(name.to_owned()).or_insert_with(|| vec![None]);
+        if !ours.contains(&view) {
+            ours.push(view);
+            if let Some(standing) = self.standing.get_mut(name) {
+                standing.certain = false;
+            }
+        }
+    }
+
+    /// Whether a person's word may stand that this view is not written over. What was ours is no person's.
+    fn may_be_left(&self, name: &str, view: Option<&V>) -> bool {
+        let (Some(view), Some(standing)) = (view, self.standing.get(name)) else { return false };
+        let is_ours = self.ours.get(name).is_some_and(|ours| ours.contains(&Some(standing.shows.clone())));
+        (self.leaves)(view, &standing.shows) && !(is_ours && standing.certain)
     }
 
     fn unsure(&self, name: &str) -> bool {
