@@ -33,8 +33,9 @@ pub fn inherit(
     now: Timestamp,
 ) -> Inheritance {
     let alerts = observed.components.iter().flat_map(|component| alerts_of(inventory, component, now)).collect();
-    let visible = observed.components.iter().filter(|component| component.enabled);
-    let episodes = visible.filter_map(|component| episode_of(component, observed, incident_name, now)).collect();
+    // A person may have hidden a component meanwhile: its incident is ours all the same.
+    let components = observed.components.iter();
+    let episodes = components.filter_map(|component| episode_of(component, observed, incident_name, now)).collect();
     Inheritance { alerts, episodes }
 }
 
@@ -232,5 +233,12 @@ mod tests {
         assert_eq!(inherit_monitoring(&page(&[&of_component]), title, NOW), None);
         let episode = inherit_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
         assert_eq!((episode.key.as_str(), episode.phase), ("0-1000000", EpisodePhase::Open(IncidentId(1))));
+    }
+
+    #[test]
+    fn the_incident_of_a_component_that_a_person_has_hidden_is_taken_over_as_well() {
+        let hidden = component(4, "Web", false, ComponentStatus::MajorOutage, "");
+        let ours = ObservedIncident { component: Some("Web".to_owned()), ..incident(9, "Web is down") };
+        assert_eq!(inherited(vec![hidden], vec![ours]).episodes[0].phase, EpisodePhase::Open(IncidentId(9)));
     }
 }

@@ -15,7 +15,8 @@ const CONFIG: &str = r#"{
   "new_incident_name": "%s is down",
   "new_incident_message": "We are looking into it.",
   "resolved_incident_message": "It works again.",
-  "groups_configuration": [{"status_page_group": "Shop", "status_page_components": ["Database", "Website"]}]
+  "groups_configuration": [{"status_page_group": "Shop", "status_page_components": ["Database", "Website"]}],
+  "watchdog": {"alertname": "Watchdog"}
 }"#;
 
 const TARGETS: &str = r#"
@@ -35,7 +36,9 @@ const NOTIFICATION: &str = r#"{
     {"status": "firing", "fingerprint": "00000000000000ab", "startsAt": "2026-11-21T01:00:00Z",
      "labels": {"alertname": "Aggregate", "status_page_alert": "true", "status_page_component": "Database"}},
     {"status": "firing", "fingerprint": "00000000000000ac", "startsAt": "2026-11-21T01:00:00Z",
-     "labels": {"alertname": "Else", "instance": "x:1"}}
+     "labels": {"alertname": "Else", "instance": "x:1"}},
+    {"status": "firing", "fingerprint": "00000000000000ad", "startsAt": "2026-11-21T01:00:00Z",
+     "labels": {"alertname": "Watchdog"}}
   ]
 }"#;
 
@@ -112,6 +115,7 @@ async fn the_story(site: &Site) -> String {
         r#"alertmanager_cachet_cachet_request_duration_seconds_count{code="201",endpoint="/incidents",method="POST"} 1"#,
         r#"alertmanager_cachet_store_operation_duration_seconds_count{operation="record"} 1"#,
         "alertmanager_cachet_config_last_reload_successful 1",
+        "alertmanager_cachet_watchdog_missing 0",
     ])
     .await
 }
@@ -153,8 +157,8 @@ async fn metrics_with_an_address_of_their_own_are_nowhere_else_and_nothing_else_
 async fn readiness_names_each_part_of_a_server_at_work() {
     let folder = tempfile::tempdir().expect("a folder");
     let (site, _) = Site::start(folder.path(), &[]).await;
-    let ready =
-        r#"{"status":"ready","parts":{"store":{"good":true},"cachet":{"good":true},"configuration":{"good":true}}}"#;
+    let parts = r#""store":{"good":true},"cachet":{"good":true},"configuration":{"good":true},"monitoring":{"good":true}"#;
+    let ready = format!(r#"{{"status":"ready","parts":{{{parts}}}}}"#);
     eventually("it is ready", async || {
         let (status, body) = site.get(&format!("{}/-/ready", site.url)).await;
         assert_eq!(status, 200, "{body}");
