@@ -77,7 +77,12 @@ pub struct Oracle {
 impl Oracle {
     pub fn new(scenario: &Scenario, now_ms: u64) -> Self {
         let policy = scenario.policy;
-        let untold = |step: &Step| matches!(step, Step::Fault { path, .. } if *path == UNTOLD);
+        let untold = |step: &Step| match step {
+            Step::Fault { path, .. } => *path == UNTOLD,
+            // that call has its share of what is refused
+            Step::RateLimit(_) => true,
+            _ => false,
+        };
         let may_be_untold = scenario.steps.iter().any(untold);
         Self {
             alerts: Hearsays::new(scenario, now_ms),
@@ -225,14 +230,14 @@ impl Oracle {
         }
     }
 
+    /// Cachet opened an incident long after it was asked to.
+    pub fn opened_late(&mut self, incident: &ShownIncident) {
+        self.episodes.opened_late(incident);
+    }
+
     /// A posting of an incident may have been lost, and is made again later.
     pub fn a_posting_may_be_lost(&mut self) {
         self.episodes.a_posting_may_be_lost();
-    }
-
-    /// A person hid a component from the public, or showed it again.
-    pub fn hidden(&mut self, component: &str) {
-        self.episodes.hidden(component);
     }
 
     pub fn incident_closed(&mut self, component: &str) {
@@ -361,7 +366,9 @@ impl Oracle {
     pub fn opened_during_maintenance(&self, incidents: &[ShownIncident]) -> Option<String> {
         let against = |incident: &&ShownIncident| {
             let touched = self.episodes.were_touched(&incident.component);
-            !touched && self.calendar.covers_second(&incident.component, incident.created_ms)
+            !touched
+                && !self.episodes.was_late(incident)
+                && self.calendar.covers_second(&incident.component, incident.created_ms)
         };
         let found = incidents.iter().find(against)?;
         Some(format!("incident {} of {} was opened during its maintenance", found.id, found.component))

@@ -187,7 +187,6 @@ impl Person {
             }
             Edit::Enabled(_, enabled) => {
                 self.ask("PUT", &path, &json!({"status": found.status, "enabled": enabled})).await;
-                oracle.hidden(&found.name);
             }
             Edit::Rename(_) => {
                 let name = format!("{} (old)", found.name);

@@ -20,6 +20,7 @@ impl Run<'_> {
     pub async fn come_to_rest(&mut self) -> Result<(), Broken> {
         self.faults.heal();
         self.alertmanagers.mend();
+        self.catch_up().await;
         // what was edited within the last interval is read, and both Alertmanagers have been up for long enough
         self.clock.pass(INTERVAL_MS.max(SETTLE_MS) + self.clock.behind_ms()).await;
         if self.store_was_lost {

@@ -18,7 +18,7 @@ use super::clock::SimulatedClock;
 use super::interruption::Interrupter;
 use super::layers::{APART_MS, one_after_another, slowly};
 use super::maintenance::When;
-use super::oracle::{Moment, Oracle, Shown};
+use super::oracle::{Moment, Oracle, Shown, ShownIncident};
 use super::people::Person;
 pub use super::product::INTERVAL_MS;
 use super::product::{alert, inventory, settings, timestamp};
@@ -26,6 +26,9 @@ use super::scenario::{COMPONENTS, Fault, Interruption, Occurrence, Repair, Scena
 use super::theatre::empty;
 use crate::support::faults::Faults;
 use crate::support::world::is_write;
+
+/// How late Cachet does what it was asked to.
+const LATEST_MS: u64 = 3_000_000;
 
 /// A law that was broken: which, and how.
 #[derive(Debug)]
@@ -81,6 +84,8 @@ pub struct Run<'a> {
     pub store_was_lost: bool,
     /// Whether Prometheus sends the watchdog.
     pub watchdog_comes: bool,
+    /// When nothing was left that Cachet had put off.
+    caught_up_ms: u64,
     /// When the server has looked at its clock last, since it was started.
     looked_ms: Option<u64>,
     /// When the reconciler has read Cachet since people last did something there.
@@ -114,6 +119,7 @@ impl<'a> Run<'a> {
             alertmanagers: Pair::new(scenario.alerts.len()),
             store_was_lost: false,
             watchdog_comes: true,
+            caught_up_ms: clock.now().true_ms,
             looked_ms: None,
             known_from_ms: 0,
             in_a_round: false,
@@ -148,7 +154,7 @@ impl<'a> Run<'a> {
     async fn happen(&mut self, step: &Step) {
         match step {
             Step::Tell { alert, occurrence, firing } => self.tell(*alert, *occurrence, *firing).await,
-            Step::Pass(milliseconds) => self.clock.pass(*milliseconds).await,
+            Step::Pass(milliseconds) => self.pass(*milliseconds).await,
             Step::Restart => self.restart(),
             Step::LoseStore => self.lose_the_store().await,
             Step::SetBack(milliseconds) => {
@@ -180,11 +186,13 @@ impl<'a> Run<'a> {
                     Fault::AnswerAfter(status) => rule.answer_after(*status),
                     Fault::CutBefore => rule.cut_before(),
                     Fault::CutAfter => rule.cut_after(),
+                    Fault::Later => rule.later(),
                     Fault::Html(status) => rule.answer_html(*status),
                 }
             }
             Step::RateLimit(limit) => self.faults.rate_limit(*limit, Duration::from_secs(60)),
             Step::Heal => self.faults.heal(),
+            Step::CatchUp => self.catch_up().await,
             Step::Person(edit) => {
                 self.something_happened();
                 self.person.does(*edit, self.known_from_ms, &mut self.oracle).await;
@@ -196,6 +204,26 @@ impl<'a> Run<'a> {
             }
             Step::Reconcile | Step::Interrupted { .. } => unreachable!("a round is no part of another"),
         }
+    }
+
+    /// Time passes, but not so much that Cachet would do something later than any web server lets it.
+    async fn pass(&mut self, milliseconds: u64) {
+        if self.clock.now().true_ms + milliseconds > self.caught_up_ms + LATEST_MS {
+            self.catch_up().await;
+        }
+        self.clock.pass(milliseconds).await;
+    }
+
+    /// Cachet does what it has put off.
+    pub async fn catch_up(&mut self) {
+        let before = self.person.incidents().await;
+        if self.faults.catch_up().await > 0 {
+            self.something_happened();
+        }
+        let known = |incident: &ShownIncident| before.iter().any(|known| known.id == incident.id);
+        let opened = self.person.incidents().await.into_iter().filter(|incident| !known(incident));
+        opened.for_each(|incident| self.oracle.opened_late(&incident));
+        self.caught_up_ms = self.clock.now().true_ms;
     }
 
     fn something_happened(&mut self) {

@@ -88,6 +88,8 @@ pub enum Step {
     RateLimit(u32),
     /// All faults are mended.
     Heal,
+    /// Cachet does what it has put off.
+    CatchUp,
     /// A person does something in Cachet.
     Person(Edit),
     /// A person announces maintenance, or says that it is over.
@@ -151,6 +153,8 @@ pub enum Fault {
     AnswerAfter(u16),
     CutBefore,
     CutAfter,
+    /// Cachet does it, but long after the client has given up.
+    Later,
     /// A proxy's page instead of Cachet's answer.
     Html(u16),
 }
@@ -182,11 +186,14 @@ const HOLDS: [u64; 4] = [0, 0, 120, 300];
 /// The call that tells of maintenance.
 pub const UNTOLD: &str = "/api/schedules";
 
+/// The call that opens an incident.
+pub const POSTINGS: &str = "/api/incidents";
+
 /// Calls that may be made to fail.
 const CALLS: [(&str, &str); 10] = [
     ("PUT", "/api/components/*"),
     ("POST", "/api/components"),
-    ("POST", "/api/incidents"),
+    ("POST", POSTINGS),
     ("POST", "/api/incidents/*/updates"),
     ("PUT", "/api/incidents/*"),
     ("GET", "/api/incidents/*"),
@@ -224,7 +231,8 @@ impl Scenario {
             recovery_hold: random.pick(&HOLDS),
             reopen_within: random.pick(&[0, 300, 600]),
             repair: random.weighted(&[(5, Repair::Nothing), (4, Repair::Alertmanager), (1, Repair::Silence(3600))]),
-            watchdog: random.pick(&[None, None, None, Some(120), Some(300), Some(900)]),
+            // as long as nothing else, so that what is due tells what is awaited
+            watchdog: random.pick(&[None, None, None, Some(127), Some(307), Some(907)]),
         };
         let mood = Mood {
             calm: random.chance(25),
@@ -232,6 +240,8 @@ impl Scenario {
             forgetful: random.chance(20),
             hasty_clock: random.chance(15),
             repair: policy.repair,
+            // what a lost store does not know of is not expected any more
+            late: random.chance(25),
             watched: policy.watchdog.is_some(),
         };
         let steps = (0..5 + random.below(36)).map(|_| step(random, &targets, &alerts, mood)).collect();
@@ -284,6 +294,8 @@ struct Mood {
     forgetful: bool,
     /// The clock is set back.
     hasty_clock: bool,
+    /// Cachet puts postings off.
+    late: bool,
     repair: Repair,
     /// The watchdog is awaited.
     watched: bool,
@@ -292,6 +304,7 @@ struct Mood {
 fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
     let trouble = usize::from(!mood.calm);
     let people = usize::from(!mood.nobody);
+    let late = usize::from(mood.late && !mood.calm && !mood.forgetful);
     let alertmanager = usize::from(mood.repair == Repair::Alertmanager);
     let repair = usize::from(mood.repair != Repair::Nothing);
     match random.weighted(&[
@@ -313,6 +326,8 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         (8 * usize::from(mood.hasty_clock), 15),
         (9 * people, 16),
         (12 * usize::from(mood.watched), 17),
+        (5 * late, 18),
+        (6 * late, 19),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
@@ -331,7 +346,9 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         14 => Step::LoseStore,
         15 => Step::SetBack(random.pick(&[1_777, 61_333, 331_337, 3_601_777])),
         16 => Step::Maintenance(Maintenance::any(random)),
-        _ => Step::Watchdog { comes: random.chance(50) },
+        17 => Step::Watchdog { comes: random.chance(50) },
+        18 => Step::Fault { method: "POST", path: POSTINGS, fault: Fault::Later, times: random.pick(&[1, 1, 2]) },
+        _ => Step::CatchUp,
     }
 }
 

@@ -29,10 +29,10 @@ struct Story {
     touched: Option<Touch>,
     ever_touched: bool,
     moved: bool,
-    /// Whether a person ever hid the component, or showed it again.
-    hidden: bool,
     /// Incidents that a person opened again: they may stay so.
     reopened: BTreeSet<i64>,
+    /// Incidents that Cachet opened late: one is the episode's if no other was posted, and the rest is closed.
+    late: BTreeSet<i64>,
     /// Whether the posting of its incident may have been lost.
     may_be_unposted: bool,
     /// When the server lost all that it knew of it.
@@ -133,20 +133,25 @@ impl Episodes {
         self.stories.values_mut().for_each(|story| story.may_be_unposted |= !story.has_none());
     }
 
-    pub fn moved(&mut self, component: &str) {
-        self.story(component).moved = true;
+    pub fn opened_late(&mut self, incident: &ShownIncident) {
+        self.story(&incident.component).late.insert(incident.id);
     }
 
-    pub fn hidden(&mut self, component: &str) {
-        self.story(component).hidden = true;
+    pub fn was_late(&self, incident: &ShownIncident) -> bool {
+        self.stories.get(&incident.component).is_some_and(|story| story.late.contains(&incident.id))
+    }
+
+    pub fn moved(&mut self, component: &str) {
+        self.story(component).moved = true;
     }
 
     pub fn incident_closed(&mut self, component: &str) {
         let story = self.story(component);
         story.ever_touched = true;
         if story.now != Now::Out {
-            let in_the_middle = story.now == Now::In && story.calm_since_ms.is_none() && story.touched.is_none();
-            story.touched = Some(if in_the_middle { Touch::Closed } else { Touch::Somehow });
+            // of several, nobody knows which is the episode's
+            let is_clear = story.late.is_empty() && story.calm_since_ms.is_none() && story.touched.is_none();
+            story.touched = Some(if story.now == Now::In && is_clear { Touch::Closed } else { Touch::Somehow });
         }
     }
 
@@ -177,9 +182,6 @@ impl Episodes {
     pub fn verdict(&self, component: &str, exists: bool, incidents: &[ShownIncident]) -> Option<String> {
         let blank = Story::default();
         let story = self.stories.get(component).unwrap_or(&blank);
-        if story.may_have_been_left_behind() {
-            return None;
-        }
         let open: Vec<i64> = incidents
             .iter()
             .filter(|incident| incident.component == component && incident.open)
@@ -205,7 +207,8 @@ impl Episodes {
         if story.was_touched() {
             return None;
         }
-        let ours: Vec<&ShownIncident> = incidents.iter().filter(|incident| incident.component == component).collect();
+        let ours = incidents.iter().filter(|incident| incident.component == component && !self.was_late(incident));
+        let ours: Vec<&ShownIncident> = ours.collect();
         ours.windows(2).find_map(|pair| {
             let (first, second) = (pair[0], pair[1]);
             let hold_ms = self.policy.recovery_hold * 1000;
@@ -227,7 +230,8 @@ impl Episodes {
         let lost_at_ms = self.stories.get(component).and_then(|story| story.lost_at_ms.last().copied()).unwrap_or(0);
         let ours = incidents.iter().filter(|incident| incident.component == component);
         ours.filter(|incident| incident.created_ms > lost_at_ms)
-            .filter(|incident| !in_turns(incident))
+            // what is nobody's is closed without a word
+            .filter(|incident| !in_turns(incident) && !(self.was_late(incident) && incident.said.is_empty()))
             .map(|incident| format!("what was said of it: {incident:?}"))
             .next()
     }
@@ -248,13 +252,7 @@ impl Episodes {
 
 impl Story {
     fn was_touched(&self) -> bool {
-        self.ever_touched || self.moved || self.may_have_been_left_behind()
-    }
-
-    /// Whether an incident may be open that the server knows nothing of: with a lost store it takes over the incidents of
-    /// the components that the public sees. Those of one that a person hid stay as they are, and it may open another.
-    fn may_have_been_left_behind(&self) -> bool {
-        self.hidden && !self.lost_at_ms.is_empty()
+        self.ever_touched || self.moved
     }
 
     /// Whether there is no incident: of that, a disturbance leaves no doubt.

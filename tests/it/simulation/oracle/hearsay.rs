@@ -160,7 +160,7 @@ impl Hearsays {
     pub fn lost(&mut self) {
         for alert in &mut self.alerts {
             alert.words.clear();
-            alert.left = Left::Nothing;
+            (alert.left, alert.heard_ms) = (Left::Nothing, 0);
         }
         self.looks = Some(0);
     }
