@@ -18,6 +18,7 @@
 //! | `theatre` | a clock that stands still, a store, a page; one scenario at a time |
 //! | `clock` | time that passes when it is told to |
 //! | `run` | carries a scenario out and holds the laws to it |
+//! | `laws` | what must be true of every round |
 //! | `rest` | how it ends |
 //! | `interruption` | stops at one call: for a kill, for news, for an edit |
 //! | `layers` | keeps the page's time and order |
@@ -32,6 +33,7 @@
 mod alertmanagers;
 mod clock;
 mod interruption;
+mod laws;
 mod layers;
 mod maintenance;
 mod model;

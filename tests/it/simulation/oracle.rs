@@ -183,8 +183,8 @@ impl Oracle {
         self.scenario.policy.inventory_from_cachet || self.alerts.may_inherit()
     }
 
-    /// What is believed of alerts against what is true. Of a suppressed one that fires either is right; and that one has
-    /// ended need not be known where nothing tells of it.
+    /// What is believed of alerts against what is true. Of a suppressed one that fires either is right; and that one
+    /// has ended need not be known where nothing tells of it.
     pub fn mistakes(&self, now_ms: u64, truth: &[Option<Listed>]) -> Option<String> {
         truth.iter().enumerate().find_map(|(alert, truth)| {
             let belief = self.alerts.belief(alert, now_ms);

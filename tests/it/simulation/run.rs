@@ -22,7 +22,7 @@ use super::oracle::{Moment, Oracle, Shown, ShownIncident};
 use super::people::Person;
 pub use super::product::INTERVAL_MS;
 use super::product::{alert, inventory, settings, timestamp};
-use super::scenario::{COMPONENTS, Fault, Interruption, Occurrence, Repair, Scenario, Step};
+use super::scenario::{Fault, Interruption, Occurrence, POSTINGS, Repair, Scenario, Step};
 use super::theatre::empty;
 use crate::support::faults::Faults;
 use crate::support::world::is_write;
@@ -92,7 +92,7 @@ pub struct Run<'a> {
     known_from_ms: u64,
     in_a_round: bool,
     /// When Cachet was read last, as far as nothing has cast doubt on what was read.
-    read_ms: Option<u64>,
+    pub(super) read_ms: Option<u64>,
     /// Until when nothing changes by itself, after a round that left nothing to do.
     quiet_until_ms: Option<u64>,
     pub trace: Trace,
@@ -344,7 +344,7 @@ impl<'a> Run<'a> {
         let round = self.go(interrupted).await;
         self.in_a_round = false;
         let mut calls = self.faults.calls();
-        self.keep_to_the_laws(&calls)?;
+        self.are_few_and_ours(&calls)?;
         self.person.saw_written(&calls, now.clock_ms);
         if interrupted.is_none() {
             self.recoveries_were_waited_out(&calls).await?;
@@ -367,7 +367,7 @@ impl<'a> Run<'a> {
             }
             _ => {
                 self.oracle.may_be_seen(now, &page);
-                if round.is_none() || calls.iter().any(|call| call == "POST /api/incidents") {
+                if round.is_none() || calls.iter().any(|call| *call == format!("POST {POSTINGS}")) {
                     self.oracle.a_posting_may_be_lost();
                 }
             }
@@ -443,59 +443,6 @@ impl<'a> Run<'a> {
                 ended = &mut once, if round.is_none() => *round = Some(ended),
             }
         }
-    }
-
-    /// Within the interval Cachet is read only before something is written, or after something went wrong. `round` is the
-    /// one that was undisturbed.
-    fn cachet_is_not_read_for_nothing(
-        &mut self,
-        calls: &[String],
-        written: usize,
-        now: Moment,
-        round: Option<&Round>,
-    ) -> Result<(), Broken> {
-        let complete = round.is_some_and(Round::is_complete);
-        let was_read = calls.iter().any(|call| call == "GET /api/components");
-        let is_known = self.read_ms.is_some_and(|read_ms| now.clock_ms < read_ms + INTERVAL_MS);
-        if was_read && written == 0 && complete && is_known {
-            return Err(Broken(format!("Cachet was read within the interval, and for nothing: {calls:?}")));
-        }
-        if was_read || !complete {
-            self.read_ms = complete.then_some(now.clock_ms);
-        }
-        Ok(())
-    }
-
-    /// What must be true of the calls of every round.
-    fn keep_to_the_laws(&self, calls: &[String]) -> Result<(), Broken> {
-        let (components, targets) = (COMPONENTS.len(), self.scenario.targets.len());
-        // two readings, and maintenance between them; a status or two for everything; close, open again and close an incident, with a look before each
-        let bound = 15 + 2 * (components + targets) + 9 * components;
-        if calls.len() > bound {
-            return Err(Broken(format!("{} calls in one round, more than {bound}: {calls:?}", calls.len())));
-        }
-        for call in calls.iter().filter(|call| is_write(call)) {
-            if !self.person.may_be_written_by_us(call) {
-                return Err(Broken(format!("it is not ours to write: {call}")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing is said of an incident before its component was calm for long enough.
-    async fn recoveries_were_waited_out(&self, calls: &[String]) -> Result<(), Broken> {
-        let of_an_update = |call: &String| call.starts_with("POST ") && call.ends_with("/updates");
-        if !calls.iter().any(of_an_update) {
-            return Ok(());
-        }
-        for incident in self.person.incidents().await {
-            let closed = calls.contains(&format!("POST /api/incidents/{}/updates", incident.id));
-            if closed && self.oracle.is_not_calm_yet(&incident.component, self.clock.now().true_ms) {
-                let (id, component) = (incident.id, incident.component);
-                return Err(Broken(format!("incident {id} of {component} was closed before its recovery had lasted")));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -231,7 +231,7 @@ impl Episodes {
         let ours = incidents.iter().filter(|incident| incident.component == component);
         ours.filter(|incident| incident.created_ms > lost_at_ms)
             // what is nobody's is closed without a word
-            .filter(|incident| !in_turns(incident) && !(self.was_late(incident) && incident.said.is_empty()))
+            .filter(|incident| !(in_turns(incident) || incident.said.is_empty() && self.was_late(incident)))
             .map(|incident| format!("what was said of it: {incident:?}"))
             .next()
     }
