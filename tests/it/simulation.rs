@@ -57,7 +57,7 @@ use scenario::Scenario;
 use theatre::{Page, Theatre};
 
 /// How many seeds are tried unless it is said otherwise.
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 2000;
 
 /// How many of them are compared between the page in memory and the embedded page.
 const SEEDS_ON_BOTH: u64 = 60;

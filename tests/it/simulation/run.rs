@@ -27,8 +27,10 @@ use super::theatre::empty;
 use crate::support::faults::Faults;
 use crate::support::world::is_write;
 
-/// How late Cachet does what it was asked to.
+/// How late Cachet does what it was asked to, and how long after that the server reads of it: by its title alone, a
+/// late incident is known for an hour.
 const LATEST_MS: u64 = 3_000_000;
+const READ_WITHIN_MS: u64 = 400_000;
 
 /// A law that was broken: which, and how.
 #[derive(Debug)]
@@ -86,6 +88,8 @@ pub struct Run<'a> {
     pub watchdog_comes: bool,
     /// When nothing was left that Cachet had put off.
     caught_up_ms: u64,
+    /// Until when what it has done late is read.
+    to_be_read_by_ms: Option<u64>,
     /// When the server has looked at its clock last, since it was started.
     looked_ms: Option<u64>,
     /// When the reconciler has read Cachet since people last did something there.
@@ -120,6 +124,7 @@ impl<'a> Run<'a> {
             store_was_lost: false,
             watchdog_comes: true,
             caught_up_ms: clock.now().true_ms,
+            to_be_read_by_ms: None,
             looked_ms: None,
             known_from_ms: 0,
             in_a_round: false,
@@ -211,7 +216,9 @@ impl<'a> Run<'a> {
         if self.clock.now().true_ms + milliseconds > self.caught_up_ms + LATEST_MS {
             self.catch_up().await;
         }
-        self.clock.pass(milliseconds).await;
+        let now_ms = self.clock.now().true_ms;
+        let longest = self.to_be_read_by_ms.map_or(u64::MAX, |by_ms| by_ms.saturating_sub(now_ms));
+        self.clock.pass(milliseconds.min(longest)).await;
     }
 
     /// Cachet does what it has put off.
@@ -219,6 +226,7 @@ impl<'a> Run<'a> {
         let before = self.person.incidents().await;
         if self.faults.catch_up().await > 0 {
             self.something_happened();
+            self.to_be_read_by_ms = Some(self.clock.now().true_ms + READ_WITHIN_MS);
         }
         let known = |incident: &ShownIncident| before.iter().any(|known| known.id == incident.id);
         let opened = self.person.incidents().await.into_iter().filter(|incident| !known(incident));
@@ -359,6 +367,9 @@ impl<'a> Run<'a> {
         match &round {
             Some(round) if undisturbed && round.is_complete() && round.saving.is_none() => {
                 self.oracle.seen(now, &page);
+                if self.known_from_ms <= now.clock_ms {
+                    self.to_be_read_by_ms = None;
+                }
                 let due = round.revisit_at.map_or(u64::MAX, |at| u64::try_from(at.as_millis()).expect("after 1970"));
                 // by Cachet's clock, which may be ahead of the server's
                 let maintained = self.oracle.calendar.next_end_ms(now.true_ms).unwrap_or(u64::MAX);

@@ -326,8 +326,8 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         (8 * usize::from(mood.hasty_clock), 15),
         (9 * people, 16),
         (12 * usize::from(mood.watched), 17),
-        (5 * late, 18),
-        (6 * late, 19),
+        (14 * late, 18),
+        (8 * late, 19),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
