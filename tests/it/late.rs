@@ -145,6 +145,21 @@ async fn an_outage_that_is_over_before_its_incident_was_found_waits_for_it() {
 }
 
 #[tokio::test]
+async fn an_incident_that_turns_up_after_the_outage_is_closed_without_another_wait() {
+    for release in Release::BOTH {
+        let (mut world, alert) = outage(release).await;
+        world.resolve(&alert).await;
+        world.once().await;
+        assert_eq!(world.faults.catch_up().await, 1);
+        world.pass(world.settings.interval);
+        let round = world.once().await;
+        assert_eq!(round.revisit_at, Some(world.now()), "{release:?}");
+        world.once().await;
+        assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{release:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_incident_of_the_next_outage_is_not_taken_for_a_late_one() {
     for release in Release::BOTH {
         let (mut world, alert) = outage(release).await;

@@ -16,17 +16,24 @@
 //! | `random` | chance from a seed |
 //! | `scenario` | what happens, as data |
 //! | `theatre` | a clock that stands still, a store, a page; one scenario at a time |
+//! | `clock` | time that passes when it is told to |
 //! | `run` | carries a scenario out and holds the laws to it |
+//! | `laws` | what must be true of every round |
+//! | `rest` | how it ends |
 //! | `interruption` | stops at one call: for a kill, for news, for an edit |
 //! | `layers` | keeps the page's time and order |
 //! | `product` | a scenario in the product's own terms |
+//! | `alertmanagers` | what truly fires, and what a pair of Alertmanagers lists of it |
 //! | `people` | what is done by hand, and what of the page is not ours |
 //! | `maintenance` | what people announce, and who is under it when |
 //! | `model` | a small Cachet in memory |
 //! | `oracle` | what the page must show |
 //! | `shrink` | makes a failure small |
 
+mod alertmanagers;
+mod clock;
 mod interruption;
+mod laws;
 mod layers;
 mod maintenance;
 mod model;
@@ -34,6 +41,7 @@ mod oracle;
 mod people;
 mod product;
 mod random;
+mod rest;
 mod run;
 mod scenario;
 mod shrink;
@@ -49,7 +57,7 @@ use scenario::Scenario;
 use theatre::{Page, Theatre};
 
 /// How many seeds are tried unless it is said otherwise.
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 2000;
 
 /// How many of them are compared between the page in memory and the embedded page.
 const SEEDS_ON_BOTH: u64 = 60;

@@ -43,6 +43,8 @@ impl<'a> Planner<'a> {
         if let Some(incident) = self.turned_up(&loser).first().map(|incident| incident.id) {
             let (phase, lost) = (EpisodePhase::Open(incident), loser.lost.clone().one_fewer());
             self.plan.notes.push(Note::EpisodePhase(Episode { phase, lost, ..episode.clone() }));
+            // The outage may be over already, and then it has to be closed.
+            self.revisit(self.now);
             return true;
         }
         let until = loser.lost.missed_at.after(self.policy.posting_patience);

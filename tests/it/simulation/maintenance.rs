@@ -29,10 +29,10 @@ impl Maintenance {
     }
 }
 
-/// When a person does something: what is done between two rounds is known in the next one, what is done in the middle of
-/// one perhaps later.
+/// When a person does something, as the page has the time: what is done between two rounds is known in the next one,
+/// what is done in the middle of one perhaps later.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct When {
     pub now_ms: u64,
     pub in_a_round: bool,
 }
@@ -75,10 +75,16 @@ impl Calendar {
         if self.may_be_untold { under.min(Under::Perhaps) } else { under }
     }
 
+    /// When the next maintenance ends that has an end.
+    pub fn next_end_ms(&self, now_ms: u64) -> Option<u64> {
+        self.entries.iter().filter_map(|entry| entry.until_ms).filter(|until_ms| *until_ms > now_ms).min()
+    }
+
     /// Whether the whole second that begins then lies within a maintenance that the server must respect.
     pub fn covers_second(&self, component: &str, second_ms: u64) -> bool {
         let covers = |entry: &Entry| {
-            entry.sure_from_ms <= second_ms && entry.until_ms.is_none_or(|until_ms| second_ms + 999 < until_ms)
+            // in the very millisecond in which it was announced, there is a before and an after
+            entry.sure_from_ms < second_ms && entry.until_ms.is_none_or(|until_ms| second_ms + 999 < until_ms)
         };
         !self.may_be_untold && self.entries.iter().any(|entry| entry.component == component && covers(entry))
     }
@@ -95,7 +101,7 @@ impl Entry {
 }
 
 impl Person {
-    pub async fn maintains(&self, what: Maintenance, at: Moment, calendar: &mut Calendar) {
+    pub async fn maintains(&self, what: Maintenance, at: When, calendar: &mut Calendar) {
         match what {
             Maintenance::Announced { component, begins_in, lasts } => {
                 // the older release takes none without an end
@@ -111,7 +117,7 @@ impl Person {
         component: &'static str,
         begins_in: u64,
         lasts: Option<u64>,
-        at: Moment,
+        at: When,
         calendar: &mut Calendar,
     ) {
         let Some(found) = self.find(component).await else { return };
@@ -135,7 +141,7 @@ impl Person {
         });
     }
 
-    async fn ends(&self, component: &str, at: Moment, calendar: &mut Calendar) {
+    async fn ends(&self, component: &str, at: When, calendar: &mut Calendar) {
         let in_progress = calendar.entries.iter_mut().filter(|entry| {
             let ends_later = entry.until_ms.is_none_or(|until_ms| until_ms > at.now_ms);
             entry.component == component && entry.from_ms <= at.now_ms && ends_later

@@ -4,14 +4,30 @@
 //! leaves open whether a person's word came before or after ours, both are right, and only then.
 
 mod episodes;
+mod hearsay;
 mod people;
+mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::hearsay::{Listed, Reading};
+pub use self::watchdog::MONITORING;
+
 use self::episodes::Episodes;
+use self::hearsay::{Belief, Hearsays};
 use self::people::Hand;
+use self::watchdog::Watchdog;
 use super::maintenance::Calendar;
-use super::scenario::{COMPONENTS, Scenario, Step, UNTOLD};
+use super::scenario::{COMPONENTS, Repair, Scenario, Step, UNTOLD};
+
+/// A moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// As the server's clock has it, which may be set back.
+    pub clock_ms: u64,
+    /// As everybody else has it.
+    pub true_ms: u64,
+}
 
 /// What the page of one moment should show, were there only alerts.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +36,8 @@ pub struct View {
     pub components: BTreeMap<String, u8>,
     /// Status and description of every target that counts.
     pub targets: BTreeMap<String, (u8, String)>,
+    /// The status of the monitoring: in an outage while nothing is heard of the watchdog.
+    pub monitoring: u8,
 }
 
 /// A component, visible or a target's, as Cachet shows it.
@@ -44,17 +62,10 @@ pub struct ShownIncident {
     pub said: Vec<bool>,
 }
 
-/// A statement about one alert.
-#[derive(Debug, Clone, Copy)]
-struct Told {
-    arrived_ms: u64,
-    starts_ms: u64,
-    firing: bool,
-}
-
 pub struct Oracle {
     scenario: Scenario,
-    told: Vec<Vec<Told>>,
+    alerts: Hearsays,
+    watchdog: Watchdog,
     components: Hand<u8>,
     targets: Hand<(u8, String)>,
     episodes: Episodes,
@@ -64,15 +75,21 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(scenario: &Scenario) -> Self {
+    pub fn new(scenario: &Scenario, now_ms: u64) -> Self {
         let policy = scenario.policy;
-        let untold = |step: &Step| matches!(step, Step::Fault { path, .. } if *path == UNTOLD);
+        let untold = |step: &Step| match step {
+            Step::Fault { path, .. } => *path == UNTOLD,
+            // that call has its share of what is refused
+            Step::RateLimit(_) => true,
+            _ => false,
+        };
         let may_be_untold = scenario.steps.iter().any(untold);
         Self {
-            told: vec![Vec::new(); scenario.alerts.len()],
+            alerts: Hearsays::new(scenario, now_ms),
+            watchdog: Watchdog::new(policy.watchdog, now_ms),
             // what Cachet's own list of targets was when the reconciler read it is not known here
-            components: Hand::new(policy.inventory_from_cachet),
-            targets: Hand::new(policy.inventory_from_cachet),
+            components: Hand::new(policy.inventory_from_cachet, |desired, person| Watchdog::leaves(*desired, *person)),
+            targets: Hand::new(policy.inventory_from_cachet, |_, _| false),
             episodes: Episodes::new(policy),
             calendar: Calendar::new(may_be_untold),
             edited: BTreeSet::new(),
@@ -81,23 +98,114 @@ impl Oracle {
     }
 
     pub fn told(&mut self, alert: usize, arrived_ms: u64, starts_ms: u64, firing: bool) {
-        self.told[alert].push(Told { arrived_ms, starts_ms, firing });
+        self.alerts.told(alert, arrived_ms, starts_ms, firing);
+    }
+
+    /// The watchdog was heard; whether that may be news.
+    pub fn heard_the_watchdog(&mut self, now_ms: u64) -> bool {
+        self.watchdog.heard(now_ms)
+    }
+
+    /// The Alertmanagers were read, from `began_ms` on; whether that says anything new.
+    pub fn read(&mut self, began_ms: u64, readings: &[Reading]) -> bool {
+        self.alerts.read(began_ms, readings)
+    }
+
+    /// Whether the next reading may say something new without anything happening.
+    pub fn awaits_another_reading(&self) -> bool {
+        self.alerts.is_something_missing()
+    }
+
+    /// Whether it is not known what is believed.
+    pub fn is_unsure(&self) -> bool {
+        self.alerts.are_unsure()
+    }
+
+    /// The repairer has gone without an Alertmanager to read.
+    pub fn grew_old(&mut self, now_ms: u64) {
+        self.alerts.grew_old(now_ms);
+    }
+
+    /// The server was started.
+    pub fn restarted(&mut self, now_ms: u64) {
+        self.alerts.restarted(now_ms);
+        self.watchdog.restarted(now_ms);
+    }
+
+    /// The server has seen that its clock was set back to `now_ms`.
+    pub fn clock_was_set_back(&mut self, now_ms: u64) {
+        self.alerts.clock_was_set_back(now_ms);
+        self.watchdog.clock_was_set_back(now_ms);
+        self.episodes.clock_was_set_back(now_ms);
+    }
+
+    /// The server's store was lost.
+    pub fn lost(&mut self, now: Moment) {
+        self.alerts.lost();
+        self.components.lost();
+        self.targets.lost();
+        self.watchdog.lost(now.clock_ms, self.episodes.may_have_an_incident(MONITORING));
+        self.episodes.lost(now.true_ms);
     }
 
     /// The reconciler may look now.
-    pub fn may_be_seen(&mut self, now_ms: u64, page: &[Shown]) {
-        let view = self.view(now_ms, page);
-        self.components.may_be_seen(&view.components);
-        self.targets.may_be_seen(&view.targets);
-        self.episodes.may_be_seen(now_ms, &view.components, &self.calendar);
+    pub fn may_be_seen(&mut self, now: Moment, page: &[Shown]) {
+        self.watchdog.looked(now.clock_ms);
+        self.alerts.may_be_left(now.clock_ms, &self.targets_of(page));
+        self.sees(now, page);
+    }
+
+    fn sees(&mut self, now: Moment, page: &[Shown]) {
+        for view in self.views(now.clock_ms, page) {
+            self.components.may_be_seen(&view.components);
+            self.targets.may_be_seen(&view.targets);
+            self.episodes.may_be_seen(now, &view.troubles(), &self.calendar);
+        }
     }
 
     /// The reconciler has looked, and nothing disturbed it.
-    pub fn seen(&mut self, now_ms: u64, page: &[Shown]) {
-        let view = self.view(now_ms, page);
+    pub fn seen(&mut self, now: Moment, page: &[Shown]) {
+        self.alerts.left();
+        let views = self.views(now.clock_ms, page);
+        let [view] = views.as_slice() else { return self.sees(now, page) };
         self.components.seen(&view.components);
         self.targets.seen(&view.targets);
-        self.episodes.seen(now_ms, &view.components, &self.calendar);
+        self.episodes.seen(now, &view.troubles(), &self.calendar);
+    }
+
+    /// Alertmanager was read often enough to be believed.
+    pub fn has_come_to_rest(&mut self, truth: &[Option<Listed>]) {
+        self.alerts.have_come_to_rest(truth);
+    }
+
+    /// Whether the page matters to what is believed.
+    pub fn has_to_see_the_page(&self) -> bool {
+        self.scenario.policy.inventory_from_cachet || self.alerts.may_inherit()
+    }
+
+    /// What is believed of alerts against what is true. Of a suppressed one that fires either is right; and that one
+    /// has ended need not be known where nothing tells of it.
+    pub fn mistakes(&self, now_ms: u64, truth: &[Option<Listed>]) -> Option<String> {
+        truth.iter().enumerate().find_map(|(alert, truth)| {
+            let belief = self.alerts.belief(alert, now_ms);
+            let right = match truth {
+                Some(Listed { suppressed: true, .. }) => true,
+                Some(_) => belief == Belief::Yes,
+                None => belief == Belief::No || self.scenario.policy.repair != Repair::Alertmanager,
+            };
+            (!right).then(|| format!("alert {alert} fires: {belief:?}, and in truth {truth:?}"))
+        })
+    }
+
+    /// The components of targets that leave something to a server that knows of nothing.
+    fn targets_of(&self, page: &[Shown]) -> Vec<(usize, Shown)> {
+        let of_cachet = self.scenario.policy.inventory_from_cachet;
+        let targets = self.scenario.targets.iter().enumerate().filter(|(_, target)| of_cachet || target.listed);
+        let found = targets.flat_map(|(number, target)| {
+            let name = target.name();
+            page.iter().filter(move |shown| shown.name == name).map(move |shown| (number, shown.clone()))
+        });
+        found.collect()
     }
 
     /// A person gave a component another status.
@@ -120,6 +228,16 @@ impl Oracle {
         if self.scenario.policy.inventory_from_cachet {
             COMPONENTS.iter().for_each(|component| self.episodes.moved(component));
         }
+    }
+
+    /// Cachet opened an incident long after it was asked to.
+    pub fn opened_late(&mut self, incident: &ShownIncident) {
+        self.episodes.opened_late(incident);
+    }
+
+    /// A posting of an incident may have been lost, and is made again later.
+    pub fn a_posting_may_be_lost(&mut self) {
+        self.episodes.a_posting_may_be_lost();
     }
 
     pub fn incident_closed(&mut self, component: &str) {
@@ -147,41 +265,47 @@ impl Oracle {
 
     /// What is wrong with the page at rest.
     pub fn verdict(&self, now_ms: u64, page: &[Shown], incidents: &[ShownIncident]) -> Vec<String> {
-        let view = self.view(now_ms, page);
+        let views = self.views(now_ms, page);
         let mut wrong = Vec::new();
         for component in COMPONENTS {
             let found = page.iter().find(|shown| shown.name == component);
-            let desired = view.components.get(component).copied();
             if let Some(found) = found {
-                let allowed = self.allowed(&self.components, component, desired, desired.unwrap_or(1));
-                if !allowed.contains(&found.status) {
+                let allowed = self.allowed(&self.components, component, &views, |view| {
+                    let desired = view.components.get(component).copied();
+                    (desired.unwrap_or(1), desired.is_some())
+                });
+                // once nothing feeds it any more, it is brought back by who left it red
+                let nobodys = self.components.was_forgotten(component)
+                    && views.iter().any(|view| !view.components.contains_key(component));
+                if !allowed.contains(&found.status) && !nobodys {
                     wrong.push(format!("{component} shows {}, not one of {allowed:?}", found.status));
                 }
             }
             wrong.extend(self.episodes.verdict(component, found.is_some(), incidents));
         }
         for target in &self.scenario.targets {
-            wrong.extend(self.target_verdict(&target.name(), &view, page));
+            wrong.extend(self.target_verdict(&target.name(), &views, page));
         }
+        wrong.extend(self.episodes.verdict(MONITORING, true, incidents));
         wrong
     }
 
-    fn target_verdict(&self, name: &str, view: &View, page: &[Shown]) -> Option<String> {
-        let desired = view.targets.get(name).cloned();
-        let down = desired.as_ref().is_some_and(|(status, _)| *status == 4);
+    fn target_verdict(&self, name: &str, views: &[View], page: &[Shown]) -> Option<String> {
+        let desired: Vec<_> = views.iter().map(|view| view.targets.get(name)).collect();
+        let down = desired.iter().all(|desired| desired.is_some_and(|(status, _)| *status == 4));
         let found = match page.iter().filter(|shown| shown.name == name).collect::<Vec<_>>().as_slice() {
             [] if down => return Some(format!("{name:?} is down and has no component")),
             [] => return None,
             [found] => (found.status, found.description.clone()),
             several => return Some(format!("{name:?} was made {} times", several.len())),
         };
-        let Some(desired) = desired else {
-            // once nobody knows it any more, only its status is brought back
+        if desired.contains(&None) {
+            // once nobody knows it any more, only its status is brought back, and that by who left it red
             let allowed = self.targets.standing(name).map(|(shows, _)| shows.0);
-            return (found.0 != 1 && Some(found.0) != allowed)
+            return (found.0 != 1 && Some(found.0) != allowed && !self.targets.was_forgotten(name))
                 .then(|| format!("{name:?} is not known any more and shows {}", found.0));
-        };
-        let allowed = self.allowed(&self.targets, name, Some(desired.clone()), desired);
+        }
+        let allowed = self.allowed(&self.targets, name, views, |view| (view.targets[name].clone(), true));
         let shown = page.iter().find(|shown| shown.name == name).is_some_and(|shown| shown.enabled);
         if shown {
             return Some(format!("{name:?} is shown to the public"));
@@ -189,16 +313,35 @@ impl Oracle {
         (!allowed.contains(&found)).then(|| format!("{name:?} shows {found:?}, not one of {allowed:?}"))
     }
 
-    fn allowed<V: Clone + PartialEq>(&self, hand: &Hand<V>, name: &str, desired: Option<V>, ours: V) -> Vec<V> {
+    /// What may be shown, where `ours` is what we would show, and whether it is ours to show.
+    fn allowed<V>(&self, hand: &Hand<V>, name: &str, views: &[View], ours: impl Fn(&View) -> (V, bool)) -> Vec<V>
+    where
+        V: Clone + PartialEq,
+    {
+        let (mut shows, known): (Vec<V>, Vec<bool>) = views.iter().map(ours).unzip();
+        let enforced = self.scenario.policy.enforce && known.iter().all(|known| *known);
         match hand.standing(name) {
-            None => vec![ours],
-            Some(_) if self.scenario.policy.enforce && desired.is_some() => vec![ours],
-            Some((shows, true)) => vec![shows.clone()],
-            Some((shows, false)) => vec![shows.clone(), ours],
+            Some((stands, true)) if !enforced => shows = vec![stands.clone()],
+            Some((stands, false)) if !enforced => shows.push(stands.clone()),
+            _ => {}
         }
+        shows
     }
 
-    fn view(&self, now_ms: u64, page: &[Shown]) -> View {
+    /// What the page should show: one view, or several where it is not known what fires.
+    fn views(&self, now_ms: u64, page: &[Shown]) -> Vec<View> {
+        let beliefs: Vec<Belief> =
+            (0..self.alerts.alerts.len()).map(|alert| self.alerts.belief(alert, now_ms)).collect();
+        let unknown: Vec<usize> = (0..beliefs.len()).filter(|alert| beliefs[*alert] == Belief::Perhaps).collect();
+        let views = (0..1_usize << unknown.len()).flat_map(|choice| {
+            let chosen = |alert| unknown.iter().position(|one| *one == alert).is_some_and(|at| choice >> at & 1 == 1);
+            let view = self.view(page, |alert| beliefs[alert] == Belief::Yes || chosen(alert));
+            self.watchdog.in_view_of_it(view)
+        });
+        views.collect()
+    }
+
+    fn view(&self, page: &[Shown], fires: impl Fn(usize) -> bool) -> View {
         let mut counted: BTreeMap<String, (bool, Vec<&str>)> = BTreeMap::new();
         if self.scenario.policy.inventory_from_cachet {
             for shown in page.iter().filter(|shown| !shown.enabled && shown.name.contains(" | ")) {
@@ -210,33 +353,22 @@ impl Oracle {
             }
         }
         let known: BTreeSet<String> = counted.keys().cloned().collect();
-        let firing = self.scenario.alerts.iter().enumerate().filter(|(number, _)| self.fires(*number, now_ms));
-        for (_, alert) in firing {
+        for (_, alert) in self.alerts.alerts.iter().enumerate().filter(|(number, _)| fires(*number)) {
             let name = self.scenario.targets[alert.target].name();
             let target = counted.entry(name.clone()).or_insert((false, Vec::new()));
             target.0 |= alert.critical && !known.contains(&name);
-            target.1.push(alert.name);
+            target.1.push(&alert.name);
         }
-        View { components: components(&counted), targets: targets(counted) }
-    }
-
-    /// The newest occurrence has the say; within it a resolve, until a firing that came after it has stood long enough.
-    fn fires(&self, alert: usize, now_ms: u64) -> bool {
-        let Some(newest) = self.told[alert].iter().map(|told| told.starts_ms).max() else { return false };
-        let of_it: Vec<&Told> = self.told[alert].iter().filter(|told| told.starts_ms == newest).collect();
-        match of_it.iter().rposition(|told| !told.firing) {
-            None => true,
-            Some(resolved) => of_it
-                .get(resolved + 1)
-                .is_some_and(|again| now_ms >= again.arrived_ms + self.scenario.policy.refire_hold * 1000),
-        }
+        View { components: components(&counted), targets: targets(counted), monitoring: 1 }
     }
 
     /// While maintenance is in progress, no incident of its component is opened.
     pub fn opened_during_maintenance(&self, incidents: &[ShownIncident]) -> Option<String> {
         let against = |incident: &&ShownIncident| {
             let touched = self.episodes.were_touched(&incident.component);
-            !touched && self.calendar.covers_second(&incident.component, incident.created_ms)
+            !touched
+                && !self.episodes.was_late(incident)
+                && self.calendar.covers_second(&incident.component, incident.created_ms)
         };
         let found = incidents.iter().find(against)?;
         Some(format!("incident {} of {} was opened during its maintenance", found.id, found.component))
@@ -245,7 +377,7 @@ impl Oracle {
     /// Between two incidents of a component lies an end of the outage, and the time in which a relapse would have
     /// opened the first one again; and of each, it is said once that it is over, and once that it happened again.
     pub fn said_twice(&self, incidents: &[ShownIncident]) -> Option<String> {
-        COMPONENTS.iter().find_map(|component| {
+        COMPONENTS.iter().chain(&[MONITORING]).find_map(|component| {
             let said = || self.episodes.said_wrongly(component, incidents);
             self.episodes.too_many(component, incidents).or_else(said)
         })

@@ -8,7 +8,7 @@ use alertmanager_cachet::core::incident_name::IncidentName;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
-use alertmanager_cachet::core::watchdog::MonitoringTexts;
+use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::reconcile::{Settings, Subscribers, Texts};
 
 use super::scenario::Scenario;
@@ -29,7 +29,9 @@ pub fn settings(scenario: &Scenario) -> Settings {
             monitoring: MonitoringTexts::default(),
         },
         components: BTreeSet::new(),
-        watchdog: None,
+        watchdog: policy
+            .watchdog
+            .map(|seconds| Watchdog::new("Watchdog", Duration::from_secs(seconds)).expect("a watchdog")),
         close_incident_when: match policy.incidents_last_until_operational {
             true => CloseIncidentWhen::Operational,
             false => CloseIncidentWhen::NotMajorOutage,

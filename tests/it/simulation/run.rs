@@ -1,34 +1,36 @@
 //! Carries a scenario out against the real store, reconciler and client, and holds the laws to it.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use alertmanager_cachet::cachet::Cachet;
-use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
-use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Wake};
+use alertmanager_cachet::repair::{self, Repairer, Source};
 use alertmanager_cachet::store::Store;
 use axum::Router;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use super::alertmanagers::{Pair, SETTLE_MS, poll};
+use super::clock::SimulatedClock;
 use super::interruption::Interrupter;
 use super::layers::{APART_MS, one_after_another, slowly};
-use super::maintenance::Moment;
-use super::oracle::{Oracle, Shown};
+use super::maintenance::When;
+use super::oracle::{Moment, Oracle, Shown, ShownIncident};
 use super::people::Person;
 pub use super::product::INTERVAL_MS;
 use super::product::{alert, inventory, settings, timestamp};
-use super::scenario::{COMPONENTS, Fault, Interruption, Occurrence, Scenario, Step};
+use super::scenario::{Fault, Interruption, Occurrence, POSTINGS, Repair, Scenario, Step};
+use super::theatre::empty;
 use crate::support::faults::Faults;
 use crate::support::world::is_write;
 
-/// How many rounds it takes at most until nothing is left to do, once all is well.
-const ROUNDS_TO_REST: usize = 40;
+/// How late Cachet does what it was asked to, and how long after that the server reads of it: by its title alone, a
+/// late incident is known for an hour.
+const LATEST_MS: u64 = 3_000_000;
+const READ_WITHIN_MS: u64 = 400_000;
 
 /// A law that was broken: which, and how.
 #[derive(Debug)]
@@ -49,30 +51,6 @@ pub struct Stage<'a> {
     pub token: SecretString,
 }
 
-/// Time that moves only when it is told to, for the store's clock and for that of timers.
-#[derive(Clone)]
-pub struct SimulatedClock(Arc<AtomicI64>);
-
-impl SimulatedClock {
-    pub fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(1_795_226_400_000)))
-    }
-
-    pub fn clock(&self) -> Clock {
-        let time = Arc::clone(&self.0);
-        Clock::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)))
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.0.load(Ordering::SeqCst)).expect("after 1970")
-    }
-
-    async fn pass(&self, milliseconds: u64) {
-        self.0.fetch_add(i64::try_from(milliseconds).expect("short"), Ordering::SeqCst);
-        tokio::time::advance(Duration::from_millis(milliseconds)).await;
-    }
-}
-
 /// Runs `scenario`, and says what was to be seen or which law was broken.
 pub async fn run(scenario: &Scenario, stage: Stage<'_>) -> Result<Trace, Broken> {
     let mut run = Run::begin(scenario, stage).await;
@@ -86,29 +64,42 @@ pub async fn run(scenario: &Scenario, stage: Stage<'_>) -> Result<Trace, Broken>
     Ok(run.trace)
 }
 
-struct Run<'a> {
-    scenario: &'a Scenario,
+pub struct Run<'a> {
+    pub scenario: &'a Scenario,
     store: &'a Store,
-    clock: SimulatedClock,
+    pub clock: SimulatedClock,
     settings: Settings,
     alerts: Vec<Alert>,
     /// When the occurrences of each alert began.
     occurrences: Vec<Vec<u64>>,
     way: Router,
     token: SecretString,
-    faults: Faults,
+    pub faults: Faults,
     interrupter: Interrupter,
-    person: Person,
-    oracle: Oracle,
+    pub person: Person,
+    pub oracle: Oracle,
     events: Log,
-    log: MemorySink,
+    pub log: MemorySink,
     reconciler: Reconciler,
+    repairer: Repairer,
+    pub alertmanagers: Pair,
+    pub store_was_lost: bool,
+    /// Whether Prometheus sends the watchdog.
+    pub watchdog_comes: bool,
+    /// When nothing was left that Cachet had put off.
+    caught_up_ms: u64,
+    /// Until when what it has done late is read.
+    to_be_read_by_ms: Option<u64>,
+    /// When the server has looked at its clock last, since it was started.
+    looked_ms: Option<u64>,
     /// When the reconciler has read Cachet since people last did something there.
     known_from_ms: u64,
     in_a_round: bool,
+    /// When Cachet was read last, as far as nothing has cast doubt on what was read.
+    pub(super) read_ms: Option<u64>,
     /// Until when nothing changes by itself, after a round that left nothing to do.
     quiet_until_ms: Option<u64>,
-    trace: Trace,
+    pub trace: Trace,
 }
 
 impl<'a> Run<'a> {
@@ -127,9 +118,17 @@ impl<'a> Run<'a> {
         Self {
             alerts: scenario.alerts.iter().enumerate().map(|(number, _)| alert(scenario, number)).collect(),
             occurrences: vec![Vec::new(); scenario.alerts.len()],
-            oracle: Oracle::new(scenario),
+            oracle: Oracle::new(scenario, clock.now().clock_ms),
+            repairer: repairer(scenario, store, &clock, reconciler.wake()),
+            alertmanagers: Pair::new(scenario.alerts.len()),
+            store_was_lost: false,
+            watchdog_comes: true,
+            caught_up_ms: clock.now().true_ms,
+            to_be_read_by_ms: None,
+            looked_ms: None,
             known_from_ms: 0,
             in_a_round: false,
+            read_ms: None,
             quiet_until_ms: None,
             trace: Trace::default(),
             scenario,
@@ -160,8 +159,27 @@ impl<'a> Run<'a> {
     async fn happen(&mut self, step: &Step) {
         match step {
             Step::Tell { alert, occurrence, firing } => self.tell(*alert, *occurrence, *firing).await,
-            Step::Pass(milliseconds) => self.clock.pass(*milliseconds).await,
+            Step::Pass(milliseconds) => self.pass(*milliseconds).await,
             Step::Restart => self.restart(),
+            Step::LoseStore => self.lose_the_store().await,
+            Step::SetBack(milliseconds) => {
+                self.clock.set_back(*milliseconds);
+                self.quiet_until_ms = None;
+            }
+            Step::Lost { alert, occurrence, firing } => {
+                if let Some(starts_ms) = self.starts_ms(*alert, *occurrence) {
+                    self.alertmanagers.hears(*alert, *occurrence, starts_ms, *firing, true);
+                }
+            }
+            Step::Suppressed { alert, suppressed } => self.alertmanagers.suppress(*alert, *suppressed),
+            Step::Alertmanager { member, fate } => {
+                self.alertmanagers.meets(*member, *fate, self.clock.now().true_ms);
+            }
+            Step::Watchdog { comes } => {
+                self.watchdog_comes = *comes;
+                self.heartbeat().await;
+            }
+            Step::Repair(meanwhile) => drop(self.repair(meanwhile.as_deref()).await),
             Step::Setup => {
                 self.person.runs_setup(&inventory(self.scenario), &mut self.oracle).await;
                 self.something_happened();
@@ -173,89 +191,197 @@ impl<'a> Run<'a> {
                     Fault::AnswerAfter(status) => rule.answer_after(*status),
                     Fault::CutBefore => rule.cut_before(),
                     Fault::CutAfter => rule.cut_after(),
+                    Fault::Later => rule.later(),
                     Fault::Html(status) => rule.answer_html(*status),
                 }
             }
             Step::RateLimit(limit) => self.faults.rate_limit(*limit, Duration::from_secs(60)),
             Step::Heal => self.faults.heal(),
+            Step::CatchUp => self.catch_up().await,
             Step::Person(edit) => {
                 self.something_happened();
                 self.person.does(*edit, self.known_from_ms, &mut self.oracle).await;
             }
             Step::Maintenance(what) => {
                 self.something_happened();
-                let at = Moment { now_ms: self.clock.now_ms(), in_a_round: self.in_a_round };
+                let at = When { now_ms: self.clock.now().true_ms, in_a_round: self.in_a_round };
                 self.person.maintains(*what, at, &mut self.oracle.calendar).await;
             }
             Step::Reconcile | Step::Interrupted { .. } => unreachable!("a round is no part of another"),
         }
     }
 
+    /// Time passes, but not so much that Cachet would do something later than any web server lets it.
+    async fn pass(&mut self, milliseconds: u64) {
+        if self.clock.now().true_ms + milliseconds > self.caught_up_ms + LATEST_MS {
+            self.catch_up().await;
+        }
+        let now_ms = self.clock.now().true_ms;
+        let longest = self.to_be_read_by_ms.map_or(u64::MAX, |by_ms| by_ms.saturating_sub(now_ms));
+        self.clock.pass(milliseconds.min(longest)).await;
+    }
+
+    /// Cachet does what it has put off.
+    pub async fn catch_up(&mut self) {
+        let before = self.person.incidents().await;
+        if self.faults.catch_up().await > 0 {
+            self.something_happened();
+            self.to_be_read_by_ms = Some(self.clock.now().true_ms + READ_WITHIN_MS);
+        }
+        let known = |incident: &ShownIncident| before.iter().any(|known| known.id == incident.id);
+        let opened = self.person.incidents().await.into_iter().filter(|incident| !known(incident));
+        opened.for_each(|incident| self.oracle.opened_late(&incident));
+        self.caught_up_ms = self.clock.now().true_ms;
+    }
+
     fn something_happened(&mut self) {
-        self.known_from_ms = self.clock.now_ms() + INTERVAL_MS;
+        self.known_from_ms = self.clock.now().clock_ms + INTERVAL_MS;
         self.quiet_until_ms = None;
     }
 
-    async fn tell(&mut self, alert: usize, occurrence: Occurrence, firing: bool) {
-        let now = self.clock.now_ms();
-        let starts_ms = match occurrence {
+    /// When the occurrence began, if there is one.
+    fn starts_ms(&mut self, alert: usize, occurrence: Occurrence) -> Option<u64> {
+        let occurrences = &mut self.occurrences[alert];
+        match occurrence {
             Occurrence::New => {
-                self.occurrences[alert].push(now);
-                now
+                occurrences.push(self.clock.now().true_ms);
+                occurrences.last().copied()
             }
-            Occurrence::Back(back) => match self.occurrences[alert].iter().rev().nth(back) {
-                Some(starts_ms) => *starts_ms,
-                None => return,
-            },
-        };
+            Occurrence::Back(back) => occurrences.iter().rev().nth(back).copied(),
+        }
+    }
+
+    async fn tell(&mut self, alert: usize, occurrence: Occurrence, firing: bool) {
+        if let Some(starts_ms) = self.starts_ms(alert, occurrence) {
+            self.alertmanagers.hears(alert, occurrence, starts_ms, firing, false);
+            self.notify(alert, starts_ms, firing).await;
+        }
+    }
+
+    /// A notification arrives.
+    pub async fn notify(&mut self, alert: usize, starts_ms: u64, firing: bool) {
+        let now_ms = self.clock.now().clock_ms;
         let statement = Alert {
             status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
             starts_at: timestamp(starts_ms),
             ..self.alerts[alert].clone()
         };
-        self.store.record(&[statement], timestamp(now)).await.expect("recorded");
+        self.store.record(&[statement], timestamp(now_ms)).await.expect("recorded");
         self.reconciler_wake();
-        self.oracle.told(alert, now, starts_ms, firing);
+        self.oracle.told(alert, now_ms, starts_ms, firing);
         self.quiet_until_ms = None;
+    }
+
+    /// The watchdog arrives, if it is sent and awaited.
+    async fn heartbeat(&mut self) {
+        if self.watchdog_comes && self.scenario.policy.watchdog.is_some() {
+            let now_ms = self.clock.now().clock_ms;
+            self.store.record_heartbeat(timestamp(now_ms)).await.expect("recorded");
+            self.reconciler_wake();
+            if self.oracle.heard_the_watchdog(now_ms) {
+                self.quiet_until_ms = None;
+            }
+        }
+    }
+
+    /// One go of the repairer, with something else happening while it reads; whether it should find anything new.
+    pub async fn repair(&mut self, meanwhile: Option<&Step>) -> bool {
+        let Moment { clock_ms: began_ms, true_ms } = self.clock.now();
+        let readings = self.alertmanagers.read(true_ms);
+        if let Some(step) = meanwhile {
+            Box::pin(self.happen(step)).await;
+        }
+        let news = match self.scenario.policy.repair {
+            Repair::Nothing => return false,
+            Repair::Alertmanager => {
+                let poll = poll(&readings, began_ms, &self.alerts);
+                self.repairer.correct(&poll).await.expect("corrected");
+                self.oracle.read(began_ms, &readings)
+            }
+            Repair::Silence(_) => {
+                self.repairer.once().await;
+                self.oracle.grew_old(began_ms);
+                true
+            }
+        };
+        self.reconciler_wake();
+        if news || self.oracle.is_unsure() {
+            self.quiet_until_ms = None;
+        }
+        news
     }
 
     fn reconciler_wake(&self) {
         self.reconciler.wake().wake();
     }
 
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.interrupter.disarm();
         self.reconciler = reconciler(self.store, &self.way, &self.token, &self.settings, &self.clock, &self.events);
+        self.was_started();
+    }
+
+    /// What else is new in a server that was started.
+    fn was_started(&mut self) {
+        self.repairer = repairer(self.scenario, self.store, &self.clock, self.reconciler.wake());
+        self.oracle.restarted(self.clock.now().clock_ms);
+        (self.looked_ms, self.read_ms) = (None, None);
+    }
+
+    async fn lose_the_store(&mut self) {
+        empty(self.store).await;
+        self.oracle.lost(self.clock.now());
+        self.store_was_lost = true;
+        self.quiet_until_ms = None;
+        self.restart();
     }
 
     /// One go of the reconciler, some time after whatever was before; `None` if it was killed in the middle.
-    async fn round(&mut self, interrupted: Option<&Step>) -> Result<Option<Round>, Broken> {
+    pub async fn round(&mut self, interrupted: Option<&Step>) -> Result<Option<Round>, Broken> {
         self.clock.pass(APART_MS).await;
+        self.heartbeat().await;
         self.faults.forget_calls();
-        let now = self.clock.now_ms();
+        let now = self.clock.now();
+        if self.looked_ms.is_none_or(|before| now.clock_ms < before) {
+            self.oracle.clock_was_set_back(now.clock_ms);
+            self.read_ms = None;
+        }
+        self.looked_ms = Some(now.clock_ms);
         self.oracle.may_be_seen(now, &self.inventory_page().await);
         self.in_a_round = true;
         let round = self.go(interrupted).await;
         self.in_a_round = false;
         let mut calls = self.faults.calls();
-        self.keep_to_the_laws(&calls)?;
-        self.person.saw_written(&calls, now);
+        self.are_few_and_ours(&calls)?;
+        self.person.saw_written(&calls, now.clock_ms);
         if interrupted.is_none() {
             self.recoveries_were_waited_out(&calls).await?;
         }
         let page = self.inventory_page().await;
         let undisturbed = interrupted.is_none();
         let written = calls.iter().filter(|call| is_write(call)).count();
-        if written > 0 && undisturbed && self.quiet_until_ms.is_some_and(|until| now < until) {
+        if written > 0 && undisturbed && self.quiet_until_ms.is_some_and(|until| now.clock_ms < until) {
             return Err(Broken(format!("nothing had changed, and it wrote: {calls:?}")));
         }
+        self.cachet_is_not_read_for_nothing(&calls, written, now, round.as_ref().filter(|_| undisturbed))?;
         match &round {
             Some(round) if undisturbed && round.is_complete() && round.saving.is_none() => {
                 self.oracle.seen(now, &page);
+                if self.known_from_ms <= now.clock_ms {
+                    self.to_be_read_by_ms = None;
+                }
                 let due = round.revisit_at.map_or(u64::MAX, |at| u64::try_from(at.as_millis()).expect("after 1970"));
-                self.quiet_until_ms = (now >= self.known_from_ms).then_some(due);
+                // by Cachet's clock, which may be ahead of the server's
+                let maintained = self.oracle.calendar.next_end_ms(now.true_ms).unwrap_or(u64::MAX);
+                let quiet_until_ms = due.min(maintained.saturating_sub(self.clock.behind_ms()));
+                self.quiet_until_ms = (now.clock_ms >= self.known_from_ms).then_some(quiet_until_ms);
             }
-            _ => self.oracle.may_be_seen(now, &page),
+            _ => {
+                self.oracle.may_be_seen(now, &page);
+                if round.is_none() || calls.iter().any(|call| *call == format!("POST {POSTINGS}")) {
+                    self.oracle.a_posting_may_be_lost();
+                }
+            }
         }
         // which reads were under way when a server was killed does not matter
         calls.retain(|call| is_write(call));
@@ -264,9 +390,9 @@ impl<'a> Run<'a> {
         Ok(round)
     }
 
-    /// The page, where it is the list of targets.
+    /// The page, where more than its looks depends on it.
     async fn inventory_page(&self) -> Vec<Shown> {
-        if self.scenario.policy.inventory_from_cachet { self.person.page().await } else { Vec::new() }
+        if self.oracle.has_to_see_the_page() { self.person.page().await } else { Vec::new() }
     }
 
     async fn go(&mut self, interrupted: Option<&Step>) -> Option<Round> {
@@ -299,8 +425,9 @@ impl<'a> Run<'a> {
         };
         self.interrupter.disarm();
         self.quiet_until_ms = None;
-        if round.is_some() {
-            self.reconciler = running;
+        match round {
+            Some(_) => self.reconciler = running,
+            None => self.was_started(),
         }
         round
     }
@@ -317,7 +444,7 @@ impl<'a> Run<'a> {
             self.happen(step).await;
             wake.wake();
             let page = self.inventory_page().await;
-            self.oracle.may_be_seen(self.clock.now_ms(), &page);
+            self.oracle.may_be_seen(self.clock.now(), &page);
         };
         let mut happening = pin!(happening);
         loop {
@@ -327,96 +454,6 @@ impl<'a> Run<'a> {
                 ended = &mut once, if round.is_none() => *round = Some(ended),
             }
         }
-    }
-
-    /// What must be true of the calls of every round.
-    fn keep_to_the_laws(&self, calls: &[String]) -> Result<(), Broken> {
-        let (components, targets) = (COMPONENTS.len(), self.scenario.targets.len());
-        // two readings, and maintenance between them; a status or two for everything; close, open again and close an incident, with a look before each
-        let bound = 15 + 2 * (components + targets) + 9 * components;
-        if calls.len() > bound {
-            return Err(Broken(format!("{} calls in one round, more than {bound}: {calls:?}", calls.len())));
-        }
-        for call in calls.iter().filter(|call| is_write(call)) {
-            if !self.person.may_be_written_by_us(call) {
-                return Err(Broken(format!("it is not ours to write: {call}")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing is said of an incident before its component was calm for long enough.
-    async fn recoveries_were_waited_out(&self, calls: &[String]) -> Result<(), Broken> {
-        let of_an_update = |call: &String| call.starts_with("POST ") && call.ends_with("/updates");
-        if !calls.iter().any(of_an_update) {
-            return Ok(());
-        }
-        for incident in self.person.incidents().await {
-            let closed = calls.contains(&format!("POST /api/incidents/{}/updates", incident.id));
-            if closed && self.oracle.is_not_calm_yet(&incident.component, self.clock.now_ms()) {
-                let (id, component) = (incident.id, incident.component);
-                return Err(Broken(format!("incident {id} of {component} was closed before its recovery had lasted")));
-            }
-        }
-        Ok(())
-    }
-
-    /// All is mended, and the reconciler goes as often as it would by itself.
-    async fn come_to_rest(&mut self) -> Result<(), Broken> {
-        self.faults.heal();
-        // what was edited within the last interval is read
-        self.clock.pass(INTERVAL_MS).await;
-        for _ in 0..ROUNDS_TO_REST {
-            let round = self.round(None).await?.expect("nothing interrupts it");
-            let due = round.revisit_at.map(|at| u64::try_from(at.as_millis()).expect("after 1970"));
-            if round.is_complete() && round.saving.is_none() && round.written == 0 && due.is_none() {
-                return Ok(());
-            }
-            let wait = match (due, round.is_complete() && round.saving.is_none()) {
-                (Some(due), true) => due.saturating_sub(self.clock.now_ms()),
-                _ => INTERVAL_MS,
-            };
-            self.clock.pass(wait).await;
-        }
-        Err(Broken(format!("it did not come to rest; its last writes: {:?}", self.trace.writes.last())))
-    }
-
-    async fn judge(&mut self) -> Result<(), Broken> {
-        let (page, incidents) = (self.person.page().await, self.person.incidents().await);
-        let mut wrong = self.oracle.verdict(self.clock.now_ms(), &page, &incidents);
-        wrong.extend(self.oracle.said_twice(&incidents));
-        wrong.extend(self.oracle.opened_during_maintenance(&incidents));
-        wrong.extend(self.person.overruled(&page));
-        wrong.extend(self.accusations());
-        if wrong.is_empty() { Ok(()) } else { Err(Broken(wrong.join("; "))) }
-    }
-
-    /// What the log says of people who did nothing.
-    fn accusations(&self) -> Vec<String> {
-        let accuses = |line: &String| {
-            let about = |component: &&str| line.contains(&format!("component={component:?}"));
-            let Some(component) = COMPONENTS.into_iter().find(|component| about(component)) else { return false };
-            let of_status = line.starts_with("[MANUAL_OVERRIDE]") && !self.oracle.status_was_touched(component);
-            let of_incident = line.contains("by a person") && !self.oracle.incidents_were_touched(component);
-            of_status || of_incident
-        };
-        self.log.lines().into_iter().filter(accuses).collect()
-    }
-
-    /// At rest nothing is written, however often it looks, and not after a restart either.
-    async fn stay_at_rest(&mut self) -> Result<(), Broken> {
-        for restart in [false, false, true] {
-            if restart {
-                self.restart();
-            }
-            self.clock.pass(INTERVAL_MS).await;
-            self.round(None).await?;
-            let writes = self.trace.writes.last().cloned().unwrap_or_default();
-            if !writes.is_empty() {
-                return Err(Broken(format!("it was at rest, and wrote (restart: {restart}): {writes:?}")));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -430,5 +467,19 @@ fn reconciler(
 ) -> Reconciler {
     let client = Cachet::in_process(way.clone(), token.clone(), 50);
     let stop = CancellationToken::new();
-    Reconciler::new(store.clone(), client, settings.clone(), clock.clock(), events.clone(), stop)
+    Reconciler::new(store.clone(), client, settings.clone(), clock.of_the_server(), events.clone(), stop)
+}
+
+/// What it is told of Alertmanager comes from the scenario; it reads nothing itself.
+fn repairer(scenario: &Scenario, store: &Store, clock: &SimulatedClock, wake: Wake) -> Repairer {
+    let source = match scenario.policy.repair {
+        Repair::Silence(seconds) => Source::Silence(Duration::from_secs(seconds)),
+        Repair::Nothing | Repair::Alertmanager => Source::Alertmanager {
+            members: Vec::new(),
+            settle: Duration::from_millis(SETTLE_MS),
+            refire_hold: Duration::from_secs(scenario.policy.refire_hold),
+        },
+    };
+    let settings = repair::Settings { source, interval: Duration::from_millis(INTERVAL_MS) };
+    Repairer::new(store.clone(), settings, clock.of_the_server(), wake, CancellationToken::new())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::maintenance::Maintenance;
+use super::oracle::MONITORING;
 use super::random::Random;
 use crate::support::world::Release;
 
@@ -27,6 +28,19 @@ pub struct Policy {
     pub refire_hold: u64,
     pub recovery_hold: u64,
     pub reopen_within: u64,
+    pub repair: Repair,
+    /// How long the watchdog may stay away.
+    pub watchdog: Option<u64>,
+}
+
+/// What the server has beside notifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    Nothing,
+    /// The lists of a pair of Alertmanagers.
+    Alertmanager,
+    /// What nothing was heard of for so many seconds has ended.
+    Silence(u64),
 }
 
 #[derive(Debug, Clone)]
@@ -74,10 +88,39 @@ pub enum Step {
     RateLimit(u32),
     /// All faults are mended.
     Heal,
+    /// Cachet does what it has put off.
+    CatchUp,
     /// A person does something in Cachet.
     Person(Edit),
     /// A person announces maintenance, or says that it is over.
     Maintenance(Maintenance),
+    /// As [`Step::Tell`], but the notification never comes.
+    Lost { alert: usize, occurrence: Occurrence, firing: bool },
+    /// Alertmanager sends nothing of the alert any more, or does again: a silence, or another alert that inhibits it.
+    Suppressed { alert: usize, suppressed: bool },
+    /// Something happens to one of the two Alertmanagers.
+    Alertmanager { member: usize, fate: Fate },
+    /// Prometheus stops sending the watchdog, or sends it again.
+    Watchdog { comes: bool },
+    /// The repairer goes once; while it reads, something else may happen.
+    Repair(Option<Box<Step>>),
+    /// The server is stopped, its store is lost, and it is started again.
+    LoseStore,
+    /// The clock of the server is set back by so many milliseconds.
+    SetBack(u64),
+}
+
+/// What happens to an Alertmanager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is started anew, and knows of no alert until Prometheus has told it again.
+    Restarted,
+    /// It cannot be reached.
+    Away,
+    /// It hears nothing new: what it lists stays as it is.
+    CutOff,
+    /// It is well again.
+    Well,
 }
 
 /// Which occurrence of an alert is meant.
@@ -110,6 +153,8 @@ pub enum Fault {
     AnswerAfter(u16),
     CutBefore,
     CutAfter,
+    /// Cachet does it, but long after the client has given up.
+    Later,
     /// A proxy's page instead of Cachet's answer.
     Html(u16),
 }
@@ -124,7 +169,7 @@ pub enum Edit {
     TargetStatus(usize, u8),
     TargetText(usize),
     TargetDelete(usize),
-    /// Of our incidents of the component, the latest.
+    /// Of our incidents of the component, or of the monitoring, the latest.
     CloseIncident(&'static str),
     ReopenIncident(&'static str),
     DeleteIncident(&'static str),
@@ -141,11 +186,14 @@ const HOLDS: [u64; 4] = [0, 0, 120, 300];
 /// The call that tells of maintenance.
 pub const UNTOLD: &str = "/api/schedules";
 
+/// The call that opens an incident.
+pub const POSTINGS: &str = "/api/incidents";
+
 /// Calls that may be made to fail.
 const CALLS: [(&str, &str); 10] = [
     ("PUT", "/api/components/*"),
     ("POST", "/api/components"),
-    ("POST", "/api/incidents"),
+    ("POST", POSTINGS),
     ("POST", "/api/incidents/*/updates"),
     ("PUT", "/api/incidents/*"),
     ("GET", "/api/incidents/*"),
@@ -168,6 +216,8 @@ const FAULTS: [Fault; 10] = [
     Fault::Html(502),
 ];
 
+const FATES: [Fate; 5] = [Fate::Restarted, Fate::Away, Fate::CutOff, Fate::Well, Fate::Well];
+
 impl Scenario {
     pub fn from_seed(seed: u64) -> Self {
         let random = &mut Random::new(seed);
@@ -180,10 +230,21 @@ impl Scenario {
             refire_hold: random.pick(&[0, 300, 300]),
             recovery_hold: random.pick(&HOLDS),
             reopen_within: random.pick(&[0, 300, 600]),
+            repair: random.weighted(&[(5, Repair::Nothing), (4, Repair::Alertmanager), (1, Repair::Silence(3600))]),
+            // as long as nothing else, so that what is due tells what is awaited
+            watchdog: random.pick(&[None, None, None, Some(127), Some(307), Some(907)]),
         };
-        let calm = random.chance(25);
-        let nobody = random.chance(40);
-        let steps = (0..5 + random.below(36)).map(|_| step(random, &targets, &alerts, calm, nobody)).collect();
+        let mood = Mood {
+            calm: random.chance(25),
+            nobody: random.chance(40),
+            forgetful: random.chance(20),
+            hasty_clock: random.chance(15),
+            repair: policy.repair,
+            // what a lost store does not know of is not expected any more
+            late: random.chance(25),
+            watched: policy.watchdog.is_some(),
+        };
+        let steps = (0..5 + random.below(36)).map(|_| step(random, &targets, &alerts, mood)).collect();
         Self { release: random.pick(&Release::BOTH), policy, set_up: random.chance(85), steps, targets, alerts }
     }
 }
@@ -222,9 +283,30 @@ fn alerts(random: &mut Random, target: usize) -> Vec<Alert> {
     alerts
 }
 
-fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], calm: bool, nobody: bool) -> Step {
-    let trouble = usize::from(!calm);
-    let people = usize::from(!nobody);
+/// What does not happen in a world, and what does.
+#[derive(Clone, Copy)]
+struct Mood {
+    /// Nothing fails.
+    calm: bool,
+    /// No people.
+    nobody: bool,
+    /// Stores are lost.
+    forgetful: bool,
+    /// The clock is set back.
+    hasty_clock: bool,
+    /// Cachet puts postings off.
+    late: bool,
+    repair: Repair,
+    /// The watchdog is awaited.
+    watched: bool,
+}
+
+fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
+    let trouble = usize::from(!mood.calm);
+    let people = usize::from(!mood.nobody);
+    let late = usize::from(mood.late && !mood.calm && !mood.forgetful);
+    let alertmanager = usize::from(mood.repair == Repair::Alertmanager);
+    let repair = usize::from(mood.repair != Repair::Nothing);
     match random.weighted(&[
         (30, 0),
         (14, 1),
@@ -236,20 +318,47 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], calm: bool, n
         (trouble, 7),
         (2 * trouble, 8),
         (12 * people, 9),
-        (9 * people, 10),
+        (14 * alertmanager, 10),
+        (5 * alertmanager, 11),
+        (7 * alertmanager, 12),
+        (30 * repair, 13),
+        (4 * usize::from(mood.forgetful), 14),
+        (8 * usize::from(mood.hasty_clock), 15),
+        (9 * people, 16),
+        (12 * usize::from(mood.watched), 17),
+        (14 * late, 18),
+        (8 * late, 19),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
         2 => Step::Reconcile,
-        3 => interrupted(random, targets, alerts, nobody),
+        3 => interrupted(random, targets, alerts, mood),
         4 => Step::Restart,
         5 => Step::Setup,
         6 => fault(random),
         7 => Step::RateLimit(random.pick(&[5, 12, 40])),
         8 => Step::Heal,
         9 => Step::Person(edit(random, targets)),
-        _ => Step::Maintenance(Maintenance::any(random)),
+        10 => lost(random, alerts),
+        11 => Step::Suppressed { alert: random.below(alerts.len()), suppressed: random.chance(60) },
+        12 => Step::Alertmanager { member: random.below(2), fate: random.pick(&FATES) },
+        13 => Step::Repair(random.chance(20).then(|| Box::new(tell(random, alerts)))),
+        14 => Step::LoseStore,
+        15 => Step::SetBack(random.pick(&[1_777, 61_333, 331_337, 3_601_777])),
+        16 => Step::Maintenance(Maintenance::any(random)),
+        17 => Step::Watchdog { comes: random.chance(50) },
+        18 => Step::Fault { method: "POST", path: POSTINGS, fault: Fault::Later, times: random.pick(&[1, 1, 2]) },
+        _ => Step::CatchUp,
     }
+}
+
+fn lost(random: &mut Random, alerts: &[Alert]) -> Step {
+    let (occurrence, firing) = random.weighted(&[
+        (10, (Occurrence::New, true)),
+        (10, (Occurrence::Back(0), false)),
+        (2, (Occurrence::Back(0), true)),
+    ]);
+    Step::Lost { alert: random.below(alerts.len()), occurrence, firing }
 }
 
 fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
@@ -265,11 +374,12 @@ fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
     Step::Tell { alert: random.below(alerts.len()), occurrence, firing }
 }
 
-fn interrupted(random: &mut Random, targets: &[Target], alerts: &[Alert], nobody: bool) -> Step {
+fn interrupted(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
     let by = match random.below(5) {
         0 | 1 => Interruption::Crash,
-        4 if !nobody => Interruption::By(Box::new(Step::Maintenance(Maintenance::any(random)))),
-        2 if !nobody => Interruption::By(Box::new(Step::Person(edit(random, targets)))),
+        4 if !mood.nobody => Interruption::By(Box::new(Step::Maintenance(Maintenance::any(random)))),
+        2 if !mood.nobody => Interruption::By(Box::new(Step::Person(edit(random, targets)))),
+        3 if mood.watched => Interruption::By(Box::new(Step::Watchdog { comes: random.chance(80) })),
         _ => Interruption::By(Box::new(tell(random, alerts))),
     };
     Step::Interrupted { call: random.below(12), side: random.pick(&[Side::Before, Side::After]), by }
@@ -284,6 +394,7 @@ fn fault(random: &mut Random) -> Step {
 
 fn edit(random: &mut Random, targets: &[Target]) -> Edit {
     let component = random.pick(&COMPONENTS);
+    let subject = if random.chance(20) { MONITORING } else { component };
     let target = random.below(targets.len());
     let status = random.pick(&[1, 2, 3, 4, 5]);
     let shown = random.chance(50);
@@ -295,9 +406,9 @@ fn edit(random: &mut Random, targets: &[Target]) -> Edit {
         (2, Edit::TargetStatus(target, status)),
         (3, Edit::TargetText(target)),
         (2, Edit::TargetDelete(target)),
-        (6, Edit::CloseIncident(component)),
-        (3, Edit::ReopenIncident(component)),
-        (3, Edit::DeleteIncident(component)),
+        (6, Edit::CloseIncident(subject)),
+        (3, Edit::ReopenIncident(subject)),
+        (3, Edit::DeleteIncident(subject)),
         (3, Edit::OwnIncident(component)),
         (2, Edit::OwnComponent),
     ])

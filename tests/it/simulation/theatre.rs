@@ -11,8 +11,9 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+use super::clock::SimulatedClock;
 use super::model;
-use super::run::{Broken, SimulatedClock, Stage, Trace, run};
+use super::run::{Broken, Stage, Trace, run};
 use super::scenario::Scenario;
 use crate::support::older_cachet::older_cachet;
 use crate::support::world::Release;
@@ -93,8 +94,9 @@ fn url(folder: &TempDir, name: &str) -> String {
     format!("sqlite://{}/{name}.db", folder.path().display())
 }
 
-async fn empty(store: &Store) {
-    for table in ["alerts", "applied", "episodes", "observed"] {
+/// Makes a store as one that was just made.
+pub async fn empty(store: &Store) {
+    for table in ["alerts", "applied", "cachet", "episodes", "observed", "watchdog"] {
         let delete = format!("DELETE FROM {table}");
         sqlx::query(sqlx::AssertSqlSafe(delete)).execute(store.writer()).await.expect("emptied");
     }

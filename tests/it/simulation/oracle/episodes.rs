@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ShownIncident;
+use super::{MONITORING, Moment, ShownIncident};
 use crate::simulation::maintenance::{Calendar, Under};
-use crate::simulation::scenario::Policy;
+use crate::simulation::scenario::{COMPONENTS, Policy};
 
 /// Whether a component is in an episode; `Perhaps` after rounds of which nobody knows how far they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +31,12 @@ struct Story {
     moved: bool,
     /// Incidents that a person opened again: they may stay so.
     reopened: BTreeSet<i64>,
+    /// Incidents that Cachet opened late: one is the episode's if no other was posted, and the rest is closed.
+    late: BTreeSet<i64>,
+    /// Whether the posting of its incident may have been lost.
+    may_be_unposted: bool,
+    /// When the server lost all that it knew of it.
+    lost_at_ms: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,16 +57,18 @@ impl Episodes {
         Self { policy, stories: BTreeMap::new() }
     }
 
-    pub fn may_be_seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
+    pub fn may_be_seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
         self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
-            Some(true) if story.has_none() && calendar.at(component, now_ms) == Under::Yes => story.now = Now::Held,
+            Some(true) if story.has_none() && calendar.at(component, now.true_ms) == Under::Yes => {
+                story.now = Now::Held
+            }
             // it may have begun, or begun again after a calm
             Some(true) if story.has_none() || story.calm_since_ms.is_some() => {
                 story.now = Now::Perhaps;
                 story.calm_since_ms = None;
             }
             Some(false) => {
-                story.out_at_ms.push(now_ms);
+                story.out_at_ms.push(now.true_ms);
                 if story.now == Now::In {
                     story.now = Now::Perhaps;
                 }
@@ -70,14 +78,14 @@ impl Episodes {
         });
     }
 
-    pub fn seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
+    pub fn seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
         self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
             Some(true) => {
                 if story.now != Now::In {
                     story.unsettle();
                 }
-                story.now = story.going_on(calendar.at(component, now_ms));
-                story.in_at_ms.push(now_ms);
+                story.now = story.going_on(calendar.at(component, now.true_ms));
+                story.in_at_ms.push(now.true_ms);
                 story.calm_since_ms = None;
             }
             None => match story.now {
@@ -86,20 +94,51 @@ impl Episodes {
                 Now::In | Now::Perhaps => story.calm_since_ms = None,
             },
             Some(false) => {
-                story.out_at_ms.push(now_ms);
+                story.out_at_ms.push(now.true_ms);
                 story.unsettle();
                 if story.has_none() {
-                    story.now = Now::Out;
+                    (story.now, story.may_be_unposted) = (Now::Out, false);
                     return;
                 }
-                let calm_since = *story.calm_since_ms.get_or_insert(now_ms);
-                if now_ms >= calm_since + policy.recovery_hold * 1000 {
+                let calm_since = *story.calm_since_ms.get_or_insert(now.clock_ms);
+                if now.clock_ms >= calm_since + policy.recovery_hold * 1000 {
                     story.now = Now::Out;
                     story.calm_since_ms = None;
                     story.touched = None;
                 }
             }
         });
+    }
+
+    /// The server has seen that its clock was set back: what is waited out is waited out from now on.
+    pub fn clock_was_set_back(&mut self, now_ms: u64) {
+        for story in self.stories.values_mut() {
+            story.calm_since_ms = story.calm_since_ms.map(|since| since.min(now_ms));
+        }
+    }
+
+    /// The server has lost what it knew: what the page shows of it is all that is left.
+    pub fn lost(&mut self, now_ms: u64) {
+        for story in self.stories.values_mut() {
+            story.lost_at_ms.push(now_ms);
+            story.calm_since_ms = None;
+            story.unsettle();
+            if story.now == Now::In {
+                story.now = Now::Perhaps;
+            }
+        }
+    }
+
+    pub fn a_posting_may_be_lost(&mut self) {
+        self.stories.values_mut().for_each(|story| story.may_be_unposted |= !story.has_none());
+    }
+
+    pub fn opened_late(&mut self, incident: &ShownIncident) {
+        self.story(&incident.component).late.insert(incident.id);
+    }
+
+    pub fn was_late(&self, incident: &ShownIncident) -> bool {
+        self.stories.get(&incident.component).is_some_and(|story| story.late.contains(&incident.id))
     }
 
     pub fn moved(&mut self, component: &str) {
@@ -110,8 +149,9 @@ impl Episodes {
         let story = self.story(component);
         story.ever_touched = true;
         if story.now != Now::Out {
-            let in_the_middle = story.now == Now::In && story.calm_since_ms.is_none() && story.touched.is_none();
-            story.touched = Some(if in_the_middle { Touch::Closed } else { Touch::Somehow });
+            // of several, nobody knows which is the episode's
+            let is_clear = story.late.is_empty() && story.calm_since_ms.is_none() && story.touched.is_none();
+            story.touched = Some(if story.now == Now::In && is_clear { Touch::Closed } else { Touch::Somehow });
         }
     }
 
@@ -122,16 +162,20 @@ impl Episodes {
         story.touched = Some(Touch::Somehow);
     }
 
-    pub fn were_touched(&self, component: &str) -> bool {
-        self.stories.get(component).is_some_and(|story| story.ever_touched || story.moved)
+    pub fn may_have_an_incident(&self, component: &str) -> bool {
+        self.stories.get(component).is_some_and(|story| story.ever_touched || !story.has_none())
     }
 
-    pub fn is_not_calm_yet(&self, component: &str, now_ms: u64) -> bool {
-        let Some(story) = self.stories.get(component).filter(|story| !story.ever_touched && !story.moved) else {
+    pub fn were_touched(&self, component: &str) -> bool {
+        self.stories.get(component).is_some_and(Story::was_touched)
+    }
+
+    pub fn is_not_calm_yet(&self, component: &str, true_ms: u64) -> bool {
+        let Some(story) = self.stories.get(component).filter(|story| !story.was_touched()) else {
             return false;
         };
-        let lately = |at: &u64| at + self.policy.recovery_hold * 1000 > now_ms;
-        story.out_at_ms.last() == Some(&now_ms) && story.in_at_ms.last().is_some_and(lately)
+        let lately = |at: &u64| at + self.policy.recovery_hold * 1000 > true_ms;
+        story.out_at_ms.last() == Some(&true_ms) && story.in_at_ms.last().is_some_and(lately)
     }
 
     /// What is wrong with the incidents of a component at rest.
@@ -160,16 +204,19 @@ impl Episodes {
 
     pub fn too_many(&self, component: &str, incidents: &[ShownIncident]) -> Option<String> {
         let story = self.stories.get(component)?;
-        if story.ever_touched || story.moved {
+        if story.was_touched() {
             return None;
         }
-        let ours: Vec<&ShownIncident> = incidents.iter().filter(|incident| incident.component == component).collect();
+        let ours = incidents.iter().filter(|incident| incident.component == component && !self.was_late(incident));
+        let ours: Vec<&ShownIncident> = ours.collect();
         ours.windows(2).find_map(|pair| {
             let (first, second) = (pair[0], pair[1]);
             let hold_ms = self.policy.recovery_hold * 1000;
             let stayed_out = |since: u64| !story.in_at_ms.iter().any(|at| (since..since + hold_ms).contains(at));
             let over = story.out_at_ms.iter().find(|at| **at >= first.created_ms && stayed_out(**at));
-            let may_begin = over.map(|over| over + hold_ms + self.policy.reopen_within * 1000);
+            let forgotten = story.lost_at_ms.iter().any(|at| (first.created_ms..second.created_ms + 1000).contains(at));
+            let reopen_within_ms = if forgotten { 0 } else { self.policy.reopen_within * 1000 };
+            let may_begin = over.map(|over| over + hold_ms + reopen_within_ms);
             let too_early = may_begin.is_none_or(|may_begin| second.created_ms + 999 < may_begin);
             too_early.then(|| format!("{component} has the incidents {} and {} for one", first.id, second.id))
         })
@@ -179,8 +226,14 @@ impl Episodes {
         if self.were_touched(component) {
             return None;
         }
+        // of what a lost store had begun to say, the rest may be said twice
+        let lost_at_ms = self.stories.get(component).and_then(|story| story.lost_at_ms.last().copied()).unwrap_or(0);
         let ours = incidents.iter().filter(|incident| incident.component == component);
-        ours.filter(|incident| !in_turns(incident)).map(|incident| format!("what was said of it: {incident:?}")).next()
+        ours.filter(|incident| incident.created_ms > lost_at_ms)
+            // what is nobody's is closed without a word
+            .filter(|incident| !(in_turns(incident) || incident.said.is_empty() && self.was_late(incident)))
+            .map(|incident| format!("what was said of it: {incident:?}"))
+            .next()
     }
 
     fn story(&mut self, component: &str) -> &mut Story {
@@ -189,7 +242,7 @@ impl Episodes {
 
     fn each(&mut self, statuses: &BTreeMap<String, u8>, what: impl Fn(&str, &mut Story, u8, Policy)) {
         let policy = self.policy;
-        for component in crate::simulation::scenario::COMPONENTS {
+        for component in COMPONENTS.into_iter().chain([MONITORING]) {
             // what nothing feeds has nothing to complain about
             let status = statuses.get(component).copied().unwrap_or(1);
             what(component, self.story(component), status, policy);
@@ -198,6 +251,10 @@ impl Episodes {
 }
 
 impl Story {
+    fn was_touched(&self) -> bool {
+        self.ever_touched || self.moved
+    }
+
     /// Whether there is no incident: of that, a disturbance leaves no doubt.
     fn has_none(&self) -> bool {
         matches!(self.now, Now::Out | Now::Held)
@@ -206,9 +263,10 @@ impl Story {
     /// What an outage is that goes on: an incident is opened unless there is maintenance, and stays if there was one.
     fn going_on(&self, under: Under) -> Now {
         match (under, self.now) {
-            (Under::No, _) | (_, Now::In) => Now::In,
+            (Under::No, _) => Now::In,
+            (_, Now::In) if !self.may_be_unposted => Now::In,
             (Under::Yes, Now::Out | Now::Held) => Now::Held,
-            (Under::Perhaps, _) | (Under::Yes, Now::Perhaps) => Now::Perhaps,
+            (Under::Perhaps, _) | (Under::Yes, Now::In | Now::Perhaps) => Now::Perhaps,
         }
     }
 
@@ -229,6 +287,8 @@ fn in_turns(incident: &ShownIncident) -> bool {
 fn goes_on(status: u8, policy: Policy) -> Option<bool> {
     match status {
         4 => Some(true),
+        // whether it is over is what nobody knows
+        5 => None,
         3 if policy.incidents_last_until_operational => None,
         _ => Some(false),
     }

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What people changed, and against which of our own views: it stays until ours is another one.
 pub struct Hand<V> {
     never_certain: bool,
+    /// Whether a view of ours is not written over what a person made of it.
+    leaves: fn(&V, &V) -> bool,
     /// Our views that the page may have been given last; several after a disturbed round.
     ours: BTreeMap<String, Vec<Option<V>>>,
     standing: BTreeMap<String, Standing<V>>,
     /// Names whose component came or went, and may be another one than the reconciler thinks.
     moved: BTreeSet<String>,
+    /// Names of which the server once lost what it had written.
+    forgotten: BTreeSet<String>,
 }
 
 struct Standing<V> {
@@ -18,8 +22,15 @@ struct Standing<V> {
 }
 
 impl<V: Clone + PartialEq> Hand<V> {
-    pub fn new(never_certain: bool) -> Self {
-        Self { never_certain, ours: BTreeMap::new(), standing: BTreeMap::new(), moved: BTreeSet::new() }
+    pub fn new(never_certain: bool, leaves: fn(&V, &V) -> bool) -> Self {
+        Self {
+            never_certain,
+            leaves,
+            ours: BTreeMap::new(),
+            standing: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
+        }
     }
 
     /// What a person made of `name`, if that may still stand; and whether it must.
@@ -42,18 +53,22 @@ impl<V: Clone + PartialEq> Hand<V> {
         }
     }
 
+    /// The server has lost all that it had written: it knows no longer what is a person's word.
+    pub fn lost(&mut self) {
+        self.forgotten.extend(std::mem::take(&mut self.ours).into_keys());
+        self.standing.values_mut().for_each(|standing| standing.certain = false);
+    }
+
+    /// Whether the server ever lost what it had written of `name`.
+    pub fn was_forgotten(&self, name: &str) -> bool {
+        self.forgotten.contains(name)
+    }
+
     /// A round that may have been disturbed could have brought our view to the page, or not.
     pub fn may_be_seen(&mut self, views: &BTreeMap<String, V>) {
         for name in self.names(views) {
             let view = views.get(&name).cloned();
-            // before the first look nothing was ours
-            let ours = self.ours.entry(name.clone()).or_insert_with(|| vec![None]);
-            if !ours.contains(&view) {
-                ours.push(view);
-                if let Some(standing) = self.standing.get_mut(&name) {
-                    standing.certain = false;
-                }
-            }
+            self.may_have_been_given(&name, view);
         }
     }
 
@@ -61,6 +76,10 @@ impl<V: Clone + PartialEq> Hand<V> {
     pub fn seen(&mut self, views: &BTreeMap<String, V>) {
         for name in self.names(views) {
             let view = views.get(&name).cloned();
+            if self.may_be_left(&name, view.as_ref()) {
+                self.may_have_been_given(&name, view);
+                continue;
+            }
             let ours = self.ours.insert(name.clone(), vec![view.clone()]).unwrap_or_default();
             // another view than any that a person contradicted is written over what they said
             if view.is_some() && !ours.is_empty() && !ours.contains(&view) && !self.unsure(&name) {
@@ -71,6 +90,28 @@ impl<V: Clone + PartialEq> Hand<V> {
                 standing.certain = false;
             }
         }
+    }
+
+    fn may_have_been_given(&mut self, name: &str, view: Option<V>) {
+        let left = self.may_be_left(name, view.as_ref());
+        if left && self.standing.get(name).is_some_and(|standing| standing.certain) {
+            return;
+        }
+        // before the first look nothing was ours
+        let ours = self.ours.entry(name.to_owned()).or_insert_with(|| vec![None]);
+        if !ours.contains(&view) {
+            ours.push(view);
+            if let Some(standing) = self.standing.get_mut(name) {
+                standing.certain = false;
+            }
+        }
+    }
+
+    /// Whether a person's word may stand that this view is not written over. What was ours is no person's.
+    fn may_be_left(&self, name: &str, view: Option<&V>) -> bool {
+        let (Some(view), Some(standing)) = (view, self.standing.get(name)) else { return false };
+        let is_ours = self.ours.get(name).is_some_and(|ours| ours.contains(&Some(standing.shows.clone())));
+        (self.leaves)(view, &standing.shows) && !(is_ours && standing.certain)
     }
 
     fn unsure(&self, name: &str) -> bool {
