@@ -137,10 +137,12 @@ pub enum Command {
     /// Create what is missing in Cachet: groups, components, and one disabled component a target
     #[command(alias = "setup-components")]
     Setup(Setup),
-    /// Check both files and the environment, and report every problem at once
-    Check,
+    /// Check all files and the environment, and report every problem at once
+    Check(Check),
     /// Say why a component has its status
     Explain(Explain),
+    /// Say what the page would have shown, given recorded notifications and this configuration; writes nothing
+    Simulate(Simulate),
     /// Print the user:hash line that WEBHOOK_BASIC_AUTH wants
     HashPassword(HashPassword),
     /// Ask a running server whether it is healthy (for container images without curl)
@@ -149,6 +151,22 @@ pub enum Command {
     EmbeddedToken,
     /// Show it working: serve the embedded page on loopback and tell a story of an outage
     Demo(Demo),
+}
+
+/// How the server is reached.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WebFile {
+    /// TLS, users and headers of the server, as in Prometheus' exporter-toolkit; none if not given
+    #[arg(long = "web.config.file", env = "WEB_CONFIG_FILE", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
+}
+
+/// `check`.
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// The file about TLS and users.
+    #[command(flatten)]
+    pub web: WebFile,
 }
 
 /// Where the server listens.
@@ -162,6 +180,10 @@ pub struct Listen {
         default_value = "0.0.0.0:5000"
     )]
     pub listen_address: SocketAddr,
+
+    /// How it does.
+    #[command(flatten)]
+    pub web: WebFile,
 }
 
 /// `serve`.
@@ -231,6 +253,19 @@ pub struct Explain {
 pub enum OutputForm {
     Text,
     Json,
+}
+
+/// `simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct Simulate {
+    /// The log of `serve` (stdout, text or JSON, with or without a collector's time in front), or files with what
+    /// Alertmanager posted: one JSON notification, a list of them, or one after the other; `-`: standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub output: OutputForm,
 }
 
 /// `hash-password`.

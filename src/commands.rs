@@ -8,6 +8,8 @@ pub mod hash_password;
 pub mod healthcheck;
 pub mod serve;
 pub mod setup;
+pub mod simulate;
+pub mod web_config;
 
 use std::process::ExitCode;
 
@@ -31,12 +33,13 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
         .context("the async runtime cannot be started: check the limits on threads and file descriptors")?;
     let common = &cli.common;
     let outcome = match &cli.command {
-        Command::Check => check::run(common, variables),
+        Command::Check(args) => check::run(common, args, variables),
+        Command::Simulate(args) => simulate::run(common, args),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Healthcheck(args) => runtime.block_on(healthcheck::run(args)),
         Command::EmbeddedToken => runtime.block_on(embedded_token::run(common)),
         Command::Explain(args) => runtime.block_on(explain::run(common, args)),
-        Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?)),
+        Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?, variables)),
         Command::Setup(args) => runtime.block_on(setup::run(common, args, &environment(variables)?)),
         Command::Demo(args) => runtime.block_on(demo::run(common, args)),
     };

@@ -19,6 +19,7 @@ mod targets;
 mod tree;
 mod variables;
 mod watchdog;
+pub mod web;
 
 use std::path::Path;
 use std::time::Duration;

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod repair;
 pub mod rules;
 pub mod setup;
+pub mod simulate;
 pub mod status;
 pub mod target;
 pub mod time;

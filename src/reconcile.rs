@@ -9,7 +9,9 @@ mod maintenance;
 mod memory;
 mod monitoring;
 mod publish;
+mod round;
 mod say;
+mod settings;
 mod texts;
 mod waiting;
 
@@ -20,22 +22,21 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::{Backoff, LONGEST};
 use self::memory::{Memory, Unkept};
+pub use self::round::{Blocked, Round};
+pub use self::settings::{Settings, Subscribers};
 pub use self::texts::Texts;
-use crate::cachet::{Cachet, Error, REQUEST_TIMEOUT, Spare};
+use crate::cachet::{Cachet, Error, Spare};
 use crate::clock::Clock;
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
 use crate::core::page::{desired, inventory_of};
 use crate::core::plan::{Change, Note, Plan, Policy, Rank, Subject, plan};
-use crate::core::rules::{CloseIncidentWhen, Drift};
-use crate::core::target::{ComponentName, Inventory, InventorySource};
 use crate::core::time::Timestamp;
-use crate::core::watchdog::Watchdog;
 use crate::log::Log;
 use crate::metrics::{Metrics, PageState};
 use crate::readiness::Readiness;
@@ -75,110 +76,12 @@ impl Wake {
     }
 }
 
-/// How the page is kept.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The targets of the targets file; without one, Cachet's disabled components are the inventory.
-    pub inventory: Option<Inventory>,
-    /// The visible components that the configuration names, whether or not a target feeds them.
-    pub components: BTreeSet<ComponentName>,
-    /// The alert whose absence means that nobody knows how things are; `None`: no news is good news.
-    pub watchdog: Option<Watchdog>,
-    /// The texts of incidents.
-    pub texts: Texts,
-    /// What ends an episode.
-    pub close_incident_when: CloseIncidentWhen,
-    /// What is done about a person's change.
-    pub drift: Drift,
-    /// How long a firing that follows its own resolve is held.
-    pub refire_hold: Duration,
-    /// How long a component has to be below Major Outage before its episode ends.
-    pub recovery_hold: Duration,
-    /// How long after its incident was closed a relapse opens the same one again.
-    pub reopen_within: Duration,
-    /// Whether Cachet writes to its subscribers when an incident opens.
-    pub subscribers: Subscribers,
-    /// How often Cachet is read, to see what people changed and what `setup` made.
-    pub interval: Duration,
-}
-
-/// Whether Cachet writes to its subscribers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Subscribers {
-    /// It does not.
-    #[default]
-    Silent,
-    /// It does.
-    Notified,
-}
-
-/// What came of one go.
-#[derive(Debug, Default)]
-pub struct Round {
-    /// How many changes were made in Cachet.
-    pub written: usize,
-    /// The changes that failed; the others were made all the same.
-    pub failures: Vec<(Subject, Error)>,
-    /// What kept everything else from being tried.
-    pub blocked: Option<Blocked>,
-    /// When time alone changes the page next.
-    pub revisit_at: Option<Timestamp>,
-    /// How long the targets' components wait until Cachet's rate limit allows them; what the public sees is written.
-    pub saving: Option<Duration>,
-    /// How many changes in a row got no answer that makes sense.
-    unanswered: usize,
-    /// How the page is, as far as it is known.
-    page: Option<PageState>,
-}
-
-/// What keeps the reconciler from going on.
-#[derive(Debug, thiserror::Error)]
-pub enum Blocked {
-    /// Cachet does not take or answer anything.
-    #[error(transparent)]
-    Cachet(#[from] Error),
-    /// The store does not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Blocked {
-    /// As [`Error::news`].
-    fn news(&self) -> String {
-        match self {
-            Self::Cachet(error) => error.news(),
-            Self::Store(error) => error.to_string(),
-        }
-    }
-}
-
-impl Round {
-    /// Whether everything that had to be written was.
-    pub fn is_complete(&self) -> bool {
-        self.failures.is_empty() && self.blocked.is_none()
-    }
-
-    /// A Cachet that has nothing but faults to answer any more is left alone until the next attempt: each of thousands
-    /// of changes might else wait for its timeout.
-    fn give_up(&mut self) -> Option<Error> {
-        if self.unanswered >= BATCH { self.failures.pop().map(|(_, error)| error) } else { None }
-    }
-
-    /// How long Cachet asked us to wait.
-    fn retry_after(&self) -> Option<Duration> {
-        let blocked = match &self.blocked {
-            Some(Blocked::Cachet(error)) => error.retry_after(),
-            _ => None,
-        };
-        blocked.into_iter().chain(self.failures.iter().filter_map(|(_, error)| error.retry_after())).max()
-    }
-}
-
 /// Keeps one Cachet page.
 pub struct Reconciler {
     store: Store,
     cachet: Cachet,
     settings: Settings,
+    changes_of_settings: Option<watch::Receiver<Settings>>,
     clock: Clock,
     log: Log,
     wake: Wake,
@@ -211,9 +114,26 @@ impl Reconciler {
         log: Log,
         stop: CancellationToken,
     ) -> Self {
-        let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
-        let (metrics, readiness) = (Metrics::default(), Readiness::default());
-        Self { store, cachet, settings, clock, log, stop, wake, memory, listening_since, metrics, readiness }
+        let listening_since = clock.now();
+        Self {
+            store,
+            cachet,
+            settings,
+            changes_of_settings: None,
+            clock,
+            log,
+            wake: Wake::default(),
+            stop,
+            memory: Memory::default(),
+            listening_since,
+            metrics: Metrics::default(),
+            readiness: Readiness::default(),
+        }
+    }
+
+    /// The same, which goes over to what `changes` holds before each go. Wake it for a change to count at once.
+    pub fn with_changes_of_settings(self, changes: watch::Receiver<Settings>) -> Self {
+        Self { changes_of_settings: Some(changes), ..self }
     }
 
     /// Has it tell what it does, and whether Cachet works.
@@ -256,6 +176,7 @@ impl Reconciler {
     /// Brings the page to what the alerts say, as far as Cachet lets it.
     pub async fn once(&mut self) -> Round {
         let (mut round, began) = (Round::default(), Instant::now());
+        self.take_new_settings();
         if std::mem::take(&mut self.memory.surprised) {
             self.memory.observed_at = None;
         }
@@ -500,20 +421,5 @@ impl Reconciler {
         let now = self.clock.now();
         let next_read = self.memory.observed_at.unwrap_or(now).after(self.settings.interval);
         revisit_at.map_or(next_read, |moment| moment.min(next_read)).since(now).min(self.settings.interval)
-    }
-}
-
-impl Settings {
-    /// What shapes a plan, for a Cachet that takes every status.
-    pub fn policy(&self) -> Policy {
-        Policy {
-            close_incident_when: self.close_incident_when,
-            drift: self.drift,
-            recovery_hold: self.recovery_hold,
-            reopen_within: self.reopen_within,
-            takes_unknown: true,
-            posting_patience: REQUEST_TIMEOUT,
-            inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
-        }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Error, Heard, Member};
@@ -22,7 +23,7 @@ use crate::store::{Store, StoreError};
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the alerts are repaired.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// What the alerts are compared with.
     pub source: Source,
@@ -31,8 +32,10 @@ pub struct Settings {
 }
 
 /// What the alerts are compared with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Source {
+    /// Nothing: they stay as notifications left them.
+    Nothing,
     /// The lists of all members of an Alertmanager cluster.
     Alertmanager {
         /// Every one that posts notifications here: what none of them lists has ended.
@@ -63,6 +66,7 @@ pub struct Round {
 pub struct Repairer {
     store: Store,
     settings: Settings,
+    changes_of_settings: Option<watch::Receiver<Settings>>,
     clock: Clock,
     /// Since when it has been told what arrives, by a clock that may be set back.
     listening_since: Timestamp,
@@ -86,8 +90,24 @@ impl Repairer {
     pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
         let listening_since = clock.now();
-        let metrics = Metrics::default();
-        Self { store, settings, clock, listening_since, wake, reconciler, stop, missing, said, metrics }
+        Self {
+            store,
+            settings,
+            changes_of_settings: None,
+            clock,
+            listening_since,
+            wake,
+            reconciler,
+            stop,
+            missing,
+            said,
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// The same, which goes over to what `changes` holds before each go. Wake it for a change to count at once.
+    pub fn with_changes_of_settings(self, changes: watch::Receiver<Settings>) -> Self {
+        Self { changes_of_settings: Some(changes), ..self }
     }
 
     /// Has it tell what it reads and corrects.
@@ -123,6 +143,11 @@ impl Repairer {
     /// Compares the stored alerts with what they should be, and corrects them.
     pub async fn once(&mut self) -> Round {
         let mut round = Round::default();
+        if let Some(changes) =
+            self.changes_of_settings.as_mut().filter(|changes| changes.has_changed().unwrap_or(false))
+        {
+            self.settings = changes.borrow_and_update().clone();
+        }
         match self.repair(&mut round).await {
             Ok(repairs) => round.repairs = repairs,
             Err(error) => round.failure = Some(error),
@@ -140,6 +165,7 @@ impl Repairer {
         // A clock that was set back since: we have listened from now on, as far as it can tell.
         self.listening_since = self.listening_since.min(now);
         match &self.settings.source {
+            Source::Nothing => Ok(Vec::new()),
             Source::Silence(longest) => match rule::stale_before(now, self.listening_since, *longest) {
                 Some(limit) => self.store.resolve_stale_alerts(limit).await,
                 None => Ok(Vec::new()),
@@ -222,7 +248,7 @@ impl Repairer {
     fn is_deaf(&self, unheard: &BTreeMap<String, Error>) -> bool {
         match &self.settings.source {
             Source::Alertmanager { members, .. } => members.iter().all(|member| unheard.contains_key(member.address())),
-            Source::Silence(_) => false,
+            Source::Nothing | Source::Silence(_) => false,
         }
     }
 }

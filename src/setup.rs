@@ -36,11 +36,9 @@ pub async fn carry_out(
         observed.groups.iter().rev().map(|group| (group.name.clone(), group.id)).collect();
     // A step needs at most what steps of an earlier kind have made.
     for steps in plan.steps.chunk_by(|one, next| discriminant(one) == discriminant(next)) {
-        let made: Vec<Option<(String, GroupId)>> = stream::iter(steps)
-            .map(|step| take(cachet, step, &groups, progress))
-            .buffered(PARALLEL_STEPS)
-            .try_collect()
-            .await?;
+        // A closure that borrows as the stream goes on would keep whoever awaits this on one thread.
+        let calls: Vec<_> = steps.iter().map(|step| take(cachet, step, &groups, progress)).collect();
+        let made: Vec<Option<(String, GroupId)>> = stream::iter(calls).buffered(PARALLEL_STEPS).try_collect().await?;
         groups.extend(made.into_iter().flatten());
     }
     Ok(())

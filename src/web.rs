@@ -4,15 +4,20 @@
 
 pub mod auth;
 mod client_address;
+mod guard;
 mod health;
 mod metrics;
 mod ready;
+pub mod reload;
 mod serve;
+pub mod tls;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use ipnet::IpNet;
 
@@ -25,7 +30,7 @@ use crate::store::Store;
 use auth::{Authenticator, NoRandomness, Users};
 use health::StoreHealth;
 pub use metrics::metrics_router;
-pub use serve::serve;
+pub use serve::{Listener, serve};
 pub use webhook::BODY_LIMIT_BYTES;
 
 /// How the server behaves towards those who post.
@@ -58,11 +63,15 @@ pub struct App {
     readiness: Readiness,
 }
 
+/// What answers carry that do not say otherwise themselves.
+type Headers = Arc<[(HeaderName, HeaderValue)]>;
+
 struct Shared {
     authenticator: Authenticator,
+    headers: RwLock<Headers>,
     trusted_proxies: Vec<IpNet>,
     logged_body_limit_bytes: usize,
-    watchdog: Option<Watchdog>,
+    watchdog: RwLock<Option<Watchdog>>,
     store: Store,
     store_health: StoreHealth,
     wakes: Wakes,
@@ -77,9 +86,10 @@ impl App {
     pub fn new(settings: Settings, store: Store, wakes: Wakes, log: Log) -> Result<Self, NoRandomness> {
         let shared = Shared {
             authenticator: Authenticator::new(settings.users)?,
+            headers: RwLock::default(),
             trusted_proxies: settings.trusted_proxies,
             logged_body_limit_bytes: settings.logged_body_limit_bytes,
-            watchdog: settings.watchdog,
+            watchdog: RwLock::new(settings.watchdog),
             store,
             store_health: StoreHealth::default(),
             wakes,
@@ -93,13 +103,38 @@ impl App {
         Self { metrics, readiness, ..self }
     }
 
+    /// From now on lets `users` in and nobody else, and adds `headers` to answers that do not have them.
+    pub fn go_on_with(&self, users: Users, headers: Vec<(HeaderName, HeaderValue)>) {
+        self.shared.authenticator.replace_users(users);
+        *self.shared.headers.write().unwrap_or_else(PoisonError::into_inner) = headers.into();
+    }
+
+    /// From now on takes `watchdog` for the sign of life.
+    pub fn listen_for(&self, watchdog: Option<Watchdog>) {
+        *self.shared.watchdog.write().unwrap_or_else(PoisonError::into_inner) = watchdog;
+    }
+
+    fn watchdog(&self) -> Option<Watchdog> {
+        self.shared.watchdog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn headers(&self) -> Headers {
+        Arc::clone(&self.shared.headers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How many passwords were verified the slow way since the start.
     pub fn password_verifications(&self) -> u64 {
         self.shared.authenticator.verifications()
     }
 }
 
-/// The paths of the server itself. Others may be merged to it; it has no fallback.
+/// `router` with the headers that the configuration adds to every answer.
+pub fn with_headers(router: Router, app: App) -> Router {
+    router.layer(from_fn_with_state(app, guard::add_headers))
+}
+
+/// The paths of the server itself. Others may be merged to it; it has no fallback. Whatever is added here is for
+/// operators alone, where there are some, unless `guard` names it.
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/webhook", any(webhook::receive))
@@ -108,5 +143,6 @@ pub fn router(app: App) -> Router {
         .route("/health", get(health::health))
         .route("/-/ready", get(ready::ready))
         .route("/-/healthy", get(health::alive))
+        .route_layer(from_fn_with_state(app.clone(), guard::operators_only))
         .with_state(app)
 }

@@ -1,4 +1,4 @@
-//! `check`: every problem of both files and of the environment at once.
+//! `check`: every problem of all files and of the environment at once.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -6,21 +6,21 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ipnet::IpNet;
-use secrecy::ExposeSecret as _;
 
-use crate::cli::Common;
+use super::web_config;
+use crate::cli::{Check, Common};
 use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
 use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
 use crate::store::Store;
-use crate::web::auth::Users;
 
 /// Prints what is wrong, then what was found. Exit code 1 if anything is wrong.
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(common: &Common, variables: &Variables) -> anyhow::Result<ExitCode> {
+pub fn run(common: &Common, args: &Check, variables: &Variables) -> anyhow::Result<ExitCode> {
     let mut files = config::load(&common.config_file, &common.targets_file);
-    let (environment, report) = check_environment(common, variables);
+    let web_file = args.web.web_config_file.as_deref();
+    let (environment, report) = check_environment(common, web_file, variables);
     files.report.append(report);
     let report = &files.report;
 
@@ -36,6 +36,9 @@ pub fn run(common: &Common, variables: &Variables) -> anyhow::Result<ExitCode> {
     writeln!(out, "  {}", found_groups(files.config.as_ref(), &common.config_file))?;
     writeln!(out, "  {}", found_targets(&files.targets, &common.targets_file))?;
     writeln!(out, "  {}", found_page(&environment, report))?;
+    if let Some(file) = web_file {
+        writeln!(out, "  {}", found_web(file, report))?;
+    }
     if report.is_fatal() {
         writeln!(out, "\nserve refuses to start with these problems")?;
     } else if !report.problems.is_empty() {
@@ -73,28 +76,27 @@ fn found_page(environment: &Environment, report: &Report) -> &'static str {
     }
 }
 
-/// The environment as far as it can be used, and what is wrong with it, with `.env` and with who may post.
-fn check_environment(common: &Common, variables: &Variables) -> (Environment, Report) {
+fn found_web(file: &Path, report: &Report) -> String {
+    let name = file.display().to_string();
+    match report.problems.iter().any(|problem| problem.place.file == name) {
+        true => format!("no usable web configuration in {name}"),
+        false => format!("a web configuration in {name}"),
+    }
+}
+
+/// The environment as far as it can be used, and what is wrong with it, with `.env` and with who may do what.
+fn check_environment(common: &Common, web_file: Option<&Path>, variables: &Variables) -> (Environment, Report) {
     let mut report = Report::default();
     report.problems.extend_from_slice(variables.problems());
     let (environment, problems) = Environment::read(|name| variables.get(name));
     let users_are_unknown = problems.iter().any(|problem| problem.place.path.starts_with(WEBHOOK_BASIC_AUTH));
     report.problems.extend(problems);
-    match &environment.webhook_basic_auth {
-        Some(users) => check_users(users.expose_secret(), &mut report),
-        None if users_are_unknown => {}
-        None => report.problems.extend(environment.missing_authentication()),
+    let users = web_config::load(web_file, &environment, &mut report).users;
+    if users.is_empty() && environment.webhook_basic_auth.is_none() && !users_are_unknown {
+        report.problems.extend(environment.missing_authentication());
     }
     check_flags_of_serve(common, variables, &mut report);
     (environment, report)
-}
-
-fn check_users(text: &str, report: &mut Report) {
-    let place = variable(WEBHOOK_BASIC_AUTH);
-    match Users::parse(text) {
-        Ok(parsed) => parsed.warnings.into_iter().for_each(|warning| report.remark(place.clone(), warning)),
-        Err(problems) => problems.into_iter().for_each(|problem| report.fatal(place.clone(), problem)),
-    }
 }
 
 /// What `serve` would refuse on its command line, where it comes from a variable: `check` does not take these flags.

@@ -17,7 +17,7 @@ use self::story::{Expected, STORY, Step};
 use super::explain::explained;
 use super::hash_password;
 use super::serve::{Running, start, stop_signal};
-use crate::cli::{Common, Demo, Listen, Serve};
+use crate::cli::{Common, Demo, Listen, Serve, WebFile};
 use crate::clock;
 use crate::config::environment::{Environment, Mode};
 use crate::core::target::ComponentName;
@@ -83,7 +83,7 @@ async fn serve(common: &Common, args: &Demo, folder: &std::path::Path, password:
         ..common.clone()
     };
     let serve = Serve {
-        listen: Listen { listen_address: args.listen_address },
+        listen: Listen { listen_address: args.listen_address, web: WebFile::default() },
         metrics_address: None,
         trusted_proxies: Vec::new(),
         webhook_body_limit: 0,
@@ -185,7 +185,7 @@ impl Teller {
         let incidents = self.get("/api/incidents?filter[status]=0,1,2,3&per_page=100").await?;
         for component in expected {
             let name = ComponentName::try_from(component.name)?;
-            let explanation = explained(self.running.store(), self.running.settings(), &name).await?;
+            let explanation = explained(self.running.store(), &self.running.settings(), &name).await?;
             say(&format!("     page: {} {} because {}", component.name, explanation.status, explanation.reason))?;
         }
         for incident in rows(&incidents) {

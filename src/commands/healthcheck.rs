@@ -2,13 +2,17 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use reqwest::Identity;
 use reqwest::redirect::Policy;
 
 use crate::cli;
+use crate::config::Report;
+use crate::config::web::{self, ClientAuth, TlsConfig};
 
 /// How long the server may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -18,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// # Errors
 /// When not even that line can be printed.
 pub async fn run(args: &cli::Healthcheck) -> anyhow::Result<ExitCode> {
-    match ask(args.listen.listen_address).await {
+    match ask(&args.listen).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             writeln!(io::stderr(), "unhealthy: {error:#}")?;
@@ -27,21 +31,59 @@ pub async fn run(args: &cli::Healthcheck) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn ask(listen_address: SocketAddr) -> anyhow::Result<()> {
-    let url = format!("http://{}/health", reachable(listen_address));
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(Policy::none())
-        .no_proxy()
-        // No TLS is spoken here. Without this, an image that has no CA certificates has no client either.
-        .tls_certs_only([])
-        .build()
-        .context("no HTTP client can be made")?;
+async fn ask(listen: &cli::Listen) -> anyhow::Result<()> {
+    let tls = match &listen.web.web_config_file {
+        Some(file) => tls_config(file)?,
+        None => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}/health", reachable(listen.listen_address));
+    let client = client(tls.as_ref()).context("no HTTP client can be made")?;
     let response =
         client.get(&url).send().await.with_context(|| format!("{url} does not answer, is `serve` running?"))?;
     let status = response.status();
     ensure!(status.is_success(), "{url} answered {status}: see the server's log");
     Ok(())
+}
+
+/// How the server speaks TLS, as far as that can be read.
+fn tls_config(file: &Path) -> anyhow::Result<Option<TlsConfig>> {
+    let mut report = Report::default();
+    match web::read(file, &mut report) {
+        Some(config) => Ok(config.tls),
+        None => {
+            let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+            bail!("{}", problems.join("; "))
+        }
+    }
+}
+
+fn client(tls: Option<&TlsConfig>) -> reqwest::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(Policy::none())
+        .no_proxy()
+        // An image that has no CA certificates has no client either, without this.
+        .tls_certs_only([]);
+    let Some(tls) = tls else { return builder.build() };
+    // The server is on this machine and was reached by its number, which no certificate names.
+    let builder = builder.tls_danger_accept_invalid_certs(true);
+    match own_certificate(tls) {
+        Some(identity) => builder.identity(identity).build(),
+        None => builder.build(),
+    }
+}
+
+/// What a server that asks clients for certificates is shown: its own, which it takes.
+fn own_certificate(tls: &TlsConfig) -> Option<Identity> {
+    if tls.client_auth == ClientAuth::None {
+        return None;
+    }
+    let files = [&tls.cert_file, &tls.key_file].map(std::fs::read);
+    let [Ok(mut pem), Ok(key)] = files else { return None };
+    pem.push(b'\n');
+    pem.extend(key);
+    Identity::from_pem(&pem).ok()
 }
 
 /// Where a server that listens on `address` can be reached from its own machine.

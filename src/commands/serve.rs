@@ -1,27 +1,36 @@
 //! `serve`: the server.
 //!
+//! `configured::read` checks what is configured, at the start and when it is to be read again (`reload`).
 //! [`start`] puts the parts together, and [`Running`] is the server until it is told to stop; `demo` and the tests use
 //! the same two.
+
+mod configured;
+mod reload;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use secrecy::ExposeSecret as _;
+use anyhow::{Context as _, anyhow};
+use axum::Router;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::configured::Configured;
+use self::reload::{Origin, Parts, Reloader};
 use super::{Page, reconcile_settings};
 use crate::alertmanager::{self, Credentials};
 use crate::cli::{Common, Serve};
 use crate::clock::{self, Clock};
 use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
-use crate::config::environment::{Environment, Mode};
-use crate::config::{self, Config, Files, Report, Severity, TargetsFile};
+use crate::config::environment::Environment;
+use crate::config::{Config, Report, Variables};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
+use crate::core::watchdog::Watchdog;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
@@ -30,23 +39,42 @@ use crate::repair::{self, Repairer, Source};
 use crate::setup::{self, Progress};
 use crate::store::{Store, StoreLock};
 use crate::web::auth::Users;
-use crate::web::{self, App, Wakes};
+use crate::web::reload::ReloadRequests;
+use crate::web::tls::Tls;
+use crate::web::{self, App, Listener, Wakes};
 
 /// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
 /// them is for closing the store.
 const GRACE: Duration = Duration::from_secs(9);
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT. SIGHUP has the configuration read again.
 ///
 /// # Errors
 /// When it cannot serve with what it was given; every reason at once, where there are several.
-pub async fn run(common: &Common, args: &Serve, environment: &Environment) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    common: &Common,
+    args: &Serve,
+    environment: &Environment,
+    variables: &Variables,
+) -> anyhow::Result<ExitCode> {
     let log = Log::stdout(common.log_format);
-    let stop = stop_signal()?;
-    let running = start(common, args, environment, log).await?;
+    let (stop, mut hangups) = (stop_signal()?, signal(SignalKind::hangup())?);
+    let origin = Origin {
+        common: common.clone(),
+        args: args.clone(),
+        environment: environment.clone(),
+        variables: Some(variables.clone()),
+    };
+    let running = start_from(origin, log).await?;
+    let reload_at_hangup = async {
+        while hangups.recv().await.is_some() {
+            running.reload.ask().await;
+        }
+    };
     tokio::select! {
         () = stop => {}
         () = running.ended() => {}
+        () = reload_at_hangup => {}
     }
     tracing::info!("stopping: requests and the write under way are finished first");
     running.stop().await?;
@@ -56,78 +84,190 @@ pub async fn run(common: &Common, args: &Serve, environment: &Environment) -> an
 /// A server at work.
 pub struct Running {
     address: SocketAddr,
-    settings: Settings,
+    settings: watch::Receiver<Settings>,
+    reload: ReloadRequests,
     stop: CancellationToken,
     web: JoinHandle<std::io::Result<()>>,
     metrics: Option<JoinHandle<std::io::Result<()>>>,
     reconciler: JoinHandle<()>,
-    repairer: Option<JoinHandle<()>>,
+    repairer: JoinHandle<()>,
     store: Store,
     _lock: StoreLock,
 }
 
-/// Starts a server: everything is checked, claimed and bound when this returns.
+/// Starts a server: everything is checked, claimed and bound when this returns. The environment stays as it is given.
 ///
 /// # Errors
 /// See [`run`].
 pub async fn start(common: &Common, args: &Serve, environment: &Environment, log: Log) -> anyhow::Result<Running> {
-    let users = users(environment)?;
-    let (metrics, readiness) = (Metrics::new()?, Readiness::default());
-    let (config, inventory) = files(common, &readiness)?;
-    metrics.configuration_taken(clock::now());
+    let (common, args, environment) = (common.clone(), args.clone(), environment.clone());
+    start_from(Origin { common, args, environment, variables: None }, log).await
+}
+
+async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
+    let Origin { common, args, environment, .. } = &origin;
+    let configured = configured::read(common, args, environment).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow!("the configuration cannot be served with:\n  {}", problems.join("\n  "))
+    })?;
+    configured.log(environment.mode);
+    let watchers = Watchers { metrics: Metrics::new()?, readiness: Readiness::default() };
+    watchers.configuration_taken(&configured.report);
+    let Configured { config, inventory, web, .. } = configured;
     let lock = Store::lock(&common.storage_url)?;
-    let store = Store::open(&common.storage_url).await?.measured_by(metrics.clone());
-    let mut page = Page::open(environment, &store, config.cachet_per_page).await?;
+    let store = Store::open(&common.storage_url).await?.measured_by(watchers.metrics.clone());
+    let page = open_page(environment, &store, &config, inventory.as_ref(), &watchers.metrics).await?;
+    let stop = CancellationToken::new();
+
+    let (keeping, settings) = watch::channel(reconcile_settings(&config, inventory));
+    let (repairing, repairs) = watch::channel(repair_settings(environment, &config)?);
+    let (reconciler, repairer) = keepers(&store, &page, &log, &stop, settings.clone(), repairs);
+    let reconciler = reconciler.watched_by(watchers.metrics.clone(), watchers.readiness.clone());
+    let repairer = repairer.measured_by(watchers.metrics.clone());
+    let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
+
+    let app = App::new(web_settings(args, web.users.clone(), &config), store.clone(), wakes.clone(), log)?
+        .watched_by(watchers.metrics.clone(), watchers.readiness.clone());
+    app.go_on_with(web.users, web.headers);
+    let (reload, reload_queue) = web::reload::channel();
+    let router = router(&app, &page, &reload, args);
+    let metrics_router = web::with_headers(web::metrics_router(app.clone()), app.clone());
+    let metrics_listener = metrics_listener(args, web.tls.clone()).await?;
+    let (listener, address) = listen(args.listen.listen_address, "--web.listen-address", web.tls.clone()).await?;
+    tracing::info!("listening on {}://{address}", scheme(web.tls.as_ref()));
+
+    let tls = web.tls.clone();
+    let parts = Parts { app, tls, page, wakes, reconciler: keeping, repairer: repairing, watchers };
+    let reloader = Reloader { origin, parts, started_with: config };
+    part(&stop, reloader.forever(reload_queue, stop.clone()));
+    if let Some(tls) = web.tls {
+        part(&stop, tls.keep_fresh(stop.clone()));
+    }
+    let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
+    let metrics = metrics_listener
+        .map(|listener| part(&stop, web::serve(listener, metrics_router, stop.clone().cancelled_owned(), GRACE)));
+    let (reconciler, repairer) = (part(&stop, reconciler.forever()), part(&stop, repairer.forever()));
+    Ok(Running { address, settings, reload, stop, web, metrics, reconciler, repairer, store, _lock: lock })
+}
+
+/// Who keeps the page, and who keeps the alerts; both go over to what comes through their channel.
+fn keepers(
+    store: &Store,
+    page: &Page,
+    log: &Log,
+    stop: &CancellationToken,
+    settings: watch::Receiver<Settings>,
+    repairs: watch::Receiver<repair::Settings>,
+) -> (Reconciler, Repairer) {
+    let (cachet, clock) = (page.cachet.clone(), Clock::system());
+    let as_started = settings.borrow().clone();
+    let reconciler = Reconciler::new(store.clone(), cachet, as_started, clock.clone(), log.clone(), stop.clone())
+        .with_changes_of_settings(settings);
+    let as_started = repairs.borrow().clone();
+    let repairer = Repairer::new(store.clone(), as_started, clock, reconciler.wake(), stop.clone())
+        .with_changes_of_settings(repairs);
+    (reconciler, repairer)
+}
+
+/// Who is told how the server does.
+struct Watchers {
+    metrics: Metrics,
+    readiness: Readiness,
+}
+
+impl Watchers {
+    /// A configuration is served with from now on.
+    fn configuration_taken(&self, report: &Report) {
+        self.metrics.configuration_taken(clock::now());
+        self.readiness.configuration_is(condition(report));
+    }
+
+    /// One could not be served with, of which `first` is a reason; the one before stays.
+    fn configuration_refused(&self, first: &str) {
+        self.metrics.configuration_refused();
+        let problem = format!(
+            "the configuration was changed and cannot be served with, so the one before stays in effect: {first}; run \
+             `alertmanager-cachet check`, and reload again"
+        );
+        self.readiness.configuration_is(Condition::Bad(problem));
+    }
+}
+
+/// How a configuration is that is served with.
+fn condition(report: &Report) -> Condition {
+    match report.problems.as_slice() {
+        [] => Condition::Good,
+        [problem] => Condition::Bad(problem.to_string()),
+        [first, more @ ..] => {
+            Condition::Bad(format!("{first}; and {} more: run `alertmanager-cachet check`", more.len()))
+        }
+    }
+}
+
+fn scheme(tls: Option<&Tls>) -> &'static str {
+    if tls.is_some() { "https" } else { "http" }
+}
+
+/// Where metrics are told and nothing else, by the same users and TLS; `None`: at the listen address.
+async fn metrics_listener(args: &Serve, tls: Option<Tls>) -> anyhow::Result<Option<Listener>> {
+    let Some(address) = args.metrics_address else { return Ok(None) };
+    let scheme = scheme(tls.as_ref());
+    let (listener, address) = listen(address, "--web.metrics-address", tls).await?;
+    tracing::info!("telling metrics on {scheme}://{address}/metrics");
+    Ok(Some(listener))
+}
+
+async fn listen(address: SocketAddr, flag: &str, tls: Option<Tls>) -> anyhow::Result<(Listener, SocketAddr)> {
+    let tcp = bind(address, flag).await?;
+    let address = tcp.local_addr()?;
+    let listener = match tls {
+        Some(tls) => Listener::with_tls(tcp, tls),
+        None => Listener::from(tcp),
+    };
+    Ok((listener, address))
+}
+
+fn web_settings(args: &Serve, users: Users, config: &Config) -> web::Settings {
+    web::Settings {
+        users,
+        trusted_proxies: args.trusted_proxies.clone(),
+        logged_body_limit_bytes: args.webhook_body_limit,
+        watchdog: watchdog(config),
+    }
+}
+
+/// The page that is driven; our own is given what both files name.
+async fn open_page(
+    environment: &Environment,
+    store: &Store,
+    config: &Config,
+    inventory: Option<&Inventory>,
+    metrics: &Metrics,
+) -> anyhow::Result<Page> {
+    let mut page = Page::open(environment, store, config.cachet_per_page).await?;
     page.cachet = page.cachet.measured_by(metrics.clone());
     match &environment.cachet {
         Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
         None => {
             tracing::info!("CACHET_API_URL is not set: driving the embedded page, which is served here");
-            set_up_embedded(&page, &config, inventory.as_ref()).await?;
+            set_up_embedded(&page, config, inventory).await?;
         }
     }
-    let stop = CancellationToken::new();
-    let settings = reconcile_settings(&config, inventory);
-    let reconciler = Reconciler::new(
-        store.clone(),
-        page.cachet.clone(),
-        settings.clone(),
-        Clock::system(),
-        log.clone(),
-        stop.clone(),
-    )
-    .watched_by(metrics.clone(), readiness.clone());
-    let web_settings = web::Settings {
-        users,
-        trusted_proxies: args.trusted_proxies.clone(),
-        logged_body_limit_bytes: args.webhook_body_limit,
-        watchdog: settings.watchdog.clone(),
-    };
-    let repairer = repair_settings(environment, &config)?
-        .map(|settings| Repairer::new(store.clone(), settings, Clock::system(), reconciler.wake(), stop.clone()))
-        .map(|repairer| repairer.measured_by(metrics.clone()));
-    // Without one, nobody listens.
-    let wakes =
-        Wakes { reconciler: reconciler.wake(), repairer: repairer.as_ref().map(Repairer::wake).unwrap_or_default() };
-    let app = App::new(web_settings, store.clone(), wakes, log)?.watched_by(metrics.clone(), readiness);
-    let mut router = web::router(app);
+    if let Some(access) = &environment.alertmanager {
+        tracing::info!("reading Alertmanager at {}", access.base_urls.join(", "));
+    }
+    Ok(page)
+}
+
+fn router(app: &App, page: &Page, reload: &ReloadRequests, args: &Serve) -> Router {
+    let mut router = web::router(app.clone()).merge(web::reload::router(app.clone(), reload.clone()));
     if let Some(embedded) = &page.embedded {
         router = router.merge(embedded.router());
     }
-    let metrics_router = web::metrics_router(metrics);
-    let metrics_listener = metrics_listener(args).await?;
-    if metrics_listener.is_none() {
-        router = router.merge(metrics_router.clone());
+    if args.metrics_address.is_none() {
+        router = router.merge(web::metrics_router(app.clone()));
     }
-    let listener = bind(args.listen.listen_address, "--web.listen-address").await?;
-    let address = listener.local_addr()?;
-    tracing::info!("listening on http://{address}");
-    let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
-    let metrics = metrics_listener
-        .map(|listener| part(&stop, web::serve(listener, metrics_router, stop.clone().cancelled_owned(), GRACE)));
-    let reconciler = part(&stop, reconciler.forever());
-    let repairer = repairer.map(|repairer| part(&stop, repairer.forever()));
-    Ok(Running { address, settings, stop, web, metrics, reconciler, repairer, store, _lock: lock })
+    web::with_headers(router, app.clone())
 }
 
 /// Runs a part of the server. Half a server would take alerts and show nothing, or the other way round: if one part
@@ -147,8 +287,8 @@ impl Running {
     }
 
     /// How it keeps the page.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Settings {
+        self.settings.borrow().clone()
     }
 
     /// What it keeps.
@@ -178,10 +318,7 @@ impl Running {
             None => Ok(Ok(())),
         };
         // It ends where it is.
-        let repaired = match self.repairer {
-            Some(repairer) => repairer.await,
-            None => Ok(()),
-        };
+        let repaired = self.repairer.await;
         self.store.close().await;
         repaired.context("the repairer ended early: start the server again, and report what it said")?;
         if let Ok(reconciled) = written {
@@ -192,63 +329,10 @@ impl Running {
     }
 }
 
-/// Who may post; refuses to serve without authentication, except on a developer's machine.
-fn users(environment: &Environment) -> anyhow::Result<Users> {
-    let Some(secret) = &environment.webhook_basic_auth else {
-        if environment.mode == Mode::Local {
-            tracing::warn!("ENVIRONMENT=local without WEBHOOK_BASIC_AUTH: the webhook takes admin:admin");
-            return Ok(Users::local_default());
-        }
-        bail!(
-            "WEBHOOK_BASIC_AUTH is not set, so anybody could post alerts: set it to what \
-             `alertmanager-cachet hash-password USER` prints (ENVIRONMENT=local takes admin:admin instead)"
-        );
-    };
-    match Users::parse(secret.expose_secret()) {
-        Ok(parsed) => {
-            parsed.warnings.iter().for_each(|warning| tracing::warn!("WEBHOOK_BASIC_AUTH: {warning}"));
-            Ok(parsed.users)
-        }
-        Err(problems) => bail!("WEBHOOK_BASIC_AUTH cannot be used:\n  {}", problems.join("\n  ")),
-    }
-}
-
-/// Both files, as far as they can be served with, and how they are for `readiness`. What concerns single targets is a
-/// warning, so that a start at night does not fail for a typo; without a targets file the inventory is what Cachet has.
-fn files(common: &Common, readiness: &Readiness) -> anyhow::Result<(Config, Option<Inventory>)> {
-    let Files { config, targets, report } = config::load(&common.config_file, &common.targets_file);
-    warn_of(&report);
-    readiness.configuration_is(condition(&report));
-    let inventory = match targets {
-        TargetsFile::Read(inventory) => Some(inventory),
-        TargetsFile::Absent | TargetsFile::Unusable => None,
-    };
-    match config {
-        Some(config) if !report.is_fatal() => Ok((config, inventory)),
-        _ => {
-            let fatal = report.problems.iter().filter(|problem| problem.severity == Severity::Fatal);
-            let fatal: Vec<String> = fatal.map(ToString::to_string).collect();
-            bail!("the configuration cannot be served with:\n  {}", fatal.join("\n  "))
-        }
-    }
-}
-
-/// How a configuration is that is served with.
-fn condition(report: &Report) -> Condition {
-    match report.problems.as_slice() {
-        [] => Condition::Good,
-        [problem] => Condition::Bad(problem.to_string()),
-        [first, more @ ..] => {
-            Condition::Bad(format!("{first}; and {} more: run `alertmanager-cachet check`", more.len()))
-        }
-    }
-}
-
-/// How stored alerts are repaired; `None`: they are not.
-fn repair_settings(environment: &Environment, config: &Config) -> anyhow::Result<Option<repair::Settings>> {
+/// How stored alerts are repaired.
+fn repair_settings(environment: &Environment, config: &Config) -> anyhow::Result<repair::Settings> {
     let source = match (&environment.alertmanager, config.stale_after) {
         (Some(access), stale_after) => {
-            tracing::info!("reading Alertmanager at {}", access.base_urls.join(", "));
             if stale_after.is_some() {
                 tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
             }
@@ -259,9 +343,9 @@ fn repair_settings(environment: &Environment, config: &Config) -> anyhow::Result
             }
         }
         (None, Some(stale_after)) => Source::Silence(stale_after),
-        (None, None) => return Ok(None),
+        (None, None) => Source::Nothing,
     };
-    Ok(Some(repair::Settings { source, interval: config.alertmanager_poll }))
+    Ok(repair::Settings { source, interval: config.alertmanager_poll })
 }
 
 fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertmanager::Settings {
@@ -270,15 +354,12 @@ fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertm
         AlertmanagerCredentials::Basic { user, password } => Credentials::Basic { user, password },
         AlertmanagerCredentials::Bearer(token) => Credentials::Bearer(token),
     };
-    let watchdog = config.watchdog.as_ref().map(|watchdog| watchdog.watchdog.clone());
+    let watchdog = watchdog(config);
     alertmanager::Settings { urls: access.base_urls.clone(), credentials, watchdog, ca_pem: access.ca_pem.clone() }
 }
 
-fn warn_of(report: &Report) {
-    for problem in report.problems.iter().filter(|problem| problem.severity == Severity::Degraded) {
-        tracing::warn!("{problem}; serving without it");
-    }
-    report.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
+fn watchdog(config: &Config) -> Option<Watchdog> {
+    config.watchdog.as_ref().map(|watchdog| watchdog.watchdog.clone())
 }
 
 /// Gives the embedded page what both files name. Nothing is removed from it.
@@ -304,14 +385,6 @@ impl Progress for Silent {
     fn waiting(&self, _seconds: u64) {}
 }
 
-/// Where metrics are told and nothing else; `None`: at the listen address.
-async fn metrics_listener(args: &Serve) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = args.metrics_address else { return Ok(None) };
-    let listener = bind(address, "--web.metrics-address").await?;
-    tracing::info!("telling metrics on http://{}/metrics", listener.local_addr()?);
-    Ok(Some(listener))
-}
-
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
@@ -324,7 +397,6 @@ async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// When the signals cannot be listened for.
 pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

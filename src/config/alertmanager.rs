@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::environment::{Given, base_url, bearer_token, problem, secret};
 use super::file::{Unreadable, read_text};
@@ -18,7 +18,7 @@ pub const ALERTMANAGER_BEARER_TOKEN: &str = "ALERTMANAGER_BEARER_TOKEN";
 pub const ALERTMANAGER_CA_FILE: &str = "ALERTMANAGER_CA_FILE";
 
 /// How Alertmanager is read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlertmanagerAccess {
     /// The base of each member's web interface without a slash at the end, for example `http://alertmanager:9093`.
     pub base_urls: Vec<String>,
@@ -42,6 +42,19 @@ pub enum AlertmanagerCredentials {
     },
     /// A bearer token.
     Bearer(SecretString),
+}
+
+impl PartialEq for AlertmanagerCredentials {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Basic { user, password }, Self::Basic { user: other_user, password: other_password }) => {
+                user == other_user && password.expose_secret() == other_password.expose_secret()
+            }
+            (Self::Bearer(token), Self::Bearer(other)) => token.expose_secret() == other.expose_secret(),
+            _ => false,
+        }
+    }
 }
 
 /// Reads the variables; `None` if no Alertmanager is named, or something is wrong.
@@ -112,8 +125,6 @@ fn ca_pem(lookup: impl Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) 
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     const URL: (&str, &str) = (ALERTMANAGER_URL, "http://am:9093");

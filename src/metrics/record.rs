@@ -169,6 +169,13 @@ impl Metrics {
         catalogue.watchdog_missing.set(Some(f64::from(u8::from(is_missing))));
     }
 
+    /// No watchdog is configured any more.
+    pub fn unwatched(&self) {
+        let Some(catalogue) = self.catalogue() else { return };
+        catalogue.watchdog_last_seen.set(None);
+        catalogue.watchdog_missing.set(None);
+    }
+
     /// Alerts were corrected.
     pub fn repaired(&self, repairs: &[Repair]) {
         let Some(catalogue) = self.catalogue() else { return };

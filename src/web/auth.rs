@@ -1,4 +1,4 @@
-//! Basic Auth for the webhook.
+//! Basic Auth.
 //!
 //! A password hash is slow on purpose, and Alertmanager sends the same password with every request. So a password that
 //! was right is remembered as a keyed hash, and only what is new is verified, off the async threads, a few at a time. A
@@ -10,7 +10,7 @@ mod users;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderValue;
 use base64::Engine;
@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
 use crate::metrics::Refusal;
-pub use users::{Parsed, UserName, UserNameError, Users};
+pub use users::{Parsed, Role, UserName, UserNameError, Users};
 
 /// How many passwords are verified at the same time, each on a thread of its own.
 const VERIFICATIONS_AT_ONCE: usize = 2;
@@ -36,21 +36,26 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Knows who may post. Clones share what they remember.
+/// Knows who may come in. Clones share what they remember.
 #[derive(Clone)]
 pub struct Authenticator {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    users: Users,
+    known: Mutex<Known>,
     /// Known to this process only, so that what is remembered is worth nothing outside it.
     key: [u8; 32],
-    /// The last right password of each user, as a keyed hash; bounded by the number of users.
-    verified: Mutex<HashMap<String, Fingerprint>>,
     workers: Arc<Semaphore>,
     queue: Semaphore,
     verifications: AtomicU64,
+}
+
+/// Who may come in, and who was seen already.
+struct Known {
+    users: Arc<Users>,
+    /// The last right password of each user, as a keyed hash; bounded by the number of users.
+    verified: HashMap<String, (Fingerprint, Role)>,
 }
 
 type Fingerprint = [u8; 32];
@@ -94,9 +99,8 @@ impl Authenticator {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         let inner = Inner {
-            users,
+            known: Mutex::new(Known { users: Arc::new(users), verified: HashMap::new() }),
             key,
-            verified: Mutex::default(),
             workers: Arc::new(Semaphore::new(VERIFICATIONS_AT_ONCE)),
             queue: Semaphore::new(VERIFICATION_QUEUE),
             verifications: AtomicU64::new(0),
@@ -104,35 +108,47 @@ impl Authenticator {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Checks the header `Authorization` of a request.
+    /// From now on, lets `users` in and nobody else.
+    pub fn replace_users(&self, users: Users) {
+        let mut known = self.inner.known();
+        if *known.users != users {
+            *known = Known { users: Arc::new(users), verified: HashMap::new() };
+        }
+    }
+
+    /// Whether some users are operators, so that what is theirs is closed to others.
+    pub fn has_operators(&self) -> bool {
+        self.inner.known().users.has_operators()
+    }
+
+    /// Checks the header `Authorization` of a request, and says what its user may do.
     ///
     /// # Errors
     /// See [`AuthError`].
-    pub async fn check(&self, authorization: Option<&HeaderValue>) -> Result<(), AuthError> {
+    pub async fn check(&self, authorization: Option<&HeaderValue>) -> Result<Role, AuthError> {
         let credentials = Credentials::read(authorization.ok_or(AuthError::Missing)?)?;
         let fingerprint = self.inner.fingerprint(&credentials);
-        if self.inner.is_remembered(&credentials, &fingerprint) {
-            return Ok(());
+        if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
+            return Ok(role);
         }
         let _place = self.inner.queue.try_acquire().map_err(|_| AuthError::Busy)?;
         let worker = Arc::clone(&self.inner.workers).acquire_owned().await.map_err(|_| AuthError::Busy)?;
         // Many requests with the same new password, as after a start: the first one has verified it for all.
-        if self.inner.is_remembered(&credentials, &fingerprint) {
-            return Ok(());
+        if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
+            return Ok(role);
         }
         let inner = Arc::clone(&self.inner);
         let verified = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even if the request is gone by then.
             let _worker = worker;
-            let right = inner.verify(&credentials);
-            if right {
-                inner.remember(credentials.user, fingerprint);
-            }
-            right
+            let users = Arc::clone(&inner.known().users);
+            let role = inner.verify(&users, &credentials)?;
+            inner.remember(&users, credentials.user, fingerprint, role);
+            Some(role)
         });
         match verified.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(AuthError::Wrong),
+            Ok(Some(role)) => Ok(role),
+            Ok(None) => Err(AuthError::Wrong),
             Err(_) => Err(AuthError::Busy),
         }
     }
@@ -154,27 +170,36 @@ impl Inner {
         hasher.finalize().into()
     }
 
-    fn is_remembered(&self, credentials: &Credentials, fingerprint: &Fingerprint) -> bool {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified.get(&credentials.user).is_some_and(|known| known.ct_eq(fingerprint).into())
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, user: String, fingerprint: Fingerprint) {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(user, fingerprint);
+    fn remembered(&self, credentials: &Credentials, fingerprint: &Fingerprint) -> Option<Role> {
+        let known = self.known();
+        let (seen, role) = known.verified.get(&credentials.user)?;
+        bool::from(seen.ct_eq(fingerprint)).then_some(*role)
+    }
+
+    /// Remembers a password that was verified against `users`; not if these were replaced meanwhile.
+    fn remember(&self, users: &Arc<Users>, user: String, fingerprint: Fingerprint, role: Role) {
+        let mut known = self.known();
+        if Arc::ptr_eq(&known.users, users) {
+            known.verified.insert(user, (fingerprint, role));
+        }
     }
 
     /// A refusal takes the time of the costliest hash, whoever was named, so that time does not tell who exists.
-    fn verify(&self, credentials: &Credentials) -> bool {
+    fn verify(&self, users: &Users, credentials: &Credentials) -> Option<Role> {
         self.verifications.fetch_add(1, Ordering::Relaxed);
-        let hash = self.users.get(&credentials.user);
-        if hash.is_some_and(|hash| hash.verify(&credentials.password)) {
-            return true;
+        let user = users.get(&credentials.user);
+        if let Some(user) = user.filter(|user| user.hash.verify(&credentials.password)) {
+            return Some(user.role);
         }
-        let costliest = self.users.costliest_hash();
-        if costliest.map(|hash| hash.cost()) != hash.map(|hash| hash.cost()) {
+        let costliest = users.costliest_hash();
+        if costliest.map(|hash| hash.cost()) != user.map(|user| user.hash.cost()) {
             let _ = costliest.map(|hash| hash.verify(&credentials.password));
         }
-        false
+        None
     }
 }
 
@@ -218,7 +243,7 @@ mod tests {
         HeaderValue::try_from(format!("Basic {}", BASE64.encode(text))).expect("a value")
     }
 
-    async fn check(authenticator: &Authenticator, text: &str) -> Result<(), AuthError> {
+    async fn check(authenticator: &Authenticator, text: &str) -> Result<Role, AuthError> {
         authenticator.check(Some(&basic(text))).await
     }
 
@@ -226,7 +251,7 @@ mod tests {
     async fn a_right_password_is_verified_once_and_then_remembered() {
         let authenticator = two_users();
         for _ in 0..3 {
-            assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+            assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         }
         assert_eq!(authenticator.verifications(), 1);
     }
@@ -234,12 +259,12 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_password_is_never_remembered_and_does_not_displace_the_right_one() {
         let authenticator = two_users();
-        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         for _ in 0..2 {
             assert_eq!(check(&authenticator, "admin:Admin").await, Err(AuthError::Wrong));
         }
         assert_eq!(authenticator.verifications(), 3);
-        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         assert_eq!(authenticator.verifications(), 3);
     }
 
@@ -253,15 +278,48 @@ mod tests {
     #[tokio::test]
     async fn one_users_password_does_not_let_another_in() {
         let authenticator = two_users();
-        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         assert_eq!(check(&authenticator, "Büro:admin").await, Err(AuthError::Wrong));
-        assert_eq!(check(&authenticator, "Büro:Grüße").await, Ok(()));
+        assert_eq!(check(&authenticator, "Büro:Grüße").await, Ok(Role::Poster));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_no_longer_named_is_no_longer_let_in() {
+        let authenticator = two_users();
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
+        let mut users = Users::nobody();
+        let hash = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
+        users.add_operator("operator", hash).expect("valid");
+        authenticator.replace_users(users);
+        assert_eq!(check(&authenticator, "admin:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "operator:admin").await, Ok(Role::Operator));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_verified_against_users_of_before_is_not_remembered() {
+        let inner = two_users().inner;
+        let credentials = Credentials { user: "admin".to_owned(), password: b"admin".to_vec() };
+        let fingerprint = inner.fingerprint(&credentials);
+        let before = Arc::clone(&inner.known().users);
+        inner.known().users = Arc::new(Users::nobody());
+        inner.remember(&before, "admin".to_owned(), fingerprint, Role::Poster);
+        assert_eq!(inner.remembered(&credentials, &fingerprint), None);
+    }
+
+    #[tokio::test]
+    async fn users_that_stay_the_same_stay_known() {
+        let authenticator = two_users();
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
+        let same = Users::clone(&authenticator.inner.known().users);
+        authenticator.replace_users(same);
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
+        assert_eq!(authenticator.verifications(), 1);
     }
 
     #[tokio::test]
     async fn a_password_may_contain_colons() {
         let authenticator = authenticator("colon:$apr1$abcdefgh$s2auC55v/wqdfeg.xtrkb1");
-        assert_eq!(check(&authenticator, "colon:with:colon").await, Ok(()));
+        assert_eq!(check(&authenticator, "colon:with:colon").await, Ok(Role::Poster));
     }
 
     #[tokio::test]
@@ -269,7 +327,7 @@ mod tests {
         let authenticator = two_users();
         for header in ["basic YWRtaW46YWRtaW4=", "BASIC YWRtaW46YWRtaW4", "Basic  YWRtaW46YWRtaW4="] {
             let header = HeaderValue::from_static(header);
-            assert_eq!(authenticator.check(Some(&header)).await, Ok(()), "{header:?}");
+            assert_eq!(authenticator.check(Some(&header)).await, Ok(Role::Poster), "{header:?}");
         }
     }
 
@@ -293,11 +351,11 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_turns_the_unknown_away_but_not_those_who_are_known() {
         let authenticator = two_users();
-        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         let queue = &authenticator.inner.queue;
         let _all_places = queue.try_acquire_many(VERIFICATION_QUEUE as u32).expect("nobody waits");
         assert_eq!(check(&authenticator, "admin:wrong").await, Err(AuthError::Busy));
-        assert_eq!(check(&authenticator, "admin:admin").await, Ok(()));
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
     }
 
     #[tokio::test]
@@ -310,7 +368,7 @@ mod tests {
             })
             .collect();
         for check in checks {
-            assert_eq!(check.await.expect("no panic"), Ok(()));
+            assert_eq!(check.await.expect("no panic"), Ok(Role::Poster));
         }
         assert!(authenticator.verifications() <= VERIFICATIONS_AT_ONCE as u64, "{}", authenticator.verifications());
     }

@@ -18,13 +18,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
+
+use super::tls::Tls;
 
 /// How many connections are open at the same time; more wait in the kernel's queue until one ends.
 const CONNECTIONS_AT_ONCE: usize = 512;
@@ -33,11 +37,41 @@ const CONNECTIONS_AT_ONCE: usize = 512;
 /// What is in the middle of a request is not cut by it.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a TLS handshake may take. It holds a place among the connections meanwhile.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The first byte of a TLS handshake.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// What somebody is told who speaks HTTP where TLS is spoken. Not a 4xx: Alertmanager would drop the alerts.
+const TLS_WANTED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+    Content-Length: 36\r\n\r\nTLS is spoken here: write https://\r\n";
+
 /// How many bytes of headers are taken; more is answered with 431.
 const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
 
 /// How long nothing is accepted after the system refused a connection (mostly: no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Where connections come from.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl From<TcpListener> for Listener {
+    /// Without TLS.
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None }
+    }
+}
+
+impl Listener {
+    /// Every connection begins with a TLS handshake.
+    pub fn with_tls(tcp: TcpListener, tls: Tls) -> Self {
+        Self { tcp, tls: Some(tls) }
+    }
+}
 
 /// Serves `router` on `listener` until `shutdown` ends; then accepts nothing more, lets the requests under way finish
 /// for at most `grace`, and cuts the rest. Handlers learn the peer's address as `ConnectInfo<SocketAddr>`.
@@ -45,11 +79,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the listener has no address, so that it never was one. What befalls single connections is theirs alone.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     router: Router,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> io::Result<()> {
+    let Listener { tcp: listener, tls } = listener.into();
     listener.local_addr()?;
     let connections = TaskTracker::new();
     let stopping = CancellationToken::new();
@@ -59,7 +94,7 @@ pub async fn serve(
             let places = Arc::new(Semaphore::new(CONNECTIONS_AT_ONCE));
             loop {
                 let (stream, peer, place) = accept(&listener, &places).await;
-                let connection = Connection { stream, peer, router: router.clone(), _place: place };
+                let connection = Connection { stream, peer, tls: tls.clone(), router: router.clone(), _place: place };
                 let (stopping, cut) = (stopping.clone(), cut.clone());
                 connections.spawn(async move {
                     tokio::select! {
@@ -113,6 +148,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<Tls>,
     router: Router,
     /// Given back when the connection ends.
     _place: Option<OwnedSemaphorePermit>,
@@ -120,27 +156,52 @@ struct Connection {
 
 impl Connection {
     async fn run(self, stopping: CancellationToken) {
-        let Self { stream, peer, router, _place } = self;
+        let Self { stream, peer, tls, router, _place } = self;
         // Answers are small, so waiting for more to send with them only delays them.
         let _ = stream.set_nodelay(true);
-        let service = service_fn(move |request| answer(router.clone(), peer, request));
-        let mut connection = pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS_TIMEOUT)
-                .max_header_size(HEADERS_LIMIT_BYTES)
-                .serve_connection(TokioIo::new(stream), service)
-        );
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stopping.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            debug!(%peer, %error, "connection ended");
+        let Some(tls) = tls else { return speak_http(stream, peer, router, stopping).await };
+        // Nothing was asked yet, so a stop need not wait for it.
+        match stopping.run_until_cancelled(timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls))).await {
+            Some(Ok(Ok(stream))) => speak_http(stream, peer, router, stopping).await,
+            Some(Ok(Err(error))) => debug!(%peer, %error, "TLS handshake failed"),
+            Some(Err(_)) => debug!(%peer, "TLS handshake took too long"),
+            None => {}
         }
+    }
+}
+
+async fn handshake(mut stream: TcpStream, tls: &Tls) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first != [TLS_HANDSHAKE] {
+        stream.write_all(TLS_WANTED).await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
+    }
+    tls.acceptor().accept(stream).await
+}
+
+async fn speak_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    router: Router,
+    stopping: CancellationToken,
+) {
+    let service = service_fn(move |request| answer(router.clone(), peer, request));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_TIMEOUT)
+            .max_header_size(HEADERS_LIMIT_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "connection ended");
     }
 }
 

@@ -149,8 +149,8 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
     };
     app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
 
-    let watchdog = app.shared.watchdog.as_ref();
-    let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog)?)) {
+    let watchdog = app.watchdog();
+    let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog.as_ref())?)) {
         Ok(notification) => notification,
         Err(error) => {
             warn_of(&error, source_ip);

@@ -98,6 +98,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "crate::repair",
             "crate::reconcile",
             "crate::store",
+            "crate::web",
             "crate::commands",
             "crate::embedded",
         ],

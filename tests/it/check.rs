@@ -1,8 +1,8 @@
-//! `check`, and what it checks: both files and the environment, good and bad.
+//! `check`, and what it checks: all files and the environment, good and bad.
 //!
 //! `tests/fixtures/config/bad/` has one small file for each kind of problem: NAME.json is a `config.json`, NAME.yml a
-//! targets file and NAME.env a `.env`. Each is checked by the real program beside good files, and NAME.….expected is all
-//! that it printed.
+//! targets file, NAME.env a `.env` and NAME.web a `--web.config.file`. Each is checked by the real program beside good
+//! files, and NAME.….expected is all that it printed.
 
 mod arbitrary;
 mod good;
@@ -42,6 +42,7 @@ fn check(path: &Path) -> Output {
     match path.extension().and_then(OsStr::to_str) {
         Some("json") => check_files(name, targets),
         Some("yml") => check_files(config, name),
+        Some("web") => check_files_beside(config, targets, &["--web.config.file", name]),
         _ => {
             let (bad, own) = (fixture("bad"), tempfile::tempdir().expect("a folder"));
             let copies = [(path, ".env"), (&bad.join(config), "config.json"), (&bad.join(targets), "prometheus.yml")];
@@ -54,8 +55,13 @@ fn check(path: &Path) -> Output {
 }
 
 fn check_files(config: &str, targets: &str) -> Output {
+    check_files_beside(config, targets, &[])
+}
+
+fn check_files_beside(config: &str, targets: &str, flags: &[&str]) -> Output {
     program(&fixture("bad"), &[("ENVIRONMENT", "local")])
         .args(["check", "--config.file", config, "--targets.file", targets])
+        .args(flags)
         .output()
         .expect("the program ran")
 }

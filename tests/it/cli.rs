@@ -1,81 +1,21 @@
 //! The command line as an operator meets it: the program itself, in a folder with the two example files.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use alertmanager_cachet::store::Store;
 use reqwest::StatusCode;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::processes::{Ended, Process, program, run, run_with_input, written};
+use crate::support::installation::{Installation, LOCAL};
+use crate::support::processes::{Process, run, run_with_input, written};
 use crate::support::recordings::notifications;
-
-/// A folder with the example files under the names that the program looks for.
-struct Installation {
-    folder: TempDir,
-}
-
-impl Installation {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for (example, name) in [("config.json.example", "config.json"), ("prometheus.yml.example", "prometheus.yml")] {
-            fs::copy(sources.join(example), folder.path().join(name)).expect("an example");
-        }
-        Self { folder }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = program(self.folder.path());
-        command.args(arguments);
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ended {
-        run(&mut self.command(arguments))
-    }
-
-    /// Runs it, and expects it to go well and to say nothing on stderr.
-    fn prints(&self, arguments: &[&str]) -> String {
-        let ended = self.run(arguments);
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}: {}", ended.stdout);
-        ended.stdout
-    }
-
-    /// Runs it, and expects it to fail; answers with what it says on stderr.
-    fn refuses(&self, arguments: &[&str]) -> String {
-        let ended = self.run(arguments);
-        assert_eq!(ended.code, Some(1), "{arguments:?}: {}", ended.stderr);
-        ended.stderr
-    }
-
-    /// Starts the server, with these variables beside a free port; answers with its address as well.
-    async fn serving(&self, variables: &[(&str, &str)]) -> (Process, String) {
-        let mut command = self.command(&["serve", "--web.listen-address=127.0.0.1:0"]);
-        let mut server = Process::start("serve", command.envs(variables.iter().copied()), self.folder.path());
-        let address = server.tells("listening on http://").await;
-        (server, address)
-    }
-
-    /// Takes a target out of the targets file.
-    fn forget(&self, target: &str) {
-        let path = self.folder.path().join("prometheus.yml");
-        let text = fs::read_to_string(&path).expect("the targets file");
-        let left: Vec<&str> = text.lines().filter(|line| !line.contains(target)).collect();
-        assert_eq!(left.len() + 1, text.lines().count(), "{target} stands there once");
-        written(self.folder.path(), "prometheus.yml", &left.join("\n"));
-    }
-}
-
-const LOCAL: (&str, &str) = ("ENVIRONMENT", "local");
 
 #[test]
 fn help_explains_every_command_and_flag_with_its_default() {
     let installation = Installation::new();
     insta::assert_snapshot!("help", installation.prints(&["--help"]));
-    let commands = ["serve", "setup", "check", "explain", "hash-password", "healthcheck", "embedded-token", "demo"];
+    let commands =
+        ["serve", "setup", "check", "explain", "simulate", "hash-password", "healthcheck", "embedded-token", "demo"];
     for command in commands {
         let help = installation.prints(&[command, "--help"]);
         assert_eq!(help, installation.prints(&["help", command]));
@@ -173,7 +113,7 @@ async fn a_stop_that_is_asked_for_during_the_start_is_an_orderly_one() {
 #[test]
 fn serve_refuses_to_listen_to_just_anybody_and_names_the_cure() {
     let refused = Installation::new().refuses(&["serve"]);
-    assert!(refused.contains("WEBHOOK_BASIC_AUTH is not set"), "{refused}");
+    assert!(refused.contains("WEBHOOK_BASIC_AUTH: is missing, and without it anyone could post alerts"), "{refused}");
     assert!(refused.contains("alertmanager-cachet hash-password USER"), "{refused}");
 }
 

@@ -18,7 +18,7 @@ async fn status(server: &Server, path: &str) -> StatusCode {
 }
 
 async fn healthcheck_of(server: &Server) -> ExitCode {
-    let listen = cli::Listen { listen_address: server.address };
+    let listen = cli::Listen { listen_address: server.address, web: cli::WebFile::default() };
     healthcheck::run(&cli::Healthcheck { listen }).await.expect("an exit code")
 }
 

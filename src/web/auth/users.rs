@@ -1,15 +1,34 @@
-//! `WEBHOOK_BASIC_AUTH`: who may post, and the hashes of their passwords.
+//! `WEBHOOK_BASIC_AUTH` and `basic_auth_users`: who may do what, and the hashes of their passwords.
 
 use std::collections::BTreeMap;
 
 use super::hash::PasswordHash;
 
+/// What to do about a hash that cannot be used.
+const HASH_CURE: &str = "put in what follows the colon of what `alertmanager-cachet hash-password USER` prints";
+
 /// `admin`, at the lowest cost: it protects nothing.
 const HASH_OF_ADMIN: &str = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
 
-/// Who may post.
+/// Who is known, and what they may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Users(BTreeMap<UserName, PasswordHash>);
+pub struct Users(BTreeMap<UserName, User>);
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct User {
+    pub hash: PasswordHash,
+    pub role: Role,
+}
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Post notifications, and have the configuration read again (`WEBHOOK_BASIC_AUTH`).
+    Poster,
+    /// Everything (`basic_auth_users`).
+    Operator,
+}
 
 /// What was read, and what is to be said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +109,7 @@ impl Users {
                 }
                 Ok((user, hash)) => {
                     warnings.extend(hash.weakness().map(|weakness| weak_hash(user.as_str(), weakness)));
-                    users.insert(user, hash);
+                    users.insert(user, User { hash, role: Role::Poster });
                 }
             }
         }
@@ -103,17 +122,49 @@ impl Users {
     /// `admin` with the password `admin`, for a developer's machine.
     pub fn local_default() -> Self {
         let hash = PasswordHash::Bcrypt { text: HASH_OF_ADMIN.to_owned(), cost: 4 };
-        Self(BTreeMap::from([(UserName("admin".to_owned()), hash)]))
+        Self(BTreeMap::from([(UserName("admin".to_owned()), User { hash, role: Role::Poster })]))
     }
 
-    /// The hash of a user's password.
-    pub(super) fn get(&self, user: &str) -> Option<&PasswordHash> {
+    /// Nobody yet, to be joined by operators.
+    pub fn nobody() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Adds one of `basic_auth_users`, who may do everything.
+    ///
+    /// # Errors
+    /// What is wrong with name or hash, and the cure; the hash is not repeated.
+    pub fn add_operator(&mut self, name: &str, hash: &str) -> Result<(), String> {
+        let user = UserName::try_from(name).map_err(|error| error.to_string())?;
+        let hash: PasswordHash = hash.parse().map_err(|error| format!("is {error}: {HASH_CURE}"))?;
+        if hash.weakness().is_some() {
+            return Err(format!("is no bcrypt hash, the only kind that is taken here: {HASH_CURE}"));
+        }
+        if self.0.contains_key(name) {
+            return Err("is a user of WEBHOOK_BASIC_AUTH as well: name it in one of the two".to_owned());
+        }
+        self.0.insert(user, User { hash, role: Role::Operator });
+        Ok(())
+    }
+
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether somebody is an operator, so that what is theirs is closed to others.
+    pub fn has_operators(&self) -> bool {
+        self.0.values().any(|user| user.role == Role::Operator)
+    }
+
+    /// A user by name.
+    pub(super) fn get(&self, user: &str) -> Option<&User> {
         self.0.get(user)
     }
 
     /// The hash that takes longest to verify; there is always one.
     pub(super) fn costliest_hash(&self) -> Option<&PasswordHash> {
-        self.0.values().max_by_key(|hash| hash.cost())
+        self.0.values().map(|user| &user.hash).max_by_key(|hash| hash.cost())
     }
 }
 
@@ -200,6 +251,25 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_has_a_bcrypt_hash_and_a_name_of_its_own() {
+        let mut users = Users::parse(&format!("poster:{APR1}")).expect("valid").users;
+        assert!(!users.has_operators());
+        for (name, hash, problem) in [
+            ("operator", "hunter2", "is no hash of a known form"),
+            ("operator", APR1, "is no bcrypt hash"),
+            ("poster", HASH_OF_ADMIN, "is a user of WEBHOOK_BASIC_AUTH as well"),
+            ("a:b", HASH_OF_ADMIN, "user name \"a:b\" contains ':'"),
+        ] {
+            let error = users.add_operator(name, hash).expect_err(problem);
+            assert!(error.starts_with(problem) && !error.contains("hunter2"), "{error}");
+        }
+        assert_eq!(users.add_operator("operator", HASH_OF_ADMIN), Ok(()));
+        assert!(users.has_operators());
+        let role = |name| users.get(name).map(|user| user.role);
+        assert_eq!((role("poster"), role("operator")), (Some(Role::Poster), Some(Role::Operator)));
+    }
+
+    #[test]
     fn nobody_is_a_problem() {
         for text in ["", " \n,\n", "# nobody"] {
             assert_eq!(Users::parse(text).expect_err(text).len(), 1, "{text:?}");
@@ -208,13 +278,13 @@ mod tests {
 
     #[test]
     fn the_default_of_a_developers_machine_is_admin_admin() {
-        assert!(Users::local_default().get("admin").expect("admin").verify(b"admin"));
+        assert!(Users::local_default().get("admin").expect("admin").hash.verify(b"admin"));
     }
 
     #[test]
     fn the_costliest_hash_is_found() {
         let users = Users::parse(&format!("a:{SHA},b:{APR1}")).expect("valid").users;
-        assert_eq!(users.costliest_hash(), users.get("b"));
+        assert_eq!(users.costliest_hash(), users.get("b").map(|user| &user.hash));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use super::bad_files;
 /// Files whose texts are messages.
 const SOURCES: &[&str] = &[
     "src/commands/check.rs",
+    "src/commands/web_config.rs",
     "src/config.rs",
     "src/config/alertmanager.rs",
     "src/config/block.rs",
@@ -21,6 +22,8 @@ const SOURCES: &[&str] = &[
     "src/config/tree.rs",
     "src/config/variables.rs",
     "src/config/watchdog.rs",
+    "src/config/web.rs",
+    "src/config/web/tls.rs",
     "src/core/group.rs",
     "src/core/incident_name.rs",
     "src/core/watchdog.rs",
@@ -35,6 +38,8 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("does not exist: create it, or correct --targets.file", "missing_files_are_problems_of_their_own"),
     ("does not exist, so the targets are", "without_a_targets_file_the_targets_are_those_of_cachet"),
     ("the targets that Cachet has", "without_a_targets_file_the_targets_are_those_of_cachet"),
+    ("a web configuration in ", "a_good_web_configuration_is_found"),
+    ("does not exist: create it, or correct --web.config.file", "a_good_web_configuration_is_found"),
     ("a Cachet in the environment", "a_good_environment_has_no_problems"),
     ("names {} files, and only the first", "no_more_files_are_read_than_the_limit"),
     ("The outage is over in part", "what_is_left_out_has_its_default"),

@@ -7,6 +7,7 @@ use alertmanager_cachet::alertmanager::{self, Credentials, Error, Member};
 use alertmanager_cachet::core::repair::Reason;
 use alertmanager_cachet::repair::{Repairer, Round, Settings, Source};
 use secrecy::SecretString;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::alertmanager::{Alertmanager, SILENT};
@@ -246,4 +247,17 @@ async fn without_an_alertmanager_what_nothing_was_heard_of_for_long_has_ended() 
     assert_eq!(round.repairs[0].record.target.instance(), "net-1");
     world.settle().await;
     assert_eq!((world.status("Web").await, world.status("Network").await), (4, 1));
+}
+
+#[tokio::test]
+async fn new_settings_count_from_the_next_go_on() {
+    let world = world().await;
+    let (settings, changes) = watch::channel(Settings { source: Source::Nothing, interval: INTERVAL });
+    let mut repairer = with_source(&world, Source::Nothing).with_changes_of_settings(changes);
+    world.fire("web-1", "Web").await;
+    for _ in 0..3 {
+        assert_eq!(reasons(&step(&world, &mut repairer).await), NOTHING);
+    }
+    settings.send_replace(Settings { source: Source::Silence(INTERVAL), interval: INTERVAL });
+    assert_eq!(reasons(&step(&world, &mut repairer).await), [Reason::Stale]);
 }

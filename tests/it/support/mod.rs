@@ -1,7 +1,9 @@
 //! What the tests share.
 
 pub mod alertmanager;
+pub mod certificates;
 pub mod faults;
+pub mod installation;
 pub mod older_cachet;
 pub mod page;
 pub mod processes;

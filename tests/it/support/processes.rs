@@ -95,11 +95,17 @@ impl Process {
         .await
     }
 
+    /// Sends a signal: `TERM`, `HUP`.
+    pub fn signal(&self, signal: &str) {
+        // The standard library has no signal but SIGKILL.
+        let id = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", r#"kill -"$0" "$1""#, signal, &id]).status();
+        assert!(sent.expect("sh").success(), "{} takes no signal", self.name);
+    }
+
     /// Sends SIGTERM, and waits for the end.
     pub async fn end(&mut self) -> ExitStatus {
-        // The standard library has no signal but SIGKILL.
-        let sent = Command::new("sh").args(["-c", r#"kill -TERM "$0""#, &self.child.id().to_string()]).status();
-        assert!(sent.expect("sh").success(), "{} takes no signal", self.name);
+        self.signal("TERM");
         eventually(&format!("{} ends", self.name), async || {
             self.child.try_wait().expect("its state").ok_or("it runs on")
         })

@@ -1,0 +1,66 @@
+//! What is configured and may change while the server runs: checked as a whole, at the start and at every reload.
+
+use crate::cli::{Common, Serve};
+use crate::commands::web_config::{self, Web};
+use crate::config::environment::{Environment, Mode};
+use crate::config::{self, Config, Files, Problem, Remark, Report, Severity, TargetsFile};
+use crate::core::target::Inventory;
+use crate::web::auth::Users;
+
+/// Everything that can be served with.
+pub struct Configured {
+    /// `config.json`.
+    pub config: Config,
+    /// The targets; `None`: those that Cachet has.
+    pub inventory: Option<Inventory>,
+    /// Users, TLS and headers.
+    pub web: Web,
+    /// What is worth knowing, and what is wrong that can be served without.
+    pub report: Report,
+    /// What works, and lets in more than it should.
+    unsafe_choices: Vec<Remark>,
+}
+
+/// Reads and checks all files. What concerns single targets is no reason to refuse, so that a start at night does not
+/// fail for a typo.
+///
+/// # Errors
+/// Everything that the server cannot serve with.
+pub fn read(common: &Common, args: &Serve, environment: &Environment) -> Result<Configured, Vec<Problem>> {
+    let Files { config, targets, mut report } = config::load(&common.config_file, &common.targets_file);
+    let mut about_web = Report::default();
+    let mut web = web_config::load(args.listen.web.web_config_file.as_deref(), environment, &mut about_web);
+    let unsafe_choices = std::mem::take(&mut about_web.remarks);
+    report.append(about_web);
+    if web.users.is_empty() && !report.is_fatal() {
+        match environment.missing_authentication() {
+            Some(problem) => report.problems.push(problem),
+            None => web.users = Users::local_default(),
+        }
+    }
+    let inventory = match targets {
+        TargetsFile::Read(inventory) => Some(inventory),
+        TargetsFile::Absent | TargetsFile::Unusable => None,
+    };
+    match config {
+        Some(config) if !report.is_fatal() => Ok(Configured { config, inventory, web, report, unsafe_choices }),
+        _ => Err(report.problems.into_iter().filter(|problem| problem.severity == Severity::Fatal).collect()),
+    }
+}
+
+impl Configured {
+    /// What an operator should change.
+    pub fn warnings(&self) -> Vec<String> {
+        let left_out = self.report.problems.iter().map(|problem| format!("{problem}; serving without it"));
+        left_out.chain(self.unsafe_choices.iter().map(ToString::to_string)).collect()
+    }
+
+    /// Says it in the log.
+    pub fn log(&self, mode: Mode) {
+        self.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        self.report.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
+        if mode == Mode::Local && self.web.users == Users::local_default() {
+            tracing::warn!("ENVIRONMENT=local without WEBHOOK_BASIC_AUTH: the webhook takes admin:admin");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What came of one go of the reconciler, and what kept it from going on.
+
+use std::time::Duration;
+
+use super::BATCH;
+use crate::cachet::Error;
+use crate::core::plan::Subject;
+use crate::core::time::Timestamp;
+use crate::metrics::PageState;
+use crate::store::StoreError;
+
+/// What came of one go.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// How many changes were made in Cachet.
+    pub written: usize,
+    /// The changes that failed; the others were made all the same.
+    pub failures: Vec<(Subject, Error)>,
+    /// What kept everything else from being tried.
+    pub blocked: Option<Blocked>,
+    /// When time alone changes the page next.
+    pub revisit_at: Option<Timestamp>,
+    /// How long the targets' components wait until Cachet's rate limit allows them; what the public sees is written.
+    pub saving: Option<Duration>,
+    /// How many changes in a row got no answer that makes sense.
+    pub(super) unanswered: usize,
+    /// How the page is, as far as it is known.
+    pub(super) page: Option<PageState>,
+}
+
+/// What keeps the reconciler from going on.
+#[derive(Debug, thiserror::Error)]
+pub enum Blocked {
+    /// Cachet does not take or answer anything.
+    #[error(transparent)]
+    Cachet(#[from] Error),
+    /// The store does not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Blocked {
+    /// As [`Error::news`].
+    pub(super) fn news(&self) -> String {
+        match self {
+            Self::Cachet(error) => error.news(),
+            Self::Store(error) => error.to_string(),
+        }
+    }
+}
+
+impl Round {
+    /// Whether everything that had to be written was.
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty() && self.blocked.is_none()
+    }
+
+    /// A Cachet that has nothing but faults to answer any more is left alone until the next attempt: each of thousands
+    /// of changes might else wait for its timeout.
+    pub(super) fn give_up(&mut self) -> Option<Error> {
+        if self.unanswered >= BATCH { self.failures.pop().map(|(_, error)| error) } else { None }
+    }
+
+    /// How long Cachet asked us to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let blocked = match &self.blocked {
+            Some(Blocked::Cachet(error)) => error.retry_after(),
+            _ => None,
+        };
+        blocked.into_iter().chain(self.failures.iter().filter_map(|(_, error)| error.retry_after())).max()
+    }
+}

@@ -1,0 +1,68 @@
+//! `POST /-/reload`: has the configuration read again, by whoever holds the other end.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::ALLOW;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use tokio::sync::{mpsc, oneshot};
+
+use super::App;
+use super::guard::known;
+
+/// How many requests wait for their turn; more wait for a place. They are served one after the other.
+const WAITING: usize = 16;
+
+/// Asks for a reload. Clones ask the same one.
+#[derive(Debug, Clone)]
+pub struct ReloadRequests(mpsc::Sender<oneshot::Sender<Outcome>>);
+
+/// The end that requests come out of, one after the other.
+pub type ReloadQueue = mpsc::Receiver<oneshot::Sender<Outcome>>;
+
+/// What came of a reload, in words: a line or more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in effect.
+    Reloaded(String),
+    /// Something is wrong, and everything is as it was.
+    Refused(String),
+}
+
+/// Both ends.
+pub fn channel() -> (ReloadRequests, ReloadQueue) {
+    let (sender, queue) = mpsc::channel(WAITING);
+    (ReloadRequests(sender), queue)
+}
+
+impl ReloadRequests {
+    /// Asks, and waits for what comes of it; `None` if the server ends before.
+    pub async fn ask(&self) -> Option<Outcome> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(answer).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// The path, to be merged to those of the server.
+pub fn router(app: App, requests: ReloadRequests) -> Router {
+    Router::new().route("/-/reload", any(reload)).with_state((app, requests))
+}
+
+/// 200 once the new configuration is in effect; 500, as Prometheus answers, with every problem of one that is not good.
+async fn reload(State((app, requests)): State<(App, ReloadRequests)>, method: Method, headers: HeaderMap) -> Response {
+    if method != Method::POST && method != Method::PUT {
+        let text = "a reload is asked for with POST\n";
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST, PUT")], text).into_response();
+    }
+    if let Err(refusal) = known(&app, &headers).await {
+        return refusal.into_response();
+    }
+    // In a task of its own, so that it comes to its end though whoever asked hangs up.
+    match tokio::spawn(async move { requests.ask().await }).await {
+        Ok(Some(Outcome::Reloaded(text))) => (StatusCode::OK, text).into_response(),
+        Ok(Some(Outcome::Refused(text))) => (StatusCode::INTERNAL_SERVER_ERROR, text).into_response(),
+        Ok(None) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response(),
+    }
+}
