@@ -8,6 +8,7 @@ mod blocks;
 mod commands;
 mod configuration;
 mod links;
+mod mentions;
 mod migration;
 mod night;
 mod page;

@@ -10,13 +10,14 @@ use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::log::{Event, LoggedBody, LoggedHeaders};
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::commands::Script;
 use super::configuration::variables_of_the_program;
 use super::page::{Block, Page};
 use super::{no_faults, pages, repository};
-use crate::support::processes::{Ended, of_debian, program, run, written};
+use crate::support::certificates::Authority;
+use crate::support::installation::{Installation, LOCAL};
+use crate::support::processes::{Ended, of_debian, run, written};
 
 /// What a block is, by the first line of its fence.
 pub enum Kind {
@@ -36,6 +37,8 @@ pub enum Kind {
     Alertmanager,
     /// `yaml rules`: a file of alert rules.
     Rules,
+    /// `yaml web`: the file of `--web.config.file`.
+    Web,
     /// `yaml compose`: a file for podman-compose.
     Compose,
     /// `sh env`: `.env`, or lines of it.
@@ -59,6 +62,7 @@ impl Kind {
             Some("yaml targets") => Self::Targets,
             Some("yaml alertmanager") => Self::Alertmanager,
             Some("yaml rules") => Self::Rules,
+            Some("yaml web") => Self::Web,
             Some("yaml compose") => Self::Compose,
             Some("sh env") => Self::Env,
             Some("sh") => Self::Commands(Script::of_shell(&block.text)),
@@ -85,6 +89,7 @@ fn fault(block: &Block) -> Option<String> {
         Ok(Kind::Rules) => {
             taken_by(of_debian("prometheus", "promtool").args(["check", "rules"]), "rules.yml", &block.text)
         }
+        Ok(Kind::Web) => web(&block.text),
         Ok(Kind::Compose) => compose(&block.text),
         Ok(Kind::Env) => env(&block.text),
     };
@@ -93,16 +98,6 @@ fn fault(block: &Block) -> Option<String> {
 
 fn faults(page: &Page) -> Vec<String> {
     page.blocks.iter().filter_map(fault).collect()
-}
-
-/// A folder with both example files under the names that the program looks for.
-pub fn installation() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for name in ["config.json", "prometheus.yml"] {
-        let example = repository(&format!("{name}.example"));
-        fs::copy(example, folder.path().join(name)).expect("copied");
-    }
-    folder
 }
 
 /// Lines that the server writes: a tag, and fields in their order.
@@ -215,6 +210,17 @@ fn alertmanager(text: &str) -> Result<(), String> {
     taken_by(of_debian("prometheus-alertmanager", "amtool").arg("check-config"), "alertmanager.yml", &whole)
 }
 
+/// As `check` finds it beside certificates of the names that the toolkit's own example has.
+fn web(text: &str) -> Result<(), String> {
+    let installation = Installation::new();
+    let folder = installation.folder.path();
+    let authority = Authority::new();
+    authority.server().write(folder);
+    written(folder, "clients.crt", &authority.pem());
+    written(folder, "web.yml", text);
+    succeeded(run(installation.command(&["check", "--web.config.file=web.yml"]).envs([LOCAL])))
+}
+
 /// Against the schema of compose files; and what it names of ours exists.
 fn compose(text: &str) -> Result<(), String> {
     let path = repository("target/tools/venv/bin/check-jsonschema");
@@ -238,19 +244,19 @@ fn succeeded(ended: Ended) -> Result<(), String> {
 
 /// Lines of `.env`, as `check` finds them beside good files.
 fn env(text: &str) -> Result<(), String> {
-    let folder = installation();
-    written(folder.path(), ".env", text);
+    let installation = Installation::new();
+    written(installation.folder.path(), ".env", text);
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (name, _) = line.split_once('=').ok_or_else(|| format!("{line:?} sets no variable"))?;
         if !variables_of_the_program().contains(name) && !has_variable(&repository(".env.example"), name) {
             return Err(format!("nothing reads {name}"));
         }
     }
-    let mut check = program(folder.path());
+    let mut check = installation.command(&["check"]);
     if !text.contains("WEBHOOK_BASIC_AUTH") {
         check.env("ENVIRONMENT", "local");
     }
-    succeeded(run(check.arg("check")))
+    succeeded(run(&mut check))
 }
 
 fn has_variable(file: &Path, name: &str) -> bool {
@@ -282,6 +288,8 @@ fn a_block_that_is_not_what_it_says_is_found() {
         ),
         ("yaml alertmanager", "- matchers: ['a=\"b\"']\n  reciever: status-page", "reciever not found"),
         ("yaml rules", "groups: [{name: a, rules: [{alert: A, expr: 'up =='}]}]", "parse error"),
+        ("yaml web", "basic_auth_users: {alice: secret}", "alice"),
+        ("yaml web", "tls_server_config: {cert_file: server.crt, key_file: other.key}", "other.key"),
         ("yaml compose", "services: {a: {imagee: b}}", "imagee"),
         ("sh env", "LISTEN_ADRESS=127.0.0.1:1", "nothing reads LISTEN_ADRESS"),
         ("sh env", "ALERTMANAGER_URL=alertmanager:9093", "must begin with http://"),

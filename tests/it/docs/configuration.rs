@@ -7,7 +7,7 @@ use std::fs;
 
 use alertmanager_cachet::cli::Cli;
 use alertmanager_cachet::config::environment::Environment;
-use alertmanager_cachet::config::{self, Config};
+use alertmanager_cachet::config::{self, Config, web};
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
@@ -172,6 +172,13 @@ fn every_key_of_the_configuration_has_its_row() {
     let keys = keys();
     let documented: Vec<&str> = keys.iter().map(|[key, ..]| key.as_str()).collect();
     assert_eq!(unique(&documented), config::known_keys().into_iter().collect());
+}
+
+#[test]
+fn every_key_of_the_web_configuration_has_its_row() {
+    let page = page(PAGE);
+    let table = page.table("tls-and-users", &["key", "meaning"]);
+    assert_eq!(unique(&names(table)), web::known_keys().into_iter().collect());
 }
 
 /// The smallest configuration, with a watchdog that says nothing of itself.

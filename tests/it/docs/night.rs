@@ -12,10 +12,11 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::blocks::{Kind, installation};
+use super::blocks::Kind;
 use super::{pages, repository};
 use crate::support::alertmanager::{Alertmanager, SILENT, posting_to};
 use crate::support::faults::{Faults, Server, serve};
+use crate::support::installation::Installation;
 use crate::support::processes::{Process, debian, eventually, program, run, written};
 use crate::support::recordings::{generated, notifications};
 
@@ -61,7 +62,7 @@ pub struct Night {
 impl Night {
     /// Lets it happen; when this returns, the log is full of it and everything runs on.
     pub async fn come() -> Self {
-        let folder = installation();
+        let folder = Installation::new().folder;
         let watched = json!({"reconcile_interval_seconds": 1, "alertmanager_poll_seconds": 1});
         configured(folder.path(), &watched);
         let faults = Faults::new();
@@ -202,7 +203,7 @@ async fn prometheus(folder: &Path) -> (String, Process) {
 /// What `/-/ready` is said to answer where the token was revoked is what it answers then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_wrong_token_says_of_itself_what_the_documentation_shows() {
-    let folder = installation();
+    let folder = Installation::new().folder;
     let (cachet_url, _, _cachet) = cachet(folder.path(), &Faults::new()).await;
     let mut command = program(folder.path());
     command.args(["serve", "--web.listen-address=127.0.0.1:0"]).env("ENVIRONMENT", "local");

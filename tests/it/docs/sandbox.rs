@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::night::{Night, PASSWORD, USER};
 use super::repository;
+use crate::support::installation::Installation;
 use crate::support::processes::{Ended, run};
 
 /// Programs that run as they are.
@@ -31,6 +32,11 @@ const STAND_INS: &[(&str, &str, &str)] = &[
     ),
     ("git", "the files are those of this checkout", r#"[ "$*" = pull ] || refuse"#),
     ("editor", "nobody is there to edit", r#"ls "$@" >/dev/null"#),
+    (
+        "podman",
+        "no container of ours runs here: its log is one that was recorded",
+        r#"[ "$1" = logs ] || refuse; cat "$REPOSITORY/tests/fixtures/simulate/serve.log""#,
+    ),
     (
         "podman-compose",
         "it needs images from the network: services and profiles have to be those of podman-compose.yml",
@@ -82,7 +88,7 @@ pub struct Sandbox<'a> {
 
 impl<'a> Sandbox<'a> {
     pub fn new(night: &'a Night) -> Self {
-        let folder = super::blocks::installation();
+        let folder = Installation::new().folder;
         let sandbox = Self { night, folder };
         sandbox.copy_files();
         sandbox.make_programs();
@@ -159,11 +165,11 @@ impl<'a> Sandbox<'a> {
         ] {
             lines.push(format!("arguments=(\"${{arguments[@]//'{said}'/{meant}}}\")"));
         }
+        // Nobody is there to type the password that curl asks for.
+        lines.push(format!(
+            "for i in \"${{!arguments[@]}}\"; do [ \"${{arguments[i]}}\" != {USER} ] || arguments[i]='{USER}:{PASSWORD}'; done"
+        ));
         let options = if name == "curl" { "--fail-with-body --noproxy '*' --max-time 30 " } else { "" };
-        let password = format!("arguments=(\"${{arguments[@]/#%'{USER}'/{USER}:{PASSWORD}}}\")");
-        if name == "curl" {
-            lines.push(password);
-        }
         lines.push(format!("exec /usr/bin/{name} {options}\"${{arguments[@]}}\""));
         lines.join("\n")
     }
