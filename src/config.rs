@@ -115,6 +115,17 @@ pub struct Files {
     pub report: Report,
 }
 
+/// Every key that `config.json` may have, with the way to it: `drift`, `watchdog.alertname`, and with `[]` for the
+/// elements of a list, `groups_configuration[].status_page_group`.
+pub fn known_keys() -> Vec<String> {
+    let below =
+        |parent: &'static str, keys: &'static [&'static str]| keys.iter().map(move |key| format!("{parent}{key}"));
+    below("", settings::KEYS)
+        .chain(below("groups_configuration[].", groups::KEYS))
+        .chain(below("watchdog.", watchdog::KEYS))
+        .collect()
+}
+
 /// Reads and checks both files; never fails: everything that is wrong is in the report.
 pub fn load(config_file: &Path, targets_file: &Path) -> Files {
     let mut report = Report::default();

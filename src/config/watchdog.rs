@@ -10,7 +10,8 @@ use crate::core::incident_name::IncidentName;
 use crate::core::target::NAME_LIMIT;
 use crate::core::watchdog::{MonitoringTexts, Watchdog, WatchdogError};
 
-const KEYS: &[&str] =
+/// Every key that it may have.
+pub(super) const KEYS: &[&str] =
     &["alertname", "timeout_seconds", "new_incident_name", "new_incident_message", "resolved_incident_message"];
 
 /// The alert that comes with the usual collections of rules for Prometheus.

@@ -61,6 +61,18 @@ pub struct WebUser {
     pub hash: SecretString,
 }
 
+/// Every key that the file may have, with the way to it: `tls_server_config.cert_file`.
+pub fn known_keys() -> Vec<String> {
+    let below =
+        |parent: &'static str, keys: &'static [&'static str]| keys.iter().map(move |key| format!("{parent}{key}"));
+    let headers = HEADERS.iter().map(|(name, _)| format!("http_server_config.headers.{name}"));
+    below("", KEYS)
+        .chain(below("tls_server_config.", tls::KEYS))
+        .chain(below("http_server_config.", HTTP_KEYS))
+        .chain(headers)
+        .collect()
+}
+
 /// Reads the file at `path`. What is wrong goes into the report, and nearly all of it is fatal; `None` if there is no
 /// such file, or it is none.
 pub fn read(path: &Path, report: &mut Report) -> Option<WebConfig> {

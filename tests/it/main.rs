@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod contract;
 mod convergence;
+mod docs;
 mod end_to_end;
 mod hardship;
 mod late;

@@ -9,7 +9,7 @@ use crate::config::tree::{Map, Value};
 use crate::core::target::excerpt;
 
 /// Every key that is read.
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "cert_file",
     "key_file",
     "client_auth_type",
