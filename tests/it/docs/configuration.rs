@@ -60,12 +60,7 @@ pub fn variables_of_the_program() -> BTreeSet<String> {
 
 /// The one piece of code in the first cell of each row.
 fn names(table: &Table) -> Vec<&str> {
-    let name = |row: &'_ Vec<String>| -> String { row[0].clone() };
-    assert!(
-        table.rows.iter().all(|row| code(&row[0]).len() == 1),
-        "{:?}",
-        table.rows.iter().map(name).collect::<Vec<_>>()
-    );
+    assert!(table.rows.iter().all(|row| code(&row[0]).len() == 1), "{:?}", table.rows);
     table.rows.iter().map(|row| code(&row[0])[0]).collect()
 }
 
