@@ -20,9 +20,12 @@ mkdir -p "$tools"
 # Two runs at a time would install over each other.
 exec 9>"$tools/lock"
 flock 9
-if [ "$(cat "$tools/installed" 2>/dev/null)" != "$requirements" ]; then
+# Their scripts name the folder, so one that was moved has none.
+installed="$tools
+$requirements"
+if [ "$(cat "$tools/installed" 2>/dev/null)" != "$installed" ]; then
     python3 -m venv --clear "$tools/venv"
     "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --requirement /dev/stdin <<<"$requirements" >&2
-    printf '%s\n' "$requirements" >"$tools/installed"
+    printf '%s\n' "$installed" >"$tools/installed"
 fi
 printf '%s\n' "$tools/venv/bin"
