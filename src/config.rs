@@ -18,7 +18,7 @@ mod settings;
 mod targets;
 mod tree;
 mod variables;
-mod watchdog;
+pub mod watchdog;
 
 use std::path::Path;
 use std::time::Duration;

@@ -11,15 +11,16 @@ mod monitoring;
 mod publish;
 mod say;
 mod texts;
+mod unanswered;
 mod waiting;
+mod write;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -31,9 +32,9 @@ use crate::clock::Clock;
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
 use crate::core::page::{desired, inventory_of};
-use crate::core::plan::{Change, Note, Plan, Policy, Rank, Subject, plan};
+use crate::core::plan::{Applied, Change, Note, Plan, Policy, Rank, Subject, plan};
 use crate::core::rules::{CloseIncidentWhen, Drift};
-use crate::core::target::{ComponentName, Inventory, InventorySource};
+use crate::core::target::{ComponentName, Inventory, InventorySource, TargetName};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
 use crate::log::Log;
@@ -44,9 +45,6 @@ use crate::store::{Entry, Store, StoreError};
 /// How many writes are planned at once; before the next ones, the plan is made anew, so that a write that news has
 /// overtaken is never sent.
 const BATCH: usize = 16;
-
-/// How many writes are under way at the same time.
-const PARALLEL_WRITES: usize = 4;
 
 /// How long a resolved alert is remembered. A firing of the same occurrence that comes later than that is no echo.
 const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -80,6 +78,8 @@ impl Wake {
 pub struct Settings {
     /// The targets of the targets file; without one, Cachet's disabled components are the inventory.
     pub inventory: Option<Inventory>,
+    /// Which targets count where there is no targets file.
+    pub targets_of_page: TargetsOfPage,
     /// The visible components that the configuration names, whether or not a target feeds them.
     pub components: BTreeSet<ComponentName>,
     /// The alert whose absence means that nobody knows how things are; `None`: no news is good news.
@@ -100,6 +100,17 @@ pub struct Settings {
     pub subscribers: Subscribers,
     /// How often Cachet is read, to see what people changed and what `setup` made.
     pub interval: Duration,
+}
+
+/// Which of the targets that have a component on the page are the inventory where no targets file names any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetsOfPage {
+    /// All of them: `setup` made them, or what kept the page before.
+    #[default]
+    All,
+    /// Those that this server has written to. The embedded page has no others, unless it is the Cachet of another server;
+    /// then they are that one's, and to take them for targets without alerts would be to fight over the page.
+    Ours,
 }
 
 /// Whether Cachet writes to its subscribers.
@@ -322,11 +333,13 @@ impl Reconciler {
             self.memory.applied = Some(self.store.applied().await?);
         }
         let reading = if !self.memory.is_fresh(now, self.settings.interval) {
-            let observed = self.cachet.observe().await?;
+            let mut observed = self.cachet.observe().await?;
+            self.look_closer(&mut observed).await?;
             let observed = Observed { maintenance: self.maintenance(now).await, ..observed };
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
                 self.inherit(&observed, now).await?;
             }
+            self.forget_what_never_came(&observed, now).await?;
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
@@ -350,7 +363,9 @@ impl Reconciler {
     /// Takes over what the page says of alerts and incidents that the store knows nothing of: once, at the first
     /// reading of Cachet.
     async fn inherit(&mut self, observed: &Observed, now: Timestamp) -> Result<(), Blocked> {
-        let inventory = self.settings.inventory.clone().unwrap_or_else(|| inventory_of(observed));
+        let nothing = Applied::default();
+        let inventory =
+            self.settings.inventory(observed, self.memory.applied.as_ref().unwrap_or(&nothing)).into_owned();
         let mut inheritance = inherit(&inventory, observed, &self.settings.texts.new_incident_name, now);
         inheritance.episodes.extend(self.inherit_monitoring(observed, now).await?);
         // Of what the store does know something, as after a move from another Cachet, it has the say.
@@ -383,15 +398,8 @@ impl Reconciler {
             return Plan::default();
         };
         let now = self.clock.now();
-        let from_cachet;
-        let inventory = match &self.settings.inventory {
-            Some(inventory) => inventory,
-            None => {
-                from_cachet = inventory_of(observed);
-                &from_cachet
-            }
-        };
-        let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now)
+        let inventory = self.settings.inventory(observed, applied);
+        let desired = desired(&inventory, &self.memory.alerts, self.settings.refire_hold, now)
             .in_view_of(self.memory.monitoring, &self.settings.components);
         let policy = Policy { takes_unknown: self.cachet.takes_unknown(), ..self.settings.policy() };
         let plan = plan(&desired, applied, observed, policy, now);
@@ -433,68 +441,6 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Makes `batch`, each change remembered before and after, and returns what failed.
-    async fn write(&mut self, batch: Vec<Change>, round: &mut Round) -> Result<Vec<Subject>, Blocked> {
-        let intents: Vec<Entry> = batch.iter().filter_map(apply::intent).collect();
-        self.store.remember(&intents, self.clock.now()).await?;
-        intents.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
-
-        let (cachet, settings, stop, clock) = (&self.cachet, &self.settings, &self.stop, &self.clock);
-        let writes = stream::iter(batch).map(|change| async move {
-            if stop.is_cancelled() {
-                return None;
-            }
-            let outcome = apply::apply(cachet, settings, &change, clock.now()).await;
-            Some((change, outcome))
-        });
-        let outcomes: Vec<_> = writes.buffered(PARALLEL_WRITES).filter_map(std::future::ready).collect().await;
-        self.keep(outcomes, round).await
-    }
-
-    async fn keep(
-        &mut self,
-        outcomes: Vec<(Change, Result<Entry, Error>)>,
-        round: &mut Round,
-    ) -> Result<Vec<Subject>, Blocked> {
-        let (mut entries, mut failed, mut blocked) = (Vec::new(), Vec::new(), None);
-        for (change, outcome) in outcomes {
-            match outcome {
-                Ok(entry) => {
-                    round.written += 1;
-                    round.unanswered = 0;
-                    self.no_longer_fails(&change.subject());
-                    self.memory.waiting.made(&change);
-                    self.metrics.change_applied(&change);
-                    apply::log(&self.log, &self.settings.texts, &change, &entry);
-                    entries.push(entry);
-                }
-                Err(error) => {
-                    let unanswered = error.may_have_been_applied() || error.is_not_cachet();
-                    round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
-                    self.memory.surprised |= unanswered || error.is_not_found();
-                    entries.extend(apply::refusal(&change, &error));
-                    failed.push(change.subject());
-                    self.metrics.change_failed(&change);
-                    if error.concerns_everything() && blocked.is_none() {
-                        blocked = Some(error);
-                    } else {
-                        round.failures.push((change.subject(), error));
-                    }
-                }
-            }
-        }
-        if let Err(error) = self.store.remember(&entries, self.clock.now()).await {
-            // What the store does not know would be unknown after a restart, so it is looked up again now.
-            self.memory.doubt_everything();
-            return Err(error.into());
-        }
-        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
-        match blocked.or_else(|| round.give_up()) {
-            Some(error) => Err(error.into()),
-            None => Ok(failed),
-        }
-    }
-
     /// How long there is nothing to do if no news comes; never longer than the interval, though the clock be set back.
     fn until_due(&self, revisit_at: Option<Timestamp>) -> Duration {
         let now = self.clock.now();
@@ -504,6 +450,15 @@ impl Reconciler {
 }
 
 impl Settings {
+    /// The targets that there are: those of the targets file, or those of the page.
+    pub fn inventory(&self, observed: &Observed, applied: &Applied) -> Cow<'_, Inventory> {
+        let counts = |target: &TargetName| match self.targets_of_page {
+            TargetsOfPage::All => true,
+            TargetsOfPage::Ours => applied.targets.contains_key(target),
+        };
+        self.inventory.as_ref().map_or_else(|| Cow::Owned(inventory_of(observed, counts)), Cow::Borrowed)
+    }
+
     /// What shapes a plan, for a Cachet that takes every status.
     pub fn policy(&self) -> Policy {
         Policy {

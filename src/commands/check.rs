@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::cli::Common;
 use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
+use crate::config::watchdog::seen_too_rarely;
 use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
 use crate::store::Store;
 use crate::web::auth::Users;
@@ -22,6 +23,9 @@ pub fn run(common: &Common, variables: &Variables) -> anyhow::Result<ExitCode> {
     let mut files = config::load(&common.config_file, &common.targets_file);
     let (environment, report) = check_environment(common, variables);
     files.report.append(report);
+    if let Some(config) = &files.config {
+        files.report.remarks.extend(seen_too_rarely(config, &environment, &common.config_file));
+    }
     let report = &files.report;
 
     let mut out = io::stdout().lock();

@@ -19,6 +19,7 @@ use crate::cli::{Common, Serve};
 use crate::clock::{self, Clock};
 use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::{Environment, Mode};
+use crate::config::watchdog::seen_too_rarely;
 use crate::config::{self, Config, Files, Report, Severity, TargetsFile};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
@@ -75,6 +76,9 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
     let (metrics, readiness) = (Metrics::new()?, Readiness::default());
     let (config, inventory) = files(common, &readiness)?;
     metrics.configuration_taken(clock::now());
+    if let Some(remark) = seen_too_rarely(&config, environment, &common.config_file) {
+        tracing::warn!("{remark}");
+    }
     let lock = Store::lock(&common.storage_url)?;
     let store = Store::open(&common.storage_url).await?.measured_by(metrics.clone());
     let mut page = Page::open(environment, &store, config.cachet_per_page).await?;
@@ -87,7 +91,7 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
         }
     }
     let stop = CancellationToken::new();
-    let settings = reconcile_settings(&config, inventory);
+    let settings = reconcile_settings(&config, inventory, page.whose_targets_count());
     let reconciler = Reconciler::new(
         store.clone(),
         page.cachet.clone(),

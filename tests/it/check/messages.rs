@@ -36,6 +36,7 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("does not exist, so the targets are", "without_a_targets_file_the_targets_are_those_of_cachet"),
     ("the targets that Cachet has", "without_a_targets_file_the_targets_are_those_of_cachet"),
     ("a Cachet in the environment", "a_good_environment_has_no_problems"),
+    ("is {}, so the watchdog may seem missing", "a_watchdog_that_is_looked_for_too_rarely_is_worth_a_word"),
     ("names {} files, and only the first", "no_more_files_are_read_than_the_limit"),
     ("The outage is over in part", "what_is_left_out_has_its_default"),
     ("It happened again", "what_is_left_out_has_its_default"),

@@ -94,7 +94,7 @@ fn url(folder: &TempDir, name: &str) -> String {
 }
 
 async fn empty(store: &Store) {
-    for table in ["alerts", "applied", "episodes", "observed"] {
+    for table in ["alerts", "applied", "episodes", "observed", "unanswered_writes"] {
         let delete = format!("DELETE FROM {table}");
         sqlx::query(sqlx::AssertSqlSafe(delete)).execute(store.writer()).await.expect("emptied");
     }
