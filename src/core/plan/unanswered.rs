@@ -123,8 +123,9 @@ impl<'a> Planner<'a> {
     /// and the one of them that got no answer may still come when the other one has done it all.
     pub(super) fn closed_late(&self, episode: &Episode) -> Option<UnansweredWrite> {
         let EpisodePhase::Open(incident) = episode.phase else { return None };
-        let closes = |what: &Written| matches!(what, Written::Incident { id, status: IncidentStatus::Fixed, .. } if *id == incident);
-        self.late.iter().find(|write| closes(&write.what)).map(|write| (*write).clone())
+        // Of an incident that is open here, only a closing can be late.
+        let about = |write: &&&UnansweredWrite| matches!(write.what, Written::Incident { id, .. } if id == incident);
+        self.late.iter().find(about).map(|write| (*write).clone())
     }
 
     /// Closes what was opened again after the outage was over.

@@ -30,6 +30,9 @@ use crate::support::world::is_write;
 /// How many rounds it takes at most until nothing is left to do, once all is well.
 const ROUNDS_TO_REST: usize = 40;
 
+/// Nothing is done so long after it was asked for.
+const LATE_NO_MORE_MS: u64 = 600_000;
+
 /// A law that was broken: which, and how.
 #[derive(Debug)]
 pub struct Broken(pub String);
@@ -160,13 +163,22 @@ impl<'a> Run<'a> {
     async fn happen(&mut self, step: &Step) {
         match step {
             Step::Tell { alert, occurrence, firing } => self.tell(*alert, *occurrence, *firing).await,
-            Step::Pass(milliseconds) => self.clock.pass(*milliseconds).await,
+            Step::Pass(milliseconds) => {
+                if *milliseconds >= LATE_NO_MORE_MS {
+                    self.catch_up().await;
+                }
+                self.clock.pass(*milliseconds).await;
+            }
+            Step::CatchUp => self.catch_up().await,
             Step::Restart => self.restart(),
             Step::Setup => {
                 self.person.runs_setup(&inventory(self.scenario), &mut self.oracle).await;
                 self.something_happened();
             }
             Step::Fault { method, path, fault, times } => {
+                if fault.may_come_late() {
+                    self.oracle.may_lose();
+                }
                 let rule = self.faults.on(method, path).times(*times);
                 match fault {
                     Fault::Answer(status) => rule.answer(*status),
@@ -174,6 +186,7 @@ impl<'a> Run<'a> {
                     Fault::CutBefore => rule.cut_before(),
                     Fault::CutAfter => rule.cut_after(),
                     Fault::Html(status) => rule.answer_html(*status),
+                    Fault::Later => rule.later(),
                 }
             }
             Step::RateLimit(limit) => self.faults.rate_limit(*limit, Duration::from_secs(60)),
@@ -188,6 +201,15 @@ impl<'a> Run<'a> {
                 self.person.maintains(*what, at, &mut self.oracle.calendar).await;
             }
             Step::Reconcile | Step::Interrupted { .. } => unreachable!("a round is no part of another"),
+        }
+    }
+
+    /// Cachet does what it was asked for and did not do yet, over whatever was done since.
+    async fn catch_up(&mut self) {
+        if self.faults.catch_up().await > 0 {
+            self.something_happened();
+            self.person.is_overtaken();
+            self.oracle.came_late();
         }
     }
 
@@ -289,7 +311,10 @@ impl<'a> Run<'a> {
             }
             match by {
                 _ if round.is_some() => round,
-                Interruption::Crash => None,
+                Interruption::Crash => {
+                    self.oracle.may_lose();
+                    None
+                }
                 Interruption::By(step) => {
                     self.happen_beside(step, &wake, once.as_mut(), &mut round).await;
                     interrupter.resume();
@@ -364,6 +389,7 @@ impl<'a> Run<'a> {
     /// All is mended, and the reconciler goes as often as it would by itself.
     async fn come_to_rest(&mut self) -> Result<(), Broken> {
         self.faults.heal();
+        self.catch_up().await;
         // what was edited within the last interval is read
         self.clock.pass(INTERVAL_MS).await;
         for _ in 0..ROUNDS_TO_REST {

@@ -74,6 +74,8 @@ pub enum Step {
     RateLimit(u32),
     /// All faults are mended.
     Heal,
+    /// Cachet does what it was asked for and did not do yet.
+    CatchUp,
     /// A person does something in Cachet.
     Person(Edit),
     /// A person announces maintenance, or says that it is over.
@@ -112,6 +114,15 @@ pub enum Fault {
     CutAfter,
     /// A proxy's page instead of Cachet's answer.
     Html(u16),
+    /// The connection is cut, and it is done when Cachet catches up.
+    Later,
+}
+
+impl Fault {
+    /// Whether a call that ends so may be done only later, for all that is known.
+    pub fn may_come_late(self) -> bool {
+        matches!(self, Self::CutBefore | Self::CutAfter | Self::Later | Self::Html(502))
+    }
 }
 
 /// What people do. Components and incidents that do not exist are left alone.
@@ -237,6 +248,7 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], calm: bool, n
         (2 * trouble, 8),
         (12 * people, 9),
         (9 * people, 10),
+        (4 * trouble, 11),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
@@ -248,7 +260,8 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], calm: bool, n
         7 => Step::RateLimit(random.pick(&[5, 12, 40])),
         8 => Step::Heal,
         9 => Step::Person(edit(random, targets)),
-        _ => Step::Maintenance(Maintenance::any(random)),
+        10 => Step::Maintenance(Maintenance::any(random)),
+        _ => Step::CatchUp,
     }
 }
 
@@ -279,7 +292,9 @@ fn fault(random: &mut Random) -> Step {
     // writes fail more often than reads
     let call = if random.chance(75) { random.below(5) } else { random.below(CALLS.len()) };
     let (method, path) = CALLS[call];
-    Step::Fault { method, path, fault: random.pick(&FAULTS), times: random.pick(&[1, 1, 1, 2, 3]) }
+    // What is said late of an incident cannot be unsaid, so its story would not read as it should.
+    let fault = if call == 0 && random.chance(30) { Fault::Later } else { random.pick(&FAULTS) };
+    Step::Fault { method, path, fault, times: random.pick(&[1, 1, 1, 2, 3]) }
 }
 
 fn edit(random: &mut Random, targets: &[Target]) -> Edit {

@@ -43,12 +43,14 @@ enum Touch {
 
 pub struct Episodes {
     policy: Policy,
+    /// Whether a closing of ours may have got no answer, so that a person's may be taken for it.
+    may_have_lost: bool,
     stories: BTreeMap<String, Story>,
 }
 
 impl Episodes {
     pub fn new(policy: Policy) -> Self {
-        Self { policy, stories: BTreeMap::new() }
+        Self { policy, may_have_lost: false, stories: BTreeMap::new() }
     }
 
     pub fn may_be_seen(&mut self, now_ms: u64, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
@@ -102,15 +104,21 @@ impl Episodes {
         });
     }
 
+    pub fn may_lose(&mut self) {
+        self.may_have_lost = true;
+    }
+
     pub fn moved(&mut self, component: &str) {
         self.story(component).moved = true;
     }
 
     pub fn incident_closed(&mut self, component: &str) {
+        let mistakable = self.may_have_lost;
         let story = self.story(component);
         story.ever_touched = true;
         if story.now != Now::Out {
-            let in_the_middle = story.now == Now::In && story.calm_since_ms.is_none() && story.touched.is_none();
+            let in_the_middle =
+                !mistakable && story.now == Now::In && story.calm_since_ms.is_none() && story.touched.is_none();
             story.touched = Some(if in_the_middle { Touch::Closed } else { Touch::Somehow });
         }
     }
