@@ -6,6 +6,9 @@ use std::time::Duration;
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::plan::CARRIED_OUT_WITHIN;
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet::log::Log;
+use alertmanager_cachet::reconcile::Reconciler;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::world::{Release, TargetSpec, World};
 
@@ -254,6 +257,36 @@ async fn a_write_that_was_refused_will_not_come_and_one_that_was_killed_may() {
     world.settle().await;
     let unanswered = world.store.applied().await.expect("what was written").unanswered;
     assert_eq!((world.status("Database").await, unanswered.len()), (4, 1));
+}
+
+#[tokio::test]
+async fn a_write_that_a_stop_keeps_from_being_sent_will_not_come() {
+    let instances = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1"];
+    let targets = instances.map(|instance| (instance, "Database", false));
+    let mut world = World::set_up(Release::Current, &targets).await;
+    world.settle().await;
+    for instance in instances {
+        world.fire(instance, "Database").await;
+    }
+    let stop = CancellationToken::new();
+    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone());
+    let mut server = Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, stop.clone());
+    let path = path_of(&world, "a:1 | Database").await;
+    world.faults.forget_calls();
+    // As long as it takes for the stop to come while the first ones are under way.
+    world.faults.latency(Duration::from_millis(20));
+    let stopped = async {
+        world.faults.seen(1, "PUT", &path).await;
+        stop.cancel();
+    };
+    tokio::join!(server.once(), stopped);
+    let mut unsent = 0;
+    for instance in instances {
+        let path = path_of(&world, &format!("{instance} | Database")).await;
+        unsent += usize::from(world.faults.count("PUT", &path) == 0);
+    }
+    assert!(unsent > 0, "some were kept from being sent: {:?}", world.faults.calls());
+    assert_eq!(world.store.applied().await.expect("what was written").unanswered, []);
 }
 
 #[tokio::test]

@@ -2,11 +2,15 @@
 
 mod details;
 mod maintenance;
+mod monitoring;
+mod unanswered;
+mod world;
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use self::world::World;
 use super::*;
 use crate::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use crate::core::incident::EndedBy;
@@ -15,12 +19,6 @@ use crate::core::page::{DESCRIPTION_LIMIT, describe, desired};
 use crate::core::status::IncidentStatus;
 use crate::core::target::{ComponentList, Inventory, KnownTarget, Target};
 use crate::core::watchdog::Monitoring;
-
-mod monitoring;
-mod unanswered;
-mod world;
-
-use self::world::World;
 
 const HOLD: Duration = Duration::from_secs(300);
 const POLICY: Policy = Policy {
