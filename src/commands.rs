@@ -21,7 +21,7 @@ use crate::config::environment::Environment;
 use crate::config::{Config, Variables};
 use crate::core::target::Inventory;
 use crate::embedded::EmbeddedPage;
-use crate::reconcile::{self, Subscribers};
+use crate::reconcile::{self, Subscribers, TargetsOfPage};
 use crate::store::Store;
 
 /// Runs the command that was asked for.
@@ -38,7 +38,7 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
         Command::HashPassword(args) => hash_password::run(args),
         Command::Healthcheck(args) => runtime.block_on(healthcheck::run(args)),
         Command::EmbeddedToken => runtime.block_on(embedded_token::run(common)),
-        Command::Explain(args) => runtime.block_on(explain::run(common, args)),
+        Command::Explain(args) => runtime.block_on(explain::run(common, args, variables)),
         Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?, variables)),
         Command::Setup(args) => runtime.block_on(setup::run(common, args, &environment(variables)?)),
         Command::Demo(args) => runtime.block_on(demo::run(common, args)),
@@ -68,6 +68,11 @@ pub struct Page {
 }
 
 impl Page {
+    /// Which targets count where there is no targets file.
+    pub fn whose_targets_count(&self) -> TargetsOfPage {
+        if self.embedded.is_some() { TargetsOfPage::Ours } else { TargetsOfPage::All }
+    }
+
     /// Connects to the Cachet that the environment names, or to the embedded page in `store`.
     ///
     /// # Errors
@@ -89,9 +94,14 @@ impl Page {
 }
 
 /// The configuration, as the reconciler wants it.
-pub fn reconcile_settings(config: &Config, inventory: Option<Inventory>) -> reconcile::Settings {
+pub fn reconcile_settings(
+    config: &Config,
+    inventory: Option<Inventory>,
+    targets_of_page: TargetsOfPage,
+) -> reconcile::Settings {
     reconcile::Settings {
         inventory,
+        targets_of_page,
         components: config.groups.iter().flat_map(|group| group.components.iter().cloned()).collect(),
         watchdog: config.watchdog.as_ref().map(|watchdog| watchdog.watchdog.clone()),
         texts: reconcile::Texts {

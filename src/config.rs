@@ -18,7 +18,7 @@ mod settings;
 mod targets;
 mod tree;
 mod variables;
-mod watchdog;
+pub mod watchdog;
 pub mod web;
 
 use std::path::Path;

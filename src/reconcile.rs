@@ -13,29 +13,29 @@ mod round;
 mod say;
 mod settings;
 mod texts;
+mod unanswered;
 mod waiting;
+mod write;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::{Backoff, LONGEST};
 use self::memory::{Memory, Unkept};
 pub use self::round::{Blocked, Round};
-pub use self::settings::{Settings, Subscribers};
+pub use self::settings::{Settings, Subscribers, TargetsOfPage};
 pub use self::texts::Texts;
-use crate::cachet::{Cachet, Error, Spare};
+use crate::cachet::{Cachet, Spare};
 use crate::clock::Clock;
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
-use crate::core::page::{desired, inventory_of};
-use crate::core::plan::{Change, Note, Plan, Policy, Rank, Subject, plan};
+use crate::core::page::desired;
+use crate::core::plan::{Applied, Change, Note, Plan, Policy, Rank, Subject, plan};
 use crate::core::time::Timestamp;
 use crate::log::Log;
 use crate::metrics::{Metrics, PageState};
@@ -45,9 +45,6 @@ use crate::store::{Entry, Store, StoreError};
 /// How many writes are planned at once; before the next ones, the plan is made anew, so that a write that news has
 /// overtaken is never sent.
 const BATCH: usize = 16;
-
-/// How many writes are under way at the same time.
-const PARALLEL_WRITES: usize = 4;
 
 /// How long a resolved alert is remembered. A firing of the same occurrence that comes later than that is no echo.
 const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -243,11 +240,13 @@ impl Reconciler {
             self.memory.applied = Some(self.store.applied().await?);
         }
         let reading = if !self.memory.is_fresh(now, self.settings.interval) {
-            let observed = self.cachet.observe().await?;
+            let mut observed = self.cachet.observe().await?;
+            self.look_closer(&mut observed).await?;
             let observed = Observed { maintenance: self.maintenance(now).await, ..observed };
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
                 self.inherit(&observed, now).await?;
             }
+            self.forget_what_never_came(&observed, now).await?;
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
@@ -271,7 +270,9 @@ impl Reconciler {
     /// Takes over what the page says of alerts and incidents that the store knows nothing of: once, at the first
     /// reading of Cachet.
     async fn inherit(&mut self, observed: &Observed, now: Timestamp) -> Result<(), Blocked> {
-        let inventory = self.settings.inventory.clone().unwrap_or_else(|| inventory_of(observed));
+        let nothing = Applied::default();
+        let inventory =
+            self.settings.inventory(observed, self.memory.applied.as_ref().unwrap_or(&nothing)).into_owned();
         let mut inheritance = inherit(&inventory, observed, &self.settings.texts.new_incident_name, now);
         inheritance.episodes.extend(self.inherit_monitoring(observed, now).await?);
         // Of what the store does know something, as after a move from another Cachet, it has the say.
@@ -304,15 +305,8 @@ impl Reconciler {
             return Plan::default();
         };
         let now = self.clock.now();
-        let from_cachet;
-        let inventory = match &self.settings.inventory {
-            Some(inventory) => inventory,
-            None => {
-                from_cachet = inventory_of(observed);
-                &from_cachet
-            }
-        };
-        let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now)
+        let inventory = self.settings.inventory(observed, applied);
+        let desired = desired(&inventory, &self.memory.alerts, self.settings.refire_hold, now)
             .in_view_of(self.memory.monitoring, &self.settings.components);
         let policy = Policy { takes_unknown: self.cachet.takes_unknown(), ..self.settings.policy() };
         let plan = plan(&desired, applied, observed, policy, now);
@@ -352,68 +346,6 @@ impl Reconciler {
         self.store.remember(&entries, self.clock.now()).await?;
         entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
         Ok(())
-    }
-
-    /// Makes `batch`, each change remembered before and after, and returns what failed.
-    async fn write(&mut self, batch: Vec<Change>, round: &mut Round) -> Result<Vec<Subject>, Blocked> {
-        let intents: Vec<Entry> = batch.iter().filter_map(apply::intent).collect();
-        self.store.remember(&intents, self.clock.now()).await?;
-        intents.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
-
-        let (cachet, settings, stop, clock) = (&self.cachet, &self.settings, &self.stop, &self.clock);
-        let writes = stream::iter(batch).map(|change| async move {
-            if stop.is_cancelled() {
-                return None;
-            }
-            let outcome = apply::apply(cachet, settings, &change, clock.now()).await;
-            Some((change, outcome))
-        });
-        let outcomes: Vec<_> = writes.buffered(PARALLEL_WRITES).filter_map(std::future::ready).collect().await;
-        self.keep(outcomes, round).await
-    }
-
-    async fn keep(
-        &mut self,
-        outcomes: Vec<(Change, Result<Entry, Error>)>,
-        round: &mut Round,
-    ) -> Result<Vec<Subject>, Blocked> {
-        let (mut entries, mut failed, mut blocked) = (Vec::new(), Vec::new(), None);
-        for (change, outcome) in outcomes {
-            match outcome {
-                Ok(entry) => {
-                    round.written += 1;
-                    round.unanswered = 0;
-                    self.no_longer_fails(&change.subject());
-                    self.memory.waiting.made(&change);
-                    self.metrics.change_applied(&change);
-                    apply::log(&self.log, &self.settings.texts, &change, &entry);
-                    entries.push(entry);
-                }
-                Err(error) => {
-                    let unanswered = error.may_have_been_applied() || error.is_not_cachet();
-                    round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
-                    self.memory.surprised |= unanswered || error.is_not_found();
-                    entries.extend(apply::refusal(&change, &error));
-                    failed.push(change.subject());
-                    self.metrics.change_failed(&change);
-                    if error.concerns_everything() && blocked.is_none() {
-                        blocked = Some(error);
-                    } else {
-                        round.failures.push((change.subject(), error));
-                    }
-                }
-            }
-        }
-        if let Err(error) = self.store.remember(&entries, self.clock.now()).await {
-            // What the store does not know would be unknown after a restart, so it is looked up again now.
-            self.memory.doubt_everything();
-            return Err(error.into());
-        }
-        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
-        match blocked.or_else(|| round.give_up()) {
-            Some(error) => Err(error.into()),
-            None => Ok(failed),
-        }
     }
 
     /// How long there is nothing to do if no news comes; never longer than the interval, though the clock be set back.

@@ -9,14 +9,16 @@ mod applied;
 mod clock;
 mod health;
 mod repair;
+mod unanswered;
 mod watchdog;
 
+use std::cmp::Ordering;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqlSafeStr, SqlitePool};
 
@@ -42,6 +44,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "watchdog", include_str!("../migrations/0003_watchdog.sql")),
     (4, "postings that got no answer", include_str!("../migrations/0004_lost_postings.sql")),
     (5, "planned maintenance", include_str!("../migrations/0005_schedules.sql")),
+    (6, "writes that got no answer", include_str!("../migrations/0006_unanswered_writes.sql")),
 ];
 
 /// The store, open. Clones share its connections.
@@ -99,6 +102,18 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         cause: std::io::Error,
+    },
+    /// The schema is an earlier one, and only reading was asked for.
+    #[error("the store {path:?} is of an earlier release: start `serve` of this one, which brings it up to date")]
+    Earlier {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The schema is one that this release does not know.
+    #[error("the store {path:?} is of a newer release: use that one, or restore a backup of the time before it")]
+    Newer {
+        /// The database file.
+        path: PathBuf,
     },
     /// The file could not be opened or its schema not be brought up to date. Nothing was overwritten.
     #[error(
@@ -176,7 +191,10 @@ impl Store {
             .connect_with(options.clone())
             .await
             .map_err(|error| open_error(error.into()))?;
-        migrator().run(&writer).await.map_err(|error| open_error(error.into()))?;
+        migrator().run(&writer).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) => StoreError::Newer { path: path.clone() },
+            error => open_error(error.into()),
+        })?;
         let reader = pool_options()
             .max_connections(READERS)
             .connect_with(options.read_only(true))
@@ -188,7 +206,8 @@ impl Store {
     /// Opens an existing store for reading only, beside a running server.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] if there is none yet; see [`StoreError`] for the rest.
+    /// [`StoreError::Missing`] if there is none yet, [`StoreError::Earlier`] if its schema is not up to date; see
+    /// [`StoreError`] for the rest.
     pub async fn open_read_only(url: &str) -> Result<Self, StoreError> {
         let path = database_path(url)?;
         if !path.exists() {
@@ -198,7 +217,8 @@ impl Store {
             .max_connections(READERS)
             .connect_with(connect_options(&path).read_only(true))
             .await
-            .map_err(|error| StoreError::Open { path, cause: error.into() })?;
+            .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
+        expect_schema_of_this_release(&reader, path).await?;
         Ok(Self { writer: reader.clone(), reader, recordings: Arc::default(), metrics: Metrics::default() })
     }
 
@@ -293,6 +313,20 @@ fn pool_options() -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+}
+
+/// Who only reads cannot bring a schema up to date.
+async fn expect_schema_of_this_release(reader: &SqlitePool, path: PathBuf) -> Result<(), StoreError> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+        .fetch_one(reader)
+        .await
+        .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
+    let expected = MIGRATIONS.iter().map(|(version, ..)| *version).max();
+    match found.cmp(&expected) {
+        Ordering::Less => Err(StoreError::Earlier { path }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(StoreError::Newer { path }),
+    }
 }
 
 fn migrator() -> Migrator {

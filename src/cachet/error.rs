@@ -137,6 +137,14 @@ impl Error {
         }
     }
 
+    /// Whether it was a read that failed so, before any write was sent.
+    pub fn is_of_a_read(&self) -> bool {
+        match self {
+            Self::NoAnswer { call, .. } | Self::Server { call, .. } => call.starts_with("GET "),
+            _ => false,
+        }
+    }
+
     /// Whether the cause lies not in this one call, so that the next change would end the same way.
     ///
     /// [`Error::NotCachet`] is not among these: what stands before Cachet may dislike the text of a single call.
@@ -229,5 +237,12 @@ mod tests {
         assert!(failed(504).may_be_applied_yet());
         assert!(!failed(500).may_be_applied_yet() && failed(500).may_have_been_applied());
         assert!(!Error::Unauthorized { call: call() }.may_be_applied_yet());
+    }
+
+    #[test]
+    fn a_read_that_got_no_answer_has_written_nothing() {
+        let lost = |call: &str| Error::NoAnswer { call: call.to_owned(), reason: String::new() };
+        assert!(lost("GET /incidents/4").is_of_a_read());
+        assert!(!lost("POST /incidents/4/updates").is_of_a_read() && !lost("PUT /incidents/4").is_of_a_read());
     }
 }

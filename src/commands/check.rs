@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::web_config;
 use crate::cli::{Check, Common};
 use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
+use crate::config::watchdog::seen_too_rarely;
 use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
 use crate::store::Store;
 
@@ -22,6 +23,9 @@ pub fn run(common: &Common, args: &Check, variables: &Variables) -> anyhow::Resu
     let web_file = args.web.web_config_file.as_deref();
     let (environment, report) = check_environment(common, web_file, variables);
     files.report.append(report);
+    if let Some(config) = &files.config {
+        files.report.remarks.extend(seen_too_rarely(config, &environment, &common.config_file));
+    }
     let report = &files.report;
 
     let mut out = io::stdout().lock();

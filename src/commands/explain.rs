@@ -9,21 +9,22 @@ use anyhow::{anyhow, bail};
 use super::reconcile_settings;
 use crate::cli::{Common, Explain, OutputForm};
 use crate::clock;
-use crate::config::{self, TargetsFile, nearest};
+use crate::config::environment::Environment;
+use crate::config::{self, TargetsFile, Variables, nearest};
 use crate::core::explain::{Explanation, Facts, explain};
 use crate::core::observed::Observed;
-use crate::core::page::{DesiredPage, desired, inventory_of};
+use crate::core::page::{DesiredPage, desired};
 use crate::core::plan::{Plan, plan};
 use crate::core::target::ComponentName;
 use crate::core::watchdog::Monitoring;
-use crate::reconcile::Settings;
+use crate::reconcile::{Settings, TargetsOfPage};
 use crate::store::Store;
 
 /// Prints the explanation.
 ///
 /// # Errors
 /// When there is no store, the configuration cannot be read, or no such component is known.
-pub async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
+pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyhow::Result<ExitCode> {
     let files = config::load(&common.config_file, &common.targets_file);
     let Some(config) = &files.config else {
         bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
@@ -33,7 +34,10 @@ pub async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
         TargetsFile::Absent => None,
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
-    let settings = reconcile_settings(config, inventory);
+    // Whatever else is wrong with the environment is for `check` to say.
+    let (environment, _) = Environment::read(|name| variables.get(name));
+    let targets_of_page = if environment.cachet.is_some() { TargetsOfPage::All } else { TargetsOfPage::Ours };
+    let settings = reconcile_settings(config, inventory, targets_of_page);
     let store = Store::open_read_only(&common.storage_url).await?;
     let name = ComponentName::try_from(args.component.as_str())?;
     let explanation = explained(&store, &settings, &name).await?;
@@ -55,7 +59,7 @@ pub async fn explained(store: &Store, settings: &Settings, name: &ComponentName)
     let nothing = Observed::default();
     let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
     let now = clock::now();
-    let inventory = settings.inventory.clone().unwrap_or_else(|| inventory_of(shown));
+    let inventory = settings.inventory(shown, &applied);
     // Since when the server listens is not known here: what it found of the watchdog, it has kept.
     let monitoring = match &settings.watchdog {
         Some(watchdog) => watchdog.judge(store.pulse().await?, now, now),

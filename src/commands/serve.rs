@@ -119,7 +119,7 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let page = open_page(environment, &store, &config, inventory.as_ref(), &watchers.metrics).await?;
     let stop = CancellationToken::new();
 
-    let (keeping, settings) = watch::channel(reconcile_settings(&config, inventory));
+    let (keeping, settings) = watch::channel(reconcile_settings(&config, inventory, page.whose_targets_count()));
     let (repairing, repairs) = watch::channel(repair_settings(environment, &config)?);
     let (reconciler, repairer) = keepers(&store, &page, &log, &stop, settings.clone(), repairs);
     let reconciler = reconciler.watched_by(watchers.metrics.clone(), watchers.readiness.clone());

@@ -18,6 +18,7 @@ use crate::core::incident::EpisodeSubject;
 use crate::core::simulate::{Arrival, Rules, Story, simulate};
 use crate::core::target::{Inventory, InventorySource};
 use crate::core::watchdog::Watchdog;
+use crate::reconcile::TargetsOfPage;
 
 /// The most bytes of a file that are read.
 const FILE_LIMIT_BYTES: u64 = 1 << 30;
@@ -42,7 +43,7 @@ pub fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
         }
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
-    let settings = reconcile_settings(config, Some(inventory.clone()));
+    let settings = reconcile_settings(config, Some(inventory.clone()), TargetsOfPage::default());
     let watchdog = settings.watchdog.as_ref();
     let (records, left_out) = read(args, watchdog)?;
     let (groups, refire_hold, policy) = (&config.groups, settings.refire_hold, settings.policy());

@@ -205,13 +205,14 @@ pub(super) fn with_critical_line(description: Option<&str>, critical: bool) -> O
     Some(describe(critical, [alerts]))
 }
 
-/// The inventory that Cachet's disabled components are, for an installation without a targets file.
-pub fn inventory_of(observed: &Observed) -> Inventory {
+/// The inventory that Cachet's disabled components are, for an installation without a targets file: those of the targets
+/// that count.
+pub fn inventory_of(observed: &Observed, counts: impl Fn(&TargetName) -> bool) -> Inventory {
     let targets = observed.components.iter().filter(|component| !component.enabled).filter_map(|component| {
         let critical = component.description.as_deref().is_some_and(says_critical);
         Target::from_name(&component.name).map(|target| KnownTarget { target, critical })
     });
-    Inventory::new(InventorySource::Cachet, targets)
+    Inventory::new(InventorySource::Cachet, targets.filter(|known| counts(&known.target.name())))
 }
 
 #[cfg(test)]
@@ -381,8 +382,11 @@ mod tests {
             ],
             ..Observed::default()
         };
-        let inventory = inventory_of(&observed);
-        let found: Vec<(&str, bool)> = inventory.iter().map(|(name, known)| (name.as_str(), known.critical)).collect();
-        assert_eq!(found, [("a:1 | Database", true), ("b:1 | Database", false)]);
+        let found = |inventory: Inventory| -> Vec<(String, bool)> {
+            inventory.iter().map(|(name, known)| (name.to_string(), known.critical)).collect()
+        };
+        let (a, b) = (("a:1 | Database".to_owned(), true), ("b:1 | Database".to_owned(), false));
+        assert_eq!(found(inventory_of(&observed, |_| true)), [a.clone(), b]);
+        assert_eq!(found(inventory_of(&observed, |name| name.as_str() == a.0)), [a]);
     }
 }

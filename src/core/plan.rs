@@ -9,20 +9,23 @@ mod maintenance;
 mod monitoring;
 mod report;
 mod strays;
+mod targets;
+mod unanswered;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-pub use self::change::{Attempt, Change, Rank, Subject};
+pub use self::change::{Attempt, Change, Rank, StrayOrigin, Subject};
 pub use self::report::Report;
+pub use self::unanswered::{CARRIED_OUT_WITHIN, UnansweredWrite, Written};
 
 use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, PastEpisode};
 use super::observed::{ComponentId, IncidentId, Maintenance, Observed, ObservedComponent, ObservedIncident};
-use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
+use super::page::{DesiredComponent, DesiredPage};
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
-use super::target::{ComponentName, InventorySource, Target, TargetName};
+use super::target::{ComponentName, InventorySource, TargetName};
 use super::time::Timestamp;
 
 /// What we last wrote to Cachet, and the episodes that are not over.
@@ -38,6 +41,8 @@ pub struct Applied {
     pub monitoring: Option<Episode>,
     /// Episodes that are over, and of which an incident may still turn up.
     pub past: BTreeMap<EpisodeKey, PastEpisode>,
+    /// Writes that Cachet may carry out yet, in the order in which they were sent.
+    pub unanswered: Vec<UnansweredWrite>,
 }
 
 impl Applied {
@@ -159,11 +164,15 @@ pub enum Note {
     EpisodePhase(Episode),
     /// A relapse would no longer continue the episode.
     EpisodeForgotten(Episode),
+    /// A write of which no answer came has arrived.
+    Arrived(UnansweredWrite),
 }
 
 /// The difference between the three views at `now`.
 pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, policy: Policy, now: Timestamp) -> Plan {
-    let mut planner = Planner { desired, applied, observed: Index::new(observed), policy, now, plan: Plan::default() };
+    let late = Planner::late_writes(applied, observed);
+    let (observed, plan) = (Index::new(observed), Plan::default());
+    let mut planner = Planner { desired, applied, observed, late, policy, now, plan };
     let components: BTreeSet<&ComponentName> =
         desired.components.keys().chain(applied.components.keys()).chain(applied.episodes.keys()).collect();
     for component in components {
@@ -171,6 +180,7 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
     }
     planner.monitoring();
     planner.strays();
+    planner.late_reopenings();
     planner.targets();
     planner.leftovers();
     let mut plan = planner.plan;
@@ -202,6 +212,8 @@ struct Planner<'a> {
     desired: &'a DesiredPage,
     applied: &'a Applied,
     observed: Index<'a>,
+    /// Writes that Cachet has carried out after something newer.
+    late: Vec<&'a UnansweredWrite>,
     policy: Policy,
     now: Timestamp,
     plan: Plan,
@@ -216,7 +228,9 @@ impl<'a> Planner<'a> {
         match found {
             _ if !ours => {}
             Some(found) if desired.is_none() && found.status == Some(ComponentStatus::Operational) => {
-                self.plan.notes.push(Note::ComponentReleased(name.clone()));
+                if !self.may_change_yet(found.id) {
+                    self.plan.notes.push(Note::ComponentReleased(name.clone()));
+                }
             }
             Some(found) if desired.is_some_and(|desired| self.is_left_unknown(name, desired, found)) => {}
             Some(found) => self.component_status(name, status, found),
@@ -230,8 +244,7 @@ impl<'a> Planner<'a> {
     }
 
     fn component_status(&mut self, name: &ComponentName, status: ComponentStatus, found: &ObservedComponent) {
-        let written = self.applied.components.get(name).filter(|written| written.id == found.id);
-        let settled = written.filter(|written| written.certainty == Certainty::Settled).map(|written| written.status);
+        let settled = self.settled_status(name, found);
         if found.status == Some(status) {
             if settled != Some(status) {
                 let component = AppliedComponent { id: found.id, status, certainty: Certainty::Settled };
@@ -239,17 +252,39 @@ impl<'a> Planner<'a> {
             }
             return;
         }
-        if settled == Some(status) && self.policy.drift == Drift::Respect {
+        let late = self.late_on(found.id).filter(|_| settled == Some(status));
+        if settled == Some(status) && late.is_none() && self.policy.drift == Drift::Respect {
             self.report_overridden(name, status, found);
             return;
         }
-        self.plan.changes.push(Change::SetComponent {
-            id: found.id,
-            name: name.clone(),
-            from: found.status,
-            to: status,
-            enabled: found.enabled,
-        });
+        self.set_component(name, status, found, late);
+    }
+
+    /// The status that is known to have been written to a component. That Cachet shows what a pending write asked for
+    /// settles it, whatever the alerts say by now.
+    fn settled_status(&mut self, name: &ComponentName, found: &ObservedComponent) -> Option<ComponentStatus> {
+        let written = self.applied.components.get(name).filter(|written| written.id == found.id)?;
+        let status = written.status;
+        if written.certainty == Certainty::Pending {
+            if found.status != Some(status) {
+                return None;
+            }
+            let settled = AppliedComponent { certainty: Certainty::Settled, ..written.clone() };
+            self.plan.notes.push(Note::ComponentSettled(name.clone(), settled));
+            self.note_arrival(&Written::Component { id: found.id, status, description: None });
+        }
+        Some(status)
+    }
+
+    fn set_component(
+        &mut self,
+        name: &ComponentName,
+        to: ComponentStatus,
+        found: &ObservedComponent,
+        late: Option<UnansweredWrite>,
+    ) {
+        let (id, name, from, enabled) = (found.id, name.clone(), found.status, found.enabled);
+        self.plan.changes.push(Change::SetComponent { id, name, from, to, enabled, late });
     }
 
     fn report_overridden(&mut self, name: &ComponentName, expected: ComponentStatus, found: &ObservedComponent) {
@@ -339,6 +374,9 @@ impl<'a> Planner<'a> {
                 let episode = episode.clone();
                 self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::Resumed });
             }
+            EpisodePhase::Open(incident) if self.closed_late(episode).is_some() => {
+                self.reopen(episode, incident, Attempt::Resumed);
+            }
             EpisodePhase::Open(incident) if !self.is_open(incident) => {
                 self.report_closed_by_person(episode, incident);
                 self.move_to(episode, EpisodePhase::ClosedByPerson(incident));
@@ -371,7 +409,7 @@ impl<'a> Planner<'a> {
             EpisodePhase::Opening | EpisodePhase::Absent => {
                 self.plan.changes.push(Change::FindIncident { episode: episode.clone() });
             }
-            EpisodePhase::Open(incident) if self.is_open(incident) => {
+            EpisodePhase::Open(incident) if self.is_open(incident) || self.closed_late(episode).is_some() => {
                 self.close(episode, incident, status, Attempt::First);
             }
             // It does not seem to be open; a wrong impression would leave the page red, so it is looked at once more.
@@ -388,11 +426,13 @@ impl<'a> Planner<'a> {
     }
 
     fn close(&mut self, episode: &Episode, incident: IncidentId, now: ComponentStatus, attempt: Attempt) {
-        self.plan.changes.push(Change::CloseIncident { incident, episode: episode.clone(), now, attempt });
+        let (episode, late) = (episode.clone(), self.closed_late(episode));
+        self.plan.changes.push(Change::CloseIncident { incident, episode, now, attempt, late });
     }
 
     fn reopen(&mut self, episode: &Episode, incident: IncidentId, attempt: Attempt) {
-        self.plan.changes.push(Change::ReopenIncident { incident, episode: episode.clone(), attempt });
+        let (episode, late) = (episode.clone(), self.closed_late(episode));
+        self.plan.changes.push(Change::ReopenIncident { incident, episode, attempt, late });
     }
 
     fn remember_calm(&mut self, episode: &Episode, calm_since: Option<Timestamp>) {
@@ -412,74 +452,6 @@ impl<'a> Planner<'a> {
     fn report_closed_by_person(&mut self, episode: &Episode, incident: IncidentId) {
         let subject = episode.subject.clone();
         self.plan.reports.insert(Report::IncidentClosedByPerson { subject, incident });
-    }
-
-    fn targets(&mut self) {
-        let mut not_set_up = Vec::new();
-        for (name, target) in &self.desired.targets {
-            match self.find(name.as_str()) {
-                Some(found) => self.target(name, target.status(), target.description(), found),
-                None if !name.fits_cachet() => {
-                    self.plan.reports.insert(Report::TargetNameTooLong { target: name.clone() });
-                }
-                None if target.is_down() => self.plan.changes.push(Change::CreateTarget {
-                    target: name.clone(),
-                    status: target.status(),
-                    description: target.description(),
-                }),
-                None if target.origin == TargetOrigin::Inventory => not_set_up.push(name.clone()),
-                None => {}
-            }
-        }
-        if !not_set_up.is_empty() {
-            self.plan.reports.insert(Report::NotSetUp { targets: not_set_up });
-        }
-    }
-
-    fn target(&mut self, name: &TargetName, status: ComponentStatus, description: String, found: &ObservedComponent) {
-        let written = self.applied.targets.get(name).filter(|written| written.id == found.id);
-        let settled = written
-            .filter(|written| written.certainty == Certainty::Settled)
-            .is_some_and(|written| written.status == status && written.description == description);
-        let shown = found.status == Some(status) && found.description.as_deref() == Some(description.as_str());
-        if shown && (!found.enabled || settled) {
-            if !settled {
-                let target = AppliedTarget { id: found.id, status, description, certainty: Certainty::Settled };
-                self.plan.notes.push(Note::TargetSettled(name.clone(), target));
-            }
-        } else if !settled || self.policy.drift == Drift::Enforce {
-            self.plan.changes.push(Change::UpdateTarget {
-                id: found.id,
-                target: name.clone(),
-                from: found.status,
-                to: status,
-                description,
-            });
-        }
-    }
-
-    /// Components of targets that nobody knows any more: brought back to Operational if we left them red, else only
-    /// reported; `setup --prune` removes them.
-    fn leftovers(&mut self) {
-        let applied = self.applied;
-        for name in applied.targets.keys().filter(|name| !self.desired.targets.contains_key(name)) {
-            match self.find(name.as_str()) {
-                Some(found) if found.status != Some(ComponentStatus::Operational) => {
-                    let critical = found.description.as_deref().is_some_and(says_critical);
-                    self.target(name, ComponentStatus::Operational, describe(critical, []), found);
-                }
-                _ => self.plan.notes.push(Note::TargetReleased(name.clone())),
-            }
-        }
-        if self.policy.inventory == InventorySource::File {
-            let disabled = self.observed.components.values().flatten().filter(|component| !component.enabled);
-            let targets =
-                disabled.filter_map(|component| Target::from_name(&component.name)).map(|target| target.name());
-            let leftovers: Vec<TargetName> = targets.filter(|name| !self.desired.targets.contains_key(name)).collect();
-            if !leftovers.is_empty() {
-                self.plan.reports.insert(Report::Leftovers { targets: leftovers });
-            }
-        }
     }
 
     /// The component of that name; the lowest number if there are several, which is reported.

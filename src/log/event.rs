@@ -68,6 +68,9 @@ pub enum Event<'a> {
         component: Option<&'a str>,
         /// Its number in Cachet.
         incident: IncidentId,
+        /// Why, where it is not for a relapse.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
     },
     /// A component is down while maintenance of it is in progress, so its incident waits for the end of that.
     IncidentHeldBack {
@@ -123,9 +126,13 @@ impl fmt::Display for Event<'_> {
                 incident.0,
                 Quoted(reason)
             ),
-            Self::IncidentReopened { component, incident } => {
-                write!(f, "[INCIDENT_REOPENED] component={} incident={}", Named(*component), incident.0)
-            }
+            Self::IncidentReopened { component, incident, reason } => write!(
+                f,
+                "[INCIDENT_REOPENED] component={} incident={}{}",
+                Named(*component),
+                incident.0,
+                Because(*reason)
+            ),
             Self::IncidentHeldBack { component, maintenance } => {
                 write!(f, "[INCIDENT_HELD_BACK] component={} maintenance={}", Quoted(component), Quoted(maintenance))
             }
@@ -257,7 +264,14 @@ mod tests {
                 },
                 r#"[COMPONENT_STATUS_CHANGE] component="Database" old_status=1 (Operational) new_status=5 (Unknown) reason="monitoring data is missing""#,
             ),
-            (Event::IncidentReopened { component: None, incident }, r#"[INCIDENT_REOPENED] component=- incident=12"#),
+            (
+                Event::IncidentReopened { component: None, incident, reason: None },
+                "[INCIDENT_REOPENED] component=- incident=12",
+            ),
+            (
+                Event::IncidentReopened { component: Some("Database"), incident, reason: Some("closed late") },
+                r#"[INCIDENT_REOPENED] component="Database" incident=12 reason="closed late""#,
+            ),
             (
                 Event::IncidentOpened { component: Some("Büro"), incident, name: "Büro is down", occurred_at },
                 r#"[INCIDENT_OPENED] component="Büro" incident=12 name="Büro is down" occurred_at=2026-11-21T01:54:29.434Z"#,

@@ -5,7 +5,9 @@ use crate::core::incident::{EndedBy, Episode, EpisodePhase, EpisodeSubject, Lost
 use crate::core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident,
 };
-use crate::core::plan::{AppliedComponent, AppliedTarget, Attempt, Certainty, Change, Note, Report};
+use crate::core::plan::{
+    AppliedComponent, AppliedTarget, Attempt, Certainty, Change, Note, Report, StrayOrigin, UnansweredWrite,
+};
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
@@ -17,6 +19,8 @@ use crate::store::Entry;
 pub fn intent(change: &Change) -> Option<Entry> {
     let certainty = Certainty::Pending;
     match change.clone() {
+        // It was written already, and that was known.
+        Change::SetComponent { late: Some(_), .. } | Change::UpdateTarget { late: Some(_), .. } => None,
         Change::SetComponent { id, name, to: status, .. } => {
             Some(Entry::Component(name, AppliedComponent { id, status, certainty }))
         }
@@ -59,7 +63,7 @@ pub fn refusal(change: &Change, error: &Error) -> Option<Entry> {
 pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: Timestamp) -> Result<Entry, Error> {
     let certainty = Certainty::Settled;
     match change.clone() {
-        Change::SetComponent { id, name, from, to: status, enabled } => {
+        Change::SetComponent { id, name, from, to: status, enabled, .. } => {
             let update = ComponentUpdate { status: Some(status), enabled, description: None, group: None };
             let written = |status| Entry::Component(name, AppliedComponent { id, status, certainty });
             match (cachet.update_component(id, &update).await, from) {
@@ -92,11 +96,11 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
         Change::OpenIncident { component, episode, attempt } => {
             open(cachet, settings, component, episode, attempt, now).await
         }
-        Change::CloseIncident { incident, episode, now: status, attempt } => {
+        Change::CloseIncident { incident, episode, now: status, attempt, .. } => {
             let by = close(cachet, &settings.texts, incident, &episode, status, attempt).await?;
             Ok(over(settings, episode, incident, by, now))
         }
-        Change::ReopenIncident { incident, episode, attempt } => {
+        Change::ReopenIncident { incident, episode, attempt, .. } => {
             reopen(cachet, &settings.texts, incident, episode, attempt).await
         }
         Change::FindIncident { episode } => match find(cachet, &settings.texts, &episode).await? {
@@ -104,11 +108,18 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
             None if episode.phase == EpisodePhase::Opening => missed(cachet, &settings.texts, episode, now).await,
             None => Ok(Entry::EndEpisode(episode, EndedBy::Unopened)),
         },
-        Change::CloseStray { incident, episode, lost, .. } => {
-            // Without a word: the closing message may not be true, for the outage may go on under its own incident.
-            match cachet.set_incident_status(incident, IncidentStatus::Fixed).await {
+        Change::CloseStray { incident, subject, origin } => {
+            let closed = match &origin {
+                // Without a word: the closing message may not be true, for the outage may go on under its own incident.
+                StrayOrigin::Posting { .. } => cachet.set_incident_status(incident, IncidentStatus::Fixed).await,
+                StrayOrigin::Reopening(_) => {
+                    let message = settings.texts.last_message(&subject, ComponentStatus::Operational);
+                    update(cachet, incident, IncidentStatus::Fixed, message).await
+                }
+            };
+            match closed {
                 Err(error) if !error.is_not_found() => Err(error),
-                _ => Ok(Entry::StrayClosed { incident, episode, lost }),
+                _ => Ok(Entry::StrayClosed(incident, origin)),
             }
         }
     }
@@ -194,8 +205,8 @@ async fn close(
             Some(incident) => incident.status == Some(IncidentStatus::Fixed),
         };
         match episode.phase {
-            EpisodePhase::Closing(_) if fixed => {
-                // Our closing update arrived. Releases of 2025 keep a status of their own beside it.
+            EpisodePhase::Closing(_) | EpisodePhase::Reopening(_) if fixed => {
+                // It never was opened again, or our closing update arrived. Releases of 2025 keep a status of their own beside it.
                 cachet.set_incident_status(incident, IncidentStatus::Fixed).await?;
                 return Ok(EndedBy::Recovery);
             }
@@ -237,6 +248,10 @@ async fn reopen(
     let reopened = Entry::Episode(Episode { phase, calm_since: None, ..episode.clone() });
     if attempt == Attempt::Resumed {
         match cachet.incident(incident).await? {
+            // It seemed that we had closed it late. Whoever removed it wants none for this outage.
+            None if matches!(episode.phase, EpisodePhase::Open(_)) => {
+                return Ok(Entry::Episode(Episode { phase: EpisodePhase::ClosedByPerson(incident), ..episode }));
+            }
             // It was removed, so there is nothing to open again; the outage gets an incident of its own.
             None => return Ok(Entry::EndEpisode(episode, EndedBy::Removal)),
             Some(incident) if incident.status == Some(IncidentStatus::Fixed) => {}
@@ -256,25 +271,29 @@ async fn reopen(
 /// Says what was changed, in the words that operators grep for.
 pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
     match (change, entry) {
-        (Change::SetComponent { name, from, to, .. }, Entry::Component(_, written)) if written.status == *to => {
-            log_status(log, name.as_str(), *from, *to);
+        (Change::SetComponent { name, from, to, late, .. }, Entry::Component(_, written)) if written.status == *to => {
+            log_status(log, name.as_str(), *from, *to, late.as_ref());
         }
         (Change::SetComponent { name, to, .. }, _) => {
             tracing::warn!(
                 "this Cachet does not take {to} of component {name:?}: it is left as it is, and so are others"
             );
         }
-        (Change::UpdateTarget { target, from, to, .. }, _) if *from != Some(*to) => {
-            log_status(log, target.as_str(), *from, *to);
+        (Change::UpdateTarget { target, from, to, late, .. }, _) if *from != Some(*to) => {
+            log_status(log, target.as_str(), *from, *to, late.as_ref());
         }
-        (Change::CreateTarget { target, status, .. }, _) => log_status(log, target.as_str(), None, *status),
+        (Change::CreateTarget { target, status, .. }, _) => log_status(log, target.as_str(), None, *status, None),
         (Change::OpenIncident { episode, .. }, Entry::Episode(Episode { phase: EpisodePhase::Open(id), .. })) => {
             let incident_name = &texts.title(&episode.subject);
             let (component, occurred_at) = (named(&episode.subject), episode.occurred_at);
             log.emit(&Event::IncidentOpened { component, incident: *id, name: incident_name, occurred_at });
         }
-        (Change::ReopenIncident { incident, .. }, Entry::Episode(episode)) => {
-            log.emit(&Event::IncidentReopened { component: named(&episode.subject), incident: *incident });
+        (
+            Change::ReopenIncident { incident, late, .. },
+            Entry::Episode(Episode { subject, phase: EpisodePhase::Open(_), .. }),
+        ) => {
+            let reason = late.as_ref().map(|_| "closed late");
+            log.emit(&Event::IncidentReopened { component: named(subject), incident: *incident, reason });
         }
         (
             Change::CloseIncident { .. },
@@ -308,9 +327,19 @@ fn named(subject: &EpisodeSubject) -> Option<&str> {
     subject.component().map(ComponentName::as_str)
 }
 
-fn log_status(log: &Log, component: &str, old_status: Option<ComponentStatus>, new_status: ComponentStatus) {
-    // Alerts say why a component has any other status; this one it has for want of them.
-    let reason = (new_status == ComponentStatus::Unknown).then_some("monitoring data is missing");
+fn log_status(
+    log: &Log,
+    component: &str,
+    old_status: Option<ComponentStatus>,
+    new_status: ComponentStatus,
+    late: Option<&UnansweredWrite>,
+) {
+    let reason = match (late, new_status) {
+        (Some(_), _) => Some("carried out late"),
+        // Alerts say why a component has any other status; this one it has for want of them.
+        (None, ComponentStatus::Unknown) => Some("monitoring data is missing"),
+        (None, _) => None,
+    };
     log.emit(&Event::ComponentStatusChange { component, old_status, new_status, reason });
 }
 
@@ -337,6 +366,7 @@ impl From<Note> for Entry {
             Note::ComponentReleased(name) => Self::ReleaseComponent(name),
             Note::TargetReleased(name) => Self::ReleaseTarget(name),
             Note::EpisodePhase(episode) => Self::Episode(episode),
+            Note::Arrived(write) => Self::Answered(write),
             Note::EpisodeForgotten(episode) => {
                 let by = match episode.phase {
                     EpisodePhase::Closed { by, .. } => by,

@@ -9,7 +9,7 @@ use super::waiting::Waiting;
 use crate::core::alert::AlertRecord;
 use crate::core::incident::{EpisodePhase, PastEpisode};
 use crate::core::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
-use crate::core::plan::{Applied, AppliedTarget, Report, Subject};
+use crate::core::plan::{Applied, AppliedTarget, Report, StrayOrigin, Subject, UnansweredWrite};
 use crate::core::status::IncidentStatus;
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Monitoring;
@@ -94,6 +94,7 @@ impl Memory {
         let applied = self.applied.get_or_insert_default();
         let observed = self.observed.get_or_insert_default();
         self.unkept = self.unkept.max(match &entry {
+            Entry::Sent(_) | Entry::Answered(_) => Unkept::Nothing,
             Entry::Target(..) | Entry::ReleaseTarget(_) => Unkept::Bookkeeping,
             _ => Unkept::Public,
         });
@@ -135,7 +136,7 @@ impl Memory {
                 let past = PastEpisode::of(episode);
                 applied.past.extend(past.map(|past| (past.key.clone(), past)));
             }
-            Entry::StrayClosed { incident, episode, lost } => {
+            Entry::StrayClosed(incident, StrayOrigin::Posting { episode, lost }) => {
                 observed.open_incidents.retain(|open| open.id != incident);
                 if let Some(present) = applied.every_episode_mut().find(|present| present.key == episode) {
                     present.lost = lost;
@@ -145,6 +146,11 @@ impl Memory {
                     applied.past.remove(&episode);
                 }
             }
+            Entry::StrayClosed(incident, StrayOrigin::Reopening(_)) => {
+                observed.open_incidents.retain(|open| open.id != incident);
+            }
+            Entry::Sent(write) => applied.unanswered.push(write),
+            Entry::Answered(write) => forget(applied, &write),
         }
     }
 
@@ -155,11 +161,20 @@ impl Memory {
             Entry::Component(name, written) => drop(applied.components.insert(name, written)),
             Entry::Target(name, written) => drop(applied.targets.insert(name, written)),
             Entry::Episode(episode) => applied.keep(episode),
+            Entry::Sent(write) => applied.unanswered.push(write),
             Entry::ReleaseComponent(_)
             | Entry::ReleaseTarget(_)
             | Entry::EndEpisode(..)
-            | Entry::StrayClosed { .. } => {}
+            | Entry::StrayClosed(..)
+            | Entry::Answered(_) => {}
         }
+    }
+}
+
+/// Of several that are alike, one.
+fn forget(applied: &mut Applied, write: &UnansweredWrite) {
+    if let Some(place) = applied.unanswered.iter().position(|known| known == write) {
+        applied.unanswered.remove(place);
     }
 }
 

@@ -1,13 +1,16 @@
 //! How the page is kept, and how the reconciler goes over to keeping it another way.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Reconciler, Texts};
 use crate::cachet::REQUEST_TIMEOUT;
-use crate::core::plan::Policy;
+use crate::core::observed::Observed;
+use crate::core::page::inventory_of;
+use crate::core::plan::{Applied, Policy};
 use crate::core::rules::{CloseIncidentWhen, Drift};
-use crate::core::target::{ComponentName, Inventory, InventorySource};
+use crate::core::target::{ComponentName, Inventory, InventorySource, TargetName};
 use crate::core::watchdog::{Monitoring, Watchdog};
 
 /// How the page is kept.
@@ -15,6 +18,8 @@ use crate::core::watchdog::{Monitoring, Watchdog};
 pub struct Settings {
     /// The targets of the targets file; without one, Cachet's disabled components are the inventory.
     pub inventory: Option<Inventory>,
+    /// Which targets count where there is no targets file.
+    pub targets_of_page: TargetsOfPage,
     /// The visible components that the configuration names, whether or not a target feeds them.
     pub components: BTreeSet<ComponentName>,
     /// The alert whose absence means that nobody knows how things are; `None`: no news is good news.
@@ -37,6 +42,17 @@ pub struct Settings {
     pub interval: Duration,
 }
 
+/// Which of the targets that have a component on the page are the inventory where no targets file names any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetsOfPage {
+    /// All of them: `setup` made them, or what kept the page before.
+    #[default]
+    All,
+    /// Those that this server has written to. The embedded page has no others, unless it is the Cachet of another server;
+    /// then they are that one's, and to take them for targets without alerts would be to fight over the page.
+    Ours,
+}
+
 /// Whether Cachet writes to its subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Subscribers {
@@ -48,6 +64,15 @@ pub enum Subscribers {
 }
 
 impl Settings {
+    /// The targets that there are: those of the targets file, or those of the page.
+    pub fn inventory(&self, observed: &Observed, applied: &Applied) -> Cow<'_, Inventory> {
+        let counts = |target: &TargetName| match self.targets_of_page {
+            TargetsOfPage::All => true,
+            TargetsOfPage::Ours => applied.targets.contains_key(target),
+        };
+        self.inventory.as_ref().map_or_else(|| Cow::Owned(inventory_of(observed, counts)), Cow::Borrowed)
+    }
+
     /// What shapes a plan, for a Cachet that takes every status.
     pub fn policy(&self) -> Policy {
         Policy {

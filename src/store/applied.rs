@@ -3,17 +3,18 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::unanswered::{answered, sent, unanswered_write_of};
 use super::{Store, StoreError};
 use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode};
 use crate::core::observed::{ComponentId, IncidentId, Observed};
-use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty};
+use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite};
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, Target, TargetName};
 use crate::core::time::Timestamp;
 use crate::metrics::StoreOperation;
 
 /// What stands for the component in an episode of the monitoring: no component has an empty name.
-const NO_COMPONENT: &str = "";
+pub(super) const NO_COMPONENT: &str = "";
 
 /// Something to remember about what was, or is about to be, written to Cachet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,15 +31,12 @@ pub enum Entry {
     Episode(Episode),
     /// An episode is over.
     EndEpisode(Episode, EndedBy),
-    /// An incident that a lost posting of an episode made is closed.
-    StrayClosed {
-        /// The incident.
-        incident: IncidentId,
-        /// The episode.
-        episode: EpisodeKey,
-        /// What else may turn up of it.
-        lost: Option<LostPostings>,
-    },
+    /// An incident that a write opened late is closed.
+    StrayClosed(IncidentId, StrayOrigin),
+    /// A write is about to be sent, and no answer is known.
+    Sent(UnansweredWrite),
+    /// A write was answered, has turned up, or is not to be expected any more.
+    Answered(UnansweredWrite),
 }
 
 impl Store {
@@ -82,6 +80,7 @@ impl Store {
             "UPDATE episodes SET phase = 'ended' WHERE phase = 'closed'",
             "UPDATE episodes SET phase = 'absent', incident_id = NULL WHERE phase <> 'ended'",
             "UPDATE episodes SET lost_count = 0",
+            "DELETE FROM unanswered_writes",
             "DELETE FROM observed",
         ] {
             sqlx::query(statement).execute(&mut *transaction).await?;
@@ -118,6 +117,10 @@ impl Store {
         for row in sqlx::query(query).fetch_all(&self.reader).await? {
             let past = past_episode_of(&row)?;
             applied.past.insert(past.key.clone(), past);
+        }
+        let query = "SELECT * FROM unanswered_writes ORDER BY number";
+        for row in sqlx::query(query).fetch_all(&self.reader).await? {
+            applied.unanswered.push(unanswered_write_of(&row)?);
         }
         Ok(applied)
     }
@@ -169,7 +172,12 @@ async fn remember(connection: &mut SqliteConnection, entry: &Entry, now: Timesta
         Entry::ReleaseTarget(name) => release(connection, "target", name.as_str()).await,
         Entry::Episode(episode) => upsert_episode(connection, episode).await,
         Entry::EndEpisode(episode, by) => end_episode(connection, episode, *by, now).await,
-        Entry::StrayClosed { episode, lost, .. } => count_lost(connection, episode, lost.as_ref()).await,
+        Entry::StrayClosed(_, StrayOrigin::Posting { episode, lost }) => {
+            count_lost(connection, episode, lost.as_ref()).await
+        }
+        Entry::Sent(write) => sent(connection, write).await,
+        Entry::StrayClosed(_, StrayOrigin::Reopening(_)) => Ok(()),
+        Entry::Answered(write) => answered(connection, write).await,
     }
 }
 
@@ -371,7 +379,7 @@ fn past_episode_of(row: &SqliteRow) -> Result<PastEpisode, StoreError> {
     })
 }
 
-fn subject_of(row: &SqliteRow, key: &str) -> Result<EpisodeSubject, StoreError> {
+pub(super) fn subject_of(row: &SqliteRow, key: &str) -> Result<EpisodeSubject, StoreError> {
     let component: String = row.try_get("component")?;
     if component == NO_COMPONENT {
         return Ok(EpisodeSubject::Monitoring);

@@ -7,8 +7,10 @@ use alertmanager_cachet::core::incident::{
     EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode,
 };
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
-use alertmanager_cachet::core::plan::{AppliedComponent, AppliedTarget, Certainty};
-use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::plan::{
+    AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite, Written,
+};
+use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::{Entry, Store, StoreError};
@@ -161,11 +163,60 @@ async fn what_was_posted_without_an_answer_is_remembered_until_it_has_turned_up(
     let past = PastEpisode::of(closed).expect("something of it is lost");
     assert_eq!(store.applied().await.expect("applied").past.into_values().collect::<Vec<_>>(), [past]);
     for left in [lost.clone().one_fewer(), None] {
-        let found = Entry::StrayClosed { incident: IncidentId(4), episode: key.clone(), lost: left.clone() };
+        let origin = StrayOrigin::Posting { episode: key.clone(), lost: left.clone() };
+        let found = Entry::StrayClosed(IncidentId(4), origin);
         store.remember(&[found], NOW).await.expect("remembered");
         let past = store.applied().await.expect("applied").past;
         assert_eq!(past.get(&key).map(|past| past.lost.clone()), left);
     }
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_is_remembered_until_it_is_answered_in_the_order_in_which_they_were_sent() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let web = ComponentName::try_from("Web").expect("a name");
+    let status = ComponentStatus::MajorOutage;
+    let sent = [
+        Written::Component { id: ComponentId(7), status, description: None },
+        Written::Component { id: ComponentId(8), status, description: Some("critical: no\nTargetDown".to_owned()) },
+        Written::Incident {
+            id: IncidentId(3),
+            status: IncidentStatus::Fixed,
+            subject: EpisodeSubject::Component { name: web, id: ComponentId(7) },
+        },
+        Written::Incident {
+            id: IncidentId(7),
+            status: IncidentStatus::Investigating,
+            subject: EpisodeSubject::Monitoring,
+        },
+        Written::Component { id: ComponentId(7), status, description: None },
+    ];
+    let mut sent: Vec<UnansweredWrite> = sent.map(|what| UnansweredWrite { what, sent_at: NOW }).into();
+    store.remember(&sent.iter().cloned().map(Entry::Sent).collect::<Vec<_>>(), NOW).await.expect("remembered");
+    store.close().await;
+
+    let store = Store::open(&url(&folder)).await.expect("opens again");
+    assert_eq!(store.applied().await.expect("applied").unanswered, sent);
+    while !sent.is_empty() {
+        // Of two that are alike, one is answered.
+        let answered = sent.remove(0);
+        store.remember(&[Entry::Answered(answered)], NOW).await.expect("remembered");
+        assert_eq!(store.applied().await.expect("applied").unanswered, sent);
+    }
+}
+
+#[tokio::test]
+async fn what_got_no_answer_from_another_cachet_is_forgotten() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.keep_page_at("http://one/api").await.expect("kept");
+    let what = Written::Component { id: ComponentId(7), status: ComponentStatus::MajorOutage, description: None };
+    store.remember(&[Entry::Sent(UnansweredWrite { what, sent_at: NOW })], NOW).await.expect("remembered");
+    store.keep_page_at("http://one/api").await.expect("kept");
+    assert_eq!(store.applied().await.expect("applied").unanswered.len(), 1);
+    store.keep_page_at("http://another/api").await.expect("kept");
+    assert_eq!(store.applied().await.expect("applied").unanswered, []);
 }
 
 #[tokio::test]
@@ -227,7 +278,8 @@ async fn a_store_of_a_newer_version_is_refused() {
         .await
         .expect("written");
     store.close().await;
-    assert!(matches!(Store::open(&url(&folder)).await, Err(StoreError::Open { .. })));
+    assert!(matches!(Store::open(&url(&folder)).await, Err(StoreError::Newer { .. })));
+    assert!(matches!(Store::open_read_only(&url(&folder)).await, Err(StoreError::Newer { .. })));
 }
 
 #[tokio::test]

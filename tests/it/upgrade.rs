@@ -80,6 +80,21 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_only_reads_the_store_of_an_earlier_release_is_told_to_start_the_server_first() {
+    for (path, folder) in kept_stores() {
+        for command in [&["explain", "Database"][..], &["embedded-token"]] {
+            let refused = run(program(folder.path()).args(command));
+            assert_eq!(refused.code, Some(1), "{}: {}", path.display(), refused.stdout);
+            assert!(
+                refused.stderr.contains("is of an earlier release: start `serve` of this one"),
+                "{}",
+                refused.stderr
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_goes_on_with_the_store_of_every_earlier_release() {
     for (_, folder) in kept_stores() {
         let mut command = program(folder.path());

@@ -3,6 +3,7 @@
 use crate::cli::{Common, Serve};
 use crate::commands::web_config::{self, Web};
 use crate::config::environment::{Environment, Mode};
+use crate::config::watchdog::seen_too_rarely;
 use crate::config::{self, Config, Files, Problem, Remark, Report, Severity, TargetsFile};
 use crate::core::target::Inventory;
 use crate::web::auth::Users;
@@ -17,8 +18,8 @@ pub struct Configured {
     pub web: Web,
     /// What is worth knowing, and what is wrong that can be served without.
     pub report: Report,
-    /// What works, and lets in more than it should.
-    unsafe_choices: Vec<Remark>,
+    /// What works, and lets in more than it should, or may show less.
+    unwise_choices: Vec<Remark>,
 }
 
 /// Reads and checks all files. What concerns single targets is no reason to refuse, so that a start at night does not
@@ -30,7 +31,7 @@ pub fn read(common: &Common, args: &Serve, environment: &Environment) -> Result<
     let Files { config, targets, mut report } = config::load(&common.config_file, &common.targets_file);
     let mut about_web = Report::default();
     let mut web = web_config::load(args.listen.web.web_config_file.as_deref(), environment, &mut about_web);
-    let unsafe_choices = std::mem::take(&mut about_web.remarks);
+    let mut unwise_choices = std::mem::take(&mut about_web.remarks);
     report.append(about_web);
     if web.users.is_empty() && !report.is_fatal() {
         match environment.missing_authentication() {
@@ -42,8 +43,9 @@ pub fn read(common: &Common, args: &Serve, environment: &Environment) -> Result<
         TargetsFile::Read(inventory) => Some(inventory),
         TargetsFile::Absent | TargetsFile::Unusable => None,
     };
+    unwise_choices.extend(config.as_ref().and_then(|config| seen_too_rarely(config, environment, &common.config_file)));
     match config {
-        Some(config) if !report.is_fatal() => Ok(Configured { config, inventory, web, report, unsafe_choices }),
+        Some(config) if !report.is_fatal() => Ok(Configured { config, inventory, web, report, unwise_choices }),
         _ => Err(report.problems.into_iter().filter(|problem| problem.severity == Severity::Fatal).collect()),
     }
 }
@@ -52,7 +54,7 @@ impl Configured {
     /// What an operator should change.
     pub fn warnings(&self) -> Vec<String> {
         let left_out = self.report.problems.iter().map(|problem| format!("{problem}; serving without it"));
-        left_out.chain(self.unsafe_choices.iter().map(ToString::to_string)).collect()
+        left_out.chain(self.unwise_choices.iter().map(ToString::to_string)).collect()
     }
 
     /// Says it in the log.

@@ -132,7 +132,8 @@ impl Reloader {
         parts.watchers.configuration_taken(&new.report);
         parts.app.go_on_with(new.web.users, new.web.headers);
         parts.app.listen_for(watchdog(&new.config));
-        parts.reconciler.send_replace(reconcile_settings(&new.config, new.inventory));
+        let targets_of_page = parts.page.whose_targets_count();
+        parts.reconciler.send_replace(reconcile_settings(&new.config, new.inventory, targets_of_page));
         parts.repairer.send_replace(repair);
         parts.wakes.reconciler.wake();
         parts.wakes.repairer.wake();

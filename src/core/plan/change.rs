@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Shown;
+use super::{Shown, UnansweredWrite};
 use crate::core::incident::{Episode, EpisodeKey, EpisodeSubject, LostPostings};
 use crate::core::observed::{ComponentId, IncidentId};
 use crate::core::status::ComponentStatus;
@@ -23,6 +23,8 @@ pub enum Change {
         to: ComponentStatus,
         /// The part of it that stays as it is: somebody may have hidden the component.
         enabled: bool,
+        /// The earlier write that was carried out after a newer one, if that is why.
+        late: Option<UnansweredWrite>,
     },
     /// Open the incident of an episode; looked up first if the episode was opening before.
     OpenIncident {
@@ -43,8 +45,11 @@ pub enum Change {
         now: ComponentStatus,
         /// Whether the closing update may exist already.
         attempt: Attempt,
+        /// The earlier closing that was carried out late, if it is closed already.
+        late: Option<UnansweredWrite>,
     },
-    /// Open the incident of a component that relapsed again; looked up first if that may have been done.
+    /// Open the incident of a component that relapsed again, or one that an earlier closing has closed late; looked up
+    /// first if that may have been done.
     ReopenIncident {
         /// The incident.
         incident: IncidentId,
@@ -52,22 +57,22 @@ pub enum Change {
         episode: Episode,
         /// Whether the update that says so may exist already.
         attempt: Attempt,
+        /// The earlier closing that was carried out late, if that is why.
+        late: Option<UnansweredWrite>,
     },
     /// Find out whether the incident of an episode that is over was ever opened.
     FindIncident {
         /// The episode.
         episode: Episode,
     },
-    /// Close an incident that a posting made long after we gave up on it.
+    /// Close an incident that a write opened long after we gave up on it.
     CloseStray {
         /// The incident.
         incident: IncidentId,
         /// What it is about.
         subject: EpisodeSubject,
-        /// The episode that it was posted for.
-        episode: EpisodeKey,
-        /// What else may turn up of that episode.
-        lost: Option<LostPostings>,
+        /// What opened it.
+        origin: StrayOrigin,
     },
     /// Make the component of a target that is down and has none.
     CreateTarget {
@@ -90,7 +95,23 @@ pub enum Change {
         to: ComponentStatus,
         /// Its description.
         description: String,
+        /// The earlier write that was carried out after a newer one, if that is why.
+        late: Option<UnansweredWrite>,
     },
+}
+
+/// What opened an incident that nobody expected to be open any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StrayOrigin {
+    /// Its posting.
+    Posting {
+        /// The episode that it was posted for.
+        episode: EpisodeKey,
+        /// What else may turn up of that episode.
+        lost: Option<LostPostings>,
+    },
+    /// A write that opens it again after a relapse, which is over.
+    Reopening(UnansweredWrite),
 }
 
 /// Whether a write is tried for the first time.
@@ -150,6 +171,21 @@ impl Change {
             | Self::FindIncident { episode, .. } => Subject::of(&episode.subject),
             Self::CloseStray { subject, .. } => Subject::of(subject),
             Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
+        }
+    }
+
+    /// The earlier write that was carried out late, and is over with this one.
+    pub fn late(&self) -> Option<&UnansweredWrite> {
+        match self {
+            Self::SetComponent { late, .. }
+            | Self::UpdateTarget { late, .. }
+            | Self::CloseIncident { late, .. }
+            | Self::ReopenIncident { late, .. } => late.as_ref(),
+            Self::CloseStray { origin: StrayOrigin::Reopening(write), .. } => Some(write),
+            Self::CloseStray { .. }
+            | Self::OpenIncident { .. }
+            | Self::FindIncident { .. }
+            | Self::CreateTarget { .. } => None,
         }
     }
 

@@ -43,11 +43,17 @@ impl Planner<'_> {
         }
         let written = self.applied.components.get(name).filter(|written| written.id == found.id);
         let settled = written.filter(|written| written.certainty == Certainty::Settled);
+        let late = self.late_on(found.id);
         let is_ours = written.is_some_and(|_| settled.is_none_or(|settled| Some(settled.status) == found.status));
+        let is_ours = is_ours || late.is_some();
         let is_green = found.status == Some(ComponentStatus::Operational) && (desired.is_fed() || found.enabled);
         let is_enforced = self.policy.drift == Drift::Enforce && desired.is_fed();
         if self.policy.takes_unknown && (is_ours || is_green || is_enforced) {
             return false;
+        }
+        if let (Some(settled), Some(late)) = (settled, late) {
+            self.set_component(name, settled.status, found, Some(late));
+            return true;
         }
         // It was said when they chose it; to be silent now would say it again afterwards.
         let overridden = settled.filter(|settled| Some(settled.status) != found.status);

@@ -7,15 +7,9 @@
 //! if it bears the title that was posted, on that very component, or on none, at a time when a posting may still be carried out. As
 //! many as were lost are closed and no more, so a person who opens one of them again has the last word.
 
-use std::time::Duration;
-
-use super::{Change, Note, Planner};
+use super::{CARRIED_OUT_WITHIN, Change, Note, Planner, StrayOrigin};
 use crate::core::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode};
 use crate::core::observed::{IncidentId, ObservedIncident};
-
-/// How long after it was looked for in vain what a posting makes is known by its title alone. Web servers and PHP end
-/// a request sooner.
-const KNOWN_BY_TITLE: Duration = Duration::from_secs(3600);
 
 /// An episode of which postings were lost.
 struct Loser<'a> {
@@ -71,15 +65,14 @@ impl<'a> Planner<'a> {
                 self.plan.changes.push(Change::CloseStray {
                     incident: stray.id,
                     subject: loser.subject.clone(),
-                    episode: loser.key.clone(),
-                    lost: loser.lost.clone().one_fewer(),
+                    origin: StrayOrigin::Posting { episode: loser.key.clone(), lost: loser.lost.clone().one_fewer() },
                 });
             }
         }
     }
 
     /// Whether an incident about `subject` is written in this plan already: a stray can wait for the next one.
-    fn is_changing(&self, subject: &EpisodeSubject) -> bool {
+    pub(super) fn is_changing(&self, subject: &EpisodeSubject) -> bool {
         let subject = super::Subject::of(subject);
         self.plan.changes.iter().any(|change| change.subject() == subject)
     }
@@ -101,7 +94,7 @@ impl<'a> Planner<'a> {
             return key == loser.key.as_str();
         }
         let Some(title) = &loser.lost.title else { return false };
-        self.now < loser.lost.missed_at.after(KNOWN_BY_TITLE)
+        self.now < loser.lost.missed_at.after(CARRIED_OUT_WITHIN)
             && incident.component_id == loser.subject.component_id()
             && incident.name == title.trim_end()
             && !self.may_be_of_the_next_episode(loser)

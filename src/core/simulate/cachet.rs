@@ -64,6 +64,7 @@ impl PerfectCachet {
             Note::TargetReleased(name) => drop(applied.targets.remove(&name)),
             Note::EpisodePhase(episode) => applied.keep(episode),
             Note::EpisodeForgotten(episode) => applied.forget(&episode.subject),
+            Note::Arrived(write) => applied.unanswered.retain(|unanswered| *unanswered != write),
         }
     }
 
@@ -88,7 +89,7 @@ impl PerfectCachet {
             Change::OpenIncident { episode, .. } => Some(self.open(episode, now)),
             Change::ReopenIncident { incident, episode, .. } => Some(self.reopen(incident, episode)),
             Change::CloseIncident { incident, episode, .. } => Some(self.close(incident, episode, reopen_within, now)),
-            // No answer is ever lost, so there are no strays, and nothing has to be looked for.
+            // No answer is ever lost, so nothing is late, and nothing has to be looked for.
             Change::CloseStray { .. } => None,
             Change::FindIncident { episode } => {
                 self.applied.forget(&episode.subject);

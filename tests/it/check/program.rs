@@ -130,6 +130,32 @@ fn a_good_environment_has_no_problems() {
 }
 
 #[test]
+fn a_watchdog_that_is_looked_for_too_rarely_is_worth_a_word() {
+    let folder = good_folder();
+    let file = folder.path().join("config.json");
+    let good = std::fs::read_to_string(&file).expect("a configuration");
+    let mut config: serde_json::Value = serde_json::from_str(&good).expect("JSON");
+    let read_there = [("ENVIRONMENT", "local"), ("ALERTMANAGER_URL", "http://alertmanager:9093")];
+    for (poll, timeout, longest) in [(60, 179, Some(59)), (300, 300, Some(180)), (60, 100, Some(1)), (60, 180, None)] {
+        config["alertmanager_poll_seconds"] = poll.into();
+        config["watchdog"] = serde_json::json!({"alertname": "Watchdog", "timeout_seconds": timeout});
+        write(&file, config.to_string()).expect("written");
+        let said = good_report(folder.path(), &read_there).split_whitespace().collect::<Vec<_>>().join(" ");
+        let expected = longest.map(|longest| {
+            format!(
+                "alertmanager_poll_seconds is {poll}, so the watchdog may seem missing between two readings though \
+                all is well, unless a route brings it here too: write at most {longest}, or raise \
+                watchdog.timeout_seconds ({timeout})"
+            )
+        });
+        assert_eq!(said.contains("the watchdog may seem missing"), expected.is_some(), "{said}");
+        assert!(said.contains(&expected.unwrap_or_default()), "{said}");
+        let nowhere = good_report(folder.path(), &read_there[..1]);
+        assert!(!nowhere.contains("may seem missing between"), "{nowhere}");
+    }
+}
+
+#[test]
 fn every_secret_may_stand_in_a_file() {
     let folder = good_folder();
     for (name, text) in

@@ -131,6 +131,7 @@ fn events() -> Vec<Vec<String>> {
     let (component, incident, name) = ("Database", IncidentId(1), "title");
     let [old_status, new_status] = [ComponentStatus::Operational, ComponentStatus::MajorOutage];
     let change = |reason| Event::ComponentStatusChange { component, old_status: Some(old_status), new_status, reason };
+    let reopened = |reason| Event::IncidentReopened { component: Some(component), incident, reason };
     let occurred_at = Timestamp::from_millis(0);
     let events = [
         Event::WebhookRequest {
@@ -142,7 +143,8 @@ fn events() -> Vec<Vec<String>> {
         change(Some("why")),
         Event::IncidentOpened { component: Some(component), incident, name, occurred_at },
         Event::IncidentClosed { component: Some(component), incident, reason: "recovered" },
-        Event::IncidentReopened { component: Some(component), incident },
+        reopened(None),
+        reopened(Some("why")),
         Event::IncidentHeldBack { component, maintenance: name },
         Event::AlertIgnored { alertname: name, fingerprint: "0", reason: "why" },
         Event::ManualOverride { component, expected_status: old_status, found_status: None },

@@ -208,6 +208,20 @@ impl Oracle {
         found.collect()
     }
 
+    /// From now on a write may get no answer and be done late, for all that the server knows: who wants the very same as
+    /// such a write may be taken for it.
+    pub fn may_lose(&mut self) {
+        self.components.may_lose();
+        self.targets.may_lose();
+        self.episodes.may_lose();
+    }
+
+    /// A write was done late, perhaps over what people said.
+    pub fn came_late(&mut self) {
+        self.components.came_late();
+        self.targets.came_late();
+    }
+
     /// A person gave a component another status.
     pub fn component_edited(&mut self, component: &str, status: u8) {
         self.edited.insert(component.to_owned());

@@ -115,6 +115,11 @@ impl Person {
         }
     }
 
+    /// Cachet did something late, with a word on whether a component is shown that is older than people's.
+    pub fn is_overtaken(&mut self) {
+        self.hidden.values_mut().for_each(|hidden| hidden.overtaken = true);
+    }
+
     /// What is not shown, or shown, against people's word.
     pub fn overruled(&self, page: &[Shown]) -> Option<String> {
         let visible = |found: &&Shown| COMPONENTS.contains(&found.name.as_str());

@@ -9,7 +9,7 @@ use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
-use alertmanager_cachet::reconcile::{Settings, Subscribers, Texts};
+use alertmanager_cachet::reconcile::{Settings, Subscribers, TargetsOfPage, Texts};
 
 use super::scenario::Scenario;
 
@@ -20,6 +20,7 @@ pub fn settings(scenario: &Scenario) -> Settings {
     let policy = scenario.policy;
     Settings {
         inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)),
+        targets_of_page: TargetsOfPage::All,
         texts: Texts {
             new_incident_name: IncidentName::new("%s is down").expect("a template"),
             new_incident_message: "We are looking into it.".to_owned(),

@@ -27,8 +27,8 @@ use super::theatre::empty;
 use crate::support::faults::Faults;
 use crate::support::world::is_write;
 
-/// How late Cachet does what it was asked to, and how long after that the server reads of it: by its title alone, a
-/// late incident is known for an hour.
+/// How late Cachet does what it was asked to, and how long after that the server reads of it: a late incident is known by
+/// its title alone, and a late write at all, for an hour.
 const LATEST_MS: u64 = 3_000_000;
 const READ_WITHIN_MS: u64 = 400_000;
 
@@ -185,6 +185,9 @@ impl<'a> Run<'a> {
                 self.something_happened();
             }
             Step::Fault { method, path, fault, times } => {
+                if fault.may_come_late() {
+                    self.oracle.may_lose();
+                }
                 let rule = self.faults.on(method, path).times(*times);
                 match fault {
                     Fault::Answer(status) => rule.answer(*status),
@@ -221,12 +224,14 @@ impl<'a> Run<'a> {
         self.clock.pass(milliseconds.min(longest)).await;
     }
 
-    /// Cachet does what it has put off.
+    /// Cachet does what it has put off, over whatever was done since.
     pub async fn catch_up(&mut self) {
         let before = self.person.incidents().await;
         if self.faults.catch_up().await > 0 {
             self.something_happened();
             self.to_be_read_by_ms = Some(self.clock.now().true_ms + READ_WITHIN_MS);
+            self.person.is_overtaken();
+            self.oracle.came_late();
         }
         let known = |incident: &ShownIncident| before.iter().any(|known| known.id == incident.id);
         let opened = self.person.incidents().await.into_iter().filter(|incident| !known(incident));
@@ -415,7 +420,10 @@ impl<'a> Run<'a> {
             }
             match by {
                 _ if round.is_some() => round,
-                Interruption::Crash => None,
+                Interruption::Crash => {
+                    self.oracle.may_lose();
+                    None
+                }
                 Interruption::By(step) => {
                     self.happen_beside(step, &wake, once.as_mut(), &mut round).await;
                     interrupter.resume();

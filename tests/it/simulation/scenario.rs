@@ -159,6 +159,13 @@ pub enum Fault {
     Html(u16),
 }
 
+impl Fault {
+    /// Whether a call that ends so may be done only later, for all that is known.
+    pub fn may_come_late(self) -> bool {
+        matches!(self, Self::CutBefore | Self::CutAfter | Self::Later | Self::Html(502))
+    }
+}
+
 /// What people do. Components and incidents that do not exist are left alone.
 #[derive(Debug, Clone, Copy)]
 pub enum Edit {
@@ -188,6 +195,10 @@ pub const UNTOLD: &str = "/api/schedules";
 
 /// The call that opens an incident.
 pub const POSTINGS: &str = "/api/incidents";
+
+/// Calls that Cachet may put off. What is said late of an incident cannot be unsaid, so its story would not read as it
+/// should.
+const PUT_OFF: [(&str, &str); 2] = [("POST", POSTINGS), ("PUT", "/api/components/*")];
 
 /// Calls that may be made to fail.
 const CALLS: [(&str, &str); 10] = [
@@ -294,7 +305,7 @@ struct Mood {
     forgetful: bool,
     /// The clock is set back.
     hasty_clock: bool,
-    /// Cachet puts postings off.
+    /// Cachet puts writes off.
     late: bool,
     repair: Repair,
     /// The watchdog is awaited.
@@ -347,7 +358,7 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         15 => Step::SetBack(random.pick(&[1_777, 61_333, 331_337, 3_601_777])),
         16 => Step::Maintenance(Maintenance::any(random)),
         17 => Step::Watchdog { comes: random.chance(50) },
-        18 => Step::Fault { method: "POST", path: POSTINGS, fault: Fault::Later, times: random.pick(&[1, 1, 2]) },
+        18 => put_off(random),
         _ => Step::CatchUp,
     }
 }
@@ -390,6 +401,11 @@ fn fault(random: &mut Random) -> Step {
     let call = if random.chance(75) { random.below(5) } else { random.below(CALLS.len()) };
     let (method, path) = CALLS[call];
     Step::Fault { method, path, fault: random.pick(&FAULTS), times: random.pick(&[1, 1, 1, 2, 3]) }
+}
+
+fn put_off(random: &mut Random) -> Step {
+    let (method, path) = random.pick(&PUT_OFF);
+    Step::Fault { method, path, fault: Fault::Later, times: random.pick(&[1, 1, 2]) }
 }
 
 fn edit(random: &mut Random, targets: &[Target]) -> Edit {

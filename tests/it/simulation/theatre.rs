@@ -96,7 +96,7 @@ fn url(folder: &TempDir, name: &str) -> String {
 
 /// Makes a store as one that was just made.
 pub async fn empty(store: &Store) {
-    for table in ["alerts", "applied", "cachet", "episodes", "observed", "watchdog"] {
+    for table in ["alerts", "applied", "cachet", "episodes", "observed", "unanswered_writes", "watchdog"] {
         let delete = format!("DELETE FROM {table}");
         sqlx::query(sqlx::AssertSqlSafe(delete)).execute(store.writer()).await.expect("emptied");
     }

@@ -10,7 +10,7 @@ use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::group::{Group, GroupName};
 use alertmanager_cachet::core::incident_name::IncidentName;
-use alertmanager_cachet::core::observed::Observed;
+use alertmanager_cachet::core::observed::{IncidentId, Observed};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::setup::{Removal, Step, plan_setup};
 use alertmanager_cachet::core::target::{
@@ -20,7 +20,7 @@ use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::log::{Log, MemorySink};
-use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, Texts, Wake};
+use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, TargetsOfPage, Texts, Wake};
 use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
 use axum::Router;
@@ -295,13 +295,7 @@ impl World {
         let open = self.shown().await.open_incidents.len();
         let mut all = 0;
         // Numbers are given without gaps, and nothing is removed here.
-        while self
-            .page
-            .incident(alertmanager_cachet::core::observed::IncidentId(all + 1))
-            .await
-            .expect("read")
-            .is_some()
-        {
+        while self.page.incident(IncidentId(all + 1)).await.expect("read").is_some() {
             all += 1;
         }
         (open, usize::try_from(all).expect("few"))
@@ -326,6 +320,11 @@ impl World {
     pub async fn open_by_hand(&self, incident: &str) {
         let body = json!({"name": incident, "message": "By hand.", "status": 1, "visible": true});
         self.ask_by_hand("POST", "/api/incidents", body).await;
+    }
+
+    /// A person removes an incident in Cachet's dashboard.
+    pub async fn remove_incident(&self, incident: IncidentId) {
+        self.ask_by_hand("DELETE", &format!("/api/incidents/{}", incident.0), Value::Null).await;
     }
 
     /// Maintenance that a person announces in Cachet's dashboard, and its number: it begins after `begins_in`, and lasts
@@ -365,7 +364,7 @@ impl World {
         let answer = self.router.clone().oneshot(request).await.expect("an answer");
         assert!(answer.status().is_success(), "{method} {path}: {}", answer.status());
         let bytes = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
-        serde_json::from_slice(&bytes).expect("JSON")
+        serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
     /// How many writes were sent.
@@ -420,6 +419,7 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
     };
     Settings {
         inventory: Some(Inventory::new(InventorySource::File, targets.iter().map(known))),
+        targets_of_page: TargetsOfPage::All,
         texts: Texts {
             new_incident_name: IncidentName::new("%s is down").expect("a template"),
             new_incident_message: "We are looking into it.".to_owned(),

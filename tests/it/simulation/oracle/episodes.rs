@@ -49,12 +49,14 @@ enum Touch {
 
 pub struct Episodes {
     policy: Policy,
+    /// Whether a closing of ours may have got no answer, so that a person's may be taken for it.
+    may_have_lost: bool,
     stories: BTreeMap<String, Story>,
 }
 
 impl Episodes {
     pub fn new(policy: Policy) -> Self {
-        Self { policy, stories: BTreeMap::new() }
+        Self { policy, may_have_lost: false, stories: BTreeMap::new() }
     }
 
     pub fn may_be_seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
@@ -141,16 +143,22 @@ impl Episodes {
         self.stories.get(&incident.component).is_some_and(|story| story.late.contains(&incident.id))
     }
 
+    pub fn may_lose(&mut self) {
+        self.may_have_lost = true;
+    }
+
     pub fn moved(&mut self, component: &str) {
         self.story(component).moved = true;
     }
 
     pub fn incident_closed(&mut self, component: &str) {
+        let mistakable = self.may_have_lost;
         let story = self.story(component);
         story.ever_touched = true;
         if story.now != Now::Out {
             // of several, nobody knows which is the episode's
-            let is_clear = story.late.is_empty() && story.calm_since_ms.is_none() && story.touched.is_none();
+            let is_clear =
+                !mistakable && story.late.is_empty() && story.calm_since_ms.is_none() && story.touched.is_none();
             story.touched = Some(if story.now == Now::In && is_clear { Touch::Closed } else { Touch::Somehow });
         }
     }

@@ -7,6 +7,10 @@ pub struct Hand<V> {
     never_certain: bool,
     /// Whether a view of ours is not written over what a person made of it.
     leaves: fn(&V, &V) -> bool,
+    /// Whether a write of ours may have got no answer.
+    may_have_lost: bool,
+    /// All that was ours at some time, so that a write without an answer may have asked for it.
+    ever_ours: BTreeMap<String, Vec<V>>,
     /// Our views that the page may have been given last; several after a disturbed round.
     ours: BTreeMap<String, Vec<Option<V>>>,
     standing: BTreeMap<String, Standing<V>>,
@@ -26,6 +30,8 @@ impl<V: Clone + PartialEq> Hand<V> {
         Self {
             never_certain,
             leaves,
+            may_have_lost: false,
+            ever_ours: BTreeMap::new(),
             ours: BTreeMap::new(),
             standing: BTreeMap::new(),
             moved: BTreeSet::new(),
@@ -42,8 +48,20 @@ impl<V: Clone + PartialEq> Hand<V> {
         // before the first look nothing is ours yet, and what is not ours is made so
         let sure = self.ours.get(name).is_some_and(|ours| ours.len() == 1 && ours[0].is_some());
         let before = self.standing.get(name).is_none_or(|standing| standing.certain);
-        let certain = sure && before && !self.never_certain && !self.moved.contains(name);
+        let as_ours = self.ever_ours.get(name).is_some_and(|ours| ours.contains(&shows));
+        let mistakable = self.may_have_lost && as_ours;
+        let certain = sure && before && !mistakable && !self.never_certain && !self.moved.contains(name);
         self.standing.insert(name.to_owned(), Standing { shows, certain });
+    }
+
+    /// A write of ours may get no answer from now on.
+    pub fn may_lose(&mut self) {
+        self.may_have_lost = true;
+    }
+
+    /// A write of ours came late, to whatever name.
+    pub fn came_late(&mut self) {
+        self.standing.values_mut().for_each(|standing| standing.certain = false);
     }
 
     pub fn moved(&mut self, name: &str) {
@@ -68,6 +86,7 @@ impl<V: Clone + PartialEq> Hand<V> {
     pub fn may_be_seen(&mut self, views: &BTreeMap<String, V>) {
         for name in self.names(views) {
             let view = views.get(&name).cloned();
+            self.ever_ours.entry(name.clone()).or_default().extend(view.clone());
             self.may_have_been_given(&name, view);
         }
     }
@@ -76,6 +95,7 @@ impl<V: Clone + PartialEq> Hand<V> {
     pub fn seen(&mut self, views: &BTreeMap<String, V>) {
         for name in self.names(views) {
             let view = views.get(&name).cloned();
+            self.ever_ours.entry(name.clone()).or_default().extend(view.clone());
             if self.may_be_left(&name, view.as_ref()) {
                 self.may_have_been_given(&name, view);
                 continue;

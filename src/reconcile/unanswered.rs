@@ -1,0 +1,81 @@
+//! Writes of which no answer came: when they are remembered, and when they are forgotten.
+
+use std::collections::BTreeSet;
+
+use super::{Blocked, Reconciler};
+use crate::cachet::Error;
+use crate::core::observed::Observed;
+use crate::core::plan::{Change, UnansweredWrite, Written};
+use crate::core::status::IncidentStatus;
+use crate::core::time::Timestamp;
+use crate::store::Entry;
+
+/// The write that `change` sends at `sent_at`, if to carry it out late would undo something newer.
+///
+/// A posting makes something new, and is looked for in another way; and what closes a stray has nothing to undo.
+pub fn write_of(change: &Change, sent_at: Timestamp) -> Option<UnansweredWrite> {
+    let what = match change.clone() {
+        Change::SetComponent { id, to: status, .. } => Written::Component { id, status, description: None },
+        Change::UpdateTarget { id, to: status, description, .. } => {
+            Written::Component { id, status, description: Some(description) }
+        }
+        Change::CloseIncident { incident: id, episode, .. } => {
+            Written::Incident { id, status: IncidentStatus::Fixed, subject: episode.subject }
+        }
+        Change::ReopenIncident { incident: id, episode, .. } => {
+            Written::Incident { id, status: IncidentStatus::Investigating, subject: episode.subject }
+        }
+        Change::OpenIncident { .. }
+        | Change::FindIncident { .. }
+        | Change::CloseStray { .. }
+        | Change::CreateTarget { .. } => return None,
+    };
+    Some(UnansweredWrite { what, sent_at })
+}
+
+/// What needs no remembering of `change`, which was not sent.
+pub fn unsent(change: &Change, sent_at: Timestamp) -> Option<Entry> {
+    write_of(change, sent_at).map(Entry::Answered)
+}
+
+/// What needs no remembering any more once `change` was made: its own write, and the earlier one that it undoes.
+pub fn answered(change: &Change, sent_at: Timestamp) -> impl Iterator<Item = Entry> {
+    write_of(change, sent_at).into_iter().chain(change.late().cloned()).map(Entry::Answered)
+}
+
+/// The same of a change that failed: nothing, if it may be carried out yet.
+pub fn refused(change: &Change, sent_at: Timestamp, error: &Error) -> Option<Entry> {
+    let may_arrive = error.may_be_applied_yet() && !error.is_of_a_read();
+    unsent(change, sent_at).filter(|_| !may_arrive)
+}
+
+impl Reconciler {
+    /// Adds to what was read the incidents that may have been opened late, and that Cachet does not list as open:
+    /// releases of 2025 go on listing an incident as it was before its latest update, and show it as that says.
+    pub(super) async fn look_closer(&self, read: &mut Observed) -> Result<(), Error> {
+        let unanswered = self.memory.applied.iter().flat_map(|applied| &applied.unanswered);
+        let opened = unanswered.filter_map(|write| match write.what {
+            Written::Incident { id, status, .. } if status != IncidentStatus::Fixed => Some(id),
+            _ => None,
+        });
+        for id in opened.collect::<BTreeSet<_>>() {
+            let is_listed = read.open_incidents.iter().any(|open| open.id == id);
+            if is_listed || self.cachet.probe().await?.meta {
+                continue;
+            }
+            let found = self.cachet.incident(id).await?;
+            read.open_incidents.extend(found.filter(|found| found.status != Some(IncidentStatus::Fixed)));
+        }
+        Ok(())
+    }
+
+    /// Forgets those that are not to be expected any more, now that Cachet was read at `read_at`.
+    pub(super) async fn forget_what_never_came(&mut self, read: &Observed, read_at: Timestamp) -> Result<(), Blocked> {
+        let Some(applied) = &self.memory.applied else { return Ok(()) };
+        let over = applied.unanswered.iter().filter(|write| write.is_over(applied, read, read_at));
+        let over: Vec<Entry> = over.cloned().map(Entry::Answered).collect();
+        self.store.remember(&over, read_at).await?;
+        over.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! Makes changes, each remembered before and after.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::{Blocked, Reconciler, Round, apply, unanswered};
+use crate::cachet::Error;
+use crate::core::plan::{Change, Subject};
+use crate::core::time::Timestamp;
+use crate::store::Entry;
+
+/// How many writes are under way at the same time.
+const PARALLEL_WRITES: usize = 4;
+
+/// What came of a change; `None` if it was not sent.
+type Outcome = Option<Result<Entry, Error>>;
+
+impl Reconciler {
+    /// Makes `batch`, each change remembered before and after, and returns what failed.
+    pub(super) async fn write(&mut self, batch: Vec<Change>, round: &mut Round) -> Result<Vec<Subject>, Blocked> {
+        let sent_at = self.clock.now();
+        let sent = batch.iter().filter_map(|change| unanswered::write_of(change, sent_at)).map(Entry::Sent);
+        let intents: Vec<Entry> = batch.iter().filter_map(apply::intent).chain(sent).collect();
+        self.store.remember(&intents, sent_at).await?;
+        intents.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
+
+        let (cachet, settings, stop, clock) = (&self.cachet, &self.settings, &self.stop, &self.clock);
+        let writes = stream::iter(batch).map(|change| async move {
+            if stop.is_cancelled() {
+                return (change, None);
+            }
+            let outcome = apply::apply(cachet, settings, &change, clock.now()).await;
+            (change, Some(outcome))
+        });
+        let outcomes: Vec<_> = writes.buffered(PARALLEL_WRITES).collect().await;
+        self.keep(outcomes, sent_at, round).await
+    }
+
+    async fn keep(
+        &mut self,
+        outcomes: Vec<(Change, Outcome)>,
+        sent_at: Timestamp,
+        round: &mut Round,
+    ) -> Result<Vec<Subject>, Blocked> {
+        let (mut entries, mut failed, mut blocked) = (Vec::new(), Vec::new(), None);
+        for (change, outcome) in outcomes {
+            match outcome {
+                None => entries.extend(unanswered::unsent(&change, sent_at)),
+                Some(Ok(entry)) => {
+                    round.written += 1;
+                    round.unanswered = 0;
+                    self.no_longer_fails(&change.subject());
+                    self.memory.waiting.made(&change);
+                    self.metrics.change_applied(&change);
+                    apply::log(&self.log, &self.settings.texts, &change, &entry);
+                    entries.push(entry);
+                    entries.extend(unanswered::answered(&change, sent_at));
+                }
+                Some(Err(error)) => {
+                    let unanswered = error.may_have_been_applied() || error.is_not_cachet();
+                    round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
+                    self.memory.surprised |= unanswered || error.is_not_found();
+                    entries.extend(apply::refusal(&change, &error));
+                    entries.extend(unanswered::refused(&change, sent_at, &error));
+                    failed.push(change.subject());
+                    self.metrics.change_failed(&change);
+                    if error.concerns_everything() && blocked.is_none() {
+                        blocked = Some(error);
+                    } else {
+                        round.failures.push((change.subject(), error));
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.store.remember(&entries, self.clock.now()).await {
+            // What the store does not know would be unknown after a restart, so it is looked up again now.
+            self.memory.doubt_everything();
+            return Err(error.into());
+        }
+        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
+        match blocked.or_else(|| round.give_up()) {
+            Some(error) => Err(error.into()),
+            None => Ok(failed),
+        }
+    }
+}
