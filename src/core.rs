@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod explain;
 pub mod group;
+pub mod history;
 pub mod incident;
 pub mod incident_name;
 pub mod inherit;
@@ -21,4 +22,5 @@ pub mod setup;
 pub mod status;
 pub mod target;
 pub mod time;
+pub mod uptime;
 pub mod watchdog;

@@ -5,6 +5,7 @@
 
 mod apply;
 mod backoff;
+mod history;
 mod maintenance;
 mod memory;
 mod monitoring;
@@ -50,6 +51,8 @@ const PARALLEL_WRITES: usize = 4;
 
 /// How long a resolved alert is remembered. A firing of the same occurrence that comes later than that is no echo.
 const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Tells who waits, the reconciler or the repairer, that there is news. Clones wake the same one; no call is ever lost.
 #[derive(Debug, Clone, Default)]
@@ -100,6 +103,8 @@ pub struct Settings {
     pub subscribers: Subscribers,
     /// How often Cachet is read, to see what people changed and what `setup` made.
     pub interval: Duration,
+    /// For how many days it is kept what happened.
+    pub history_days: u32,
 }
 
 /// Whether Cachet writes to its subscribers.
@@ -264,6 +269,7 @@ impl Reconciler {
         }
         self.say_what_is_wrong(&round);
         self.publish(&mut round, began.elapsed());
+        self.keep_history().await;
         round
     }
 
@@ -317,6 +323,7 @@ impl Reconciler {
             self.memory.alerts_as_of = Some(news);
         }
         self.listen(now).await?;
+        self.look_back(now).await?;
         if self.memory.applied.is_none() {
             self.store.keep_page_at(self.cachet.address()).await?;
             self.memory.applied = Some(self.store.applied().await?);
@@ -330,6 +337,7 @@ impl Reconciler {
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
+            self.store.forget_history(now.before(DAY * self.settings.history_days)).await?;
             Reading::Everything
         } else {
             self.look_for_maintenance(now).await
@@ -378,7 +386,7 @@ impl Reconciler {
         Ok(())
     }
 
-    fn plan(&self, round: &mut Round) -> Plan {
+    fn plan(&mut self, round: &mut Round) -> Plan {
         let (Some(applied), Some(observed)) = (&self.memory.applied, &self.memory.observed) else {
             return Plan::default();
         };
@@ -397,6 +405,7 @@ impl Reconciler {
         let plan = plan(&desired, applied, observed, policy, now);
         round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
         round.page = Some(PageState::of(&desired, applied, observed, &plan, &self.memory.alerts));
+        self.memory.chronicle.see(&desired, now);
         plan
     }
 
@@ -428,7 +437,7 @@ impl Reconciler {
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
         let entries: Vec<Entry> = notes.iter().cloned().map(Entry::from).collect();
-        self.store.remember(&entries, self.clock.now()).await?;
+        self.remember(&entries).await?;
         entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
         Ok(())
     }
@@ -436,7 +445,7 @@ impl Reconciler {
     /// Makes `batch`, each change remembered before and after, and returns what failed.
     async fn write(&mut self, batch: Vec<Change>, round: &mut Round) -> Result<Vec<Subject>, Blocked> {
         let intents: Vec<Entry> = batch.iter().filter_map(apply::intent).collect();
-        self.store.remember(&intents, self.clock.now()).await?;
+        self.remember(&intents).await?;
         intents.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
 
         let (cachet, settings, stop, clock) = (&self.cachet, &self.settings, &self.stop, &self.clock);
@@ -457,6 +466,7 @@ impl Reconciler {
         round: &mut Round,
     ) -> Result<Vec<Subject>, Blocked> {
         let (mut entries, mut failed, mut blocked) = (Vec::new(), Vec::new(), None);
+        let now = self.clock.now();
         for (change, outcome) in outcomes {
             match outcome {
                 Ok(entry) => {
@@ -466,6 +476,7 @@ impl Reconciler {
                     self.memory.waiting.made(&change);
                     self.metrics.change_applied(&change);
                     apply::log(&self.log, &self.settings.texts, &change, &entry);
+                    self.memory.chronicle.add(history::of_change(&change, &entry, now));
                     entries.push(entry);
                 }
                 Err(error) => {
@@ -483,7 +494,7 @@ impl Reconciler {
                 }
             }
         }
-        if let Err(error) = self.store.remember(&entries, self.clock.now()).await {
+        if let Err(error) = self.remember(&entries).await {
             // What the store does not know would be unknown after a restart, so it is looked up again now.
             self.memory.doubt_everything();
             return Err(error.into());

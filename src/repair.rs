@@ -141,7 +141,7 @@ impl Repairer {
         self.listening_since = self.listening_since.min(now);
         match &self.settings.source {
             Source::Silence(longest) => match rule::stale_before(now, self.listening_since, *longest) {
-                Some(limit) => self.store.resolve_stale_alerts(limit).await,
+                Some(limit) => self.store.resolve_stale_alerts(limit, now).await,
                 None => Ok(Vec::new()),
             },
             Source::Alertmanager { members, .. } => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Texts;
+use super::history::Chronicle;
 use super::maintenance::Knowledge;
 use super::waiting::Waiting;
 use crate::core::alert::AlertRecord;
@@ -43,6 +44,8 @@ pub struct Memory {
     pub blocked_by: BTreeSet<String>,
     /// What Cachet has not taken yet.
     pub waiting: Waiting,
+    /// What happened and is not kept yet.
+    pub chronicle: Chronicle,
 }
 
 /// What of the last reading, and of our writes since, is not in the store's snapshot yet.

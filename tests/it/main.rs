@@ -9,6 +9,7 @@ mod contract;
 mod convergence;
 mod end_to_end;
 mod hardship;
+mod history;
 mod late;
 mod maintenance;
 mod metrics;

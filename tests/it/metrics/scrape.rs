@@ -157,7 +157,8 @@ async fn metrics_with_an_address_of_their_own_are_nowhere_else_and_nothing_else_
 async fn readiness_names_each_part_of_a_server_at_work() {
     let folder = tempfile::tempdir().expect("a folder");
     let (site, _) = Site::start(folder.path(), &[]).await;
-    let parts = r#""store":{"good":true},"cachet":{"good":true},"configuration":{"good":true},"monitoring":{"good":true}"#;
+    let parts =
+        r#""store":{"good":true},"cachet":{"good":true},"configuration":{"good":true},"monitoring":{"good":true}"#;
     let ready = format!(r#"{{"status":"ready","parts":{{{parts}}}}}"#);
     eventually("it is ready", async || {
         let (status, body) = site.get(&format!("{}/-/ready", site.url)).await;
