@@ -7,6 +7,7 @@ pub mod alert;
 pub mod explain;
 pub mod group;
 pub mod history;
+pub mod hold;
 pub mod incident;
 pub mod incident_name;
 pub mod inherit;

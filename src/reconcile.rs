@@ -6,6 +6,7 @@
 mod apply;
 mod backoff;
 mod history;
+mod holds;
 mod maintenance;
 mod memory;
 mod monitoring;
@@ -320,8 +321,10 @@ impl Reconciler {
         let news = self.wake.count();
         if self.memory.alerts_as_of != Some(news) {
             self.memory.alerts = self.store.unresolved_alerts().await?;
+            self.memory.holds = self.store.holds().await?;
             self.memory.alerts_as_of = Some(news);
         }
+        self.end_holds(now).await?;
         self.listen(now).await?;
         self.look_back(now).await?;
         if self.memory.applied.is_none() {
@@ -400,7 +403,8 @@ impl Reconciler {
             }
         };
         let desired = desired(inventory, &self.memory.alerts, self.settings.refire_hold, now)
-            .in_view_of(self.memory.monitoring, &self.settings.components);
+            .in_view_of(self.memory.monitoring, &self.settings.components)
+            .held_by(&self.memory.holds, now);
         let policy = Policy { takes_unknown: self.cachet.takes_unknown(), ..self.settings.policy() };
         let plan = plan(&desired, applied, observed, policy, now);
         round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();

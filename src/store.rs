@@ -9,6 +9,7 @@ mod applied;
 mod clock;
 mod health;
 mod history;
+mod holds;
 mod repair;
 mod watchdog;
 

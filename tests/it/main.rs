@@ -10,6 +10,7 @@ mod convergence;
 mod end_to_end;
 mod hardship;
 mod history;
+mod holds;
 mod late;
 mod maintenance;
 mod metrics;
