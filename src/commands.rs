@@ -109,5 +109,6 @@ pub fn reconcile_settings(config: &Config, inventory: Option<Inventory>) -> reco
         reopen_within: config.reopen_within,
         subscribers: if config.notify_subscribers { Subscribers::Notified } else { Subscribers::Silent },
         interval: config.reconcile_interval,
+        history_days: config.history_days,
     }
 }

@@ -8,6 +8,8 @@ mod alerts;
 mod applied;
 mod clock;
 mod health;
+mod history;
+mod holds;
 mod repair;
 mod watchdog;
 
@@ -42,6 +44,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "watchdog", include_str!("../migrations/0003_watchdog.sql")),
     (4, "postings that got no answer", include_str!("../migrations/0004_lost_postings.sql")),
     (5, "planned maintenance", include_str!("../migrations/0005_schedules.sql")),
+    (7, "history and holds", include_str!("../migrations/0007_history.sql")),
 ];
 
 /// The store, open. Clones share its connections.

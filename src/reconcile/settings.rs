@@ -35,6 +35,8 @@ pub struct Settings {
     pub subscribers: Subscribers,
     /// How often Cachet is read, to see what people changed and what `setup` made.
     pub interval: Duration,
+    /// For how many days it is kept what happened.
+    pub history_days: u32,
 }
 
 /// Whether Cachet writes to its subscribers.

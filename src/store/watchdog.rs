@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteExecutor;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError};
+use crate::core::history::{About, Event, Happening};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Pulse;
 
@@ -41,6 +42,7 @@ impl Store {
         let after = change(before);
         if after != before {
             write(&mut transaction, after).await?;
+            super::history::keep(&mut transaction, turn(before, after).as_slice()).await?;
         }
         transaction.commit().await?;
         Ok((before, after))
@@ -55,6 +57,16 @@ pub(super) async fn bring_back(connection: &mut SqliteConnection, now: Timestamp
         write(connection, after).await?;
     }
     Ok(after != before)
+}
+
+/// That the watchdog is missing from now on, or heard again, if it is.
+fn turn(before: Pulse, after: Pulse) -> Option<Happening> {
+    let (at, event) = match (before.missing_at, after.missing_at) {
+        (None, Some(at)) => (at, Event::WatchdogMissing),
+        (Some(_), None) => (after.last_heartbeat?, Event::WatchdogHeard),
+        _ => return None,
+    };
+    Some(Happening { at, about: About::Everything, event })
 }
 
 async fn read(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {

@@ -9,6 +9,8 @@ mod contract;
 mod convergence;
 mod end_to_end;
 mod hardship;
+mod history;
+mod holds;
 mod late;
 mod maintenance;
 mod metrics;

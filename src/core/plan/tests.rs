@@ -1,6 +1,7 @@
 //! The planner against a Cachet in memory.
 
 mod details;
+mod holds;
 mod maintenance;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
+use crate::core::hold::Hold;
 use crate::core::incident::EndedBy;
 use crate::core::observed::ObservedIncident;
 use crate::core::page::{DESCRIPTION_LIMIT, desired};
@@ -35,6 +37,7 @@ struct World {
     observed: Observed,
     applied: Applied,
     monitoring: Monitoring,
+    holds: Vec<Hold>,
     now_ms: i64,
     next_id: i64,
 }
@@ -103,7 +106,9 @@ impl World {
 
     fn plan(&self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Plan {
         let now = Timestamp::from_millis(self.now_ms);
-        let page = desired(inventory, alerts, HOLD, now).in_view_of(self.monitoring, &BTreeSet::from([name("Unfed")]));
+        let page = desired(inventory, alerts, HOLD, now)
+            .in_view_of(self.monitoring, &BTreeSet::from([name("Unfed")]))
+            .held_by(&self.holds, now);
         plan(&page, &self.applied, &self.observed, policy, now)
     }
 
