@@ -14,6 +14,16 @@ CREATE TABLE history_alerts (
     source       TEXT    NOT NULL               -- notification, page, or why Alertmanager's list corrected it
 );
 CREATE INDEX history_alerts_by_time ON history_alerts (at_ms);
+CREATE INDEX history_alerts_by_fingerprint ON history_alerts (fingerprint);
+
+-- What is not over as the history begins. Only roughly is it known when it was learned: when the alert began to fire.
+INSERT INTO history_alerts (at_ms, fingerprint, name, target, critical, starts_at_ms, turn, source)
+SELECT CASE WHEN state = 'refired' THEN refired_at_ms WHEN starts_at_ms < last_seen_ms THEN starts_at_ms
+            ELSE last_seen_ms END AS learned_at_ms,
+       fingerprint, name, target, critical, starts_at_ms,
+       CASE WHEN state = 'refired' THEN 'held' ELSE 'fired' END,
+       CASE WHEN state = 'inherited' THEN 'page' ELSE 'notification' END
+FROM alerts WHERE state <> 'resolved' ORDER BY learned_at_ms, fingerprint;
 
 -- What happened to a component, or with component '' to the server and its monitoring (core::history::Event).
 CREATE TABLE history_events (
@@ -26,10 +36,17 @@ CREATE TABLE history_events (
 CREATE INDEX history_events_by_component ON history_events (component, kind, at_ms);
 CREATE INDEX history_events_by_time ON history_events (at_ms);
 
--- When the server last looked, so that the time in which it did not run is told from one in which nothing happened.
+INSERT INTO history_events (at_ms, component, kind, detail)
+SELECT missing_at_ms, '', 'watchdog_missing',
+       '{"event":"watchdog_missing","since_ms":' || COALESCE(last_heartbeat_ms, missing_at_ms) || '}'
+FROM watchdog WHERE missing_at_ms IS NOT NULL;
+
+-- When the server last looked, so that the time in which it did not run is told from one in which nothing happened; and
+-- from when on all that happened is kept. Of what was before, only that is kept which was not over by then.
 CREATE TABLE history_looked (
-    id    INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-    at_ms INTEGER NOT NULL
+    id      INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    at_ms   INTEGER NOT NULL,
+    from_ms INTEGER NOT NULL
 );
 
 -- Components that an operator holds at a status (core::hold::Hold).

@@ -309,7 +309,10 @@ pub enum Event {
     /// The time of a hold is over.
     HoldExpired,
     /// Nothing was heard of the watchdog for too long.
-    WatchdogMissing,
+    WatchdogMissing {
+        /// From when on, in milliseconds since the Unix epoch.
+        since_ms: i64,
+    },
     /// The watchdog is heard again.
     WatchdogHeard,
     /// The server was not running until now.
@@ -336,7 +339,7 @@ impl Event {
             Self::Held { .. } => "held",
             Self::Released { .. } => "released",
             Self::HoldExpired => "hold_expired",
-            Self::WatchdogMissing => "watchdog_missing",
+            Self::WatchdogMissing { .. } => "watchdog_missing",
             Self::WatchdogHeard => "watchdog_heard",
             Self::NotRunning { .. } => "not_running",
         }
@@ -380,7 +383,10 @@ impl fmt::Display for Event {
             }
             Self::Released { user } => write!(f, "{user} released it"),
             Self::HoldExpired => f.write_str("the time of its hold is over"),
-            Self::WatchdogMissing => f.write_str("nothing is heard of the watchdog: monitoring data is missing"),
+            Self::WatchdogMissing { since_ms } => {
+                let since = Timestamp::from_millis(*since_ms);
+                write!(f, "nothing was heard of the watchdog since {since}: monitoring data is missing")
+            }
             Self::WatchdogHeard => f.write_str("the watchdog is heard again"),
             Self::NotRunning { since_ms } => {
                 write!(f, "the server was not running since {}", Timestamp::from_millis(*since_ms))
@@ -416,6 +422,7 @@ mod tests {
                 note: String::new(),
             },
             Event::HoldExpired,
+            Event::WatchdogMissing { since_ms: 5 },
             Event::NotRunning { since_ms: 5 },
         ];
         for event in events {

@@ -24,6 +24,20 @@ const EVERYTHING: &str = "";
 /// The event from which uptime is told.
 const STATUS: &str = "status";
 
+/// Forgets what was learned of alerts before a limit, but for the last of those that were not over by then.
+const FORGET_ALERTS: &str = "DELETE FROM history_alerts WHERE at_ms < $1 AND (turn IN ('resolved', 'withdrawn') \
+    OR EXISTS (SELECT 1 FROM history_alerts AS later WHERE later.fingerprint = history_alerts.fingerprint \
+    AND later.at_ms < $1 AND later.id > history_alerts.id))";
+
+/// Forgets what happened before a limit, but for what began and was not over by then.
+const FORGET_EVENTS: &str = "DELETE FROM history_events WHERE at_ms < $1 \
+    AND (kind NOT IN ('status', 'held', 'watchdog_missing') \
+    OR EXISTS (SELECT 1 FROM history_events AS later WHERE later.component = history_events.component \
+    AND later.at_ms < $1 AND later.id > history_events.id AND CASE history_events.kind \
+    WHEN 'held' THEN later.kind IN ('held', 'released', 'hold_expired') \
+    WHEN 'watchdog_missing' THEN later.kind IN ('watchdog_missing', 'watchdog_heard') \
+    ELSE later.kind = 'status' END))";
+
 impl Store {
     /// What was learned since `from` of alerts that feed `component`, the newest first, `limit` of them at most.
     ///
@@ -130,7 +144,8 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         sqlx::query(
-            "INSERT INTO history_looked (id, at_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at_ms = excluded.at_ms",
+            "INSERT INTO history_looked (id, at_ms, from_ms) VALUES (1, $1, $1) \
+             ON CONFLICT (id) DO UPDATE SET at_ms = excluded.at_ms",
         )
         .bind(now.as_millis())
         .execute(&mut *transaction)
@@ -141,21 +156,21 @@ impl Store {
 
     /// Forgets what happened before `limit`, and says how many rows that were.
     ///
-    /// The last status of each component stays, or nobody would know any more what it had to show since.
+    /// What was not over by then stays, or nobody would know any more what was shown since, nor could play it again: the
+    /// last status of each component, its hold, the alerts that fired or were held, and that the watchdog was missing.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.
     pub async fn forget_history(&self, limit: Timestamp) -> Result<u64, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let mut forgotten = 0;
-        for statement in [
-            "DELETE FROM history_alerts WHERE at_ms < $1",
-            "DELETE FROM history_events WHERE at_ms < $1 AND (kind <> 'status' OR EXISTS \
-             (SELECT 1 FROM history_events AS later WHERE later.component = history_events.component \
-             AND later.kind = 'status' AND later.at_ms < $1 AND later.id > history_events.id))",
-        ] {
+        for statement in [FORGET_ALERTS, FORGET_EVENTS] {
             let done = sqlx::query(statement).bind(limit.as_millis()).execute(&mut *transaction).await?;
             forgotten += done.rows_affected();
+        }
+        if forgotten > 0 {
+            let query = sqlx::query("UPDATE history_looked SET from_ms = $1 WHERE from_ms < $1");
+            query.bind(limit.as_millis()).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(forgotten)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::history::{About, Event, Source, Turn};
+use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
@@ -165,15 +166,16 @@ async fn the_watchdog_is_told_of_every_component() {
     let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
     world.watch();
     world.heartbeat().await;
+    let heard = world.now();
     world.settle().await;
     world.pass(6 * MINUTE);
     world.settle().await;
     world.heartbeat().await;
     world.settle().await;
     let told = events(&world.store, "Database").await;
-    let about_all = [Event::WatchdogMissing, Event::WatchdogHeard];
+    let about_all = [Event::WatchdogMissing { since_ms: heard.as_millis() }, Event::WatchdogHeard];
     let of_all: Vec<&Event> = told.iter().filter(|event| about_all.contains(event)).collect();
-    assert_eq!(of_all, [&Event::WatchdogMissing, &Event::WatchdogHeard], "{told:?}");
+    assert_eq!(of_all, about_all.each_ref(), "{told:?}");
     assert_eq!(events(&world.store, "Anything").await.len(), 4, "with the incident about no component");
 }
 
@@ -193,6 +195,31 @@ async fn what_is_too_old_is_forgotten_but_not_what_a_component_has_to_show() {
     assert_eq!(world.store.last_statuses().await.expect("read")[&name("Database")], Operational);
     let changes = world.store.status_history(&name("Database")).await.expect("read");
     assert_eq!(uptime(&changes, &[], Span::of_last_days(90, world.now())).percent(), Some(100.0));
+}
+
+#[tokio::test]
+async fn what_is_not_over_is_not_forgotten() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.watch();
+    world.heartbeat().await;
+    world.settle().await;
+    world.fire("db:9100", "Database").await;
+    let hold = |until| Hold::new(name("Web"), PartialOutage, until, ("ada", ""), world.now()).expect("a hold");
+    for until in [world.now().after(DAY), world.now().after(2 * DAY)] {
+        world.store.hold(&hold(until)).await.expect("held");
+    }
+    world.pass(6 * MINUTE);
+    world.settle().await;
+    assert!(world.store.forget_history(world.now().after(MINUTE)).await.expect("forgotten") > 0);
+    assert_eq!(turns(&world.store, "Database").await, [(Turn::Fired, Source::Notification)]);
+    let kinds =
+        async |component| -> Vec<&str> { events(&world.store, component).await.iter().map(Event::word).collect() };
+    // What was held before the second time is over.
+    assert_eq!(kinds("Web").await, ["held", "watchdog_missing", "status"]);
+    world.heartbeat().await;
+    world.store.release(&name("Web"), "ada", world.now()).await.expect("released");
+    world.store.forget_history(world.now().after(MINUTE)).await.expect("forgotten");
+    assert_eq!(kinds("Web").await, ["status"]);
 }
 
 #[tokio::test]
