@@ -34,7 +34,7 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
     let common = &cli.common;
     let outcome = match &cli.command {
         Command::Check(args) => check::run(common, args, variables),
-        Command::Simulate(args) => simulate::run(common, args),
+        Command::Simulate(args) => runtime.block_on(simulate::run(common, args)),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Healthcheck(args) => runtime.block_on(healthcheck::run(args)),
         Command::EmbeddedToken => runtime.block_on(embedded_token::run(common)),

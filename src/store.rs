@@ -10,6 +10,7 @@ mod clock;
 mod health;
 mod history;
 mod holds;
+mod kept;
 mod repair;
 mod watchdog;
 
@@ -123,6 +124,18 @@ pub enum StoreError {
     /// The task that was to commit for several ended early.
     #[error("the store's commit was abandoned, nothing of it is known to be kept: send it again")]
     Abandoned,
+    /// Nothing is kept of what happened.
+    #[error(
+        "the store has no history yet: start `serve` of this release, which keeps what happens from then on; what was \
+         before is in its log"
+    )]
+    NoHistory,
+    /// More is kept than can be read at once.
+    #[error("the history is too long to be read at once, for it has more than {rows} rows: lower history_days")]
+    LongHistory {
+        /// How many rows can be read.
+        rows: usize,
+    },
     /// A row does not make sense, so somebody else wrote it.
     #[error("the store holds a row that cannot be read, {what}: restore a backup, or remove the row")]
     Corrupt {

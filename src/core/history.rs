@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::alert::{AlertRecord, Effect, Fingerprint};
+use super::alert::{AlertRecord, AlertState, Effect, Fingerprint};
 use super::observed::IncidentId;
 use super::repair::Reason;
 use super::status::ComponentStatus;
@@ -181,6 +181,25 @@ impl AlertHappening {
             starts_at: record.starts_at,
             turn,
             source,
+        }
+    }
+
+    /// What is known of the alert since, if it was learned at `at`.
+    pub fn record(&self, at: Timestamp) -> AlertRecord {
+        let state = match (self.turn, self.source) {
+            (Turn::Fired, Source::Page) => AlertState::Inherited,
+            (Turn::Fired | Turn::Confirmed, _) => AlertState::Firing,
+            (Turn::Held, _) => AlertState::Refired { since: at },
+            (Turn::Resolved | Turn::Withdrawn, _) => AlertState::Resolved,
+        };
+        AlertRecord {
+            fingerprint: self.fingerprint,
+            name: self.name.clone(),
+            target: self.target.clone(),
+            critical: self.critical,
+            starts_at: self.starts_at,
+            state,
+            last_seen_at: at,
         }
     }
 }

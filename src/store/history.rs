@@ -220,7 +220,7 @@ pub(super) async fn keep(connection: &mut SqliteConnection, happenings: &[Happen
     Ok(())
 }
 
-fn alert_of(row: &SqliteRow) -> Option<AlertHappening> {
+pub(super) fn alert_of(row: &SqliteRow) -> Option<AlertHappening> {
     let text = |column| row.try_get::<String, _>(column).ok();
     let moment = |column| row.try_get(column).ok().map(Timestamp::from_millis);
     Some(AlertHappening {
@@ -235,7 +235,7 @@ fn alert_of(row: &SqliteRow) -> Option<AlertHappening> {
     })
 }
 
-fn happening_of(row: &SqliteRow) -> Option<Happening> {
+pub(super) fn happening_of(row: &SqliteRow) -> Option<Happening> {
     let component: String = row.try_get("component").ok()?;
     let about = match component.as_str() {
         EVERYTHING => About::Everything,

@@ -74,7 +74,7 @@ fn turned_at(before: Pulse, after: Pulse) -> Option<Timestamp> {
     }
 }
 
-async fn read(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {
+pub(super) async fn read(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {
     let query = "SELECT last_heartbeat_ms, missing_at_ms FROM watchdog WHERE id = 1";
     let Some(row) = sqlx::query(query).fetch_optional(executor).await? else { return Ok(Pulse::default()) };
     let moment = |column| row.try_get::<Option<i64>, _>(column).map(|value| value.map(Timestamp::from_millis));

@@ -3,6 +3,8 @@
 //! `tests/fixtures/simulate/serve.log` is the log of a server as `podman logs --timestamps` gives it: the story of `demo`,
 //! with an echo of an HA pair in it, a request that was refused, and a body that was cut.
 
+mod from_store;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
