@@ -39,7 +39,7 @@ pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
     let settings = reconcile_settings(config, Some(inventory.clone()));
     let watchdog = settings.watchdog.as_ref();
     let source = match &store {
-        Some(store) => Source::History(store.kept().await?),
+        Some(store) => Source::history(store.kept().await?, window)?,
         None => Source::files(&args.files, watchdog)?,
     };
     let (groups, refire_hold, policy) = (&config.groups, settings.refire_hold, settings.policy());
@@ -47,7 +47,7 @@ pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
     let arrivals: Vec<Arrival> = source.arrivals(watchdog);
     let story = simulate(rules, &arrivals, window.until);
     let story = match source.since(window) {
-        Some(since) => story.from(since),
+        Some(since) => story.since(since),
         None => story,
     };
     for unknown in source.unknown(rules, window, &story) {

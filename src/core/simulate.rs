@@ -156,8 +156,8 @@ pub fn simulate(rules: Rules<'_>, arrivals: &[Arrival], end: Option<Timestamp>) 
 }
 
 impl Story {
-    /// The same from `beginning` on: without the moments before, and the incidents that were closed by then.
-    pub fn from(mut self, beginning: Timestamp) -> Self {
+    /// The same, told from `beginning` on: without the moments before, and the incidents that were closed by then.
+    pub fn since(mut self, beginning: Timestamp) -> Self {
         let told = self.moments.partition_point(|moment| moment.at < beginning);
         for change in self.moments.drain(..told).flat_map(|moment| moment.changes) {
             if let Seen::Component { name, to, .. } = change {

@@ -39,6 +39,20 @@ fn a_log_is_told_as_the_page_would_have_shown_it_and_nothing_is_written() {
 }
 
 #[test]
+fn a_part_of_a_log_is_told_over_the_page_as_it_was_by_then() {
+    let installation = Installation::new();
+    let log = log().display().to_string();
+    let window = ["--since=2026-11-21T04:02:27Z", "--until=2026-11-21T04:02:31Z"];
+    let told = portable(&installation.prints(&[&["simulate", &log], &window[..]].concat()));
+    let head = "2 notifications with 10 alerts of the page, from 2026-11-21T04:02:27Z to 2026-11-21T04:02:31Z\n\n\
+                The page at the beginning\n  \"Backend\" 4 (Outage)\n  \"Database\" 4 (Outage)\n";
+    assert!(told.starts_with(head), "{told}");
+    assert_eq!(told.matches("serve.log:").count(), 2, "one of them is left out: {told}");
+    let end = "\nThe page at the end\n  \"Backend\" 1 (Operational)\n  \"Database\" 3 (Partial Outage)\n";
+    assert!(told.contains(end), "{told}");
+}
+
+#[test]
 fn another_configuration_tells_another_story_of_the_same_log() {
     let installation = Installation::new();
     let path = installation.folder.path().join("config.json");

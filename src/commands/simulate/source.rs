@@ -80,6 +80,19 @@ impl Source {
         Ok(Self::Notifications { records, left_out })
     }
 
+    /// What the history kept.
+    ///
+    /// # Errors
+    /// When it begins after the time that is looked at.
+    pub fn history(kept: Kept, window: Window) -> anyhow::Result<Self> {
+        match window.until {
+            Some(until) if until <= kept.from => {
+                bail!("the history begins {}, after --until ({until}): give a later time", kept.from)
+            }
+            _ => Ok(Self::History(kept)),
+        }
+    }
+
     /// From when on it is told: of what was before the history, the page is where it begins.
     pub fn since(&self, window: Window) -> Option<Timestamp> {
         match self {

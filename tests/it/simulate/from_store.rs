@@ -1,7 +1,13 @@
 //! `simulate --from-store`: what the page would have shown, from what the history in the store kept.
 
 use std::fs;
+use std::time::Duration;
 
+use alertmanager_cachet::core::group::{Group, GroupName};
+use alertmanager_cachet::core::hold::Hold;
+use alertmanager_cachet::core::simulate::{Rules, simulate};
+use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::target::ComponentName;
 use serde_json::{Value, json};
 
 use super::{files_in, with_watchdog};
@@ -9,6 +15,10 @@ use crate::support::installation::{Installation, LOCAL};
 use crate::support::processes::{Process, eventually, run_with_input, written};
 use crate::support::recordings::notifications;
 use crate::support::web::ADMIN;
+use crate::support::world::{Release, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the recordings tell of.
 const TARGETS: &str = r#"
@@ -78,7 +88,7 @@ fn undated(mut story: Value) -> Value {
            "page": story["page"], "missing": story["missing"]})
 }
 
-/// A configuration in which a component may be named and a setting changed.
+/// A configuration beside the usual one, with this changed.
 fn configure(installation: &Installation, name: &str, change: impl FnOnce(&mut Value)) {
     let path = installation.folder.path().join("config.json");
     let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).expect("a file")).expect("JSON");
@@ -138,6 +148,8 @@ async fn what_was_before_a_moment_is_only_where_the_story_begins() {
     let until = site.replay(&["--until", closed_at]);
     assert_eq!(until["moments"].as_array().expect("a list")[..], all[..1]);
     assert!(until["incidents"].as_array().expect("a list").iter().all(|it| it["closed_at"].is_null()), "{until}");
+    let early = site.installation.refuses(&["simulate", "--from-store", "--until=7d"]);
+    assert!(early.contains("the history begins 20") && early.contains("give a later time"), "{early}");
     let text = site.installation.prints(&["simulate", "--from-store", "--since", closed_at]);
     assert!(text.contains("\nThe page at the beginning\n  \""), "{text}");
 }
@@ -168,6 +180,57 @@ async fn without_a_targets_file_the_targets_are_those_that_the_server_found() {
     let with_file = site.replay(&[]);
     fs::remove_file(site.installation.folder.path().join("prometheus.yml")).expect("removed");
     assert_eq!(undated(site.replay(&[])), undated(with_file));
+}
+
+#[tokio::test]
+async fn what_is_replayed_of_a_story_is_what_the_page_has_shown() {
+    let specs = [("db:9100", "Database", false), ("mail:9100", "Mail", false), ("web:9100", "Website", false)];
+    let mut world = World::set_up(Release::Current, &specs).await;
+    world.watch();
+    let mut shown = Vec::new();
+    for step in 0..12 {
+        match step {
+            1 => drop(world.fire("db:9100", "Database").await),
+            2 => hold(&world, "Website").await,
+            4 => world.pass(8 * MINUTE),
+            6 => drop(world.store.resolve_stale_alerts(world.now(), world.now()).await.expect("resolved")),
+            8 => drop(world.store.release(&name("Website"), "ada", world.now()).await.expect("released")),
+            _ => {}
+        }
+        if step != 4 {
+            world.heartbeat().await;
+        }
+        world.wake().wake();
+        world.settle().await;
+        let statuses = [world.status("Database").await, world.status("Mail").await, world.status("Website").await];
+        shown.push((world.now().after(SECOND), statuses));
+        world.pass(MINUTE);
+    }
+    let mut statuses: Vec<[u8; 3]> = shown.iter().map(|(_, statuses)| *statuses).collect();
+    statuses.dedup();
+    // It fires; is held; the watchdog is missing; is heard; nothing was heard of the alert; it is released.
+    assert_eq!(statuses, [[1, 1, 1], [4, 1, 1], [4, 1, 3], [4, 5, 3], [4, 1, 3], [1, 1, 3], [1, 1, 1]]);
+    let kept = world.store.kept().await.expect("its history");
+    let components = vec![name("Database"), name("Mail"), name("Website")];
+    let groups = [Group { name: GroupName::try_from("All").expect("a name"), components }];
+    let settings = &world.settings;
+    let inventory = settings.inventory.as_ref().expect("targets");
+    let (watchdog, policy) = (settings.watchdog.as_ref(), settings.policy());
+    let rules = Rules { groups: &groups, inventory, refire_hold: settings.refire_hold, watchdog, policy };
+    for (at, statuses) in shown {
+        let story = simulate(rules, &kept.arrivals(watchdog), Some(at));
+        assert_eq!(story.page.values().map(|status| status.value()).collect::<Vec<_>>(), statuses, "{at}");
+    }
+}
+
+async fn hold(world: &World, component: &str) {
+    let until = world.now().after(60 * MINUTE);
+    let hold = Hold::new(name(component), ComponentStatus::PartialOutage, until, ("ada", ""), world.now());
+    world.store.hold(&hold.expect("a hold")).await.expect("held");
+}
+
+fn name(component: &str) -> ComponentName {
+    ComponentName::try_from(component).expect("a name")
 }
 
 #[test]

@@ -199,11 +199,11 @@ fn a_story_from_a_moment_on_begins_with_the_page_and_the_open_incidents_of_that_
     let arrivals = [fires(10, "a"), fires(20, "b"), ends(30, "b"), ends(100, "a")];
     let (_, story) = play(&["Web"], 0, 0, &arrivals);
     assert_eq!(story.before[&component("Web")], ComponentStatus::Operational);
-    let from = story.clone().from(at(25));
+    let from = story.clone().since(at(25));
     assert_eq!(from.before[&component("Web")], ComponentStatus::MajorOutage);
     assert_eq!(seen(&from), ["30: is 3", "30: closes 1", "100: is 1"]);
     assert_eq!(from.incidents, story.incidents);
-    let from = story.from(at(31));
+    let from = story.since(at(31));
     assert_eq!((from.incidents.len(), from.before[&component("Web")]), (0, ComponentStatus::PartialOutage));
 }
 
