@@ -1,5 +1,7 @@
 //! The command line: flags after the manner of Prometheus, each with an environment variable.
 
+mod when;
+
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use clap::builder::Resettable;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+pub use self::when::{When, WhenError};
 use crate::config::Variables;
 
 /// Version and commit, as `--version` prints them.
@@ -141,7 +144,8 @@ pub enum Command {
     Check(Check),
     /// Say why a component has its status
     Explain(Explain),
-    /// Say what the page would have shown, given recorded notifications and this configuration; writes nothing
+    /// Say what the page would have shown with this configuration, given recorded notifications or the history in the
+    /// store; writes nothing
     Simulate(Simulate),
     /// Print the user:hash line that WEBHOOK_BASIC_AUTH wants
     HashPassword(HashPassword),
@@ -257,11 +261,24 @@ pub enum OutputForm {
 
 /// `simulate`.
 #[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("played").required(true))]
 pub struct Simulate {
     /// The log of `serve` (stdout, text or JSON, with or without a collector's time in front), or files with what
     /// Alertmanager posted: one JSON notification, a list of them, or one after the other; `-`: standard input
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", group = "played")]
     pub files: Vec<PathBuf>,
+
+    /// Play what the history in the store has kept instead, beside a running server, too
+    #[arg(long, group = "played")]
+    pub from_store: bool,
+
+    /// Tell only what was from then on: RFC 3339, or how long ago, as in 7d or 1h30m
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<When>,
+
+    /// Play only what was before
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<When>,
 
     /// Form of the answer
     #[arg(long, value_name = "FORM", default_value = "text")]

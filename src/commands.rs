@@ -34,7 +34,7 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
     let common = &cli.common;
     let outcome = match &cli.command {
         Command::Check(args) => check::run(common, args, variables),
-        Command::Simulate(args) => simulate::run(common, args),
+        Command::Simulate(args) => runtime.block_on(simulate::run(common, args)),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Healthcheck(args) => runtime.block_on(healthcheck::run(args)),
         Command::EmbeddedToken => runtime.block_on(embedded_token::run(common)),
@@ -119,5 +119,6 @@ pub fn reconcile_settings(
         reopen_within: config.reopen_within,
         subscribers: if config.notify_subscribers { Subscribers::Notified } else { Subscribers::Silent },
         interval: config.reconcile_interval,
+        history_days: config.history_days,
     }
 }

@@ -82,6 +82,8 @@ pub struct Config {
     pub stale_after: Option<Duration>,
     /// The dead man's switch (`watchdog`); `None`: there is none.
     pub watchdog: Option<WatchdogConfig>,
+    /// For how many days it is kept what happened: 1 to 3650 (`history_days`).
+    pub history_days: u32,
 }
 
 /// The dead man's switch.

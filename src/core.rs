@@ -6,6 +6,8 @@
 pub mod alert;
 pub mod explain;
 pub mod group;
+pub mod history;
+pub mod hold;
 pub mod incident;
 pub mod incident_name;
 pub mod inherit;
@@ -22,4 +24,5 @@ pub mod simulate;
 pub mod status;
 pub mod target;
 pub mod time;
+pub mod uptime;
 pub mod watchdog;

@@ -18,6 +18,7 @@ pub mod commands;
 pub mod config;
 pub mod core;
 pub mod embedded;
+pub mod insight;
 pub mod log;
 pub mod metrics;
 pub mod readiness;

@@ -5,6 +5,8 @@
 
 mod apply;
 mod backoff;
+mod history;
+mod holds;
 mod maintenance;
 mod memory;
 mod monitoring;
@@ -48,6 +50,8 @@ const BATCH: usize = 16;
 
 /// How long a resolved alert is remembered. A firing of the same occurrence that comes later than that is no echo.
 const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Tells who waits, the reconciler or the repairer, that there is news. Clones wake the same one; no call is ever lost.
 #[derive(Debug, Clone, Default)]
@@ -182,6 +186,7 @@ impl Reconciler {
         }
         self.say_what_is_wrong(&round);
         self.publish(&mut round, began.elapsed());
+        self.keep_history().await;
         round
     }
 
@@ -232,9 +237,12 @@ impl Reconciler {
         let news = self.wake.count();
         if self.memory.alerts_as_of != Some(news) {
             self.memory.alerts = self.store.unresolved_alerts().await?;
+            self.memory.holds = self.store.holds().await?;
             self.memory.alerts_as_of = Some(news);
         }
+        self.end_holds(now).await?;
         self.listen(now).await?;
+        self.look_back(now).await?;
         if self.memory.applied.is_none() {
             self.store.keep_page_at(self.cachet.address()).await?;
             self.memory.applied = Some(self.store.applied().await?);
@@ -250,6 +258,7 @@ impl Reconciler {
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
+            self.store.forget_history(now.before(DAY * self.settings.history_days)).await?;
             Reading::Everything
         } else {
             self.look_for_maintenance(now).await
@@ -300,18 +309,20 @@ impl Reconciler {
         Ok(())
     }
 
-    fn plan(&self, round: &mut Round) -> Plan {
+    fn plan(&mut self, round: &mut Round) -> Plan {
         let (Some(applied), Some(observed)) = (&self.memory.applied, &self.memory.observed) else {
             return Plan::default();
         };
         let now = self.clock.now();
         let inventory = self.settings.inventory(observed, applied);
         let desired = desired(&inventory, &self.memory.alerts, self.settings.refire_hold, now)
-            .in_view_of(self.memory.monitoring, &self.settings.components);
+            .in_view_of(self.memory.monitoring, &self.settings.components)
+            .held_by(&self.memory.holds, now);
         let policy = Policy { takes_unknown: self.cachet.takes_unknown(), ..self.settings.policy() };
         let plan = plan(&desired, applied, observed, policy, now);
         round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
         round.page = Some(PageState::of(&desired, applied, observed, &plan, &self.memory.alerts));
+        self.memory.chronicle.see(&desired, now);
         plan
     }
 
@@ -343,7 +354,7 @@ impl Reconciler {
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
         let entries: Vec<Entry> = notes.iter().cloned().map(Entry::from).collect();
-        self.store.remember(&entries, self.clock.now()).await?;
+        self.remember(&entries).await?;
         entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
         Ok(())
     }

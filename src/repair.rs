@@ -167,7 +167,7 @@ impl Repairer {
         match &self.settings.source {
             Source::Nothing => Ok(Vec::new()),
             Source::Silence(longest) => match rule::stale_before(now, self.listening_since, *longest) {
-                Some(limit) => self.store.resolve_stale_alerts(limit).await,
+                Some(limit) => self.store.resolve_stale_alerts(limit, now).await,
                 None => Ok(Vec::new()),
             },
             Source::Alertmanager { members, .. } => {

@@ -8,6 +8,9 @@ mod alerts;
 mod applied;
 mod clock;
 mod health;
+mod history;
+mod holds;
+mod kept;
 mod repair;
 mod unanswered;
 mod watchdog;
@@ -45,6 +48,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "postings that got no answer", include_str!("../migrations/0004_lost_postings.sql")),
     (5, "planned maintenance", include_str!("../migrations/0005_schedules.sql")),
     (6, "writes that got no answer", include_str!("../migrations/0006_unanswered_writes.sql")),
+    (7, "history and holds", include_str!("../migrations/0007_history.sql")),
 ];
 
 /// The store, open. Clones share its connections.
@@ -135,6 +139,18 @@ pub enum StoreError {
     /// The task that was to commit for several ended early.
     #[error("the store's commit was abandoned, nothing of it is known to be kept: send it again")]
     Abandoned,
+    /// Nothing is kept of what happened.
+    #[error(
+        "the store has no history yet: start `serve` of this release, which keeps what happens from then on; what was \
+         before is in its log"
+    )]
+    NoHistory,
+    /// More is kept than can be read at once.
+    #[error("the history is too long to be read at once, for it has more than {rows} rows: lower history_days")]
+    LongHistory {
+        /// How many rows can be read.
+        rows: usize,
+    },
     /// A row does not make sense, so somebody else wrote it.
     #[error("the store holds a row that cannot be read, {what}: restore a backup, or remove the row")]
     Corrupt {

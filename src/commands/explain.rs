@@ -11,12 +11,9 @@ use crate::cli::{Common, Explain, OutputForm};
 use crate::clock;
 use crate::config::environment::Environment;
 use crate::config::{self, TargetsFile, Variables, nearest};
-use crate::core::explain::{Explanation, Facts, explain};
-use crate::core::observed::Observed;
-use crate::core::page::{DesiredPage, desired};
-use crate::core::plan::{Plan, plan};
+use crate::core::explain::{Explanation, summaries};
 use crate::core::target::ComponentName;
-use crate::core::watchdog::Monitoring;
+use crate::insight::{self, Insight, TIMELINE_DAYS};
 use crate::reconcile::{Settings, TargetsOfPage};
 use crate::store::Store;
 
@@ -54,40 +51,16 @@ pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyh
 /// # Errors
 /// When the store cannot be read, or no such component is known.
 pub async fn explained(store: &Store, settings: &Settings, name: &ComponentName) -> anyhow::Result<Explanation> {
-    let (alerts, applied) = (store.unresolved_alerts().await?, store.applied().await?);
-    let observed = store.observed().await?;
-    let nothing = Observed::default();
-    let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
     let now = clock::now();
-    let inventory = settings.inventory(shown, &applied);
-    // Since when the server listens is not known here: what it found of the watchdog, it has kept.
-    let monitoring = match &settings.watchdog {
-        Some(watchdog) => watchdog.judge(store.pulse().await?, now, now),
-        None => Monitoring::Unwatched,
-    };
-    let page = desired(&inventory, &alerts, settings.refire_hold, now).in_view_of(monitoring, &settings.components);
-    // Of a Cachet that was never read nothing can be said.
-    let plan = match observed {
-        Some(_) => plan(&page, &applied, shown, settings.policy(), now),
-        None => Plan::default(),
-    };
-    let facts = Facts {
-        page: &page,
-        alerts: &alerts,
-        applied: &applied,
-        observed: observed.as_ref().map(|(observed, read_at)| (observed, *read_at)),
-        plan: &plan,
-        refire_hold: settings.refire_hold,
-        now,
-    };
-    explain(name, facts).ok_or_else(|| unknown(name, &page, shown))
+    let insight = Insight::read(store, settings, now).await?;
+    let Some(explanation) = insight.explain(name) else { return Err(unknown(name, &insight)) };
+    let past = insight::past(store, settings, name, TIMELINE_DAYS.min(settings.history_days), now).await?;
+    Ok(Explanation { past: Some(past), ..explanation })
 }
 
-fn unknown(name: &ComponentName, page: &DesiredPage, shown: &Observed) -> anyhow::Error {
-    let fed = page.components.keys().map(ComponentName::as_str);
-    let visible =
-        shown.components.iter().filter(|component| component.enabled).map(|component| component.name.as_str());
-    let known: BTreeSet<&str> = fed.chain(visible).collect();
+fn unknown(name: &ComponentName, insight: &Insight) -> anyhow::Error {
+    let components = summaries(insight.facts());
+    let known: BTreeSet<&str> = components.iter().map(|summary| summary.component.as_str()).collect();
     match (nearest(name.as_str(), known.iter().copied()), known.len()) {
         (Some(near), _) => anyhow!("there is no component {name:?}: did you mean {near:?}?"),
         (None, 0) => anyhow!("there is no component {name:?}, nor any other: run `setup` first"),

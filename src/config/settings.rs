@@ -32,6 +32,7 @@ pub(super) const KEYS: &[&str] = &[
     "stale_after_seconds",
     "recurring_alert_update_message",
     "watchdog",
+    "history_days",
 ];
 
 /// The longest hold or interval that makes sense: a day, in seconds.
@@ -48,6 +49,10 @@ const DEFAULT_ALERTMANAGER_SETTLE_SECONDS: u64 = 300;
 /// The shortest and the longest silence after which an alert may be taken to have ended: less than a minute would end
 /// alerts between two notifications of any Alertmanager, and a month is longer than any repeats.
 const STALE_AFTER_SECONDS: RangeInclusive<u64> = 60..=31 * 86_400;
+
+/// For how many days it may be kept what happened: ten years at most.
+const HISTORY_DAYS: RangeInclusive<u32> = 1..=3650;
+const DEFAULT_HISTORY_DAYS: u32 = 90;
 
 const DEFAULT_PARTIALLY_RESOLVED_MESSAGE: &str =
     "The outage is over in part: some of this service is still affected, and we keep working on it.";
@@ -121,6 +126,7 @@ fn read_config(map: &Map<'_>, groups: Option<&Groups>, report: &mut Report) -> O
         ),
         stale_after: stale_after(map, report),
         watchdog: watchdog::read(map, report),
+        history_days: number(map, "history_days", HISTORY_DAYS, DEFAULT_HISTORY_DAYS, report),
         // The required ones last, so that the others were looked at whatever is missing.
         new_incident_name: new_incident_name?,
         new_incident_message: new_incident_message?,

@@ -1,13 +1,19 @@
 //! Why a component has its status: the same values that the reconciler works with, laid out for a person.
 
+mod overview;
+mod past;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::overview::{ComponentSummary, WaitingChange, held_refires, summaries};
+pub use self::past::{Past, TimelineEntry, timeline};
 use super::alert::AlertRecord;
+use super::hold::Held;
 use super::incident::EpisodePhase;
-use super::observed::{ComponentId, Observed};
+use super::observed::{ComponentId, Observed, ObservedComponent};
 use super::page::{DesiredPage, DesiredTarget, TargetOrigin};
 use super::plan::{Applied, Change, Plan, Subject};
 use super::status::ComponentStatus;
@@ -16,18 +22,24 @@ use super::time::Timestamp;
 use super::watchdog::Monitoring;
 
 /// Everything that is known of a component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     /// Its name.
     pub component: String,
-    /// What the alerts say it is.
+    /// The group that Cachet has it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What it must show: what the alerts say, or what an operator holds it at.
     pub status: StatusWord,
     /// Why, in one sentence.
     pub reason: String,
-    /// When the earliest alert that makes it so began to fire, or from when on nothing was heard of the monitoring
-    /// (RFC 3339).
+    /// When the earliest alert that makes it so began to fire, from when on nothing was heard of the monitoring, or since
+    /// when it is held (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// The hold of an operator, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldExplanation>,
     /// The targets that feed it.
     pub targets: Vec<TargetExplanation>,
     /// Firings that do not count yet, for they followed a resolve of the same occurrence.
@@ -44,6 +56,9 @@ pub struct Explanation {
     pub waiting: Vec<String>,
     /// What an operator should know.
     pub remarks: Vec<String>,
+    /// What happened to it, and how much of the time it was up; absent where nobody asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
 }
 
 /// A status by number and word.
@@ -89,6 +104,23 @@ pub struct FiringExplanation {
     pub alertname: String,
     /// Since when (RFC 3339).
     pub since: String,
+}
+
+/// A hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HoldExplanation {
+    /// What it would be without the hold.
+    pub rules_status: StatusWord,
+    /// Why, in one sentence.
+    pub rules_reason: String,
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// Until when (RFC 3339).
+    pub until: String,
+    /// Who.
+    pub user: String,
+    /// Why, in the user's words; may be empty.
+    pub note: String,
 }
 
 /// A firing that does not count yet.
@@ -156,10 +188,16 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         .map(|desired| desired.targets.iter().filter_map(|name| facts.page.targets.get(name)).collect())
         .unwrap_or_default();
     let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
+    let hold = desired.and_then(|desired| desired.held.as_ref()).map(|held| explain_hold(held, &targets));
     Some(Explanation {
         component: component.to_string(),
+        group: found.and_then(|found| group(found, facts)),
         status: status.into(),
-        reason: reason(status, &targets),
+        reason: match &hold {
+            Some(hold) => format!("{} holds it until {}", hold.user, hold.until),
+            None => reason(status, &targets),
+        },
+        hold,
         since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
         targets: targets.iter().map(|target| explain_target(target)).collect(),
         held: held(component, facts),
@@ -171,7 +209,24 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         }),
         waiting: waiting(component, &targets, facts.plan),
         remarks: remarks(component, facts),
+        past: None,
     })
+}
+
+fn group(component: &ObservedComponent, facts: Facts<'_>) -> Option<String> {
+    let groups = facts.observed.map(|(observed, _)| observed.groups.as_slice()).unwrap_or_default();
+    groups.iter().find(|group| Some(group.id) == component.group).map(|group| group.name.clone())
+}
+
+fn explain_hold(held: &Held, targets: &[&DesiredTarget]) -> HoldExplanation {
+    HoldExplanation {
+        rules_status: held.rules.into(),
+        rules_reason: reason(held.rules, targets),
+        since: held.hold.since.to_string(),
+        until: held.hold.until.to_string(),
+        user: held.hold.user.clone(),
+        note: held.hold.note.clone(),
+    }
 }
 
 fn remarks(component: &ComponentName, facts: Facts<'_>) -> Vec<String> {
@@ -226,15 +281,15 @@ fn explain_target(target: &DesiredTarget) -> TargetExplanation {
 
 fn held(component: &ComponentName, facts: Facts<'_>) -> Vec<HeldFiring> {
     let of_component = facts.alerts.iter().filter(|alert| alert.target.components().contains(component));
-    let held = of_component.filter_map(|alert| {
-        let counts_from = alert.counts_from(facts.now, facts.refire_hold)?;
-        Some(HeldFiring {
-            alertname: alert.name.clone(),
-            instance: alert.target.instance().to_owned(),
-            counts_from: counts_from.to_string(),
-        })
-    });
-    held.collect()
+    of_component.filter_map(|alert| held_firing(alert, facts)).collect()
+}
+
+fn held_firing(alert: &AlertRecord, facts: Facts<'_>) -> Option<HeldFiring> {
+    Some(HeldFiring {
+        alertname: alert.name.clone(),
+        instance: alert.target.instance().to_owned(),
+        counts_from: alert.counts_from(facts.now, facts.refire_hold)?.to_string(),
+    })
 }
 
 fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExplanation> {
@@ -277,6 +332,12 @@ impl fmt::Display for Explanation {
             Some(since) => writeln!(f, "  because {}, since {since}", self.reason)?,
             None => writeln!(f, "  because {}", self.reason)?,
         }
+        if let Some(hold) = &self.hold {
+            if !hold.note.is_empty() {
+                writeln!(f, "  and says: {}", hold.note)?;
+            }
+            writeln!(f, "  without that it would be {}, because {}", hold.rules_status, hold.rules_reason)?;
+        }
         if !self.targets.is_empty() {
             writeln!(f, "\nTargets")?;
         }
@@ -307,7 +368,8 @@ impl fmt::Display for Explanation {
             writeln!(f, "  nothing waits to be written")?;
         }
         self.waiting.iter().try_for_each(|change| writeln!(f, "  waits: {change}"))?;
-        self.remarks.iter().try_for_each(|remark| writeln!(f, "\nNote: {remark}"))
+        self.remarks.iter().try_for_each(|remark| writeln!(f, "\nNote: {remark}"))?;
+        self.past.iter().try_for_each(|past| past.fmt(f))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::alert::AlertRecord;
+use super::hold::Held;
 use super::observed::Observed;
 use super::rules::{TargetHealth, component_status, target_status};
 use super::status::ComponentStatus;
@@ -20,13 +21,14 @@ const NO_ALERTS: &str = "no alerts";
 /// What the page must show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredPage {
-    /// Every visible component that a target feeds; while the watchdog is missing, those of the configuration, too.
+    /// Every visible component that a target feeds, or that is held; while the watchdog is missing, those of the
+    /// configuration, too.
     pub components: BTreeMap<ComponentName, DesiredComponent>,
     /// Every target that is in the inventory or has a firing alert.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
     /// What is known of the monitoring; see [`DesiredPage::in_view_of`].
     pub monitoring: Monitoring,
-    /// When time alone changes the page next: a held firing begins to count, or the watchdog is missing.
+    /// When time alone changes the page next: a held firing begins to count, the watchdog is missing, or a hold is over.
     pub revisit_at: Option<Timestamp>,
 }
 
@@ -35,11 +37,13 @@ pub struct DesiredPage {
 pub struct DesiredComponent {
     /// Its status.
     pub status: ComponentStatus,
-    /// The earliest `startsAt` of the alerts that make it so, or from when on nothing was heard of the monitoring; `None`
-    /// if it is Operational.
+    /// The earliest `startsAt` of the alerts that make it so, from when on nothing was heard of the monitoring, or since
+    /// when it is held; `None` if it is Operational.
     pub since: Option<Timestamp>,
     /// The targets that feed it, by name.
     pub targets: Vec<TargetName>,
+    /// What an operator's hold changes of it; see [`DesiredPage::held_by`].
+    pub held: Option<Held>,
 }
 
 /// What a target's own component must show.
@@ -76,7 +80,7 @@ pub struct FiringAlert {
 impl DesiredComponent {
     /// One that no target feeds.
     pub(super) fn unfed() -> Self {
-        Self { status: ComponentStatus::Operational, since: None, targets: Vec::new() }
+        Self { status: ComponentStatus::Operational, since: None, targets: Vec::new(), held: None }
     }
 
     /// Whether a target feeds it.
@@ -165,6 +169,7 @@ fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
         status: component_status(&health),
         since: causes.filter_map(|(_, target)| target.down_since()).min(),
         targets: targets.iter().map(|(name, _)| (*name).clone()).collect(),
+        held: None,
     }
 }
 

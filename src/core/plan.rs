@@ -5,6 +5,7 @@
 //! differs, a person changed it. Printing a plan is `explain` and the dry run; carrying it out is a loop.
 
 mod change;
+mod hold;
 mod maintenance;
 mod monitoring;
 mod report;
@@ -301,8 +302,10 @@ impl<'a> Planner<'a> {
     ) {
         let episode = self.applied.episodes.get(name);
         let active = episode.filter(|episode| episode.is_active());
-        let goes_on = self.policy.close_incident_when.in_episode(status, active.is_some());
-        let held_back = goes_on && self.is_held_back(name, episode, component);
+        let in_episode = |status| self.policy.close_incident_when.in_episode(status, active.is_some());
+        let goes_on = in_episode(hold::status_of_episode(status, desired));
+        let held_back =
+            goes_on && (self.is_held_back(name, episode, component) || self.is_held_better(name, episode, desired));
         match (episode, component) {
             (Some(episode), _) if held_back => self.remember_for_a_relapse(episode),
             (_, _) if held_back => {}

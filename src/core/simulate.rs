@@ -1,21 +1,27 @@
 //! What the page would have shown, given what arrived when: the same rules as ever, over a Cachet that is empty at
 //! first, takes everything at once, and that no person touches: nobody overrides it, or announces maintenance in it.
 //!
+//! What arrives are notifications as they were recorded, or what the history of a server has kept ([`Kept`]).
+//!
 //! Time passes from one arrival to the next, and stops on its way wherever it alone changes something: when a held
 //! firing begins to count, or a recovery was waited out. After the last arrival it goes on until it changes nothing any
-//! more. Alerts that nobody resolved stay as they are, and the watchdog as it was then: nothing is known of what came
-//! later. Unlike a server, it never forgets an alert that was resolved.
-//!
-//! The watchdog counts from the first arrival on that it is in: what was recorded before may be older than its rule.
+//! more, or the end is reached. Alerts that nobody resolved stay as they are, and a watchdog that notifications bring as
+//! it was then: nothing is known of what came later. Unlike a server, it never forgets an alert that was resolved.
 
 mod cachet;
+mod ear;
+mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::cachet::PerfectCachet;
-use super::alert::{Alert, AlertRecord, Fingerprint};
+use self::ear::Ear;
+pub use self::kept::{Kept, Unknown};
+use super::alert::{Alert, AlertRecord, AlertState, Fingerprint};
 use super::group::Group;
+use super::history::{About, AlertHappening, Event, Happening};
+use super::hold::Hold;
 use super::incident::EpisodeSubject;
 use super::observed::IncidentId;
 use super::page::desired;
@@ -23,7 +29,7 @@ use super::plan::{Policy, Report, plan};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory};
 use super::time::Timestamp;
-use super::watchdog::{Monitoring, Pulse, Watchdog};
+use super::watchdog::Watchdog;
 
 /// How often the plan is made anew at one moment. A plan that is carried out leaves nothing to plan, so a few are enough;
 /// this many would be an error of ours, and end the moment.
@@ -47,20 +53,33 @@ pub struct Rules<'a> {
     pub policy: Policy,
 }
 
-/// One notification, when it arrived. They are given in the order of their times.
+/// What was told at one moment. They are given in the order of their times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// When it came.
+    /// When.
     pub at: Timestamp,
-    /// What it states.
-    pub alerts: Vec<Alert>,
-    /// How many of the watchdog's alerts fire in it.
-    pub heartbeats: usize,
+    /// What, in the order in which it counts.
+    pub told: Vec<Told>,
+}
+
+/// Something that was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// A notification states this of an alert.
+    Alert(Alert),
+    /// A notification has the watchdog, which fires.
+    Heartbeat,
+    /// The history knows this of an alert.
+    Learned(AlertHappening),
+    /// The history knows this of a hold, or of the watchdog.
+    Happened(Happening),
 }
 
 /// What would have happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Story {
+    /// The page at the beginning.
+    pub before: BTreeMap<ComponentName, ComponentStatus>,
     /// The moments at which the public would have seen something change.
     pub moments: Vec<Moment>,
     /// Every incident, in the order in which they were opened.
@@ -119,32 +138,46 @@ pub struct Incident {
     pub reopened: usize,
 }
 
-/// Plays `arrivals`, which are in the order of their times.
-pub fn simulate(rules: Rules<'_>, arrivals: &[Arrival]) -> Story {
+/// Plays `arrivals`, which are in the order of their times, as far as they were before `end`; `None`: until time changes
+/// nothing any more.
+pub fn simulate(rules: Rules<'_>, arrivals: &[Arrival], end: Option<Timestamp>) -> Story {
+    let end = end.unwrap_or(NEVER);
     let mut player = Player::new(rules);
-    for (number, arrival) in arrivals.iter().enumerate() {
+    for (number, arrival) in arrivals.iter().enumerate().take_while(|(_, arrival)| arrival.at < end) {
         player.let_time_pass_until(arrival.at);
         player.take(arrival);
         player.settle(arrival.at, Some(number));
     }
-    if let Some(last) = arrivals.last() {
-        player.hear_no_more_after(last.at);
+    if let Some(last) = arrivals.last().filter(|last| last.at < end) {
+        player.ear.hear_no_more_after(last.at, rules.watchdog);
     }
-    player.let_time_pass_until(NEVER);
+    player.let_time_pass_until(end);
     player.story()
+}
+
+impl Story {
+    /// The same, told from `beginning` on: without the moments before, and the incidents that were closed by then.
+    pub fn since(mut self, beginning: Timestamp) -> Self {
+        let told = self.moments.partition_point(|moment| moment.at < beginning);
+        for change in self.moments.drain(..told).flat_map(|moment| moment.changes) {
+            if let Seen::Component { name, to, .. } = change {
+                self.before.insert(name, to);
+            }
+        }
+        self.incidents.retain(|incident| incident.closed_at.is_none_or(|closed_at| closed_at >= beginning));
+        self
+    }
 }
 
 struct Player<'a> {
     rules: Rules<'a>,
     alerts: BTreeMap<Fingerprint, AlertRecord>,
+    holds: BTreeMap<ComponentName, Hold>,
     cachet: PerfectCachet,
+    before: BTreeMap<ComponentName, ComponentStatus>,
     /// The components of the page, which are Unknown while the watchdog is missing.
     components: BTreeSet<ComponentName>,
-    /// The first arrival of the watchdog.
-    listening_since: Option<Timestamp>,
-    pulse: Pulse,
-    /// How the monitoring is from now on, once nothing arrives any more.
-    monitoring_at_the_end: Option<Monitoring>,
+    ear: Ear,
     revisit_at: Option<Timestamp>,
     moments: Vec<Moment>,
     missing: BTreeSet<ComponentName>,
@@ -156,11 +189,11 @@ impl<'a> Player<'a> {
         Self {
             rules,
             alerts: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            before: cachet.visible(),
             cachet,
             components: rules.groups.iter().flat_map(|group| group.components.iter().cloned()).collect(),
-            listening_since: None,
-            pulse: Pulse::default(),
-            monitoring_at_the_end: None,
+            ear: Ear::default(),
             revisit_at: None,
             moments: Vec::new(),
             missing: BTreeSet::new(),
@@ -175,45 +208,60 @@ impl<'a> Player<'a> {
     }
 
     fn take(&mut self, arrival: &Arrival) {
-        for alert in &arrival.alerts {
-            let (record, _) = AlertRecord::observe(self.alerts.get(&alert.fingerprint), alert, arrival.at);
-            self.alerts.insert(alert.fingerprint, record);
-        }
-        if arrival.heartbeats > 0 {
-            self.listening_since.get_or_insert(arrival.at);
-            self.pulse = self.pulse.beat(arrival.at);
+        for told in &arrival.told {
+            match told {
+                Told::Alert(alert) => {
+                    let (record, _) = AlertRecord::observe(self.alerts.get(&alert.fingerprint), alert, arrival.at);
+                    self.alerts.insert(alert.fingerprint, record);
+                }
+                Told::Heartbeat => self.ear.beat(arrival.at),
+                Told::Learned(happening) => self.learn(happening, arrival.at),
+                Told::Happened(happening) => self.live_through(happening, arrival.at),
+            }
         }
     }
 
-    /// How the monitoring is at `now`.
-    fn listen(&mut self, now: Timestamp) -> Monitoring {
-        if let Some(monitoring) = self.monitoring_at_the_end {
-            return monitoring;
+    /// Takes over what the history knows of an alert. What was inherited from a page ends as the store ends it: with the
+    /// first that is known of the same alert by its true fingerprint.
+    fn learn(&mut self, happening: &AlertHappening, at: Timestamp) {
+        let record = happening.record(at);
+        let is_same = |known: &AlertRecord| known.target == record.target && known.name == record.name;
+        let is_inherited = |known: &AlertRecord| known.state == AlertState::Inherited;
+        if !is_inherited(&record) {
+            self.alerts.retain(|_, known| !(is_inherited(known) && is_same(known)));
+        } else if self.alerts.values().any(|known| !is_inherited(known) && is_same(known)) {
+            return;
         }
-        let (Some(watchdog), Some(since)) = (self.rules.watchdog, self.listening_since) else {
-            return Monitoring::Unwatched;
-        };
-        let monitoring = watchdog.judge(self.pulse, since, now);
-        if let Monitoring::Missing { at, .. } = monitoring {
-            self.pulse = self.pulse.miss(at);
-        }
-        monitoring
+        self.alerts.insert(record.fingerprint, record);
     }
 
-    /// That nothing arrives after the last arrival says nothing of the watchdog.
-    fn hear_no_more_after(&mut self, last: Timestamp) {
-        self.monitoring_at_the_end = Some(match self.listen(last) {
-            Monitoring::Heard { .. } => Monitoring::Heard { until: NEVER },
-            monitoring => monitoring,
-        });
+    /// Takes over what the history knows of holds and of the watchdog.
+    fn live_through(&mut self, Happening { about, event, .. }: &Happening, at: Timestamp) {
+        match (about, event) {
+            (About::Component(component), Event::Held { status, until_ms, user, note }) => {
+                let until = Timestamp::from_millis(*until_ms);
+                let (component, user, note) = (component.clone(), user.clone(), note.clone());
+                let hold = Hold { component: component.clone(), status: *status, since: at, until, user, note };
+                self.holds.insert(component, hold);
+            }
+            (About::Component(component), Event::Released { .. } | Event::HoldExpired) => {
+                self.holds.remove(component);
+            }
+            (_, Event::WatchdogMissing { since_ms }) => self.ear.quiet_since(Timestamp::from_millis(*since_ms)),
+            (_, Event::WatchdogHeard) => self.ear.heard_from_now_on(),
+            _ => {}
+        }
     }
 
     /// Brings the page to what it must show at `now`.
     fn settle(&mut self, now: Timestamp, arrival: Option<usize>) {
-        let alerts: Vec<AlertRecord> = self.alerts.values().cloned().collect();
-        let monitoring = self.listen(now);
+        let unresolved = self.alerts.values().filter(|record| record.state != AlertState::Resolved);
+        let alerts: Vec<AlertRecord> = unresolved.cloned().collect();
+        let holds: Vec<Hold> = self.holds.values().cloned().collect();
+        let monitoring = self.ear.listen(self.rules.watchdog, now);
         let desired = desired(self.rules.inventory, &alerts, self.rules.refire_hold, now)
-            .in_view_of(monitoring, &self.components);
+            .in_view_of(monitoring, &self.components)
+            .held_by(&holds, now);
         let mut changes = Vec::new();
         for _ in 0..PLANS_PER_MOMENT {
             let plan = plan(&desired, &self.cachet.applied, &self.cachet.observed, self.rules.policy, now);
@@ -236,7 +284,8 @@ impl<'a> Player<'a> {
 
     fn story(self) -> Story {
         let page = self.cachet.visible();
-        Story { moments: self.moments, incidents: self.cachet.incidents, page, missing: self.missing }
+        let Self { before, moments, missing, .. } = self;
+        Story { before, moments, incidents: self.cachet.incidents, page, missing }
     }
 }
 

@@ -6,12 +6,15 @@
 mod maintenance;
 mod past;
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
@@ -115,6 +118,8 @@ struct Section {
 struct Line {
     name: String,
     description: Option<String>,
+    /// Until when a person says so, and not the monitoring.
+    held_until: Option<Moment>,
     tone: Tone,
     word: &'static str,
 }
@@ -169,6 +174,7 @@ async fn render(page: &EmbeddedPage) -> Result<String, Failure> {
 async fn read(db: &mut SqliteConnection, now: Timestamp) -> Result<Content, sqlx::Error> {
     let impacts = components::impacts(db, now).await?;
     let components = components::for_guests(db).await?;
+    let holds = holds(db, now).await?;
     let groups = groups::for_guests(db).await?;
     let (mut open, mut open_since, mut fixed) = (Vec::new(), None, Vec::new());
     for incident in incidents::for_guests(db, past::first_day(now), now).await? {
@@ -184,7 +190,7 @@ async fn read(db: &mut SqliteConnection, now: Timestamp) -> Result<Content, sqlx
     Ok(Content {
         name: NAME,
         state: state(&components, &impacts, open.len()),
-        sections: sections(groups, &components, &impacts),
+        sections: sections(groups, &components, &impacts, &holds),
         open,
         maintenance: maintenance::read(db, now).await?,
         past: past::by_day(fixed, open_since, now),
@@ -234,14 +240,14 @@ fn state(components: &[Component], impacts: &Impacts, open_incidents: usize) -> 
 }
 
 /// Groups in their order, then what is in none. A group without anything to show is left out.
-fn sections(groups: Vec<Group>, components: &[Component], impacts: &Impacts) -> Vec<Section> {
+fn sections(groups: Vec<Group>, components: &[Component], impacts: &Impacts, holds: &Holds) -> Vec<Section> {
     let section = |id: String, name: Option<String>, collapsed: Option<i64>, group: Option<i64>| {
         let members: Vec<&Component> = components.iter().filter(|component| component.group == group).collect();
         let statuses = members.iter().map(|component| component.latest_status(impacts));
         let worst = statuses.max_by_key(|status| status.severity())?;
         // where folding was asked for, it never hides that something is wrong
         let folded = collapsed.is_some_and(|collapsed| collapsed > 0) && worst == ComponentStatus::Operational;
-        let components = members.into_iter().map(|component| line(component, impacts)).collect();
+        let components = members.into_iter().map(|component| line(component, impacts, holds)).collect();
         Some(Section { id, name, folded, tone: tone(worst), word: document::component_word(worst), components })
     };
     let named = groups
@@ -253,9 +259,21 @@ fn sections(groups: Vec<Group>, components: &[Component], impacts: &Impacts) -> 
     sections
 }
 
-fn line(component: &Component, impacts: &Impacts) -> Line {
+/// Until when operators hold components, by name.
+type Holds = HashMap<String, Timestamp>;
+
+/// The holds that count at `now`. Who holds a component, and why, is nobody's business here.
+async fn holds(db: &mut SqliteConnection, now: Timestamp) -> Result<Holds, sqlx::Error> {
+    let query = "SELECT component, until_ms FROM holds WHERE until_ms > $1";
+    let rows = sqlx::query(query).bind(now.as_millis()).fetch_all(db).await?;
+    let hold = |row: &SqliteRow| Ok((row.try_get("component")?, document::moment(row, "until_ms")?));
+    rows.iter().map(hold).collect()
+}
+
+fn line(component: &Component, impacts: &Impacts, holds: &Holds) -> Line {
     let status = component.latest_status(impacts);
     Line {
+        held_until: holds.get(&component.name).map(|until| Moment::of(*until)),
         name: component.name.clone(),
         description: component.description.clone(),
         tone: tone(status),

@@ -79,6 +79,29 @@ pub enum Event<'a> {
         /// The title of the maintenance.
         maintenance: &'a str,
     },
+    /// An operator holds a component at a status.
+    Hold {
+        /// The component.
+        component: &'a str,
+        /// What it shows.
+        status: ComponentStatus,
+        /// Until when.
+        #[serde(serialize_with = "as_text")]
+        until: Timestamp,
+        /// Who.
+        user: &'a str,
+        /// Why, in the user's words.
+        note: &'a str,
+    },
+    /// A component is not held any longer.
+    Release {
+        /// The component.
+        component: &'a str,
+        /// Who released it; `None`: nobody had to.
+        user: Option<&'a str>,
+        /// Why.
+        reason: &'a str,
+    },
     /// An alert of ours, or a part of it, could not be used.
     AlertIgnored {
         /// Its label `alertname`; empty if it has none.
@@ -135,6 +158,16 @@ impl fmt::Display for Event<'_> {
             ),
             Self::IncidentHeldBack { component, maintenance } => {
                 write!(f, "[INCIDENT_HELD_BACK] component={} maintenance={}", Quoted(component), Quoted(maintenance))
+            }
+            Self::Hold { component, status, until, user, note } => write!(
+                f,
+                "[HOLD] component={} status={status} until={until} user={} note={}",
+                Quoted(component),
+                Quoted(user),
+                Quoted(note)
+            ),
+            Self::Release { component, user, reason } => {
+                write!(f, "[RELEASE] component={} user={} reason={}", Quoted(component), Named(*user), Quoted(reason))
             }
             Self::AlertIgnored { alertname, fingerprint, reason } => write!(
                 f,
@@ -198,7 +231,7 @@ impl fmt::Display for Bare<'_> {
     }
 }
 
-/// A component in quotes; `-` for none.
+/// A name in quotes; `-` for none.
 struct Named<'a>(Option<&'a str>);
 
 impl fmt::Display for Named<'_> {
@@ -283,6 +316,20 @@ mod tests {
             (
                 Event::IncidentHeldBack { component: "Database", maintenance: "New switch" },
                 r#"[INCIDENT_HELD_BACK] component="Database" maintenance="New switch""#,
+            ),
+            (
+                Event::Hold {
+                    component: "Database",
+                    status: ComponentStatus::Operational,
+                    until: occurred_at,
+                    user: "ada",
+                    note: "false \"alarm\"",
+                },
+                r#"[HOLD] component="Database" status=1 (Operational) until=2026-11-21T01:54:29.434Z user="ada" note="false \"alarm\"""#,
+            ),
+            (
+                Event::Release { component: "Database", user: None, reason: "its time is over" },
+                r#"[RELEASE] component="Database" user=- reason="its time is over""#,
             ),
             (
                 Event::AlertIgnored { alertname: "A", fingerprint: "e029c70b1b64731f", reason: "no instance" },

@@ -107,6 +107,8 @@ catalogue! {
         "Open incidents in Cachet, by who opened them.";
     overrides: Gauge<1> = "overrides" ["kind": OVERRIDES]
         "What people changed in Cachet and is left until the alerts say something new.";
+    holds: Gauge<0> = "holds" []
+        "Components that an operator holds at a status.";
 
     // Cachet.
     cachet_requests: Histogram<3> = "cachet_request_duration_seconds" ["method": OPEN, "endpoint": OPEN, "code": OPEN]

@@ -33,6 +33,8 @@ pub struct PageState {
     pub overridden_statuses: usize,
     /// Incidents of ours that a person closed while their component is down.
     pub overridden_incidents: usize,
+    /// Components that an operator holds.
+    pub holds: usize,
 }
 
 /// What Cachet's rate limit allows.
@@ -69,6 +71,7 @@ impl PageState {
             incidents_ours,
             incidents_others,
             overridden_statuses: reported(|report| matches!(report, Report::ComponentOverridden { .. })),
+            holds: desired.components.values().filter(|component| component.held.is_some()).count(),
             overridden_incidents: reported(|report| matches!(report, Report::IncidentClosedByPerson { .. })),
         }
     }

@@ -225,6 +225,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
             incidents_others: 1,
             overridden_statuses: 1,
             overridden_incidents: 0,
+            holds: 0,
         }
     );
 }

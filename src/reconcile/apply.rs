@@ -309,7 +309,7 @@ pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
     }
 }
 
-fn reason(by: EndedBy, subject: &EpisodeSubject) -> &'static str {
+pub(super) fn reason(by: EndedBy, subject: &EpisodeSubject) -> &'static str {
     match (by, subject) {
         (EndedBy::Recovery | EndedBy::Unopened, EpisodeSubject::Component { .. }) => "recovered",
         (EndedBy::Recovery | EndedBy::Unopened, EpisodeSubject::Monitoring) => "monitoring data comes in again",

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Texts;
+use super::history::Chronicle;
 use super::maintenance::Knowledge;
 use super::waiting::Waiting;
 use crate::core::alert::AlertRecord;
+use crate::core::hold::Hold;
 use crate::core::incident::{EpisodePhase, PastEpisode};
 use crate::core::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
 use crate::core::plan::{Applied, AppliedTarget, Report, StrayOrigin, Subject, UnansweredWrite};
@@ -18,7 +20,9 @@ use crate::store::Entry;
 #[derive(Debug, Default)]
 pub struct Memory {
     pub alerts: Vec<AlertRecord>,
-    /// The count of news when the alerts were read.
+    /// What operators hold.
+    pub holds: Vec<Hold>,
+    /// The count of news when both were read.
     pub alerts_as_of: Option<u64>,
     pub applied: Option<Applied>,
     /// What Cachet shows: as it was read, and what was written since.
@@ -43,6 +47,8 @@ pub struct Memory {
     pub blocked_by: BTreeSet<String>,
     /// What Cachet has not taken yet.
     pub waiting: Waiting,
+    /// What happened and is not kept yet.
+    pub chronicle: Chronicle,
 }
 
 /// What of the last reading, and of our writes since, is not in the store's snapshot yet.

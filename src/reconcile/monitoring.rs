@@ -15,9 +15,9 @@ impl Reconciler {
         let Some(watchdog) = self.settings.watchdog.clone() else { return Ok(()) };
         let mut pulse = self.store.pulse().await?;
         let mut monitoring = watchdog.judge(pulse, self.listening_since, now);
-        if let (Monitoring::Missing { at, .. }, None) = (monitoring, pulse.missing_at) {
+        if let (Monitoring::Missing { since, at }, None) = (monitoring, pulse.missing_at) {
             // A heartbeat may have come since.
-            pulse = self.store.record_missing_watchdog(at).await?;
+            pulse = self.store.record_missing_watchdog(since, at).await?;
             monitoring = watchdog.judge(pulse, self.listening_since, now);
         }
         self.metrics.watchdog(pulse.last_heartbeat, monitoring.is_missing());
@@ -39,7 +39,7 @@ impl Reconciler {
         // Once it was heard, the store knows better than the page.
         let never_heard = self.store.pulse().await? == Pulse::default();
         if inherited.is_some() && self.settings.watchdog.is_some() && never_heard {
-            self.store.record_missing_watchdog(self.listening_since).await?;
+            self.store.record_missing_watchdog(self.listening_since, self.listening_since).await?;
             self.listen(now).await?;
         }
         Ok(inherited)

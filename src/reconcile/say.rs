@@ -2,35 +2,42 @@
 
 use std::collections::BTreeSet;
 
-use super::{Reconciler, Round, apply};
+use super::{Reconciler, Round, apply, history};
+use crate::core::history::{About, Event, Happening};
 use crate::core::plan::{Report, Subject};
 
 impl Reconciler {
     /// Says each report once, and again only after it was no longer true in between.
     pub(super) fn say_reports(&mut self, reports: BTreeSet<Report>) {
+        let now = self.clock.now();
         for report in reports.difference(&self.memory.reported) {
             apply::log_report(&self.log, report);
+            self.memory.chronicle.find_out(report, now);
         }
         self.memory.reported = reports;
     }
 
     /// Says once of each thing why it could not be written, unless that is why nothing can be.
     pub(super) fn say_failures(&mut self, round: &Round) {
+        let now = self.clock.now();
         for (subject, error) in &round.failures {
             let news = error.news();
             let said = self.memory.failing.entry(subject.clone()).or_default();
             if said.as_ref() != Some(&news) && !self.memory.blocked_by.contains(&news) {
                 tracing::warn!(subject = %subject, "{error}; it is tried again");
                 *said = Some(news);
+                self.memory.chronicle.add(history::of_failure(subject, error, now));
             }
         }
     }
 
     /// Says once why nothing can be written, and once that this is over.
     pub(super) fn say_what_is_wrong(&mut self, round: &Round) {
+        let now = self.clock.now();
         if let Some(blocked) = &round.blocked {
             if self.memory.blocked_by.insert(blocked.news()) {
                 tracing::error!("{blocked}; nothing is lost, it is tried again");
+                self.memory.chronicle.add(history::of_block(blocked, now));
             }
             return;
         }
@@ -40,6 +47,8 @@ impl Reconciler {
         over.iter().for_each(|subject| self.no_longer_fails(subject));
         if !std::mem::take(&mut self.memory.blocked_by).is_empty() {
             tracing::info!("the page can be written again");
+            let (at, about, event) = (now, About::Everything, Event::WritableAgain);
+            self.memory.chronicle.add(Some(Happening { at, about, event }));
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Settings {
     pub subscribers: Subscribers,
     /// How often Cachet is read, to see what people changed and what `setup` made.
     pub interval: Duration,
+    /// For how many days it is kept what happened.
+    pub history_days: u32,
 }
 
 /// Which of the targets that have a component on the page are the inventory where no targets file names any.

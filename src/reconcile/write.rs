@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::{Blocked, Reconciler, Round, apply, unanswered};
+use super::{Blocked, Reconciler, Round, apply, history, unanswered};
 use crate::cachet::Error;
 use crate::core::plan::{Change, Subject};
 use crate::core::time::Timestamp;
@@ -21,7 +21,7 @@ impl Reconciler {
         let sent_at = self.clock.now();
         let sent = batch.iter().filter_map(|change| unanswered::write_of(change, sent_at)).map(Entry::Sent);
         let intents: Vec<Entry> = batch.iter().filter_map(apply::intent).chain(sent).collect();
-        self.store.remember(&intents, sent_at).await?;
+        self.remember(&intents).await?;
         intents.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
 
         let (cachet, settings, stop, clock) = (&self.cachet, &self.settings, &self.stop, &self.clock);
@@ -43,6 +43,7 @@ impl Reconciler {
         round: &mut Round,
     ) -> Result<Vec<Subject>, Blocked> {
         let (mut entries, mut failed, mut blocked) = (Vec::new(), Vec::new(), None);
+        let now = self.clock.now();
         for (change, outcome) in outcomes {
             match outcome {
                 None => entries.extend(unanswered::unsent(&change, sent_at)),
@@ -53,6 +54,7 @@ impl Reconciler {
                     self.memory.waiting.made(&change);
                     self.metrics.change_applied(&change);
                     apply::log(&self.log, &self.settings.texts, &change, &entry);
+                    self.memory.chronicle.add(history::of_change(&change, &entry, now));
                     entries.push(entry);
                     entries.extend(unanswered::answered(&change, sent_at));
                 }
@@ -72,7 +74,7 @@ impl Reconciler {
                 }
             }
         }
-        if let Err(error) = self.store.remember(&entries, self.clock.now()).await {
+        if let Err(error) = self.remember(&entries).await {
             // What the store does not know would be unknown after a restart, so it is looked up again now.
             self.memory.doubt_everything();
             return Err(error.into());

@@ -8,8 +8,10 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::applied::{upsert_episode, upsert_observed};
+use super::history::keep_alerts;
 use super::{Store, StoreError};
 use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use crate::core::history::{AlertHappening, Source, Turn};
 use crate::core::inherit::Inheritance;
 use crate::core::observed::Observed;
 use crate::core::target::Target;
@@ -97,10 +99,12 @@ impl Store {
         let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.alerts).collect();
         let mut known = known_alerts(&mut transaction, &alerts).await?;
         let mut touched = HashSet::with_capacity(alerts.len());
-        let mut effects = Vec::with_capacity(group.len());
+        let (mut effects, mut history) = (Vec::with_capacity(group.len()), Vec::new());
         for recording in group {
             let observed = recording.alerts.iter().map(|alert| {
                 let (record, effect) = AlertRecord::observe(known.get(&alert.fingerprint), alert, recording.now);
+                let turn = Turn::of_effect(effect);
+                history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, recording.now)));
                 known.insert(alert.fingerprint, record);
                 touched.insert(alert.fingerprint);
                 effect
@@ -110,6 +114,7 @@ impl Store {
         let records: Vec<&AlertRecord> = touched.iter().filter_map(|fingerprint| known.get(fingerprint)).collect();
         upsert(&mut transaction, &records).await?;
         end_inherited(&mut transaction).await?;
+        keep_alerts(&mut transaction, &history).await?;
         transaction.commit().await?;
         Ok(effects)
     }
@@ -133,6 +138,8 @@ impl Store {
             upsert_episode(&mut transaction, episode).await?;
         }
         upsert_observed(&mut transaction, observed, now).await?;
+        let fired = alerts.iter().map(|record| AlertHappening::of(record, Turn::Fired, Source::Page, now));
+        keep_alerts(&mut transaction, &fired.collect::<Vec<_>>()).await?;
         transaction.commit().await?;
         Ok(())
     }

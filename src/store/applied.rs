@@ -4,7 +4,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::unanswered::{answered, sent, unanswered_write_of};
-use super::{Store, StoreError};
+use super::{Store, StoreError, history};
+use crate::core::history::Happening;
 use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode};
 use crate::core::observed::{ComponentId, IncidentId, Observed};
 use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite};
@@ -45,17 +46,36 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.
     pub async fn remember(&self, entries: &[Entry], now: Timestamp) -> Result<(), StoreError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        self.metrics.of_store(StoreOperation::Remember, self.remember_all(entries, now)).await
+        self.remember_with_history(entries, &[], now).await
     }
 
-    async fn remember_all(&self, entries: &[Entry], now: Timestamp) -> Result<(), StoreError> {
+    /// Remembers `entries`, and with them what happened, all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Self::remember`].
+    pub async fn remember_with_history(
+        &self,
+        entries: &[Entry],
+        happenings: &[Happening],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if entries.is_empty() && happenings.is_empty() {
+            return Ok(());
+        }
+        self.metrics.of_store(StoreOperation::Remember, self.remember_all(entries, happenings, now)).await
+    }
+
+    async fn remember_all(
+        &self,
+        entries: &[Entry],
+        happenings: &[Happening],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         for entry in entries {
             remember(&mut transaction, entry, now).await?;
         }
+        history::keep(&mut transaction, happenings).await?;
         transaction.commit().await?;
         Ok(())
     }

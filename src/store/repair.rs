@@ -1,8 +1,10 @@
 //! Corrections of the alerts that no notification asked for.
 
 use super::alerts::{end_inherited, known_alerts, unresolved, upsert};
+use super::history::keep_alerts;
 use super::{Store, StoreError};
 use crate::core::alert::AlertRecord;
+use crate::core::history::{AlertHappening, Turn};
 use crate::core::repair::{Missing, Plan, Policy, Poll, Reason, Repair, plan};
 use crate::core::time::Timestamp;
 use crate::metrics::StoreOperation;
@@ -31,19 +33,20 @@ impl Store {
         let records: Vec<&AlertRecord> = plan.repairs.iter().map(|repair| &repair.record).collect();
         upsert(&mut transaction, &records).await?;
         end_inherited(&mut transaction).await?;
+        keep_alerts(&mut transaction, &happenings(&plan.repairs, poll.began_at)).await?;
         transaction.commit().await?;
         Ok(plan)
     }
 
-    /// Resolves every alert that was last heard of before `limit`, and says which.
+    /// Resolves at `now` every alert that was last heard of before `limit`, and says which.
     ///
     /// # Errors
     /// As [`Self::apply_repair`].
-    pub async fn resolve_stale_alerts(&self, limit: Timestamp) -> Result<Vec<Repair>, StoreError> {
-        self.metrics.of_store(StoreOperation::Repair, self.resolve_unheard_since(limit)).await
+    pub async fn resolve_stale_alerts(&self, limit: Timestamp, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
+        self.metrics.of_store(StoreOperation::Repair, self.resolve_unheard_since(limit, now)).await
     }
 
-    async fn resolve_unheard_since(&self, limit: Timestamp) -> Result<Vec<Repair>, StoreError> {
+    async fn resolve_unheard_since(&self, limit: Timestamp, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let stale = unresolved(&mut *transaction).await?.into_iter().filter(|record| record.last_seen_at < limit);
         // To have ended is nothing that was heard of them.
@@ -51,7 +54,15 @@ impl Store {
             stale.map(|record| Repair { record: record.ended(record.last_seen_at), reason: Reason::Stale }).collect();
         let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
         upsert(&mut transaction, &records).await?;
+        keep_alerts(&mut transaction, &happenings(&repairs, now)).await?;
         transaction.commit().await?;
         Ok(repairs)
     }
+}
+
+/// What the history keeps of `repairs`.
+fn happenings(repairs: &[Repair], now: Timestamp) -> Vec<AlertHappening> {
+    let of =
+        |repair: &Repair| AlertHappening::of(&repair.record, Turn::of_repair(repair.reason), repair.reason.into(), now);
+    repairs.iter().map(of).collect()
 }

@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteExecutor;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError};
+use crate::core::history::{About, Event, Happening};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Pulse;
 
@@ -21,26 +22,33 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
     pub async fn record_heartbeat(&self, moment: Timestamp) -> Result<bool, StoreError> {
-        let (before, after) = self.change_pulse(|pulse| pulse.beat(moment)).await?;
+        let (before, after) = self.change_pulse(|pulse| pulse.beat(moment), Event::WatchdogHeard).await?;
         Ok(before.missing_at.is_some() && after.missing_at.is_none())
     }
 
-    /// Keeps that the absence of the watchdog had lasted for too long at `moment`, unless it was heard meanwhile; returns
-    /// what is known then.
+    /// Keeps that the absence of the watchdog, of which nothing was heard from `since` on, had lasted for too long at
+    /// `moment`, unless it was heard meanwhile; returns what is known then.
     ///
     /// # Errors
     /// As [`Self::record_heartbeat`].
-    pub async fn record_missing_watchdog(&self, moment: Timestamp) -> Result<Pulse, StoreError> {
-        self.change_pulse(|pulse| pulse.miss(moment)).await.map(|(_, after)| after)
+    pub async fn record_missing_watchdog(&self, since: Timestamp, moment: Timestamp) -> Result<Pulse, StoreError> {
+        let event = Event::WatchdogMissing { since_ms: since.as_millis() };
+        self.change_pulse(|pulse| pulse.miss(moment), event).await.map(|(_, after)| after)
     }
 
-    /// Changes what is known, and returns what was and what is.
-    async fn change_pulse(&self, change: impl FnOnce(Pulse) -> Pulse) -> Result<(Pulse, Pulse), StoreError> {
+    /// Changes what is known, and returns what was and what is. If that makes it missing, or heard again, it is an `event`.
+    async fn change_pulse(
+        &self,
+        change: impl FnOnce(Pulse) -> Pulse,
+        event: Event,
+    ) -> Result<(Pulse, Pulse), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let before = read(&mut *transaction).await?;
         let after = change(before);
         if after != before {
             write(&mut transaction, after).await?;
+            let turned = turned_at(before, after).map(|at| Happening { at, about: About::Everything, event });
+            super::history::keep(&mut transaction, turned.as_slice()).await?;
         }
         transaction.commit().await?;
         Ok((before, after))
@@ -57,7 +65,16 @@ pub(super) async fn bring_back(connection: &mut SqliteConnection, now: Timestamp
     Ok(after != before)
 }
 
-async fn read(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {
+/// When the watchdog was missing from then on, or heard again, if it was.
+fn turned_at(before: Pulse, after: Pulse) -> Option<Timestamp> {
+    match (before.missing_at, after.missing_at) {
+        (None, missing_at) => missing_at,
+        (Some(_), None) => after.last_heartbeat,
+        (Some(_), Some(_)) => None,
+    }
+}
+
+pub(super) async fn read(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {
     let query = "SELECT last_heartbeat_ms, missing_at_ms FROM watchdog WHERE id = 1";
     let Some(row) = sqlx::query(query).fetch_optional(executor).await? else { return Ok(Pulse::default()) };
     let moment = |column| row.try_get::<Option<i64>, _>(column).map(|value| value.map(Timestamp::from_millis));

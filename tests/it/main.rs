@@ -10,6 +10,8 @@ mod convergence;
 mod docs;
 mod end_to_end;
 mod hardship;
+mod history;
+mod holds;
 mod late;
 mod late_writes;
 mod maintenance;

@@ -178,7 +178,11 @@ async fn a_watchdog_is_listened_for_from_the_reload_on_that_names_it_to_the_one_
     site.shows("Mail", 5).await;
     assert_eq!(site.metric("watchdog_missing").await.as_deref(), Some("1"));
     let open = "/api/incidents?filter[status]=0,1,2,3";
-    assert!(site.get(open).await.contains("Monitoring data is missing"));
+    eventually("the incident is open", async || {
+        let incidents = site.get(open).await;
+        if incidents.contains("Monitoring data is missing") { Ok(()) } else { Err(incidents) }
+    })
+    .await;
 
     site.configure(|config| config["watchdog"] = Value::Null);
     assert_eq!(site.reload().await.0, StatusCode::OK);

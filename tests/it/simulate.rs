@@ -3,6 +3,8 @@
 //! `tests/fixtures/simulate/serve.log` is the log of a server as `podman logs --timestamps` gives it: the story of `demo`,
 //! with an echo of an HA pair in it, a request that was refused, and a body that was cut.
 
+mod from_store;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -34,6 +36,20 @@ fn a_log_is_told_as_the_page_would_have_shown_it_and_nothing_is_written() {
     let json = installation.prints(&["simulate", &log, "--output", "json"]);
     insta::assert_snapshot!("simulate_json", portable(&json));
     assert_eq!(files_in(installation.folder.path()), before);
+}
+
+#[test]
+fn a_part_of_a_log_is_told_over_the_page_as_it_was_by_then() {
+    let installation = Installation::new();
+    let log = log().display().to_string();
+    let window = ["--since=2026-11-21T04:02:27Z", "--until=2026-11-21T04:02:31Z"];
+    let told = portable(&installation.prints(&[&["simulate", &log], &window[..]].concat()));
+    let head = "2 notifications with 10 alerts of the page, from 2026-11-21T04:02:27Z to 2026-11-21T04:02:31Z\n\n\
+                The page at the beginning\n  \"Backend\" 4 (Outage)\n  \"Database\" 4 (Outage)\n";
+    assert!(told.starts_with(head), "{told}");
+    assert_eq!(told.matches("serve.log:").count(), 2, "one of them is left out: {told}");
+    let end = "\nThe page at the end\n  \"Backend\" 1 (Operational)\n  \"Database\" 3 (Partial Outage)\n";
+    assert!(told.contains(end), "{told}");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use alertmanager_cachet::core::alert::AlertState;
+use alertmanager_cachet::core::history::Turn;
 use alertmanager_cachet::core::incident::EpisodePhase;
+use alertmanager_cachet::core::target::ComponentName;
+use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::Store;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -76,6 +79,14 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
             ["Database"]
         );
         assert!(store.observed().await.expect("the last reading").is_some(), "{}", path.display());
+        let mut began = Vec::new();
+        for component in ["Database", "Website"] {
+            let name = ComponentName::try_from(component).expect("a name");
+            let happenings = store.alert_history(&name, Timestamp::from_millis(0), 9).await.expect("its history");
+            began.extend(happenings.into_iter().map(|happening| (happening.target, happening.turn)));
+        }
+        let expected = alerts.iter().map(|record| record.target.clone()).zip([Turn::Fired, Turn::Held]);
+        assert_eq!(began, expected.collect::<Vec<_>>(), "its history begins with what is not over");
     }
 }
 

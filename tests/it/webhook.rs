@@ -378,7 +378,8 @@ async fn a_heartbeat_wakes_the_reconciler_only_if_the_watchdog_was_missing() {
     let server = watched().await;
     server.post_as_admin(watchdog("firing")).send().await.expect("an answer");
     assert!(server.wake.woken().now_or_never().is_none());
-    server.store.record_missing_watchdog(alertmanager_cachet::clock::now()).await.expect("recorded");
+    let now = alertmanager_cachet::clock::now();
+    server.store.record_missing_watchdog(now, now).await.expect("recorded");
     eventually("a millisecond has passed, and the watchdog is back", async || {
         server.post_as_admin(watchdog("firing")).send().await.expect("an answer");
         let pulse = server.store.pulse().await.expect("read");
@@ -405,7 +406,8 @@ async fn readiness_tells_that_monitoring_data_is_missing_and_stays_ready_to_hear
         json_of(response).await["parts"]["monitoring"].take()
     };
     assert_eq!(told().await, json!({"good": true}));
-    server.store.record_missing_watchdog(alertmanager_cachet::clock::now()).await.expect("recorded");
+    let now = alertmanager_cachet::clock::now();
+    server.store.record_missing_watchdog(now, now).await.expect("recorded");
     let missing = told().await;
     assert_eq!(missing["good"], false);
     assert!(missing["problem"].as_str().is_some_and(|problem| problem.contains("is missing since")), "{missing}");

@@ -1,24 +1,30 @@
 //! How a simulation is told: in lines, or as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::records::{LeftOut, Record};
+use super::records::LeftOut;
+use super::source::Cause;
 use crate::config::counted;
 use crate::core::incident::EpisodeSubject;
 use crate::core::simulate::{Moment, Seen, Story};
 use crate::core::status::ComponentStatus;
+use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::reconcile::Texts;
+
+/// How much of what was learned at one moment stands in a line; the JSON has all of it.
+const LEARNED: usize = 3;
 
 /// All of it. Times are RFC 3339, statuses Cachet's numbers.
 #[derive(Serialize)]
 pub(super) struct Printed {
-    notifications: usize,
-    alerts: usize,
-    from: Option<String>,
-    to: Option<String>,
+    #[serde(flatten)]
+    played: Played,
+    /// The page at the beginning.
+    page_before: Vec<PrintedComponent>,
     moments: Vec<PrintedMoment>,
     incidents: Vec<PrintedIncident>,
     page: Vec<PrintedComponent>,
@@ -27,12 +33,26 @@ pub(super) struct Printed {
     left_out: Vec<LeftOut>,
 }
 
+/// How much was played, and of which time.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Played {
+    /// Recorded notifications, with so many alerts of the page.
+    Notifications { notifications: usize, alerts: usize, from: Option<String>, to: Option<String> },
+    /// What the history knows of so many alerts.
+    History { changes: usize, alerts: usize, from: String, to: String },
+}
+
+/// Neither `notification` nor `learned`: time alone made the change.
 #[derive(Serialize)]
 struct PrintedMoment {
     at: String,
-    /// Where the notification stands; absent where time alone made the change.
+    /// Where the notification stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     notification: Option<String>,
+    /// What was learned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    learned: Vec<String>,
     changes: Vec<PrintedChange>,
 }
 
@@ -64,14 +84,12 @@ struct PrintedComponent {
 }
 
 impl Printed {
-    pub fn new(story: &Story, records: &[Record], left_out: &[LeftOut], texts: &Texts) -> Self {
-        let time = |record: &Record| record.at.to_string();
+    /// `causes` are those of the arrivals that were played.
+    pub fn new(story: &Story, played: Played, causes: &[Cause], left_out: &[LeftOut], texts: &Texts) -> Self {
         Self {
-            notifications: records.len(),
-            alerts: records.iter().map(|record| record.notification.alerts.len()).sum(),
-            from: records.first().map(time),
-            to: records.last().map(time),
-            moments: story.moments.iter().map(|moment| printed_moment(moment, records)).collect(),
+            played,
+            page_before: printed_page(&story.before),
+            moments: story.moments.iter().map(|moment| printed_moment(moment, causes)).collect(),
             incidents: story
                 .incidents
                 .iter()
@@ -85,18 +103,18 @@ impl Printed {
                     reopened: incident.reopened,
                 })
                 .collect(),
-            page: story
-                .page
-                .iter()
-                .map(|(name, status)| PrintedComponent { component: name.to_string(), status: *status })
-                .collect(),
+            page: printed_page(&story.page),
             missing: story.missing.iter().map(ToString::to_string).collect(),
             left_out: left_out.to_vec(),
         }
     }
 }
 
-fn printed_moment(moment: &Moment, records: &[Record]) -> PrintedMoment {
+fn printed_page(page: &BTreeMap<ComponentName, ComponentStatus>) -> Vec<PrintedComponent> {
+    page.iter().map(|(name, status)| PrintedComponent { component: name.to_string(), status: *status }).collect()
+}
+
+fn printed_moment(moment: &Moment, causes: &[Cause]) -> PrintedMoment {
     let changes = moment.changes.iter().map(|change| match change {
         Seen::Component { name, from, to } => {
             PrintedChange::Status { component: name.to_string(), from: *from, to: *to }
@@ -105,21 +123,21 @@ fn printed_moment(moment: &Moment, records: &[Record]) -> PrintedMoment {
         Seen::Closed(id, subject) => PrintedChange::IncidentClosed { incident: id.0, component: named(subject) },
         Seen::Reopened(id, subject) => PrintedChange::IncidentReopened { incident: id.0, component: named(subject) },
     });
-    PrintedMoment {
-        at: moment.at.to_string(),
-        notification: moment.arrival.and_then(|number| records.get(number)).map(|record| record.place.clone()),
-        changes: changes.collect(),
-    }
+    let (notification, learned) = match moment.arrival.and_then(|number| causes.get(number)) {
+        Some(Cause::Notification(place)) => (Some(place.clone()), Vec::new()),
+        Some(Cause::Learned(learned)) => (None, learned.clone()),
+        None => (None, Vec::new()),
+    };
+    PrintedMoment { at: moment.at.to_string(), notification, learned, changes: changes.collect() }
 }
 
 impl fmt::Display for Printed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (notifications, alerts) = (counted(self.notifications, "notification"), counted(self.alerts, "alert"));
-        write!(f, "{notifications} with {alerts} of the page")?;
-        if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            write!(f, ", from {from} to {to}")?;
+        writeln!(f, "{}", self.played)?;
+        if self.page_before.iter().any(|component| component.status != ComponentStatus::Operational) {
+            writeln!(f, "\nThe page at the beginning")?;
+            self.page_before.iter().try_for_each(|component| writeln!(f, "{component}"))?;
         }
-        writeln!(f)?;
         self.moments.iter().try_for_each(|moment| write!(f, "\n{moment}"))?;
         writeln!(f, "\nIncidents")?;
         if self.incidents.is_empty() {
@@ -127,9 +145,7 @@ impl fmt::Display for Printed {
         }
         self.incidents.iter().try_for_each(|incident| writeln!(f, "{incident}"))?;
         writeln!(f, "\nThe page at the end")?;
-        for PrintedComponent { component, status } in &self.page {
-            writeln!(f, "  {component:?} {status}")?;
-        }
+        self.page.iter().try_for_each(|component| writeln!(f, "{component}"))?;
         for component in &self.missing {
             writeln!(f, "\nnote: component {component:?} is in no group, so its alerts show nowhere: add it to one")?;
         }
@@ -137,9 +153,45 @@ impl fmt::Display for Printed {
     }
 }
 
+impl fmt::Display for Played {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Notifications { notifications, alerts, from, to } => {
+                let (notifications, alerts) = (counted(*notifications, "notification"), counted(*alerts, "alert"));
+                write!(f, "{notifications} with {alerts} of the page")?;
+                match (from, to) {
+                    (Some(from), Some(to)) => write!(f, ", from {from} to {to}"),
+                    _ => Ok(()),
+                }
+            }
+            Self::History { changes, alerts, from, to } => {
+                let (changes, alerts) = (counted(*changes, "change"), counted(*alerts, "alert"));
+                write!(f, "{changes} of {alerts} of the page, from {from} to {to}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for PrintedComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {:?} {}", self.component, self.status)
+    }
+}
+
 impl fmt::Display for PrintedMoment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}  {}", self.at, self.notification.as_deref().unwrap_or("time passes"))?;
+        match (&self.notification, &self.learned[..]) {
+            (Some(place), _) => writeln!(f, "{}  {place}", self.at)?,
+            (None, []) => writeln!(f, "{}  time passes", self.at)?,
+            (None, learned) => {
+                let told: Vec<&str> = learned.iter().take(LEARNED).map(String::as_str).collect();
+                write!(f, "{}  {}", self.at, told.join("; "))?;
+                match learned.len().saturating_sub(LEARNED) {
+                    0 => writeln!(f)?,
+                    more => writeln!(f, "; and {more} more")?,
+                }
+            }
+        }
         self.changes.iter().try_for_each(|change| writeln!(f, "  {change}"))
     }
 }

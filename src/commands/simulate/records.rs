@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::core::notification::Notification;
-use crate::core::simulate::Arrival;
+use crate::core::simulate::{Arrival, Told};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
 
@@ -38,7 +38,8 @@ impl Record {
     /// What is played of it.
     pub fn arrival(&self) -> Arrival {
         let Notification { alerts, heartbeats, .. } = &self.notification;
-        Arrival { at: self.at, alerts: alerts.clone(), heartbeats: *heartbeats }
+        let heartbeats = std::iter::repeat_n(Told::Heartbeat, usize::from(*heartbeats > 0));
+        Arrival { at: self.at, told: alerts.iter().cloned().map(Told::Alert).chain(heartbeats).collect() }
     }
 }
 

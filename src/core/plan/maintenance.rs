@@ -23,15 +23,7 @@ impl Planner<'_> {
         let Some(maintenance) = component.and_then(|id| maintenance::of_component(in_progress, id)) else {
             return false;
         };
-        let is_there = match episode.map(|episode| (episode, episode.phase)) {
-            None | Some((_, EpisodePhase::Closed { .. })) => false,
-            Some((episode, EpisodePhase::Opening | EpisodePhase::Absent)) => {
-                self.observed.open_incidents.iter().any(|open| open.episode.as_deref() == Some(episode.key.as_str()))
-            }
-            Some((_, EpisodePhase::Reopening(incident))) => self.is_open(incident),
-            Some((_, EpisodePhase::Open(_) | EpisodePhase::Closing(_) | EpisodePhase::ClosedByPerson(_))) => true,
-        };
-        if is_there {
+        if self.is_there(episode) {
             return false;
         }
         let (component, maintenance_name) = (name.clone(), maintenance.name.clone());
@@ -40,5 +32,16 @@ impl Planner<'_> {
             self.revisit(may_end_at);
         }
         true
+    }
+    /// Whether the incident of an episode is there already, so that going on with it opens none.
+    pub(super) fn is_there(&self, episode: Option<&Episode>) -> bool {
+        match episode.map(|episode| (episode, episode.phase)) {
+            None | Some((_, EpisodePhase::Closed { .. })) => false,
+            Some((episode, EpisodePhase::Opening | EpisodePhase::Absent)) => {
+                self.observed.open_incidents.iter().any(|open| open.episode.as_deref() == Some(episode.key.as_str()))
+            }
+            Some((_, EpisodePhase::Reopening(incident))) => self.is_open(incident),
+            Some((_, EpisodePhase::Open(_) | EpisodePhase::Closing(_) | EpisodePhase::ClosedByPerson(_))) => true,
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::core::incident::EpisodeSubject;
 use crate::core::observed::{ComponentId, IncidentId};
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, NAME_LIMIT, Target, TargetName};
+use crate::core::time::Timestamp;
 
 /// Something that an operator should know, said once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +62,15 @@ pub enum Report {
         /// The title of the maintenance.
         maintenance: String,
     },
+    /// A component is down by the rules, and its incident waits until an operator's hold is over.
+    IncidentHeldByOperator {
+        /// The component.
+        component: ComponentName,
+        /// Who holds it.
+        user: String,
+        /// Until when.
+        until: Timestamp,
+    },
 }
 
 impl Report {
@@ -72,7 +82,8 @@ impl Report {
         match self {
             Self::ComponentMissing { component: about }
             | Self::ComponentOverridden { component: about, .. }
-            | Self::IncidentHeldBack { component: about, .. } => about == component,
+            | Self::IncidentHeldBack { component: about, .. }
+            | Self::IncidentHeldByOperator { component: about, .. } => about == component,
             Self::IncidentClosedByPerson { subject, .. } => subject.component().is_none_or(|about| about == component),
             Self::NameTaken { name, .. } => name == component.as_str(),
             Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
@@ -134,6 +145,11 @@ impl fmt::Display for Report {
                 f,
                 "component {component:?} is down during the maintenance {maintenance:?}, so no incident is opened: if it \
                  is still down when that is over, one will be"
+            ),
+            Self::IncidentHeldByOperator { component, user, until } => write!(
+                f,
+                "component {component:?} is down, but {user:?} holds it at something better until {until}, so no incident \
+                 is opened: if it is still down then, one will be"
             ),
         }
     }

@@ -1,6 +1,7 @@
 //! The planner against a Cachet in memory.
 
 mod details;
+mod holds;
 mod maintenance;
 mod monitoring;
 mod unanswered;
@@ -13,6 +14,7 @@ use proptest::prelude::*;
 use self::world::World;
 use super::*;
 use crate::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
+use crate::core::hold::Hold;
 use crate::core::incident::EndedBy;
 use crate::core::observed::ObservedIncident;
 use crate::core::page::{DESCRIPTION_LIMIT, describe, desired};

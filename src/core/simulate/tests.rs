@@ -1,3 +1,5 @@
+mod kept;
+
 use super::*;
 use crate::core::alert::AlertStatus;
 use crate::core::group::GroupName;
@@ -28,12 +30,12 @@ fn told(second: i64, instance: &str, status: AlertStatus) -> Arrival {
         status,
         starts_at: at(1),
     };
-    Arrival { at: at(second), alerts: vec![alert], heartbeats: 0 }
+    Arrival { at: at(second), told: vec![Told::Alert(alert)] }
 }
 
 /// The watchdog fires.
 fn beats(second: i64) -> Arrival {
-    Arrival { at: at(second), alerts: Vec::new(), heartbeats: 1 }
+    Arrival { at: at(second), told: vec![Told::Heartbeat] }
 }
 
 fn fires(second: i64, instance: &str) -> Arrival {
@@ -62,6 +64,18 @@ fn play_with(
     reopen_within: u64,
     arrivals: &[Arrival],
 ) -> (Vec<String>, Story) {
+    let story = over_page(watchdog, groups, recovery_hold, reopen_within, |rules| simulate(rules, arrivals, None));
+    (seen(&story), story)
+}
+
+/// Answers with what `look` makes of the rules.
+fn over_page<T>(
+    watchdog: Option<&Watchdog>,
+    groups: &[&str],
+    recovery_hold: u64,
+    reopen_within: u64,
+    look: impl FnOnce(Rules<'_>) -> T,
+) -> T {
     let components = groups.iter().map(|name| component(name)).collect();
     let groups = [Group { name: GroupName::try_from("Group").expect("a name"), components }];
     let known = ["a", "b"].map(|instance| KnownTarget { target: target(instance), critical: false });
@@ -75,8 +89,11 @@ fn play_with(
         posting_patience: Duration::ZERO,
         inventory: InventorySource::File,
     };
-    let story =
-        simulate(Rules { groups: &groups, inventory: &inventory, refire_hold: HOLD, watchdog, policy }, arrivals);
+    look(Rules { groups: &groups, inventory: &inventory, refire_hold: HOLD, watchdog, policy })
+}
+
+/// What was seen, in a line each.
+fn seen(story: &Story) -> Vec<String> {
     let seen = story.moments.iter().flat_map(|moment| {
         moment.changes.iter().map(|change| {
             let what = match change {
@@ -90,7 +107,7 @@ fn play_with(
             format!("{}: {what}{cause}", moment.at.as_millis() / 1000)
         })
     });
-    (seen.collect(), story)
+    seen.collect()
 }
 
 #[test]
@@ -115,7 +132,10 @@ fn a_recovery_is_waited_out_and_a_relapse_opens_the_same_incident_again() {
     let down = [fires(10, "a"), fires(10, "b")];
     let again = |second| {
         let mut arrival = fires(second, "b");
-        arrival.alerts[0].starts_at = at(second);
+        for told in &mut arrival.told {
+            let Told::Alert(alert) = told else { panic!("it tells of an alert: {told:?}") };
+            alert.starts_at = at(second);
+        }
         arrival
     };
     let relapse = |second| [&down[..], &[ends(20, "b"), again(second)]].concat();

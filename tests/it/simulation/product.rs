@@ -43,6 +43,7 @@ pub fn settings(scenario: &Scenario) -> Settings {
         reopen_within: Duration::from_secs(policy.reopen_within),
         subscribers: Subscribers::Silent,
         interval: Duration::from_millis(INTERVAL_MS),
+        history_days: 90,
     }
 }
 

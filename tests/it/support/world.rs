@@ -437,5 +437,6 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
         reopen_within: Duration::ZERO,
         subscribers: Subscribers::Silent,
         interval: Duration::from_secs(60),
+        history_days: 90,
     }
 }

@@ -8,6 +8,7 @@ pub(super) struct World {
     pub(super) observed: Observed,
     pub(super) applied: Applied,
     pub(super) monitoring: Monitoring,
+    pub(super) holds: Vec<Hold>,
     pub(super) now_ms: i64,
     pub(super) next_id: i64,
 }
@@ -50,7 +51,9 @@ impl World {
 
     pub(super) fn plan(&self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Plan {
         let now = Timestamp::from_millis(self.now_ms);
-        let page = desired(inventory, alerts, HOLD, now).in_view_of(self.monitoring, &BTreeSet::from([name("Unfed")]));
+        let page = desired(inventory, alerts, HOLD, now)
+            .in_view_of(self.monitoring, &BTreeSet::from([name("Unfed")]))
+            .held_by(&self.holds, now);
         plan(&page, &self.applied, &self.observed, policy, now)
     }
 

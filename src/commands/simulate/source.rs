@@ -1,0 +1,219 @@
+//! What is played: recorded notifications, or what the history in the store kept.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use super::print::Played;
+use super::records::{self, LeftOut, Record};
+use crate::cli::Simulate;
+use crate::core::history::About;
+use crate::core::incident::EpisodeSubject;
+use crate::core::simulate::{Arrival, Kept, Rules, Story, Told};
+use crate::core::time::Timestamp;
+use crate::core::uptime::Span;
+use crate::core::watchdog::Watchdog;
+
+/// The most bytes of a file that are read.
+const FILE_LIMIT_BYTES: u64 = 1 << 30;
+
+/// The name that stands for standard input.
+const STDIN: &str = "-";
+
+/// What is played.
+pub(super) enum Source {
+    /// Notifications, in the order of their times.
+    Notifications { records: Vec<Record>, left_out: Vec<LeftOut> },
+    /// What the history kept.
+    History(Kept),
+}
+
+/// The time that is looked at, as far as it is limited.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// From then on it is told.
+    pub since: Option<Timestamp>,
+    /// Up to then it is played.
+    pub until: Option<Timestamp>,
+}
+
+impl Window {
+    /// What the command line says at `now`. The history ends there, for what it has not told yet is not known.
+    pub fn new(args: &Simulate, now: Timestamp) -> anyhow::Result<Self> {
+        let since = args.since.map(|when| when.at(now));
+        let until = args.until.map(|when| when.at(now)).or(args.from_store.then_some(now));
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            bail!("nothing is between --since ({since}) and --until ({until}): give an earlier and a later time");
+        }
+        Ok(Self { since, until })
+    }
+
+    fn has(self, moment: Timestamp) -> bool {
+        self.since.is_none_or(|since| since <= moment) && self.until.is_none_or(|until| moment < until)
+    }
+}
+
+impl Source {
+    /// The records of all files in the order of their times; of one time, in that in which they stand.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or there is no notification in any of them.
+    pub fn files(files: &[PathBuf], watchdog: Option<&Watchdog>) -> anyhow::Result<Self> {
+        let (mut records, mut left_out) = (Vec::new(), Vec::new());
+        for file in files {
+            let read = records::read(&text(file)?, &file.display().to_string(), watchdog);
+            records.extend(read.records);
+            left_out.extend(read.left_out);
+        }
+        if records.is_empty() {
+            let reasons: Vec<String> = left_out.iter().take(3).map(|left_out| format!("\n  {left_out}")).collect();
+            bail!(
+                "there is no notification to play: give the log of `serve`, or files with what Alertmanager posted{}",
+                reasons.concat()
+            );
+        }
+        records.sort_by_key(|record| record.at);
+        Ok(Self::Notifications { records, left_out })
+    }
+
+    /// What the history kept.
+    ///
+    /// # Errors
+    /// When it begins after the time that is looked at.
+    pub fn history(kept: Kept, window: Window) -> anyhow::Result<Self> {
+        match window.until {
+            Some(until) if until <= kept.from => {
+                bail!("the history begins {}, after --until ({until}): give a later time", kept.from)
+            }
+            _ => Ok(Self::History(kept)),
+        }
+    }
+
+    /// From when on it is told: of what was before the history, the page is where it begins.
+    pub fn since(&self, window: Window) -> Option<Timestamp> {
+        match self {
+            Self::Notifications { .. } => window.since,
+            Self::History(kept) => Some(window.since.unwrap_or(kept.from)),
+        }
+    }
+
+    /// What arrived when.
+    pub fn arrivals(&self, watchdog: Option<&Watchdog>) -> Vec<Arrival> {
+        match self {
+            Self::Notifications { records, .. } => records.iter().map(Record::arrival).collect(),
+            Self::History(kept) => kept.arrivals(watchdog),
+        }
+    }
+
+    /// What brought `arrival` about, the place of a notification or what was learned.
+    pub fn cause(&self, number: usize, arrival: &Arrival) -> Cause {
+        match self {
+            Self::Notifications { records, .. } => {
+                Cause::Notification(records.get(number).map(|record| record.place.clone()).unwrap_or_default())
+            }
+            Self::History(_) => Cause::Learned(arrival.told.iter().filter_map(in_words).collect()),
+        }
+    }
+
+    /// How much of it is in `window`, and the time that this is.
+    pub fn played(&self, window: Window) -> Played {
+        match self {
+            Self::Notifications { records, .. } => {
+                let records: Vec<&Record> = records.iter().filter(|record| window.has(record.at)).collect();
+                Played::Notifications {
+                    notifications: records.len(),
+                    alerts: records.iter().map(|record| record.notification.alerts.len()).sum(),
+                    from: window.since.or(records.first().map(|record| record.at)).as_ref().map(Timestamp::to_string),
+                    to: window.until.or(records.last().map(|record| record.at)).as_ref().map(Timestamp::to_string),
+                }
+            }
+            Self::History(kept) => {
+                let learned = || kept.alerts.iter().filter(|happening| window.has(happening.at));
+                let alerts: BTreeSet<_> = learned().map(|happening| happening.fingerprint).collect();
+                Played::History {
+                    changes: learned().count(),
+                    alerts: alerts.len(),
+                    from: window.since.unwrap_or(kept.from).max(kept.from).to_string(),
+                    to: window.until.unwrap_or(kept.from).to_string(),
+                }
+            }
+        }
+    }
+
+    /// What could not be read of it.
+    pub fn left_out(&self) -> &[LeftOut] {
+        match self {
+            Self::Notifications { left_out, .. } => left_out,
+            Self::History(_) => &[],
+        }
+    }
+
+    /// What a replay by `rules`, which told `story`, does not know.
+    pub fn unknown(&self, rules: Rules<'_>, window: Window, story: &Story) -> Vec<String> {
+        match self {
+            Self::Notifications { records, .. } => {
+                rules.watchdog.and_then(|watchdog| unknown_of(watchdog, records, story)).into_iter().collect()
+            }
+            Self::History(kept) => {
+                let from = window.since.unwrap_or(kept.from);
+                let window = Span { from, until: window.until.unwrap_or(from) };
+                kept.unknown(rules, window).iter().map(ToString::to_string).collect()
+            }
+        }
+    }
+}
+
+/// What brought a change about.
+pub(super) enum Cause {
+    /// The notification that stands there.
+    Notification(String),
+    /// What was learned.
+    Learned(Vec<String>),
+}
+
+fn in_words(told: &Told) -> Option<String> {
+    match told {
+        Told::Learned(happening) => Some(happening.to_string()),
+        Told::Happened(happening) => Some(match &happening.about {
+            About::Component(component) => format!("{component}: {}", happening.event),
+            About::Everything => happening.event.to_string(),
+        }),
+        Told::Alert(_) | Told::Heartbeat => None,
+    }
+}
+
+/// What is uncertain of the watchdog, which a server may hear of in other ways than notifications as well.
+fn unknown_of(watchdog: &Watchdog, records: &[Record], story: &Story) -> Option<String> {
+    let alertname = watchdog.alertname();
+    if records.iter().all(|record| record.notification.heartbeats == 0) {
+        return Some(format!(
+            "the watchdog {alertname:?} is in none of the notifications, so its absence is not played"
+        ));
+    }
+    let missing = story.incidents.iter().any(|incident| incident.subject == EpisodeSubject::Monitoring);
+    missing.then(|| {
+        format!(
+            "the watchdog {alertname:?} is missing here when no notification brings it: a server with ALERTMANAGER_URL \
+             hears it in Alertmanager's list as well"
+        )
+    })
+}
+
+/// What is in a file; what is no UTF-8 in it is replaced.
+fn text(file: &Path) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    if file == Path::new(STDIN) {
+        io::stdin().lock().take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|opened| opened.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes))
+    }
+    .with_context(|| format!("{file:?} cannot be read: check its name and permissions"))?;
+    if bytes.len() as u64 > FILE_LIMIT_BYTES {
+        bail!("{file:?} is larger than {} MiB: split it", FILE_LIMIT_BYTES >> 20);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,460 @@
+//! What happened, in the words in which it is kept and told: what was learned of alerts, and what became of components.
+//!
+//! Only what changed something is kept. A notification that repeats what is known is none of it, so the history grows
+//! with what happens and not with time.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::alert::{AlertRecord, AlertState, Effect, Fingerprint};
+use super::observed::IncidentId;
+use super::repair::Reason;
+use super::status::ComponentStatus;
+use super::target::{ComponentName, Target};
+use super::time::Timestamp;
+
+/// Something that was learned of an alert, and changed what is known of it.
+///
+/// It is all that the rules ask of an alert, so the same alerts can be played again. When it ended is not in it: no rule
+/// looks at `endsAt`, for what counts is when we learned of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertHappening {
+    /// When it was learned.
+    pub at: Timestamp,
+    /// Which alert.
+    pub fingerprint: Fingerprint,
+    /// The label `alertname`.
+    pub name: String,
+    /// What it is about.
+    pub target: Target,
+    /// The label `status_page_critical_target`.
+    pub critical: bool,
+    /// Which occurrence (`startsAt`).
+    pub starts_at: Timestamp,
+    /// What it did.
+    pub turn: Turn,
+    /// How that was learned.
+    pub source: Source,
+}
+
+/// What an alert did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// It began to fire.
+    Fired,
+    /// It has ended.
+    Resolved,
+    /// It fires after its own resolve, which does not count yet.
+    Held,
+    /// What was held was taken back.
+    Withdrawn,
+    /// What was held counts.
+    Confirmed,
+}
+
+/// How something was learned of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A notification said it.
+    Notification,
+    /// The page said it that was there before this store.
+    Page,
+    /// Alertmanager lists it, and no notification of it came.
+    Unnotified,
+    /// Alertmanager lists a newer occurrence than was notified.
+    UnnotifiedAgain,
+    /// Alertmanager lists it after its resolve.
+    Reappeared,
+    /// It was held, and Alertmanager lists it.
+    Confirmed,
+    /// It was held, and Alertmanager does not list it.
+    Refuted,
+    /// Alertmanager did not list it twice in a row.
+    Unlisted,
+    /// Nothing was heard of it for `stale_after_seconds`.
+    Stale,
+}
+
+impl Turn {
+    const ALL: [Self; 5] = [Self::Fired, Self::Resolved, Self::Held, Self::Withdrawn, Self::Confirmed];
+
+    /// The word for it in the store and in the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Resolved => "resolved",
+            Self::Held => "held",
+            Self::Withdrawn => "withdrawn",
+            Self::Confirmed => "confirmed",
+        }
+    }
+
+    /// The turn with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|turn| turn.word() == word)
+    }
+
+    /// What a notification made of an alert; `None` if it changed nothing.
+    pub fn of_effect(effect: Effect) -> Option<Self> {
+        match effect {
+            Effect::Fired | Effect::FiredAgain => Some(Self::Fired),
+            // One that never fired here is kept, too: played again, its late firing is held as it was.
+            Effect::Resolved | Effect::ResolvedUnknown => Some(Self::Resolved),
+            Effect::HeldRefire => Some(Self::Held),
+            Effect::RefireWithdrawn => Some(Self::Withdrawn),
+            Effect::Repeated | Effect::Outdated => None,
+        }
+    }
+
+    /// What a correction made of an alert.
+    pub fn of_repair(reason: Reason) -> Self {
+        match reason {
+            Reason::Unnotified | Reason::UnnotifiedAgain => Self::Fired,
+            Reason::Reappeared => Self::Held,
+            Reason::Confirmed => Self::Confirmed,
+            Reason::Refuted => Self::Withdrawn,
+            Reason::Unlisted | Reason::Stale => Self::Resolved,
+        }
+    }
+}
+
+impl Source {
+    const ALL: [Self; 9] = [
+        Self::Notification,
+        Self::Page,
+        Self::Unnotified,
+        Self::UnnotifiedAgain,
+        Self::Reappeared,
+        Self::Confirmed,
+        Self::Refuted,
+        Self::Unlisted,
+        Self::Stale,
+    ];
+
+    /// The word for it in the store and in the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Notification => "notification",
+            Self::Page => "page",
+            Self::Unnotified => "unnotified",
+            Self::UnnotifiedAgain => "unnotified_again",
+            Self::Reappeared => "reappeared",
+            Self::Confirmed => "confirmed",
+            Self::Refuted => "refuted",
+            Self::Unlisted => "unlisted",
+            Self::Stale => "stale",
+        }
+    }
+
+    /// The source with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.word() == word)
+    }
+}
+
+impl From<Reason> for Source {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Unnotified => Self::Unnotified,
+            Reason::UnnotifiedAgain => Self::UnnotifiedAgain,
+            Reason::Reappeared => Self::Reappeared,
+            Reason::Confirmed => Self::Confirmed,
+            Reason::Refuted => Self::Refuted,
+            Reason::Unlisted => Self::Unlisted,
+            Reason::Stale => Self::Stale,
+        }
+    }
+}
+
+impl AlertHappening {
+    /// What was learned at `at`, given what is known of the alert since.
+    pub fn of(record: &AlertRecord, turn: Turn, source: Source, at: Timestamp) -> Self {
+        Self {
+            at,
+            fingerprint: record.fingerprint,
+            name: record.name.clone(),
+            target: record.target.clone(),
+            critical: record.critical,
+            starts_at: record.starts_at,
+            turn,
+            source,
+        }
+    }
+
+    /// What is known of the alert since, if it was learned at `at`.
+    pub fn record(&self, at: Timestamp) -> AlertRecord {
+        let state = match (self.turn, self.source) {
+            (Turn::Fired, Source::Page) => AlertState::Inherited,
+            (Turn::Fired | Turn::Confirmed, _) => AlertState::Firing,
+            (Turn::Held, _) => AlertState::Refired { since: at },
+            (Turn::Resolved | Turn::Withdrawn, _) => AlertState::Resolved,
+        };
+        AlertRecord {
+            fingerprint: self.fingerprint,
+            name: self.name.clone(),
+            target: self.target.clone(),
+            critical: self.critical,
+            starts_at: self.starts_at,
+            state,
+            last_seen_at: at,
+        }
+    }
+}
+
+/// One line, without the time.
+impl fmt::Display for AlertHappening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, instance) = (&self.name, self.target.instance());
+        match self.turn {
+            Turn::Fired => write!(f, "{name} of {instance} fired")?,
+            Turn::Resolved => write!(f, "{name} of {instance} was resolved")?,
+            Turn::Held => write!(f, "{name} of {instance} fired after its own resolve, and is held")?,
+            Turn::Withdrawn => write!(f, "{name} of {instance} does not fire again: what was held is dropped")?,
+            Turn::Confirmed => write!(f, "{name} of {instance} fires again, and is not held any longer")?,
+        }
+        f.write_str(match self.source {
+            Source::Notification => "",
+            Source::Page => ", as the page says that was there before",
+            Source::Unnotified | Source::UnnotifiedAgain => ": Alertmanager lists it, and no notification of it came",
+            Source::Reappeared | Source::Confirmed => ": Alertmanager lists it",
+            Source::Refuted => ": Alertmanager does not list it",
+            Source::Unlisted => ": Alertmanager did not list it twice in a row, and no resolve came",
+            Source::Stale => ": nothing was heard of it for stale_after_seconds",
+        })
+    }
+}
+
+/// What an [`Event`] is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// A visible component.
+    Component(ComponentName),
+    /// The server, or the monitoring: every component.
+    Everything,
+}
+
+/// Something that happened to a component, or to all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// When.
+    pub at: Timestamp,
+    /// To what.
+    pub about: About,
+    /// What.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The status that the component must show changed: by the rules, or by a hold.
+    Status {
+        /// What it was; `None`: nothing was said of it.
+        from: Option<ComponentStatus>,
+        /// What it is; `None`: nothing is said of it any more.
+        to: Option<ComponentStatus>,
+    },
+    /// The status was written to Cachet.
+    Written {
+        /// What Cachet showed; `None` for a number that has no meaning.
+        from: Option<ComponentStatus>,
+        /// What it shows now.
+        to: ComponentStatus,
+    },
+    /// Something could not be written to Cachet; kept once for each cause.
+    WriteFailed {
+        /// What.
+        change: String,
+        /// Why, and the cure.
+        error: String,
+    },
+    /// What could not be written can be written again.
+    WritableAgain,
+    /// An incident was opened.
+    IncidentOpened {
+        /// Its number in Cachet.
+        incident: IncidentId,
+    },
+    /// An incident was opened again after a relapse.
+    IncidentReopened {
+        /// Its number in Cachet.
+        incident: IncidentId,
+    },
+    /// An incident was closed.
+    IncidentClosed {
+        /// Its number in Cachet.
+        incident: IncidentId,
+        /// Why.
+        reason: String,
+    },
+    /// No incident is opened for the time of a maintenance.
+    IncidentHeldBack {
+        /// The title of the maintenance.
+        maintenance: String,
+    },
+    /// A person gave the component another status in Cachet.
+    StatusOverridden {
+        /// What we wrote.
+        expected: ComponentStatus,
+        /// What Cachet shows; `None` for a number that has no meaning.
+        found: Option<ComponentStatus>,
+    },
+    /// A person closed the incident in the middle of the outage.
+    IncidentClosedByPerson {
+        /// Its number in Cachet.
+        incident: IncidentId,
+    },
+    /// An operator holds the component at a status.
+    Held {
+        /// At which.
+        status: ComponentStatus,
+        /// Until when, in milliseconds since the Unix epoch.
+        until_ms: i64,
+        /// Who.
+        user: String,
+        /// Why, in the user's words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// An operator released the component before its time.
+    Released {
+        /// Who.
+        user: String,
+    },
+    /// The time of a hold is over.
+    HoldExpired,
+    /// Nothing was heard of the watchdog for too long.
+    WatchdogMissing {
+        /// From when on, in milliseconds since the Unix epoch.
+        since_ms: i64,
+    },
+    /// The watchdog is heard again.
+    WatchdogHeard,
+    /// The server was not running until now.
+    NotRunning {
+        /// When it last looked, in milliseconds since the Unix epoch.
+        since_ms: i64,
+    },
+}
+
+impl Event {
+    /// The word for it in the store and in the API.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "status",
+            Self::Written { .. } => "written",
+            Self::WriteFailed { .. } => "write_failed",
+            Self::WritableAgain => "writable_again",
+            Self::IncidentOpened { .. } => "incident_opened",
+            Self::IncidentReopened { .. } => "incident_reopened",
+            Self::IncidentClosed { .. } => "incident_closed",
+            Self::IncidentHeldBack { .. } => "incident_held_back",
+            Self::StatusOverridden { .. } => "status_overridden",
+            Self::IncidentClosedByPerson { .. } => "incident_closed_by_person",
+            Self::Held { .. } => "held",
+            Self::Released { .. } => "released",
+            Self::HoldExpired => "hold_expired",
+            Self::WatchdogMissing { .. } => "watchdog_missing",
+            Self::WatchdogHeard => "watchdog_heard",
+            Self::NotRunning { .. } => "not_running",
+        }
+    }
+}
+
+/// One line, without the time.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status { from: None, to: Some(to) } => write!(f, "must show {}", to.word()),
+            Self::Status { from: Some(from), to: Some(to) } => {
+                write!(f, "must show {} instead of {}", to.word(), from.word())
+            }
+            Self::Status { to: None, .. } => f.write_str("nothing is said of it any more"),
+            Self::Written { from: Some(from), to } => {
+                write!(f, "written to Cachet: {} instead of {}", to.word(), from.word())
+            }
+            Self::Written { from: None, to } => write!(f, "written to Cachet: {}", to.word()),
+            Self::WriteFailed { change, error } => write!(f, "Cachet did not take it: {change}: {error}"),
+            Self::WritableAgain => f.write_str("Cachet can be written again"),
+            Self::IncidentOpened { incident } => write!(f, "incident {} was opened", incident.0),
+            Self::IncidentReopened { incident } => write!(f, "incident {} was opened again", incident.0),
+            Self::IncidentClosed { incident, reason } => write!(f, "incident {} was closed: {reason}", incident.0),
+            Self::IncidentHeldBack { maintenance } => {
+                write!(f, "no incident is opened during the maintenance {maintenance:?}")
+            }
+            Self::StatusOverridden { expected, found: Some(found) } => {
+                write!(f, "a person set it to {} in Cachet instead of {}", found.word(), expected.word())
+            }
+            Self::StatusOverridden { expected, found: None } => {
+                write!(f, "a person set it in Cachet to a status that we do not know instead of {}", expected.word())
+            }
+            Self::IncidentClosedByPerson { incident } => {
+                write!(f, "a person closed incident {} in the middle of the outage", incident.0)
+            }
+            Self::Held { status, until_ms, user, note } => {
+                let until = Timestamp::from_millis(*until_ms);
+                write!(f, "{user} holds it at {} until {until}", status.word())?;
+                if note.is_empty() { Ok(()) } else { write!(f, ": {note}") }
+            }
+            Self::Released { user } => write!(f, "{user} released it"),
+            Self::HoldExpired => f.write_str("the time of its hold is over"),
+            Self::WatchdogMissing { since_ms } => {
+                let since = Timestamp::from_millis(*since_ms);
+                write!(f, "nothing was heard of the watchdog since {since}: monitoring data is missing")
+            }
+            Self::WatchdogHeard => f.write_str("the watchdog is heard again"),
+            Self::NotRunning { since_ms } => {
+                write!(f, "the server was not running since {}", Timestamp::from_millis(*since_ms))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_in_the_store_is_read_back() {
+        for turn in Turn::ALL {
+            assert_eq!(Turn::from_word(turn.word()), Some(turn));
+        }
+        for source in Source::ALL {
+            assert_eq!(Source::from_word(source.word()), Some(source));
+        }
+        assert_eq!((Turn::from_word("fires"), Source::from_word("")), (None, None));
+    }
+
+    #[test]
+    fn the_word_of_an_event_is_the_one_in_its_json() {
+        let events = [
+            Event::Status { from: None, to: Some(ComponentStatus::MajorOutage) },
+            Event::WriteFailed { change: "x".to_owned(), error: "y".to_owned() },
+            Event::Held {
+                status: ComponentStatus::Operational,
+                until_ms: 5,
+                user: "ada".to_owned(),
+                note: String::new(),
+            },
+            Event::HoldExpired,
+            Event::WatchdogMissing { since_ms: 5 },
+            Event::NotRunning { since_ms: 5 },
+        ];
+        for event in events {
+            let json = serde_json::to_value(&event).expect("JSON");
+            assert_eq!(json["event"], event.word());
+            assert_eq!(serde_json::from_value::<Event>(json).expect("read back"), event);
+        }
+    }
+
+    #[test]
+    fn what_changes_nothing_is_not_kept() {
+        assert_eq!(Turn::of_effect(Effect::Repeated), None);
+        assert_eq!(Turn::of_effect(Effect::Outdated), None);
+        assert_eq!(Turn::of_effect(Effect::FiredAgain), Some(Turn::Fired));
+    }
+}

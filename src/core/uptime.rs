@@ -1,0 +1,264 @@
+//! How much of the time a component was up, from what it had to show.
+//!
+//! | status | counts as |
+//! | --- | --- |
+//! | Operational, Performance Issues | up |
+//! | Partial Outage | up, and is told beside it: some of it worked for everybody, or all of it for some |
+//! | Major Outage | down |
+//! | Unknown, Under Maintenance | neither: nobody can say, or nobody was promised anything |
+//! | nothing kept, or the server was not running | neither: nobody looked |
+//!
+//! The statuses are those that the component *had to* show, by the rules and by holds: not what Cachet showed while it
+//! could not be written. An outage within announced maintenance counts like any other, for Cachet's schedules change
+//! what is shown and not what the alerts say; who wants it left out holds the component.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::status::ComponentStatus;
+use super::time::Timestamp;
+
+/// The spans over which uptime is told, in days.
+pub const UPTIME_DAYS: [u32; 4] = [1, 7, 30, 90];
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A stretch of time: from its beginning on, up to but without its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end.
+    pub until: Timestamp,
+}
+
+/// From `at` on, the component had to show `status`; `None`: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusChange {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub status: Option<ComponentStatus>,
+}
+
+/// How long a component was what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Uptime {
+    /// It was up, in part or altogether.
+    pub up: Duration,
+    /// Of that, it was in Partial Outage.
+    pub partial: Duration,
+    /// It was in Major Outage.
+    pub down: Duration,
+    /// It was none of these, or nobody looked.
+    pub unknown: Duration,
+}
+
+/// Uptime as it is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UptimeOfDays {
+    /// Over how many days, up to now.
+    pub days: u32,
+    /// How much of what is known of them it was up, in percent; absent if nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+    /// For how many seconds it was up.
+    pub up_seconds: u64,
+    /// Of these, for how many it was in Partial Outage.
+    pub partial_seconds: u64,
+    /// For how many seconds it was in Major Outage.
+    pub down_seconds: u64,
+    /// Of how many seconds nothing is known, or it was Unknown or Under Maintenance.
+    pub unknown_seconds: u64,
+}
+
+impl Span {
+    /// The last `days` days before `now`.
+    pub fn of_last_days(days: u32, now: Timestamp) -> Self {
+        Self { from: now.before(DAY * days), until: now }
+    }
+
+    /// What it has in common with another.
+    fn overlap(self, other: Self) -> Duration {
+        self.until.min(other.until).since(self.from.max(other.from))
+    }
+}
+
+impl Uptime {
+    /// How much of what is known of the time it was up, in percent; `None` if nothing is.
+    pub fn percent(self) -> Option<f64> {
+        let known = (self.up + self.down).as_secs_f64();
+        (known > 0.0).then(|| 100.0 * self.up.as_secs_f64() / known)
+    }
+}
+
+/// How long the component was what within `window`.
+///
+/// `changes` are in the order of their times. Before the first of them nothing is known; where two are out of order, as
+/// after a clock was set back, the stretch between them has no length. `unseen` are the times in which the server was not
+/// running; they do not overlap.
+pub fn uptime(changes: &[StatusChange], unseen: &[Span], window: Span) -> Uptime {
+    let mut uptime = Uptime::default();
+    let ends = changes.iter().skip(1).map(|next| next.at).chain([window.until]);
+    for (change, until) in changes.iter().zip(ends) {
+        let stretch = Span { from: change.at.max(window.from), until: until.min(window.until) };
+        let seen = stretch.overlap(stretch).saturating_sub(unseen.iter().map(|gap| gap.overlap(stretch)).sum());
+        match change.status {
+            Some(ComponentStatus::Operational | ComponentStatus::PerformanceIssues) => uptime.up += seen,
+            Some(ComponentStatus::PartialOutage) => {
+                uptime.up += seen;
+                uptime.partial += seen;
+            }
+            Some(ComponentStatus::MajorOutage) => uptime.down += seen,
+            Some(ComponentStatus::Unknown | ComponentStatus::UnderMaintenance) | None => {}
+        }
+    }
+    uptime.unknown = window.overlap(window).saturating_sub(uptime.up + uptime.down);
+    uptime
+}
+
+/// The uptime over each of [`UPTIME_DAYS`] that are not more than the history keeps.
+pub fn uptime_of_days(
+    changes: &[StatusChange],
+    unseen: &[Span],
+    history_days: u32,
+    now: Timestamp,
+) -> Vec<UptimeOfDays> {
+    let kept = UPTIME_DAYS.into_iter().filter(|days| *days <= history_days);
+    kept.map(|days| {
+        let uptime = uptime(changes, unseen, Span::of_last_days(days, now));
+        UptimeOfDays {
+            days,
+            percent: uptime.percent(),
+            up_seconds: uptime.up.as_secs(),
+            partial_seconds: uptime.partial.as_secs(),
+            down_seconds: uptime.down.as_secs(),
+            unknown_seconds: uptime.unknown.as_secs(),
+        }
+    })
+    .collect()
+}
+
+/// A share of time in percent as a person reads it: cut, never rounded, so that 100 % means that it was never down.
+pub fn told_percent(percent: f64) -> String {
+    if percent >= 100.0 { "100 %".to_owned() } else { format!("{:.3} %", (percent * 1000.0).floor() / 1000.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::ComponentStatus::{
+        MajorOutage, Operational, PartialOutage, PerformanceIssues, UnderMaintenance, Unknown,
+    };
+    use super::*;
+
+    const fn at(second: i64) -> Timestamp {
+        Timestamp::from_millis(second * 1000)
+    }
+
+    fn span(from: i64, until: i64) -> Span {
+        Span { from: at(from), until: at(until) }
+    }
+
+    fn changes(changes: &[(i64, Option<ComponentStatus>)]) -> Vec<StatusChange> {
+        changes.iter().map(|&(second, status)| StatusChange { at: at(second), status }).collect()
+    }
+
+    /// Up, partial, down and unknown, in seconds.
+    fn seconds(uptime: Uptime) -> [u64; 4] {
+        [uptime.up, uptime.partial, uptime.down, uptime.unknown].map(|span| span.as_secs())
+    }
+
+    #[test]
+    fn a_major_outage_is_down_and_a_partial_one_is_up_and_told_apart() {
+        let story = changes(&[(0, Some(Operational)), (60, Some(PartialOutage)), (70, Some(MajorOutage))]);
+        let uptime = uptime(&story, &[], span(0, 100));
+        assert_eq!(seconds(uptime), [70, 10, 30, 0]);
+        assert_eq!(uptime.percent(), Some(70.0));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_left_out_of_the_share() {
+        let story = changes(&[
+            (50, Some(Operational)),
+            (60, Some(Unknown)),
+            (70, Some(UnderMaintenance)),
+            (80, Some(MajorOutage)),
+            (90, None),
+        ]);
+        let uptime = uptime(&story, &[], span(0, 100));
+        assert_eq!(seconds(uptime), [10, 0, 10, 80]);
+        assert_eq!(uptime.percent(), Some(50.0));
+        assert_eq!(super::uptime(&[], &[], span(0, 100)).percent(), None);
+    }
+
+    #[test]
+    fn the_status_before_the_window_is_the_one_at_its_beginning() {
+        let story = changes(&[(-500, Some(MajorOutage)), (40, Some(PerformanceIssues))]);
+        assert_eq!(seconds(uptime(&story, &[], span(0, 100))), [60, 0, 40, 0]);
+    }
+
+    #[test]
+    fn while_the_server_did_not_run_nobody_knows() {
+        let story = changes(&[(0, Some(Operational)), (50, Some(MajorOutage))]);
+        assert_eq!(seconds(uptime(&story, &[span(-10, 5), span(40, 70)], span(0, 100))), [35, 0, 30, 35]);
+    }
+
+    #[test]
+    fn uptime_is_told_over_no_more_days_than_are_kept() {
+        let told = uptime_of_days(&changes(&[(0, Some(Operational))]), &[], 30, at(3600));
+        assert_eq!(told.iter().map(|one| one.days).collect::<Vec<_>>(), [1, 7, 30]);
+        assert_eq!((told[0].percent, told[0].up_seconds, told[0].unknown_seconds), (Some(100.0), 3600, 82_800));
+    }
+
+    #[test]
+    fn only_what_was_never_down_is_told_as_a_hundred_percent() {
+        assert_eq!(told_percent(100.0), "100 %");
+        assert_eq!(told_percent(99.999_99), "99.999 %");
+        assert_eq!(told_percent(0.0), "0.000 %");
+    }
+
+    fn stories() -> impl Strategy<Value = Vec<StatusChange>> {
+        let status = prop::option::of(prop::sample::select(ComponentStatus::ALL.to_vec()));
+        prop::collection::vec((-200..300_i64, status), 0..12).prop_map(|mut story| {
+            story.sort_by_key(|(second, _)| *second);
+            changes(&story)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_second_of_the_window_is_counted_once(story in stories(), gap in 0..100_i64, length in 0..50_i64) {
+            let uptime = uptime(&story, &[span(gap, gap + length)], span(0, 100));
+            prop_assert_eq!(uptime.up + uptime.down + uptime.unknown, Duration::from_secs(100));
+            prop_assert!(uptime.partial <= uptime.up);
+            prop_assert!(uptime.percent().is_none_or(|percent| (0.0..=100.0).contains(&percent)));
+        }
+
+        #[test]
+        fn the_whole_is_the_sum_of_its_parts(story in stories(), cut in 0..100_i64) {
+            let whole = uptime(&story, &[], span(0, 100));
+            let (one, other) = (uptime(&story, &[], span(0, cut)), uptime(&story, &[], span(cut, 100)));
+            prop_assert_eq!(
+                [whole.up, whole.partial, whole.down, whole.unknown],
+                [one.up + other.up, one.partial + other.partial, one.down + other.down, one.unknown + other.unknown]
+            );
+        }
+
+        #[test]
+        fn an_outage_never_makes_it_better(story in stories(), second in 0..100_i64) {
+            let before = uptime(&story, &[], span(0, 100));
+            let status = story.iter().rev().find(|change| change.at <= at(second)).and_then(|change| change.status);
+            let mut worse = story.clone();
+            let place = worse.partition_point(|change| change.at <= at(second));
+            worse.insert(place, StatusChange { at: at(second), status: Some(MajorOutage) });
+            let until = worse.get(place + 1).map_or(at(100), |next| next.at);
+            worse.insert(place + 1, StatusChange { at: at(second + 1).min(until), status });
+            let after = uptime(&worse, &[], span(0, 100));
+            prop_assert!(after.down >= before.down);
+            prop_assert!(after.up <= before.up);
+        }
+    }
+}

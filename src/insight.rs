@@ -1,0 +1,115 @@
+//! What is known of the page, read from the store alone: for `explain` beside a running server, for the console, and for
+//! its API. All three tell the same values.
+
+use crate::core::alert::AlertRecord;
+use crate::core::explain::{Explanation, Facts, Past, explain, timeline};
+use crate::core::observed::Observed;
+use crate::core::page::{DesiredPage, desired};
+use crate::core::plan::{Applied, Plan, plan};
+use crate::core::target::ComponentName;
+use crate::core::time::Timestamp;
+use crate::core::uptime::{Span, UPTIME_DAYS, uptime_of_days};
+use crate::core::watchdog::{Monitoring, Pulse};
+use crate::reconcile::Settings;
+use crate::store::{Store, StoreError};
+
+/// How many days back a timeline goes if nobody asks for more.
+pub const TIMELINE_DAYS: u32 = 7;
+
+/// How many things a timeline tells at most: more would be no page that somebody reads.
+pub const TIMELINE_LIMIT: usize = 500;
+
+/// The page as it is at one moment.
+#[derive(Debug)]
+pub struct Insight {
+    page: DesiredPage,
+    alerts: Vec<AlertRecord>,
+    applied: Applied,
+    observed: Option<(Observed, Timestamp)>,
+    plan: Plan,
+    pulse: Pulse,
+    refire_hold: std::time::Duration,
+    now: Timestamp,
+}
+
+impl Insight {
+    /// Reads what `store` knows at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub async fn read(store: &Store, settings: &Settings, now: Timestamp) -> Result<Self, StoreError> {
+        let (alerts, applied, holds) = (store.unresolved_alerts().await?, store.applied().await?, store.holds().await?);
+        let (observed, pulse) = (store.observed().await?, store.pulse().await?);
+        let nothing = Observed::default();
+        let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
+        let inventory = settings.inventory(shown, &applied);
+        // Since when the server listens is not known here: what it found of the watchdog, it has kept.
+        let monitoring =
+            settings.watchdog.as_ref().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
+        let page = desired(&inventory, &alerts, settings.refire_hold, now)
+            .in_view_of(monitoring, &settings.components)
+            .held_by(&holds, now);
+        // Of a Cachet that was never read nothing can be said.
+        let plan = match observed {
+            Some(_) => plan(&page, &applied, shown, settings.policy(), now),
+            None => Plan::default(),
+        };
+        let refire_hold = settings.refire_hold;
+        Ok(Self { page, alerts, applied, observed, plan, pulse, refire_hold, now })
+    }
+
+    /// What explanations are made of.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts {
+            page: &self.page,
+            alerts: &self.alerts,
+            applied: &self.applied,
+            observed: self.observed.as_ref().map(|(observed, read_at)| (observed, *read_at)),
+            plan: &self.plan,
+            refire_hold: self.refire_hold,
+            now: self.now,
+        }
+    }
+
+    /// What is known of the watchdog.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse
+    }
+
+    /// When it was read.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Why `component` has its status; `None` if nothing feeds it and Cachet does not have it.
+    pub fn explain(&self, component: &ComponentName) -> Option<Explanation> {
+        explain(component, self.facts())
+    }
+}
+
+/// What happened to `component` in the `days` before `now`, and how much of the time it was up.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub async fn past(
+    store: &Store,
+    settings: &Settings,
+    component: &ComponentName,
+    days: u32,
+    now: Timestamp,
+) -> Result<Past, StoreError> {
+    let from = Span::of_last_days(days, now).from;
+    // One more tells whether there are more.
+    let limit = u32::try_from(TIMELINE_LIMIT).unwrap_or(u32::MAX).saturating_add(1);
+    let alerts = store.alert_history(component, from, limit).await?;
+    let events = store.event_history(component, from, limit).await?;
+    let changes = store.status_history(component).await?;
+    let longest = UPTIME_DAYS.into_iter().max().unwrap_or_default();
+    let absences = store.absences(Span::of_last_days(longest, now).from).await?;
+    Ok(Past {
+        uptime: uptime_of_days(&changes, &absences, settings.history_days, now),
+        days,
+        cut: alerts.len() + events.len() > TIMELINE_LIMIT,
+        timeline: timeline(&alerts, &events, TIMELINE_LIMIT),
+    })
+}

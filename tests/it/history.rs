@@ -1,0 +1,242 @@
+//! What is kept of what happened, for how long, and how much of the time a component was up.
+
+use std::time::Duration;
+
+use alertmanager_cachet::core::alert::{Alert, AlertStatus};
+use alertmanager_cachet::core::history::{About, Event, Source, Turn};
+use alertmanager_cachet::core::hold::Hold;
+use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
+use alertmanager_cachet::core::target::ComponentName;
+use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::core::uptime::{Span, uptime};
+use alertmanager_cachet::store::Store;
+
+use crate::support::world::{Release, World, alert};
+
+const START: Timestamp = Timestamp::from_millis(0);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn name(component: &str) -> ComponentName {
+    ComponentName::try_from(component).expect("a name")
+}
+
+/// What is kept of a component, the oldest first.
+async fn events(store: &Store, component: &str) -> Vec<Event> {
+    let mut happenings = store.event_history(&name(component), START, 1000).await.expect("read");
+    happenings.reverse();
+    happenings.into_iter().map(|happening| happening.event).collect()
+}
+
+/// What is kept of the alerts of a component, the oldest first.
+async fn turns(store: &Store, component: &str) -> Vec<(Turn, Source)> {
+    let mut happenings = store.alert_history(&name(component), START, 1000).await.expect("read");
+    happenings.reverse();
+    happenings.into_iter().map(|happening| (happening.turn, happening.source)).collect()
+}
+
+#[tokio::test]
+async fn of_alerts_only_what_changed_something_is_kept_and_enough_to_play_it_again() {
+    let world = World::set_up(Release::Current, &[("db:9100", "Database, Web", true)]).await;
+    let firing = alert("db:9100", "Database, Web", world.now());
+    let resolved = Alert { status: AlertStatus::Resolved, ..firing.clone() };
+    for told in [&firing, &firing, &resolved, &resolved, &firing, &resolved] {
+        world.pass(MINUTE);
+        world.tell(told).await;
+    }
+    let expected = [Turn::Fired, Turn::Resolved, Turn::Held, Turn::Withdrawn].map(|turn| (turn, Source::Notification));
+    assert_eq!(turns(&world.store, "Database").await, expected);
+    assert_eq!(turns(&world.store, "Web").await, expected);
+    assert_eq!(turns(&world.store, "db:9100").await, [], "the name of an instance is no component");
+    let last = world.store.alert_history(&name("Web"), START, 1).await.expect("read").remove(0);
+    assert_eq!(
+        (last.fingerprint, last.name, last.target, last.critical, last.starts_at, last.at),
+        (firing.fingerprint, firing.name, firing.target, firing.critical, firing.starts_at, world.now())
+    );
+    assert_eq!(world.store.alert_history(&name("Web"), world.now(), 9).await.expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn an_alert_that_nothing_was_heard_of_has_ended_for_that_reason() {
+    let world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.fire("db:9100", "Database").await;
+    world.pass(DAY);
+    world.store.resolve_stale_alerts(world.now(), world.now()).await.expect("resolved");
+    assert_eq!(
+        turns(&world.store, "Database").await,
+        [(Turn::Fired, Source::Notification), (Turn::Resolved, Source::Stale)]
+    );
+}
+
+#[tokio::test]
+async fn an_outage_is_told_from_its_status_to_the_incident_that_was_closed() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, &[("db:9100", "Database", false)]).await;
+        world.settle().await;
+        let firing = world.fire("db:9100", "Database").await;
+        world.settle().await;
+        world.resolve(&firing).await;
+        world.settle().await;
+        let told: Vec<String> = events(&world.store, "Database").await.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "must show Operational",
+                "must show Outage instead of Operational",
+                "written to Cachet: Outage instead of Operational",
+                "incident 1 was opened",
+                "must show Operational instead of Outage",
+                "written to Cachet: Operational instead of Outage",
+                "incident 1 was closed: recovered",
+            ],
+            "{release:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_component_has_to_show_is_kept_though_cachet_takes_nothing() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.settle().await;
+    world.faults.on("*", "/api/components/*").answer(503);
+    world.fire("db:9100", "Database").await;
+    for _ in 0..3 {
+        assert!(!world.once().await.is_complete());
+    }
+    world.faults.heal();
+    world.settle_within(5).await;
+    let told = events(&world.store, "Database").await;
+    let failures = told.iter().filter(|event| matches!(event, Event::WriteFailed { .. })).count();
+    assert!((1..=2).contains(&failures), "each cause is kept once: {told:?}");
+    let statuses = told.iter().filter(|event| matches!(event, Event::Status { .. })).count();
+    assert_eq!(statuses, 2, "{told:?}");
+    let written = Event::Written { from: Some(Operational), to: MajorOutage };
+    assert!(told.contains(&written) && told.contains(&Event::WritableAgain), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_persons_word_is_kept_once_though_the_server_is_started_anew() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.settle().await;
+    let shown = world.shown().await;
+    let found = shown.components.iter().find(|component| component.name == "Database").expect("it is there");
+    let update = alertmanager_cachet::core::observed::ComponentUpdate {
+        status: Some(PartialOutage),
+        enabled: true,
+        description: None,
+        group: None,
+    };
+    world.person().update_component(found.id, &update).await.expect("updated");
+    for _ in 0..3 {
+        world.pass(2 * MINUTE);
+        world.settle().await;
+        world.restart();
+    }
+    world.settle().await;
+    let told = events(&world.store, "Database").await;
+    let overridden = Event::StatusOverridden { expected: Operational, found: Some(PartialOutage) };
+    assert_eq!(told.iter().filter(|event| **event == overridden).count(), 1, "{told:?}");
+    assert!(!told.iter().any(|event| matches!(event, Event::NotRunning { .. })), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_time_in_which_the_server_did_not_run_is_not_known() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    let began = world.now();
+    world.settle().await;
+    for _ in 0..10 {
+        world.pass(MINUTE);
+        world.settle().await;
+    }
+    let stopped = world.now();
+    world.pass(DAY);
+    world.restart();
+    world.settle().await;
+    let absences = world.store.absences(START).await.expect("read");
+    let [Span { from, until }] = absences[..] else { panic!("{absences:?}") };
+    assert!(from <= stopped && stopped.since(from) < 2 * MINUTE && until == world.now(), "{from} {until}");
+    let changes = world.store.status_history(&name("Database")).await.expect("read");
+    let uptime = uptime(&changes, &absences, Span { from: began, until: world.now() });
+    assert_eq!(uptime.percent(), Some(100.0));
+    assert!(uptime.unknown >= DAY && uptime.up < 15 * MINUTE, "{uptime:?}");
+}
+
+#[tokio::test]
+async fn the_watchdog_is_told_of_every_component() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.watch();
+    world.heartbeat().await;
+    let heard = world.now();
+    world.settle().await;
+    world.pass(6 * MINUTE);
+    world.settle().await;
+    world.heartbeat().await;
+    world.settle().await;
+    let told = events(&world.store, "Database").await;
+    let about_all = [Event::WatchdogMissing { since_ms: heard.as_millis() }, Event::WatchdogHeard];
+    let of_all: Vec<&Event> = told.iter().filter(|event| about_all.contains(event)).collect();
+    assert_eq!(of_all, about_all.each_ref(), "{told:?}");
+    assert_eq!(events(&world.store, "Anything").await.len(), 4, "with the incident about no component");
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_forgotten_but_not_what_a_component_has_to_show() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    let firing = world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.resolve(&firing).await;
+    world.settle().await;
+    assert!(events(&world.store, "Database").await.len() >= 5);
+    world.pass(91 * DAY);
+    world.settle().await;
+    assert_eq!(turns(&world.store, "Database").await, []);
+    let told = events(&world.store, "Database").await;
+    assert_eq!(told, [Event::Status { from: Some(MajorOutage), to: Some(Operational) }]);
+    assert_eq!(world.store.last_statuses().await.expect("read")[&name("Database")], Operational);
+    let changes = world.store.status_history(&name("Database")).await.expect("read");
+    assert_eq!(uptime(&changes, &[], Span::of_last_days(90, world.now())).percent(), Some(100.0));
+}
+
+#[tokio::test]
+async fn what_is_not_over_is_not_forgotten() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.watch();
+    world.heartbeat().await;
+    world.settle().await;
+    world.fire("db:9100", "Database").await;
+    let hold = |until| Hold::new(name("Web"), PartialOutage, until, ("ada", ""), world.now()).expect("a hold");
+    for until in [world.now().after(DAY), world.now().after(2 * DAY)] {
+        world.store.hold(&hold(until)).await.expect("held");
+    }
+    world.pass(6 * MINUTE);
+    world.settle().await;
+    assert!(world.store.forget_history(world.now().after(MINUTE)).await.expect("forgotten") > 0);
+    assert_eq!(turns(&world.store, "Database").await, [(Turn::Fired, Source::Notification)]);
+    let kinds =
+        async |component| -> Vec<&str> { events(&world.store, component).await.iter().map(Event::word).collect() };
+    // What was held before the second time is over.
+    assert_eq!(kinds("Web").await, ["held", "watchdog_missing", "status"]);
+    world.heartbeat().await;
+    world.store.release(&name("Web"), "ada", world.now()).await.expect("released");
+    world.store.forget_history(world.now().after(MINUTE)).await.expect("forgotten");
+    assert_eq!(kinds("Web").await, ["status"]);
+}
+
+#[tokio::test]
+async fn a_row_of_a_later_release_is_passed_over() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.settle().await;
+    for statement in [
+        "INSERT INTO history_events (at_ms, component, kind, detail) VALUES (9, 'Database', 'status', '{\"event\":\"x\"}')",
+        "INSERT INTO history_events (at_ms, component, kind, detail) VALUES (9, 'a|b', 'status', '{}')",
+        "INSERT INTO history_alerts (at_ms, fingerprint, name, target, critical, starts_at_ms, turn, source) \
+         VALUES (9, '0', 'A', 'db:9100 | Database', 0, 0, 'danced', 'notification')",
+    ] {
+        sqlx::query(statement).execute(world.store.writer()).await.expect("written");
+    }
+    world.restart();
+    world.settle().await;
+    assert_eq!(turns(&world.store, "Database").await, []);
+    let about = world.store.found_out().await.expect("read").into_iter().map(|(about, _)| about);
+    assert_eq!(about.collect::<Vec<About>>(), []);
+}

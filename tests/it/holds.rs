@@ -1,0 +1,101 @@
+//! An operator holds a component at a status until a time: whatever the alerts say, and whatever is restarted meanwhile.
+
+use std::time::Duration;
+
+use alertmanager_cachet::commands::explain::explained;
+use alertmanager_cachet::core::hold::Hold;
+use alertmanager_cachet::core::status::ComponentStatus::{self, MajorOutage, Operational, PartialOutage};
+use alertmanager_cachet::core::target::ComponentName;
+
+use crate::support::world::{Release, TargetSpec, World};
+
+const TARGETS: &[TargetSpec<'_>] = &[("web:9100", "Web", false), ("db:9100", "Database", true)];
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn database() -> ComponentName {
+    ComponentName::try_from("Database").expect("a name")
+}
+
+/// What the console does.
+async fn hold(world: &World, status: ComponentStatus, span: Duration) {
+    let now = world.now();
+    let hold = Hold::new(database(), status, now.after(span), ("ada", "false alarm"), now).expect("a hold");
+    world.store.hold(&hold).await.expect("held");
+    world.wake().wake();
+}
+
+#[tokio::test]
+async fn a_component_is_held_until_its_time_whatever_fires_and_is_restarted() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, TARGETS).await;
+        world.settle().await;
+        hold(&world, Operational, HOUR).await;
+        let until = world.now().after(HOUR);
+        world.fire("db:9100", "Database").await;
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 0)), "{release:?}");
+        world.restart();
+        let round = world.once().await;
+        assert_eq!(round.revisit_at, Some(until), "{release:?}: it wakes when the hold is over");
+
+        world.pass(until.since(world.now()));
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)), "{release:?}");
+        assert_eq!(
+            world.lines("[RELEASE]"),
+            [r#"[RELEASE] component="Database" user=- reason="its time is over""#],
+            "{release:?}"
+        );
+        assert_eq!(world.store.holds().await.expect("read"), []);
+    }
+}
+
+#[tokio::test]
+async fn a_hold_never_closes_an_incident_and_a_release_ends_it() {
+    let mut world = World::set_up(Release::Current, TARGETS).await;
+    world.fire("db:9100", "Database").await;
+    world.settle().await;
+    hold(&world, PartialOutage, HOUR).await;
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (3, (1, 1)));
+
+    let released = world.store.release(&database(), "grace", world.now()).await.expect("released");
+    assert_eq!(released.map(|hold| (hold.status, hold.user)), Some((PartialOutage, "ada".to_owned())));
+    world.wake().wake();
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)));
+    assert_eq!(world.store.release(&database(), "grace", world.now()).await.expect("asked"), None);
+}
+
+#[tokio::test]
+async fn the_explanation_says_who_holds_it_until_when_and_what_it_would_be() {
+    let mut world = World::set_up(Release::Current, TARGETS).await;
+    world.fire("db:9100", "Database").await;
+    world.settle().await;
+    // `explain` goes by the clock of the machine, which is earlier than the end of this hold
+    hold(&world, Operational, Duration::from_secs(20 * 24 * 3600)).await;
+    world.settle().await;
+    let until = world.store.holds().await.expect("read").remove(0).until;
+    let text = explained(&world.store, &world.settings, &database()).await.expect("explained").to_string();
+    for line in [
+        "Database: 1 (Operational)".to_owned(),
+        format!("  because ada holds it until {until}"),
+        "  and says: false alarm".to_owned(),
+        "  without that it would be 4 (Outage), because its critical target db:9100 is down".to_owned(),
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_hold_takes_the_place_of_the_first() {
+    let mut world = World::set_up(Release::Current, TARGETS).await;
+    hold(&world, MajorOutage, HOUR).await;
+    world.settle().await;
+    hold(&world, PartialOutage, 2 * HOUR).await;
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.store.holds().await.expect("read").len()), (3, 1));
+    world.pass(HOUR);
+    world.settle().await;
+    assert_eq!(world.status("Database").await, 3, "the end of the first is not that of the second");
+}
