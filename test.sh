@@ -47,6 +47,8 @@ packages() {
     for entry in "${needed[@]}"; do
         command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
     done
+    # Debian's python3 makes no environments without it.
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     [ "${#missing[@]}" -eq 0 ] || install_packages "${missing[@]}"
 }
 
@@ -66,6 +68,7 @@ part 'format' cargo fmt --check
 part 'lints' cargo clippy --locked --all-targets -- -D warnings
 part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
 part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh
+part 'tools' tests/tools.sh
 part 'tests' cargo test --locked --no-fail-fast
 part 'deployment' tests/deploy/run.sh
 part 'images' tests/containers/static.sh

@@ -74,7 +74,10 @@ impl Answer {
                 Error::Invalid { call: call.to_string(), status, message }
             }
             (_, None) => self.not_cachet(call, format!("it answers HTTP {status} without a reason in JSON")),
-            (StatusCode::FORBIDDEN, Some(_)) => Error::Forbidden { call: call.to_string(), ability: ability(call) },
+            // Reading takes no ability, so what forbids it is something else, and says what.
+            (StatusCode::FORBIDDEN, Some(_)) if call.method != Method::GET => {
+                Error::Forbidden { call: call.to_string(), ability: ability(call) }
+            }
             (StatusCode::NOT_FOUND, Some(message)) => self.not_found(call, &message),
             (_, Some(message)) => Error::Invalid { call: call.to_string(), status, message },
         }
@@ -120,7 +123,7 @@ impl Answer {
     }
 }
 
-/// The ability that a refused call takes, as Cachet's dashboard names it.
+/// The ability that a refused write takes, as Cachet's dashboard names it.
 fn ability(call: &Call) -> &'static str {
     let delete = call.method == Method::DELETE;
     match call.path.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
@@ -128,7 +131,6 @@ fn ability(call: &Call) -> &'static str {
         ["components", ..] => "components.manage",
         ["component-groups", ..] if delete => "component-groups.delete",
         ["component-groups", ..] => "component-groups.manage",
-        ["schedules", ..] => "schedules.manage",
         ["incidents", _, "updates", ..] => "incident-updates.manage",
         _ => "incidents.manage",
     }
