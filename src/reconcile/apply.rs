@@ -49,6 +49,10 @@ pub fn intent(change: &Change) -> Option<Entry> {
 /// What is remembered of a change that failed in a way after which it will not be carried out any more.
 pub fn refusal(change: &Change, error: &Error) -> Option<Entry> {
     match change {
+        // It was looked for and not posted, so it is the look that was refused: what was posted before may yet be done.
+        Change::OpenIncident { episode, attempt: Attempt::Resumed, .. } if episode.phase == EpisodePhase::Opening => {
+            None
+        }
         Change::OpenIncident { episode, .. } if !error.may_be_applied_yet() => {
             Some(Entry::Episode(Episode { phase: EpisodePhase::Absent, ..episode.clone() }))
         }

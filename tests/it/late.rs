@@ -145,6 +145,24 @@ async fn an_outage_that_is_over_before_its_incident_was_found_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_look_that_is_refused_says_nothing_of_the_posting_that_was_looked_for() {
+    for release in Release::BOTH {
+        for reads in 1..=8 {
+            let (mut world, _) = outage(release).await;
+            world.faults.rate_limit(reads, Duration::from_secs(60));
+            world.once().await;
+            world.faults.heal();
+            world.once().await;
+            let context = format!("{release:?}, {reads} reads are answered");
+            assert_eq!(world.faults.count(POSTINGS.0, POSTINGS.1), 1, "{context}: it is not posted again at once");
+            wait_until_it_is_posted_again(&mut world).await;
+            cachet_catches_up(&mut world).await;
+            assert_eq!(world.incidents().await, (1, 2), "{context}: what was posted before is closed");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_incident_that_turns_up_after_the_outage_is_closed_without_another_wait() {
     for release in Release::BOTH {
         let (mut world, alert) = outage(release).await;

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! SIMULATION_SEED=123 cargo test --test it simulation -- --nocapture
-//! SIMULATION_SEEDS=1000000 cargo test --release --test it simulation -- --nocapture
+//! SIMULATION_FROM=2000 SIMULATION_SEEDS=1000000 cargo test --release --test it simulation -- --nocapture
 //! ```
 //!
 //! Time stands still unless a step lets it pass, so nothing here waits.
@@ -71,9 +71,10 @@ fn number_from_environment(name: &str) -> Option<u64> {
 
 #[test]
 fn whatever_happens_the_page_at_rest_is_what_the_oracle_says() {
+    let first = number_from_environment("SIMULATION_FROM").unwrap_or(0);
     let seeds = match number_from_environment("SIMULATION_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number_from_environment("SIMULATION_SEEDS").unwrap_or(SEEDS),
+        None => first..first + number_from_environment("SIMULATION_SEEDS").unwrap_or(SEEDS),
     };
     let workers = thread::available_parallelism().map_or(2, usize::from);
     let playing: Vec<AtomicU64> = (0..workers).map(|_| AtomicU64::new(seeds.start)).collect();

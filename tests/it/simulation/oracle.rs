@@ -15,8 +15,8 @@ pub use self::watchdog::MONITORING;
 
 use self::episodes::Episodes;
 use self::hearsay::{Belief, Hearsays};
-use self::people::Hand;
-use self::watchdog::Watchdog;
+use self::people::{Hand, Vague};
+use self::watchdog::{OPERATIONAL, UNKNOWN, Watchdog};
 use super::maintenance::Calendar;
 use super::scenario::{COMPONENTS, Repair, Scenario, Step, UNTOLD};
 
@@ -88,8 +88,8 @@ impl Oracle {
             alerts: Hearsays::new(scenario, now_ms),
             watchdog: Watchdog::new(policy.watchdog, now_ms),
             // what Cachet's own list of targets was when the reconciler read it is not known here
-            components: Hand::new(policy.inventory_from_cachet, |desired, person| Watchdog::leaves(*desired, *person)),
-            targets: Hand::new(policy.inventory_from_cachet, |_, _| false),
+            components: Hand::new(policy.inventory_from_cachet, Some(Vague { unknown: UNKNOWN, green: OPERATIONAL })),
+            targets: Hand::new(policy.inventory_from_cachet, None),
             episodes: Episodes::new(policy),
             calendar: Calendar::new(may_be_untold),
             edited: BTreeSet::new(),
@@ -288,9 +288,9 @@ impl Oracle {
                     let desired = view.components.get(component).copied();
                     (desired.unwrap_or(1), desired.is_some())
                 });
-                // once nothing feeds it any more, it is brought back by who left it red
-                let nobodys = self.components.was_forgotten(component)
-                    && views.iter().any(|view| !view.components.contains_key(component));
+                // once nothing feeds it any more, or nobody knows how it is, it is brought back by who left it red
+                let is_left = |view: &View| view.components.get(component).is_none_or(|status| *status == UNKNOWN);
+                let nobodys = self.components.was_forgotten(component) && views.iter().any(is_left);
                 if !allowed.contains(&found.status) && !nobodys {
                     wrong.push(format!("{component} shows {}, not one of {allowed:?}", found.status));
                 }

@@ -20,7 +20,7 @@ impl Run<'_> {
     pub async fn come_to_rest(&mut self) -> Result<(), Broken> {
         self.faults.heal();
         self.alertmanagers.mend();
-        self.catch_up().await;
+        self.read_what_was_late().await?;
         // what was edited within the last interval is read, and both Alertmanagers have been up for long enough
         self.clock.pass(INTERVAL_MS.max(SETTLE_MS) + self.clock.behind_ms()).await;
         if self.store_was_lost {
@@ -50,6 +50,16 @@ impl Run<'_> {
             self.clock.pass(wait).await;
         }
         Err(Broken(format!("it did not come to rest; its last writes: {:?}", self.trace.writes.last())))
+    }
+
+    /// Cachet does what it has put off, and the server closes what is nobody's.
+    async fn read_what_was_late(&mut self) -> Result<(), Broken> {
+        self.catch_up().await;
+        while self.to_be_read_by_ms.is_some_and(|by_ms| self.clock.now().true_ms < by_ms) {
+            self.clock.pass(INTERVAL_MS).await;
+            self.round(None).await?;
+        }
+        Ok(())
     }
 
     /// When the watchdog is missing unless it comes again, which it does.

@@ -89,7 +89,7 @@ pub struct Run<'a> {
     /// When nothing was left that Cachet had put off.
     caught_up_ms: u64,
     /// Until when what it has done late is read.
-    to_be_read_by_ms: Option<u64>,
+    pub to_be_read_by_ms: Option<u64>,
     /// When the server has looked at its clock last, since it was started.
     looked_ms: Option<u64>,
     /// When the reconciler has read Cachet since people last did something there.
@@ -372,7 +372,8 @@ impl<'a> Run<'a> {
         match &round {
             Some(round) if undisturbed && round.is_complete() && round.saving.is_none() => {
                 self.oracle.seen(now, &page);
-                if self.known_from_ms <= now.clock_ms {
+                // of several that are nobody's, one is closed a round
+                if self.known_from_ms <= now.clock_ms && written == 0 {
                     self.to_be_read_by_ms = None;
                 }
                 let due = round.revisit_at.map_or(u64::MAX, |at| u64::try_from(at.as_millis()).expect("after 1970"));

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What people changed, and against which of our own views: it stays until ours is another one.
 pub struct Hand<V> {
     never_certain: bool,
-    /// Whether a view of ours is not written over what a person made of it.
-    leaves: fn(&V, &V) -> bool,
+    vague: Option<Vague<V>>,
     /// Whether a write of ours may have got no answer.
     may_have_lost: bool,
     /// All that was ours at some time, so that a write without an answer may have asked for it.
@@ -16,8 +15,15 @@ pub struct Hand<V> {
     standing: BTreeMap<String, Standing<V>>,
     /// Names whose component came or went, and may be another one than the reconciler thinks.
     moved: BTreeSet<String>,
-    /// Names of which the server once lost what it had written.
+    /// Names of which the server lost what it had written, and has written nothing since.
     forgotten: BTreeSet<String>,
+}
+
+/// A view that says that nothing is known.
+pub struct Vague<V> {
+    pub unknown: V,
+    /// It is written over what was ours and over this, and over nothing else.
+    pub green: V,
 }
 
 struct Standing<V> {
@@ -26,10 +32,10 @@ struct Standing<V> {
 }
 
 impl<V: Clone + PartialEq> Hand<V> {
-    pub fn new(never_certain: bool, leaves: fn(&V, &V) -> bool) -> Self {
+    pub fn new(never_certain: bool, vague: Option<Vague<V>>) -> Self {
         Self {
             never_certain,
-            leaves,
+            vague,
             may_have_lost: false,
             ever_ours: BTreeMap::new(),
             ours: BTreeMap::new(),
@@ -50,7 +56,7 @@ impl<V: Clone + PartialEq> Hand<V> {
         let before = self.standing.get(name).is_none_or(|standing| standing.certain);
         let as_ours = self.ever_ours.get(name).is_some_and(|ours| ours.contains(&shows));
         let mistakable = self.may_have_lost && as_ours;
-        let certain = sure && before && !mistakable && !self.never_certain && !self.moved.contains(name);
+        let certain = sure && before && !mistakable && !self.unsure(name) && !self.was_forgotten(name);
         self.standing.insert(name.to_owned(), Standing { shows, certain });
     }
 
@@ -77,7 +83,7 @@ impl<V: Clone + PartialEq> Hand<V> {
         self.standing.values_mut().for_each(|standing| standing.certain = false);
     }
 
-    /// Whether the server ever lost what it had written of `name`.
+    /// Whether the server lost what it had written of `name`, and what it finds there is not its own.
     pub fn was_forgotten(&self, name: &str) -> bool {
         self.forgotten.contains(name)
     }
@@ -99,6 +105,9 @@ impl<V: Clone + PartialEq> Hand<V> {
             if self.may_be_left(&name, view.as_ref()) {
                 self.may_have_been_given(&name, view);
                 continue;
+            }
+            if view.as_ref().is_some_and(|view| !self.is_vague(view)) {
+                self.forgotten.remove(&name);
             }
             let ours = self.ours.insert(name.clone(), vec![view.clone()]).unwrap_or_default();
             // another view than any that a person contradicted is written over what they said
@@ -131,7 +140,12 @@ impl<V: Clone + PartialEq> Hand<V> {
     fn may_be_left(&self, name: &str, view: Option<&V>) -> bool {
         let (Some(view), Some(standing)) = (view, self.standing.get(name)) else { return false };
         let is_ours = self.ours.get(name).is_some_and(|ours| ours.contains(&Some(standing.shows.clone())));
-        (self.leaves)(view, &standing.shows) && !(is_ours && standing.certain)
+        let over = |vague: &Vague<V>| standing.shows == vague.green || standing.shows == vague.unknown;
+        self.is_vague(view) && !self.vague.as_ref().is_some_and(over) && !(is_ours && standing.certain)
+    }
+
+    fn is_vague(&self, view: &V) -> bool {
+        self.vague.as_ref().is_some_and(|vague| *view == vague.unknown)
     }
 
     fn unsure(&self, name: &str) -> bool {

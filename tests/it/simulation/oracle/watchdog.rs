@@ -7,8 +7,8 @@ use super::{Belief, View};
 /// The title of the incident that says so.
 pub const MONITORING: &str = "Monitoring data is missing";
 
-const OPERATIONAL: u8 = 1;
-const UNKNOWN: u8 = 5;
+pub const OPERATIONAL: u8 = 1;
+pub const UNKNOWN: u8 = 5;
 const OUTAGE: u8 = 4;
 
 /// When the watchdog was heard, in the server's time.
@@ -87,12 +87,6 @@ impl Watchdog {
             Belief::Yes => vec![missing(view)],
             Belief::Perhaps => vec![view.clone(), missing(view)],
         }
-    }
-
-    /// Whether a component that must show `desired` is left as a person made it: that nobody knows whether it is still
-    /// green is said of what is green.
-    pub fn leaves(desired: u8, person: u8) -> bool {
-        desired == UNKNOWN && !matches!(person, OPERATIONAL | UNKNOWN)
     }
 }
 
