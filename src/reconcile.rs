@@ -38,6 +38,7 @@ use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{ComponentName, Inventory, InventorySource};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
+use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::{Metrics, PageState};
 use crate::readiness::Readiness;
@@ -194,6 +195,7 @@ pub struct Reconciler {
     listening_since: Timestamp,
     metrics: Metrics,
     readiness: Readiness,
+    live: Live,
 }
 
 /// How much of what Cachet shows was read in this go.
@@ -218,8 +220,13 @@ impl Reconciler {
         stop: CancellationToken,
     ) -> Self {
         let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
-        let (metrics, readiness) = (Metrics::default(), Readiness::default());
-        Self { store, cachet, settings, clock, log, stop, wake, memory, listening_since, metrics, readiness }
+        let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
+        Self { store, cachet, settings, clock, log, stop, wake, memory, listening_since, metrics, readiness, live }
+    }
+
+    /// Has it tell the console how its work goes.
+    pub fn shown_by(self, live: Live) -> Self {
+        Self { live, ..self }
     }
 
     /// Has it tell what it does, and whether Cachet works.

@@ -14,6 +14,7 @@ use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::Clock;
 use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair};
 use crate::core::time::Timestamp;
+use crate::live::{self, Live};
 use crate::metrics::{Metrics, PollResult};
 use crate::reconcile::Wake;
 use crate::store::{Store, StoreError};
@@ -72,6 +73,7 @@ pub struct Repairer {
     missing: Missing,
     said: Said,
     metrics: Metrics,
+    live: Live,
 }
 
 /// What was said already, so that it is said once.
@@ -86,8 +88,13 @@ impl Repairer {
     pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
         let listening_since = clock.now();
-        let metrics = Metrics::default();
-        Self { store, settings, clock, listening_since, wake, reconciler, stop, missing, said, metrics }
+        let (metrics, live) = (Metrics::default(), Live::default());
+        Self { store, settings, clock, listening_since, wake, reconciler, stop, missing, said, metrics, live }
+    }
+
+    /// Has it tell the console what it reads and corrects.
+    pub fn shown_by(self, live: Live) -> Self {
+        Self { live, ..self }
     }
 
     /// Has it tell what it reads and corrects.
@@ -132,6 +139,7 @@ impl Repairer {
         }
         self.say(&round);
         self.measure(&round);
+        self.show(&round);
         round
     }
 
@@ -203,6 +211,21 @@ impl Repairer {
         }
     }
 
+    fn show(&self, round: &Round) {
+        let now = self.clock.now();
+        let poll = match &self.settings.source {
+            Source::Alertmanager { members, .. } => Some(live::Poll {
+                at: now.to_string(),
+                members: members.len(),
+                unheard: round.unheard.iter().map(unheard).collect(),
+                repaired: round.repairs.len(),
+                problem: round.failure.as_ref().map(ToString::to_string),
+            }),
+            Source::Silence(_) => None,
+        };
+        self.live.repaired(poll, &round.repairs, now);
+    }
+
     fn say_unheard(&mut self, round: &Round) {
         for (address, error) in &round.unheard {
             if self.said.unheard.get(address) != Some(error) {
@@ -225,6 +248,10 @@ impl Repairer {
             Source::Silence(_) => false,
         }
     }
+}
+
+fn unheard((address, error): (&String, &Error)) -> live::Unheard {
+    live::Unheard { address: address.clone(), problem: error.to_string() }
 }
 
 /// Reads all members at the same time.

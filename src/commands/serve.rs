@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +21,10 @@ use crate::clock::{self, Clock};
 use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::{Environment, Mode};
 use crate::config::{self, Config, Files, Report, Severity, TargetsFile};
+use crate::console::{self, Console};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
+use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
@@ -86,7 +89,7 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
             set_up_embedded(&page, &config, inventory.as_ref()).await?;
         }
     }
-    let stop = CancellationToken::new();
+    let (stop, live) = (CancellationToken::new(), Live::default());
     let settings = reconcile_settings(&config, inventory);
     let reconciler = Reconciler::new(
         store.clone(),
@@ -96,7 +99,8 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
         log.clone(),
         stop.clone(),
     )
-    .watched_by(metrics.clone(), readiness.clone());
+    .watched_by(metrics.clone(), readiness.clone())
+    .shown_by(live.clone());
     let web_settings = web::Settings {
         users,
         trusted_proxies: args.trusted_proxies.clone(),
@@ -105,12 +109,25 @@ pub async fn start(common: &Common, args: &Serve, environment: &Environment, log
     };
     let repairer = repair_settings(environment, &config)?
         .map(|settings| Repairer::new(store.clone(), settings, Clock::system(), reconciler.wake(), stop.clone()))
-        .map(|repairer| repairer.measured_by(metrics.clone()));
+        .map(|repairer| repairer.measured_by(metrics.clone()).shown_by(live.clone()));
     // Without one, nobody listens.
     let wakes =
         Wakes { reconciler: reconciler.wake(), repairer: repairer.as_ref().map(Repairer::wake).unwrap_or_default() };
-    let app = App::new(web_settings, store.clone(), wakes, log)?.watched_by(metrics.clone(), readiness);
-    let mut router = web::router(app);
+    let app = App::new(web_settings, store.clone(), wakes, log.clone())?
+        .watched_by(metrics.clone(), readiness)
+        .shown_by(live.clone());
+    let console = Console::new(console::Parts {
+        store: store.clone(),
+        authenticator: app.authenticator().clone(),
+        settings: watch::channel(settings.clone()).1,
+        live,
+        wake: reconciler.wake(),
+        log,
+        metrics: metrics.clone(),
+        clock: Clock::system(),
+        stop: stop.clone(),
+    })?;
+    let mut router = web::router(app).merge(console.router());
     if let Some(embedded) = &page.embedded {
         router = router.merge(embedded.router());
     }

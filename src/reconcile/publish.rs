@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::{Blocked, Reconciler, Round};
+use crate::core::time::Timestamp;
+use crate::live::{Budget, Writing};
 use crate::metrics::ReconcileResult;
 use crate::readiness::Condition;
 
@@ -22,11 +24,26 @@ impl Reconciler {
         if let Some(page) = &round.page {
             self.metrics.page(page);
         }
+        self.live.reconciled(self.writing(round, now));
         match &round.blocked {
             None => self.readiness.cachet_is(Condition::Good),
             Some(Blocked::Cachet(error)) => self.readiness.cachet_is(Condition::Bad(error.to_string())),
             // That says nothing about Cachet.
             Some(Blocked::Store(_)) => {}
+        }
+    }
+}
+
+impl Reconciler {
+    /// How the writing goes.
+    fn writing(&self, round: &Round, now: Timestamp) -> Writing {
+        let failing = self.memory.failing.iter();
+        Writing {
+            at: Some(now),
+            problem: round.blocked.as_ref().map(ToString::to_string),
+            budget: self.cachet.budget().map(|budget| Budget { limit: budget.limit, remaining: budget.remaining }),
+            waiting: self.memory.waiting.since().clone(),
+            failing: failing.filter_map(|(subject, said)| Some((subject.clone(), said.clone()?))).collect(),
         }
     }
 }
