@@ -20,12 +20,13 @@ mod pages;
 mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -78,6 +79,16 @@ struct Shared {
     tokens: gate::Tokens,
     pages: pages::Templates,
     watchers: Arc<Semaphore>,
+    /// How many have asked for what is known.
+    asked: AtomicU64,
+    last_read: Mutex<LastRead>,
+}
+
+/// What was read last, until the last of those who had asked when that began has it.
+#[derive(Default)]
+struct LastRead {
+    asked: u64,
+    insight: Option<Arc<Insight>>,
 }
 
 /// Why there is no answer.
@@ -100,7 +111,9 @@ impl Console {
     /// [`NoRandomness`] if no key can be made.
     pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
         let watchers = Arc::new(Semaphore::new(events::WATCHERS_AT_ONCE));
-        let shared = Shared { parts, tokens: gate::Tokens::new()?, pages: pages::Templates::new(), watchers };
+        let (tokens, pages) = (gate::Tokens::new()?, pages::Templates::new());
+        let (asked, last_read) = (AtomicU64::new(0), Mutex::default());
+        let shared = Shared { parts, tokens, pages, watchers, asked, last_read };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -122,14 +135,27 @@ impl Console {
     }
 
     /// What is known now.
-    async fn insight(&self) -> Result<Insight, StoreError> {
+    ///
+    /// One reads at a time, and those who ask meanwhile share the next reading: in a storm every open page asks at every
+    /// moment, and the store has better things to do.
+    async fn insight(&self) -> Result<Arc<Insight>, StoreError> {
+        let ticket = self.shared.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut last = self.shared.last_read.lock().await;
+        let shared = if ticket < last.asked { last.insight.clone() } else { last.insight.take() };
+        // It was read after this was asked.
+        if let Some(insight) = shared.filter(|_| ticket <= last.asked) {
+            return Ok(insight);
+        }
         let parts = &self.shared.parts;
         let settings = parts.settings.borrow().clone();
-        Insight::read(&parts.store, &settings, parts.clock.now()).await
+        let asked = self.shared.asked.load(Ordering::SeqCst);
+        let insight = Arc::new(Insight::read(&parts.store, &settings, parts.clock.now()).await?);
+        *last = LastRead { asked, insight: (asked > ticket).then(|| Arc::clone(&insight)) };
+        Ok(insight)
     }
 
     /// A component that a path names, explained.
-    async fn explained(&self, name: &str) -> Result<(ComponentName, Explanation, Insight), Failure> {
+    async fn explained(&self, name: &str) -> Result<(ComponentName, Explanation, Arc<Insight>), Failure> {
         let insight = self.insight().await?;
         let component = ComponentName::try_from(name).ok();
         let explanation = component.as_ref().and_then(|component| insight.explain(component));

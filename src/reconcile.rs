@@ -278,6 +278,7 @@ impl Reconciler {
         self.say_what_is_wrong(&round);
         self.publish(&mut round, began.elapsed());
         self.keep_history().await;
+        self.live.reconciled(self.writing(&round));
         round
     }
 
@@ -447,6 +448,9 @@ impl Reconciler {
     }
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
+        if notes.is_empty() {
+            return Ok(());
+        }
         let entries: Vec<Entry> = notes.iter().cloned().map(Entry::from).collect();
         self.remember(&entries).await?;
         entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));

@@ -129,7 +129,8 @@ pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Res
 }
 
 async fn changes_of(console: &Console) -> Result<Changes, Failure> {
-    Ok(changes(console, &console.insight().await?))
+    let insight = console.insight().await?;
+    Ok(changes(console, &insight))
 }
 
 /// What waits, with what the server knows of it.
@@ -163,7 +164,8 @@ pub fn alertmanager_of(console: &Console) -> Alertmanager {
 }
 
 async fn monitoring_now(console: &Console) -> Result<MonitoringState, Failure> {
-    Ok(monitoring(console, &console.insight().await?))
+    let insight = console.insight().await?;
+    Ok(monitoring(console, &insight))
 }
 
 /// Whether monitoring data comes in.

@@ -5,15 +5,18 @@
 (() => {
   const live = document.getElementById("live");
   const freshness = document.getElementById("freshness");
-  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
-  // Times in the reader's own zone; the server wrote them in UTC.
+  // Times in the reader's own zone; the server wrote them in UTC. Those of a day are left so: the day is one of UTC.
   function tellTimes(root) {
     const thisYear = new Date().getFullYear();
     for (const time of root.querySelectorAll("time[datetime*='T']")) {
       const moment = new Date(time.dateTime);
+      if (time.className === "clock") {
+        time.title = moment.toLocaleString();
+        continue;
+      }
       time.title = time.textContent;
-      time.textContent = time.className === "clock" ? moment.toLocaleTimeString([], clock) : moment.toLocaleString([], {
+      time.textContent = moment.toLocaleString([], {
         year: moment.getFullYear() === thisYear ? undefined : "numeric",
         day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
       });

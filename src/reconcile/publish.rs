@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Blocked, Reconciler, Round};
-use crate::core::time::Timestamp;
 use crate::live::{Budget, Writing};
 use crate::metrics::ReconcileResult;
 use crate::readiness::Condition;
@@ -24,7 +23,6 @@ impl Reconciler {
         if let Some(page) = &round.page {
             self.metrics.page(page);
         }
-        self.live.reconciled(self.writing(round, now));
         match &round.blocked {
             None => self.readiness.cachet_is(Condition::Good),
             Some(Blocked::Cachet(error)) => self.readiness.cachet_is(Condition::Bad(error.to_string())),
@@ -35,11 +33,11 @@ impl Reconciler {
 }
 
 impl Reconciler {
-    /// How the writing goes.
-    fn writing(&self, round: &Round, now: Timestamp) -> Writing {
+    /// How the writing goes, for the console.
+    pub(super) fn writing(&self, round: &Round) -> Writing {
         let failing = self.memory.failing.iter();
         Writing {
-            at: Some(now),
+            at: Some(self.clock.now()),
             problem: round.blocked.as_ref().map(ToString::to_string),
             budget: self.cachet.budget().map(|budget| Budget { limit: budget.limit, remaining: budget.remaining }),
             waiting: self.memory.waiting.since().clone(),

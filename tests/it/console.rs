@@ -6,6 +6,7 @@ mod browser;
 mod events;
 mod gate;
 mod pages;
+mod whole;
 
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ impl Site {
         let (metrics, stop) = (Metrics::new().expect("metrics"), CancellationToken::new());
         let users = Users::parse(USERS).expect("users").users;
         let console = Console::new(Parts {
-            store: world.store.clone(),
+            store: world.store.clone().measured_by(metrics.clone()),
             authenticator: Authenticator::new(users).expect("an authenticator"),
             settings: watch::channel(world.settings.clone()).1,
             live: world.live(),

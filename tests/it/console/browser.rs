@@ -119,7 +119,7 @@ async fn an_outage_comes_and_is_held_and_released_without_a_reload() {
     browser.wait_for("document.getElementById('live').innerText.includes('written to Cachet: Partial Outage')");
     assert_eq!(site.world.status("Database").await, 3);
     let live = browser.text("document.getElementById('live').innerText");
-    assert!(live.contains("Held by admin until") && live.contains("Replica serves reads"), "{live}");
+    assert!(live.contains("held by admin until") && live.contains("Replica serves reads"), "{live}");
     browser.open(&format!("{url}/console/components/Database"));
     browser.wait_for("document.getElementById('freshness').textContent === 'Live'");
     browser.screenshot("console-component");

@@ -6,6 +6,7 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
@@ -50,4 +51,22 @@ async fn no_more_pages_are_kept_fresh_than_leave_room_for_those_who_post() {
     assert_eq!(watch(&site).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     watched.pop();
     assert_eq!(watch(&site).await.status(), StatusCode::OK, "who leaves makes room");
+}
+
+#[tokio::test]
+async fn those_who_ask_at_the_same_time_share_what_is_read() {
+    let site = Site::start().await;
+    let reads = || {
+        let told = site.metrics.text(site.world.now()).expect("told");
+        let name = "alertmanager_cachet_store_operation_duration_seconds_count{operation=\"read\"} ";
+        told.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .and_then(|count| count.parse::<u64>().ok())
+            .expect("a count")
+    };
+    site.get("/console").await;
+    let of_one = reads();
+    let answers = join_all((0..50).map(|_| site.get("/console"))).await;
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    assert!(reads() <= 4 * of_one, "{} readings of 50 pages", reads() / of_one);
 }
