@@ -277,7 +277,7 @@ impl Reconciler {
         }
         self.say_what_is_wrong(&round);
         self.publish(&mut round, began.elapsed());
-        self.keep_history().await;
+        self.keep_history(&round).await;
         self.live.reconciled(self.writing(&round));
         round
     }
