@@ -67,7 +67,7 @@ part 'packages' packages
 part 'format' cargo fmt --check
 part 'lints' cargo clippy --locked --all-targets -- -D warnings
 part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
-part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh
+part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh
 part 'tools' tests/tools.sh
 part 'tests' cargo test --locked --no-fail-fast
 part 'deployment' tests/deploy/run.sh

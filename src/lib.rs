@@ -5,10 +5,12 @@
 //! Cachet shows, and writes only the difference ([`core::plan`]) through [`cachet`]. Nothing goes back up. Beside that,
 //! [`repair`] makes the stored alerts agree with what Alertmanager lists, read through [`alertmanager`].
 //!
+//! Operators look at all of it through [`console`], which tells what [`insight`] reads and [`live`] was told.
+//!
 //! What happened is counted in [`metrics`], and how the parts are is told in [`readiness`]; both know the core alone.
 //!
-//! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `reconcile` ← `repair` ← `web` ←
-//! `commands` ← `main`.
+//! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `reconcile` ← `repair`, `insight` ← `web` ←
+//! `console` ← `commands` ← `main`.
 
 pub mod alertmanager;
 pub mod cachet;
@@ -16,9 +18,11 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod core;
 pub mod embedded;
 pub mod insight;
+pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod readiness;

@@ -39,6 +39,7 @@ use crate::core::observed::Observed;
 use crate::core::page::desired;
 use crate::core::plan::{Applied, Change, Note, Plan, Policy, Rank, Subject, plan};
 use crate::core::time::Timestamp;
+use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::{Metrics, PageState};
 use crate::readiness::Readiness;
@@ -92,6 +93,7 @@ pub struct Reconciler {
     listening_since: Timestamp,
     metrics: Metrics,
     readiness: Readiness,
+    live: Live,
 }
 
 /// How much of what Cachet shows was read in this go.
@@ -115,26 +117,34 @@ impl Reconciler {
         log: Log,
         stop: CancellationToken,
     ) -> Self {
-        let listening_since = clock.now();
+        let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
+        let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
+        let changes_of_settings = None;
         Self {
             store,
             cachet,
             settings,
-            changes_of_settings: None,
+            changes_of_settings,
             clock,
             log,
-            wake: Wake::default(),
+            wake,
             stop,
-            memory: Memory::default(),
+            memory,
             listening_since,
-            metrics: Metrics::default(),
-            readiness: Readiness::default(),
+            metrics,
+            readiness,
+            live,
         }
     }
 
     /// The same, which goes over to what `changes` holds before each go. Wake it for a change to count at once.
     pub fn with_changes_of_settings(self, changes: watch::Receiver<Settings>) -> Self {
         Self { changes_of_settings: Some(changes), ..self }
+    }
+
+    /// Has it tell the console how its work goes.
+    pub fn shown_by(self, live: Live) -> Self {
+        Self { live, ..self }
     }
 
     /// Has it tell what it does, and whether Cachet works.
@@ -186,7 +196,8 @@ impl Reconciler {
         }
         self.say_what_is_wrong(&round);
         self.publish(&mut round, began.elapsed());
-        self.keep_history().await;
+        self.keep_history(&round).await;
+        self.live.reconciled(self.writing(&round));
         round
     }
 
@@ -353,6 +364,9 @@ impl Reconciler {
     }
 
     async fn take_notes(&mut self, notes: &[Note]) -> Result<(), StoreError> {
+        if notes.is_empty() {
+            return Ok(());
+        }
         let entries: Vec<Entry> = notes.iter().cloned().map(Entry::from).collect();
         self.remember(&entries).await?;
         entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));

@@ -15,6 +15,7 @@ use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::Clock;
 use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair};
 use crate::core::time::Timestamp;
+use crate::live::{self, Live};
 use crate::metrics::{Metrics, PollResult};
 use crate::reconcile::Wake;
 use crate::store::{Store, StoreError};
@@ -76,6 +77,7 @@ pub struct Repairer {
     missing: Missing,
     said: Said,
     metrics: Metrics,
+    live: Live,
 }
 
 /// What was said already, so that it is said once.
@@ -90,10 +92,11 @@ impl Repairer {
     pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
         let listening_since = clock.now();
+        let (metrics, live, changes_of_settings) = (Metrics::default(), Live::default(), None);
         Self {
             store,
             settings,
-            changes_of_settings: None,
+            changes_of_settings,
             clock,
             listening_since,
             wake,
@@ -101,13 +104,19 @@ impl Repairer {
             stop,
             missing,
             said,
-            metrics: Metrics::default(),
+            metrics,
+            live,
         }
     }
 
     /// The same, which goes over to what `changes` holds before each go. Wake it for a change to count at once.
     pub fn with_changes_of_settings(self, changes: watch::Receiver<Settings>) -> Self {
         Self { changes_of_settings: Some(changes), ..self }
+    }
+
+    /// Has it tell the console what it reads and corrects.
+    pub fn shown_by(self, live: Live) -> Self {
+        Self { live, ..self }
     }
 
     /// Has it tell what it reads and corrects.
@@ -157,6 +166,7 @@ impl Repairer {
         }
         self.say(&round);
         self.measure(&round);
+        self.show(&round);
         round
     }
 
@@ -229,6 +239,21 @@ impl Repairer {
         }
     }
 
+    fn show(&self, round: &Round) {
+        let now = self.clock.now();
+        let poll = match &self.settings.source {
+            Source::Alertmanager { members, .. } => Some(live::Poll {
+                at: now.to_string(),
+                members: members.len(),
+                unheard: round.unheard.iter().map(unheard).collect(),
+                repaired: round.repairs.len(),
+                problem: round.failure.as_ref().map(ToString::to_string),
+            }),
+            Source::Nothing | Source::Silence(_) => None,
+        };
+        self.live.repaired(poll, &round.repairs, now);
+    }
+
     fn say_unheard(&mut self, round: &Round) {
         for (address, error) in &round.unheard {
             if self.said.unheard.get(address) != Some(error) {
@@ -251,6 +276,10 @@ impl Repairer {
             Source::Nothing | Source::Silence(_) => false,
         }
     }
+}
+
+fn unheard((address, error): (&String, &Error)) -> live::Unheard {
+    live::Unheard { address: address.clone(), problem: error.to_string() }
 }
 
 /// Reads all members at the same time.

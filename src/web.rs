@@ -4,7 +4,7 @@
 
 pub mod auth;
 mod client_address;
-mod guard;
+pub mod guard;
 mod health;
 mod metrics;
 mod ready;
@@ -22,6 +22,7 @@ use axum::routing::{any, get};
 use ipnet::IpNet;
 
 use crate::core::watchdog::Watchdog;
+use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -61,6 +62,7 @@ pub struct App {
     shared: Arc<Shared>,
     metrics: Metrics,
     readiness: Readiness,
+    live: Live,
 }
 
 /// What answers carry that do not say otherwise themselves.
@@ -95,7 +97,18 @@ impl App {
             wakes,
             log,
         };
-        Ok(Self { shared: Arc::new(shared), metrics: Metrics::default(), readiness: Readiness::default() })
+        let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
+        Ok(Self { shared: Arc::new(shared), metrics, readiness, live })
+    }
+
+    /// Has it tell the console what arrives and cannot be used.
+    pub fn shown_by(self, live: Live) -> Self {
+        Self { live, ..self }
+    }
+
+    /// Who knows who may come in, for others that ask for a password.
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.shared.authenticator
     }
 
     /// Has it tell what is posted, and tell others how the parts are that it does not see.

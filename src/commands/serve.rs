@@ -28,9 +28,11 @@ use crate::clock::{self, Clock};
 use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::Environment;
 use crate::config::{Config, Report, Variables};
+use crate::console::{self, Console};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
 use crate::core::watchdog::Watchdog;
+use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
@@ -122,15 +124,28 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let (keeping, settings) = watch::channel(reconcile_settings(&config, inventory, page.whose_targets_count()));
     let (repairing, repairs) = watch::channel(repair_settings(environment, &config)?);
     let (reconciler, repairer) = keepers(&store, &page, &log, &stop, settings.clone(), repairs);
-    let reconciler = reconciler.watched_by(watchers.metrics.clone(), watchers.readiness.clone());
-    let repairer = repairer.measured_by(watchers.metrics.clone());
+    let live = Live::default();
+    let reconciler = reconciler.watched_by(watchers.metrics.clone(), watchers.readiness.clone()).shown_by(live.clone());
+    let repairer = repairer.measured_by(watchers.metrics.clone()).shown_by(live.clone());
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
-    let app = App::new(web_settings(args, web.users.clone(), &config), store.clone(), wakes.clone(), log)?
-        .watched_by(watchers.metrics.clone(), watchers.readiness.clone());
+    let app = App::new(web_settings(args, web.users.clone(), &config), store.clone(), wakes.clone(), log.clone())?
+        .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
+        .shown_by(live.clone());
     app.go_on_with(web.users, web.headers);
+    let console = Console::new(console::Parts {
+        store: store.clone(),
+        authenticator: app.authenticator().clone(),
+        settings: settings.clone(),
+        live,
+        wake: wakes.reconciler.clone(),
+        log,
+        metrics: watchers.metrics.clone(),
+        clock: Clock::system(),
+        stop: stop.clone(),
+    })?;
     let (reload, reload_queue) = web::reload::channel();
-    let router = router(&app, &page, &reload, args);
+    let router = router(&app, &console, &page, &reload, args);
     let metrics_router = web::with_headers(web::metrics_router(app.clone()), app.clone());
     let metrics_listener = metrics_listener(args, web.tls.clone()).await?;
     let (listener, address) = listen(args.listen.listen_address, "--web.listen-address", web.tls.clone()).await?;
@@ -259,8 +274,9 @@ async fn open_page(
     Ok(page)
 }
 
-fn router(app: &App, page: &Page, reload: &ReloadRequests, args: &Serve) -> Router {
-    let mut router = web::router(app.clone()).merge(web::reload::router(app.clone(), reload.clone()));
+fn router(app: &App, console: &Console, page: &Page, reload: &ReloadRequests, args: &Serve) -> Router {
+    let mut router =
+        web::router(app.clone()).merge(web::reload::router(app.clone(), reload.clone())).merge(console.router());
     if let Some(embedded) = &page.embedded {
         router = router.merge(embedded.router());
     }

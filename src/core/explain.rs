@@ -3,6 +3,7 @@
 mod overview;
 mod past;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ use super::alert::AlertRecord;
 use super::hold::Held;
 use super::incident::EpisodePhase;
 use super::observed::{ComponentId, Observed, ObservedComponent};
-use super::page::{DesiredPage, DesiredTarget, TargetOrigin};
+use super::page::{DesiredComponent, DesiredPage, DesiredTarget, TargetOrigin};
 use super::plan::{Applied, Change, Plan, Subject};
 use super::status::ComponentStatus;
-use super::target::ComponentName;
+use super::target::{ComponentName, TargetName};
 use super::time::Timestamp;
 use super::watchdog::Monitoring;
 
@@ -207,7 +208,7 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
             status: found.and_then(|found| found.status).map(StatusWord::from),
             read_at: read_at.to_string(),
         }),
-        waiting: waiting(component, &targets, facts.plan),
+        waiting: waiting(component, desired, facts.plan),
         remarks: remarks(component, facts),
         past: None,
     })
@@ -315,11 +316,12 @@ fn maintenance(component: ComponentId, facts: Facts<'_>) -> Vec<String> {
     of_component.map(|one| one.name.clone()).collect()
 }
 
-fn waiting(component: &ComponentName, targets: &[&DesiredTarget], plan: &Plan) -> Vec<String> {
+fn waiting(component: &ComponentName, desired: Option<&DesiredComponent>, plan: &Plan) -> Vec<String> {
+    let targets: BTreeSet<&TargetName> = desired.into_iter().flat_map(|desired| &desired.targets).collect();
     let concerns = |change: &&Change| match change.subject() {
         Subject::Component(name) | Subject::Incident(name) => name == *component,
         Subject::MonitoringIncident => false,
-        Subject::Target(name) => targets.iter().any(|target| target.target.name() == name),
+        Subject::Target(name) => targets.contains(&name),
     };
     plan.changes.iter().filter(concerns).map(ToString::to_string).collect()
 }

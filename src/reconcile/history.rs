@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Blocked, Reconciler, apply};
+use super::{Blocked, Reconciler, Round, apply};
 use crate::cachet::Error;
 use crate::core::history::{About, Event, Happening};
 use crate::core::incident::{Episode, EpisodePhase, EpisodeSubject};
@@ -103,8 +103,11 @@ impl Reconciler {
     }
 
     /// Keeps what is left at the end of a go. A store that does not take it is asked again at the end of the next one; it
-    /// says so itself where it matters.
-    pub(super) async fn keep_history(&mut self) {
+    /// says so itself where it matters. One that has just refused something else is left to those who post.
+    pub(super) async fn keep_history(&mut self, round: &Round) {
+        if matches!(round.blocked, Some(Blocked::Store(_))) {
+            return;
+        }
         if let Err(error) = self.remember(&[]).await {
             tracing::debug!("what happened could not be kept: {error}; it is tried again");
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Blocked, Reconciler, Round};
+use crate::live::{Budget, Writing};
 use crate::metrics::ReconcileResult;
 use crate::readiness::Condition;
 
@@ -27,6 +28,20 @@ impl Reconciler {
             Some(Blocked::Cachet(error)) => self.readiness.cachet_is(Condition::Bad(error.to_string())),
             // That says nothing about Cachet.
             Some(Blocked::Store(_)) => {}
+        }
+    }
+}
+
+impl Reconciler {
+    /// How the writing goes, for the console.
+    pub(super) fn writing(&self, round: &Round) -> Writing {
+        let failing = self.memory.failing.iter();
+        Writing {
+            at: Some(self.clock.now()),
+            problem: round.blocked.as_ref().map(ToString::to_string),
+            budget: self.cachet.budget().map(|budget| Budget { limit: budget.limit, remaining: budget.remaining }),
+            waiting: self.memory.waiting.since().clone(),
+            failing: failing.filter_map(|(subject, said)| Some((subject.clone(), said.clone()?))).collect(),
         }
     }
 }

@@ -31,6 +31,11 @@ impl Waiting {
         self.since.remove(&key(change));
     }
 
+    /// Each of them by its kind and subject, with the moment at which it became necessary.
+    pub fn since(&self) -> &HashMap<(&'static str, Subject), Timestamp> {
+        &self.since
+    }
+
     /// What each of them does.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         self.since.keys().map(|(kind, _)| *kind)

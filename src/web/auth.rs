@@ -153,6 +153,11 @@ impl Authenticator {
         }
     }
 
+    /// Whom the header `Authorization` names, whether or not it is true.
+    pub fn claimed_user(authorization: Option<&HeaderValue>) -> Option<String> {
+        Credentials::read(authorization?).ok().map(|credentials| credentials.user)
+    }
+
     /// How many passwords were verified the slow way since the start.
     pub fn verifications(&self) -> u64 {
         self.inner.verifications.load(Ordering::Relaxed)

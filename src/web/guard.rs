@@ -18,13 +18,17 @@ const NOT_ONLY_OPERATORS: &[&str] = &["/health", "/-/ready", "/-/healthy", "/web
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub enum Refusal {
+    /// Nobody is named.
     #[error("user and password are wanted")]
     Missing,
+    /// Whoever is named, it is not them.
     #[error("user or password is wrong")]
     Wrong,
+    /// Somebody who may post, where there are operators.
     #[error("this is for the users in basic_auth_users of --web.config.file, and you are one of WEBHOOK_BASIC_AUTH")]
     NotAnOperator,
+    /// It cannot be found out now.
     #[error("too many passwords wait to be verified: try again")]
     Busy,
 }

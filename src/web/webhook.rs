@@ -207,6 +207,7 @@ async fn collect(body: Body, time_limit: Duration) -> Result<Bytes, WebhookError
 /// Says what of a notification is left out.
 fn report(app: &App, notification: &Notification) {
     app.metrics.left_out(notification);
+    app.live.left_out(notification, clock::now());
     let left_out = || notification.ignored.iter().chain(&notification.partly_ignored);
     for IgnoredAlert { fingerprint, alertname, reason } in left_out().take(IGNORED_LOGGED) {
         app.shared.log.emit(&Event::AlertIgnored { alertname, fingerprint, reason: &reason.to_string() });

@@ -1,6 +1,6 @@
 //! The embedded page in a real browser: what a reader sees, in light and dark, wide and narrow, while things change.
 
-mod chromium;
+pub mod chromium;
 mod maintenance;
 
 use axum::body::Body;
@@ -16,7 +16,7 @@ const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
 /// Every element whose own text has a contrast under 4.5 to what is behind it (WCAG AA).
-const LOW_CONTRAST: &str = r#"(() => {
+pub const LOW_CONTRAST: &str = r#"(() => {
   const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
   const luminance = ([r, g, b]) => [r, g, b].map((value) => value / 255)
     .map((value) => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)

@@ -5,6 +5,7 @@ mod browser;
 mod chaos;
 mod check;
 mod cli;
+mod console;
 mod contract;
 mod convergence;
 mod docs;

@@ -42,6 +42,7 @@ async fn nothing_else_of_the_server_is_public() {
     for path in [
         "/",
         "/metrics",
+        "/console/api/v1/components",
         "/-/reload",
         "/-/ready",
         "/-/healthy",

@@ -30,7 +30,10 @@ pub struct ComponentSummary {
     /// Its incident, while there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentExplanation>,
-    /// Until when an operator holds it (RFC 3339).
+    /// Who holds it, if somebody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    /// Until when (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_until: Option<String>,
     /// How many targets feed it.
@@ -68,6 +71,7 @@ impl From<Explanation> for ComponentSummary {
             since: explanation.since,
             shown: explanation.shown.and_then(|shown| shown.status),
             incident: explanation.incident,
+            held_by: explanation.hold.as_ref().map(|hold| hold.user.clone()),
             held_until: explanation.hold.map(|hold| hold.until),
             waiting: explanation.waiting.len(),
             remarks: explanation.remarks,

@@ -108,6 +108,42 @@ impl Chromium {
         self.command("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
+    /// From now on every request says who the reader is, as after the browser asked for a password.
+    pub fn authenticate(&mut self, authorization: &str) {
+        let headers = json!({ "headers": { "Authorization": authorization } });
+        self.command("Network.setExtraHTTPHeaders", headers);
+    }
+
+    /// Presses a key that writes nothing: `Tab`, `Enter`.
+    pub fn press(&mut self, key: &str) {
+        let code = if key == "Tab" { 9 } else { 13 };
+        // Enter is a character, too; without it no link or button is followed.
+        let text = if key == "Enter" { "\r" } else { "" };
+        let down = json!({ "type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text });
+        self.command("Input.dispatchKeyEvent", down);
+        let up = json!({ "type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code });
+        self.command("Input.dispatchKeyEvent", up);
+    }
+
+    /// Clicks an element, and waits until the page at `path` that it leads to is there.
+    pub fn click_through_to(&mut self, element: &str, path: &str) {
+        self.evaluate(&format!("void ({element}).click()"));
+        self.arrive_at(path);
+    }
+
+    /// Waits until the page at `path` is there, which another one led to.
+    pub fn arrive_at(&mut self, path: &str) {
+        let is_there =
+            format!("location.pathname + location.search === {} && document.readyState === 'complete'", json!(path));
+        let ask = json!({ "expression": is_there, "returnByValue": true });
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        // While one page gives way to the next there is nobody to ask.
+        while self.ask("Runtime.evaluate", &ask).ok().is_none_or(|answer| answer["result"]["value"] != json!(true)) {
+            assert!(Instant::now() < deadline, "not at {path} in time");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The value of a JavaScript expression; a promise is awaited.
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let ask = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
@@ -144,8 +180,13 @@ impl Chromium {
         std::mem::take(&mut self.complaints)
     }
 
-    /// Sends a command and waits for its result; what the page says meanwhile is kept.
+    /// Sends a command and waits for its result.
     fn command(&mut self, method: &str, params: Value) -> Value {
+        self.ask(method, &params).unwrap_or_else(|error| panic!("{method} {params}: {error}"))
+    }
+
+    /// As [`Self::command`], of what may be refused; what the page says meanwhile is kept.
+    fn ask(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         self.last_id += 1;
         let mut message = json!({ "id": self.last_id, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -159,8 +200,8 @@ impl Chromium {
             let mut message =
                 self.messages.recv_timeout(left).unwrap_or_else(|error| panic!("{method} {params}: {error}"));
             if message["id"] == json!(self.last_id) {
-                assert!(message["error"].is_null(), "{method} {params}: {}", message["error"]);
-                return message["result"].take();
+                let error = message["error"].take();
+                return if error.is_null() { Ok(message["result"].take()) } else { Err(error) };
             }
             let complaints = ["Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"];
             if message["method"].as_str().is_some_and(|method| complaints.contains(&method)) {

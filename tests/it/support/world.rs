@@ -19,6 +19,7 @@ use alertmanager_cachet::core::target::{
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::embedded::EmbeddedPage;
+use alertmanager_cachet::live::Live;
 use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, TargetsOfPage, Texts, Wake};
 use alertmanager_cachet::setup::{Progress, carry_out};
@@ -67,6 +68,7 @@ pub struct World {
     now_ms: Arc<AtomicI64>,
     clock: Clock,
     events: Log,
+    live: Live,
     folder: TempDir,
 }
 
@@ -125,6 +127,8 @@ impl World {
             events.clone(),
             CancellationToken::new(),
         );
+        let live = Live::default();
+        let reconciler = reconciler.shown_by(live.clone());
         let wake = reconciler.wake();
         let token = embedded.token();
         Self {
@@ -142,6 +146,7 @@ impl World {
             now_ms,
             clock,
             events,
+            live,
             folder,
         }
     }
@@ -164,13 +169,24 @@ impl World {
             self.clock.clone(),
             self.events.clone(),
             CancellationToken::new(),
-        );
+        )
+        .shown_by(self.live.clone());
         self.wake = self.reconciler.wake();
     }
 
     /// The world's time, for another part of the program.
     pub fn clock(&self) -> Clock {
         self.clock.clone()
+    }
+
+    /// What the running program tells beside its store.
+    pub fn live(&self) -> Live {
+        self.live.clone()
+    }
+
+    /// Where it is said what happens.
+    pub fn events(&self) -> Log {
+        self.events.clone()
     }
 
     /// What wakes the reconciler.

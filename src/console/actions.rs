@@ -1,0 +1,245 @@
+//! The two things that can be done: hold a component, and release it. Each is asked for (GET, which changes nothing), shown
+//! with what it means, and done by a form (POST) that only this page can send.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::gate::{Forged, User};
+use super::pages::{component_page, problem, show};
+use super::view::{HoldForm, path_of};
+use super::{Console, Failure};
+use crate::core::explain::{Explanation, StatusWord};
+use crate::core::hold::Hold;
+use crate::core::status::ComponentStatus;
+use crate::core::target::ComponentName;
+use crate::core::time::Timestamp;
+use crate::log::Event;
+
+/// What is asked before it is done.
+#[derive(Serialize)]
+struct Confirmation {
+    user: String,
+    title: &'static str,
+    component: String,
+    confirming: bool,
+    token: String,
+    it: Explanation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<AskedHold>,
+}
+
+#[derive(Serialize)]
+struct AskedHold {
+    status: StatusWord,
+    until: String,
+    note: String,
+}
+
+/// `GET …/hold`: what it would mean.
+pub async fn ask_hold(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let form = HoldForm::read(query.unwrap_or_default().as_bytes());
+    let (component, explanation, insight) = match console.explained(&name).await {
+        Ok(explained) => explained,
+        Err(failure) => return problem(&console, &user.0, failure.status(), &failure.to_string()),
+    };
+    match form.wanted(component, &user, insight.now()) {
+        Ok(hold) => {
+            let asked = AskedHold { status: hold.status.into(), until: hold.until.to_string(), note: hold.note };
+            let content = confirmation(&console, &user, explanation, Some(asked));
+            show(&console, &user.0, "confirm.html", StatusCode::OK, Ok(content))
+        }
+        Err(fault) => refuse_form(&console, &user, &name, form, fault).await,
+    }
+}
+
+/// `POST …/hold`.
+pub async fn hold(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(forged) = check(&console, &user, &headers, &body) {
+        return problem(&console, &user.0, StatusCode::FORBIDDEN, &forged.to_string());
+    }
+    let form = HoldForm::read(&body);
+    let done = async {
+        let (component, _, insight) = console.explained(&name).await?;
+        let hold = match form.wanted(component, &user, insight.now()) {
+            Ok(hold) => hold,
+            Err(fault) => return Ok(refuse_form(&console, &user, &name, form, fault).await),
+        };
+        let parts = &console.shared.parts;
+        parts.store.hold(&hold).await?;
+        let Hold { status, until, note, .. } = &hold;
+        let component = hold.component.as_str();
+        parts.log.emit(&Event::Hold { component, status: *status, until: *until, user: &user.0, note });
+        parts.wake.wake();
+        parts.live.changed();
+        Ok(see(&name, "held"))
+    };
+    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user.0, failure.status(), &failure.to_string()))
+}
+
+/// `GET …/release`: what it would mean.
+pub async fn ask_release(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    Path(name): Path<String>,
+) -> Response {
+    match console.explained(&name).await {
+        Ok((_, explanation, _)) if explanation.hold.is_none() => see(&name, "nothing"),
+        Ok((_, explanation, _)) => {
+            let content = confirmation(&console, &user, explanation, None);
+            show(&console, &user.0, "confirm.html", StatusCode::OK, Ok(content))
+        }
+        Err(failure) => problem(&console, &user.0, failure.status(), &failure.to_string()),
+    }
+}
+
+/// `POST …/release`.
+pub async fn release(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(forged) = check(&console, &user, &headers, &body) {
+        return problem(&console, &user.0, StatusCode::FORBIDDEN, &forged.to_string());
+    }
+    let done = async {
+        let (component, _, insight) = console.explained(&name).await?;
+        let parts = &console.shared.parts;
+        if parts.store.release(&component, &user.0, insight.now()).await?.is_some() {
+            let component = component.as_str();
+            parts.log.emit(&Event::Release { component, user: Some(&user.0), reason: "released" });
+            parts.wake.wake();
+            parts.live.changed();
+        }
+        Ok(see(&name, "released"))
+    };
+    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user.0, failure.status(), &failure.to_string()))
+}
+
+/// The component's page, which says what was done. A reload of it does nothing again.
+fn see(name: &str, done: &str) -> Response {
+    Redirect::to(&format!("{}?done={done}", path_of(name))).into_response()
+}
+
+fn check(console: &Console, user: &User, headers: &HeaderMap, body: &[u8]) -> Result<(), Forged> {
+    let token = fields(body).remove("token").unwrap_or_default();
+    console.shared.tokens.check(user, &token, headers)
+}
+
+fn confirmation(console: &Console, user: &User, it: Explanation, hold: Option<AskedHold>) -> Confirmation {
+    Confirmation {
+        user: user.0.clone(),
+        title: if hold.is_some() { "Hold it" } else { "Release it" },
+        component: it.component.clone(),
+        confirming: true,
+        token: console.shared.tokens.of(user),
+        it,
+        hold,
+    }
+}
+
+/// The component's page again, with what was typed and why it cannot be done.
+async fn refuse_form(console: &Console, user: &User, name: &str, form: HoldForm, fault: String) -> Response {
+    let page = component_page(console, &user.0, name, None).await;
+    let page = page.map(|mut page| {
+        (page.problem, page.form) = (Some(fault), form);
+        page
+    });
+    show(console, &user.0, "component.html", StatusCode::UNPROCESSABLE_ENTITY, page)
+}
+
+fn fields(text: &[u8]) -> HashMap<String, String> {
+    form_urlencoded::parse(text).into_owned().collect()
+}
+
+impl HoldForm {
+    /// Reads a query or the body of a form.
+    fn read(text: &[u8]) -> Self {
+        let mut fields = fields(text);
+        let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+        Self { status: take("status"), r#for: take("for"), until: take("until"), note: take("note") }
+    }
+
+    /// The hold that is wanted; else what is wrong with it, and the cure. A time that is named wins over a span.
+    fn wanted(&self, component: ComponentName, user: &User, now: Timestamp) -> Result<Hold, String> {
+        let status = self.status.parse().ok().and_then(ComponentStatus::from_value);
+        let status = status.ok_or("choose the status to hold it at")?;
+        let until = match (self.until.trim(), self.r#for.parse()) {
+            ("", Ok(seconds)) => now.after(Duration::from_secs(seconds)),
+            ("", Err(_)) => return Err("choose for how long to hold it".to_owned()),
+            (text, _) => {
+                moment(text).ok_or_else(|| format!("{text:?} is no time: write it as 2026-11-21 18:00, in UTC"))?
+            }
+        };
+        Hold::new(component, status, until, (&user.0, &self.note), now).map_err(|error| error.to_string())
+    }
+}
+
+/// Reads RFC 3339, or a date and a time in UTC.
+fn moment(text: &str) -> Option<Timestamp> {
+    let in_utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+    Timestamp::parse_rfc3339(text)
+        .ok()
+        .or_else(|| in_utc().map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000); // 2026-11-21T02:00:00Z
+
+    fn wanted(query: &str) -> Result<Hold, String> {
+        let component = ComponentName::try_from("Database").expect("a name");
+        HoldForm::read(query.as_bytes()).wanted(component, &User("ada".to_owned()), NOW)
+    }
+
+    #[test]
+    fn a_form_is_read_with_a_span_or_with_a_time_in_utc_which_wins() {
+        let hold = wanted("status=3&for=3600&until=&note=two+words").expect("a hold");
+        assert_eq!((hold.status, hold.note.as_str()), (ComponentStatus::PartialOutage, "two words"));
+        assert_eq!(hold.until.to_string(), "2026-11-21T03:00:00Z");
+        for until in ["2026-11-21T18%3A30", "2026-11-21+18:30", "2026-11-21T19:30:00%2B01:00"] {
+            let hold = wanted(&format!("status=1&for=3600&until={until}")).expect("a hold");
+            assert_eq!(hold.until.to_string(), "2026-11-21T18:30:00Z", "{until}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_says_the_cure() {
+        for (query, words) in [
+            ("", "choose the status"),
+            ("status=9&for=60", "choose the status"),
+            ("status=5&for=60", "choose one of 1 to 4"),
+            ("status=1", "choose for how long"),
+            ("status=1&until=soon", "write it as"),
+            ("status=1&until=2026-11-20T00:00", "choose a later time"),
+            ("status=1&for=99999999999999999999", "choose for how long"),
+            ("status=1&for=9999999", "choose an earlier time"),
+        ] {
+            let fault = wanted(query).expect_err("no hold");
+            assert!(fault.contains(words), "{query}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! That something changed, as server-sent events. What changed is fetched by who wants to know, so nothing is told twice
+//! in two forms.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Console;
+
+/// How many pages are kept fresh at the same time; one more reloads by hand. Each holds one of the server's connections,
+/// which those who post need.
+pub const WATCHERS_AT_ONCE: usize = 32;
+
+/// The shortest time between two events: in a storm, a page that is made anew twice a second is fresh enough.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a connection on which nothing happens is kept from being taken for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a browser waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// A page that is kept fresh.
+struct Watcher {
+    changes: watch::Receiver<u64>,
+    stop: CancellationToken,
+    greeted: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// `GET /console/events`.
+pub async fn events(State(console): State<Console>) -> Response {
+    let Ok(place) = console.shared.watchers.clone().try_acquire_owned() else {
+        let text = "too many pages are kept fresh already: reload by hand\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], text).into_response();
+    };
+    let parts = &console.shared.parts;
+    let watcher = Watcher { changes: parts.live.watch(), stop: parts.stop.clone(), greeted: false, _place: place };
+    let events = stream::unfold(watcher, |mut watcher| async move {
+        let event = watcher.next().await?;
+        Some((Ok::<_, Infallible>(event), watcher))
+    });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+impl Watcher {
+    /// The next event; `None` when the server stops.
+    async fn next(&mut self) -> Option<Event> {
+        if !self.greeted {
+            // What changed between the page and this connection is not lost: the page looks once more now.
+            self.greeted = true;
+            return Some(Event::default().event("changed").data("connected").retry(RECONNECT));
+        }
+        let stop = self.stop.clone();
+        let changed = stop.run_until_cancelled(async {
+            tokio::time::sleep(SHORTEST_PAUSE).await;
+            self.changes.changed().await
+        });
+        changed.await?.ok()?;
+        Some(Event::default().event("changed").data("something changed"))
+    }
+}

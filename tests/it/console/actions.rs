@@ -1,0 +1,120 @@
+//! Hold and release, step by step, and what keeps others from doing it.
+
+use alertmanager_cachet::core::status::ComponentStatus;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+
+use super::{HOUR, Site};
+use crate::support::web::ADMIN;
+
+const HOLD: &str = "/console/components/Database/hold";
+const RELEASE: &str = "/console/components/Database/release";
+
+/// The body that the page of confirmation sends.
+async fn confirmed(site: &Site, query: &str) -> String {
+    let page = site.get(&format!("{HOLD}?{query}")).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+    let fields = ["token", "status", "until", "note"].map(|name| format!("{name}={}", page.field(name)));
+    fields.join("&")
+}
+
+#[tokio::test]
+async fn a_component_is_held_and_released_by_who_says_so_twice() {
+    let mut site = Site::start().await;
+    site.fail("db-1:9100", "Database").await;
+    let form = confirmed(&site, "status=1&for=3600&note=drill").await;
+    assert_eq!(site.world.store.holds().await.expect("read"), [], "to ask changes nothing");
+
+    let answer = site.post(HOLD, &form).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/console/components/Database?done=held"));
+    let hold = site.world.store.holds().await.expect("read").remove(0);
+    assert_eq!((hold.status, hold.user.as_str()), (ComponentStatus::Operational, "admin"));
+    assert_eq!((hold.note.as_str(), hold.until), ("drill", site.world.now().after(HOUR)));
+    let line =
+        format!(r#"[HOLD] component="Database" status=1 (Operational) until={} user="admin" note="drill""#, hold.until);
+    assert_eq!(site.world.lines("[HOLD]"), [line]);
+    site.world.settle().await;
+    assert_eq!(site.world.status("Database").await, 1);
+    let page = site.get(answer.location()).await;
+    assert!(page.body.contains("It is held.") && page.body.contains("<strong>Held</strong> by admin"), "{}", page.body);
+
+    let token = site.get(RELEASE).await.field("token");
+    let answer = site.post(RELEASE, &format!("token={token}")).await;
+    assert_eq!(answer.location(), "/console/components/Database?done=released");
+    site.world.settle().await;
+    assert_eq!(site.world.status("Database").await, 4);
+    assert_eq!(site.world.lines("[RELEASE]"), [r#"[RELEASE] component="Database" user="admin" reason="released""#]);
+    site.post(RELEASE, &format!("token={token}")).await;
+    assert_eq!(site.world.lines("[RELEASE]").len(), 1, "what is released is not released again");
+    assert_eq!(site.get(RELEASE).await.status, StatusCode::SEE_OTHER, "nothing is held any more");
+}
+
+#[tokio::test]
+async fn a_form_that_was_not_sent_from_the_console_does_nothing() {
+    let site = Site::start().await;
+    let good = confirmed(&site, "status=1&for=3600").await;
+    let without_token = good.split_once('&').expect("fields").1.to_owned();
+    let foreign = |name: &str, value: &str, body: &str| {
+        Request::post(HOLD)
+            .header("Authorization", ADMIN)
+            .header("Host", "console:5000")
+            .header(name.to_owned(), value.to_owned())
+            .body(Body::from(body.to_owned()))
+            .expect("a request")
+    };
+    for request in [
+        foreign("Sec-Fetch-Site", "cross-site", &good),
+        foreign("Sec-Fetch-Site", "same-site", &good),
+        foreign("Origin", "https://evil.example", &good),
+        foreign("Origin", "null", &good),
+        foreign("Sec-Fetch-Site", "same-origin", &without_token),
+        foreign("Sec-Fetch-Site", "same-origin", &format!("token=00&{without_token}")),
+    ] {
+        let answer = site.send(request).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.body);
+    }
+    // the token of one user in the hands of another
+    let request = Request::post(HOLD)
+        .header("Authorization", "Basic Z3JhZmFuYTpwYXNzd29yZA==")
+        .header("Sec-Fetch-Site", "same-origin")
+        .body(Body::from(good.clone()));
+    assert_eq!(site.send(request.expect("a request")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(site.world.store.holds().await.expect("read"), []);
+    assert_eq!(site.world.lines("[HOLD]"), Vec::<String>::new());
+
+    let same_host = foreign("Origin", "http://console:5000", &good);
+    assert_eq!(site.send(same_host).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn what_cannot_be_held_is_asked_again_with_what_was_typed() {
+    let site = Site::start().await;
+    for (query, words) in [
+        ("status=1&until=2020-01-01T00:00&note=%3Cb%3E", "choose a later time"),
+        ("status=1&until=2027-11-21T00:00&note=%3Cb%3E", "choose an earlier time"),
+        ("status=6&for=60&note=%3Cb%3E", "announce maintenance in Cachet"),
+        ("note=%3Cb%3E", "choose the status"),
+    ] {
+        let answer = site.get(&format!("{HOLD}?{query}")).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+        assert!(answer.body.contains(words) && answer.body.contains("role=\"alert\""), "{query}: {}", answer.body);
+        assert!(answer.body.contains("value=\"&lt;b&gt;\""), "{query}: what was typed is there, and no markup");
+        let token = confirmed(&site, "status=1&for=60").await;
+        let token = token.split_once('&').expect("fields").0;
+        let posted = site.post(HOLD, &format!("{token}&{query}")).await;
+        assert_eq!(posted.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+    }
+    let too_long = format!("status=1&for=60&note={}", "x".repeat(20_000));
+    assert_eq!(site.post(HOLD, &too_long).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(site.world.store.holds().await.expect("read"), []);
+}
+
+#[tokio::test]
+async fn nothing_is_held_that_is_not_on_the_page() {
+    let site = Site::start().await;
+    let form = confirmed(&site, "status=1&for=3600").await;
+    let answer = site.post("/console/components/Databse/hold", &form).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.body.contains("did you mean"), "{}", answer.body);
+    assert_eq!(site.world.store.holds().await.expect("read"), []);
+}

@@ -1,0 +1,180 @@
+//! The read API against the document that describes it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use alertmanager_cachet::alertmanager;
+use alertmanager_cachet::console::PATHS;
+use alertmanager_cachet::repair::{self, Repairer, Source};
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{HOUR, Site};
+use crate::support::world::{Release, World};
+
+fn document() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.yaml");
+    serde_yaml::from_str(&std::fs::read_to_string(path).expect("the document")).expect("YAML")
+}
+
+/// What is wrong with a value by a schema of the document.
+fn faults(document: &Value, schema: &str, value: &Value) -> Vec<String> {
+    let root = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$ref": format!("#/components/schemas/{schema}"),
+        "components": document["components"],
+    });
+    let validator = jsonschema::options().should_validate_formats(true).build(&root).expect("a schema");
+    validator.iter_errors(value).map(|error| format!("{schema}{}: {error}", error.instance_path())).collect()
+}
+
+/// Asks for a path, and holds the answer to the schema that the document names for it.
+async fn ask(site: &Site, document: &Value, path: &str, template: &str, status: u16) -> Value {
+    let answer = site.get(path).await;
+    assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.body);
+    let described = &document["paths"][template]["get"]["responses"][status.to_string()];
+    let described = match described["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).expect("a response"),
+        None => described,
+    };
+    let schema = described["content"]["application/json"]["schema"]["$ref"].as_str().expect("a schema");
+    let schema = schema.trim_start_matches("#/components/schemas/");
+    let value = answer.json();
+    assert_eq!(faults(document, schema, &value), Vec::<String>::new(), "{path}: {value:#}");
+    value
+}
+
+/// Asks for every path, and returns what each said.
+async fn ask_all(site: &Site, document: &Value) -> Vec<Value> {
+    let [components, component, changes, ignored, held, alertmanager, monitoring, _] = PATHS;
+    let database = component.replace("{component}", "Database");
+    let mut answers = Vec::new();
+    for (path, template) in [
+        (components, components),
+        (database.as_str(), component),
+        (changes, changes),
+        (ignored, ignored),
+        (held, held),
+        (alertmanager, alertmanager),
+        (monitoring, monitoring),
+    ] {
+        answers.push(ask(site, document, path, template, 200).await);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn every_path_is_documented_and_every_documented_path_is_there() {
+    let documented = document()["paths"].as_object().expect("paths").keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(documented, PATHS.map(str::to_owned).into());
+    let site = Site::start().await;
+    for path in PATHS {
+        let answer = site.get(&path.replace("{component}", "Database")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+    }
+    let served = site.get("/console/api/v1/openapi.yaml").await;
+    assert_eq!(serde_yaml::from_str::<Value>(&served.body).expect("YAML"), document());
+}
+
+#[tokio::test]
+async fn every_answer_is_as_documented_on_a_quiet_page_and_in_the_middle_of_everything() {
+    let document = document();
+    let mut world = World::set_up(Release::Current, super::TARGETS).await;
+    world.watch();
+    world.heartbeat().await;
+    let mut site = Site::with(world).await;
+    ask_all(&site, &document).await;
+
+    let alert = site.fail("db-1:9100", "Database").await;
+    site.world.resolve(&alert).await;
+    site.world.settle().await;
+    site.world.tell(&alert).await;
+    site.fail("db-2:9100", "Database").await;
+    site.ignore("TooManyErrors");
+    let confirm = site.get("/console/components/Database/hold?status=2&for=3600&note=a+drill").await;
+    let form = format!("token={}&status=2&until={}&note=a+drill", confirm.field("token"), confirm.field("until"));
+    site.post("/console/components/Database/hold", &form).await;
+    site.world.faults.on("*", "/api/components/*").answer(500);
+    site.world.fire("web-1:9100", "Website, A/B ü%").await;
+    site.world.once().await;
+    site.world.pass(HOUR / 2);
+    site.world.once().await;
+    repair_from_nowhere(&site).await;
+
+    let answers = ask_all(&site, &document).await;
+    let [components, database, changes, ignored, held, alertmanager, monitoring] = &answers[..] else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(components["components"].as_array().map(Vec::len), Some(3));
+    assert_eq!((&database["status"]["value"], &database["hold"]["user"]), (&json!(2), &json!("admin")));
+    assert_eq!((&database["hold"]["note"], &database["hold"]["rules_status"]["value"]), (&json!("a drill"), &json!(4)));
+    let events: BTreeSet<&str> = database["past"]["timeline"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["event"].as_str())
+        .collect();
+    for event in ["alert_fired", "alert_resolved", "alert_held", "status", "written", "incident_opened", "held"] {
+        assert!(events.contains(event), "{event}: {events:?}");
+    }
+    assert!(changes["changes"].as_array().is_some_and(|changes| !changes.is_empty()), "{changes}");
+    let failed = changes["changes"].as_array().expect("a list").iter().find(|one| one["problem"].is_string());
+    assert!(failed.is_some_and(|one| one["since"].is_string()), "{changes:#}");
+    assert_eq!(
+        (&ignored["ignored"][0]["alertname"], &ignored["ignored"][0]["count"]),
+        (&json!("TooManyErrors"), &json!(1))
+    );
+    assert_eq!(held["held"].as_array().map(Vec::len), Some(0), "its hold was over half an hour ago");
+    assert_eq!(alertmanager["last_poll"]["members"], json!(1));
+    assert!(alertmanager["last_poll"]["unheard"][0]["problem"].is_string(), "{alertmanager}");
+    assert_eq!(monitoring["watchdog"], json!("Watchdog"));
+    assert!(monitoring["missing_since"].is_string(), "{monitoring}");
+}
+
+/// Alertmanager is read where nobody listens.
+async fn repair_from_nowhere(site: &Site) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let settings = alertmanager::Settings {
+        urls: vec![url],
+        credentials: alertmanager::Credentials::None,
+        watchdog: None,
+        ca_pem: None,
+    };
+    let source = Source::Alertmanager {
+        members: settings.members().expect("members"),
+        settle: Duration::ZERO,
+        refire_hold: Duration::ZERO,
+    };
+    let settings = repair::Settings { source, interval: HOUR };
+    let (store, clock, wake) = (site.world.store.clone(), site.world.clock(), site.world.wake());
+    let repairer = Repairer::new(store, settings, clock, wake, CancellationToken::new());
+    repairer.shown_by(site.world.live()).once().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_says_why_as_documented() {
+    let (site, document) = (Site::start().await, document());
+    let template = "/console/api/v1/components/{component}";
+    let problem = ask(&site, &document, "/console/api/v1/components/Databse", template, 404).await;
+    assert_eq!(problem["error"], json!("there is no component \"Databse\": did you mean \"Database\"?"));
+    for days in ["0", "91", "x", "-1", ""] {
+        let path = format!("/console/api/v1/components/Database?days={days}");
+        let problem = ask(&site, &document, &path, template, 422).await;
+        assert!(problem["error"].as_str().expect("text").contains("ask for 1 to 90"), "{problem}");
+    }
+    ask(&site, &document, "/console/api/v1/components/A%2FB%20%C3%BC%25?days=90", template, 200).await;
+}
+
+#[test]
+fn a_schema_of_the_document_refuses_what_it_does_not_name() {
+    let document = document();
+    let good = json!({"watchdog": "Watchdog", "last_heard_at": "2026-11-21T01:54:29.434Z"});
+    assert_eq!(faults(&document, "Monitoring", &good), Vec::<String>::new());
+    for bad in [json!({"watchdog": 1}), json!({"else": 1}), json!({"last_heard_at": "yesterday"}), json!([])] {
+        assert_ne!(faults(&document, "Monitoring", &bad), Vec::<String>::new(), "{bad}");
+    }
+}

@@ -1,0 +1,205 @@
+//! The console in a real browser: live without a reload, by mouse and by keyboard, on a phone, in light and in dark.
+
+use std::time::Duration;
+
+use alertmanager_cachet::core::group::{Group, GroupName};
+use alertmanager_cachet::core::setup::{Removal, plan_setup};
+use alertmanager_cachet::core::target::ComponentName;
+use alertmanager_cachet::setup::carry_out;
+use serde_json::json;
+
+use super::{HOUR, Site};
+use crate::browser::LOW_CONTRAST;
+use crate::browser::chromium::{Chromium, Scheme};
+use crate::support::web::ADMIN;
+use crate::support::world::{Quiet, Release, TargetSpec, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+const SHOP: &[TargetSpec<'_>] = &[
+    ("web-1:9100", "Website", false),
+    ("web-2:9100", "Website", false),
+    ("app-1:9100", "Mobile app", false),
+    ("db-1:9104", "Database, Search", true),
+    ("search-1:9100", "Search", false),
+    ("mail-1:9100", "E-mail delivery", false),
+];
+
+const GROUPS: &[(&str, &[&str])] =
+    &[("Products", &["Website", "Mobile app"]), ("Platform", &["Database", "Search", "E-mail delivery"])];
+
+/// A shop, after a night with an outage.
+async fn shop() -> Site {
+    let mut world = World::empty(Release::Current, SHOP).await;
+    let group = |(name, components): &(&str, &[&str])| Group {
+        name: GroupName::try_from(*name).expect("a name"),
+        components: components.iter().map(|name| ComponentName::try_from(*name).expect("a name")).collect(),
+    };
+    let groups: Vec<Group> = GROUPS.iter().map(group).collect();
+    let observed = world.person().observe().await.expect("the page");
+    let inventory = world.settings.inventory.clone().expect("targets");
+    let plan = plan_setup(&groups, &inventory, &observed, Removal::Nothing);
+    carry_out(world.person(), &plan, &observed, &Quiet).await.expect("setup");
+    world.watch();
+    world.heartbeat().await;
+    let mut site = Site::with(world).await;
+    for (minutes, instance, components) in [(700, "search-1:9100", "Search"), (900, "web-2:9100", "Website")] {
+        pass(&mut site, minutes * MINUTE).await;
+        let alert = site.fail(instance, components).await;
+        pass(&mut site, 14 * MINUTE).await;
+        site.world.resolve(&alert).await;
+        site.world.settle().await;
+    }
+    pass(&mut site, 6 * HOUR).await;
+    site
+}
+
+/// Time passes, and the server looks and hears its watchdog.
+async fn pass(site: &mut Site, span: Duration) {
+    let until = site.world.now().after(span);
+    while site.world.now() < until {
+        site.world.pass(4 * MINUTE);
+        site.world.heartbeat().await;
+        site.world.settle().await;
+    }
+}
+
+/// A browser of somebody who has given their password.
+fn reader(width: u32, scheme: Scheme) -> Chromium {
+    let mut browser = Chromium::start();
+    browser.authenticate(ADMIN);
+    browser.show_as(width, 900, scheme);
+    browser
+}
+
+/// What is wrong with how a page looks.
+fn assert_readable(browser: &mut Chromium, name: &str) {
+    assert_eq!(browser.evaluate(LOW_CONTRAST), json!([]), "{name}");
+    let overflow = browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+    assert_eq!(overflow, json!(0), "{name} scrolls sideways");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_comes_and_is_held_and_released_without_a_reload() {
+    let mut site = shop().await;
+    let (url, _serving) = site.serve().await;
+    let mut browser = reader(1000, Scheme::Light);
+    browser.open(&format!("{url}/console"));
+    browser.wait_for("document.getElementById('freshness').textContent === 'Live'");
+    assert_eq!(browser.text("document.getElementById('summary').innerText"), "All operational");
+    browser.evaluate("window.isTheSamePage = true");
+
+    site.fail("db-1:9104", "Database, Search").await;
+    browser.wait_for("document.getElementById('summary').textContent.startsWith('2 of 5')");
+    assert_eq!(browser.evaluate("window.isTheSamePage"), json!(true), "the page was reloaded");
+    let announced = browser.text("document.getElementById('announcement').textContent");
+    assert_eq!(announced, "2 of 5 components are not operational");
+    site.world.pass(7 * MINUTE);
+    site.world.heartbeat().await;
+    site.ignore("HighErrorRate");
+    site.world.settle().await;
+    browser.wait_for("document.getElementById('ignored').textContent.includes('1')");
+    browser.screenshot("console");
+
+    let link = "[...document.querySelectorAll('.component a')].find((link) => link.textContent === 'Database')";
+    browser.click_through_to(link, "/console/components/Database");
+    browser.evaluate("document.getElementById('status').value = '3'");
+    browser.evaluate("document.getElementById('for').value = '14400'");
+    browser.evaluate("document.getElementById('note').value = 'Replica serves reads'");
+    browser.evaluate("window.isTheSamePage = true");
+    site.world.wake().wake();
+    site.world.settle().await;
+    assert_eq!(browser.text("document.getElementById('note').value"), "Replica serves reads", "a form stays as it is");
+
+    let asked = "/console/components/Database/hold?status=3&for=14400&until=&note=Replica+serves+reads";
+    browser.click_through_to("document.querySelector('form button')", asked);
+    browser.screenshot("console-confirm");
+    browser.click_through_to("document.querySelector('form button')", "/console/components/Database?done=held");
+    site.world.settle().await;
+    browser.wait_for("document.getElementById('live').innerText.includes('written to Cachet: Partial Outage')");
+    assert_eq!(site.world.status("Database").await, 3);
+    let live = browser.text("document.getElementById('live').innerText");
+    assert!(live.contains("held by admin until") && live.contains("Replica serves reads"), "{live}");
+    browser.open(&format!("{url}/console/components/Database"));
+    browser.wait_for("document.getElementById('freshness').textContent === 'Live'");
+    browser.screenshot("console-component");
+
+    browser.click_through_to("document.querySelector('a.button')", "/console/components/Database/release");
+    browser.click_through_to("document.querySelector('form button')", "/console/components/Database?done=released");
+    site.world.settle().await;
+    browser.wait_for("document.getElementById('summary').textContent.startsWith('Outage')");
+    assert_eq!(site.world.status("Database").await, 4);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_phone_and_in_the_dark_everything_can_be_read() {
+    let mut site = shop().await;
+    site.fail("db-1:9104", "Database, Search").await;
+    site.ignore("AnAlertWithAVeryLongNameThatNobodyCouldBreakAnywhereButHereOrThere");
+    let (url, _serving) = site.serve().await;
+    let mut browser = reader(360, Scheme::Dark);
+    for (name, path) in [
+        ("overview", "/console"),
+        ("component", "/console/components/Database"),
+        ("confirm", "/console/components/Database/hold?status=1&for=3600"),
+        ("problem", "/console/components/Nobody"),
+        ("refused", "/console/components/Database/hold?status=1&until=2020-01-01T00:00"),
+    ] {
+        browser.open(&format!("{url}{path}"));
+        for (look, width, scheme) in
+            [("phone-dark", 360, Scheme::Dark), ("phone-light", 360, Scheme::Light), ("light", 1000, Scheme::Light)]
+        {
+            browser.show_as(width, 900, scheme);
+            assert_readable(&mut browser, &format!("{name}-{look}"));
+            browser.screenshot(&format!("console-{name}-{look}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_reached_and_done_by_keyboard_and_said_to_a_screen_reader() {
+    let mut site = shop().await;
+    let (url, _serving) = site.serve().await;
+    let mut browser = reader(1000, Scheme::Light);
+    browser.open(&format!("{url}/console/components/Database"));
+    let mut reached = Vec::new();
+    for _ in 0..20 {
+        browser.press("Tab");
+        let name = "(document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent).trim()";
+        let seen = browser.text(&format!(
+            "document.activeElement.matches(':focus-visible') ? {name} : 'not visible: ' + document.activeElement.tagName"
+        ));
+        reached.push(seen);
+        if reached.last().is_some_and(|last| last == "Hold…") {
+            break;
+        }
+    }
+    for wanted in ["Skip to content", "Overview", "Database", "30", "Status", "For", "or until (UTC)", "Why", "Hold…"]
+    {
+        assert!(reached.iter().any(|name| name == wanted), "{wanted}: {reached:?}");
+    }
+    assert_eq!(reached[0], "Skip to content");
+    browser.press("Enter");
+    browser.arrive_at("/console/components/Database/hold?status=1&for=3600&until=&note=");
+    assert_eq!(browser.text("document.activeElement.textContent"), "Hold it", "what is asked for has the focus");
+    browser.press("Enter");
+    browser.arrive_at("/console/components/Database?done=held");
+    assert_eq!(site.world.store.holds().await.expect("read").len(), 1);
+
+    site.world.settle().await;
+    let unnamed = "[...document.querySelectorAll('section, nav')].filter((part) => !part.getAttribute('aria-label') \
+                   && !document.getElementById(part.getAttribute('aria-labelledby'))?.textContent.trim()).length";
+    for path in ["/console", "/console/components/Database"] {
+        browser.open(&format!("{url}{path}"));
+        assert_eq!(browser.evaluate(unnamed), json!(0), "{path}: a region without a name");
+        let landmarks = "['header', 'nav', 'main', 'h1'].map((name) => document.querySelectorAll(name).length)";
+        assert_eq!(browser.evaluate(landmarks), json!([1, 1, 1, 1]), "{path}");
+        let fields =
+            "[...document.querySelectorAll('input:not([type=hidden]), select')].every((one) => one.labels.length)";
+        assert_eq!(browser.evaluate(fields), json!(true), "{path}: a field without a label");
+        let ids = "document.querySelectorAll('[id]').length - new Set([...document.querySelectorAll('[id]')].map((one) => one.id)).size";
+        assert_eq!(browser.evaluate(ids), json!(0), "{path}: an id twice");
+    }
+    assert_eq!(browser.text("document.documentElement.lang"), "en");
+}

@@ -1,0 +1,66 @@
+//! Who comes in, and what every answer carries.
+
+use alertmanager_cachet::core::time::Timestamp;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+
+use super::Site;
+
+const PATHS: [&str; 8] = [
+    "/console",
+    "/console/",
+    "/console/components/Database",
+    "/console/components/Database/hold",
+    "/console/components/Database/release",
+    "/console/events",
+    "/console/assets/console.js",
+    "/console/api/v1/components",
+];
+
+#[tokio::test]
+async fn nobody_comes_in_without_a_password_and_those_who_try_are_counted() {
+    let site = Site::start().await;
+    for path in PATHS {
+        for authorization in [None, Some("Basic YWRtaW46d3Jvbmc="), Some("Bearer x")] {
+            let request = Request::get(path);
+            let request =
+                authorization.into_iter().fold(request, |request, value| request.header("Authorization", value));
+            let answer = site.send(request.body(Body::empty()).expect("a request")).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+            assert!(answer.headers["www-authenticate"].to_str().expect("text").starts_with("Basic "), "{path}");
+            assert!(!answer.body.contains("Database"), "{path}");
+        }
+    }
+    let told = site.metrics.text(Timestamp::from_millis(0)).expect("told");
+    let wrong = format!("authentications_refused_total{{reason=\"wrong\"}} {}", PATHS.len());
+    assert!(told.contains(&wrong), "{told}");
+}
+
+#[tokio::test]
+async fn every_answer_is_sealed_and_kept_by_nobody() {
+    let site = Site::start().await;
+    for path in PATHS.into_iter().chain(["/console/components/Nobody", "/console/components/Database?days=0"]) {
+        let request = Request::get(path).header("Authorization", crate::support::web::ADMIN).body(Body::empty());
+        let response = tower::ServiceExt::oneshot(site.router.clone(), request.expect("a request")).await;
+        let headers = response.expect("an answer").headers().clone();
+        let policy = headers["content-security-policy"].to_str().expect("text");
+        assert_eq!(
+            policy,
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'",
+            "{path}"
+        );
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["referrer-policy"], "same-origin", "{path}");
+        assert!(["no-store", "no-cache"].contains(&headers["cache-control"].to_str().expect("text")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_it_does_not_know_is_not_found() {
+    let site = Site::start().await;
+    for path in ["/console/nothing", "/console/api/v2/components", "/console/components/Database/drop"] {
+        assert_eq!(site.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(site.post("/console", "").await.status, StatusCode::METHOD_NOT_ALLOWED);
+}
