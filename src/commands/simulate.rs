@@ -18,7 +18,7 @@ use crate::config::{self, TargetsFile};
 use crate::core::page::inventory_of;
 use crate::core::simulate::{Arrival, Rules, simulate};
 use crate::core::target::{Inventory, InventorySource};
-use crate::reconcile::TargetsOfPage;
+use crate::reconcile::{TargetsOfPage, Texts};
 use crate::store::Store;
 
 /// Reads what happened, plays it and prints what would have been seen.
@@ -30,8 +30,13 @@ pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
     let Some(config) = &files.config else {
         bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
     };
-    let window = Window::new(args, clock::now())?;
+    let now = clock::now();
+    let window = Window::new(args, now)?;
     let store = if args.from_store { Some(Store::open_read_only(&common.storage_url).await?) } else { None };
+    let history = match &store {
+        Some(store) => Some(Source::history(store.kept().await?, window, now)?),
+        None => None,
+    };
     let inventory = match files.targets {
         TargetsFile::Read(inventory) => inventory,
         TargetsFile::Absent => known_without_file(store.as_ref()).await?,
@@ -39,30 +44,39 @@ pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
     };
     let settings = reconcile_settings(config, Some(inventory.clone()), TargetsOfPage::default());
     let watchdog = settings.watchdog.as_ref();
-    let source = match &store {
-        Some(store) => Source::history(store.kept().await?, window)?,
-        None => Source::files(&args.files, watchdog)?,
+    let source = match history {
+        Some(history) => history,
+        None => Source::files(&args.files, window, watchdog)?,
     };
     let (groups, refire_hold, policy) = (&config.groups, settings.refire_hold, settings.policy());
     let rules = Rules { groups, inventory: &inventory, refire_hold, watchdog, policy };
-    let arrivals: Vec<Arrival> = source.arrivals(watchdog);
-    let story = simulate(rules, &arrivals, window.until);
-    let story = match source.since(window) {
+    print(&played(&source, rules, &settings.texts)?, args.output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is seen of `source` by `rules`. What is not known of it is said on stderr.
+fn played(source: &Source, rules: Rules<'_>, texts: &Texts) -> io::Result<Printed> {
+    let arrivals: Vec<Arrival> = source.arrivals(rules.watchdog);
+    let story = simulate(rules, &arrivals, source.until());
+    let story = match source.since() {
         Some(since) => story.since(since),
         None => story,
     };
-    for unknown in source.unknown(rules, window, &story) {
+    for unknown in source.unknown(rules, &story) {
         writeln!(io::stderr(), "note: {unknown}")?;
     }
     let causes: Vec<Cause> =
         arrivals.iter().enumerate().map(|(number, arrival)| source.cause(number, arrival)).collect();
-    let printed = Printed::new(&story, source.played(window), &causes, source.left_out(), &settings.texts);
+    Ok(Printed::new(&story, source.played(), &causes, source.left_out(), texts))
+}
+
+fn print(printed: &Printed, form: OutputForm) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    match args.output {
+    match form {
         OutputForm::Text => write!(out, "{printed}")?,
-        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(&printed)?)?,
+        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(printed)?)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The targets without a targets file: those that the server read in Cachet last, if its store is given.

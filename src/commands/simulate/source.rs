@@ -25,9 +25,21 @@ const STDIN: &str = "-";
 /// What is played.
 pub(super) enum Source {
     /// Notifications, in the order of their times.
-    Notifications { records: Vec<Record>, left_out: Vec<LeftOut> },
+    Notifications {
+        /// Those that can be played.
+        records: Vec<Record>,
+        /// Those that cannot.
+        left_out: Vec<LeftOut>,
+        /// What is told of them.
+        window: Window,
+    },
     /// What the history kept.
-    History(Kept),
+    History {
+        /// All of it.
+        kept: Kept,
+        /// What is told of it.
+        span: Span,
+    },
 }
 
 /// The time that is looked at, as far as it is limited.
@@ -40,16 +52,18 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// What the command line says at `now`. The history ends there, for what it has not told yet is not known.
+    /// What the command line says at `now`.
+    ///
+    /// # Errors
+    /// When there is no time in it.
     pub fn new(args: &Simulate, now: Timestamp) -> anyhow::Result<Self> {
-        let since = args.since.map(|when| when.at(now));
-        let until = args.until.map(|when| when.at(now)).or(args.from_store.then_some(now));
-        if let (Some(since), Some(until)) = (since, until)
+        let window = Self { since: args.since.map(|when| when.at(now)), until: args.until.map(|when| when.at(now)) };
+        if let Self { since: Some(since), until: Some(until) } = window
             && since >= until
         {
             bail!("nothing is between --since ({since}) and --until ({until}): give an earlier and a later time");
         }
-        Ok(Self { since, until })
+        Ok(window)
     }
 
     fn has(self, moment: Timestamp) -> bool {
@@ -62,7 +76,7 @@ impl Source {
     ///
     /// # Errors
     /// When a file cannot be read, or there is no notification in any of them.
-    pub fn files(files: &[PathBuf], watchdog: Option<&Watchdog>) -> anyhow::Result<Self> {
+    pub fn files(files: &[PathBuf], window: Window, watchdog: Option<&Watchdog>) -> anyhow::Result<Self> {
         let (mut records, mut left_out) = (Vec::new(), Vec::new());
         for file in files {
             let read = records::read(&text(file)?, &file.display().to_string(), watchdog);
@@ -77,27 +91,39 @@ impl Source {
             );
         }
         records.sort_by_key(|record| record.at);
-        Ok(Self::Notifications { records, left_out })
+        Ok(Self::Notifications { records, left_out, window })
     }
 
-    /// What the history kept.
+    /// What the history kept, up to `now` at most: what comes later it does not know. Of what was before it, there is the
+    /// page with which it begins.
     ///
     /// # Errors
-    /// When it begins after the time that is looked at.
-    pub fn history(kept: Kept, window: Window) -> anyhow::Result<Self> {
-        match window.until {
-            Some(until) if until <= kept.from => {
-                bail!("the history begins {}, after --until ({until}): give a later time", kept.from)
-            }
-            _ => Ok(Self::History(kept)),
+    /// When it has nothing of the time that is looked at.
+    pub fn history(kept: Kept, window: Window, now: Timestamp) -> anyhow::Result<Self> {
+        let until = window.until.map_or(now, |until| until.min(now));
+        let span = Span { from: window.since.unwrap_or(kept.from), until };
+        if until <= kept.from {
+            bail!("the history begins {}, and has nothing from before {until}: give a later --until", kept.from);
+        }
+        if until <= span.from {
+            bail!("nothing is known yet of what comes after --since ({}): give an earlier time", span.from);
+        }
+        Ok(Self::History { kept, span })
+    }
+
+    /// From when on it is told; `None`: from its beginning.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Notifications { window, .. } => window.since,
+            Self::History { span, .. } => Some(span.from),
         }
     }
 
-    /// From when on it is told: of what was before the history, the page is where it begins.
-    pub fn since(&self, window: Window) -> Option<Timestamp> {
+    /// Up to when it is played; `None`: until nothing changes any more.
+    pub fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Notifications { .. } => window.since,
-            Self::History(kept) => Some(window.since.unwrap_or(kept.from)),
+            Self::Notifications { window, .. } => window.until,
+            Self::History { span, .. } => Some(span.until),
         }
     }
 
@@ -105,24 +131,24 @@ impl Source {
     pub fn arrivals(&self, watchdog: Option<&Watchdog>) -> Vec<Arrival> {
         match self {
             Self::Notifications { records, .. } => records.iter().map(Record::arrival).collect(),
-            Self::History(kept) => kept.arrivals(watchdog),
+            Self::History { kept, .. } => kept.arrivals(watchdog),
         }
     }
 
-    /// What brought `arrival` about, the place of a notification or what was learned.
+    /// What the arrival of that number is.
     pub fn cause(&self, number: usize, arrival: &Arrival) -> Cause {
         match self {
             Self::Notifications { records, .. } => {
                 Cause::Notification(records.get(number).map(|record| record.place.clone()).unwrap_or_default())
             }
-            Self::History(_) => Cause::Learned(arrival.told.iter().filter_map(in_words).collect()),
+            Self::History { .. } => Cause::Learned(arrival.told.iter().filter_map(in_words).collect()),
         }
     }
 
-    /// How much of it is in `window`, and the time that this is.
-    pub fn played(&self, window: Window) -> Played {
+    /// How much is told of it, and of which time.
+    pub fn played(&self) -> Played {
         match self {
-            Self::Notifications { records, .. } => {
+            Self::Notifications { records, window, .. } => {
                 let records: Vec<&Record> = records.iter().filter(|record| window.has(record.at)).collect();
                 Played::Notifications {
                     notifications: records.len(),
@@ -131,14 +157,15 @@ impl Source {
                     to: window.until.or(records.last().map(|record| record.at)).as_ref().map(Timestamp::to_string),
                 }
             }
-            Self::History(kept) => {
-                let learned = || kept.alerts.iter().filter(|happening| window.has(happening.at));
+            Self::History { kept, span } => {
+                let is_told = |at: Timestamp| span.from <= at && at < span.until;
+                let learned = || kept.alerts.iter().filter(|happening| is_told(happening.at));
                 let alerts: BTreeSet<_> = learned().map(|happening| happening.fingerprint).collect();
                 Played::History {
                     changes: learned().count(),
                     alerts: alerts.len(),
-                    from: window.since.unwrap_or(kept.from).max(kept.from).to_string(),
-                    to: window.until.unwrap_or(kept.from).to_string(),
+                    from: span.from.max(kept.from).to_string(),
+                    to: span.until.to_string(),
                 }
             }
         }
@@ -148,26 +175,22 @@ impl Source {
     pub fn left_out(&self) -> &[LeftOut] {
         match self {
             Self::Notifications { left_out, .. } => left_out,
-            Self::History(_) => &[],
+            Self::History { .. } => &[],
         }
     }
 
     /// What a replay by `rules`, which told `story`, does not know.
-    pub fn unknown(&self, rules: Rules<'_>, window: Window, story: &Story) -> Vec<String> {
+    pub fn unknown(&self, rules: Rules<'_>, story: &Story) -> Vec<String> {
         match self {
             Self::Notifications { records, .. } => {
                 rules.watchdog.and_then(|watchdog| unknown_of(watchdog, records, story)).into_iter().collect()
             }
-            Self::History(kept) => {
-                let from = window.since.unwrap_or(kept.from);
-                let window = Span { from, until: window.until.unwrap_or(from) };
-                kept.unknown(rules, window).iter().map(ToString::to_string).collect()
-            }
+            Self::History { kept, span } => kept.unknown(rules, *span).iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-/// What brought a change about.
+/// What an arrival is, in words.
 pub(super) enum Cause {
     /// The notification that stands there.
     Notification(String),

@@ -149,7 +149,9 @@ async fn what_was_before_a_moment_is_only_where_the_story_begins() {
     assert_eq!(until["moments"].as_array().expect("a list")[..], all[..1]);
     assert!(until["incidents"].as_array().expect("a list").iter().all(|it| it["closed_at"].is_null()), "{until}");
     let early = site.installation.refuses(&["simulate", "--from-store", "--until=7d"]);
-    assert!(early.contains("the history begins 20") && early.contains("give a later time"), "{early}");
+    assert!(early.contains("the history begins 20") && early.contains("give a later --until"), "{early}");
+    let late = site.installation.refuses(&["simulate", "--from-store", "--since=2999-01-01T00:00:00Z"]);
+    assert!(late.contains("nothing is known yet") && late.contains("give an earlier time"), "{late}");
     let text = site.installation.prints(&["simulate", "--from-store", "--since", closed_at]);
     assert!(text.contains("\nThe page at the beginning\n  \""), "{text}");
 }
