@@ -146,6 +146,8 @@ fn events() -> Vec<Vec<String>> {
         reopened(None),
         reopened(Some("why")),
         Event::IncidentHeldBack { component, maintenance: name },
+        Event::Hold { component, status: old_status, until: occurred_at, user: name, note: "why" },
+        Event::Release { component, user: Some(name), reason: "released" },
         Event::AlertIgnored { alertname: name, fingerprint: "0", reason: "why" },
         Event::ManualOverride { component, expected_status: old_status, found_status: None },
     ];

@@ -178,6 +178,8 @@ async fn a_page_of_the_middleware_is_taken_over_in_the_middle_of_an_outage() {
         post(&address, &resolved("DiskFull", "00000000000000a1")).await;
         post(&address, &resolved("InstanceDown", "00000000000000a2")).await;
         cachet.page.comes_to_show(after_the_outage(release)).await;
+        // What nobody sees is written last.
+        cachet.page.comes_to_know_of("192.168.1.20:9100 | Database: Operational (critical: yes; no alerts)").await;
         assert_eq!(server.end().await.code(), Some(0));
 
         // What no file names any more goes when that is asked for. The other spelling is nobody's any more.

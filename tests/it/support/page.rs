@@ -50,17 +50,27 @@ impl Page {
 
     /// Waits until the disabled components, one a target, are these: `db-1 | Database: Major outage (critical: no; …)`.
     pub async fn comes_to_know(&self, expected: &[String]) {
-        eventually("the page knows it", async || {
-            let components = self.components("0").await?;
-            let line = |component: &Value| {
-                let description = component["description"].as_str().unwrap_or("no description").replace('\n', "; ");
-                format!("{} ({description})", self.named(&state(component)))
-            };
-            let mut lines: Vec<String> = components.iter().map(line).collect();
-            lines.sort();
-            as_expected(&lines, expected)
+        eventually("the page knows it", async || as_expected(&self.known().await?, expected)).await;
+    }
+
+    /// Waits until one target is as `expected`, whatever the others are.
+    pub async fn comes_to_know_of(&self, expected: &str) {
+        eventually("the page knows of it", async || {
+            let known = self.known().await?;
+            if known.iter().any(|line| line == expected) { Ok(()) } else { Err(format!("it knows {known:#?}")) }
         })
         .await;
+    }
+
+    async fn known(&self) -> Result<Vec<String>, String> {
+        let components = self.components("0").await?;
+        let line = |component: &Value| {
+            let description = component["description"].as_str().unwrap_or("no description").replace('\n', "; ");
+            format!("{} ({description})", self.named(&state(component)))
+        };
+        let mut lines: Vec<String> = components.iter().map(line).collect();
+        lines.sort();
+        Ok(lines)
     }
 
     async fn components(&self, enabled: &str) -> Result<Vec<Value>, String> {
