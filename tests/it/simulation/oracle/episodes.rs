@@ -182,6 +182,10 @@ impl Episodes {
     pub fn verdict(&self, component: &str, exists: bool, incidents: &[ShownIncident]) -> Option<String> {
         let blank = Story::default();
         let story = self.stories.get(component).unwrap_or(&blank);
+        // whose component has gone, a store that was lost does not learn of
+        if story.moved && !story.lost_at_ms.is_empty() {
+            return None;
+        }
         let open: Vec<i64> = incidents
             .iter()
             .filter(|incident| incident.component == component && incident.open)
