@@ -369,8 +369,13 @@ impl<'a> Run<'a> {
             return Err(Broken(format!("nothing had changed, and it wrote: {calls:?}")));
         }
         self.cachet_is_not_read_for_nothing(&calls, written, now, round.as_ref().filter(|_| undisturbed))?;
+        // what is due at once is left for the next round
+        let is_through = |round: &Round| {
+            let is_due = round.revisit_at.is_some_and(|at| at <= timestamp(now.clock_ms));
+            round.is_complete() && round.saving.is_none() && !is_due
+        };
         match &round {
-            Some(round) if undisturbed && round.is_complete() && round.saving.is_none() => {
+            Some(round) if undisturbed && is_through(round) => {
                 self.oracle.seen(now, &page);
                 // of several that are nobody's, one is closed a round
                 if self.known_from_ms <= now.clock_ms && written == 0 {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MONITORING, Moment, ShownIncident};
 use crate::simulation::maintenance::{Calendar, Under};
+use crate::simulation::product::INTERVAL_MS;
 use crate::simulation::scenario::{COMPONENTS, Policy};
 
 /// Whether a component is in an episode; `Perhaps` after rounds of which nobody knows how far they came.
@@ -16,6 +17,9 @@ enum Now {
     Held,
     Perhaps,
 }
+
+/// How long an incident is waited for whose posting was lost, and until Cachet is read after that.
+const AWAITED_MS: u64 = 15_000 + INTERVAL_MS;
 
 #[derive(Default)]
 struct Story {
@@ -103,8 +107,13 @@ impl Episodes {
                     return;
                 }
                 let calm_since = *story.calm_since_ms.get_or_insert(now.clock_ms);
-                if now.clock_ms >= calm_since + policy.recovery_hold * 1000 {
+                // an episode whose incident is awaited is not over before it has come, or does not come any more
+                let awaited_ms = if story.may_be_unposted { AWAITED_MS } else { 0 };
+                if now.clock_ms < calm_since + awaited_ms {
+                    story.now = Now::Perhaps;
+                } else if now.clock_ms >= calm_since + policy.recovery_hold * 1000 {
                     story.now = Now::Out;
+                    story.may_be_unposted = false;
                     story.calm_since_ms = None;
                     story.touched = None;
                 }
@@ -190,6 +199,10 @@ impl Episodes {
     pub fn verdict(&self, component: &str, exists: bool, incidents: &[ShownIncident]) -> Option<String> {
         let blank = Story::default();
         let story = self.stories.get(component).unwrap_or(&blank);
+        // whose component has gone, a store that was lost does not learn of
+        if story.moved && !story.lost_at_ms.is_empty() {
+            return None;
+        }
         let open: Vec<i64> = incidents
             .iter()
             .filter(|incident| incident.component == component && incident.open)
