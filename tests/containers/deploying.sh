@@ -1,0 +1,150 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2317,SC2329 # run.sh sets the variables, check() calls the functions
+# deploy.sh itself, as an operator runs it, in the operator's folder $stack.
+
+# The operator's folder: what the repository holds for it, and the three examples copied.
+make_folder() {
+    mkdir -p "$stack"
+    (cd "$repository" && cp -r deploy.sh deploy podman-compose.yml Containerfile containers traefik monitoring ./*.example .env.example "$stack/")
+    cp "$stack/.env.example" "$stack/.env"
+    cp "$stack/config.json.example" "$stack/config.json"
+    cp "$stack/prometheus.yml.example" "$stack/prometheus.yml"
+}
+
+# .env for this machine: plain HTTP on free ports, and a password that the checks know.
+edit_env() {
+    port=$(free_port)
+    local name value
+    while IFS='=' read -r name value; do
+        NAME=$name VALUE=$value awk 'index($0, ENVIRON["NAME"] "=") == 1 { $0 = ENVIRON["NAME"] "=" ENVIRON["VALUE"] } { print }' \
+            "$stack/.env" >"$stack/.env.edited"
+        mv "$stack/.env.edited" "$stack/.env"
+    done <<END
+ENVIRONMENT=local
+CACHET_DOMAIN=localhost
+WEBHOOK_DOMAIN=localhost
+HTTP_PORT=127.0.0.1:$port
+HTTPS_PORT=127.0.0.1:$(free_port)
+CERT_RESOLVER=
+APP_ENV=local
+APP_URL=http://localhost:$port
+APP_FORCE_HTTPS=false
+WEBHOOK_BASIC_AUTH='$(podman run --rm --interactive localhost/alertmanager-cachet:latest hash-password alertmanager <<<"$password")'
+END
+}
+
+# What deploy.sh said last.
+said=$scratch/deploy.log
+
+# deploy ARGUMENT…
+deploy() {
+    local status=0
+    "$stack/deploy.sh" "$@" >"$said" 2>&1 </dev/null || status=$?
+    cat "$said"
+    return "$status"
+}
+
+# refuses TEXT ARGUMENT…: deploy.sh has to end with 1, and to say so.
+refuses() {
+    local wanted=$1 status=0
+    shift
+    deploy "$@" >/dev/null || status=$?
+    equals "$status" 1 && contains "$(<"$said")" "$wanted"
+}
+
+# What changes when anything of the stack is made anew, or a file of the operator's.
+fingerprint() {
+    local service
+    for service in "${services[@]}"; do
+        inspect "$service" '{{.Name}} {{.Id}} {{.State.StartedAt}}'
+    done
+    find "$stack" -type f -not -name '*.log' -printf '%p %i %T@ %m\n' | sort
+    # Without the ages in words.
+    page '/api/components?per_page=100&sort=id' | sed 's/"human":"[^"]*"//g'
+}
+
+nothing_runs() { equals "$(podman ps --all --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")" ''; }
+
+no_volume_is_left() { equals "$(podman volume ls --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")" ''; }
+
+# Kills deploy.sh and all that it started, as a lost connection or a reboot would, when Cachet has a container and is not
+# healthy yet.
+is_interrupted() {
+    local run
+    setsid "$stack/deploy.sh" --yes >"$scratch/interrupted.log" 2>&1 </dev/null &
+    run=$!
+    eventually 120 has_container cachet || return 1
+    kill -KILL -- "-$run"
+    # How it ended is known: by the signal, not by itself.
+    ! wait "$run" 2>/dev/null
+    not contains "$(<"$scratch/interrupted.log")" 'the page answers'
+}
+
+has_container() { [ -n "$(container "$1")" ]; }
+
+look_at_the_first_runs() {
+    check 'the example as it is wants domains of one'\''s own' refuses 'CACHET_DOMAIN' --yes
+    edit_env
+    sed -i 's/"new_incident_name"/"new_incident_nam"/' "$stack/config.json"
+    check 'a mistake in config.json is named with its cure' refuses 'new_incident_name' --yes
+    check 'nothing was started with wrong files' nothing_runs
+    cp "$stack/config.json.example" "$stack/config.json"
+    check '--check finds nothing wrong' deploy --check
+    check '--dry-run says what it would do' deploy --dry-run
+    check 'neither of them starts anything' nothing_runs
+    check 'a run is interrupted in the middle' is_interrupted
+    check 'the next run repairs it and ends well' deploy --yes
+    check 'it has seen that the webhook takes a notification' contains "$(<"$said")" 'an authenticated notification is accepted'
+    must 'the stack is up' healthy alertmanager-cachet
+}
+
+look_at_a_second_run() {
+    local before
+    before=$(fingerprint)
+    check 'a second run ends well' deploy --yes
+    check 'it changes nothing' equals "$(fingerprint)" "$before"
+    check 'it says that everything was there' not grep -E ' (started|made|generated|written|changed)' "$said"
+}
+
+look_at_a_new_target() {
+    local traefik server
+    traefik=$(inspect traefik '{{.Id}} {{.State.StartedAt}}')
+    server=$(inspect alertmanager-cachet '{{.State.StartedAt}}')
+    # Under the same labels as an old one, on a line of its own.
+    sed -i 's/^\( *\)- 192\.168\.1\.30:9100$/&\n\1- 192.168.1.39:9100/' "$stack/prometheus.yml"
+    check 'a run after a target was added ends well' deploy --yes
+    check 'the server was started anew' not equals "$(inspect alertmanager-cachet '{{.State.StartedAt}}')" "$server"
+    check 'Traefik was not' equals "$(inspect traefik '{{.Id}} {{.State.StartedAt}}')" "$traefik"
+    check 'the target has a component' contains "$(<"$said")" '192.168.1.39:9100 | Backend'
+    check 'and then nothing is left to make' contains \
+        "$(podman exec "$(container alertmanager-cachet)" alertmanager-cachet setup --dry-run 2>&1)" 'nothing to do'
+}
+
+remembers_the_alert() {
+    contains "$(podman exec "$(container alertmanager-cachet)" alertmanager-cachet explain Database 2>&1)" TargetDown
+}
+
+# With an alert firing, which the archive has to hold.
+look_at_backup_and_restore() {
+    local archive=$scratch/backup.tar.gz token
+    token=$(<"$stack/secrets/cachet_api_token")
+    check 'a backup is made' deploy backup "$archive"
+    check 'the server runs on after it' eventually 60 healthy alertmanager-cachet
+    check 'everything is removed, the volumes too' deploy uninstall --volumes --yes
+    check 'nothing runs any more' nothing_runs
+    check 'no volume is left' no_volume_is_left
+    head -c 2000 "$archive" >"$scratch/cut.tar.gz"
+    check 'half an archive is refused' refuses 'not all of one' restore "$scratch/cut.tar.gz" --yes
+    rm -rf "$stack/.env" "$stack/secrets"
+    check 'the backup is restored' deploy restore "$archive" --yes
+    check 'the page has its token of before' equals "$(<"$stack/secrets/cachet_api_token")" "$token"
+    check 'the server remembers the alert that fired' remembers_the_alert
+    check 'the page shows it' eventually 60 component_is Database 4
+}
+
+look_at_the_end() {
+    check 'everything is removed but the volumes' deploy uninstall --yes
+    check 'nothing runs any more' nothing_runs
+    check 'deploying goes on with the volumes' deploy --yes
+    check 'the server still remembers the alert' remembers_the_alert
+}
