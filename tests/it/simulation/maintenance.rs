@@ -77,8 +77,9 @@ impl Calendar {
 
     /// Whether the whole second that begins then lies within a maintenance that the server must respect.
     pub fn covers_second(&self, component: &str, second_ms: u64) -> bool {
+        // Time passes before a round, so what is announced in the very millisecond of an opening came after it.
         let covers = |entry: &Entry| {
-            entry.sure_from_ms <= second_ms && entry.until_ms.is_none_or(|until_ms| second_ms + 999 < until_ms)
+            entry.sure_from_ms < second_ms && entry.until_ms.is_none_or(|until_ms| second_ms + 999 < until_ms)
         };
         !self.may_be_untold && self.entries.iter().any(|entry| entry.component == component && covers(entry))
     }
