@@ -96,6 +96,22 @@ async fn an_alert_for_a_component_that_is_configured_later_counts_after_the_relo
 }
 
 #[tokio::test]
+async fn what_another_server_made_on_the_embedded_page_does_not_count_after_a_reload_either() {
+    let site = Site::start().await;
+    let token = site.installation.prints(&["embedded-token"]);
+    let target = json!({"name": "other:1 | Telephone", "status": 1, "enabled": false, "description": "critical: no"});
+    let made = site.client.post(format!("{}/api/components", site.url)).bearer_auth(token.trim()).json(&target).send();
+    assert_eq!(made.await.expect("an answer").status(), StatusCode::CREATED);
+    fs::remove_file(site.installation.folder.path().join("prometheus.yml")).expect("removed");
+    site.configure_component("Telephone");
+    let (status, text) = site.reload().await;
+    assert!(status.is_success() && text.contains("the targets that Cachet has"), "{text}");
+    site.fire("Telephone").await;
+    // All of its targets; with the other server's it would be one of two.
+    site.shows("Telephone", 4).await;
+}
+
+#[tokio::test]
 async fn new_targets_and_texts_count_from_the_next_round_on() {
     let site = Site::start().await;
     let targets = "scrape_configs:\n- job_name: x\n  static_configs:\n  - targets: ['new:1']\n    \

@@ -246,7 +246,7 @@ fn a_store_without_a_history_is_refused_with_the_cure() {
     let of_a_release = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/stores/0.1.0.db");
     fs::copy(of_a_release, data.join("alertmanager-cachet.db")).expect("copied");
     let older = installation.refuses(&["simulate", "--from-store"]);
-    assert!(older.contains("the store has no history yet: start `serve` of this release"), "{older}");
+    assert!(older.contains("is of an earlier release: start `serve` of this one"), "{older}");
 }
 
 #[tokio::test]
