@@ -1,14 +1,9 @@
 //! The whole history, to be played again.
 
-use sqlx::SqliteConnection;
-
 use super::history::{alert_of, happening_of};
 use super::{Store, StoreError};
 use crate::core::simulate::Kept;
 use crate::core::time::Timestamp;
-
-/// The step of the schema that brought the history.
-const STEP: i64 = 7;
 
 /// How many rows are read of each kind: some hundred megabytes.
 const ROWS: usize = 1_000_000;
@@ -21,9 +16,6 @@ impl Store {
     /// [`StoreError::Database`] if a statement failed.
     pub async fn kept(&self) -> Result<Kept, StoreError> {
         let mut transaction = self.reader.begin().await?;
-        if !has_history(&mut transaction).await? {
-            return Err(StoreError::NoHistory);
-        }
         let query = "SELECT from_ms FROM history_looked WHERE id = 1";
         let from: Option<i64> = sqlx::query_scalar(query).fetch_optional(&mut *transaction).await?;
         let Some(from) = from.map(Timestamp::from_millis) else { return Err(StoreError::NoHistory) };
@@ -44,14 +36,4 @@ impl Store {
             last_heartbeat: super::watchdog::read(&mut *transaction).await?.last_heartbeat,
         })
     }
-}
-
-/// Whether the schema has a history. What reads only leaves the schema as it is.
-async fn has_history(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
-    let tables = "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
-    if sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut *connection).await? == 0 {
-        return Ok(false);
-    }
-    let steps = "SELECT COUNT(*) FROM _sqlx_migrations WHERE version = $1 AND success";
-    Ok(sqlx::query_scalar::<_, i64>(steps).bind(STEP).fetch_one(&mut *connection).await? > 0)
 }
