@@ -106,14 +106,18 @@ impl Episodes {
                     (story.now, story.may_be_unposted) = (Now::Out, false);
                     return;
                 }
-                let calm_since = *story.calm_since_ms.get_or_insert(now.clock_ms);
-                // an episode whose incident is awaited is not over before it has come, or does not come any more
-                let awaited_ms = if story.may_be_unposted { AWAITED_MS } else { 0 };
-                if now.clock_ms < calm_since + awaited_ms {
+                let mut calm_since = *story.calm_since_ms.get_or_insert(now.clock_ms);
+                // an incident that is awaited comes first, or does not come any more; then its end is waited out
+                if story.may_be_unposted {
                     story.now = Now::Perhaps;
-                } else if now.clock_ms >= calm_since + policy.recovery_hold * 1000 {
+                    if now.clock_ms < calm_since + AWAITED_MS {
+                        return;
+                    }
+                    (story.may_be_unposted, calm_since) = (false, now.clock_ms);
+                    story.calm_since_ms = Some(calm_since);
+                }
+                if now.clock_ms >= calm_since + policy.recovery_hold * 1000 {
                     story.now = Now::Out;
-                    story.may_be_unposted = false;
                     story.calm_since_ms = None;
                     story.touched = None;
                 }
