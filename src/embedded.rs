@@ -17,6 +17,7 @@ mod components;
 mod document;
 mod groups;
 mod incidents;
+mod kept;
 mod list;
 mod meta;
 mod public;

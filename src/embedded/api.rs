@@ -11,8 +11,16 @@ use sqlx::SqliteConnection;
 use crate::core::status::{ComponentStatus, IncidentStatus};
 
 use super::answer::{Answer, Refusal};
+use super::components::Component;
+use super::groups::Group;
+use super::incidents::Incident;
 use super::request::{self, Call, Query, Viewer};
-use super::{EmbeddedPage, NO_SNIFFING, components, groups, incidents, schedule_updates, schedules, token, updates};
+use super::schedule_updates::ScheduleUpdate;
+use super::schedules::Schedule;
+use super::updates::IncidentUpdate;
+use super::{
+    EmbeddedPage, NO_SNIFFING, components, groups, incidents, kept, schedule_updates, schedules, token, updates,
+};
 
 /// The largest body that is read: a proxy in front of Cachet takes no more by default either. Larger is 413.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -85,33 +93,37 @@ async fn act(route: &Route, action: Action, call: &Call, db: &mut SqliteConnecti
         (Route::Version, _) => Ok(Answer::Plain(json!({ "data": { "version": "3.x-dev" } }))),
         (Route::Status, _) => status(call, db).await,
         (Route::Components, Create) => components::create(call, db).await,
-        (Route::Components, _) => components::list(call, db).await,
-        (Route::Component(id), Read | Create) => components::show(call, db, id).await,
+        (Route::Components, _) => kept::list::<Component>(call, db, &()).await,
+        (Route::Component(id), Read | Create) => kept::show::<Component>(call, db, &(), id).await,
         (Route::Component(id), Update) => components::update(call, db, id).await,
-        (Route::Component(id), Delete) => components::delete(call, db, id).await,
+        (Route::Component(id), Delete) => kept::delete::<Component>(call, db, id).await,
         (Route::Groups, Create) => groups::create(call, db).await,
-        (Route::Groups, _) => groups::list(call, db).await,
-        (Route::Group(id), Read | Create) => groups::show(call, db, id).await,
+        (Route::Groups, _) => kept::list::<Group>(call, db, &()).await,
+        (Route::Group(id), Read | Create) => kept::show::<Group>(call, db, &(), id).await,
         (Route::Group(id), Update) => groups::update(call, db, id).await,
-        (Route::Group(id), Delete) => groups::delete(call, db, id).await,
+        (Route::Group(id), Delete) => kept::delete::<Group>(call, db, id).await,
         (Route::Incidents, Create) => incidents::create(call, db).await,
-        (Route::Incidents, _) => incidents::list(call, db).await,
-        (Route::Incident(id), Read | Create) => incidents::show(call, db, id).await,
+        (Route::Incidents, _) => kept::list::<Incident>(call, db, &()).await,
+        (Route::Incident(id), Read | Create) => kept::show::<Incident>(call, db, &(), id).await,
         (Route::Incident(id), Update) => incidents::update(call, db, id).await,
-        (Route::Incident(id), Delete) => incidents::delete(call, db, id).await,
+        (Route::Incident(id), Delete) => kept::delete::<Incident>(call, db, id).await,
         (Route::Updates(incident), Create) => updates::create(call, db, incident).await,
-        (Route::Updates(incident), _) => updates::list(call, db, incident).await,
-        (Route::Update(incident, id), Read | Create) => updates::show(call, db, incident, id).await,
+        (Route::Updates(incident), _) => kept::list_under::<IncidentUpdate>(call, db, incident).await,
+        (Route::Update(incident, id), Read | Create) => {
+            kept::show_under::<IncidentUpdate>(call, db, incident, id).await
+        }
         (Route::Update(incident, id), Update) => updates::update(call, db, incident, id).await,
         (Route::Update(incident, id), Delete) => updates::delete(call, db, incident, id).await,
         (Route::Schedules, Create) => schedules::create(call, db).await,
-        (Route::Schedules, _) => schedules::list(call, db).await,
-        (Route::Schedule(id), Read | Create) => schedules::show(call, db, id).await,
+        (Route::Schedules, _) => kept::list::<Schedule>(call, db, &()).await,
+        (Route::Schedule(id), Read | Create) => kept::show::<Schedule>(call, db, &(), id).await,
         (Route::Schedule(id), Update) => schedules::update(call, db, id).await,
-        (Route::Schedule(id), Delete) => schedules::delete(call, db, id).await,
+        (Route::Schedule(id), Delete) => kept::delete::<Schedule>(call, db, id).await,
         (Route::ScheduleUpdates(schedule), Create) => schedule_updates::create(call, db, schedule).await,
-        (Route::ScheduleUpdates(schedule), _) => schedule_updates::list(call, db, schedule).await,
-        (Route::ScheduleUpdate(schedule, id), Read | Create) => schedule_updates::show(call, db, schedule, id).await,
+        (Route::ScheduleUpdates(schedule), _) => kept::list_under::<ScheduleUpdate>(call, db, schedule).await,
+        (Route::ScheduleUpdate(schedule, id), Read | Create) => {
+            kept::show_under::<ScheduleUpdate>(call, db, schedule, id).await
+        }
         (Route::ScheduleUpdate(schedule, id), Update) => schedule_updates::update(call, db, schedule, id).await,
         (Route::ScheduleUpdate(schedule, id), Delete) => schedule_updates::delete(call, db, schedule, id).await,
     }

@@ -1,14 +1,18 @@
-//! The components that an incident or a schedule is attached to, as a body names them: `[{id, status}]`.
+//! The components that an incident or a schedule is attached to.
 
+use serde_json::json;
 use sqlx::SqliteConnection;
 
 use crate::core::status::ComponentStatus;
 
 use super::answer::Refusal;
-use super::components;
+use super::components::{self, Component};
+use super::document::{self, Resource};
+use super::groups;
+use super::kept::Draft;
 use super::validate::{Fields, integer_of};
 
-/// Reads the list `components`: each component once, with the status that it is given.
+/// Reads the list `components` of a body, `[{id, status}]`: each component once, with the status that it is given.
 pub async fn read(fields: &mut Fields<'_>, db: &mut SqliteConnection) -> Result<Vec<(i64, ComponentStatus)>, Refusal> {
     let mut attached = Vec::new();
     let listed = fields.list("components");
@@ -31,4 +35,25 @@ pub async fn read(fields: &mut Fields<'_>, db: &mut SqliteConnection) -> Result<
         }
     }
     Ok(attached)
+}
+
+/// Says that `owner` is attached to `components`, and lets them come along, each with the status that it is given.
+pub async fn relate(
+    owner: &mut Resource,
+    components: Vec<(Component, ComponentStatus)>,
+    draft: &mut Draft<'_>,
+    db: &mut SqliteConnection,
+) -> Result<(), Refusal> {
+    let (impacts, now) = (draft.impacts(db).await?, draft.call.now);
+    owner.relate_many("components", components::KIND, components.iter().map(|(component, _)| component.id));
+    for (component, status) in components {
+        let mut along = component.resource(&impacts, now);
+        let pivot = json!({ "component_status": document::component_status(status) });
+        along.attributes.insert("pivot".to_owned(), pivot);
+        if draft.includes.has("components.group") {
+            groups::relate(db, &mut along, component.group, now, &mut draft.included).await?;
+        }
+        draft.included.add(along);
+    }
+    Ok(())
 }

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
 
 use super::answer::{Answer, Refusal};
 use super::document::{self, Included, Resource};
-use super::list::{self, Includes, Rules};
+use super::kept::{self, Draft, Kept};
+use super::list::{self, Rules};
 use super::request::{Call, Viewer};
 use super::validate::{Fields, Presence, integer_of};
 use super::{groups, incidents, meta, schedules, times};
@@ -22,18 +23,6 @@ pub const KIND: &str = "components";
 /// What a guest may see of components, as SQL over `embedded_components`.
 pub const FOR_GUESTS: &str = "(enabled = 1 AND \
     (group_id IS NULL OR group_id IN (SELECT id FROM embedded_groups WHERE visible = 1)))";
-
-const RULES: Rules = Rules {
-    includes: &["group", "groupCount", "groupExists", "incidents", "meta", "metaCount", "metaExists"],
-    filters: &["name", "status", "enabled", "meta"],
-    sorts: &[
-        ("name", "name"),
-        // NULL comes first in SQLite and last in PostgreSQL unless it is said
-        ("order", "COALESCE(sort_order, -1)"),
-        ("id", "id"),
-    ],
-    default_order: "COALESCE(group_id, 0), id",
-};
 
 /// A component, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,39 +38,6 @@ pub struct Component {
     pub group: Option<i64>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-/// `GET /components`.
-pub async fn list(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
-    let includes = RULES.includes(&call.query)?;
-    RULES.check_filters(&call.query)?;
-    let mut select = QueryBuilder::new("SELECT * FROM embedded_components WHERE ");
-    select.push(visible_to(call.viewer));
-    match call.query.member("filter", "enabled") {
-        None => drop(select.push(" AND enabled = 1")),
-        Some(_) => list::by_number(&mut select, &call.query, "enabled", "enabled"),
-    }
-    list::by_name(&mut select, &call.query);
-    list::by_number(&mut select, &call.query, "status", "status");
-    list::by_meta(&mut select, &call.query, KIND, "embedded_components");
-    let (components, frame) = RULES.page(db, call, select, Component::read).await?;
-    let (mut resources, mut included) = (Vec::new(), Included::default());
-    let impacts = impacts(db, call.now).await?;
-    for component in &components {
-        let resource = component.resource(&impacts, call.now);
-        resources.push(with_includes(call, db, component, resource, &includes, &mut included).await?);
-    }
-    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
-}
-
-/// `GET /components/{id}`.
-pub async fn show(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let component = find(db, id, call.viewer).await?;
-    let includes = RULES.includes(&call.query)?;
-    let mut included = Included::default();
-    let resource = component.resource(&impacts(db, call.now).await?, call.now);
-    let resource = with_includes(call, db, &component, resource, &includes, &mut included).await?;
-    Ok(Answer::Document(document::single(resource, included, &call.query)))
 }
 
 /// `POST /components`.
@@ -111,7 +67,7 @@ pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Re
 
 /// `PUT` and `PATCH /components/{id}`: what is not sent stays.
 pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let before = find(db, id, call.viewer).await?;
+    let before: Component = kept::find(call, db, &(), id).await?;
     let input = Input::read(call, db, Presence::Optional).await?;
     let mut after = input.over(before.clone());
     if after != before {
@@ -123,14 +79,6 @@ pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<
     }
     let resource = after.resource(&impacts(db, call.now).await?, call.now);
     Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
-}
-
-/// `DELETE /components/{id}`; incidents lose it.
-pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let component = find(db, id, call.viewer).await?;
-    meta::remove(db, KIND, component.id).await?;
-    sqlx::query("DELETE FROM embedded_components WHERE id = ?").bind(component.id).execute(db).await?;
-    Ok(Answer::Nothing)
 }
 
 /// What open incidents and maintenance in progress do to components.
@@ -197,12 +145,7 @@ pub async fn of_incident(
     incident: i64,
     viewer: Viewer,
 ) -> Result<Vec<(Component, ComponentStatus)>, sqlx::Error> {
-    let mut select = QueryBuilder::new(
-        "SELECT embedded_components.*, impact.status AS impact FROM embedded_components \
-         JOIN embedded_incident_components impact ON impact.component_id = embedded_components.id WHERE ",
-    );
-    select.push(visible_to(viewer)).push(" AND impact.incident_id = ").push_bind(incident).push(" ORDER BY id");
-    with_impact(&select.build().fetch_all(db).await?)
+    attached(db, ("embedded_incident_components", "incident_id"), incident, viewer).await
 }
 
 /// The components of a schedule that `viewer` may see, each with what is shown of it while the maintenance is in progress.
@@ -211,21 +154,95 @@ pub async fn of_schedule(
     schedule: i64,
     viewer: Viewer,
 ) -> Result<Vec<(Component, ComponentStatus)>, sqlx::Error> {
-    let mut select = QueryBuilder::new(
-        "SELECT embedded_components.*, impact.status AS impact FROM embedded_components \
-         JOIN embedded_schedule_components impact ON impact.component_id = embedded_components.id WHERE ",
-    );
-    select.push(visible_to(viewer)).push(" AND impact.schedule_id = ").push_bind(schedule).push(" ORDER BY id");
-    with_impact(&select.build().fetch_all(db).await?)
+    attached(db, ("embedded_schedule_components", "schedule_id"), schedule, viewer).await
 }
 
-fn with_impact(rows: &[SqliteRow]) -> Result<Vec<(Component, ComponentStatus)>, sqlx::Error> {
+/// The components that `table` attaches to the `owner` of `column`, each with the status that it gives them.
+async fn attached(
+    db: &mut SqliteConnection,
+    (table, column): (&'static str, &'static str),
+    owner: i64,
+    viewer: Viewer,
+) -> Result<Vec<(Component, ComponentStatus)>, sqlx::Error> {
+    let mut select =
+        QueryBuilder::new("SELECT embedded_components.*, impact.status AS impact FROM embedded_components ");
+    select.push("JOIN ").push(table).push(" impact ON impact.component_id = embedded_components.id WHERE ");
+    select.push(visible_to(viewer)).push(" AND impact.").push(column).push(" = ").push_bind(owner).push(" ORDER BY id");
     let read = |row: &SqliteRow| {
         let component = Component::read(row)?;
         let impact = ComponentStatus::from_value(row.try_get("impact")?).unwrap_or(component.status);
         Ok((component, impact))
     };
-    rows.iter().map(read).collect()
+    select.build().fetch_all(db).await?.iter().map(read).collect()
+}
+
+impl Kept for Component {
+    const KIND: &'static str = KIND;
+    const TABLE: &'static str = "embedded_components";
+    const MODEL: &'static str = "Component";
+    const RULES: Rules = Rules {
+        includes: &["group", "groupCount", "groupExists", "incidents", "meta", "metaCount", "metaExists"],
+        filters: &["name", "status", "enabled", "meta"],
+        sorts: &[
+            ("name", "name"),
+            // NULL comes first in SQLite and last in PostgreSQL unless it is said
+            ("order", "COALESCE(sort_order, -1)"),
+            ("id", "id"),
+        ],
+        default_order: "COALESCE(group_id, 0), id",
+    };
+    type Owner = ();
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn visible(call: &Call, (): &()) -> QueryBuilder<Sqlite> {
+        let mut select = QueryBuilder::new("SELECT * FROM embedded_components WHERE ");
+        select.push(visible_to(call.viewer));
+        select
+    }
+
+    fn narrow(select: &mut QueryBuilder<Sqlite>, call: &Call) {
+        match call.query.member("filter", "enabled") {
+            None => drop(select.push(" AND enabled = 1")),
+            Some(_) => list::by_number(select, &call.query, "enabled", "enabled"),
+        }
+        list::by_name(select, &call.query);
+        list::by_number(select, &call.query, "status", "status");
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            link: row.try_get("link")?,
+            status: document::stored_component_status(row)?,
+            order: row.try_get("sort_order")?,
+            enabled: row.try_get("enabled")?,
+            group: row.try_get("group_id")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn show(&self, (): &(), draft: &mut Draft<'_>, db: &mut SqliteConnection) -> Result<Resource, Refusal> {
+        let call = draft.call;
+        let mut resource = self.resource(&*draft.impacts(db).await?, call.now);
+        if draft.includes.has("group") {
+            groups::relate(db, &mut resource, self.group, call.now, &mut draft.included).await?;
+        }
+        if draft.includes.has("incidents") {
+            let incidents = incidents::of_component(db, self.id, call).await?;
+            resource.relate_many("incidents", incidents::KIND, incidents.iter().map(|incident| incident.id));
+            incidents.into_iter().for_each(|incident| draft.included.add(incident));
+        }
+        if draft.includes.has("meta") {
+            meta::show(db, &mut resource).await?;
+        }
+        Ok(resource)
+    }
 }
 
 impl Component {
@@ -251,21 +268,6 @@ impl Component {
             "updated": times::document(Some(self.updated_at), now),
         });
         Resource::new(KIND, self.id, attributes)
-    }
-
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            description: row.try_get("description")?,
-            link: row.try_get("link")?,
-            status: document::stored_component_status(row)?,
-            order: row.try_get("sort_order")?,
-            enabled: row.try_get("enabled")?,
-            group: row.try_get("group_id")?,
-            created_at: document::moment(row, "created_at_ms")?,
-            updated_at: document::moment(row, "updated_at_ms")?,
-        })
     }
 
     async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
@@ -349,42 +351,11 @@ pub fn status_of(value: &Value) -> Option<ComponentStatus> {
     integer_of(value).and_then(ComponentStatus::from_value)
 }
 
-async fn find(db: &mut SqliteConnection, id: &str, viewer: Viewer) -> Result<Component, Refusal> {
-    let mut select = QueryBuilder::new("SELECT * FROM embedded_components WHERE ");
-    select.push(visible_to(viewer)).push(" AND id = ").push_bind(id.parse::<i64>().ok());
-    match select.build().fetch_optional(db).await? {
-        Some(row) => Ok(Component::read(&row)?),
-        None => Err(document::not_found("Component", id)),
-    }
-}
-
 fn visible_to(viewer: Viewer) -> &'static str {
     match viewer {
         Viewer::Guest => FOR_GUESTS,
         Viewer::Owner => "1 = 1",
     }
-}
-
-async fn with_includes(
-    call: &Call,
-    db: &mut SqliteConnection,
-    component: &Component,
-    mut resource: Resource,
-    includes: &Includes,
-    included: &mut Included,
-) -> Result<Resource, Refusal> {
-    if includes.has("group") {
-        groups::relate(db, &mut resource, component.group, call.now, included).await?;
-    }
-    if includes.has("incidents") {
-        let incidents = incidents::of_component(db, component.id, call).await?;
-        resource.relate_many("incidents", incidents::KIND, incidents.iter().map(|incident| incident.id));
-        incidents.into_iter().for_each(|incident| included.add(incident));
-    }
-    if includes.has("meta") {
-        meta::show(db, &mut resource).await?;
-    }
-    Ok(resource)
 }
 
 fn worse(one: ComponentStatus, other: ComponentStatus) -> ComponentStatus {

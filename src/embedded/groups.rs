@@ -2,26 +2,20 @@
 
 use serde_json::{Map, Value, json};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::core::time::Timestamp;
 
 use super::answer::{Answer, Refusal};
 use super::document::{self, Included, Resource, View};
-use super::list::{self, Includes, Rules};
+use super::kept::{self, Draft, Kept};
+use super::list::Rules;
 use super::request::{Call, Viewer};
 use super::validate::{Fields, Presence, integer_of};
 use super::{components, meta, times};
 
 /// The type in documents, and the kind of ids and meta.
 pub const KIND: &str = "componentGroups";
-
-const RULES: Rules = Rules {
-    includes: &["components", "componentsCount", "componentsExists", "meta", "metaCount", "metaExists"],
-    filters: &["meta"],
-    sorts: &[("name", "name"), ("id", "id")],
-    default_order: "COALESCE(visible, 0), id",
-};
 
 /// By what Cachet can order the components of a group.
 const ORDER_COLUMNS: [&str; 5] = ["id", "last_updated", "name", "status", "manual"];
@@ -39,30 +33,6 @@ pub struct Group {
     pub order_direction: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-/// `GET /component-groups`.
-pub async fn list(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
-    let includes = RULES.includes(&call.query)?;
-    RULES.check_filters(&call.query)?;
-    let mut select = QueryBuilder::new("SELECT * FROM embedded_groups WHERE ");
-    select.push(visible_to(call.viewer));
-    list::by_meta(&mut select, &call.query, KIND, "embedded_groups");
-    let (groups, frame) = RULES.page(db, call, select, Group::read).await?;
-    let (mut resources, mut included) = (Vec::new(), Included::default());
-    for group in &groups {
-        resources.push(with_includes(call, db, group, &includes, &mut included).await?);
-    }
-    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
-}
-
-/// `GET /component-groups/{id}`.
-pub async fn show(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let group = find(db, id, call.viewer).await?;
-    let includes = RULES.includes(&call.query)?;
-    let mut included = Included::default();
-    let resource = with_includes(call, db, &group, &includes, &mut included).await?;
-    Ok(Answer::Document(document::single(resource, included, &call.query)))
 }
 
 /// `POST /component-groups`.
@@ -88,7 +58,7 @@ pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Re
 
 /// `PUT` and `PATCH /component-groups/{id}`: what is not sent stays; components that are named move here.
 pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let before = find(db, id, call.viewer).await?;
+    let before: Group = kept::find(call, db, &(), id).await?;
     let input = Input::read(call, db, Presence::Optional).await?;
     let mut after = input.over(before.clone());
     if after != before {
@@ -98,14 +68,6 @@ pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<
     input.attach(db, after.id, call.now).await?;
     let resource = after.resource(View::Stored, call.now);
     Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
-}
-
-/// `DELETE /component-groups/{id}`; its components are then in no group.
-pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let group = find(db, id, call.viewer).await?;
-    meta::remove(db, KIND, group.id).await?;
-    sqlx::query("DELETE FROM embedded_groups WHERE id = ?").bind(group.id).execute(db).await?;
-    Ok(Answer::Nothing)
 }
 
 /// Every group that guests can see, in the order of the page.
@@ -140,6 +102,64 @@ pub async fn relate(
     Ok(())
 }
 
+impl Kept for Group {
+    const KIND: &'static str = KIND;
+    const TABLE: &'static str = "embedded_groups";
+    const MODEL: &'static str = "ComponentGroup";
+    const RULES: Rules = Rules {
+        includes: &["components", "componentsCount", "componentsExists", "meta", "metaCount", "metaExists"],
+        filters: &["meta"],
+        sorts: &[("name", "name"), ("id", "id")],
+        default_order: "COALESCE(visible, 0), id",
+    };
+    type Owner = ();
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn visible(call: &Call, (): &()) -> QueryBuilder<Sqlite> {
+        let mut select = QueryBuilder::new("SELECT * FROM embedded_groups WHERE ");
+        select.push(match call.viewer {
+            Viewer::Guest => "visible = 1",
+            Viewer::Owner => "1 = 1",
+        });
+        select
+    }
+
+    /// There is nothing else to filter by.
+    fn narrow(_: &mut QueryBuilder<Sqlite>, _: &Call) {}
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            order: row.try_get("sort_order")?,
+            visible: row.try_get("visible")?,
+            collapsed: row.try_get("collapsed")?,
+            order_column: row.try_get("order_column")?,
+            order_direction: row.try_get("order_direction")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn show(&self, (): &(), draft: &mut Draft<'_>, db: &mut SqliteConnection) -> Result<Resource, Refusal> {
+        let call = draft.call;
+        let mut resource = self.resource(View::Stored, call.now);
+        if draft.includes.has("components") {
+            let impacts = draft.impacts(db).await?;
+            let components = components::of_group(db, self.id, call.viewer).await?;
+            resource.relate_many("components", components::KIND, components.iter().map(|component| component.id));
+            components.iter().for_each(|component| draft.included.add(component.resource(&impacts, call.now)));
+        }
+        if draft.includes.has("meta") {
+            meta::show(db, &mut resource).await?;
+        }
+        Ok(resource)
+    }
+}
+
 impl Group {
     fn resource(&self, view: View, now: Timestamp) -> Resource {
         // what Cachet's database fills in where nothing was said
@@ -156,20 +176,6 @@ impl Group {
             "updated": times::document(Some(self.updated_at), now),
         });
         Resource::new(KIND, self.id, attributes)
-    }
-
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            order: row.try_get("sort_order")?,
-            visible: row.try_get("visible")?,
-            collapsed: row.try_get("collapsed")?,
-            order_column: row.try_get("order_column")?,
-            order_direction: row.try_get("order_direction")?,
-            created_at: document::moment(row, "created_at_ms")?,
-            updated_at: document::moment(row, "updated_at_ms")?,
-        })
     }
 
     async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
@@ -268,40 +274,4 @@ impl Input {
             None => Ok(()),
         }
     }
-}
-
-async fn find(db: &mut SqliteConnection, id: &str, viewer: Viewer) -> Result<Group, Refusal> {
-    let mut select = QueryBuilder::new("SELECT * FROM embedded_groups WHERE ");
-    select.push(visible_to(viewer)).push(" AND id = ").push_bind(id.parse::<i64>().ok());
-    match select.build().fetch_optional(db).await? {
-        Some(row) => Ok(Group::read(&row)?),
-        None => Err(document::not_found("ComponentGroup", id)),
-    }
-}
-
-fn visible_to(viewer: Viewer) -> &'static str {
-    match viewer {
-        Viewer::Guest => "visible = 1",
-        Viewer::Owner => "1 = 1",
-    }
-}
-
-async fn with_includes(
-    call: &Call,
-    db: &mut SqliteConnection,
-    group: &Group,
-    includes: &Includes,
-    included: &mut Included,
-) -> Result<Resource, Refusal> {
-    let mut resource = group.resource(View::Stored, call.now);
-    if includes.has("components") {
-        let impacts = components::impacts(db, call.now).await?;
-        let components = components::of_group(db, group.id, call.viewer).await?;
-        resource.relate_many("components", components::KIND, components.iter().map(|component| component.id));
-        components.iter().for_each(|component| included.add(component.resource(&impacts, call.now)));
-    }
-    if includes.has("meta") {
-        meta::show(db, &mut resource).await?;
-    }
-    Ok(resource)
 }

@@ -11,34 +11,14 @@ use crate::core::time::Timestamp;
 
 use super::answer::{Answer, Refusal};
 use super::document::{self, Included, Resource, View};
-use super::list::{self, Includes, Rules};
+use super::kept::{self, Draft, Kept};
+use super::list::{self, Rules};
 use super::request::{Call, Viewer};
 use super::validate::{Fields, Presence, integer_of};
-use super::{attached, components, groups, meta, times, token, updates};
+use super::{attached, components, meta, times, token, updates};
 
 /// The type in documents, and the kind of ids and meta.
 pub const KIND: &str = "incidents";
-
-const RULES: Rules = Rules {
-    includes: &[
-        "components",
-        "componentsCount",
-        "componentsExists",
-        "components.group",
-        "updates",
-        "updatesCount",
-        "updatesExists",
-        "user",
-        "userCount",
-        "userExists",
-        "meta",
-        "metaCount",
-        "metaExists",
-    ],
-    filters: &["name", "status", "occurs_after", "occurs_before", "occurs_on", "meta"],
-    sorts: &[("name", "name"), ("status", "status"), ("id", "id"), ("created_at", "created_at_ms")],
-    default_order: "created_at_ms DESC, id",
-};
 
 /// A day, for `filter[occurs_on]`.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -58,32 +38,6 @@ pub struct Incident {
     pub published_at: Timestamp,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-/// `GET /incidents`.
-pub async fn list(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
-    let includes = RULES.includes(&call.query)?;
-    RULES.check_filters(&call.query)?;
-    let mut select = visible_to(call.viewer, call.now);
-    list::by_name(&mut select, &call.query);
-    list::by_number(&mut select, &call.query, "status", "status");
-    list::by_meta(&mut select, &call.query, KIND, "embedded_incidents");
-    by_occurrence(&mut select, call);
-    let (incidents, frame) = RULES.page(db, call, select, Incident::read).await?;
-    let (mut resources, mut included) = (Vec::new(), Included::default());
-    for incident in &incidents {
-        resources.push(with_includes(call, db, incident, &includes, &mut included).await?);
-    }
-    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
-}
-
-/// `GET /incidents/{id}`.
-pub async fn show(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let incident = find(db, id, call).await?;
-    let includes = RULES.includes(&call.query)?;
-    let mut included = Included::default();
-    let resource = with_includes(call, db, &incident, &includes, &mut included).await?;
-    Ok(Answer::Document(document::single(resource, included, &call.query)))
 }
 
 /// `POST /incidents`. A guid or an idempotency key of the caller's is ignored.
@@ -125,7 +79,7 @@ pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Re
 
 /// `PUT` and `PATCH /incidents/{id}`: what is not sent stays, and the attached components always do.
 pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let before = find(db, id, call).await?;
+    let before: Incident = kept::find(call, db, &(), id).await?;
     let mut fields = Fields::of(&call.input);
     let input = Input::read(&mut fields, Presence::Optional);
     fields.finish()?;
@@ -139,24 +93,6 @@ pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<
     }
     let resource = after.resource(View::Stored, call.now);
     Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
-}
-
-/// `DELETE /incidents/{id}`, with its updates.
-pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let incident = find(db, id, call).await?;
-    meta::remove(db, KIND, incident.id).await?;
-    sqlx::query("DELETE FROM embedded_incidents WHERE id = ?").bind(incident.id).execute(db).await?;
-    Ok(Answer::Nothing)
-}
-
-/// The incident that the caller means, if the caller may see it.
-pub async fn find(db: &mut SqliteConnection, id: &str, call: &Call) -> Result<Incident, Refusal> {
-    let mut select = visible_to(call.viewer, call.now);
-    select.push(" AND id = ").push_bind(id.parse::<i64>().ok());
-    match select.build().fetch_optional(db).await? {
-        Some(row) => Ok(Incident::read(&row)?),
-        None => Err(document::not_found("Incident", id)),
-    }
 }
 
 /// The incidents that a component is attached to and the caller may see.
@@ -197,6 +133,87 @@ pub async fn follow_latest_update(db: &mut SqliteConnection, id: i64, now: Times
     Ok(())
 }
 
+impl Kept for Incident {
+    const KIND: &'static str = KIND;
+    const TABLE: &'static str = "embedded_incidents";
+    const MODEL: &'static str = "Incident";
+    const RULES: Rules = Rules {
+        includes: &[
+            "components",
+            "componentsCount",
+            "componentsExists",
+            "components.group",
+            "updates",
+            "updatesCount",
+            "updatesExists",
+            "user",
+            "userCount",
+            "userExists",
+            "meta",
+            "metaCount",
+            "metaExists",
+        ],
+        filters: &["name", "status", "occurs_after", "occurs_before", "occurs_on", "meta"],
+        sorts: &[("name", "name"), ("status", "status"), ("id", "id"), ("created_at", "created_at_ms")],
+        default_order: "created_at_ms DESC, id",
+    };
+    type Owner = ();
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn visible(call: &Call, (): &()) -> QueryBuilder<Sqlite> {
+        visible_to(call.viewer, call.now)
+    }
+
+    fn narrow(select: &mut QueryBuilder<Sqlite>, call: &Call) {
+        list::by_name(select, &call.query);
+        list::by_number(select, &call.query, "status", "status");
+        by_occurrence(select, call);
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let occurred_at: Option<i64> = row.try_get("occurred_at_ms")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            guid: row.try_get("guid")?,
+            name: row.try_get("name")?,
+            message: row.try_get("message")?,
+            status: document::stored_incident_status(row)?,
+            visible: row.try_get("visible")?,
+            stickied: row.try_get("stickied")?,
+            notifications: row.try_get("notifications")?,
+            occurred_at: occurred_at.map(Timestamp::from_millis),
+            published_at: document::moment(row, "published_at_ms")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn show(&self, (): &(), draft: &mut Draft<'_>, db: &mut SqliteConnection) -> Result<Resource, Refusal> {
+        let call = draft.call;
+        let mut resource = self.resource(View::Stored, call.now);
+        if draft.includes.has("components") || draft.includes.has("components.group") {
+            let attached = components::of_incident(db, self.id, call.viewer).await?;
+            attached::relate(&mut resource, attached, draft, db).await?;
+        }
+        if draft.includes.has("updates") {
+            let updates = updates::of_incident(db, self.id).await?;
+            resource.relate_many("updates", updates::KIND, updates.iter().map(|update| update.id));
+            updates.iter().for_each(|update| draft.included.add(update.resource(call.now)));
+        }
+        if draft.includes.has("user") {
+            // nobody has an account here
+            resource.relate_one("user", "users", None);
+        }
+        if draft.includes.has("meta") {
+            meta::show(db, &mut resource).await?;
+        }
+        Ok(resource)
+    }
+}
+
 impl Incident {
     /// When it began, as far as anybody said.
     pub fn began_at(&self) -> Timestamp {
@@ -224,24 +241,6 @@ impl Incident {
             "updated": times::document(Some(self.updated_at), now),
         });
         Resource::new(KIND, self.id, attributes)
-    }
-
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let occurred_at: Option<i64> = row.try_get("occurred_at_ms")?;
-        Ok(Self {
-            id: row.try_get("id")?,
-            guid: row.try_get("guid")?,
-            name: row.try_get("name")?,
-            message: row.try_get("message")?,
-            status: document::stored_incident_status(row)?,
-            visible: row.try_get("visible")?,
-            stickied: row.try_get("stickied")?,
-            notifications: row.try_get("notifications")?,
-            occurred_at: occurred_at.map(Timestamp::from_millis),
-            published_at: document::moment(row, "published_at_ms")?,
-            created_at: document::moment(row, "created_at_ms")?,
-            updated_at: document::moment(row, "updated_at_ms")?,
-        })
     }
 
     async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
@@ -391,43 +390,6 @@ fn visible_to(viewer: Viewer, now: Timestamp) -> QueryBuilder<Sqlite> {
         Viewer::Guest => select.push("visible = 1 AND published_at_ms <= ").push_bind(now.as_millis()),
     };
     select
-}
-
-async fn with_includes(
-    call: &Call,
-    db: &mut SqliteConnection,
-    incident: &Incident,
-    includes: &Includes,
-    included: &mut Included,
-) -> Result<Resource, Refusal> {
-    let mut resource = incident.resource(View::Stored, call.now);
-    if includes.has("components") || includes.has("components.group") {
-        let impacts = components::impacts(db, call.now).await?;
-        let attached = components::of_incident(db, incident.id, call.viewer).await?;
-        resource.relate_many("components", components::KIND, attached.iter().map(|(component, _)| component.id));
-        for (component, impact) in attached {
-            let mut along = component.resource(&impacts, call.now);
-            let pivot = json!({ "component_status": document::component_status(impact) });
-            along.attributes.insert("pivot".to_owned(), pivot);
-            if includes.has("components.group") {
-                groups::relate(db, &mut along, component.group, call.now, included).await?;
-            }
-            included.add(along);
-        }
-    }
-    if includes.has("updates") {
-        let updates = updates::of_incident(db, incident.id).await?;
-        resource.relate_many("updates", updates::KIND, updates.iter().map(|update| update.id));
-        updates.iter().for_each(|update| included.add(update.resource(call.now)));
-    }
-    if includes.has("user") {
-        // nobody has an account here
-        resource.relate_one("user", "users", None);
-    }
-    if includes.has("meta") {
-        meta::show(db, &mut resource).await?;
-    }
-    Ok(resource)
 }
 
 /// A random UUID (version 4).

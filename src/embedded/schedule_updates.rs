@@ -2,12 +2,13 @@
 
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::core::time::Timestamp;
 
 use super::answer::{Answer, Refusal};
 use super::document::{self, Included, Resource};
+use super::kept::{self, Draft, Kept};
 use super::list::Rules;
 use super::request::Call;
 use super::schedules::{self, Schedule};
@@ -16,9 +17,6 @@ use super::{times, updates};
 
 /// The type in documents, and the kind of ids: the same as for updates of incidents, so that they count together.
 pub const KIND: &str = updates::KIND;
-
-const RULES: Rules =
-    Rules { includes: &["schedule"], filters: &[], sorts: &[("created_at", "created_at_ms")], default_order: "id" };
 
 /// An update, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,41 +28,9 @@ pub struct ScheduleUpdate {
     pub updated_at: Timestamp,
 }
 
-/// `GET /schedules/{id}/updates`.
-pub async fn list(call: &Call, db: &mut SqliteConnection, schedule: &str) -> Result<Answer, Refusal> {
-    let schedule = schedules::find(db, schedule, call).await?;
-    let includes = RULES.includes(&call.query)?;
-    RULES.check_filters(&call.query)?;
-    let mut select = QueryBuilder::new("SELECT * FROM embedded_schedule_updates WHERE schedule_id = ");
-    select.push_bind(schedule.id);
-    let (updates, frame) = RULES.page(db, call, select, ScheduleUpdate::read).await?;
-    let mut included = Included::default();
-    let resources = updates.iter().map(|update| {
-        let mut resource = update.resource(call.now);
-        if includes.has("schedule") {
-            relate(&mut resource, &schedule, call.now, &mut included);
-        }
-        resource
-    });
-    let resources = resources.collect();
-    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
-}
-
-/// `GET /schedules/{id}/updates/{id}`.
-pub async fn show(call: &Call, db: &mut SqliteConnection, schedule: &str, id: &str) -> Result<Answer, Refusal> {
-    let schedule = schedules::find(db, schedule, call).await?;
-    let update = find(db, &schedule, id).await?;
-    let includes = RULES.includes(&call.query)?;
-    let (mut resource, mut included) = (update.resource(call.now), Included::default());
-    if includes.has("schedule") {
-        relate(&mut resource, &schedule, call.now, &mut included);
-    }
-    Ok(Answer::Document(document::single(resource, included, &call.query)))
-}
-
 /// `POST /schedules/{id}/updates`: with `completed_at`, the maintenance ends then.
 pub async fn create(call: &Call, db: &mut SqliteConnection, schedule: &str) -> Result<Answer, Refusal> {
-    let schedule = schedules::find(db, schedule, call).await?;
+    let schedule: Schedule = kept::find(call, db, &(), schedule).await?;
     let mut fields = Fields::of(&call.input);
     let message = fields.text("message", Presence::Required);
     let completed_at = fields.date_or_null("completed_at").flatten();
@@ -86,8 +52,8 @@ pub async fn create(call: &Call, db: &mut SqliteConnection, schedule: &str) -> R
 
 /// `PUT` and `PATCH /schedules/{id}/updates/{id}`.
 pub async fn update(call: &Call, db: &mut SqliteConnection, schedule: &str, id: &str) -> Result<Answer, Refusal> {
-    let schedule = schedules::find(db, schedule, call).await?;
-    let before = find(db, &schedule, id).await?;
+    let schedule: Schedule = kept::find(call, db, &(), schedule).await?;
+    let before: ScheduleUpdate = kept::find(call, db, &schedule, id).await?;
     let mut fields = Fields::of(&call.input);
     let message = fields.text("message", Presence::Optional);
     fields.finish()?;
@@ -103,8 +69,8 @@ pub async fn update(call: &Call, db: &mut SqliteConnection, schedule: &str, id: 
 
 /// `DELETE /schedules/{id}/updates/{id}`.
 pub async fn delete(call: &Call, db: &mut SqliteConnection, schedule: &str, id: &str) -> Result<Answer, Refusal> {
-    let schedule = schedules::find(db, schedule, call).await?;
-    let update = find(db, &schedule, id).await?;
+    let schedule: Schedule = kept::find(call, db, &(), schedule).await?;
+    let update: ScheduleUpdate = kept::find(call, db, &schedule, id).await?;
     sqlx::query("DELETE FROM embedded_schedule_updates WHERE id = ?").bind(update.id).execute(db).await?;
     Ok(Answer::Nothing)
 }
@@ -120,6 +86,52 @@ pub async fn of_schedule(db: &mut SqliteConnection, schedule: i64) -> Result<Vec
         .collect()
 }
 
+impl Kept for ScheduleUpdate {
+    const KIND: &'static str = KIND;
+    const TABLE: &'static str = "embedded_schedule_updates";
+    const MODEL: &'static str = "Update";
+    const RULES: Rules =
+        Rules { includes: &["schedule"], filters: &[], sorts: &[("created_at", "created_at_ms")], default_order: "id" };
+    type Owner = Schedule;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn visible(_: &Call, schedule: &Schedule) -> QueryBuilder<Sqlite> {
+        let mut select = QueryBuilder::new("SELECT * FROM embedded_schedule_updates WHERE schedule_id = ");
+        select.push_bind(schedule.id);
+        select
+    }
+
+    /// There is nothing to filter by.
+    fn narrow(_: &mut QueryBuilder<Sqlite>, _: &Call) {}
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            schedule: row.try_get("schedule_id")?,
+            message: row.try_get("message")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn show(
+        &self,
+        schedule: &Schedule,
+        draft: &mut Draft<'_>,
+        _: &mut SqliteConnection,
+    ) -> Result<Resource, Refusal> {
+        let mut resource = self.resource(draft.call.now);
+        if draft.includes.has("schedule") {
+            resource.relate_one("schedule", schedules::KIND, Some(schedule.id));
+            draft.included.add(schedule.resource(draft.call.now));
+        }
+        Ok(resource)
+    }
+}
+
 impl ScheduleUpdate {
     /// For a document.
     pub fn resource(&self, now: Timestamp) -> Resource {
@@ -132,16 +144,6 @@ impl ScheduleUpdate {
             "updated": times::document(Some(self.updated_at), now),
         });
         Resource::new(KIND, self.id, attributes)
-    }
-
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            schedule: row.try_get("schedule_id")?,
-            message: row.try_get("message")?,
-            created_at: document::moment(row, "created_at_ms")?,
-            updated_at: document::moment(row, "updated_at_ms")?,
-        })
     }
 
     async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
@@ -159,21 +161,4 @@ impl ScheduleUpdate {
         .await?;
         Ok(())
     }
-}
-
-async fn find(db: &mut SqliteConnection, schedule: &Schedule, id: &str) -> Result<ScheduleUpdate, Refusal> {
-    let row = sqlx::query("SELECT * FROM embedded_schedule_updates WHERE schedule_id = ? AND id = ?")
-        .bind(schedule.id)
-        .bind(id.parse::<i64>().ok())
-        .fetch_optional(db)
-        .await?;
-    match row {
-        Some(row) => Ok(ScheduleUpdate::read(&row)?),
-        None => Err(document::not_found("Update", id)),
-    }
-}
-
-fn relate(update: &mut Resource, schedule: &Schedule, now: Timestamp, included: &mut Included) {
-    update.relate_one("schedule", schedules::KIND, Some(schedule.id));
-    included.add(schedule.resource(now));
 }

@@ -9,39 +9,14 @@ use crate::core::time::Timestamp;
 
 use super::answer::{Answer, Refusal};
 use super::document::{self, Included, Resource};
-use super::list::{self, Includes, Rules};
+use super::kept::{self, Draft, Kept};
+use super::list::{self, Rules};
 use super::request::{Call, Viewer};
 use super::validate::{Fields, Presence};
 use super::{attached, components, meta, schedule_updates, times};
 
 /// The type in documents, and the kind of ids and meta.
 pub const KIND: &str = "schedules";
-
-const RULES: Rules = Rules {
-    includes: &[
-        "components",
-        "componentsCount",
-        "componentsExists",
-        "updates",
-        "updatesCount",
-        "updatesExists",
-        "user",
-        "userCount",
-        "userExists",
-        "meta",
-        "metaCount",
-        "metaExists",
-    ],
-    filters: &["name", "status", "meta"],
-    sorts: &[
-        ("name", "name"),
-        ("id", "id"),
-        ("scheduled_at", "scheduled_at_ms"),
-        // NULL comes first in SQLite and last in PostgreSQL unless it is said
-        ("completed_at", "COALESCE(completed_at_ms, -1)"),
-    ],
-    default_order: "id",
-};
 
 /// A planned maintenance, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,31 +31,6 @@ pub struct Schedule {
     pub published_at: Timestamp,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-/// `GET /schedules`.
-pub async fn list(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusal> {
-    let includes = RULES.includes(&call.query)?;
-    RULES.check_filters(&call.query)?;
-    let mut select = visible_to(call.viewer, call.now);
-    list::by_name(&mut select, &call.query);
-    list::by_number(&mut select, &call.query, "status", &status_sql(call.now));
-    list::by_meta(&mut select, &call.query, KIND, "embedded_schedules");
-    let (schedules, frame) = RULES.page(db, call, select, Schedule::read).await?;
-    let (mut resources, mut included) = (Vec::new(), Included::default());
-    for schedule in &schedules {
-        resources.push(with_includes(call, db, schedule, &includes, &mut included).await?);
-    }
-    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
-}
-
-/// `GET /schedules/{id}`.
-pub async fn show(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let schedule = find(db, id, call).await?;
-    let includes = RULES.includes(&call.query)?;
-    let mut included = Included::default();
-    let resource = with_includes(call, db, &schedule, &includes, &mut included).await?;
-    Ok(Answer::Document(document::single(resource, included, &call.query)))
 }
 
 /// `POST /schedules`.
@@ -105,7 +55,7 @@ pub async fn create(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Re
 
 /// `PUT` and `PATCH /schedules/{id}`: what is not sent stays; a list of components replaces the one before.
 pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let before = find(db, id, call).await?;
+    let before: Schedule = kept::find(call, db, &(), id).await?;
     let input = Input::read(call, db, Presence::Optional).await?;
     let mut after = input.over(before.clone(), call.now);
     if after != before {
@@ -115,24 +65,6 @@ pub async fn update(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<
     input.attach(db, after.id).await?;
     let resource = after.resource(call.now);
     Ok(Answer::Document(document::single(resource, Included::default(), &call.query)))
-}
-
-/// `DELETE /schedules/{id}`, with its updates.
-pub async fn delete(call: &Call, db: &mut SqliteConnection, id: &str) -> Result<Answer, Refusal> {
-    let schedule = find(db, id, call).await?;
-    meta::remove(db, KIND, schedule.id).await?;
-    sqlx::query("DELETE FROM embedded_schedules WHERE id = ?").bind(schedule.id).execute(db).await?;
-    Ok(Answer::Nothing)
-}
-
-/// The schedule that the caller means, if the caller may see it.
-pub async fn find(db: &mut SqliteConnection, id: &str, call: &Call) -> Result<Schedule, Refusal> {
-    let mut select = visible_to(call.viewer, call.now);
-    select.push(" AND id = ").push_bind(id.parse::<i64>().ok());
-    match select.build().fetch_optional(db).await? {
-        Some(row) => Ok(Schedule::read(&row)?),
-        None => Err(document::not_found("Schedule", id)),
-    }
 }
 
 /// Ends the schedule at `completed_at`.
@@ -172,6 +104,87 @@ pub async fn in_progress(
     rows.iter().map(|row| Ok((row.try_get("component_id")?, document::stored_component_status(row)?))).collect()
 }
 
+impl Kept for Schedule {
+    const KIND: &'static str = KIND;
+    const TABLE: &'static str = "embedded_schedules";
+    const MODEL: &'static str = "Schedule";
+    const RULES: Rules = Rules {
+        includes: &[
+            "components",
+            "componentsCount",
+            "componentsExists",
+            "updates",
+            "updatesCount",
+            "updatesExists",
+            "user",
+            "userCount",
+            "userExists",
+            "meta",
+            "metaCount",
+            "metaExists",
+        ],
+        filters: &["name", "status", "meta"],
+        sorts: &[
+            ("name", "name"),
+            ("id", "id"),
+            ("scheduled_at", "scheduled_at_ms"),
+            // NULL comes first in SQLite and last in PostgreSQL unless it is said
+            ("completed_at", "COALESCE(completed_at_ms, -1)"),
+        ],
+        default_order: "id",
+    };
+    type Owner = ();
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn visible(call: &Call, (): &()) -> QueryBuilder<Sqlite> {
+        visible_to(call.viewer, call.now)
+    }
+
+    fn narrow(select: &mut QueryBuilder<Sqlite>, call: &Call) {
+        list::by_name(select, &call.query);
+        list::by_number(select, &call.query, "status", &status_sql(call.now));
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let completed_at: Option<i64> = row.try_get("completed_at_ms")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            message: row.try_get("message")?,
+            scheduled_at: document::moment(row, "scheduled_at_ms")?,
+            completed_at: completed_at.map(Timestamp::from_millis),
+            published_at: document::moment(row, "published_at_ms")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn show(&self, (): &(), draft: &mut Draft<'_>, db: &mut SqliteConnection) -> Result<Resource, Refusal> {
+        let call = draft.call;
+        let mut resource = self.resource(call.now);
+        if draft.includes.has("components") {
+            let attached = components::of_schedule(db, self.id, call.viewer).await?;
+            attached::relate(&mut resource, attached, draft, db).await?;
+        }
+        if draft.includes.has("updates") {
+            let updates = schedule_updates::of_schedule(db, self.id).await?;
+            resource.relate_many("updates", schedule_updates::KIND, updates.iter().map(|update| update.id));
+            updates.iter().for_each(|update| draft.included.add(update.resource(call.now)));
+        }
+        if draft.includes.has("user") {
+            // nobody has an account here
+            resource.relate_one("user", "users", None);
+        }
+        if draft.includes.has("meta") {
+            meta::show(db, &mut resource).await?;
+        }
+        Ok(resource)
+    }
+}
+
 impl Schedule {
     /// How far it is at `now`; its first and last moments belong to what is before them, as for Cachet.
     pub fn status(&self, now: Timestamp) -> ScheduleStatus {
@@ -197,20 +210,6 @@ impl Schedule {
             "updated": times::document(Some(self.updated_at), now),
         });
         Resource::new(KIND, self.id, attributes)
-    }
-
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let completed_at: Option<i64> = row.try_get("completed_at_ms")?;
-        Ok(Self {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            message: row.try_get("message")?,
-            scheduled_at: document::moment(row, "scheduled_at_ms")?,
-            completed_at: completed_at.map(Timestamp::from_millis),
-            published_at: document::moment(row, "published_at_ms")?,
-            created_at: document::moment(row, "created_at_ms")?,
-            updated_at: document::moment(row, "updated_at_ms")?,
-        })
     }
 
     async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
@@ -318,38 +317,4 @@ fn visible_to(viewer: Viewer, now: Timestamp) -> QueryBuilder<Sqlite> {
         Viewer::Guest => select.push("published_at_ms <= ").push_bind(now.as_millis()),
     };
     select
-}
-
-async fn with_includes(
-    call: &Call,
-    db: &mut SqliteConnection,
-    schedule: &Schedule,
-    includes: &Includes,
-    included: &mut Included,
-) -> Result<Resource, Refusal> {
-    let mut resource = schedule.resource(call.now);
-    if includes.has("components") {
-        let impacts = components::impacts(db, call.now).await?;
-        let attached = components::of_schedule(db, schedule.id, call.viewer).await?;
-        resource.relate_many("components", components::KIND, attached.iter().map(|(component, _)| component.id));
-        for (component, status) in attached {
-            let mut along = component.resource(&impacts, call.now);
-            let pivot = json!({ "component_status": document::component_status(status) });
-            along.attributes.insert("pivot".to_owned(), pivot);
-            included.add(along);
-        }
-    }
-    if includes.has("updates") {
-        let updates = schedule_updates::of_schedule(db, schedule.id).await?;
-        resource.relate_many("updates", schedule_updates::KIND, updates.iter().map(|update| update.id));
-        updates.iter().for_each(|update| included.add(update.resource(call.now)));
-    }
-    if includes.has("user") {
-        // nobody has an account here
-        resource.relate_one("user", "users", None);
-    }
-    if includes.has("meta") {
-        meta::show(db, &mut resource).await?;
-    }
-    Ok(resource)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::core::status::IncidentStatus;
 use crate::core::time::Timestamp;
@@ -10,6 +10,7 @@ use crate::core::time::Timestamp;
 use super::answer::{Answer, Refusal};
 use super::document::{self, Included, Resource, View};
 use super::incidents::{self, Incident};
+use super::kept::{self, Draft, Kept};
 use super::list::{self, Rules};
 use super::request::Call;
 use super::times;
@@ -18,16 +19,9 @@ use super::validate::{Fields, Presence};
 /// The type in documents, and the kind of ids.
 pub const KIND: &str = "updates";
 
-const RULES: Rules = Rules {
-    includes: &["incident"],
-    filters: &["status"],
-    sorts: &[("status", "status"), ("created_at", "created_at_ms")],
-    default_order: "id",
-};
-
 /// An update, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Update {
+pub struct IncidentUpdate {
     pub id: i64,
     pub incident: i64,
     pub status: IncidentStatus,
@@ -36,47 +30,14 @@ pub struct Update {
     pub updated_at: Timestamp,
 }
 
-/// `GET /incidents/{id}/updates`.
-pub async fn list(call: &Call, db: &mut SqliteConnection, incident: &str) -> Result<Answer, Refusal> {
-    let incident = incidents::find(db, incident, call).await?;
-    let includes = RULES.includes(&call.query)?;
-    RULES.check_filters(&call.query)?;
-    let mut select = QueryBuilder::new("SELECT * FROM embedded_updates WHERE incident_id = ");
-    select.push_bind(incident.id);
-    list::by_number(&mut select, &call.query, "status", "status");
-    let (updates, frame) = RULES.page(db, call, select, Update::read).await?;
-    let mut included = Included::default();
-    let resources = updates.iter().map(|update| {
-        let mut resource = update.resource(call.now);
-        if includes.has("incident") {
-            relate(&mut resource, &incident, call.now, &mut included);
-        }
-        resource
-    });
-    let resources = resources.collect();
-    Ok(Answer::Document(document::list(resources, included, frame, &call.query)))
-}
-
-/// `GET /incidents/{id}/updates/{id}`.
-pub async fn show(call: &Call, db: &mut SqliteConnection, incident: &str, id: &str) -> Result<Answer, Refusal> {
-    let incident = incidents::find(db, incident, call).await?;
-    let update = find(db, &incident, id).await?;
-    let includes = RULES.includes(&call.query)?;
-    let (mut resource, mut included) = (update.resource(call.now), Included::default());
-    if includes.has("incident") {
-        relate(&mut resource, &incident, call.now, &mut included);
-    }
-    Ok(Answer::Document(document::single(resource, included, &call.query)))
-}
-
 /// `POST /incidents/{id}/updates`: the incident takes the update's status.
 pub async fn create(call: &Call, db: &mut SqliteConnection, incident: &str) -> Result<Answer, Refusal> {
-    let incident = incidents::find(db, incident, call).await?;
+    let incident: Incident = kept::find(call, db, &(), incident).await?;
     let mut fields = Fields::of(&call.input);
     let status = fields.choice("status", Presence::Required, incidents::status_of);
     let message = fields.text("message", Presence::Required);
     fields.finish()?;
-    let update = Update {
+    let update = IncidentUpdate {
         id: document::next_id(db, KIND).await?,
         incident: incident.id,
         status: status.unwrap_or(incident.status),
@@ -92,8 +53,8 @@ pub async fn create(call: &Call, db: &mut SqliteConnection, incident: &str) -> R
 
 /// `PUT` and `PATCH /incidents/{id}/updates/{id}`: the incident follows if it is the latest update.
 pub async fn update(call: &Call, db: &mut SqliteConnection, incident: &str, id: &str) -> Result<Answer, Refusal> {
-    let incident = incidents::find(db, incident, call).await?;
-    let before = find(db, &incident, id).await?;
+    let incident: Incident = kept::find(call, db, &(), incident).await?;
+    let before: IncidentUpdate = kept::find(call, db, &incident, id).await?;
     let mut fields = Fields::of(&call.input);
     let status = fields.choice("status", Presence::Optional, incidents::status_of);
     let message = fields.text("message", Presence::Optional);
@@ -115,8 +76,8 @@ pub async fn update(call: &Call, db: &mut SqliteConnection, incident: &str, id: 
 
 /// `DELETE /incidents/{id}/updates/{id}`: without its latest update the incident follows the one before.
 pub async fn delete(call: &Call, db: &mut SqliteConnection, incident: &str, id: &str) -> Result<Answer, Refusal> {
-    let incident = incidents::find(db, incident, call).await?;
-    let update = find(db, &incident, id).await?;
+    let incident: Incident = kept::find(call, db, &(), incident).await?;
+    let update: IncidentUpdate = kept::find(call, db, &incident, id).await?;
     let was_latest = latest(db, incident.id).await?.is_some_and(|latest| latest.id == update.id);
     sqlx::query("DELETE FROM embedded_updates WHERE id = ?").bind(update.id).execute(&mut *db).await?;
     if was_latest {
@@ -126,28 +87,80 @@ pub async fn delete(call: &Call, db: &mut SqliteConnection, incident: &str, id: 
 }
 
 /// The updates of an incident, the oldest first.
-pub async fn of_incident(db: &mut SqliteConnection, incident: i64) -> Result<Vec<Update>, sqlx::Error> {
+pub async fn of_incident(db: &mut SqliteConnection, incident: i64) -> Result<Vec<IncidentUpdate>, sqlx::Error> {
     sqlx::query("SELECT * FROM embedded_updates WHERE incident_id = ? ORDER BY created_at_ms, id")
         .bind(incident)
         .fetch_all(db)
         .await?
         .iter()
-        .map(Update::read)
+        .map(IncidentUpdate::read)
         .collect()
 }
 
 /// The update of an incident that counts.
-pub async fn latest(db: &mut SqliteConnection, incident: i64) -> Result<Option<Update>, sqlx::Error> {
+pub async fn latest(db: &mut SqliteConnection, incident: i64) -> Result<Option<IncidentUpdate>, sqlx::Error> {
     sqlx::query("SELECT * FROM embedded_updates WHERE incident_id = ? ORDER BY created_at_ms DESC, id DESC LIMIT 1")
         .bind(incident)
         .fetch_optional(db)
         .await?
         .as_ref()
-        .map(Update::read)
+        .map(IncidentUpdate::read)
         .transpose()
 }
 
-impl Update {
+impl Kept for IncidentUpdate {
+    const KIND: &'static str = KIND;
+    const TABLE: &'static str = "embedded_updates";
+    const MODEL: &'static str = "Update";
+    const RULES: Rules = Rules {
+        includes: &["incident"],
+        filters: &["status"],
+        sorts: &[("status", "status"), ("created_at", "created_at_ms")],
+        default_order: "id",
+    };
+    type Owner = Incident;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn visible(_: &Call, incident: &Incident) -> QueryBuilder<Sqlite> {
+        let mut select = QueryBuilder::new("SELECT * FROM embedded_updates WHERE incident_id = ");
+        select.push_bind(incident.id);
+        select
+    }
+
+    fn narrow(select: &mut QueryBuilder<Sqlite>, call: &Call) {
+        list::by_number(select, &call.query, "status", "status");
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            incident: row.try_get("incident_id")?,
+            status: document::stored_incident_status(row)?,
+            message: row.try_get("message")?,
+            created_at: document::moment(row, "created_at_ms")?,
+            updated_at: document::moment(row, "updated_at_ms")?,
+        })
+    }
+
+    async fn show(
+        &self,
+        incident: &Incident,
+        draft: &mut Draft<'_>,
+        _: &mut SqliteConnection,
+    ) -> Result<Resource, Refusal> {
+        let mut resource = self.resource(draft.call.now);
+        if draft.includes.has("incident") {
+            resource.relate_one("incident", incidents::KIND, Some(incident.id));
+            draft.included.add(incident.resource(View::Stored, draft.call.now));
+        }
+        Ok(resource)
+    }
+}
+
+impl IncidentUpdate {
     /// For a document.
     pub fn resource(&self, now: Timestamp) -> Resource {
         let attributes = json!({
@@ -160,17 +173,6 @@ impl Update {
             "updated": times::document(Some(self.updated_at), now),
         });
         Resource::new(KIND, self.id, attributes)
-    }
-
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            incident: row.try_get("incident_id")?,
-            status: document::stored_incident_status(row)?,
-            message: row.try_get("message")?,
-            created_at: document::moment(row, "created_at_ms")?,
-            updated_at: document::moment(row, "updated_at_ms")?,
-        })
     }
 
     async fn save(&self, db: &mut SqliteConnection) -> Result<(), Refusal> {
@@ -190,21 +192,4 @@ impl Update {
         .await?;
         Ok(())
     }
-}
-
-async fn find(db: &mut SqliteConnection, incident: &Incident, id: &str) -> Result<Update, Refusal> {
-    let row = sqlx::query("SELECT * FROM embedded_updates WHERE incident_id = ? AND id = ?")
-        .bind(incident.id)
-        .bind(id.parse::<i64>().ok())
-        .fetch_optional(db)
-        .await?;
-    match row {
-        Some(row) => Ok(Update::read(&row)?),
-        None => Err(document::not_found("Update", id)),
-    }
-}
-
-fn relate(update: &mut Resource, incident: &Incident, now: Timestamp, included: &mut Included) {
-    update.relate_one("incident", incidents::KIND, Some(incident.id));
-    included.add(incident.resource(View::Stored, now));
 }
