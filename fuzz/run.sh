@@ -9,6 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${1:-12}
 command -v cargo-fuzz >/dev/null || cargo install --locked --quiet cargo-fuzz
+# It knows of no --locked itself; what is not locked is a fault, not something to write anew.
+cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 cargo fuzz build --sanitizer none
 
 # Not by `cargo fuzz run`, which builds everything anew for each.
