@@ -35,7 +35,7 @@ make_secrets() {
 
 keep_env_private() {
     step 'permissions of .env'
-    if [ "$(stat --format %a "$ENV_FILE")" = 600 ]; then
+    if [ "$(stat --dereference --format %a "$ENV_FILE")" = 600 ]; then
         done_with 'only its owner may read it'
     elif ! only_planned 'chmod 600'; then
         chmod 600 "$ENV_FILE"

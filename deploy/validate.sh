@@ -24,7 +24,7 @@ check_files() {
             problem "$file is missing: cp $file.example $file, and edit it"
         elif [ ! -f "$file" ] || [ ! -r "$file" ]; then
             problem "$file is no file that can be read: correct it (a missing file that a container mounted becomes a folder)"
-        elif [ "$file" != .env ] && [[ $(stat --format %A "$file") != *r-- ]]; then
+        elif [ "$file" != .env ] && [[ $(stat --dereference --format %A "$file") != *r?? ]]; then
             problem "$file cannot be read by the server, which is another user in its container: chmod o+r $file"
         fi
     done
@@ -41,6 +41,7 @@ check_env() {
     check_cachet
     check_passwords
     check_ports
+    check_ports_are_free
     [ "$(env_get CERT_RESOLVER)$(env_get ENVIRONMENT production)" != production ] || check_certificate
     die_of_problems "$ENV_FILE cannot be used"
     done_with 'no problems'
@@ -55,6 +56,17 @@ port_of() {
     local value
     value=$(env_get "$1")
     printf %s "${value##*:}"
+}
+
+# address_of NAME: where this machine itself reaches the port in HTTP_PORT or HTTPS_PORT.
+address_of() {
+    local value
+    value=$(env_get "$1")
+    case $value in
+        0.0.0.0:*) printf 127.0.0.1 ;;
+        *:*) printf %s "${value%:*}" ;;
+        *) printf 127.0.0.1 ;;
+    esac
 }
 
 # A variable that .env.example does not know is mostly a typing error.
@@ -128,8 +140,10 @@ check_cachet() {
 }
 
 # Whether a value is one that somebody forgot to replace. The value itself is never shown.
+#
+# What we make must not look like one: 32 letters and digits, which in one run of a thousand begin with "my" or "your".
 is_placeholder() {
-    [[ ${1,,} =~ change.?(me|it|this)|placeholder|^(your|my).?|^\<.*\>$|^x{3,}$|^todo|^(admin|root|secret|password|cachet|postgres|example|test|demo)[0-9]*!*$|^1234 ]]
+    [[ ${1,,} =~ change.?(me|it|this)|placeholder|^(your|my)[-_.\ ]?(own|new|strong|secure|secret|pass|token|key|admin|database)|^\<.*\>$|^x{3,}$|^todo|^(admin|root|secret|password|cachet|postgres|example|test|demo)[0-9]*!*$|^1234 ]]
 }
 
 check_passwords() {
@@ -146,7 +160,9 @@ check_passwords() {
         fi
     done
     for name in CACHET_API_TOKEN WEBHOOK_BASIC_AUTH; do
-        ! is_placeholder "$(env_get "$name")" || problem "$name is a placeholder: leave it empty, and it is made"
+        # Not the number of a token, nor the name of a user.
+        value=$(env_get "$name")
+        ! is_placeholder "${value#*[:|]}" || problem "$name is a placeholder: leave it empty, and it is made"
     done
 }
 

@@ -21,23 +21,13 @@ entry() {
 # status_of URL OPTION…: the status of the answer, 000 if there was none. What is secret comes on stdin, as curl's
 # configuration; the name is not asked of any DNS, which may not know it yet.
 status_of() {
-    local url=$1 host
+    local url=$1 host ports=HTTP_PORT
     shift
+    [[ $url != https:* ]] || ports=HTTPS_PORT
     host=${url#*://}
     host=${host%%/*}
     curl --config - --silent --output /dev/null --write-out '%{http_code}' --max-time 15 --noproxy '*' \
-        --resolve "$host:$(own_address)" "$@" "$url" || true
-}
-
-# The address of this machine that the ports are open on.
-own_address() {
-    local ports
-    ports=$(env_get HTTP_PORT)
-    case $ports in
-        0.0.0.0:*) printf 127.0.0.1 ;;
-        *:*) printf %s "${ports%:*}" ;;
-        *) printf 127.0.0.1 ;;
-    esac
+        --resolve "$host:$(address_of "$ports")" "$@" "$url" || true
 }
 
 # expect STATUS WHAT COMMAND…: tries until the command prints that status.

@@ -69,6 +69,16 @@ problems_of() {
     done
 }
 
+@test "a name or a password that begins with my or your is no placeholder" {
+    run problems_of DB_PASSWORD=myTk83LzPq0vBnXcAeRwYuIoGhJkLdSf CACHET_ADMIN_PASSWORD=yourself-is-11-signs \
+        "WEBHOOK_BASIC_AUTH='mymonitoring:\$2y\$05\$hash'" "CACHET_API_TOKEN='1234|AbcDef'"
+    succeeds
+    operator_folder
+    fails_with 'WEBHOOK_BASIC_AUTH is a placeholder' problems_of WEBHOOK_BASIC_AUTH=alertmanager:changeme
+    operator_folder
+    fails_with 'DB_PASSWORD is a placeholder' problems_of DB_PASSWORD=my_secure_password_1
+}
+
 @test "all problems come at once" {
     fails_with ENVIRONMENT problems_of ENVIRONMENT=x HTTP_PORT=x APP_ENV=x DB_PASSWORD=changeme
     local name
@@ -93,9 +103,26 @@ problems_of() {
 @test "a file that the server cannot read in its container is said" {
     chmod 600 config.json
     fails_with 'chmod o+r config.json' check_files
-    chmod 644 config.json
+    local mode
+    for mode in 644 664 666 755 604; do
+        chmod "$mode" config.json
+        run check_files
+        succeeds
+    done
+    for mode in 640 622 711; do
+        chmod "$mode" config.json
+        fails_with 'chmod o+r config.json' check_files
+    done
+}
+
+@test "a link to a file that the server can read is as good as the file" {
+    mkdir elsewhere
+    mv config.json elsewhere/
+    ln -s elsewhere/config.json config.json
     run check_files
     succeeds
+    chmod 600 elsewhere/config.json
+    fails_with 'chmod o+r config.json' check_files
 }
 
 @test "a port for root only is said, with its cure" {
@@ -104,6 +131,31 @@ problems_of() {
     UNPRIVILEGED_PORT_FILE=first_port
     fails_with 'net.ipv4.ip_unprivileged_port_start=80' problems_of
     run problems_of HTTP_PORT=8080 HTTPS_PORT=8443 APP_URL=https://status.example-hosting.net:8443
+    succeeds
+}
+
+# listener: somebody else's program on a port, in $port, until the test ends.
+listener() {
+    mkfifo said
+    "$PYTHON" -c 'import socket, time; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(60)' \
+        >said 3>&- &
+    listener=$!
+    read -r port <said
+}
+
+@test "a port that somebody else has is said before anything is built" {
+    local port listener
+    stand_ins
+    # shellcheck source=/dev/null
+    source "$repository/deploy/prerequisites.sh"
+    listener
+    fails_with "HTTPS_PORT is 127.0.0.1:$port, where something else answers already" \
+        problems_of HTTP_PORT=127.0.0.1:1 "HTTPS_PORT=127.0.0.1:$port"
+    # Our own Traefik may.
+    echo 'echo 0123456789abcdef' >"$answers/podman-ps"
+    echo 'echo running' >"$answers/podman-inspect"
+    run problems_of HTTP_PORT=127.0.0.1:1 "HTTPS_PORT=127.0.0.1:$port"
+    kill "$listener"
     succeeds
 }
 
@@ -139,8 +191,8 @@ certificate_for() {
     for tool in cat dirname bash sed sort head printf; do
         ln -s "$(command -v "$tool")" "empty/$tool"
     done
-    PATH=$PWD/empty PODMAN_COMPOSE=podman-compose fails_with 'podman-compose is missing: pipx install podman-compose' \
-        check_prerequisites
+    HOME=$PWD PATH=$PWD/empty PODMAN_COMPOSE=podman-compose fails_with \
+        'podman-compose is missing: install pipx && pipx install podman-compose' check_prerequisites
     [[ $output == *'openssl is missing: install openssl'* ]]
 }
 
@@ -148,7 +200,31 @@ certificate_for() {
     stand_ins
     echo 'echo "podman-compose version 1.0.6"' >"$answers/podman-compose-version"
     fails_with 'podman-compose is 1.0.6' check_prerequisites
+    echo 'echo "podman-compose version 1.4.1"' >"$answers/podman-compose-version"
+    fails_with 'podman-compose is 1.4.1, and older than 1.5.0' check_prerequisites
     echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
     run check_prerequisites
     succeeds
+}
+
+@test "an old podman, or one that does not work, is refused" {
+    stand_ins
+    echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
+    echo 'echo "podman version 3.4.4"' >"$answers/podman---version"
+    fails_with 'podman is 3.4.4, and older than 4.0.0' check_prerequisites
+    echo 'echo "podman version 5.4.2"' >"$answers/podman---version"
+    echo 'echo "no subuid ranges found"; exit 125' >"$answers/podman-info"
+    fails_with 'podman does not work for the user' check_prerequisites
+    [[ $output == *'no subuid ranges found'* ]]
+}
+
+@test "podman-compose is found where pipx puts it, before the next login" {
+    stand_ins
+    mkdir -p home/.local/bin
+    mv bin/podman-compose home/.local/bin/
+    echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
+    PODMAN_COMPOSE=podman-compose-of-pipx
+    HOME=$PWD/home
+    check_prerequisites
+    [ "$PODMAN_COMPOSE" = "$PWD/home/.local/bin/podman-compose" ]
 }
