@@ -248,3 +248,86 @@ ANSWER
     [ "$(tail -n 1 "$calls" | cut -d ' ' -f 2)" = start ]
     [ ! -e saved.tar.gz ]
 }
+
+@test "a store that cannot be stopped is not copied, and runs on" {
+    healthy_container
+    echo 'echo a dump' >"$answers/podman-exec"
+    echo '[[ "$3" != *Mounts* ]] || echo a-volume' >>"$answers/podman-inspect"
+    echo 'exit 125' >"$answers/podman-stop"
+    fails_with 'the store cannot be copied' backup saved.tar.gz
+    [[ $(sed -n '/^podman stop/,$p' "$calls") != *'podman run'* ]]
+    [ "$(tail -n 1 "$calls" | cut -d ' ' -f 2)" = start ]
+}
+
+@test "a backup that a lost connection ends in the middle leaves the server running" {
+    healthy_container
+    echo 'echo a dump' >"$answers/podman-exec"
+    cat >>"$answers/podman-inspect" <<'ANSWER'
+case $3 in
+    *'"/data"'*) echo a-volume-of-data ;;
+    *Mounts*) echo uploads ;;
+esac
+ANSWER
+    # The connection is lost while the store is copied: the whole of deploy.sh gets the signal.
+    echo '[[ "$*" != *a-volume-of-data* ]] || kill -HUP "$(<backup.pid)"' >"$answers/podman-run"
+    run -129 bash -c 'set -euo pipefail; source "$1/deploy.sh"; dotenv_load; echo "$$" >backup.pid; backup saved.tar.gz' bash "$repository"
+    [ "$(tail -n 1 "$calls" | cut -d ' ' -f 2)" = start ]
+    [ ! -e saved.tar.gz ]
+}
+
+@test "a disk that is full leaves no half of an archive" {
+    healthy_container
+    echo 'echo a dump' >"$answers/podman-exec"
+    echo 'echo a volume' >"$answers/podman-run"
+    echo '[[ "$3" != *Mounts* ]] || echo a-volume' >>"$answers/podman-inspect"
+    ln -s /dev/full saved.tar.gz.new
+    fails_with 'saved.tar.gz cannot be written' backup saved.tar.gz
+    [ ! -e saved.tar.gz.new ] && [ ! -L saved.tar.gz.new ]
+}
+
+@test "a file is named from where the operator is" {
+    cp -r "$repository/deploy" "$repository/deploy.sh" .
+    mkdir elsewhere
+    echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
+    cd elsewhere
+    run ../deploy.sh --dry-run backup mine.tar.gz
+    [[ $output == *"backup to $PWD/mine.tar.gz"* ]]
+    run ../deploy.sh restore mine.tar.gz
+    [[ $output == *"$PWD/mine.tar.gz cannot be read"* ]]
+}
+
+@test "a restore that was interrupted at its last step is finished, not begun with an empty page" {
+    healthy_container
+    cat >"$answers/podman-exec" <<'ANSWER'
+[[ "$*" != *'--dbname cachet '* ]] || exit 2
+cat >>statements
+ANSWER
+    run make_database
+    [[ $output == *'there, as it was restored'* ]]
+    [ "$(<statements)" = 'ALTER DATABASE "cachet_restored" RENAME TO "cachet"' ]
+    # Without one, it is made.
+    cat >>"$answers/podman-exec" <<'ANSWER'
+[[ $(tail -n 1 statements) != ALTER* ]]
+ANSWER
+    run make_database
+    [[ $output == *made ]]
+    [ "$(tail -n 1 statements)" = 'CREATE DATABASE "cachet"' ]
+    echo 'echo "role does not exist"; exit 1' >"$answers/podman-exec"
+    fails_with 'DB_USERNAME has to be that of the first start' make_database
+}
+
+@test "a password that the database does not take is in no log of the database" {
+    healthy_container
+    # As PostgreSQL does it: a statement that fails is logged, unless the session said that it is not to be.
+    cat >"$answers/podman-exec" <<'ANSWER'
+read -r statement
+[[ "$*" == *'sh -c'* ]] && exit 1
+[[ $statement == 'SET log_min_error_statement = panic; '* ]] || echo "STATEMENT: $statement" >>log
+exit 1
+ANSWER
+    echo 'cat log' >"$answers/podman-logs"
+    touch log
+    env_set DB_PASSWORD averysecretone
+    fails_with 'cannot be set' set_database_password
+    [[ $output != *averysecretone* ]]
+}
