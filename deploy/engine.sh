@@ -182,6 +182,7 @@ build_image() {
     elif [ "$BUILD" = never ]; then
         die "there is no image $image, and BUILD=never: build it, or leave BUILD out"
     elif ! only_planned 'build it'; then
+        note "building $image, which takes minutes"
         # `--version` says it; only here, because another value would make `up` take the service for a changed one.
         BUILD_COMMIT=$(git rev-parse --short=12 HEAD 2>/dev/null || true) quietly compose build "$1" ||
             die "$image cannot be built"
@@ -189,15 +190,23 @@ build_image() {
     fi
 }
 
-# pull_images: the newest of those that are not built here.
+# pull_images: the newest of those that are not built here, and of those that ours are built on: what is built anew is
+# taken from the cache, Debian's packages too, as long as those are the same.
 pull_images() {
-    local service
-    for service in postgres traefik; do
-        step "image of $service"
+    local image
+    for image in "$(image_of postgres)" "$(image_of traefik)" $(base_images); do
+        step "$image"
         only_planned 'pull it' && continue
-        quietly "$ENGINE" pull "$(image_of "$service")" || die "the image of $service cannot be pulled"
+        quietly "$ENGINE" pull "$image" || die "$image cannot be pulled"
         done_with 'pulled'
     done
+}
+
+# base_images: what the Containerfiles begin with.
+base_images() {
+    local rust
+    rust=$(sed -n 's/^ARG RUST_VERSION=//p' Containerfile)
+    sed -n 's/^FROM \(docker\.io[^ ]*\).*/\1/p' Containerfile containers/cachet/Containerfile | sed "s/\${RUST_VERSION}/$rust/"
 }
 
 # incarnation SERVICE: changes whenever its container is made or started anew.

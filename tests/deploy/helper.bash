@@ -4,6 +4,9 @@
 
 repository=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 
+# The tests ask the reader of .env that podman-compose uses; tests/deploy/run.sh says where it is.
+PYTHON=${PYTHON:-$repository/target/tools/venv/bin/python}
+
 # The operator's folder: .env with the two domains filled in, and both files.
 operator_folder() {
     cd "$BATS_TEST_TMPDIR" || return

@@ -105,6 +105,31 @@ ANSWER
     fails_with 'BUILD=never' build_image cachet
 }
 
+@test "an upgrade pulls what ours are built on, so that what is old in it is mended" {
+    mkdir -p containers
+    cp "$repository/Containerfile" .
+    cp -r "$repository/containers/cachet" containers/
+    pull_images
+    [ "$(grep -c '^podman pull ' "$calls")" -eq 4 ]
+    local image
+    for image in 'postgres:[0-9]+-alpine' 'traefik:v[0-9.]+' 'rust:[0-9.]+-bookworm' 'debian:[a-z]+-slim'; do
+        grep -qE "^podman pull docker.io/library/$image\$" "$calls" || { echo "$image" && false; }
+    done
+}
+
+@test "a step that takes its time is seen while it does, on a terminal" {
+    cat >steps <<'STEPS'
+source "$1/deploy/ui.sh"
+step 'image of cachet'
+note 'building it'
+done_with built
+STEPS
+    TERM=xterm run script --quiet --return --command "bash steps '$repository'" /dev/null
+    [[ $output == 'image of cachet '*$' …\r\e[K    building it\r\n\e[Kimage of cachet '*$' built\r' ]] || { echo "${output@Q}" && false; }
+    run bash steps "$repository"
+    [[ $output != *…* && $output != *$'\e'* ]]
+}
+
 @test "compose is told what .env says, whatever the shell says, and no secret" {
     cat >"$answers/podman-compose--f" <<'ANSWER'
 env >environment
