@@ -120,6 +120,23 @@ look_at_a_new_target() {
         "$(podman exec "$(container alertmanager-cachet)" alertmanager-cachet setup --dry-run 2>&1)" 'nothing to do'
 }
 
+# A new release of the server, which `git pull` and a build would make: nothing can be pulled here.
+look_at_an_upgrade() {
+    local before cachet image=localhost/alertmanager-cachet:latest backups
+    before=$(inspect alertmanager-cachet '{{.Id}}')
+    cachet=$(inspect cachet '{{.Id}} {{.State.StartedAt}}')
+    mkdir "$scratch/release"
+    printf 'FROM %s\nLABEL release=2\n' "$image" >"$scratch/release/Containerfile"
+    build "$image" "$scratch/release"
+    check 'an upgrade ends well' env BUILD=never "$stack/deploy.sh" upgrade --yes
+    backups=("$stack"/backup-*.tar.gz)
+    check 'it has made a backup first' test -s "${backups[0]}"
+    check 'the server has a new container' not equals "$(inspect alertmanager-cachet '{{.Id}}')" "$before"
+    check 'it is of the new release' equals "$(inspect alertmanager-cachet '{{index .Config.Labels "release"}}')" 2
+    check 'Cachet, whose image is the same, runs on' equals "$(inspect cachet '{{.Id}} {{.State.StartedAt}}')" "$cachet"
+    rm "${backups[@]}"
+}
+
 remembers_the_alert() {
     contains "$(podman exec "$(container alertmanager-cachet)" alertmanager-cachet explain Database 2>&1)" TargetDown
 }
