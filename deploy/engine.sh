@@ -22,7 +22,7 @@ RESTARTS_AT_MOST=10
 COMPOSE_VARIABLES=(
     ENVIRONMENT TZ CACHET_DOMAIN WEBHOOK_DOMAIN HTTP_PORT HTTPS_PORT CERT_RESOLVER
     APP_NAME APP_ENV APP_DEBUG APP_TIMEZONE APP_URL ASSET_URL APP_FORCE_HTTPS
-    DB_CONNECTION DB_DATABASE DB_USERNAME
+    MAIL_FROM_ADDRESS DB_CONNECTION DB_DATABASE DB_USERNAME
     CACHET_ADMIN_NAME CACHET_ADMIN_USERNAME CACHET_API_URL ALERTMANAGER_URL
 )
 
@@ -219,7 +219,7 @@ incarnation() {
 # files_of SERVICE: what it reads at its start only.
 files_of() {
     case $1 in
-        cachet) printf '%s\n' secrets/{app_key,db_password} ;;
+        cachet) printf '%s\n' secrets/{app_key,db_password,mail_url} ;;
         alertmanager-cachet) printf '%s\n' config.json prometheus.yml secrets/{cachet_api_token,webhook_basic_auth} ;;
         traefik) printf '%s\n' "traefik/traefik.$(env_get ENVIRONMENT production).yml" ;;
     esac

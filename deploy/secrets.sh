@@ -118,6 +118,7 @@ write_secrets() {
     changed+=$(write_secret app_key "$(env_get APP_KEY)")
     changed+=$(write_secret db_password "$(env_get DB_PASSWORD)")
     changed+=$(write_secret cachet_admin_password "$(env_get CACHET_ADMIN_PASSWORD)")
+    changed+=$(write_secret mail_url "$(env_get MAIL_URL)")
     changed+=$(write_secret cachet_api_token "$(env_get CACHET_API_TOKEN)")
     changed+=$(write_webhook_users)
     if [ -n "$changed" ]; then

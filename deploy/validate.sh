@@ -135,6 +135,12 @@ check_cachet() {
     done
     matches CACHET_ADMIN_USERNAME '^[^@[:space:]]+@[^@[:space:]]+$' 'write a mail address'
     [ -n "$(env_get CACHET_ADMIN_NAME)" ] || problem 'CACHET_ADMIN_NAME is empty: write the name that Cachet shows'
+    if [ -n "$(env_get MAIL_URL)" ]; then
+        # It holds a password, so it is not repeated.
+        [[ $(env_get MAIL_URL) =~ ^smtps?://[^[:space:]]+:[0-9]+$ ]] ||
+            problem 'MAIL_URL is no address of a mail server: write smtp://user:password@mail.example.com:587'
+        matches MAIL_FROM_ADDRESS '^[^@[:space:]]+@[^@[:space:]]+$' 'write the mail address that mails come from'
+    fi
     [[ -z $(env_get APP_KEY) || $(env_get APP_KEY) =~ ^base64:[A-Za-z0-9+/]{43}=$ ]] ||
         problem 'APP_KEY is no key of Laravel (base64:…): leave it empty, and one is made'
 }

@@ -113,6 +113,12 @@ look_at_php() {
     check 'PHP does not look whether its files changed' contains "$settings" 'opcache.validate_timestamps => Off'
 }
 
+look_at_mails() {
+    check 'Cachet is told who sends its mails' equals "$(podman exec "$(container cachet)" php -r \
+        '$of = require getenv("APP_CONFIG_CACHE"); echo $of["MAIL_MAILER"], " ", $of["MAIL_URL"], " ", $of["MAIL_FROM_ADDRESS"];')" \
+        'smtp smtp://status:the-password-of-the-mails@mail.example.org:587 status@example.org'
+}
+
 look_at_networks() {
     local database edge=${COMPOSE_PROJECT_NAME}_edge
     database=$(inspect postgres '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')
@@ -134,7 +140,7 @@ look_at_secrets() {
         podman inspect "$(container "$service")"
         podman logs "$(container "$service")" 2>&1
     done)
-    for name in app_key db_password cachet_admin_password cachet_api_token webhook_basic_auth; do
+    for name in app_key db_password cachet_admin_password mail_url cachet_api_token webhook_basic_auth; do
         secret=$(<"$stack/secrets/$name")
         check "$name is neither in podman inspect nor in a log" not contains "$everything" "$secret"
     done

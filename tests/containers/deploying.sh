@@ -31,6 +31,7 @@ APP_URL=http://localhost:$port
 APP_FORCE_HTTPS=false
 WEBHOOK_BASIC_AUTH='$(podman run --rm --interactive localhost/alertmanager-cachet:latest hash-password alertmanager <<<"$password")'
 END
+    printf '%s\n' 'MAIL_URL=smtp://status:the-password-of-the-mails@mail.example.org:587' MAIL_FROM_ADDRESS=status@example.org >>"$stack/.env"
 }
 
 # What deploy.sh said last.

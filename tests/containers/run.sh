@@ -26,7 +26,7 @@ free_port() {
 }
 
 compose() {
-    (cd "$stack" && podman-compose --file podman-compose.yml "$@") >>"$scratch/compose.log" 2>&1
+    (cd "$stack" && "${PODMAN_COMPOSE:-podman-compose}" --file podman-compose.yml "$@") >>"$scratch/compose.log" 2>&1
 }
 
 clean_up() {
@@ -63,6 +63,7 @@ look_at_an_upgrade
 look_at_order
 look_at_rights
 look_at_php
+look_at_mails
 look_at_networks
 look_at_secrets
 look_at_the_way_of_an_alert

@@ -90,7 +90,7 @@ ANSWER
     write_secrets
     [ "$(stat --format %a secrets)" = 700 ]
     local name
-    for name in app_key db_password cachet_admin_password cachet_api_token webhook_basic_auth webhook_password; do
+    for name in app_key db_password cachet_admin_password mail_url cachet_api_token webhook_basic_auth webhook_password; do
         [ "$(stat --format %a "secrets/$name")" = 444 ]
     done
     [ "$(<secrets/db_password)" = "$(env_get DB_PASSWORD)" ]

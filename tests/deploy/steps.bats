@@ -13,7 +13,7 @@ setup() {
 # A container that runs since a moment ago, healthy; its files are older.
 healthy_container() {
     mkdir -p secrets traefik
-    touch secrets/{app_key,db_password,cachet_api_token,webhook_basic_auth} traefik/traefik.production.yml
+    touch secrets/{app_key,db_password,mail_url,cachet_api_token,webhook_basic_auth} traefik/traefik.production.yml
     echo 'echo 0123456789abcdef' >"$answers/podman-ps"
     date --utc '+%Y-%m-%d %H:%M:%S.%N +0000 UTC' >started
     cat >"$answers/podman-inspect" <<'ANSWER'
@@ -136,6 +136,7 @@ env >environment
 ANSWER
     change APP_NAME "APP_NAME='it\\'s \$5'"
     change DB_PASSWORD DB_PASSWORD=averysecretone
+    change MAIL_URL MAIL_URL=smtp://me:averysecretone@mail.example.org:587
     dotenv_load
     HTTP_PORT=9 compose up
     grep -qx 'HTTP_PORT=80' environment

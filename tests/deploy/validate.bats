@@ -47,6 +47,16 @@ problems_of() {
     done
 }
 
+@test "a mail server that cannot be one is named, without its password" {
+    run problems_of 'MAIL_URL=smtp://me:a-password@mail.example.org:587' MAIL_FROM_ADDRESS=status@example.org
+    succeeds
+    [[ $output != *warning* ]]
+    fails_with 'MAIL_URL is no address of a mail server' problems_of MAIL_URL=me:a-password@mail.example.org
+    [[ $output != *a-password* ]]
+    operator_folder
+    fails_with "MAIL_FROM_ADDRESS is ''" problems_of MAIL_URL=smtps://mail.example.org:465
+}
+
 @test "placeholders and short passwords are refused, and not repeated" {
     local value
     for value in changeme CHANGE-ME-please 'change me' password Secret cachet postgres your-password-here '<password>' xxxx 12345678 \
