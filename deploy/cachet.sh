@@ -15,7 +15,7 @@ make_database() {
         done_with 'there, as it was restored'
     else
         sql "CREATE DATABASE \"$name\"" || die_with_log postgres \
-            'the database cannot be made: DB_USERNAME has to be that of the first start; put it back, or ./deploy.sh uninstall --volumes'
+            'the database cannot be made: where its role does not exist, DB_USERNAME has to be that of the first start'
         done_with 'made'
     fi
 }

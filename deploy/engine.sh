@@ -56,6 +56,8 @@ quietly() {
 # The name that containers, networks and volumes of this stack begin with.
 project() {
     local name=${COMPOSE_PROJECT_NAME-}
+    # Both compose programs look there, too.
+    [ -n "$name" ] || name=$(env_get COMPOSE_PROJECT_NAME)
     [ -n "$name" ] || name=$(sed -n 's/^name: *//p' "$COMPOSE_FILE")
     printf %s "${name:-$(basename "$PWD")}"
 }

@@ -120,6 +120,13 @@ check_urls() {
         [[ $url =~ ^$scheme://$(env_get CACHET_DOMAIN)(:[0-9]+)?/?$ ]] ||
             problem "$name is '$url': write ${scheme%\?}://$(env_get CACHET_DOMAIN), with the port where it is not the usual one"
     done
+    # The page would answer, and its styles would come from where nobody does.
+    if is_local && [[ $(env_get APP_URL) == http://* ]]; then
+        [ "$(env_get APP_FORCE_HTTPS true)" = false ] ||
+            problem 'APP_FORCE_HTTPS is true, and APP_URL begins with http: set it to false'
+        [[ "$(env_get APP_URL):80" =~ ^http://[^/:]*:"$(port_of HTTP_PORT)"([/:]|$) ]] ||
+            warn "APP_URL is $(env_get APP_URL), and the page will be at $(entry "$(env_get CACHET_DOMAIN)"): do both have the same port?"
+    fi
     matches CACHET_API_URL '^https?://[^/]+(/[^?#]*)?/api/?$' 'write http://cachet:8080/api'
 }
 

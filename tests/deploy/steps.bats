@@ -105,6 +105,14 @@ ANSWER
     fails_with 'BUILD=never' build_image cachet
 }
 
+@test "the name of the project may stand in .env, where the compose programs look, too" {
+    [ "$(project)" = alertmanager-cachet ]
+    env_set COMPOSE_PROJECT_NAME mine
+    [ "$(project)" = mine ]
+    # shellcheck disable=SC2097,SC2098 # for that one call
+    [ "$(COMPOSE_PROJECT_NAME=theirs project)" = theirs ]
+}
+
 @test "an upgrade pulls what ours are built on, so that what is old in it is mended" {
     mkdir -p containers
     cp "$repository/Containerfile" .

@@ -35,6 +35,18 @@ problems_of() {
     succeeds
 }
 
+@test "a page on a developer's machine whose styles would come from elsewhere is noticed" {
+    local there=(ENVIRONMENT=local CACHET_DOMAIN=localhost WEBHOOK_DOMAIN=localhost CERT_RESOLVER= APP_ENV=local HTTP_PORT=127.0.0.1:8080)
+    fails_with 'APP_FORCE_HTTPS is true' problems_of "${there[@]}" APP_URL=http://localhost:8080
+    run problems_of APP_FORCE_HTTPS=false
+    succeeds
+    [[ $output != *warning* ]]
+    run problems_of APP_URL=http://localhost
+    [[ $output == *'APP_URL is http://localhost, and the page will be at http://localhost:8080'* ]]
+    run problems_of HTTP_PORT=80
+    [[ $output != *warning* ]]
+}
+
 @test "every problem is named with its variable" {
     local line
     for line in ENVIRONMENT=prod CACHET_DOMAIN=https://status.example.org 'WEBHOOK_DOMAIN=a b' WEBHOOK_DOMAIN= HTTP_PORT=http \
