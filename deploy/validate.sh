@@ -69,11 +69,11 @@ address_of() {
     esac
 }
 
-# A variable that .env.example does not know is mostly a typing error.
+# A variable that neither .env.example nor a compose program knows is mostly a typing error.
 check_names() {
     local name
     for name in "${!DOTENV[@]}"; do
-        grep -qE "^(# )?$name=" .env.example || warn "$name in $ENV_FILE is not known: is it a typing error?"
+        [[ $name == COMPOSE_* ]] || grep -qE "^(# )?$name=" .env.example || warn "$name in $ENV_FILE is not known: is it a typing error?"
     done
 }
 

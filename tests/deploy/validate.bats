@@ -110,6 +110,8 @@ problems_of() {
 }
 
 @test "a name with a typing error is warned of" {
+    run problems_of COMPOSE_PROJECT_NAME=mine
+    [[ $output != *warning* ]]
     run problems_of CACHET_DOMIAN=x
     [[ $output == *'CACHET_DOMIAN in .env is not known'* ]]
 }
