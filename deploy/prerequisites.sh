@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # What has to be on the machine.
 
-# The oldest podman-compose that will do: of those before, `up` ends with 0 even where nothing could be started, and a
-# secret has no label that SELinux would let a container read.
+# The oldest podman-compose that was tried. Up to 1.3 it will not do: `up` ends with 0 even where nothing could be started,
+# and a secret has no label that SELinux would let a container read.
 PODMAN_COMPOSE_AT_LEAST=1.5.0
 
 # The oldest Podman: before, containers find each other by name only with a plugin.
