@@ -156,6 +156,11 @@ uninstall() {
 
 main() {
     parse "$@"
+    # A file is named from where the operator is.
+    case $ARGUMENT in
+        '' | /*) ;;
+        *) ARGUMENT=$PWD/$ARGUMENT ;;
+    esac
     cd "$here"
     # Nothing may end it without a word.
     set -o errtrace

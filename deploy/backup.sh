@@ -8,9 +8,18 @@ BACKED_UP=(.env config.json prometheus.yml)
 # Where an archive is put together or taken apart: only we can read it, and it goes in the end.
 work_folder=
 
+# The service that is stopped while its files are copied.
+stopped_service=
+
 make_work_folder() {
     work_folder=$(mktemp -d "${TMPDIR:-/tmp}/status-page.XXXXXX")
-    trap 'rm -rf "$work_folder"' EXIT
+    trap leave EXIT
+}
+
+# leave: however it ends, by a full disk or a lost connection as well, nothing stays stopped.
+leave() {
+    [ -z "$stopped_service" ] || start_again "$stopped_service" || true
+    rm -rf "$work_folder"
 }
 
 # backup [FILE]
@@ -30,7 +39,10 @@ backup() {
         umask 077
         tar --create --gzip --file "$file.new" --directory "$work_folder" \
             format database.dump uploads.tar store.tar "${BACKED_UP[@]}"
-    )
+    ) || {
+        rm -f "$file.new"
+        die "$file cannot be written: make room, or name another place"
+    }
     mv "$file.new" "$file"
     done_with "$(du --human-readable "$file" | cut --fields 1), holds passwords: keep it safe"
 }
@@ -43,11 +55,12 @@ dump_database() {
 # posts then gets a 502 and is posted again.
 save_store() {
     local status=0
-    trap 'start_again alertmanager-cachet; exit 1' INT TERM
-    stop alertmanager-cachet
+    stopped_service=alertmanager-cachet
+    # A store that is written to meanwhile would be a broken one.
+    stop alertmanager-cachet || return 1
     saved alertmanager-cachet /data || status=1
-    start_again alertmanager-cachet || status=1
-    trap - INT TERM
+    start_again alertmanager-cachet || return 1
+    stopped_service=
     return "$status"
 }
 

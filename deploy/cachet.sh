@@ -10,10 +10,14 @@ make_database() {
     if inside postgres psql --no-psqlrc --username "$(env_get DB_USERNAME)" --dbname "$name" --command '' \
         </dev/null >/dev/null 2>&1; then
         done_with 'there'
-        return
+    elif sql "ALTER DATABASE \"${name}_restored\" RENAME TO \"$name\"" 2>/dev/null; then
+        # A restore that was interrupted at its last step: the old one is gone, and this one is whole.
+        done_with 'there, as it was restored'
+    else
+        sql "CREATE DATABASE \"$name\"" || die_with_log postgres \
+            'the database cannot be made: where its role does not exist, DB_USERNAME has to be that of the first start'
+        done_with 'made'
     fi
-    sql "CREATE DATABASE \"$name\"" || die_with_log postgres 'the database cannot be made'
-    done_with 'made'
 }
 
 # The database keeps the password that it was made with. Where .env says another one, such as after an uninstall that
@@ -27,8 +31,8 @@ set_database_password() {
         return
     fi
     password=$(env_get DB_PASSWORD)
-    # The container's own socket asks for no password.
-    sql "ALTER ROLE \"$(env_get DB_USERNAME)\" PASSWORD '${password//\'/\'\'}'" ||
+    # The container's own socket asks for no password. A statement that fails is logged, and this one holds it.
+    sql "SET log_min_error_statement = panic; ALTER ROLE \"$(env_get DB_USERNAME)\" PASSWORD '${password//\'/\'\'}'" ||
         die_with_log postgres 'the password of the database cannot be set'
     database_takes_password || die_with_log postgres 'the database does not take its new password'
     done_with 'changed to that in .env'

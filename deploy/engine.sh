@@ -22,7 +22,7 @@ RESTARTS_AT_MOST=10
 COMPOSE_VARIABLES=(
     ENVIRONMENT TZ CACHET_DOMAIN WEBHOOK_DOMAIN HTTP_PORT HTTPS_PORT CERT_RESOLVER
     APP_NAME APP_ENV APP_DEBUG APP_TIMEZONE APP_URL ASSET_URL APP_FORCE_HTTPS
-    DB_CONNECTION DB_DATABASE DB_USERNAME
+    MAIL_FROM_ADDRESS DB_CONNECTION DB_DATABASE DB_USERNAME
     CACHET_ADMIN_NAME CACHET_ADMIN_USERNAME CACHET_API_URL ALERTMANAGER_URL
 )
 
@@ -56,6 +56,8 @@ quietly() {
 # The name that containers, networks and volumes of this stack begin with.
 project() {
     local name=${COMPOSE_PROJECT_NAME-}
+    # Both compose programs look there, too.
+    [ -n "$name" ] || name=$(env_get COMPOSE_PROJECT_NAME)
     [ -n "$name" ] || name=$(sed -n 's/^name: *//p' "$COMPOSE_FILE")
     printf %s "${name:-$(basename "$PWD")}"
 }
@@ -182,6 +184,7 @@ build_image() {
     elif [ "$BUILD" = never ]; then
         die "there is no image $image, and BUILD=never: build it, or leave BUILD out"
     elif ! only_planned 'build it'; then
+        note "building $image, which takes minutes"
         # `--version` says it; only here, because another value would make `up` take the service for a changed one.
         BUILD_COMMIT=$(git rev-parse --short=12 HEAD 2>/dev/null || true) quietly compose build "$1" ||
             die "$image cannot be built"
@@ -189,15 +192,23 @@ build_image() {
     fi
 }
 
-# pull_images: the newest of those that are not built here.
+# pull_images: the newest of those that are not built here, and of those that ours are built on: what is built anew is
+# taken from the cache, Debian's packages too, as long as those are the same.
 pull_images() {
-    local service
-    for service in postgres traefik; do
-        step "image of $service"
+    local image
+    for image in "$(image_of postgres)" "$(image_of traefik)" $(base_images); do
+        step "$image"
         only_planned 'pull it' && continue
-        quietly "$ENGINE" pull "$(image_of "$service")" || die "the image of $service cannot be pulled"
+        quietly "$ENGINE" pull "$image" || die "$image cannot be pulled"
         done_with 'pulled'
     done
+}
+
+# base_images: what the Containerfiles begin with.
+base_images() {
+    local rust
+    rust=$(sed -n 's/^ARG RUST_VERSION=//p' Containerfile)
+    sed -n 's/^FROM \(docker\.io[^ ]*\).*/\1/p' Containerfile containers/cachet/Containerfile | sed "s/\${RUST_VERSION}/$rust/"
 }
 
 # incarnation SERVICE: changes whenever its container is made or started anew.
@@ -210,7 +221,7 @@ incarnation() {
 # files_of SERVICE: what it reads at its start only.
 files_of() {
     case $1 in
-        cachet) printf '%s\n' secrets/{app_key,db_password} ;;
+        cachet) printf '%s\n' secrets/{app_key,db_password,mail_url} ;;
         alertmanager-cachet) printf '%s\n' config.json prometheus.yml secrets/{cachet_api_token,webhook_basic_auth} ;;
         traefik) printf '%s\n' "traefik/traefik.$(env_get ENVIRONMENT production).yml" ;;
     esac

@@ -7,6 +7,11 @@ SECRETS=secrets
 # Who posts to the webhook for the stack itself: the verification, and the bundled Alertmanager.
 STACK_USER=stack
 
+# Who else posts where ENVIRONMENT is local: `admin`, at the lowest cost, for it protects nothing. It is never written to
+# .env, from where it would get into production.
+# shellcheck disable=SC2016 # a hash
+LOCAL_USER='admin:$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju'
+
 # random_password: 32 letters and digits.
 random_password() {
     local password
@@ -35,7 +40,7 @@ make_secrets() {
 
 keep_env_private() {
     step 'permissions of .env'
-    if [ "$(stat --format %a "$ENV_FILE")" = 600 ]; then
+    if [ "$(stat --dereference --format %a "$ENV_FILE")" = 600 ]; then
         done_with 'only its owner may read it'
     elif ! only_planned 'chmod 600'; then
         chmod 600 "$ENV_FILE"
@@ -45,10 +50,11 @@ keep_env_private() {
 
 # hash_password USER: the line for WEBHOOK_BASIC_AUTH; the password comes on stdin.
 hash_password() {
-    local said
+    local said line
     said=$("$ENGINE" run --rm --interactive --network none --read-only --no-healthcheck \
         "$(image_of alertmanager-cachet)" hash-password "$1" 2>&1) || die 'the server cannot hash the password' "$said"
-    sed -n "s/^\($1:\)/\1/p" <<<"$said"
+    line=$(grep "^$1:" <<<"$said") || die 'the server printed no hash of the password' "$said"
+    printf '%s\n' "$line"
 }
 
 make_webhook_password() {
@@ -57,14 +63,13 @@ make_webhook_password() {
     if [ -n "$(env_get WEBHOOK_BASIC_AUTH)" ]; then
         done_with 'already set'
         return
+    elif is_local; then
+        done_with 'empty: local takes admin:admin'
+        return
     fi
     ! only_planned 'generate a password, show it once, and write its hash to .env' || return 0
-    if is_local; then
-        user=admin password=admin
-    else
-        password=$(random_password)
-    fi
-    line=$(hash_password "$user" <<<"$password")
+    password=$(random_password)
+    line=$(hash_password "$user" <<<"$password") || exit
     # Shown before it is stored: whoever interrupts between the two gets another one at the next run.
     done_with 'generated, its hash written to .env'
     show_webhook_password "$user" "$password"
@@ -72,7 +77,6 @@ make_webhook_password() {
 }
 
 show_webhook_password() {
-    is_local && note "local: $1 with the password $2" && return
     local port
     port=$(port_of HTTPS_PORT)
     [ "$port" = 443 ] && port='' || port=:$port
@@ -114,6 +118,7 @@ write_secrets() {
     changed+=$(write_secret app_key "$(env_get APP_KEY)")
     changed+=$(write_secret db_password "$(env_get DB_PASSWORD)")
     changed+=$(write_secret cachet_admin_password "$(env_get CACHET_ADMIN_PASSWORD)")
+    changed+=$(write_secret mail_url "$(env_get MAIL_URL)")
     changed+=$(write_secret cachet_api_token "$(env_get CACHET_API_TOKEN)")
     changed+=$(write_webhook_users)
     if [ -n "$changed" ]; then
@@ -125,13 +130,17 @@ write_secrets() {
 
 # The operator's users, and that of the stack, whose hash is kept as long as its password is.
 write_webhook_users() {
-    local users=$SECRETS/webhook_basic_auth line=''
+    local users=$SECRETS/webhook_basic_auth line='' others
+    others=$(env_get WEBHOOK_BASIC_AUTH)
+    [ -n "$others" ] || ! is_local || others=$LOCAL_USER
     if [ -f "$users" ] && [ -f "$SECRETS/webhook_password" ]; then
         line=$(grep "^$STACK_USER:" "$users" || true)
     fi
     if [ -z "$line" ]; then
+        # Interrupted between the two, it must not leave a new password beside the hash of an old one.
+        rm -f "$users"
         write_secret webhook_password "$(random_password)"
-        line=$(hash_password "$STACK_USER" <"$SECRETS/webhook_password")
+        line=$(hash_password "$STACK_USER" <"$SECRETS/webhook_password") || exit
     fi
-    write_secret webhook_basic_auth "$(env_get WEBHOOK_BASIC_AUTH)"$'\n'"$line"
+    write_secret webhook_basic_auth "$others"$'\n'"$line"
 }

@@ -7,25 +7,40 @@ current_step=
 # Starts a step; `done_with OUTCOME` ends it. Everything goes to stderr but what is asked for, such as --help.
 step() {
     current_step=$1
+    # Some take minutes. Where there is a terminal it is seen at once, and what comes next is written over it.
+    ! on_terminal || printf '%-46s …\r' "$1" >&2
+}
+
+on_terminal() {
+    [ -t 2 ] && [ "${TERM:-dumb}" != dumb ]
+}
+
+# clear_line: removes a step that is under way from the terminal.
+clear_line() {
+    ! on_terminal || printf '\033[K' >&2
 }
 
 # done_with OUTCOME: done, already done, changed, skipped…
 done_with() {
+    clear_line
     printf '%-46s %s\n' "$current_step" "$1" >&2
     current_step=
 }
 
 note() {
+    clear_line
     printf '    %s\n' "$@" >&2
 }
 
 # Something that does not stop the work.
 warn() {
+    clear_line
     printf 'warning: %s\n' "$1" >&2
 }
 
 # die MESSAGE [LINE…]: ends it all, with the step that was under way.
 die() {
+    clear_line
     [ -z "$current_step" ] || printf '%-46s FAILED\n' "$current_step" >&2
     printf 'error: %s\n' "$1" >&2
     shift
@@ -41,6 +56,7 @@ ask() {
         return 1
     fi
     local answer
+    clear_line
     read -r -p "$1 [y/N] " answer
     case ${answer,,} in
         y | yes) return 0 ;;

@@ -24,7 +24,7 @@ check_files() {
             problem "$file is missing: cp $file.example $file, and edit it"
         elif [ ! -f "$file" ] || [ ! -r "$file" ]; then
             problem "$file is no file that can be read: correct it (a missing file that a container mounted becomes a folder)"
-        elif [ "$file" != .env ] && [[ $(stat --format %A "$file") != *r-- ]]; then
+        elif [ "$file" != .env ] && [[ $(stat --dereference --format %A "$file") != *r?? ]]; then
             problem "$file cannot be read by the server, which is another user in its container: chmod o+r $file"
         fi
     done
@@ -41,6 +41,7 @@ check_env() {
     check_cachet
     check_passwords
     check_ports
+    check_ports_are_free
     [ "$(env_get CERT_RESOLVER)$(env_get ENVIRONMENT production)" != production ] || check_certificate
     die_of_problems "$ENV_FILE cannot be used"
     done_with 'no problems'
@@ -57,11 +58,22 @@ port_of() {
     printf %s "${value##*:}"
 }
 
-# A variable that .env.example does not know is mostly a typing error.
+# address_of NAME: where this machine itself reaches the port in HTTP_PORT or HTTPS_PORT.
+address_of() {
+    local value
+    value=$(env_get "$1")
+    case $value in
+        0.0.0.0:*) printf 127.0.0.1 ;;
+        *:*) printf %s "${value%:*}" ;;
+        *) printf 127.0.0.1 ;;
+    esac
+}
+
+# A variable that neither .env.example nor a compose program knows is mostly a typing error.
 check_names() {
     local name
     for name in "${!DOTENV[@]}"; do
-        grep -qE "^(# )?$name=" .env.example || warn "$name in $ENV_FILE is not known: is it a typing error?"
+        [[ $name == COMPOSE_* ]] || grep -qE "^(# )?$name=" .env.example || warn "$name in $ENV_FILE is not known: is it a typing error?"
     done
 }
 
@@ -108,6 +120,13 @@ check_urls() {
         [[ $url =~ ^$scheme://$(env_get CACHET_DOMAIN)(:[0-9]+)?/?$ ]] ||
             problem "$name is '$url': write ${scheme%\?}://$(env_get CACHET_DOMAIN), with the port where it is not the usual one"
     done
+    # The page would answer, and its styles would come from where nobody does.
+    if is_local && [[ $(env_get APP_URL) == http://* ]]; then
+        [ "$(env_get APP_FORCE_HTTPS true)" = false ] ||
+            problem 'APP_FORCE_HTTPS is true, and APP_URL begins with http: set it to false'
+        [[ "$(env_get APP_URL):80" =~ ^http://[^/:]*:"$(port_of HTTP_PORT)"([/:]|$) ]] ||
+            warn "APP_URL is $(env_get APP_URL), and the page will be at $(entry "$(env_get CACHET_DOMAIN)"): do both have the same port?"
+    fi
     matches CACHET_API_URL '^https?://[^/]+(/[^?#]*)?/api/?$' 'write http://cachet:8080/api'
 }
 
@@ -123,13 +142,21 @@ check_cachet() {
     done
     matches CACHET_ADMIN_USERNAME '^[^@[:space:]]+@[^@[:space:]]+$' 'write a mail address'
     [ -n "$(env_get CACHET_ADMIN_NAME)" ] || problem 'CACHET_ADMIN_NAME is empty: write the name that Cachet shows'
+    if [ -n "$(env_get MAIL_URL)" ]; then
+        # It holds a password, so it is not repeated.
+        [[ $(env_get MAIL_URL) =~ ^smtps?://[^[:space:]]+:[0-9]+$ ]] ||
+            problem 'MAIL_URL is no address of a mail server: write smtp://user:password@mail.example.com:587'
+        matches MAIL_FROM_ADDRESS '^[^@[:space:]]+@[^@[:space:]]+$' 'write the mail address that mails come from'
+    fi
     [[ -z $(env_get APP_KEY) || $(env_get APP_KEY) =~ ^base64:[A-Za-z0-9+/]{43}=$ ]] ||
         problem 'APP_KEY is no key of Laravel (base64:…): leave it empty, and one is made'
 }
 
 # Whether a value is one that somebody forgot to replace. The value itself is never shown.
+#
+# What we make must not look like one: 32 letters and digits, which in one run of a thousand begin with "my" or "your".
 is_placeholder() {
-    [[ ${1,,} =~ change.?(me|it|this)|placeholder|^(your|my).?|^\<.*\>$|^x{3,}$|^todo|^(admin|root|secret|password|cachet|postgres|example|test|demo)[0-9]*!*$|^1234 ]]
+    [[ ${1,,} =~ change.?(me|it|this)|placeholder|^(your|my)[-_.\ ]?(own|new|strong|secure|secret|pass|token|key|admin|database)|^\<.*\>$|^x{3,}$|^todo|^(admin|root|secret|password|cachet|postgres|example|test|demo)[0-9]*!*$|^1234 ]]
 }
 
 check_passwords() {
@@ -146,7 +173,9 @@ check_passwords() {
         fi
     done
     for name in CACHET_API_TOKEN WEBHOOK_BASIC_AUTH; do
-        ! is_placeholder "$(env_get "$name")" || problem "$name is a placeholder: leave it empty, and it is made"
+        # Not the number of a token, nor the name of a user.
+        value=$(env_get "$name")
+        ! is_placeholder "${value#*[:|]}" || problem "$name is a placeholder: leave it empty, and it is made"
     done
 }
 

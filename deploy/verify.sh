@@ -21,23 +21,13 @@ entry() {
 # status_of URL OPTION…: the status of the answer, 000 if there was none. What is secret comes on stdin, as curl's
 # configuration; the name is not asked of any DNS, which may not know it yet.
 status_of() {
-    local url=$1 host
+    local url=$1 host ports=HTTP_PORT
     shift
+    [[ $url != https:* ]] || ports=HTTPS_PORT
     host=${url#*://}
     host=${host%%/*}
     curl --config - --silent --output /dev/null --write-out '%{http_code}' --max-time 15 --noproxy '*' \
-        --resolve "$host:$(own_address)" "$@" "$url" || true
-}
-
-# The address of this machine that the ports are open on.
-own_address() {
-    local ports
-    ports=$(env_get HTTP_PORT)
-    case $ports in
-        0.0.0.0:*) printf 127.0.0.1 ;;
-        *:*) printf %s "${ports%:*}" ;;
-        *) printf 127.0.0.1 ;;
-    esac
+        --resolve "$host:$(address_of "$ports")" "$@" "$url" || true
 }
 
 # expect STATUS WHAT COMMAND…: tries until the command prints that status.
@@ -86,20 +76,35 @@ plain_webhook_status() {
     status_of "http://$(env_get WEBHOOK_DOMAIN):$(port_of HTTP_PORT)/webhook" --request POST </dev/null
 }
 
-# Whether the certificate is one that Alertmanager trusts. A resolver may need a minute, so it is only a warning.
+# Whether the certificates are ones that Alertmanager and browsers trust. If not it is a warning only, for the name may
+# not lead here yet.
 check_trust() {
-    local host
-    host=$(entry "$(env_get WEBHOOK_DOMAIN)")
+    local deadline=$SECONDS untrusted
     tls_options=()
     is_local && return
-    step 'certificate'
-    if [ "$(status_of "$host/webhook" </dev/null)" = 000 ]; then
-        tls_options=(--insecure)
-        done_with 'not trusted (yet)'
-        warn "Alertmanager will refuse this certificate: see what Traefik says of it, $ENGINE logs $(container traefik)"
-    else
-        done_with 'trusted'
-    fi
+    step 'certificates'
+    # Let's Encrypt needs up to a minute for a new one. No other gets better while it is waited for.
+    [ "$(env_get CERT_RESOLVER)" != letsencrypt ] || deadline=$((SECONDS + VERIFY_TIMEOUT))
+    while untrusted=$(untrusted_domain) && [ -n "$untrusted" ]; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            tls_options=(--insecure)
+            done_with 'not trusted (yet)'
+            warn "Alertmanager and browsers refuse the certificate of $untrusted: see what Traefik says of it, $ENGINE logs $(container traefik)"
+            return
+        fi
+        sleep 1
+    done
+    done_with 'trusted'
+}
+
+# untrusted_domain: one of the two whose certificate is not trusted, if any.
+untrusted_domain() {
+    local domain path
+    for path in /webhook /api/ping; do
+        domain=$(env_get WEBHOOK_DOMAIN)
+        [ "$path" = /webhook ] || domain=$(env_get CACHET_DOMAIN)
+        [ "$(status_of "$(entry "$domain")$path" </dev/null)" != 000 ] || { printf %s "$domain" && return; }
+    done
 }
 
 verify() {

@@ -106,6 +106,19 @@ look_at_rights() {
         "$(for service in cachet alertmanager-cachet postgres; do podman port "$(container "$service")"; done)" ''
 }
 
+look_at_php() {
+    local settings
+    settings=$(podman exec "$(container cachet)" php-fpm8.4 -i)
+    check 'PHP keeps what it compiled' contains "$settings" 'opcache.enable => On'
+    check 'PHP does not look whether its files changed' contains "$settings" 'opcache.validate_timestamps => Off'
+}
+
+look_at_mails() {
+    check 'Cachet is told who sends its mails' equals "$(podman exec "$(container cachet)" php -r \
+        '$of = require getenv("APP_CONFIG_CACHE"); echo $of["MAIL_MAILER"], " ", $of["MAIL_URL"], " ", $of["MAIL_FROM_ADDRESS"];')" \
+        'smtp smtp://status:the-password-of-the-mails@mail.example.org:587 status@example.org'
+}
+
 look_at_networks() {
     local database edge=${COMPOSE_PROJECT_NAME}_edge
     database=$(inspect postgres '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')
@@ -127,7 +140,7 @@ look_at_secrets() {
         podman inspect "$(container "$service")"
         podman logs "$(container "$service")" 2>&1
     done)
-    for name in app_key db_password cachet_admin_password cachet_api_token webhook_basic_auth; do
+    for name in app_key db_password cachet_admin_password mail_url cachet_api_token webhook_basic_auth; do
         secret=$(<"$stack/secrets/$name")
         check "$name is neither in podman inspect nor in a log" not contains "$everything" "$secret"
     done
@@ -203,6 +216,11 @@ look_at_what_lasts() {
     starts() {
         podman exec "$(container postgres)" psql --username cachet --dbname cachet --tuples-only --no-align --command 'SELECT count(*) FROM starts'
     }
+    check 'the stack stops, as at a shutdown' compose stop
+    check 'nobody answers' not answers_ping
+    # shellcheck disable=SC2046 # several words
+    check 'the unit of systemd starts it' compose $(sed -n 's/^ExecStart=.* -f podman-compose.yml //p' "$repository/systemd/alertmanager-cachet.service")
+    check 'the page answers again' eventually 120 answers_ping
     before=$(starts)
     check 'the stack goes down' compose down
     check 'nothing of it is left' equals "$(container cachet)" ''

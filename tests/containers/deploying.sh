@@ -31,6 +31,7 @@ APP_URL=http://localhost:$port
 APP_FORCE_HTTPS=false
 WEBHOOK_BASIC_AUTH='$(podman run --rm --interactive localhost/alertmanager-cachet:latest hash-password alertmanager <<<"$password")'
 END
+    printf '%s\n' 'MAIL_URL=smtp://status:the-password-of-the-mails@mail.example.org:587' MAIL_FROM_ADDRESS=status@example.org >>"$stack/.env"
 }
 
 # What deploy.sh said last.
@@ -118,6 +119,23 @@ look_at_a_new_target() {
     check 'the target has a component' contains "$(<"$said")" '192.168.1.39:9100 | Backend'
     check 'and then nothing is left to make' contains \
         "$(podman exec "$(container alertmanager-cachet)" alertmanager-cachet setup --dry-run 2>&1)" 'nothing to do'
+}
+
+# A new release of the server, which `git pull` and a build would make: nothing can be pulled here.
+look_at_an_upgrade() {
+    local before cachet image=localhost/alertmanager-cachet:latest backups
+    before=$(inspect alertmanager-cachet '{{.Id}}')
+    cachet=$(inspect cachet '{{.Id}} {{.State.StartedAt}}')
+    mkdir "$scratch/release"
+    printf 'FROM %s\nLABEL release=2\n' "$image" >"$scratch/release/Containerfile"
+    build "$image" "$scratch/release"
+    check 'an upgrade ends well' env BUILD=never "$stack/deploy.sh" upgrade --yes
+    backups=("$stack"/backup-*.tar.gz)
+    check 'it has made a backup first' test -s "${backups[0]}"
+    check 'the server has a new container' not equals "$(inspect alertmanager-cachet '{{.Id}}')" "$before"
+    check 'it is of the new release' equals "$(inspect alertmanager-cachet '{{index .Config.Labels "release"}}')" 2
+    check 'Cachet, whose image is the same, runs on' equals "$(inspect cachet '{{.Id}} {{.State.StartedAt}}')" "$cachet"
+    rm "${backups[@]}"
 }
 
 remembers_the_alert() {

@@ -82,6 +82,9 @@ make_cachet_image() {
     cp -r "$standin" "$app"
     cp "$repository/config.json.example" "$app/app/config.json"
     build localhost/cachet-sources "$app" --build-arg BINARY=localhost/alertmanager-cachet-binary
-    build localhost/cachet:shipped "$repository/containers/cachet" --build-arg SOURCES=localhost/cachet-sources
+    # As it is in the folder of an operator with an umask of 077.
+    cp -r "$repository/containers/cachet" "$scratch/cachet-private"
+    chmod -R go= "$scratch/cachet-private"
+    build localhost/cachet:shipped "$scratch/cachet-private" --build-arg SOURCES=localhost/cachet-sources
     build localhost/cachet:latest "$app" --file "$app/Containerfile.seed"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs deploy.sh with real containers, as an operator would: with wrong files, interrupted, again, with a new target, backup,
-# restore, uninstall. Looks at the stack from outside: order, health, networks, rights, secrets, restarts, and an alert's
+# Runs deploy.sh with real containers, as an operator would: with wrong files, interrupted, again, with a new target, upgrade,
+# backup, restore, uninstall. Looks at the stack from outside: order, health, networks, rights, secrets, restarts, and an alert's
 # way through Traefik to the page. See tests/README.md for what stands in for what.
 #
 #   tests/containers/run.sh        needs root, and Debian's podman, runc, netavark, aardvark-dns, iptables, mmdebstrap
@@ -26,7 +26,7 @@ free_port() {
 }
 
 compose() {
-    (cd "$stack" && podman-compose --file podman-compose.yml "$@") >>"$scratch/compose.log" 2>&1
+    (cd "$stack" && "${PODMAN_COMPOSE:-podman-compose}" --file podman-compose.yml "$@") >>"$scratch/compose.log" 2>&1
 }
 
 clean_up() {
@@ -59,8 +59,11 @@ look_at_the_server_image
 look_at_the_first_runs
 look_at_a_second_run
 look_at_a_new_target
+look_at_an_upgrade
 look_at_order
 look_at_rights
+look_at_php
+look_at_mails
 look_at_networks
 look_at_secrets
 look_at_the_way_of_an_alert

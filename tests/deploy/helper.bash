@@ -4,6 +4,9 @@
 
 repository=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 
+# The tests ask the reader of .env that podman-compose uses; tests/deploy/run.sh says where it is.
+PYTHON=${PYTHON:-$repository/target/tools/venv/bin/python}
+
 # The operator's folder: .env with the two domains filled in, and both files.
 operator_folder() {
     cd "$BATS_TEST_TMPDIR" || return
@@ -15,6 +18,8 @@ operator_folder() {
     export UNPRIVILEGED_PORT_FILE=/dev/null
     # shellcheck source=/dev/null
     [ "$(type -t main)" = function ] || source "$repository/deploy.sh"
+    # What else runs on the machine is no matter of the tests.
+    port_answers() { false; }
 }
 
 # change NAME LINE: replaces the line of a variable, as an editor would.
@@ -48,6 +53,7 @@ STAND_IN
     done
     PATH=$PWD/bin:$PATH
     PODMAN_COMPOSE=podman-compose
+    echo 'echo "podman version 4.3.1"' >"$answers/podman---version"
     cat >"$answers/podman-compose--f" <<'ANSWER'
 [ "$3" != config ] || cat podman-compose.yml
 ANSWER

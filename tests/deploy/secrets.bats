@@ -62,11 +62,27 @@ ANSWER
     run ! grep -qF "$(<secrets/webhook_password)" said "$calls"
 }
 
-@test "a developer's machine takes admin:admin" {
+@test "a developer's machine takes admin:admin, and nothing of it gets into production" {
     change ENVIRONMENT ENVIRONMENT=local
     dotenv_load
     make_secrets
-    [ "$(env_get WEBHOOK_BASIC_AUTH)" = admin:hash-of-5 ]
+    write_secrets
+    [ "$(head -n 1 secrets/webhook_basic_auth)" = "admin:$(sed -n 's/^const HASH_OF_ADMIN.*"\(.*\)";/\1/p' "$repository/src/web/auth/users.rs")" ]
+    change ENVIRONMENT ENVIRONMENT=production
+    dotenv_load
+    make_secrets 2>said
+    write_secrets
+    grep -q 'shown this once' said
+    run ! grep -q '^admin:' secrets/webhook_basic_auth .env
+}
+
+@test "a server that prints no hash leaves nobody without a password" {
+    echo 'echo "warning: no systemd"' >"$answers/podman-run"
+    local before
+    make APP_KEY x
+    before=$(<.env)
+    fails_with 'printed no hash' make_webhook_password
+    [ "$(<.env)" = "$before" ]
 }
 
 @test "containers can read the files, and other users of the machine cannot get to them" {
@@ -74,7 +90,7 @@ ANSWER
     write_secrets
     [ "$(stat --format %a secrets)" = 700 ]
     local name
-    for name in app_key db_password cachet_admin_password cachet_api_token webhook_basic_auth webhook_password; do
+    for name in app_key db_password cachet_admin_password mail_url cachet_api_token webhook_basic_auth webhook_password; do
         [ "$(stat --format %a "secrets/$name")" = 444 ]
     done
     [ "$(<secrets/db_password)" = "$(env_get DB_PASSWORD)" ]
@@ -115,6 +131,19 @@ ANSWER
     write_secrets
     [ "$(wc --bytes <secrets/webhook_password)" -eq 33 ]
     [ "$(<secrets/db_password)" = "$(env_get DB_PASSWORD)" ]
+}
+
+@test "the password of the stack and its hash go together, wherever a run was interrupted" {
+    echo 'read -r password; echo "${*: -1}:hash-of-$password"' >"$answers/podman-run"
+    make_secrets
+    write_secrets
+    rm secrets/webhook_password
+    cp "$answers/podman-run" answer
+    echo 'exit 1' >"$answers/podman-run"
+    fails_with 'cannot hash' write_webhook_users
+    cp answer "$answers/podman-run"
+    write_secrets
+    grep -qxF "stack:hash-of-$(<secrets/webhook_password)" secrets/webhook_basic_auth
 }
 
 # The stand-in for Cachet's seeder: it knows one token, and makes another where that is not the one it is told.

@@ -13,7 +13,7 @@ setup() {
 # A container that runs since a moment ago, healthy; its files are older.
 healthy_container() {
     mkdir -p secrets traefik
-    touch secrets/{app_key,db_password,cachet_api_token,webhook_basic_auth} traefik/traefik.production.yml
+    touch secrets/{app_key,db_password,mail_url,cachet_api_token,webhook_basic_auth} traefik/traefik.production.yml
     echo 'echo 0123456789abcdef' >"$answers/podman-ps"
     date --utc '+%Y-%m-%d %H:%M:%S.%N +0000 UTC' >started
     cat >"$answers/podman-inspect" <<'ANSWER'
@@ -105,12 +105,46 @@ ANSWER
     fails_with 'BUILD=never' build_image cachet
 }
 
+@test "the name of the project may stand in .env, where the compose programs look, too" {
+    [ "$(project)" = alertmanager-cachet ]
+    env_set COMPOSE_PROJECT_NAME mine
+    [ "$(project)" = mine ]
+    # shellcheck disable=SC2097,SC2098 # for that one call
+    [ "$(COMPOSE_PROJECT_NAME=theirs project)" = theirs ]
+}
+
+@test "an upgrade pulls what ours are built on, so that what is old in it is mended" {
+    mkdir -p containers
+    cp "$repository/Containerfile" .
+    cp -r "$repository/containers/cachet" containers/
+    pull_images
+    [ "$(grep -c '^podman pull ' "$calls")" -eq 4 ]
+    local image
+    for image in 'postgres:[0-9]+-alpine' 'traefik:v[0-9.]+' 'rust:[0-9.]+-bookworm' 'debian:[a-z]+-slim'; do
+        grep -qE "^podman pull docker.io/library/$image\$" "$calls" || { echo "$image" && false; }
+    done
+}
+
+@test "a step that takes its time is seen while it does, on a terminal" {
+    cat >steps <<'STEPS'
+source "$1/deploy/ui.sh"
+step 'image of cachet'
+note 'building it'
+done_with built
+STEPS
+    TERM=xterm run script --quiet --return --command "bash steps '$repository'" /dev/null
+    [[ $output == 'image of cachet '*$' …\r\e[K    building it\r\n\e[Kimage of cachet '*$' built\r' ]] || { echo "${output@Q}" && false; }
+    run bash steps "$repository"
+    [[ $output != *…* && $output != *$'\e'* ]]
+}
+
 @test "compose is told what .env says, whatever the shell says, and no secret" {
     cat >"$answers/podman-compose--f" <<'ANSWER'
 env >environment
 ANSWER
     change APP_NAME "APP_NAME='it\\'s \$5'"
     change DB_PASSWORD DB_PASSWORD=averysecretone
+    change MAIL_URL MAIL_URL=smtp://me:averysecretone@mail.example.org:587
     dotenv_load
     HTTP_PORT=9 compose up
     grep -qx 'HTTP_PORT=80' environment
@@ -247,4 +281,87 @@ ANSWER
     fails_with 'the store cannot be copied' backup saved.tar.gz
     [ "$(tail -n 1 "$calls" | cut -d ' ' -f 2)" = start ]
     [ ! -e saved.tar.gz ]
+}
+
+@test "a store that cannot be stopped is not copied, and runs on" {
+    healthy_container
+    echo 'echo a dump' >"$answers/podman-exec"
+    echo '[[ "$3" != *Mounts* ]] || echo a-volume' >>"$answers/podman-inspect"
+    echo 'exit 125' >"$answers/podman-stop"
+    fails_with 'the store cannot be copied' backup saved.tar.gz
+    [[ $(sed -n '/^podman stop/,$p' "$calls") != *'podman run'* ]]
+    [ "$(tail -n 1 "$calls" | cut -d ' ' -f 2)" = start ]
+}
+
+@test "a backup that a lost connection ends in the middle leaves the server running" {
+    healthy_container
+    echo 'echo a dump' >"$answers/podman-exec"
+    cat >>"$answers/podman-inspect" <<'ANSWER'
+case $3 in
+    *'"/data"'*) echo a-volume-of-data ;;
+    *Mounts*) echo uploads ;;
+esac
+ANSWER
+    # The connection is lost while the store is copied: the whole of deploy.sh gets the signal.
+    echo '[[ "$*" != *a-volume-of-data* ]] || kill -HUP "$(<backup.pid)"' >"$answers/podman-run"
+    run -129 bash -c 'set -euo pipefail; source "$1/deploy.sh"; dotenv_load; echo "$$" >backup.pid; backup saved.tar.gz' bash "$repository"
+    [ "$(tail -n 1 "$calls" | cut -d ' ' -f 2)" = start ]
+    [ ! -e saved.tar.gz ]
+}
+
+@test "a disk that is full leaves no half of an archive" {
+    healthy_container
+    echo 'echo a dump' >"$answers/podman-exec"
+    echo 'echo a volume' >"$answers/podman-run"
+    echo '[[ "$3" != *Mounts* ]] || echo a-volume' >>"$answers/podman-inspect"
+    ln -s /dev/full saved.tar.gz.new
+    fails_with 'saved.tar.gz cannot be written' backup saved.tar.gz
+    [ ! -e saved.tar.gz.new ] && [ ! -L saved.tar.gz.new ]
+}
+
+@test "a file is named from where the operator is" {
+    cp -r "$repository/deploy" "$repository/deploy.sh" .
+    mkdir elsewhere
+    echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
+    cd elsewhere
+    run ../deploy.sh --dry-run backup mine.tar.gz
+    [[ $output == *"backup to $PWD/mine.tar.gz"* ]]
+    run ../deploy.sh restore mine.tar.gz
+    [[ $output == *"$PWD/mine.tar.gz cannot be read"* ]]
+}
+
+@test "a restore that was interrupted at its last step is finished, not begun with an empty page" {
+    healthy_container
+    cat >"$answers/podman-exec" <<'ANSWER'
+[[ "$*" != *'--dbname cachet '* ]] || exit 2
+cat >>statements
+ANSWER
+    run make_database
+    [[ $output == *'there, as it was restored'* ]]
+    [ "$(<statements)" = 'ALTER DATABASE "cachet_restored" RENAME TO "cachet"' ]
+    # Without one, it is made.
+    cat >>"$answers/podman-exec" <<'ANSWER'
+[[ $(tail -n 1 statements) != ALTER* ]]
+ANSWER
+    run make_database
+    [[ $output == *made ]]
+    [ "$(tail -n 1 statements)" = 'CREATE DATABASE "cachet"' ]
+    echo 'echo "role does not exist"; exit 1' >"$answers/podman-exec"
+    fails_with 'DB_USERNAME has to be that of the first start' make_database
+}
+
+@test "a password that the database does not take is in no log of the database" {
+    healthy_container
+    # As PostgreSQL does it: a statement that fails is logged, unless the session said that it is not to be.
+    cat >"$answers/podman-exec" <<'ANSWER'
+read -r statement
+[[ "$*" == *'sh -c'* ]] && exit 1
+[[ $statement == 'SET log_min_error_statement = panic; '* ]] || echo "STATEMENT: $statement" >>log
+exit 1
+ANSWER
+    echo 'cat log' >"$answers/podman-logs"
+    touch log
+    env_set DB_PASSWORD averysecretone
+    fails_with 'cannot be set' set_database_password
+    [[ $output != *averysecretone* ]]
 }

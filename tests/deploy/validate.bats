@@ -35,6 +35,18 @@ problems_of() {
     succeeds
 }
 
+@test "a page on a developer's machine whose styles would come from elsewhere is noticed" {
+    local there=(ENVIRONMENT=local CACHET_DOMAIN=localhost WEBHOOK_DOMAIN=localhost CERT_RESOLVER= APP_ENV=local HTTP_PORT=127.0.0.1:8080)
+    fails_with 'APP_FORCE_HTTPS is true' problems_of "${there[@]}" APP_URL=http://localhost:8080
+    run problems_of APP_FORCE_HTTPS=false
+    succeeds
+    [[ $output != *warning* ]]
+    run problems_of APP_URL=http://localhost
+    [[ $output == *'APP_URL is http://localhost, and the page will be at http://localhost:8080'* ]]
+    run problems_of HTTP_PORT=80
+    [[ $output != *warning* ]]
+}
+
 @test "every problem is named with its variable" {
     local line
     for line in ENVIRONMENT=prod CACHET_DOMAIN=https://status.example.org 'WEBHOOK_DOMAIN=a b' WEBHOOK_DOMAIN= HTTP_PORT=http \
@@ -45,6 +57,16 @@ problems_of() {
         operator_folder
         fails_with "${line%%=*} is" problems_of "$line"
     done
+}
+
+@test "a mail server that cannot be one is named, without its password" {
+    run problems_of 'MAIL_URL=smtp://me:a-password@mail.example.org:587' MAIL_FROM_ADDRESS=status@example.org
+    succeeds
+    [[ $output != *warning* ]]
+    fails_with 'MAIL_URL is no address of a mail server' problems_of MAIL_URL=me:a-password@mail.example.org
+    [[ $output != *a-password* ]]
+    operator_folder
+    fails_with "MAIL_FROM_ADDRESS is ''" problems_of MAIL_URL=smtps://mail.example.org:465
 }
 
 @test "placeholders and short passwords are refused, and not repeated" {
@@ -69,6 +91,16 @@ problems_of() {
     done
 }
 
+@test "a name or a password that begins with my or your is no placeholder" {
+    run problems_of DB_PASSWORD=myTk83LzPq0vBnXcAeRwYuIoGhJkLdSf CACHET_ADMIN_PASSWORD=yourself-is-11-signs \
+        "WEBHOOK_BASIC_AUTH='mymonitoring:\$2y\$05\$hash'" "CACHET_API_TOKEN='1234|AbcDef'"
+    succeeds
+    operator_folder
+    fails_with 'WEBHOOK_BASIC_AUTH is a placeholder' problems_of WEBHOOK_BASIC_AUTH=alertmanager:changeme
+    operator_folder
+    fails_with 'DB_PASSWORD is a placeholder' problems_of DB_PASSWORD=my_secure_password_1
+}
+
 @test "all problems come at once" {
     fails_with ENVIRONMENT problems_of ENVIRONMENT=x HTTP_PORT=x APP_ENV=x DB_PASSWORD=changeme
     local name
@@ -78,6 +110,8 @@ problems_of() {
 }
 
 @test "a name with a typing error is warned of" {
+    run problems_of COMPOSE_PROJECT_NAME=mine
+    [[ $output != *warning* ]]
     run problems_of CACHET_DOMIAN=x
     [[ $output == *'CACHET_DOMIAN in .env is not known'* ]]
 }
@@ -93,9 +127,26 @@ problems_of() {
 @test "a file that the server cannot read in its container is said" {
     chmod 600 config.json
     fails_with 'chmod o+r config.json' check_files
-    chmod 644 config.json
+    local mode
+    for mode in 644 664 666 755 604; do
+        chmod "$mode" config.json
+        run check_files
+        succeeds
+    done
+    for mode in 640 622 711; do
+        chmod "$mode" config.json
+        fails_with 'chmod o+r config.json' check_files
+    done
+}
+
+@test "a link to a file that the server can read is as good as the file" {
+    mkdir elsewhere
+    mv config.json elsewhere/
+    ln -s elsewhere/config.json config.json
     run check_files
     succeeds
+    chmod 600 elsewhere/config.json
+    fails_with 'chmod o+r config.json' check_files
 }
 
 @test "a port for root only is said, with its cure" {
@@ -104,6 +155,31 @@ problems_of() {
     UNPRIVILEGED_PORT_FILE=first_port
     fails_with 'net.ipv4.ip_unprivileged_port_start=80' problems_of
     run problems_of HTTP_PORT=8080 HTTPS_PORT=8443 APP_URL=https://status.example-hosting.net:8443
+    succeeds
+}
+
+# listener: somebody else's program on a port, in $port, until the test ends.
+listener() {
+    mkfifo said
+    "$PYTHON" -c 'import socket, time; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(60)' \
+        >said 3>&- &
+    listener=$!
+    read -r port <said
+}
+
+@test "a port that somebody else has is said before anything is built" {
+    local port listener
+    stand_ins
+    # shellcheck source=/dev/null
+    source "$repository/deploy/prerequisites.sh"
+    listener
+    fails_with "HTTPS_PORT is 127.0.0.1:$port, where something else answers already" \
+        problems_of HTTP_PORT=127.0.0.1:1 "HTTPS_PORT=127.0.0.1:$port"
+    # Our own Traefik may.
+    echo 'echo 0123456789abcdef' >"$answers/podman-ps"
+    echo 'echo running' >"$answers/podman-inspect"
+    run problems_of HTTP_PORT=127.0.0.1:1 "HTTPS_PORT=127.0.0.1:$port"
+    kill "$listener"
     succeeds
 }
 
@@ -139,8 +215,8 @@ certificate_for() {
     for tool in cat dirname bash sed sort head printf; do
         ln -s "$(command -v "$tool")" "empty/$tool"
     done
-    PATH=$PWD/empty PODMAN_COMPOSE=podman-compose fails_with 'podman-compose is missing: pipx install podman-compose' \
-        check_prerequisites
+    HOME=$PWD PATH=$PWD/empty PODMAN_COMPOSE=podman-compose fails_with \
+        'podman-compose is missing: install pipx && pipx install podman-compose' check_prerequisites
     [[ $output == *'openssl is missing: install openssl'* ]]
 }
 
@@ -148,7 +224,31 @@ certificate_for() {
     stand_ins
     echo 'echo "podman-compose version 1.0.6"' >"$answers/podman-compose-version"
     fails_with 'podman-compose is 1.0.6' check_prerequisites
+    echo 'echo "podman-compose version 1.4.1"' >"$answers/podman-compose-version"
+    fails_with 'podman-compose is 1.4.1, and older than 1.5.0' check_prerequisites
     echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
     run check_prerequisites
     succeeds
+}
+
+@test "an old podman, or one that does not work, is refused" {
+    stand_ins
+    echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
+    echo 'echo "podman version 3.4.4"' >"$answers/podman---version"
+    fails_with 'podman is 3.4.4, and older than 4.0.0' check_prerequisites
+    echo 'echo "podman version 5.4.2"' >"$answers/podman---version"
+    echo 'echo "no subuid ranges found"; exit 125' >"$answers/podman-info"
+    fails_with 'podman does not work for the user' check_prerequisites
+    [[ $output == *'no subuid ranges found'* ]]
+}
+
+@test "podman-compose is found where pipx puts it, before the next login" {
+    stand_ins
+    mkdir -p home/.local/bin
+    mv bin/podman-compose home/.local/bin/
+    echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
+    PODMAN_COMPOSE=podman-compose-of-pipx
+    HOME=$PWD/home
+    check_prerequisites
+    [ "$PODMAN_COMPOSE" = "$PWD/home/.local/bin/podman-compose" ]
 }
