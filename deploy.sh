@@ -149,6 +149,7 @@ uninstall() {
     ask "$question" || die 'nothing was removed'
     quietly compose "${down[@]}" || die 'not everything could be removed'
     remove_leftovers
+    [ "$VOLUMES" = no ] || rm -f "$UNFINISHED_RESTORE"
     done_with 'removed'
     note 'Your files stay: .env, config.json, prometheus.yml, secrets/.'
     [ "$VOLUMES" = yes ] || note 'The volumes stay, too: ./deploy.sh goes on with them.'
@@ -168,6 +169,9 @@ main() {
     # Podman makes folders within containers by it, for other users than ours.
     umask 022
     check_prerequisites
+    case $COMMAND in
+        deploy | upgrade | backup) check_no_restore_is_unfinished ;;
+    esac
     if [ "$COMMAND" = restore ]; then
         # It brings the files.
         restore_configuration "$ARGUMENT"

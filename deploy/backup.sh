@@ -5,6 +5,9 @@
 # The operator's files that belong to a backup; the secrets are made from .env again.
 BACKED_UP=(.env config.json prometheus.yml)
 
+# Names the archive of which files are restored and the data not all yet.
+UNFINISHED_RESTORE=.restore-unfinished
+
 # Where an archive is put together or taken apart: only we can read it, and it goes in the end.
 work_folder=
 
@@ -101,6 +104,7 @@ restore_configuration() {
     ! only_planned 'replace database, uploads, store and files by what it holds' || return 0
     done_with 'complete'
     ask 'Replace the database, the uploads, the store, .env, config.json and prometheus.yml by it?' || die 'nothing was changed'
+    printf '%s\n' "$file" >"$UNFINISHED_RESTORE"
     restore_files
 }
 
@@ -139,6 +143,14 @@ restore_data() {
     restore_database
     restore_volume cachet /app/storage/app "$work_folder/uploads.tar"
     restore_volume alertmanager-cachet /data "$work_folder/store.tar"
+    rm "$UNFINISHED_RESTORE"
+}
+
+# The page of one time with the store of another is nothing to go on with, nor to save.
+check_no_restore_is_unfinished() {
+    [ ! -e "$UNFINISHED_RESTORE" ] ||
+        die "the restore of $(<"$UNFINISHED_RESTORE") was cut off, and the data are of two times: restore it again, or \
+remove $UNFINISHED_RESTORE to go on with them as they are"
 }
 
 # Into a database of its own, which takes the old one's place when it is whole.

@@ -155,6 +155,7 @@ look_at_backup_and_restore() {
     check 'half an archive is refused' refuses 'not all of one' restore "$scratch/cut.tar.gz" --yes
     rm -rf "$stack/.env" "$stack/secrets"
     check 'the backup is restored' deploy restore "$archive" --yes
+    check 'its end is known' test ! -e "$stack/.restore-unfinished"
     check 'the page has its token of before' equals "$(<"$stack/secrets/cachet_api_token")" "$token"
     check 'the server remembers the alert that fired' remembers_the_alert
     check 'the page shows it' eventually 60 component_is Database 4

@@ -330,6 +330,30 @@ ANSWER
     [[ $output == *"$PWD/mine.tar.gz cannot be read"* ]]
 }
 
+@test "a restore that was cut off has to be finished before anything else" {
+    healthy_container
+    cp -r "$repository/deploy" "$repository/deploy.sh" .
+    echo 'echo "podman-compose version 1.6.0"' >"$answers/podman-compose-version"
+    local part command
+    for part in format database.dump uploads.tar store.tar; do
+        echo 1 >"$part"
+    done
+    tar --create --gzip --file saved.tar.gz format database.dump uploads.tar store.tar .env config.json prometheus.yml
+    (ASSUME_YES=yes restore_configuration "$PWD/saved.tar.gz")
+    for command in deploy upgrade 'backup other.tar.gz' --check; do
+        # shellcheck disable=SC2086 # words
+        run -1 ./deploy.sh $command
+        [[ $output == *"the restore of $PWD/saved.tar.gz was cut off"* ]]
+    done
+    # With the data in place, it is over.
+    echo 'cat >/dev/null' | tee "$answers/podman-exec" >"$answers/podman-run"
+    echo '[[ "$3" != *Mounts* ]] || echo a-volume' >>"$answers/podman-inspect"
+    make_work_folder
+    open_archive saved.tar.gz
+    restore_data
+    check_no_restore_is_unfinished
+}
+
 @test "a restore that was interrupted at its last step is finished, not begun with an empty page" {
     healthy_container
     cat >"$answers/podman-exec" <<'ANSWER'
