@@ -57,6 +57,21 @@ async fn of_alerts_only_what_changed_something_is_kept_and_enough_to_play_it_aga
 }
 
 #[tokio::test]
+async fn a_component_is_not_lost_among_those_of_a_similar_name() {
+    let world = World::empty(Release::Current, &[]).await;
+    world.fire("db:9100", "Shop, Web, Mail").await;
+    for _ in 0..3 {
+        world.pass(MINUTE);
+        world.fire("Web:9100", "Website, My Web").await;
+    }
+    for component in ["Shop", "Web", "Mail"] {
+        let kept = world.store.alert_history(&name(component), START, 2).await.expect("read");
+        assert_eq!(kept.len(), 1, "{component}");
+    }
+    assert_eq!(world.store.alert_history(&name("My Web"), START, 2).await.expect("read").len(), 2);
+}
+
+#[tokio::test]
 async fn an_alert_that_nothing_was_heard_of_has_ended_for_that_reason() {
     let world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
     world.fire("db:9100", "Database").await;
