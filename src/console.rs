@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::core::explain::Explanation;
+use crate::core::plan::Policy;
 use crate::core::target::ComponentName;
 use crate::insight::Insight;
 use crate::live::Live;
@@ -149,7 +150,8 @@ impl Console {
         let parts = &self.shared.parts;
         let settings = parts.settings.borrow().clone();
         let asked = self.shared.asked.load(Ordering::SeqCst);
-        let insight = Arc::new(Insight::read(&parts.store, &settings, parts.clock.now()).await?);
+        let policy = Policy { takes_unknown: !parts.live.writing().unknown_is_refused, ..settings.policy() };
+        let insight = Arc::new(Insight::read(&parts.store, &settings, policy, parts.clock.now()).await?);
         *last = LastRead { asked, insight: (asked > ticket).then(|| Arc::clone(&insight)) };
         Ok(insight)
     }
