@@ -4,6 +4,7 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `gate` | who comes in, what every answer carries, and that a form was sent from here |
+//! | `asked` | what a path and a query ask for |
 //! | `api` | the read API, which `docs/openapi.yaml` documents |
 //! | `view` | what the pages say |
 //! | `pages` | the pages: HTML without a single outside resource |
@@ -14,6 +15,7 @@
 
 mod actions;
 mod api;
+mod asked;
 mod events;
 mod gate;
 mod pages;

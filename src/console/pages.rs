@@ -1,12 +1,13 @@
 //! The pages. What is put into a template is escaped, for its name ends in `.html`.
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::{Environment, UndefinedBehavior, Value};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::asked::{Asked, Named};
 use super::gate::User;
 use super::view::{self, ComponentPage, Known, Overview};
 use super::{Console, Failure, api};
@@ -45,13 +46,6 @@ impl Templates {
             Some(fault) => Err(minijinja::Error::new(fault.kind(), fault.to_string())),
         }
     }
-}
-
-/// What is done is said once, behind the redirect that follows it.
-#[derive(Debug, Default, Deserialize)]
-pub struct Asked {
-    days: Option<String>,
-    done: Option<String>,
 }
 
 /// `GET /console`.
