@@ -85,6 +85,8 @@ struct Shared {
     /// How many have asked for what is known.
     asked: AtomicU64,
     last_read: Mutex<LastRead>,
+    /// Held while something is done, so that of two who act at once the later one has seen the earlier.
+    acting: Mutex<()>,
 }
 
 /// What was read last, until the last of those who had asked when that began has it.
@@ -115,8 +117,8 @@ impl Console {
     pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
         let watchers = Arc::new(Semaphore::new(events::WATCHERS_AT_ONCE));
         let (tokens, pages) = (gate::Tokens::new()?, pages::Templates::new());
-        let (asked, last_read) = (AtomicU64::new(0), Mutex::default());
-        let shared = Shared { parts, tokens, pages, watchers, asked, last_read };
+        let (asked, last_read, acting) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
+        let shared = Shared { parts, tokens, pages, watchers, asked, last_read, acting };
         Ok(Self { shared: Arc::new(shared) })
     }
 

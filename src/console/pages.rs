@@ -69,14 +69,16 @@ pub async fn overview(State(console): State<Console>, Extension(User(user)): Ext
 pub async fn component(
     State(console): State<Console>,
     Extension(User(user)): Extension<User>,
-    Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Named(name): Named,
+    asked: Asked,
 ) -> Response {
     let page = async {
         let mut page = component_page(&console, &user, &name, asked.days.as_deref()).await?;
-        page.done = match asked.done.as_deref() {
-            Some("held") => Some("It is held. Cachet is written now."),
-            Some("released") => Some("It is released: the alerts say what it shows."),
+        // Said behind the redirect that follows what was done, as long as it is true.
+        page.done = match (asked.done.as_deref(), &page.it.hold) {
+            (Some("held"), Some(_)) => Some("It is held. Cachet is written now."),
+            (Some("released"), None) => Some("It is released: the alerts say what it shows."),
+            (Some("nothing"), None) => Some("It is not held: there is nothing to release."),
             _ => None,
         };
         Ok(page)
