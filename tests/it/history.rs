@@ -130,6 +130,27 @@ async fn what_a_component_has_to_show_is_kept_though_cachet_takes_nothing() {
 }
 
 #[tokio::test]
+async fn an_outage_is_kept_though_the_server_is_started_anew_while_cachet_is_away() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.settle().await;
+    world.faults.on("*", "/api/*").answer(503);
+    world.restart();
+    let firing = world.fire("db:9100", "Database").await;
+    world.once().await;
+    world.pass(MINUTE);
+    world.resolve(&firing).await;
+    world.once().await;
+    let statuses: Vec<Event> = events(&world.store, "Database").await;
+    let status = |from, to| Event::Status { from: Some(from), to: Some(to) };
+    let (fell, rose) = (status(Operational, MajorOutage), status(MajorOutage, Operational));
+    assert!(statuses.contains(&fell) && statuses.contains(&rose), "{statuses:?}");
+    world.faults.heal();
+    world.settle_within(5).await;
+    let again = events(&world.store, "Database").await;
+    assert_eq!(again.iter().filter(|event| **event == fell).count(), 1, "{again:?}");
+}
+
+#[tokio::test]
 async fn a_persons_word_is_kept_once_though_the_server_is_started_anew() {
     let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
     world.settle().await;
