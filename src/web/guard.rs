@@ -99,7 +99,11 @@ pub fn is_from_here(headers: &HeaderMap) -> bool {
 /// which a person follows, is not that.
 pub fn is_loaded_from_elsewhere(headers: &HeaderMap) -> bool {
     let is = |name: &str, words: &[&str]| headers.get(name).is_some_and(|value| words.iter().any(|word| value == word));
-    is(SEC_FETCH_SITE, &["cross-site", "same-site"]) && !is(SEC_FETCH_MODE, &["navigate"])
+    if headers.contains_key(SEC_FETCH_SITE) {
+        return is(SEC_FETCH_SITE, &["cross-site", "same-site"]) && !is(SEC_FETCH_MODE, &["navigate"]);
+    }
+    // Without TLS browsers say no more than an origin, and that only of what the other site wants to read.
+    !is_from_here(headers)
 }
 
 /// Who sent a request, if that is somebody; if not, that is counted.

@@ -88,6 +88,16 @@ async fn another_site_may_link_here_and_gets_nothing_for_itself() {
             assert_eq!(answer.status() != StatusCode::FORBIDDEN, is_in, "{path} {from} {mode}");
             assert_eq!(answer.headers()["cross-origin-resource-policy"], "same-origin", "{path}");
         }
+        // As a browser asks that is not reached over TLS.
+        for (origin, is_in) in [("http://evil.example", false), ("null", false), ("http://console:5000", true)] {
+            let request = Request::get(path)
+                .header("Authorization", ADMIN)
+                .header("Host", "console:5000")
+                .header("Origin", origin)
+                .body(Body::empty());
+            let answer = tower::ServiceExt::oneshot(site.router.clone(), request.expect("a request")).await;
+            assert_eq!(answer.expect("an answer").status() != StatusCode::FORBIDDEN, is_in, "{path} {origin}");
+        }
     }
 }
 
