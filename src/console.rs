@@ -4,6 +4,7 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `gate` | who comes in, what every answer carries, and that a form was sent from here |
+//! | `asked` | what a path and a query ask for |
 //! | `api` | the read API, which `docs/openapi.yaml` documents |
 //! | `view` | what the pages say |
 //! | `pages` | the pages: HTML without a single outside resource |
@@ -14,6 +15,7 @@
 
 mod actions;
 mod api;
+mod asked;
 mod events;
 mod gate;
 mod pages;
@@ -31,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::core::explain::Explanation;
+use crate::core::plan::Policy;
 use crate::core::target::ComponentName;
 use crate::insight::Insight;
 use crate::live::Live;
@@ -82,6 +85,8 @@ struct Shared {
     /// How many have asked for what is known.
     asked: AtomicU64,
     last_read: Mutex<LastRead>,
+    /// Held while something is done, so that of two who act at once the later one has seen the earlier.
+    acting: Mutex<()>,
 }
 
 /// What was read last, until the last of those who had asked when that began has it.
@@ -112,8 +117,8 @@ impl Console {
     pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
         let watchers = Arc::new(Semaphore::new(events::WATCHERS_AT_ONCE));
         let (tokens, pages) = (gate::Tokens::new()?, pages::Templates::new());
-        let (asked, last_read) = (AtomicU64::new(0), Mutex::default());
-        let shared = Shared { parts, tokens, pages, watchers, asked, last_read };
+        let (asked, last_read, acting) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
+        let shared = Shared { parts, tokens, pages, watchers, asked, last_read, acting };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -149,7 +154,8 @@ impl Console {
         let parts = &self.shared.parts;
         let settings = parts.settings.borrow().clone();
         let asked = self.shared.asked.load(Ordering::SeqCst);
-        let insight = Arc::new(Insight::read(&parts.store, &settings, parts.clock.now()).await?);
+        let policy = Policy { takes_unknown: !parts.live.writing().unknown_is_refused, ..settings.policy() };
+        let insight = Arc::new(Insight::read(&parts.store, &settings, policy, parts.clock.now()).await?);
         *last = LastRead { asked, insight: (asked > ticket).then(|| Arc::clone(&insight)) };
         Ok(insight)
     }

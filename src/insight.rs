@@ -5,7 +5,7 @@ use crate::core::alert::AlertRecord;
 use crate::core::explain::{Explanation, Facts, Past, explain, timeline};
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
-use crate::core::plan::{Applied, Plan, plan};
+use crate::core::plan::{Applied, Plan, Policy, plan};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::core::uptime::{Span, UPTIME_DAYS, uptime_of_days};
@@ -33,11 +33,12 @@ pub struct Insight {
 }
 
 impl Insight {
-    /// Reads what `store` knows at `now`.
+    /// Reads what `store` knows at `now`. What waits to be written is planned by `policy`: that of `settings`, with what
+    /// is known of Cachet beside them.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
-    pub async fn read(store: &Store, settings: &Settings, now: Timestamp) -> Result<Self, StoreError> {
+    pub async fn read(store: &Store, settings: &Settings, policy: Policy, now: Timestamp) -> Result<Self, StoreError> {
         let (alerts, applied, holds) = (store.unresolved_alerts().await?, store.applied().await?, store.holds().await?);
         let (observed, pulse) = (store.observed().await?, store.pulse().await?);
         let nothing = Observed::default();
@@ -51,7 +52,7 @@ impl Insight {
             .held_by(&holds, now);
         // Of a Cachet that was never read nothing can be said.
         let plan = match observed {
-            Some(_) => plan(&page, &applied, shown, settings.policy(), now),
+            Some(_) => plan(&page, &applied, shown, policy, now),
             None => Plan::default(),
         };
         let refire_hold = settings.refire_hold;

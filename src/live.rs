@@ -48,6 +48,8 @@ pub struct Writing {
     pub waiting: HashMap<(&'static str, Subject), Timestamp>,
     /// Why some of them could not be made.
     pub failing: BTreeMap<Subject, String>,
+    /// Whether Cachet has refused the status Unknown: what would be Unknown is left as it is, and does not wait.
+    pub unknown_is_refused: bool,
 }
 
 /// What Cachet's rate limit allows.

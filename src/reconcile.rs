@@ -36,7 +36,7 @@ use crate::cachet::{Cachet, Spare};
 use crate::clock::Clock;
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
-use crate::core::page::desired;
+use crate::core::page::{DesiredPage, desired};
 use crate::core::plan::{Applied, Change, Note, Plan, Policy, Rank, Subject, plan};
 use crate::core::time::Timestamp;
 use crate::live::Live;
@@ -193,6 +193,7 @@ impl Reconciler {
         }
         if let Err(blocked) = self.write_what_differs(&mut round).await {
             round.blocked = Some(blocked);
+            self.see_by_the_last_snapshot().await;
         }
         self.say_what_is_wrong(&round);
         self.publish(&mut round, began.elapsed());
@@ -325,16 +326,21 @@ impl Reconciler {
             return Plan::default();
         };
         let now = self.clock.now();
-        let inventory = self.settings.inventory(observed, applied);
-        let desired = desired(&inventory, &self.memory.alerts, self.settings.refire_hold, now)
-            .in_view_of(self.memory.monitoring, &self.settings.components)
-            .held_by(&self.memory.holds, now);
+        let desired = self.desired(observed, applied, now);
         let policy = Policy { takes_unknown: self.cachet.takes_unknown(), ..self.settings.policy() };
         let plan = plan(&desired, applied, observed, policy, now);
         round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
         round.page = Some(PageState::of(&desired, applied, observed, &plan, &self.memory.alerts));
         self.memory.chronicle.see(&desired, now);
         plan
+    }
+
+    /// What the page must show, on a Cachet with these components.
+    fn desired(&self, observed: &Observed, applied: &Applied, now: Timestamp) -> DesiredPage {
+        let inventory = self.settings.inventory(observed, applied);
+        desired(&inventory, &self.memory.alerts, self.settings.refire_hold, now)
+            .in_view_of(self.memory.monitoring, &self.settings.components)
+            .held_by(&self.memory.holds, now)
     }
 
     /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in

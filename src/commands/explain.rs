@@ -52,7 +52,7 @@ pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyh
 /// When the store cannot be read, or no such component is known.
 pub async fn explained(store: &Store, settings: &Settings, name: &ComponentName) -> anyhow::Result<Explanation> {
     let now = clock::now();
-    let insight = Insight::read(store, settings, now).await?;
+    let insight = Insight::read(store, settings, settings.policy(), now).await?;
     let Some(explanation) = insight.explain(name) else { return Err(unknown(name, &insight)) };
     let past = insight::past(store, settings, name, TIMELINE_DAYS.min(settings.history_days), now).await?;
     Ok(Explanation { past: Some(past), ..explanation })

@@ -1,18 +1,19 @@
 //! The two things that can be done: hold a component, and release it. Each is asked for (GET, which changes nothing), shown
-//! with what it means, and done by a form (POST) that only this page can send.
+//! with what it means, and done by a form (POST) that only this page can send. The form says which hold it takes the place
+//! of: if that is another one by then, nothing is done, and it is asked for again.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::asked::{Named, fields};
 use super::gate::{Forged, User};
 use super::pages::{component_page, problem, show};
 use super::view::{HoldForm, path_of};
@@ -23,16 +24,22 @@ use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::Event;
+use crate::web::guard::{self, Refusal};
 
 /// What is asked before it is done.
 #[derive(Serialize)]
 struct Confirmation {
     user: String,
-    title: &'static str,
+    title: String,
     component: String,
     confirming: bool,
     token: String,
+    /// The hold that there is, as the form says it.
+    seen: String,
     it: Explanation,
+    /// Why it is asked for again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<AskedHold>,
 }
@@ -44,11 +51,21 @@ struct AskedHold {
     note: String,
 }
 
+impl From<Hold> for AskedHold {
+    fn from(hold: Hold) -> Self {
+        Self { status: hold.status.into(), until: hold.until.to_string(), note: hold.note }
+    }
+}
+
+/// What is said to who was slower than somebody else.
+const OVERTAKEN: &str = "Meanwhile somebody else has held or released it, or its time was over. See what is true now, and \
+                         say so again.";
+
 /// `GET …/hold`: what it would mean.
 pub async fn ask_hold(
     State(console): State<Console>,
     Extension(user): Extension<User>,
-    Path(name): Path<String>,
+    Named(name): Named,
     RawQuery(query): RawQuery,
 ) -> Response {
     let form = HoldForm::read(query.unwrap_or_default().as_bytes());
@@ -58,8 +75,7 @@ pub async fn ask_hold(
     };
     match form.wanted(component, &user, insight.now()) {
         Ok(hold) => {
-            let asked = AskedHold { status: hold.status.into(), until: hold.until.to_string(), note: hold.note };
-            let content = confirmation(&console, &user, explanation, Some(asked));
+            let content = confirmation(&console, &user, explanation, Some(hold.into()));
             show(&console, &user.0, "confirm.html", StatusCode::OK, Ok(content))
         }
         Err(fault) => refuse_form(&console, &user, &name, form, fault).await,
@@ -70,7 +86,7 @@ pub async fn ask_hold(
 pub async fn hold(
     State(console): State<Console>,
     Extension(user): Extension<User>,
-    Path(name): Path<String>,
+    Named(name): Named,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -78,12 +94,16 @@ pub async fn hold(
         return problem(&console, &user.0, StatusCode::FORBIDDEN, &forged.to_string());
     }
     let form = HoldForm::read(&body);
+    let _acting = console.shared.acting.lock().await;
     let done = async {
-        let (component, _, insight) = console.explained(&name).await?;
+        let (component, explanation, insight) = console.explained(&name).await?;
         let hold = match form.wanted(component, &user, insight.now()) {
             Ok(hold) => hold,
             Err(fault) => return Ok(refuse_form(&console, &user, &name, form, fault).await),
         };
+        if is_overtaken(&body, &explanation) {
+            return Ok(ask_again(&console, &user, explanation, Some(hold.into())));
+        }
         let parts = &console.shared.parts;
         parts.store.hold(&hold).await?;
         let Hold { status, until, note, .. } = &hold;
@@ -100,7 +120,7 @@ pub async fn hold(
 pub async fn ask_release(
     State(console): State<Console>,
     Extension(user): Extension<User>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Response {
     match console.explained(&name).await {
         Ok((_, explanation, _)) if explanation.hold.is_none() => see(&name, "nothing"),
@@ -116,15 +136,22 @@ pub async fn ask_release(
 pub async fn release(
     State(console): State<Console>,
     Extension(user): Extension<User>,
-    Path(name): Path<String>,
+    Named(name): Named,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     if let Err(forged) = check(&console, &user, &headers, &body) {
         return problem(&console, &user.0, StatusCode::FORBIDDEN, &forged.to_string());
     }
+    let _acting = console.shared.acting.lock().await;
     let done = async {
-        let (component, _, insight) = console.explained(&name).await?;
+        let (component, explanation, insight) = console.explained(&name).await?;
+        if explanation.hold.is_none() {
+            return Ok(see(&name, "nothing"));
+        }
+        if is_overtaken(&body, &explanation) {
+            return Ok(ask_again(&console, &user, explanation, None));
+        }
         let parts = &console.shared.parts;
         if parts.store.release(&component, &user.0, insight.now()).await?.is_some() {
             let component = component.as_str();
@@ -144,17 +171,37 @@ fn see(name: &str, done: &str) -> Response {
 
 fn check(console: &Console, user: &User, headers: &HeaderMap, body: &[u8]) -> Result<(), Forged> {
     let token = fields(body).remove("token").unwrap_or_default();
-    console.shared.tokens.check(user, &token, headers)
+    let checked = console.shared.tokens.check(user, &token, headers);
+    if checked == Err(Forged::Elsewhere) {
+        guard::counted(&console.shared.parts.metrics, Refusal::CrossSite);
+    }
+    checked
+}
+
+/// The hold that there is, as a form says which one it has seen: since when; nothing, if there is none.
+fn seen(explanation: &Explanation) -> String {
+    explanation.hold.as_ref().map(|hold| hold.since.clone()).unwrap_or_default()
+}
+
+fn is_overtaken(form: &[u8], now: &Explanation) -> bool {
+    fields(form).remove("seen").unwrap_or_default() != seen(now)
+}
+
+fn ask_again(console: &Console, user: &User, it: Explanation, hold: Option<AskedHold>) -> Response {
+    let content = Confirmation { problem: Some(OVERTAKEN), ..confirmation(console, user, it, hold) };
+    show(console, &user.0, "confirm.html", StatusCode::CONFLICT, Ok(content))
 }
 
 fn confirmation(console: &Console, user: &User, it: Explanation, hold: Option<AskedHold>) -> Confirmation {
     Confirmation {
         user: user.0.clone(),
-        title: if hold.is_some() { "Hold it" } else { "Release it" },
+        title: format!("{} {}", if hold.is_some() { "Hold" } else { "Release" }, it.component),
         component: it.component.clone(),
         confirming: true,
         token: console.shared.tokens.of(user),
+        seen: seen(&it),
         it,
+        problem: None,
         hold,
     }
 }
@@ -167,10 +214,6 @@ async fn refuse_form(console: &Console, user: &User, name: &str, form: HoldForm,
         page
     });
     show(console, &user.0, "component.html", StatusCode::UNPROCESSABLE_ENTITY, page)
-}
-
-fn fields(text: &[u8]) -> HashMap<String, String> {
-    form_urlencoded::parse(text).into_owned().collect()
 }
 
 impl HoldForm {
@@ -186,7 +229,8 @@ impl HoldForm {
         let status = self.status.parse().ok().and_then(ComponentStatus::from_value);
         let status = status.ok_or("choose the status to hold it at")?;
         let until = match (self.until.trim(), self.r#for.parse()) {
-            ("", Ok(seconds)) => now.after(Duration::from_secs(seconds)),
+            // To the second: nobody reads milliseconds at night.
+            ("", Ok(seconds)) => now.after(Duration::from_secs(seconds)).cut_to_seconds(),
             ("", Err(_)) => return Err("choose for how long to hold it".to_owned()),
             (text, _) => {
                 moment(text).ok_or_else(|| format!("{text:?} is no time: write it as 2026-11-21 18:00, in UTC"))?
@@ -196,9 +240,13 @@ impl HoldForm {
     }
 }
 
-/// Reads RFC 3339, or a date and a time in UTC.
+/// Reads RFC 3339, or a date and a time in UTC. A zone that is named (`[Europe/Berlin]`) is refused: it would be passed
+/// over, and the hold end hours too early or too late.
 fn moment(text: &str) -> Option<Timestamp> {
     let in_utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+    if text.contains('[') {
+        return None;
+    }
     Timestamp::parse_rfc3339(text)
         .ok()
         .or_else(|| in_utc().map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond())))
@@ -220,7 +268,9 @@ mod tests {
         let hold = wanted("status=3&for=3600&until=&note=two+words").expect("a hold");
         assert_eq!((hold.status, hold.note.as_str()), (ComponentStatus::PartialOutage, "two words"));
         assert_eq!(hold.until.to_string(), "2026-11-21T03:00:00Z");
-        for until in ["2026-11-21T18%3A30", "2026-11-21+18:30", "2026-11-21T19:30:00%2B01:00"] {
+        for until in
+            ["2026-11-21T18%3A30", "2026-11-21+18:30", "2026-11-21T19:30:00%2B01:00", "2026-11-21T19:30%2B01:00"]
+        {
             let hold = wanted(&format!("status=1&for=3600&until={until}")).expect("a hold");
             assert_eq!(hold.until.to_string(), "2026-11-21T18:30:00Z", "{until}");
         }
@@ -234,6 +284,14 @@ mod tests {
             ("status=5&for=60", "choose one of 1 to 4"),
             ("status=1", "choose for how long"),
             ("status=1&until=soon", "write it as"),
+            ("status=1&until=2026-11-21T18:30[Europe/Berlin]", "write it as"),
+            ("status=1&until=2026-11-21T18:30+Europe/Berlin", "write it as"),
+            ("status=1&until=9999-12-01T23:59", "choose an earlier time"),
+            ("status=1&until=-009998-01-01T00:00", "choose a later time"),
+            ("status=1&for=0", "choose a later time"),
+            ("status=1&for=-3600", "choose for how long"),
+            ("status=1&for=18446744073709551615", "choose an earlier time"),
+            ("status=-1&for=60", "choose the status"),
             ("status=1&until=2026-11-20T00:00", "choose a later time"),
             ("status=1&for=99999999999999999999", "choose for how long"),
             ("status=1&for=9999999", "choose an earlier time"),

@@ -1,12 +1,13 @@
 //! The read API. Every path and every answer stands in `docs/openapi.yaml`, which a test compares with this.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::asked::{Asked, Named};
 use super::{Console, Failure};
 use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, WaitingChange, held_refires, summaries};
 use crate::insight::{self, Insight, TIMELINE_DAYS};
@@ -97,18 +98,13 @@ pub struct MonitoringState {
     pub missing_since: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Wanted {
-    days: Option<String>,
-}
-
 async fn list(State(console): State<Console>) -> Response {
     let insight = console.insight().await.map_err(Failure::from);
     answer(insight.map(|insight| Components { components: summaries(insight.facts()) }))
 }
 
-async fn one(State(console): State<Console>, Path(name): Path<String>, Query(wanted): Query<Wanted>) -> Response {
-    answer(component(&console, &name, wanted.days.as_deref()).await)
+async fn one(State(console): State<Console>, Named(name): Named, asked: Asked) -> Response {
+    answer(component(&console, &name, asked.days.as_deref()).await)
 }
 
 /// A component with its past; `days`: as somebody typed it.

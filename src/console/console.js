@@ -5,6 +5,9 @@
 (() => {
   const live = document.getElementById("live");
   const freshness = document.getElementById("freshness");
+  // How often the page is fetched though nothing was said: a connection may be dead without anybody noticing.
+  const ANYWAY_MS = 30000;
+  const PATIENCE_MS = 10000;
 
   // Times in the reader's own zone; the server wrote them in UTC. Those of a day are left so: the day is one of UTC.
   function tellTimes(root) {
@@ -28,6 +31,13 @@
   let shown = live.innerHTML;
   let fetching = false;
   let again = false;
+  let events = null;
+
+  function say(text, isStale) {
+    // said once, for who hears it
+    if (freshness.textContent !== text) freshness.textContent = text;
+    freshness.className = isStale ? "stale" : "";
+  }
 
   function replaceWith(fresh) {
     const said = live.querySelector("#summary").textContent;
@@ -50,7 +60,8 @@
     fetching = true;
     try {
       // not a relative address: the page's own may have a password in it, with which none can be fetched
-      const answer = await fetch(location.origin + location.pathname + location.search);
+      const address = location.origin + location.pathname + location.search;
+      const answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       const content = answer.ok && fresh.getElementById("live")?.innerHTML;
       if (content && content !== shown) {
@@ -58,9 +69,10 @@
         replaceWith(fresh);
         shown = content;
       }
-      freshness.textContent = answer.ok ? "Live" : "Not live: reload.";
+      if (answer.ok) say(events ? "Live" : "Every 30 s", false);
+      else say("Not live: reload.", true);
     } catch {
-      freshness.textContent = "Not live: the server does not answer.";
+      say("Not live: no answer.", true);
     }
     fetching = false;
     if (again) {
@@ -69,9 +81,27 @@
     }
   }
 
-  const events = new EventSource(`${location.origin}/console/events`);
-  events.addEventListener("changed", refresh);
-  events.onerror = () => {
-    freshness.textContent = events.readyState === EventSource.CLOSED ? "Not live: reload." : "Connecting…";
-  };
+  // Only while somebody looks: a browser has six connections to a server, and a seventh page would wait for ever.
+  function listen() {
+    events?.close();
+    events = null;
+    if (document.hidden) return;
+    const source = new EventSource(`${location.origin}/console/events`);
+    source.addEventListener("changed", refresh);
+    source.onerror = () => {
+      // it connects again by itself, unless it was refused
+      if (source.readyState === EventSource.CLOSED) events = null;
+      say("Not live: connecting…", true);
+    };
+    events = source;
+  }
+
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("pagehide", () => events?.close());
+  addEventListener("pageshow", (event) => event.persisted && listen());
+  setInterval(() => {
+    if (!events) listen();
+    refresh();
+  }, ANYWAY_MS);
+  listen();
 })();

@@ -2,21 +2,21 @@
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::Console;
-use crate::web::auth::{Authenticator, NoRandomness, Role};
-use crate::web::guard::Refusal;
+use super::{Console, Parts};
+use crate::web::auth::{Authenticator, NoRandomness};
+use crate::web::guard::{self, Refusal, is_from_here, is_loaded_from_elsewhere};
 
 /// Nothing but what we serve ourselves, forms to nowhere else, and nobody may frame it. Not `no-referrer`: browsers would
 /// send forms with the origin `null`.
-const HEADERS: [(axum::http::HeaderName, &str); 4] = [
+const HEADERS: [(HeaderName, &str); 5] = [
     (
         CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
@@ -25,13 +25,11 @@ const HEADERS: [(axum::http::HeaderName, &str); 4] = [
     (REFERRER_POLICY, "same-origin"),
     (CACHE_CONTROL, "no-store"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
 /// As long as a block of the hash.
 const KEY_BYTES: usize = 64;
-
-/// Where a browser says that a request came from.
-const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -93,39 +91,30 @@ impl Tokens {
     }
 }
 
-/// Whether a browser says that a form came from a page of ours. One that says nothing at all is none: every browser says
-/// the one or the other of a form that is posted.
-fn is_from_here(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match (text(SEC_FETCH_SITE), text(ORIGIN.as_str()), text(HOST.as_str())) {
-        // A proxy may have changed the host, so what the browser itself judged counts first.
-        (Some(site), ..) => site == "same-origin",
-        (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, authority)| authority == host),
-        (None, Some(_), None) => false,
-        (None, None, _) => true,
-    }
-}
-
 /// Lets in who says who they are, and gives every answer its headers.
 pub async fn let_in(State(console): State<Console>, mut request: Request, next: Next) -> Response {
-    let parts = &console.shared.parts;
-    let authorization = request.headers().get(AUTHORIZATION).cloned();
-    let mut response = match parts.authenticator.check(authorization.as_ref()).await {
-        Ok(Role::Poster) if parts.authenticator.has_operators() => Refusal::NotAnOperator.into_response(),
-        Ok(_) => {
-            let user = Authenticator::claimed_user(authorization.as_ref()).unwrap_or_default();
-            request.extensions_mut().insert(User(user));
+    let who = known(&console.shared.parts, request.headers()).await;
+    let mut response = match who {
+        Ok(user) => {
+            request.extensions_mut().insert(user);
             next.run(request).await
         }
-        Err(error) => {
-            parts.metrics.authentication_refused((&error).into());
-            Refusal::from(error).into_response()
-        }
+        Err(refusal) => refusal.into_response(),
     };
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Who asks, if they may. A page of another site may link here and get nothing for itself: an event stream, say, would
+/// take the place of somebody's who watches.
+async fn known(parts: &Parts, headers: &HeaderMap) -> Result<User, Refusal> {
+    if is_loaded_from_elsewhere(headers) {
+        return Err(guard::counted(&parts.metrics, Refusal::CrossSite));
+    }
+    guard::operator(&parts.authenticator, &parts.metrics, headers).await?;
+    Ok(User(Authenticator::claimed_user(headers.get(AUTHORIZATION)).unwrap_or_default()))
 }
 
 #[cfg(test)]

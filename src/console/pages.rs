@@ -1,12 +1,13 @@
 //! The pages. What is put into a template is escaped, for its name ends in `.html`.
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::{Environment, UndefinedBehavior, Value};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::asked::{Asked, Named};
 use super::gate::User;
 use super::view::{self, ComponentPage, Known, Overview};
 use super::{Console, Failure, api};
@@ -47,13 +48,6 @@ impl Templates {
     }
 }
 
-/// What is done is said once, behind the redirect that follows it.
-#[derive(Debug, Default, Deserialize)]
-pub struct Asked {
-    days: Option<String>,
-    done: Option<String>,
-}
-
 /// `GET /console`.
 pub async fn overview(State(console): State<Console>, Extension(User(user)): Extension<User>) -> Response {
     let page = async {
@@ -75,14 +69,16 @@ pub async fn overview(State(console): State<Console>, Extension(User(user)): Ext
 pub async fn component(
     State(console): State<Console>,
     Extension(User(user)): Extension<User>,
-    Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Named(name): Named,
+    asked: Asked,
 ) -> Response {
     let page = async {
         let mut page = component_page(&console, &user, &name, asked.days.as_deref()).await?;
-        page.done = match asked.done.as_deref() {
-            Some("held") => Some("It is held. Cachet is written now."),
-            Some("released") => Some("It is released: the alerts say what it shows."),
+        // Said behind the redirect that follows what was done, as long as it is true.
+        page.done = match (asked.done.as_deref(), &page.it.hold) {
+            (Some("held"), Some(_)) => Some("It is held. Cachet is written now."),
+            (Some("released"), None) => Some("It is released: the alerts say what it shows."),
+            (Some("nothing"), None) => Some("It is not held: there is nothing to release."),
             _ => None,
         };
         Ok(page)

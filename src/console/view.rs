@@ -6,21 +6,26 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::api::{Alertmanager, Changes, MonitoringState};
-use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, StatusWord, TimelineEntry};
+use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, StatusWord, TargetExplanation, TimelineEntry};
 use crate::core::hold::{Hold, NOTE_LIMIT};
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
-use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, told_percent};
+use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, told_duration, told_percent};
 use crate::live::Ignored;
 
 /// How many entries of a list the overview has at most; the API has all of them.
 const LISTED: usize = 20;
+
+/// How many targets the page of a component has at most; the API has all of them.
+const TARGETS_LISTED: usize = 100;
 
 /// What the overview says.
 #[derive(Serialize)]
 pub struct Overview {
     pub user: String,
     pub title: String,
+    /// What is not Operational, the worst first.
+    pub affected: Vec<Affected>,
     pub sections: Vec<Section>,
     pub changes: Changes,
     pub held: Vec<HeldFiring>,
@@ -28,6 +33,13 @@ pub struct Overview {
     pub alertmanager: Alertmanager,
     pub monitoring: MonitoringState,
     pub listed: usize,
+}
+
+/// A component that is not Operational.
+#[derive(Serialize)]
+pub struct Affected {
+    component: String,
+    status: StatusWord,
 }
 
 /// The components of a group.
@@ -50,23 +62,31 @@ pub struct Known {
 impl Overview {
     pub fn of(user: String, known: Known) -> Self {
         let Known { components, changes, held, ignored, alertmanager, monitoring } = known;
-        let title = headline(&components);
+        let affected = affected(&components);
+        let title = headline(&affected, components.len());
         let sections = sections(components);
-        Self { user, title, sections, changes, held, ignored, alertmanager, monitoring, listed: LISTED }
+        Self { user, title, affected, sections, changes, held, ignored, alertmanager, monitoring, listed: LISTED }
     }
 }
 
 /// All of it in a few words, also for who does not see the page.
-fn headline(components: &[ComponentSummary]) -> String {
-    let operational = ComponentStatus::Operational.value();
-    let affected: Vec<&ComponentSummary> =
-        components.iter().filter(|component| component.status.value != operational).collect();
-    match affected.as_slice() {
-        [] if components.is_empty() => "No components".to_owned(),
+fn headline(affected: &[Affected], components: usize) -> String {
+    match affected {
+        [] if components == 0 => "No components".to_owned(),
         [] => "All operational".to_owned(),
         [one] => format!("{}: {}", one.component, one.status.word),
-        several => format!("{} of {} components are not operational", several.len(), components.len()),
+        several => format!("{} of {components} components are not operational", several.len()),
     }
+}
+
+fn affected(components: &[ComponentSummary]) -> Vec<Affected> {
+    let operational = ComponentStatus::Operational.value();
+    let affected = components.iter().filter(|component| component.status.value != operational);
+    let mut affected: Vec<Affected> =
+        affected.map(|one| Affected { component: one.component.clone(), status: one.status.clone() }).collect();
+    let severity = |one: &Affected| ComponentStatus::from_value(one.status.value.into()).map(ComponentStatus::severity);
+    affected.sort_by_key(|one| std::cmp::Reverse(severity(one)));
+    affected
 }
 
 fn sections(components: Vec<ComponentSummary>) -> Vec<Section> {
@@ -89,6 +109,9 @@ pub struct ComponentPage {
     pub component: String,
     pub it: Explanation,
     uptime: Vec<ToldUptime>,
+    /// Its targets, those that are down first, as many as somebody reads.
+    targets: Vec<TargetExplanation>,
+    down_and_not_listed: usize,
     days: Vec<Day>,
     spans: Vec<u32>,
     statuses: Vec<StatusWord>,
@@ -154,8 +177,14 @@ impl ComponentPage {
         if !spans.contains(&history_days) {
             spans.push(history_days);
         }
+        let mut targets = it.targets.clone();
+        targets.sort_by_key(|target| (!target.down, !target.critical));
+        let down_and_not_listed = targets.iter().skip(TARGETS_LISTED).filter(|target| target.down).count();
+        targets.truncate(TARGETS_LISTED);
         Self {
             user,
+            targets,
+            down_and_not_listed,
             title: format!("{}: {}", it.component, it.status.word),
             component: it.component.clone(),
             uptime: past.iter().flat_map(|past| &past.uptime).map(ToldUptime::of).collect(),
@@ -188,15 +217,6 @@ impl ToldUptime {
             .collect();
         Self { span, share, detail: told.join(", ") }
     }
-}
-
-/// The two largest units, cut: `3 d 4 h`, `5 min 10 s`.
-pub fn told_duration(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let units = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
-    let told = units.into_iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
-    let told: Vec<String> = told.map(|(count, unit)| format!("{count} {unit}")).collect();
-    if told.is_empty() { "0 s".to_owned() } else { told.join(" ") }
 }
 
 fn by_day(timeline: &[TimelineEntry]) -> Vec<Day> {
@@ -240,15 +260,6 @@ fn told(iso: &str, form: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_span_is_told_in_its_two_largest_units() {
-        for (seconds, told) in
-            [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (90_061, "1 d 1 h"), (86_460, "1 d")]
-        {
-            assert_eq!(told_duration(Duration::from_secs(seconds)), told);
-        }
-    }
 
     #[test]
     fn a_path_survives_whatever_a_component_is_called() {

@@ -39,6 +39,11 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The moment without its fraction of a second.
+    pub const fn cut_to_seconds(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(1000)))
+    }
+
     /// The moment `span` earlier, at least the first one that can be told.
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
@@ -65,6 +70,13 @@ mod tests {
         let long = Timestamp::parse_rfc3339("2026-11-21T02:54:29.434999999+01:00").expect("valid");
         assert_eq!(short, long);
         assert_eq!(short.to_string(), "2026-11-21T01:54:29.434Z");
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_is_cut_off_before_and_after_the_epoch() {
+        for (millis, cut) in [(1999, 1000), (1000, 1000), (0, 0), (-1, -1000)] {
+            assert_eq!(Timestamp::from_millis(millis).cut_to_seconds(), Timestamp::from_millis(cut));
+        }
     }
 
     #[test]

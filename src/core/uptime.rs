@@ -145,6 +145,15 @@ pub fn told_percent(percent: f64) -> String {
     if percent >= 100.0 { "100 %".to_owned() } else { format!("{:.3} %", (percent * 1000.0).floor() / 1000.0) }
 }
 
+/// The two largest units, cut: `3 d 4 h`, `5 min 10 s`.
+pub fn told_duration(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let told = units.into_iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
+    let told: Vec<String> = told.map(|(count, unit)| format!("{count} {unit}")).collect();
+    if told.is_empty() { "0 s".to_owned() } else { told.join(" ") }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -218,6 +227,15 @@ mod tests {
         assert_eq!(told_percent(100.0), "100 %");
         assert_eq!(told_percent(99.999_99), "99.999 %");
         assert_eq!(told_percent(0.0), "0.000 %");
+    }
+
+    #[test]
+    fn a_span_is_told_in_its_two_largest_units() {
+        for (seconds, told) in
+            [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (90_061, "1 d 1 h"), (86_460, "1 d")]
+        {
+            assert_eq!(told_duration(Duration::from_secs(seconds)), told);
+        }
     }
 
     fn stories() -> impl Strategy<Value = Vec<StatusChange>> {

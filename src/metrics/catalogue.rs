@@ -56,7 +56,7 @@ catalogue! {
     notification_last_success: Gauge<0> = "notification_last_success_timestamp_seconds" []
         "When a notification was last answered with 200; 0 if none was since the start.";
     authentications_refused: Counter<1> = "authentications_refused_total" ["reason": Refusal::WORDS]
-        "Requests to the webhook or the console that were not let in, by reason.";
+        "Requests that were not let in, wherever a password is asked for, by reason.";
     alerts: Counter<1> = "alerts_total" ["result": ALERT_RESULTS]
         "Alerts in stored notifications by what they changed.";
     alerts_ignored: Counter<1> = "alerts_ignored_total" ["reason": IGNORE_REASONS]

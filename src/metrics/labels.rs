@@ -35,7 +35,7 @@ words! {
         BodyLost = "body_lost",
         /// 503: too many passwords waited to be verified.
         Busy = "busy",
-        /// 401.
+        /// 401; or 403, where another site had a browser send it.
         Unauthorized = "unauthorized",
         /// 400: it is no notification. Its alerts are lost.
         Invalid = "invalid",
@@ -101,6 +101,10 @@ words! {
         Wrong = "wrong",
         /// Too many passwords wait to be verified.
         Busy = "busy",
+        /// They may post, and wanted what is for operators.
+        NotAnOperator = "not_an_operator",
+        /// Another site had a browser send it.
+        CrossSite = "cross_site",
     }
 }
 

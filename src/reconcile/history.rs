@@ -94,6 +94,17 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Tells what components must show though Cachet cannot be read, nor was since the start: by what it had before. The
+    /// outage of both would be missing in the uptime otherwise.
+    pub(super) async fn see_by_the_last_snapshot(&mut self) {
+        let (None, Some(applied)) = (&self.memory.observed, &self.memory.applied) else { return };
+        // A store that does not answer says so elsewhere, and without a snapshot nothing is known to compare with.
+        let Ok(Some((observed, _))) = self.store.observed().await else { return };
+        let now = self.clock.now();
+        let page = self.desired(&observed, applied, now);
+        self.memory.chronicle.see(&page, now);
+    }
+
     /// Remembers `entries`, and with them what happened.
     pub(super) async fn remember(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
         let waiting = &self.memory.chronicle.waiting;

@@ -41,6 +41,7 @@ impl Reconciler {
             problem: round.blocked.as_ref().map(ToString::to_string),
             budget: self.cachet.budget().map(|budget| Budget { limit: budget.limit, remaining: budget.remaining }),
             waiting: self.memory.waiting.since().clone(),
+            unknown_is_refused: !self.cachet.takes_unknown(),
             failing: failing.filter_map(|(subject, said)| Some((subject.clone(), said.clone()?))).collect(),
         }
     }

@@ -49,9 +49,10 @@ impl Store {
         from: Timestamp,
         limit: u32,
     ) -> Result<Vec<AlertHappening>, StoreError> {
-        // A target's name holds those of its components; whether it is one of them, or of its instance, is seen after.
-        let query =
-            "SELECT * FROM history_alerts WHERE at_ms >= $1 AND instr(target, $2) > 0 ORDER BY id DESC LIMIT $3";
+        // A target's name ends with those of its components: `instance | one, other`. That an instance is called so is
+        // seen after; `Web` must not be lost among what is kept of `Website`.
+        let query = "SELECT * FROM history_alerts WHERE at_ms >= $1 AND (instr(target || ', ', ' | ' || $2 || ', ') > 0 \
+                     OR instr(target || ', ', ', ' || $2 || ', ') > 0) ORDER BY id DESC LIMIT $3";
         let rows = sqlx::query(query).bind(from.as_millis()).bind(component.as_str()).bind(limit);
         let happenings = rows.fetch_all(&self.reader).await?.into_iter().filter_map(|row| alert_of(&row));
         Ok(happenings.filter(|happening| happening.target.components().contains(component)).collect())

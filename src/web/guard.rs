@@ -4,17 +4,22 @@
 //! The embedded page is not among them: it is for the public, and its API has a token of its own.
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::App;
-use super::auth::{AuthError, Role};
+use super::auth::{AuthError, Authenticator, Role};
+use crate::metrics::{self, Metrics};
 
 /// What operators do not keep to themselves: what probes ask for, who have no password to send and are told no secret; and
 /// what looks at passwords itself, because those who may post may use it as well.
 const NOT_ONLY_OPERATORS: &[&str] = &["/health", "/-/ready", "/-/healthy", "/webhook", "/webhook/", "/-/reload"];
+
+/// Where a browser says that a request came from, and what for.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +33,25 @@ pub enum Refusal {
     /// Somebody who may post, where there are operators.
     #[error("this is for the users in basic_auth_users of --web.config.file, and you are one of WEBHOOK_BASIC_AUTH")]
     NotAnOperator,
+    /// Another site had a browser send it, with the password that the browser knows.
+    #[error("another site sent this through your browser: open it yourself")]
+    CrossSite,
     /// It cannot be found out now.
     #[error("too many passwords wait to be verified: try again")]
     Busy,
+}
+
+/// As it is counted.
+impl From<Refusal> for metrics::Refusal {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Missing => Self::Missing,
+            Refusal::Wrong => Self::Wrong,
+            Refusal::NotAnOperator => Self::NotAnOperator,
+            Refusal::CrossSite => Self::CrossSite,
+            Refusal::Busy => Self::Busy,
+        }
+    }
 }
 
 impl From<AuthError> for Refusal {
@@ -50,7 +71,7 @@ impl IntoResponse for Refusal {
                 let wanted = r#"Basic realm="alertmanager-cachet", charset="UTF-8""#;
                 (StatusCode::UNAUTHORIZED, Some((WWW_AUTHENTICATE, wanted)))
             }
-            Self::NotAnOperator => (StatusCode::FORBIDDEN, None),
+            Self::NotAnOperator | Self::CrossSite => (StatusCode::FORBIDDEN, None),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "5"))),
         };
         let mut response = (status, format!("{self}\n")).into_response();
@@ -61,9 +82,54 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Who sent a request, if that is somebody.
-pub(super) async fn known(app: &App, headers: &HeaderMap) -> Result<Role, Refusal> {
-    Ok(app.shared.authenticator.check(headers.get(AUTHORIZATION)).await?)
+/// Whether a browser says that a request which changes something came from a page of ours. One that says nothing at all
+/// is none: every browser says the one or the other of what it posts.
+pub fn is_from_here(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text(SEC_FETCH_SITE), text(ORIGIN.as_str()), text(HOST.as_str())) {
+        // A proxy may have changed the host, so what the browser itself judged counts first.
+        (Some(site), ..) => site == "same-origin",
+        (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, authority)| authority == host),
+        (None, Some(_), None) => false,
+        (None, None, _) => true,
+    }
+}
+
+/// Whether a page of another site wants something for itself: to show it, to run it, to watch it. A link from there,
+/// which a person follows, is not that.
+pub fn is_loaded_from_elsewhere(headers: &HeaderMap) -> bool {
+    let is = |name: &str, words: &[&str]| headers.get(name).is_some_and(|value| words.iter().any(|word| value == word));
+    if headers.contains_key(SEC_FETCH_SITE) {
+        return is(SEC_FETCH_SITE, &["cross-site", "same-site"]) && !is(SEC_FETCH_MODE, &["navigate"]);
+    }
+    // Without TLS browsers say no more than an origin, and that only of what the other site wants to read.
+    !is_from_here(headers)
+}
+
+/// Who sent a request, if that is somebody; if not, that is counted.
+///
+/// # Errors
+/// See [`Refusal`].
+pub async fn known(authenticator: &Authenticator, metrics: &Metrics, headers: &HeaderMap) -> Result<Role, Refusal> {
+    let checked = authenticator.check(headers.get(AUTHORIZATION)).await;
+    checked.map_err(|error| counted(metrics, error.into()))
+}
+
+/// Lets operators pass, and where there are none, whoever is known. Who may not is counted.
+///
+/// # Errors
+/// See [`Refusal`].
+pub async fn operator(authenticator: &Authenticator, metrics: &Metrics, headers: &HeaderMap) -> Result<(), Refusal> {
+    match known(authenticator, metrics, headers).await? {
+        Role::Poster if authenticator.has_operators() => Err(counted(metrics, Refusal::NotAnOperator)),
+        Role::Poster | Role::Operator => Ok(()),
+    }
+}
+
+/// A refusal that the metrics know of.
+pub fn counted(metrics: &Metrics, refusal: Refusal) -> Refusal {
+    metrics.authentication_refused(refusal.into());
+    refusal
 }
 
 /// Lets only operators pass, where there are some.
@@ -71,9 +137,8 @@ pub(super) async fn operators_only(State(app): State<App>, request: Request, nex
     if NOT_ONLY_OPERATORS.contains(&request.uri().path()) || !app.shared.authenticator.has_operators() {
         return next.run(request).await;
     }
-    match known(&app, request.headers()).await {
-        Ok(Role::Operator) => next.run(request).await,
-        Ok(Role::Poster) => Refusal::NotAnOperator.into_response(),
+    match operator(&app.shared.authenticator, &app.metrics, request.headers()).await {
+        Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
 }

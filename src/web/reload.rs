@@ -9,7 +9,7 @@ use axum::routing::any;
 use tokio::sync::{mpsc, oneshot};
 
 use super::App;
-use super::guard::known;
+use super::guard::{Refusal, counted, is_from_here, known};
 
 /// How many requests wait for their turn; more wait for a place. They are served one after the other.
 const WAITING: usize = 16;
@@ -56,7 +56,10 @@ async fn reload(State((app, requests)): State<(App, ReloadRequests)>, method: Me
         let text = "a reload is asked for with POST\n";
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST, PUT")], text).into_response();
     }
-    if let Err(refusal) = known(&app, &headers).await {
+    if !is_from_here(&headers) {
+        return counted(&app.metrics, Refusal::CrossSite).into_response();
+    }
+    if let Err(refusal) = known(&app.shared.authenticator, &app.metrics, &headers).await {
         return refusal.into_response();
     }
     // In a task of its own, so that it comes to its end though whoever asked hangs up.

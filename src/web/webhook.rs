@@ -18,11 +18,12 @@ use tracing::{debug, error, warn};
 use super::App;
 use super::auth::AuthError;
 use super::client_address::client_address;
+use super::guard::is_from_here;
 use crate::clock;
 use crate::core::alert::{Alert, Effect};
 use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
-use crate::metrics::{Metrics, NotificationResult};
+use crate::metrics::{Metrics, NotificationResult, Refusal};
 use crate::store::{Store, StoreError};
 
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
@@ -42,6 +43,8 @@ const IGNORED_LOGGED: usize = 100;
 pub(super) enum WebhookError {
     #[error("a notification is posted: use POST")]
     Method,
+    #[error("another site sent this through a browser: notifications are taken from Alertmanager alone")]
+    CrossSite,
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error(
@@ -64,6 +67,7 @@ impl WebhookError {
         match self {
             // It can never be right: somebody has to change the sender.
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::CrossSite => StatusCode::FORBIDDEN,
             Self::Auth(AuthError::Missing | AuthError::Wrong) => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoNotification(_) => StatusCode::BAD_REQUEST,
@@ -78,7 +82,7 @@ impl WebhookError {
     fn result(&self) -> NotificationResult {
         match self {
             Self::Method => NotificationResult::WrongMethod,
-            Self::Auth(AuthError::Missing | AuthError::Wrong) => NotificationResult::Unauthorized,
+            Self::CrossSite | Self::Auth(AuthError::Missing | AuthError::Wrong) => NotificationResult::Unauthorized,
             Self::Auth(AuthError::Busy) => NotificationResult::Busy,
             Self::TooLarge => NotificationResult::TooLarge,
             Self::BodyLost => NotificationResult::BodyLost,
@@ -177,7 +181,7 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
 /// and strangers must not fill the log.
 fn warn_of(error: &WebhookError, source_ip: IpAddr) {
     match error.status() {
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED => {}
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
         status => warn!(%source_ip, status = status.as_u16(), "notification not taken: {error}"),
     }
 }
@@ -186,6 +190,11 @@ fn warn_of(error: &WebhookError, source_ip: IpAddr) {
 async fn read(app: &App, request: Request) -> Result<Bytes, WebhookError> {
     if request.method() != Method::POST {
         return Err(WebhookError::Method);
+    }
+    // A browser that has an operator's password sends it along with whatever another site has it post.
+    if !is_from_here(request.headers()) {
+        app.metrics.authentication_refused(Refusal::CrossSite);
+        return Err(WebhookError::CrossSite);
     }
     let allowed = app.shared.authenticator.check(request.headers().get(AUTHORIZATION)).await;
     allowed.inspect_err(|error| app.metrics.authentication_refused(error.into()))?;

@@ -74,10 +74,13 @@ impl Site {
         Self::with(World::set_up(Release::Current, TARGETS).await).await
     }
 
-    async fn with(mut world: World) -> Self {
+    async fn with(world: World) -> Self {
+        Self::for_users(world, Users::parse(USERS).expect("users").users).await
+    }
+
+    async fn for_users(mut world: World, users: Users) -> Self {
         world.settle().await;
         let (metrics, stop) = (Metrics::new().expect("metrics"), CancellationToken::new());
-        let users = Users::parse(USERS).expect("users").users;
         let console = Console::new(Parts {
             store: world.store.clone().measured_by(metrics.clone()),
             authenticator: Authenticator::new(users).expect("an authenticator"),

@@ -57,6 +57,21 @@ async fn of_alerts_only_what_changed_something_is_kept_and_enough_to_play_it_aga
 }
 
 #[tokio::test]
+async fn a_component_is_not_lost_among_those_of_a_similar_name() {
+    let world = World::empty(Release::Current, &[]).await;
+    world.fire("db:9100", "Shop, Web, Mail").await;
+    for _ in 0..3 {
+        world.pass(MINUTE);
+        world.fire("Web:9100", "Website, My Web").await;
+    }
+    for component in ["Shop", "Web", "Mail"] {
+        let kept = world.store.alert_history(&name(component), START, 2).await.expect("read");
+        assert_eq!(kept.len(), 1, "{component}");
+    }
+    assert_eq!(world.store.alert_history(&name("My Web"), START, 2).await.expect("read").len(), 2);
+}
+
+#[tokio::test]
 async fn an_alert_that_nothing_was_heard_of_has_ended_for_that_reason() {
     let world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
     world.fire("db:9100", "Database").await;
@@ -112,6 +127,27 @@ async fn what_a_component_has_to_show_is_kept_though_cachet_takes_nothing() {
     assert_eq!(statuses, 2, "{told:?}");
     let written = Event::Written { from: Some(Operational), to: MajorOutage };
     assert!(told.contains(&written) && told.contains(&Event::WritableAgain), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_outage_is_kept_though_the_server_is_started_anew_while_cachet_is_away() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    world.settle().await;
+    world.faults.on("*", "/api/*").answer(503);
+    world.restart();
+    let firing = world.fire("db:9100", "Database").await;
+    world.once().await;
+    world.pass(MINUTE);
+    world.resolve(&firing).await;
+    world.once().await;
+    let statuses: Vec<Event> = events(&world.store, "Database").await;
+    let status = |from, to| Event::Status { from: Some(from), to: Some(to) };
+    let (fell, rose) = (status(Operational, MajorOutage), status(MajorOutage, Operational));
+    assert!(statuses.contains(&fell) && statuses.contains(&rose), "{statuses:?}");
+    world.faults.heal();
+    world.settle_within(5).await;
+    let again = events(&world.store, "Database").await;
+    assert_eq!(again.iter().filter(|event| **event == fell).count(), 1, "{again:?}");
 }
 
 #[tokio::test]

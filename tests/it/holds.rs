@@ -51,6 +51,25 @@ async fn a_component_is_held_until_its_time_whatever_fires_and_is_restarted() {
 }
 
 #[tokio::test]
+async fn a_hold_ends_in_its_time_though_cachet_is_away_and_the_server_was_started_anew() {
+    let mut world = World::set_up(Release::Current, TARGETS).await;
+    world.settle().await;
+    hold(&world, Operational, HOUR).await;
+    world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.faults.on("*", "/api/*").answer(503);
+    world.restart();
+    world.pass(2 * HOUR);
+    world.once().await;
+    world.once().await;
+    assert_eq!((world.store.holds().await.expect("read"), world.lines("[RELEASE]").len()), (Vec::new(), 1));
+    assert_eq!(world.status("Database").await, 1, "nobody could write it");
+    world.faults.heal();
+    world.settle_within(5).await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)));
+}
+
+#[tokio::test]
 async fn a_hold_never_closes_an_incident_and_a_release_ends_it() {
     let mut world = World::set_up(Release::Current, TARGETS).await;
     world.fire("db:9100", "Database").await;

@@ -50,6 +50,59 @@ fn unknown_names(query: &str) -> Vec<String> {
     metrics.filter(|word| !names.iter().any(|name| name == word)).map(str::to_owned).collect()
 }
 
+/// What Prometheus itself gives a series, and a histogram its buckets.
+const LABELS_OF_EVERY_METRIC: &[&str] = &["instance", "job", "le"];
+
+/// The labels, and values of labels, in a query that its metrics do not have.
+fn unknown_labels(query: &str) -> Vec<String> {
+    let mut unknown = Vec::new();
+    for (place, _) in query.match_indices("alertmanager_cachet_") {
+        let rest = &query[place..];
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let name = ["_bucket", "_sum", "_count"].iter().find_map(|end_of| rest[..end].strip_suffix(end_of));
+        let definition = DEFINITIONS.iter().find(|known| known.name == &rest[..end] || Some(known.name) == name);
+        let matchers = rest[end..].strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(inside, _)| inside);
+        for matcher in matchers.unwrap_or_default().split(',').filter(|matcher| !matcher.trim().is_empty()) {
+            let (label, value) = matcher.split_once('=').expect("label and value");
+            let label = label.trim().trim_end_matches('!');
+            let known = definition.and_then(|known| known.labels.iter().find(|known| known.name == label));
+            let values: Vec<&str> = value.trim_matches(['~', '"', ' ']).split('|').collect();
+            match known {
+                None if LABELS_OF_EVERY_METRIC.contains(&label) => {}
+                None => unknown.push(label.to_owned()),
+                Some(known) if known.values.is_empty() => {}
+                Some(known) => {
+                    unknown.extend(values.into_iter().filter(|value| !known.values.contains(value)).map(str::to_owned));
+                }
+            }
+        }
+    }
+    let all: Vec<&str> = DEFINITIONS.iter().flat_map(|definition| definition.labels).map(|label| label.name).collect();
+    for aggregation in ["by (", "without ("] {
+        let lists = query.split(aggregation).skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+        let labels = lists.flat_map(|list| list.split(',')).map(str::trim);
+        unknown.extend(
+            labels.filter(|label| !all.contains(label) && !LABELS_OF_EVERY_METRIC.contains(label)).map(str::to_owned),
+        );
+    }
+    unknown
+}
+
+#[test]
+fn a_misspelt_label_in_a_query_is_found() {
+    for (query, unknown) in [
+        (r#"sum by (resullt) (alertmanager_cachet_reconciles_total{result=~"complete|incomplete"})"#, "resullt"),
+        (r#"alertmanager_cachet_reconciles_total{result=~"complete|incomplet"}"#, "incomplet"),
+        (r#"alertmanager_cachet_targets{instance="a", owner!="ours"}"#, "owner"),
+        (
+            r#"rate(alertmanager_cachet_store_operation_duration_seconds_bucket{operation="recrod", le="1"}[5m])"#,
+            "recrod",
+        ),
+    ] {
+        assert_eq!(unknown_labels(query), [unknown], "{query}");
+    }
+}
+
 #[test]
 fn a_misspelt_metric_in_a_query_is_found() {
     let query = "sum(rate(alertmanager_cachet_notification_total[5m])) / alertmanager_cachet_targets";

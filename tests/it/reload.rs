@@ -255,7 +255,41 @@ async fn a_reload_is_only_for_those_who_are_known_and_only_by_post() {
         (read.status(), &read.headers()["Allow"]),
         (StatusCode::METHOD_NOT_ALLOWED, &"POST, PUT".parse().expect("a value"))
     );
+    let foreign = site.client.post(&url).header("Authorization", ADMIN).header("Sec-Fetch-Site", "cross-site");
+    assert_eq!(foreign.send().await.expect("an answer").status(), StatusCode::FORBIDDEN);
     assert!(!site.server.stderr().contains("reloaded"), "{}", site.server.stderr());
+    let refused = site.metric("authentications_refused_total{reason=\"cross_site\"}").await;
+    assert_eq!(refused.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_reload_shows_in_the_console_and_its_api_at_once() {
+    let site = Site::start().await;
+    let targets = "scrape_configs:\n- job_name: x\n  static_configs:\n  - targets: ['new:1', 'new:2']\n    \
+                   labels: {status_page_alert: 'true', status_page_component: Mail}\n";
+    written(site.installation.folder.path(), "prometheus.yml", targets);
+    site.configure(|config| {
+        config["watchdog"] = json!({"alertname": "Pulse"});
+        config["history_days"] = 7.into();
+    });
+    assert_eq!(site.reload().await.0, StatusCode::OK);
+    let read = async |path: &str| {
+        let url = format!("{}/console/api/v1{path}", site.url);
+        let answer = site.client.get(url).header("Authorization", ADMIN).send().await.expect("an answer");
+        (answer.status(), answer.json::<Value>().await.expect("JSON"))
+    };
+    let (_, mail) = read("/components/Mail").await;
+    assert_eq!(mail["targets"].as_array().map(Vec::len), Some(2), "{mail}");
+    assert_eq!(mail["past"]["uptime"].as_array().map(Vec::len), Some(2), "over no more days than are kept: {mail}");
+    assert_eq!(read("/components/Mail?days=8").await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(read("/monitoring").await.1["watchdog"], json!("Pulse"));
+    site.configure_component("Telephone");
+    assert_eq!(site.reload().await.0, StatusCode::OK);
+    eventually("the new component is in the console", async || {
+        let (status, told) = read("/components/Telephone").await;
+        if status == StatusCode::OK { Ok(()) } else { Err(told) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -117,10 +117,19 @@ async fn operators_may_do_everything_and_those_who_post_may_post_and_reload() {
         let reload = client.post(format!("{url}/-/reload")).basic_auth(user, Some("admin")).send().await;
         assert_eq!(reload.expect("an answer").status(), status, "{user}");
     }
-    for (user, status) in [(Some("operator"), 200), (Some("alertmanager"), 403), (None, 401)] {
-        let scrape = client.get(format!("{url}/metrics"));
-        let scrape = user.into_iter().fold(scrape, |scrape, user| scrape.basic_auth(user, Some("admin")));
-        assert_eq!(scrape.send().await.expect("an answer").status(), status, "{user:?}");
+    for path in ["/metrics", "/console", "/console/api/v1/components", "/console/events"] {
+        for (user, status) in [(Some("operator"), 200), (Some("alertmanager"), 403), (None, 401)] {
+            let asked = client.get(format!("{url}{path}"));
+            let asked = user.into_iter().fold(asked, |asked, user| asked.basic_auth(user, Some("admin")));
+            assert_eq!(asked.send().await.expect("an answer").status(), status, "{path} {user:?}");
+        }
+    }
+    let told = client.get(format!("{url}/metrics")).basic_auth("operator", Some("admin")).send().await;
+    let told = told.expect("an answer").text().await.expect("a text");
+    // Of `nobody` at the webhook and at the reload, and of four paths.
+    for line in ["wrong\"} 2", "missing\"} 4", "not_an_operator\"} 4"] {
+        let line = format!("alertmanager_cachet_authentications_refused_total{{reason=\"{line}\n");
+        assert!(told.contains(&line), "{line}: {told}");
     }
     for open in ["/", "/api/components", "/health", "/-/healthy", "/-/ready"] {
         let status = client.get(format!("{url}{open}")).send().await.expect("an answer").status();

@@ -61,6 +61,18 @@ const EXPECTED: &[(&str, &[Counts])] = &[
 ];
 
 #[tokio::test]
+async fn what_another_site_has_an_operators_browser_post_is_not_taken() {
+    let server = Server::start(settings()).await;
+    for (name, value) in [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example"), ("Origin", "null")] {
+        let response = server.post_as_admin(target_down()).header(name, value).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{name}: {value}");
+    }
+    assert_eq!(server.stored_alerts().await, 0);
+    let told = server.metrics.text(alertmanager_cachet::clock::now()).expect("told");
+    assert!(told.contains("authentications_refused_total{reason=\"cross_site\"} 3\n"), "{told}");
+}
+
+#[tokio::test]
 async fn every_recorded_notification_is_taken_and_counted() {
     assert_eq!(files(), EXPECTED.iter().map(|(file, _)| *file).collect::<Vec<_>>());
     let server = Server::start(settings()).await;

@@ -36,6 +36,9 @@ pub struct ComponentSummary {
     /// Until when (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_until: Option<String>,
+    /// What it would be without the hold, if somebody holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules_status: Option<StatusWord>,
     /// How many targets feed it.
     pub targets: usize,
     /// How many of them are down.
@@ -72,6 +75,7 @@ impl From<Explanation> for ComponentSummary {
             shown: explanation.shown.and_then(|shown| shown.status),
             incident: explanation.incident,
             held_by: explanation.hold.as_ref().map(|hold| hold.user.clone()),
+            rules_status: explanation.hold.as_ref().map(|hold| hold.rules_status.clone()),
             held_until: explanation.hold.map(|hold| hold.until),
             waiting: explanation.waiting.len(),
             remarks: explanation.remarks,

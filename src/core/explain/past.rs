@@ -1,6 +1,7 @@
 //! What happened to a component, as it is told.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -8,7 +9,7 @@ use super::StatusWord;
 use crate::core::history::{AlertHappening, Event, Happening};
 use crate::core::observed::IncidentId;
 use crate::core::time::Timestamp;
-use crate::core::uptime::{UptimeOfDays, told_percent};
+use crate::core::uptime::{UptimeOfDays, told_duration, told_percent};
 
 /// How many lines of the past `explain` prints; its JSON has all of them.
 const LINES: usize = 12;
@@ -95,9 +96,16 @@ impl fmt::Display for Past {
         for uptime in &self.uptime {
             let days = if uptime.days == 1 { "day" } else { "days" };
             let share = uptime.percent.map_or_else(|| "nothing is known".to_owned(), told_percent);
-            writeln!(f, "  {share:<9} of the last {} {days}", uptime.days)?;
+            write!(f, "  {share:<9} of the last {} {days}", uptime.days)?;
+            match (Duration::from_secs(uptime.unknown_seconds), uptime.percent) {
+                (Duration::ZERO, _) | (_, None) => writeln!(f)?,
+                (unknown, Some(_)) => writeln!(f, ", of which {} are not known", told_duration(unknown))?,
+            }
         }
-        writeln!(f, "\nThe last {} days", self.days)?;
+        match self.days {
+            1 => writeln!(f, "\nThe last day")?,
+            days => writeln!(f, "\nThe last {days} days")?,
+        }
         if self.timeline.is_empty() {
             writeln!(f, "  nothing happened")?;
         }
@@ -108,5 +116,36 @@ impl fmt::Display for Past {
             0 => Ok(()),
             more => writeln!(f, "  and {more} things more, which --output json tells"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uptime(days: u32, percent: Option<f64>, unknown_seconds: u64) -> UptimeOfDays {
+        UptimeOfDays { days, percent, up_seconds: 0, partial_seconds: 0, down_seconds: 0, unknown_seconds }
+    }
+
+    #[test]
+    fn uptime_is_told_with_how_much_of_it_is_not_known_and_the_rest_of_the_past_is_counted() {
+        let entry = TimelineEntry {
+            at: "2026-11-21T02:00:00Z".to_owned(),
+            event: "released".to_owned(),
+            text: "ada released it".to_owned(),
+            status: None,
+            incident: None,
+        };
+        let past = Past {
+            uptime: vec![uptime(1, Some(100.0), 0), uptime(7, Some(99.5), 90_061), uptime(30, None, 2_592_000)],
+            days: 1,
+            cut: false,
+            timeline: vec![entry; LINES + 2],
+        };
+        let told = past.to_string();
+        let begin = "\nUptime\n  100 %     of the last 1 day\n  99.500 %  of the last 7 days, of which 1 d 1 h are not known\n  \
+                     nothing is known of the last 30 days\n\nThe last day\n  2026-11-21T02:00:00Z  ada released it\n";
+        assert!(told.starts_with(begin), "{told}");
+        assert!(told.ends_with("\n  and 2 things more, which --output json tells\n"), "{told}");
     }
 }

@@ -14,7 +14,7 @@ const RELEASE: &str = "/console/components/Database/release";
 async fn confirmed(site: &Site, query: &str) -> String {
     let page = site.get(&format!("{HOLD}?{query}")).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.body);
-    let fields = ["token", "status", "until", "note"].map(|name| format!("{name}={}", page.field(name)));
+    let fields = ["token", "seen", "status", "until", "note"].map(|name| format!("{name}={}", page.field(name)));
     fields.join("&")
 }
 
@@ -38,15 +38,81 @@ async fn a_component_is_held_and_released_by_who_says_so_twice() {
     let page = site.get(answer.location()).await;
     assert!(page.body.contains("It is held.") && page.body.contains("<strong>Held</strong> by admin"), "{}", page.body);
 
-    let token = site.get(RELEASE).await.field("token");
-    let answer = site.post(RELEASE, &format!("token={token}")).await;
-    assert_eq!(answer.location(), "/console/components/Database?done=released");
+    let release = asked_to_release(&site).await;
+    let released = site.post(RELEASE, &release).await;
+    assert_eq!(released.location(), "/console/components/Database?done=released");
     site.world.settle().await;
     assert_eq!(site.world.status("Database").await, 4);
     assert_eq!(site.world.lines("[RELEASE]"), [r#"[RELEASE] component="Database" user="admin" reason="released""#]);
-    site.post(RELEASE, &format!("token={token}")).await;
+    assert!(site.get(released.location()).await.body.contains("It is released"));
+    assert!(!site.get(answer.location()).await.body.contains("It is held."), "it no longer is");
+    for answer in [site.post(RELEASE, &release).await, site.get(RELEASE).await] {
+        assert_eq!(answer.location(), "/console/components/Database?done=nothing");
+        assert!(site.get(answer.location()).await.body.contains("there is nothing to release"));
+    }
     assert_eq!(site.world.lines("[RELEASE]").len(), 1, "what is released is not released again");
-    assert_eq!(site.get(RELEASE).await.status, StatusCode::SEE_OTHER, "nothing is held any more");
+}
+
+/// The body that the page of confirmation sends.
+async fn asked_to_release(site: &Site) -> String {
+    let page = site.get(RELEASE).await;
+    ["token", "seen"].map(|name| format!("{name}={}", page.field(name))).join("&")
+}
+
+#[tokio::test]
+async fn who_was_slower_than_another_operator_sees_what_is_true_now_and_says_it_again() {
+    let site = Site::start().await;
+    let slow = confirmed(&site, "status=1&for=3600&note=slow").await;
+    let fast = confirmed(&site, "status=3&for=7200&note=fast").await;
+    assert_eq!(site.post(HOLD, &fast).await.status, StatusCode::SEE_OTHER);
+
+    let refused = site.post(HOLD, &slow).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    for words in ["Meanwhile somebody else", "role=\"alert\"", "(fast)", "your hold takes the place of that"] {
+        assert!(refused.body.contains(words), "{words}: {}", refused.body);
+    }
+    assert_eq!(site.world.store.holds().await.expect("read")[0].note, "fast");
+    let again = ["token", "seen", "status", "until", "note"].map(|name| format!("{name}={}", refused.field(name)));
+    assert_eq!(site.post(HOLD, &again.join("&")).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(site.world.store.holds().await.expect("read")[0].note, "slow");
+}
+
+#[tokio::test]
+async fn a_release_is_of_the_hold_that_was_seen() {
+    let site = Site::start().await;
+    site.post(HOLD, &confirmed(&site, "status=3&for=7200&note=one").await).await;
+    let release = asked_to_release(&site).await;
+    site.world.pass(HOUR / 2);
+    site.post(HOLD, &confirmed(&site, "status=4&for=7200&note=other").await).await;
+    let refused = site.post(RELEASE, &release).await;
+    assert!(refused.status == StatusCode::CONFLICT && refused.body.contains("(other)"), "{}", refused.body);
+    assert_eq!(site.world.store.holds().await.expect("read").len(), 1);
+    assert_eq!(site.world.lines("[RELEASE]"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn of_two_who_act_at_the_same_moment_one_does() {
+    let site = Site::start().await;
+    let forms = [confirmed(&site, "status=1&for=3600").await, confirmed(&site, "status=3&for=3600").await];
+    let (one, other) = tokio::join!(site.post(HOLD, &forms[0]), site.post(HOLD, &forms[1]));
+    let mut statuses = [one.status, other.status];
+    statuses.sort();
+    assert_eq!(statuses, [StatusCode::SEE_OTHER, StatusCode::CONFLICT]);
+    assert_eq!(site.world.lines("[HOLD]").len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_confirmed_is_shown_with_its_reason_and_what_becomes_of_the_incident() {
+    let mut site = Site::start().await;
+    site.fail("db-1:9100", "Database").await;
+    for (query, words) in [
+        ("status=1&for=60&note=a+%3Cdrill%3E", "your reason: a &lt;drill&gt;"),
+        ("status=1&for=60", "Incident 1 stays open until the alerts say"),
+        ("status=4&for=60", "Incident 1 stays open as long as it is held"),
+    ] {
+        let page = site.get(&format!("{HOLD}?{query}")).await;
+        assert!(page.body.contains(words) && page.body.contains("Hold Database?"), "{words}: {}", page.body);
+    }
 }
 
 #[tokio::test]
@@ -81,6 +147,8 @@ async fn a_form_that_was_not_sent_from_the_console_does_nothing() {
     assert_eq!(site.send(request.expect("a request")).await.status, StatusCode::FORBIDDEN);
     assert_eq!(site.world.store.holds().await.expect("read"), []);
     assert_eq!(site.world.lines("[HOLD]"), Vec::<String>::new());
+    let told = site.metrics.text(site.world.now()).expect("told");
+    assert!(told.contains("authentications_refused_total{reason=\"cross_site\"} 4\n"), "{told}");
 
     let same_host = foreign("Origin", "http://console:5000", &good);
     assert_eq!(site.send(same_host).await.status, StatusCode::SEE_OTHER);

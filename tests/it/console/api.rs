@@ -7,7 +7,8 @@ use std::time::Duration;
 use alertmanager_cachet::alertmanager;
 use alertmanager_cachet::console::PATHS;
 use alertmanager_cachet::repair::{self, Repairer, Source};
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -167,6 +168,56 @@ async fn what_cannot_be_told_says_why_as_documented() {
         assert!(problem["error"].as_str().expect("text").contains("ask for 1 to 90"), "{problem}");
     }
     ask(&site, &document, "/console/api/v1/components/A%2FB%20%C3%BC%25?days=90", template, 200).await;
+}
+
+#[tokio::test]
+async fn whatever_is_asked_for_is_answered_in_the_words_of_the_document() {
+    let (site, document) = (Site::start().await, document());
+    let template = "/console/api/v1/components/{component}";
+    let one = "/console/api/v1/components/Database";
+    ask(&site, &document, &format!("{one}?days=1&days=2&else=%FF"), template, 200).await;
+    for path in [format!("{one}?days=%FF"), format!("{one}?days=1&days="), format!("{one}?days=99999999999")] {
+        ask(&site, &document, &path, template, 422).await;
+    }
+    for name in ["%FF", "%00", "%20", "%3Cb%3E", "a%7Cb"] {
+        ask(&site, &document, &format!("/console/api/v1/components/{name}"), template, 404).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_at_the_gate_is_documented_for_every_path() {
+    let (site, document) = (Site::start().await, document());
+    for path in PATHS {
+        let stranger = Request::get(path.replace("{component}", "Database"));
+        let foreign = Request::get(path.replace("{component}", "Database")).header("Sec-Fetch-Site", "cross-site");
+        for (request, status) in [(stranger, "401"), (foreign, "403")] {
+            let answer = site.send(request.body(Body::empty()).expect("a request")).await;
+            assert_eq!(answer.status.as_str(), status, "{path}");
+            let reference = document["paths"][path]["get"]["responses"][status]["$ref"].as_str().expect("documented");
+            let described = document.pointer(reference.trim_start_matches('#')).expect("a response");
+            let kind = answer.headers["content-type"].to_str().expect("text").split(';').next().unwrap_or_default();
+            assert!(described["content"][kind].is_object(), "{path} {status}: {kind}");
+        }
+        // Too many passwords wait to be verified.
+        let busy = document["paths"][path]["get"]["responses"]["503"]["$ref"].as_str().expect("documented");
+        let described = document.pointer(busy.trim_start_matches('#')).expect("a response");
+        assert!(described["content"]["text/plain"].is_object(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_cachet_refuses_for_good_does_not_wait() {
+    let mut world = World::set_up(Release::Current, super::TARGETS).await;
+    world.watch();
+    world.refuse_unknown();
+    world.heartbeat().await;
+    let mut site = Site::with(world).await;
+    site.world.pass(HOUR);
+    site.world.settle().await;
+    let changes = site.get("/console/api/v1/changes").await.json();
+    assert_eq!(changes["changes"], json!([]), "nobody will ever write it");
+    let components = site.get("/console/api/v1/components").await.json();
+    assert_eq!(components["components"][0]["status"]["word"], json!("Unknown"));
 }
 
 #[test]

@@ -164,7 +164,7 @@ async fn everything_is_reached_and_done_by_keyboard_and_said_to_a_screen_reader(
     let mut browser = reader(1000, Scheme::Light);
     browser.open(&format!("{url}/console/components/Database"));
     let mut reached = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..30 {
         browser.press("Tab");
         let name = "(document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent).trim()";
         let seen = browser.text(&format!(
@@ -175,14 +175,31 @@ async fn everything_is_reached_and_done_by_keyboard_and_said_to_a_screen_reader(
             break;
         }
     }
-    for wanted in ["Skip to content", "Overview", "Database", "30", "Status", "For", "or until (UTC)", "Why", "Hold…"]
-    {
+    for wanted in [
+        "Skip to content",
+        "Overview",
+        "Database",
+        "Hold it at a status",
+        "30",
+        "Status",
+        "For",
+        "or until (UTC)",
+        "Why",
+        "Hold…",
+    ] {
         assert!(reached.iter().any(|name| name == wanted), "{wanted}: {reached:?}");
     }
     assert_eq!(reached[0], "Skip to content");
     browser.press("Enter");
     browser.arrive_at("/console/components/Database/hold?status=1&for=3600&until=&note=");
-    assert_eq!(browser.text("document.activeElement.textContent"), "Hold it", "what is asked for has the focus");
+    assert_eq!(browser.text("document.activeElement.textContent"), "Hold Database?", "what is asked is read first");
+    browser.press("Enter");
+    assert_eq!(site.world.store.holds().await.expect("read"), [], "a key that is held down confirms nothing");
+    browser.press("Tab");
+    let button = "document.activeElement.textContent + document.getElementById(\
+                  document.activeElement.getAttribute('aria-describedby')).textContent";
+    let said = browser.text(button);
+    assert!(said.starts_with("Hold it") && said.contains("It is logged with your name, admin"), "{said}");
     browser.press("Enter");
     browser.arrive_at("/console/components/Database?done=held");
     assert_eq!(site.world.store.holds().await.expect("read").len(), 1);
@@ -202,4 +219,34 @@ async fn everything_is_reached_and_done_by_keyboard_and_said_to_a_screen_reader(
         assert_eq!(browser.evaluate(ids), json!(0), "{path}: an id twice");
     }
     assert_eq!(browser.text("document.documentElement.lang"), "en");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_says_when_it_is_not_live_and_takes_no_connection_while_nobody_looks() {
+    let mut site = shop().await;
+    let (url, _serving) = site.serve().await;
+    let mut browser = reader(360, Scheme::Dark);
+    browser.open(&format!("{url}/console"));
+    browser.wait_for("document.getElementById('freshness').textContent === 'Live'");
+    let look = |hidden: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}); \
+             document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    };
+    browser.evaluate(&look(true));
+    site.fail("db-1:9104", "Database, Search").await;
+    assert_eq!(browser.text("document.getElementById('summary').innerText"), "All operational", "nobody told it");
+    browser.evaluate(&look(false));
+    browser.wait_for("document.getElementById('summary').textContent.startsWith('2 of 5')");
+    assert_readable(&mut browser, "live");
+
+    // The password was changed meanwhile.
+    browser.authenticate("Basic YWRtaW46d3Jvbmc=");
+    site.fail("mail-1:9100", "E-mail delivery").await;
+    browser.wait_for("document.getElementById('freshness').textContent.startsWith('Not live')");
+    let color = "getComputedStyle(document.getElementById('freshness')).color";
+    assert_eq!(browser.text(color), "rgb(255, 125, 125)", "not in the colour of what is well");
+    assert_readable(&mut browser, "not-live");
+    browser.screenshot("console-not-live");
 }

@@ -32,6 +32,7 @@ async fn who_watches_is_told_of_what_happens_and_let_go_when_the_server_stops() 
     let mut site = Site::start().await;
     let response = watch(&site).await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
     let mut events = response.into_body().into_data_stream();
     assert!(next(&mut events).await.expect("a greeting").contains("event: changed"));
     site.fail("db-1:9100", "Database").await;

@@ -1,10 +1,13 @@
 //! Who comes in, and what every answer carries.
 
 use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::web::auth::Users;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 
-use super::Site;
+use super::{Site, TARGETS};
+use crate::support::web::{ADMIN, USERS};
+use crate::support::world::{Release, World};
 
 const PATHS: [&str; 8] = [
     "/console",
@@ -36,11 +39,73 @@ async fn nobody_comes_in_without_a_password_and_those_who_try_are_counted() {
     assert!(told.contains(&wrong), "{told}");
 }
 
+/// `ada`, an operator, with the password `admin`.
+const ADA: &str = "Basic YWRhOmFkbWlu";
+
+#[tokio::test]
+async fn where_there_are_operators_who_posts_does_not_come_in() {
+    let mut users = Users::parse(USERS).expect("users").users;
+    let hash = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
+    users.add_operator("ada", hash).expect("an operator");
+    let site = Site::for_users(World::set_up(Release::Current, TARGETS).await, users).await;
+    for path in PATHS {
+        for (authorization, is_in) in [(ADMIN, false), (ADA, true)] {
+            let request = Request::get(path).header("Authorization", authorization).body(Body::empty());
+            let answer = tower::ServiceExt::oneshot(site.router.clone(), request.expect("a request")).await;
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status() != StatusCode::FORBIDDEN, is_in, "{path}");
+            assert!(answer.headers().contains_key("content-security-policy"), "{path}");
+        }
+    }
+    let request = Request::post("/console/components/Database/hold").header("Authorization", ADMIN);
+    let answer = site.send(request.body(Body::from("status=1&for=60")).expect("a request")).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(answer.body.contains("basic_auth_users"), "{}", answer.body);
+    let told = site.metrics.text(Timestamp::from_millis(0)).expect("told");
+    let refused = format!("authentications_refused_total{{reason=\"not_an_operator\"}} {}\n", PATHS.len() + 1);
+    assert!(told.contains(&refused), "{told}");
+}
+
+#[tokio::test]
+async fn another_site_may_link_here_and_gets_nothing_for_itself() {
+    let site = Site::start().await;
+    for path in PATHS {
+        for (from, mode, is_in) in [
+            ("cross-site", "no-cors", false),
+            ("cross-site", "cors", false),
+            ("same-site", "cors", false),
+            ("cross-site", "navigate", true),
+            ("same-origin", "cors", true),
+            ("none", "navigate", true),
+        ] {
+            let request = Request::get(path)
+                .header("Authorization", ADMIN)
+                .header("Sec-Fetch-Site", from)
+                .header("Sec-Fetch-Mode", mode)
+                .body(Body::empty());
+            let answer = tower::ServiceExt::oneshot(site.router.clone(), request.expect("a request")).await;
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status() != StatusCode::FORBIDDEN, is_in, "{path} {from} {mode}");
+            assert_eq!(answer.headers()["cross-origin-resource-policy"], "same-origin", "{path}");
+        }
+        // As a browser asks that is not reached over TLS.
+        for (origin, is_in) in [("http://evil.example", false), ("null", false), ("http://console:5000", true)] {
+            let request = Request::get(path)
+                .header("Authorization", ADMIN)
+                .header("Host", "console:5000")
+                .header("Origin", origin)
+                .body(Body::empty());
+            let answer = tower::ServiceExt::oneshot(site.router.clone(), request.expect("a request")).await;
+            assert_eq!(answer.expect("an answer").status() != StatusCode::FORBIDDEN, is_in, "{path} {origin}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_answer_is_sealed_and_kept_by_nobody() {
     let site = Site::start().await;
     for path in PATHS.into_iter().chain(["/console/components/Nobody", "/console/components/Database?days=0"]) {
-        let request = Request::get(path).header("Authorization", crate::support::web::ADMIN).body(Body::empty());
+        let request = Request::get(path).header("Authorization", ADMIN).body(Body::empty());
         let response = tower::ServiceExt::oneshot(site.router.clone(), request.expect("a request")).await;
         let headers = response.expect("an answer").headers().clone();
         let policy = headers["content-security-policy"].to_str().expect("text");

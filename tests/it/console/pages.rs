@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 
 use super::{HOUR, Site};
+use crate::support::world::{Release, World};
 
 /// The text of a page, without its markup and with single blanks.
 fn text(html: &str) -> String {
@@ -63,6 +64,17 @@ async fn the_overview_says_what_cannot_be_written_and_why() {
 }
 
 #[tokio::test]
+async fn a_cachet_that_cannot_be_asked_is_not_said_to_show_what_it_should() {
+    let mut site = Site::start().await;
+    site.world.faults.on("*", "/api/*").answer(500);
+    site.world.pass(HOUR);
+    site.world.once().await;
+    let told = text(&site.get("/console").await.body);
+    assert!(told.contains("Nothing can be written to Cachet.") && told.contains("Nothing that is known of"), "{told}");
+    assert!(!told.contains("Cachet shows all"), "{told}");
+}
+
+#[tokio::test]
 async fn a_components_page_says_why_and_what_happened_by_day() {
     let mut site = Site::start().await;
     let alert = site.fail("db-1:9100", "Database").await;
@@ -87,6 +99,57 @@ async fn a_components_page_says_why_and_what_happened_by_day() {
     }
     let one_day = text(&site.get("/console/components/Database?days=1").await.body);
     assert!(one_day.contains("The last day") && !one_day.contains("db-1:9100 fired"), "{one_day}");
+}
+
+#[tokio::test]
+async fn what_is_not_operational_is_named_at_the_top_the_worst_first() {
+    let mut site = Site::start().await;
+    site.fail("web-2:9100", "Website").await;
+    assert!(!site.get("/console").await.body.contains("class=\"affected\""), "one is in the headline");
+    site.fail("db-1:9100", "Database").await;
+    let told = text(&site.get("/console").await.body);
+    let top = "2 of 3 components are not operational Database Outage Website Partial Outage Components";
+    assert!(told.contains(top), "{told}");
+}
+
+#[tokio::test]
+async fn a_component_that_is_held_says_what_the_alerts_say() {
+    let mut site = Site::start().await;
+    site.fail("db-1:9100", "Database").await;
+    let ask = site.get("/console/components/Database/hold?status=1&for=3600").await;
+    let form = ["token", "status", "until"].map(|name| format!("{name}={}", ask.field(name))).join("&");
+    assert_eq!(site.post("/console/components/Database/hold", &form).await.status, StatusCode::SEE_OTHER);
+    let told = text(&site.get("/console").await.body);
+    assert!(
+        told.contains("All operational") && told.contains("; the alerts say Outage. Cachet shows Outage"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn of_a_long_list_the_overview_has_the_beginning_and_says_so() {
+    let site = Site::start().await;
+    for number in 0..23 {
+        site.ignore(&format!("Slow{number}"));
+    }
+    let told = text(&site.get("/console").await.body);
+    assert!(told.contains("Ignored alerts 23 Slow22 1×"), "the latest first: {told}");
+    assert!(told.contains("and 3 more, which the API has") && !told.contains("Slow2 "), "{told}");
+}
+
+#[tokio::test]
+async fn of_many_targets_those_that_are_down_come_first_and_the_rest_is_counted() {
+    let names: Vec<String> = (0..150).map(|number| format!("web-{number:03}:9100")).collect();
+    let targets: Vec<_> = names.iter().map(|name| (name.as_str(), "Website", name.contains("149"))).collect();
+    let mut site = Site::with(World::set_up(Release::Current, &targets).await).await;
+    for instance in ["web-120:9100", "web-149:9100"] {
+        site.fail(instance, "Website").await;
+    }
+    let told = text(&site.get("/console/components/Website").await.body);
+    assert!(told.contains("Targets 150 web-149:9100 critical Down TargetDown since"), "{told}");
+    assert!(told.contains("web-097:9100 Up and 50 more, of which none is down"), "{told}");
+    let down = told.find("web-120:9100 Down").expect("it is there");
+    assert!(down < told.find("web-000:9100 Up").expect("so is this"), "{told}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{file, path_of, unknown_names};
+use super::{file, path_of, unknown_labels, unknown_names};
 use crate::support::processes::{of_debian, run};
 
 const RULES: &str = "monitoring/alerts.yml";
@@ -103,9 +103,10 @@ fn no_alert_about_the_machinery_shows_on_the_page() {
 }
 
 #[test]
-fn every_query_names_metrics_that_exist() {
+fn every_query_names_metrics_and_labels_that_exist() {
     for (place, query) in all_queries() {
         assert_eq!(unknown_names(&query), Vec::<String>::new(), "{place}: {query}");
+        assert_eq!(unknown_labels(&query), Vec::<String>::new(), "{place}: {query}");
     }
 }
 
