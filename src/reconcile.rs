@@ -33,7 +33,7 @@ pub use self::round::{Blocked, Round};
 pub use self::settings::{Settings, Subscribers, TargetsOfPage};
 pub use self::texts::Texts;
 use crate::cachet::{Cachet, Spare};
-use crate::clock::Clock;
+use crate::clock::{Clock, Vigil};
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
 use crate::core::page::desired;
@@ -91,6 +91,7 @@ pub struct Reconciler {
     memory: Memory,
     /// From when on the watchdog could be heard.
     listening_since: Timestamp,
+    vigil: Vigil,
     metrics: Metrics,
     readiness: Readiness,
     live: Live,
@@ -119,7 +120,7 @@ impl Reconciler {
     ) -> Self {
         let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
         let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
-        let changes_of_settings = None;
+        let (changes_of_settings, vigil) = (None, Vigil::default());
         Self {
             store,
             cachet,
@@ -131,6 +132,7 @@ impl Reconciler {
             stop,
             memory,
             listening_since,
+            vigil,
             metrics,
             readiness,
             live,
@@ -245,6 +247,10 @@ impl Reconciler {
             self.take_back_the_future(now).await?;
         }
         self.memory.looked_at = Some(now);
+        if self.vigil.was_broken(&self.clock) {
+            tracing::warn!("the clock was set ahead, or the machine slept: silence counts from now on");
+            self.listening_since = now;
+        }
         let news = self.wake.count();
         if self.memory.alerts_as_of != Some(news) {
             self.memory.alerts = self.store.unresolved_alerts().await?;
