@@ -220,11 +220,12 @@ impl Reconciler {
                 self.take_notes(&plan.notes).await?;
             }
             self.say_reports(plan.reports);
-            let batch = self.next_batch(plan.changes, &tried, round);
+            let changes = self.that_can_be_made(plan.changes, read, round);
+            let batch = self.next_batch(changes, &tried, round);
             if batch.is_empty() || stop.is_cancelled() {
                 return Ok(self.keep_snapshot(Unkept::Bookkeeping).await?);
             }
-            // Cachet takes the same name twice, and `setup` may have made it since Cachet was read.
+            // `setup` may have made it since Cachet was read.
             if read < Reading::Everything && batch.iter().any(|change| matches!(change, Change::CreateTarget { .. })) {
                 self.memory.observed_at = None;
                 continue;
@@ -265,9 +266,11 @@ impl Reconciler {
             self.memory.applied = Some(self.store.applied().await?);
         }
         let reading = if !self.memory.is_fresh(now, self.settings.interval) {
+            let calls_before = self.cachet.calls();
             let mut observed = self.cachet.observe().await?;
             self.look_closer(&mut observed).await?;
             let observed = Observed { maintenance: self.maintenance(now).await, ..observed };
+            self.memory.calls_of_a_reading = self.cachet.calls().saturating_sub(calls_before);
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
                 self.inherit(&observed, now).await?;
             }
@@ -341,6 +344,21 @@ impl Reconciler {
         round.page = Some(PageState::of(&desired, applied, observed, &plan, &self.memory.alerts));
         self.memory.chronicle.see(&desired, now);
         plan
+    }
+
+    /// `changes` without the making of targets' components, if Cachet's limit leaves no reading for it now: Cachet takes the
+    /// same name twice, so before one is made it is read whether it is there by now. A storm of new targets must not use up
+    /// what it takes to keep what the public sees.
+    fn that_can_be_made(&self, mut changes: Vec<Change>, read: Reading, round: &mut Round) -> Vec<Change> {
+        let makes_a_target = |change: &Change| matches!(change, Change::CreateTarget { .. });
+        if read < Reading::Everything
+            && let Some(wait) = self.cachet.reading_waits(self.memory.calls_of_a_reading)
+            && changes.iter().any(makes_a_target)
+        {
+            round.saving = Some(wait);
+            changes.retain(|change| !makes_a_target(change));
+        }
+        changes
     }
 
     /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in
