@@ -170,7 +170,8 @@ impl Reconciler {
                 backoff.reset();
                 self.until_due(round.revisit_at).min(round.saving.unwrap_or(Duration::MAX))
             } else {
-                round.retry_after().map_or_else(|| backoff.next(), |wait| wait.min(LONGEST))
+                let wait = round.retry_after().map_or_else(|| backoff.next(), |wait| wait.min(LONGEST));
+                round.next_go(wait, self.clock.now())
             };
             let held_back = round.retry_after().is_some();
             tokio::select! {
