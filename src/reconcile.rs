@@ -245,6 +245,11 @@ impl Reconciler {
     /// what it tells of maintenance when that may have changed.
     async fn look(&mut self) -> Result<Reading, Blocked> {
         let now = self.clock.now();
+        if self.memory.looked_at.is_none() && self.store.forget_if_restored(self.listening_since).await? {
+            tracing::warn!(
+                "the store is of an earlier time than the last server on it: the page says what was written since"
+            );
+        }
         if self.memory.looked_at.is_none_or(|before| now < before) {
             self.take_back_the_future(now).await?;
         }

@@ -12,6 +12,7 @@ mod history;
 mod holds;
 mod kept;
 mod repair;
+mod restored;
 mod unanswered;
 mod watchdog;
 
@@ -58,6 +59,8 @@ pub struct Store {
     reader: SqlitePool,
     recordings: Arc<Recordings>,
     metrics: Metrics,
+    /// The database file.
+    path: Arc<Path>,
 }
 
 /// Why the store could not be used.
@@ -216,7 +219,8 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        Ok(Self { writer, reader, recordings: Arc::default(), metrics: Metrics::default() })
+        let (recordings, metrics) = (Arc::default(), Metrics::default());
+        Ok(Self { writer, reader, recordings, metrics, path: path.as_path().into() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -234,8 +238,9 @@ impl Store {
             .connect_with(connect_options(&path).read_only(true))
             .await
             .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
-        expect_schema_of_this_release(&reader, path).await?;
-        Ok(Self { writer: reader.clone(), reader, recordings: Arc::default(), metrics: Metrics::default() })
+        expect_schema_of_this_release(&reader, path.clone()).await?;
+        let (recordings, metrics) = (Arc::default(), Metrics::default());
+        Ok(Self { writer: reader.clone(), reader, recordings, metrics, path: path.as_path().into() })
     }
 
     /// Has this store, and those that are cloned from it, measure what it does.
@@ -304,14 +309,19 @@ fn lock_file(database: &Path, extension: &str) -> Result<(File, PathBuf), StoreE
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
     }
-    let mut path = database.as_os_str().to_owned();
-    path.push(".");
-    path.push(extension);
-    let path = PathBuf::from(path);
+    let path = beside(database, extension);
     match File::options().create(true).append(true).open(&path) {
         Ok(file) => Ok((file, path)),
         Err(cause) => Err(StoreError::Lock { path, cause }),
     }
+}
+
+/// The file of that name beside the database.
+fn beside(database: &Path, extension: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".");
+    path.push(extension);
+    path.into()
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {

@@ -150,6 +150,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
+        self.look_beside(now);
         Ok(before.map(Timestamp::from_millis))
     }
 

@@ -217,6 +217,24 @@ impl World {
         self.restart();
     }
 
+    /// A copy of the store as it is now.
+    pub async fn back_up_the_store(&self) {
+        let copy = format!("VACUUM INTO '{}'", self.folder.path().join("backup.db").display());
+        sqlx::query(sqlx::AssertSqlSafe(copy)).execute(self.store.writer()).await.expect("copied");
+    }
+
+    /// The store is the copy again: the program starts anew on it.
+    pub async fn restore_the_store(&mut self) {
+        self.store.close().await;
+        let path = self.folder.path().join("ours.db");
+        std::fs::copy(self.folder.path().join("backup.db"), &path).expect("copied");
+        for neighbour in ["ours.db-wal", "ours.db-shm"] {
+            let _ = std::fs::remove_file(self.folder.path().join(neighbour));
+        }
+        self.store = Store::open(&format!("sqlite://{}", path.display())).await.expect("a store");
+        self.restart();
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
