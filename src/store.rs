@@ -17,7 +17,7 @@ mod unanswered;
 mod watchdog;
 
 use std::cmp::Ordering;
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -307,7 +307,7 @@ fn claim(database: &Path, extension: &str) -> Result<Option<StoreLock>, StoreErr
 /// A file beside the database, and in its folder, which is made.
 fn lock_file(database: &Path, extension: &str) -> Result<(File, PathBuf), StoreError> {
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
+        fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
     }
     let path = beside(database, extension);
     match File::options().create(true).append(true).open(&path) {
@@ -316,9 +316,11 @@ fn lock_file(database: &Path, extension: &str) -> Result<(File, PathBuf), StoreE
     }
 }
 
-/// The file of that name beside the database.
+/// The file of that name beside the database: beside the file itself where its path is a link, as SQLite does, or two
+/// servers would each claim it by a name of their own.
 fn beside(database: &Path, extension: &str) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
+    let linked = fs::canonicalize(database).ok().filter(|_| database.is_symlink());
+    let mut path = linked.unwrap_or_else(|| database.to_owned()).into_os_string();
     path.push(".");
     path.push(extension);
     path.into()
