@@ -33,7 +33,7 @@ pub use self::round::{Blocked, Round};
 pub use self::settings::{Settings, Subscribers, TargetsOfPage};
 pub use self::texts::Texts;
 use crate::cachet::{Cachet, Spare};
-use crate::clock::Clock;
+use crate::clock::{Clock, Vigil};
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
@@ -91,6 +91,7 @@ pub struct Reconciler {
     memory: Memory,
     /// From when on the watchdog could be heard.
     listening_since: Timestamp,
+    vigil: Vigil,
     metrics: Metrics,
     readiness: Readiness,
     live: Live,
@@ -119,7 +120,7 @@ impl Reconciler {
     ) -> Self {
         let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
         let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
-        let changes_of_settings = None;
+        let (changes_of_settings, vigil) = (None, Vigil::default());
         Self {
             store,
             cachet,
@@ -131,6 +132,7 @@ impl Reconciler {
             stop,
             memory,
             listening_since,
+            vigil,
             metrics,
             readiness,
             live,
@@ -168,7 +170,8 @@ impl Reconciler {
                 backoff.reset();
                 self.until_due(round.revisit_at).min(round.saving.unwrap_or(Duration::MAX))
             } else {
-                round.retry_after().map_or_else(|| backoff.next(), |wait| wait.min(LONGEST))
+                let wait = round.retry_after().map_or_else(|| backoff.next(), |wait| wait.min(LONGEST));
+                round.next_go(wait, self.clock.now())
             };
             let held_back = round.retry_after().is_some();
             tokio::select! {
@@ -219,11 +222,12 @@ impl Reconciler {
                 self.take_notes(&plan.notes).await?;
             }
             self.say_reports(plan.reports);
-            let batch = self.next_batch(plan.changes, &tried, round);
+            let changes = self.that_can_be_made(plan.changes, read, round);
+            let batch = self.next_batch(changes, &tried, round);
             if batch.is_empty() || stop.is_cancelled() {
                 return Ok(self.keep_snapshot(Unkept::Bookkeeping).await?);
             }
-            // Cachet takes the same name twice, and `setup` may have made it since Cachet was read.
+            // `setup` may have made it since Cachet was read.
             if read < Reading::Everything && batch.iter().any(|change| matches!(change, Change::CreateTarget { .. })) {
                 self.memory.observed_at = None;
                 continue;
@@ -242,10 +246,19 @@ impl Reconciler {
     /// what it tells of maintenance when that may have changed.
     async fn look(&mut self) -> Result<Reading, Blocked> {
         let now = self.clock.now();
+        if self.memory.looked_at.is_none() && self.store.forget_if_restored(self.listening_since).await? {
+            tracing::warn!(
+                "the store is of an earlier time than the last server on it: the page says what was written since"
+            );
+        }
         if self.memory.looked_at.is_none_or(|before| now < before) {
             self.take_back_the_future(now).await?;
         }
         self.memory.looked_at = Some(now);
+        if self.vigil.was_broken(&self.clock) {
+            tracing::warn!("the clock was set ahead, or the machine slept: silence counts from now on");
+            self.listening_since = now;
+        }
         let news = self.wake.count();
         if self.memory.alerts_as_of != Some(news) {
             self.memory.alerts = self.store.unresolved_alerts().await?;
@@ -260,9 +273,11 @@ impl Reconciler {
             self.memory.applied = Some(self.store.applied().await?);
         }
         let reading = if !self.memory.is_fresh(now, self.settings.interval) {
+            let calls_before = self.cachet.calls();
             let mut observed = self.cachet.observe().await?;
             self.look_closer(&mut observed).await?;
             let observed = Observed { maintenance: self.maintenance(now).await, ..observed };
+            self.memory.calls_of_a_reading = self.cachet.calls().saturating_sub(calls_before);
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
                 self.inherit(&observed, now).await?;
             }
@@ -341,6 +356,21 @@ impl Reconciler {
         desired(&inventory, &self.memory.alerts, self.settings.refire_hold, now)
             .in_view_of(self.memory.monitoring, &self.settings.components)
             .held_by(&self.memory.holds, now)
+    }
+
+    /// `changes` without the making of targets' components, if Cachet's limit leaves no reading for it now: Cachet takes the
+    /// same name twice, so before one is made it is read whether it is there by now. A storm of new targets must not use up
+    /// what it takes to keep what the public sees.
+    fn that_can_be_made(&self, mut changes: Vec<Change>, read: Reading, round: &mut Round) -> Vec<Change> {
+        let makes_a_target = |change: &Change| matches!(change, Change::CreateTarget { .. });
+        if read < Reading::Everything
+            && let Some(wait) = self.cachet.reading_waits(self.memory.calls_of_a_reading)
+            && changes.iter().any(makes_a_target)
+        {
+            round.saving = Some(wait);
+            changes.retain(|change| !makes_a_target(change));
+        }
+        changes
     }
 
     /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in

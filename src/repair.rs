@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Error, Heard, Member};
-use crate::clock::Clock;
+use crate::clock::{Clock, Vigil};
 use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair};
 use crate::core::time::Timestamp;
 use crate::live::{self, Live};
@@ -71,6 +71,7 @@ pub struct Repairer {
     clock: Clock,
     /// Since when it has been told what arrives, by a clock that may be set back.
     listening_since: Timestamp,
+    vigil: Vigil,
     wake: Wake,
     reconciler: Wake,
     stop: CancellationToken,
@@ -91,7 +92,7 @@ impl Repairer {
     /// A repairer that has not read anything yet, and wakes `reconciler` after a repair. `stop` ends it.
     pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
-        let listening_since = clock.now();
+        let (listening_since, vigil) = (clock.now(), Vigil::default());
         let (metrics, live, changes_of_settings) = (Metrics::default(), Live::default(), None);
         Self {
             store,
@@ -99,6 +100,7 @@ impl Repairer {
             changes_of_settings,
             clock,
             listening_since,
+            vigil,
             wake,
             reconciler,
             stop,
@@ -172,8 +174,11 @@ impl Repairer {
 
     async fn repair(&mut self, round: &mut Round) -> Result<Vec<Repair>, StoreError> {
         let now = self.clock.now();
-        // A clock that was set back since: we have listened from now on, as far as it can tell.
-        self.listening_since = self.listening_since.min(now);
+        // A clock that was set back since: we have listened from now on, as far as it can tell. Through time that it was
+        // set ahead by, or that the machine slept, nobody listened.
+        if self.vigil.was_broken(&self.clock) || now < self.listening_since {
+            self.listening_since = now;
+        }
         match &self.settings.source {
             Source::Nothing => Ok(Vec::new()),
             Source::Silence(longest) => match rule::stale_before(now, self.listening_since, *longest) {

@@ -12,11 +12,12 @@ mod history;
 mod holds;
 mod kept;
 mod repair;
+mod restored;
 mod unanswered;
 mod watchdog;
 
 use std::cmp::Ordering;
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub struct Store {
     reader: SqlitePool,
     recordings: Arc<Recordings>,
     metrics: Metrics,
+    /// The database file.
+    path: Arc<Path>,
 }
 
 /// Why the store could not be used.
@@ -216,7 +219,8 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        Ok(Self { writer, reader, recordings: Arc::default(), metrics: Metrics::default() })
+        let (recordings, metrics) = (Arc::default(), Metrics::default());
+        Ok(Self { writer, reader, recordings, metrics, path: path.as_path().into() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -234,8 +238,9 @@ impl Store {
             .connect_with(connect_options(&path).read_only(true))
             .await
             .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
-        expect_schema_of_this_release(&reader, path).await?;
-        Ok(Self { writer: reader.clone(), reader, recordings: Arc::default(), metrics: Metrics::default() })
+        expect_schema_of_this_release(&reader, path.clone()).await?;
+        let (recordings, metrics) = (Arc::default(), Metrics::default());
+        Ok(Self { writer: reader.clone(), reader, recordings, metrics, path: path.as_path().into() })
     }
 
     /// Has this store, and those that are cloned from it, measure what it does.
@@ -302,16 +307,23 @@ fn claim(database: &Path, extension: &str) -> Result<Option<StoreLock>, StoreErr
 /// A file beside the database, and in its folder, which is made.
 fn lock_file(database: &Path, extension: &str) -> Result<(File, PathBuf), StoreError> {
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
+        fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
     }
-    let mut path = database.as_os_str().to_owned();
-    path.push(".");
-    path.push(extension);
-    let path = PathBuf::from(path);
+    let path = beside(database, extension);
     match File::options().create(true).append(true).open(&path) {
         Ok(file) => Ok((file, path)),
         Err(cause) => Err(StoreError::Lock { path, cause }),
     }
+}
+
+/// The file of that name beside the database: beside the file itself where its path is a link, as SQLite does, or two
+/// servers would each claim it by a name of their own.
+fn beside(database: &Path, extension: &str) -> PathBuf {
+    let linked = fs::canonicalize(database).ok().filter(|_| database.is_symlink());
+    let mut path = linked.unwrap_or_else(|| database.to_owned()).into_os_string();
+    path.push(".");
+    path.push(extension);
+    path.into()
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {

@@ -1,7 +1,7 @@
-//! How many writes Cachet still takes in this minute.
+//! How many requests Cachet still takes in this minute.
 //!
-//! Cachet counts authenticated requests by user in a fixed window (recording 401): the window begins with the first
-//! request after the last one ended, and each answer says how many are left in it. Reads are counted apart, by address.
+//! Cachet counts writes by user in a fixed window (recording 401): the window begins with the first request after the last
+//! one ended, and each answer says how many are left in it. Reads are counted apart, by address: a budget of their own.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub enum Spare {
 }
 
 impl Budget {
-    /// Learns from the answer to a write.
+    /// Learns from the answer to a request of those that are counted here.
     pub(super) fn learn(&self, headers: &HeaderMap) {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
         let (Some(limit), Some(remaining)) = (number("x-ratelimit-limit"), number("x-ratelimit-remaining")) else {
@@ -71,11 +71,19 @@ impl Budget {
         }
     }
 
-    /// How many writes of how many are left in this window.
+    /// How many requests of how many are left in this window.
     pub(super) fn now(&self) -> Option<metrics::Budget> {
         let known = (*self.window.lock().unwrap_or_else(PoisonError::into_inner))?;
         let remaining = if Instant::now() < known.ends { known.remaining } else { known.limit };
         Some(metrics::Budget { limit: known.limit, remaining })
+    }
+
+    /// How long it takes until so many requests are left in a window, and at least a half of it; `None` if they are.
+    pub(super) fn lacks(&self, requests: u32) -> Option<Duration> {
+        let known = (*self.window.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let least = requests.max(known.limit / LARGEST_SHARE);
+        let wait = known.ends.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero());
+        wait.filter(|_| known.remaining < least)
     }
 
     /// What may be spent on writes that can wait, if the public may want to see `public` writes before the window ends.
@@ -153,10 +161,25 @@ mod tests {
         assert_eq!(budget.spare(0), Spare::Writes(48));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_half_of_the_window_and_what_is_needed_is_left_or_waited_for() {
+        let budget = Budget::default();
+        budget.learn(&answer(60, 59));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        let rest = Some(Duration::from_secs(40));
+        for (remaining, needed, waits) in [(59, 60, rest), (40, 40, None), (39, 40, rest), (30, 4, None), (29, 4, rest)]
+        {
+            budget.learn(&answer(60, remaining));
+            assert_eq!(budget.lacks(needed), waits, "{needed} of {remaining}");
+        }
+        tokio::time::advance(Duration::from_secs(40)).await;
+        assert_eq!(budget.lacks(60), None, "a new window");
+    }
+
     #[test]
     fn an_answer_without_the_headers_teaches_nothing() {
         let budget = Budget::default();
         budget.learn(&HeaderMap::new());
-        assert_eq!(budget.spare(0), Spare::Unlimited);
+        assert_eq!((budget.spare(0), budget.lacks(1)), (Spare::Unlimited, None));
     }
 }

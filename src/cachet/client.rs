@@ -50,7 +50,10 @@ struct Shared {
     permits: Semaphore,
     capabilities: OnceCell<Capabilities>,
     calls: AtomicU64,
+    /// What is left of writes.
     budget: Budget,
+    /// What is left of reads.
+    reads: Budget,
     /// Whether the status Unknown of a component was refused.
     refuses_unknown: AtomicBool,
     /// When incidents were last updated, where that matters; those of the last second.
@@ -93,6 +96,7 @@ impl Cachet {
             capabilities: OnceCell::new(),
             calls: AtomicU64::new(0),
             budget: Budget::default(),
+            reads: Budget::default(),
             refuses_unknown: AtomicBool::new(false),
             updates: Mutex::default(),
         };
@@ -118,6 +122,12 @@ impl Cachet {
     /// before long: they are kept for that, at least a fifth of the limit and at most a half.
     pub fn spare(&self, public: usize) -> Spare {
         self.shared.budget.spare(u32::try_from(public).unwrap_or(u32::MAX))
+    }
+
+    /// How long a reading of everything that can wait has to, if it takes so many calls: until the limit leaves enough for
+    /// the next one, which cannot wait, and for what the public sees. `None`: not at all.
+    pub fn reading_waits(&self, calls: u64) -> Option<Duration> {
+        self.shared.reads.lacks(u32::try_from(calls.saturating_mul(2)).unwrap_or(u32::MAX))
     }
 
     /// What Cachet's rate limit allows now, for those who watch; `None` as long as it told of no limit.
@@ -333,12 +343,11 @@ impl Cachet {
         let code = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(Error::word);
         self.metrics.cachet_request(call.method.as_str(), &call.path, code, began.elapsed());
         let answer = answer?;
-        if call.is_write() {
-            self.shared.budget.learn(&answer.headers);
-        }
+        let budget = if call.is_write() { &self.shared.budget } else { &self.shared.reads };
+        budget.learn(&answer.headers);
         let answer = answer.success(call);
-        if let (true, Err(Error::RateLimited { retry_after, .. })) = (call.is_write(), &answer) {
-            self.shared.budget.exhausted(*retry_after);
+        if let Err(Error::RateLimited { retry_after, .. }) = &answer {
+            budget.exhausted(*retry_after);
         }
         answer
     }

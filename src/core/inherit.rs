@@ -5,10 +5,12 @@
 //! target and alert name, for no fingerprint is known; and the open incidents of the components are taken over, so that
 //! the outage does not get a second one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::alert::{AlertRecord, AlertState, Fingerprint};
-use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
+use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings};
 use super::incident_name::IncidentName;
-use super::observed::{Observed, ObservedComponent, ObservedIncident};
+use super::observed::{ComponentId, Observed, ObservedComponent, ObservedIncident};
 use super::page::{DESCRIPTION_LIMIT, alerts_named, says_critical};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, Target};
@@ -35,7 +37,8 @@ pub fn inherit(
     let alerts = observed.components.iter().flat_map(|component| alerts_of(inventory, component, now)).collect();
     // A person may have hidden a component meanwhile: its incident is ours all the same.
     let components = observed.components.iter();
-    let episodes = components.filter_map(|component| episode_of(component, observed, incident_name, now)).collect();
+    let episodes = components.filter_map(|component| episode_of(component, observed, incident_name, now));
+    let episodes = episodes.chain(episodes_without_component(observed, now)).collect();
     Inheritance { alerts, episodes }
 }
 
@@ -76,7 +79,24 @@ fn episode_of(
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
     let key = incident.episode.clone().map_or_else(|| EpisodeKey::new(component.id, now), EpisodeKey::from_stored);
-    Some(inherited(key, EpisodeSubject::Component { name, id: component.id }, incident, now))
+    Some(inherited(key, EpisodeSubject::Component { name, id: component.id }, incident, observed, now))
+}
+
+/// The episodes whose incident is open and ours by its meta, and whose component is gone: a person has removed or renamed it
+/// meanwhile. Nobody else would ever close what is about nothing.
+fn episodes_without_component(observed: &Observed, now: Timestamp) -> impl Iterator<Item = Episode> {
+    let there: BTreeSet<&str> = observed.components.iter().map(|component| component.name.as_str()).collect();
+    let mut gone: BTreeMap<ComponentName, (EpisodeKey, &ObservedIncident)> = BTreeMap::new();
+    for incident in &observed.open_incidents {
+        let (Some(key), Some(marked)) = (&incident.episode, &incident.component) else { continue };
+        let Ok(name) = ComponentName::try_from(marked.as_str()) else { continue };
+        if !there.contains(name.as_str()) && gone.get(&name).is_none_or(|(_, known)| incident.id < known.id) {
+            gone.insert(name, (EpisodeKey::from_stored(key.clone()), incident));
+        }
+    }
+    gone.into_iter().map(move |(name, (key, incident))| {
+        inherited(key, EpisodeSubject::Component { name, id: ComponentId::UNKNOWN }, incident, observed, now)
+    })
 }
 
 /// The episode in which monitoring data is missing, if a page that was read at `now` has an open incident of it.
@@ -90,17 +110,27 @@ pub fn inherit_monitoring(observed: &Observed, title: Option<&str>, now: Timesta
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
     let key = incident.episode.clone().map_or_else(|| EpisodeKey::of_monitoring(now), EpisodeKey::from_stored);
-    Some(inherited(key, EpisodeSubject::Monitoring, incident, now))
+    Some(inherited(key, EpisodeSubject::Monitoring, incident, observed, now))
 }
 
-fn inherited(key: EpisodeKey, subject: EpisodeSubject, incident: &ObservedIncident, now: Timestamp) -> Episode {
+/// The episode of an open incident. What else bears its key was made by postings that seemed lost, and is closed.
+fn inherited(
+    key: EpisodeKey,
+    subject: EpisodeSubject,
+    incident: &ObservedIncident,
+    observed: &Observed,
+    now: Timestamp,
+) -> Episode {
+    let of_it = observed.open_incidents.iter().filter(|open| open.episode.as_deref() == Some(key.as_str()));
+    let too_many = of_it.filter(|open| open.id != incident.id);
+    let lost = too_many.fold(None, |lost, _| Some(LostPostings::one_more(lost, None, now)));
     let phase = EpisodePhase::Open(incident.id);
-    Episode { key, subject, occurred_at: now, began_at: now, calm_since: None, lost: None, phase }
+    Episode { key, subject, occurred_at: now, began_at: now, calm_since: None, lost, phase }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::observed::{ComponentId, IncidentId};
+    use super::super::observed::IncidentId;
     use super::super::status::IncidentStatus;
     use super::super::target::{ComponentList, InventorySource, KnownTarget};
     use super::*;
@@ -207,6 +237,37 @@ mod tests {
         assert_eq!(inherited(vec![web.clone()], vec![by_hand.clone()]).episodes, []);
         let older = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand };
         assert_eq!(inherited(vec![web], vec![older]).episodes[0].phase, EpisodePhase::Open(IncidentId(2)));
+    }
+
+    #[test]
+    fn of_several_incidents_of_one_episode_the_first_is_taken_over_and_the_others_count_as_lost() {
+        let web = component(4, "Web", true, ComponentStatus::MajorOutage, "");
+        let of_episode = |id, key: &str| ObservedIncident {
+            component: Some("Web".to_owned()),
+            episode: Some(key.to_owned()),
+            ..incident(id, "Web is down")
+        };
+        let open = vec![of_episode(9, "4-1"), of_episode(7, "4-1"), of_episode(8, "4-1"), of_episode(10, "4-2")];
+        let episodes = inherited(vec![web], open).episodes;
+        assert_eq!(episodes.len(), 1);
+        assert_eq!(episodes[0].phase, EpisodePhase::Open(IncidentId(7)));
+        assert_eq!(episodes[0].lost.as_ref().map(|lost| lost.count), Some(2));
+    }
+
+    #[test]
+    fn an_incident_of_ours_whose_component_is_gone_is_taken_over_so_that_it_is_closed() {
+        let incident_of = |id, component: &str, key: &str| ObservedIncident {
+            component: Some(component.to_owned()),
+            episode: Some(key.to_owned()),
+            ..incident(id, "Web is down")
+        };
+        let renamed = component(4, "Web (old)", true, ComponentStatus::MajorOutage, "");
+        let open = [incident_of(9, "Web", "4-2"), incident_of(7, "Web", "4-1"), incident_of(8, "Shop", "5-1")];
+        let by_hand = incident(2, "Web is down");
+        let episodes = inherited(vec![renamed], [open.to_vec(), vec![by_hand]].concat()).episodes;
+        let taken: Vec<_> = episodes.iter().map(|episode| (episode.key.as_str(), episode.phase)).collect();
+        assert_eq!(taken, [("5-1", EpisodePhase::Open(IncidentId(8))), ("4-1", EpisodePhase::Open(IncidentId(7)))]);
+        assert_eq!(episodes[0].subject.component().map(ComponentName::as_str), Some("Shop"));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Memory {
     pub looked_at: Option<Timestamp>,
     /// When Cachet was read.
     pub observed_at: Option<Timestamp>,
+    /// How many calls it took.
+    pub calls_of_a_reading: u64,
     /// When it was asked for maintenance.
     pub maintenance: Knowledge,
     /// What of `observed` the store does not have yet.

@@ -61,6 +61,13 @@ impl Round {
         if self.unanswered >= BATCH { self.failures.pop().map(|(_, error)| error) } else { None }
     }
 
+    /// How long the next go may be put off at `now`, if `wait` is how long what failed is left alone: what time changes of
+    /// the others meanwhile is not held up by it.
+    pub(super) fn next_go(&self, wait: Duration, now: Timestamp) -> Duration {
+        let due = self.revisit_at.filter(|moment| *moment > now && self.blocked.is_none());
+        due.map_or(wait, |moment| wait.min(moment.since(now)))
+    }
+
     /// How long Cachet asked us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let blocked = match &self.blocked {
@@ -68,5 +75,31 @@ impl Round {
             _ => None,
         };
         blocked.into_iter().chain(self.failures.iter().filter_map(|(_, error)| error.retry_after())).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_fails_puts_off_nothing_that_is_due_earlier() {
+        let due = |revisit_at| Round { revisit_at, ..Round::default() }.next_go(MINUTE, NOW);
+        assert_eq!(due(None), MINUTE);
+        assert_eq!(due(Some(NOW.after(SECOND))), SECOND);
+        assert_eq!(due(Some(NOW.after(2 * MINUTE))), MINUTE);
+        // What is due already was tried, so it is no reason to ask Cachet without a pause.
+        assert_eq!(due(Some(NOW)), MINUTE);
+    }
+
+    #[test]
+    fn a_cachet_that_takes_nothing_is_left_alone_whatever_is_due() {
+        let away = Error::NotFound { call: "GET /components".to_owned() };
+        let round = Round { revisit_at: Some(NOW.after(SECOND)), blocked: Some(away.into()), ..Round::default() };
+        assert_eq!(round.next_go(MINUTE, NOW), MINUTE);
     }
 }

@@ -41,9 +41,11 @@ impl Reconciler {
             }
             return;
         }
-        // What was not tried again needs no writing any more.
+        // What was not tried again needs no writing any more, unless the rate limit has put it off.
         let fails = |failing: &Subject| round.failures.iter().any(|(subject, _)| subject == failing);
-        let over: Vec<Subject> = self.memory.failing.keys().filter(|failing| !fails(failing)).cloned().collect();
+        let is_put_off = |failing: &Subject| round.saving.is_some() && matches!(failing, Subject::Target(_));
+        let failing = self.memory.failing.keys();
+        let over: Vec<Subject> = failing.filter(|failing| !fails(failing) && !is_put_off(failing)).cloned().collect();
         over.iter().for_each(|subject| self.no_longer_fails(subject));
         if !std::mem::take(&mut self.memory.blocked_by).is_empty() {
             tracing::info!("the page can be written again");

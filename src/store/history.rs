@@ -29,14 +29,13 @@ const FORGET_ALERTS: &str = "DELETE FROM history_alerts WHERE at_ms < $1 AND (tu
     OR EXISTS (SELECT 1 FROM history_alerts AS later WHERE later.fingerprint = history_alerts.fingerprint \
     AND later.at_ms < $1 AND later.id > history_alerts.id))";
 
-/// Forgets what happened before a limit, but for what began and was not over by then.
-const FORGET_EVENTS: &str = "DELETE FROM history_events WHERE at_ms < $1 \
-    AND (kind NOT IN ('status', 'held', 'watchdog_missing') \
-    OR EXISTS (SELECT 1 FROM history_events AS later WHERE later.component = history_events.component \
-    AND later.at_ms < $1 AND later.id > history_events.id AND CASE history_events.kind \
-    WHEN 'held' THEN later.kind IN ('held', 'released', 'hold_expired') \
-    WHEN 'watchdog_missing' THEN later.kind IN ('watchdog_missing', 'watchdog_heard') \
-    ELSE later.kind = 'status' END))";
+/// What began before a limit and was not over by then, if it began at all: the last event of its sort. It is found by
+/// itself, and once, for as long as events are forgotten nothing else is stored.
+const LAST_EVENTS: &str = "SELECT MAX(id) FROM history_events WHERE at_ms < $1 AND kind = 'status' GROUP BY component \
+    UNION ALL SELECT MAX(id) FROM history_events WHERE at_ms < $1 \
+    AND kind IN ('held', 'released', 'hold_expired') GROUP BY component \
+    UNION ALL SELECT MAX(id) FROM history_events WHERE at_ms < $1 \
+    AND kind IN ('watchdog_missing', 'watchdog_heard') GROUP BY component";
 
 impl Store {
     /// What was learned since `from` of alerts that feed `component`, the newest first, `limit` of them at most.
@@ -152,6 +151,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
+        self.look_beside(now);
         Ok(before.map(Timestamp::from_millis))
     }
 
@@ -164,11 +164,8 @@ impl Store {
     /// [`StoreError::Database`] if the transaction failed.
     pub async fn forget_history(&self, limit: Timestamp) -> Result<u64, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let mut forgotten = 0;
-        for statement in [FORGET_ALERTS, FORGET_EVENTS] {
-            let done = sqlx::query(statement).bind(limit.as_millis()).execute(&mut *transaction).await?;
-            forgotten += done.rows_affected();
-        }
+        let alerts = sqlx::query(FORGET_ALERTS).bind(limit.as_millis()).execute(&mut *transaction).await?;
+        let forgotten = alerts.rows_affected() + forget_events(&mut transaction, limit).await?;
         if forgotten > 0 {
             let query = sqlx::query("UPDATE history_looked SET from_ms = $1 WHERE from_ms < $1");
             query.bind(limit.as_millis()).execute(&mut *transaction).await?;
@@ -176,6 +173,21 @@ impl Store {
         transaction.commit().await?;
         Ok(forgotten)
     }
+}
+
+/// Forgets what happened before `limit`, but for what began and was not over by then.
+async fn forget_events(connection: &mut SqliteConnection, limit: Timestamp) -> Result<u64, StoreError> {
+    let last: Vec<i64> = sqlx::query_scalar(LAST_EVENTS).bind(limit.as_millis()).fetch_all(&mut *connection).await?;
+    let mut query = QueryBuilder::<Sqlite>::new("DELETE FROM history_events WHERE at_ms < ");
+    query.push_bind(limit.as_millis());
+    query.push(" AND (kind NOT IN ('status', 'held', 'watchdog_missing') OR id NOT IN (");
+    let mut list = query.separated(", ");
+    // No event has the number 0; not every database takes an empty list.
+    for id in [0].into_iter().chain(last) {
+        list.push_bind(id);
+    }
+    query.push("))");
+    Ok(query.build().execute(connection).await?.rows_affected())
 }
 
 /// Keeps what was learned of alerts.

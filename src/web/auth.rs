@@ -2,13 +2,15 @@
 //!
 //! A password hash is slow on purpose, and Alertmanager sends the same password with every request. So a password that
 //! was right is remembered as a keyed hash, and only what is new is verified, off the async threads, a few at a time. A
-//! flood of wrong passwords therefore costs a bounded part of the processor and never delays those who are known.
+//! flood of wrong passwords therefore costs a bounded part of the processor and never delays those who are known; and one
+//! from a single address leaves places to those who are not known yet.
 
 mod apr1;
 mod hash;
 mod users;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +20,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::metrics::Refusal;
 pub use users::{Parsed, Role, UserName, UserNameError, Users};
@@ -29,6 +31,10 @@ const VERIFICATIONS_AT_ONCE: usize = 2;
 /// How many requests may be at or waiting for a verification; one more is told to come again. At a quarter of a second
 /// each, the last one waits eight seconds, about as long as Alertmanager does.
 const VERIFICATION_QUEUE: usize = 64;
+
+/// How many of these one address may have: as many groups of alerts as one Alertmanager may post at once after a start. Who
+/// floods from one address leaves the others to those who are not known yet.
+const PLACES_OF_ONE_ADDRESS: usize = 56;
 
 /// Base64 as senders write it: with the padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -48,7 +54,27 @@ struct Inner {
     key: [u8; 32],
     workers: Arc<Semaphore>,
     queue: Semaphore,
+    /// How many places each address has in the queue.
+    places: Mutex<HashMap<IpAddr, usize>>,
     verifications: AtomicU64,
+}
+
+/// A place in the queue; given back when dropped.
+struct Place<'a> {
+    inner: &'a Inner,
+    from: Option<IpAddr>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let Some(from) = self.from else { return };
+        let mut places = self.inner.places();
+        if let Some(count) = places.get_mut(&from) {
+            *count = count.saturating_sub(1);
+        }
+        places.retain(|_, count| *count > 0);
+    }
 }
 
 /// Who may come in, and who was seen already.
@@ -103,6 +129,7 @@ impl Authenticator {
             key,
             workers: Arc::new(Semaphore::new(VERIFICATIONS_AT_ONCE)),
             queue: Semaphore::new(VERIFICATION_QUEUE),
+            places: Mutex::default(),
             verifications: AtomicU64::new(0),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -126,12 +153,24 @@ impl Authenticator {
     /// # Errors
     /// See [`AuthError`].
     pub async fn check(&self, authorization: Option<&HeaderValue>) -> Result<Role, AuthError> {
+        self.check_from(authorization, None).await
+    }
+
+    /// As [`Self::check`], of a request from an address, which can fill no more than its share of the queue.
+    ///
+    /// # Errors
+    /// See [`AuthError`].
+    pub async fn check_from(
+        &self,
+        authorization: Option<&HeaderValue>,
+        from: Option<IpAddr>,
+    ) -> Result<Role, AuthError> {
         let credentials = Credentials::read(authorization.ok_or(AuthError::Missing)?)?;
         let fingerprint = self.inner.fingerprint(&credentials);
         if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
             return Ok(role);
         }
-        let _place = self.inner.queue.try_acquire().map_err(|_| AuthError::Busy)?;
+        let _place = self.inner.place(from)?;
         let worker = Arc::clone(&self.inner.workers).acquire_owned().await.map_err(|_| AuthError::Busy)?;
         // Many requests with the same new password, as after a start: the first one has verified it for all.
         if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
@@ -173,6 +212,23 @@ impl Inner {
         hasher.update(&credentials.user);
         hasher.update(&credentials.password);
         hasher.finalize().into()
+    }
+
+    fn place(&self, from: Option<IpAddr>) -> Result<Place<'_>, AuthError> {
+        let permit = self.queue.try_acquire().map_err(|_| AuthError::Busy)?;
+        if let Some(from) = from {
+            let mut places = self.places();
+            let count = places.entry(from).or_default();
+            if *count >= PLACES_OF_ONE_ADDRESS {
+                return Err(AuthError::Busy);
+            }
+            *count += 1;
+        }
+        Ok(Place { inner: self, from, _permit: permit })
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -361,6 +417,21 @@ mod tests {
         let _all_places = queue.try_acquire_many(VERIFICATION_QUEUE as u32).expect("nobody waits");
         assert_eq!(check(&authenticator, "admin:wrong").await, Err(AuthError::Busy));
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
+    }
+
+    #[tokio::test]
+    async fn a_flood_from_one_address_leaves_places_to_those_who_are_not_known_yet() {
+        let authenticator = two_users();
+        let [flood, other] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
+        let right = basic("admin:admin");
+        let inner = &authenticator.inner;
+        let places: Vec<Place<'_>> = std::iter::from_fn(|| inner.place(flood).ok()).collect();
+        assert_eq!(places.len(), PLACES_OF_ONE_ADDRESS);
+        assert_eq!(authenticator.check_from(Some(&right), flood).await, Err(AuthError::Busy));
+        assert_eq!(authenticator.check_from(Some(&right), other).await, Ok(Role::Poster));
+        drop(places);
+        assert_eq!(authenticator.check_from(Some(&basic("admin:wrong")), flood).await, Err(AuthError::Wrong));
+        assert!(inner.places().is_empty(), "nobody waits any more");
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,6 +37,10 @@ const CONNECTIONS_AT_ONCE: usize = 512;
 /// How long a client may take for a request's headers, and how long a connection may be idle between two requests.
 /// What is in the middle of a request is not cut by it.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take nothing of an answer. Without it, one that asks and never reads would keep its place for
+/// as long as it likes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a TLS handshake may take. It holds a place among the connections meanwhile.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -186,12 +191,14 @@ async fn speak_http(
     stopping: CancellationToken,
 ) {
     let service = service_fn(move |request| answer(router.clone(), peer, request));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(ANSWER_TIMEOUT));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS_TIMEOUT)
             .max_header_size(HEADERS_LIMIT_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -209,4 +216,45 @@ async fn answer(router: Router, peer: SocketAddr, request: Request<Incoming>) ->
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
     router.oneshot(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// More than goes into the way between.
+    const LONG: usize = 100_000;
+
+    /// A client that has asked for a long answer, and the connection that gives it.
+    async fn asked() -> (DuplexStream, impl Future<Output = ()>) {
+        let (mut client, server) = duplex(1024);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("it fits");
+        let router = Router::new().route("/", get(async || "x".repeat(LONG)));
+        (client, speak_http(server, SocketAddr::from(([127, 0, 0, 1], 1)), router, CancellationToken::new()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_of_its_answer_gives_its_place_back() {
+        let (_client, connection) = asked().await;
+        timeout(ANSWER_TIMEOUT + Duration::from_secs(1), connection).await.expect("it is cut");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_its_answer_slowly_gets_it_to_the_end() {
+        let (mut client, connection) = asked().await;
+        let connection = tokio::spawn(connection);
+        let (mut taken, mut some) = (0, [0; 1024]);
+        loop {
+            sleep(ANSWER_TIMEOUT - Duration::from_secs(1)).await;
+            match client.read(&mut some).await.expect("it is not cut") {
+                0 => break,
+                more => taken += more,
+            }
+        }
+        assert!(taken > LONG, "{taken}");
+        connection.await.expect("no panic");
+    }
 }

@@ -145,7 +145,7 @@ impl Drop for Counted {
 async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, WebhookError> {
     let source_ip = client_address(peer.ip(), request.headers(), &app.shared.trusted_proxies);
     let headers = LoggedHeaders::new(request.headers());
-    let received = read(&app, request).await;
+    let received = read(&app, source_ip, request).await;
     let body = match &received {
         Ok(body) => LoggedBody::new(body, app.shared.logged_body_limit_bytes),
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
@@ -187,7 +187,7 @@ fn warn_of(error: &WebhookError, source_ip: IpAddr) {
 }
 
 /// The body of a request that is let in.
-async fn read(app: &App, request: Request) -> Result<Bytes, WebhookError> {
+async fn read(app: &App, source_ip: IpAddr, request: Request) -> Result<Bytes, WebhookError> {
     if request.method() != Method::POST {
         return Err(WebhookError::Method);
     }
@@ -196,7 +196,8 @@ async fn read(app: &App, request: Request) -> Result<Bytes, WebhookError> {
         app.metrics.authentication_refused(Refusal::CrossSite);
         return Err(WebhookError::CrossSite);
     }
-    let allowed = app.shared.authenticator.check(request.headers().get(AUTHORIZATION)).await;
+    let authorization = request.headers().get(AUTHORIZATION);
+    let allowed = app.shared.authenticator.check_from(authorization, Some(source_ip)).await;
     allowed.inspect_err(|error| app.metrics.authentication_refused(error.into()))?;
     collect(request.into_body(), BODY_TIMEOUT).await
 }

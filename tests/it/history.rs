@@ -1,6 +1,6 @@
 //! What is kept of what happened, for how long, and how much of the time a component was up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::history::{About, Event, Source, Turn};
@@ -275,4 +275,18 @@ async fn a_row_of_a_later_release_is_passed_over() {
     assert_eq!(turns(&world.store, "Database").await, []);
     let about = world.store.found_out().await.expect("read").into_iter().map(|(about, _)| about);
     assert_eq!(about.collect::<Vec<About>>(), []);
+}
+
+/// While it is forgotten, no notification can be stored.
+#[tokio::test]
+async fn a_long_history_is_forgotten_at_once() {
+    let world = World::set_up(Release::Current, &[]).await;
+    let insert = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000) \
+                  INSERT INTO history_events (at_ms, component, kind, detail) \
+                  SELECT n, 'Web', CASE n % 2 WHEN 0 THEN 'status' ELSE 'written' END, '{}' FROM numbers";
+    sqlx::query(insert).execute(world.store.writer()).await.expect("inserted");
+    let began = Instant::now();
+    let forgotten = world.store.forget_history(Timestamp::from_millis(90_000)).await.expect("forgotten");
+    assert_eq!(forgotten, 89_998, "all but the last status");
+    assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
 }

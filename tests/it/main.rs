@@ -15,6 +15,7 @@ mod history;
 mod holds;
 mod late;
 mod late_writes;
+mod lost;
 mod maintenance;
 mod metrics;
 mod page_server;

@@ -421,6 +421,51 @@ async fn the_bookkeeping_of_a_storm_leaves_room_for_what_the_public_sees() {
     assert_eq!((world.status("Database").await, world.incidents().await), (4, (2, 2)));
 }
 
+/// Before a target's component is made it is read whether it is there by now; reads are limited as well.
+#[tokio::test]
+async fn new_targets_that_fail_one_by_one_leave_reads_for_what_the_public_sees() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    world.settle().await;
+    world.faults.rate_limit(60, Duration::from_secs(60));
+    let mut put_off = false;
+    for number in 0..20 {
+        world.fire(&format!("new-{number}:9100"), "Web").await;
+        let round = world.once().await;
+        assert!(round.is_complete(), "nothing is refused: {round:?}");
+        put_off |= round.saving.is_some();
+    }
+    assert!(put_off, "nothing waits");
+    world.fire("db:9100", "Database").await;
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)));
+
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::resume();
+    let round = world.once().await;
+    assert!(round.is_complete() && round.saving.is_none(), "{round:?}");
+    let made = world.shown().await.components.iter().filter(|shown| shown.name.starts_with("new-")).count();
+    assert_eq!(made, 20);
+}
+
+/// That it was not tried does not mean that it is well.
+#[tokio::test]
+async fn a_target_that_fails_and_is_put_off_by_the_rate_limit_still_fails() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    world.settle().await;
+    world.faults.on("PUT", "/api/components/*").answer(422);
+    world.fire("web-1:9100", "Web").await;
+    assert!(!world.once().await.failures.is_empty());
+    let failing = |world: &World| world.live().writing().failing.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let target = "target component \"web-1:9100 | Web\"".to_owned();
+    assert!(failing(&world).contains(&target), "{:?}", failing(&world));
+    world.faults.heal();
+    world.faults.rate_limit(2, Duration::from_secs(3600));
+    let round = world.once().await;
+    assert!(round.is_complete() && round.saving.is_some(), "{round:?}");
+    assert_eq!(failing(&world), [target]);
+}
+
 /// However it flaps, a component has one incident in its window; a fault at any step and a restart change nothing.
 #[tokio::test]
 async fn a_flapping_component_has_one_incident_that_is_opened_again() {

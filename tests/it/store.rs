@@ -232,6 +232,17 @@ async fn the_last_reading_of_cachet_is_kept_with_its_time() {
 }
 
 #[tokio::test]
+async fn a_second_server_is_refused_under_another_name_of_the_file_as_well() {
+    let folder = folder();
+    Store::open(&url(&folder)).await.expect("made").close().await;
+    let (file, link) = (url(&folder).replace("sqlite://", ""), folder.path().join("link.db"));
+    std::os::unix::fs::symlink(file, &link).expect("a link");
+    let _first = Store::lock(&url(&folder)).expect("free");
+    let refused = Store::lock(&format!("sqlite://{}", link.display())).expect_err("held");
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn a_second_server_is_refused_until_the_first_has_gone() {
     let folder = folder();
     let first = Store::lock(&url(&folder)).expect("free");

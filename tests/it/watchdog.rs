@@ -127,6 +127,31 @@ async fn our_own_absence_is_not_the_watchdogs() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_ahead_or_a_machine_that_slept_is_not_the_watchdogs_silence() {
+    let mut world = watched(Release::Current).await;
+    world.set_ahead(10 * TIMEOUT);
+    world.settle().await;
+    assert_eq!((statuses(&world).await, world.incidents().await), ((1, 1), (0, 0)));
+    world.pass(TIMEOUT - MINUTE);
+    world.settle().await;
+    assert_eq!(statuses(&world).await, (1, 1));
+    world.pass(MINUTE);
+    world.settle().await;
+    assert_eq!((statuses(&world).await, world.incidents().await), ((5, 5), (1, 1)));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_ahead_does_not_bring_a_missing_watchdog_back() {
+    let mut world = watched(Release::Current).await;
+    go_silent(&mut world).await;
+    world.set_ahead(10 * TIMEOUT);
+    world.settle().await;
+    assert_eq!((statuses(&world).await, world.incidents().await), ((5, 5), (1, 1)));
+    come_back(&mut world).await;
+    assert_eq!((statuses(&world).await, world.incidents().await), ((1, 1), (0, 1)));
+}
+
+#[tokio::test]
 async fn a_restart_does_not_forget_that_the_watchdog_is_missing() {
     for release in Release::BOTH {
         let mut world = watched(release).await;

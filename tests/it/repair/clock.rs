@@ -1,4 +1,4 @@
-//! The repairer by a clock that is set back.
+//! The repairer by a clock that is set back, or ahead.
 
 use std::time::Duration;
 
@@ -52,5 +52,21 @@ async fn silence_is_measured_from_the_moment_at_which_the_clock_was_set_back() {
     world.settle().await;
     assert_eq!(reasons(&repairer.once().await.repairs), []);
     world.pass(HOUR + INTERVAL);
+    assert_eq!(reasons(&repairer.once().await.repairs), [Reason::Stale]);
+}
+
+/// Until it has listened for as long again, nothing is concluded from what it did not hear.
+#[tokio::test]
+async fn a_clock_that_is_set_ahead_or_a_machine_that_slept_makes_no_alert_stale() {
+    let mut world = world().await;
+    let mut repairer = repairer(&world, Source::Silence(HOUR));
+    world.fire("web-1", "Web").await;
+    world.settle().await;
+    assert_eq!(reasons(&repairer.once().await.repairs), []);
+    world.set_ahead(2 * HOUR);
+    assert_eq!(reasons(&repairer.once().await.repairs), []);
+    world.pass(HOUR - INTERVAL);
+    assert_eq!(reasons(&repairer.once().await.repairs), []);
+    world.pass(INTERVAL);
     assert_eq!(reasons(&repairer.once().await.repairs), [Reason::Stale]);
 }

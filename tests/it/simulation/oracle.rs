@@ -90,7 +90,7 @@ impl Oracle {
             // what Cachet's own list of targets was when the reconciler read it is not known here
             components: Hand::new(policy.inventory_from_cachet, Some(Vague { unknown: UNKNOWN, green: OPERATIONAL })),
             targets: Hand::new(policy.inventory_from_cachet, None),
-            episodes: Episodes::new(policy),
+            episodes: Episodes::new(policy, scenario.release),
             calendar: Calendar::new(may_be_untold),
             edited: BTreeSet::new(),
             scenario: scenario.clone(),

@@ -66,6 +66,8 @@ pub struct World {
     /// The way that the reconciler takes.
     client: Cachet,
     now_ms: Arc<AtomicI64>,
+    /// How far the clock was set ahead in all.
+    ahead_ms: Arc<AtomicI64>,
     clock: Clock,
     events: Log,
     live: Live,
@@ -109,8 +111,8 @@ impl World {
             async move { Store::open(&url).await.expect("a store") }
         };
         let now_ms = Arc::new(AtomicI64::new(1_795_226_400_000));
-        let time = Arc::clone(&now_ms);
-        let clock = Clock::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)));
+        let ahead_ms = Arc::new(AtomicI64::new(0));
+        let clock = clock(&now_ms, &ahead_ms);
         let embedded = EmbeddedPage::open_with_clock(&open("cachet").await, clock.clone()).await.expect("a page");
         let router = released(embedded.router(), release);
         let faults = Faults::new();
@@ -144,6 +146,7 @@ impl World {
             release,
             client,
             now_ms,
+            ahead_ms,
             clock,
             events,
             live,
@@ -214,6 +217,24 @@ impl World {
         self.restart();
     }
 
+    /// A copy of the store as it is now.
+    pub async fn back_up_the_store(&self) {
+        let copy = format!("VACUUM INTO '{}'", self.folder.path().join("backup.db").display());
+        sqlx::query(sqlx::AssertSqlSafe(copy)).execute(self.store.writer()).await.expect("copied");
+    }
+
+    /// The store is the copy again: the program starts anew on it.
+    pub async fn restore_the_store(&mut self) {
+        self.store.close().await;
+        let path = self.folder.path().join("ours.db");
+        std::fs::copy(self.folder.path().join("backup.db"), &path).expect("copied");
+        for neighbour in ["ours.db-wal", "ours.db-shm"] {
+            let _ = std::fs::remove_file(self.folder.path().join(neighbour));
+        }
+        self.store = Store::open(&format!("sqlite://{}", path.display())).await.expect("a store");
+        self.restart();
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -230,6 +251,12 @@ impl World {
     /// The clock is corrected.
     pub fn set_back(&self, span: Duration) {
         self.now_ms.fetch_sub(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
+    }
+
+    /// The clock is corrected the other way, or the machine has slept.
+    pub fn set_ahead(&self, span: Duration) {
+        self.pass(span);
+        self.ahead_ms.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
     }
 
     /// A target begins to fail now.
@@ -392,6 +419,13 @@ impl World {
     pub fn lines(&self, word: &str) -> Vec<String> {
         self.log.lines().into_iter().filter(|line| line.starts_with(word)).collect()
     }
+}
+
+fn clock(now_ms: &Arc<AtomicI64>, ahead_ms: &Arc<AtomicI64>) -> Clock {
+    let (time, now, ahead) = (Arc::clone(now_ms), Arc::clone(now_ms), Arc::clone(ahead_ms));
+    let awake_ms = move || now.load(Ordering::SeqCst) - ahead.load(Ordering::SeqCst);
+    Clock::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)))
+        .with_time_awake(move || Duration::from_millis(awake_ms().try_into().expect("after 1970")))
 }
 
 fn released(page: Router, release: Release) -> Router {

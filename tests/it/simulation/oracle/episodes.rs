@@ -6,6 +6,7 @@ use super::{MONITORING, Moment, ShownIncident};
 use crate::simulation::maintenance::{Calendar, Under};
 use crate::simulation::product::INTERVAL_MS;
 use crate::simulation::scenario::{COMPONENTS, Policy};
+use crate::support::world::Release;
 
 /// Whether a component is in an episode; `Perhaps` after rounds of which nobody knows how far they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,12 +56,15 @@ pub struct Episodes {
     policy: Policy,
     /// Whether a closing of ours may have got no answer, so that a person's may be taken for it.
     may_have_lost: bool,
+    /// Whether Cachet keeps nothing that tells what an incident is about but its component.
+    without_meta: bool,
     stories: BTreeMap<String, Story>,
 }
 
 impl Episodes {
-    pub fn new(policy: Policy) -> Self {
-        Self { policy, may_have_lost: false, stories: BTreeMap::new() }
+    pub fn new(policy: Policy, release: Release) -> Self {
+        let without_meta = release == Release::Older;
+        Self { policy, may_have_lost: false, without_meta, stories: BTreeMap::new() }
     }
 
     pub fn may_be_seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
@@ -203,8 +207,8 @@ impl Episodes {
     pub fn verdict(&self, component: &str, exists: bool, incidents: &[ShownIncident]) -> Option<String> {
         let blank = Story::default();
         let story = self.stories.get(component).unwrap_or(&blank);
-        // whose component has gone, a store that was lost does not learn of
-        if story.moved && !story.lost_at_ms.is_empty() {
+        // without meta, a store that was lost does not learn of an incident whose component has gone
+        if story.moved && !story.lost_at_ms.is_empty() && self.without_meta {
             return None;
         }
         let open: Vec<i64> = incidents
