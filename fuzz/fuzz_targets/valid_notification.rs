@@ -55,7 +55,12 @@ impl<'a> Arbitrary<'a> for Statement {
             critical: u.arbitrary()?,
             status: if u.arbitrary()? { AlertStatus::Firing } else { AlertStatus::Resolved },
             starts_at: Timestamp::from_millis(1_795_226_400_000 + u.int_in_range(0..=3_i64)?),
+            ends_at: None,
         };
+        // That of a firing means nothing, so nothing is read of it.
+        let ends_at = Timestamp::from_millis(alert.starts_at.as_millis() + u.int_in_range(0..=3_i64)?);
+        let ends_at = Some(ends_at).filter(|_| alert.status == AlertStatus::Resolved);
+        let alert = Alert { ends_at, ..alert };
         Ok(Self { alert, labels: u.arbitrary()?, offset_hours: u.int_in_range(-12..=14)? })
     }
 }
@@ -78,7 +83,7 @@ fn fingerprint(number: u64) -> Fingerprint {
 
 impl Statement {
     fn json(&self) -> Value {
-        let Alert { fingerprint, name, target, critical, status, starts_at } = &self.alert;
+        let Alert { fingerprint, name, target, critical, status, starts_at, ends_at } = &self.alert;
         let components: Vec<&str> = target.components().iter().map(ComponentName::as_str).collect();
         let mut labels = self.labels.clone();
         labels.extend([
@@ -93,7 +98,7 @@ impl Statement {
             "labels": labels,
             "annotations": self.labels,
             "startsAt": self.in_its_time_zone(*starts_at),
-            "endsAt": "0001-01-01T00:00:00Z",
+            "endsAt": ends_at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |ends_at| self.in_its_time_zone(ends_at)),
             "generatorURL": "",
             "fingerprint": fingerprint.to_string(),
         })

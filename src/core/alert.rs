@@ -2,8 +2,9 @@
 //!
 //! The fingerprint is the key. Between two statements about one fingerprint the newer `startsAt` wins, whatever its
 //! status; within one `startsAt` a resolve wins. That is the join of a lattice, so order and repetition do not matter.
-//! The one exception is deliberate: a firing that comes *after* a resolve of the same `startsAt` is held, see
-//! [`AlertState::Refired`].
+//! Two exceptions are deliberate. A firing that comes *after* a resolve of the same `startsAt` is held, see
+//! [`AlertState::Refired`]. And an occurrence may be resolved under an earlier `startsAt` than it fired under, see
+//! [`Alert::ends_at`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -78,6 +79,23 @@ pub struct Alert {
     pub status: AlertStatus,
     /// Which occurrence: the moment at which it began to fire.
     pub starts_at: Timestamp,
+    /// When it ended, if it has and the notification says so.
+    ///
+    /// Of alerts with the same labels that overlap in time, as two Prometheus servers of a pair send them, Alertmanager
+    /// makes one with the earliest `startsAt` (`Merge` and `Put` of its alert provider). Which one it hears of first is
+    /// chance, above all after its restart, so it may notify a `startsAt` and later an earlier one of the same
+    /// occurrence. Hence a resolve that spans the `startsAt` that is known is one of that occurrence. One of an
+    /// occurrence before ended before.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl Alert {
+    /// Whether this is a resolve of the occurrence that was notified to begin at `starts_at`.
+    fn ends_occurrence_of(&self, starts_at: Timestamp) -> bool {
+        self.status == AlertStatus::Resolved
+            && (self.starts_at == starts_at
+                || self.starts_at < starts_at && self.ends_at.is_some_and(|ends_at| ends_at > starts_at))
+    }
 }
 
 /// Where an alert stands, all statements about it taken together.
@@ -152,7 +170,7 @@ impl AlertRecord {
                 (AlertState::Resolved, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
                 (_, AlertStatus::Resolved) => (AlertState::Resolved, Effect::Resolved),
             },
-            (Some(record), _) if alert.starts_at < record.starts_at => {
+            (Some(record), _) if alert.starts_at < record.starts_at && !alert.ends_occurrence_of(record.starts_at) => {
                 return (record.heard_of(now), Effect::Outdated);
             }
             (Some(record), status) => match (record.state, status) {
@@ -170,7 +188,7 @@ impl AlertRecord {
             name: alert.name.clone(),
             target: alert.target.clone(),
             critical: alert.critical,
-            starts_at: alert.starts_at,
+            starts_at: known.map_or(alert.starts_at, |record| record.starts_at.max(alert.starts_at)),
             state,
             last_seen_at: now,
         };
@@ -227,6 +245,7 @@ mod tests {
             critical: false,
             status,
             starts_at: Timestamp::from_millis(starts_at),
+            ends_at: None,
         }
     }
 
@@ -236,6 +255,10 @@ mod tests {
 
     fn resolved(starts_at: i64) -> Alert {
         alert(AlertStatus::Resolved, starts_at)
+    }
+
+    fn lasted(starts_at: i64, ends_at: i64) -> Alert {
+        Alert { ends_at: Some(Timestamp::from_millis(ends_at)), ..resolved(starts_at) }
     }
 
     /// What is known after `alerts` arrived, one a second from second 0, and what the last one changed.
@@ -283,6 +306,24 @@ mod tests {
         assert_eq!(after(&[firing(2), resolved(1)]).1, Effect::Outdated);
         assert!(is_firing_soon(&[firing(2), resolved(1)]));
         assert!(!is_firing_soon(&[resolved(2), firing(1)]));
+    }
+
+    #[test]
+    fn a_resolve_that_spans_the_known_beginning_ends_that_occurrence() {
+        assert_eq!(after(&[firing(2), lasted(1, 3)]).1, Effect::Resolved);
+        let (record, effect) = after(&[firing(2), lasted(1, 3), firing(2)]);
+        assert_eq!((record.starts_at, effect), (Timestamp::from_millis(2), Effect::HeldRefire));
+        assert_eq!(after(&[firing(2), lasted(1, 3), firing(2), lasted(1, 3)]).1, Effect::RefireWithdrawn);
+        // two members of a cluster that heard of it in another order
+        assert!(!is_firing_soon(&[firing(1), firing(2), lasted(1, 3)]));
+    }
+
+    #[test]
+    fn a_late_resolve_of_an_occurrence_that_ended_before_is_ignored() {
+        assert_eq!(after(&[firing(3), lasted(1, 2)]).1, Effect::Outdated);
+        assert_eq!(after(&[firing(3), lasted(1, 3)]).1, Effect::Outdated);
+        // as Go writes a time that is not set
+        assert_eq!(after(&[firing(3), lasted(1, -62_135_596_800_000)]).1, Effect::Outdated);
     }
 
     #[test]

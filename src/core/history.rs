@@ -16,8 +16,8 @@ use super::time::Timestamp;
 
 /// Something that was learned of an alert, and changed what is known of it.
 ///
-/// It is all that the rules ask of an alert, so the same alerts can be played again. When it ended is not in it: no rule
-/// looks at `endsAt`, for what counts is when we learned of it.
+/// It is all that the rules ask of an alert, so the same alerts can be played again. When it ended is not in it: which
+/// occurrence a resolve meant is decided by then, and what counts besides is when we learned of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertHappening {
     /// When it was learned.

@@ -115,6 +115,7 @@ impl RawListed {
             critical: subject.critical,
             status: AlertStatus::Firing,
             starts_at,
+            ends_at: None,
         };
         Ok(Some(ListedAlert { alert, standing }))
     }

@@ -266,6 +266,9 @@ fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentN
     let Subject { name, target, critical, rejected } = labels.subject()?;
     let fingerprint = alert.fingerprint.filled_text().ok_or(IgnoreReason::NoFingerprint)?;
     let starts_at = alert.starts_at.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());
+    // A firing has none that means anything. A resolve without a usable one is a resolve all the same.
+    let ends_at = alert.ends_at.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());
+    let ends_at = ends_at.filter(|_| alert.status.text() == Some("resolved"));
     let alert = Alert {
         fingerprint: fingerprint.parse()?,
         name,
@@ -277,6 +280,7 @@ fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentN
             _ => return Err(IgnoreReason::Status(quoted(&alert.status))),
         },
         starts_at: starts_at.ok_or_else(|| IgnoreReason::StartsAt(quoted(&alert.starts_at)))?,
+        ends_at,
     };
     Ok((alert, rejected))
 }

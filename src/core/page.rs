@@ -259,6 +259,7 @@ mod tests {
             critical: false,
             status: AlertStatus::Firing,
             starts_at: Timestamp::from_millis(starts_at),
+            ends_at: None,
         };
         AlertRecord::observe(None, &alert, NOW).0
     }

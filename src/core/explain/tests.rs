@@ -30,6 +30,7 @@ fn record(instance: &str, statuses: &[AlertStatus]) -> AlertRecord {
             critical: false,
             status: *status,
             starts_at: Timestamp::from_millis(NOW.as_millis() - 60_000),
+            ends_at: None,
         };
         known = Some(AlertRecord::observe(known.as_ref(), &alert, NOW).0);
     }

@@ -29,6 +29,8 @@ pub(super) struct RawAlert {
     pub labels: Shaped<RawLabels>,
     #[serde(default, rename = "startsAt")]
     pub starts_at: Scalar,
+    #[serde(default, rename = "endsAt")]
+    pub ends_at: Scalar,
     #[serde(default)]
     pub fingerprint: Scalar,
 }

@@ -68,6 +68,20 @@ fn an_alert_is_read_with_its_target() {
 }
 
 #[test]
+fn the_end_of_a_resolve_is_read_and_that_of_a_firing_means_nothing() {
+    let ends_at = |mut alert: Value, text: Value| {
+        alert["endsAt"] = text;
+        parse(&[alert]).alerts.pop().expect("an alert").ends_at.map(|ends_at| ends_at.to_string())
+    };
+    let end = "2026-11-21T02:00:00.5Z";
+    assert_eq!(ends_at(alert_with("/status", json!("resolved")), json!(end)).as_deref(), Some(end));
+    assert_eq!(ends_at(alert(), json!(end)), None);
+    for unusable in [Value::Null, json!("later"), json!(7)] {
+        assert_eq!(ends_at(alert_with("/status", json!("resolved")), unusable), None);
+    }
+}
+
+#[test]
 fn a_notification_without_alerts_is_valid() {
     assert_eq!(parse(&[]).alerts, []);
 }

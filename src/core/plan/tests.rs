@@ -55,7 +55,8 @@ fn firing(instance: &str, components: &str) -> AlertRecord {
     let fingerprint: Fingerprint = format!("{sum:016x}").parse().expect("fingerprint");
     let starts_at = Timestamp::from_millis(1);
     let status = AlertStatus::Firing;
-    let alert = Alert { fingerprint, name: "Down".to_owned(), target, critical: false, status, starts_at };
+    let alert =
+        Alert { fingerprint, name: "Down".to_owned(), target, critical: false, status, starts_at, ends_at: None };
     AlertRecord::observe(None, &alert, starts_at).0
 }
 

@@ -68,6 +68,7 @@ fn alert(number: u64, starts_at: i64) -> Alert {
         critical: false,
         status: AlertStatus::Firing,
         starts_at: Timestamp::from_millis(starts_at),
+        ends_at: None,
     }
 }
 

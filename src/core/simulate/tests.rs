@@ -29,6 +29,7 @@ fn told(second: i64, instance: &str, status: AlertStatus) -> Arrival {
         critical: false,
         status,
         starts_at: at(1),
+        ends_at: None,
     };
     Arrival { at: at(second), told: vec![Told::Alert(alert)] }
 }

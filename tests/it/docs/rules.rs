@@ -161,9 +161,11 @@ async fn every_change_of_a_status_does_to_the_incident_what_the_table_says() {
     }
 }
 
-/// `firing 1`: a statement about the occurrence that began in second 1.
+/// `firing 1`: a statement about the occurrence that began in second 1. `resolved 1–3`: it ended in second 3.
 fn statement(text: &str) -> Alert {
-    let (status, second) = text.trim().split_once(' ').expect("a status and an occurrence");
+    let (status, span) = text.trim().split_once(' ').expect("a status and an occurrence");
+    let (begin, end) = span.split_once('–').map_or((span, None), |(begin, end)| (begin, Some(end)));
+    let second = |text: &str| Timestamp::from_millis(1000 * text.parse::<i64>().expect("a number"));
     Alert {
         fingerprint: "e029c70b1b64731f".parse().expect("a fingerprint"),
         name: "TargetDown".to_owned(),
@@ -174,7 +176,8 @@ fn statement(text: &str) -> Alert {
             "resolved" => AlertStatus::Resolved,
             other => panic!("{other:?} is no status"),
         },
-        starts_at: Timestamp::from_millis(1000 * second.parse::<i64>().expect("a number")),
+        starts_at: second(begin),
+        ends_at: end.map(second),
     }
 }
 

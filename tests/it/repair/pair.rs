@@ -34,6 +34,25 @@ async fn a_stale_echo_of_the_other_member_does_not_turn_the_page_red_again() {
     assert_eq!(site.statuses().last().map(String::as_str), Some("1 (Operational)"));
 }
 
+/// Of two Prometheus servers that notice a failure at different times, Alertmanager may hear the later one first, and
+/// then takes the beginning of the earlier one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_prometheus_servers_noticed_at_different_times_ends_once_for_both() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let alertmanager = Alertmanager::start(folder.path(), SILENT).await;
+    let site = Site::start(Setting::default()).await;
+    alertmanager.reload(&site.receiver(0)).await;
+    alertmanager.fire_later(1, &INSTANCES, "Web").await;
+    site.page.comes_to_show(&RED).await;
+
+    alertmanager.fire(&INSTANCES, "Web").await;
+    alertmanager.resolve(&INSTANCES, "Web").await;
+    site.page.comes_to_show(&GREEN).await;
+    let said = site.server.stdout();
+    let end = said.lines().rfind(|line| line.starts_with("[WEBHOOK_REQUEST]")).expect("a notification");
+    assert!(end.contains("2026-01-01T00:00:00Z") && !end.contains("2026-01-01T00:01:00Z"), "{end}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_pair_one_may_die_in_an_outage_and_the_other_tells_of_its_end() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -44,9 +44,9 @@ impl Pair {
         let truth = &mut self.fires_since[alert];
         match (occurrence, firing) {
             (Occurrence::New, true) => *truth = Some(starts_ms),
-            (Occurrence::New | Occurrence::Back(0), false) => *truth = None,
+            (Occurrence::New | Occurrence::Back(0) | Occurrence::Earlier, false) => *truth = None,
             (Occurrence::Back(0), true) if it_is_back => *truth = Some(starts_ms),
-            (Occurrence::Back(_), _) => {}
+            (Occurrence::Back(_) | Occurrence::Earlier, _) => {}
         }
     }
 

@@ -68,6 +68,7 @@ pub fn alert(scenario: &Scenario, number: usize) -> Alert {
         critical: spec.critical,
         status: AlertStatus::Firing,
         starts_at: timestamp(0),
+        ends_at: None,
     }
 }
 

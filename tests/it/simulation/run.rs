@@ -32,6 +32,9 @@ use crate::support::world::is_write;
 const LATEST_MS: u64 = 3_000_000;
 const READ_WITHIN_MS: u64 = 400_000;
 
+/// How much earlier an occurrence is said to have begun when it ends; less than anything that happens before.
+const EARLIER_MS: u64 = 3;
+
 /// A law that was broken: which, and how.
 #[derive(Debug)]
 pub struct Broken(pub String);
@@ -72,6 +75,8 @@ pub struct Run<'a> {
     alerts: Vec<Alert>,
     /// When the occurrences of each alert began.
     occurrences: Vec<Vec<u64>>,
+    /// When the latest occurrence began of which the store was told that it fires.
+    told_firing: Vec<Option<u64>>,
     way: Router,
     token: SecretString,
     pub faults: Faults,
@@ -118,6 +123,7 @@ impl<'a> Run<'a> {
         Self {
             alerts: scenario.alerts.iter().enumerate().map(|(number, _)| alert(scenario, number)).collect(),
             occurrences: vec![Vec::new(); scenario.alerts.len()],
+            told_firing: vec![None; scenario.alerts.len()],
             oracle: Oracle::new(scenario, clock.now().clock_ms),
             repairer: repairer(scenario, store, &clock, reconciler.wake()),
             alertmanagers: Pair::new(scenario.alerts.len()),
@@ -253,24 +259,44 @@ impl<'a> Run<'a> {
                 occurrences.last().copied()
             }
             Occurrence::Back(back) => occurrences.iter().rev().nth(back).copied(),
+            Occurrence::Earlier => self.told_firing[alert].filter(|told| occurrences.last() == Some(told)),
         }
+    }
+
+    /// When that one ended, if it has: at the latest when the next one began. It lasted for a moment at least.
+    fn ends_ms(&self, alert: usize, starts_ms: u64) -> u64 {
+        let next = self.occurrences[alert].iter().find(|began| **began > starts_ms);
+        next.copied().unwrap_or(self.clock.now().true_ms.max(starts_ms + 1))
     }
 
     async fn tell(&mut self, alert: usize, occurrence: Occurrence, firing: bool) {
         if let Some(starts_ms) = self.starts_ms(alert, occurrence) {
             self.alertmanagers.hears(alert, occurrence, starts_ms, firing, false);
-            self.notify(alert, starts_ms, firing).await;
+            let stated_ms = match occurrence {
+                Occurrence::Earlier => starts_ms.saturating_sub(EARLIER_MS),
+                Occurrence::New | Occurrence::Back(_) => starts_ms,
+            };
+            self.state(alert, stated_ms, starts_ms, firing).await;
         }
     }
 
     /// A notification arrives.
     pub async fn notify(&mut self, alert: usize, starts_ms: u64, firing: bool) {
+        self.state(alert, starts_ms, starts_ms, firing).await;
+    }
+
+    /// A notification arrives that states `stated_ms` as the beginning of the occurrence that began at `starts_ms`.
+    async fn state(&mut self, alert: usize, stated_ms: u64, starts_ms: u64, firing: bool) {
         let now_ms = self.clock.now().clock_ms;
         let statement = Alert {
             status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
-            starts_at: timestamp(starts_ms),
+            starts_at: timestamp(stated_ms),
+            ends_at: (!firing).then(|| timestamp(self.ends_ms(alert, starts_ms))),
             ..self.alerts[alert].clone()
         };
+        if firing {
+            self.told_firing[alert] = self.told_firing[alert].max(Some(starts_ms));
+        }
         self.store.record(&[statement], timestamp(now_ms)).await.expect("recorded");
         self.reconciler_wake();
         self.oracle.told(alert, now_ms, starts_ms, firing);
@@ -335,6 +361,7 @@ impl<'a> Run<'a> {
 
     async fn lose_the_store(&mut self) {
         empty(self.store).await;
+        self.told_firing.fill(None);
         self.oracle.lost(self.clock.now());
         self.store_was_lost = true;
         self.quiet_until_ms = None;

@@ -130,6 +130,9 @@ pub enum Occurrence {
     New,
     /// So many before the latest. Nothing happens if there were not as many.
     Back(usize),
+    /// The latest, if it was told here that it fires, but with an earlier beginning than was told: Alertmanager takes the
+    /// earliest of two that overlap.
+    Earlier,
 }
 
 /// Whether Cachet has done yet what a call asks for.
@@ -381,6 +384,7 @@ fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
         (4, (Occurrence::Back(1), true)),
         (4, (Occurrence::Back(1), false)),
         (2, (Occurrence::Back(2), true)),
+        (5, (Occurrence::Earlier, false)),
     ]);
     Step::Tell { alert: random.below(alerts.len()), occurrence, firing }
 }

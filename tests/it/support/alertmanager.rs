@@ -40,6 +40,11 @@ receivers:
 /// The argument of one that is no member of a cluster.
 const ALONE: &str = "--cluster.listen-address=";
 
+/// When what fires began, ends if nothing is said, and ended.
+const BEGIN: &str = "2026-01-01T00:00:00Z";
+const NO_END: &str = "2099-01-01T00:00:00Z";
+const END: &str = "2026-01-02T00:00:00Z";
+
 /// A running Alertmanager.
 pub struct Alertmanager {
     /// Host and port.
@@ -124,7 +129,12 @@ impl Alertmanager {
 
     /// Alerts begin to fire: `TargetDown`, one an instance, all about `component`.
     pub async fn fire(&self, instances: &[&str], component: &str) {
-        self.tell(instances, component, "2099-01-01T00:00:00Z").await;
+        self.tell(instances, component, (BEGIN, NO_END)).await;
+    }
+
+    /// As [`Self::fire`], told by a Prometheus that noticed it only so many minutes later.
+    pub async fn fire_later(&self, minutes: u32, instances: &[&str], component: &str) {
+        self.tell(instances, component, (&format!("2026-01-01T00:{minutes:02}:00Z"), NO_END)).await;
     }
 
     /// Prometheus sends the watchdog, which has none of our labels; it is listed for long if it is not sent again.
@@ -153,10 +163,10 @@ impl Alertmanager {
 
     /// They end.
     pub async fn resolve(&self, instances: &[&str], component: &str) {
-        self.tell(instances, component, "2026-01-02T00:00:00Z").await;
+        self.tell(instances, component, (BEGIN, END)).await;
     }
 
-    async fn tell(&self, instances: &[&str], component: &str, ends_at: &str) {
+    async fn tell(&self, instances: &[&str], component: &str, (starts_at, ends_at): (&str, &str)) {
         let alerts: Vec<Value> = instances
             .iter()
             .map(|instance| {
@@ -167,7 +177,7 @@ impl Alertmanager {
                         "status_page_alert": "true",
                         "status_page_component": component,
                     },
-                    "startsAt": "2026-01-01T00:00:00Z",
+                    "startsAt": starts_at,
                     "endsAt": ends_at,
                 })
             })

@@ -459,6 +459,7 @@ pub fn alert(instance: &str, components: &str, starts_at: Timestamp) -> Alert {
         critical: false,
         status: AlertStatus::Firing,
         starts_at,
+        ends_at: None,
     }
 }
 
