@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alertmanager_cachet::core::alert::{Alert, AlertState};
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::{Inventory, InventorySource};
@@ -96,4 +97,52 @@ async fn a_restart_is_no_restoration() {
         world.settle().await;
     }
     assert_eq!(world.status("Web").await, 2, "a person's word stays");
+}
+
+#[tokio::test]
+async fn a_lost_store_is_made_up_from_the_page_without_a_second_incident() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        let critical = world.fire("db:9100", "Database").await;
+        world.fire("web-1:9100", "Web").await;
+        world.settle().await;
+        world.lose_the_store().await;
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.status("Web").await), (4, 3), "{release:?}");
+        assert_eq!((world.status("db:9100 | Database").await, world.incidents().await), (4, (1, 1)), "{release:?}");
+        assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0]);
+        // What is inherited ends with a resolve of the same target and name, whatever its fingerprint.
+        world.resolve(&Alert { fingerprint: "0123456789abcdef".parse().expect("valid"), ..critical }).await;
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{release:?}");
+        assert_eq!(world.status("Web").await, 3, "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_notification_that_comes_before_the_first_reading_counts_more_than_the_page() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    let alert = world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.lose_the_store().await;
+    world.resolve(&alert).await;
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)));
+}
+
+#[tokio::test]
+async fn an_inherited_alert_that_fires_again_is_known_from_then_on() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    let alert = world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.lose_the_store().await;
+    world.settle().await;
+    world.tell(&alert).await;
+    world.settle().await;
+    let states: Vec<AlertState> =
+        world.store.unresolved_alerts().await.expect("alerts").iter().map(|record| record.state).collect();
+    assert_eq!(states, [AlertState::Firing]);
+    world.resolve(&alert).await;
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)));
 }

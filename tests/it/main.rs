@@ -2,6 +2,7 @@
 
 mod architecture;
 mod browser;
+mod budget;
 mod chaos;
 mod check;
 mod cli;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::core::alert::{Alert, AlertState};
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
@@ -399,73 +398,6 @@ async fn without_a_targets_file_cachets_disabled_components_are_the_inventory() 
     }
 }
 
-#[tokio::test]
-async fn the_bookkeeping_of_a_storm_leaves_room_for_what_the_public_sees() {
-    let targets: Vec<String> = (0..400).map(|number| format!("host-{number}:9100")).collect();
-    let mut targets: Vec<TargetSpec<'_>> = targets.iter().map(|instance| (instance.as_str(), "Web", false)).collect();
-    targets.push(("db:9100", "Database", true));
-    let mut world = World::set_up(Release::Current, &targets).await;
-    world.settle().await;
-    for (instance, components, _) in &targets[..400] {
-        world.fire(instance, components).await;
-    }
-    world.faults.rate_limit(300, Duration::from_secs(60));
-    let round = world.once().await;
-    assert!(round.is_complete() && round.saving.is_some(), "the rest waits, and nothing was refused: {round:?}");
-    assert_eq!((world.status("Web").await, world.incidents().await), (4, (1, 1)));
-    assert!(world.writes() <= 240, "{}", world.writes());
-
-    world.fire("db:9100", "Database").await;
-    let round = world.once().await;
-    assert!(round.is_complete() && round.saving.is_some(), "{round:?}");
-    assert_eq!((world.status("Database").await, world.incidents().await), (4, (2, 2)));
-}
-
-/// Before a target's component is made it is read whether it is there by now; reads are limited as well.
-#[tokio::test]
-async fn new_targets_that_fail_one_by_one_leave_reads_for_what_the_public_sees() {
-    let mut world = World::set_up(Release::Current, WEB).await;
-    world.settle().await;
-    world.faults.rate_limit(60, Duration::from_secs(60));
-    let mut put_off = false;
-    for number in 0..20 {
-        world.fire(&format!("new-{number}:9100"), "Web").await;
-        let round = world.once().await;
-        assert!(round.is_complete(), "nothing is refused: {round:?}");
-        put_off |= round.saving.is_some();
-    }
-    assert!(put_off, "nothing waits");
-    world.fire("db:9100", "Database").await;
-    world.settle().await;
-    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)));
-
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(60)).await;
-    tokio::time::resume();
-    let round = world.once().await;
-    assert!(round.is_complete() && round.saving.is_none(), "{round:?}");
-    let made = world.shown().await.components.iter().filter(|shown| shown.name.starts_with("new-")).count();
-    assert_eq!(made, 20);
-}
-
-/// That it was not tried does not mean that it is well.
-#[tokio::test]
-async fn a_target_that_fails_and_is_put_off_by_the_rate_limit_still_fails() {
-    let mut world = World::set_up(Release::Current, WEB).await;
-    world.settle().await;
-    world.faults.on("PUT", "/api/components/*").answer(422);
-    world.fire("web-1:9100", "Web").await;
-    assert!(!world.once().await.failures.is_empty());
-    let failing = |world: &World| world.live().writing().failing.keys().map(ToString::to_string).collect::<Vec<_>>();
-    let target = "target component \"web-1:9100 | Web\"".to_owned();
-    assert!(failing(&world).contains(&target), "{:?}", failing(&world));
-    world.faults.heal();
-    world.faults.rate_limit(2, Duration::from_secs(3600));
-    let round = world.once().await;
-    assert!(round.is_complete() && round.saving.is_some(), "{round:?}");
-    assert_eq!(failing(&world), [target]);
-}
-
 /// However it flaps, a component has one incident in its window; a fault at any step and a restart change nothing.
 #[tokio::test]
 async fn a_flapping_component_has_one_incident_that_is_opened_again() {
@@ -525,52 +457,4 @@ async fn a_recovery_is_waited_out_and_the_wait_survives_a_restart() {
     world.pass(due.since(world.now()));
     world.settle().await;
     assert_eq!(world.incidents().await, (0, 1));
-}
-
-#[tokio::test]
-async fn a_lost_store_is_made_up_from_the_page_without_a_second_incident() {
-    for release in Release::BOTH {
-        let mut world = World::set_up(release, WEB).await;
-        let critical = world.fire("db:9100", "Database").await;
-        world.fire("web-1:9100", "Web").await;
-        world.settle().await;
-        world.lose_the_store().await;
-        world.settle().await;
-        assert_eq!((world.status("Database").await, world.status("Web").await), (4, 3), "{release:?}");
-        assert_eq!((world.status("db:9100 | Database").await, world.incidents().await), (4, (1, 1)), "{release:?}");
-        assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0]);
-        // What is inherited ends with a resolve of the same target and name, whatever its fingerprint.
-        world.resolve(&Alert { fingerprint: "0123456789abcdef".parse().expect("valid"), ..critical }).await;
-        world.settle().await;
-        assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{release:?}");
-        assert_eq!(world.status("Web").await, 3, "{release:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_notification_that_comes_before_the_first_reading_counts_more_than_the_page() {
-    let mut world = World::set_up(Release::Current, WEB).await;
-    let alert = world.fire("db:9100", "Database").await;
-    world.settle().await;
-    world.lose_the_store().await;
-    world.resolve(&alert).await;
-    world.settle().await;
-    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)));
-}
-
-#[tokio::test]
-async fn an_inherited_alert_that_fires_again_is_known_from_then_on() {
-    let mut world = World::set_up(Release::Current, WEB).await;
-    let alert = world.fire("db:9100", "Database").await;
-    world.settle().await;
-    world.lose_the_store().await;
-    world.settle().await;
-    world.tell(&alert).await;
-    world.settle().await;
-    let states: Vec<AlertState> =
-        world.store.unresolved_alerts().await.expect("alerts").iter().map(|record| record.state).collect();
-    assert_eq!(states, [AlertState::Firing]);
-    world.resolve(&alert).await;
-    world.settle().await;
-    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)));
 }
