@@ -20,7 +20,11 @@ const UPDATE: (&str, &str) = ("POST", "/api/incidents/*/updates");
 const INCIDENT: (&str, &str) = ("PUT", "/api/incidents/*");
 
 async fn quiet_page(release: Release) -> World {
-    let mut world = World::set_up(release, DATABASE).await;
+    quiet_page_of(release, DATABASE).await
+}
+
+async fn quiet_page_of(release: Release, targets: &[TargetSpec<'_>]) -> World {
+    let mut world = World::set_up(release, targets).await;
     world.settings.reopen_within = Duration::from_secs(600);
     world.restart();
     world.settle().await;
@@ -374,5 +378,27 @@ async fn an_incident_that_is_opened_again_after_the_relapse_is_over_is_closed() 
             );
             is_at_rest(&mut world).await;
         }
+    }
+}
+
+/// What Cachet lists as open says nothing of one that it does not list.
+#[tokio::test]
+async fn an_incident_that_is_opened_again_late_is_noticed_beside_an_open_one() {
+    for release in Release::BOTH {
+        let mut world = quiet_page_of(release, &[DATABASE[0], ("web:9100", "Web", true)]).await;
+        let alert = world.fire("db:9100", "Database").await;
+        world.settle().await;
+        world.resolve(&alert).await;
+        world.settle().await;
+        loses(&world, UPDATE);
+        let alert = world.fire("db:9100", "Database").await;
+        fails(&mut world).await;
+        world.resolve(&alert).await;
+        world.fire("web:9100", "Web").await;
+        world.settle().await;
+        catches_up(&mut world, 1).await;
+        assert_eq!((world.status("Database").await, world.status("Web").await), (1, 4), "{release:?}");
+        assert_eq!(world.incidents().await, (1, 2), "{release:?}");
+        is_at_rest(&mut world).await;
     }
 }
