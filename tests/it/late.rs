@@ -144,6 +144,23 @@ async fn an_outage_that_is_over_before_its_incident_was_found_waits_for_it() {
     }
 }
 
+/// Cachet has said the last word on it, so nothing of it is to come.
+#[tokio::test]
+async fn an_incident_that_is_refused_is_posted_again_without_a_wait() {
+    for release in Release::BOTH {
+        for status in [401, 422, 429] {
+            let mut world = World::set_up(release, DATABASE).await;
+            world.settle().await;
+            world.faults.on(POSTINGS.0, POSTINGS.1).times(1).answer(status);
+            world.fire("db:9100", "Database").await;
+            assert!(!world.once().await.is_complete(), "{release:?} {status}");
+            assert!(world.once().await.is_complete(), "{release:?} {status}");
+            let posted = world.faults.count(POSTINGS.0, POSTINGS.1);
+            assert_eq!((posted, world.incidents().await), (2, (1, 1)), "{release:?} {status}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_look_that_is_refused_says_nothing_of_the_posting_that_was_looked_for() {
     for release in Release::BOTH {
