@@ -85,6 +85,8 @@ async fn an_incident_that_is_opened_while_it_is_waited_for_is_taken_for_what_it_
         world.settle().await;
         cachet_catches_up(&mut world).await;
         assert_eq!((world.faults.count(POSTINGS.0, POSTINGS.1), world.incidents().await), (1, (1, 1)), "{release:?}");
+        let applied = world.store.applied().await.expect("what was written");
+        assert!(applied.episodes.values().all(|episode| episode.lost.is_none()), "nothing is awaited any more");
         world.resolve(&alert).await;
         world.settle().await;
         assert_eq!(world.incidents().await, (0, 1), "{release:?}");
@@ -208,6 +210,18 @@ async fn the_incident_of_the_next_outage_is_not_taken_for_a_late_one() {
         cachet_catches_up(&mut world).await;
         assert_eq!((open_incident(&world).await, world.incidents().await), (ours, (1, 2)), "{release:?}");
     }
+}
+
+/// Somebody else was faster.
+#[tokio::test]
+async fn a_late_incident_that_is_removed_while_it_is_closed_is_no_failure() {
+    let (mut world, _) = outage(Release::Current).await;
+    wait_until_it_is_posted_again(&mut world).await;
+    assert_eq!(world.faults.catch_up().await, 1);
+    world.faults.on("PUT", "/api/incidents/*").times(1).answer(404);
+    world.pass(world.settings.interval);
+    let round = world.once().await;
+    assert!(round.is_complete() && round.failures.is_empty(), "{round:?}");
 }
 
 #[tokio::test]

@@ -409,6 +409,28 @@ async fn a_cachet_that_refuses_unknown_is_asked_once_and_has_the_incident() {
     assert_eq!((statuses(&world).await, world.incidents().await), ((1, 1), (0, 1)));
 }
 
+/// Only that Unknown is refused for good is no failure.
+#[tokio::test]
+async fn another_status_that_is_refused_and_an_unknown_that_is_lost_are_failures() {
+    let mut world = watched(Release::Current).await;
+    world.refuse_unknown();
+    go_silent(&mut world).await;
+    world.faults.on("PUT", "/api/components/*").times(1).answer(422);
+    world.fire("db-1:9100", "Database").await;
+    let round = world.once().await;
+    assert_eq!(round.failures.len(), 1, "{round:?}");
+
+    let mut world = watched(Release::Current).await;
+    world.pass(TIMEOUT);
+    let shown = world.shown().await.components;
+    let web = shown.iter().find(|component| component.name == "Web").expect("a component");
+    world.faults.on("PUT", &format!("/api/components/{}", web.id.0)).times(1).answer(422);
+    let round = world.once().await;
+    assert_eq!(round.failures.len(), 1, "{round:?}");
+    world.settle().await;
+    assert_eq!(statuses(&world).await, (5, 5));
+}
+
 fn checks_of_the_token(world: &World) -> usize {
     world.faults.count("PUT", "/api/components/0")
 }

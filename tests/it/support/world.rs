@@ -396,6 +396,11 @@ impl World {
         self.ask_by_hand("PUT", &format!("/api/schedules/{id}"), json!({"completed_at": over_at})).await;
     }
 
+    /// The first incident as Cachet's API shows it, with its updates beside it.
+    pub async fn first_incident(&self) -> Value {
+        self.ask_by_hand("GET", "/api/incidents/1?include=updates", Value::Null).await
+    }
+
     async fn ask_by_hand(&self, method: &str, path: &str, body: Value) -> Value {
         let request = Request::builder()
             .method(method)
