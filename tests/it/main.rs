@@ -14,6 +14,7 @@ mod end_to_end;
 mod hardship;
 mod history;
 mod holds;
+mod incidents;
 mod late;
 mod late_writes;
 mod lost;

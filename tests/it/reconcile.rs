@@ -5,7 +5,7 @@ use std::time::Duration;
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet::reconcile::{Blocked, Round, Subscribers};
+use alertmanager_cachet::reconcile::{Blocked, Round};
 
 use crate::support::world::{Release, TargetSpec, World};
 
@@ -114,9 +114,9 @@ async fn a_held_firing_turns_the_page_red_when_it_stood_long_enough() {
 }
 
 /// Each way in which one write can go wrong, named; all of them once for every write of an outage and of its recovery.
-const FAULTS: [&str; 6] = ["500", "500 after", "cut before", "cut after", "503", "429"];
+pub const FAULTS: [&str; 6] = ["500", "500 after", "cut before", "cut after", "503", "429"];
 
-fn break_once(world: &World, fault: &str, method: &str, path: &str) {
+pub fn break_once(world: &World, fault: &str, method: &str, path: &str) {
     let rule = world.faults.on(method, path).times(1);
     match fault {
         "500" => rule.answer(500),
@@ -457,52 +457,4 @@ async fn a_recovery_is_waited_out_and_the_wait_survives_a_restart() {
     world.pass(due.since(world.now()));
     world.settle().await;
     assert_eq!(world.incidents().await, (0, 1));
-}
-
-#[tokio::test]
-async fn subscribers_are_told_of_an_incident_only_if_that_is_configured() {
-    for (subscribers, told) in [(Subscribers::Silent, 0), (Subscribers::Notified, 1)] {
-        let mut world = World::set_up(Release::Current, WEB).await;
-        world.settings.subscribers = subscribers;
-        world.restart();
-        world.fire("db:9100", "Database").await;
-        world.settle().await;
-        let incident = world.first_incident().await;
-        assert_eq!(incident["data"]["attributes"]["notifications"], told, "{subscribers:?}: {incident}");
-    }
-}
-
-/// Wherever its closing is interrupted, an incident tells its readers once that it is over.
-#[tokio::test]
-async fn a_closing_that_is_interrupted_is_told_once() {
-    for release in Release::BOTH {
-        for (method, path) in [("POST", "/api/incidents/*/updates"), ("PUT", "/api/incidents/*")] {
-            for fault in FAULTS {
-                let mut world = World::set_up(release, WEB).await;
-                let alert = world.fire("db:9100", "Database").await;
-                world.settle().await;
-                world.resolve(&alert).await;
-                break_once(&world, fault, method, path);
-                assert!(!world.once().await.is_complete(), "{release:?}, {fault} at {path}");
-                world.faults.heal();
-                world.settle().await;
-                let incident = world.first_incident().await;
-                let told = incident["data"]["relationships"]["updates"]["data"].as_array().map(Vec::len);
-                assert_eq!(told, Some(1), "{release:?}, {fault} at {path}: {incident}");
-            }
-        }
-    }
-}
-
-/// What is gone need not be closed.
-#[tokio::test]
-async fn an_incident_that_is_removed_while_it_is_closed_is_no_failure() {
-    let mut world = World::set_up(Release::Current, WEB).await;
-    let alert = world.fire("db:9100", "Database").await;
-    world.settle().await;
-    world.resolve(&alert).await;
-    world.faults.on("POST", "/api/incidents/*/updates").times(1).answer(404);
-    let round = world.once().await;
-    assert!(round.is_complete() && round.failures.is_empty(), "{round:?}");
-    assert!(world.lines("[INCIDENT_CLOSED]")[0].contains("reason=\"removed"), "{:?}", world.lines("[INCIDENT_CLOSED]"));
 }

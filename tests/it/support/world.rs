@@ -401,6 +401,11 @@ impl World {
         self.ask_by_hand("GET", "/api/incidents/1?include=updates", Value::Null).await
     }
 
+    /// A person removes the first incident.
+    pub async fn remove_first_incident(&self) {
+        self.ask_by_hand("DELETE", "/api/incidents/1", Value::Null).await;
+    }
+
     async fn ask_by_hand(&self, method: &str, path: &str, body: Value) -> Value {
         let request = Request::builder()
             .method(method)
