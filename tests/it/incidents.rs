@@ -134,10 +134,17 @@ async fn a_change_of_a_targets_status_is_said_and_one_of_its_description_is_not(
     let fired = ["[COMPONENT_STATUS_CHANGE] component=\"new:9100 | Web\" old_status=unknown new_status=4 (Outage)"];
     assert_eq!(said(&world), fired);
     let fingerprint = "0123456789abcdef".parse().expect("a fingerprint");
-    world.tell(&Alert { name: "DiskFull".to_owned(), fingerprint, ..alert }).await;
+    let full_disk = Alert { name: "DiskFull".to_owned(), fingerprint, ..alert.clone() };
+    world.tell(&full_disk).await;
     world.settle().await;
     let shown = world.shown().await.components;
     let target = shown.iter().find(|component| component.name == "new:9100 | Web").expect("made");
     assert!(target.description.as_deref().is_some_and(|text| text.contains("DiskFull")), "{target:?}");
     assert_eq!(said(&world), fired);
+    world.resolve(&alert).await;
+    world.resolve(&full_disk).await;
+    world.settle().await;
+    let over =
+        "[COMPONENT_STATUS_CHANGE] component=\"new:9100 | Web\" old_status=4 (Outage) new_status=1 (Operational)";
+    assert_eq!(said(&world), [fired[0], over]);
 }
