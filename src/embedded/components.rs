@@ -238,9 +238,6 @@ impl Kept for Component {
             resource.relate_many("incidents", incidents::KIND, incidents.iter().map(|incident| incident.id));
             incidents.into_iter().for_each(|incident| draft.included.add(incident));
         }
-        if draft.includes.has("meta") {
-            meta::show(db, &mut resource).await?;
-        }
         Ok(resource)
     }
 }

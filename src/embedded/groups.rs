@@ -153,9 +153,6 @@ impl Kept for Group {
             resource.relate_many("components", components::KIND, components.iter().map(|component| component.id));
             components.iter().for_each(|component| draft.included.add(component.resource(&impacts, call.now)));
         }
-        if draft.includes.has("meta") {
-            meta::show(db, &mut resource).await?;
-        }
         Ok(resource)
     }
 }

@@ -203,13 +203,6 @@ impl Kept for Incident {
             resource.relate_many("updates", updates::KIND, updates.iter().map(|update| update.id));
             updates.iter().for_each(|update| draft.included.add(update.resource(call.now)));
         }
-        if draft.includes.has("user") {
-            // nobody has an account here
-            resource.relate_one("user", "users", None);
-        }
-        if draft.includes.has("meta") {
-            meta::show(db, &mut resource).await?;
-        }
         Ok(resource)
     }
 }

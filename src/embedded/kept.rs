@@ -42,7 +42,7 @@ pub trait Kept: Sized {
     /// From its row.
     fn read(row: &SqliteRow) -> Result<Self, sqlx::Error>;
 
-    /// For a document, together with what shall come along.
+    /// For a document, together with what shall come along of its own kind.
     async fn show(
         &self,
         owner: &Self::Owner,
@@ -89,7 +89,7 @@ pub async fn list<T: Kept>(call: &Call, db: &mut SqliteConnection, owner: &T::Ow
     let (things, frame) = T::RULES.page(db, call, select, T::read).await?;
     let mut resources = Vec::with_capacity(things.len());
     for thing in &things {
-        resources.push(thing.show(owner, &mut draft, db).await?);
+        resources.push(shown(thing, owner, &mut draft, db).await?);
     }
     Ok(Answer::Document(document::list(resources, draft.included, frame, &call.query)))
 }
@@ -103,7 +103,7 @@ pub async fn show<T: Kept>(
 ) -> Result<Answer, Refusal> {
     let thing: T = find(call, db, owner, id).await?;
     let mut draft = Draft::begun(call, &T::RULES)?;
-    let resource = thing.show(owner, &mut draft, db).await?;
+    let resource = shown(&thing, owner, &mut draft, db).await?;
     Ok(Answer::Document(document::single(resource, draft.included, &call.query)))
 }
 
@@ -126,6 +126,24 @@ pub async fn show_under<T: Kept<Owner: Kept<Owner = ()>>>(
 ) -> Result<Answer, Refusal> {
     let owner = find(call, db, &(), owner).await?;
     show::<T>(call, db, &owner, id).await
+}
+
+/// For a document, with all that shall come along. That a kind has no user or meta, its rules say.
+async fn shown<T: Kept>(
+    thing: &T,
+    owner: &T::Owner,
+    draft: &mut Draft<'_>,
+    db: &mut SqliteConnection,
+) -> Result<Resource, Refusal> {
+    let mut resource = thing.show(owner, draft, db).await?;
+    if draft.includes.has("user") {
+        // nobody has an account here
+        resource.relate_one("user", "users", None);
+    }
+    if draft.includes.has("meta") {
+        meta::show(db, &mut resource).await?;
+    }
+    Ok(resource)
 }
 
 /// Answers `DELETE` of what stands for itself; what is called under it goes with it.

@@ -174,13 +174,6 @@ impl Kept for Schedule {
             resource.relate_many("updates", schedule_updates::KIND, updates.iter().map(|update| update.id));
             updates.iter().for_each(|update| draft.included.add(update.resource(call.now)));
         }
-        if draft.includes.has("user") {
-            // nobody has an account here
-            resource.relate_one("user", "users", None);
-        }
-        if draft.includes.has("meta") {
-            meta::show(db, &mut resource).await?;
-        }
         Ok(resource)
     }
 }
