@@ -117,9 +117,17 @@ const RULES: &[(&str, &[&str], &str)] = &[
 
 /// Every Rust file of a part: `src/core.rs` and those below `src/core/`.
 fn files_of(part: &str) -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = vec![root.join(format!("{part}.rs"))];
-    let mut folders = vec![root.join(part)];
+    let mut files = vec![root().join(format!("{part}.rs"))];
+    files.extend(rust_files_below(part));
+    files
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files_below(folder: &str) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![root().join(folder)]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.expect("an entry").path();
@@ -159,4 +167,44 @@ fn every_part_of_the_house_keeps_to_its_place() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// What a file makes part of the program when it is compiled, if that is not below `src`: from the repository's root.
+fn included_from_elsewhere(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).expect("a file");
+    let included = code(&text).filter_map(|(_, line)| {
+        let (_, rest) = line.split_once("include_str!(\"").or_else(|| line.split_once("include_bytes!(\""))?;
+        let mut from = path.parent().expect("a folder").to_owned();
+        for part in rest.split_once('"')?.0.split('/') {
+            match part {
+                ".." => drop(from.pop()),
+                part => from.push(part),
+            }
+        }
+        Some(from.strip_prefix(root()).expect("in the repository").display().to_string())
+    });
+    included.filter(|file| !file.starts_with("src/")).collect()
+}
+
+/// Rust's official image cannot be fetched everywhere, so nothing else finds out that the image does not build.
+#[test]
+fn the_image_is_built_from_everything_that_the_program_is_made_of() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).expect("a file");
+    let (containerfile, ignored) = (read("Containerfile"), read(".containerignore"));
+    let copied: Vec<&str> = containerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY ").filter(|line| !line.starts_with("--from")))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let let_through: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let holds = |parts: &[&str], file: &str| parts.iter().any(|part| Path::new(file).starts_with(part));
+    let files = rust_files_below("src");
+    let mut needed: Vec<String> =
+        files.iter().filter(|path| !is_test_file(path)).flat_map(|path| included_from_elsewhere(path)).collect();
+    assert!(needed.len() > 5, "{needed:?}");
+    needed.extend(["src", "build.rs", "Cargo.toml", "Cargo.lock"].map(str::to_owned));
+    for file in needed {
+        assert!(holds(&copied, &file), "the Containerfile does not copy {file}: {copied:?}");
+        assert!(holds(&let_through, &file), ".containerignore leaves {file} out: {let_through:?}");
+    }
 }
