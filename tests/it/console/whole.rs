@@ -51,9 +51,14 @@ async fn a_hold_made_in_the_console_is_on_the_page_and_an_open_console_does_not_
         if said { Ok(()) } else { Err(page) }
     })
     .await;
-    let explained: Value =
-        get("/console/api/v1/components/Database").await.expect("an answer").json().await.expect("JSON");
-    assert_eq!((&explained["hold"]["user"], &explained["shown"]["status"]["value"]), (&json!("admin"), &json!(3)));
+    // The console says what the reconciler saw when it last went, which is over a moment after the page has it.
+    eventually("the console says so", async || {
+        let explained = get("/console/api/v1/components/Database").await.expect("an answer");
+        let explained: Value = explained.json().await.expect("JSON");
+        let says = (&explained["hold"]["user"], &explained["shown"]["status"]["value"]);
+        if says == (&json!("admin"), &json!(3)) { Ok(()) } else { Err(explained.to_string()) }
+    })
+    .await;
     assert!(server.stdout().contains("[HOLD] component=\"Database\" status=3 (Partial Outage)"), "{}", server.stdout());
 
     let mut events = get("/console/events").await.expect("an answer");
