@@ -93,6 +93,21 @@ async fn an_incident_that_is_opened_while_it_is_waited_for_is_taken_for_what_it_
     }
 }
 
+/// It is found by the key of its episode, when it would be posted again; releases without meta list only what is open.
+#[tokio::test]
+async fn an_incident_that_comes_late_and_is_closed_by_a_person_before_it_is_seen_is_neither_posted_again_nor_awaited() {
+    let (mut world, _) = outage(Release::Current).await;
+    world.settle().await;
+    assert_eq!(world.faults.catch_up().await, 1);
+    let late = open_incident(&world).await;
+    is_closed_by_hand(&world, late).await;
+    wait_until_it_is_posted_again(&mut world).await;
+    assert_eq!((world.faults.count(POSTINGS.0, POSTINGS.1), world.incidents().await), (1, (0, 1)));
+    let applied = world.store.applied().await.expect("what was written");
+    let lost: Vec<_> = applied.episodes.values().map(|episode| &episode.lost).collect();
+    assert_eq!(lost, [&None]);
+}
+
 #[tokio::test]
 async fn an_incident_that_is_opened_after_it_was_posted_again_is_closed_and_the_other_one_stays() {
     for release in Release::BOTH {
