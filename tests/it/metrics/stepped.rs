@@ -8,6 +8,7 @@ use alertmanager_cachet::readiness::{Condition, Readiness};
 use alertmanager_cachet::reconcile::Reconciler;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::metrics::value;
 use crate::support::world::{Release, World};
 
 /// A world whose reconciler is watched.
@@ -44,10 +45,7 @@ impl Watched {
     }
 
     fn value(&self, series: &str) -> f64 {
-        let text = self.metrics.text(self.world.now()).expect("a text");
-        let start = format!("alertmanager_cachet_{series} ");
-        let value = text.lines().find_map(|line| line.strip_prefix(&start));
-        value.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().expect("a number")
+        value(&self.metrics, self.world.now(), series)
     }
 }
 

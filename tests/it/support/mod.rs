@@ -4,6 +4,7 @@ pub mod alertmanager;
 pub mod certificates;
 pub mod faults;
 pub mod installation;
+pub mod metrics;
 pub mod older_cachet;
 pub mod page;
 pub mod processes;

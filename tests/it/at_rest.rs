@@ -1,0 +1,82 @@
+//! What runs for ever waits between its goes, and news ends the wait.
+
+use std::time::Duration;
+
+use alertmanager_cachet::alertmanager::{self, Credentials};
+use alertmanager_cachet::log::Log;
+use alertmanager_cachet::metrics::Metrics;
+use alertmanager_cachet::readiness::Readiness;
+use alertmanager_cachet::reconcile::{Reconciler, Wake};
+use alertmanager_cachet::repair::{Repairer, Settings, Source};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::metrics::value;
+use crate::support::processes::eventually;
+use crate::support::world::{Release, World};
+
+/// Goes of something that waits for news, or for as long as no test takes.
+struct Goes {
+    world: World,
+    metrics: Metrics,
+    series: &'static str,
+    wake: Wake,
+    running: JoinHandle<()>,
+}
+
+impl Goes {
+    fn count(&self) -> f64 {
+        value(&self.metrics, self.world.now(), self.series)
+    }
+
+    async fn come_to(&self, count: f64) {
+        eventually("it goes", async || if self.count() == count { Ok(()) } else { Err(self.count()) }).await;
+    }
+
+    /// It goes once, and once more when there is news, and not in the time that a row of readings takes.
+    async fn are_few(self) {
+        for count in [1.0, 2.0] {
+            self.come_to(count).await;
+            for _ in 0..200 {
+                self.world.store.unresolved_alerts().await.expect("read");
+            }
+            assert_eq!(self.count(), count);
+            self.wake.wake();
+        }
+        self.come_to(3.0).await;
+        self.running.abort();
+    }
+}
+
+async fn world() -> (World, Metrics) {
+    let world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    (world, Metrics::new().expect("metrics"))
+}
+
+#[tokio::test]
+async fn the_reconciler_leaves_a_page_at_rest_alone() {
+    let (world, metrics) = world().await;
+    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone());
+    let reconciler = Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, CancellationToken::new())
+        .watched_by(metrics.clone(), Readiness::default());
+    let (wake, series) = (reconciler.wake(), r#"reconciles_total{result="complete"}"#);
+    let running = tokio::spawn(reconciler.forever());
+    Goes { world, metrics, series, wake, running }.are_few().await;
+}
+
+#[tokio::test]
+async fn the_repairer_leaves_alertmanager_alone() {
+    let (world, metrics) = world().await;
+    // Nobody listens there, which is said at once.
+    let urls = vec!["http://127.0.0.1:1".to_owned()];
+    let alertmanager = alertmanager::Settings { urls, credentials: Credentials::None, watchdog: None, ca_pem: None };
+    let members = alertmanager.members().expect("a member");
+    let source = Source::Alertmanager { members, settle: Duration::ZERO, refire_hold: Duration::ZERO };
+    let settings = Settings { source, interval: Duration::from_secs(3600) };
+    let repairer =
+        Repairer::new(world.store.clone(), settings, world.clock(), Wake::default(), CancellationToken::new())
+            .measured_by(metrics.clone());
+    let (wake, series) = (repairer.wake(), r#"alertmanager_polls_total{result="unheard"}"#);
+    let running = tokio::spawn(repairer.forever());
+    Goes { world, metrics, series, wake, running }.are_few().await;
+}
