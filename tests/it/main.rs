@@ -20,6 +20,7 @@ mod late_writes;
 mod lost;
 mod maintenance;
 mod metrics;
+mod names;
 mod page_server;
 mod reconcile;
 mod recorded;
