@@ -9,6 +9,7 @@ mod cli;
 mod console;
 mod contract;
 mod convergence;
+mod creations;
 mod docs;
 mod end_to_end;
 mod hardship;
