@@ -50,3 +50,25 @@ async fn an_incident_whose_title_was_cut_behind_a_word_is_taken_over_from_the_pa
     world.settle().await;
     assert_eq!(world.incidents().await, (1, 1));
 }
+
+#[tokio::test]
+async fn a_component_that_a_person_renames_while_it_is_down_is_theirs_and_its_incident_ends_all_the_same() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, DATABASE).await;
+        let alert = world.fire("db:9100", "Database").await;
+        world.settle().await;
+        let shown = world.shown().await.components;
+        let database = shown.iter().find(|component| component.name == "Database").expect("there").id;
+        world.rename(database, "Databases").await;
+        world.pass(world.settings.interval);
+        world.settle().await;
+        world.resolve(&alert).await;
+        world.settle().await;
+        assert_eq!((world.status("Databases").await, world.incidents().await), (4, (0, 1)), "{release:?}");
+        world.rename(database, "Database").await;
+        world.pass(world.settings.interval);
+        world.settle().await;
+        assert_eq!(world.status("Database").await, 1, "{release:?}");
+        assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0], "{release:?}");
+    }
+}
