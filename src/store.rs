@@ -50,6 +50,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "planned maintenance", include_str!("../migrations/0005_schedules.sql")),
     (6, "writes that got no answer", include_str!("../migrations/0006_unanswered_writes.sql")),
     (7, "history and holds", include_str!("../migrations/0007_history.sql")),
+    (8, "earlier beginnings of an alert", include_str!("../migrations/0008_first_starts_at.sql")),
 ];
 
 /// The store, open. Clones share its connections.

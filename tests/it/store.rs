@@ -1,6 +1,7 @@
 //! The store: what it keeps, and what it refuses.
 
 use std::path::Path;
+use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertState, AlertStatus, Effect};
 use alertmanager_cachet::core::incident::{
@@ -55,6 +56,19 @@ async fn an_alert_is_the_same_after_a_restart() {
     assert_eq!((&alerts[0].name, alerts[0].starts_at, &alerts[0].target), (&firing.name, NOW, &firing.target));
     let again = store.record(&[resolved(&over)], NOW).await.expect("recorded");
     assert_eq!(again, [Effect::Repeated], "a resolved alert is remembered, for its firing may come late");
+}
+
+#[tokio::test]
+async fn under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_restart() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let told = alert("a", "Web", NOW);
+    let earlier = Alert { starts_at: NOW.before(Duration::from_secs(60)), ..told.clone() };
+    let ended = Alert { ends_at: Some(NOW.after(Duration::from_secs(60))), ..resolved(&earlier) };
+    assert_eq!(store.record(&[told, ended], NOW).await.expect("recorded"), [Effect::Fired, Effect::Resolved]);
+    store.close().await;
+    let store = Store::open(&url(&folder)).await.expect("opens again");
+    assert_eq!(store.record(&[earlier], NOW).await.expect("recorded"), [Effect::HeldRefire]);
 }
 
 #[tokio::test]
