@@ -295,6 +295,25 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_damaged_in_the_middle_is_refused_and_left_as_it_is() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
+    let page_of_alerts =
+        "SELECT (rootpage - 1) * page_size, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'alerts'";
+    let (begins, size): (i64, i64) = sqlx::query_as(page_of_alerts).fetch_one(store.reader()).await.expect("a page");
+    store.close().await;
+    let file = folder.path().join("a/b/store.db");
+    let mut bytes = std::fs::read(&file).expect("read");
+    let (begins, size) = (usize::try_from(begins).expect("in the file"), usize::try_from(size).expect("a size"));
+    bytes[begins..begins + size].fill(0xff);
+    std::fs::write(&file, &bytes).expect("damaged");
+    let error = Store::open(&url(&folder)).await.expect_err("damaged").to_string();
+    assert!(error.contains("restore a backup, or move it away") && !error.contains('\n'), "{error}");
+    assert_eq!(std::fs::read(&file).expect("read"), bytes);
+}
+
+#[tokio::test]
 async fn a_store_of_a_newer_version_is_refused() {
     let folder = folder();
     let store = Store::open(&url(&folder)).await.expect("opens");
