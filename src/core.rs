@@ -23,6 +23,7 @@ pub mod setup;
 pub mod simulate;
 pub mod status;
 pub mod target;
+pub mod text;
 pub mod time;
 pub mod uptime;
 pub mod watchdog;

@@ -5,6 +5,7 @@
 
 mod apply;
 mod backoff;
+mod creations;
 mod history;
 mod holds;
 mod maintenance;
@@ -270,7 +271,9 @@ impl Reconciler {
         self.look_back(now).await?;
         if self.memory.applied.is_none() {
             self.store.keep_page_at(self.cachet.address()).await?;
-            self.memory.applied = Some(self.store.applied().await?);
+            let applied = self.store.applied().await?;
+            self.memory.creations.recall(&applied, now);
+            self.memory.applied = Some(applied);
         }
         let reading = if !self.memory.is_fresh(now, self.settings.interval) {
             let calls_before = self.cachet.calls();
@@ -356,21 +359,6 @@ impl Reconciler {
         desired(&inventory, &self.memory.alerts, self.settings.refire_hold, now)
             .in_view_of(self.memory.monitoring, &self.settings.components)
             .held_by(&self.memory.holds, now)
-    }
-
-    /// `changes` without the making of targets' components, if Cachet's limit leaves no reading for it now: Cachet takes the
-    /// same name twice, so before one is made it is read whether it is there by now. A storm of new targets must not use up
-    /// what it takes to keep what the public sees.
-    fn that_can_be_made(&self, mut changes: Vec<Change>, read: Reading, round: &mut Round) -> Vec<Change> {
-        let makes_a_target = |change: &Change| matches!(change, Change::CreateTarget { .. });
-        if read < Reading::Everything
-            && let Some(wait) = self.cachet.reading_waits(self.memory.calls_of_a_reading)
-            && changes.iter().any(makes_a_target)
-        {
-            round.saving = Some(wait);
-            changes.retain(|change| !makes_a_target(change));
-        }
-        changes
     }
 
     /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqlSafeStr, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr, SqlitePool};
 
 use self::alerts::Recordings;
 pub use self::applied::Entry;
@@ -50,6 +50,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "planned maintenance", include_str!("../migrations/0005_schedules.sql")),
     (6, "writes that got no answer", include_str!("../migrations/0006_unanswered_writes.sql")),
     (7, "history and holds", include_str!("../migrations/0007_history.sql")),
+    (8, "earlier beginnings of an alert", include_str!("../migrations/0008_first_starts_at.sql")),
 ];
 
 /// The store, open. Clones share its connections.
@@ -205,6 +206,7 @@ impl Store {
         let open_error =
             |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), cause };
         let options = connect_options(&path).create_if_missing(true);
+        expect_whole(options.clone()).await.map_err(open_error)?;
         let writer = pool_options()
             .max_connections(1)
             .connect_with(options.clone())
@@ -341,6 +343,16 @@ fn pool_options() -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+}
+
+/// A file that is damaged in the middle would open, and refuse one notification or another later on.
+///
+/// Every page is read for it: a second or two for a hundred megabytes on a busy machine, which is no statement to warn of.
+async fn expect_whole(options: SqliteConnectOptions) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut connection = options.disable_statement_logging().connect().await?;
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    if verdict == "ok" { Ok(()) } else { Err(verdict.replace('\n', " ").into()) }
 }
 
 /// Who only reads cannot bring a schema up to date.

@@ -14,6 +14,7 @@ use crate::core::observed::{
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
 use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
+use crate::core::text::{cut, trimmed};
 use crate::core::time::Timestamp;
 
 /// The longest name and description that every database behind Cachet takes, in characters. PostgreSQL answers 500 to
@@ -315,7 +316,7 @@ fn add_meta(body: &mut Map<String, Value>, capabilities: Capabilities, meta: Val
 
 /// `text` as Cachet will keep it: without white space around it (050), and no longer than it takes.
 pub(super) fn fitting(text: &str) -> String {
-    text.trim().chars().take(MAX_TEXT_CHARS).collect::<String>().trim_end().to_owned()
+    cut(trimmed(text), MAX_TEXT_CHARS)
 }
 
 /// `2026-11-01T08:00:00Z`. Current Cachet converts it to the app's time zone (2026-08: 215), which `Y-m-d H:i:s` would

@@ -3,8 +3,8 @@
 //! The fingerprint is the key. Between two statements about one fingerprint the newer `startsAt` wins, whatever its
 //! status; within one `startsAt` a resolve wins. That is the join of a lattice, so order and repetition do not matter.
 //! Two exceptions are deliberate. A firing that comes *after* a resolve of the same `startsAt` is held, see
-//! [`AlertState::Refired`]. And an occurrence may be resolved under an earlier `startsAt` than it fired under, see
-//! [`Alert::ends_at`].
+//! [`AlertState::Refired`]. And an occurrence may be resolved, and fire again, under an earlier `startsAt` than it fired
+//! under, see [`Alert::ends_at`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -132,6 +132,8 @@ pub struct AlertRecord {
     pub critical: bool,
     /// The occurrence that is known last.
     pub starts_at: Timestamp,
+    /// The earliest `startsAt` that is known to be of that occurrence as well; see [`Alert::ends_at`].
+    pub first_starts_at: Timestamp,
     /// Where that occurrence stands.
     pub state: AlertState,
     /// When something was last heard of it.
@@ -170,9 +172,7 @@ impl AlertRecord {
                 (AlertState::Resolved, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
                 (_, AlertStatus::Resolved) => (AlertState::Resolved, Effect::Resolved),
             },
-            (Some(record), _) if alert.starts_at < record.starts_at && !alert.ends_occurrence_of(record.starts_at) => {
-                return (record.heard_of(now), Effect::Outdated);
-            }
+            (Some(record), _) if !record.is_about_the_same(alert) => return (record.heard_of(now), Effect::Outdated),
             (Some(record), status) => match (record.state, status) {
                 (AlertState::Firing | AlertState::Inherited, AlertStatus::Resolved) => {
                     (AlertState::Resolved, Effect::Resolved)
@@ -180,19 +180,35 @@ impl AlertRecord {
                 (AlertState::Resolved, AlertStatus::Firing) => (AlertState::Refired { since: now }, Effect::HeldRefire),
                 (AlertState::Refired { .. }, AlertStatus::Resolved) => (AlertState::Resolved, Effect::RefireWithdrawn),
                 (AlertState::Firing | AlertState::Inherited | AlertState::Refired { .. }, AlertStatus::Firing)
-                | (AlertState::Resolved, AlertStatus::Resolved) => return (record.heard_of(now), Effect::Repeated),
+                | (AlertState::Resolved, AlertStatus::Resolved) => {
+                    let first_starts_at = record.first_starts_at.min(alert.starts_at);
+                    return (Self { first_starts_at, ..record.heard_of(now) }, Effect::Repeated);
+                }
             },
         };
+        let known_occurrence = known.filter(|record| alert.starts_at <= record.starts_at);
         let record = Self {
             fingerprint: alert.fingerprint,
             name: alert.name.clone(),
             target: alert.target.clone(),
             critical: alert.critical,
-            starts_at: known.map_or(alert.starts_at, |record| record.starts_at.max(alert.starts_at)),
+            starts_at: known_occurrence.map_or(alert.starts_at, |record| record.starts_at),
+            first_starts_at: known_occurrence
+                .map_or(alert.starts_at, |record| record.first_starts_at.min(alert.starts_at)),
             state,
             last_seen_at: now,
         };
         (record, effect)
+    }
+
+    /// Whether the occurrence that is known last is known to be told with this `startsAt`.
+    pub fn is_told_from(&self, starts_at: Timestamp) -> bool {
+        (self.first_starts_at..=self.starts_at).contains(&starts_at)
+    }
+
+    /// Whether what `alert` says is about the occurrence that is known last, though it may be told from an earlier moment.
+    fn is_about_the_same(&self, alert: &Alert) -> bool {
+        self.is_told_from(alert.starts_at) || alert.ends_occurrence_of(self.starts_at)
     }
 
     /// Whether the alert counts as firing at `now`.
@@ -316,6 +332,21 @@ mod tests {
         assert_eq!(after(&[firing(2), lasted(1, 3), firing(2), lasted(1, 3)]).1, Effect::RefireWithdrawn);
         // two members of a cluster that heard of it in another order
         assert!(!is_firing_soon(&[firing(1), firing(2), lasted(1, 3)]));
+    }
+
+    /// Nothing tells it from an echo, so it is held as that of any other alert is.
+    #[test]
+    fn what_ended_under_an_earlier_beginning_may_fire_again_under_it() {
+        for told in [&[firing(2), lasted(1, 3)][..], &[firing(2), resolved(2), lasted(1, 3)]] {
+            let (record, effect) = after(&[told, &[firing(1)]].concat());
+            assert_eq!((record.starts_at, effect), (Timestamp::from_millis(2), Effect::HeldRefire));
+            assert!(record.is_firing(record.last_seen_at.after(HOLD), HOLD));
+            assert_eq!(after(&[told, &[firing(1), lasted(1, 4)]].concat()).1, Effect::RefireWithdrawn);
+            assert_eq!(after(&[told, &[firing(1), firing(2)]].concat()).1, Effect::Repeated);
+        }
+        // Of an occurrence before, nothing is believed, and of the next one, what was known before says nothing.
+        assert_eq!(after(&[firing(2), resolved(2), firing(1)]).1, Effect::Outdated);
+        assert_eq!(after(&[firing(2), lasted(1, 3), firing(4), resolved(4), firing(1)]).1, Effect::Outdated);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::target::{ComponentName, NAME_LIMIT, excerpt};
+use super::text::trimmed;
 
-/// The name of a group: trimmed, not empty, at most [`NAME_LIMIT`] characters, without control characters.
+/// The name of a group: [`trimmed`], not empty, at most [`NAME_LIMIT`] characters, without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupName(String);
 
@@ -36,7 +37,7 @@ impl TryFrom<&str> for GroupName {
     type Error = GroupNameError;
 
     fn try_from(text: &str) -> Result<Self, Self::Error> {
-        let name = text.trim();
+        let name = trimmed(text);
         if name.is_empty() {
             return Err(GroupNameError::Empty);
         }

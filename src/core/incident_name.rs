@@ -1,6 +1,7 @@
 //! The title of an incident, from the configured template.
 
 use super::target::{ComponentName, NAME_LIMIT, excerpt};
+use super::text::{cut, trimmed};
 
 /// What stands for the component in the template.
 const PLACEHOLDER: &str = "%s";
@@ -31,7 +32,7 @@ impl IncidentName {
     /// # Errors
     /// When it is empty or contains a control character.
     pub fn new(template: &str) -> Result<Self, IncidentNameError> {
-        let template = template.trim();
+        let template = trimmed(template);
         if template.is_empty() {
             return Err(IncidentNameError::Empty);
         }
@@ -43,12 +44,12 @@ impl IncidentName {
 
     /// The title for `component`, cut to the [`NAME_LIMIT`] characters that Cachet takes.
     pub fn render(&self, component: &ComponentName) -> String {
-        self.whole(component).chars().take(NAME_LIMIT).collect()
+        cut(&self.whole(component), NAME_LIMIT)
     }
 
     /// The title of an incident that is about no component: the template as it is, cut to [`NAME_LIMIT`] characters.
     pub fn render_plain(&self) -> String {
-        self.0.chars().take(NAME_LIMIT).collect()
+        cut(&self.0, NAME_LIMIT)
     }
 
     /// How many characters the title for `component` has before it is cut.
@@ -94,6 +95,8 @@ mod tests {
         let long = component(&"ü".repeat(NAME_LIMIT));
         assert_eq!(name.render(&long).chars().count(), NAME_LIMIT);
         assert_eq!(name.length(&long), NAME_LIMIT + " is experiencing issues".len());
+        let cut_behind_a_word = component(&"x".repeat(NAME_LIMIT - 1));
+        assert_eq!(name.render(&cut_behind_a_word), cut_behind_a_word.as_str(), "Cachet would not keep the blank");
     }
 
     #[test]

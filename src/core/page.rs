@@ -9,6 +9,7 @@ use super::observed::Observed;
 use super::rules::{TargetHealth, component_status, target_status};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
+use super::text::cut;
 use super::time::Timestamp;
 use super::watchdog::Monitoring;
 
@@ -176,13 +177,12 @@ fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
 /// A target's description: `critical: yes|no`, and on the second line the names of the alerts that fire, or `no alerts`.
 ///
 /// An operator reads it in Cachet, and so did the older Python middleware. Cut to [`DESCRIPTION_LIMIT`] characters, and
-/// without white space at its end, which Cachet would not keep.
+/// without what Cachet would not keep of its end.
 pub(super) fn describe<'a>(critical: bool, firing: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = firing.into_iter().collect();
     let alerts = if names.is_empty() { NO_ALERTS.to_owned() } else { names.join(", ") };
     let text = format!("critical: {}\n{alerts}", if critical { "yes" } else { "no" });
-    let cut: String = text.chars().take(DESCRIPTION_LIMIT).collect();
-    cut.trim_end().to_owned()
+    cut(&text, DESCRIPTION_LIMIT)
 }
 
 /// The names of the alerts that a description says fire.

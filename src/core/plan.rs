@@ -374,7 +374,7 @@ impl<'a> Planner<'a> {
                 if component.is_none() && episode.subject.component().is_some() => {}
             EpisodePhase::Absent if self.is_awaited(episode) => {}
             EpisodePhase::Opening | EpisodePhase::Absent => {
-                let episode = episode.clone();
+                let episode = Self::as_it_is_posted_next(episode, component);
                 self.plan.changes.push(Change::OpenIncident { component, episode, attempt: Attempt::Resumed });
             }
             EpisodePhase::Open(incident) if self.closed_late(episode).is_some() => {
@@ -398,6 +398,19 @@ impl<'a> Planner<'a> {
             // when its incident is closed.
             EpisodePhase::Closing(incident) => self.close(episode, incident, status, Attempt::Resumed),
         }
+    }
+
+    /// An episode whose incident is posted again is about the component that this is posted for, which may have been
+    /// made anew: a Cachet without meta tells the incident by its number. One that may have been posted is looked for
+    /// where it was.
+    fn as_it_is_posted_next(episode: &Episode, component: Option<ComponentId>) -> Episode {
+        let mut episode = episode.clone();
+        if let (EpisodePhase::Absent, EpisodeSubject::Component { id, .. }, Some(now)) =
+            (episode.phase, &mut episode.subject, component)
+        {
+            *id = now;
+        }
+        episode
     }
 
     fn end_episode(&mut self, episode: &Episode, status: ComponentStatus) {

@@ -188,7 +188,7 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
     let alert = sighting?;
     if let Some(record) = known
         && matches!(record.state, AlertState::Refired { .. })
-        && record.starts_at == alert.starts_at
+        && record.is_told_from(alert.starts_at)
     {
         return Some(Repair { record: record.confirmed(poll.began_at), reason: Reason::Confirmed });
     }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::text::trimmed;
+
 /// The most characters that Cachet takes in a name; one more is answered with 422.
 pub const NAME_LIMIT: usize = 255;
 
 /// How many characters of a name an error repeats.
 const EXCERPT: usize = 60;
 
-/// The name of a visible component: trimmed, not empty, at most [`NAME_LIMIT`] characters, without `|`, `,` and control
+/// The name of a visible component: [`trimmed`], not empty, at most [`NAME_LIMIT`] characters, without `|`, `,` and control
 /// characters, so that it can stand in a label's list and in a target's name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComponentName(String);
@@ -50,7 +52,7 @@ impl TryFrom<&str> for ComponentName {
     type Error = ComponentNameError;
 
     fn try_from(text: &str) -> Result<Self, Self::Error> {
-        let name = text.trim();
+        let name = trimmed(text);
         if name.is_empty() {
             return Err(ComponentNameError::Empty);
         }
@@ -152,7 +154,7 @@ pub struct Target {
 impl Target {
     /// A target; `None` if the instance is empty or the list of components is.
     pub fn new(instance: &str, components: Vec<ComponentName>) -> Option<Self> {
-        let instance = instance.trim();
+        let instance = trimmed(instance);
         (!instance.is_empty() && !components.is_empty()).then(|| Self { instance: instance.to_owned(), components })
     }
 

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
+use crate::core::text::trimmed;
 use crate::core::time::Timestamp;
 
 /// Who calls.
@@ -110,7 +111,7 @@ fn path_of(name: &str) -> Vec<String> {
 /// Texts without the blanks around them, and none instead of an empty one.
 fn cleaned(value: Value) -> Value {
     match value {
-        Value::String(text) => match text.trim() {
+        Value::String(text) => match trimmed(&text) {
             "" => Value::Null,
             trimmed => trimmed.into(),
         },
@@ -140,7 +141,7 @@ mod tests {
     fn texts_are_trimmed_and_empty_ones_are_none() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, "application/json".parse().expect("valid"));
-        let body = Bytes::from(r#"{"name": "  padded ", "link": " ", "meta": {"a": [" b "]}}"#);
+        let body = Bytes::from(r#"{"name": "  padded \u200b", "link": " ", "meta": {"a": [" b "]}}"#);
         assert_eq!(
             Value::Object(input(&headers, &body)),
             json!({"name": "padded", "link": null, "meta": {"a": ["b"]}})

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Texts;
+use super::creations::Creations;
 use super::history::Chronicle;
 use super::maintenance::Knowledge;
 use super::waiting::Waiting;
@@ -37,6 +38,8 @@ pub struct Memory {
     pub calls_of_a_reading: u64,
     /// When it was asked for maintenance.
     pub maintenance: Knowledge,
+    /// What keeps components of targets from being made.
+    pub creations: Creations,
     /// What of `observed` the store does not have yet.
     pub unkept: Unkept,
     /// Whether a write ended in a way that makes what we know of Cachet doubtful.
@@ -75,6 +78,7 @@ impl Memory {
 
     /// Cachet was read.
     pub fn read(&mut self, observed: Observed, now: Timestamp) {
+        self.creations.read(self.observed.as_ref(), &observed);
         if self.observed.as_ref() != Some(&observed) || self.unkept != Unkept::Nothing {
             self.unkept = Unkept::Public;
         }

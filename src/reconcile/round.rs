@@ -20,7 +20,8 @@ pub struct Round {
     pub blocked: Option<Blocked>,
     /// When time alone changes the page next.
     pub revisit_at: Option<Timestamp>,
-    /// How long the targets' components wait until Cachet's rate limit allows them; what the public sees is written.
+    /// How long the targets' components wait until Cachet's rate limit allows them, or it is known that they are not
+    /// there; what the public sees is written.
     pub saving: Option<Duration>,
     /// How many changes in a row got no answer that makes sense.
     pub(super) unanswered: usize,

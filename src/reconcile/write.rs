@@ -45,6 +45,9 @@ impl Reconciler {
         let (mut entries, mut failed, mut blocked) = (Vec::new(), Vec::new(), None);
         let now = self.clock.now();
         for (change, outcome) in outcomes {
+            if let Some(outcome) = &outcome {
+                self.memory.creations.tried(&change, outcome.as_ref().err(), now);
+            }
             match outcome {
                 None => entries.extend(unanswered::unsent(&change, sent_at)),
                 Some(Ok(entry)) => {

@@ -18,10 +18,11 @@ use crate::core::target::Target;
 use crate::core::time::Timestamp;
 use crate::metrics::StoreOperation;
 
-/// How many rows one statement carries: within the 32766 variables that SQLite takes, at eight a row.
+/// How many rows one statement carries: within the 32766 variables that SQLite takes, at nine a row.
 const ROWS_PER_STATEMENT: usize = 1000;
 
-const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, state, refired_at_ms, last_seen_ms";
+const COLUMNS: &str =
+    "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, last_seen_ms";
 
 /// What waits to be committed, and whose turn it is.
 #[derive(Debug, Default)]
@@ -217,14 +218,15 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
             .push_bind(record.target.name().as_str().to_owned())
             .push_bind(i64::from(record.critical))
             .push_bind(record.starts_at.as_millis())
+            .push_bind(record.first_starts_at.as_millis())
             .push_bind(state)
             .push_bind(refired_at)
             .push_bind(record.last_seen_at.as_millis());
     });
     query.push(
         " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
-         critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, state = excluded.state, \
-         refired_at_ms = excluded.refired_at_ms, last_seen_ms = excluded.last_seen_ms",
+         critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
+         first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, refired_at_ms = excluded.refired_at_ms, last_seen_ms = excluded.last_seen_ms",
     );
     query.build().execute(connection).await?;
     Ok(())
@@ -247,6 +249,8 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
     let target: String = row.try_get("target")?;
     let state: String = row.try_get("state")?;
     let refired_at_ms: Option<i64> = row.try_get("refired_at_ms")?;
+    let starts_at_ms: i64 = row.try_get("starts_at_ms")?;
+    let first_starts_at_ms: Option<i64> = row.try_get("first_starts_at_ms")?;
     let state = match (state.as_str(), refired_at_ms) {
         ("firing", _) => AlertState::Firing,
         ("resolved", _) => AlertState::Resolved,
@@ -259,7 +263,8 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
         name: row.try_get("name")?,
         target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{target:?} is no target")))?,
         critical: row.try_get::<i64, _>("critical")? != 0,
-        starts_at: Timestamp::from_millis(row.try_get("starts_at_ms")?),
+        starts_at: Timestamp::from_millis(starts_at_ms),
+        first_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
         state,
         last_seen_at: Timestamp::from_millis(row.try_get("last_seen_ms")?),
     })

@@ -148,3 +148,26 @@ async fn a_change_of_a_targets_status_is_said_and_one_of_its_description_is_not(
         "[COMPONENT_STATUS_CHANGE] component=\"new:9100 | Web\" old_status=4 (Outage) new_status=1 (Operational)";
     assert_eq!(said(&world), [fired[0], over]);
 }
+
+/// Its incident is told by its number on a Cachet without meta.
+#[tokio::test]
+async fn an_incident_that_waits_for_its_component_to_be_made_anew_is_opened_once_whatever_answer_is_lost() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        world.settle().await;
+        world.faults.on("POST", "/api/incidents").times(1).answer(500);
+        let alert = world.fire("db:9100", "Database").await;
+        assert_eq!(world.once().await.failures.len(), 1, "{release:?}");
+        let shown = world.shown().await.components;
+        let database = shown.iter().find(|component| component.name == "Database").expect("there").id;
+        world.person().delete_component(database).await.expect("removed");
+        world.make_by_hand("Database").await;
+        world.faults.on("POST", "/api/incidents").times(1).cut_after();
+        world.pass(world.settings.interval);
+        world.settle_within(4).await;
+        assert_eq!(world.incidents().await, (1, 1), "{release:?}");
+        world.resolve(&alert).await;
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{release:?}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The store: what it keeps, and what it refuses.
 
 use std::path::Path;
+use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertState, AlertStatus, Effect};
 use alertmanager_cachet::core::incident::{
@@ -55,6 +56,19 @@ async fn an_alert_is_the_same_after_a_restart() {
     assert_eq!((&alerts[0].name, alerts[0].starts_at, &alerts[0].target), (&firing.name, NOW, &firing.target));
     let again = store.record(&[resolved(&over)], NOW).await.expect("recorded");
     assert_eq!(again, [Effect::Repeated], "a resolved alert is remembered, for its firing may come late");
+}
+
+#[tokio::test]
+async fn under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_restart() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let told = alert("a", "Web", NOW);
+    let earlier = Alert { starts_at: NOW.before(Duration::from_secs(60)), ..told.clone() };
+    let ended = Alert { ends_at: Some(NOW.after(Duration::from_secs(60))), ..resolved(&earlier) };
+    assert_eq!(store.record(&[told, ended], NOW).await.expect("recorded"), [Effect::Fired, Effect::Resolved]);
+    store.close().await;
+    let store = Store::open(&url(&folder)).await.expect("opens again");
+    assert_eq!(store.record(&[earlier], NOW).await.expect("recorded"), [Effect::HeldRefire]);
 }
 
 #[tokio::test]
@@ -278,6 +292,25 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
     assert!(matches!(error, StoreError::Open { .. }), "{error}");
     assert!(error.to_string().contains("restore a backup, or move it away"), "{error}");
     assert_eq!(std::fs::read(&path).expect("still there"), damaged);
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_in_the_middle_is_refused_and_left_as_it_is() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
+    let page_of_alerts =
+        "SELECT (rootpage - 1) * page_size, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'alerts'";
+    let (begins, size): (i64, i64) = sqlx::query_as(page_of_alerts).fetch_one(store.reader()).await.expect("a page");
+    store.close().await;
+    let file = folder.path().join("a/b/store.db");
+    let mut bytes = std::fs::read(&file).expect("read");
+    let (begins, size) = (usize::try_from(begins).expect("in the file"), usize::try_from(size).expect("a size"));
+    bytes[begins..begins + size].fill(0xff);
+    std::fs::write(&file, &bytes).expect("damaged");
+    let error = Store::open(&url(&folder)).await.expect_err("damaged").to_string();
+    assert!(error.contains("restore a backup, or move it away") && !error.contains('\n'), "{error}");
+    assert_eq!(std::fs::read(&file).expect("read"), bytes);
 }
 
 #[tokio::test]

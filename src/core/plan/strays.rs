@@ -96,7 +96,7 @@ impl<'a> Planner<'a> {
         let Some(title) = &loser.lost.title else { return false };
         self.now < loser.lost.missed_at.after(CARRIED_OUT_WITHIN)
             && incident.component_id == loser.subject.component_id()
-            && incident.name == title.trim_end()
+            && incident.name == *title
             && !self.may_be_of_the_next_episode(loser)
     }
 

@@ -149,6 +149,19 @@ fn a_newer_occurrence_in_the_list_wins_and_an_older_one_does_not() {
     assert_eq!(world.poll(&[heard(&[active(&first)])]), []);
 }
 
+/// As of a pair of Prometheus servers that could not reach Alertmanager until it took the alert for ended.
+#[test]
+fn what_ended_under_an_earlier_beginning_and_is_listed_under_it_fires_again() {
+    let mut world = World::new();
+    let (told, earlier) = (alert(1, 9), alert(1, 5));
+    world.notify(&told);
+    world.notify(&Alert { ends_at: Some(Timestamp::from_millis(10)), ..resolved(&earlier) });
+    assert!(!world.fires(&told));
+    assert_eq!(world.poll(&[heard(&[active(&earlier)])]), [Reason::Reappeared]);
+    assert_eq!(world.poll(&[heard(&[active(&earlier)])]), [Reason::Confirmed]);
+    assert!(world.fires(&told));
+}
+
 #[test]
 fn what_is_unlisted_twice_in_a_row_has_ended_and_its_occurrence_stays_known() {
     let mut world = World::new();

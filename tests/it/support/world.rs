@@ -10,7 +10,7 @@ use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::group::{Group, GroupName};
 use alertmanager_cachet::core::incident_name::IncidentName;
-use alertmanager_cachet::core::observed::{IncidentId, Observed};
+use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::setup::{Removal, Step, plan_setup};
 use alertmanager_cachet::core::target::{
@@ -357,6 +357,11 @@ impl World {
     /// What a person makes in Cachet's dashboard: a component without our mark.
     pub async fn make_by_hand(&self, component: &str) {
         self.ask_by_hand("POST", "/api/components", json!({"name": component, "status": 1})).await;
+    }
+
+    /// A person renames a component in Cachet's dashboard.
+    pub async fn rename(&self, id: ComponentId, name: &str) {
+        self.ask_by_hand("PUT", &format!("/api/components/{}", id.0), json!({"name": name, "enabled": true})).await;
     }
 
     /// An incident that a person opens in Cachet's dashboard, without our mark.

@@ -1,0 +1,74 @@
+//! Names that are not the same everywhere: what Cachet takes off their ends, and what people make of them.
+
+use alertmanager_cachet::core::incident_name::IncidentName;
+
+use crate::support::world::{Release, TargetSpec, World};
+
+const DATABASE: &[TargetSpec<'_>] = &[("db:9100", "Database", true)];
+
+#[tokio::test]
+async fn what_nobody_sees_around_a_name_in_a_label_does_not_make_it_another_name() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, DATABASE).await;
+        world.settle().await;
+        let components = world.shown().await.components.len();
+        let alert = world.fire("\u{200b}db:9100", "\u{2060}Database\u{feff}").await;
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.status("db:9100 | Database").await), (4, 4), "{release:?}");
+        world.resolve(&alert).await;
+        world.settle().await;
+        assert_eq!((world.status("Database").await, world.status("db:9100 | Database").await), (1, 1), "{release:?}");
+        assert_eq!(world.shown().await.components.len(), components, "{release:?}");
+    }
+}
+
+/// Cachet has no component of the name that it was asked to make one of, so it would be made again and again.
+#[tokio::test]
+async fn a_target_whose_name_ends_with_what_nobody_sees_is_made_once() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, DATABASE).await;
+        world.settle().await;
+        world.fire("new:9100", "Database\u{200b}").await;
+        for _ in 0..3 {
+            world.settle().await;
+            world.pass(world.settings.interval);
+        }
+        assert_eq!(world.faults.count("POST", "/api/components"), 1, "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_incident_whose_title_was_cut_behind_a_word_is_taken_over_from_the_page() {
+    let mut world = World::set_up(Release::Older, DATABASE).await;
+    // The 255th character is a blank, which Cachet does not keep.
+    let template = format!("%s {} and more", "x".repeat(254 - "Database ".len()));
+    world.settings.texts.new_incident_name = IncidentName::new(&template).expect("a template");
+    world.restart();
+    world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.lose_the_store().await;
+    world.settle().await;
+    assert_eq!(world.incidents().await, (1, 1));
+}
+
+#[tokio::test]
+async fn a_component_that_a_person_renames_while_it_is_down_is_theirs_and_its_incident_ends_all_the_same() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, DATABASE).await;
+        let alert = world.fire("db:9100", "Database").await;
+        world.settle().await;
+        let shown = world.shown().await.components;
+        let database = shown.iter().find(|component| component.name == "Database").expect("there").id;
+        world.rename(database, "Databases").await;
+        world.pass(world.settings.interval);
+        world.settle().await;
+        world.resolve(&alert).await;
+        world.settle().await;
+        assert_eq!((world.status("Databases").await, world.incidents().await), (4, (0, 1)), "{release:?}");
+        world.rename(database, "Database").await;
+        world.pass(world.settings.interval);
+        world.settle().await;
+        assert_eq!(world.status("Database").await, 1, "{release:?}");
+        assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0], "{release:?}");
+    }
+}
