@@ -34,8 +34,9 @@ const READ_ONLY: [&str; 6] = [
     r#"mount --bind data data && mount -o remount,bind,ro data && exec "$0" "$@""#,
 ];
 
-/// How long an answer may take while nothing can be stored.
-const A_FEW_SECONDS: Duration = Duration::from_secs(5);
+/// How long an answer may take while nothing can be stored: two seconds are waited for a lock, and two more if another
+/// write is in front; the rest is for a busy machine.
+const A_FEW_SECONDS: Duration = Duration::from_secs(10);
 
 const BROKEN: &str = "notifications cannot be stored";
 const WHOLE: &str = "notifications can be stored again";
