@@ -144,16 +144,16 @@ async fn what_the_store_did_not_keep_is_looked_up_and_kept_later() {
             let mut world = World::set_up(release, WEB).await;
             world.settle().await;
             let alert = world.fire("db:9100", "Database").await;
-            fail(&world, statement).await;
+            world.break_store(statement).await;
             let round = world.once().await;
-            heal(&world).await;
+            world.heal_store().await;
             let context = format!("{release:?}, {statement}: {round:?}");
             world.settle_within(2).await;
             assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)), "{context}");
-            fail(&world, statement).await;
+            world.break_store(statement).await;
             world.resolve(&alert).await;
             let round = world.once().await;
-            heal(&world).await;
+            world.heal_store().await;
             let context = format!("{context}, then {round:?}");
             assert!(round.is_complete() || matches!(round.blocked, Some(Blocked::Store(_))), "{context}");
             world.settle_within(2).await;
@@ -165,16 +165,6 @@ async fn what_the_store_did_not_keep_is_looked_up_and_kept_later() {
             assert_eq!(world.writes(), 0, "{context}: {:?}", world.faults.calls());
         }
     }
-}
-
-async fn fail(world: &World, statement: &str) {
-    let trigger =
-        format!("CREATE TRIGGER broken BEFORE {statement} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END");
-    sqlx::query(sqlx::AssertSqlSafe(trigger)).execute(world.store.writer()).await.expect("a trigger");
-}
-
-async fn heal(world: &World) {
-    sqlx::query("DROP TRIGGER broken").execute(world.store.writer()).await.expect("healed");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod reconcile;
 mod recorded;
 mod reload;
 mod repair;
+mod said;
 mod schedules;
 mod serving;
 mod setup;

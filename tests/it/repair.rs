@@ -4,5 +4,5 @@ mod away;
 mod clock;
 mod pair;
 mod site;
-mod stepped;
+pub mod stepped;
 mod whole;

@@ -17,7 +17,7 @@ use crate::support::metrics::value;
 use crate::support::processes::{run, written};
 use crate::support::world::{Release, World};
 
-const INTERVAL: Duration = Duration::from_secs(60);
+pub const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Longer than a test takes.
 const LONG: Duration = Duration::from_secs(3600);
@@ -37,7 +37,7 @@ async fn world() -> World {
     World::set_up(Release::Current, &[("web-1", "Web", true), ("net-1", "Network", false)]).await
 }
 
-fn repairer(world: &World, members: Vec<Member>, settle: Duration) -> Repairer {
+pub fn repairer(world: &World, members: Vec<Member>, settle: Duration) -> Repairer {
     with_source(world, Source::Alertmanager { members, settle, refire_hold: Duration::from_secs(300) })
 }
 

@@ -88,6 +88,11 @@ impl Alertmanager {
     /// Stops it and starts it again at the same address: it has forgotten every alert, but not what it has posted.
     pub async fn restart(&mut self) {
         self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts it again after a stop.
+    pub async fn start_again(&mut self) {
         (_, self.process) = run(&self.folder, &self.address, &[ALONE]).await;
     }
 
@@ -95,7 +100,7 @@ impl Alertmanager {
     pub async fn restart_empty(&mut self) {
         self.stop().await;
         std::fs::remove_dir_all(self.folder.join("data")).expect("removed");
-        (_, self.process) = run(&self.folder, &self.address, &[ALONE]).await;
+        self.start_again().await;
     }
 
     /// As [`Self::restart`], with its web interface as `web.yml` in its folder says.

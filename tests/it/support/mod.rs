@@ -9,6 +9,7 @@ pub mod older_cachet;
 pub mod page;
 pub mod processes;
 pub mod recordings;
+pub mod said;
 pub mod web;
 pub mod without_unknown;
 pub mod world;

@@ -235,6 +235,18 @@ impl World {
         self.restart();
     }
 
+    /// From now on the store refuses `statement`: `INSERT ON alerts`.
+    pub async fn break_store(&self, statement: &str) {
+        let trigger =
+            format!("CREATE TRIGGER broken BEFORE {statement} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END");
+        sqlx::query(sqlx::AssertSqlSafe(trigger)).execute(self.store.writer()).await.expect("a trigger");
+    }
+
+    /// It takes everything again.
+    pub async fn heal_store(&self) {
+        sqlx::query("DROP TRIGGER broken").execute(self.store.writer()).await.expect("healed");
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

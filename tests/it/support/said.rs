@@ -1,0 +1,47 @@
+//! What the server says on stderr.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::EnvFilter;
+
+/// What is said on this thread as long as this is kept.
+pub struct Said {
+    text: Text,
+    _listening: DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    /// Listens from here on.
+    pub fn listen() -> Self {
+        let text = Text::default();
+        let writer = text.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("alertmanager_cachet=info"))
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .with_target(false)
+            .without_time();
+        Self { text, _listening: tracing::subscriber::set_default(subscriber.finish()) }
+    }
+
+    /// The lines that were said since this was last asked, each after its level.
+    pub fn news(&self) -> Vec<String> {
+        let said = std::mem::take(&mut *self.text.0.lock().expect("nobody panicked"));
+        String::from_utf8(said).expect("a text").lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("nobody panicked").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
