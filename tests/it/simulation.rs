@@ -26,12 +26,14 @@
 //! | `alertmanagers` | what truly fires, and what a pair of Alertmanagers lists of it |
 //! | `people` | what is done by hand, and what of the page is not ours |
 //! | `maintenance` | what people announce, and who is under it when |
+//! | `holds` | what operators hold in the console |
 //! | `model` | a small Cachet in memory |
 //! | `oracle` | what the page must show |
 //! | `shrink` | makes a failure small |
 
 mod alertmanagers;
 mod clock;
+mod holds;
 mod interruption;
 mod laws;
 mod layers;

@@ -5,6 +5,7 @@
 
 mod episodes;
 mod hearsay;
+mod holds;
 mod people;
 mod watchdog;
 
@@ -13,11 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use self::hearsay::{Listed, Reading};
 pub use self::watchdog::MONITORING;
 
-use self::episodes::Episodes;
+use self::episodes::{Episodes, Trouble};
 use self::hearsay::{Belief, Hearsays};
+use self::holds::Holds;
 use self::people::{Hand, Vague};
 use self::watchdog::{OPERATIONAL, UNKNOWN, Watchdog};
-use super::maintenance::Calendar;
+use super::maintenance::{Calendar, Under};
 use super::scenario::{COMPONENTS, Repair, Scenario, Step, UNTOLD};
 
 /// A moment.
@@ -29,11 +31,13 @@ pub struct Moment {
     pub true_ms: u64,
 }
 
-/// What the page of one moment should show, were there only alerts.
+/// What the page of one moment should show, were there only alerts and what operators hold.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// The status of every component that a target feeds.
+    /// The status of every component that a target feeds, or that is held.
     pub components: BTreeMap<String, u8>,
+    /// What components would show that are held at something better than an outage.
+    pub covered: BTreeMap<String, u8>,
     /// Status and description of every target that counts.
     pub targets: BTreeMap<String, (u8, String)>,
     /// The status of the monitoring: in an outage while nothing is heard of the watchdog.
@@ -66,6 +70,7 @@ pub struct Oracle {
     scenario: Scenario,
     alerts: Hearsays,
     watchdog: Watchdog,
+    holds: Holds,
     components: Hand<u8>,
     targets: Hand<(u8, String)>,
     episodes: Episodes,
@@ -87,6 +92,7 @@ impl Oracle {
         Self {
             alerts: Hearsays::new(scenario, now_ms),
             watchdog: Watchdog::new(policy.watchdog, now_ms),
+            holds: Holds::default(),
             // what Cachet's own list of targets was when the reconciler read it is not known here
             components: Hand::new(policy.inventory_from_cachet, Some(Vague { unknown: UNKNOWN, green: OPERATIONAL })),
             targets: Hand::new(policy.inventory_from_cachet, None),
@@ -146,6 +152,27 @@ impl Oracle {
         self.targets.lost();
         self.watchdog.lost(now.clock_ms, self.episodes.may_have_an_incident(MONITORING));
         self.episodes.lost(now.true_ms);
+        self.holds.lost(now.true_ms);
+    }
+
+    /// An operator holds a component.
+    pub fn held(&mut self, component: &str, status: u8, lasts_ms: u64, now: Moment) {
+        self.holds.held(component, status, lasts_ms, now);
+    }
+
+    /// An operator releases it.
+    pub fn released(&mut self, component: &str, now: Moment) {
+        self.holds.end(component, now.true_ms);
+    }
+
+    /// Whether a hold ran out between these two moments.
+    pub fn a_hold_ran_out(&self, from: Moment, to: Moment) -> bool {
+        self.holds.run_out(from.clock_ms, to.clock_ms)
+    }
+
+    /// The reconciler begins to look: what is over is over for good.
+    pub fn looked(&mut self, now: Moment) {
+        self.holds.looked(now);
     }
 
     /// The reconciler may look now.
@@ -159,7 +186,7 @@ impl Oracle {
         for view in self.views(now.clock_ms, page) {
             self.components.may_be_seen(&view.components);
             self.targets.may_be_seen(&view.targets);
-            self.episodes.may_be_seen(now, &view.troubles(), &self.calendar);
+            self.episodes.may_be_seen(now, &self.troubles(&view, now));
         }
     }
 
@@ -170,7 +197,7 @@ impl Oracle {
         let [view] = views.as_slice() else { return self.sees(now, page) };
         self.components.seen(&view.components);
         self.targets.seen(&view.targets);
-        self.episodes.seen(now, &view.troubles(), &self.calendar);
+        self.episodes.seen(now, &self.troubles(view, now));
     }
 
     /// Alertmanager was read often enough to be believed.
@@ -352,7 +379,20 @@ impl Oracle {
             let view = self.view(page, |alert| beliefs[alert] == Belief::Yes || chosen(alert));
             self.watchdog.in_view_of_it(view)
         });
-        views.collect()
+        views.map(|view| self.holds.over(view, now_ms)).collect()
+    }
+
+    /// What may have an incident: the components, and the monitoring.
+    fn troubles(&self, view: &View, now: Moment) -> BTreeMap<String, Trouble> {
+        let trouble = |(name, status): (&String, &u8)| {
+            // what goes on below a hold gets no incident
+            let covered = view.covered.get(name);
+            let under = if covered.is_some() { Under::Yes } else { self.calendar.at(name, now.true_ms) };
+            (name.clone(), Trouble { status: *covered.unwrap_or(status), under })
+        };
+        let mut troubles: BTreeMap<String, Trouble> = view.components.iter().map(trouble).collect();
+        troubles.insert(MONITORING.to_owned(), Trouble { status: view.monitoring, under: Under::No });
+        troubles
     }
 
     fn view(&self, page: &[Shown], fires: impl Fn(usize) -> bool) -> View {
@@ -373,19 +413,20 @@ impl Oracle {
             target.0 |= alert.critical && !known.contains(&name);
             target.1.push(&alert.name);
         }
-        View { components: components(&counted), targets: targets(counted), monitoring: 1 }
+        View { components: components(&counted), covered: BTreeMap::new(), targets: targets(counted), monitoring: 1 }
     }
 
-    /// While maintenance is in progress, no incident of its component is opened.
-    pub fn opened_during_maintenance(&self, incidents: &[ShownIncident]) -> Option<String> {
+    /// While maintenance is in progress, or it is held at something better, no incident of a component is opened.
+    pub fn opened_against_people(&self, incidents: &[ShownIncident]) -> Option<String> {
         let against = |incident: &&ShownIncident| {
             let touched = self.episodes.were_touched(&incident.component);
             !touched
                 && !self.episodes.was_late(incident)
-                && self.calendar.covers_second(&incident.component, incident.created_ms)
+                && (self.calendar.covers_second(&incident.component, incident.created_ms)
+                    || self.holds.cover_second(&incident.component, incident.created_ms))
         };
         let found = incidents.iter().find(against)?;
-        Some(format!("incident {} of {} was opened during its maintenance", found.id, found.component))
+        Some(format!("incident {} of {} was opened during its maintenance or hold", found.id, found.component))
     }
 
     /// Between two incidents of a component lies an end of the outage, and the time in which a relapse would have

@@ -69,7 +69,7 @@ pub async fn run(scenario: &Scenario, stage: Stage<'_>) -> Result<Trace, Broken>
 
 pub struct Run<'a> {
     pub scenario: &'a Scenario,
-    store: &'a Store,
+    pub(super) store: &'a Store,
     pub clock: SimulatedClock,
     settings: Settings,
     alerts: Vec<Alert>,
@@ -211,6 +211,7 @@ impl<'a> Run<'a> {
                 self.something_happened();
                 self.person.does(*edit, self.known_from_ms, &mut self.oracle).await;
             }
+            Step::Operator(what) => self.operate(*what).await,
             Step::Maintenance(what) => {
                 self.something_happened();
                 let at = When { now_ms: self.clock.now().true_ms, in_a_round: self.in_a_round };
@@ -243,6 +244,12 @@ impl<'a> Run<'a> {
         let opened = self.person.incidents().await.into_iter().filter(|incident| !known(incident));
         opened.for_each(|incident| self.oracle.opened_late(&incident));
         self.caught_up_ms = self.clock.now().true_ms;
+    }
+
+    /// The reconciler is told that something was stored.
+    pub(super) fn news(&mut self) {
+        self.reconciler_wake();
+        self.quiet_until_ms = None;
     }
 
     fn something_happened(&mut self) {
@@ -298,9 +305,8 @@ impl<'a> Run<'a> {
             self.told_firing[alert] = self.told_firing[alert].max(Some(starts_ms));
         }
         self.store.record(&[statement], timestamp(now_ms)).await.expect("recorded");
-        self.reconciler_wake();
         self.oracle.told(alert, now_ms, starts_ms, firing);
-        self.quiet_until_ms = None;
+        self.news();
     }
 
     /// The watchdog arrives, if it is sent and awaited.
@@ -379,6 +385,7 @@ impl<'a> Run<'a> {
             self.read_ms = None;
         }
         self.looked_ms = Some(now.clock_ms);
+        self.oracle.looked(now);
         self.oracle.may_be_seen(now, &self.inventory_page().await);
         self.in_a_round = true;
         let round = self.go(interrupted).await;
@@ -399,6 +406,7 @@ impl<'a> Run<'a> {
         // what is due at once is left for the next round
         let is_through = |round: &Round| {
             let is_due = round.revisit_at.is_some_and(|at| at <= timestamp(now.clock_ms));
+            let is_due = is_due || self.oracle.a_hold_ran_out(now, self.clock.now());
             round.is_complete() && round.saving.is_none() && !is_due
         };
         match &round {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::holds::Operation;
 use super::maintenance::Maintenance;
 use super::oracle::MONITORING;
 use super::random::Random;
@@ -94,6 +95,8 @@ pub enum Step {
     Person(Edit),
     /// A person announces maintenance, or says that it is over.
     Maintenance(Maintenance),
+    /// An operator holds a component in the console, or releases it.
+    Operator(Operation),
     /// As [`Step::Tell`], but the notification never comes.
     Lost { alert: usize, occurrence: Occurrence, firing: bool },
     /// Alertmanager sends nothing of the alert any more, or does again: a silence, or another alert that inhibits it.
@@ -342,6 +345,7 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         (12 * usize::from(mood.watched), 17),
         (14 * late, 18),
         (8 * late, 19),
+        (9 * people, 20),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
@@ -362,6 +366,7 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         16 => Step::Maintenance(Maintenance::any(random)),
         17 => Step::Watchdog { comes: random.chance(50) },
         18 => put_off(random),
+        20 => Step::Operator(Operation::any(random)),
         _ => Step::CatchUp,
     }
 }
@@ -390,9 +395,10 @@ fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
 }
 
 fn interrupted(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
-    let by = match random.below(5) {
+    let by = match random.below(6) {
         0 | 1 => Interruption::Crash,
         4 if !mood.nobody => Interruption::By(Box::new(Step::Maintenance(Maintenance::any(random)))),
+        5 if !mood.nobody => Interruption::By(Box::new(Step::Operator(Operation::any(random)))),
         2 if !mood.nobody => Interruption::By(Box::new(Step::Person(edit(random, targets)))),
         3 if mood.watched => Interruption::By(Box::new(Step::Watchdog { comes: random.chance(80) })),
         _ => Interruption::By(Box::new(tell(random, alerts))),

@@ -94,9 +94,24 @@ fn url(folder: &TempDir, name: &str) -> String {
     format!("sqlite://{}/{name}.db", folder.path().display())
 }
 
+/// All that the server keeps, but for the embedded page.
+const TABLES: [&str; 11] = [
+    "alerts",
+    "applied",
+    "cachet",
+    "episodes",
+    "history_alerts",
+    "history_events",
+    "history_looked",
+    "holds",
+    "observed",
+    "unanswered_writes",
+    "watchdog",
+];
+
 /// Makes a store as one that was just made.
 pub async fn empty(store: &Store) {
-    for table in ["alerts", "applied", "cachet", "episodes", "observed", "unanswered_writes", "watchdog"] {
+    for table in TABLES {
         let delete = format!("DELETE FROM {table}");
         sqlx::query(sqlx::AssertSqlSafe(delete)).execute(store.writer()).await.expect("emptied");
     }

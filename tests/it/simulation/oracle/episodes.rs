@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MONITORING, Moment, ShownIncident};
-use crate::simulation::maintenance::{Calendar, Under};
+use crate::simulation::maintenance::Under;
 use crate::simulation::product::INTERVAL_MS;
 use crate::simulation::scenario::{COMPONENTS, Policy};
 use crate::support::world::Release;
@@ -14,13 +14,21 @@ enum Now {
     #[default]
     Out,
     In,
-    /// It is in an outage that maintenance keeps without an incident.
+    /// It is in an outage that maintenance or a hold keeps without an incident.
     Held,
     Perhaps,
 }
 
 /// How long an incident is waited for whose posting was lost, and until Cachet is read after that.
 const AWAITED_MS: u64 = 15_000 + INTERVAL_MS;
+
+/// What something shows that may have an incident, but for a hold; and whether maintenance or a hold keeps it from having
+/// one.
+#[derive(Clone, Copy)]
+pub struct Trouble {
+    pub status: u8,
+    pub under: Under,
+}
 
 #[derive(Default)]
 struct Story {
@@ -67,11 +75,9 @@ impl Episodes {
         Self { policy, may_have_lost: false, without_meta, stories: BTreeMap::new() }
     }
 
-    pub fn may_be_seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
-        self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
-            Some(true) if story.has_none() && calendar.at(component, now.true_ms) == Under::Yes => {
-                story.now = Now::Held
-            }
+    pub fn may_be_seen(&mut self, now: Moment, troubles: &BTreeMap<String, Trouble>) {
+        self.each(troubles, |story, trouble, policy| match goes_on(trouble.status, policy) {
+            Some(true) if story.has_none() && trouble.under == Under::Yes => story.now = Now::Held,
             // it may have begun, or begun again after a calm
             Some(true) if story.has_none() || story.calm_since_ms.is_some() => {
                 story.now = Now::Perhaps;
@@ -88,13 +94,13 @@ impl Episodes {
         });
     }
 
-    pub fn seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
-        self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
+    pub fn seen(&mut self, now: Moment, troubles: &BTreeMap<String, Trouble>) {
+        self.each(troubles, |story, trouble, policy| match goes_on(trouble.status, policy) {
             Some(true) => {
                 if story.now != Now::In {
                     story.unsettle();
                 }
-                story.now = story.going_on(calendar.at(component, now.true_ms));
+                story.now = story.going_on(trouble.under);
                 story.in_at_ms.push(now.true_ms);
                 story.calm_since_ms = None;
             }
@@ -269,12 +275,12 @@ impl Episodes {
         self.stories.entry(component.to_owned()).or_default()
     }
 
-    fn each(&mut self, statuses: &BTreeMap<String, u8>, what: impl Fn(&str, &mut Story, u8, Policy)) {
+    fn each(&mut self, troubles: &BTreeMap<String, Trouble>, what: impl Fn(&mut Story, Trouble, Policy)) {
         let policy = self.policy;
         for component in COMPONENTS.into_iter().chain([MONITORING]) {
             // what nothing feeds has nothing to complain about
-            let status = statuses.get(component).copied().unwrap_or(1);
-            what(component, self.story(component), status, policy);
+            let trouble = troubles.get(component).copied().unwrap_or(Trouble { status: 1, under: Under::No });
+            what(self.story(component), trouble, policy);
         }
     }
 }
@@ -289,7 +295,8 @@ impl Story {
         matches!(self.now, Now::Out | Now::Held)
     }
 
-    /// What an outage is that goes on: an incident is opened unless there is maintenance, and stays if there was one.
+    /// What an outage is that goes on: an incident is opened unless there is maintenance or a hold, and stays if there was
+    /// one.
     fn going_on(&self, under: Under) -> Now {
         match (under, self.now) {
             (Under::No, _) => Now::In,

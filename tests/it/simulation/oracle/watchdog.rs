@@ -1,7 +1,5 @@
 //! Whether the watchdog is missing.
 
-use std::collections::BTreeMap;
-
 use super::{Belief, View};
 
 /// The title of the incident that says so.
@@ -87,14 +85,5 @@ impl Watchdog {
             Belief::Yes => vec![missing(view)],
             Belief::Perhaps => vec![view.clone(), missing(view)],
         }
-    }
-}
-
-impl View {
-    /// The status of whatever may have an incident: the components, and the monitoring.
-    pub fn troubles(&self) -> BTreeMap<String, u8> {
-        let mut troubles = self.components.clone();
-        troubles.insert(MONITORING.to_owned(), self.monitoring);
-        troubles
     }
 }
