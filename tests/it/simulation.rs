@@ -24,6 +24,7 @@
 //! | `layers` | keeps the page's time and order |
 //! | `product` | a scenario in the product's own terms |
 //! | `alertmanagers` | what truly fires, and what a pair of Alertmanagers lists of it |
+//! | `backup` | a store that is lost, and one that is put back as it was |
 //! | `people` | what is done by hand, and what of the page is not ours |
 //! | `maintenance` | what people announce, and who is under it when |
 //! | `holds` | what operators hold in the console |
@@ -32,6 +33,7 @@
 //! | `shrink` | makes a failure small |
 
 mod alertmanagers;
+mod backup;
 mod clock;
 mod holds;
 mod interruption;

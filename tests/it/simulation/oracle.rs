@@ -66,6 +66,13 @@ pub struct ShownIncident {
     pub said: Vec<bool>,
 }
 
+/// What the server knew at a time, as far as a copy of its store brings it back.
+#[derive(Clone)]
+pub struct Knowledge {
+    alerts: Hearsays,
+    holds: Holds,
+}
+
 pub struct Oracle {
     scenario: Scenario,
     alerts: Hearsays,
@@ -150,9 +157,26 @@ impl Oracle {
         self.alerts.lost();
         self.components.lost();
         self.targets.lost();
-        self.watchdog.lost(now.clock_ms, self.episodes.may_have_an_incident(MONITORING));
+        self.watchdog.lost(now.clock_ms, self.episodes.has_an_incident(MONITORING));
         self.episodes.lost(now.true_ms);
         self.holds.lost(now.true_ms);
+    }
+
+    pub fn knowledge(&self) -> Knowledge {
+        Knowledge { alerts: self.alerts.clone(), holds: self.holds.clone() }
+    }
+
+    /// The store is a copy of an earlier time again. Of the page it says nothing that would count, as if it were lost; of
+    /// alerts, which fire; and what operators held then.
+    pub fn restored(&mut self, then: &Knowledge, now: Moment) {
+        self.lost(now);
+        self.alerts.restored(&then.alerts);
+        self.holds.restored(&then.holds);
+    }
+
+    /// Whether the store has anything of the alert.
+    pub fn knows_of(&self, alert: usize) -> bool {
+        self.alerts.know_of(alert)
     }
 
     /// An operator holds a component.
@@ -292,6 +316,11 @@ impl Oracle {
     /// Whether the component is out of an outage, and was in it so lately that its recovery is still waited out.
     pub fn is_not_calm_yet(&self, component: &str, now_ms: u64) -> bool {
         self.episodes.is_not_calm_yet(component, now_ms)
+    }
+
+    /// Whether the component has not been out of an outage since it was last seen in it.
+    pub fn is_in_an_outage(&self, component: &str) -> bool {
+        self.episodes.is_in_an_outage(component)
     }
 
     /// Whether a person gave the component a status, or it came or went.

@@ -1,5 +1,6 @@
 //! Carries a scenario out against the real store, reconciler and client, and holds the laws to it.
 
+use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::alertmanagers::{Pair, SETTLE_MS, poll};
+use super::backup::Backup;
 use super::clock::SimulatedClock;
 use super::interruption::Interrupter;
 use super::layers::{APART_MS, one_after_another, slowly};
@@ -23,7 +25,6 @@ use super::people::Person;
 pub use super::product::INTERVAL_MS;
 use super::product::{alert, inventory, settings, timestamp};
 use super::scenario::{Fault, Interruption, Occurrence, POSTINGS, Repair, Scenario, Step};
-use super::theatre::empty;
 use crate::support::faults::Faults;
 use crate::support::world::is_write;
 
@@ -46,9 +47,10 @@ pub struct Trace {
     pub page: String,
 }
 
-/// What a simulation runs in: a store, which is emptied first, and a page.
+/// What a simulation runs in: a store that is empty, a place for a copy of it, and a page.
 pub struct Stage<'a> {
     pub store: &'a Store,
+    pub backup: PathBuf,
     pub clock: SimulatedClock,
     pub page: Router,
     pub token: SecretString,
@@ -76,7 +78,7 @@ pub struct Run<'a> {
     /// When the occurrences of each alert began.
     occurrences: Vec<Vec<u64>>,
     /// When the latest occurrence began of which the store was told that it fires.
-    told_firing: Vec<Option<u64>>,
+    pub(super) told_firing: Vec<Option<u64>>,
     way: Router,
     token: SecretString,
     pub faults: Faults,
@@ -88,6 +90,8 @@ pub struct Run<'a> {
     reconciler: Reconciler,
     repairer: Repairer,
     pub alertmanagers: Pair,
+    pub(super) backup: Backup,
+    /// Whether anything that was stored was lost.
     pub store_was_lost: bool,
     /// Whether Prometheus sends the watchdog.
     pub watchdog_comes: bool,
@@ -109,7 +113,7 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     async fn begin(scenario: &'a Scenario, stage: Stage<'a>) -> Self {
-        let Stage { store, clock, page: router, token } = stage;
+        let Stage { store, backup, clock, page: router, token } = stage;
         let (faults, interrupter) = (Faults::new(), Interrupter::default());
         let way = interrupter.around(slowly(faults.around(one_after_another(router.clone()))));
         let page = Cachet::in_process(router.clone(), token.clone(), 50);
@@ -127,6 +131,7 @@ impl<'a> Run<'a> {
             oracle: Oracle::new(scenario, clock.now().clock_ms),
             repairer: repairer(scenario, store, &clock, reconciler.wake()),
             alertmanagers: Pair::new(scenario.alerts.len()),
+            backup: Backup::none_yet(backup),
             store_was_lost: false,
             watchdog_comes: true,
             caught_up_ms: clock.now().true_ms,
@@ -168,6 +173,8 @@ impl<'a> Run<'a> {
             Step::Pass(milliseconds) => self.pass(*milliseconds).await,
             Step::Restart => self.restart(),
             Step::LoseStore => self.lose_the_store().await,
+            Step::BackUp => self.back_up().await,
+            Step::Restore => self.restore_the_store().await,
             Step::SetBack(milliseconds) => {
                 self.clock.set_back(*milliseconds);
                 self.quiet_until_ms = None;
@@ -363,15 +370,6 @@ impl<'a> Run<'a> {
         self.repairer = repairer(self.scenario, self.store, &self.clock, self.reconciler.wake());
         self.oracle.restarted(self.clock.now().clock_ms);
         (self.looked_ms, self.read_ms) = (None, None);
-    }
-
-    async fn lose_the_store(&mut self) {
-        empty(self.store).await;
-        self.told_firing.fill(None);
-        self.oracle.lost(self.clock.now());
-        self.store_was_lost = true;
-        self.quiet_until_ms = None;
-        self.restart();
     }
 
     /// One go of the reconciler, some time after whatever was before; `None` if it was killed in the middle.

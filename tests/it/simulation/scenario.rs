@@ -109,6 +109,10 @@ pub enum Step {
     Repair(Option<Box<Step>>),
     /// The server is stopped, its store is lost, and it is started again.
     LoseStore,
+    /// The store is copied.
+    BackUp,
+    /// The server is stopped, its store is the last copy again, and it is started.
+    Restore,
     /// The clock of the server is set back by so many milliseconds.
     SetBack(u64),
 }
@@ -255,6 +259,7 @@ impl Scenario {
             calm: random.chance(25),
             nobody: random.chance(40),
             forgetful: random.chance(20),
+            restored: random.chance(20),
             hasty_clock: random.chance(15),
             repair: policy.repair,
             // what a lost store does not know of is not expected any more
@@ -309,6 +314,8 @@ struct Mood {
     nobody: bool,
     /// Stores are lost.
     forgetful: bool,
+    /// Stores are put back as they were.
+    restored: bool,
     /// The clock is set back.
     hasty_clock: bool,
     /// Cachet puts writes off.
@@ -321,7 +328,7 @@ struct Mood {
 fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
     let trouble = usize::from(!mood.calm);
     let people = usize::from(!mood.nobody);
-    let late = usize::from(mood.late && !mood.calm && !mood.forgetful);
+    let late = usize::from(mood.late && !mood.calm && !mood.forgetful && !mood.restored);
     let alertmanager = usize::from(mood.repair == Repair::Alertmanager);
     let repair = usize::from(mood.repair != Repair::Nothing);
     match random.weighted(&[
@@ -346,6 +353,8 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         (14 * late, 18),
         (8 * late, 19),
         (9 * people, 20),
+        (9 * usize::from(mood.restored), 21),
+        (12 * usize::from(mood.restored), 22),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
@@ -367,6 +376,8 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         17 => Step::Watchdog { comes: random.chance(50) },
         18 => put_off(random),
         20 => Step::Operator(Operation::any(random)),
+        21 => Step::BackUp,
+        22 => Step::Restore,
         _ => Step::CatchUp,
     }
 }

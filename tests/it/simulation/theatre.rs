@@ -79,7 +79,8 @@ impl Theatre {
             Release::Current => router,
             Release::Older => older_cachet(router),
         };
-        run(scenario, Stage { store: &self.store, clock, page, token }).await
+        let backup = self.folder.path().join("backup.db");
+        run(scenario, Stage { store: &self.store, backup, clock, page, token }).await
     }
 }
 
@@ -95,7 +96,7 @@ fn url(folder: &TempDir, name: &str) -> String {
 }
 
 /// All that the server keeps, but for the embedded page.
-const TABLES: [&str; 11] = [
+pub const TABLES: [&str; 11] = [
     "alerts",
     "applied",
     "cachet",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MONITORING, Moment, ShownIncident};
+use super::{Belief, MONITORING, Moment, ShownIncident};
 use crate::simulation::maintenance::Under;
 use crate::simulation::product::INTERVAL_MS;
 use crate::simulation::scenario::{COMPONENTS, Policy};
@@ -193,8 +193,15 @@ impl Episodes {
         story.touched = Some(Touch::Somehow);
     }
 
-    pub fn may_have_an_incident(&self, component: &str) -> bool {
-        self.stories.get(component).is_some_and(|story| story.ever_touched || !story.has_none())
+    /// Whether there is an open incident of it.
+    pub fn has_an_incident(&self, component: &str) -> Belief {
+        let Some(story) = self.stories.get(component) else { return Belief::No };
+        let is_certain = !story.was_touched() && !story.may_be_unposted && story.late.is_empty();
+        match story.now {
+            Now::In if is_certain && story.calm_since_ms.is_none() => Belief::Yes,
+            _ if story.ever_touched || !story.has_none() => Belief::Perhaps,
+            _ => Belief::No,
+        }
     }
 
     pub fn were_touched(&self, component: &str) -> bool {
@@ -207,6 +214,11 @@ impl Episodes {
         };
         let lately = |at: &u64| at + self.policy.recovery_hold * 1000 > true_ms;
         story.out_at_ms.last() == Some(&true_ms) && story.in_at_ms.last().is_some_and(lately)
+    }
+
+    pub fn is_in_an_outage(&self, component: &str) -> bool {
+        let story = self.stories.get(component).filter(|story| !story.was_touched() && story.late.is_empty());
+        story.is_some_and(|story| story.in_at_ms.last() > story.out_at_ms.last())
     }
 
     /// What is wrong with the incidents of a component at rest.

@@ -6,13 +6,14 @@ use super::{Moment, View};
 
 pub const MAJOR_OUTAGE: u8 = 4;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Holds {
     in_force: BTreeMap<String, Hold>,
     /// When no incident of a component could be opened, because it was held at something better.
     closed_times: Vec<(String, u64, u64)>,
 }
 
+#[derive(Clone)]
 struct Hold {
     status: u8,
     /// In the server's time.
@@ -53,6 +54,12 @@ impl Holds {
     pub fn lost(&mut self, true_ms: u64) {
         let held: Vec<String> = self.in_force.keys().cloned().collect();
         held.iter().for_each(|component| self.end(component, true_ms));
+    }
+
+    /// The store is that of an earlier time again, and so are the holds.
+    pub fn restored(&mut self, then: &Self) {
+        self.in_force = then.in_force.clone();
+        self.in_force.values_mut().for_each(|hold| hold.known_from_ms = None);
     }
 
     /// `view` as it is with them: what is held is shown, whatever else is said. An outage that alerts tell of goes on
