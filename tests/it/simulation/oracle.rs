@@ -152,6 +152,21 @@ impl Oracle {
         self.episodes.clock_was_set_back(now_ms);
     }
 
+    /// The clock of the server is ahead of where it was: what is waited for by it ends early.
+    pub fn clock_was_set_ahead(&mut self) {
+        self.episodes.clock_was_set_ahead();
+    }
+
+    /// The reconciler has seen that nobody listened, for the clock went further than the time: silence counts from now on.
+    pub fn heard_nothing(&mut self, now_ms: u64) {
+        self.watchdog.restarted(now_ms);
+    }
+
+    /// The same, seen by the repairer.
+    pub fn repairer_heard_nothing(&mut self, now_ms: u64) {
+        self.alerts.restarted(now_ms);
+    }
+
     /// The server's store was lost.
     pub fn lost(&mut self, now: Moment) {
         self.alerts.lost();

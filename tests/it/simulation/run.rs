@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::alertmanagers::{Pair, SETTLE_MS, poll};
 use super::backup::Backup;
-use super::clock::SimulatedClock;
+use super::clock::{Listener, SimulatedClock};
 use super::interruption::Interrupter;
 use super::layers::{APART_MS, one_after_another, slowly};
 use super::maintenance::When;
@@ -101,6 +101,8 @@ pub struct Run<'a> {
     pub to_be_read_by_ms: Option<u64>,
     /// When the server has looked at its clock last, since it was started.
     looked_ms: Option<u64>,
+    listening: Listener,
+    listening_repairer: Listener,
     /// When the reconciler has read Cachet since people last did something there.
     known_from_ms: u64,
     in_a_round: bool,
@@ -137,6 +139,8 @@ impl<'a> Run<'a> {
             caught_up_ms: clock.now().true_ms,
             to_be_read_by_ms: None,
             looked_ms: None,
+            listening: Listener::default(),
+            listening_repairer: Listener::default(),
             known_from_ms: 0,
             in_a_round: false,
             read_ms: None,
@@ -178,6 +182,15 @@ impl<'a> Run<'a> {
             Step::SetBack(milliseconds) => {
                 self.clock.set_back(*milliseconds);
                 self.quiet_until_ms = None;
+            }
+            Step::SetRight => {
+                self.clock.set_right();
+                self.oracle.clock_was_set_ahead();
+                self.quiet_until_ms = None;
+            }
+            Step::Sleep(milliseconds) => {
+                let milliseconds = self.that_may_pass(*milliseconds).await;
+                self.clock.sleep(milliseconds);
             }
             Step::Lost { alert, occurrence, firing } => {
                 if let Some(starts_ms) = self.starts_ms(*alert, *occurrence) {
@@ -228,14 +241,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Time passes, but not so much that Cachet would do something later than any web server lets it.
     async fn pass(&mut self, milliseconds: u64) {
+        let milliseconds = self.that_may_pass(milliseconds).await;
+        self.clock.pass(milliseconds).await;
+    }
+
+    /// Not so much that Cachet would do something later than any web server lets it.
+    async fn that_may_pass(&mut self, milliseconds: u64) -> u64 {
         if self.clock.now().true_ms + milliseconds > self.caught_up_ms + LATEST_MS {
             self.catch_up().await;
         }
         let now_ms = self.clock.now().true_ms;
         let longest = self.to_be_read_by_ms.map_or(u64::MAX, |by_ms| by_ms.saturating_sub(now_ms));
-        self.clock.pass(milliseconds.min(longest)).await;
+        milliseconds.min(longest)
     }
 
     /// Cachet does what it has put off, over whatever was done since.
@@ -344,6 +362,9 @@ impl<'a> Run<'a> {
             }
             Repair::Silence(_) => {
                 self.repairer.once().await;
+                if self.listening_repairer.missed_something(&self.clock) {
+                    self.oracle.repairer_heard_nothing(began_ms);
+                }
                 self.oracle.grew_old(began_ms);
                 true
             }
@@ -370,6 +391,7 @@ impl<'a> Run<'a> {
         self.repairer = repairer(self.scenario, self.store, &self.clock, self.reconciler.wake());
         self.oracle.restarted(self.clock.now().clock_ms);
         (self.looked_ms, self.read_ms) = (None, None);
+        (self.listening, self.listening_repairer) = (Listener::default(), Listener::default());
     }
 
     /// One go of the reconciler, some time after whatever was before; `None` if it was killed in the middle.
@@ -383,6 +405,9 @@ impl<'a> Run<'a> {
             self.read_ms = None;
         }
         self.looked_ms = Some(now.clock_ms);
+        if self.listening.missed_something(&self.clock) {
+            self.oracle.heard_nothing(now.clock_ms);
+        }
         self.oracle.looked(now);
         self.oracle.may_be_seen(now, &self.inventory_page().await);
         self.in_a_round = true;

@@ -115,6 +115,10 @@ pub enum Step {
     Restore,
     /// The clock of the server is set back by so many milliseconds.
     SetBack(u64),
+    /// It is set ahead, to the right time.
+    SetRight,
+    /// The machine of the server sleeps for so many milliseconds.
+    Sleep(u64),
 }
 
 /// What happens to an Alertmanager.
@@ -316,7 +320,7 @@ struct Mood {
     forgetful: bool,
     /// Stores are put back as they were.
     restored: bool,
-    /// The clock is set back.
+    /// The clock is set back, and right again, and the machine sleeps.
     hasty_clock: bool,
     /// Cachet puts writes off.
     late: bool,
@@ -355,6 +359,9 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         (9 * people, 20),
         (9 * usize::from(mood.restored), 21),
         (12 * usize::from(mood.restored), 22),
+        // a write that is carried out late is forgotten too early by a clock that is set ahead
+        (6 * usize::from(mood.hasty_clock && late == 0), 23),
+        (8 * usize::from(mood.hasty_clock), 24),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
@@ -378,6 +385,8 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         20 => Step::Operator(Operation::any(random)),
         21 => Step::BackUp,
         22 => Step::Restore,
+        23 => Step::SetRight,
+        24 => Step::Sleep(random.pick(&[9_000, 61_333, 331_337, 7_200_000])),
         _ => Step::CatchUp,
     }
 }

@@ -66,13 +66,15 @@ pub struct Episodes {
     may_have_lost: bool,
     /// Whether Cachet keeps nothing that tells what an incident is about but its component.
     without_meta: bool,
+    /// Whether the clock of the server went further than the time, so that it waited for less long than it should.
+    was_hurried: bool,
     stories: BTreeMap<String, Story>,
 }
 
 impl Episodes {
     pub fn new(policy: Policy, release: Release) -> Self {
         let without_meta = release == Release::Older;
-        Self { policy, may_have_lost: false, without_meta, stories: BTreeMap::new() }
+        Self { policy, may_have_lost: false, without_meta, was_hurried: false, stories: BTreeMap::new() }
     }
 
     pub fn may_be_seen(&mut self, now: Moment, troubles: &BTreeMap<String, Trouble>) {
@@ -142,6 +144,10 @@ impl Episodes {
         }
     }
 
+    pub fn clock_was_set_ahead(&mut self) {
+        self.was_hurried = true;
+    }
+
     /// The server has lost what it knew: what the page shows of it is all that is left.
     pub fn lost(&mut self, now_ms: u64) {
         for story in self.stories.values_mut() {
@@ -209,7 +215,7 @@ impl Episodes {
     }
 
     pub fn is_not_calm_yet(&self, component: &str, true_ms: u64) -> bool {
-        let Some(story) = self.stories.get(component).filter(|story| !story.was_touched()) else {
+        let Some(story) = self.stories.get(component).filter(|story| !story.was_touched() && !self.was_hurried) else {
             return false;
         };
         let lately = |at: &u64| at + self.policy.recovery_hold * 1000 > true_ms;
@@ -258,11 +264,11 @@ impl Episodes {
         let ours: Vec<&ShownIncident> = ours.collect();
         ours.windows(2).find_map(|pair| {
             let (first, second) = (pair[0], pair[1]);
-            let hold_ms = self.policy.recovery_hold * 1000;
+            let hold_ms = if self.was_hurried { 0 } else { self.policy.recovery_hold * 1000 };
             let stayed_out = |since: u64| !story.in_at_ms.iter().any(|at| (since..since + hold_ms).contains(at));
             let over = story.out_at_ms.iter().find(|at| **at >= first.created_ms && stayed_out(**at));
             let forgotten = story.lost_at_ms.iter().any(|at| (first.created_ms..second.created_ms + 1000).contains(at));
-            let reopen_within_ms = if forgotten { 0 } else { self.policy.reopen_within * 1000 };
+            let reopen_within_ms = if forgotten || self.was_hurried { 0 } else { self.policy.reopen_within * 1000 };
             let may_begin = over.map(|over| over + hold_ms + reopen_within_ms);
             let too_early = may_begin.is_none_or(|may_begin| second.created_ms + 999 < may_begin);
             too_early.then(|| format!("{component} has the incidents {} and {} for one", first.id, second.id))
