@@ -19,13 +19,20 @@ const FORGET: [&str; 3] = [
     "DELETE FROM observed",
 ];
 
-/// The same of alerts that had ended, for they may have fired again since; but not of what has been heard just now.
-const FORGET_ENDED: &str = "DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1";
+/// The same of alerts that had ended, for they may have fired again since, and of the watchdog, which may be missing since;
+/// but not of what has been heard since the backup was restored.
+const FORGET_UNLESS_HEARD: [&str; 2] = [
+    "DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1",
+    "DELETE FROM watchdog WHERE last_heartbeat_ms IS NULL OR last_heartbeat_ms < $1",
+];
 
 impl Store {
-    /// Forgets what the store says of Cachet if it is older than the last server that worked on it, and says whether it is.
+    /// Forgets what the store says of Cachet if it is older than the last server that worked on it, and says whether there
+    /// was anything to forget: one that was lost looks as if it were older, too.
+    ///
     /// Then all is as after the loss of a store: what was written counts as never confirmed, and what is red on the page,
-    /// and its open incidents, are to be taken over. Alerts that fire stay, until it is heard that they have ended.
+    /// and its open incidents, are to be taken over, that of a missing watchdog too. Alerts that fire stay, until it is
+    /// heard that they have ended.
     ///
     /// To be called once, by the server that began at `start`, before it writes anything but alerts.
     ///
@@ -34,16 +41,22 @@ impl Store {
     pub async fn forget_if_restored(&self, start: Timestamp) -> Result<bool, StoreError> {
         let query = sqlx::query_scalar("SELECT at_ms FROM history_looked WHERE id = 1");
         let known: Option<i64> = query.fetch_optional(&self.reader).await?;
-        if known.is_none_or(|known| self.looked_beside().is_none_or(|beside| beside <= known)) {
+        // One that no server has looked at is older as well.
+        let Some(beside) = self.looked_beside().filter(|beside| known.is_none_or(|known| known < *beside)) else {
             return Ok(false);
-        }
+        };
+        // A server that did not come to its first look, and began before this one, may have heard something since.
+        let heard_since = start.as_millis().min(beside);
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut forgotten = 0;
         for statement in FORGET {
-            sqlx::query(statement).execute(&mut *transaction).await?;
+            forgotten += sqlx::query(statement).execute(&mut *transaction).await?.rows_affected();
         }
-        sqlx::query(FORGET_ENDED).bind(start.as_millis()).execute(&mut *transaction).await?;
+        for statement in FORGET_UNLESS_HEARD {
+            forgotten += sqlx::query(statement).bind(heard_since).execute(&mut *transaction).await?.rows_affected();
+        }
         transaction.commit().await?;
-        Ok(true)
+        Ok(forgotten > 0)
     }
 
     /// Keeps beside the database that the server looked at `now`, after the database knows it. If that fails, a restored

@@ -83,6 +83,37 @@ async fn an_outage_that_is_over_when_the_store_is_restored_leaves_nothing_red() 
 }
 
 #[tokio::test]
+async fn a_backup_from_before_the_first_look_is_known_for_one() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    let alert = world.fire("db:9100", "Database").await;
+    world.resolve(&alert).await;
+    world.back_up_the_store().await;
+    world.pass(Duration::from_secs(3600));
+    world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.restore_the_store().await;
+    world.settle().await;
+    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)));
+}
+
+#[tokio::test]
+async fn what_was_heard_since_the_restoration_counts_though_the_server_is_restarted_before_it_looks() {
+    let mut world = World::set_up(Release::Current, WEB).await;
+    world.settle().await;
+    let alert = world.fire("web-1:9100", "Web").await;
+    world.back_up_the_store().await;
+    world.pass(Duration::from_secs(3600));
+    world.settle().await;
+    world.restore_the_store().await;
+    world.pass(Duration::from_secs(1));
+    world.resolve(&alert).await;
+    world.pass(Duration::from_secs(1));
+    world.restart();
+    world.settle().await;
+    assert_eq!((world.status("Web").await, world.incidents().await), (1, (0, 0)));
+}
+
+#[tokio::test]
 async fn a_restart_is_no_restoration() {
     let mut world = World::set_up(Release::Current, WEB).await;
     world.settle().await;

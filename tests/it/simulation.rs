@@ -24,14 +24,18 @@
 //! | `layers` | keeps the page's time and order |
 //! | `product` | a scenario in the product's own terms |
 //! | `alertmanagers` | what truly fires, and what a pair of Alertmanagers lists of it |
+//! | `backup` | a store that is lost, and one that is put back as it was |
 //! | `people` | what is done by hand, and what of the page is not ours |
 //! | `maintenance` | what people announce, and who is under it when |
+//! | `holds` | what operators hold in the console |
 //! | `model` | a small Cachet in memory |
 //! | `oracle` | what the page must show |
 //! | `shrink` | makes a failure small |
 
 mod alertmanagers;
+mod backup;
 mod clock;
+mod holds;
 mod interruption;
 mod laws;
 mod layers;

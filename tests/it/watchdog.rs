@@ -348,6 +348,40 @@ async fn a_lost_store_takes_the_silence_over_until_the_watchdog_is_heard() {
     }
 }
 
+/// The page knows better than a backup whether it was missing.
+#[tokio::test]
+async fn a_restored_store_takes_the_silence_over_until_the_watchdog_is_heard() {
+    for release in Release::BOTH {
+        for is_heard_first in [true, false] {
+            let mut world = watched(release).await;
+            world.back_up_the_store().await;
+            go_silent(&mut world).await;
+            world.restore_the_store().await;
+            if !is_heard_first {
+                world.settle().await;
+                assert_eq!((statuses(&world).await, world.incidents().await), ((5, 5), (1, 1)), "{release:?}");
+            }
+            come_back(&mut world).await;
+            world.settle().await;
+            assert_eq!((statuses(&world).await, world.incidents().await), ((1, 1), (0, 1)), "{release:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_was_restored_from_a_silence_that_is_over_brings_no_silence_back() {
+    for release in Release::BOTH {
+        let mut world = watched(release).await;
+        go_silent(&mut world).await;
+        world.back_up_the_store().await;
+        world.pass(TIMEOUT);
+        come_back(&mut world).await;
+        world.restore_the_store().await;
+        world.settle().await;
+        assert_eq!((statuses(&world).await, world.incidents().await), ((1, 1), (0, 1)), "{release:?}");
+    }
+}
+
 #[tokio::test]
 async fn on_another_cachet_what_is_known_of_the_watchdog_counts_as_before() {
     for release in Release::BOTH {

@@ -47,17 +47,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Nothing is said of an incident before its component was calm for long enough.
+    /// Nothing is said of an incident before its component was calm for long enough, and none is closed in the middle of an
+    /// outage.
     pub(super) async fn recoveries_were_waited_out(&self, calls: &[String]) -> Result<(), Broken> {
         let of_an_update = |call: &String| call.starts_with("POST ") && call.ends_with("/updates");
         if !calls.iter().any(of_an_update) {
             return Ok(());
         }
         for incident in self.person.incidents().await {
-            let closed = calls.contains(&format!("POST /api/incidents/{}/updates", incident.id));
-            if closed && self.oracle.is_not_calm_yet(&incident.component, self.clock.now().true_ms) {
-                let (id, component) = (incident.id, incident.component);
+            let (id, component) = (incident.id, incident.component);
+            let told = calls.contains(&format!("POST /api/incidents/{id}/updates"));
+            let is_closed = told && !incident.open;
+            if told && self.oracle.is_not_calm_yet(&component, self.clock.now().true_ms) {
                 return Err(Broken(format!("incident {id} of {component} was closed before its recovery had lasted")));
+            }
+            if is_closed && self.oracle.is_in_an_outage(&component) {
+                return Err(Broken(format!("incident {id} of {component} was closed in the middle of the outage")));
             }
         }
         Ok(())

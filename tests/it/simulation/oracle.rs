@@ -5,19 +5,23 @@
 
 mod episodes;
 mod hearsay;
+mod holds;
 mod people;
+mod view;
 mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::hearsay::{Listed, Reading};
+pub use self::view::View;
 pub use self::watchdog::MONITORING;
 
-use self::episodes::Episodes;
+use self::episodes::{Episodes, Trouble};
 use self::hearsay::{Belief, Hearsays};
+use self::holds::Holds;
 use self::people::{Hand, Vague};
 use self::watchdog::{OPERATIONAL, UNKNOWN, Watchdog};
-use super::maintenance::Calendar;
+use super::maintenance::{Calendar, Under};
 use super::scenario::{COMPONENTS, Repair, Scenario, Step, UNTOLD};
 
 /// A moment.
@@ -27,17 +31,6 @@ pub struct Moment {
     pub clock_ms: u64,
     /// As everybody else has it.
     pub true_ms: u64,
-}
-
-/// What the page of one moment should show, were there only alerts.
-#[derive(Debug, Clone, Default)]
-pub struct View {
-    /// The status of every component that a target feeds.
-    pub components: BTreeMap<String, u8>,
-    /// Status and description of every target that counts.
-    pub targets: BTreeMap<String, (u8, String)>,
-    /// The status of the monitoring: in an outage while nothing is heard of the watchdog.
-    pub monitoring: u8,
 }
 
 /// A component, visible or a target's, as Cachet shows it.
@@ -62,10 +55,18 @@ pub struct ShownIncident {
     pub said: Vec<bool>,
 }
 
+/// What the server knew at a time, as far as a copy of its store brings it back.
+#[derive(Clone)]
+pub struct Knowledge {
+    alerts: Hearsays,
+    holds: Holds,
+}
+
 pub struct Oracle {
     scenario: Scenario,
     alerts: Hearsays,
     watchdog: Watchdog,
+    holds: Holds,
     components: Hand<u8>,
     targets: Hand<(u8, String)>,
     episodes: Episodes,
@@ -87,6 +88,7 @@ impl Oracle {
         Self {
             alerts: Hearsays::new(scenario, now_ms),
             watchdog: Watchdog::new(policy.watchdog, now_ms),
+            holds: Holds::default(),
             // what Cachet's own list of targets was when the reconciler read it is not known here
             components: Hand::new(policy.inventory_from_cachet, Some(Vague { unknown: UNKNOWN, green: OPERATIONAL })),
             targets: Hand::new(policy.inventory_from_cachet, None),
@@ -139,13 +141,66 @@ impl Oracle {
         self.episodes.clock_was_set_back(now_ms);
     }
 
+    /// The clock of the server is ahead of where it was: what is waited for by it ends early.
+    pub fn clock_was_set_ahead(&mut self) {
+        self.episodes.clock_was_set_ahead();
+    }
+
+    /// The reconciler has seen that nobody listened, for the clock went further than the time: silence counts from now on.
+    pub fn heard_nothing(&mut self, now_ms: u64) {
+        self.watchdog.restarted(now_ms);
+    }
+
+    /// The same, seen by the repairer.
+    pub fn repairer_heard_nothing(&mut self, now_ms: u64) {
+        self.alerts.restarted(now_ms);
+    }
+
     /// The server's store was lost.
     pub fn lost(&mut self, now: Moment) {
         self.alerts.lost();
         self.components.lost();
         self.targets.lost();
-        self.watchdog.lost(now.clock_ms, self.episodes.may_have_an_incident(MONITORING));
+        self.watchdog.lost(now.clock_ms, self.episodes.has_an_incident(MONITORING));
         self.episodes.lost(now.true_ms);
+        self.holds.lost(now.true_ms);
+    }
+
+    pub fn knowledge(&self) -> Knowledge {
+        Knowledge { alerts: self.alerts.clone(), holds: self.holds.clone() }
+    }
+
+    /// The store is a copy of an earlier time again. Of the page it says nothing that would count, as if it were lost; of
+    /// alerts, which fire; and what operators held then.
+    pub fn restored(&mut self, then: &Knowledge, now: Moment) {
+        self.lost(now);
+        self.alerts.restored(&then.alerts);
+        self.holds.restored(&then.holds);
+    }
+
+    /// Whether the store has anything of the alert.
+    pub fn knows_of(&self, alert: usize) -> bool {
+        self.alerts.know_of(alert)
+    }
+
+    /// An operator holds a component.
+    pub fn held(&mut self, component: &str, status: u8, lasts_ms: u64, now: Moment) {
+        self.holds.held(component, status, lasts_ms, now);
+    }
+
+    /// An operator releases it.
+    pub fn released(&mut self, component: &str, now: Moment) {
+        self.holds.end(component, now.true_ms);
+    }
+
+    /// Whether a hold ran out between these two moments.
+    pub fn a_hold_ran_out(&self, from: Moment, to: Moment) -> bool {
+        self.holds.run_out(from.clock_ms, to.clock_ms)
+    }
+
+    /// The reconciler begins to look: what is over is over for good.
+    pub fn looked(&mut self, now: Moment) {
+        self.holds.looked(now);
     }
 
     /// The reconciler may look now.
@@ -159,7 +214,7 @@ impl Oracle {
         for view in self.views(now.clock_ms, page) {
             self.components.may_be_seen(&view.components);
             self.targets.may_be_seen(&view.targets);
-            self.episodes.may_be_seen(now, &view.troubles(), &self.calendar);
+            self.episodes.may_be_seen(now, &self.troubles(&view, now));
         }
     }
 
@@ -170,7 +225,7 @@ impl Oracle {
         let [view] = views.as_slice() else { return self.sees(now, page) };
         self.components.seen(&view.components);
         self.targets.seen(&view.targets);
-        self.episodes.seen(now, &view.troubles(), &self.calendar);
+        self.episodes.seen(now, &self.troubles(view, now));
     }
 
     /// Alertmanager was read often enough to be believed.
@@ -267,6 +322,11 @@ impl Oracle {
         self.episodes.is_not_calm_yet(component, now_ms)
     }
 
+    /// Whether the component has not been out of an outage since it was last seen in it.
+    pub fn is_in_an_outage(&self, component: &str) -> bool {
+        self.episodes.is_in_an_outage(component)
+    }
+
     /// Whether a person gave the component a status, or it came or went.
     pub fn status_was_touched(&self, component: &str) -> bool {
         self.edited.contains(component)
@@ -352,7 +412,20 @@ impl Oracle {
             let view = self.view(page, |alert| beliefs[alert] == Belief::Yes || chosen(alert));
             self.watchdog.in_view_of_it(view)
         });
-        views.collect()
+        views.map(|view| self.holds.over(view, now_ms)).collect()
+    }
+
+    /// What may have an incident: the components, and the monitoring.
+    fn troubles(&self, view: &View, now: Moment) -> BTreeMap<String, Trouble> {
+        let trouble = |(name, status): (&String, &u8)| {
+            // what goes on below a hold gets no incident
+            let covered = view.covered.get(name);
+            let under = if covered.is_some() { Under::Yes } else { self.calendar.at(name, now.true_ms) };
+            (name.clone(), Trouble { status: *covered.unwrap_or(status), under })
+        };
+        let mut troubles: BTreeMap<String, Trouble> = view.components.iter().map(trouble).collect();
+        troubles.insert(MONITORING.to_owned(), Trouble { status: view.monitoring, under: Under::No });
+        troubles
     }
 
     fn view(&self, page: &[Shown], fires: impl Fn(usize) -> bool) -> View {
@@ -373,19 +446,20 @@ impl Oracle {
             target.0 |= alert.critical && !known.contains(&name);
             target.1.push(&alert.name);
         }
-        View { components: components(&counted), targets: targets(counted), monitoring: 1 }
+        View::of_targets(counted)
     }
 
-    /// While maintenance is in progress, no incident of its component is opened.
-    pub fn opened_during_maintenance(&self, incidents: &[ShownIncident]) -> Option<String> {
+    /// While maintenance is in progress, or it is held at something better, no incident of a component is opened.
+    pub fn opened_against_people(&self, incidents: &[ShownIncident]) -> Option<String> {
         let against = |incident: &&ShownIncident| {
             let touched = self.episodes.were_touched(&incident.component);
             !touched
                 && !self.episodes.was_late(incident)
-                && self.calendar.covers_second(&incident.component, incident.created_ms)
+                && (self.calendar.covers_second(&incident.component, incident.created_ms)
+                    || self.holds.cover_second(&incident.component, incident.created_ms))
         };
         let found = incidents.iter().find(against)?;
-        Some(format!("incident {} of {} was opened during its maintenance", found.id, found.component))
+        Some(format!("incident {} of {} was opened during its maintenance or hold", found.id, found.component))
     }
 
     /// Between two incidents of a component lies an end of the outage, and the time in which a relapse would have
@@ -396,41 +470,4 @@ impl Oracle {
             self.episodes.too_many(component, incidents).or_else(said)
         })
     }
-}
-
-fn components(counted: &BTreeMap<String, (bool, Vec<&str>)>) -> BTreeMap<String, u8> {
-    let mut statuses = BTreeMap::new();
-    for component in COMPONENTS {
-        let fed_by = |name: &str| {
-            let (_, list) = name.split_once(" | ").expect("the name of a target");
-            list.split(", ").any(|fed| fed == component)
-        };
-        let targets: Vec<(bool, bool)> = counted
-            .iter()
-            .filter(|(name, _)| fed_by(name))
-            .map(|(_, (critical, firing))| (*critical, !firing.is_empty()))
-            .collect();
-        let critical_down = targets.iter().any(|(critical, down)| *critical && *down);
-        let status = if critical_down || targets.iter().all(|(_, down)| *down) {
-            4
-        } else if targets.iter().any(|(_, down)| *down) {
-            3
-        } else {
-            1
-        };
-        if !targets.is_empty() {
-            statuses.insert(component.to_owned(), status);
-        }
-    }
-    statuses
-}
-
-fn targets(counted: BTreeMap<String, (bool, Vec<&str>)>) -> BTreeMap<String, (u8, String)> {
-    let told = |(name, (critical, mut firing)): (String, (bool, Vec<&str>))| {
-        firing.sort_unstable();
-        let status = if firing.is_empty() { 1 } else { 4 };
-        let alerts = if firing.is_empty() { "no alerts".to_owned() } else { firing.join(", ") };
-        (name, (status, format!("critical: {}\n{alerts}", if critical { "yes" } else { "no" })))
-    };
-    counted.into_iter().map(told).collect()
 }

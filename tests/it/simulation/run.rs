@@ -1,12 +1,14 @@
 //! Carries a scenario out against the real store, reconciler and client, and holds the laws to it.
 
-use std::pin::{Pin, pin};
+mod round;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::log::{Log, MemorySink};
-use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Wake};
+use alertmanager_cachet::reconcile::{Reconciler, Settings, Wake};
 use alertmanager_cachet::repair::{self, Repairer, Source};
 use alertmanager_cachet::store::Store;
 use axum::Router;
@@ -14,18 +16,17 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::alertmanagers::{Pair, SETTLE_MS, poll};
-use super::clock::SimulatedClock;
+use super::backup::Backup;
+use super::clock::{Listener, SimulatedClock};
 use super::interruption::Interrupter;
 use super::layers::{APART_MS, one_after_another, slowly};
 use super::maintenance::When;
-use super::oracle::{Moment, Oracle, Shown, ShownIncident};
+use super::oracle::{Moment, Oracle, ShownIncident};
 use super::people::Person;
 pub use super::product::INTERVAL_MS;
 use super::product::{alert, inventory, settings, timestamp};
-use super::scenario::{Fault, Interruption, Occurrence, POSTINGS, Repair, Scenario, Step};
-use super::theatre::empty;
+use super::scenario::{Fault, Occurrence, Repair, Scenario, Step};
 use crate::support::faults::Faults;
-use crate::support::world::is_write;
 
 /// How late Cachet does what it was asked to, and how long after that the server reads of it: a late incident is known by
 /// its title alone, and a late write at all, for an hour.
@@ -46,9 +47,10 @@ pub struct Trace {
     pub page: String,
 }
 
-/// What a simulation runs in: a store, which is emptied first, and a page.
+/// What a simulation runs in: a store that is empty, a place for a copy of it, and a page.
 pub struct Stage<'a> {
     pub store: &'a Store,
+    pub backup: PathBuf,
     pub clock: SimulatedClock,
     pub page: Router,
     pub token: SecretString,
@@ -69,14 +71,14 @@ pub async fn run(scenario: &Scenario, stage: Stage<'_>) -> Result<Trace, Broken>
 
 pub struct Run<'a> {
     pub scenario: &'a Scenario,
-    store: &'a Store,
+    pub(super) store: &'a Store,
     pub clock: SimulatedClock,
     settings: Settings,
     alerts: Vec<Alert>,
     /// When the occurrences of each alert began.
     occurrences: Vec<Vec<u64>>,
     /// When the latest occurrence began of which the store was told that it fires.
-    told_firing: Vec<Option<u64>>,
+    pub(super) told_firing: Vec<Option<u64>>,
     way: Router,
     token: SecretString,
     pub faults: Faults,
@@ -88,6 +90,8 @@ pub struct Run<'a> {
     reconciler: Reconciler,
     repairer: Repairer,
     pub alertmanagers: Pair,
+    pub(super) backup: Backup,
+    /// Whether anything that was stored was lost.
     pub store_was_lost: bool,
     /// Whether Prometheus sends the watchdog.
     pub watchdog_comes: bool,
@@ -97,6 +101,8 @@ pub struct Run<'a> {
     pub to_be_read_by_ms: Option<u64>,
     /// When the server has looked at its clock last, since it was started.
     looked_ms: Option<u64>,
+    listening: Listener,
+    listening_repairer: Listener,
     /// When the reconciler has read Cachet since people last did something there.
     known_from_ms: u64,
     in_a_round: bool,
@@ -109,7 +115,7 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     async fn begin(scenario: &'a Scenario, stage: Stage<'a>) -> Self {
-        let Stage { store, clock, page: router, token } = stage;
+        let Stage { store, backup, clock, page: router, token } = stage;
         let (faults, interrupter) = (Faults::new(), Interrupter::default());
         let way = interrupter.around(slowly(faults.around(one_after_another(router.clone()))));
         let page = Cachet::in_process(router.clone(), token.clone(), 50);
@@ -127,11 +133,14 @@ impl<'a> Run<'a> {
             oracle: Oracle::new(scenario, clock.now().clock_ms),
             repairer: repairer(scenario, store, &clock, reconciler.wake()),
             alertmanagers: Pair::new(scenario.alerts.len()),
+            backup: Backup::none_yet(backup),
             store_was_lost: false,
             watchdog_comes: true,
             caught_up_ms: clock.now().true_ms,
             to_be_read_by_ms: None,
             looked_ms: None,
+            listening: Listener::default(),
+            listening_repairer: Listener::default(),
             known_from_ms: 0,
             in_a_round: false,
             read_ms: None,
@@ -168,9 +177,20 @@ impl<'a> Run<'a> {
             Step::Pass(milliseconds) => self.pass(*milliseconds).await,
             Step::Restart => self.restart(),
             Step::LoseStore => self.lose_the_store().await,
+            Step::BackUp => self.back_up().await,
+            Step::Restore => self.restore_the_store().await,
             Step::SetBack(milliseconds) => {
                 self.clock.set_back(*milliseconds);
                 self.quiet_until_ms = None;
+            }
+            Step::SetRight => {
+                self.clock.set_right();
+                self.oracle.clock_was_set_ahead();
+                self.quiet_until_ms = None;
+            }
+            Step::Sleep(milliseconds) => {
+                let milliseconds = self.that_may_pass(*milliseconds).await;
+                self.clock.sleep(milliseconds);
             }
             Step::Lost { alert, occurrence, firing } => {
                 if let Some(starts_ms) = self.starts_ms(*alert, *occurrence) {
@@ -211,6 +231,7 @@ impl<'a> Run<'a> {
                 self.something_happened();
                 self.person.does(*edit, self.known_from_ms, &mut self.oracle).await;
             }
+            Step::Operator(what) => self.operate(*what).await,
             Step::Maintenance(what) => {
                 self.something_happened();
                 let at = When { now_ms: self.clock.now().true_ms, in_a_round: self.in_a_round };
@@ -220,14 +241,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Time passes, but not so much that Cachet would do something later than any web server lets it.
     async fn pass(&mut self, milliseconds: u64) {
+        let milliseconds = self.that_may_pass(milliseconds).await;
+        self.clock.pass(milliseconds).await;
+    }
+
+    /// Not so much that Cachet would do something later than any web server lets it.
+    async fn that_may_pass(&mut self, milliseconds: u64) -> u64 {
         if self.clock.now().true_ms + milliseconds > self.caught_up_ms + LATEST_MS {
             self.catch_up().await;
         }
         let now_ms = self.clock.now().true_ms;
         let longest = self.to_be_read_by_ms.map_or(u64::MAX, |by_ms| by_ms.saturating_sub(now_ms));
-        self.clock.pass(milliseconds.min(longest)).await;
+        milliseconds.min(longest)
     }
 
     /// Cachet does what it has put off, over whatever was done since.
@@ -243,6 +269,12 @@ impl<'a> Run<'a> {
         let opened = self.person.incidents().await.into_iter().filter(|incident| !known(incident));
         opened.for_each(|incident| self.oracle.opened_late(&incident));
         self.caught_up_ms = self.clock.now().true_ms;
+    }
+
+    /// The reconciler is told that something was stored.
+    pub(super) fn news(&mut self) {
+        self.reconciler_wake();
+        self.quiet_until_ms = None;
     }
 
     fn something_happened(&mut self) {
@@ -298,9 +330,8 @@ impl<'a> Run<'a> {
             self.told_firing[alert] = self.told_firing[alert].max(Some(starts_ms));
         }
         self.store.record(&[statement], timestamp(now_ms)).await.expect("recorded");
-        self.reconciler_wake();
         self.oracle.told(alert, now_ms, starts_ms, firing);
-        self.quiet_until_ms = None;
+        self.news();
     }
 
     /// The watchdog arrives, if it is sent and awaited.
@@ -331,6 +362,9 @@ impl<'a> Run<'a> {
             }
             Repair::Silence(_) => {
                 self.repairer.once().await;
+                if self.listening_repairer.missed_something(&self.clock) {
+                    self.oracle.repairer_heard_nothing(began_ms);
+                }
                 self.oracle.grew_old(began_ms);
                 true
             }
@@ -357,144 +391,7 @@ impl<'a> Run<'a> {
         self.repairer = repairer(self.scenario, self.store, &self.clock, self.reconciler.wake());
         self.oracle.restarted(self.clock.now().clock_ms);
         (self.looked_ms, self.read_ms) = (None, None);
-    }
-
-    async fn lose_the_store(&mut self) {
-        empty(self.store).await;
-        self.told_firing.fill(None);
-        self.oracle.lost(self.clock.now());
-        self.store_was_lost = true;
-        self.quiet_until_ms = None;
-        self.restart();
-    }
-
-    /// One go of the reconciler, some time after whatever was before; `None` if it was killed in the middle.
-    pub async fn round(&mut self, interrupted: Option<&Step>) -> Result<Option<Round>, Broken> {
-        self.clock.pass(APART_MS).await;
-        self.heartbeat().await;
-        self.faults.forget_calls();
-        let now = self.clock.now();
-        if self.looked_ms.is_none_or(|before| now.clock_ms < before) {
-            self.oracle.clock_was_set_back(now.clock_ms);
-            self.read_ms = None;
-        }
-        self.looked_ms = Some(now.clock_ms);
-        self.oracle.may_be_seen(now, &self.inventory_page().await);
-        self.in_a_round = true;
-        let round = self.go(interrupted).await;
-        self.in_a_round = false;
-        let mut calls = self.faults.calls();
-        self.are_few_and_ours(&calls)?;
-        self.person.saw_written(&calls, now.clock_ms);
-        if interrupted.is_none() {
-            self.recoveries_were_waited_out(&calls).await?;
-        }
-        let page = self.inventory_page().await;
-        let undisturbed = interrupted.is_none();
-        let written = calls.iter().filter(|call| is_write(call)).count();
-        if written > 0 && undisturbed && self.quiet_until_ms.is_some_and(|until| now.clock_ms < until) {
-            return Err(Broken(format!("nothing had changed, and it wrote: {calls:?}")));
-        }
-        self.cachet_is_not_read_for_nothing(&calls, written, now, round.as_ref().filter(|_| undisturbed))?;
-        // what is due at once is left for the next round
-        let is_through = |round: &Round| {
-            let is_due = round.revisit_at.is_some_and(|at| at <= timestamp(now.clock_ms));
-            round.is_complete() && round.saving.is_none() && !is_due
-        };
-        match &round {
-            Some(round) if undisturbed && is_through(round) => {
-                self.oracle.seen(now, &page);
-                // of several that are nobody's, one is closed a round
-                if self.known_from_ms <= now.clock_ms && written == 0 {
-                    self.to_be_read_by_ms = None;
-                }
-                let due = round.revisit_at.map_or(u64::MAX, |at| u64::try_from(at.as_millis()).expect("after 1970"));
-                // by Cachet's clock, which may be ahead of the server's
-                let maintained = self.oracle.calendar.next_end_ms(now.true_ms).unwrap_or(u64::MAX);
-                let quiet_until_ms = due.min(maintained.saturating_sub(self.clock.behind_ms()));
-                self.quiet_until_ms = (now.clock_ms >= self.known_from_ms).then_some(quiet_until_ms);
-            }
-            _ => {
-                self.oracle.may_be_seen(now, &page);
-                if round.is_none() || calls.iter().any(|call| *call == format!("POST {POSTINGS}")) {
-                    self.oracle.a_posting_may_be_lost();
-                }
-            }
-        }
-        // which reads were under way when a server was killed does not matter
-        calls.retain(|call| is_write(call));
-        calls.sort();
-        self.trace.writes.push(calls);
-        Ok(round)
-    }
-
-    /// The page, where more than its looks depends on it.
-    async fn inventory_page(&self) -> Vec<Shown> {
-        if self.oracle.has_to_see_the_page() { self.person.page().await } else { Vec::new() }
-    }
-
-    async fn go(&mut self, interrupted: Option<&Step>) -> Option<Round> {
-        let Some(Step::Interrupted { call, side, by }) = interrupted else {
-            return Some(self.reconciler.once().await);
-        };
-        self.interrupter.arm(*call, *side);
-        // whatever happens in the middle wakes the one that is under way
-        let next = reconciler(self.store, &self.way, &self.token, &self.settings, &self.clock, &self.events);
-        let mut running = std::mem::replace(&mut self.reconciler, next);
-        let wake = running.wake();
-        let round = {
-            let mut once = pin!(running.once());
-            let interrupter = self.interrupter.clone();
-            let mut round = None;
-            tokio::select! {
-                biased;
-                ended = &mut once => round = Some(ended),
-                () = interrupter.reached() => {}
-            }
-            match by {
-                _ if round.is_some() => round,
-                Interruption::Crash => {
-                    self.oracle.may_lose();
-                    None
-                }
-                Interruption::By(step) => {
-                    self.happen_beside(step, &wake, once.as_mut(), &mut round).await;
-                    interrupter.resume();
-                    Some(if let Some(round) = round { round } else { once.await })
-                }
-            }
-        };
-        self.interrupter.disarm();
-        self.quiet_until_ms = None;
-        match round {
-            Some(_) => self.reconciler = running,
-            None => self.was_started(),
-        }
-        round
-    }
-
-    /// The other calls of the round go on meanwhile; it may even end, if one of them fails.
-    async fn happen_beside(
-        &mut self,
-        step: &Step,
-        wake: &Wake,
-        mut once: Pin<&mut impl Future<Output = Round>>,
-        round: &mut Option<Round>,
-    ) {
-        let happening = async {
-            self.happen(step).await;
-            wake.wake();
-            let page = self.inventory_page().await;
-            self.oracle.may_be_seen(self.clock.now(), &page);
-        };
-        let mut happening = pin!(happening);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut happening => return,
-                ended = &mut once, if round.is_none() => *round = Some(ended),
-            }
-        }
+        (self.listening, self.listening_repairer) = (Listener::default(), Listener::default());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::holds::Operation;
 use super::maintenance::Maintenance;
 use super::oracle::MONITORING;
 use super::random::Random;
@@ -94,6 +95,8 @@ pub enum Step {
     Person(Edit),
     /// A person announces maintenance, or says that it is over.
     Maintenance(Maintenance),
+    /// An operator holds a component in the console, or releases it.
+    Operator(Operation),
     /// As [`Step::Tell`], but the notification never comes.
     Lost { alert: usize, occurrence: Occurrence, firing: bool },
     /// Alertmanager sends nothing of the alert any more, or does again: a silence, or another alert that inhibits it.
@@ -106,8 +109,16 @@ pub enum Step {
     Repair(Option<Box<Step>>),
     /// The server is stopped, its store is lost, and it is started again.
     LoseStore,
+    /// The store is copied.
+    BackUp,
+    /// The server is stopped, its store is the last copy again, and it is started.
+    Restore,
     /// The clock of the server is set back by so many milliseconds.
     SetBack(u64),
+    /// It is set ahead, to the right time.
+    SetRight,
+    /// The machine of the server sleeps for so many milliseconds.
+    Sleep(u64),
 }
 
 /// What happens to an Alertmanager.
@@ -252,6 +263,7 @@ impl Scenario {
             calm: random.chance(25),
             nobody: random.chance(40),
             forgetful: random.chance(20),
+            restored: random.chance(20),
             hasty_clock: random.chance(15),
             repair: policy.repair,
             // what a lost store does not know of is not expected any more
@@ -306,7 +318,9 @@ struct Mood {
     nobody: bool,
     /// Stores are lost.
     forgetful: bool,
-    /// The clock is set back.
+    /// Stores are put back as they were.
+    restored: bool,
+    /// The clock is set back, and right again, and the machine sleeps.
     hasty_clock: bool,
     /// Cachet puts writes off.
     late: bool,
@@ -318,7 +332,7 @@ struct Mood {
 fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
     let trouble = usize::from(!mood.calm);
     let people = usize::from(!mood.nobody);
-    let late = usize::from(mood.late && !mood.calm && !mood.forgetful);
+    let late = usize::from(mood.late && !mood.calm && !mood.forgetful && !mood.restored);
     let alertmanager = usize::from(mood.repair == Repair::Alertmanager);
     let repair = usize::from(mood.repair != Repair::Nothing);
     match random.weighted(&[
@@ -342,6 +356,12 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         (12 * usize::from(mood.watched), 17),
         (14 * late, 18),
         (8 * late, 19),
+        (9 * people, 20),
+        (9 * usize::from(mood.restored), 21),
+        (12 * usize::from(mood.restored), 22),
+        // a write that is carried out late is forgotten too early by a clock that is set ahead
+        (6 * usize::from(mood.hasty_clock && late == 0), 23),
+        (8 * usize::from(mood.hasty_clock), 24),
     ]) {
         0 => tell(random, alerts),
         1 => Step::Pass(random.pick(&[5, 900, 30_000, 61_000, 119_000, 130_000, 301_000, 620_000, 7_200_000])),
@@ -362,6 +382,11 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         16 => Step::Maintenance(Maintenance::any(random)),
         17 => Step::Watchdog { comes: random.chance(50) },
         18 => put_off(random),
+        20 => Step::Operator(Operation::any(random)),
+        21 => Step::BackUp,
+        22 => Step::Restore,
+        23 => Step::SetRight,
+        24 => Step::Sleep(random.pick(&[9_000, 61_333, 331_337, 7_200_000])),
         _ => Step::CatchUp,
     }
 }
@@ -390,9 +415,10 @@ fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
 }
 
 fn interrupted(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -> Step {
-    let by = match random.below(5) {
+    let by = match random.below(6) {
         0 | 1 => Interruption::Crash,
         4 if !mood.nobody => Interruption::By(Box::new(Step::Maintenance(Maintenance::any(random)))),
+        5 if !mood.nobody => Interruption::By(Box::new(Step::Operator(Operation::any(random)))),
         2 if !mood.nobody => Interruption::By(Box::new(Step::Person(edit(random, targets)))),
         3 if mood.watched => Interruption::By(Box::new(Step::Watchdog { comes: random.chance(80) })),
         _ => Interruption::By(Box::new(tell(random, alerts))),

@@ -79,7 +79,8 @@ impl Theatre {
             Release::Current => router,
             Release::Older => older_cachet(router),
         };
-        run(scenario, Stage { store: &self.store, clock, page, token }).await
+        let backup = self.folder.path().join("backup.db");
+        run(scenario, Stage { store: &self.store, backup, clock, page, token }).await
     }
 }
 
@@ -94,9 +95,24 @@ fn url(folder: &TempDir, name: &str) -> String {
     format!("sqlite://{}/{name}.db", folder.path().display())
 }
 
+/// All that the server keeps, but for the embedded page.
+pub const TABLES: [&str; 11] = [
+    "alerts",
+    "applied",
+    "cachet",
+    "episodes",
+    "history_alerts",
+    "history_events",
+    "history_looked",
+    "holds",
+    "observed",
+    "unanswered_writes",
+    "watchdog",
+];
+
 /// Makes a store as one that was just made.
 pub async fn empty(store: &Store) {
-    for table in ["alerts", "applied", "cachet", "episodes", "observed", "unanswered_writes", "watchdog"] {
+    for table in TABLES {
         let delete = format!("DELETE FROM {table}");
         sqlx::query(sqlx::AssertSqlSafe(delete)).execute(store.writer()).await.expect("emptied");
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MONITORING, Moment, ShownIncident};
-use crate::simulation::maintenance::{Calendar, Under};
+use super::{Belief, MONITORING, Moment, ShownIncident};
+use crate::simulation::maintenance::Under;
 use crate::simulation::product::INTERVAL_MS;
 use crate::simulation::scenario::{COMPONENTS, Policy};
 use crate::support::world::Release;
@@ -14,13 +14,21 @@ enum Now {
     #[default]
     Out,
     In,
-    /// It is in an outage that maintenance keeps without an incident.
+    /// It is in an outage that maintenance or a hold keeps without an incident.
     Held,
     Perhaps,
 }
 
 /// How long an incident is waited for whose posting was lost, and until Cachet is read after that.
 const AWAITED_MS: u64 = 15_000 + INTERVAL_MS;
+
+/// What something shows that may have an incident, but for a hold; and whether maintenance or a hold keeps it from having
+/// one.
+#[derive(Clone, Copy)]
+pub struct Trouble {
+    pub status: u8,
+    pub under: Under,
+}
 
 #[derive(Default)]
 struct Story {
@@ -58,20 +66,20 @@ pub struct Episodes {
     may_have_lost: bool,
     /// Whether Cachet keeps nothing that tells what an incident is about but its component.
     without_meta: bool,
+    /// Whether the clock of the server went further than the time, so that it waited for less long than it should.
+    was_hurried: bool,
     stories: BTreeMap<String, Story>,
 }
 
 impl Episodes {
     pub fn new(policy: Policy, release: Release) -> Self {
         let without_meta = release == Release::Older;
-        Self { policy, may_have_lost: false, without_meta, stories: BTreeMap::new() }
+        Self { policy, may_have_lost: false, without_meta, was_hurried: false, stories: BTreeMap::new() }
     }
 
-    pub fn may_be_seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
-        self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
-            Some(true) if story.has_none() && calendar.at(component, now.true_ms) == Under::Yes => {
-                story.now = Now::Held
-            }
+    pub fn may_be_seen(&mut self, now: Moment, troubles: &BTreeMap<String, Trouble>) {
+        self.each(troubles, |story, trouble, policy| match goes_on(trouble.status, policy) {
+            Some(true) if story.has_none() && trouble.under == Under::Yes => story.now = Now::Held,
             // it may have begun, or begun again after a calm
             Some(true) if story.has_none() || story.calm_since_ms.is_some() => {
                 story.now = Now::Perhaps;
@@ -88,13 +96,13 @@ impl Episodes {
         });
     }
 
-    pub fn seen(&mut self, now: Moment, statuses: &BTreeMap<String, u8>, calendar: &Calendar) {
-        self.each(statuses, |component, story, status, policy| match goes_on(status, policy) {
+    pub fn seen(&mut self, now: Moment, troubles: &BTreeMap<String, Trouble>) {
+        self.each(troubles, |story, trouble, policy| match goes_on(trouble.status, policy) {
             Some(true) => {
                 if story.now != Now::In {
                     story.unsettle();
                 }
-                story.now = story.going_on(calendar.at(component, now.true_ms));
+                story.now = story.going_on(trouble.under);
                 story.in_at_ms.push(now.true_ms);
                 story.calm_since_ms = None;
             }
@@ -134,6 +142,10 @@ impl Episodes {
         for story in self.stories.values_mut() {
             story.calm_since_ms = story.calm_since_ms.map(|since| since.min(now_ms));
         }
+    }
+
+    pub fn clock_was_set_ahead(&mut self) {
+        self.was_hurried = true;
     }
 
     /// The server has lost what it knew: what the page shows of it is all that is left.
@@ -187,8 +199,15 @@ impl Episodes {
         story.touched = Some(Touch::Somehow);
     }
 
-    pub fn may_have_an_incident(&self, component: &str) -> bool {
-        self.stories.get(component).is_some_and(|story| story.ever_touched || !story.has_none())
+    /// Whether there is an open incident of it.
+    pub fn has_an_incident(&self, component: &str) -> Belief {
+        let Some(story) = self.stories.get(component) else { return Belief::No };
+        let is_certain = !story.was_touched() && !story.may_be_unposted && story.late.is_empty();
+        match story.now {
+            Now::In if is_certain && story.calm_since_ms.is_none() => Belief::Yes,
+            _ if story.ever_touched || !story.has_none() => Belief::Perhaps,
+            _ => Belief::No,
+        }
     }
 
     pub fn were_touched(&self, component: &str) -> bool {
@@ -196,11 +215,16 @@ impl Episodes {
     }
 
     pub fn is_not_calm_yet(&self, component: &str, true_ms: u64) -> bool {
-        let Some(story) = self.stories.get(component).filter(|story| !story.was_touched()) else {
+        let Some(story) = self.stories.get(component).filter(|story| !story.was_touched() && !self.was_hurried) else {
             return false;
         };
         let lately = |at: &u64| at + self.policy.recovery_hold * 1000 > true_ms;
         story.out_at_ms.last() == Some(&true_ms) && story.in_at_ms.last().is_some_and(lately)
+    }
+
+    pub fn is_in_an_outage(&self, component: &str) -> bool {
+        let story = self.stories.get(component).filter(|story| !story.was_touched() && story.late.is_empty());
+        story.is_some_and(|story| story.in_at_ms.last() > story.out_at_ms.last())
     }
 
     /// What is wrong with the incidents of a component at rest.
@@ -240,11 +264,11 @@ impl Episodes {
         let ours: Vec<&ShownIncident> = ours.collect();
         ours.windows(2).find_map(|pair| {
             let (first, second) = (pair[0], pair[1]);
-            let hold_ms = self.policy.recovery_hold * 1000;
+            let hold_ms = if self.was_hurried { 0 } else { self.policy.recovery_hold * 1000 };
             let stayed_out = |since: u64| !story.in_at_ms.iter().any(|at| (since..since + hold_ms).contains(at));
             let over = story.out_at_ms.iter().find(|at| **at >= first.created_ms && stayed_out(**at));
             let forgotten = story.lost_at_ms.iter().any(|at| (first.created_ms..second.created_ms + 1000).contains(at));
-            let reopen_within_ms = if forgotten { 0 } else { self.policy.reopen_within * 1000 };
+            let reopen_within_ms = if forgotten || self.was_hurried { 0 } else { self.policy.reopen_within * 1000 };
             let may_begin = over.map(|over| over + hold_ms + reopen_within_ms);
             let too_early = may_begin.is_none_or(|may_begin| second.created_ms + 999 < may_begin);
             too_early.then(|| format!("{component} has the incidents {} and {} for one", first.id, second.id))
@@ -269,12 +293,12 @@ impl Episodes {
         self.stories.entry(component.to_owned()).or_default()
     }
 
-    fn each(&mut self, statuses: &BTreeMap<String, u8>, what: impl Fn(&str, &mut Story, u8, Policy)) {
+    fn each(&mut self, troubles: &BTreeMap<String, Trouble>, what: impl Fn(&mut Story, Trouble, Policy)) {
         let policy = self.policy;
         for component in COMPONENTS.into_iter().chain([MONITORING]) {
             // what nothing feeds has nothing to complain about
-            let status = statuses.get(component).copied().unwrap_or(1);
-            what(component, self.story(component), status, policy);
+            let trouble = troubles.get(component).copied().unwrap_or(Trouble { status: 1, under: Under::No });
+            what(self.story(component), trouble, policy);
         }
     }
 }
@@ -289,7 +313,8 @@ impl Story {
         matches!(self.now, Now::Out | Now::Held)
     }
 
-    /// What an outage is that goes on: an incident is opened unless there is maintenance, and stays if there was one.
+    /// What an outage is that goes on: an incident is opened unless there is maintenance or a hold, and stays if there was
+    /// one.
     fn going_on(&self, under: Under) -> Now {
         match (under, self.now) {
             (Under::No, _) => Now::In,

@@ -29,6 +29,7 @@ pub enum Belief {
 }
 
 /// An alert, and all that was said of it.
+#[derive(Clone)]
 pub struct Hearsay {
     /// Which of the targets.
     pub target: usize,
@@ -78,6 +79,7 @@ enum State {
     Held(u64),
 }
 
+#[derive(Clone)]
 pub struct Hearsays {
     policy: Policy,
     pub alerts: Vec<Hearsay>,
@@ -163,6 +165,19 @@ impl Hearsays {
             (alert.left, alert.heard_ms) = (Left::Nothing, 0);
         }
         self.looks = Some(0);
+    }
+
+    /// The server knows what it knew then of alerts that fired; those that had ended may have fired again since.
+    pub fn restored(&mut self, then: &Self) {
+        self.alerts = then.alerts.clone();
+        for alert in self.alerts.iter_mut().filter(|alert| alert.state() == State::Ended) {
+            alert.words.clear();
+            (alert.left, alert.heard_ms) = (Left::Nothing, 0);
+        }
+    }
+
+    pub fn know_of(&self, alert: usize) -> bool {
+        !self.alerts[alert].words.is_empty()
     }
 
     /// The server may read the page now, and take over what it says, if it never has.

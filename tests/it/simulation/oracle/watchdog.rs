@@ -1,7 +1,5 @@
 //! Whether the watchdog is missing.
 
-use std::collections::BTreeMap;
-
 use super::{Belief, View};
 
 /// The title of the incident that says so.
@@ -69,11 +67,10 @@ impl Watchdog {
     }
 
     /// The store is lost. That it was missing is taken from the page, if that has an incident that says so.
-    pub fn lost(&mut self, now_ms: u64, has_an_incident: bool) {
+    pub fn lost(&mut self, now_ms: u64, has_an_incident: Belief) {
         self.heard_ms = None;
         self.missing_ms = now_ms;
-        let is_awaited = self.timeout_ms.is_some();
-        self.is_missing = if is_awaited && has_an_incident { Belief::Perhaps } else { Belief::No };
+        self.is_missing = self.timeout_ms.map_or(Belief::No, |_| has_an_incident);
     }
 
     /// `view`, as it is when nobody knows whether green is still green: one, or two if it is not known which.
@@ -87,14 +84,5 @@ impl Watchdog {
             Belief::Yes => vec![missing(view)],
             Belief::Perhaps => vec![view.clone(), missing(view)],
         }
-    }
-}
-
-impl View {
-    /// The status of whatever may have an incident: the components, and the monitoring.
-    pub fn troubles(&self) -> BTreeMap<String, u8> {
-        let mut troubles = self.components.clone();
-        troubles.insert(MONITORING.to_owned(), self.monitoring);
-        troubles
     }
 }

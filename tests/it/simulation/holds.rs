@@ -1,0 +1,54 @@
+//! What operators hold, as the console does it.
+
+use alertmanager_cachet::core::hold::Hold;
+use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::target::ComponentName;
+
+use super::product::timestamp;
+use super::random::Random;
+use super::run::Run;
+use super::scenario::COMPONENTS;
+
+/// What an operator does about a component.
+#[derive(Debug, Clone, Copy)]
+pub enum Operation {
+    /// It shows that status for so many milliseconds, in place of what was said before.
+    Hold { component: &'static str, status: u8, lasts: u64 },
+    /// It shows again what it should.
+    Release(&'static str),
+}
+
+/// How long a component is held: until the middle of a story, or beyond its end.
+const SPANS: [u64; 5] = [45_677, 45_677, 200_677, 2_000_677, 20 * 24 * 3_600_000];
+
+impl Operation {
+    pub fn any(random: &mut Random) -> Self {
+        let component = random.pick(&COMPONENTS);
+        if random.chance(30) {
+            return Self::Release(component);
+        }
+        Self::Hold { component, status: random.pick(&[1, 1, 2, 3, 4]), lasts: random.pick(&SPANS) }
+    }
+}
+
+impl Run<'_> {
+    pub(super) async fn operate(&mut self, what: Operation) {
+        let now = self.clock.now();
+        let (user, at) = ("ada", timestamp(now.clock_ms));
+        let named = |component| ComponentName::try_from(component).expect("a name");
+        match what {
+            Operation::Hold { component, status, lasts } => {
+                let until = timestamp(now.clock_ms + lasts);
+                let status_held = ComponentStatus::from_value(i64::from(status)).expect("a status");
+                let hold = Hold::new(named(component), status_held, until, (user, ""), at).expect("a hold");
+                self.store.hold(&hold).await.expect("held");
+                self.oracle.held(component, status, lasts, now);
+            }
+            Operation::Release(component) => {
+                self.store.release(&named(component), user, at).await.expect("released");
+                self.oracle.released(component, now);
+            }
+        }
+        self.news();
+    }
+}
