@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use alertmanager_cachet::cachet::REQUEST_TIMEOUT;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::history::{About, Event, Source, Turn};
 use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
+use alertmanager_cachet::core::status::IncidentStatus;
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::uptime::{Span, uptime};
@@ -33,6 +35,11 @@ async fn turns(store: &Store, component: &str) -> Vec<(Turn, Source)> {
     let mut happenings = store.alert_history(&name(component), START, 1000).await.expect("read");
     happenings.reverse();
     happenings.into_iter().map(|happening| (happening.turn, happening.source)).collect()
+}
+
+/// What the history says of a component, the oldest first.
+async fn told(world: &World, component: &str) -> Vec<String> {
+    events(&world.store, component).await.iter().map(ToString::to_string).collect()
 }
 
 #[tokio::test]
@@ -92,9 +99,8 @@ async fn an_outage_is_told_from_its_status_to_the_incident_that_was_closed() {
         world.settle().await;
         world.resolve(&firing).await;
         world.settle().await;
-        let told: Vec<String> = events(&world.store, "Database").await.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            told(&world, "Database").await,
             [
                 "must show Operational",
                 "must show Outage instead of Operational",
@@ -107,6 +113,80 @@ async fn an_outage_is_told_from_its_status_to_the_incident_that_was_closed() {
             "{release:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_relapse_and_the_end_of_a_persons_patience_are_told_with_the_incident() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, &[("db:9100", "Database", false)]).await;
+        world.settings.reopen_within = 10 * MINUTE;
+        world.restart();
+        for _ in 0..2 {
+            let firing = world.fire("db:9100", "Database").await;
+            world.settle().await;
+            world.resolve(&firing).await;
+            world.settle().await;
+        }
+        world.fire("db:9100", "Database").await;
+        world.settle().await;
+        let ours = world.shown().await.open_incidents[0].id;
+        world.person().add_incident_update(ours, IncidentStatus::Fixed, "Enough.").await.expect("closed");
+        world.person().set_incident_status(ours, IncidentStatus::Fixed).await.expect("closed");
+        world.pass(world.settings.interval);
+        world.settle().await;
+        let incidents: Vec<_> =
+            told(&world, "Database").await.into_iter().filter(|line| line.contains("incident")).collect();
+        assert_eq!(
+            incidents,
+            [
+                "incident 1 was opened",
+                "incident 1 was closed: recovered",
+                "incident 1 was opened again",
+                "incident 1 was closed: recovered",
+                "incident 1 was opened again",
+                "a person closed incident 1 in the middle of the outage",
+            ],
+            "{release:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_incident_that_is_refused_or_held_back_or_comes_late_is_told() {
+    let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+    let maintenance = world.maintain("New disks", &["Database"], Duration::ZERO, 10 * MINUTE).await;
+    world.fire("db:9100", "Database").await;
+    world.settle().await;
+    world.end_maintenance(maintenance).await;
+    world.faults.on("POST", "/api/incidents").times(1).answer(422);
+    world.pass(world.settings.interval);
+    world.once().await;
+    world.faults.heal();
+    world.faults.on("POST", "/api/incidents").times(1).later();
+    world.once().await;
+    world.pass(REQUEST_TIMEOUT);
+    world.settle().await;
+    world.pass(REQUEST_TIMEOUT);
+    world.settle().await;
+    assert_eq!(world.faults.catch_up().await, 1);
+    world.pass(world.settings.interval);
+    world.settle().await;
+    let said = told(&world, "Database").await;
+    let of_incidents = ["no incident is opened during", "Cachet did not take it: ", "incident"];
+    let kinds: Vec<&str> =
+        said.iter().filter_map(|line| of_incidents.into_iter().find(|start| line.starts_with(start))).collect();
+    assert_eq!(
+        kinds,
+        [
+            "no incident is opened during",
+            "Cachet did not take it: ",
+            "Cachet did not take it: ",
+            "incident",
+            "incident"
+        ],
+        "{said:#?}"
+    );
+    assert_eq!(said.iter().filter(|line| line.ends_with("was closed: opened late")).count(), 1, "{said:#?}");
 }
 
 #[tokio::test]
