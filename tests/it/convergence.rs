@@ -218,12 +218,17 @@ async fn a_proxy_that_refuses_one_call_holds_up_nothing_else() {
 #[tokio::test]
 async fn explain_knows_a_component_that_a_person_has_hidden() {
     let mut world = World::set_up(Release::Current, WEB).await;
+    world.settle().await;
     let shown = world.shown().await;
     let web = shown.components.iter().find(|component| component.name == "Web").expect("Web");
     let hidden = ComponentUpdate { status: None, enabled: false, description: None, group: None };
     world.person().update_component(web.id, &hidden).await.expect("hidden");
+    world.pass(world.settings.interval);
     world.settle().await;
     let name = ComponentName::try_from("Web").expect("a name");
     let explanation = explained(&world.store, &world.settings, &name).await.expect("explained");
+    let (observed, read_at) = world.store.observed().await.expect("read").expect("it was read");
+    let kept = observed.components.iter().find(|component| component.name == "Web").expect("Web");
+    assert_eq!((kept.enabled, read_at), (false, world.now()));
     assert_eq!(explanation.shown.expect("read").status.map(|status| status.value), Some(1));
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::Alert;
+use alertmanager_cachet::core::observed::IncidentId;
 use alertmanager_cachet::reconcile::Subscribers;
 
 use crate::reconcile::{FAULTS, break_once};
@@ -89,6 +90,25 @@ async fn a_reopening_that_is_interrupted_is_told_once() {
                 );
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_one_outage_is_not_taken_for_the_end_of_another() {
+    for reopen_within in [Duration::ZERO, Duration::from_secs(600)] {
+        let mut world = World::set_up(Release::Current, WEB).await;
+        world.settings.reopen_within = reopen_within;
+        world.restart();
+        let database = world.fire("db:9100", "Database").await;
+        for instance in ["web-1:9100", "web-2:9100"] {
+            world.fire(instance, "Web").await;
+        }
+        world.settle().await;
+        assert_eq!(world.open_by_the_snapshot().await.len(), 2, "{reopen_within:?}");
+        world.resolve(&database).await;
+        world.settle().await;
+        let open: Vec<IncidentId> = world.shown().await.open_incidents.iter().map(|incident| incident.id).collect();
+        assert_eq!((open.len(), world.open_by_the_snapshot().await), (1, open), "{reopen_within:?}");
     }
 }
 

@@ -121,6 +121,7 @@ async fn an_incident_that_is_opened_after_it_was_posted_again_is_closed_and_the_
             assert_eq!(world.incidents().await, (1, 1), "{release:?}");
             cachet_catches_up(&mut world).await;
             assert_eq!((open_incident(&world).await, world.incidents().await), (ours, (1, 2)), "{release:?}");
+            assert_eq!(world.open_by_the_snapshot().await, [ours], "{release:?}");
             assert_eq!(world.lines("[INCIDENT_CLOSED]").len(), 1, "{release:?}");
             assert_eq!(world.status("Database").await, 4, "{release:?}");
             world.resolve(&alert).await;

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use alertmanager_cachet::commands::explain::explained;
+use alertmanager_cachet::core::history::Event;
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::target::ComponentName;
+use alertmanager_cachet::core::time::Timestamp;
 
 use crate::support::world::{Release, TargetSpec, World};
 
@@ -439,6 +441,10 @@ async fn a_cachet_that_refuses_unknown_is_asked_once_and_has_the_incident() {
     }
     assert_eq!((world.writes(), world.lines("[COMPONENT_STATUS_CHANGE]").len()), (0, 0));
     assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0]);
+    let web = ComponentName::try_from("Web").expect("a name");
+    let happened = world.store.event_history(&web, Timestamp::from_millis(0), 100).await.expect("read");
+    let written = happened.iter().filter(|happening| matches!(happening.event, Event::Written { .. })).count();
+    assert_eq!(written, 0, "{happened:?}");
     come_back(&mut world).await;
     assert_eq!((statuses(&world).await, world.incidents().await), ((1, 1), (0, 1)));
 }

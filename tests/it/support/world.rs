@@ -345,6 +345,12 @@ impl World {
         component.unwrap_or_else(|| panic!("no component {name:?}")).status.expect("a known status").value()
     }
 
+    /// The incidents that are open, by what was read of Cachet and written since.
+    pub async fn open_by_the_snapshot(&self) -> Vec<IncidentId> {
+        let (observed, _) = self.store.observed().await.expect("read").expect("it was read");
+        observed.open_incidents.iter().map(|incident| incident.id).collect()
+    }
+
     /// How many incidents are open, and how many there are in all.
     pub async fn incidents(&self) -> (usize, usize) {
         let open = self.shown().await.open_incidents.len();
