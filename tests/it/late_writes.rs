@@ -399,6 +399,8 @@ async fn an_incident_that_is_opened_again_late_is_noticed_beside_an_open_one() {
         catches_up(&mut world, 1).await;
         assert_eq!((world.status("Database").await, world.status("Web").await), (1, 4), "{release:?}");
         assert_eq!(world.incidents().await, (1, 2), "{release:?}");
+        let web = world.shown().await.open_incidents[0].id;
+        assert_eq!(world.open_by_the_snapshot().await, [web], "{release:?}");
         is_at_rest(&mut world).await;
     }
 }

@@ -93,6 +93,27 @@ async fn a_maintenance_is_respected_from_its_first_second_and_one_that_was_annou
     }
 }
 
+/// Cachet is asked for it before an incident is opened, and before no other write.
+#[tokio::test]
+async fn a_maintenance_that_is_announced_while_only_an_incident_is_left_to_write_is_respected() {
+    let mut world = World::set_up(Release::Current, TARGETS).await;
+    let asked = |world: &World| world.faults.calls().iter().filter(|call| *call == "GET /api/schedules").count();
+    let web = world.fire("web:9100", "Web").await;
+    world.settle().await;
+    world.faults.forget_calls();
+    world.resolve(&web).await;
+    world.settle().await;
+    assert_eq!((world.incidents().await, asked(&world)), ((0, 1), 0));
+
+    world.faults.on("POST", "/api/incidents").times(1).answer(422);
+    world.fire("db:9100", "Database").await;
+    assert!(!world.once().await.is_complete());
+    assert_eq!((world.status("Database").await, asked(&world)), (4, 1));
+    world.maintain("Announced in a hurry", &["Database"], NOW, LONG).await;
+    world.settle().await;
+    assert_eq!((world.incidents().await, asked(&world)), ((0, 1), 2));
+}
+
 #[tokio::test]
 async fn an_outage_before_an_announced_maintenance_has_its_incident_as_ever() {
     let mut world = World::set_up(Release::Current, TARGETS).await;

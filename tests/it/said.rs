@@ -145,6 +145,13 @@ async fn of_what_cachet_does_not_take_and_of_a_cachet_that_takes_nothing() {
     goes(&mut world).await;
     assert_eq!(said.news(), NOTHING);
     world.faults.heal();
+    world.faults.on("*", "/api/*").answer(503);
+    goes(&mut world).await;
+    let [line] = &said.news()[..] else { panic!("one line") };
+    assert!(line.starts_with("ERROR ") && line.contains("503"), "another cause: {line}");
+    goes(&mut world).await;
+    assert_eq!(said.news(), NOTHING);
+    world.faults.heal();
     goes(&mut world).await;
     assert_begin(&said.news(), &["INFO the page can be written again"]);
 }

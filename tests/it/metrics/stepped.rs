@@ -77,6 +77,18 @@ async fn a_change_that_cachet_does_not_take_waits_and_ages_until_it_does() {
 }
 
 #[tokio::test]
+async fn a_go_in_which_one_change_fails_is_incomplete() {
+    let mut watched = Watched::start().await;
+    watched.world.faults.on("POST", "/api/incidents").answer(422);
+    watched.the_database_fails().await;
+    watched.go().await;
+    let goes =
+        ["complete", "incomplete"].map(|result| watched.value(&format!("reconciles_total{{result=\"{result}\"}}")));
+    assert_eq!(goes, [1.0, 1.0], "the first one and this one");
+    assert_eq!(watched.readiness.cachet(), Condition::Good);
+}
+
+#[tokio::test]
 async fn what_the_news_asks_for_waits_though_cachet_cannot_even_be_read() {
     let mut watched = Watched::start().await;
     watched.world.faults.on("*", "/api/*").cut_before();
