@@ -33,14 +33,19 @@ impl Goes {
         eventually("it goes", async || if self.count() == count { Ok(()) } else { Err(self.count()) }).await;
     }
 
-    /// It goes once, and once more when there is news, and not in the time that a row of readings takes.
+    /// They come to `count`, and there is no more in the time that a row of readings takes.
+    async fn stay_at(&self, count: f64) {
+        self.come_to(count).await;
+        for _ in 0..200 {
+            self.world.store.unresolved_alerts().await.expect("read");
+        }
+        assert_eq!(self.count(), count);
+    }
+
+    /// It goes once, and once more when there is news.
     async fn are_few(self) {
         for count in [1.0, 2.0] {
-            self.come_to(count).await;
-            for _ in 0..200 {
-                self.world.store.unresolved_alerts().await.expect("read");
-            }
-            assert_eq!(self.count(), count);
+            self.stay_at(count).await;
             self.wake.wake();
         }
         self.come_to(3.0).await;
@@ -53,15 +58,30 @@ async fn world() -> (World, Metrics) {
     (world, Metrics::new().expect("metrics"))
 }
 
-#[tokio::test]
-async fn the_reconciler_leaves_a_page_at_rest_alone() {
-    let (world, metrics) = world().await;
+/// Those of the reconciler that end as `series` says.
+fn goes_of_the_reconciler((world, metrics): (World, Metrics), series: &'static str) -> Goes {
     let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone());
     let reconciler = Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, CancellationToken::new())
         .watched_by(metrics.clone(), Readiness::default());
-    let (wake, series) = (reconciler.wake(), r#"reconciles_total{result="complete"}"#);
+    let wake = reconciler.wake();
     let running = tokio::spawn(reconciler.forever());
-    Goes { world, metrics, series, wake, running }.are_few().await;
+    Goes { world, metrics, series, wake, running }
+}
+
+#[tokio::test]
+async fn the_reconciler_leaves_a_page_at_rest_alone() {
+    goes_of_the_reconciler(world().await, r#"reconciles_total{result="complete"}"#).are_few().await;
+}
+
+#[tokio::test]
+async fn a_cachet_that_has_asked_for_silence_is_left_alone_in_spite_of_news() {
+    let (world, metrics) = world().await;
+    world.faults.on("*", "/api/*").answer(429);
+    let goes = goes_of_the_reconciler((world, metrics), r#"reconciles_total{result="cachet_blocked"}"#);
+    goes.come_to(1.0).await;
+    goes.wake.wake();
+    goes.stay_at(1.0).await;
+    goes.running.abort();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::observed::IncidentId;
 use alertmanager_cachet::reconcile::Subscribers;
+use serde_json::Value;
 
 use crate::reconcile::{FAULTS, break_once};
 use crate::support::world::{Release, TargetSpec, World};
@@ -50,6 +51,37 @@ async fn subscribers_are_told_of_an_incident_only_if_that_is_configured() {
         world.settle().await;
         let incident = world.first_incident().await;
         assert_eq!(incident["data"]["attributes"]["notifications"], told, "{subscribers:?}: {incident}");
+    }
+}
+
+#[tokio::test]
+async fn each_step_of_an_incident_says_what_is_configured() {
+    for release in Release::BOTH {
+        let mut world = World::set_up(release, WEB).await;
+        world.settings.reopen_within = Duration::from_secs(600);
+        world.restart();
+        let mut first = world.fire("web-1:9100", "Web").await;
+        let second = world.fire("web-2:9100", "Web").await;
+        world.settle().await;
+        world.resolve(&first).await;
+        world.settle().await;
+        first = world.fire("web-1:9100", "Web").await;
+        world.settle().await;
+        world.resolve(&first).await;
+        world.resolve(&second).await;
+        world.settle().await;
+        let incident = world.first_incident().await;
+        let said = |of: &Value| of["attributes"]["message"].as_str().expect("a message").to_owned();
+        let mut updates: Vec<(u64, String)> = incident["included"]
+            .as_array()
+            .expect("updates")
+            .iter()
+            .map(|update| (update["attributes"]["id"].as_u64().expect("a number"), said(update)))
+            .collect();
+        updates.sort();
+        let texts = [said(&incident["data"])].into_iter().chain(updates.into_iter().map(|(_, message)| message));
+        let expected = ["We are looking into it.", "Most of it works again.", "It happened again.", "It works again."];
+        assert_eq!(texts.collect::<Vec<_>>(), expected, "{release:?}");
     }
 }
 

@@ -157,6 +157,21 @@ async fn of_what_cachet_does_not_take_and_of_a_cachet_that_takes_nothing() {
 }
 
 #[tokio::test]
+async fn of_what_failed_and_need_not_be_written_any_more() {
+    let (mut world, said) = (world().await, Said::listen());
+    goes(&mut world).await;
+    world.faults.on("POST", "/api/components").answer(422);
+    let alert = world.fire("new-1", "Web").await;
+    goes(&mut world).await;
+    let [line] = &said.news()[..] else { panic!("one line") };
+    assert!(line.starts_with("WARN ") && line.contains("new-1 | Web"), "{line}");
+    world.resolve(&alert).await;
+    goes(&mut world).await;
+    let [line] = &said.news()[..] else { panic!("one line") };
+    assert!(line.starts_with("INFO it is as it should be again") && line.contains("new-1 | Web"), "{line}");
+}
+
+#[tokio::test]
 async fn of_a_page_that_was_there_before_and_of_a_clock_that_was_set_back() {
     let (mut world, said) = (world().await, Said::listen());
     goes(&mut world).await;
