@@ -35,6 +35,13 @@ fn assert_begin(lines: &[String], starts: &[&str]) {
     assert!(begin, "{lines:#?} do not begin with {starts:#?}");
 }
 
+#[track_caller]
+fn the_only(said: &Said) -> String {
+    let mut lines = said.news();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines.remove(0)
+}
+
 #[tokio::test]
 async fn of_each_alertmanager_that_cannot_be_read_and_of_all_of_them() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -114,7 +121,7 @@ async fn of_maintenance_that_cachet_does_not_tell() {
     goes(&mut world).await;
     world.faults.on("GET", "/api/schedules").answer(500);
     goes(&mut world).await;
-    let [line] = &said.news()[..] else { panic!("one line") };
+    let line = the_only(&said);
     assert!(line.starts_with("WARN ") && line.contains("; the page is kept all the same"), "{line}");
     goes(&mut world).await;
     assert_eq!(said.news(), NOTHING);
@@ -130,7 +137,7 @@ async fn of_what_cachet_does_not_take_and_of_a_cachet_that_takes_nothing() {
     world.faults.on("POST", "/api/incidents").answer(422);
     world.fire("web-1", "Web").await;
     goes(&mut world).await;
-    let [line] = &said.news()[..] else { panic!("one line") };
+    let line = the_only(&said);
     assert!(line.starts_with("WARN ") && line.contains("; it is tried again"), "{line}");
     goes(&mut world).await;
     assert_eq!(said.news(), NOTHING);
@@ -140,14 +147,14 @@ async fn of_what_cachet_does_not_take_and_of_a_cachet_that_takes_nothing() {
 
     world.faults.on("*", "/api/*").cut_before();
     goes(&mut world).await;
-    let [line] = &said.news()[..] else { panic!("one line") };
+    let line = the_only(&said);
     assert!(line.starts_with("ERROR ") && line.contains("; nothing is lost, it is tried again"), "{line}");
     goes(&mut world).await;
     assert_eq!(said.news(), NOTHING);
     world.faults.heal();
     world.faults.on("*", "/api/*").answer(503);
     goes(&mut world).await;
-    let [line] = &said.news()[..] else { panic!("one line") };
+    let line = the_only(&said);
     assert!(line.starts_with("ERROR ") && line.contains("503"), "another cause: {line}");
     goes(&mut world).await;
     assert_eq!(said.news(), NOTHING);
@@ -163,11 +170,11 @@ async fn of_what_failed_and_need_not_be_written_any_more() {
     world.faults.on("POST", "/api/components").answer(422);
     let alert = world.fire("new-1", "Web").await;
     goes(&mut world).await;
-    let [line] = &said.news()[..] else { panic!("one line") };
+    let line = the_only(&said);
     assert!(line.starts_with("WARN ") && line.contains("new-1 | Web"), "{line}");
     world.resolve(&alert).await;
     goes(&mut world).await;
-    let [line] = &said.news()[..] else { panic!("one line") };
+    let line = the_only(&said);
     assert!(line.starts_with("INFO it is as it should be again") && line.contains("new-1 | Web"), "{line}");
 }
 
@@ -192,6 +199,6 @@ async fn of_a_page_that_was_there_before_and_of_a_clock_that_was_set_back() {
 
     world.lose_the_store().await;
     world.settle().await;
-    let [line] = &said.news()[..] else { panic!("one line") };
+    let line = the_only(&said);
     assert!(line.contains("the page was there before this store") && line.contains("alerts=1 incidents=1"), "{line}");
 }

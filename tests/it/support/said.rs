@@ -1,10 +1,15 @@
 //! What the server says on stderr.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::EnvFilter;
+
+/// Somebody else who listens, to nothing. As long as there is but one, tracing takes what the thread that first comes by
+/// a place in the code says of it for what everybody says, and on the threads of other tests nobody listens.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 /// What is said on this thread as long as this is kept.
 pub struct Said {
@@ -18,6 +23,7 @@ struct Text(Arc<Mutex<Vec<u8>>>);
 impl Said {
     /// Listens from here on.
     pub fn listen() -> Self {
+        LazyLock::force(&ANOTHER);
         let text = Text::default();
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt()
