@@ -97,6 +97,8 @@ mod tests {
         assert_eq!(name.length(&long), NAME_LIMIT + " is experiencing issues".len());
         let cut_behind_a_word = component(&"x".repeat(NAME_LIMIT - 1));
         assert_eq!(name.render(&cut_behind_a_word), cut_behind_a_word.as_str(), "Cachet would not keep the blank");
+        let about_nothing = IncidentName::new(&format!("{} more", "x".repeat(NAME_LIMIT - 1))).expect("a template");
+        assert_eq!(about_nothing.render_plain(), cut_behind_a_word.as_str());
     }
 
     #[test]

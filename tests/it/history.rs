@@ -278,6 +278,34 @@ async fn the_time_in_which_the_server_did_not_run_is_not_known() {
 }
 
 #[tokio::test]
+async fn an_upgrade_is_no_absence() {
+    for (minutes, absences) in [(5, 0), (7, 1)] {
+        let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+        world.settle().await;
+        world.pass(minutes * MINUTE);
+        world.restart();
+        world.settle().await;
+        assert_eq!(world.store.absences(START).await.expect("read").len(), absences, "{minutes} minutes");
+    }
+}
+
+/// Until it is forgotten, it is known for what it may be.
+#[tokio::test]
+async fn a_firing_that_comes_days_after_its_resolve_is_held() {
+    for (days, status) in [(6, 1), (8, 4)] {
+        let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
+        let firing = world.fire("db:9100", "Database").await;
+        world.resolve(&firing).await;
+        world.settle().await;
+        world.pass(days * DAY);
+        world.settle().await;
+        world.tell(&firing).await;
+        world.settle().await;
+        assert_eq!(world.status("Database").await, status, "{days} days");
+    }
+}
+
+#[tokio::test]
 async fn the_watchdog_is_told_of_every_component() {
     let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
     world.watch();
