@@ -226,7 +226,8 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
     query.push(
         " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
          critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
-         first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, refired_at_ms = excluded.refired_at_ms, last_seen_ms = excluded.last_seen_ms",
+         first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
+         refired_at_ms = excluded.refired_at_ms, last_seen_ms = excluded.last_seen_ms",
     );
     query.build().execute(connection).await?;
     Ok(())

@@ -268,8 +268,8 @@ pub(super) async fn upsert_episode(connection: &mut SqliteConnection, episode: &
          calm_since_ms, closed_at_ms, ended_by, lost_count, lost_missed_at_ms, lost_title) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (key) DO UPDATE SET component_id = excluded.component_id, phase = excluded.phase, \
-         incident_id = excluded.incident_id, \
-         calm_since_ms = excluded.calm_since_ms, closed_at_ms = excluded.closed_at_ms, ended_by = excluded.ended_by, \
+         incident_id = excluded.incident_id, calm_since_ms = excluded.calm_since_ms, \
+         closed_at_ms = excluded.closed_at_ms, ended_by = excluded.ended_by, \
          lost_count = excluded.lost_count, lost_missed_at_ms = excluded.lost_missed_at_ms, \
          lost_title = excluded.lost_title",
     )
