@@ -2,9 +2,10 @@
 //!
 //! The fingerprint is the key. Between two statements about one fingerprint the newer `startsAt` wins, whatever its
 //! status; within one `startsAt` a resolve wins. That is the join of a lattice, so order and repetition do not matter.
-//! Two exceptions are deliberate. A firing that comes *after* a resolve of the same `startsAt` is held, see
-//! [`AlertState::Refired`]. And an occurrence may be resolved, and fire again, under an earlier `startsAt` than it fired
-//! under, see [`Alert::ends_at`].
+//! Order is evidence, not proof, so three exceptions are deliberate. A firing that comes *after* a resolve that it does
+//! not outrank (the same `startsAt`, or an earlier one) is held, see [`AlertState::Refired`]. An occurrence may be
+//! resolved under an earlier `startsAt` than it fired under, see [`Alert::ends_at`]. A `startsAt` in the future is cut
+//! to the time of arrival: the clock of one host must not hide what fires later.
 
 use std::fmt;
 use std::str::FromStr;
@@ -105,11 +106,12 @@ pub enum AlertState {
     Firing,
     /// It has ended. Kept, so that a late firing of the same occurrence is known for what it is.
     Resolved,
-    /// It was resolved, and then a firing of the same occurrence came.
+    /// It was resolved, and then a firing of the same occurrence, or of an earlier one, came.
     ///
-    /// Either Prometheus is back after Alertmanager had timed the alert out, and it truly fires; or the firing is the
-    /// echo of the other member of an HA pair, corrected one `group_interval` later. So it is held: it counts only
-    /// once it stood for the hold time without a resolve.
+    /// Either Prometheus is back after Alertmanager had timed the alert out, or another Prometheus has fired for longer
+    /// than the one that resolved, and it truly fires; or the firing is the echo of the other member of an HA pair,
+    /// corrected one `group_interval` later. So it is held: it counts only once it stood for the hold time without a
+    /// resolve, or once Alertmanager lists it as active.
     Refired {
         /// When the first such firing came.
         since: Timestamp,
@@ -132,7 +134,8 @@ pub struct AlertRecord {
     pub critical: bool,
     /// The occurrence that is known last.
     pub starts_at: Timestamp,
-    /// The earliest `startsAt` that is known to be of that occurrence as well; see [`Alert::ends_at`].
+    /// The `startsAt` of what fires. Earlier than `starts_at` if it fired again under an earlier `startsAt` than that of
+    /// the resolve before it.
     pub first_starts_at: Timestamp,
     /// Where that occurrence stands.
     pub state: AlertState,
@@ -149,7 +152,7 @@ pub enum Effect {
     FiredAgain,
     /// The alert has ended.
     Resolved,
-    /// A firing of the occurrence that was resolved: held for a while.
+    /// A firing that does not outrank the resolve before it: held for a while.
     HeldRefire,
     /// The held firing was taken back by another resolve.
     RefireWithdrawn,
@@ -164,51 +167,86 @@ pub enum Effect {
 impl AlertRecord {
     /// What is known after `alert` arrived at `now`, given what was known of its fingerprint.
     pub fn observe(known: Option<&Self>, alert: &Alert, now: Timestamp) -> (Self, Effect) {
+        let known = known.map(Self::without_future);
+        let known = known.as_ref();
+        let arrived_at = known.map_or(now, |record| record.last_seen_at.max(now));
+        let is_ahead = alert.starts_at > arrived_at;
+        let cut = is_ahead.then(|| Alert { starts_at: arrived_at, ..alert.clone() });
+        let alert = cut.as_ref().unwrap_or(alert);
+        let starts_at = alert.starts_at;
         let (state, effect) = match (known, alert.status) {
             (None, AlertStatus::Firing) => (AlertState::Firing, Effect::Fired),
             (None, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
-            (Some(record), status) if alert.starts_at > record.starts_at => match (record.state, status) {
+            // Each repeat of a startsAt in the future would be cut to another time.
+            (Some(record), status) if is_ahead && record.says(status) => {
+                return (record.heard_of(now), Effect::Repeated);
+            }
+            (Some(record), status) if starts_at > record.starts_at => match (record.state, status) {
                 (_, AlertStatus::Firing) => (AlertState::Firing, Effect::FiredAgain),
                 (AlertState::Resolved, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
                 (_, AlertStatus::Resolved) => (AlertState::Resolved, Effect::Resolved),
             },
-            (Some(record), _) if !record.is_about_the_same(alert) => return (record.heard_of(now), Effect::Outdated),
-            (Some(record), status) => match (record.state, status) {
-                (AlertState::Firing | AlertState::Inherited, AlertStatus::Resolved) => {
-                    (AlertState::Resolved, Effect::Resolved)
-                }
-                (AlertState::Resolved, AlertStatus::Firing) => (AlertState::Refired { since: now }, Effect::HeldRefire),
-                (AlertState::Refired { .. }, AlertStatus::Resolved) => (AlertState::Resolved, Effect::RefireWithdrawn),
-                (AlertState::Firing | AlertState::Inherited | AlertState::Refired { .. }, AlertStatus::Firing)
-                | (AlertState::Resolved, AlertStatus::Resolved) => {
-                    let first_starts_at = record.first_starts_at.min(alert.starts_at);
-                    return (Self { first_starts_at, ..record.heard_of(now) }, Effect::Repeated);
-                }
-            },
+            (Some(record), status) => return record.observe_known(alert, status, now),
         };
-        let known_occurrence = known.filter(|record| alert.starts_at <= record.starts_at);
         let record = Self {
             fingerprint: alert.fingerprint,
             name: alert.name.clone(),
             target: alert.target.clone(),
             critical: alert.critical,
-            starts_at: known_occurrence.map_or(alert.starts_at, |record| record.starts_at),
-            first_starts_at: known_occurrence
-                .map_or(alert.starts_at, |record| record.first_starts_at.min(alert.starts_at)),
+            starts_at,
+            first_starts_at: starts_at,
             state,
             last_seen_at: now,
         };
         (record, effect)
     }
 
-    /// Whether the occurrence that is known last is known to be told with this `startsAt`.
-    pub fn is_told_from(&self, starts_at: Timestamp) -> bool {
-        (self.first_starts_at..=self.starts_at).contains(&starts_at)
+    /// What is known after a statement that is not newer than the occurrence that is known last.
+    fn observe_known(&self, alert: &Alert, status: AlertStatus, now: Timestamp) -> (Self, Effect) {
+        let (state, first_starts_at, effect) = match (self.state, status) {
+            (AlertState::Resolved, AlertStatus::Firing) => {
+                (AlertState::Refired { since: now }, alert.starts_at, Effect::HeldRefire)
+            }
+            // Of alerts that overlap, Alertmanager makes one with the earliest startsAt.
+            (AlertState::Refired { .. }, AlertStatus::Firing) if alert.starts_at < self.first_starts_at => {
+                let record = Self { first_starts_at: alert.starts_at, ..self.heard_of(now) };
+                return (record, Effect::Repeated);
+            }
+            (AlertState::Firing | AlertState::Inherited, AlertStatus::Resolved)
+                if alert.ends_occurrence_of(self.first_starts_at) =>
+            {
+                (AlertState::Resolved, self.first_starts_at, Effect::Resolved)
+            }
+            (AlertState::Refired { .. }, AlertStatus::Resolved) if alert.ends_occurrence_of(self.first_starts_at) => {
+                (AlertState::Resolved, self.first_starts_at, Effect::RefireWithdrawn)
+            }
+            (_, status) => {
+                let is_told = (self.first_starts_at..=self.starts_at).contains(&alert.starts_at);
+                let effect = if is_told && self.says(status) { Effect::Repeated } else { Effect::Outdated };
+                return (self.heard_of(now), effect);
+            }
+        };
+        let record = Self {
+            name: alert.name.clone(),
+            target: alert.target.clone(),
+            critical: alert.critical,
+            first_starts_at,
+            state,
+            last_seen_at: now,
+            ..self.clone()
+        };
+        (record, effect)
     }
 
-    /// Whether what `alert` says is about the occurrence that is known last, though it may be told from an earlier moment.
-    fn is_about_the_same(&self, alert: &Alert) -> bool {
-        self.is_told_from(alert.starts_at) || alert.ends_occurrence_of(self.starts_at)
+    /// Whether `status` is what is known already.
+    fn says(&self, status: AlertStatus) -> bool {
+        (self.state == AlertState::Resolved) == (status == AlertStatus::Resolved)
+    }
+
+    /// The same alert, its `startsAt` cut to the time of arrival. Earlier versions stored a `startsAt` in the future.
+    fn without_future(&self) -> Self {
+        let starts_at = self.starts_at.min(self.last_seen_at);
+        Self { starts_at, first_starts_at: self.first_starts_at.min(starts_at), ..self.clone() }
     }
 
     /// Whether the alert counts as firing at `now`.
@@ -234,9 +272,10 @@ impl AlertRecord {
         Self { state: AlertState::Resolved, ..self.heard_of(now) }
     }
 
-    /// The same alert once it is known that a held firing is true.
-    pub fn confirmed(&self, now: Timestamp) -> Self {
-        Self { state: AlertState::Firing, ..self.heard_of(now) }
+    /// The same alert once it is known that a held firing is true, and fires since `starts_at`.
+    pub fn confirmed(&self, starts_at: Timestamp, now: Timestamp) -> Self {
+        let first_starts_at = starts_at.min(self.starts_at);
+        Self { state: AlertState::Firing, first_starts_at, ..self.heard_of(now) }
     }
 
     fn heard_of(&self, now: Timestamp) -> Self {
@@ -277,11 +316,11 @@ mod tests {
         Alert { ends_at: Some(Timestamp::from_millis(ends_at)), ..resolved(starts_at) }
     }
 
-    /// What is known after `alerts` arrived, one a second from second 0, and what the last one changed.
+    /// What is known after `alerts` arrived, one a second from second 1, and what the last one changed.
     fn after(alerts: &[Alert]) -> (AlertRecord, Effect) {
         let mut known = None;
         for (second, alert) in alerts.iter().enumerate() {
-            let now = Timestamp::from_millis(1000 * i64::try_from(second).expect("few"));
+            let now = Timestamp::from_millis(1000 * i64::try_from(second + 1).expect("few"));
             known = Some(AlertRecord::observe(known.as_ref().map(|(record, _)| record), alert, now));
         }
         known.expect("at least one alert")
@@ -344,9 +383,49 @@ mod tests {
             assert_eq!(after(&[told, &[firing(1), lasted(1, 4)]].concat()).1, Effect::RefireWithdrawn);
             assert_eq!(after(&[told, &[firing(1), firing(2)]].concat()).1, Effect::Repeated);
         }
-        // Of an occurrence before, nothing is believed, and of the next one, what was known before says nothing.
-        assert_eq!(after(&[firing(2), resolved(2), firing(1)]).1, Effect::Outdated);
-        assert_eq!(after(&[firing(2), lasted(1, 3), firing(4), resolved(4), firing(1)]).1, Effect::Outdated);
+    }
+
+    /// One Prometheus of a pair fired later than the other and is over; the other one still fires.
+    #[test]
+    fn a_firing_under_an_earlier_beginning_than_the_resolve_is_a_refire() {
+        let told = [firing(2), resolved(2), firing(1)];
+        let (record, effect) = after(&told);
+        assert_eq!(effect, Effect::HeldRefire);
+        assert!(record.is_firing(record.last_seen_at.after(HOLD), HOLD));
+        for later in [&[resolved(2)][..], &[lasted(2, 3)], &[firing(2), resolved(2)]] {
+            let (record, effect) = after(&[&told[..], later].concat());
+            assert_eq!(effect, Effect::Outdated, "{later:?}");
+            assert!(record.is_firing(record.last_seen_at.after(HOLD), HOLD), "{later:?}");
+        }
+        assert_eq!(after(&[&told[..], &[resolved(1)]].concat()).1, Effect::RefireWithdrawn);
+        let echo_first = [firing(2), resolved(2), firing(2), firing(1), resolved(2)];
+        assert!(matches!(after(&echo_first).0.state, AlertState::Refired { .. }));
+    }
+
+    #[test]
+    fn what_fires_stays_as_it_is_when_an_earlier_beginning_is_told() {
+        let (record, _) = after(&[firing(2), firing(1)]);
+        assert_eq!(AlertRecord { last_seen_at: Timestamp::from_millis(1000), ..record }, after(&[firing(2)]).0);
+    }
+
+    #[test]
+    fn a_beginning_in_the_future_is_cut_to_the_time_of_arrival() {
+        const AHEAD: i64 = 86_400_000;
+        let (record, effect) = after(&[firing(AHEAD), firing(AHEAD)]);
+        assert_eq!((record.starts_at, effect), (Timestamp::from_millis(1000), Effect::Repeated));
+        assert!(!is_firing_soon(&[firing(AHEAD), resolved(AHEAD)]));
+        // the clock is right again
+        assert!(is_firing_soon(&[firing(AHEAD), resolved(AHEAD), firing(2500)]));
+        assert!(!is_firing_soon(&[firing(AHEAD), resolved(AHEAD), firing(2500), resolved(2500)]));
+    }
+
+    #[test]
+    fn a_beginning_in_the_future_that_an_earlier_version_stored_hides_nothing() {
+        let future = Timestamp::from_millis(86_400_000);
+        let (ended, _) = after(&[firing(1), resolved(1)]);
+        let stored = AlertRecord { starts_at: future, first_starts_at: future, ..ended };
+        let (record, effect) = AlertRecord::observe(Some(&stored), &firing(2500), Timestamp::from_millis(3000));
+        assert_eq!((record.starts_at, effect), (Timestamp::from_millis(2500), Effect::FiredAgain));
     }
 
     #[test]
@@ -361,7 +440,7 @@ mod tests {
     fn a_late_firing_does_not_undo_a_resolve_until_it_stood_for_the_hold_time() {
         let (record, effect) = after(&[firing(1), resolved(1), firing(1)]);
         assert_eq!(effect, Effect::HeldRefire);
-        let held_since = Timestamp::from_millis(2000);
+        let held_since = Timestamp::from_millis(3000);
         let due = held_since.after(HOLD);
         assert!(!record.is_firing(held_since, HOLD));
         assert_eq!(record.counts_from(held_since, HOLD), Some(due));
@@ -373,7 +452,7 @@ mod tests {
     #[test]
     fn a_repeated_echo_does_not_prolong_the_hold() {
         let (record, _) = after(&[firing(1), resolved(1), firing(1), firing(1), firing(1)]);
-        assert_eq!(record.state, AlertState::Refired { since: Timestamp::from_millis(2000) });
+        assert_eq!(record.state, AlertState::Refired { since: Timestamp::from_millis(3000) });
     }
 
     #[test]

@@ -112,8 +112,7 @@ impl Turn {
     /// What a correction made of an alert.
     pub fn of_repair(reason: Reason) -> Self {
         match reason {
-            Reason::Unnotified | Reason::UnnotifiedAgain => Self::Fired,
-            Reason::Reappeared => Self::Held,
+            Reason::Unnotified | Reason::UnnotifiedAgain | Reason::Reappeared => Self::Fired,
             Reason::Confirmed => Self::Confirmed,
             Reason::Refuted => Self::Withdrawn,
             Reason::Unlisted | Reason::Stale => Self::Resolved,

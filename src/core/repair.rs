@@ -78,8 +78,7 @@ pub enum Reason {
     Unnotified,
     /// It is listed as a newer occurrence than the one that was notified.
     UnnotifiedAgain,
-    /// It is listed after its resolve came. Held, as if a notification said so: the other member of a pair may not
-    /// know yet that it is over.
+    /// It is listed as active after its resolve came: it truly fires.
     Reappeared,
     /// It was held, and is listed: it truly fires.
     Confirmed,
@@ -97,7 +96,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Unnotified => "fires: Alertmanager lists it, and no notification of it came",
             Self::UnnotifiedAgain => "fires again: Alertmanager lists it with a newer startsAt than was notified",
-            Self::Reappeared => "may fire again: Alertmanager lists it after its resolve, so it is held for a while",
+            Self::Reappeared => "fires again: Alertmanager lists it as active after its resolve",
             Self::Confirmed => "fires again: Alertmanager lists it, so it is not held any longer",
             Self::Refuted => "does not fire again: it was held, and Alertmanager does not list it",
             Self::Unlisted => "has ended: Alertmanager did not list it twice in a row, and no resolve came",
@@ -186,21 +185,21 @@ pub fn stale_before(now: Timestamp, listening_since: Timestamp, longest: Duratio
 /// neither reddens the page nor greens it.
 fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Option<Repair> {
     let alert = sighting?;
-    if let Some(record) = known
-        && matches!(record.state, AlertState::Refired { .. })
-        && record.is_told_from(alert.starts_at)
-    {
-        return Some(Repair { record: record.confirmed(poll.began_at), reason: Reason::Confirmed });
-    }
     let (record, effect) = AlertRecord::observe(known, alert, poll.began_at);
     let reason = match effect {
         Effect::Fired => Reason::Unnotified,
         Effect::FiredAgain => Reason::UnnotifiedAgain,
         Effect::HeldRefire => Reason::Reappeared,
+        Effect::Repeated | Effect::Outdated if matches!(record.state, AlertState::Refired { .. }) => Reason::Confirmed,
         // Nothing that is listed is a resolve.
         Effect::Repeated | Effect::Outdated | Effect::Resolved | Effect::RefireWithdrawn | Effect::ResolvedUnknown => {
             return None;
         }
+    };
+    // The list is proof: what is held need not wait.
+    let record = match record.state {
+        AlertState::Refired { .. } => record.confirmed(alert.starts_at, poll.began_at),
+        AlertState::Firing | AlertState::Resolved | AlertState::Inherited => record,
     };
     Some(Repair { record, reason })
 }

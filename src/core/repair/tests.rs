@@ -158,8 +158,40 @@ fn what_ended_under_an_earlier_beginning_and_is_listed_under_it_fires_again() {
     world.notify(&Alert { ends_at: Some(Timestamp::from_millis(10)), ..resolved(&earlier) });
     assert!(!world.fires(&told));
     assert_eq!(world.poll(&[heard(&[active(&earlier)])]), [Reason::Reappeared]);
-    assert_eq!(world.poll(&[heard(&[active(&earlier)])]), [Reason::Confirmed]);
     assert!(world.fires(&told));
+    assert_eq!(world.poll(&[heard(&[active(&earlier)])]), []);
+}
+
+/// Prometheus B fired later than A and is over; A, which was cut off meanwhile, still fires.
+#[test]
+fn what_one_prometheus_resolved_and_another_fires_for_longer_fires_once_it_is_listed() {
+    for notified in [false, true] {
+        let mut world = World::new();
+        let (later, earlier) = (alert(1, 9), alert(1, 5));
+        world.notify(&later);
+        world.notify(&resolved(&later));
+        if notified {
+            world.notify(&earlier);
+        }
+        let reason = if notified { Reason::Confirmed } else { Reason::Reappeared };
+        assert_eq!(world.poll(&[heard(&[active(&earlier)])]), [reason]);
+        world.notify(&resolved(&later));
+        assert!(world.fires(&earlier), "a late resolve of the other one does not end it");
+        world.notify(&resolved(&earlier));
+        assert!(!world.fires(&earlier));
+    }
+}
+
+#[test]
+fn a_beginning_in_the_future_hides_no_later_outage() {
+    let mut world = World::new();
+    let (ahead, later) = (alert(1, 86_400_000), alert(1, 1_030_000));
+    world.notify(&ahead);
+    world.notify(&resolved(&ahead));
+    assert!(!world.fires(&ahead));
+    assert_eq!(world.poll(&[heard(&[active(&later)])]), [Reason::UnnotifiedAgain]);
+    assert!(world.fires(&later));
+    assert_eq!(world.poll(&[heard(&[active(&later)])]), []);
 }
 
 #[test]
@@ -320,14 +352,15 @@ fn a_held_firing_counts_as_soon_as_it_is_listed() {
 }
 
 #[test]
-fn another_occurrence_than_the_held_one_does_not_confirm_it() {
-    for (listed, reasons) in [(alert(1, 3), &[][..]), (alert(1, 9), &[Reason::UnnotifiedAgain])] {
+fn a_held_firing_counts_whichever_occurrence_is_listed() {
+    for (listed, reasons) in [(alert(1, 3), [Reason::Confirmed]), (alert(1, 9), [Reason::UnnotifiedAgain])] {
         let mut world = World::new();
         let held = alert(1, 5);
         for told in [&held, &resolved(&held), &held] {
             world.notify(told);
         }
         assert_eq!(world.poll(&[heard(&[active(&listed)])]), reasons);
+        assert!(world.fires(&held));
         assert_eq!(world.stored[&held.fingerprint].starts_at, held.starts_at.max(listed.starts_at));
     }
 }
@@ -359,16 +392,15 @@ fn a_held_firing_that_counts_already_takes_two_readings_to_end_as_any_other() {
 }
 
 #[test]
-fn what_is_listed_after_its_resolve_is_held_until_the_next_reading() {
+fn what_is_listed_after_its_resolve_fires_at_once() {
     let mut world = World::new();
     let alert = alert(1, 5);
     world.notify(&alert);
     world.notify(&resolved(&alert));
     let lists = [heard(&[]), heard(&[active(&alert)])];
     assert_eq!(world.poll(&lists), [Reason::Reappeared]);
-    assert!(!world.fires(&alert));
-    assert_eq!(world.poll(&lists), [Reason::Confirmed]);
     assert!(world.fires(&alert));
+    assert_eq!(world.poll(&lists), []);
 }
 
 #[test]

@@ -30,15 +30,21 @@ static INVENTORY: LazyLock<Inventory> = LazyLock::new(|| {
     )
 });
 
+/// A moment after everything that was recorded began.
+static BEGINNING: LazyLock<Timestamp> = LazyLock::new(|| {
+    let alerts = RECORDED.iter().flat_map(|notification| &notification.alerts);
+    alerts.map(|alert| alert.starts_at).max().expect("something is recorded")
+});
+
 /// What the page shows after `told`, in this order, one a millisecond: within the hold in any case.
 fn after<'a>(told: impl IntoIterator<Item = &'a Notification>) -> DesiredPage {
     let mut memory = HashMap::new();
-    let mut now = Timestamp::from_millis(0);
+    let mut now = *BEGINNING;
     for notification in told {
         now = Timestamp::from_millis(now.as_millis() + 1);
         observe(&mut memory, notification, now);
     }
-    assert!(now < Timestamp::from_millis(0).after(HOLD));
+    assert!(now < BEGINNING.after(HOLD));
     // When the page is looked at again depends on when an echo came, and may.
     DesiredPage { revisit_at: None, ..page_of(&memory, &INVENTORY, now) }
 }

@@ -254,20 +254,28 @@ impl Hearsay {
         self.words.iter().map(|word| word.starts_ms).max()
     }
 
-    /// The newest occurrence has the say; within it a resolve, and a firing that came after it is held.
     fn state(&self) -> State {
-        if self.left == Left::Surely {
-            return State::Fires;
+        if self.left == Left::Surely { State::Fires } else { self.follow().0 }
+    }
+
+    /// What follows from the words, and the occurrence that it follows from. The newest occurrence has the say; within
+    /// it a resolve. A firing after a resolve that is as new or newer is held until a resolve of its own occurrence.
+    fn follow(&self) -> (State, u64) {
+        let (mut state, mut newest, mut current) = (State::Unknown, None, 0);
+        for word in &self.words {
+            let starts_ms = word.starts_ms;
+            let is_newer = newest < Some(starts_ms);
+            newest = newest.max(Some(starts_ms));
+            (state, current) = match (word.said, state) {
+                (Said::Confirmed, _) => (State::Fires, starts_ms),
+                (Said::Fires, _) if is_newer => (State::Fires, starts_ms),
+                (Said::Ended, _) if is_newer || starts_ms == current => (State::Ended, starts_ms),
+                (Said::Fires, State::Ended) => (State::Held(word.at_ms), starts_ms),
+                (Said::Fires, State::Held(_)) => (state, current.min(starts_ms)),
+                _ => (state, current),
+            };
         }
-        let Some(newest) = self.newest() else { return State::Unknown };
-        let of_it: Vec<&Word> = self.words.iter().filter(|word| word.starts_ms == newest).collect();
-        let Some(ended) = of_it.iter().rposition(|word| word.said == Said::Ended) else { return State::Fires };
-        let again = &of_it[ended + 1..];
-        match again.first() {
-            _ if again.iter().any(|word| word.said == Said::Confirmed) => State::Fires,
-            Some(first) => State::Held(first.at_ms),
-            None => State::Ended,
-        }
+        (state, current)
     }
 
     /// A firing that is held counts once it has stood long enough.
@@ -302,11 +310,9 @@ impl Hearsay {
     }
 
     fn is_listed(&mut self, began_ms: u64, starts_ms: u64) -> bool {
-        let newest = self.newest();
         let said = match self.state() {
-            State::Held(_) if newest == Some(starts_ms) => Said::Confirmed,
-            State::Fires if newest == Some(starts_ms) => return false,
-            _ if newest > Some(starts_ms) => return false,
+            State::Held(_) | State::Ended if self.newest() >= Some(starts_ms) => Said::Confirmed,
+            State::Fires if self.newest() >= Some(starts_ms) => return false,
             _ => Said::Fires,
         };
         self.words.push(Word { at_ms: began_ms, starts_ms, said });
@@ -339,7 +345,8 @@ impl Hearsay {
         if self.left == Left::Surely {
             self.left = Left::Nothing;
         }
-        if let (Some(starts_ms), false) = (self.newest(), self.state() == State::Ended) {
+        let (state, starts_ms) = self.follow();
+        if !matches!(state, State::Unknown | State::Ended) {
             self.words.push(Word { at_ms, starts_ms, said: Said::Ended });
             self.heard_ms = self.heard_ms.max(at_ms);
         }
