@@ -155,6 +155,9 @@ pub const IGNORE_REASONS: &[&str] = &[
 pub const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
     match reason {
         IgnoreReason::NotAnAlert { .. } => "not_an_alert",
+        IgnoreReason::TooManyLabels(_) => "too_many_labels",
+        IgnoreReason::LabelsTooLarge(_) => "labels_too_large",
+        IgnoreReason::NameTooLong { .. } => "name_too_long",
         IgnoreReason::NoInstance => "no_instance",
         IgnoreReason::NoAlertname => "no_alertname",
         IgnoreReason::NoComponent => "no_component",
