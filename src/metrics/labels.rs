@@ -142,6 +142,9 @@ pub const fn effect(effect: Effect) -> &'static str {
 /// Why an alert, or a part of one, was left out.
 pub const IGNORE_REASONS: &[&str] = &[
     "not_an_alert",
+    "too_many_labels",
+    "labels_too_large",
+    "name_too_long",
     "no_instance",
     "no_alertname",
     "no_component",
