@@ -11,6 +11,7 @@ mod health;
 mod history;
 mod holds;
 mod kept;
+mod limits;
 mod repair;
 mod restored;
 mod unanswered;
@@ -216,6 +217,7 @@ impl Store {
             MigrateError::VersionMissing(_) => StoreError::Newer { path: path.clone() },
             error => open_error(error.into()),
         })?;
+        limits::drop_rows_over_limits(&writer).await?;
         let reader = pool_options()
             .max_connections(READERS)
             .connect_with(options.read_only(true))

@@ -34,6 +34,43 @@ fn resolved(alert: &Alert) -> Alert {
 }
 
 #[tokio::test]
+async fn rows_over_the_limits_do_not_fail_a_start() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let usable = alert("10.0.0.5:9100", "Database", NOW);
+    store.record(std::slice::from_ref(&usable), NOW).await.expect("recorded");
+    // Short names, so that even the whole is no longer than a name may be.
+    let short =
+        (0..65).map(|number| char::from(b'!' + number).to_string()).filter(|name| !",|".contains(name.as_str()));
+    let short = format!("a | {}, ab, ac", short.collect::<Vec<_>>().join(", "));
+    let long = format!("a | {}", (0..100_000).map(|number| format!("c{number}")).collect::<Vec<_>>().join(", "));
+    let row = "INSERT INTO alerts (fingerprint, name, target, critical, starts_at_ms, state, last_seen_ms) \
+               VALUES ($1, $2, $3, 0, 0, 'firing', 0)";
+    let long_name = "x".repeat(256);
+    for (fingerprint, name, target) in [
+        ("00000000000000a1", "TargetDown", short.as_str()),
+        ("00000000000000a2", "TargetDown", long.as_str()),
+        ("00000000000000a3", long_name.as_str(), "a | Database"),
+    ] {
+        let query = sqlx::query(row).bind(fingerprint).bind(name).bind(target);
+        query.execute(store.writer()).await.expect("written");
+    }
+    sqlx::query("INSERT INTO applied VALUES ('target', $1, 1, 1, '', 'settled', 0)")
+        .bind(&short)
+        .execute(store.writer())
+        .await
+        .expect("written");
+    store.close().await;
+
+    let began = std::time::Instant::now();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let alerts = store.unresolved_alerts().await.expect("alerts");
+    assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
+    assert!(store.applied().await.expect("what was written").targets.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn an_alert_is_the_same_after_a_restart() {
     let folder = folder();
     let store = Store::open(&url(&folder)).await.expect("opens, making its folders");
