@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::discriminant;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -12,6 +13,9 @@ use crate::core::status::ComponentStatus;
 
 /// How many steps of one kind are under way at the same time.
 const PARALLEL_STEPS: usize = 4;
+
+/// How long a 429 without `Retry-After` is waited for: Cachet counts requests by the minute.
+const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
 
 /// What is told while the plan is carried out.
 pub trait Progress {
@@ -56,7 +60,7 @@ async fn take(
 }
 
 /// What `call` comes to, once Cachet's rate limit lets it. There is no limit to this but the person who watches: each
-/// wait is one that Cachet asked for, and has its bound there.
+/// wait is bounded.
 ///
 /// # Errors
 /// Whatever else Cachet says.
@@ -66,9 +70,10 @@ where
 {
     loop {
         match call().await {
-            Err(Error::RateLimited { retry_after, .. }) => {
-                progress.waiting(retry_after.as_secs());
-                tokio::time::sleep(retry_after).await;
+            Err(error @ Error::RateLimited { .. }) => {
+                let wait = error.retry_after().unwrap_or(RATE_LIMIT_WINDOW);
+                progress.waiting(wait.as_secs());
+                tokio::time::sleep(wait).await;
             }
             outcome => return outcome,
         }

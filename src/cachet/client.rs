@@ -346,8 +346,10 @@ impl Cachet {
         let budget = if call.is_write() { &self.shared.budget } else { &self.shared.reads };
         budget.learn(&answer.headers);
         let answer = answer.success(call);
-        if let Err(Error::RateLimited { retry_after, .. }) = &answer {
-            budget.exhausted(*retry_after);
+        if let Err(error @ Error::RateLimited { .. }) = &answer
+            && let Some(wait) = error.retry_after()
+        {
+            budget.exhausted(wait);
         }
         answer
     }
