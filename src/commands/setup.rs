@@ -48,6 +48,9 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
     if let Some(store) = remembering {
         store.mark_made(page.cachet.address(), &mut observed).await?;
     }
+    if !args.dry_run && page.embedded.is_none() {
+        patiently(&Reading, || page.cachet.prove_abilities()).await?;
+    }
     let plan = plan_setup(&config.groups, &inventory, &observed, removal(args));
     let mut out = io::stdout();
     for remark in &plan.remarks {

@@ -201,3 +201,42 @@ async fn a_target_component_that_an_older_cachet_made_visible_is_hidden_again() 
         assert!(!world.shown().await.components.iter().any(|c| c.enabled && c.id == target.id), "{release:?}");
     }
 }
+
+#[tokio::test]
+async fn each_missing_ability_of_incidents_is_named_and_nothing_is_left_behind() {
+    for release in Release::BOTH {
+        let world = World::empty(release, TARGETS).await;
+        world.cachet().prove_abilities().await.expect("all abilities");
+        assert_eq!(world.incidents().await, (0, 0), "{release:?}");
+        assert_eq!(world.cachet().lacking_ability(), None);
+
+        // The page numbers its incidents on.
+        world.faults.on("POST", "/api/incidents/2/updates").answer(403);
+        let error = world.cachet().prove_abilities().await.expect_err("refused").to_string();
+        assert!(error.contains("lacks the ability incident-updates.manage"), "{release:?}: {error}");
+        assert_eq!(world.cachet().lacking_ability().map(|error| error.to_string()), Some(error));
+        assert_eq!(world.incidents().await, (0, 0), "{release:?}");
+
+        world.faults.heal();
+        world.cachet().prove_abilities().await.expect("all abilities");
+        assert_eq!(world.cachet().lacking_ability(), None, "it was seen to work");
+
+        world.faults.on("POST", "/api/incidents").answer(403);
+        let error = world.cachet().prove_abilities().await.expect_err("refused").to_string();
+        assert!(error.contains("lacks the ability incidents.manage"), "{release:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_incident_that_the_token_may_not_delete_is_used_again() {
+    for release in Release::BOTH {
+        let world = World::empty(release, TARGETS).await;
+        world.faults.on("DELETE", "/api/incidents/1").answer(403);
+        for _ in 0..3 {
+            world.cachet().prove_abilities().await.expect("deleting is not needed");
+        }
+        assert_eq!(world.faults.count("POST", "/api/incidents"), 1, "{release:?}");
+        assert_eq!(world.cachet().lacking_ability(), None);
+        assert_eq!(world.shown().await.open_incidents, [], "{release:?}");
+    }
+}
