@@ -114,7 +114,7 @@ impl Answer {
 }
 
 /// The ability that a refused write takes, as Cachet's dashboard names it.
-fn ability(call: &Call) -> &'static str {
+pub(super) fn ability(call: &Call) -> &'static str {
     let delete = call.method == Method::DELETE;
     match call.path.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
         ["components", ..] if delete => "components.delete",

@@ -364,6 +364,37 @@ async fn a_store_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
+async fn a_copy_in_memory_has_the_schema_of_this_release_and_leaves_every_file_as_it_is() {
+    let folder = folder();
+    let empty = Store::open_copy_in_memory(&url(&folder)).await.expect("opens");
+    assert_eq!(empty.observed().await.expect("read"), None);
+    assert!(!folder.path().join("a").exists(), "nothing was made");
+
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.remember_observed(&Observed::default(), NOW).await.expect("kept");
+    // While a server has it open, what it wrote last is in another file.
+    let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("opens");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+
+    for statement in ["DROP TABLE made", "DELETE FROM _sqlx_migrations WHERE version = 9"] {
+        sqlx::query(statement).execute(store.writer()).await.expect("an earlier schema");
+    }
+    store.close().await;
+    let files = || -> Vec<_> {
+        let entries =
+            std::fs::read_dir(folder.path().join("a/b")).expect("a folder").map(|e| e.expect("a file").path());
+        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).expect("read"))).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("an earlier release's is read");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+    copy.mark_made("http://cachet/api", &mut Observed::default()).await.expect("the schema is up to date");
+    assert_eq!(files(), before);
+}
+
+#[tokio::test]
 async fn only_sqlite_urls_are_taken() {
     for text in ["", "sqlite://", "postgres://localhost/x", "data/x.db", "sqlite://x.db?mode=memory"] {
         let error = Store::open(text).await.expect_err("refused");
