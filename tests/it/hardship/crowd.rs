@@ -62,8 +62,10 @@ async fn idle_connections_and_slow_bodies_leave_room_for_the_webhook_and_health(
         });
         let _crowd = join_all(crowd).await;
         let began = Instant::now();
-        let posted = server.sender.post_as(crate::support::web::ADMIN, &[]).await;
-        assert_eq!(posted, Some(StatusCode::OK), "{request}");
+        // As Alertmanager does: a connection that was kept alive may be closed at the moment of the request.
+        while server.sender.post_as(crate::support::web::ADMIN, &[]).await != Some(StatusCode::OK) {
+            assert!(began.elapsed() < 5 * LIMIT, "no notification is taken: {request}");
+        }
         let health = reqwest::get(format!("http://{}/health", server.address)).await.expect("an answer");
         assert_eq!(health.status(), StatusCode::OK, "{request}");
         assert!(began.elapsed() < 5 * LIMIT, "{:?} with {request}", began.elapsed());
