@@ -29,7 +29,7 @@ Options
   --check                only say what is wrong with the files
   --dry-run              say what would be done, and do nothing
   --yes                  answer every question with yes
-  --reset                have setup remove every component and group first (asks)
+  --reset                have setup remove all that it made first (asks)
   --help                 this
 
 Environment

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need (Debian packages, once) and runs every check and test.
+# Installs what the tests need (Debian packages, once) and runs every check and test: ./test.sh [--long]
+#
+# --long also fuzzes, and runs the tests under every clock and time zone of tests/clocks.sh; it takes hours.
 # shellcheck disable=SC2317 # every part is called through part()
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -22,6 +24,16 @@ needed=(
     mmdebstrap:mmdebstrap
     php:php-cli
 )
+
+long=()
+case "$*" in
+'') ;;
+--long) long=(--long) ;;
+*)
+    echo "test.sh: unknown argument: $*; the only one is --long" >&2
+    exit 2
+    ;;
+esac
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -67,13 +79,14 @@ part 'packages' packages
 part 'format' cargo fmt --check
 part 'lints' cargo clippy --locked --all-targets -- -D warnings
 part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
-part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh
+part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh tests/clocks.sh
 part 'tools' tests/tools.sh
 part 'tests' cargo test --locked --no-fail-fast
+[ "${#long[@]}" -eq 0 ] || part 'clocks' tests/clocks.sh --long
 part 'deployment' tests/deploy/run.sh
 part 'images' tests/containers/static.sh
 part 'containers' tests/containers/run.sh
-part 'fuzzing' fuzz/run.sh
+[ "${#long[@]}" -eq 0 ] || part 'fuzzing' fuzz/run.sh
 
 printf '\n'
 printf '%s\n' "${summary[@]}"

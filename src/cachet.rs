@@ -15,6 +15,7 @@
 //! | `transport` | sends one request, over HTTP or into the embedded page |
 //! | `answer` | makes an [`Error`] or a value of one answer |
 
+mod abilities;
 mod answer;
 mod budget;
 mod client;

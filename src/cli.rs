@@ -226,11 +226,11 @@ pub struct Setup {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Remove target components whose target is gone, and what we made and no file names any more
+    /// Remove what setup made and no file names any more, target components included
     #[arg(long)]
     pub prune: bool,
 
-    /// Remove every component and group first
+    /// Remove every component and group that setup made first
     #[arg(long)]
     pub reset: bool,
 

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::{Backoff, LONGEST};
+use self::backoff::Backoff;
 use self::memory::{Memory, Unkept};
 pub use self::round::{Blocked, Round};
 pub use self::settings::{Settings, Subscribers, TargetsOfPage};
@@ -171,14 +171,14 @@ impl Reconciler {
                 backoff.reset();
                 self.until_due(round.revisit_at).min(round.saving.unwrap_or(Duration::MAX))
             } else {
-                let wait = round.retry_after().map_or_else(|| backoff.next(), |wait| wait.min(LONGEST));
+                let wait = round.retry_after().unwrap_or_else(|| backoff.next());
                 round.next_go(wait, self.clock.now())
             };
             let held_back = round.retry_after().is_some();
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
-                // News is worth an attempt at once, unless Cachet asked for silence.
+                // News is worth an attempt at once, unless Cachet sent a `Retry-After`.
                 () = self.wake.woken(), if !held_back => {
                     if self.wake.count() != seen {
                         backoff.reset();

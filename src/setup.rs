@@ -1,7 +1,8 @@
 //! Carries the plan of `setup` out, step by step, with patience for Cachet's rate limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -9,14 +10,23 @@ use crate::cachet::{Cachet, Error};
 use crate::core::observed::{ComponentUpdate, GroupId, NewComponent, NewGroup, Observed};
 use crate::core::setup::{SetupPlan, Step};
 use crate::core::status::ComponentStatus;
+use crate::store::Made;
 
 /// How many steps of one kind are under way at the same time.
 const PARALLEL_STEPS: usize = 4;
+
+/// How long a 429 without `Retry-After` is waited for: Cachet counts requests by the minute.
+const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
 
 /// What is told while the plan is carried out.
 pub trait Progress {
     /// The step is done.
     fn done(&self, step: &Step);
+    /// The object of that name was made. It is to be remembered before the next step, for a Cachet without meta does not
+    /// say who made it.
+    fn made(&self, _made: Made, _name: &str) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
     /// Cachet's rate limit is used up; the call is tried again after `seconds`.
     fn waiting(&self, seconds: u64);
 }
@@ -29,11 +39,12 @@ pub async fn carry_out(
     cachet: &Cachet,
     plan: &SetupPlan,
     observed: &Observed,
-    progress: &impl Progress,
+    progress: &(impl Progress + Sync),
 ) -> Result<(), Error> {
+    let removed: BTreeSet<GroupId> = plan.steps.iter().filter_map(Step::removed_group).collect();
+    let kept = observed.groups.iter().filter(|group| !removed.contains(&group.id));
     // Of several groups with one name, the plan uses the lowest number.
-    let mut groups: BTreeMap<String, GroupId> =
-        observed.groups.iter().rev().map(|group| (group.name.clone(), group.id)).collect();
+    let mut groups: BTreeMap<String, GroupId> = kept.rev().map(|group| (group.name.clone(), group.id)).collect();
     // A step needs at most what steps of an earlier kind have made.
     for steps in plan.steps.chunk_by(|one, next| discriminant(one) == discriminant(next)) {
         // A closure that borrows as the stream goes on would keep whoever awaits this on one thread.
@@ -48,15 +59,26 @@ async fn take(
     cachet: &Cachet,
     step: &Step,
     groups: &BTreeMap<String, GroupId>,
-    progress: &impl Progress,
+    progress: &(impl Progress + Sync),
 ) -> Result<Option<(String, GroupId)>, Error> {
     let made = patiently(progress, || send(cachet, step, groups)).await?;
+    let group = match &made {
+        Some((made @ Made::Group(id), name)) => {
+            progress.made(*made, name).await;
+            Some((name.clone(), *id))
+        }
+        Some((made, name)) => {
+            progress.made(*made, name).await;
+            None
+        }
+        None => None,
+    };
     progress.done(step);
-    Ok(made)
+    Ok(group)
 }
 
 /// What `call` comes to, once Cachet's rate limit lets it. There is no limit to this but the person who watches: each
-/// wait is one that Cachet asked for, and has its bound there.
+/// wait is bounded.
 ///
 /// # Errors
 /// Whatever else Cachet says.
@@ -66,9 +88,10 @@ where
 {
     loop {
         match call().await {
-            Err(Error::RateLimited { retry_after, .. }) => {
-                progress.waiting(retry_after.as_secs());
-                tokio::time::sleep(retry_after).await;
+            Err(error @ Error::RateLimited { .. }) => {
+                let wait = error.retry_after().unwrap_or(RATE_LIMIT_WINDOW);
+                progress.waiting(wait.as_secs());
+                tokio::time::sleep(wait).await;
             }
             outcome => return outcome,
         }
@@ -79,11 +102,11 @@ async fn send(
     cachet: &Cachet,
     step: &Step,
     groups: &BTreeMap<String, GroupId>,
-) -> Result<Option<(String, GroupId)>, Error> {
+) -> Result<Option<(Made, String)>, Error> {
     match step.clone() {
         Step::CreateGroup { name, order } => {
             let id = cachet.create_group(&NewGroup { name: name.to_string(), order }).await?;
-            return Ok(Some((name.to_string(), id)));
+            return Ok(Some((Made::Group(id), name.to_string())));
         }
         Step::ShowGroup { id, .. } => cachet.show_group(id).await?,
         Step::CreateComponent { name, group, order } => {
@@ -95,7 +118,8 @@ async fn send(
                 group: groups.get(group.as_str()).copied(),
                 order: Some(order),
             };
-            cachet.create_component(&component).await?;
+            let id = cachet.create_component(&component).await?;
+            return Ok(Some((Made::Component(id), component.name)));
         }
         Step::MoveComponent { id, group, enabled, .. } => {
             let group = groups.get(group.as_str()).copied();
@@ -110,7 +134,8 @@ async fn send(
                 group: None,
                 order: None,
             };
-            cachet.create_component(&component).await?;
+            let id = cachet.create_component(&component).await?;
+            return Ok(Some((Made::Component(id), component.name)));
         }
         Step::CorrectTarget { id, description, .. } => {
             let update = ComponentUpdate { status: None, enabled: false, description: Some(description), group: None };

@@ -11,9 +11,12 @@ mod health;
 mod history;
 mod holds;
 mod kept;
+mod limits;
+mod made;
 mod repair;
 mod restored;
 mod unanswered;
+mod untouched;
 mod watchdog;
 
 use std::cmp::Ordering;
@@ -28,6 +31,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr, SqlitePool};
 
 use self::alerts::Recordings;
 pub use self::applied::Entry;
+pub use self::made::Made;
 use crate::metrics::Metrics;
 
 /// How many connections read at the same time.
@@ -51,6 +55,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "writes that got no answer", include_str!("../migrations/0006_unanswered_writes.sql")),
     (7, "history and holds", include_str!("../migrations/0007_history.sql")),
     (8, "earlier beginnings of an alert", include_str!("../migrations/0008_first_starts_at.sql")),
+    (9, "what was made in a Cachet without meta", include_str!("../migrations/0009_made.sql")),
 ];
 
 /// The store, open. Clones share its connections.
@@ -216,6 +221,7 @@ impl Store {
             MigrateError::VersionMissing(_) => StoreError::Newer { path: path.clone() },
             error => open_error(error.into()),
         })?;
+        limits::drop_rows_over_limits(&writer).await?;
         let reader = pool_options()
             .max_connections(READERS)
             .connect_with(options.read_only(true))

@@ -7,6 +7,7 @@ mod client_address;
 pub mod guard;
 mod health;
 mod metrics;
+mod places;
 mod ready;
 pub mod reload;
 mod serve;

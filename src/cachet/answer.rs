@@ -11,16 +11,6 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::transport::Call;
 
-/// How long a 429 or 503 without a `Retry-After` is waited for: Cachet counts requests by the minute.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
-
-/// The longest that a `Retry-After` is believed. The server before Cachet may say anything; asking once in ten minutes
-/// does it no harm.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
-
-/// The shortest: Cachet counts in whole seconds, so `0` means the rest of this one.
-const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
-
 /// How much of a message from the other side goes into ours.
 const MAX_MESSAGE_CHARS: usize = 300;
 
@@ -124,7 +114,7 @@ impl Answer {
 }
 
 /// The ability that a refused write takes, as Cachet's dashboard names it.
-fn ability(call: &Call) -> &'static str {
+pub(super) fn ability(call: &Call) -> &'static str {
     let delete = call.method == Method::DELETE;
     match call.path.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
         ["components", ..] if delete => "components.delete",
@@ -136,17 +126,17 @@ fn ability(call: &Call) -> &'static str {
     }
 }
 
-/// How long to wait, from `Retry-After` in seconds or as a date. A date is read against the server's own clock where it
-/// tells it.
-fn retry_after(headers: &HeaderMap) -> Duration {
+/// `Retry-After`, in seconds or as a date; `None` if it was not sent or is neither. A date is read against the server's
+/// own clock where it tells it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let moment = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
-    let Some(value) = text(RETRY_AFTER) else { return DEFAULT_RETRY_AFTER };
+    let value = text(RETRY_AFTER)?;
     let seconds = value.parse::<u64>().ok().or_else(|| {
         let now = text(DATE).and_then(moment).unwrap_or_else(Timestamp::now);
         Some(u64::try_from(moment(value)?.duration_since(now).as_secs()).unwrap_or(0))
     });
-    seconds.map_or(DEFAULT_RETRY_AFTER, Duration::from_secs).clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER)
+    seconds.map(Duration::from_secs)
 }
 
 /// Text from outside, so cut and cleaned that it stays within its line.
@@ -160,22 +150,22 @@ mod tests {
 
     use super::*;
 
-    fn waiting(headers: &[(HeaderName, &'static str)]) -> u64 {
+    fn waiting(headers: &[(HeaderName, &'static str)]) -> Option<u64> {
         let headers =
             headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect::<HeaderMap>();
-        retry_after(&headers).as_secs()
+        retry_after(&headers).map(|wait| wait.as_secs())
     }
 
     #[test]
-    fn retry_after_is_read_in_seconds_and_as_a_date_and_is_bounded() {
-        assert_eq!(waiting(&[(RETRY_AFTER, "48")]), 48);
-        assert_eq!(waiting(&[(RETRY_AFTER, "0")]), 1);
-        assert_eq!(waiting(&[(RETRY_AFTER, "86400")]), 600);
-        assert_eq!(waiting(&[]), 60, "none: Cachet's window");
-        assert_eq!(waiting(&[(RETRY_AFTER, "soon")]), 60, "nonsense: Cachet's window");
+    fn retry_after_is_read_in_seconds_and_as_a_date_and_nothing_is_made_up() {
+        assert_eq!(waiting(&[(RETRY_AFTER, "48")]), Some(48));
+        assert_eq!(waiting(&[(RETRY_AFTER, "0")]), Some(0));
+        assert_eq!(waiting(&[(RETRY_AFTER, "86400")]), Some(86_400));
+        assert_eq!(waiting(&[]), None);
+        assert_eq!(waiting(&[(RETRY_AFTER, "soon")]), None);
         let date = (DATE, "Sat, 21 Nov 2026 02:06:50 GMT");
-        assert_eq!(waiting(&[date.clone(), (RETRY_AFTER, "Sat, 21 Nov 2026 02:07:20 GMT")]), 30);
-        assert_eq!(waiting(&[date, (RETRY_AFTER, "Sat, 21 Nov 2026 02:00:00 GMT")]), 1, "past");
+        assert_eq!(waiting(&[date.clone(), (RETRY_AFTER, "Sat, 21 Nov 2026 02:07:20 GMT")]), Some(30));
+        assert_eq!(waiting(&[date, (RETRY_AFTER, "Sat, 21 Nov 2026 02:00:00 GMT")]), Some(0), "past");
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! The calls, one method each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use reqwest::Method;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::answer::Answer;
+use super::answer::{Answer, ability};
 use super::budget::{Budget, Spare};
 use super::transport::{Call, Timeouts, Transport};
 use super::wire::{self, Component, Document, Group, Ignored, Incident, Row, Schedule};
@@ -56,6 +57,8 @@ struct Shared {
     reads: Budget,
     /// Whether the status Unknown of a component was refused.
     refuses_unknown: AtomicBool,
+    /// The last refusal of each ability that the token lacks, as far as was seen.
+    lacking: Mutex<BTreeMap<&'static str, Error>>,
     /// When incidents were last updated, where that matters; those of the last second.
     updates: Mutex<HashMap<IncidentId, Instant>>,
 }
@@ -98,6 +101,7 @@ impl Cachet {
             budget: Budget::default(),
             reads: Budget::default(),
             refuses_unknown: AtomicBool::new(false),
+            lacking: Mutex::default(),
             updates: Mutex::default(),
         };
         Self { shared: Arc::new(shared), metrics: Metrics::default() }
@@ -312,16 +316,16 @@ impl Cachet {
         self.update(format!("/incidents/{}", id.0), json!({"status": status.value()})).await
     }
 
-    async fn create(&self, path: &str, body: Value) -> Result<i64, Error> {
+    pub(super) async fn create(&self, path: &str, body: Value) -> Result<i64, Error> {
         let document: Document<Ignored> = self.read(Call::post(path).body(body)).await?;
         Ok(document.data.id)
     }
 
-    async fn update(&self, path: String, body: Value) -> Result<(), Error> {
+    pub(super) async fn update(&self, path: String, body: Value) -> Result<(), Error> {
         self.read::<Document<Ignored>>(Call::put(path).body(body)).await.map(drop)
     }
 
-    async fn delete(&self, path: String) -> Result<(), Error> {
+    pub(super) async fn delete(&self, path: String) -> Result<(), Error> {
         match self.send(&Call::delete(path)).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -346,10 +350,31 @@ impl Cachet {
         let budget = if call.is_write() { &self.shared.budget } else { &self.shared.reads };
         budget.learn(&answer.headers);
         let answer = answer.success(call);
-        if let Err(Error::RateLimited { retry_after, .. }) = &answer {
-            budget.exhausted(*retry_after);
+        if let Err(error @ Error::RateLimited { .. }) = &answer
+            && let Some(wait) = error.retry_after()
+        {
+            budget.exhausted(wait);
+        }
+        // A token need not be able to delete incidents, which only the check of abilities does.
+        if call.is_write() && !(call.method == Method::DELETE && call.path.starts_with("/incidents")) {
+            self.learn_ability(call, answer.as_ref().err());
         }
         answer
+    }
+
+    fn learn_ability(&self, call: &Call, error: Option<&Error>) {
+        let mut lacking = self.shared.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            None => drop(lacking.remove(ability(call))),
+            Some(error @ Error::Forbidden { ability, .. }) => drop(lacking.insert(ability, error.clone())),
+            Some(_) => {}
+        }
+    }
+
+    /// What Cachet said to the last call that took an ability which the token lacks; the first of several, by name.
+    /// `None` says only that nothing was refused: an ability that no call took yet is not known.
+    pub fn lacking_ability(&self) -> Option<Error> {
+        self.shared.lacking.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned()
     }
 
     pub(super) fn per_page(&self) -> u8 {

@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+/// The longest that a `Retry-After` is respected. The server before Cachet may say anything; one request in ten minutes
+/// does it no harm.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// The shortest: Cachet counts in whole seconds, so `0` means the rest of this one.
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Why a call to Cachet did not do what it should.
 ///
 /// Each message names the call and ends in the cure; none holds the token. [`Error::may_have_been_applied`] says
@@ -71,25 +78,25 @@ pub enum Error {
     },
     /// 429: too many requests in this minute; nothing was done.
     #[error(
-        "{call}: Cachet's rate limit is used up (HTTP 429): it takes requests again in {} s; raise \
-         CACHET_API_RATE_LIMIT in Cachet if this happens often", .retry_after.as_secs()
+        "{call}: Cachet's rate limit is used up (HTTP 429{}): raise CACHET_API_RATE_LIMIT in Cachet if this happens \
+         often", said(*.retry_after)
     )]
     RateLimited {
         /// The call.
         call: String,
-        /// How long to wait, at least a second.
-        retry_after: Duration,
+        /// Its `Retry-After`, if it sent one.
+        retry_after: Option<Duration>,
     },
-    /// 503: Cachet is in maintenance (recording 408) or starting; nothing was done.
+    /// 503: Cachet is in maintenance (recording 408), or the proxy before it finds it not running; nothing was done.
     #[error(
-        "{call}: Cachet is not available (HTTP 503), asks to come back in {} s: wait, or end its maintenance mode \
-         (php artisan up)", .retry_after.as_secs()
+        "{call}: Cachet is not available (HTTP 503{}): check that it is running, or end its maintenance mode \
+         (php artisan up)", said(*.retry_after)
     )]
     Unavailable {
         /// The call.
         call: String,
-        /// How long to wait, at least a second.
-        retry_after: Duration,
+        /// Its `Retry-After`, if it sent one.
+        retry_after: Option<Duration>,
     },
     /// Another 5xx. What was asked for may have been done: releases of 2025 answer 500 to a change that they saved
     /// (2025-08: 131).
@@ -167,7 +174,7 @@ impl Error {
             Self::Settings { .. } => {}
             Self::RateLimited { call, retry_after } | Self::Unavailable { call, retry_after } => {
                 call.clear();
-                *retry_after = Duration::ZERO;
+                *retry_after = None;
             }
             Self::Unreachable { call, .. }
             | Self::NoAnswer { call, .. }
@@ -205,13 +212,20 @@ impl Error {
         matches!(self, Self::Invalid { status: 422, message, .. } if message.contains("status"))
     }
 
-    /// How long Cachet asks to be left alone, where it does.
+    /// How long to wait because the answer had a `Retry-After`, from 1 to 600 s; `None` if it had none.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
+                retry_after.map(|wait| wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
+            }
             _ => None,
         }
     }
+}
+
+/// What the answer said of when to come back: nothing if it had no `Retry-After`.
+fn said(retry_after: Option<Duration>) -> String {
+    retry_after.map(|wait| format!(", Retry-After: {} s", wait.as_secs())).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -222,11 +236,28 @@ mod tests {
     fn which_call_it_was_and_how_long_to_wait_is_no_news() {
         let limited = |call: &str, seconds| Error::RateLimited {
             call: call.to_owned(),
-            retry_after: Duration::from_secs(seconds),
+            retry_after: Some(Duration::from_secs(seconds)),
         };
         assert_eq!(limited("PUT /components/1", 59).news(), limited("POST /incidents", 3).news());
         let failed = |status| Error::Server { call: "PUT /components/1".to_owned(), status, message: String::new() };
         assert_ne!(failed(500).news(), failed(502).news());
+    }
+
+    #[test]
+    fn an_error_says_when_to_come_back_only_if_the_answer_did() {
+        let unavailable = |retry_after| Error::Unavailable { call: "PUT /components/1".to_owned(), retry_after };
+        let limited = |retry_after| Error::RateLimited { call: "PUT /components/1".to_owned(), retry_after };
+        for error in [unavailable(None), limited(None)] {
+            assert_eq!(error.retry_after(), None);
+            let text = error.to_string();
+            assert!(!text.contains(" s)") && !text.contains("Retry-After"), "{text}");
+        }
+        for (sent_s, waited_s) in [(0, 1), (48, 48), (86_400, 600)] {
+            for error in [unavailable(Some(Duration::from_secs(sent_s))), limited(Some(Duration::from_secs(sent_s)))] {
+                assert_eq!(error.retry_after(), Some(Duration::from_secs(waited_s)));
+                assert!(error.to_string().contains(&format!(", Retry-After: {sent_s} s): ")), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl Teller {
         let incidents = self.get("/api/incidents?filter[status]=0,1,2,3&per_page=100").await?;
         for component in expected {
             let name = ComponentName::try_from(component.name)?;
-            let explanation = explained(self.running.store(), &self.running.settings(), &name).await?;
+            let explanation = explained(self.running.store(), &self.running.settings(), &name, clock::now()).await?;
             say(&format!("     page: {} {} because {}", component.name, explanation.status, explanation.reason))?;
         }
         for incident in rows(&incidents) {

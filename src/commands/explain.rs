@@ -13,6 +13,7 @@ use crate::config::environment::Environment;
 use crate::config::{self, TargetsFile, Variables, nearest};
 use crate::core::explain::{Explanation, summaries};
 use crate::core::target::ComponentName;
+use crate::core::time::Timestamp;
 use crate::insight::{self, Insight, TIMELINE_DAYS};
 use crate::reconcile::{Settings, TargetsOfPage};
 use crate::store::Store;
@@ -37,7 +38,7 @@ pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyh
     let settings = reconcile_settings(config, inventory, targets_of_page);
     let store = Store::open_read_only(&common.storage_url).await?;
     let name = ComponentName::try_from(args.component.as_str())?;
-    let explanation = explained(&store, &settings, &name).await?;
+    let explanation = explained(&store, &settings, &name, clock::now()).await?;
     let mut out = io::stdout();
     match args.output {
         OutputForm::Text => write!(out, "{explanation}")?,
@@ -50,8 +51,12 @@ pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyh
 ///
 /// # Errors
 /// When the store cannot be read, or no such component is known.
-pub async fn explained(store: &Store, settings: &Settings, name: &ComponentName) -> anyhow::Result<Explanation> {
-    let now = clock::now();
+pub async fn explained(
+    store: &Store,
+    settings: &Settings,
+    name: &ComponentName,
+    now: Timestamp,
+) -> anyhow::Result<Explanation> {
     let insight = Insight::read(store, settings, settings.policy(), now).await?;
     let Some(explanation) = insight.explain(name) else { return Err(unknown(name, &insight)) };
     let past = insight::past(store, settings, name, TIMELINE_DAYS.min(settings.history_days), now).await?;

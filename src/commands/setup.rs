@@ -13,7 +13,7 @@ use crate::config::environment::Environment;
 use crate::config::{self, TargetsFile};
 use crate::core::setup::{Removal, SetupPlan, Step, plan_setup};
 use crate::setup::{Progress, carry_out, patiently};
-use crate::store::Store;
+use crate::store::{Made, Store};
 
 /// Checks everything, plans, asks where something is removed, and carries the plan out.
 ///
@@ -36,11 +36,21 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
             bail!("setup needs a targets file: name it with --targets.file or --file")
         }
     };
-    let _lock = if args.dry_run { None } else { Some(Store::lock_for_setup(&common.storage_url)?) };
-    let store = Store::open(&common.storage_url).await?;
+    let (_lock, store) = if args.dry_run {
+        (None, Store::open_copy_in_memory(&common.storage_url).await?)
+    } else {
+        (Some(Store::lock_for_setup(&common.storage_url)?), Store::open(&common.storage_url).await?)
+    };
     let page = Page::open(environment, &store, config.cachet_per_page).await?;
     // Another run may just have used the rate limit up.
-    let observed = patiently(&Reading, || page.cachet.observe()).await?;
+    let mut observed = patiently(&Reading, || page.cachet.observe()).await?;
+    let remembering = (!page.cachet.probe().await?.meta).then_some(&store);
+    if let Some(store) = remembering {
+        store.mark_made(page.cachet.address(), &mut observed).await?;
+    }
+    if !args.dry_run && page.embedded.is_none() {
+        patiently(&Reading, || page.cachet.prove_abilities()).await?;
+    }
     let plan = plan_setup(&config.groups, &inventory, &observed, removal(args));
     let mut out = io::stdout();
     for remark in &plan.remarks {
@@ -59,7 +69,7 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
         writeln!(out, "nothing was written")?;
         return Ok(ExitCode::FAILURE);
     }
-    let progress = Bar::new(plan.steps.len());
+    let progress = Bar::new(plan.steps.len(), remembering.cloned(), page.cachet.address());
     let outcome = carry_out(&page.cachet, &plan, &observed, &progress).await;
     progress.bar.finish_and_clear();
     if let Err(error) = outcome {
@@ -113,15 +123,18 @@ impl Progress for Reading {
 /// A bar with the time left on a terminal; nothing elsewhere.
 struct Bar {
     bar: ProgressBar,
+    /// Where it is remembered what was made, if Cachet itself does not say so.
+    store: Option<Store>,
+    address: String,
 }
 
 impl Bar {
-    fn new(steps: usize) -> Self {
+    fn new(steps: usize, store: Option<Store>, address: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar }
+        Self { bar, store, address: address.to_owned() }
     }
 }
 
@@ -130,6 +143,13 @@ impl Progress for Bar {
         self.bar.set_message("");
         self.bar.inc(1);
         tracing::debug!("{step}");
+    }
+
+    async fn made(&self, made: Made, name: &str) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.remember_made(&self.address, made, name).await {
+            tracing::warn!("it is not remembered that setup made {name:?}, so --prune will not remove it: {error}");
+        }
     }
 
     fn waiting(&self, seconds: u64) {

@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::target::Target;
+use super::target::{Target, excerpt};
 use super::time::Timestamp;
 
 /// Alertmanager's name for a label set: 64 bits, written as 16 hexadecimal digits.
@@ -30,7 +30,7 @@ impl FromStr for Fingerprint {
         let all_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         match u64::from_str_radix(text, 16) {
             Ok(bits) if text.len() == 16 && all_hex => Ok(Self(bits)),
-            _ => Err(FingerprintError(text.to_owned())),
+            _ => Err(FingerprintError(excerpt(text))),
         }
     }
 }

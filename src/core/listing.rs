@@ -176,6 +176,8 @@ mod tests {
             ("/labels/status_page_alert", "not true"),
             ("/labels/instance", ""),
             ("/labels/status_page_component", "a|b"),
+            ("/labels/status_page_component", &"a,b,".repeat(33)),
+            ("/labels/instance", &"a".repeat(256)),
         ] {
             assert_eq!(parse(&[entry_with(pointer, json!(value))]), Ok(Vec::new()), "{pointer} {value}");
         }

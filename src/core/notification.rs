@@ -13,9 +13,15 @@ use std::fmt;
 use raw::{RawAlert, RawLabels, RawNotification, Scalar, Shaped};
 
 use super::alert::{Alert, AlertStatus, FingerprintError};
-use super::target::{ComponentList, ComponentNameError, Target};
+use super::target::{ComponentList, ComponentNameError, NAME_LIMIT, Target};
 use super::time::Timestamp;
 use super::watchdog::Watchdog;
+
+/// The most labels that an alert may have.
+const LABEL_LIMIT: usize = 256;
+
+/// The most bytes that the names and values of an alert's labels may have together.
+const LABELS_LIMIT_BYTES: usize = 64 * 1024;
 
 /// How many characters of an unusable value are repeated in a reason.
 const QUOTED_CHARACTERS: usize = 80;
@@ -70,6 +76,20 @@ pub enum IgnoreReason {
          e.g. by (instance), or do not set status_page_alert there"
     )]
     NoInstance,
+    /// It has more labels than are taken.
+    #[error("it has {0} labels: at most {LABEL_LIMIT} are taken, drop some with alert_relabel_configs in Prometheus")]
+    TooManyLabels(usize),
+    /// Its labels are larger than is taken.
+    #[error("its labels have {0} bytes: at most {LABELS_LIMIT_BYTES} are taken, shorten them in the rule")]
+    LabelsTooLarge(usize),
+    /// A name is longer than is taken.
+    #[error("the label {label} has {length} characters: at most {NAME_LIMIT} are taken, shorten it")]
+    NameTooLong {
+        /// Which label.
+        label: &'static str,
+        /// Its length in characters.
+        length: usize,
+    },
     /// It has no name.
     #[error("the label alertname is missing: name the alert in its rule")]
     NoAlertname,
@@ -147,7 +167,7 @@ impl Notification {
             return Err(NotificationError::new("alerts[0]", fault));
         }
         let mut notification = Self {
-            receiver: raw.receiver.text().unwrap_or_default().to_owned(),
+            receiver: shortened(&raw.receiver),
             truncated_alerts: raw.truncated_alerts.count(),
             ..Self::default()
         };
@@ -180,8 +200,8 @@ impl Notification {
             return;
         }
         let ignored = |reason| IgnoredAlert {
-            fingerprint: alert.fingerprint.text().unwrap_or_default().to_owned(),
-            alertname: labels.alertname.text().unwrap_or_default().to_owned(),
+            fingerprint: shortened(&alert.fingerprint),
+            alertname: shortened(&labels.alertname),
             reason,
         };
         match usable(alert, labels) {
@@ -245,8 +265,20 @@ impl RawLabels {
 
     /// What the alert that they belong to is about.
     pub(super) fn subject(&self) -> Result<Subject, IgnoreReason> {
+        if self.count > LABEL_LIMIT {
+            return Err(IgnoreReason::TooManyLabels(self.count));
+        }
+        if self.bytes > LABELS_LIMIT_BYTES {
+            return Err(IgnoreReason::LabelsTooLarge(self.bytes));
+        }
         let name = self.alertname.filled_text().ok_or(IgnoreReason::NoAlertname)?;
         let instance = self.instance.filled_text().ok_or(IgnoreReason::NoInstance)?;
+        for (label, text) in [("alertname", name), ("instance", instance)] {
+            let length = text.chars().count();
+            if length > NAME_LIMIT {
+                return Err(IgnoreReason::NameTooLong { label, length });
+            }
+        }
         let list = ComponentList::parse(self.status_page_component.text().unwrap_or_default());
         if list.names.is_empty() {
             return Err(list
@@ -283,6 +315,11 @@ fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentN
         ends_at,
     };
     Ok((alert, rejected))
+}
+
+/// The text, cut where a name would have to end.
+fn shortened(value: &Scalar) -> String {
+    value.text().unwrap_or_default().chars().take(NAME_LIMIT).collect()
 }
 
 fn quoted(value: &Scalar) -> String {

@@ -16,10 +16,10 @@ pub enum Removal {
     /// Nothing.
     #[default]
     Nothing,
-    /// Target components whose target is gone, and the visible components and groups that no file names any more and
-    /// that we made.
+    /// Of what we made: target components whose target is gone, and the visible components and groups that no file
+    /// names any more.
     Prune,
-    /// Every component and group, before anything is made.
+    /// Every component and group that we made, before anything is made.
     Everything,
 }
 
@@ -106,6 +106,14 @@ impl Step {
     pub fn removes(&self) -> bool {
         matches!(self, Self::RemoveComponent { .. } | Self::RemoveGroup { .. })
     }
+
+    /// The group that it removes.
+    pub fn removed_group(&self) -> Option<GroupId> {
+        match self {
+            Self::RemoveGroup { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
 }
 
 /// How many of each there are, for the line at the end.
@@ -138,21 +146,21 @@ impl SetupPlan {
 
 /// What has to be done so that Cachet has everything that `groups` and `inventory` name.
 pub fn plan_setup(groups: &[Group], inventory: &Inventory, observed: &Observed, removal: Removal) -> SetupPlan {
-    let nothing = Observed::default();
     let mut plan = SetupPlan::default();
+    let kept;
     let observed = match removal {
         Removal::Everything => {
-            plan.remove_everything(observed);
-            &nothing
+            kept = plan.remove_everything(observed);
+            &kept
         }
         Removal::Nothing | Removal::Prune => observed,
     };
     plan.groups(groups, observed);
     plan.targets(inventory, observed);
-    match removal {
-        Removal::Prune => plan.prune(groups, inventory, observed),
-        Removal::Nothing | Removal::Everything => plan.remark_leftovers(inventory, observed),
+    if removal == Removal::Prune {
+        plan.prune(groups, inventory, observed);
     }
+    plan.remark_leftovers(inventory, observed, removal);
     plan
 }
 
@@ -219,13 +227,24 @@ impl SetupPlan {
         }
     }
 
-    fn remove_everything(&mut self, observed: &Observed) {
-        for component in &observed.components {
+    /// Removes everything that we made, and returns what stays.
+    fn remove_everything(&mut self, observed: &Observed) -> Observed {
+        let mut kept = observed.clone();
+        kept.components.retain(|component| !component.managed);
+        kept.groups.retain(|group| !group.managed);
+        for component in observed.components.iter().filter(|component| component.managed) {
             self.steps.push(Step::RemoveComponent { id: component.id, name: component.name.clone() });
         }
-        for group in &observed.groups {
+        for group in observed.groups.iter().filter(|group| group.managed) {
             self.steps.push(Step::RemoveGroup { id: group.id, name: group.name.clone() });
         }
+        let (components, groups) = (kept.components.len(), kept.groups.len());
+        if components + groups > 0 {
+            self.remarks.push(format!(
+                "components and groups that setup did not make are not removed: {components} components, {groups} groups"
+            ));
+        }
+        kept
     }
 
     fn prune(&mut self, groups: &[Group], inventory: &Inventory, observed: &Observed) {
@@ -233,11 +252,11 @@ impl SetupPlan {
         let configured = groups.iter().flat_map(|group| &group.components);
         let fed = inventory.iter().flat_map(|(_, known)| known.target.components());
         let wanted: BTreeSet<&str> = configured.chain(fed).map(ComponentName::as_str).collect();
-        for component in &observed.components {
+        for component in observed.components.iter().filter(|component| component.managed) {
             let gone = match leftover(component, inventory) {
                 Leftover::Target => true,
                 Leftover::KnownTarget => false,
-                Leftover::NoTarget => component.managed && !wanted.contains(component.name.as_str()),
+                Leftover::NoTarget => !wanted.contains(component.name.as_str()),
             };
             if gone {
                 self.steps.push(Step::RemoveComponent { id: component.id, name: component.name.clone() });
@@ -250,14 +269,23 @@ impl SetupPlan {
         }
     }
 
-    fn remark_leftovers(&mut self, inventory: &Inventory, observed: &Observed) {
+    fn remark_leftovers(&mut self, inventory: &Inventory, observed: &Observed, removal: Removal) {
         let gone = observed.components.iter().filter(|component| leftover(component, inventory) == Leftover::Target);
-        match gone.count() {
+        let (ours, others): (Vec<_>, Vec<_>) = gone.partition(|component| component.managed);
+        match ours.len() {
+            _ if removal == Removal::Prune => {}
             0 => {}
             1 => self.remarks.push("one target component has no target any more: --prune removes it".to_owned()),
             count => {
                 self.remarks.push(format!("{count} target components have no target any more: --prune removes them"));
             }
+        }
+        for component in others {
+            self.remarks.push(format!(
+                "hidden component {:?} ({}) is named like that of a target, but no file names the target and setup did \
+                 not make it: remove it in Cachet if nobody needs it",
+                component.name, component.id.0
+            ));
         }
     }
 

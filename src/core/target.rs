@@ -8,6 +8,9 @@ use super::text::trimmed;
 /// The most characters that Cachet takes in a name; one more is answered with 422.
 pub const NAME_LIMIT: usize = 255;
 
+/// The most component names that an alert or a target may list, repetitions included; a longer list is not used at all.
+pub const COMPONENT_LIMIT: usize = 64;
+
 /// How many characters of a name an error repeats.
 const EXCERPT: usize = 60;
 
@@ -38,6 +41,9 @@ pub enum ComponentNameError {
         /// Its length in characters.
         length: usize,
     },
+    /// The list that it stands in is too long.
+    #[error("more than {COMPONENT_LIMIT} component names are listed: list at most {COMPONENT_LIMIT}")]
+    TooMany,
 }
 
 /// As much of a name as a message needs; what was meant to be a name may be as long as a file.
@@ -98,9 +104,13 @@ pub struct ComponentList {
 }
 
 impl ComponentList {
-    /// Reads a comma-separated list.
+    /// Reads a comma-separated list. One of more than [`COMPONENT_LIMIT`] names gives none, however long it is.
     pub fn parse(text: &str) -> Self {
         let mut list = Self::default();
+        if text.split(',').filter(|part| !trimmed(part).is_empty()).nth(COMPONENT_LIMIT).is_some() {
+            list.rejected.push(ComponentNameError::TooMany);
+            return list;
+        }
         for part in text.split(',') {
             match ComponentName::try_from(part) {
                 Ok(name) if list.names.contains(&name) => {}
@@ -158,10 +168,13 @@ impl Target {
         (!instance.is_empty() && !components.is_empty()).then(|| Self { instance: instance.to_owned(), components })
     }
 
-    /// Reads a target back from the name of its component, if the name has the form of one.
+    /// Reads a target back from the name of its component, if the name has the form of one and is within the limits.
     pub fn from_name(name: &str) -> Option<Self> {
         // A component name has no `|`, so the last separator is the one that counts.
         let (instance, components) = name.rsplit_once(" | ")?;
+        if instance.chars().nth(NAME_LIMIT).is_some() {
+            return None;
+        }
         let list = ComponentList::parse(components);
         if !list.rejected.is_empty() {
             return None;
@@ -268,6 +281,21 @@ mod tests {
         let list = ComponentList::parse("Database, a|b");
         assert_eq!(list.names.len(), 1);
         assert_eq!(list.rejected[0].to_string(), "component name \"a|b\" contains '|': leave it out");
+    }
+
+    #[test]
+    fn a_list_over_the_limit_gives_no_name_and_one_reason() {
+        let names = |count: usize| (0..count).map(|number| format!("c{number}")).collect::<Vec<_>>().join(", ");
+        let most = ComponentList::parse(&names(COMPONENT_LIMIT));
+        assert_eq!((most.names.len(), most.rejected.len()), (COMPONENT_LIMIT, 0));
+        for count in [COMPONENT_LIMIT + 1, 1_000_000] {
+            let list = ComponentList::parse(&names(count));
+            assert_eq!((list.names, list.rejected), (Vec::new(), vec![ComponentNameError::TooMany]), "{count}");
+            assert_eq!(Target::from_name(&format!("a | {}", names(count))), None, "{count}");
+        }
+        let blanks = ComponentList::parse(&format!("Database{}", ", ".repeat(1000)));
+        assert_eq!((blanks.names.len(), blanks.rejected.len()), (1, 0));
+        assert_eq!(Target::from_name(&format!("{} | Database", "a".repeat(NAME_LIMIT + 1))), None);
     }
 
     #[test]

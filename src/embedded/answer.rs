@@ -42,6 +42,9 @@ pub enum Refusal {
         /// As in the `Allow` header.
         allowed: &'static str,
     },
+    /// 408.
+    #[error("The body did not arrive.")]
+    BodyLost,
     /// 413.
     #[error("The POST data is too large.")]
     TooLarge,
@@ -129,6 +132,7 @@ impl Refusal {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value, json};
 use sqlx::SqliteConnection;
 
@@ -52,14 +52,21 @@ async fn outcome(page: &EmbeddedPage, request: Request) -> Result<Answer, Refusa
     if head.method == Method::OPTIONS {
         return Ok(Answer::Nothing);
     }
-    let body = read_body(body).await?;
-    let input = request::input(&head.headers, &body);
-    let method = method_meant(&head.method, &input);
+    let viewer = viewer(page, &head.headers);
+    let (input, method) = match viewer {
+        // Guests only read, and no read looks at the body. Unlike Cachet, their `_method` is not looked at either:
+        // a guest's body is not waited for.
+        Viewer::Guest => (Map::new(), head.method),
+        Viewer::Owner => {
+            let input = request::input(&head.headers, &read_body(body).await?);
+            let method = method_meant(&head.method, &input);
+            (input, method)
+        }
+    };
     let Some(action) = Action::of(&method).filter(|action| route.allows(*action)) else {
         let method = method.to_string();
         return Err(Refusal::MethodNotAllowed { method, route: path, allowed: route.allowed() });
     };
-    let viewer = viewer(page, &head.headers);
     if action != Action::Read && viewer == Viewer::Guest {
         return Err(Refusal::Unauthenticated);
     }
@@ -255,9 +262,12 @@ async fn status(call: &Call, db: &mut SqliteConnection) -> Result<Answer, Refusa
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Refusal> {
-    // a body that breaks off was not sent by anybody who still waits for the answer
-    let collected = Limited::new(body, BODY_MAX_BYTES).collect().await.map_err(|_| Refusal::TooLarge)?;
-    Ok(collected.to_bytes())
+    match Limited::new(body, BODY_MAX_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+        // It broke off, or took longer than the server waits.
+        Err(_) => Err(Refusal::BodyLost),
+    }
 }
 
 /// A POST may say in its body which method it stands for.

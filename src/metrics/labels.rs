@@ -142,6 +142,9 @@ pub const fn effect(effect: Effect) -> &'static str {
 /// Why an alert, or a part of one, was left out.
 pub const IGNORE_REASONS: &[&str] = &[
     "not_an_alert",
+    "too_many_labels",
+    "labels_too_large",
+    "name_too_long",
     "no_instance",
     "no_alertname",
     "no_component",
@@ -155,6 +158,9 @@ pub const IGNORE_REASONS: &[&str] = &[
 pub const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
     match reason {
         IgnoreReason::NotAnAlert { .. } => "not_an_alert",
+        IgnoreReason::TooManyLabels(_) => "too_many_labels",
+        IgnoreReason::LabelsTooLarge(_) => "labels_too_large",
+        IgnoreReason::NameTooLong { .. } => "name_too_long",
         IgnoreReason::NoInstance => "no_instance",
         IgnoreReason::NoAlertname => "no_alertname",
         IgnoreReason::NoComponent => "no_component",

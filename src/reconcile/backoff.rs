@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The first wait.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// The longest wait, whatever Cachet asks for: one that is back before that is asked within a minute.
-pub const LONGEST: Duration = Duration::from_secs(60);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Waits that double from [`FIRST`] to [`LONGEST`], each shortened by up to a half at random, so that several servers
 /// that lost the same Cachet do not come back at the same moment.

@@ -24,7 +24,10 @@ impl Reconciler {
             self.metrics.page(page);
         }
         match &round.blocked {
-            None => self.readiness.cachet_is(Condition::Good),
+            None => self.readiness.cachet_is(match self.cachet.lacking_ability() {
+                None => Condition::Good,
+                Some(error) => Condition::Bad(error.to_string()),
+            }),
             Some(Blocked::Cachet(error)) => self.readiness.cachet_is(Condition::Bad(error.to_string())),
             // That says nothing about Cachet.
             Some(Blocked::Store(_)) => {}

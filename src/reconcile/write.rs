@@ -5,9 +5,9 @@ use futures_util::stream;
 
 use super::{Blocked, Reconciler, Round, apply, history, unanswered};
 use crate::cachet::Error;
-use crate::core::plan::{Change, Subject};
+use crate::core::plan::{AppliedTarget, Change, Subject};
 use crate::core::time::Timestamp;
-use crate::store::Entry;
+use crate::store::{Entry, Made};
 
 /// How many writes are under way at the same time.
 const PARALLEL_WRITES: usize = 4;
@@ -36,6 +36,19 @@ impl Reconciler {
         self.keep(outcomes, sent_at, round).await
     }
 
+    /// Remembers the component of a target that was made anew, where Cachet does not say who made it.
+    async fn remember_made(&self, change: &Change, entry: &Entry) {
+        let (Change::CreateTarget { target, .. }, Entry::Target(_, AppliedTarget { id, .. })) = (change, entry) else {
+            return;
+        };
+        if self.cachet.probe().await.is_ok_and(|capabilities| !capabilities.meta) {
+            let made = Made::Component(*id);
+            if let Err(error) = self.store.remember_made(self.cachet.address(), made, target.as_str()).await {
+                tracing::warn!("`setup --prune` will not remove {:?}: {error}", target.as_str());
+            }
+        }
+    }
+
     async fn keep(
         &mut self,
         outcomes: Vec<(Change, Outcome)>,
@@ -57,6 +70,7 @@ impl Reconciler {
                     self.memory.waiting.made(&change);
                     self.metrics.change_applied(&change);
                     apply::log(&self.log, &self.settings.texts, &change, &entry);
+                    self.remember_made(&change, &entry).await;
                     self.memory.chronicle.add(history::of_change(&change, &entry, now));
                     entries.push(entry);
                     entries.extend(unanswered::answered(&change, sent_at));

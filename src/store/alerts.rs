@@ -14,7 +14,7 @@ use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use crate::core::history::{AlertHappening, Source, Turn};
 use crate::core::inherit::Inheritance;
 use crate::core::observed::Observed;
-use crate::core::target::Target;
+use crate::core::target::{Target, excerpt};
 use crate::core::time::Timestamp;
 use crate::metrics::StoreOperation;
 
@@ -262,7 +262,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
     Ok(AlertRecord {
         fingerprint: fingerprint.parse().map_err(|_| corrupt("its fingerprint makes no sense"))?,
         name: row.try_get("name")?,
-        target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{target:?} is no target")))?,
+        target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{:?} is no target", excerpt(&target))))?,
         critical: row.try_get::<i64, _>("critical")? != 0,
         starts_at: Timestamp::from_millis(starts_at_ms),
         first_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),

@@ -10,7 +10,7 @@ use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeS
 use crate::core::observed::{ComponentId, IncidentId, Observed};
 use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite};
 use crate::core::status::ComponentStatus;
-use crate::core::target::{ComponentName, Target, TargetName};
+use crate::core::target::{ComponentName, Target, TargetName, excerpt};
 use crate::core::time::Timestamp;
 use crate::metrics::StoreOperation;
 
@@ -333,7 +333,8 @@ async fn count_lost(
 
 fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError> {
     let name: String = row.try_get("name")?;
-    let corrupt = |what: &str| StoreError::Corrupt { what: format!("what was written of {name:?}: {what}") };
+    let corrupt =
+        |what: &str| StoreError::Corrupt { what: format!("what was written of {:?}: {what}", excerpt(&name)) };
     let id = ComponentId(row.try_get("cachet_id")?);
     let status = ComponentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?;
     let certainty = match row.try_get::<String, _>("certainty")?.as_str() {

@@ -13,14 +13,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::server::TlsStream;
@@ -29,10 +30,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::places::{Limits, Place, Places};
 use super::tls::Tls;
-
-/// How many connections are open at the same time; more wait in the kernel's queue until one ends.
-const CONNECTIONS_AT_ONCE: usize = 512;
 
 /// How long a client may take for a request's headers, and how long a connection may be idle between two requests.
 /// What is in the middle of a request is not cut by it.
@@ -42,7 +41,13 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// as long as it likes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a TLS handshake may take. It holds a place among the connections meanwhile.
+/// How long a connection that is closed for a new one may take for what it still sends.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// When a client that is told to come again should.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+/// How long a TLS handshake may take. The connection is idle meanwhile.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The first byte of a TLS handshake.
@@ -89,6 +94,16 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> io::Result<()> {
+    serve_within(Limits::default(), listener, router, shutdown, grace).await
+}
+
+async fn serve_within(
+    limits: Limits,
+    listener: impl Into<Listener>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) -> io::Result<()> {
     let Listener { tcp: listener, tls } = listener.into();
     listener.local_addr()?;
     let connections = TaskTracker::new();
@@ -96,10 +111,11 @@ pub async fn serve(
     let cut = CancellationToken::new();
     {
         let accepting = async {
-            let places = Arc::new(Semaphore::new(CONNECTIONS_AT_ONCE));
+            let places = Places::new(limits);
             loop {
-                let (stream, peer, place) = accept(&listener, &places).await;
-                let connection = Connection { stream, peer, tls: tls.clone(), router: router.clone(), _place: place };
+                let (stream, peer) = accept(&listener).await;
+                let place = places.place().await;
+                let connection = Connection { stream, peer, tls: tls.clone(), router: router.clone(), place };
                 let (stopping, cut) = (stopping.clone(), cut.clone());
                 connections.spawn(async move {
                     tokio::select! {
@@ -125,16 +141,11 @@ pub async fn serve(
     Ok(())
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    // Only a closed semaphore has no place to give, and this one is never closed.
-    let place = Arc::clone(places).acquire_owned().await.ok();
+/// The next connection.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok(accepted) => return accepted,
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
                 warn!(%error, "a connection was not accepted; trying again soon");
@@ -155,22 +166,25 @@ struct Connection {
     peer: SocketAddr,
     tls: Option<Tls>,
     router: Router,
-    /// Given back when the connection ends.
-    _place: Option<OwnedSemaphorePermit>,
+    place: Arc<Place>,
 }
 
 impl Connection {
     async fn run(self, stopping: CancellationToken) {
-        let Self { stream, peer, tls, router, _place } = self;
+        let Self { stream, peer, tls, router, place } = self;
         // Answers are small, so waiting for more to send with them only delays them.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = tls else { return speak_http(stream, peer, router, stopping).await };
-        // Nothing was asked yet, so a stop need not wait for it.
-        match stopping.run_until_cancelled(timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls))).await {
-            Some(Ok(Ok(stream))) => speak_http(stream, peer, router, stopping).await,
-            Some(Ok(Err(error))) => debug!(%peer, %error, "TLS handshake failed"),
-            Some(Err(_)) => debug!(%peer, "TLS handshake took too long"),
-            None => {}
+        let Some(tls) = tls else { return speak_http(stream, peer, router, place, stopping).await };
+        // Nothing was asked yet, so neither a stop nor a new connection need wait for it.
+        let shaken = tokio::select! {
+            shaken = timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls)) => shaken,
+            () = stopping.cancelled() => return,
+            () = place.closed() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => speak_http(stream, peer, router, place, stopping).await,
+            Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => debug!(%peer, "TLS handshake took too long"),
         }
     }
 }
@@ -188,9 +202,10 @@ async fn speak_http(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     router: Router,
+    place: Arc<Place>,
     stopping: CancellationToken,
 ) {
-    let service = service_fn(move |request| answer(router.clone(), peer, request));
+    let service = service_fn(|request| answer(router.clone(), peer, Arc::clone(&place), request));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(ANSWER_TIMEOUT));
     let mut connection = pin!(
@@ -206,21 +221,42 @@ async fn speak_http(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = place.closed() => {
+            debug!(%peer, "an idle connection is closed for a new one");
+            connection.as_mut().graceful_shutdown();
+            match timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) if place.is_idle() => return,
+                // A request had just begun.
+                Err(_) => connection.await,
+            }
+        }
     };
     if let Err(error) = ended {
         debug!(%peer, %error, "connection ended");
     }
 }
 
-async fn answer(router: Router, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let mut request = request.map(Body::new);
+async fn answer(
+    router: Router,
+    peer: SocketAddr,
+    place: Arc<Place>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let Some(in_progress) = place.begin(request.uri().path()) else {
+        let headers = [(RETRY_AFTER, RETRY_AFTER_SECONDS), (CONNECTION, "close")];
+        let text = "too many requests are in progress: try again\n";
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response());
+    };
+    let mut request = request.map(|body| place.timed(Body::new(body)));
     request.extensions_mut().insert(ConnectInfo(peer));
-    router.oneshot(request).await
+    let response = router.oneshot(request).await?;
+    Ok(response.map(|body| in_progress.until_sent(body)))
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::*;
@@ -230,10 +266,11 @@ mod tests {
 
     /// A client that has asked for a long answer, and the connection that gives it.
     async fn asked() -> (DuplexStream, impl Future<Output = ()>) {
+        let place = Places::new(Limits::default()).place().await;
         let (mut client, server) = duplex(1024);
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("it fits");
         let router = Router::new().route("/", get(async || "x".repeat(LONG)));
-        (client, speak_http(server, SocketAddr::from(([127, 0, 0, 1], 1)), router, CancellationToken::new()))
+        (client, speak_http(server, SocketAddr::from(([127, 0, 0, 1], 1)), router, place, CancellationToken::new()))
     }
 
     #[tokio::test(start_paused = true)]
@@ -256,5 +293,63 @@ mod tests {
         }
         assert!(taken > LONG, "{taken}");
         connection.await.expect("no panic");
+    }
+
+    /// A server with few places, on which every path but `/health` waits for a body.
+    async fn few_places(limits: Limits) -> SocketAddr {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = tcp.local_addr().expect("an address");
+        let body = async |body: Result<String, _>| body.map_or("lost", |_| "arrived");
+        let router = Router::new().route("/health", get(async || "well")).route("/", post(body));
+        tokio::spawn(serve_within(limits, tcp, router, std::future::pending(), Duration::ZERO));
+        address
+    }
+
+    async fn sent(address: SocketAddr, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        stream
+    }
+
+    async fn answered(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        let read = timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await;
+        read.expect("in time").expect("an answer");
+        answer
+    }
+
+    const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const SLOW: &str = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\n1";
+    const LATE: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
+        let address = few_places(Limits { connections: 2, requests: 1, body_timeout: LATE }).await;
+        let longest = sent(address, "").await;
+        let partial_head = sent(address, "GET / HT").await;
+        assert!(answered(sent(address, HEALTH).await).await.ends_with("well"));
+        assert_eq!(answered(longest).await, "");
+        assert!(answered(sent(address, HEALTH).await).await.ends_with("well"));
+        drop(partial_head);
+    }
+
+    #[tokio::test]
+    async fn requests_in_progress_leave_places_for_those_of_probes() {
+        let address = few_places(Limits { connections: 3, requests: 2, body_timeout: LATE }).await;
+        let mut slow = vec![sent(address, SLOW).await, sent(address, SLOW).await];
+        // Which of them are in progress is not decided by the order of their packets.
+        sleep(Duration::from_millis(50)).await;
+        let refused = answered(sent(address, SLOW).await).await;
+        assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 5"), "{refused}");
+        assert!(answered(sent(address, HEALTH).await).await.ends_with("well"));
+        let mut first = slow.remove(0);
+        first.write_all(b"23456789").await.expect("it is not cut");
+        assert!(answered(first).await.ends_with("arrived"));
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_deadline_on_every_path() {
+        let address = few_places(Limits { body_timeout: Duration::from_millis(50), ..Limits::default() }).await;
+        assert!(answered(sent(address, SLOW).await).await.ends_with("lost"));
     }
 }

@@ -85,6 +85,21 @@ async fn a_cachet_that_has_asked_for_silence_is_left_alone_in_spite_of_news() {
 }
 
 #[tokio::test]
+async fn a_refusal_without_retry_after_is_tried_again_soon() {
+    for status in [503, 429] {
+        let (world, metrics) = world().await;
+        world.faults.on("*", "/api/*").answer_without_retry_after(status);
+        let goes = goes_of_the_reconciler((world, metrics), r#"reconciles_total{result="cachet_blocked"}"#);
+        // The first wait is a second, not a minute.
+        goes.come_to(2.0).await;
+        // The second is at least a second: news ends it.
+        goes.wake.wake();
+        goes.come_to(3.0).await;
+        goes.running.abort();
+    }
+}
+
+#[tokio::test]
 async fn the_repairer_leaves_alertmanager_alone() {
     let (world, metrics) = world().await;
     // Nobody listens there, which is said at once.

@@ -1,6 +1,8 @@
 //! The command line as an operator meets it: the program itself, in a folder with the two example files.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use alertmanager_cachet::store::Store;
 use reqwest::StatusCode;
@@ -197,13 +199,35 @@ const NOTHING_TO_DO: &str = "nothing to do: Cachet has everything that both file
 #[test]
 fn a_dry_run_of_setup_writes_nothing_and_setup_does_it_once() {
     let installation = Installation::new();
+    let before = contents(&installation);
     let planned = installation.prints(&["setup", "--dry-run"]);
+    assert_eq!(contents(&installation), before, "no store, no lock file");
     assert!(planned.contains("would create component \"Mail\" in group \"Communication\"\n"), "{planned}");
     assert!(planned.contains("would create target component \"192.168.1.20:9100 | Database, Backend\"\n"), "{planned}");
     assert_eq!(installation.prints(&["setup", "--dry-run"]), planned);
     assert_eq!(installation.prints(&["setup"]), "20 created, 0 changed, 0 removed\n");
     assert_eq!(installation.prints(&["setup"]), NOTHING_TO_DO);
+    let before = contents(&installation);
     assert_eq!(installation.prints(&["setup", "--dry-run"]), NOTHING_TO_DO);
+    assert_eq!(contents(&installation), before);
+}
+
+/// Every file below the folder, with its content.
+fn contents(installation: &Installation) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut folders, mut found) = (vec![installation.folder.path().to_owned()], BTreeMap::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path.clone());
+                found.insert(path, Vec::new());
+            } else {
+                let content = fs::read(&path).expect("a file");
+                found.insert(path, content);
+            }
+        }
+    }
+    found
 }
 
 #[test]

@@ -39,7 +39,8 @@ async fn explain_does_not_take_our_own_write_for_a_persons() {
         for later in [Duration::ZERO, Duration::from_secs(120)] {
             world.pass(later);
             world.settle().await;
-            let explanation = explained(&world.store, &world.settings, &database).await.expect("explained");
+            let explanation =
+                explained(&world.store, &world.settings, &database, world.now()).await.expect("explained");
             let shown = explanation.shown.expect("read").status.expect("a status").value;
             assert_eq!((shown, explanation.remarks, explanation.waiting), (4, vec![], vec![]), "{release:?}");
         }
@@ -226,7 +227,7 @@ async fn explain_knows_a_component_that_a_person_has_hidden() {
     world.pass(world.settings.interval);
     world.settle().await;
     let name = ComponentName::try_from("Web").expect("a name");
-    let explanation = explained(&world.store, &world.settings, &name).await.expect("explained");
+    let explanation = explained(&world.store, &world.settings, &name, world.now()).await.expect("explained");
     let (observed, read_at) = world.store.observed().await.expect("read").expect("it was read");
     let kept = observed.components.iter().find(|component| component.name == "Web").expect("Web");
     assert_eq!((kept.enabled, read_at), (false, world.now()));

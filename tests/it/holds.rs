@@ -91,11 +91,11 @@ async fn the_explanation_says_who_holds_it_until_when_and_what_it_would_be() {
     let mut world = World::set_up(Release::Current, TARGETS).await;
     world.fire("db:9100", "Database").await;
     world.settle().await;
-    // `explain` goes by the clock of the machine, which is earlier than the end of this hold
-    hold(&world, Operational, Duration::from_secs(20 * 24 * 3600)).await;
+    hold(&world, Operational, HOUR).await;
     world.settle().await;
     let until = world.store.holds().await.expect("read").remove(0).until;
-    let text = explained(&world.store, &world.settings, &database()).await.expect("explained").to_string();
+    let explanation = explained(&world.store, &world.settings, &database(), world.now()).await;
+    let text = explanation.expect("explained").to_string();
     for line in [
         "Database: 1 (Operational)".to_owned(),
         format!("  because ada holds it until {until}"),

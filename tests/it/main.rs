@@ -13,6 +13,7 @@ mod convergence;
 mod creations;
 mod docs;
 mod end_to_end;
+mod fuzz_seeds;
 mod hardship;
 mod history;
 mod holds;

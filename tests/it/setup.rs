@@ -9,6 +9,7 @@ use alertmanager_cachet::core::setup::{Removal, SetupPlan, Step, plan_setup};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentList;
 use alertmanager_cachet::setup::{Progress, carry_out, patiently};
+use alertmanager_cachet::store::{Made, Store};
 
 use crate::support::world::{Release, TargetSpec, World};
 
@@ -26,11 +27,19 @@ fn groups() -> Vec<Group> {
 struct Told {
     done: Mutex<Vec<String>>,
     waits: Mutex<Vec<u64>>,
+    /// Where it is remembered what was made, and of which Cachet; only where that does not say so.
+    store: Option<(Store, String)>,
 }
 
 impl Progress for Told {
     fn done(&self, step: &Step) {
         self.done.lock().expect("lock").push(step.to_string());
+    }
+
+    async fn made(&self, made: Made, name: &str) {
+        if let Some((store, address)) = &self.store {
+            store.remember_made(address, made, name).await.expect("remembered");
+        }
     }
 
     fn waiting(&self, seconds: u64) {
@@ -39,12 +48,18 @@ impl Progress for Told {
 }
 
 async fn plan(world: &World, groups: &[Group], removal: Removal) -> SetupPlan {
-    plan_setup(groups, world.settings.inventory.as_ref().expect("targets"), &world.shown().await, removal)
+    let mut shown = world.shown().await;
+    if !world.cachet().probe().await.expect("probed").meta {
+        world.store.mark_made(world.cachet().address(), &mut shown).await.expect("read");
+    }
+    plan_setup(groups, world.settings.inventory.as_ref().expect("targets"), &shown, removal)
 }
 
 /// Plans and carries out, as the command does.
 async fn run(world: &World, groups: &[Group], removal: Removal) -> Vec<String> {
-    let told = Told::default();
+    let meta = world.cachet().probe().await.expect("probed").meta;
+    let store = (!meta).then(|| (world.store.clone(), world.cachet().address().to_owned()));
+    let told = Told { store, ..Told::default() };
     let plan = plan(world, groups, removal).await;
     carry_out(world.cachet(), &plan, &world.shown().await, &told).await.expect("carried out");
     told.done.into_inner().expect("lock")
@@ -131,7 +146,7 @@ async fn a_rate_limit_that_another_run_has_used_up_is_waited_for_by_the_first_re
 }
 
 #[tokio::test]
-async fn a_reset_removes_everything_even_what_a_person_made_and_makes_it_anew() {
+async fn a_reset_removes_what_setup_made_and_makes_it_anew_and_keeps_what_a_person_made() {
     for release in Release::BOTH {
         let world = World::empty(release, TARGETS).await;
         run(&world, &groups(), Removal::Nothing).await;
@@ -140,17 +155,18 @@ async fn a_reset_removes_everything_even_what_a_person_made_and_makes_it_anew() 
         let shown = world.shown().await;
         let mut names: Vec<&str> = shown.components.iter().map(|component| component.name.as_str()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["Database", "Web", "a:9100 | Web", "b:9100 | Web, Database"], "{release:?}");
+        assert_eq!(names, ["Database", "Telephone", "Web", "a:9100 | Web", "b:9100 | Web, Database"], "{release:?}");
         assert_eq!(shown.groups.len(), 2, "{release:?}");
     }
 }
 
 #[tokio::test]
-async fn pruning_keeps_what_a_person_made_and_without_meta_every_visible_component() {
+async fn pruning_removes_what_setup_made_and_keeps_what_a_person_made() {
     for release in Release::BOTH {
         let mut world = World::empty(release, TARGETS).await;
         run(&world, &groups(), Removal::Nothing).await;
         world.make_by_hand("Telephone").await;
+        world.hide_by_hand("EU | Backup").await;
         let fewer = World::empty(release, &TARGETS[..1]).await;
         world.settings.inventory = fewer.settings.inventory.clone();
         let removed = run(&world, &groups()[..1], Removal::Prune).await;
@@ -159,12 +175,11 @@ async fn pruning_keeps_what_a_person_made_and_without_meta_every_visible_compone
             "remove component \"b:9100 | Web, Database\" (4)",
             "remove group \"Back\" (2)",
         ];
-        match release {
-            Release::Current => assert_eq!(removed, ours),
-            Release::Older => assert_eq!(removed, ours[1..2]),
-        }
+        assert_eq!(removed, ours, "{release:?}");
         let shown = world.shown().await;
-        assert!(shown.components.iter().any(|component| component.name == "Telephone"), "{release:?}");
+        for name in ["Telephone", "EU | Backup"] {
+            assert!(shown.components.iter().any(|component| component.name == name), "{release:?}: {name}");
+        }
     }
 }
 
@@ -184,5 +199,44 @@ async fn a_target_component_that_an_older_cachet_made_visible_is_hidden_again() 
         world.person().update_component(target.id, &update).await.expect("updated");
         run(&world, &groups(), Removal::Nothing).await;
         assert!(!world.shown().await.components.iter().any(|c| c.enabled && c.id == target.id), "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_missing_ability_of_incidents_is_named_and_nothing_is_left_behind() {
+    for release in Release::BOTH {
+        let world = World::empty(release, TARGETS).await;
+        world.cachet().prove_abilities().await.expect("all abilities");
+        assert_eq!(world.incidents().await, (0, 0), "{release:?}");
+        assert_eq!(world.cachet().lacking_ability(), None);
+
+        // The page numbers its incidents on.
+        world.faults.on("POST", "/api/incidents/2/updates").answer(403);
+        let error = world.cachet().prove_abilities().await.expect_err("refused").to_string();
+        assert!(error.contains("lacks the ability incident-updates.manage"), "{release:?}: {error}");
+        assert_eq!(world.cachet().lacking_ability().map(|error| error.to_string()), Some(error));
+        assert_eq!(world.incidents().await, (0, 0), "{release:?}");
+
+        world.faults.heal();
+        world.cachet().prove_abilities().await.expect("all abilities");
+        assert_eq!(world.cachet().lacking_ability(), None, "it was seen to work");
+
+        world.faults.on("POST", "/api/incidents").answer(403);
+        let error = world.cachet().prove_abilities().await.expect_err("refused").to_string();
+        assert!(error.contains("lacks the ability incidents.manage"), "{release:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_incident_that_the_token_may_not_delete_is_used_again() {
+    for release in Release::BOTH {
+        let world = World::empty(release, TARGETS).await;
+        world.faults.on("DELETE", "/api/incidents/1").answer(403);
+        for _ in 0..3 {
+            world.cachet().prove_abilities().await.expect("deleting is not needed");
+        }
+        assert_eq!(world.faults.count("POST", "/api/incidents"), 1, "{release:?}");
+        assert_eq!(world.cachet().lacking_ability(), None);
+        assert_eq!(world.shown().await.open_incidents, [], "{release:?}");
     }
 }

@@ -34,6 +34,43 @@ fn resolved(alert: &Alert) -> Alert {
 }
 
 #[tokio::test]
+async fn rows_over_the_limits_do_not_fail_a_start() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let usable = alert("10.0.0.5:9100", "Database", NOW);
+    store.record(std::slice::from_ref(&usable), NOW).await.expect("recorded");
+    // Short names, so that even the whole is no longer than a name may be.
+    let short =
+        (0..65).map(|number| char::from(b'!' + number).to_string()).filter(|name| !",|".contains(name.as_str()));
+    let short = format!("a | {}, ab, ac", short.collect::<Vec<_>>().join(", "));
+    let long = format!("a | {}", (0..100_000).map(|number| format!("c{number}")).collect::<Vec<_>>().join(", "));
+    let row = "INSERT INTO alerts (fingerprint, name, target, critical, starts_at_ms, state, last_seen_ms) \
+               VALUES ($1, $2, $3, 0, 0, 'firing', 0)";
+    let long_name = "x".repeat(256);
+    for (fingerprint, name, target) in [
+        ("00000000000000a1", "TargetDown", short.as_str()),
+        ("00000000000000a2", "TargetDown", long.as_str()),
+        ("00000000000000a3", long_name.as_str(), "a | Database"),
+    ] {
+        let query = sqlx::query(row).bind(fingerprint).bind(name).bind(target);
+        query.execute(store.writer()).await.expect("written");
+    }
+    sqlx::query("INSERT INTO applied VALUES ('target', $1, 1, 1, '', 'settled', 0)")
+        .bind(&short)
+        .execute(store.writer())
+        .await
+        .expect("written");
+    store.close().await;
+
+    let began = std::time::Instant::now();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let alerts = store.unresolved_alerts().await.expect("alerts");
+    assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
+    assert!(store.applied().await.expect("what was written").targets.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn an_alert_is_the_same_after_a_restart() {
     let folder = folder();
     let store = Store::open(&url(&folder)).await.expect("opens, making its folders");
@@ -324,6 +361,37 @@ async fn a_store_of_a_newer_version_is_refused() {
     store.close().await;
     assert!(matches!(Store::open(&url(&folder)).await, Err(StoreError::Newer { .. })));
     assert!(matches!(Store::open_read_only(&url(&folder)).await, Err(StoreError::Newer { .. })));
+}
+
+#[tokio::test]
+async fn a_copy_in_memory_has_the_schema_of_this_release_and_leaves_every_file_as_it_is() {
+    let folder = folder();
+    let empty = Store::open_copy_in_memory(&url(&folder)).await.expect("opens");
+    assert_eq!(empty.observed().await.expect("read"), None);
+    assert!(!folder.path().join("a").exists(), "nothing was made");
+
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.remember_observed(&Observed::default(), NOW).await.expect("kept");
+    // While a server has it open, what it wrote last is in another file.
+    let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("opens");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+
+    for statement in ["DROP TABLE made", "DELETE FROM _sqlx_migrations WHERE version = 9"] {
+        sqlx::query(statement).execute(store.writer()).await.expect("an earlier schema");
+    }
+    store.close().await;
+    let files = || -> Vec<_> {
+        let entries =
+            std::fs::read_dir(folder.path().join("a/b")).expect("a folder").map(|e| e.expect("a file").path());
+        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).expect("read"))).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("an earlier release's is read");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+    copy.mark_made("http://cachet/api", &mut Observed::default()).await.expect("the schema is up to date");
+    assert_eq!(files(), before);
 }
 
 #[tokio::test]

@@ -281,7 +281,7 @@ async fn only_the_versions_and_suites_of_the_file_are_spoken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn handshakes_that_stop_half_way_do_not_hold_their_places_for_ever() {
+async fn handshakes_that_stop_half_way_make_room_for_others() {
     let here = Here::serving("").await;
     let address = here.url.trim_start_matches("https://").trim_end_matches('/');
     // The beginning of a handshake of 512 bytes.
@@ -294,7 +294,6 @@ async fn handshakes_that_stop_half_way_do_not_hold_their_places_for_ever() {
     }
     let began = Instant::now();
     assert!(here.lets_in(&here.authority.trusting(None)).await);
-    assert!(began.elapsed() >= Duration::from_secs(5), "every place was taken: {:?}", began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     drop(silent);
 }

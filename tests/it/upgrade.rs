@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use alertmanager_cachet::clock;
 use alertmanager_cachet::core::alert::AlertState;
 use alertmanager_cachet::core::history::Turn;
 use alertmanager_cachet::core::incident::EpisodePhase;
@@ -12,6 +14,8 @@ use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::Store;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::page::Page;
@@ -38,28 +42,66 @@ scrape_configs:
         labels: {status_page_alert: "true", status_page_component: Website}
 "#;
 
-/// Every store that was kept, each copied into a folder from which the program can go on.
-fn kept_stores() -> Vec<(PathBuf, TempDir)> {
+/// When the alerts in the kept stores began to fire.
+const STARTS_AT: &str = "2026-11-21T01:00:00Z";
+
+/// A store that an earlier release left, copied into a folder from which the program can go on.
+struct KeptStore {
+    path: PathBuf,
+    folder: TempDir,
+    /// By how much its times were moved: the store is as old today as it was on the day on which it was made.
+    moved_by: Duration,
+}
+
+/// Every store that was kept.
+async fn kept_stores() -> Vec<KeptStore> {
     let stores = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stores");
     let files = fs::read_dir(stores).expect("the stores").map(|entry| entry.expect("an entry").path());
-    files
-        .filter(|path| path.extension().is_some_and(|extension| extension == "db"))
-        .map(|path| {
-            let folder = tempfile::tempdir().expect("a folder");
-            fs::create_dir(folder.path().join("data")).expect("a folder");
-            fs::copy(&path, folder.path().join("data/alertmanager-cachet.db")).expect("copied");
-            written(folder.path(), "config.json", CONFIG);
-            written(folder.path(), "prometheus.yml", TARGETS);
-            (path, folder)
-        })
-        .collect()
+    let mut kept = Vec::new();
+    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "db")) {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("data")).expect("a folder");
+        let copy = folder.path().join("data/alertmanager-cachet.db");
+        fs::copy(&path, &copy).expect("copied");
+        let moved_by = move_times_to_now(&copy).await;
+        written(folder.path(), "config.json", CONFIG);
+        written(folder.path(), "prometheus.yml", TARGETS);
+        kept.push(KeptStore { path, folder, moved_by });
+    }
+    kept
+}
+
+/// Moves all times in the store by the same amount, so that the latest is a minute ago, and says by how much. Without
+/// this, what the server makes of the store would depend on the day on which the test runs.
+async fn move_times_to_now(store: &Path) -> Duration {
+    let options = SqliteConnectOptions::new().filename(store);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("the store opens");
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns \
+         WHERE tables.type = 'table' AND columns.name LIKE '%\\_ms' ESCAPE '\\'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("its columns");
+    assert!(columns.contains(&("alerts".to_owned(), "refired_at_ms".to_owned())), "{columns:?}");
+    let latest = "SELECT max(last_seen_ms) FROM alerts";
+    let latest: i64 = sqlx::query_scalar(latest).fetch_one(&mut connection).await.expect("its latest time");
+    let moved_by = clock::now().before(Duration::from_secs(60)).since(Timestamp::from_millis(latest));
+    for (table, column) in columns {
+        let update = format!("UPDATE {table} SET {column} = {column} + $1");
+        let moved_by_ms = i64::try_from(moved_by.as_millis()).expect("in range");
+        let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(moved_by_ms);
+        update.execute(&mut connection).await.expect("moved");
+    }
+    connection.close().await.expect("closed");
+    moved_by
 }
 
 #[tokio::test]
 async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
-    let stores = kept_stores();
+    let stores = kept_stores().await;
     assert!(!stores.is_empty(), "the first release's is there");
-    for (path, folder) in stores {
+    for KeptStore { path, folder, .. } in stores {
         let url = format!("sqlite://{}/data/alertmanager-cachet.db", folder.path().display());
         let store = Store::open(&url).await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let alerts = store.unresolved_alerts().await.expect("its alerts");
@@ -92,7 +134,7 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_only_reads_the_store_of_an_earlier_release_is_told_to_start_the_server_first() {
-    for (path, folder) in kept_stores() {
+    for KeptStore { path, folder, .. } in kept_stores().await {
         for command in [&["explain", "Database"][..], &["embedded-token"]] {
             let refused = run(program(folder.path()).args(command));
             assert_eq!(refused.code, Some(1), "{}: {}", path.display(), refused.stdout);
@@ -107,7 +149,7 @@ async fn who_only_reads_the_store_of_an_earlier_release_is_told_to_start_the_ser
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_goes_on_with_the_store_of_every_earlier_release() {
-    for (_, folder) in kept_stores() {
+    for KeptStore { folder, moved_by, .. } in kept_stores().await {
         let mut command = program(folder.path());
         command.args(["serve", "--web.listen-address=127.0.0.1:0"]).env("ENVIRONMENT", "local");
         let mut server = Process::start("server", &mut command, folder.path());
@@ -123,7 +165,8 @@ async fn a_server_goes_on_with_the_store_of_every_earlier_release() {
         ])
         .await;
 
-        tell(&address, "0000000000000001", "db:9100", "Database").await;
+        let starts_at = Timestamp::parse_rfc3339(STARTS_AT).expect("a time").after(moved_by);
+        resolve(&address, starts_at, "db:9100", "Database").await;
         page.comes_to_show(&[
             "Database: Operational",
             "Website: Operational",
@@ -136,12 +179,12 @@ async fn a_server_goes_on_with_the_store_of_every_earlier_release() {
     }
 }
 
-/// What fires in the kept stores is resolved.
-async fn tell(address: &str, fingerprint: &str, instance: &str, component: &str) {
+/// Notifies the end of the alert that fires in the kept stores since `starts_at`.
+async fn resolve(address: &str, starts_at: Timestamp, instance: &str, component: &str) {
     let alert: Value = json!({
         "status": "resolved",
-        "startsAt": "2026-11-21T01:00:00Z",
-        "fingerprint": fingerprint,
+        "startsAt": starts_at.to_string(),
+        "fingerprint": "0000000000000001",
         "labels": {
             "alertname": "TargetDown",
             "instance": instance,

@@ -481,7 +481,7 @@ async fn explain_says_why_a_component_is_unknown_and_since_when() {
     let silent_since = world.now().before(Duration::from_secs(1));
     go_silent(&mut world).await;
     let name = ComponentName::try_from("Web").expect("a name");
-    let explanation = explained(&world.store, &world.settings, &name).await.expect("known");
+    let explanation = explained(&world.store, &world.settings, &name, world.now()).await.expect("known");
     assert_eq!((explanation.status.value, explanation.waiting.as_slice()), (5, [].as_slice()));
     assert_eq!(explanation.reason, "no alert says that it is down, but monitoring data is missing");
     assert_eq!(explanation.since, Some(silent_since.to_string()));

@@ -332,8 +332,8 @@ async fn each_refusal_has_its_own_error_with_its_cure() {
         (
             CURRENT,
             "408",
-            "PUT /components/12: Cachet is not available (HTTP 503), asks to come back in 60 s: wait, or end its \
-             maintenance mode (php artisan up)",
+            "PUT /components/12: Cachet is not available (HTTP 503, Retry-After: 60 s): check that it is running, or \
+             end its maintenance mode (php artisan up)",
         ),
         (OLDER, "131", "PUT /components/12: Cachet failed (HTTP 500: Server Error): see Cachet's own log"),
     ] {

@@ -102,7 +102,7 @@ async fn the_rate_limit_says_when_to_come_back() {
     assert_eq!(error.retry_after(), Some(Duration::from_secs(48)));
     assert!(error.concerns_everything());
     assert!(!error.may_have_been_applied());
-    assert!(error.to_string().contains("takes requests again in 48 s"), "{error}");
+    assert!(error.to_string().contains("(HTTP 429, Retry-After: 48 s)"), "{error}");
 }
 
 #[tokio::test]

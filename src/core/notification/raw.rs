@@ -35,19 +35,51 @@ pub(super) struct RawAlert {
     pub fingerprint: Scalar,
 }
 
-/// The labels that are used.
-#[derive(Deserialize)]
+/// The labels that are used, and how much there is of all of them.
+#[derive(Default)]
 pub(in crate::core) struct RawLabels {
-    #[serde(default)]
     pub(super) alertname: Scalar,
-    #[serde(default)]
     pub(super) instance: Scalar,
-    #[serde(default)]
     pub(super) status_page_alert: Scalar,
-    #[serde(default)]
     pub(super) status_page_component: Scalar,
-    #[serde(default)]
     pub(super) status_page_critical_target: Scalar,
+    /// How many labels there are.
+    pub(super) count: usize,
+    /// The bytes of their names and values.
+    pub(super) bytes: usize,
+}
+
+impl<'de> Deserialize<'de> for RawLabels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LabelsVisitor)
+    }
+}
+
+struct LabelsVisitor;
+
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = RawLabels;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("labels")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<RawLabels, A::Error> {
+        let mut labels = RawLabels::default();
+        while let Some((name, value)) = object.next_entry::<String, Scalar>()? {
+            labels.count += 1;
+            labels.bytes += name.len() + value.text().map_or(0, str::len);
+            match name.as_str() {
+                "alertname" => labels.alertname = value,
+                "instance" => labels.instance = value,
+                "status_page_alert" => labels.status_page_alert = value,
+                "status_page_component" => labels.status_page_component = value,
+                "status_page_critical_target" => labels.status_page_critical_target = value,
+                _ => {}
+            }
+        }
+        Ok(labels)
+    }
 }
 
 /// An object of the wanted shape, or anything that is no object.

@@ -280,3 +280,55 @@ fn the_watchdog_is_a_sign_of_life_and_nothing_else_whatever_its_labels() {
     let unwatched = Notification::parse(body.as_bytes()).expect("valid");
     assert_eq!((unwatched.heartbeats, unwatched.ended_watchdogs, unwatched.not_ours), (0, 0, 4));
 }
+
+#[test]
+fn an_alert_over_a_limit_is_ignored_with_its_reason_and_the_others_are_taken() {
+    let names = |count: usize| (0..count).map(|number| format!("c{number}")).collect::<Vec<_>>().join(",");
+    let mut many_labels = alert();
+    for number in 0..LABEL_LIMIT {
+        many_labels["labels"][format!("l{number}")] = json!("x");
+    }
+    let mut large_label = alert();
+    large_label["labels"]["summary"] = json!("x".repeat(LABELS_LIMIT_BYTES));
+    let long = NAME_LIMIT + 1;
+    for (over, expected) in [
+        (alert_with("/labels/status_page_component", json!(names(65))), ComponentNameError::TooMany.into()),
+        (alert_with("/labels/status_page_component", json!(names(10_000))), ComponentNameError::TooMany.into()),
+        (
+            alert_with("/labels/alertname", json!("é".repeat(long))),
+            IgnoreReason::NameTooLong { label: "alertname", length: long },
+        ),
+        (
+            alert_with("/labels/instance", json!("a".repeat(long))),
+            IgnoreReason::NameTooLong { label: "instance", length: long },
+        ),
+        (many_labels, IgnoreReason::TooManyLabels(LABEL_LIMIT + 5)),
+    ] {
+        let notification = parse(&[over, alert()]);
+        assert_eq!(notification.alerts.len(), 1);
+        let [ignored] = &notification.ignored[..] else { panic!("one is ignored: {notification:?}") };
+        assert_eq!(ignored.reason, expected);
+        assert!(ignored.alertname.chars().count() <= NAME_LIMIT);
+    }
+    assert!(matches!(reason(large_label), IgnoreReason::LabelsTooLarge(bytes) if bytes > LABELS_LIMIT_BYTES));
+}
+
+#[test]
+fn an_alert_at_the_limits_is_taken() {
+    let mut most = alert();
+    let names: Vec<String> = (0..64).map(|number| format!("c{number}")).collect();
+    most["labels"]["status_page_component"] = json!(names.join(","));
+    most["labels"]["alertname"] = json!("é".repeat(NAME_LIMIT));
+    most["labels"]["instance"] = json!("a".repeat(NAME_LIMIT));
+    for number in 5..LABEL_LIMIT {
+        most["labels"][format!("l{number}")] = json!("x");
+    }
+    assert_eq!(parse(&[most]).alerts.len(), 1);
+}
+
+#[test]
+fn what_is_said_of_an_ignored_alert_has_an_end() {
+    let notification = parse(&[alert_with("/fingerprint", json!("x".repeat(100_000)))]);
+    let ignored = &notification.ignored[0];
+    assert!(ignored.fingerprint.len() <= NAME_LIMIT && ignored.reason.to_string().len() < 512, "{ignored:?}");
+}

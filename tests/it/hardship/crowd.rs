@@ -39,6 +39,39 @@ async fn five_hundred_requests_that_never_end_hold_up_nobody() {
     assert_eq!(site.stored().await.len() as u64, POSTS);
 }
 
+/// More than there are places.
+const CROWD: usize = 530;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_and_slow_bodies_leave_room_for_the_webhook_and_health() {
+    let site = Site::new(Release::Current).await;
+    let mut command = site.command(&["serve", "--web.listen-address=127.0.0.1:0"]);
+    // Without Cachet it serves the embedded page.
+    command.env_remove("CACHET_API_URL").env_remove("CACHET_API_TOKEN");
+    let server = site.started(command).await;
+    let head = |line: &str| format!("{line} HTTP/1.1\r\nHost: x\r\n");
+    for request in [
+        head("POST /api/components") + "Content-Length: 100\r\n\r\n{",
+        head("GET /") + "\r\n",
+        head("POST /health") + "Content-Length: 100\r\n\r\n{",
+    ] {
+        let crowd = (0..CROWD).map(async |_| {
+            let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+            stream.write_all(request.as_bytes()).await.expect("written");
+            stream
+        });
+        let _crowd = join_all(crowd).await;
+        let began = Instant::now();
+        // As Alertmanager does: a connection that was kept alive may be closed at the moment of the request.
+        while server.sender.post_as(crate::support::web::ADMIN, &[]).await != Some(StatusCode::OK) {
+            assert!(began.elapsed() < 5 * LIMIT, "no notification is taken: {request}");
+        }
+        let health = reqwest::get(format!("http://{}/health", server.address)).await.expect("an answer");
+        assert_eq!(health.status(), StatusCode::OK, "{request}");
+        assert!(began.elapsed() < 5 * LIMIT, "{:?} with {request}", began.elapsed());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_wrong_passwords_does_not_hold_up_who_is_known() {
     let site = Site::new(Release::Current).await;

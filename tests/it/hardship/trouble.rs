@@ -37,9 +37,9 @@ const TROUBLES: [Trouble; 8] = [
     Trouble { what: "this is not Cachet's API (it answers with HTML)", sets_in: |on| on.answer_html(200) },
     Trouble { what: "this is not Cachet's API (it answers HTTP 404", sets_in: |on| on.answer_html(404) },
     Trouble { what: "Cachet refused the token (HTTP 401)", sets_in: |on| on.answer(401) },
-    Trouble { what: "Cachet's rate limit is used up (HTTP 429)", sets_in: |on| on.answer(429) },
+    Trouble { what: "Cachet's rate limit is used up (HTTP 429", sets_in: |on| on.answer(429) },
     Trouble { what: "Cachet failed (HTTP 500", sets_in: |on| on.answer(500) },
-    Trouble { what: "Cachet is not available (HTTP 503)", sets_in: |on| on.answer(503) },
+    Trouble { what: "Cachet is not available (HTTP 503", sets_in: |on| on.answer(503) },
     Trouble { what: "no answer came back", sets_in: |on| on.cut_before() },
     Trouble { what: "no answer came back", sets_in: |on| on.cut_after() },
 ];

@@ -66,6 +66,7 @@ struct Rule {
 #[derive(Clone, Copy)]
 enum Fault {
     Answer(StatusCode),
+    AnswerWithoutRetryAfter(StatusCode),
     AnswerAfter(StatusCode),
     CutBefore,
     CutAfter,
@@ -179,6 +180,11 @@ impl Faults {
         let mut response = match fault {
             None => answered.await,
             Some(Fault::Answer(status)) => refusal(status),
+            Some(Fault::AnswerWithoutRetryAfter(status)) => {
+                let mut refused = refusal(status);
+                refused.headers_mut().remove(RETRY_AFTER);
+                refused
+            }
             Some(Fault::AnswerAfter(status)) => {
                 answered.await;
                 refusal(status)
@@ -243,6 +249,11 @@ impl On<'_> {
     /// They are not done and answered with this status.
     pub fn answer(self, status: u16) {
         self.fails(Fault::Answer(status_code(status)));
+    }
+
+    /// They are not done and answered with this status, without a `Retry-After`, as a proxy answers.
+    pub fn answer_without_retry_after(self, status: u16) {
+        self.fails(Fault::AnswerWithoutRetryAfter(status_code(status)));
     }
 
     /// They are done and answered with this status all the same, as releases of 2025 do (2025-08: 131).

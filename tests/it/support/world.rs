@@ -377,6 +377,12 @@ impl World {
         self.ask_by_hand("POST", "/api/components", json!({"name": component, "status": 1})).await;
     }
 
+    /// As [`World::make_by_hand`], a component that guests do not see.
+    pub async fn hide_by_hand(&self, component: &str) {
+        let body = json!({"name": component, "status": 1, "enabled": false});
+        self.ask_by_hand("POST", "/api/components", body).await;
+    }
+
     /// A person renames a component in Cachet's dashboard.
     pub async fn rename(&self, id: ComponentId, name: &str) {
         self.ask_by_hand("PUT", &format!("/api/components/{}", id.0), json!({"name": name, "enabled": true})).await;

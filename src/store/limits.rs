@@ -1,0 +1,49 @@
+//! Rows that an earlier release kept and that are over the limits of this one.
+
+use sqlx::{Row, SqlitePool};
+
+use crate::core::target::{COMPONENT_LIMIT, NAME_LIMIT, Target};
+
+/// The rows that may be over a limit: at least as many separators as the shortest list over the limit has, or a name
+/// that is longer than Cachet takes. `$1` is the number of separators, `$2` the length.
+const MAYBE_OVER: [(&str, &str); 2] = [
+    (
+        "SELECT rowid, target, length(name) > $2 AS too_long FROM alerts \
+         WHERE length(target) - length(replace(target, ',', '')) >= $1 OR length(target) > $2 OR length(name) > $2",
+        "DELETE FROM alerts WHERE rowid = $1",
+    ),
+    (
+        "SELECT rowid, name AS target, 0 AS too_long FROM applied WHERE kind = 'target' \
+         AND (length(name) - length(replace(name, ',', '')) >= $1 OR length(name) > $2)",
+        "DELETE FROM applied WHERE rowid = $1",
+    ),
+];
+
+/// Removes the rows that are over the limits, and warns once of all of them.
+///
+/// An alert with thousands of component names costs more memory than a server has, at every start.
+pub(super) async fn drop_rows_over_limits(writer: &SqlitePool) -> Result<(), sqlx::Error> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut dropped = 0_u64;
+    for (select, delete) in MAYBE_OVER {
+        let separators = i64::try_from(COMPONENT_LIMIT).unwrap_or(i64::MAX);
+        let length = i64::try_from(NAME_LIMIT).unwrap_or(i64::MAX);
+        let rows = sqlx::query(select).bind(separators).bind(length).fetch_all(&mut *transaction).await?;
+        for row in rows {
+            let target: String = row.try_get("target")?;
+            if row.try_get::<bool, _>("too_long")? || Target::from_name(&target).is_none() {
+                let rowid: i64 = row.try_get("rowid")?;
+                dropped += sqlx::query(delete).bind(rowid).execute(&mut *transaction).await?.rows_affected();
+            }
+        }
+    }
+    transaction.commit().await?;
+    if dropped > 0 {
+        tracing::warn!(
+            dropped,
+            "rows of the store were dropped, for they list more than {COMPONENT_LIMIT} components or have a name of \
+             more than {NAME_LIMIT} characters: shorten the labels in the alert's rule"
+        );
+    }
+    Ok(())
+}

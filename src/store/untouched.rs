@@ -1,0 +1,57 @@
+//! A copy of the store in memory, for who must write nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::{Metrics, READERS, Store, StoreError, database_path, migrator, pool_options};
+
+impl Store {
+    /// Opens a copy of the store in memory, with the schema of this release; an empty one if there is no store yet. No
+    /// file is made or changed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn open_copy_in_memory(url: &str) -> Result<Self, StoreError> {
+        let path = database_path(url)?;
+        let open_error =
+            |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), cause };
+        let options: SqliteConnectOptions =
+            "sqlite::memory:".parse().map_err(|error: sqlx::Error| open_error(error.into()))?;
+        let memory = options.get_filename().display().to_string();
+        let options = options.foreign_keys(true);
+        // The copy goes with the last connection, so this one lives as long as the store.
+        let writer = pool_options().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let writer = writer.connect_with(options.clone()).await.map_err(|error| open_error(error.into()))?;
+        if path.exists() {
+            copy(&path, &memory).await.map_err(|error| open_error(error.into()))?;
+        }
+        migrator().run(&writer).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) => StoreError::Newer { path: path.clone() },
+            error => open_error(error.into()),
+        })?;
+        let reader = pool_options().max_connections(READERS).connect_with(options).await;
+        let reader = reader.map_err(|error| open_error(error.into()))?;
+        let (recordings, metrics) = (Arc::default(), Metrics::default());
+        Ok(Self { writer, reader, recordings, metrics, path: path.as_path().into() })
+    }
+}
+
+/// Copies the database to the one in memory of that name.
+async fn copy(path: &Path, memory: &str) -> Result<(), sqlx::Error> {
+    let beside = |suffix: &str| {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        Path::new(&file).exists()
+    };
+    // While a server has it open, both files are there, and its latest commits are in them. Otherwise SQLite would make
+    // them, even for reading, unless it takes the database for one that does not change.
+    let is_open = beside("-wal") && beside("-shm");
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(!is_open);
+    let mut connection = options.connect().await?;
+    sqlx::query("VACUUM INTO $1").bind(format!("{memory}?mode=memory&cache=shared")).execute(&mut connection).await?;
+    connection.close().await
+}
