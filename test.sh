@@ -27,12 +27,12 @@ needed=(
 
 long=()
 case "$*" in
-'') ;;
---long) long=(--long) ;;
-*)
-    echo "test.sh: unknown argument: $*; the only one is --long" >&2
-    exit 2
-    ;;
+    '') ;;
+    --long) long=(--long) ;;
+    *)
+        echo "test.sh: unknown argument: $*; the only one is --long" >&2
+        exit 2
+        ;;
 esac
 
 log=$(mktemp)

@@ -10,13 +10,13 @@ mod clock;
 mod health;
 mod history;
 mod holds;
+mod in_memory_copy;
 mod kept;
 mod limits;
 mod made;
 mod repair;
 mod restored;
 mod unanswered;
-mod untouched;
 mod watchdog;
 
 use std::cmp::Ordering;

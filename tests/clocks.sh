@@ -2,8 +2,8 @@
 # Runs the unit and integration tests under other clocks and time zones: tests/clocks.sh [--long]
 #
 # Without --long: one clock, 400 days ahead, and without the tests that take longest. With --long: every clock below.
-# libfaketime does not reach statically linked programs and programs in Go, so the tests
-# that start real ones are not run; their names are printed.
+# libfaketime does not reach statically linked programs and programs in Go, so the tests that start real ones are not run;
+# their names are printed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -45,9 +45,9 @@ fi
 
 offset() { # clock: what faketime takes
     case $1 in
-    +*) printf '%s\n' "$1" ;;
-    # An offset and no start time: a program that a test starts goes on with the clock and does not begin anew.
-    *) printf '+%d\n' $(($(date -d "$1" +%s) - $(date +%s))) ;;
+        +*) printf '%s\n' "$1" ;;
+        # An offset and no start time: a program that a test starts goes on with the clock and does not begin anew.
+        *) printf '+%d\n' $(($(date -d "$1" +%s) - $(date +%s))) ;;
     esac
 }
 

@@ -26,20 +26,17 @@ impl Cachet {
             "name": TITLE, "message": "Nobody sees this incident.", "status": fixed, "visible": false,
             "notifications": false,
         });
-        if self.probe().await?.meta {
+        let has_meta = self.probe().await?.meta;
+        if has_meta {
             body["meta"] = json!({"managed_by": MANAGED_BY});
         }
-        let id = match known.into_iter().find(|row| row.attributes.name() == TITLE) {
-            Some(row) => {
-                self.update(format!("/incidents/{}", row.id), json!({"status": fixed, "visible": false})).await?;
-                row.id
-            }
-            None => {
-                let id = self.create("/incidents", body).await?;
-                self.update(format!("/incidents/{id}"), json!({"status": fixed, "visible": false})).await?;
-                id
-            }
+        // Without meta nothing but the title says whose it is.
+        let is_kept = |incident: &Incident| incident.name() == TITLE && (!has_meta || incident.is_ours());
+        let id = match known.into_iter().find(|row| is_kept(&row.attributes)) {
+            Some(row) => row.id,
+            None => self.create("/incidents", body).await?,
         };
+        self.update(format!("/incidents/{id}"), json!({"status": fixed, "visible": false})).await?;
         let said = json!({"status": fixed, "message": "Nobody sees this update."});
         let updated = self.create(&format!("/incidents/{id}/updates"), said).await;
         match self.delete(format!("/incidents/{id}")).await {

@@ -79,7 +79,7 @@ pub enum Error {
     /// 429: too many requests in this minute; nothing was done.
     #[error(
         "{call}: Cachet's rate limit is used up (HTTP 429{}): raise CACHET_API_RATE_LIMIT in Cachet if this happens \
-         often", said(*.retry_after)
+         often", retry_after_text(*.retry_after)
     )]
     RateLimited {
         /// The call.
@@ -90,7 +90,7 @@ pub enum Error {
     /// 503: Cachet is in maintenance (recording 408), or the proxy before it finds it not running; nothing was done.
     #[error(
         "{call}: Cachet is not available (HTTP 503{}): check that it is running, or end its maintenance mode \
-         (php artisan up)", said(*.retry_after)
+         (php artisan up)", retry_after_text(*.retry_after)
     )]
     Unavailable {
         /// The call.
@@ -223,8 +223,8 @@ impl Error {
     }
 }
 
-/// What the answer said of when to come back: nothing if it had no `Retry-After`.
-fn said(retry_after: Option<Duration>) -> String {
+/// The `Retry-After` of the answer for a message; empty if it had none.
+fn retry_after_text(retry_after: Option<Duration>) -> String {
     retry_after.map(|wait| format!(", Retry-After: {} s", wait.as_secs())).unwrap_or_default()
 }
 

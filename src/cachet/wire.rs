@@ -222,6 +222,11 @@ impl Incident {
         &self.name
     }
 
+    /// Whether its meta says that this program made it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.meta.is_ours()
+    }
+
     /// Whether what Cachet shows of it is that it is over.
     pub(super) fn is_fixed(&self) -> bool {
         self.status.value == Some(i64::from(IncidentStatus::Fixed.value()))

@@ -21,23 +21,22 @@ const MAYBE_OVER: [(&str, &str); 2] = [
 
 /// Removes the rows that are over the limits, and warns once of all of them.
 ///
-/// An alert with thousands of component names costs more memory than a server has, at every start.
+/// An alert with thousands of component names costs more memory than a server has, at every start. Where nothing is over
+/// the limits, nothing is written. Each row stands for itself, so a run that is cut off leaves the rest to the next.
 pub(super) async fn drop_rows_over_limits(writer: &SqlitePool) -> Result<(), sqlx::Error> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     let mut dropped = 0_u64;
     for (select, delete) in MAYBE_OVER {
         let separators = i64::try_from(COMPONENT_LIMIT).unwrap_or(i64::MAX);
         let length = i64::try_from(NAME_LIMIT).unwrap_or(i64::MAX);
-        let rows = sqlx::query(select).bind(separators).bind(length).fetch_all(&mut *transaction).await?;
+        let rows = sqlx::query(select).bind(separators).bind(length).fetch_all(writer).await?;
         for row in rows {
             let target: String = row.try_get("target")?;
             if row.try_get::<bool, _>("too_long")? || Target::from_name(&target).is_none() {
                 let rowid: i64 = row.try_get("rowid")?;
-                dropped += sqlx::query(delete).bind(rowid).execute(&mut *transaction).await?.rows_affected();
+                dropped += sqlx::query(delete).bind(rowid).execute(writer).await?.rows_affected();
             }
         }
     }
-    transaction.commit().await?;
     if dropped > 0 {
         tracing::warn!(
             dropped,

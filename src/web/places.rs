@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
@@ -172,7 +173,11 @@ pub struct InProgress {
 impl InProgress {
     /// The body of the answer; the request is in progress until it is sent.
     pub fn until_sent(self, body: Body) -> Body {
-        Body::new(AnswerBody { body, _request: self })
+        // The closure keeps the request until the body is dropped.
+        Body::new(body.map_err(move |error| {
+            let _request = &self;
+            error
+        }))
     }
 }
 
@@ -180,31 +185,6 @@ impl Drop for InProgress {
     fn drop(&mut self) {
         self.place.update(|open| Some(open.next_number()));
         self.place.places.changed.notify_one();
-    }
-}
-
-struct AnswerBody {
-    body: Body,
-    _request: InProgress,
-}
-
-impl HttpBody for AnswerBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

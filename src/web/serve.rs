@@ -256,8 +256,10 @@ async fn answer(
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::FromRequest;
     use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -295,14 +297,19 @@ mod tests {
         connection.await.expect("no panic");
     }
 
-    /// A server with few places, on which every path but `/health` waits for a body.
-    async fn few_places(limits: Limits) -> SocketAddr {
+    /// A server with few places, on which every path but `/health` waits for a body; a permit for each that waits.
+    async fn few_places(limits: Limits) -> (SocketAddr, Arc<Semaphore>) {
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = tcp.local_addr().expect("an address");
-        let body = async |body: Result<String, _>| body.map_or("lost", |_| "arrived");
+        let begun = Arc::new(Semaphore::new(0));
+        let counted = Arc::clone(&begun);
+        let body = async move |request: Request<Body>| {
+            counted.add_permits(1);
+            String::from_request(request, &()).await.map_or("lost", |_| "arrived")
+        };
         let router = Router::new().route("/health", get(async || "well")).route("/", post(body));
         tokio::spawn(serve_within(limits, tcp, router, std::future::pending(), Duration::ZERO));
-        address
+        (address, begun)
     }
 
     async fn sent(address: SocketAddr, request: &str) -> TcpStream {
@@ -324,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
-        let address = few_places(Limits { connections: 2, requests: 1, body_timeout: LATE }).await;
+        let (address, _) = few_places(Limits { connections: 2, requests: 1, body_timeout: LATE }).await;
         let longest = sent(address, "").await;
         let partial_head = sent(address, "GET / HT").await;
         assert!(answered(sent(address, HEALTH).await).await.ends_with("well"));
@@ -335,10 +342,10 @@ mod tests {
 
     #[tokio::test]
     async fn requests_in_progress_leave_places_for_those_of_probes() {
-        let address = few_places(Limits { connections: 3, requests: 2, body_timeout: LATE }).await;
+        let (address, begun) = few_places(Limits { connections: 3, requests: 2, body_timeout: LATE }).await;
         let mut slow = vec![sent(address, SLOW).await, sent(address, SLOW).await];
-        // Which of them are in progress is not decided by the order of their packets.
-        sleep(Duration::from_millis(50)).await;
+        let both = timeout(Duration::from_secs(5), begun.acquire_many(2)).await;
+        assert!(both.is_ok(), "both are in progress");
         let refused = answered(sent(address, SLOW).await).await;
         assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 5"), "{refused}");
         assert!(answered(sent(address, HEALTH).await).await.ends_with("well"));
@@ -349,7 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_has_a_deadline_on_every_path() {
-        let address = few_places(Limits { body_timeout: Duration::from_millis(50), ..Limits::default() }).await;
+        let (address, _) = few_places(Limits { body_timeout: Duration::from_millis(50), ..Limits::default() }).await;
         assert!(answered(sent(address, SLOW).await).await.ends_with("lost"));
     }
 }

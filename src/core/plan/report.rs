@@ -111,7 +111,7 @@ impl fmt::Display for Report {
             Self::Leftovers { targets } => write!(
                 f,
                 "Cachet has {} of targets that the targets file does not name ({}), which count for nothing: run \
-                 `setup --prune`",
+                 `setup --prune`, and remove in Cachet what that leaves",
                 Counted(targets.len()),
                 Listed(targets)
             ),

@@ -1,4 +1,4 @@
-//! A copy of the store in memory, for who must write nothing.
+//! A copy of the store in memory, for a run that must write no file.
 
 use std::path::Path;
 use std::sync::Arc;
