@@ -62,19 +62,14 @@ async fn take(
     progress: &(impl Progress + Sync),
 ) -> Result<Option<(String, GroupId)>, Error> {
     let made = patiently(progress, || send(cachet, step, groups)).await?;
-    let group = match &made {
-        Some((made @ Made::Group(id), name)) => {
-            progress.made(*made, name).await;
-            Some((name.clone(), *id))
-        }
-        Some((made, name)) => {
-            progress.made(*made, name).await;
-            None
-        }
-        None => None,
-    };
+    if let Some((made, name)) = &made {
+        progress.made(*made, name).await;
+    }
     progress.done(step);
-    Ok(group)
+    Ok(made.and_then(|(made, name)| match made {
+        Made::Group(id) => Some((name, id)),
+        Made::Component(_) => None,
+    }))
 }
 
 /// What `call` comes to, once Cachet's rate limit lets it. There is no limit to this but the person who watches: each

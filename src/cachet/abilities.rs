@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::Error;
 use super::client::Cachet;
-use super::transport::Call;
 use super::wire::Incident;
 use crate::core::observed::MANAGED_BY;
 use crate::core::status::IncidentStatus;
@@ -20,7 +19,7 @@ impl Cachet {
     /// # Errors
     /// [`Error::Forbidden`] for the first ability that is missing, or why it could not be tried.
     pub async fn prove_abilities(&self) -> Result<(), Error> {
-        let known = self.list::<Incident>(Call::get("/incidents").with("filter[name]", TITLE)).await?;
+        let known = self.list::<Incident>(self.incident_call("/incidents").await?.with("filter[name]", TITLE)).await?;
         let fixed = IncidentStatus::Fixed.value();
         let mut body = json!({
             "name": TITLE, "message": "Nobody sees this incident.", "status": fixed, "visible": false,

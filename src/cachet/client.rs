@@ -195,7 +195,7 @@ impl Cachet {
         Ok(rows.filter(|row| row.attributes.status() == Some(in_progress)).map(Into::into).collect())
     }
 
-    async fn incident_call(&self, path: impl Into<String>) -> Result<Call, Error> {
+    pub(super) async fn incident_call(&self, path: impl Into<String>) -> Result<Call, Error> {
         let call = Call::get(path);
         Ok(if self.probe().await?.meta { call.with("include", "meta") } else { call })
     }
