@@ -82,7 +82,7 @@ part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh tests/clocks.sh
 part 'tools' tests/tools.sh
 part 'tests' cargo test --locked --no-fail-fast
-[ "${#long[@]}" -eq 0 ] || part 'clocks' tests/clocks.sh --long
+part 'clocks' tests/clocks.sh "${long[@]}"
 part 'deployment' tests/deploy/run.sh
 part 'images' tests/containers/static.sh
 part 'containers' tests/containers/run.sh
