@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::{Clock, Vigil};
-use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair};
+use crate::core::expiry::LastLife;
+use crate::core::repair::{self as rule, Life, Missing, Policy, Poll, Repair};
 use crate::core::time::Timestamp;
 use crate::live::{self, Live};
 use crate::metrics::{Metrics, PollResult};
@@ -58,7 +59,7 @@ pub struct Round {
     /// The members that were not heard, by address.
     pub unheard: BTreeMap<String, Error>,
     /// When the watchdog was last sent to any member.
-    pub heartbeat: Option<Timestamp>,
+    pub last_life: Option<LastLife>,
     /// Why nothing could be corrected.
     pub failure: Option<StoreError>,
 }
@@ -181,14 +182,19 @@ impl Repairer {
         }
         match &self.settings.source {
             Source::Nothing => Ok(Vec::new()),
+            // Nobody can be heard while the watchdog is missing.
+            Source::Silence(_) if self.store.pulse().await?.missing_at.is_some() => {
+                self.listening_since = now;
+                Ok(Vec::new())
+            }
             Source::Silence(longest) => match rule::stale_before(now, self.listening_since, *longest) {
                 Some(limit) => self.store.resolve_stale_alerts(limit, now).await,
                 None => Ok(Vec::new()),
             },
             Source::Alertmanager { members, .. } => {
                 let poll = poll(members, now, round).await;
-                if let Some(moment) = round.heartbeat
-                    && self.store.record_heartbeat(moment).await?
+                if let Some(life) = round.last_life
+                    && self.store.record_heartbeat(life.sent_at).await?
                 {
                     self.reconciler.wake();
                 }
@@ -213,11 +219,7 @@ impl Repairer {
 
     /// Says each repair, and what is wrong once, and once that it is over.
     fn say(&mut self, round: &Round) {
-        for Repair { record, reason } in &round.repairs {
-            let (fingerprint, starts_at) = (record.fingerprint, record.starts_at);
-            let (name, target) = (&record.name, record.target.name());
-            tracing::info!(%fingerprint, %starts_at, "repaired: {name:?} of {target:?} {reason}");
-        }
+        say_repairs(&round.repairs);
         self.say_unheard(round);
         let failure = round.failure.as_ref().map(ToString::to_string);
         match (&self.said.failure, &failure) {
@@ -283,6 +285,15 @@ impl Repairer {
     }
 }
 
+/// Says each repair.
+pub fn say_repairs(repairs: &[Repair]) {
+    for Repair { record, reason } in repairs {
+        let (fingerprint, starts_at) = (record.fingerprint, record.starts_at);
+        let (name, target) = (&record.name, record.target.name());
+        tracing::info!(%fingerprint, %starts_at, "repaired: {name:?} of {target:?} {reason}");
+    }
+}
+
 fn unheard((address, error): (&String, &Error)) -> live::Unheard {
     live::Unheard { address: address.clone(), problem: error.to_string() }
 }
@@ -291,8 +302,8 @@ fn unheard((address, error): (&String, &Error)) -> live::Unheard {
 async fn poll(members: &[Member], began_at: Timestamp, round: &mut Round) -> Poll {
     let answers = join_all(members.iter().map(|member| member.hear(began_at))).await;
     let heard = members.iter().zip(answers).map(|(member, answer)| match answer {
-        Ok(Heard { up_for, listed, watchdog_sent }) => {
-            round.heartbeat = round.heartbeat.max(watchdog_sent.map(|ago| began_at.before(ago)));
+        Ok(Heard { up_for, listed, watchdog }) => {
+            round.last_life = round.last_life.into_iter().chain(watchdog).max_by_key(|life| life.sent_at);
             rule::Member::Heard { up_for, listed }
         }
         Err(error) => {
@@ -300,5 +311,12 @@ async fn poll(members: &[Member], began_at: Timestamp, round: &mut Round) -> Pol
             rule::Member::Unreachable
         }
     });
-    Poll { began_at, members: heard.collect() }
+    let is_watched = members.iter().any(Member::looks_for_watchdog);
+    let members = heard.collect();
+    let life = match round.last_life {
+        _ if !is_watched => Life::Unwatched,
+        Some(life) => Life::At(life),
+        None => Life::Unlisted,
+    };
+    Poll { began_at, members, life }
 }

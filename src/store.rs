@@ -22,7 +22,7 @@ mod watchdog;
 use std::cmp::Ordering;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -30,8 +30,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr, SqlitePool};
 
 use self::alerts::Recordings;
+pub use self::alerts::{Recorded, Statements};
 pub use self::applied::Entry;
 pub use self::made::Made;
+use crate::core::expiry::Leases;
 use crate::metrics::Metrics;
 
 /// How many connections read at the same time.
@@ -56,6 +58,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "history and holds", include_str!("../migrations/0007_history.sql")),
     (8, "earlier beginnings of an alert", include_str!("../migrations/0008_first_starts_at.sql")),
     (9, "what was made in a Cachet without meta", include_str!("../migrations/0009_made.sql")),
+    (10, "resolves that may be expiries", include_str!("../migrations/0010_expiry.sql")),
 ];
 
 /// The store, open. Clones share its connections.
@@ -64,6 +67,8 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     recordings: Arc<Recordings>,
+    /// What Alertmanager listed last. It is read again after a restart.
+    leases: Arc<Mutex<Arc<Leases>>>,
     metrics: Metrics,
     /// The database file.
     path: Arc<Path>,
@@ -227,8 +232,8 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        let (recordings, metrics) = (Arc::default(), Metrics::default());
-        Ok(Self { writer, reader, recordings, metrics, path: path.as_path().into() })
+        let (recordings, leases, metrics) = (Arc::default(), Arc::default(), Metrics::default());
+        Ok(Self { writer, reader, recordings, leases, metrics, path: path.as_path().into() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -247,8 +252,8 @@ impl Store {
             .await
             .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
         expect_schema_of_this_release(&reader, path.clone()).await?;
-        let (recordings, metrics) = (Arc::default(), Metrics::default());
-        Ok(Self { writer: reader.clone(), reader, recordings, metrics, path: path.as_path().into() })
+        let (recordings, leases, metrics) = (Arc::default(), Arc::default(), Metrics::default());
+        Ok(Self { writer: reader.clone(), reader, recordings, leases, metrics, path: path.as_path().into() })
     }
 
     /// Has this store, and those that are cloned from it, measure what it does.

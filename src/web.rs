@@ -22,7 +22,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use ipnet::IpNet;
 
-use crate::core::watchdog::Watchdog;
+use crate::core::expiry::ResolveRule;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -44,8 +44,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How many bytes of a notification's body are logged; 0: none.
     pub logged_body_limit_bytes: usize,
-    /// The alert that is a sign of life.
-    pub watchdog: Option<Watchdog>,
+    /// How resolves are judged, by which watchdog; `None`: each counts.
+    pub resolve_rule: Option<ResolveRule>,
 }
 
 /// Whom the webhook tells.
@@ -74,7 +74,7 @@ struct Shared {
     headers: RwLock<Headers>,
     trusted_proxies: Vec<IpNet>,
     logged_body_limit_bytes: usize,
-    watchdog: RwLock<Option<Watchdog>>,
+    resolve_rule: RwLock<Option<ResolveRule>>,
     store: Store,
     store_health: StoreHealth,
     wakes: Wakes,
@@ -92,7 +92,7 @@ impl App {
             headers: RwLock::default(),
             trusted_proxies: settings.trusted_proxies,
             logged_body_limit_bytes: settings.logged_body_limit_bytes,
-            watchdog: RwLock::new(settings.watchdog),
+            resolve_rule: RwLock::new(settings.resolve_rule),
             store,
             store_health: StoreHealth::default(),
             wakes,
@@ -123,13 +123,13 @@ impl App {
         *self.shared.headers.write().unwrap_or_else(PoisonError::into_inner) = headers.into();
     }
 
-    /// From now on takes `watchdog` for the sign of life.
-    pub fn listen_for(&self, watchdog: Option<Watchdog>) {
-        *self.shared.watchdog.write().unwrap_or_else(PoisonError::into_inner) = watchdog;
+    /// From now on judges resolves by `rule`, and takes its watchdog for the sign of life.
+    pub fn judge_resolves_by(&self, rule: Option<ResolveRule>) {
+        *self.shared.resolve_rule.write().unwrap_or_else(PoisonError::into_inner) = rule;
     }
 
-    fn watchdog(&self) -> Option<Watchdog> {
-        self.shared.watchdog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn resolve_rule(&self) -> Option<ResolveRule> {
+        self.shared.resolve_rule.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn headers(&self) -> Headers {

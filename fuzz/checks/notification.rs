@@ -16,8 +16,8 @@ pub fn check(body: &[u8]) {
                 Err(_) => return,
             };
             let listed = json["alerts"].as_array().map_or(0, Vec::len);
-            let Notification { alerts, ignored, not_ours, heartbeats, ended_watchdogs, .. } = &notification;
-            let accounted = alerts.len() + ignored.len() + not_ours + heartbeats + ended_watchdogs;
+            let Notification { alerts, ignored, not_ours, watchdogs, .. } = &notification;
+            let accounted = alerts.len() + ignored.len() + not_ours + watchdogs.len();
             assert_eq!(accounted, listed, "every alert is taken, ignored, the watchdog's or not ours");
             for alert in alerts {
                 assert_ne!(alert.name, watchdog.alertname(), "the watchdog is about no target");

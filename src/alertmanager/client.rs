@@ -12,7 +12,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{Credentials, Error, Settings, SettingsError};
-use crate::core::listing::{ListedAlert, OURS, parse_last_update, parse_listing};
+use crate::core::expiry::LastLife;
+use crate::core::listing::{ListedAlert, OURS, parse_last_sent, parse_listing};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
 
@@ -46,8 +47,8 @@ pub struct Heard {
     pub up_for: Duration,
     /// Its alerts of the status page.
     pub listed: Vec<ListedAlert>,
-    /// How long ago it was last sent the watchdog, by its own clock; `None` if it lists none, or none is configured.
-    pub watchdog_sent: Option<Duration>,
+    /// When it was last sent the watchdog; `None` if it lists none, or none is configured.
+    pub watchdog: Option<LastLife>,
 }
 
 pub(super) fn members(settings: &Settings) -> Result<Vec<Member>, SettingsError> {
@@ -124,6 +125,11 @@ impl Member {
         self.base.as_str().trim_end_matches('/')
     }
 
+    /// Whether it looks for a watchdog in its list.
+    pub fn looks_for_watchdog(&self) -> bool {
+        self.watchdog.is_some()
+    }
+
     /// Reads its alerts, and how long it has been up. `now` is for a server that does not tell its own time.
     ///
     /// # Errors
@@ -131,22 +137,26 @@ impl Member {
     pub async fn hear(&self, now: Timestamp) -> Result<Heard, Error> {
         let listed = self.get("api/v2/alerts", &[("filter", OURS)]).await?;
         let mut listed = parse_listing(&listed.body)?;
-        let watchdog_sent = match &self.watchdog {
+        let watchdog = match &self.watchdog {
             Some(watchdog) => {
                 listed.retain(|listed| listed.alert.name != watchdog.alertname());
-                self.watchdog_sent(watchdog, now).await?
+                self.last_life(watchdog, now).await?
             }
             None => None,
         };
         // After the list: a member that is old now was not restarted since.
         let status = self.get("api/v2/status", &[]).await?;
-        Ok(Heard { up_for: up_for(&status, now)?, listed, watchdog_sent })
+        Ok(Heard { up_for: up_for(&status, now)?, listed, watchdog })
     }
 
-    async fn watchdog_sent(&self, watchdog: &Watchdog, now: Timestamp) -> Result<Option<Duration>, Error> {
+    /// By its own clock, carried over to ours.
+    async fn last_life(&self, watchdog: &Watchdog, now: Timestamp) -> Result<Option<LastLife>, Error> {
         let listed = self.get("api/v2/alerts", &[("filter", &watchdog.matcher())]).await?;
-        let sent_at = parse_last_update(&listed.body)?;
-        Ok(sent_at.map(|sent_at| listed.its_now(now).since(sent_at)))
+        let sent = parse_last_sent(&listed.body)?;
+        Ok(sent.map(|sent| {
+            let ago = listed.its_now(now).since(sent.at);
+            LastLife { sent_at: now.before(ago), lease: sent.lease }
+        }))
     }
 
     /// Every kind of alert is listed unless a query says otherwise (active, silenced, inhibited, unprocessed); an older

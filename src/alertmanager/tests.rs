@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::core::expiry::{LastLife, LeaseLength};
 use crate::core::listing::Standing;
 use crate::core::time::Timestamp;
 
@@ -128,15 +129,23 @@ async fn when_the_watchdog_was_last_sent_is_told_by_the_members_own_clock() {
         router.route("/api/v2/status", get(|| async { status() }))
     };
     for (alerts, sent) in [
-        (r#"[{"updatedAt": "2026-11-21T01:58:57Z"}, {"updatedAt": "2026-11-21T01:59:57Z"}]"#, Some(60)),
+        (
+            r#"[{"updatedAt": "2026-11-21T01:58:57Z", "endsAt": "2026-11-21T02:02:57Z"},
+                {"updatedAt": "2026-11-21T01:59:57Z", "endsAt": "2026-11-21T02:03:57Z"}]"#,
+            Some((60, 240)),
+        ),
         // Its clock is in whole seconds here, and in fractions there.
-        (r#"[{"updatedAt": "2026-11-21T02:00:57.804Z"}]"#, Some(0)),
+        (r#"[{"updatedAt": "2026-11-21T02:00:57.804Z", "endsAt": "2026-11-21T02:02:57.804Z"}]"#, Some((0, 120))),
         ("[]", None),
     ] {
         let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
         let settings = Settings { watchdog: Some(watchdog), ..settings(&serving(watched(alerts)).await) };
         let heard = settings.members().expect("settings")[0].hear(NOW).await.expect("heard");
-        assert_eq!(heard.watchdog_sent, sent.map(Duration::from_secs));
+        let life = |(ago, lease)| LastLife {
+            sent_at: NOW.before(Duration::from_secs(ago)),
+            lease: LeaseLength::between(NOW, NOW.after(Duration::from_secs(lease))),
+        };
+        assert_eq!(heard.watchdog, sent.map(life));
         assert_eq!(heard.listed, [], "the watchdog is about no target, whatever labels it has");
     }
 }

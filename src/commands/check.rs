@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::web_config;
 use crate::cli::{Check, Common};
 use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
-use crate::config::watchdog::seen_too_rarely;
+use crate::config::watchdog::{heard_by_route_alone, seen_too_rarely};
 use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
 use crate::store::Store;
 
@@ -25,6 +25,7 @@ pub fn run(common: &Common, args: &Check, variables: &Variables) -> anyhow::Resu
     files.report.append(report);
     if let Some(config) = &files.config {
         files.report.remarks.extend(seen_too_rarely(config, &environment, &common.config_file));
+        files.report.remarks.extend(heard_by_route_alone(config, &environment, &common.config_file));
     }
     let report = &files.report;
 

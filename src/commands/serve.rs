@@ -29,6 +29,7 @@ use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::Environment;
 use crate::config::{Config, Report, Variables};
 use crate::console::{self, Console};
+use crate::core::expiry::{LifeFrom, ResolveRule};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
 use crate::core::watchdog::Watchdog;
@@ -129,9 +130,14 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let repairer = repairer.measured_by(watchers.metrics.clone()).shown_by(live.clone());
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
-    let app = App::new(web_settings(args, web.users.clone(), &config), store.clone(), wakes.clone(), log.clone())?
-        .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
-        .shown_by(live.clone());
+    let app = App::new(
+        web_settings(args, web.users.clone(), environment, &config),
+        store.clone(),
+        wakes.clone(),
+        log.clone(),
+    )?
+    .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
+    .shown_by(live.clone());
     app.go_on_with(web.users, web.headers);
     let console = Console::new(console::Parts {
         store: store.clone(),
@@ -242,12 +248,12 @@ async fn listen(address: SocketAddr, flag: &str, tls: Option<Tls>) -> anyhow::Re
     Ok((listener, address))
 }
 
-fn web_settings(args: &Serve, users: Users, config: &Config) -> web::Settings {
+fn web_settings(args: &Serve, users: Users, environment: &Environment, config: &Config) -> web::Settings {
     web::Settings {
         users,
         trusted_proxies: args.trusted_proxies.clone(),
         logged_body_limit_bytes: args.webhook_body_limit,
-        watchdog: watchdog(config),
+        resolve_rule: resolve_rule(environment, config),
     }
 }
 
@@ -372,6 +378,12 @@ fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertm
     };
     let watchdog = watchdog(config);
     alertmanager::Settings { urls: access.base_urls.clone(), credentials, watchdog, ca_pem: access.ca_pem.clone() }
+}
+
+/// How resolves are judged, if a watchdog is configured.
+fn resolve_rule(environment: &Environment, config: &Config) -> Option<ResolveRule> {
+    let life = if environment.alertmanager.is_some() { LifeFrom::List } else { LifeFrom::Route };
+    watchdog(config).map(|watchdog| ResolveRule { watchdog, life, refire_hold: config.refire_hold })
 }
 
 fn watchdog(config: &Config) -> Option<Watchdog> {

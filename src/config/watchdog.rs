@@ -48,8 +48,18 @@ pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConf
     Some(WatchdogConfig { watchdog, texts })
 }
 
+/// That Alertmanager's list should be read, where a watchdog is configured and notifications alone bring it.
+pub fn heard_by_route_alone(config: &Config, environment: &Environment, config_file: &Path) -> Option<Remark> {
+    config.watchdog.as_ref().filter(|_| environment.alertmanager.is_none())?;
+    let message =
+        "is heard in notifications alone, so the page may be green for two of their intervals when Prometheus \
+                   dies in an outage: set ALERTMANAGER_URL, and it is never green by that"
+            .to_owned();
+    Some(Remark { place: Place::file(config_file.display().to_string()).key("watchdog"), message })
+}
+
 /// Where the watchdog may seem missing although it comes, for it is looked for in Alertmanager too rarely; `None`: it is
-/// not looked for there, or often enough. A route of its own may bring it in between, so that is no problem for sure.
+/// not looked for there, or often enough.
 pub fn seen_too_rarely(config: &Config, environment: &Environment, config_file: &Path) -> Option<Remark> {
     let watchdog = &config.watchdog.as_ref().filter(|_| environment.alertmanager.is_some())?.watchdog;
     // At a reading it may be as old as that, and becomes older until the next one.
@@ -59,8 +69,8 @@ pub fn seen_too_rarely(config: &Config, environment: &Environment, config_file: 
     }
     let place = Place::file(config_file.display().to_string()).key("alertmanager_poll_seconds");
     let message = format!(
-        "is {}, so the watchdog may seem missing between two readings though all is well, unless a route brings it here \
-         too: write at most {longest}, or raise watchdog.timeout_seconds ({})",
+        "is {}, so the watchdog may seem missing between two readings though all is well: write at most {longest}, or \
+         raise watchdog.timeout_seconds ({})",
         config.alertmanager_poll.as_secs(),
         watchdog.timeout().as_secs()
     );

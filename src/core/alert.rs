@@ -116,6 +116,10 @@ pub enum AlertState {
         /// When the first such firing came.
         since: Timestamp,
     },
+    /// It fires, and a resolve came that may be an expiry ([`super::expiry`]): Prometheus may be dead, and the outage go on.
+    ///
+    /// It counts as firing until the watchdog is heard again, or Alertmanager's list says more.
+    ResolveHeld,
     /// It fires, as far as the page says that was there before us. Its fingerprint is not the true one: it ends with a
     /// statement about the same target and alert name.
     Inherited,
@@ -139,6 +143,8 @@ pub struct AlertRecord {
     pub first_starts_at: Timestamp,
     /// Where that occurrence stands.
     pub state: AlertState,
+    /// When the resolve that ended it last, or is held, says that it ended.
+    pub ends_at: Option<Timestamp>,
     /// When something was last heard of it.
     pub last_seen_at: Timestamp,
 }
@@ -152,6 +158,8 @@ pub enum Effect {
     FiredAgain,
     /// The alert has ended.
     Resolved,
+    /// A resolve that may be an expiry: held until the watchdog is heard.
+    HeldResolve,
     /// A firing that does not outrank the resolve before it: held for a while.
     HeldRefire,
     /// The held firing was taken back by another resolve.
@@ -178,7 +186,7 @@ impl AlertRecord {
             (None, AlertStatus::Firing) => (AlertState::Firing, Effect::Fired),
             (None, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
             // Each repeat of a startsAt in the future would be cut to another time.
-            (Some(record), status) if is_ahead && record.says(status) => {
+            (Some(record), status) if is_ahead && record.says(status) && record.state != AlertState::ResolveHeld => {
                 return (record.heard_of(now), Effect::Repeated);
             }
             (Some(record), status) if starts_at > record.starts_at => match (record.state, status) {
@@ -196,9 +204,31 @@ impl AlertRecord {
             starts_at,
             first_starts_at: starts_at,
             state,
+            // A resolve of what never fired here ended nothing.
+            ends_at: (effect == Effect::Resolved).then(|| alert.ends_at.unwrap_or(now)),
             last_seen_at: now,
         };
         (record, effect)
+    }
+
+    /// What is known after `alert` arrived at `now`, which may be an expiry if it is a resolve: then what it would end is
+    /// held. `None` if there is nothing to keep.
+    pub fn observe_unproven(
+        known: Option<&Self>,
+        alert: &Alert,
+        refire_hold: Duration,
+        now: Timestamp,
+    ) -> (Option<Self>, Effect) {
+        let (record, effect) = Self::observe(known, alert, now);
+        match (known, effect) {
+            (Some(before), Effect::Resolved | Effect::RefireWithdrawn) if before.is_firing(now, refire_hold) => {
+                let ends_at = Some(alert.ends_at.unwrap_or(now));
+                (Some(Self { state: AlertState::ResolveHeld, ends_at, ..record }), Effect::HeldResolve)
+            }
+            // What the page says of it that was there before us must not end with this.
+            (None, Effect::ResolvedUnknown) => (None, effect),
+            _ => (Some(record), effect),
+        }
     }
 
     /// What is known after a statement that is not newer than the occurrence that is known last.
@@ -212,10 +242,13 @@ impl AlertRecord {
                 let record = Self { first_starts_at: alert.starts_at, ..self.heard_of(now) };
                 return (record, Effect::Repeated);
             }
-            (AlertState::Firing | AlertState::Inherited, AlertStatus::Resolved)
+            (AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld, AlertStatus::Resolved)
                 if alert.ends_occurrence_of(self.first_starts_at) =>
             {
                 (AlertState::Resolved, self.first_starts_at, Effect::Resolved)
+            }
+            (AlertState::ResolveHeld, AlertStatus::Firing) => {
+                (AlertState::Firing, self.first_starts_at.min(alert.starts_at), Effect::Repeated)
             }
             (AlertState::Refired { .. }, AlertStatus::Resolved) if alert.ends_occurrence_of(self.first_starts_at) => {
                 (AlertState::Resolved, self.first_starts_at, Effect::RefireWithdrawn)
@@ -232,6 +265,7 @@ impl AlertRecord {
             critical: alert.critical,
             first_starts_at,
             state,
+            ends_at: if effect == Effect::Resolved { Some(alert.ends_at.unwrap_or(now)) } else { self.ends_at },
             last_seen_at: now,
             ..self.clone()
         };
@@ -252,7 +286,7 @@ impl AlertRecord {
     /// Whether the alert counts as firing at `now`.
     pub fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
         match self.state {
-            AlertState::Firing | AlertState::Inherited => true,
+            AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld => true,
             AlertState::Resolved => false,
             AlertState::Refired { since } => now >= since.after(refire_hold),
         }
@@ -263,13 +297,24 @@ impl AlertRecord {
     pub fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
         match self.state {
             AlertState::Refired { since } => Some(since.after(refire_hold)).filter(|moment| *moment > now),
-            AlertState::Firing | AlertState::Inherited | AlertState::Resolved => None,
+            AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld | AlertState::Resolved => None,
         }
     }
 
     /// The same alert once it is known, other than by a resolve, that this occurrence is over.
     pub fn ended(&self, now: Timestamp) -> Self {
+        Self { state: AlertState::Resolved, ends_at: Some(now), ..self.heard_of(now) }
+    }
+
+    /// The same alert once it is known that the resolve that was held is true.
+    pub fn with_resolve_confirmed(&self, now: Timestamp) -> Self {
         Self { state: AlertState::Resolved, ..self.heard_of(now) }
+    }
+
+    /// The same alert once it is known that Prometheus died at `died_at`; `None` if it did not end after that.
+    pub fn taken_back(&self, died_at: Timestamp) -> Option<Self> {
+        let ended_later = self.state == AlertState::Resolved && self.ends_at.is_some_and(|ends_at| ends_at > died_at);
+        ended_later.then(|| Self { state: AlertState::ResolveHeld, ..self.clone() })
     }
 
     /// The same alert once it is known that a held firing is true, and fires since `starts_at`.

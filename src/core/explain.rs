@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use self::overview::{ComponentSummary, WaitingChange, held_refires, summaries};
 pub use self::past::{Past, TimelineEntry, timeline};
-use super::alert::AlertRecord;
+use super::alert::{AlertRecord, AlertState};
 use super::hold::Held;
 use super::incident::EpisodePhase;
 use super::observed::{ComponentId, Observed, ObservedComponent};
@@ -232,7 +232,20 @@ fn explain_hold(held: &Held, targets: &[&DesiredTarget]) -> HoldExplanation {
 
 fn remarks(component: &ComponentName, facts: Facts<'_>) -> Vec<String> {
     let reports = facts.plan.reports.iter().filter(|report| report.concerns(component)).map(ToString::to_string);
-    reports.chain(monitoring(facts)).collect()
+    reports.chain(held_resolves(component, facts)).chain(monitoring(facts)).collect()
+}
+
+/// The resolves that are held, of alerts that feed the component.
+fn held_resolves(component: &ComponentName, facts: Facts<'_>) -> impl Iterator<Item = String> {
+    let held = facts.alerts.iter().filter(|alert| alert.state == AlertState::ResolveHeld);
+    held.filter(|alert| alert.target.components().contains(component)).map(|alert| {
+        format!(
+            "the resolve of {} of {} is held until the watchdog is heard: Alertmanager sends the same when Prometheus is \
+             dead",
+            alert.name,
+            alert.target.instance()
+        )
+    })
 }
 
 /// That monitoring data is missing, if it is: it says something about every component.

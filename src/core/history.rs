@@ -74,6 +74,10 @@ pub enum Source {
     Refuted,
     /// Alertmanager did not list it twice in a row.
     Unlisted,
+    /// Its resolve was held, and the watchdog is heard again.
+    ResolveConfirmed,
+    /// Its resolve was Alertmanager's own, for Prometheus had died before.
+    TakenBack,
     /// Nothing was heard of it for `stale_after_seconds`.
     Stale,
 }
@@ -105,23 +109,24 @@ impl Turn {
             Effect::Resolved | Effect::ResolvedUnknown => Some(Self::Resolved),
             Effect::HeldRefire => Some(Self::Held),
             Effect::RefireWithdrawn => Some(Self::Withdrawn),
-            Effect::Repeated | Effect::Outdated => None,
+            // It goes on firing, as far as anybody knows.
+            Effect::Repeated | Effect::Outdated | Effect::HeldResolve => None,
         }
     }
 
     /// What a correction made of an alert.
     pub fn of_repair(reason: Reason) -> Self {
         match reason {
-            Reason::Unnotified | Reason::UnnotifiedAgain | Reason::Reappeared => Self::Fired,
+            Reason::Unnotified | Reason::UnnotifiedAgain | Reason::Reappeared | Reason::TakenBack => Self::Fired,
             Reason::Confirmed => Self::Confirmed,
             Reason::Refuted => Self::Withdrawn,
-            Reason::Unlisted | Reason::Stale => Self::Resolved,
+            Reason::Unlisted | Reason::ResolveConfirmed | Reason::Stale => Self::Resolved,
         }
     }
 }
 
 impl Source {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Notification,
         Self::Page,
         Self::Unnotified,
@@ -130,6 +135,8 @@ impl Source {
         Self::Confirmed,
         Self::Refuted,
         Self::Unlisted,
+        Self::ResolveConfirmed,
+        Self::TakenBack,
         Self::Stale,
     ];
 
@@ -144,6 +151,8 @@ impl Source {
             Self::Confirmed => "confirmed",
             Self::Refuted => "refuted",
             Self::Unlisted => "unlisted",
+            Self::ResolveConfirmed => "resolve_confirmed",
+            Self::TakenBack => "taken_back",
             Self::Stale => "stale",
         }
     }
@@ -163,6 +172,8 @@ impl From<Reason> for Source {
             Reason::Confirmed => Self::Confirmed,
             Reason::Refuted => Self::Refuted,
             Reason::Unlisted => Self::Unlisted,
+            Reason::ResolveConfirmed => Self::ResolveConfirmed,
+            Reason::TakenBack => Self::TakenBack,
             Reason::Stale => Self::Stale,
         }
     }
@@ -199,6 +210,7 @@ impl AlertHappening {
             starts_at: self.starts_at,
             first_starts_at: self.starts_at,
             state,
+            ends_at: None,
             last_seen_at: at,
         }
     }
@@ -222,6 +234,8 @@ impl fmt::Display for AlertHappening {
             Source::Reappeared | Source::Confirmed => ": Alertmanager lists it",
             Source::Refuted => ": Alertmanager does not list it",
             Source::Unlisted => ": Alertmanager did not list it twice in a row, and no resolve came",
+            Source::ResolveConfirmed => ": the watchdog is heard, so its resolve is not held any longer",
+            Source::TakenBack => " still: Prometheus died before its resolve",
             Source::Stale => ": nothing was heard of it for stale_after_seconds",
         })
     }

@@ -60,6 +60,7 @@ fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestam
         starts_at: now,
         first_starts_at: now,
         state: AlertState::Inherited,
+        ends_at: None,
         last_seen_at: now,
     };
     names.into_iter().map(record).collect()

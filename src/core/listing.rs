@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::alert::{Alert, AlertStatus, Fingerprint};
+use super::expiry::LeaseLength;
 use super::notification::raw::{RawLabels, Shaped};
 use super::time::Timestamp;
 
@@ -21,6 +22,8 @@ pub struct ListedAlert {
     pub alert: Alert,
     /// Whether its notifications are sent.
     pub standing: Standing,
+    /// Its lease: when Alertmanager resolves it unless Prometheus sends it again; `None` if that is not listed.
+    pub lease: Option<Timestamp>,
 }
 
 /// Whether Alertmanager sends notifications of an alert.
@@ -47,6 +50,8 @@ struct RawListed {
     fingerprint: String,
     #[serde(rename = "startsAt")]
     starts_at: String,
+    #[serde(rename = "endsAt")]
+    ends_at: Option<String>,
     status: RawStatus,
     labels: Shaped<RawLabels>,
 }
@@ -54,6 +59,15 @@ struct RawListed {
 #[derive(Deserialize)]
 struct RawStatus {
     state: String,
+}
+
+/// When Alertmanager was last sent an alert, by its clock, and what lease the alert has since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LastSent {
+    /// When.
+    pub at: Timestamp,
+    /// How long it is listed from then on.
+    pub lease: LeaseLength,
 }
 
 /// When Alertmanager was last sent an alert, as the listing of a watchdog says it; `None` if it lists none.
@@ -64,18 +78,23 @@ struct RawStatus {
 ///
 /// # Errors
 /// As [`parse_listing`].
-pub fn parse_last_update(body: &[u8]) -> Result<Option<Timestamp>, ListingError> {
+pub fn parse_last_sent(body: &[u8]) -> Result<Option<LastSent>, ListingError> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Sent {
-        #[serde(rename = "updatedAt")]
         updated_at: String,
+        ends_at: String,
     }
     let listed: Vec<Sent> = parse(body)?;
-    let moments = listed.iter().enumerate().map(|(position, sent)| {
-        let path = format!("[{position}].updatedAt");
-        Timestamp::parse_rfc3339(&sent.updated_at).map_err(|error| ListingError { path, fault: error.to_string() })
+    let sent = listed.iter().enumerate().map(|(position, Sent { updated_at, ends_at })| {
+        let time = |field: &str, text: &str| {
+            let path = format!("[{position}].{field}");
+            Timestamp::parse_rfc3339(text).map_err(|error| ListingError { path, fault: error.to_string() })
+        };
+        let (at, ends_at) = (time("updatedAt", updated_at)?, time("endsAt", ends_at)?);
+        Ok(LastSent { at, lease: LeaseLength::between(at, ends_at) })
     });
-    moments.collect::<Result<Vec<_>, _>>().map(|moments| moments.into_iter().max())
+    sent.collect::<Result<Vec<_>, _>>().map(|sent| sent.into_iter().max())
 }
 
 /// The alerts of a listing that are ours and can be used; why others cannot is said when they are notified.
@@ -117,7 +136,8 @@ impl RawListed {
             starts_at,
             ends_at: None,
         };
-        Ok(Some(ListedAlert { alert, standing }))
+        let lease = self.ends_at.as_deref().and_then(|text| Timestamp::parse_rfc3339(text).ok());
+        Ok(Some(ListedAlert { alert, standing, lease }))
     }
 }
 
@@ -185,15 +205,19 @@ mod tests {
 
     #[test]
     fn the_last_update_of_any_listed_alert_counts_silenced_or_not() {
-        let last = |entries: &[Value]| parse_last_update(json!(entries).to_string().as_bytes());
+        let last = |entries: &[Value]| parse_last_sent(json!(entries).to_string().as_bytes());
         let later = |mut entry: Value| {
             entry["updatedAt"] = json!("2026-11-21T03:05:00+01:00");
             entry
         };
-        let moment = |text| Some(Timestamp::parse_rfc3339(text).expect("a time"));
+        let sent = |at, ends_at| {
+            let [at, ends_at] = [at, ends_at].map(|text| Timestamp::parse_rfc3339(text).expect("a time"));
+            Some(LastSent { at, lease: LeaseLength::between(at, ends_at) })
+        };
+        let lease = "2026-11-21T02:04:24.802Z";
         assert_eq!(last(&[]), Ok(None));
-        assert_eq!(last(&[entry("active")]), Ok(moment("2026-11-21T02:00:24.804Z")));
-        assert_eq!(last(&[later(entry("suppressed")), entry("active")]), Ok(moment("2026-11-21T02:05:00Z")));
+        assert_eq!(last(&[entry("active")]), Ok(sent("2026-11-21T02:00:24.804Z", lease)));
+        assert_eq!(last(&[later(entry("suppressed")), entry("active")]), Ok(sent("2026-11-21T02:05:00Z", lease)));
         let error = last(&[entry("active"), entry_with("/updatedAt", json!("soon"))]).expect_err("no time");
         assert_eq!(error.path, "[1].updatedAt");
     }

@@ -12,7 +12,8 @@ use std::fmt;
 
 use raw::{RawAlert, RawLabels, RawNotification, Scalar, Shaped};
 
-use super::alert::{Alert, AlertStatus, FingerprintError};
+use super::alert::{Alert, AlertStatus, Fingerprint, FingerprintError};
+use super::expiry::WatchdogAlert;
 use super::target::{ComponentList, ComponentNameError, NAME_LIMIT, Target};
 use super::time::Timestamp;
 use super::watchdog::Watchdog;
@@ -40,10 +41,8 @@ pub struct Notification {
     pub partly_ignored: Vec<IgnoredAlert>,
     /// How many alerts do not carry `status_page_alert` true.
     pub not_ours: usize,
-    /// How many of the watchdog's alerts fire: signs of life.
-    pub heartbeats: usize,
-    /// How many of the watchdog's alerts do not: they have ended, and prove nothing.
-    pub ended_watchdogs: usize,
+    /// The watchdog's alerts.
+    pub watchdogs: Vec<WatchdogAlert>,
     /// How many alerts Alertmanager cut off (`max_alerts`); they may fire and resolve without ever being listed.
     pub truncated_alerts: u64,
     /// The receiver in Alertmanager's configuration; empty if it is not named.
@@ -174,7 +173,7 @@ impl Notification {
         for (position, entry) in raw.alerts.iter().enumerate() {
             match well_shaped(entry) {
                 Some((alert, labels)) if watchdog.is_some_and(|watchdog| labels.are_of(watchdog)) => {
-                    notification.take_watchdog(alert);
+                    notification.watchdogs.push(watchdog_of(alert));
                 }
                 Some((alert, labels)) => notification.take(alert, labels),
                 None => notification.ignored.push(IgnoredAlert {
@@ -187,11 +186,9 @@ impl Notification {
         Ok(notification)
     }
 
-    fn take_watchdog(&mut self, alert: &RawAlert) {
-        match alert.status.text() {
-            Some("firing") => self.heartbeats += 1,
-            _ => self.ended_watchdogs += 1,
-        }
+    /// How many of the watchdog's alerts fire.
+    pub fn heartbeats(&self) -> usize {
+        self.watchdogs.iter().filter(|watchdog| watchdog.status == AlertStatus::Firing).count()
     }
 
     fn take(&mut self, alert: &RawAlert, labels: &RawLabels) {
@@ -315,6 +312,19 @@ fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentN
         ends_at,
     };
     Ok((alert, rejected))
+}
+
+/// A watchdog's alert. Of one without a fingerprint or a time, all count as the same one.
+fn watchdog_of(alert: &RawAlert) -> WatchdogAlert {
+    let time = |value: &Scalar| value.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());
+    let is_firing = alert.status.text() == Some("firing");
+    let fingerprint = alert.fingerprint.text().unwrap_or_default();
+    WatchdogAlert {
+        fingerprint: fingerprint.parse().unwrap_or_else(|_| Fingerprint::of_text(fingerprint)),
+        status: if is_firing { AlertStatus::Firing } else { AlertStatus::Resolved },
+        starts_at: time(&alert.starts_at).unwrap_or(Timestamp::from_millis(0)),
+        ends_at: time(&alert.ends_at).filter(|_| !is_firing),
+    }
 }
 
 /// The text, cut where a name would have to end.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use super::expiry::{LastLife, Leases};
 use super::listing::{ListedAlert, Standing};
 use super::target::TargetName;
 use super::time::Timestamp;
@@ -20,6 +21,41 @@ pub struct Poll {
     pub began_at: Timestamp,
     /// What each member said.
     pub members: Vec<Member>,
+    /// What it says of the watchdog.
+    pub life: Life,
+}
+
+/// What the lists say of the watchdog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Life {
+    /// None is configured, so every Prometheus is taken to live.
+    #[default]
+    Unwatched,
+    /// No member lists it.
+    Unlisted,
+    /// Some Prometheus sent it.
+    At(LastLife),
+}
+
+impl Life {
+    /// Whether Prometheus is alive at `now`. An alert that a dead one no longer sends vanishes from the list, too.
+    fn is_recent(self, now: Timestamp) -> bool {
+        match self {
+            Self::Unwatched => true,
+            Self::Unlisted => false,
+            Self::At(life) => life.is_recent(now),
+        }
+    }
+
+    /// Whether a resolve that is held is true: Prometheus lived when it is dated, and it is not the end of the lease.
+    fn confirms(self, record: &AlertRecord, leases: &Leases) -> bool {
+        let Some(ends_at) = record.ends_at.filter(|_| record.state == AlertState::ResolveHeld) else { return false };
+        match self {
+            Self::Unwatched => true,
+            Self::Unlisted => false,
+            Self::At(life) => life.vouches_for(ends_at) && !leases.ends_at(record.fingerprint, ends_at),
+        }
+    }
 }
 
 /// What a member said.
@@ -86,6 +122,10 @@ pub enum Reason {
     Refuted,
     /// It fired, and no member listed it twice in a row.
     Unlisted,
+    /// Its resolve was held, and the watchdog is heard again.
+    ResolveConfirmed,
+    /// Its resolve was an expiry: Prometheus had died before.
+    TakenBack,
     /// Nothing was heard of it for `stale_after_seconds`.
     Stale,
 }
@@ -100,6 +140,8 @@ impl fmt::Display for Reason {
             Self::Confirmed => "fires again: Alertmanager lists it, so it is not held any longer",
             Self::Refuted => "does not fire again: it was held, and Alertmanager does not list it",
             Self::Unlisted => "has ended: Alertmanager did not list it twice in a row, and no resolve came",
+            Self::ResolveConfirmed => "has ended: the watchdog is heard, so its resolve is not held any longer",
+            Self::TakenBack => "fires still: Prometheus died before its resolve, which was Alertmanager's own",
             Self::Stale => "is taken to have ended: nothing was heard of it for stale_after_seconds",
         })
     }
@@ -137,7 +179,7 @@ impl Poll {
         let inherited: BTreeSet<(TargetName, &str)> =
             inherited.map(|record| (record.target.name(), record.name.as_str())).collect();
         let mut sightings: BTreeMap<Fingerprint, Sighting<'_>> = BTreeMap::new();
-        for ListedAlert { alert, standing } in self.listed() {
+        for ListedAlert { alert, standing, .. } in self.listed() {
             let sighting = sightings.entry(alert.fingerprint).or_default();
             // A member that does not suppress it sends its notifications, so it counts as active.
             let counts =
@@ -149,6 +191,25 @@ impl Poll {
         sightings
     }
 
+    /// The leases that are known after this reading: those that it lists, and of alerts that fire and are no longer
+    /// listed, what was known `before`.
+    pub fn leases_after(&self, before: &Leases, stored: &[AlertRecord]) -> Leases {
+        let mut leases = Leases::default();
+        for ListedAlert { alert, lease, .. } in self.listed() {
+            leases.ends.entry(alert.fingerprint).or_default().extend(lease);
+        }
+        for record in stored.iter().filter(|record| record.state != AlertState::Resolved) {
+            if let Some(known) = before.ends.get(&record.fingerprint) {
+                leases.ends.entry(record.fingerprint).or_insert_with(|| known.clone());
+            }
+        }
+        leases.length = match self.life {
+            Life::At(life) => life.lease,
+            Life::Unwatched | Life::Unlisted => before.length,
+        };
+        leases
+    }
+
     /// Whether anything was heard of the alert since the reading began; then the next one will tell.
     fn is_outdated_for(&self, record: &AlertRecord) -> bool {
         record.last_seen_at >= self.began_at
@@ -156,8 +217,8 @@ impl Poll {
 }
 
 /// What `poll` corrects of what is `stored`: every alert that is not resolved, and every one that is listed. `missing`
-/// is what the poll before it left.
-pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, policy: Policy) -> Plan {
+/// is what the poll before it left, `leases` what was listed until then.
+pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Leases, policy: Policy) -> Plan {
     let sightings = poll.sightings(stored);
     let known: BTreeMap<Fingerprint, &AlertRecord> = stored.iter().map(|record| (record.fingerprint, record)).collect();
     let listed = sightings.iter().filter_map(|(fingerprint, sighting)| {
@@ -169,7 +230,12 @@ pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, policy: Poli
     if poll.members.iter().any(|member| member.proves_absence(policy.settle)) {
         let unlisted = known.values().filter(|record| !sightings.contains_key(&record.fingerprint));
         for record in unlisted.filter(|record| !poll.is_outdated_for(record)) {
-            unseen(record, poll, missing, policy, &mut plan);
+            if poll.life.confirms(record, leases) {
+                let record = record.with_resolve_confirmed(poll.began_at);
+                plan.repairs.push(Repair { record, reason: Reason::ResolveConfirmed });
+            } else {
+                unseen(record, poll, missing, policy, &mut plan);
+            }
         }
     }
     plan
@@ -192,14 +258,17 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
         Effect::HeldRefire => Reason::Reappeared,
         Effect::Repeated | Effect::Outdated if matches!(record.state, AlertState::Refired { .. }) => Reason::Confirmed,
         // Nothing that is listed is a resolve.
-        Effect::Repeated | Effect::Outdated | Effect::Resolved | Effect::RefireWithdrawn | Effect::ResolvedUnknown => {
-            return None;
-        }
+        Effect::Repeated
+        | Effect::Outdated
+        | Effect::Resolved
+        | Effect::HeldResolve
+        | Effect::RefireWithdrawn
+        | Effect::ResolvedUnknown => return None,
     };
     // The list is proof: what is held need not wait.
     let record = match record.state {
         AlertState::Refired { .. } => record.confirmed(alert.starts_at, poll.began_at),
-        AlertState::Firing | AlertState::Resolved | AlertState::Inherited => record,
+        AlertState::Firing | AlertState::ResolveHeld | AlertState::Resolved | AlertState::Inherited => record,
     };
     Some(Repair { record, reason })
 }
@@ -215,12 +284,19 @@ fn unseen(record: &AlertRecord, poll: &Poll, missing: &Missing, policy: Policy, 
         plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Refuted });
         return;
     }
+    if !poll.life.is_recent(now) {
+        return;
+    }
     // What was heard between two readings starts the count anew, and so does a clock that was set back between them.
     let first = missing.get(&record.fingerprint).copied();
     let first = first.filter(|first| *first > record.last_seen_at && *first <= now);
     match first {
         Some(first) if now >= first.after(policy.apart) => {
-            plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Unlisted });
+            let (record, reason) = match record.state {
+                AlertState::ResolveHeld => (record.with_resolve_confirmed(now), Reason::ResolveConfirmed),
+                _ => (record.ended(now), Reason::Unlisted),
+            };
+            plan.repairs.push(Repair { record, reason });
         }
         first => drop(plan.missing.insert(record.fingerprint, first.unwrap_or(now))),
     }

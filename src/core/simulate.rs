@@ -19,6 +19,7 @@ use self::cachet::PerfectCachet;
 use self::ear::Ear;
 pub use self::kept::{Kept, Unknown};
 use super::alert::{Alert, AlertRecord, AlertState, Fingerprint};
+use super::expiry::{KnownOfLife, Leases, LifeFrom, ResolveRule, RoutedWatchdogs, WatchdogAlert};
 use super::group::Group;
 use super::history::{About, AlertHappening, Event, Happening};
 use super::hold::Hold;
@@ -26,6 +27,7 @@ use super::incident::EpisodeSubject;
 use super::observed::IncidentId;
 use super::page::desired;
 use super::plan::{Policy, Report, plan};
+use super::repair::Repair;
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory};
 use super::time::Timestamp;
@@ -53,6 +55,14 @@ pub struct Rules<'a> {
     pub policy: Policy,
 }
 
+impl Rules<'_> {
+    /// How resolves are judged by a server that hears the watchdog in notifications alone.
+    fn resolve_rule(&self) -> Option<ResolveRule> {
+        let (watchdog, refire_hold) = (self.watchdog?.clone(), self.refire_hold);
+        Some(ResolveRule { watchdog, life: LifeFrom::Route, refire_hold })
+    }
+}
+
 /// What was told at one moment. They are given in the order of their times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
@@ -67,8 +77,8 @@ pub struct Arrival {
 pub enum Told {
     /// A notification states this of an alert.
     Alert(Alert),
-    /// A notification has the watchdog, which fires.
-    Heartbeat,
+    /// A notification states this of the watchdog. It counts before the alerts of the same notification.
+    Watchdogs(Vec<WatchdogAlert>),
     /// The history knows this of an alert.
     Learned(AlertHappening),
     /// The history knows this of a hold, or of the watchdog.
@@ -178,6 +188,7 @@ struct Player<'a> {
     /// The components of the page, which are Unknown while the watchdog is missing.
     components: BTreeSet<ComponentName>,
     ear: Ear,
+    routed: RoutedWatchdogs,
     revisit_at: Option<Timestamp>,
     moments: Vec<Moment>,
     missing: BTreeSet<ComponentName>,
@@ -194,6 +205,7 @@ impl<'a> Player<'a> {
             cachet,
             components: rules.groups.iter().flat_map(|group| group.components.iter().cloned()).collect(),
             ear: Ear::default(),
+            routed: RoutedWatchdogs::default(),
             revisit_at: None,
             moments: Vec::new(),
             missing: BTreeSet::new(),
@@ -210,13 +222,29 @@ impl<'a> Player<'a> {
     fn take(&mut self, arrival: &Arrival) {
         for told in &arrival.told {
             match told {
-                Told::Alert(alert) => {
-                    let (record, _) = AlertRecord::observe(self.alerts.get(&alert.fingerprint), alert, arrival.at);
-                    self.alerts.insert(alert.fingerprint, record);
-                }
-                Told::Heartbeat => self.ear.beat(arrival.at),
+                Told::Alert(alert) => self.take_alert(alert, arrival.at),
+                Told::Watchdogs(watchdogs) => self.take_watchdogs(watchdogs, arrival.at),
                 Told::Learned(happening) => self.learn(happening, arrival.at),
                 Told::Happened(happening) => self.live_through(happening, arrival.at),
+            }
+        }
+    }
+
+    fn take_alert(&mut self, alert: &Alert, now: Timestamp) {
+        let known = self.alerts.get(&alert.fingerprint);
+        let life = KnownOfLife { pulse: self.ear.pulse(), routed: &self.routed, leases: &Leases::default() };
+        let (record, _) = ResolveRule::observe(self.rules.resolve_rule().as_ref(), known, alert, life, now);
+        self.alerts.extend(record.map(|record| (record.fingerprint, record)));
+    }
+
+    fn take_watchdogs(&mut self, watchdogs: &[WatchdogAlert], now: Timestamp) {
+        let Some(rule) = self.rules.resolve_rule() else { return };
+        let mut pulse = self.ear.pulse();
+        let hearing = rule.hear(watchdogs, &mut pulse, &mut self.routed, now);
+        self.ear.notice(pulse, now);
+        for record in self.alerts.values_mut() {
+            if let Some(Repair { record: corrected, .. }) = hearing.corrects(record, now) {
+                *record = corrected;
             }
         }
     }

@@ -152,6 +152,11 @@ impl Pulse {
         }
     }
 
+    /// The pulse once it is known that Prometheus died at `moment`: what was heard later was only remembered.
+    pub fn died(self, moment: Timestamp) -> Self {
+        Self { last_heartbeat: Some(self.last_heartbeat.map_or(moment, |last| last.min(moment))), ..self }
+    }
+
     /// The pulse after the watchdog was found missing at `moment`, unless it was heard since.
     pub fn miss(self, moment: Timestamp) -> Self {
         let heard = self.last_heartbeat.is_some_and(|last| last > moment);

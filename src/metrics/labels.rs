@@ -116,6 +116,7 @@ pub const ALERT_RESULTS: &[&str] = &[
     "resolved_unknown",
     "repeated",
     "outdated",
+    "resolve_held",
     "refire_held",
     "refire_withdrawn",
     IGNORED,
@@ -134,6 +135,7 @@ pub const fn effect(effect: Effect) -> &'static str {
         Effect::ResolvedUnknown => "resolved_unknown",
         Effect::Repeated => "repeated",
         Effect::Outdated => "outdated",
+        Effect::HeldResolve => "resolve_held",
         Effect::HeldRefire => "refire_held",
         Effect::RefireWithdrawn => "refire_withdrawn",
     }
@@ -198,8 +200,17 @@ pub const fn change_kind(change: &Change) -> &'static str {
 }
 
 /// Why an alert was corrected.
-pub const REPAIR_REASONS: &[&str] =
-    &["unnotified", "unnotified_again", "reappeared", "confirmed", "refuted", "unlisted", "stale"];
+pub const REPAIR_REASONS: &[&str] = &[
+    "unnotified",
+    "unnotified_again",
+    "reappeared",
+    "confirmed",
+    "refuted",
+    "unlisted",
+    "resolve_confirmed",
+    "taken_back",
+    "stale",
+];
 
 pub const fn repair_reason(reason: Reason) -> &'static str {
     match reason {
@@ -209,6 +220,8 @@ pub const fn repair_reason(reason: Reason) -> &'static str {
         Reason::Confirmed => "confirmed",
         Reason::Refuted => "refuted",
         Reason::Unlisted => "unlisted",
+        Reason::ResolveConfirmed => "resolve_confirmed",
+        Reason::TakenBack => "taken_back",
         Reason::Stale => "stale",
     }
 }

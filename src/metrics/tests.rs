@@ -139,6 +139,7 @@ fn every_effect_of_an_alert_has_a_word_and_every_word_an_effect() {
         Effect::ResolvedUnknown,
         Effect::Repeated,
         Effect::Outdated,
+        Effect::HeldResolve,
         Effect::HeldRefire,
         Effect::RefireWithdrawn,
     ];
@@ -182,7 +183,17 @@ fn target(instance: &str, components: &str) -> Target {
 fn alert(number: u8, target: Target, state: AlertState) -> AlertRecord {
     let fingerprint: Fingerprint = format!("{number:016x}").parse().expect("a fingerprint");
     let (name, critical) = ("Down".to_owned(), false);
-    AlertRecord { fingerprint, name, target, critical, starts_at: NOW, first_starts_at: NOW, state, last_seen_at: NOW }
+    AlertRecord {
+        fingerprint,
+        name,
+        target,
+        critical,
+        starts_at: NOW,
+        first_starts_at: NOW,
+        state,
+        ends_at: None,
+        last_seen_at: NOW,
+    }
 }
 
 #[test]

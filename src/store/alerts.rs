@@ -11,18 +11,20 @@ use super::applied::{upsert_episode, upsert_observed};
 use super::history::keep_alerts;
 use super::{Store, StoreError};
 use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
-use crate::core::history::{AlertHappening, Source, Turn};
+use crate::core::expiry::{Hearing, KnownOfLife, ResolveRule, WatchdogAlert};
+use crate::core::history::{AlertHappening, Event, Source, Turn};
 use crate::core::inherit::Inheritance;
 use crate::core::observed::Observed;
+use crate::core::repair::Repair;
 use crate::core::target::{Target, excerpt};
 use crate::core::time::Timestamp;
 use crate::metrics::StoreOperation;
 
-/// How many rows one statement carries: within the 32766 variables that SQLite takes, at nine a row.
+/// How many rows one statement carries: within the 32766 variables that SQLite takes, at ten a row.
 const ROWS_PER_STATEMENT: usize = 1000;
 
-const COLUMNS: &str =
-    "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, last_seen_ms";
+const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, ends_at_ms, \
+     last_seen_ms";
 
 /// What waits to be committed, and whose turn it is.
 #[derive(Debug, Default)]
@@ -31,12 +33,34 @@ pub(super) struct Recordings {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// What one notification states.
+#[derive(Debug, Clone, Default)]
+pub struct Statements {
+    /// Of alerts.
+    pub alerts: Vec<Alert>,
+    /// Of the watchdog.
+    pub watchdogs: Vec<WatchdogAlert>,
+    /// How its resolves are judged; `None`: each counts.
+    pub resolve_rule: Option<ResolveRule>,
+}
+
+/// What a notification changed.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// What each alert changed.
+    pub effects: Vec<Effect>,
+    /// What its watchdogs corrected of other alerts.
+    pub repairs: Vec<Repair>,
+    /// Whether the watchdog was missing until then.
+    pub watchdog_is_back: bool,
+}
+
 /// What one notification states, and who wants to know what became of it.
 #[derive(Debug)]
 struct Recording {
-    alerts: Vec<Alert>,
+    statements: Statements,
     now: Timestamp,
-    answer: oneshot::Sender<Result<Vec<Effect>, StoreError>>,
+    answer: oneshot::Sender<Result<Recorded, StoreError>>,
 }
 
 impl Recordings {
@@ -58,15 +82,24 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
     pub async fn record(&self, alerts: &[Alert], now: Timestamp) -> Result<Vec<Effect>, StoreError> {
-        if alerts.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.metrics.of_store(StoreOperation::Record, self.record_in_turn(alerts, now)).await
+        let statements = Statements { alerts: alerts.to_vec(), ..Statements::default() };
+        self.record_statements(statements, now).await.map(|recorded| recorded.effects)
     }
 
-    async fn record_in_turn(&self, alerts: &[Alert], now: Timestamp) -> Result<Vec<Effect>, StoreError> {
+    /// As [`Self::record`], with what the notification states of the watchdog, which counts before its alerts.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub async fn record_statements(&self, statements: Statements, now: Timestamp) -> Result<Recorded, StoreError> {
+        if statements.alerts.is_empty() && statements.watchdogs.is_empty() {
+            return Ok(Recorded::default());
+        }
+        self.metrics.of_store(StoreOperation::Record, self.record_in_turn(statements, now)).await
+    }
+
+    async fn record_in_turn(&self, statements: Statements, now: Timestamp) -> Result<Recorded, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.recordings.push(Recording { alerts: alerts.to_vec(), now, answer });
+        self.recordings.push(Recording { statements, now, answer });
         let turn = self.recordings.turn.lock().await;
         let group = self.recordings.take();
         // Empty if whoever had the turn before took ours along.
@@ -80,10 +113,10 @@ impl Store {
     /// Commits the recordings of a group, in the order in which they came, and answers each.
     async fn commit(&self, group: Vec<Recording>) {
         match self.record_group(&group).await {
-            Ok(effects) => {
-                for (recording, effects) in group.into_iter().zip(effects) {
+            Ok(recorded) => {
+                for (recording, recorded) in group.into_iter().zip(recorded) {
                     // Whoever asked may have gone; what they said is kept all the same.
-                    let _ = recording.answer.send(Ok(effects));
+                    let _ = recording.answer.send(Ok(recorded));
                 }
             }
             Err(error) => {
@@ -95,29 +128,58 @@ impl Store {
         }
     }
 
-    async fn record_group(&self, group: &[Recording]) -> Result<Vec<Vec<Effect>>, StoreError> {
+    async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.alerts).collect();
+        let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.statements.alerts).collect();
         let mut known = known_alerts(&mut transaction, &alerts).await?;
         let mut touched = HashSet::with_capacity(alerts.len());
-        let (mut effects, mut history) = (Vec::with_capacity(group.len()), Vec::new());
-        for recording in group {
-            let observed = recording.alerts.iter().map(|alert| {
-                let (record, effect) = AlertRecord::observe(known.get(&alert.fingerprint), alert, recording.now);
+        let pulse_before = super::watchdog::read(&mut *transaction).await?;
+        let routed_before = super::watchdog::read_routed(&mut transaction).await?;
+        let (mut pulse, mut routed) = (pulse_before, routed_before.clone());
+        let leases = self.leases();
+        let (mut recorded, mut history) = (Vec::with_capacity(group.len()), Vec::new());
+        for Recording { statements, now, .. } in group {
+            let now = *now;
+            let was_missing = pulse.missing_at.is_some();
+            let rule = statements.resolve_rule.as_ref();
+            let hearing = rule.map(|rule| rule.hear(&statements.watchdogs, &mut pulse, &mut routed, now));
+            let mut repairs = Vec::new();
+            if let Some(hearing) = hearing.filter(Hearing::may_correct) {
+                for record in correctable(&mut transaction, hearing).await? {
+                    known.entry(record.fingerprint).or_insert(record);
+                }
+                repairs.extend(known.values().filter_map(|record| hearing.corrects(record, now)));
+                for Repair { record, reason } in &repairs {
+                    history.push(AlertHappening::of(record, Turn::of_repair(*reason), (*reason).into(), now));
+                    known.insert(record.fingerprint, record.clone());
+                    touched.insert(record.fingerprint);
+                }
+            }
+            let mut effects = Vec::with_capacity(statements.alerts.len());
+            for alert in &statements.alerts {
+                let before = known.get(&alert.fingerprint);
+                let life = KnownOfLife { pulse, routed: &routed, leases: &leases };
+                let (record, effect) = ResolveRule::observe(rule, before, alert, life, now);
+                effects.push(effect);
+                let Some(record) = record else { continue };
                 let turn = Turn::of_effect(effect);
-                history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, recording.now)));
+                history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
                 known.insert(alert.fingerprint, record);
                 touched.insert(alert.fingerprint);
-                effect
-            });
-            effects.push(observed.collect());
+            }
+            let watchdog_is_back = was_missing && pulse.missing_at.is_none();
+            recorded.push(Recorded { effects, repairs, watchdog_is_back });
         }
         let records: Vec<&AlertRecord> = touched.iter().filter_map(|fingerprint| known.get(fingerprint)).collect();
         upsert(&mut transaction, &records).await?;
         end_inherited(&mut transaction).await?;
         keep_alerts(&mut transaction, &history).await?;
+        super::watchdog::keep(&mut transaction, pulse_before, pulse, Event::WatchdogHeard).await?;
+        if routed != routed_before {
+            super::watchdog::write_routed(&mut transaction, &routed).await?;
+        }
         transaction.commit().await?;
-        Ok(effects)
+        Ok(recorded)
     }
 
     /// Keeps what a page leaves to a store that remembers nothing of it, and that it was read: this happens once.
@@ -175,6 +237,15 @@ pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<
     rows.iter().map(record_of).collect()
 }
 
+/// Every alert that the watchdogs of a notification may correct.
+async fn correctable(connection: &mut SqliteConnection, hearing: Hearing) -> Result<Vec<AlertRecord>, StoreError> {
+    let query =
+        format!("SELECT {COLUMNS} FROM alerts WHERE state = 'resolve_held' OR state = 'resolved' AND ends_at_ms > $1");
+    let died_at = hearing.died_at.map_or(i64::MAX, Timestamp::as_millis);
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(died_at).fetch_all(connection).await?;
+    rows.iter().map(record_of).collect()
+}
+
 /// What is known of the fingerprints of `alerts`.
 pub(super) async fn known_alerts(
     connection: &mut SqliteConnection,
@@ -211,6 +282,7 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
             AlertState::Firing => ("firing", None),
             AlertState::Resolved => ("resolved", None),
             AlertState::Inherited => ("inherited", None),
+            AlertState::ResolveHeld => ("resolve_held", None),
             AlertState::Refired { since } => ("refired", Some(since.as_millis())),
         };
         row.push_bind(record.fingerprint.to_string())
@@ -221,13 +293,15 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
             .push_bind(record.first_starts_at.as_millis())
             .push_bind(state)
             .push_bind(refired_at)
+            .push_bind(record.ends_at.map(Timestamp::as_millis))
             .push_bind(record.last_seen_at.as_millis());
     });
     query.push(
         " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
          critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
          first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
-         refired_at_ms = excluded.refired_at_ms, last_seen_ms = excluded.last_seen_ms",
+         refired_at_ms = excluded.refired_at_ms, \
+         ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms",
     );
     query.build().execute(connection).await?;
     Ok(())
@@ -256,6 +330,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
         ("firing", _) => AlertState::Firing,
         ("resolved", _) => AlertState::Resolved,
         ("inherited", _) => AlertState::Inherited,
+        ("resolve_held", _) => AlertState::ResolveHeld,
         ("refired", Some(since)) => AlertState::Refired { since: Timestamp::from_millis(since) },
         _ => return Err(corrupt(&format!("state {state:?} makes no sense"))),
     };
@@ -267,6 +342,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
         starts_at: Timestamp::from_millis(starts_at_ms),
         first_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
         state,
+        ends_at: row.try_get::<Option<i64>, _>("ends_at_ms")?.map(Timestamp::from_millis),
         last_seen_at: Timestamp::from_millis(row.try_get("last_seen_ms")?),
     })
 }

@@ -5,9 +5,11 @@ use crate::core::time::Timestamp;
 
 /// The moments from which something is held or waited for. An alert that was last heard of in the future would be news
 /// to every reading of Alertmanager until then, and never end by one.
-const MOMENTS: [&str; 6] = [
+const MOMENTS: [&str; 8] = [
     "UPDATE alerts SET last_seen_ms = $1 WHERE last_seen_ms > $1",
     "UPDATE alerts SET refired_at_ms = $1 WHERE refired_at_ms > $1",
+    "UPDATE alerts SET ends_at_ms = $1 WHERE ends_at_ms > $1",
+    "UPDATE routed_watchdogs SET heard_at_ms = $1 WHERE heard_at_ms > $1",
     "UPDATE episodes SET calm_since_ms = $1 WHERE calm_since_ms > $1",
     "UPDATE episodes SET closed_at_ms = $1 WHERE closed_at_ms > $1",
     "UPDATE episodes SET lost_missed_at_ms = $1 WHERE lost_missed_at_ms > $1",

@@ -1,9 +1,12 @@
 //! Corrections of the alerts that no notification asked for.
 
+use std::sync::{Arc, PoisonError};
+
 use super::alerts::{end_inherited, known_alerts, unresolved, upsert};
 use super::history::keep_alerts;
 use super::{Store, StoreError};
 use crate::core::alert::AlertRecord;
+use crate::core::expiry::Leases;
 use crate::core::history::{AlertHappening, Turn};
 use crate::core::repair::{Missing, Plan, Policy, Poll, Reason, Repair, plan};
 use crate::core::time::Timestamp;
@@ -29,13 +32,24 @@ impl Store {
         let unlisted = unresolved(&mut *transaction).await?;
         stored.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
         let stored: Vec<AlertRecord> = stored.into_values().collect();
-        let plan = plan(poll, &stored, missing, policy);
+        let leases = self.leases();
+        let plan = plan(poll, &stored, missing, &leases, policy);
         let records: Vec<&AlertRecord> = plan.repairs.iter().map(|repair| &repair.record).collect();
         upsert(&mut transaction, &records).await?;
         end_inherited(&mut transaction).await?;
         keep_alerts(&mut transaction, &happenings(&plan.repairs, poll.began_at)).await?;
         transaction.commit().await?;
+        self.remember_leases(poll.leases_after(&leases, &stored));
         Ok(plan)
+    }
+
+    /// The leases that Alertmanager listed last.
+    pub(super) fn leases(&self) -> Arc<Leases> {
+        Arc::clone(&self.leases.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn remember_leases(&self, leases: Leases) {
+        *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(leases);
     }
 
     /// Resolves at `now` every alert that was last heard of before `limit`, and says which.

@@ -1,9 +1,12 @@
 //! When the watchdog was last heard, and since when it is missing.
 
+use std::time::Duration;
+
 use sqlx::sqlite::SqliteExecutor;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError};
+use crate::core::expiry::{RoutedWatchdog, RoutedWatchdogs};
 use crate::core::history::{About, Event, Happening};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Pulse;
@@ -36,7 +39,7 @@ impl Store {
         self.change_pulse(|pulse| pulse.miss(moment), event).await.map(|(_, after)| after)
     }
 
-    /// Changes what is known, and returns what was and what is. If that makes it missing, or heard again, it is an `event`.
+    /// Changes what is known, and returns what was and what is.
     async fn change_pulse(
         &self,
         change: impl FnOnce(Pulse) -> Pulse,
@@ -45,14 +48,64 @@ impl Store {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let before = read(&mut *transaction).await?;
         let after = change(before);
-        if after != before {
-            write(&mut transaction, after).await?;
-            let turned = turned_at(before, after).map(|at| Happening { at, about: About::Everything, event });
-            super::history::keep(&mut transaction, turned.as_slice()).await?;
-        }
+        keep(&mut transaction, before, after, event).await?;
         transaction.commit().await?;
         Ok((before, after))
     }
+}
+
+/// Writes the pulse if it changed. If that makes the watchdog missing, or heard again, it is an `event`.
+pub(super) async fn keep(
+    connection: &mut SqliteConnection,
+    before: Pulse,
+    after: Pulse,
+    event: Event,
+) -> Result<(), StoreError> {
+    if after != before {
+        write(connection, after).await?;
+        let turned = turned_at(before, after).map(|at| Happening { at, about: About::Everything, event });
+        super::history::keep(connection, turned.as_slice()).await?;
+    }
+    Ok(())
+}
+
+/// The watchdogs that notifications bring.
+pub(super) async fn read_routed(connection: &mut SqliteConnection) -> Result<RoutedWatchdogs, StoreError> {
+    let query = "SELECT fingerprint, starts_at_ms, heard_at_ms, interval_ms FROM routed_watchdogs";
+    let rows = sqlx::query(query).fetch_all(connection).await?;
+    let watchdogs = rows.iter().map(|row| {
+        let fingerprint: String = row.try_get("fingerprint")?;
+        let interval: Option<i64> = row.try_get("interval_ms")?;
+        let watchdog = RoutedWatchdog {
+            starts_at: Timestamp::from_millis(row.try_get("starts_at_ms")?),
+            heard_at: Timestamp::from_millis(row.try_get("heard_at_ms")?),
+            interval: interval.and_then(|interval| u64::try_from(interval).ok()).map(Duration::from_millis),
+        };
+        let corrupt =
+            |_| StoreError::Corrupt { what: format!("watchdog {fingerprint:?}: its fingerprint makes no sense") };
+        Ok((fingerprint.parse().map_err(corrupt)?, watchdog))
+    });
+    Ok(RoutedWatchdogs::from_stored(watchdogs.collect::<Result<Vec<_>, StoreError>>()?))
+}
+
+/// Writes the watchdogs that notifications bring: a few rows, so all of them.
+pub(super) async fn write_routed(
+    connection: &mut SqliteConnection,
+    watchdogs: &RoutedWatchdogs,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM routed_watchdogs").execute(&mut *connection).await?;
+    for (fingerprint, watchdog) in watchdogs.iter() {
+        sqlx::query(
+            "INSERT INTO routed_watchdogs (fingerprint, starts_at_ms, heard_at_ms, interval_ms) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(fingerprint.to_string())
+        .bind(watchdog.starts_at.as_millis())
+        .bind(watchdog.heard_at.as_millis())
+        .bind(watchdog.interval.map(|interval| i64::try_from(interval.as_millis()).unwrap_or(i64::MAX)))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 /// As [`Store::bring_back_to`], of the watchdog: whether anything of it was later than `now`.

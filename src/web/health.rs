@@ -77,7 +77,7 @@ pub(super) async fn health(State(app): State<App>) -> Response {
 
 /// Whether monitoring data comes in; `None` if no watchdog is configured, or the store does not tell in time.
 pub(super) async fn monitoring(app: &App) -> Option<Verdict> {
-    let watchdog = app.watchdog()?;
+    let watchdog = app.resolve_rule()?.watchdog;
     let pulse = timeout(WRITE_TIMEOUT, app.shared.store.pulse()).await.ok()?.ok()?;
     Some(match pulse.missing_at {
         None => Ok(()),

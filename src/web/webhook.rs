@@ -19,11 +19,12 @@ use super::auth::AuthError;
 use super::client_address::client_address;
 use super::guard::is_from_here;
 use crate::clock;
-use crate::core::alert::{Alert, Effect};
+use crate::core::alert::Effect;
 use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
 use crate::metrics::{Metrics, NotificationResult, Refusal};
-use crate::store::{Store, StoreError};
+use crate::repair::say_repairs;
+use crate::store::{Recorded, Statements};
 
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
 pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
@@ -149,8 +150,9 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
     };
     app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
 
-    let watchdog = app.watchdog();
-    let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog.as_ref())?)) {
+    let resolve_rule = app.resolve_rule();
+    let watchdog = resolve_rule.as_ref().map(|rule| &rule.watchdog);
+    let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog)?)) {
         Ok(notification) => notification,
         Err(error) => {
             warn_of(&error, source_ip);
@@ -158,8 +160,10 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
         }
     };
     let alerts = mem::take(&mut notification.alerts);
-    let taken = alerts.len();
-    store(app.clone(), alerts, notification.heartbeats).await?;
+    let (taken, heartbeats) = (alerts.len(), notification.heartbeats());
+    let is_watched = resolve_rule.is_some();
+    let watchdogs = mem::take(&mut notification.watchdogs);
+    store(app.clone(), Statements { alerts, watchdogs, resolve_rule }).await?;
     report(&app, &notification);
     let mut answer = json!({
         "status": "ok",
@@ -167,8 +171,8 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
         "ignored": notification.ignored.len(),
         "not_ours": notification.not_ours,
     });
-    if watchdog.is_some() {
-        answer["heartbeats"] = json!(notification.heartbeats);
+    if is_watched {
+        answer["heartbeats"] = json!(heartbeats);
     }
     Ok(Json(answer).into_response())
 }
@@ -233,23 +237,25 @@ fn report(app: &App, notification: &Notification) {
     }
 }
 
-/// Stores the alerts, and that the watchdog was heard, then wakes the reconciler. In a task of its own: if the sender
-/// hangs up in the middle, what was stored must not lie there without anybody being woken.
-async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<(), WebhookError> {
-    if alerts.is_empty() && heartbeats == 0 {
-        return Ok(());
-    }
+/// Stores what a notification states, then wakes the reconciler. In a task of its own: if the sender hangs up in the
+/// middle, what was stored must not lie there without anybody being woken.
+async fn store(app: App, statements: Statements) -> Result<(), WebhookError> {
     let wakes = app.shared.wakes.clone();
     let task = tokio::spawn(async move {
-        let recorded = record(&app.shared.store, &alerts, heartbeats).await;
+        let has_alerts = !statements.alerts.is_empty();
+        let recorded = app.shared.store.record_statements(statements, clock::now()).await;
         app.shared.store_health.note(&recorded.as_ref().map(drop));
-        let (effects, is_news) = recorded.ok()?;
-        debug!(?effects, heartbeats, "notification stored");
+        let Recorded { effects, repairs, watchdog_is_back } = recorded.ok()?;
+        debug!(?effects, "notification stored");
         app.metrics.alerts(&effects);
-        if is_news {
+        say_repairs(&repairs);
+        app.metrics.repaired(&repairs);
+        say_held(&effects);
+        // A heartbeat like all those before is none of its business.
+        if has_alerts || watchdog_is_back || !repairs.is_empty() {
             app.shared.wakes.reconciler.wake();
         }
-        if effects.contains(&Effect::HeldRefire) {
+        if effects.contains(&Effect::HeldRefire) || effects.contains(&Effect::HeldResolve) {
             app.shared.wakes.repairer.wake();
         }
         Some(())
@@ -265,13 +271,16 @@ async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<(), We
     Err(WebhookError::NotStored)
 }
 
-/// Stores what a notification says, and returns what its alerts changed and whether the reconciler has to know: a
-/// heartbeat like all those before is none of its business.
-async fn record(store: &Store, alerts: &[Alert], heartbeats: usize) -> Result<(Vec<Effect>, bool), StoreError> {
-    let now = clock::now();
-    let effects = store.record(alerts, now).await?;
-    let is_back = heartbeats > 0 && store.record_heartbeat(now).await?;
-    Ok((effects, is_back || !alerts.is_empty()))
+/// Says how many resolves are held.
+fn say_held(effects: &[Effect]) {
+    let held = effects.iter().filter(|effect| **effect == Effect::HeldResolve).count();
+    if held > 0 {
+        warn!(
+            held,
+            "resolves are held until the watchdog is heard: Alertmanager sends the same when Prometheus is dead; their \
+             alerts go on firing meanwhile"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod console;
 mod contract;
 mod convergence;
 mod creations;
+mod dead_prometheus;
 mod docs;
 mod end_to_end;
 mod fuzz_seeds;

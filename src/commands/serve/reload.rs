@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::configured::{self, Configured};
-use super::{Watchers, repair_settings, set_up_embedded, watchdog};
+use super::{Watchers, repair_settings, resolve_rule, set_up_embedded};
 use crate::cli::{Common, Serve};
 use crate::commands::{Page, reconcile_settings};
 use crate::config::environment::{CachetAccess, Environment};
@@ -131,7 +131,7 @@ impl Reloader {
         }
         parts.watchers.configuration_taken(&new.report);
         parts.app.go_on_with(new.web.users, new.web.headers);
-        parts.app.listen_for(watchdog(&new.config));
+        parts.app.judge_resolves_by(resolve_rule(&self.origin.environment, &new.config));
         let targets_of_page = parts.page.whose_targets_count();
         parts.reconciler.send_replace(reconcile_settings(&new.config, new.inventory, targets_of_page));
         parts.repairer.send_replace(repair);

@@ -37,9 +37,10 @@ pub(super) struct Record {
 impl Record {
     /// What is played of it.
     pub fn arrival(&self) -> Arrival {
-        let Notification { alerts, heartbeats, .. } = &self.notification;
-        let heartbeats = std::iter::repeat_n(Told::Heartbeat, usize::from(*heartbeats > 0));
-        Arrival { at: self.at, told: alerts.iter().cloned().map(Told::Alert).chain(heartbeats).collect() }
+        let Notification { alerts, watchdogs, .. } = &self.notification;
+        let watchdogs = Some(watchdogs).filter(|watchdogs| !watchdogs.is_empty());
+        let watchdogs = watchdogs.map(|watchdogs| Told::Watchdogs(watchdogs.clone()));
+        Arrival { at: self.at, told: watchdogs.into_iter().chain(alerts.iter().cloned().map(Told::Alert)).collect() }
     }
 }
 

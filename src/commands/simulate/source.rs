@@ -205,14 +205,14 @@ fn in_words(told: &Told) -> Option<String> {
             About::Component(component) => format!("{component}: {}", happening.event),
             About::Everything => happening.event.to_string(),
         }),
-        Told::Alert(_) | Told::Heartbeat => None,
+        Told::Alert(_) | Told::Watchdogs(_) => None,
     }
 }
 
 /// What is uncertain of the watchdog, which a server may hear of in other ways than notifications as well.
 fn unknown_of(watchdog: &Watchdog, records: &[Record], story: &Story) -> Option<String> {
     let alertname = watchdog.alertname();
-    if records.iter().all(|record| record.notification.heartbeats == 0) {
+    if records.iter().all(|record| record.notification.heartbeats() == 0) {
         return Some(format!(
             "the watchdog {alertname:?} is in none of the notifications, so its absence is not played"
         ));

@@ -4,6 +4,7 @@ mod laws;
 
 use super::*;
 use crate::core::alert::AlertStatus;
+use crate::core::expiry::LeaseLength;
 use crate::core::target::{ComponentList, Target};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -35,7 +36,7 @@ impl World {
     }
 
     fn plan(&self, poll: &Poll) -> Plan {
-        plan(poll, &self.stored.values().cloned().collect::<Vec<_>>(), &self.missing, POLICY)
+        plan(poll, &self.stored.values().cloned().collect::<Vec<_>>(), &self.missing, &Leases::default(), POLICY)
     }
 
     fn carry_out(&mut self, poll: &Poll) -> Vec<Reason> {
@@ -49,7 +50,7 @@ impl World {
     /// A minute passes, and Alertmanager is read.
     fn poll(&mut self, members: &[Member]) -> Vec<Reason> {
         self.pass(MINUTE);
-        let poll = Poll { began_at: self.now, members: members.to_vec() };
+        let poll = Poll { began_at: self.now, members: members.to_vec(), life: Life::Unwatched };
         let reasons = self.carry_out(&poll);
         self.pass(Duration::from_millis(1));
         reasons
@@ -77,11 +78,11 @@ fn resolved(alert: &Alert) -> Alert {
 }
 
 fn active(alert: &Alert) -> ListedAlert {
-    ListedAlert { alert: alert.clone(), standing: Standing::Active }
+    ListedAlert { alert: alert.clone(), standing: Standing::Active, lease: None }
 }
 
 fn suppressed(alert: &Alert) -> ListedAlert {
-    ListedAlert { alert: alert.clone(), standing: Standing::Suppressed }
+    ListedAlert { alert: alert.clone(), standing: Standing::Suppressed, lease: None }
 }
 
 fn heard(listed: &[ListedAlert]) -> Member {
@@ -122,8 +123,11 @@ fn what_was_inherited_goes_on_under_its_own_fingerprint_if_it_is_listed_even_sup
 
 #[test]
 fn every_reason_reads_on_behind_an_alerts_name() {
-    use Reason::{Confirmed, Reappeared, Refuted, Stale, Unlisted, Unnotified, UnnotifiedAgain};
-    let reasons = [Unnotified, UnnotifiedAgain, Reappeared, Confirmed, Refuted, Unlisted, Stale];
+    use Reason::{
+        Confirmed, Reappeared, Refuted, ResolveConfirmed, Stale, TakenBack, Unlisted, Unnotified, UnnotifiedAgain,
+    };
+    let listed = [Unnotified, UnnotifiedAgain, Reappeared, Confirmed, Refuted, Unlisted];
+    let reasons = [listed.as_slice(), &[ResolveConfirmed, TakenBack, Stale]].concat();
     let texts: BTreeSet<String> = reasons.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), reasons.len(), "each says something else");
     assert!(texts.iter().all(|text| text.contains(": ")), "what follows, and why: {texts:?}");
@@ -216,7 +220,7 @@ fn readings_on_demand_do_not_make_two_of_one_gap() {
     world.poll(&[heard(&[])]);
     for _ in 0..29 {
         world.pass(Duration::from_secs(1));
-        let poll = Poll { began_at: world.now, members: vec![heard(&[])] };
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])], life: Life::Unwatched };
         assert_eq!(world.carry_out(&poll), []);
     }
     assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
@@ -413,11 +417,98 @@ fn what_arrives_while_a_poll_is_under_way_is_not_undone_by_it() {
     world.poll(&[heard(&[active(&over)])]);
     world.pass(MINUTE);
     // Read first, answered later.
-    let poll = Poll { began_at: world.now, members: vec![heard(&[active(&over)])] };
+    let poll = Poll { began_at: world.now, members: vec![heard(&[active(&over)])], life: Life::Unwatched };
     world.notify(&fresh);
     world.notify(&resolved(&over));
     world.notify(&held);
     assert_eq!(world.carry_out(&poll), []);
     assert!(world.fires(&fresh) && !world.fires(&over));
     assert!(world.missing.is_empty());
+}
+
+/// What the lists say of a watchdog that was sent at `sent_at`, with a lease of four minutes.
+fn alive(sent_at: Timestamp) -> Life {
+    Life::At(LastLife { sent_at, lease: LeaseLength::default() })
+}
+
+/// An alert fires, and Alertmanager is read so many seconds after the watchdog was sent last, without the alert, twice.
+fn unlisted_after(seconds: u64) -> Vec<Reason> {
+    let mut world = World::new();
+    world.notify(&alert(1, 5));
+    world.pass(MINUTE);
+    let mut reasons = Vec::new();
+    for _ in 0..3 {
+        world.pass(MINUTE);
+        let life = alive(world.now.before(Duration::from_secs(seconds)));
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])], life };
+        reasons.extend(world.carry_out(&poll));
+    }
+    reasons
+}
+
+#[test]
+fn what_vanishes_from_the_list_has_ended_only_while_the_watchdog_lives() {
+    assert_eq!(unlisted_after(0), [Reason::Unlisted]);
+    assert_eq!(unlisted_after(119), [Reason::Unlisted]);
+    // A dead Prometheus: its alerts vanish when their leases run out.
+    assert_eq!(unlisted_after(120), []);
+    let mut world = World::new();
+    world.notify(&alert(1, 5));
+    for _ in 0..3 {
+        world.pass(MINUTE);
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])], life: Life::Unlisted };
+        assert_eq!(world.carry_out(&poll), []);
+    }
+}
+
+/// What became of a resolve that is held, and is dated 240 seconds after the watchdog's last life: the alert is not
+/// listed when the watchdog lives again.
+fn held(leases: &Leases) -> Vec<Vec<Reason>> {
+    let mut world = World::new();
+    let fires = alert(1, 5);
+    world.notify(&fires);
+    let life = world.now;
+    let ends_at = Some(life.after(4 * MINUTE));
+    let stored = world.stored.values_mut().next().expect("it is stored");
+    *stored = AlertRecord { state: AlertState::ResolveHeld, ends_at, ..stored.clone() };
+    let mut reasons = Vec::new();
+    for (minute, life) in [(5, life), (6, life), (60, world.now.after(60 * MINUTE)), (61, world.now.after(61 * MINUTE))]
+    {
+        let began_at =
+            life.max(Timestamp::from_millis(1_000_000)).max(Timestamp::from_millis(1_000_000 + minute * 60_000));
+        let poll = Poll { began_at, members: vec![heard(&[])], life: alive(life) };
+        let plan = plan(&poll, &world.stored.values().cloned().collect::<Vec<_>>(), &world.missing, leases, POLICY);
+        world.missing = plan.missing;
+        reasons.push(plan.repairs.iter().map(|repair| repair.reason).collect());
+        world.stored.extend(plan.repairs.into_iter().map(|repair| (repair.record.fingerprint, repair.record)));
+    }
+    reasons
+}
+
+#[test]
+fn a_held_resolve_counts_with_newer_life_and_the_end_of_a_lease_when_the_alert_stays_away_meanwhile() {
+    let none = Vec::new();
+    assert_eq!(held(&Leases::default()), [none.clone(), none.clone(), vec![Reason::ResolveConfirmed], none.clone()]);
+    let mut leases = Leases::default();
+    leases.ends.insert(alert(1, 5).fingerprint, vec![Timestamp::from_millis(1_000_000).after(4 * MINUTE)]);
+    assert_eq!(held(&leases), [none.clone(), none.clone(), none.clone(), vec![Reason::ResolveConfirmed]]);
+}
+
+#[test]
+fn leases_are_those_listed_last_and_of_what_fires_and_vanished_the_last_ones() {
+    let (listed, vanished, over) = (alert(1, 5), alert(2, 5), alert(3, 5));
+    let lease = |minutes| Timestamp::from_millis(1_000_000).after(minutes * MINUTE);
+    let mut before = Leases::default();
+    for alert in [&listed, &vanished, &over] {
+        before.ends.insert(alert.fingerprint, vec![lease(1)]);
+    }
+    let mut world = World::new();
+    for alert in [&listed, &vanished, &over, &resolved(&over)] {
+        world.notify(alert);
+    }
+    let members = [lease(2), lease(3)].map(|lease| heard(&[ListedAlert { lease: Some(lease), ..active(&listed) }]));
+    let poll = Poll { began_at: world.now, members: members.to_vec(), life: Life::Unlisted };
+    let after = poll.leases_after(&before, &world.stored.values().cloned().collect::<Vec<_>>());
+    let ends = [(listed.fingerprint, vec![lease(2), lease(3)]), (vanished.fingerprint, vec![lease(1)])];
+    assert_eq!(after, Leases { ends: ends.into(), length: LeaseLength::default() });
 }

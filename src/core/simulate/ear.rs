@@ -21,13 +21,21 @@ pub(super) enum Ear {
 }
 
 impl Ear {
-    /// A notification has it.
-    pub fn beat(&mut self, now: Timestamp) {
-        let (since, pulse) = match *self {
-            Self::Notified { since, pulse } => (since, pulse),
-            _ => (now, Pulse::default()),
+    /// What notifications said of it so far.
+    pub fn pulse(self) -> Pulse {
+        match self {
+            Self::Notified { pulse, .. } => pulse,
+            _ => Pulse::default(),
+        }
+    }
+
+    /// A notification at `now` made it `pulse`.
+    pub fn notice(&mut self, pulse: Pulse, now: Timestamp) {
+        let since = match *self {
+            Self::Notified { since, .. } => since,
+            _ => now,
         };
-        *self = Self::Notified { since, pulse: pulse.beat(now) };
+        *self = Self::Notified { since, pulse };
     }
 
     /// The history says that it was missing, and since when nothing was heard of it.

@@ -36,7 +36,18 @@ fn told(second: i64, instance: &str, status: AlertStatus) -> Arrival {
 
 /// The watchdog fires.
 fn beats(second: i64) -> Arrival {
-    Arrival { at: at(second), told: vec![Told::Heartbeat] }
+    watchdog_told(second, AlertStatus::Firing, None)
+}
+
+/// The watchdog is said to have ended.
+fn watchdog_ends(second: i64) -> Arrival {
+    watchdog_told(second, AlertStatus::Resolved, Some(at(second)))
+}
+
+fn watchdog_told(second: i64, status: AlertStatus, ends_at: Option<Timestamp>) -> Arrival {
+    let fingerprint = Fingerprint::of_text("Watchdog");
+    let watchdog = WatchdogAlert { fingerprint, status, starts_at: at(1), ends_at };
+    Arrival { at: at(second), told: vec![Told::Watchdogs(vec![watchdog])] }
 }
 
 fn fires(second: i64, instance: &str) -> Arrival {
@@ -162,6 +173,36 @@ fn nothing_that_arrives_is_a_quiet_page() {
     let (seen, story) = play(&["Web"], 0, 0, &[]);
     assert!(seen.is_empty() && story.incidents.is_empty());
     assert_eq!(story.page, BTreeMap::from([(component("Web"), ComponentStatus::Operational)]));
+}
+
+#[test]
+fn when_the_watchdog_ends_resolves_since_four_minutes_before_are_taken_back_until_it_has_come_twice() {
+    let (seen, _) = play_watched(&[
+        beats(300),
+        fires(310, "a"),
+        fires(310, "b"),
+        beats(360),
+        ends(400, "a"),
+        ends(400, "b"),
+        watchdog_ends(420),
+        beats(900),
+        beats(960),
+    ]);
+    let of_the_outage = |line: &&String| !line.contains("Mail") && !line.contains(" 2");
+    let outage = seen.iter().filter(of_the_outage).collect::<Vec<_>>();
+    let expected = [
+        "310: is 3",
+        "310: is 4",
+        "310: opens 1",
+        "400: is 3",
+        "400: closes 1",
+        "400: is 1",
+        "420: is 4",
+        "420: reopens 1",
+        "960: is 1",
+        "960: closes 1",
+    ];
+    assert_eq!(outage, expected, "{seen:?}");
 }
 
 #[test]

@@ -169,10 +169,8 @@ async fn an_alertmanager_that_only_remembers_the_watchdog_does_not_vouch_for_pro
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watchdog_that_is_notified_often_enough_is_heard_and_a_resolved_one_is_missed() {
     let (alertmanager, _folder) = alertmanager().await;
-    let (alertmanagers, watchdog) = (&[&alertmanager], r#""watchdog": {"timeout_seconds": 4},"#);
-    let setting = Setting { alertmanagers, watchdog, poll_seconds: NEVER_SECONDS, ..Setting::default() };
-    let mut site = Site::start(setting).await;
-    site.server.tells("Alertmanager was read").await;
+    let watchdog = r#""watchdog": {"timeout_seconds": 4},"#;
+    let site = Site::start(Setting { watchdog, ..Setting::default() }).await;
     let silent = ["Web: Unknown", "Monitoring data is missing: Investigating"];
     site.page.comes_to_show(&silent).await;
     alertmanager.reload(&site.receiver(0).replace("repeat_interval: 1h", "repeat_interval: 1s")).await;

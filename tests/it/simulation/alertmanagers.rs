@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::listing::{ListedAlert, Standing};
-use alertmanager_cachet::core::repair::{Member, Poll};
+use alertmanager_cachet::core::repair::{Life, Member, Poll};
 
 use super::oracle::{Listed, Reading};
 use super::product::timestamp;
@@ -105,10 +105,10 @@ pub fn poll(readings: &[Reading], began_ms: u64, alerts: &[Alert]) -> Poll {
                 .collect(),
         },
     });
-    Poll { began_at: timestamp(began_ms), members: members.collect() }
+    Poll { began_at: timestamp(began_ms), members: members.collect(), life: Life::Unwatched }
 }
 
 fn listed_alert(alert: &Alert, listed: Listed) -> ListedAlert {
     let standing = if listed.suppressed { Standing::Suppressed } else { Standing::Active };
-    ListedAlert { alert: Alert { starts_at: timestamp(listed.starts_ms), ..alert.clone() }, standing }
+    ListedAlert { alert: Alert { starts_at: timestamp(listed.starts_ms), ..alert.clone() }, standing, lease: None }
 }

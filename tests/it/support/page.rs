@@ -31,13 +31,15 @@ impl Page {
     /// Waits until the visible components, by name, and then the incidents, in their order, are these:
     /// `Database: Partial outage`, `Database is down: Fixed (It works again.)`.
     pub async fn comes_to_show(&self, expected: &[&str]) {
-        eventually("the page shows it", async || {
-            let mut lines: Vec<String> = self.components("1").await?.iter().map(state).collect();
-            lines.sort();
-            lines.extend(self.incidents().await?);
-            as_expected(&lines, expected)
-        })
-        .await;
+        eventually("the page shows it", async || as_expected(&self.shown().await?, expected)).await;
+    }
+
+    /// The visible components, by name, and then the incidents, in their order.
+    pub async fn shown(&self) -> Result<Vec<String>, String> {
+        let mut lines: Vec<String> = self.components("1").await?.iter().map(state).collect();
+        lines.sort();
+        lines.extend(self.incidents().await?);
+        Ok(lines)
     }
 
     /// A person removes a component.

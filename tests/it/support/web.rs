@@ -43,7 +43,7 @@ pub struct Server {
 /// What a server is started with if a test has no wish of its own.
 pub fn settings() -> Settings {
     let users = Users::parse(USERS).expect("users").users;
-    Settings { users, trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, watchdog: None }
+    Settings { users, trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, resolve_rule: None }
 }
 
 impl Server {

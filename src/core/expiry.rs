@@ -1,0 +1,302 @@
+//! Whether a resolve may be an expiry: Alertmanager's own word on an alert that a dead Prometheus no longer sends.
+//!
+//! Prometheus sends a firing alert again at the first evaluation after its resend delay (a minute), and each time extends
+//! the alert's lease, the `endsAt` that Alertmanager is given: the evaluation plus four times the larger of that delay and
+//! the evaluation interval (`sendAlerts` and `AlertingRule` of Prometheus' rule manager). If the lease runs out,
+//! Alertmanager resolves the alert, and the notification looks like that of an outage that is over. A true resolve has
+//! the time of the evaluation that found it.
+//!
+//! So a resolve is judged by the watchdog: while it is not known to live, a resolve that may be an expiry is held, and
+//! the alert counts as firing ([`AlertState::ResolveHeld`]). Where Alertmanager's list is read, it says when Prometheus
+//! last sent the watchdog, and what the lease of each alert is. A notification says neither: a firing one proves that
+//! Prometheus lived at some time within the lease, and no more.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
+use super::repair::{Reason, Repair};
+use super::time::Timestamp;
+use super::watchdog::{Pulse, Watchdog};
+
+/// How long a lease is where the evaluation interval is a minute or less, and nothing is known of the resend delay.
+const USUAL_LEASE: Duration = Duration::from_secs(240);
+
+/// How many watchdogs of different labels are remembered; of more, those that were heard last.
+const WATCHDOGS_MAX: usize = 64;
+
+/// What Alertmanager's members listed last of leases.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Leases {
+    /// When each alert would be resolved if it were not sent again, as any member says.
+    pub ends: HashMap<Fingerprint, Vec<Timestamp>>,
+    /// How long the watchdog's lease is from its sending on.
+    pub length: LeaseLength,
+}
+
+/// How long a lease is, from the sending on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeaseLength(Duration);
+
+impl Default for LeaseLength {
+    fn default() -> Self {
+        Self(USUAL_LEASE)
+    }
+}
+
+impl LeaseLength {
+    /// That of an alert that was sent at `sent_at` and whose lease then ended at `ends_at`.
+    pub fn between(sent_at: Timestamp, ends_at: Timestamp) -> Self {
+        Self(ends_at.since(sent_at))
+    }
+
+    /// For how long after the last life a true resolve may be dated: 75 s of four minutes, the resend delay and one
+    /// evaluation of 15 s.
+    fn longest_to_resolve(self) -> Duration {
+        self.0 * 5 / 16
+    }
+
+    /// How old the last life is at most while Prometheus lives: two minutes of four, the longest time between two
+    /// sendings, for an interval that is as long as the resend delay skips every other evaluation. What a dead one sent
+    /// just as long before its death expires no earlier.
+    fn longest_silence(self) -> Duration {
+        self.0 / 2
+    }
+}
+
+impl Leases {
+    /// Whether a resolve that is dated `ended_at` says the same as the lease that was listed last.
+    pub fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> bool {
+        self.ends.get(&fingerprint).is_some_and(|ends| ends.contains(&ended_at))
+    }
+}
+
+/// When Prometheus last sent the watchdog, and what that proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastLife {
+    /// When, by our clock.
+    pub sent_at: Timestamp,
+    /// The lease that it was given.
+    pub lease: LeaseLength,
+}
+
+impl LastLife {
+    /// Whether a Prometheus that sent the watchdog then may have sent a resolve that is dated `ended_at`.
+    pub fn vouches_for(self, ended_at: Timestamp) -> bool {
+        ended_at <= self.sent_at.after(self.lease.longest_to_resolve())
+    }
+
+    /// Whether Prometheus is alive at `now`: what it no longer sends has ended, and not only its lease.
+    pub fn is_recent(self, now: Timestamp) -> bool {
+        now < self.sent_at.after(self.lease.longest_silence())
+    }
+}
+
+/// Where the watchdog's life is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifeFrom {
+    /// In Alertmanager's list alone (`ALERTMANAGER_URL`); notifications of the watchdog prove nothing.
+    List,
+    /// In notifications alone.
+    Route,
+}
+
+/// How resolves are judged where a watchdog is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveRule {
+    /// The watchdog.
+    pub watchdog: Watchdog,
+    /// Where its life is seen.
+    pub life: LifeFrom,
+    /// How long a firing that follows its own resolve is held (`refire_hold_seconds`).
+    pub refire_hold: Duration,
+}
+
+/// One watchdog alert as one notification states it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchdogAlert {
+    /// Which: its label set.
+    pub fingerprint: Fingerprint,
+    /// Whether it fires.
+    pub status: AlertStatus,
+    /// Which occurrence.
+    pub starts_at: Timestamp,
+    /// When it ended, if it has and the notification says so: for a dead Prometheus, the end of the lease.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// What is known of the watchdogs that notifications bring, by their label sets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RoutedWatchdogs(BTreeMap<Fingerprint, RoutedWatchdog>);
+
+/// A watchdog that notifications bring, and which has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoutedWatchdog {
+    /// Its occurrence.
+    pub starts_at: Timestamp,
+    /// When a notification of it came last.
+    pub heard_at: Timestamp,
+    /// How long it takes from one notification to the next; `None` until two came.
+    pub interval: Option<Duration>,
+}
+
+/// What a resolve is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownOfLife<'a> {
+    /// When the watchdog was last heard.
+    pub pulse: Pulse,
+    /// What notifications bring of it.
+    pub routed: &'a RoutedWatchdogs,
+    /// The leases that Alertmanager listed last.
+    pub leases: &'a Leases,
+}
+
+/// What follows from the watchdogs of one notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hearing {
+    /// Whether the watchdog fires, and did so before in the same occurrence: resolves that were held are true.
+    pub lives_on: bool,
+    /// When Prometheus died, if the last watchdog has ended: resolves after that are taken back.
+    pub died_at: Option<Timestamp>,
+}
+
+impl Hearing {
+    /// Whether it may correct an alert.
+    pub fn may_correct(&self) -> bool {
+        self.lives_on || self.died_at.is_some()
+    }
+
+    /// What it corrects of an alert at `now`.
+    pub fn corrects(&self, record: &AlertRecord, now: Timestamp) -> Option<Repair> {
+        if let Some(record) = self.died_at.and_then(|died_at| record.taken_back(died_at)) {
+            return Some(Repair { record, reason: Reason::TakenBack });
+        }
+        let is_true = self.lives_on && self.died_at.is_none() && record.state == AlertState::ResolveHeld;
+        is_true.then(|| Repair { record: record.with_resolve_confirmed(now), reason: Reason::ResolveConfirmed })
+    }
+}
+
+impl RoutedWatchdog {
+    /// Whether its next notification is overdue at `now`.
+    fn is_overdue(&self, now: Timestamp, timeout: Duration) -> bool {
+        let patience = self.interval.map_or(timeout, |interval| (interval + interval / 2).min(timeout));
+        now > self.heard_at.after(patience)
+    }
+}
+
+impl RoutedWatchdogs {
+    /// Those that were kept.
+    pub fn from_stored(watchdogs: impl IntoIterator<Item = (Fingerprint, RoutedWatchdog)>) -> Self {
+        Self(watchdogs.into_iter().collect())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&Fingerprint, &RoutedWatchdog)> {
+        self.0.iter()
+    }
+
+    /// Whether one of them is heard as often as before.
+    fn is_any_on_time(&self, now: Timestamp, timeout: Duration) -> bool {
+        self.0.values().any(|watchdog| !watchdog.is_overdue(now, timeout))
+    }
+
+    /// Takes a firing one, and says whether it fired before in the same occurrence.
+    fn hear(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> bool {
+        let known = self.0.get(&alert.fingerprint).copied();
+        let lives_on = known.is_some_and(|known| known.starts_at == alert.starts_at);
+        // Members of a cluster notify together, and two routes one after the other: the longest lately is the interval.
+        let interval = known.map(|known| {
+            let gap = now.since(known.heard_at);
+            let before = known.interval.map(|interval| interval * 3 / 4);
+            if gap < timeout { before.max(Some(gap)) } else { known.interval }
+        });
+        let watchdog = RoutedWatchdog { starts_at: alert.starts_at, heard_at: now, interval: interval.flatten() };
+        self.0.insert(alert.fingerprint, watchdog);
+        if self.0.len() > WATCHDOGS_MAX {
+            let oldest = self.0.iter().min_by_key(|(_, watchdog)| watchdog.heard_at);
+            if let Some(oldest) = oldest.map(|(fingerprint, _)| *fingerprint) {
+                self.0.remove(&oldest);
+            }
+        }
+        lives_on
+    }
+
+    /// Takes one that has ended, and says when its Prometheus died if it was the last of them.
+    fn end(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> Option<Timestamp> {
+        if self.0.get(&alert.fingerprint).is_some_and(|known| known.starts_at > alert.starts_at) {
+            return None;
+        }
+        let lease_ended_at = alert.ends_at.unwrap_or(now);
+        let known = self.0.remove(&alert.fingerprint);
+        // What was heard was within the lease, whatever the end says.
+        let lease_ended_at = known.map_or(lease_ended_at, |known| known.heard_at.max(lease_ended_at));
+        (!self.is_any_on_time(now, timeout)).then(|| lease_ended_at.before(USUAL_LEASE))
+    }
+}
+
+impl ResolveRule {
+    /// Takes the `watchdogs` of one notification that came at `now`. Where the list is read, they prove nothing.
+    pub fn hear(
+        &self,
+        watchdogs: &[WatchdogAlert],
+        pulse: &mut Pulse,
+        routed: &mut RoutedWatchdogs,
+        now: Timestamp,
+    ) -> Hearing {
+        let mut hearing = Hearing::default();
+        if self.life == LifeFrom::List {
+            return hearing;
+        }
+        let timeout = self.watchdog.timeout();
+        let (firing, ended): (Vec<_>, Vec<_>) =
+            watchdogs.iter().partition(|watchdog| watchdog.status == AlertStatus::Firing);
+        for watchdog in firing {
+            hearing.lives_on |= routed.hear(watchdog, now, timeout);
+            *pulse = pulse.beat(now);
+        }
+        for watchdog in ended {
+            hearing.died_at = hearing.died_at.max(routed.end(watchdog, now, timeout));
+        }
+        if let Some(died_at) = hearing.died_at {
+            *pulse = pulse.died(died_at);
+        }
+        hearing
+    }
+
+    /// What is known after `alert` arrived at `now`, by the rule if there is one; `None` if there is nothing to keep.
+    pub fn observe(
+        rule: Option<&Self>,
+        known: Option<&AlertRecord>,
+        alert: &Alert,
+        life: KnownOfLife<'_>,
+        now: Timestamp,
+    ) -> (Option<AlertRecord>, Effect) {
+        let unproven = |rule: &&Self| alert.status == AlertStatus::Resolved && rule.may_be_expiry(alert, life, now);
+        match rule.filter(unproven) {
+            Some(rule) => AlertRecord::observe_unproven(known, alert, rule.refire_hold, now),
+            None => {
+                let (record, effect) = AlertRecord::observe(known, alert, now);
+                (Some(record), effect)
+            }
+        }
+    }
+
+    fn may_be_expiry(&self, alert: &Alert, life: KnownOfLife<'_>, now: Timestamp) -> bool {
+        let KnownOfLife { pulse, routed, leases } = life;
+        let ended_at = alert.ends_at.unwrap_or(now);
+        let Some(last_heartbeat) = pulse.last_heartbeat else { return pulse.missing_at.is_some() };
+        match self.life {
+            LifeFrom::List => {
+                let life = LastLife { sent_at: last_heartbeat, lease: leases.length };
+                leases.ends_at(alert.fingerprint, ended_at) || !life.vouches_for(ended_at)
+            }
+            LifeFrom::Route if routed.is_any_on_time(now, self.watchdog.timeout()) => false,
+            // None is left: what was heard last is when Prometheus died.
+            LifeFrom::Route if routed.0.is_empty() => ended_at > last_heartbeat,
+            LifeFrom::Route => ended_at > last_heartbeat.before(USUAL_LEASE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
