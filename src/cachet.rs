@@ -13,6 +13,7 @@
 //! | `probe` | finds out what this Cachet can do, and whether it takes the token |
 //! | `wire` | Cachet's JSON, in and out |
 //! | `transport` | sends one request, over HTTP or into the embedded page |
+//! | `zone` | in which time zone it tells the time |
 //! | `answer` | makes an [`Error`] or a value of one answer |
 
 mod abilities;
@@ -24,6 +25,7 @@ mod lists;
 mod probe;
 mod transport;
 mod wire;
+mod zone;
 
 #[cfg(test)]
 mod tests;

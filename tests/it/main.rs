@@ -44,3 +44,4 @@ mod traefik;
 mod upgrade;
 mod watchdog;
 mod webhook;
+mod zones;
