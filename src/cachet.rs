@@ -8,6 +8,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `client` | the calls, one method each |
+//! | `abilities` | what the token may do, as far as calls have told |
 //! | `lists` | reads all pages of a list |
 //! | `budget` | what Cachet's rate limit still allows |
 //! | `probe` | finds out what this Cachet can do, and whether it takes the token |
@@ -32,6 +33,7 @@ mod tests;
 
 use secrecy::SecretString;
 
+pub use abilities::{ABILITIES_OF_SERVE, CHECK_TITLE};
 pub use budget::Spare;
 pub use client::{Cachet, IncidentSearch};
 pub use error::Error;

@@ -1,20 +1,20 @@
 //! The calls, one method each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use reqwest::Method;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::answer::{Answer, ability};
+use super::abilities::Told;
+use super::answer::Answer;
 use super::budget::{Budget, Spare};
 use super::transport::{Call, Timeouts, Transport};
 use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
@@ -61,8 +61,8 @@ struct Shared {
     reads: Budget,
     /// Whether the status Unknown of a component was refused.
     refuses_unknown: AtomicBool,
-    /// The last refusal of each ability that the token lacks, as far as was seen.
-    lacking: Mutex<BTreeMap<&'static str, Error>>,
+    /// What calls have told of the token's abilities.
+    abilities: Mutex<Told>,
     /// When incidents were last updated, where that matters; those of the last second.
     updates: Mutex<HashMap<IncidentId, Instant>>,
     /// How far its clock is ahead of UTC, as far as was seen.
@@ -109,7 +109,7 @@ impl Cachet {
             budget: Budget::default(),
             reads: Budget::default(),
             refuses_unknown: AtomicBool::new(false),
-            lacking: Mutex::default(),
+            abilities: Mutex::default(),
             updates: Mutex::default(),
             offset: Mutex::default(),
         };
@@ -124,6 +124,11 @@ impl Cachet {
     /// The base of its API, without anything secret; that of the embedded page is a path.
     pub fn address(&self) -> &str {
         self.shared.transport.address()
+    }
+
+    /// Whether it is the embedded page in the same process.
+    pub fn is_embedded(&self) -> bool {
+        self.shared.transport.is_in_process()
     }
 
     /// How many requests were sent so far, answered or not.
@@ -413,30 +418,18 @@ impl Cachet {
         {
             budget.exhausted(wait);
         }
-        // A token need not be able to delete incidents, which only the check of abilities does.
-        if call.is_write() && !(call.method == Method::DELETE && call.path.starts_with("/incidents")) {
+        if call.is_write() {
             self.learn_ability(call, answer.as_ref().err());
         }
         answer
     }
 
-    fn learn_ability(&self, call: &Call, error: Option<&Error>) {
-        let mut lacking = self.shared.lacking.lock().unwrap_or_else(PoisonError::into_inner);
-        match error {
-            None => drop(lacking.remove(ability(call))),
-            Some(error @ Error::Forbidden { ability, .. }) => drop(lacking.insert(ability, error.clone())),
-            Some(_) => {}
-        }
-    }
-
-    /// What Cachet said to the last call that took an ability which the token lacks; the first of several, by name.
-    /// `None` says only that nothing was refused: an ability that no call took yet is not known.
-    pub fn lacking_ability(&self) -> Option<Error> {
-        self.shared.lacking.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned()
-    }
-
     pub(super) fn per_page(&self) -> u8 {
         self.shared.per_page
+    }
+
+    pub(super) fn lock_abilities(&self) -> MutexGuard<'_, Told> {
+        self.shared.abilities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn lock_offset(&self) -> MutexGuard<'_, Option<Offset>> {
