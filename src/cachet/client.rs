@@ -228,7 +228,8 @@ impl Cachet {
     ///
     /// With meta it is found by its episode's key, open or not. Without, it is looked for among the open incidents by
     /// its exact name, its component and when it was made: give or take half a day until a write has told in which time
-    /// zone its clock runs. One that a person has closed meanwhile is then not found.
+    /// zone its clock runs. One that a person has closed meanwhile is then not found. If it shows a wrong time of its
+    /// begin, that is corrected.
     pub async fn find_incident(&self, search: &IncidentSearch<'_>) -> Result<Option<ObservedIncident>, Error> {
         if self.probe().await?.meta {
             let list = self.incident_call("/incidents").await?.with("filter[meta][episode]", search.episode);

@@ -39,7 +39,8 @@ impl Offset {
         is_one.then_some(Self(nearest_ms))
     }
 
-    /// What the clocks of this zone show at `moment`, as if in UTC.
+    /// What the clocks of this zone show at `moment`, as if in UTC. For a moment before summer time began or ended that is
+    /// an hour off: the offset is that of now, and the name of the zone is not known.
     pub(super) fn local(self, moment: Timestamp) -> Timestamp {
         Timestamp::from_millis(moment.as_millis().saturating_add(self.0))
     }

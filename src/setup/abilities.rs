@@ -38,14 +38,14 @@ pub async fn try_abilities(
     progress: &impl Progress,
 ) -> Result<TriedAbilities, Error> {
     let mut tried = TriedAbilities::default();
-    // If a person hides or shows it this very moment, that is undone: least is lost with one that is hidden. One without
+    // One of ours, if there is one. If a person hides or shows it this very moment, that is undone: least is lost with one that is hidden. One without
     // a status is left alone, for releases of 2025 answer 500 to its first change (2025-08: 131).
     let with_status = observed.components.iter().filter(|component| component.status.is_some());
-    match with_status.min_by_key(|component| component.enabled) {
+    match with_status.min_by_key(|component| (!component.managed, component.enabled)) {
         Some(component) => tried.take(COMPONENTS, patiently(progress, || cachet.touch_component(component)).await)?,
         None => tried.skip(COMPONENTS),
     }
-    match observed.groups.first() {
+    match observed.groups.iter().min_by_key(|group| !group.managed) {
         Some(group) => tried.take(GROUPS, patiently(progress, || cachet.touch_group(group)).await)?,
         None => tried.skip(GROUPS),
     }

@@ -203,6 +203,22 @@ async fn an_incident_of_a_person_is_not_ours_for_its_title() {
     }
 }
 
+/// Its number alone says nothing: another Cachet may be at the same address by now.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_of_the_number_of_ours_is_not_ours_under_another_title() {
+    let site = Site::new(Release::Older).await;
+    site.faults.on("DELETE", "/api/incidents/1").answer(403);
+    site.sets_up().await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let put = client.put(format!("{}/api/incidents/1", site.page_url)).bearer_auth(&site.token);
+    let theirs = json!({"name": "Work on the network", "status": 1, "visible": true});
+    assert!(put.json(&theirs).send().await.expect("an answer").status().is_success());
+    site.faults.forget_calls();
+    site.sets_up().await;
+    let touched = site.writes().into_iter().filter(|call| call.contains("/api/incidents/1")).collect::<Vec<_>>();
+    assert_eq!(touched, [] as [&str; 0]);
+}
+
 /// What `/-/ready` says, and of Cachet.
 async fn ready(address: &str) -> (Value, Value) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");

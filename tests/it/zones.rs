@@ -113,10 +113,13 @@ async fn an_incident_whose_answer_was_lost_is_found_once_and_dated_right() {
     for minutes in ZONES {
         let mut world = set_up(minutes).await;
         // Nothing but the answer of the incident could tell the zone.
-        world.faults.on("PUT", "/api/components/*").times(2).answer_after(500);
-        world.faults.on("POST", "/api/incidents").times(1).cut_after();
+        for component in world.shown().await.components {
+            world.faults.on("PUT", &format!("/api/components/{}", component.id.0)).answer_after(500);
+        }
+        world.faults.on("POST", "/api/incidents").cut_after();
         let alert = world.fire("web:9100", "Web").await;
         assert!(!world.once().await.is_complete());
+        world.faults.heal();
         world.settle_within(3).await;
         assert_eq!(world.incidents().await, (1, 1), "{minutes}");
         assert_eq!(began(&world, minutes).await, alert.starts_at.cut_to_seconds(), "{minutes}");
