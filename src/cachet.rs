@@ -8,11 +8,13 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `client` | the calls, one method each |
+//! | `abilities` | what the token may do, as far as calls have told |
 //! | `lists` | reads all pages of a list |
 //! | `budget` | what Cachet's rate limit still allows |
 //! | `probe` | finds out what this Cachet can do, and whether it takes the token |
 //! | `wire` | Cachet's JSON, in and out |
 //! | `transport` | sends one request, over HTTP or into the embedded page |
+//! | `zone` | in which time zone it tells the time |
 //! | `answer` | makes an [`Error`] or a value of one answer |
 
 mod abilities;
@@ -24,12 +26,14 @@ mod lists;
 mod probe;
 mod transport;
 mod wire;
+mod zone;
 
 #[cfg(test)]
 mod tests;
 
 use secrecy::SecretString;
 
+pub use abilities::{ABILITIES_OF_SERVE, CHECK_TITLE};
 pub use budget::Spare;
 pub use client::{Cachet, IncidentSearch};
 pub use error::Error;

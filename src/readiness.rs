@@ -2,7 +2,10 @@
 //!
 //! Whoever works with a part says how it is; `/-/ready` tells it to whoever asks.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
 
 /// How the parts are. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +16,7 @@ pub struct Readiness {
 #[derive(Debug, Default)]
 struct Parts {
     cachet: Condition,
+    abilities: BTreeMap<&'static str, Ability>,
     configuration: Condition,
 }
 
@@ -28,6 +32,18 @@ pub enum Condition {
     Bad(String),
 }
 
+/// Whether the token has an ability that keeping the page takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ability {
+    /// No call took it since the start, so nobody knows.
+    Unknown,
+    /// The last call that took it was carried out.
+    Works,
+    /// It was refused.
+    Missing,
+}
+
 impl Readiness {
     /// Whether Cachet, or the embedded page, takes what has to be written.
     pub fn cachet(&self) -> Condition {
@@ -37,6 +53,16 @@ impl Readiness {
     /// Cachet was written to, or refused to be.
     pub fn cachet_is(&self, condition: Condition) {
         self.lock().cachet = condition;
+    }
+
+    /// The abilities of the token, by name; none for the embedded page, which has no others.
+    pub fn abilities(&self) -> BTreeMap<&'static str, Ability> {
+        self.lock().abilities.clone()
+    }
+
+    /// What is known of them.
+    pub fn abilities_are(&self, abilities: BTreeMap<&'static str, Ability>) {
+        self.lock().abilities = abilities;
     }
 
     /// Whether both files are such that all of them is used.

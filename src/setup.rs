@@ -1,5 +1,7 @@
 //! Carries the plan of `setup` out, step by step, with patience for Cachet's rate limit.
 
+mod abilities;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use crate::core::observed::{ComponentUpdate, GroupId, NewComponent, NewGroup, Ob
 use crate::core::setup::{SetupPlan, Step};
 use crate::core::status::ComponentStatus;
 use crate::store::Made;
+
+pub use self::abilities::{TriedAbilities, try_abilities};
 
 /// How many steps of one kind are under way at the same time.
 const PARALLEL_STEPS: usize = 4;
@@ -25,6 +29,10 @@ pub trait Progress {
     /// The object of that name was made. It is to be remembered before the next step, for a Cachet without meta does not
     /// say who made it.
     fn made(&self, _made: Made, _name: &str) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+    /// It was removed again.
+    fn removed(&self, _made: Made) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
     /// Cachet's rate limit is used up; the call is tried again after `seconds`.
@@ -68,7 +76,7 @@ async fn take(
     progress.done(step);
     Ok(made.and_then(|(made, name)| match made {
         Made::Group(id) => Some((name, id)),
-        Made::Component(_) => None,
+        Made::Component(_) | Made::Incident(_) => None,
     }))
 }
 

@@ -67,6 +67,7 @@ async fn ask(cachet: &Cachet) {
         episode: "1-1",
         name: "Database is down",
         component: Some(ComponentId(1)),
+        occurred_at: Timestamp::from_millis(0),
         created_not_before: Timestamp::from_millis(0),
     };
     let errors = [

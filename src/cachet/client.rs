@@ -1,23 +1,24 @@
 //! The calls, one method each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use reqwest::Method;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::answer::{Answer, ability};
+use super::abilities::Told;
+use super::answer::Answer;
 use super::budget::{Budget, Spare};
 use super::transport::{Call, Timeouts, Transport};
-use super::wire::{self, Component, Document, Group, Ignored, Incident, Row, Schedule};
+use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
+use super::zone::Offset;
 use super::{Capabilities, Error, Settings};
 use crate::core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed,
@@ -36,7 +37,10 @@ const UPDATES_APART: Duration = Duration::from_millis(1100);
 
 /// How far a time that Cachet shows may be off when it is read as UTC: it comes without an offset, in the app's time
 /// zone. The zone furthest behind is twelve hours behind UTC; the thirteenth hour is for clocks that disagree.
-const CREATED_TOLERANCE: Duration = Duration::from_secs(13 * 60 * 60);
+const TOLERANCE_IN_ANY_ZONE: Duration = Duration::from_secs(13 * 60 * 60);
+
+/// How far it may be off where the zone is known: summer time may have begun or ended since, and clocks disagree.
+const TOLERANCE_IN_A_KNOWN_ZONE: Duration = Duration::from_secs(75 * 60);
 
 /// A client of one Cachet. Clones are cheap and share connections, limits and what was probed.
 #[derive(Clone)]
@@ -57,10 +61,12 @@ struct Shared {
     reads: Budget,
     /// Whether the status Unknown of a component was refused.
     refuses_unknown: AtomicBool,
-    /// The last refusal of each ability that the token lacks, as far as was seen.
-    lacking: Mutex<BTreeMap<&'static str, Error>>,
+    /// What calls have told of the token's abilities.
+    abilities: Mutex<Told>,
     /// When incidents were last updated, where that matters; those of the last second.
     updates: Mutex<HashMap<IncidentId, Instant>>,
+    /// How far its clock is ahead of UTC, as far as was seen.
+    offset: Mutex<Option<Offset>>,
 }
 
 /// An incident that may have been opened by a call whose answer was lost.
@@ -72,6 +78,8 @@ pub struct IncidentSearch<'a> {
     pub name: &'a str,
     /// The component that it was opened for, if it was opened for one.
     pub component: Option<ComponentId>,
+    /// When what it is about began: where it was dated wrongly, that is corrected.
+    pub occurred_at: Timestamp,
     /// When the lost call was made.
     pub created_not_before: Timestamp,
 }
@@ -101,8 +109,9 @@ impl Cachet {
             budget: Budget::default(),
             reads: Budget::default(),
             refuses_unknown: AtomicBool::new(false),
-            lacking: Mutex::default(),
+            abilities: Mutex::default(),
             updates: Mutex::default(),
+            offset: Mutex::default(),
         };
         Self { shared: Arc::new(shared), metrics: Metrics::default() }
     }
@@ -115,6 +124,11 @@ impl Cachet {
     /// The base of its API, without anything secret; that of the embedded page is a path.
     pub fn address(&self) -> &str {
         self.shared.transport.address()
+    }
+
+    /// Whether it is the embedded page in the same process.
+    pub fn is_embedded(&self) -> bool {
+        self.shared.transport.is_in_process()
     }
 
     /// How many requests were sent so far, answered or not.
@@ -213,8 +227,9 @@ impl Cachet {
     /// The incident that a call without an answer may have opened; of several, the first.
     ///
     /// With meta it is found by its episode's key, open or not. Without, it is looked for among the open incidents by
-    /// its exact name, its component and when it was made, give or take half a day, for Cachet does not say in which
-    /// time zone its clock runs. One that a person has closed meanwhile is then not found.
+    /// its exact name, its component and when it was made: give or take half a day until a write has told in which time
+    /// zone its clock runs. One that a person has closed meanwhile is then not found. If it shows a wrong time of its
+    /// begin, that is corrected.
     pub async fn find_incident(&self, search: &IncidentSearch<'_>) -> Result<Option<ObservedIncident>, Error> {
         if self.probe().await?.meta {
             let list = self.incident_call("/incidents").await?.with("filter[meta][episode]", search.episode);
@@ -222,7 +237,13 @@ impl Cachet {
             return Ok(found.find(|incident| incident.episode.as_deref() == Some(search.episode)));
         }
         let open = self.open_incident_rows().await?;
-        Ok(open.into_iter().find(|row| search.fits(&row.attributes)).map(Into::into))
+        let Some(found) = open.into_iter().find(|row| search.fits(&row.attributes, self.offset())) else {
+            return Ok(None);
+        };
+        let created = found.attributes.created_if_utc();
+        let offset = self.offset().or_else(|| Offset::between(created?, search.created_not_before));
+        self.correct_date(IncidentId(found.id), found.attributes.occurred_if_utc(), search.occurred_at, offset).await;
+        Ok(Some(found.into()))
     }
 
     /// Makes a group, visible.
@@ -249,13 +270,24 @@ impl Cachet {
 
     /// Brings a component up to date.
     pub async fn update_component(&self, id: ComponentId, update: &ComponentUpdate) -> Result<(), Error> {
-        let updated = self.update(format!("/components/{}", id.0), wire::component_update(update)).await;
+        let updated = self.write_component(id, update).await;
         if let (Some(ComponentStatus::Unknown), Err(error)) = (update.status, &updated)
             && error.is_about_the_status()
         {
             self.shared.refuses_unknown.store(true, Ordering::Relaxed);
         }
         updated
+    }
+
+    async fn write_component(&self, id: ComponentId, update: &ComponentUpdate) -> Result<(), Error> {
+        let call = Call::put(format!("/components/{}", id.0)).body(wire::component_update(update));
+        let answer = self.send(&call).await?;
+        let written = answer.json::<Document<Written>>(&call)?.data.attributes;
+        // A status is only sent where another one is shown, so this is when it was written.
+        if update.status.is_some() {
+            self.learn_offset(written.updated_if_utc(), &answer.headers);
+        }
+        Ok(())
     }
 
     /// Whether a component can be Unknown here, as far as is known.
@@ -275,8 +307,33 @@ impl Cachet {
     /// Opens an incident. Cachet knows no idempotency: before this is repeated, [`Cachet::find_incident`] tells whether
     /// the first one arrived.
     pub async fn create_incident(&self, new: &NewIncident) -> Result<IncidentId, Error> {
-        let body = wire::new_incident(new, self.probe().await?);
-        self.create("/incidents", body).await.map(IncidentId)
+        let capabilities = self.probe().await?;
+        let made = self.created("/incidents", wire::new_incident(new, capabilities, self.offset())).await?;
+        let id = IncidentId(made.id);
+        if !capabilities.meta {
+            self.correct_date(id, made.attributes.occurred_if_utc(), new.occurred_at, self.offset()).await;
+        }
+        Ok(id)
+    }
+
+    /// Has the incident show that it began at `occurred_at`, where it shows another time: it was sent before the time
+    /// zone was known, or summer time has begun or ended since. That this fails is no reason to do without the incident.
+    async fn correct_date(
+        &self,
+        id: IncidentId,
+        shown: Option<Timestamp>,
+        occurred_at: Timestamp,
+        offset: Option<Offset>,
+    ) {
+        let Some(offset) = offset else { return };
+        let right = offset.local(occurred_at).cut_to_seconds();
+        if shown.is_none_or(|shown| shown == right) {
+            return;
+        }
+        let body = json!({"occurred_at": wire::local(occurred_at, offset)});
+        if let Err(error) = self.update(format!("/incidents/{}", id.0), body).await {
+            tracing::warn!("incident {} shows a wrong time of its begin, which was {occurred_at}: {error}", id.0);
+        }
     }
 
     /// Says something under an incident, with its new status.
@@ -317,12 +374,19 @@ impl Cachet {
     }
 
     pub(super) async fn create(&self, path: &str, body: Value) -> Result<i64, Error> {
-        let document: Document<Ignored> = self.read(Call::post(path).body(body)).await?;
-        Ok(document.data.id)
+        Ok(self.created(path, body).await?.id)
+    }
+
+    async fn created(&self, path: &str, body: Value) -> Result<Row<Written>, Error> {
+        let call = Call::post(path).body(body);
+        let answer = self.send(&call).await?;
+        let made = answer.json::<Document<Written>>(&call)?.data;
+        self.learn_offset(made.attributes.created_if_utc(), &answer.headers);
+        Ok(made)
     }
 
     pub(super) async fn update(&self, path: String, body: Value) -> Result<(), Error> {
-        self.read::<Document<Ignored>>(Call::put(path).body(body)).await.map(drop)
+        self.read::<Document<Written>>(Call::put(path).body(body)).await.map(drop)
     }
 
     pub(super) async fn delete(&self, path: String) -> Result<(), Error> {
@@ -355,30 +419,22 @@ impl Cachet {
         {
             budget.exhausted(wait);
         }
-        // A token need not be able to delete incidents, which only the check of abilities does.
-        if call.is_write() && !(call.method == Method::DELETE && call.path.starts_with("/incidents")) {
+        if call.is_write() {
             self.learn_ability(call, answer.as_ref().err());
         }
         answer
     }
 
-    fn learn_ability(&self, call: &Call, error: Option<&Error>) {
-        let mut lacking = self.shared.lacking.lock().unwrap_or_else(PoisonError::into_inner);
-        match error {
-            None => drop(lacking.remove(ability(call))),
-            Some(error @ Error::Forbidden { ability, .. }) => drop(lacking.insert(ability, error.clone())),
-            Some(_) => {}
-        }
-    }
-
-    /// What Cachet said to the last call that took an ability which the token lacks; the first of several, by name.
-    /// `None` says only that nothing was refused: an ability that no call took yet is not known.
-    pub fn lacking_ability(&self) -> Option<Error> {
-        self.shared.lacking.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned()
-    }
-
     pub(super) fn per_page(&self) -> u8 {
         self.shared.per_page
+    }
+
+    pub(super) fn lock_abilities(&self) -> MutexGuard<'_, Told> {
+        self.shared.abilities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lock_offset(&self) -> MutexGuard<'_, Option<Offset>> {
+        self.shared.offset.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn capabilities(&self) -> &OnceCell<Capabilities> {
@@ -387,8 +443,14 @@ impl Cachet {
 }
 
 impl IncidentSearch<'_> {
-    fn fits(&self, incident: &Incident) -> bool {
-        let new_enough = |created: Timestamp| created.after(CREATED_TOLERANCE) >= self.created_not_before;
+    fn fits(&self, incident: &Incident, offset: Option<Offset>) -> bool {
+        let new_enough = |created: Timestamp| {
+            let latest = match offset {
+                Some(offset) => offset.moment(created).after(TOLERANCE_IN_A_KNOWN_ZONE),
+                None => created.after(TOLERANCE_IN_ANY_ZONE),
+            };
+            latest >= self.created_not_before
+        };
         incident.name() == wire::fitting(self.name)
             && incident.component() == self.component
             && incident.created_if_utc().is_none_or(new_enough)

@@ -177,6 +177,10 @@ impl Transport {
         &self.base
     }
 
+    pub(super) fn is_in_process(&self) -> bool {
+        matches!(self.way, Way::InProcess(_))
+    }
+
     /// Sends `call` and reads its answer, whatever its status.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
         let url = format!("{}{}", self.base, call.target());

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::probe::Capabilities;
+use super::zone::Offset;
 use crate::core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident,
     ObservedComponent, ObservedGroup, ObservedIncident,
@@ -58,9 +59,18 @@ pub(super) struct Row<A> {
     relationships: Relationships,
 }
 
-/// Attributes that are not looked at: only the number of the object is wanted.
+/// What is looked at of an object that was written: when that was. Whatever else these are is no fault, for the write is
+/// done.
 #[derive(Debug, Deserialize)]
-pub(super) struct Ignored {}
+pub(super) struct Written {
+    #[serde(default, deserialize_with = "moment_or_nothing")]
+    created: Option<Moment>,
+    #[serde(default, deserialize_with = "moment_or_nothing")]
+    updated: Option<Moment>,
+    /// Only incidents have it.
+    #[serde(default, deserialize_with = "moment_or_nothing")]
+    occurred: Option<Moment>,
+}
 
 #[derive(Debug, Default, Deserialize)]
 struct Relationships {
@@ -116,6 +126,8 @@ pub(super) struct Incident {
     /// Only from releases without meta: newer ones attach the incident instead, and do not show this.
     component_id: Option<i64>,
     created: Option<Moment>,
+    #[serde(default, deserialize_with = "moment_or_nothing")]
+    occurred: Option<Moment>,
     #[serde(default)]
     meta: Meta,
 }
@@ -240,6 +252,28 @@ impl Incident {
     pub(super) fn created_if_utc(&self) -> Option<Timestamp> {
         self.created.as_ref()?.if_utc()
     }
+
+    /// When it is said to have begun, as if in UTC.
+    pub(super) fn occurred_if_utc(&self) -> Option<Timestamp> {
+        self.occurred.as_ref()?.if_utc()
+    }
+}
+
+impl Written {
+    /// When it was made, as if the app's clock ran in UTC.
+    pub(super) fn created_if_utc(&self) -> Option<Timestamp> {
+        self.created.as_ref()?.if_utc()
+    }
+
+    /// When it was changed last, likewise.
+    pub(super) fn updated_if_utc(&self) -> Option<Timestamp> {
+        self.updated.as_ref()?.if_utc()
+    }
+
+    /// When an incident is said to have begun, likewise.
+    pub(super) fn occurred_if_utc(&self) -> Option<Timestamp> {
+        self.occurred.as_ref()?.if_utc()
+    }
 }
 
 /// The body of POST `/component-groups`. Without `visible` a group hides itself and its components.
@@ -292,7 +326,9 @@ fn state(
 }
 
 /// The body of POST `/incidents`. Without `visible` an incident is hidden and has no effect.
-pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities) -> Value {
+///
+/// `offset` is that of the time zone, as far as it is known. It only matters without meta.
+pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities, offset: Option<Offset>) -> Value {
     let mut body = Map::new();
     body.insert("name".into(), json!(fitting(&new.name)));
     body.insert("message".into(), json!(new.message));
@@ -306,7 +342,8 @@ pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities) -> Val
         body.insert("component_status".into(), json!(ComponentStatus::MajorOutage.value()));
         meta["component"] = json!(component.name);
     }
-    if let Some(occurred_at) = in_utc(new.occurred_at) {
+    let offset = offset.filter(|_| !capabilities.meta);
+    if let Some(occurred_at) = offset.map_or_else(|| in_utc(new.occurred_at), |offset| local(new.occurred_at, offset)) {
         body.insert("occurred_at".into(), json!(occurred_at));
     }
     add_meta(&mut body, capabilities, meta);
@@ -326,9 +363,15 @@ pub(super) fn fitting(text: &str) -> String {
 
 /// `2026-11-01T08:00:00Z`. Current Cachet converts it to the app's time zone (2026-08: 215), which `Y-m-d H:i:s` would
 /// be taken to be in already. Releases of 2025 keep the digits and drop the offset (2025-08: 215), so there it is right
-/// where the app's time zone is UTC, as Cachet is delivered, and no form is right elsewhere.
+/// where the app's time zone is UTC, as Cachet is delivered; elsewhere only [`local`] is.
 fn in_utc(moment: Timestamp) -> Option<String> {
     Some(jiff::Timestamp::from_second(moment.as_millis().div_euclid(1000)).ok()?.to_string())
+}
+
+/// `2026-11-01 10:00:00`, in the app's time zone: every release takes it so (214).
+pub(super) fn local(moment: Timestamp, offset: Offset) -> Option<String> {
+    let seconds = offset.local(moment).as_millis().div_euclid(1000);
+    Some(jiff::Timestamp::from_second(seconds).ok()?.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// `data.id` is text, `attributes.id` a number; either will do.
@@ -339,6 +382,11 @@ fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::
         _ => None,
     }
     .ok_or_else(|| serde::de::Error::custom("expected the number of an object"))
+}
+
+/// A moment, or anything else, which tells none.
+fn moment_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Moment>, D::Error> {
+    Ok(Moment::deserialize(Value::deserialize(deserializer)?).ok())
 }
 
 /// `true`, `1` or `"1"`, their opposites, or `null`.
@@ -371,14 +419,18 @@ mod tests {
     }
 
     #[test]
-    fn a_new_incident_is_visible_attached_as_major_outage_and_dated_in_utc() {
+    fn a_new_incident_is_visible_attached_as_major_outage_and_dated_so_that_the_release_understands() {
         let mut expected = json!({
             "name": "Outage of Database", "message": "down", "status": 1, "visible": true, "notifications": false,
             "component_id": 7, "component_status": 4, "occurred_at": "2026-11-01T08:00:00Z",
         });
-        assert_eq!(new_incident(&incident(), WITHOUT_META), expected);
+        assert_eq!(new_incident(&incident(), WITHOUT_META, None), expected);
+        let offset = Offset::between(Timestamp::from_millis(7_200_000), Timestamp::from_millis(0));
+        let mut elsewhere = expected.clone();
+        elsewhere["occurred_at"] = json!("2026-11-01 10:00:00");
+        assert_eq!(new_incident(&incident(), WITHOUT_META, offset), elsewhere, "in the time zone of the page");
         expected["meta"] = json!({"managed_by": "alertmanager-cachet", "component": "Database", "episode": "e-1"});
-        assert_eq!(new_incident(&incident(), WITH_META), expected);
+        assert_eq!(new_incident(&incident(), WITH_META, offset), expected);
     }
 
     #[test]
@@ -387,7 +439,7 @@ mod tests {
             "name": "Outage of Database", "message": "down", "status": 1, "visible": true, "notifications": false,
             "occurred_at": "2026-11-01T08:00:00Z", "meta": {"managed_by": "alertmanager-cachet", "episode": "e-1"},
         });
-        assert_eq!(new_incident(&NewIncident { component: None, ..incident() }, WITH_META), expected);
+        assert_eq!(new_incident(&NewIncident { component: None, ..incident() }, WITH_META, None), expected);
     }
 
     #[test]

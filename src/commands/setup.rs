@@ -8,12 +8,14 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Page;
+use crate::cachet::CHECK_TITLE;
 use crate::cli::{Common, Setup};
 use crate::config::environment::Environment;
 use crate::config::{self, TargetsFile};
+use crate::core::observed::IncidentId;
 use crate::core::setup::{Removal, SetupPlan, Step, plan_setup};
-use crate::setup::{Progress, carry_out, patiently};
-use crate::store::{Made, Store};
+use crate::setup::{Progress, carry_out, patiently, try_abilities};
+use crate::store::{Made, Store, StoreError};
 
 /// Checks everything, plans, asks where something is removed, and carries the plan out.
 ///
@@ -48,19 +50,17 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
     if let Some(store) = remembering {
         store.mark_made(page.cachet.address(), &mut observed).await?;
     }
-    if !args.dry_run && page.embedded.is_none() {
-        patiently(&Reading, || page.cachet.prove_abilities()).await?;
-    }
     let plan = plan_setup(&config.groups, &inventory, &observed, removal(args));
     let mut out = io::stdout();
     for remark in &plan.remarks {
         writeln!(out, "note: {remark}")?;
     }
-    if plan.steps.is_empty() {
-        writeln!(out, "nothing to do: Cachet has everything that both files name")?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    const NOTHING_TO_DO: &str = "nothing to do: Cachet has everything that both files name";
     if args.dry_run {
+        if plan.steps.is_empty() {
+            writeln!(out, "{NOTHING_TO_DO}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
         plan.steps.iter().try_for_each(|step| writeln!(out, "would {step}"))?;
         writeln!(out, "dry run, nothing was written: {}", plan.counts())?;
         return Ok(ExitCode::SUCCESS);
@@ -69,7 +69,19 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
         writeln!(out, "nothing was written")?;
         return Ok(ExitCode::FAILURE);
     }
-    let progress = Bar::new(plan.steps.len(), remembering.cloned(), page.cachet.address());
+    let memory = Memory { store: remembering.cloned(), address: page.cachet.address().to_owned() };
+    if page.embedded.is_none() {
+        let known = memory.incident().await?;
+        let tried = try_abilities(&page.cachet, &observed, known, &memory).await?;
+        if !tried.missing.is_empty() {
+            bail!("{tried}; nothing was made or removed");
+        }
+    }
+    if plan.steps.is_empty() {
+        writeln!(out, "{NOTHING_TO_DO}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let progress = Bar::new(plan.steps.len(), memory);
     let outcome = carry_out(&page.cachet, &plan, &observed, &progress).await;
     progress.bar.finish_and_clear();
     if let Err(error) = outcome {
@@ -120,21 +132,58 @@ impl Progress for Reading {
     }
 }
 
-/// A bar with the time left on a terminal; nothing elsewhere.
-struct Bar {
-    bar: ProgressBar,
-    /// Where it is remembered what was made, if Cachet itself does not say so.
+/// Where it is remembered what was made.
+struct Memory {
+    /// None: Cachet itself says so.
     store: Option<Store>,
     address: String,
 }
 
+impl Memory {
+    /// The incident that abilities were tried on before, and that could not be removed.
+    async fn incident(&self) -> Result<Option<IncidentId>, StoreError> {
+        match &self.store {
+            Some(store) => store.made_incident(&self.address, CHECK_TITLE).await,
+            None => Ok(None),
+        }
+    }
+}
+
+impl Progress for Memory {
+    fn done(&self, _step: &Step) {}
+
+    async fn made(&self, made: Made, name: &str) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.remember_made(&self.address, made, name).await {
+            tracing::warn!("it is not remembered that setup made {name:?}, so setup will not remove it: {error}");
+        }
+    }
+
+    async fn removed(&self, made: Made) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.forget_made(&self.address, made).await {
+            tracing::warn!("it is not remembered that {made:?} was removed: {error}");
+        }
+    }
+
+    fn waiting(&self, seconds: u64) {
+        Reading.waiting(seconds);
+    }
+}
+
+/// A bar with the time left on a terminal; nothing elsewhere.
+struct Bar {
+    bar: ProgressBar,
+    memory: Memory,
+}
+
 impl Bar {
-    fn new(steps: usize, store: Option<Store>, address: &str) -> Self {
+    fn new(steps: usize, memory: Memory) -> Self {
         let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar, store, address: address.to_owned() }
+        Self { bar, memory }
     }
 }
 
@@ -146,10 +195,7 @@ impl Progress for Bar {
     }
 
     async fn made(&self, made: Made, name: &str) {
-        let Some(store) = &self.store else { return };
-        if let Err(error) = store.remember_made(&self.address, made, name).await {
-            tracing::warn!("it is not remembered that setup made {name:?}, so --prune will not remove it: {error}");
-        }
+        self.memory.made(made, name).await;
     }
 
     fn waiting(&self, seconds: u64) {

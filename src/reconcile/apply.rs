@@ -167,6 +167,7 @@ async fn find(cachet: &Cachet, texts: &Texts, episode: &Episode) -> Result<Optio
         episode: episode.key.as_str(),
         name: &texts.title(&episode.subject),
         component: episode.subject.component_id(),
+        occurred_at: episode.occurred_at,
         created_not_before: episode.began_at,
     };
     cachet.find_incident(&search).await

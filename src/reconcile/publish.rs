@@ -1,11 +1,13 @@
 //! What others learn of a go: the metrics, and whether Cachet takes what has to be written.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Blocked, Reconciler, Round};
+use crate::cachet::ABILITIES_OF_SERVE;
 use crate::live::{Budget, Writing};
 use crate::metrics::ReconcileResult;
-use crate::readiness::Condition;
+use crate::readiness::{Ability, Condition};
 
 impl Reconciler {
     /// Says what came of a go, from what is known anyway: no query, no call.
@@ -23,6 +25,7 @@ impl Reconciler {
         if let Some(page) = &round.page {
             self.metrics.page(page);
         }
+        self.readiness.abilities_are(self.abilities());
         match &round.blocked {
             None => self.readiness.cachet_is(match self.cachet.lacking_ability() {
                 None => Condition::Good,
@@ -36,6 +39,17 @@ impl Reconciler {
 }
 
 impl Reconciler {
+    /// What is known of the token's abilities. The embedded page gives its token all of them.
+    fn abilities(&self) -> BTreeMap<&'static str, Ability> {
+        let known = |ability| match self.cachet.has_ability(ability) {
+            None => Ability::Unknown,
+            Some(true) => Ability::Works,
+            Some(false) => Ability::Missing,
+        };
+        let in_question = ABILITIES_OF_SERVE.into_iter().filter(|_| !self.cachet.is_embedded());
+        in_question.map(|ability| (ability, known(ability))).collect()
+    }
+
     /// How the writing goes, for the console.
     pub(super) fn writing(&self, round: &Round) -> Writing {
         let failing = self.memory.failing.iter();

@@ -1,7 +1,7 @@
 //! What this program made in a Cachet without meta.
 
 use super::{Store, StoreError};
-use crate::core::observed::{ComponentId, GroupId, Observed};
+use crate::core::observed::{ComponentId, GroupId, IncidentId, Observed};
 
 /// What was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub enum Made {
     Component(ComponentId),
     /// A group.
     Group(GroupId),
+    /// The incident that abilities are tried on.
+    Incident(IncidentId),
 }
 
 impl Made {
@@ -17,6 +19,7 @@ impl Made {
         match self {
             Self::Component(id) => ("component", id.0),
             Self::Group(id) => ("group", id.0),
+            Self::Incident(id) => ("incident", id.0),
         }
     }
 }
@@ -32,6 +35,28 @@ impl Store {
                      ON CONFLICT (address, kind, cachet_id) DO UPDATE SET name = excluded.name";
         sqlx::query(query).bind(address).bind(kind).bind(id).bind(name).execute(&self.writer).await?;
         Ok(())
+    }
+
+    /// Forgets it: it was removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn forget_made(&self, address: &str, made: Made) -> Result<(), StoreError> {
+        let (kind, id) = made.key();
+        let query = "DELETE FROM made WHERE address = $1 AND kind = $2 AND cachet_id = $3";
+        sqlx::query(query).bind(address).bind(kind).bind(id).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// The incident of that name that this program made in the Cachet at `address` and did not remove; of several, the
+    /// last.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn made_incident(&self, address: &str, name: &str) -> Result<Option<IncidentId>, StoreError> {
+        let query = "SELECT MAX(cachet_id) FROM made WHERE address = $1 AND kind = 'incident' AND name = $2";
+        let last: Option<i64> = sqlx::query_scalar(query).bind(address).bind(name).fetch_one(&self.reader).await?;
+        Ok(last.map(IncidentId))
     }
 
     /// Marks as managed what this program made in the Cachet at `address`. An object is the same one only if both its

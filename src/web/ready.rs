@@ -5,6 +5,8 @@
 //! notifications are stored all the same and take effect later; so 503 means one thing, that they **cannot be stored**.
 //! A person reads the body, which says of each part whether it is good, and if not, what is wrong and the cure.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::{App, health};
-use crate::readiness::Condition;
+use crate::readiness::{Ability, Condition};
 
 /// The body.
 #[derive(Debug, Serialize)]
@@ -36,11 +38,20 @@ enum Status {
 #[derive(Debug, Serialize)]
 struct Parts {
     store: Part,
-    cachet: Part,
+    cachet: CachetPart,
     configuration: Part,
     /// Only where a watchdog is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     monitoring: Option<Part>,
+}
+
+#[derive(Debug, Serialize)]
+struct CachetPart {
+    #[serde(flatten)]
+    part: Part,
+    /// What is known of the token. That an ability is unknown is no fault: nothing took it yet.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    abilities: BTreeMap<&'static str, Ability>,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,7 +65,10 @@ struct Part {
 pub(super) async fn ready(State(app): State<App>) -> Response {
     let parts = Parts {
         store: Part::from(health::store(&app).await),
-        cachet: Part::known(app.readiness.cachet(), "Cachet was not asked yet: ask again in a moment"),
+        cachet: CachetPart {
+            part: Part::known(app.readiness.cachet(), "Cachet was not asked yet: ask again in a moment"),
+            abilities: app.readiness.abilities(),
+        },
         configuration: Part::known(app.readiness.configuration(), "the configuration was not read yet: ask again"),
         monitoring: health::monitoring(&app).await.map(Part::from),
     };
@@ -66,7 +80,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
 impl Parts {
     fn status(&self) -> Status {
         let monitoring_is_good = self.monitoring.as_ref().is_none_or(|part| part.good);
-        match (self.store.good, self.cachet.good && self.configuration.good && monitoring_is_good) {
+        match (self.store.good, self.cachet.part.good && self.configuration.good && monitoring_is_good) {
             (false, _) => Status::NotReady,
             (true, false) => Status::Degraded,
             (true, true) => Status::Ready,

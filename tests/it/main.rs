@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that it is linked once.
 
+mod abilities;
 mod architecture;
 mod at_rest;
 mod browser;
@@ -45,3 +46,4 @@ mod traefik;
 mod upgrade;
 mod watchdog;
 mod webhook;
+mod zones;

@@ -186,6 +186,7 @@ async fn a_lost_incident_is_found_again_without_meta_by_name_component_and_time(
         episode: "e",
         name: " EMBARGO ",
         component: Some(ComponentId(1)),
+        occurred_at: Timestamp::from_millis(0),
         created_not_before: called_at,
     };
     let found = cachet.find_incident(&search).await.expect("an answer").expect("found");
@@ -210,6 +211,7 @@ async fn an_incident_with_the_episodes_key_but_of_another_owner_is_not_found() {
         episode: "fp-123",
         name: "Multi",
         component: Some(ComponentId(1)),
+        occurred_at: Timestamp::from_millis(0),
         created_not_before: Timestamp::from_millis(0),
     };
     assert_eq!(cachet.find_incident(&search).await, Ok(None));

@@ -11,33 +11,103 @@
 //! | an incident is not attached, and shows its `component_id` | 161, 162 |
 //! | an incident shows the status of its latest update, and keeps its own behind it | 172, 177, 508, 509 |
 //! | no `latest_status`, `published`, `collapsed` and order columns | 042, 021, 161 |
+//! | of `occurred_at` the digits are kept, whatever offset is behind them | 215 |
+//!
+//! All its times are told and taken in the time zone of the installation; see [`Zone`].
 //!
 //! Not imitated: that of two updates within a second the first is shown, for a test could not rely on where a second
 //! ends; and the 500 to the first change of a component made without a status (131), for which there is
 //! `Faults::on(…).answer_after(500)`.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use alertmanager_cachet::clock::Clock;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, DATE};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use jiff::civil::DateTime;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// `page`, as a Cachet of August 2025.
+/// Where this Cachet stands: its clock, which every answer tells in UTC (`Date`), and its time zone.
+#[derive(Clone)]
+pub struct Zone {
+    clock: Clock,
+    ahead_of_utc_minutes: Arc<AtomicI64>,
+}
+
+impl Zone {
+    /// UTC, until [`Zone::is_ahead_of_utc_by`] says otherwise.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, ahead_of_utc_minutes: Arc::default() }
+    }
+
+    /// From now on; summer time begins and ends so.
+    pub fn is_ahead_of_utc_by(&self, minutes: i64) {
+        self.ahead_of_utc_minutes.store(minutes, Ordering::SeqCst);
+    }
+
+    fn ahead_of_utc(&self) -> SignedDuration {
+        SignedDuration::from_mins(self.ahead_of_utc_minutes.load(Ordering::SeqCst))
+    }
+
+    /// Every time in `answer`, `{human, string}`, from UTC to this zone.
+    fn tell(&self, answer: &mut Value) {
+        match answer {
+            Value::Array(values) => values.iter_mut().for_each(|value| self.tell(value)),
+            Value::Object(fields) if fields.contains_key("human") && fields.contains_key("string") => {
+                if let Some(utc) = fields["string"].as_str() {
+                    let local = utc.parse::<DateTime>().expect("a time") + self.ahead_of_utc();
+                    fields.insert("string".into(), json!(local.strftime("%Y-%m-%d %H:%M:%S").to_string()));
+                }
+            }
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.tell(value)),
+            _ => {}
+        }
+    }
+
+    /// `occurred_at`, whose digits are taken to be of this zone (215), to UTC.
+    fn take(&self, body: &mut Value) {
+        let digits = body["occurred_at"].as_str().and_then(|text| text.get(..19)?.parse::<DateTime>().ok());
+        if let Some(local) = digits {
+            let utc = local - self.ahead_of_utc();
+            body["occurred_at"] = json!(utc.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        }
+    }
+
+    fn date(&self) -> String {
+        let now = Timestamp::from_millisecond(self.clock.now().as_millis()).expect("a time");
+        DateTimePrinter::new().timestamp_to_rfc9110_string(&now).expect("after year 0")
+    }
+}
+
+/// `page`, as a Cachet of August 2025 in UTC.
 pub fn older_cachet(page: Router) -> Router {
-    let older = Older { page, incidents: Arc::default() };
-    Router::new().fallback(move |request: Request| async move { older.answer(request).await })
+    older_cachet_in(page, Zone::new(Clock::system()))
+}
+
+/// `page`, as a Cachet of August 2025 there.
+pub fn older_cachet_in(page: Router, zone: Zone) -> Router {
+    let older = Older { page, zone, incidents: Arc::default() };
+    Router::new().fallback(move |request: Request| async move {
+        let mut response = older.answer(request).await;
+        response.headers_mut().insert(DATE, older.zone.date().parse().expect("a header"));
+        response
+    })
 }
 
 #[derive(Clone)]
 struct Older {
     page: Router,
+    zone: Zone,
     incidents: Arc<Mutex<BTreeMap<i64, Incident>>>,
 }
 
@@ -88,6 +158,9 @@ impl Older {
         if let Some(fields) = body.as_object_mut() {
             fields.remove("meta");
         }
+        if segments[0] == "incidents" {
+            self.zone.take(&mut body);
+        }
         match (parts.method.as_str(), segments.as_slice()) {
             ("POST" | "PUT" | "PATCH", ["components", ..]) if body["status"] == 6 => refuse_status(),
             ("PUT" | "PATCH", ["components", _]) => {
@@ -126,13 +199,14 @@ impl Older {
         of_incident.uri = format!("/api/incidents/{id}").parse().expect("a path");
         of_incident.method = Method::GET;
         let (_, incident) = self.ask(&of_incident, &Value::Null).await;
-        let (status, update) = self.ask(parts, body).await;
+        let (status, mut update) = self.ask(parts, body).await;
         if let (StatusCode::CREATED, Some(id)) = (status, number(&incident["data"])) {
             self.incidents().entry(id).or_default().shown = Some(update["data"]["attributes"]["status"].clone());
             of_incident.method = Method::PUT;
             let own_status = &incident["data"]["attributes"]["status"]["value"];
             self.ask(&of_incident, &json!({"status": own_status})).await;
         }
+        self.zone.tell(&mut update);
         (status, Json(update)).into_response()
     }
 
@@ -158,6 +232,7 @@ impl Older {
 
     /// Makes every document in `answer` look as this release shows it.
     fn age(&self, answer: &mut Value) {
+        self.zone.tell(answer);
         let incidents = self.incidents();
         for part in ["data", "included"] {
             let documents = match answer.get_mut(part) {

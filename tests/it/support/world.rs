@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::faults::Faults;
-use super::older_cachet::older_cachet;
+use super::older_cachet::{Zone, older_cachet_in};
 use super::without_unknown::without_unknown;
 
 /// Which Cachet the page behaves as.
@@ -63,6 +63,8 @@ pub struct World {
     router: Router,
     token: SecretString,
     release: Release,
+    /// Where an older Cachet is.
+    pub zone: Zone,
     /// The way that the reconciler takes.
     client: Cachet,
     now_ms: Arc<AtomicI64>,
@@ -114,7 +116,8 @@ impl World {
         let ahead_ms = Arc::new(AtomicI64::new(0));
         let clock = clock(&now_ms, &ahead_ms);
         let embedded = EmbeddedPage::open_with_clock(&open("cachet").await, clock.clone()).await.expect("a page");
-        let router = released(embedded.router(), release);
+        let zone = Zone::new(clock.clone());
+        let router = released(embedded.router(), release, &zone);
         let faults = Faults::new();
         let page = Cachet::in_process(router.clone(), embedded.token(), 50);
         let client = Cachet::in_process(faults.around(router.clone()), embedded.token(), 50);
@@ -144,6 +147,7 @@ impl World {
             router,
             token,
             release,
+            zone,
             client,
             now_ms,
             ahead_ms,
@@ -202,7 +206,7 @@ impl World {
         let url = format!("sqlite://{}/another.db", self.folder.path().display());
         let store = Store::open(&url).await.expect("a store");
         let embedded = EmbeddedPage::open_with_clock(&store, self.clock.clone()).await.expect("a page");
-        self.router = released(embedded.router(), release);
+        self.router = released(embedded.router(), release, &self.zone);
         self.token = embedded.token();
         self.page = Cachet::in_process(self.router.clone(), embedded.token(), 50);
         self.client = Cachet::in_process(self.faults.around(self.router.clone()), embedded.token(), 50);
@@ -430,6 +434,11 @@ impl World {
         self.ask_by_hand("GET", "/api/incidents/1?include=updates", Value::Null).await
     }
 
+    /// An incident as Cachet's API shows it.
+    pub async fn incident_by_hand(&self, id: IncidentId) -> Value {
+        self.ask_by_hand("GET", &format!("/api/incidents/{}", id.0), Value::Null).await
+    }
+
     /// A person removes the first incident.
     pub async fn remove_first_incident(&self) {
         self.ask_by_hand("DELETE", "/api/incidents/1", Value::Null).await;
@@ -467,10 +476,10 @@ fn clock(now_ms: &Arc<AtomicI64>, ahead_ms: &Arc<AtomicI64>) -> Clock {
         .with_time_awake(move || Duration::from_millis(awake_ms().try_into().expect("after 1970")))
 }
 
-fn released(page: Router, release: Release) -> Router {
+fn released(page: Router, release: Release, zone: &Zone) -> Router {
     match release {
         Release::Current => page,
-        Release::Older => older_cachet(page),
+        Release::Older => older_cachet_in(page, zone.clone()),
     }
 }
 

@@ -266,6 +266,7 @@ async fn the_client_gets_on_with_both_releases() {
             episode: "e-1",
             name: "Outage of Database",
             component: Some(id),
+            occurred_at: incident.occurred_at,
             created_not_before: Timestamp::from_millis(0),
         };
         let found = cachet.find_incident(&search).await.expect("read").expect("found");
