@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Tests that start Prometheus, Alertmanager, Traefik, promtool or amtool.
 real_servers=(
     check::good
+    dead_prometheus
     docs::blocks
     end_to_end
     metrics::monitoring
