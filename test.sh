@@ -76,12 +76,12 @@ part() {
 }
 
 part 'packages' packages
-part 'format' cargo fmt --check
-part 'lints' cargo clippy --locked --all-targets -- -D warnings
-part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
+part 'format' cargo fmt --all --check
+part 'lints' cargo clippy --locked --workspace --all-targets -- -D warnings
+part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh tests/clocks.sh
 part 'tools' tests/tools.sh
-part 'tests' cargo test --locked --no-fail-fast
+part 'tests' cargo test --locked --workspace --no-fail-fast
 part 'clocks' tests/clocks.sh "${long[@]}"
 part 'deployment' tests/deploy/run.sh
 part 'images' tests/containers/static.sh

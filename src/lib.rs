@@ -19,7 +19,6 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod console;
-pub mod core;
 pub mod embedded;
 pub mod insight;
 pub mod live;
@@ -31,3 +30,5 @@ pub mod repair;
 pub mod setup;
 pub mod store;
 pub mod web;
+
+pub use alertmanager_cachet_core as core;

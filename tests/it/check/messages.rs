@@ -24,9 +24,9 @@ const SOURCES: &[&str] = &[
     "src/config/watchdog.rs",
     "src/config/web.rs",
     "src/config/web/tls.rs",
-    "src/core/group.rs",
-    "src/core/incident_name.rs",
-    "src/core/watchdog.rs",
+    "crates/core/src/group.rs",
+    "crates/core/src/incident_name.rs",
+    "crates/core/src/watchdog.rs",
 ];
 
 /// How texts begin that no file in a repository can bring about, and the test that does.

@@ -11,12 +11,13 @@ use crate::support::processes::run;
 const SEEN: &str = "what you see";
 
 /// Folders of the repository whose files do not come and go with an installation.
-const FOLDERS: &[&str] = &["containers/", "deploy/", "docs/", "fuzz/", "monitoring/", "src/", "systemd/", "tests/"];
+const FOLDERS: &[&str] =
+    &["containers/", "crates/", "deploy/", "docs/", "fuzz/", "monitoring/", "src/", "systemd/", "tests/"];
 
 /// All code of the program, as its messages read: a text that goes on in the next line is one.
 fn sources() -> String {
     let mut text = String::new();
-    let mut folders = vec![repository("src")];
+    let mut folders = vec![repository("src"), repository("crates")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -70,7 +71,10 @@ fn missing_files(page: &Page) -> Vec<String> {
 #[test]
 fn every_file_of_ours_that_is_named_exists() {
     no_faults(&pages().iter().flat_map(missing_files).collect::<Vec<_>>());
-    assert_eq!(missing_files(&Page::read("x.md", "see `src/core/rules.rs` and `src/core/rule.rs`")).len(), 1);
+    assert_eq!(
+        missing_files(&Page::read("x.md", "see `crates/core/src/rules.rs` and `crates/core/src/rule.rs`")).len(),
+        1
+    );
 }
 
 /// Why `deploy.sh` does not take a command line, by its own parser.

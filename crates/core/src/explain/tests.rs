@@ -1,0 +1,217 @@
+//! Explanations, as a person reads them.
+
+use super::*;
+use crate::alert::{Alert, AlertStatus};
+use crate::incident::{Episode, EpisodeKey, EpisodeSubject};
+use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedComponent};
+use crate::page::desired;
+use crate::plan::{Policy, plan};
+use crate::rules::{CloseIncidentWhen, Drift};
+use crate::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
+
+const HOLD: Duration = Duration::from_secs(300);
+const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
+
+fn name(text: &str) -> ComponentName {
+    ComponentName::try_from(text).expect("component name")
+}
+
+fn target(instance: &str) -> Target {
+    Target::new(instance, ComponentList::parse("Database").names).expect("target")
+}
+
+fn record(instance: &str, statuses: &[AlertStatus]) -> AlertRecord {
+    let mut known = None;
+    for status in statuses {
+        let alert = Alert {
+            fingerprint: format!("{:016x}", instance.len()).parse().expect("fingerprint"),
+            name: "TargetDown".to_owned(),
+            target: target(instance),
+            critical: false,
+            status: *status,
+            starts_at: Timestamp::from_millis(NOW.as_millis() - 60_000),
+            ends_at: None,
+        };
+        known = Some(AlertRecord::observe(known.as_ref(), &alert, NOW).0);
+    }
+    known.expect("a statement")
+}
+
+fn explained(alerts: &[AlertRecord], applied: &Applied, observed: &Observed) -> Option<Explanation> {
+    let known = |(instance, critical)| KnownTarget { target: target(instance), critical };
+    let inventory = Inventory::new(InventorySource::File, [("db-1:9100", true), ("db-22:9100", false)].map(known));
+    let page = desired(&inventory, alerts, HOLD, NOW);
+    let policy = Policy {
+        close_incident_when: CloseIncidentWhen::NotMajorOutage,
+        drift: Drift::Respect,
+        recovery_hold: Duration::ZERO,
+        reopen_within: Duration::ZERO,
+        takes_unknown: true,
+        posting_patience: Duration::ZERO,
+        inventory: InventorySource::File,
+    };
+    let plan = plan(&page, applied, observed, policy, NOW);
+    let facts = Facts {
+        page: &page,
+        alerts,
+        applied,
+        observed: Some((observed, NOW)),
+        plan: &plan,
+        refire_hold: HOLD,
+        now: NOW,
+    };
+    explain(&name("Database"), facts)
+}
+
+fn page_with_database() -> Observed {
+    let component = ObservedComponent {
+        id: ComponentId(1),
+        name: "Database".to_owned(),
+        status: Some(ComponentStatus::Operational),
+        enabled: true,
+        description: None,
+        group: None,
+        managed: true,
+    };
+    Observed { components: vec![component], ..Observed::default() }
+}
+
+#[test]
+fn an_outage_is_explained_by_its_targets_and_alerts_and_by_what_still_waits() {
+    let alerts = [record("db-1:9100", &[AlertStatus::Firing])];
+    let text = explained(&alerts, &Applied::default(), &page_with_database()).expect("known").to_string();
+    assert_eq!(
+        text,
+        "\
+Database: 4 (Outage)
+  because its critical target db-1:9100 is down, since 2026-11-21T01:59:00Z
+
+Targets
+  DOWN  db-1:9100, critical
+        TargetDown since 2026-11-21T01:59:00Z
+  up    db-22:9100
+
+Cachet
+  showed 1 (Operational) at 2026-11-21T02:00:00Z
+  no incident
+  waits: set component \"Database\" from 1 (Operational) to 4 (Outage)
+  waits: open an incident for component \"Database\"
+  waits: make target component \"db-1:9100 | Database\" as 4 (Outage)
+
+Note: Cachet lacks 1 target component of the inventory (\"db-22:9100 | Database\"): run `setup`
+"
+    );
+}
+
+#[test]
+fn an_open_incident_and_a_held_firing_are_named() {
+    let alerts = [record("db-22:9100", &[AlertStatus::Firing, AlertStatus::Resolved, AlertStatus::Firing])];
+    let mut applied = Applied::default();
+    let episode = Episode {
+        key: EpisodeKey::new(ComponentId(1), NOW),
+        subject: EpisodeSubject::Component { name: name("Database"), id: ComponentId(1) },
+        occurred_at: NOW,
+        began_at: NOW,
+        calm_since: None,
+        lost: None,
+        phase: EpisodePhase::Open(IncidentId(12)),
+    };
+    applied.episodes.insert(name("Database"), episode);
+    let explanation = explained(&alerts, &applied, &page_with_database()).expect("known");
+    assert_eq!(explanation.reason, "all its 2 targets are up");
+    let text = explanation.to_string();
+    for line in [
+        "  held  db-22:9100: TargetDown fires again, counts from 2026-11-21T02:05:00Z unless resolved\n",
+        "  incident 12 is open, outage since 2026-11-21T02:00:00Z\n",
+        "  waits: close incident 12 of component \"Database\"\n",
+    ] {
+        assert!(text.contains(line), "{line}\nin\n{text}");
+    }
+}
+
+#[test]
+fn an_incident_that_is_held_back_is_explained_by_the_maintenance() {
+    let alerts = [record("db-1:9100", &[AlertStatus::Firing])];
+    let maintenance =
+        Maintenance { name: "New switch".to_owned(), components: vec![ComponentId(1)], ends_if_utc_ms: None };
+    let observed = Observed { maintenance: vec![maintenance], ..page_with_database() };
+    let text = explained(&alerts, &Applied::default(), &observed).expect("known").to_string();
+    for line in [
+        "  no incident\n  maintenance \"New switch\" is in progress\n",
+        "Note: component \"Database\" is down during the maintenance \"New switch\", so no incident is opened: if it \
+         is still down when that is over, one will be\n",
+    ] {
+        assert!(text.contains(line), "{line}\nin\n{text}");
+    }
+    assert!(!text.contains("waits: open an incident"), "{text}");
+}
+
+#[test]
+fn a_component_that_nobody_knows_has_no_explanation() {
+    let observed = Observed::default();
+    let page = desired(&Inventory::new(InventorySource::File, []), &[], HOLD, NOW);
+    let (applied, plan) = (Applied::default(), Plan::default());
+    let facts = Facts {
+        page: &page,
+        alerts: &[],
+        applied: &applied,
+        observed: Some((&observed, NOW)),
+        plan: &plan,
+        refire_hold: HOLD,
+        now: NOW,
+    };
+    assert_eq!(explain(&name("Database"), facts), None);
+}
+
+#[test]
+fn the_reason_counts_the_targets_and_names_the_critical_ones_that_are_down() {
+    use ComponentStatus::{MajorOutage, Operational, PartialOutage};
+    for (status, targets, expected) in [
+        (Operational, &[][..], "no target feeds it"),
+        (Operational, &[("a", false, false)], "its only target is up"),
+        (Operational, &[("a", false, false), ("b", true, false)], "all its 2 targets are up"),
+        (MajorOutage, &[("a", false, true)], "its only target is down"),
+        (MajorOutage, &[("a", true, true)], "its critical target a is down"),
+        (MajorOutage, &[("a", true, true), ("b", true, true)], "its critical targets a, b are down"),
+        (MajorOutage, &[("a", false, true), ("b", false, true)], "all its 2 targets are down"),
+        (MajorOutage, &[("a", true, true), ("b", false, false)], "its critical target a is down"),
+        (PartialOutage, &[("a", false, true), ("b", true, false)], "1 of its 2 targets is down"),
+        (PartialOutage, &[("a", false, true), ("b", false, true), ("c", false, false)], "2 of its 3 targets are down"),
+    ] {
+        let known = |&(instance, critical, _): &(&str, bool, bool)| KnownTarget { target: target(instance), critical };
+        let inventory = Inventory::new(InventorySource::File, targets.iter().map(known));
+        let down = targets.iter().filter(|(_, _, down)| *down);
+        let alerts: Vec<AlertRecord> = down.map(|(instance, ..)| record(instance, &[AlertStatus::Firing])).collect();
+        let page = desired(&inventory, &alerts, HOLD, NOW);
+        let targets: Vec<&DesiredTarget> = page.targets.values().collect();
+        assert_eq!(reason(status, &targets), expected);
+    }
+}
+
+#[test]
+fn a_component_is_explained_if_anything_knows_it() {
+    let unseen = explained(&[], &Applied::default(), &Observed::default()).expect("targets feed it");
+    assert_eq!(unseen.reason, "all its 2 targets are up");
+    assert_eq!(unseen.shown.expect("Cachet was read").status, None);
+}
+
+#[test]
+fn only_changes_of_its_own_targets_are_waited_for() {
+    let of_another = Target::new("shop-1:9100", ComponentList::parse("Shop").names).expect("target");
+    let another = AlertRecord {
+        fingerprint: "1".repeat(16).parse().expect("fingerprint"),
+        target: of_another,
+        ..record("db-1:9100", &[AlertStatus::Firing])
+    };
+    let alerts = [record("db-1:9100", &[AlertStatus::Firing]), another];
+    let waiting = explained(&alerts, &Applied::default(), &page_with_database()).expect("known").waiting;
+    let starts: Vec<&str> = waiting.iter().map(|line| line.split(" as ").next().unwrap_or_default()).collect();
+    assert_eq!(
+        starts,
+        [
+            "set component \"Database\" from 1 (Operational) to 4 (Outage)",
+            "open an incident for component \"Database\"",
+            "make target component \"db-1:9100 | Database\"",
+        ]
+    );
+}

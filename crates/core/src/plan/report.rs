@@ -1,0 +1,174 @@
+//! What an operator should know, as data and as a line.
+
+use std::fmt;
+
+use super::Shown;
+use crate::incident::EpisodeSubject;
+use crate::observed::{ComponentId, IncidentId};
+use crate::status::ComponentStatus;
+use crate::target::{ComponentName, NAME_LIMIT, Target, TargetName};
+use crate::time::Timestamp;
+
+/// Something that an operator should know, said once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Report {
+    /// Alerts or targets speak of a visible component that Cachet does not have.
+    ComponentMissing {
+        /// The component.
+        component: ComponentName,
+    },
+    /// Several components in Cachet have the name of one that we write.
+    NameTaken {
+        /// The name.
+        name: String,
+        /// All of them, by number; the first one is used.
+        ids: Vec<ComponentId>,
+    },
+    /// Cachet has components of targets that the targets file does not name.
+    Leftovers {
+        /// Their names.
+        targets: Vec<TargetName>,
+    },
+    /// Targets of the inventory have no component in Cachet.
+    NotSetUp {
+        /// Their names.
+        targets: Vec<TargetName>,
+    },
+    /// The target's name is longer than Cachet takes: it counts, but has no component of its own.
+    TargetNameTooLong {
+        /// The target.
+        target: TargetName,
+    },
+    /// A person gave a component another status than ours.
+    ComponentOverridden {
+        /// The component.
+        component: ComponentName,
+        /// What we wrote.
+        expected: ComponentStatus,
+        /// What Cachet shows; `None` for a number that we do not know.
+        found: Option<ComponentStatus>,
+    },
+    /// A person closed the incident of an episode that goes on.
+    IncidentClosedByPerson {
+        /// What the episode is about.
+        subject: EpisodeSubject,
+        /// The incident.
+        incident: IncidentId,
+    },
+    /// A component is down, and its incident waits until its maintenance is over.
+    IncidentHeldBack {
+        /// The component.
+        component: ComponentName,
+        /// The title of the maintenance.
+        maintenance: String,
+    },
+    /// A component is down by the rules, and its incident waits until an operator's hold is over.
+    IncidentHeldByOperator {
+        /// The component.
+        component: ComponentName,
+        /// Who holds it.
+        user: String,
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+impl Report {
+    /// Whether it says something about a component.
+    pub fn concerns(&self, component: &ComponentName) -> bool {
+        let of_target = |target: &TargetName| {
+            Target::from_name(target.as_str()).is_some_and(|target| target.components().contains(component))
+        };
+        match self {
+            Self::ComponentMissing { component: about }
+            | Self::ComponentOverridden { component: about, .. }
+            | Self::IncidentHeldBack { component: about, .. }
+            | Self::IncidentHeldByOperator { component: about, .. } => about == component,
+            Self::IncidentClosedByPerson { subject, .. } => subject.component().is_none_or(|about| about == component),
+            Self::NameTaken { name, .. } => name == component.as_str(),
+            Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
+            Self::TargetNameTooLong { target } => of_target(target),
+        }
+    }
+}
+
+/// How many names a report lists before it only counts.
+const NAMES_LISTED: usize = 5;
+
+/// One line, ending in the cure.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ComponentMissing { component } => write!(
+                f,
+                "component {component:?} does not exist in Cachet, so its alerts are kept and show nowhere: run `setup`"
+            ),
+            Self::NameTaken { name, ids } => {
+                let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+                let ids = ids.join(", ");
+                write!(f, "Cachet has several components named {name:?} ({ids}): the first is used, remove the others")
+            }
+            Self::Leftovers { targets } => write!(
+                f,
+                "Cachet has {} of targets that the targets file does not name ({}), which count for nothing: run \
+                 `setup --prune`, and remove in Cachet what that leaves",
+                Counted(targets.len()),
+                Listed(targets)
+            ),
+            Self::NotSetUp { targets } => {
+                write!(f, "Cachet lacks {} of the inventory ({}): run `setup`", Counted(targets.len()), Listed(targets))
+            }
+            Self::TargetNameTooLong { target } => write!(
+                f,
+                "target {target:?} counts but has no component of its own, for Cachet takes names of at most \
+                 {NAME_LIMIT} characters: shorten its instance or its list of components"
+            ),
+            Self::ComponentOverridden { component, expected, found } => write!(
+                f,
+                "a person gave component {component:?} the status {} instead of {expected}: it stays until the alerts \
+                 say something new",
+                Shown(*found)
+            ),
+            Self::IncidentClosedByPerson { subject: EpisodeSubject::Component { name, .. }, incident } => write!(
+                f,
+                "a person closed incident {} of component {name:?} while it is down: it stays closed until the \
+                 component has recovered",
+                incident.0
+            ),
+            Self::IncidentClosedByPerson { subject: EpisodeSubject::Monitoring, incident } => write!(
+                f,
+                "a person closed incident {} while monitoring data is missing: it stays closed until the watchdog is \
+                 heard again",
+                incident.0
+            ),
+            Self::IncidentHeldBack { component, maintenance } => write!(
+                f,
+                "component {component:?} is down during the maintenance {maintenance:?}, so no incident is opened: if it \
+                 is still down when that is over, one will be"
+            ),
+            Self::IncidentHeldByOperator { component, user, until } => write!(
+                f,
+                "component {component:?} is down, but {user:?} holds it at something better until {until}, so no incident \
+                 is opened: if it is still down then, one will be"
+            ),
+        }
+    }
+}
+
+struct Counted(usize);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} target component{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+struct Listed<'a>(&'a [TargetName]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().take(NAMES_LISTED).map(|name| format!("{name:?}")).collect();
+        f.write_str(&names.join(", "))?;
+        if self.0.len() > NAMES_LISTED { f.write_str(", …") } else { Ok(()) }
+    }
+}

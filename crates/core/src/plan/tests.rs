@@ -1,0 +1,407 @@
+//! The planner against a Cachet in memory.
+
+mod details;
+mod holds;
+mod maintenance;
+mod monitoring;
+mod unanswered;
+mod world;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use self::world::World;
+use super::*;
+use crate::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
+use crate::hold::Hold;
+use crate::incident::EndedBy;
+use crate::observed::ObservedIncident;
+use crate::page::{DESCRIPTION_LIMIT, describe, desired};
+use crate::status::IncidentStatus;
+use crate::target::{ComponentList, Inventory, KnownTarget, Target};
+use crate::watchdog::Monitoring;
+
+const HOLD: Duration = Duration::from_secs(300);
+const POLICY: Policy = Policy {
+    close_incident_when: CloseIncidentWhen::NotMajorOutage,
+    drift: Drift::Respect,
+    recovery_hold: Duration::ZERO,
+    reopen_within: Duration::ZERO,
+    takes_unknown: true,
+    posting_patience: Duration::from_secs(15),
+    inventory: InventorySource::File,
+};
+
+fn name(text: &str) -> ComponentName {
+    ComponentName::try_from(text).expect("component name")
+}
+
+fn target(instance: &str, components: &str) -> Target {
+    Target::new(instance, ComponentList::parse(components).names).expect("target")
+}
+
+fn inventory(targets: &[(&str, &str, bool)]) -> Inventory {
+    let known = |&(instance, components, critical): &(&str, &str, bool)| KnownTarget {
+        target: target(instance, components),
+        critical,
+    };
+    Inventory::new(InventorySource::File, targets.iter().map(known))
+}
+
+fn firing(instance: &str, components: &str) -> AlertRecord {
+    let target = target(instance, components);
+    let sum: u64 = target.name().as_str().bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let fingerprint: Fingerprint = format!("{sum:016x}").parse().expect("fingerprint");
+    let starts_at = Timestamp::from_millis(1);
+    let status = AlertStatus::Firing;
+    let alert =
+        Alert { fingerprint, name: "Down".to_owned(), target, critical: false, status, starts_at, ends_at: None };
+    AlertRecord::observe(None, &alert, starts_at).0
+}
+
+fn lines(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(Change::to_string).collect()
+}
+
+#[test]
+fn a_quiet_page_needs_no_call() {
+    let inventory = inventory(&[("a", "Web", false), ("b", "Web", true)]);
+    let mut world = World::set_up(&inventory);
+    assert_eq!(world.settle(&inventory, &[], POLICY), []);
+    assert_eq!(world.plan(&inventory, &[], POLICY), Plan::default());
+}
+
+#[test]
+fn an_outage_is_written_in_the_order_in_which_the_public_sees_it() {
+    let inventory = inventory(&[("a", "Web", false), ("b", "Api", false)]);
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &[firing("b", "Api")], POLICY);
+    let made = world.settle(&inventory, &[firing("a", "Web")], POLICY);
+    assert_eq!(
+        lines(&made),
+        [
+            "set component \"Web\" from 1 (Operational) to 4 (Outage)",
+            "open an incident for component \"Web\"",
+            "set component \"Api\" from 4 (Outage) to 1 (Operational)",
+            "close incident 5 of component \"Api\"",
+            "set target component \"a | Web\" from 1 (Operational) to 4 (Outage)",
+            "set target component \"b | Api\" from 4 (Outage) to 1 (Operational)",
+        ]
+    );
+}
+
+#[test]
+fn leaving_major_outage_for_partial_closes_the_incident_unless_it_is_to_stay_until_operational() {
+    let inventory = inventory(&[("a", "Web", false), ("b", "Web", false)]);
+    let both = [firing("a", "Web"), firing("b", "Web")];
+    for (close_incident_when, open_after) in
+        [(CloseIncidentWhen::NotMajorOutage, 0), (CloseIncidentWhen::Operational, 1)]
+    {
+        let policy = Policy { close_incident_when, ..POLICY };
+        let mut world = World::set_up(&inventory);
+        world.settle(&inventory, &both, policy);
+        assert_eq!((world.status("Web"), world.observed.open_incidents.len()), (4, 1));
+        world.settle(&inventory, &both[..1], policy);
+        assert_eq!((world.status("Web"), world.observed.open_incidents.len()), (3, open_after));
+        world.settle(&inventory, &[], policy);
+        assert_eq!((world.status("Web"), world.observed.open_incidents.len()), (1, 0));
+    }
+}
+
+#[test]
+fn a_persons_status_stays_until_our_view_changes() {
+    let inventory = inventory(&[("a", "Web", false), ("b", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &[firing("a", "Web")], POLICY);
+    world.component("Web").status = Some(ComponentStatus::PerformanceIssues);
+    let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
+    assert_eq!(plan.changes, []);
+    let report = Report::ComponentOverridden {
+        component: name("Web"),
+        expected: ComponentStatus::PartialOutage,
+        found: Some(ComponentStatus::PerformanceIssues),
+    };
+    assert!(plan.reports.contains(&report));
+    world.settle(&inventory, &[firing("a", "Web"), firing("b", "Web")], POLICY);
+    assert_eq!(world.status("Web"), 4);
+}
+
+#[test]
+fn a_persons_status_is_overwritten_where_that_is_configured() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let policy = Policy { drift: Drift::Enforce, ..POLICY };
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &[], policy);
+    world.component("Web").status = Some(ComponentStatus::UnderMaintenance);
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.status("Web"), 1);
+}
+
+#[test]
+fn a_red_component_of_an_installation_that_we_never_wrote_to_is_corrected() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.component("Web").status = Some(ComponentStatus::MajorOutage);
+    world.settle(&inventory, &[], POLICY);
+    assert_eq!(world.status("Web"), 1);
+}
+
+#[test]
+fn a_write_whose_answer_was_lost_is_judged_by_what_cachet_shows_and_blamed_on_nobody() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &[], POLICY);
+    // Major Outage was sent and arrived, the answer was lost, and the alert is over meanwhile.
+    world.component("Web").status = Some(ComponentStatus::MajorOutage);
+    let written = world.applied.components.get_mut(&name("Web")).expect("written");
+    written.certainty = Certainty::Pending;
+    let made = world.settle(&inventory, &[], POLICY);
+    assert_eq!(lines(&made), ["set component \"Web\" from 4 (Outage) to 1 (Operational)"]);
+}
+
+#[test]
+fn an_incident_whose_answer_was_lost_is_looked_up_before_it_is_posted_again() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &[firing("a", "Web")], POLICY);
+    let episode = world.applied.episodes.get_mut(&name("Web")).expect("episode");
+    episode.phase = EpisodePhase::Opening;
+    let key = episode.key.clone();
+    match world.plan(&inventory, &[firing("a", "Web")], POLICY).changes.as_slice() {
+        [Change::OpenIncident { episode, attempt: Attempt::Resumed, .. }] => assert_eq!(episode.key, key),
+        other => panic!("{other:?}"),
+    }
+    match world.plan(&inventory, &[], POLICY).changes.as_slice() {
+        [Change::SetComponent { .. }, Change::FindIncident { .. }, Change::UpdateTarget { .. }] => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_incident_that_a_person_closed_stays_closed_for_that_episode() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    let down = [firing("a", "Web")];
+    world.settle(&inventory, &down, POLICY);
+    world.observed.open_incidents.clear();
+    assert_eq!(world.settle(&inventory, &down, POLICY), []);
+    let reports = world.plan(&inventory, &down, POLICY).reports;
+    assert!(matches!(reports.first(), Some(Report::IncidentClosedByPerson { .. })), "{reports:?}");
+    world.settle(&inventory, &[], POLICY);
+    assert!(world.applied.episodes.is_empty());
+    world.settle(&inventory, &down, POLICY);
+    assert_eq!(world.observed.open_incidents.len(), 1);
+}
+
+#[test]
+fn an_incident_that_only_seemed_closed_is_looked_at_before_it_is_given_up() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &[firing("a", "Web")], POLICY);
+    world.observed.open_incidents.clear();
+    let changes = world.plan(&inventory, &[], POLICY).changes;
+    let closing = changes.iter().find(|change| change.rank() == Rank::Close);
+    assert!(matches!(closing, Some(Change::CloseIncident { attempt: Attempt::Resumed, .. })), "{changes:?}");
+}
+
+#[test]
+fn a_relapse_soon_after_continues_the_same_incident_and_a_later_one_has_its_own() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let policy = Policy { reopen_within: Duration::from_secs(600), ..POLICY };
+    let mut world = World::set_up(&inventory);
+    let down = [firing("a", "Web")];
+    world.settle(&inventory, &down, policy);
+    let first = world.observed.open_incidents[0].id;
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.observed.open_incidents, []);
+    let forgotten_at = world.plan(&inventory, &[], policy).revisit_at.expect("a moment");
+    world.settle(&inventory, &down, policy);
+    assert_eq!(world.observed.open_incidents[0].id, first);
+    world.settle(&inventory, &[], policy);
+    world.now_ms += 601_000;
+    world.settle(&inventory, &down, policy);
+    assert_ne!(world.observed.open_incidents[0].id, first);
+    assert!(forgotten_at > Timestamp::from_millis(600_000));
+}
+
+#[test]
+fn an_episode_ends_only_after_the_component_was_calm_for_long_enough() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let policy = Policy { recovery_hold: Duration::from_secs(60), ..POLICY };
+    let mut world = World::set_up(&inventory);
+    let down = [firing("a", "Web")];
+    world.settle(&inventory, &down, policy);
+    world.settle(&inventory, &[], policy);
+    assert_eq!((world.status("Web"), world.observed.open_incidents.len()), (1, 1));
+    world.now_ms += 30_000;
+    world.settle(&inventory, &down, policy);
+    world.now_ms += 45_000;
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.observed.open_incidents.len(), 1, "a relapse starts the wait anew");
+    let over_at = world.plan(&inventory, &[], policy).revisit_at.expect("a moment");
+    world.now_ms = over_at.as_millis() - 2001;
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.observed.open_incidents.len(), 1);
+    world.settle(&inventory, &[], policy);
+    assert_eq!(world.observed.open_incidents.len(), 0);
+}
+
+#[test]
+fn a_missing_component_is_reported_and_the_others_go_on() {
+    let inventory = inventory(&[("a", "Web", false), ("b", "Api", false)]);
+    let mut world = World::set_up(&inventory);
+    world.observed.components.retain(|component| component.name != "Web");
+    let plan = world.plan(&inventory, &[firing("a", "Web"), firing("b", "Api")], POLICY);
+    assert!(plan.reports.contains(&Report::ComponentMissing { component: name("Web") }));
+    assert_eq!(lines(&plan.changes)[0], "set component \"Api\" from 1 (Operational) to 4 (Outage)");
+    world.add("Web", true, None);
+    world.settle(&inventory, &[firing("a", "Web")], POLICY);
+    assert_eq!(world.status("Web"), 4);
+}
+
+#[test]
+fn of_two_components_with_one_name_the_lowest_number_is_used_and_both_are_reported() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.add("Web", true, None);
+    let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
+    let ids = vec![ComponentId(2), ComponentId(3)];
+    assert!(plan.reports.contains(&Report::NameTaken { name: "Web".to_owned(), ids }));
+    assert!(matches!(plan.changes[0], Change::SetComponent { id: ComponentId(2), .. }));
+}
+
+#[test]
+fn a_target_that_only_alerts_know_gets_a_component_and_is_green_again_when_they_end() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    let made = world.settle(&inventory, &[firing("x", "Web")], POLICY);
+    assert_eq!(lines(&made).last().expect("changes"), "make target component \"x | Web\" as 4 (Outage)");
+    world.settle(&inventory, &[], POLICY);
+    assert_eq!(world.status("x | Web"), 1);
+    assert!(!world.component("x | Web").enabled);
+    let plan = world.plan(&inventory, &[], POLICY);
+    assert_eq!(plan.changes, []);
+    let targets = vec![target("x", "Web").name()];
+    assert_eq!(plan.reports, BTreeSet::from([Report::Leftovers { targets }]));
+}
+
+#[test]
+fn a_component_that_nothing_feeds_any_more_is_brought_to_operational_and_then_left_alone() {
+    let before = inventory(&[("a", "Web", false), ("b", "Api", false)]);
+    let after = inventory(&[("b", "Api", false)]);
+    let mut world = World::set_up(&before);
+    world.settle(&before, &[firing("a", "Web")], POLICY);
+    world.settle(&after, &[], POLICY);
+    assert_eq!((world.status("Web"), world.status("a | Web")), (1, 1));
+    assert!(world.observed.open_incidents.is_empty());
+    world.component("Web").status = Some(ComponentStatus::UnderMaintenance);
+    let policy = Policy { drift: Drift::Enforce, ..POLICY };
+    assert_eq!(world.plan(&after, &[], policy).changes, []);
+}
+
+#[test]
+fn a_hidden_component_stays_hidden() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.component("Web").enabled = false;
+    let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
+    assert!(matches!(plan.changes[0], Change::SetComponent { enabled: false, .. }));
+}
+
+#[test]
+fn a_target_component_that_guests_could_see_is_hidden_when_it_is_first_met() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.component("a | Web").enabled = true;
+    world.settle(&inventory, &[], POLICY);
+    assert!(!world.component("a | Web").enabled);
+}
+
+#[test]
+fn a_target_whose_name_cachet_does_not_take_still_counts() {
+    let long = "x".repeat(DESCRIPTION_LIMIT);
+    let inventory = inventory(&[(long.as_str(), "Web", false)]);
+    let mut world = World::default();
+    world.add("Web", true, None);
+    world.settle(&inventory, &[firing(&long, "Web")], POLICY);
+    assert_eq!(world.status("Web"), 4);
+    assert_eq!(world.observed.components.len(), 1);
+}
+
+const TARGETS: [(&str, &str, bool); 5] = [
+    ("a", "Web", false),
+    ("b", "Web, Api", false),
+    ("c", "Api", true),
+    ("d", "Database", false),
+    ("e", "Database, Web", true),
+];
+
+/// Which of the targets, and of two that the inventory does not name, are down.
+fn some_down() -> impl Strategy<Value = Vec<AlertRecord>> {
+    let strangers = [("x", "Web"), ("y", "Mail")];
+    let all: Vec<(&str, &str)> =
+        TARGETS.iter().map(|(instance, components, _)| (*instance, *components)).chain(strangers).collect();
+    prop::sample::subsequence(all, 0..=7)
+        .prop_map(|down| down.iter().map(|(instance, components)| firing(instance, components)).collect())
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let close = prop_oneof![Just(CloseIncidentWhen::NotMajorOutage), Just(CloseIncidentWhen::Operational)];
+    let drift = prop_oneof![Just(Drift::Respect), Just(Drift::Enforce)];
+    let spans = [0, 2, 600].map(Duration::from_secs);
+    let spans = (prop::sample::select(spans.to_vec()), prop::sample::select(spans.to_vec()));
+    (close, drift, spans).prop_map(|(close_incident_when, drift, (recovery_hold, reopen_within))| Policy {
+        close_incident_when,
+        drift,
+        recovery_hold,
+        reopen_within,
+        ..POLICY
+    })
+}
+
+proptest! {
+    #[test]
+    fn applying_a_plan_leaves_nothing_to_plan(
+        history in prop::collection::vec(some_down(), 1..6), policy in policies(),
+    ) {
+        let inventory = inventory(&TARGETS);
+        let mut world = World::set_up(&inventory);
+        for alerts in &history {
+            world.settle(&inventory, alerts, policy);
+            let plan = world.plan(&inventory, alerts, policy);
+            prop_assert_eq!(plan.changes, vec![]);
+            prop_assert_eq!(plan.notes, vec![]);
+        }
+    }
+
+    #[test]
+    fn the_page_depends_on_the_alerts_and_not_on_the_way_to_them(
+        history in prop::collection::vec(some_down(), 0..5), alerts in some_down(),
+    ) {
+        let inventory = inventory(&TARGETS);
+        let mut direct = World::set_up(&inventory);
+        direct.settle(&inventory, &alerts, POLICY);
+        let mut detour = World::set_up(&inventory);
+        for earlier in &history {
+            detour.settle(&inventory, earlier, POLICY);
+        }
+        detour.settle(&inventory, &alerts, POLICY);
+        for component in ["Web", "Api", "Database"] {
+            prop_assert_eq!(direct.status(component), detour.status(component));
+        }
+        prop_assert_eq!(direct.observed.open_incidents.len(), detour.observed.open_incidents.len());
+    }
+
+    #[test]
+    fn the_public_sees_the_worst_first(history in prop::collection::vec(some_down(), 1..5)) {
+        let inventory = inventory(&TARGETS);
+        let mut world = World::set_up(&inventory);
+        for alerts in &history {
+            world.now_ms += 1000;
+            let plan = world.plan(&inventory, alerts, POLICY);
+            prop_assert!(plan.changes.is_sorted_by_key(Change::rank));
+            world.settle(&inventory, alerts, POLICY);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Targets, the components that they feed, and their names in Cachet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::text::trimmed;
+
+/// The most characters that Cachet takes in a name; one more is answered with 422.
+pub const NAME_LIMIT: usize = 255;
+
+/// The most component names that an alert or a target may list, repetitions included; a longer list is not used at all.
+pub const COMPONENT_LIMIT: usize = 64;
+
+/// How many characters of a name an error repeats.
+const EXCERPT: usize = 60;
+
+/// The name of a visible component: [`trimmed`], not empty, at most [`NAME_LIMIT`] characters, without `|`, `,` and control
+/// characters, so that it can stand in a label's list and in a target's name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComponentName(String);
+
+/// Why a text cannot name a component.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ComponentNameError {
+    /// There is nothing in it.
+    #[error("a component name is empty: give it a name")]
+    Empty,
+    /// It would break the list of a label, or a target's name.
+    #[error("component name {:?} contains {character:?}: leave it out", excerpt(.name))]
+    Character {
+        /// The whole name.
+        name: String,
+        /// The first character that may not be in it.
+        character: char,
+    },
+    /// Cachet would refuse it.
+    #[error("component name {:?} has {length} characters: Cachet takes at most {NAME_LIMIT}, shorten it", excerpt(.name))]
+    TooLong {
+        /// The whole name.
+        name: String,
+        /// Its length in characters.
+        length: usize,
+    },
+    /// The list that it stands in is too long.
+    #[error("more than {COMPONENT_LIMIT} component names are listed: list at most {COMPONENT_LIMIT}")]
+    TooMany,
+}
+
+/// As much of a name as a message needs; what was meant to be a name may be as long as a file.
+pub fn excerpt(name: &str) -> String {
+    match name.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or(name)),
+        None => name.to_owned(),
+    }
+}
+
+impl TryFrom<&str> for ComponentName {
+    type Error = ComponentNameError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        let name = trimmed(text);
+        if name.is_empty() {
+            return Err(ComponentNameError::Empty);
+        }
+        if let Some(character) = name.chars().find(|c| matches!(c, '|' | ',') || c.is_control()) {
+            return Err(ComponentNameError::Character { name: name.to_owned(), character });
+        }
+        let length = name.chars().count();
+        if length > NAME_LIMIT {
+            return Err(ComponentNameError::TooLong { name: name.to_owned(), length });
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+impl ComponentName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name in quotes.
+impl fmt::Debug for ComponentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for ComponentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the label `status_page_component` says: the names that can be used, in their order and each once, and what is
+/// wrong with the others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ComponentList {
+    /// The usable names, without repetitions.
+    pub names: Vec<ComponentName>,
+    /// What is wrong with the rest; an empty entry between two commas is dropped without a word.
+    pub rejected: Vec<ComponentNameError>,
+}
+
+impl ComponentList {
+    /// Reads a comma-separated list. One of more than [`COMPONENT_LIMIT`] names gives none, however long it is.
+    pub fn parse(text: &str) -> Self {
+        let mut list = Self::default();
+        if text.split(',').filter(|part| !trimmed(part).is_empty()).nth(COMPONENT_LIMIT).is_some() {
+            list.rejected.push(ComponentNameError::TooMany);
+            return list;
+        }
+        for part in text.split(',') {
+            match ComponentName::try_from(part) {
+                Ok(name) if list.names.contains(&name) => {}
+                Ok(name) => list.names.push(name),
+                Err(ComponentNameError::Empty) => {}
+                Err(error) => list.rejected.push(error),
+            }
+        }
+        list
+    }
+}
+
+/// The name of a target's own, disabled component in Cachet: `<instance> | <component>, <component>`.
+///
+/// It is the identity of a target: two alerts with the same instance and component list are about the same target.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetName(String);
+
+impl TargetName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether Cachet takes a component of this name.
+    pub fn fits_cachet(&self) -> bool {
+        self.0.chars().count() <= NAME_LIMIT
+    }
+}
+
+/// The name in quotes.
+impl fmt::Debug for TargetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for TargetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What alerts are about: an instance, and the visible components that it feeds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    instance: String,
+    components: Vec<ComponentName>,
+}
+
+impl Target {
+    /// A target; `None` if the instance is empty or the list of components is.
+    pub fn new(instance: &str, components: Vec<ComponentName>) -> Option<Self> {
+        let instance = trimmed(instance);
+        (!instance.is_empty() && !components.is_empty()).then(|| Self { instance: instance.to_owned(), components })
+    }
+
+    /// Reads a target back from the name of its component, if the name has the form of one and is within the limits.
+    pub fn from_name(name: &str) -> Option<Self> {
+        // A component name has no `|`, so the last separator is the one that counts.
+        let (instance, components) = name.rsplit_once(" | ")?;
+        if instance.chars().nth(NAME_LIMIT).is_some() {
+            return None;
+        }
+        let list = ComponentList::parse(components);
+        if !list.rejected.is_empty() {
+            return None;
+        }
+        Self::new(instance, list.names).filter(|target| target.name().as_str() == name)
+    }
+
+    /// Its name in Cachet.
+    pub fn name(&self) -> TargetName {
+        let components: Vec<&str> = self.components.iter().map(ComponentName::as_str).collect();
+        TargetName(format!("{} | {}", self.instance, components.join(", ")))
+    }
+
+    /// What Prometheus scrapes: the label `instance`.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The visible components that it feeds; at least one, none twice.
+    pub fn components(&self) -> &[ComponentName] {
+        &self.components
+    }
+}
+
+/// A target that is known without an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownTarget {
+    /// The target.
+    pub target: Target,
+    /// Whether it alone brings its components to Major Outage.
+    pub critical: bool,
+}
+
+/// Where the list of targets comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InventorySource {
+    /// The targets file, which has the say where there is one.
+    File,
+    /// The disabled components in Cachet.
+    Cachet,
+}
+
+/// All targets that are known without an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    source: InventorySource,
+    targets: BTreeMap<TargetName, KnownTarget>,
+}
+
+impl Inventory {
+    /// The inventory of `targets`; of a target that is named twice, one critical mention makes it critical.
+    pub fn new(source: InventorySource, targets: impl IntoIterator<Item = KnownTarget>) -> Self {
+        let mut known: BTreeMap<TargetName, KnownTarget> = BTreeMap::new();
+        for target in targets {
+            known
+                .entry(target.target.name())
+                .and_modify(|earlier| earlier.critical |= target.critical)
+                .or_insert(target);
+        }
+        Self { source, targets: known }
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> InventorySource {
+        self.source
+    }
+
+    /// The target of that name.
+    pub fn get(&self, name: &TargetName) -> Option<&KnownTarget> {
+        self.targets.get(name)
+    }
+
+    /// Every target, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&TargetName, &KnownTarget)> {
+        self.targets.iter()
+    }
+
+    /// How many targets there are.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_empty_and_repeated_ones_dropped() {
+        let list = ComponentList::parse(" Web Server , Database,, Web Server ,");
+        assert_eq!(list.names.iter().map(ComponentName::as_str).collect::<Vec<_>>(), ["Web Server", "Database"]);
+        assert!(list.rejected.is_empty());
+    }
+
+    #[test]
+    fn a_bad_name_does_not_cost_the_good_ones() {
+        let list = ComponentList::parse("Database, a|b");
+        assert_eq!(list.names.len(), 1);
+        assert_eq!(list.rejected[0].to_string(), "component name \"a|b\" contains '|': leave it out");
+    }
+
+    #[test]
+    fn a_list_over_the_limit_gives_no_name_and_one_reason() {
+        let names = |count: usize| (0..count).map(|number| format!("c{number}")).collect::<Vec<_>>().join(", ");
+        let most = ComponentList::parse(&names(COMPONENT_LIMIT));
+        assert_eq!((most.names.len(), most.rejected.len()), (COMPONENT_LIMIT, 0));
+        for count in [COMPONENT_LIMIT + 1, 1_000_000] {
+            let list = ComponentList::parse(&names(count));
+            assert_eq!((list.names, list.rejected), (Vec::new(), vec![ComponentNameError::TooMany]), "{count}");
+            assert_eq!(Target::from_name(&format!("a | {}", names(count))), None, "{count}");
+        }
+        let blanks = ComponentList::parse(&format!("Database{}", ", ".repeat(1000)));
+        assert_eq!((blanks.names.len(), blanks.rejected.len()), (1, 0));
+        assert_eq!(Target::from_name(&format!("{} | Database", "a".repeat(NAME_LIMIT + 1))), None);
+    }
+
+    #[test]
+    fn a_target_is_named_as_the_older_middleware_named_it() {
+        let target =
+            Target::new("192.168.1.10:9100", ComponentList::parse("Web Server,Database").names).expect("target");
+        assert_eq!(target.name().as_str(), "192.168.1.10:9100 | Web Server, Database");
+    }
+
+    #[test]
+    fn a_persons_component_with_a_pipe_in_its_name_is_no_target() {
+        for name in ["api|eu-west|prod", "a |b", " | Database", "x | ", "x | a,b", "x | a, a", "plain"] {
+            assert_eq!(Target::from_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_critical_mention_makes_a_target_critical() {
+        let target = Target::new("a", ComponentList::parse("X").names).expect("target");
+        let mention = |critical| KnownTarget { target: target.clone(), critical };
+        let inventory = Inventory::new(InventorySource::File, [mention(false), mention(true), mention(false)]);
+        assert_eq!(inventory.len(), 1);
+        assert!(inventory.get(&target.name()).expect("known").critical);
+    }
+
+    #[test]
+    fn an_inventory_counts_its_targets() {
+        let known = ["a", "b"].map(|instance| {
+            let target = Target::new(instance, ComponentList::parse("X").names).expect("target");
+            KnownTarget { target, critical: false }
+        });
+        let (two, none) = (Inventory::new(InventorySource::File, known), Inventory::new(InventorySource::File, []));
+        assert_eq!((two.len(), two.is_empty()), (2, false));
+        assert_eq!((none.len(), none.is_empty()), (0, true));
+    }
+
+    proptest! {
+        #[test]
+        fn a_target_is_read_back_from_its_name(instance in "\\PC{1,40}", list in "\\PC{1,60}") {
+            let components = ComponentList::parse(&list).names;
+            if let Some(target) = Target::new(&instance, components) {
+                prop_assert_eq!(Target::from_name(target.name().as_str()), Some(target));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_without_a_panic(text in "\\PC*") {
+            let _ = ComponentList::parse(&text);
+            let _ = Target::from_name(&text);
+        }
+    }
+}
