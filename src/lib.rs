@@ -7,13 +7,14 @@
 //!
 //! Operators look at all of it through [`console`], which tells what [`insight`] reads and [`live`] was told.
 //!
-//! What happened is counted in [`metrics`], and how the parts are is told in [`readiness`]; both know the core alone.
+//! What happened is counted in [`metrics`], and how the parts are is told in [`readiness`]; both are told, and ask nobody.
+//!
+//! The rules and the client of Cachet are crates of their own (`crates/`), which the compiler keeps apart.
 //!
 //! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `reconcile` ← `repair`, `insight` ← `web` ←
 //! `console` ← `commands` ← `main`.
 
 pub mod alertmanager;
-pub mod cachet;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -31,4 +32,5 @@ pub mod setup;
 pub mod store;
 pub mod web;
 
+pub use alertmanager_cachet_client as cachet;
 pub use alertmanager_cachet_core as core;

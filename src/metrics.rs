@@ -30,7 +30,7 @@ use self::catalogue::Catalogue;
 pub use self::catalogue::DEFINITIONS;
 pub use self::family::{Definition, Kind, Label};
 pub use self::labels::{NotificationResult, PollResult, ReconcileResult, Refusal, StoreOperation};
-pub use self::page_state::{Budget, PageState};
+pub use self::page_state::PageState;
 use crate::core::time::Timestamp;
 
 /// What the text of [`Metrics::text`] is, as HTTP calls it.

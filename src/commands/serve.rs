@@ -9,6 +9,7 @@ mod reload;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -266,7 +267,7 @@ async fn open_page(
     metrics: &Metrics,
 ) -> anyhow::Result<Page> {
     let mut page = Page::open(environment, store, config.cachet_per_page).await?;
-    page.cachet = page.cachet.measured_by(metrics.clone());
+    page.cachet = page.cachet.observed_by(Arc::new(metrics.clone()));
     match &environment.cachet {
         Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
         None => {

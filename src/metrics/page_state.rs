@@ -37,15 +37,6 @@ pub struct PageState {
     pub holds: usize,
 }
 
-/// What Cachet's rate limit allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Writes in a minute.
-    pub limit: u32,
-    /// Writes that are left in this one.
-    pub remaining: u32,
-}
-
 impl PageState {
     /// Counts, without asking anybody anything.
     pub fn of(

@@ -6,7 +6,8 @@ use super::labels::{
     self, IGNORED, NOT_OURS, NotificationResult, OTHERS, OURS, OVERRIDDEN_INCIDENT, OVERRIDDEN_STATUS, PollResult,
     ReconcileResult, Refusal, StoreOperation,
 };
-use super::{Budget, Metrics, PageState};
+use super::{Metrics, PageState};
+use crate::cachet::{CallObserver, RateBudget};
 use crate::core::alert::Effect;
 use crate::core::notification::Notification;
 use crate::core::plan::Change;
@@ -135,21 +136,10 @@ impl Metrics {
     }
 
     /// What Cachet's rate limit allows now; `None` where it told of no limit.
-    pub fn cachet_budget(&self, budget: Option<Budget>) {
+    pub fn cachet_budget(&self, budget: Option<RateBudget>) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.cachet_budget_limit.set(budget.map(|budget| budget.limit.into()));
         catalogue.cachet_budget_remaining.set(budget.map(|budget| budget.remaining.into()));
-    }
-
-    /// Cachet was called: with what, at which path, and whether it answered with a code or not at all.
-    pub fn cachet_request(&self, method: &str, path: &str, answer: Result<u16, &'static str>, took: Duration) {
-        let Some(catalogue) = self.catalogue() else { return };
-        let code = match answer {
-            Ok(code) if CODES.contains(&code) => code.to_string(),
-            Ok(_) => OTHER_CODE.to_owned(),
-            Err(reason) => reason.to_owned(),
-        };
-        catalogue.cachet_requests.observe([method, &endpoint(path), &code], took);
     }
 
     /// Alertmanager was read at `now`: so many members, of which so many did not answer.
@@ -201,4 +191,16 @@ impl Metrics {
 fn endpoint(path: &str) -> String {
     let part = |part: &str| if part.parse::<i64>().is_ok() { "{id}".to_owned() } else { part.to_owned() };
     path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+impl CallObserver for Metrics {
+    fn called(&self, method: &str, path: &str, answer: Result<u16, &'static str>, took: Duration) {
+        let Some(catalogue) = self.catalogue() else { return };
+        let code = match answer {
+            Ok(code) if CODES.contains(&code) => code.to_string(),
+            Ok(_) => OTHER_CODE.to_owned(),
+            Err(reason) => reason.to_owned(),
+        };
+        catalogue.cachet_requests.observe([method, &endpoint(path), &code], took);
+    }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::labels::{self, ALERT_RESULTS, IGNORED, NOT_OURS};
 use super::*;
+use crate::cachet::{CallObserver as _, RateBudget};
 use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint};
 use crate::core::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::desired;
@@ -87,7 +88,7 @@ fn the_age_of_the_oldest_waiting_change_grows_from_scrape_to_scrape() {
 fn a_limit_that_is_not_known_is_not_told() {
     let metrics = metrics();
     assert_eq!(value(&metrics, "cachet_budget_remaining"), None);
-    metrics.cachet_budget(Some(Budget { limit: 300, remaining: 0 }));
+    metrics.cachet_budget(Some(RateBudget { limit: 300, remaining: 0 }));
     assert_eq!(value(&metrics, "cachet_budget_remaining"), Some(0.0));
     assert_eq!(value(&metrics, "cachet_budget_limit"), Some(300.0));
     metrics.cachet_budget(None);
@@ -98,10 +99,10 @@ fn a_limit_that_is_not_known_is_not_told() {
 fn calls_are_counted_by_endpoint_and_not_by_object() {
     let metrics = metrics();
     for id in 1..=3 {
-        metrics.cachet_request("POST", &format!("/incidents/{id}/updates"), Ok(201), Duration::from_millis(30));
+        metrics.called("POST", &format!("/incidents/{id}/updates"), Ok(201), Duration::from_millis(30));
     }
-    metrics.cachet_request("GET", "/components", Err("unreachable"), Duration::ZERO);
-    metrics.cachet_request("GET", "/components", Ok(999), Duration::ZERO);
+    metrics.called("GET", "/components", Err("unreachable"), Duration::ZERO);
+    metrics.called("GET", "/components", Ok(999), Duration::ZERO);
     let series = |code: &str, endpoint: &str, method: &str| {
         let labels = format!(r#"{{code="{code}",endpoint="{endpoint}",method="{method}"}}"#);
         value(&metrics, &format!("cachet_request_duration_seconds_count{labels}"))

@@ -1,5 +1,6 @@
 //! What the reconciler tells, step by step.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::log::Log;
@@ -24,7 +25,7 @@ impl Watched {
     async fn start() -> Self {
         let world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
         let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
-        let cachet = world.cachet().clone().measured_by(metrics.clone());
+        let cachet = world.cachet().clone().observed_by(Arc::new(metrics.clone()));
         let (store, settings) = (world.store.clone(), world.settings.clone());
         let reconciler =
             Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, CancellationToken::new())

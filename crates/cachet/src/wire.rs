@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::probe::Capabilities;
 use super::zone::Offset;
-use crate::core::observed::{
+use alertmanager_cachet_core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident,
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
-use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
-use crate::core::text::{cut, trimmed};
-use crate::core::time::Timestamp;
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
+use alertmanager_cachet_core::text::{cut, trimmed};
+use alertmanager_cachet_core::time::Timestamp;
 
 /// The longest name and description that every database behind Cachet takes, in characters. PostgreSQL answers 500 to
 /// a longer description (which SQLite keeps whole), and 422 is the answer to a longer name everywhere (048, 212).
@@ -402,7 +402,7 @@ fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::observed::AffectedComponent;
+    use alertmanager_cachet_core::observed::AffectedComponent;
 
     const WITH_META: Capabilities = Capabilities { meta: true };
     const WITHOUT_META: Capabilities = Capabilities { meta: false };

@@ -9,8 +9,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
+use super::RateBudget;
 use super::client::MAX_PARALLEL;
-use crate::metrics;
 
 /// How long Cachet's window is. It says so nowhere; its limit is one of requests a minute.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -72,10 +72,10 @@ impl Budget {
     }
 
     /// How many requests of how many are left in this window.
-    pub(super) fn now(&self) -> Option<metrics::Budget> {
+    pub(super) fn now(&self) -> Option<RateBudget> {
         let known = (*self.window.lock().unwrap_or_else(PoisonError::into_inner))?;
         let remaining = if Instant::now() < known.ends { known.remaining } else { known.limit };
-        Some(metrics::Budget { limit: known.limit, remaining })
+        Some(RateBudget { limit: known.limit, remaining })
     }
 
     /// How long it takes until so many requests are left in a window, and at least a half of it; `None` if they are.

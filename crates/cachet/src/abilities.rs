@@ -13,8 +13,8 @@ use super::answer::ability;
 use super::client::Cachet;
 use super::transport::Call;
 use super::wire::Incident;
-use crate::core::observed::{ComponentUpdate, IncidentId, MANAGED_BY, ObservedComponent, ObservedGroup};
-use crate::core::status::IncidentStatus;
+use alertmanager_cachet_core::observed::{ComponentUpdate, IncidentId, MANAGED_BY, ObservedComponent, ObservedGroup};
+use alertmanager_cachet_core::status::IncidentStatus;
 
 /// The abilities of those calls that keep the page; `setup` takes others besides.
 pub const ABILITIES_OF_SERVE: [&str; 3] = ["components.manage", "incident-updates.manage", "incidents.manage"];

@@ -20,8 +20,8 @@ use super::super::client::MAX_PARALLEL;
 use super::super::transport::{Timeouts, Transport};
 use super::super::{Cachet, Error, Settings};
 use super::{TOKEN, in_process, settings};
-use crate::core::observed::{ComponentId, ComponentUpdate, IncidentId};
-use crate::core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::observed::{ComponentId, ComponentUpdate, IncidentId};
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
 
 /// Serves `router` until the test ends; answers with the base of its API.
 async fn serving(router: Router) -> String {

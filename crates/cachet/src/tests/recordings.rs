@@ -11,19 +11,19 @@ use serde_json::Value;
 
 use super::super::{Cachet, Capabilities, Error, IncidentSearch};
 use super::in_process;
-use crate::core::observed::{
+use alertmanager_cachet_core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup,
     NewIncident, ObservedComponent, ObservedGroup, ObservedIncident,
 };
-use crate::core::status::{ComponentStatus, IncidentStatus};
-use crate::core::time::Timestamp;
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::time::Timestamp;
 
 const CURRENT: &str = "cachet-2026-08";
 const OLDER: &str = "cachet-2025-08";
 
 /// The recorded call `number` of `release`.
 fn recording(release: &str, number: &str) -> Value {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(release);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(release);
     let file = fs::read_dir(&folder)
         .expect("the folder of recordings")
         .map(|entry| entry.expect("a file").path())

@@ -19,14 +19,14 @@ use super::budget::{Budget, Spare};
 use super::transport::{Call, Timeouts, Transport};
 use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
 use super::zone::Offset;
+use super::{CallObserver, RateBudget};
 use super::{Capabilities, Error, Settings};
-use crate::core::observed::{
+use alertmanager_cachet_core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed,
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
-use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
-use crate::core::time::Timestamp;
-use crate::metrics::{self, Metrics};
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
+use alertmanager_cachet_core::time::Timestamp;
 
 /// How many requests are under way at a time; more wait. Cachet's PHP workers are few, and its rate limit is what bounds
 /// throughput anyway.
@@ -46,7 +46,7 @@ const TOLERANCE_IN_A_KNOWN_ZONE: Duration = Duration::from_secs(75 * 60);
 #[derive(Clone)]
 pub struct Cachet {
     shared: Arc<Shared>,
-    metrics: Metrics,
+    observer: Option<Arc<dyn CallObserver>>,
 }
 
 struct Shared {
@@ -113,12 +113,12 @@ impl Cachet {
             updates: Mutex::default(),
             offset: Mutex::default(),
         };
-        Self { shared: Arc::new(shared), metrics: Metrics::default() }
+        Self { shared: Arc::new(shared), observer: None }
     }
 
-    /// Has this client, and those that are cloned from it, measure its calls.
-    pub fn measured_by(self, metrics: Metrics) -> Self {
-        Self { metrics, ..self }
+    /// Has this client, and those that are cloned from it, tell `observer` of its calls.
+    pub fn observed_by(self, observer: Arc<dyn CallObserver>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// The base of its API, without anything secret; that of the embedded page is a path.
@@ -149,7 +149,7 @@ impl Cachet {
     }
 
     /// What Cachet's rate limit allows now, for those who watch; `None` as long as it told of no limit.
-    pub fn budget(&self) -> Option<metrics::Budget> {
+    pub fn budget(&self) -> Option<RateBudget> {
         self.shared.budget.now()
     }
 
@@ -409,7 +409,9 @@ impl Cachet {
         let began = Instant::now();
         let answer = self.shared.transport.send(call).await;
         let code = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(Error::word);
-        self.metrics.cachet_request(call.method.as_str(), &call.path, code, began.elapsed());
+        if let Some(observer) = &self.observer {
+            observer.called(call.method.as_str(), &call.path, code, began.elapsed());
+        }
         let answer = answer?;
         let budget = if call.is_write() { &self.shared.budget } else { &self.shared.reads };
         budget.learn(&answer.headers);

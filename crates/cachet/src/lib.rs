@@ -31,6 +31,9 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 pub use abilities::{ABILITIES_OF_SERVE, CHECK_TITLE};
@@ -39,6 +42,22 @@ pub use client::{Cachet, IncidentSearch};
 pub use error::Error;
 pub use probe::Capabilities;
 pub use transport::REQUEST_TIMEOUT;
+
+/// What Cachet's rate limit allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateBudget {
+    /// Writes in a minute.
+    pub limit: u32,
+    /// Writes that are left in this one.
+    pub remaining: u32,
+}
+
+/// Is told of every call.
+pub trait CallObserver: fmt::Debug + Send + Sync {
+    /// Cachet was called: with what method, at which path, whether it answered with a code or why not, and how long that
+    /// took.
+    fn called(&self, method: &str, path: &str, answer: Result<u16, &'static str>, took: Duration);
+}
 
 /// Where Cachet is and how it is asked.
 #[derive(Debug, Clone)]

@@ -10,8 +10,7 @@ use axum::http::HeaderMap;
 use axum::http::header::DATE;
 
 use super::client::Cachet;
-use crate::clock;
-use crate::core::time::Timestamp;
+use alertmanager_cachet_core::time::Timestamp;
 
 /// All offsets of time zones from UTC are multiples of it.
 const STEP_MS: i64 = 15 * 60 * 1000;
@@ -59,10 +58,15 @@ impl fmt::Display for Offset {
     }
 }
 
+/// The time that the machine's clock shows.
+fn now() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
 /// What time it was where an answer was made, by its own clock where it tells it: that of who wrote the answer.
 pub(super) fn answered_at(headers: &HeaderMap) -> Timestamp {
     let date = headers.get(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
-    date.map_or_else(clock::now, |date| Timestamp::from_millis(date.timestamp().as_millisecond()))
+    date.map_or_else(now, |date| Timestamp::from_millis(date.timestamp().as_millisecond()))
 }
 
 impl Cachet {
@@ -138,7 +142,7 @@ mod tests {
     fn the_time_of_an_answer_is_its_own_where_it_tells_it() {
         let told = |date| HeaderMap::from_iter([(DATE, HeaderValue::from_static(date))]);
         assert_eq!(answered_at(&told("Sat, 21 Nov 2026 02:06:50 GMT")), at("2026-11-21T02:06:50Z"));
-        let before = clock::now();
+        let before = now();
         for headers in [HeaderMap::new(), told("yesterday")] {
             assert!(answered_at(&headers) >= before, "{headers:?}");
         }
