@@ -6,6 +6,7 @@
 
 mod alerts;
 mod applied;
+mod capacity;
 mod clock;
 mod health;
 mod history;
@@ -31,6 +32,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr, SqlitePool};
 
 use self::alerts::Recordings;
 pub use self::applied::Entry;
+use self::capacity::Capacity;
 pub use self::made::Made;
 use crate::metrics::Metrics;
 
@@ -64,6 +66,7 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     recordings: Arc<Recordings>,
+    capacity: Arc<Capacity>,
     metrics: Metrics,
     /// The database file.
     path: Arc<Path>,
@@ -227,8 +230,8 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        let (recordings, metrics) = (Arc::default(), Metrics::default());
-        Ok(Self { writer, reader, recordings, metrics, path: path.as_path().into() })
+        let (recordings, capacity, metrics) = (Arc::default(), Arc::default(), Metrics::default());
+        Ok(Self { writer, reader, recordings, capacity, metrics, path: path.as_path().into() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -247,8 +250,8 @@ impl Store {
             .await
             .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
         expect_schema_of_this_release(&reader, path.clone()).await?;
-        let (recordings, metrics) = (Arc::default(), Metrics::default());
-        Ok(Self { writer: reader.clone(), reader, recordings, metrics, path: path.as_path().into() })
+        let (recordings, capacity, metrics) = (Arc::default(), Arc::default(), Metrics::default());
+        Ok(Self { writer: reader.clone(), reader, recordings, capacity, metrics, path: path.as_path().into() })
     }
 
     /// Has this store, and those that are cloned from it, measure what it does.

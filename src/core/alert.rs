@@ -162,6 +162,8 @@ pub enum Effect {
     Outdated,
     /// A resolve of an alert that never fired here; remembered, for its firing may come late.
     ResolvedUnknown,
+    /// It is new, and there is no room for it: nothing of it is stored.
+    OverLimit,
 }
 
 impl AlertRecord {

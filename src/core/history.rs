@@ -105,7 +105,7 @@ impl Turn {
             Effect::Resolved | Effect::ResolvedUnknown => Some(Self::Resolved),
             Effect::HeldRefire => Some(Self::Held),
             Effect::RefireWithdrawn => Some(Self::Withdrawn),
-            Effect::Repeated | Effect::Outdated => None,
+            Effect::Repeated | Effect::Outdated | Effect::OverLimit => None,
         }
     }
 

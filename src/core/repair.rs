@@ -60,6 +60,8 @@ pub struct Plan {
     pub repairs: Vec<Repair>,
     /// What the next poll has to know.
     pub missing: Missing,
+    /// How many listed alerts are not stored, because the limit on stored alerts is reached (`max_stored_alerts`).
+    pub over_limit: usize,
 }
 
 /// One alert to correct.
@@ -164,7 +166,7 @@ pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, policy: Poli
         let record = known.get(fingerprint).copied();
         if record.is_some_and(|record| poll.is_outdated_for(record)) { None } else { seen(record, *sighting, poll) }
     });
-    let mut plan = Plan { repairs: listed.collect(), missing: Missing::new() };
+    let mut plan = Plan { repairs: listed.collect(), ..Plan::default() };
     // "In a row" means that a poll that proves nothing starts the count anew.
     if poll.members.iter().any(|member| member.proves_absence(policy.settle)) {
         let unlisted = known.values().filter(|record| !sightings.contains_key(&record.fingerprint));
@@ -192,9 +194,12 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
         Effect::HeldRefire => Reason::Reappeared,
         Effect::Repeated | Effect::Outdated if matches!(record.state, AlertState::Refired { .. }) => Reason::Confirmed,
         // Nothing that is listed is a resolve.
-        Effect::Repeated | Effect::Outdated | Effect::Resolved | Effect::RefireWithdrawn | Effect::ResolvedUnknown => {
-            return None;
-        }
+        Effect::Repeated
+        | Effect::Outdated
+        | Effect::Resolved
+        | Effect::RefireWithdrawn
+        | Effect::ResolvedUnknown
+        | Effect::OverLimit => return None,
     };
     // The list is proof: what is held need not wait.
     let record = match record.state {

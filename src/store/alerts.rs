@@ -8,7 +8,9 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::applied::{upsert_episode, upsert_observed};
+use super::capacity::upsert_within;
 use super::history::keep_alerts;
+use super::limits::is_over_limits;
 use super::{Store, StoreError};
 use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use crate::core::history::{AlertHappening, Source, Turn};
@@ -53,7 +55,8 @@ impl Store {
     /// Keeps what a notification states, all of it or nothing, and says what each alert changed.
     ///
     /// When this returns, the alerts survive a power cut. A commit waits for the disk, so those who come while one is
-    /// under way are committed together by the next.
+    /// under way are committed together by the next. New alerts for which there is no room, see
+    /// [`Self::limit_alerts`], are [`Effect::OverLimit`].
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
@@ -98,25 +101,36 @@ impl Store {
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Vec<Effect>>, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.alerts).collect();
-        let mut known = known_alerts(&mut transaction, &alerts).await?;
-        let mut touched = HashSet::with_capacity(alerts.len());
+        let mut stored = self.capacity.stored().await;
+        let known = known_alerts(&mut transaction, &alerts).await?;
+        let mut records: HashMap<Fingerprint, AlertRecord> = HashMap::with_capacity(alerts.len());
         let (mut effects, mut history) = (Vec::with_capacity(group.len()), Vec::new());
         for recording in group {
             let observed = recording.alerts.iter().map(|alert| {
-                let (record, effect) = AlertRecord::observe(known.get(&alert.fingerprint), alert, recording.now);
+                let before = records.get(&alert.fingerprint).or_else(|| known.get(&alert.fingerprint));
+                let (record, effect) = AlertRecord::observe(before, alert, recording.now);
                 let turn = Turn::of_effect(effect);
                 history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, recording.now)));
-                known.insert(alert.fingerprint, record);
-                touched.insert(alert.fingerprint);
+                records.insert(alert.fingerprint, record);
                 effect
             });
-            effects.push(observed.collect());
+            effects.push(observed.collect::<Vec<_>>());
         }
-        let records: Vec<&AlertRecord> = touched.iter().filter_map(|fingerprint| known.get(fingerprint)).collect();
-        upsert(&mut transaction, &records).await?;
-        end_inherited(&mut transaction).await?;
+        // In the order in which they came: if there is no room for all, the first are stored.
+        let in_order = alerts.iter().filter_map(|alert| records.get(&alert.fingerprint));
+        let mut seen = HashSet::with_capacity(records.len());
+        let in_order = in_order.filter(|record| seen.insert(record.fingerprint));
+        let written = upsert_within(self.max_alerts(), &mut stored, &mut transaction, in_order, &known).await?;
+        for (recording, effects) in group.iter().zip(&mut effects).filter(|_| !written.refused.is_empty()) {
+            let over = recording.alerts.iter().zip(effects);
+            let over = over.filter(|(alert, _)| written.refused.contains(&alert.fingerprint));
+            over.for_each(|(_, effect)| *effect = Effect::OverLimit);
+        }
+        history.retain(|happening| !written.refused.contains(&happening.fingerprint));
+        let ended = end_inherited(&mut transaction).await?;
         keep_alerts(&mut transaction, &history).await?;
         transaction.commit().await?;
+        *stored = Some(written.stored.saturating_sub(ended));
         Ok(effects)
     }
 
@@ -131,6 +145,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        *self.capacity.stored().await = None;
         let alerts: Vec<&AlertRecord> = inheritance.alerts.iter().collect();
         upsert(&mut transaction, &alerts).await?;
         // A notification may have come first.
@@ -160,19 +175,32 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut stored = self.capacity.stored().await;
         let done = sqlx::query("DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1")
             .bind(limit.as_millis())
-            .execute(&self.writer)
+            .execute(&mut *transaction)
             .await?;
+        transaction.commit().await?;
+        if done.rows_affected() > 0 {
+            *stored = None;
+        }
         Ok(done.rows_affected())
     }
 }
 
-/// Every alert that is not resolved, by fingerprint.
+/// Every alert that is not resolved, by fingerprint. Those over the limits, which a store of an earlier release has
+/// until `serve` drops them, are left out.
 pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
     let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(executor).await?;
-    rows.iter().map(record_of).collect()
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if !is_over_limits(&row.try_get::<String, _>("target")?, row.try_get("name")?) {
+            records.push(record_of(row)?);
+        }
+    }
+    Ok(records)
 }
 
 /// What is known of the fingerprints of `alerts`.
@@ -233,15 +261,15 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
     Ok(())
 }
 
-/// Forgets what was inherited of alerts that are known by now: their own statements count instead.
-pub(super) async fn end_inherited(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query(
+/// Forgets what was inherited of alerts that are known by now: their own statements count instead. Returns how many.
+pub(super) async fn end_inherited(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
+    let done = sqlx::query(
         "DELETE FROM alerts WHERE state = 'inherited' AND EXISTS (SELECT 1 FROM alerts AS known \
          WHERE known.state <> 'inherited' AND known.target = alerts.target AND known.name = alerts.name)",
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
 fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {

@@ -35,8 +35,8 @@ impl Store {
         })?;
         let reader = pool_options().max_connections(READERS).connect_with(options).await;
         let reader = reader.map_err(|error| open_error(error.into()))?;
-        let (recordings, metrics) = (Arc::default(), Metrics::default());
-        Ok(Self { writer, reader, recordings, metrics, path: path.as_path().into() })
+        let (recordings, capacity, metrics) = (Arc::default(), Arc::default(), Metrics::default());
+        Ok(Self { writer, reader, recordings, capacity, metrics, path: path.as_path().into() })
     }
 }
 

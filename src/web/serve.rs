@@ -35,7 +35,7 @@ use super::tls::Tls;
 
 /// How long a client may take for a request's headers, and how long a connection may be idle between two requests.
 /// What is in the middle of a request is not cut by it.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client may take nothing of an answer. Without it, one that asks and never reads would keep its place for
 /// as long as it likes.
@@ -58,7 +58,7 @@ const TLS_WANTED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: clos
     Content-Length: 36\r\n\r\nTLS is spoken here: write https://\r\n";
 
 /// How many bytes of headers are taken; more is answered with 431.
-const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
+pub const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
 
 /// How long nothing is accepted after the system refused a connection (mostly: no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);

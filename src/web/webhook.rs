@@ -20,7 +20,7 @@ use super::client_address::client_address;
 use super::guard::is_from_here;
 use crate::clock;
 use crate::core::alert::{Alert, Effect};
-use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
+use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
 use crate::metrics::{Metrics, NotificationResult, Refusal};
 use crate::store::{Store, StoreError};
@@ -158,8 +158,10 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
         }
     };
     let alerts = mem::take(&mut notification.alerts);
-    let taken = alerts.len();
-    store(app.clone(), alerts, notification.heartbeats).await?;
+    let sent = alerts.len();
+    let over_limit = store(app.clone(), alerts, notification.heartbeats).await?;
+    let taken = sent - over_limit.len();
+    notification.ignored.extend(over_limit);
     report(&app, &notification);
     let mut answer = json!({
         "status": "ok",
@@ -233,17 +235,20 @@ fn report(app: &App, notification: &Notification) {
     }
 }
 
-/// Stores the alerts, and that the watchdog was heard, then wakes the reconciler. In a task of its own: if the sender
-/// hangs up in the middle, what was stored must not lie there without anybody being woken.
-async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<(), WebhookError> {
+/// Stores the alerts, and that the watchdog was heard, then wakes the reconciler; returns the alerts for which there is
+/// no room. In a task of its own: if the sender hangs up in the middle, what was stored must not lie there without anybody
+/// being woken.
+async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<Vec<IgnoredAlert>, WebhookError> {
     if alerts.is_empty() && heartbeats == 0 {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let wakes = app.shared.wakes.clone();
     let task = tokio::spawn(async move {
         let recorded = record(&app.shared.store, &alerts, heartbeats).await;
         app.shared.store_health.note(&recorded.as_ref().map(drop));
-        let (effects, is_news) = recorded.ok()?;
+        let (mut effects, is_news) = recorded.ok()?;
+        let over_limit = over_limit(&alerts, &effects, app.shared.store.max_alerts());
+        effects.retain(|effect| *effect != Effect::OverLimit);
         debug!(?effects, heartbeats, "notification stored");
         app.metrics.alerts(&effects);
         if is_news {
@@ -252,10 +257,10 @@ async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<(), We
         if effects.contains(&Effect::HeldRefire) {
             app.shared.wakes.repairer.wake();
         }
-        Some(())
+        Some(over_limit)
     });
     match task.await {
-        Ok(Some(())) => return Ok(()),
+        Ok(Some(over_limit)) => return Ok(over_limit),
         // Said where it is noted.
         Ok(None) => {}
         Err(error) => error!(%error, "notification not stored, its task ended early; Alertmanager sends it again"),
@@ -263,6 +268,17 @@ async fn store(app: App, alerts: Vec<Alert>, heartbeats: usize) -> Result<(), We
     // What it said may be over before it is sent again.
     wakes.repairer.wake();
     Err(WebhookError::NotStored)
+}
+
+/// The alerts that are not stored, with the reason.
+fn over_limit(alerts: &[Alert], effects: &[Effect], max: u32) -> Vec<IgnoredAlert> {
+    let over = alerts.iter().zip(effects).filter(|(_, effect)| **effect == Effect::OverLimit);
+    over.map(|(alert, _)| IgnoredAlert {
+        fingerprint: alert.fingerprint.to_string(),
+        alertname: alert.name.clone(),
+        reason: IgnoreReason::StoreFull(max),
+    })
+    .collect()
 }
 
 /// Stores what a notification says, and returns what its alerts changed and whether the reconciler has to know: a

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that it is linked once.
 
+mod alert_limit;
 mod architecture;
 mod at_rest;
 mod browser;

@@ -62,6 +62,12 @@ async fn rows_over_the_limits_do_not_fail_a_start() {
         .expect("written");
     store.close().await;
 
+    let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
+    let alerts = reading.unresolved_alerts().await.expect("what `explain` reads before the first start");
+    assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
+    assert!(reading.applied().await.expect("what was written").targets.is_empty());
+    reading.close().await;
+
     let began = std::time::Instant::now();
     let store = Store::open(&url(&folder)).await.expect("opens");
     let alerts = store.unresolved_alerts().await.expect("alerts");
