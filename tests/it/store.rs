@@ -386,18 +386,35 @@ async fn a_copy_in_memory_has_the_schema_of_this_release_and_leaves_every_file_a
         sqlx::query(statement).execute(store.writer()).await.expect("an earlier schema");
     }
     store.close().await;
-    let files = || -> Vec<_> {
-        let entries =
-            std::fs::read_dir(folder.path().join("a/b")).expect("a folder").map(|e| e.expect("a file").path());
-        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).expect("read"))).collect();
-        files.sort();
-        files
-    };
-    let before = files();
+    let before = files(&folder);
     let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("an earlier release's is read");
     assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
     copy.mark_made("http://cachet/api", &mut Observed::default()).await.expect("the schema is up to date");
-    assert_eq!(files(), before);
+    assert_eq!(files(&folder), before);
+}
+
+/// Every file of a store, with its content.
+fn files(folder: &TempDir) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder.path().join("a/b")).expect("a folder").map(|e| e.expect("a file").path());
+    let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).expect("read"))).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn a_copy_in_memory_leaves_every_file_of_a_killed_server_as_it_is() {
+    let (running, killed) = (folder(), folder());
+    let store = Store::open(&url(&running)).await.expect("opens");
+    store.remember_observed(&Observed::default(), NOW).await.expect("kept");
+    std::fs::create_dir_all(killed.path().join("a/b")).expect("a folder");
+    for (path, content) in files(&running) {
+        std::fs::write(killed.path().join("a/b").join(path.file_name().expect("a name")), content).expect("written");
+    }
+    let before = files(&killed);
+    assert!(before.iter().any(|(path, _)| path.ends_with("store.db-shm")), "{before:?}");
+    let copy = Store::open_copy_in_memory(&url(&killed)).await.expect("opens");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+    assert!(files(&killed) == before, "a file was written");
 }
 
 #[tokio::test]
