@@ -30,7 +30,7 @@ mod tests {
             target: Target::new("a", ComponentList::parse("Web").names).expect("a target"),
             critical: false,
             starts_at: now,
-            first_starts_at: now,
+            told_starts_at: now,
             state,
             last_seen_at: now,
         }

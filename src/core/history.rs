@@ -197,7 +197,7 @@ impl AlertHappening {
             target: self.target.clone(),
             critical: self.critical,
             starts_at: self.starts_at,
-            first_starts_at: self.starts_at,
+            told_starts_at: self.starts_at,
             state,
             last_seen_at: at,
         }

@@ -182,7 +182,7 @@ fn target(instance: &str, components: &str) -> Target {
 fn alert(number: u8, target: Target, state: AlertState) -> AlertRecord {
     let fingerprint: Fingerprint = format!("{number:016x}").parse().expect("a fingerprint");
     let (name, critical) = ("Down".to_owned(), false);
-    AlertRecord { fingerprint, name, target, critical, starts_at: NOW, first_starts_at: NOW, state, last_seen_at: NOW }
+    AlertRecord { fingerprint, name, target, critical, starts_at: NOW, told_starts_at: NOW, state, last_seen_at: NOW }
 }
 
 #[test]

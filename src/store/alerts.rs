@@ -246,7 +246,7 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
             .push_bind(record.target.name().as_str().to_owned())
             .push_bind(i64::from(record.critical))
             .push_bind(record.starts_at.as_millis())
-            .push_bind(record.first_starts_at.as_millis())
+            .push_bind(record.told_starts_at.as_millis())
             .push_bind(state)
             .push_bind(refired_at)
             .push_bind(record.last_seen_at.as_millis());
@@ -293,7 +293,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
         target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{:?} is no target", excerpt(&target))))?,
         critical: row.try_get::<i64, _>("critical")? != 0,
         starts_at: Timestamp::from_millis(starts_at_ms),
-        first_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
+        told_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
         state,
         last_seen_at: Timestamp::from_millis(row.try_get("last_seen_ms")?),
     })
