@@ -220,26 +220,12 @@ impl AlertRecord {
         alert.starts_at == self.told_starts_at || alert.is_resolve_over(self.told_starts_at)
     }
 
-    /// When what the state says began, as far as it is known here.
-    fn began_at(&self) -> Timestamp {
-        match self.state {
-            AlertState::Refired { since } => self.told_starts_at.min(since),
-            _ => self.told_starts_at.min(self.starts_at),
-        }
-    }
-
     /// Since when it fires, for what is told of it: never later than it was heard of.
     pub fn fires_since(&self) -> Timestamp {
         match self.state {
-            AlertState::Refired { since } if self.told_starts_at > self.starts_at => self.told_starts_at.min(since),
+            AlertState::Refired { since } if self.told_starts_at > self.starts_at => since,
             _ => self.starts_at,
         }
-    }
-
-    /// Whether `alert` is a resolve of what the state says.
-    fn is_ended_by(&self, alert: &Alert) -> bool {
-        let began_at = self.began_at();
-        self.is_of_same_occurrence(alert) || alert.starts_at == began_at || alert.is_resolve_over(began_at)
     }
 
     /// What is known after a statement that is not newer than the occurrence that is known last.
@@ -253,10 +239,12 @@ impl AlertRecord {
                 let record = Self { told_starts_at: alert.starts_at, ..self.heard_of(now) };
                 return (record, Effect::Repeated);
             }
-            (AlertState::Firing | AlertState::Inherited, AlertStatus::Resolved) if self.is_ended_by(alert) => {
+            (AlertState::Firing | AlertState::Inherited, AlertStatus::Resolved)
+                if self.is_of_same_occurrence(alert) =>
+            {
                 (AlertState::Resolved, self.told_starts_at, Effect::Resolved)
             }
-            (AlertState::Refired { .. }, AlertStatus::Resolved) if self.is_ended_by(alert) => {
+            (AlertState::Refired { .. }, AlertStatus::Resolved) if self.is_of_same_occurrence(alert) => {
                 (AlertState::Resolved, self.told_starts_at, Effect::RefireWithdrawn)
             }
             (_, status) => {

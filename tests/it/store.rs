@@ -102,6 +102,20 @@ async fn an_alert_is_the_same_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_a_beginning_in_the_future_was_told_as_is_known_after_a_restart() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let minutes = |count: u64| NOW.after(Duration::from_secs(60 * count));
+    let ahead = alert("a", "Web", minutes(5));
+    assert_eq!(store.record(std::slice::from_ref(&ahead), NOW).await.expect("recorded"), [Effect::Fired]);
+    store.close().await;
+    let store = Store::open(&url(&folder)).await.expect("opens again");
+    let told = [ahead.clone(), resolved(&ahead), ahead];
+    let effects = store.record(&told, minutes(10)).await.expect("recorded");
+    assert_eq!(effects, [Effect::Repeated, Effect::Resolved, Effect::HeldRefire]);
+}
+
+#[tokio::test]
 async fn under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_restart() {
     let folder = folder();
     let store = Store::open(&url(&folder)).await.expect("opens");
