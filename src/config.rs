@@ -84,6 +84,8 @@ pub struct Config {
     pub watchdog: Option<WatchdogConfig>,
     /// For how many days it is kept what happened: 1 to 3650 (`history_days`).
     pub history_days: u32,
+    /// How many alerts are stored at most (`max_stored_alerts`).
+    pub max_stored_alerts: u32,
 }
 
 /// The dead man's switch.

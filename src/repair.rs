@@ -87,6 +87,7 @@ pub struct Repairer {
 struct Said {
     unheard: BTreeMap<String, Error>,
     failure: Option<String>,
+    is_full: bool,
 }
 
 impl Repairer {
@@ -214,6 +215,7 @@ impl Repairer {
         let (listed, missing) = (poll.listed().count(), plan.missing.len());
         tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
         self.missing = plan.missing;
+        self.say_full(plan.over_limit);
         Ok(plan.repairs)
     }
 
@@ -259,6 +261,21 @@ impl Repairer {
             Source::Nothing | Source::Silence(_) => None,
         };
         self.live.repaired(poll, &round.repairs, now);
+    }
+
+    fn say_full(&mut self, over_limit: usize) {
+        let is_full = over_limit > 0;
+        if is_full && !self.said.is_full {
+            let max = self.store.max_alerts();
+            tracing::warn!(
+                over_limit,
+                "Alertmanager lists new alerts that are ignored, because {max} alerts are stored, of which none is \
+                 resolved: find the rule that makes so many, or raise max_stored_alerts"
+            );
+        } else if !is_full && self.said.is_full {
+            tracing::info!("there is room again for every alert that Alertmanager lists");
+        }
+        self.said.is_full = is_full;
     }
 
     fn say_unheard(&mut self, round: &Round) {

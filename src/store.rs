@@ -6,6 +6,7 @@
 
 mod alerts;
 mod applied;
+mod capacity;
 mod clock;
 mod health;
 mod history;
@@ -32,6 +33,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr, SqlitePool};
 use self::alerts::Recordings;
 pub use self::alerts::{Recorded, Statements};
 pub use self::applied::Entry;
+use self::capacity::Capacity;
 pub use self::made::Made;
 use crate::core::expiry::Leases;
 use crate::metrics::Metrics;
@@ -67,6 +69,7 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     recordings: Arc<Recordings>,
+    capacity: Arc<Capacity>,
     /// What Alertmanager listed last. It is read again after a restart.
     leases: Arc<Mutex<Arc<Leases>>>,
     metrics: Metrics,
@@ -232,8 +235,9 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        let (recordings, leases, metrics) = (Arc::default(), Arc::default(), Metrics::default());
-        Ok(Self { writer, reader, recordings, leases, metrics, path: path.as_path().into() })
+        let (recordings, capacity, leases, metrics) =
+            (Arc::default(), Arc::default(), Arc::default(), Metrics::default());
+        Ok(Self { writer, reader, recordings, capacity, leases, metrics, path: path.as_path().into() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -252,8 +256,9 @@ impl Store {
             .await
             .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
         expect_schema_of_this_release(&reader, path.clone()).await?;
-        let (recordings, leases, metrics) = (Arc::default(), Arc::default(), Metrics::default());
-        Ok(Self { writer: reader.clone(), reader, recordings, leases, metrics, path: path.as_path().into() })
+        let (recordings, capacity, leases, metrics) =
+            (Arc::default(), Arc::default(), Arc::default(), Metrics::default());
+        Ok(Self { writer: reader.clone(), reader, recordings, capacity, leases, metrics, path: path.as_path().into() })
     }
 
     /// Has this store, and those that are cloned from it, measure what it does.

@@ -32,7 +32,8 @@ use crate::store::Store;
 use auth::{Authenticator, NoRandomness, Users};
 use health::StoreHealth;
 pub use metrics::metrics_router;
-pub use serve::{Listener, serve};
+pub use places::Limits;
+pub use serve::{HEADERS_LIMIT_BYTES, HEADERS_TIMEOUT, Listener, serve};
 pub use webhook::BODY_LIMIT_BYTES;
 
 /// How the server behaves towards those who post.

@@ -120,6 +120,7 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let Configured { config, inventory, web, .. } = configured;
     let lock = Store::lock(&common.storage_url)?;
     let store = Store::open(&common.storage_url).await?.measured_by(watchers.metrics.clone());
+    store.limit_alerts(config.max_stored_alerts);
     let page = open_page(environment, &store, &config, inventory.as_ref(), &watchers.metrics).await?;
     let stop = CancellationToken::new();
 
@@ -159,7 +160,8 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     tracing::info!("listening on {}://{address}", scheme(web.tls.as_ref()));
 
     let tls = web.tls.clone();
-    let parts = Parts { app, tls, page, wakes, reconciler: keeping, repairer: repairing, watchers };
+    let parts =
+        Parts { app, store: store.clone(), tls, page, wakes, reconciler: keeping, repairer: repairing, watchers };
     let reloader = Reloader { origin, parts, started_with: config };
     part(&stop, reloader.forever(reload_queue, stop.clone()));
     if let Some(tls) = web.tls {

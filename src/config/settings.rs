@@ -8,6 +8,7 @@ use super::nearest::did_you_mean;
 use super::report::{Place, Report, Severity};
 use super::tree::{self, Form, Map, Value};
 use super::{CACHET_PER_PAGE_MAX, Config, watchdog};
+use crate::core::alert_limit::DEFAULT_MAX_ALERTS;
 use crate::core::incident_name::IncidentName;
 use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{NAME_LIMIT, excerpt};
@@ -33,6 +34,7 @@ pub(super) const KEYS: &[&str] = &[
     "recurring_alert_update_message",
     "watchdog",
     "history_days",
+    "max_stored_alerts",
 ];
 
 /// The longest hold or interval that makes sense: a day, in seconds.
@@ -53,6 +55,9 @@ const STALE_AFTER_SECONDS: RangeInclusive<u64> = 60..=31 * 86_400;
 /// For how many days it may be kept what happened: ten years at most.
 const HISTORY_DAYS: RangeInclusive<u32> = 1..=3650;
 const DEFAULT_HISTORY_DAYS: u32 = 90;
+
+/// How many alerts may be stored at most: each costs about 200 bytes of disk, and of memory while it is not resolved.
+const MAX_ALERTS: RangeInclusive<u32> = 1..=1_000_000;
 
 const DEFAULT_PARTIALLY_RESOLVED_MESSAGE: &str =
     "The outage is over in part: some of this service is still affected, and we keep working on it.";
@@ -127,6 +132,7 @@ fn read_config(map: &Map<'_>, groups: Option<&Groups>, report: &mut Report) -> O
         stale_after: stale_after(map, report),
         watchdog: watchdog::read(map, report),
         history_days: number(map, "history_days", HISTORY_DAYS, DEFAULT_HISTORY_DAYS, report),
+        max_stored_alerts: number(map, "max_stored_alerts", MAX_ALERTS, DEFAULT_MAX_ALERTS, report),
         // The required ones last, so that the others were looked at whatever is missing.
         new_incident_name: new_incident_name?,
         new_incident_message: new_incident_message?,

@@ -138,6 +138,7 @@ pub const fn effect(effect: Effect) -> &'static str {
         Effect::HeldResolve => "resolve_held",
         Effect::HeldRefire => "refire_held",
         Effect::RefireWithdrawn => "refire_withdrawn",
+        Effect::OverLimit => IGNORED,
     }
 }
 
@@ -155,6 +156,7 @@ pub const IGNORE_REASONS: &[&str] = &[
     "fingerprint",
     "starts_at",
     "status",
+    "store_full",
 ];
 
 pub const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
@@ -171,6 +173,7 @@ pub const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
         IgnoreReason::Fingerprint(_) => "fingerprint",
         IgnoreReason::StartsAt(_) => "starts_at",
         IgnoreReason::Status(_) => "status",
+        IgnoreReason::StoreFull(_) => "store_full",
     }
 }
 

@@ -1,6 +1,6 @@
 //! The alerts, one row a fingerprint.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::sqlite::{SqliteExecutor, SqliteRow};
@@ -8,7 +8,9 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::applied::{upsert_episode, upsert_observed};
+use super::capacity::upsert_within;
 use super::history::keep_alerts;
+use super::limits::is_over_limits;
 use super::{Store, StoreError};
 use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use crate::core::expiry::{Hearing, KnownOfLife, ResolveRule, WatchdogAlert};
@@ -63,6 +65,37 @@ struct Recording {
     answer: oneshot::Sender<Result<Recorded, StoreError>>,
 }
 
+/// What a group of recordings changes of alerts. They are kept in the order in which they changed first: if there is no
+/// room for all, the first are stored.
+#[derive(Debug, Default)]
+struct Changed {
+    records: HashMap<Fingerprint, AlertRecord>,
+    order: Vec<Fingerprint>,
+}
+
+impl Changed {
+    fn get(&self, fingerprint: Fingerprint) -> Option<&AlertRecord> {
+        self.records.get(&fingerprint)
+    }
+
+    fn put(&mut self, record: AlertRecord) {
+        let fingerprint = record.fingerprint;
+        if self.records.insert(fingerprint, record).is_none() {
+            self.order.push(fingerprint);
+        }
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = &AlertRecord> {
+        self.order.iter().filter_map(|fingerprint| self.records.get(fingerprint))
+    }
+
+    /// Every alert as it is now, of those that were `known` and those that changed.
+    fn over<'a>(&'a self, known: &'a HashMap<Fingerprint, AlertRecord>) -> impl Iterator<Item = &'a AlertRecord> {
+        let unchanged = known.values().filter(|record| !self.records.contains_key(&record.fingerprint));
+        unchanged.chain(self.records.values())
+    }
+}
+
 impl Recordings {
     fn push(&self, recording: Recording) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(recording);
@@ -77,7 +110,8 @@ impl Store {
     /// Keeps what a notification states, all of it or nothing, and says what each alert changed.
     ///
     /// When this returns, the alerts survive a power cut. A commit waits for the disk, so those who come while one is
-    /// under way are committed together by the next.
+    /// under way are committed together by the next. New alerts for which there is no room, see
+    /// [`Self::limit_alerts`], are [`Effect::OverLimit`].
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
@@ -131,8 +165,9 @@ impl Store {
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.statements.alerts).collect();
+        let mut stored = self.capacity.stored().await;
         let mut known = known_alerts(&mut transaction, &alerts).await?;
-        let mut touched = HashSet::with_capacity(alerts.len());
+        let mut changed = Changed::default();
         let pulse_before = super::watchdog::read(&mut *transaction).await?;
         let routed_before = super::watchdog::read_routed(&mut transaction).await?;
         let (mut pulse, mut routed) = (pulse_before, routed_before.clone());
@@ -145,40 +180,44 @@ impl Store {
             let hearing = rule.map(|rule| rule.hear(&statements.watchdogs, &mut pulse, &mut routed, now));
             let mut repairs = Vec::new();
             if let Some(hearing) = hearing.filter(Hearing::may_correct) {
-                for record in correctable(&mut transaction, hearing).await? {
-                    known.entry(record.fingerprint).or_insert(record);
-                }
-                repairs.extend(known.values().filter_map(|record| hearing.corrects(record, now)));
+                let found = correctable(&mut transaction, hearing).await?;
+                known.extend(found.into_iter().map(|record| (record.fingerprint, record)));
+                repairs.extend(changed.over(&known).filter_map(|record| hearing.corrects(record, now)));
                 for Repair { record, reason } in &repairs {
                     history.push(AlertHappening::of(record, Turn::of_repair(*reason), (*reason).into(), now));
-                    known.insert(record.fingerprint, record.clone());
-                    touched.insert(record.fingerprint);
+                    changed.put(record.clone());
                 }
             }
             let mut effects = Vec::with_capacity(statements.alerts.len());
             for alert in &statements.alerts {
-                let before = known.get(&alert.fingerprint);
+                let before = changed.get(alert.fingerprint).or_else(|| known.get(&alert.fingerprint));
                 let life = KnownOfLife { pulse, routed: &routed, leases: &leases };
                 let (record, effect) = ResolveRule::observe(rule, before, alert, life, now);
                 effects.push(effect);
                 let Some(record) = record else { continue };
                 let turn = Turn::of_effect(effect);
                 history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
-                known.insert(alert.fingerprint, record);
-                touched.insert(alert.fingerprint);
+                changed.put(record);
             }
             let watchdog_is_back = was_missing && pulse.missing_at.is_none();
             recorded.push(Recorded { effects, repairs, watchdog_is_back });
         }
-        let records: Vec<&AlertRecord> = touched.iter().filter_map(|fingerprint| known.get(fingerprint)).collect();
-        upsert(&mut transaction, &records).await?;
-        end_inherited(&mut transaction).await?;
+        let written =
+            upsert_within(self.max_alerts(), &mut stored, &mut transaction, changed.in_order(), &known).await?;
+        for (recording, recorded) in group.iter().zip(&mut recorded).filter(|_| !written.refused.is_empty()) {
+            let over = recording.statements.alerts.iter().zip(&mut recorded.effects);
+            let over = over.filter(|(alert, _)| written.refused.contains(&alert.fingerprint));
+            over.for_each(|(_, effect)| *effect = Effect::OverLimit);
+        }
+        history.retain(|happening| !written.refused.contains(&happening.fingerprint));
+        let ended = end_inherited(&mut transaction).await?;
         keep_alerts(&mut transaction, &history).await?;
         super::watchdog::keep(&mut transaction, pulse_before, pulse, Event::WatchdogHeard).await?;
         if routed != routed_before {
             super::watchdog::write_routed(&mut transaction, &routed).await?;
         }
         transaction.commit().await?;
+        *stored = Some(written.stored.saturating_sub(ended));
         Ok(recorded)
     }
 
@@ -193,6 +232,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        *self.capacity.stored().await = None;
         let alerts: Vec<&AlertRecord> = inheritance.alerts.iter().collect();
         upsert(&mut transaction, &alerts).await?;
         // A notification may have come first.
@@ -222,19 +262,32 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut stored = self.capacity.stored().await;
         let done = sqlx::query("DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1")
             .bind(limit.as_millis())
-            .execute(&self.writer)
+            .execute(&mut *transaction)
             .await?;
+        transaction.commit().await?;
+        if done.rows_affected() > 0 {
+            *stored = None;
+        }
         Ok(done.rows_affected())
     }
 }
 
-/// Every alert that is not resolved, by fingerprint.
+/// Every alert that is not resolved, by fingerprint. Those over the limits, which a store of an earlier release has
+/// until `serve` drops them, are left out.
 pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
     let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(executor).await?;
-    rows.iter().map(record_of).collect()
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if !is_over_limits(&row.try_get::<String, _>("target")?, row.try_get("name")?) {
+            records.push(record_of(row)?);
+        }
+    }
+    Ok(records)
 }
 
 /// Every alert that the watchdogs of a notification may correct.
@@ -290,7 +343,7 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
             .push_bind(record.target.name().as_str().to_owned())
             .push_bind(i64::from(record.critical))
             .push_bind(record.starts_at.as_millis())
-            .push_bind(record.first_starts_at.as_millis())
+            .push_bind(record.told_starts_at.as_millis())
             .push_bind(state)
             .push_bind(refired_at)
             .push_bind(record.ends_at.map(Timestamp::as_millis))
@@ -307,15 +360,15 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
     Ok(())
 }
 
-/// Forgets what was inherited of alerts that are known by now: their own statements count instead.
-pub(super) async fn end_inherited(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query(
+/// Forgets what was inherited of alerts that are known by now: their own statements count instead. Returns how many.
+pub(super) async fn end_inherited(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
+    let done = sqlx::query(
         "DELETE FROM alerts WHERE state = 'inherited' AND EXISTS (SELECT 1 FROM alerts AS known \
          WHERE known.state <> 'inherited' AND known.target = alerts.target AND known.name = alerts.name)",
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
 fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
@@ -340,7 +393,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
         target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{:?} is no target", excerpt(&target))))?,
         critical: row.try_get::<i64, _>("critical")? != 0,
         starts_at: Timestamp::from_millis(starts_at_ms),
-        first_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
+        told_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
         state,
         ends_at: row.try_get::<Option<i64>, _>("ends_at_ms")?.map(Timestamp::from_millis),
         last_seen_at: Timestamp::from_millis(row.try_get("last_seen_ms")?),

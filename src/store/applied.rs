@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::limits::is_over_limits;
 use super::unanswered::{answered, sent, unanswered_write_of};
 use super::{Store, StoreError, history};
 use crate::core::history::Happening;
@@ -347,6 +348,8 @@ fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError
             let name = ComponentName::try_from(name.as_str()).map_err(|error| corrupt(&error.to_string()))?;
             applied.components.insert(name, AppliedComponent { id, status, certainty });
         }
+        // As in a store of an earlier release until `serve` drops it.
+        "target" if is_over_limits(&name, "") => {}
         "target" => {
             let target = Target::from_name(&name).ok_or_else(|| corrupt("no name of a target"))?;
             let description = row.try_get("description")?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -35,8 +36,9 @@ impl Store {
         })?;
         let reader = pool_options().max_connections(READERS).connect_with(options).await;
         let reader = reader.map_err(|error| open_error(error.into()))?;
-        let (recordings, leases, metrics) = (Arc::default(), Arc::default(), Metrics::default());
-        Ok(Self { writer, reader, recordings, leases, metrics, path: path.as_path().into() })
+        let (recordings, capacity, leases, metrics) =
+            (Arc::default(), Arc::default(), Arc::default(), Metrics::default());
+        Ok(Self { writer, reader, recordings, capacity, leases, metrics, path: path.as_path().into() })
     }
 }
 
@@ -47,10 +49,16 @@ async fn copy(path: &Path, memory: &str) -> Result<(), sqlx::Error> {
         file.push(suffix);
         Path::new(&file).exists()
     };
-    // While a server has it open, both files are there, and its latest commits are in them. Otherwise SQLite would make
-    // them, even for reading, unless it takes the database for one that does not change.
-    let is_open = beside("-wal") && beside("-shm");
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(!is_open);
+    // While a server has it open, or after it was killed, both files are there, and its latest commits are in them.
+    // Otherwise SQLite would make them, even for reading, unless it takes the database for one that does not change.
+    let options = if beside("-wal") && beside("-shm") {
+        // Else it writes there which reader reads what.
+        let path = percent_encode(path.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
+        SqliteConnectOptions::new().filename(format!("file:{path}?readonly_shm=1"))
+    } else {
+        SqliteConnectOptions::new().filename(path).immutable(true)
+    };
+    let options = options.read_only(true);
     let mut connection = options.connect().await?;
     sqlx::query("VACUUM INTO $1").bind(format!("{memory}?mode=memory&cache=shared")).execute(&mut connection).await?;
     connection.close().await

@@ -8,16 +8,23 @@ use crate::core::target::{COMPONENT_LIMIT, NAME_LIMIT, Target};
 /// that is longer than Cachet takes. `$1` is the number of separators, `$2` the length.
 const MAYBE_OVER: [(&str, &str); 2] = [
     (
-        "SELECT rowid, target, length(name) > $2 AS too_long FROM alerts \
+        "SELECT rowid, target, name FROM alerts \
          WHERE length(target) - length(replace(target, ',', '')) >= $1 OR length(target) > $2 OR length(name) > $2",
         "DELETE FROM alerts WHERE rowid = $1",
     ),
     (
-        "SELECT rowid, name AS target, 0 AS too_long FROM applied WHERE kind = 'target' \
+        "SELECT rowid, name AS target, '' AS name FROM applied WHERE kind = 'target' \
          AND (length(name) - length(replace(name, ',', '')) >= $1 OR length(name) > $2)",
         "DELETE FROM applied WHERE rowid = $1",
     ),
 ];
+
+/// Whether a row of that target and alert name is over the limits, and not only wrong.
+pub(super) fn is_over_limits(target: &str, name: &str) -> bool {
+    let is_long = |text: &str| text.chars().nth(NAME_LIMIT).is_some();
+    let may_be = is_long(target) || target.matches(',').nth(COMPONENT_LIMIT - 1).is_some();
+    is_long(name) || may_be && Target::from_name(target).is_none()
+}
 
 /// Removes the rows that are over the limits, and warns once of all of them.
 ///
@@ -31,7 +38,7 @@ pub(super) async fn drop_rows_over_limits(writer: &SqlitePool) -> Result<(), sql
         let rows = sqlx::query(select).bind(separators).bind(length).fetch_all(writer).await?;
         for row in rows {
             let target: String = row.try_get("target")?;
-            if row.try_get::<bool, _>("too_long")? || Target::from_name(&target).is_none() {
+            if is_over_limits(&target, row.try_get("name")?) {
                 let rowid: i64 = row.try_get("rowid")?;
                 dropped += sqlx::query(delete).bind(rowid).execute(writer).await?.rows_affected();
             }

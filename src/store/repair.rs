@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::alerts::{end_inherited, known_alerts, unresolved, upsert};
+use super::capacity::upsert_within;
 use super::history::keep_alerts;
 use super::{Store, StoreError};
 use crate::core::alert::AlertRecord;
@@ -16,7 +17,8 @@ impl Store {
     /// Makes the alerts agree with what Alertmanager lists, as [`plan`] says, all of it or nothing.
     ///
     /// It is planned from what is stored at this very moment, so that nothing that came while Alertmanager was read is
-    /// undone. When this returns, the repairs survive a power cut.
+    /// undone. When this returns, the repairs survive a power cut. New alerts for which there is no room, see
+    /// [`Self::limit_alerts`], are left out of the plan and counted.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense; then
@@ -28,18 +30,22 @@ impl Store {
     async fn repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let listed: Vec<_> = poll.listed().map(|listed| &listed.alert).collect();
-        let mut stored = known_alerts(&mut transaction, &listed).await?;
+        let mut stored = self.capacity.stored().await;
+        let mut known = known_alerts(&mut transaction, &listed).await?;
         let unlisted = unresolved(&mut *transaction).await?;
-        stored.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
-        let stored: Vec<AlertRecord> = stored.into_values().collect();
+        known.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
+        let records: Vec<AlertRecord> = known.values().cloned().collect();
         let leases = self.leases();
-        let plan = plan(poll, &stored, missing, &leases, policy);
-        let records: Vec<&AlertRecord> = plan.repairs.iter().map(|repair| &repair.record).collect();
-        upsert(&mut transaction, &records).await?;
-        end_inherited(&mut transaction).await?;
+        let mut plan = plan(poll, &records, missing, &leases, policy);
+        let repaired = plan.repairs.iter().map(|repair| &repair.record);
+        let written = upsert_within(self.max_alerts(), &mut stored, &mut transaction, repaired, &known).await?;
+        plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
+        plan.over_limit = written.refused.len();
+        let ended = end_inherited(&mut transaction).await?;
         keep_alerts(&mut transaction, &happenings(&plan.repairs, poll.began_at)).await?;
         transaction.commit().await?;
-        self.remember_leases(poll.leases_after(&leases, &stored));
+        self.remember_leases(poll.leases_after(&leases, &records));
+        *stored = Some(written.stored.saturating_sub(ended));
         Ok(plan)
     }
 

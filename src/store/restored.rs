@@ -48,6 +48,8 @@ impl Store {
         // A server that did not come to its first look, and began before this one, may have heard something since.
         let heard_since = start.as_millis().min(beside);
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut stored = self.capacity.stored().await;
+        *stored = None;
         let mut forgotten = 0;
         for statement in FORGET {
             forgotten += sqlx::query(statement).execute(&mut *transaction).await?.rows_affected();

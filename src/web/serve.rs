@@ -35,7 +35,7 @@ use super::tls::Tls;
 
 /// How long a client may take for a request's headers, and how long a connection may be idle between two requests.
 /// What is in the middle of a request is not cut by it.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client may take nothing of an answer. Without it, one that asks and never reads would keep its place for
 /// as long as it likes.
@@ -58,7 +58,7 @@ const TLS_WANTED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: clos
     Content-Length: 36\r\n\r\nTLS is spoken here: write https://\r\n";
 
 /// How many bytes of headers are taken; more is answered with 431.
-const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
+pub const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
 
 /// How long nothing is accepted after the system refused a connection (mostly: no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -114,7 +114,7 @@ async fn serve_within(
             let places = Places::new(limits);
             loop {
                 let (stream, peer) = accept(&listener).await;
-                let place = places.place().await;
+                let place = places.place(peer.ip()).await;
                 let connection = Connection { stream, peer, tls: tls.clone(), router: router.clone(), place };
                 let (stopping, cut) = (stopping.clone(), cut.clone());
                 connections.spawn(async move {
@@ -215,21 +215,28 @@ async fn speak_http(
             .max_header_size(HEADERS_LIMIT_BYTES)
             .serve_connection(TokioIo::new(Box::pin(stream)), service)
     );
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = place.closed() => {
-            debug!(%peer, "an idle connection is closed for a new one");
-            connection.as_mut().graceful_shutdown();
-            match timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
-                Ok(ended) => ended,
-                Err(_) if place.is_idle() => return,
-                // A request had just begun.
-                Err(_) => connection.await,
+    let served = async {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = place.closed() => {
+                debug!(%peer, "an idle connection is closed for a new one");
+                connection.as_mut().graceful_shutdown();
+                match timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
+                    Ok(ended) => return ended,
+                    Err(_) if place.is_idle() => return Ok(()),
+                    // A request had just begun.
+                    Err(_) => {}
+                }
             }
+        }
+        connection.await
+    };
+    let ended = tokio::select! {
+        ended = served => ended,
+        () = place.cut() => {
+            debug!(%peer, "a request is cut for one of another address: this address has most requests in progress");
+            return;
         }
     };
     if let Err(error) = ended {
@@ -248,7 +255,7 @@ async fn answer(
         let text = "too many requests are in progress: try again\n";
         return Ok((StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response());
     };
-    let mut request = request.map(|body| place.timed(Body::new(body)));
+    let mut request = request.map(|body| in_progress.timed(Body::new(body)));
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await?;
     Ok(response.map(|body| in_progress.until_sent(body)))
@@ -259,6 +266,7 @@ mod tests {
     use axum::extract::FromRequest;
     use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::net::TcpSocket;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -268,7 +276,7 @@ mod tests {
 
     /// A client that has asked for a long answer, and the connection that gives it.
     async fn asked() -> (DuplexStream, impl Future<Output = ()>) {
-        let place = Places::new(Limits::default()).place().await;
+        let place = Places::new(Limits::default()).place([127, 0, 0, 1].into()).await;
         let (mut client, server) = duplex(1024);
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("it fits");
         let router = Router::new().route("/", get(async || "x".repeat(LONG)));
@@ -313,7 +321,14 @@ mod tests {
     }
 
     async fn sent(address: SocketAddr, request: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        sent_from(1, address, request).await
+    }
+
+    /// From one of the addresses that a machine has for itself.
+    async fn sent_from(number: u8, address: SocketAddr, request: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, number], 0))).expect("an address");
+        let mut stream = socket.connect(address).await.expect("a connection");
         stream.write_all(request.as_bytes()).await.expect("written");
         stream
     }
@@ -352,6 +367,65 @@ mod tests {
         let mut first = slow.remove(0);
         first.write_all(b"23456789").await.expect("it is not cut");
         assert!(answered(first).await.ends_with("arrived"));
+    }
+
+    #[tokio::test]
+    async fn the_address_that_has_most_connections_makes_room() {
+        let (address, _) = few_places(Limits { connections: 3, requests: 3, body_timeout: LATE }).await;
+        let single = sent_from(2, address, "").await;
+        let (first, second) = (sent_from(1, address, "").await, sent_from(1, address, "").await);
+        assert!(answered(sent_from(3, address, HEALTH).await).await.ends_with("well"));
+        assert_eq!(answered(first).await, "");
+        for mut open in [single, second] {
+            open.write_all(HEALTH.as_bytes()).await.expect("written");
+            assert!(answered(open).await.ends_with("well"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_of_another_address_takes_the_place_of_one_of_the_address_that_has_most() {
+        let (address, begun) = few_places(Limits { connections: 9, requests: 2, body_timeout: LATE }).await;
+        let oldest = sent_from(1, address, SLOW).await;
+        let first = timeout(Duration::from_secs(5), begun.acquire()).await;
+        first.expect("in time").expect("it is in progress").forget();
+        let mut newer = sent_from(1, address, SLOW).await;
+        let second = timeout(Duration::from_secs(5), begun.acquire()).await;
+        second.expect("in time").expect("it is in progress").forget();
+
+        // Another one of the same address takes no place, so a proxy cuts nothing of its own.
+        assert!(answered(sent_from(1, address, SLOW).await).await.starts_with("HTTP/1.1 503 "));
+        let mut other = sent_from(2, address, SLOW).await;
+        assert_eq!(answered(oldest).await, "");
+        // Both have one now, so a second one of either takes no place.
+        assert!(answered(sent_from(2, address, SLOW).await).await.starts_with("HTTP/1.1 503 "));
+        for open in [&mut newer, &mut other] {
+            open.write_all(b"23456789").await.expect("it is not cut");
+        }
+        assert!(answered(newer).await.ends_with("arrived"));
+        assert!(answered(other).await.ends_with("arrived"));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_the_server_works_on_is_not_cut_for_another() {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = tcp.local_addr().expect("an address");
+        let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (counted, waited) = (Arc::clone(&begun), Arc::clone(&go_on));
+        let work = async move |_: String| {
+            counted.add_permits(1);
+            waited.acquire().await.map_or("closed", |_| "done")
+        };
+        let limits = Limits { connections: 9, requests: 2, body_timeout: LATE };
+        let router = Router::new().route("/", post(work));
+        tokio::spawn(serve_within(limits, tcp, router, std::future::pending(), Duration::ZERO));
+        let whole = format!("{SLOW}23456789");
+        let working = [sent_from(1, address, &whole).await, sent_from(1, address, &whole).await];
+        assert!(timeout(Duration::from_secs(5), begun.acquire_many(2)).await.is_ok(), "both are in progress");
+        assert!(answered(sent_from(2, address, &whole).await).await.starts_with("HTTP/1.1 503 "));
+        go_on.add_permits(2);
+        for working in working {
+            assert!(answered(working).await.ends_with("done"));
+        }
     }
 
     #[tokio::test]

@@ -19,8 +19,8 @@ use super::auth::AuthError;
 use super::client_address::client_address;
 use super::guard::is_from_here;
 use crate::clock;
-use crate::core::alert::Effect;
-use crate::core::notification::{IgnoredAlert, Notification, NotificationError};
+use crate::core::alert::{Alert, Effect};
+use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
 use crate::metrics::{Metrics, NotificationResult, Refusal};
 use crate::repair::say_repairs;
@@ -160,10 +160,12 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
         }
     };
     let alerts = mem::take(&mut notification.alerts);
-    let (taken, heartbeats) = (alerts.len(), notification.heartbeats());
+    let (sent, heartbeats) = (alerts.len(), notification.heartbeats());
     let is_watched = resolve_rule.is_some();
     let watchdogs = mem::take(&mut notification.watchdogs);
-    store(app.clone(), Statements { alerts, watchdogs, resolve_rule }).await?;
+    let over_limit = store(app.clone(), Statements { alerts, watchdogs, resolve_rule }).await?;
+    let taken = sent - over_limit.len();
+    notification.ignored.extend(over_limit);
     report(&app, &notification);
     let mut answer = json!({
         "status": "ok",
@@ -237,31 +239,33 @@ fn report(app: &App, notification: &Notification) {
     }
 }
 
-/// Stores what a notification states, then wakes the reconciler. In a task of its own: if the sender hangs up in the
-/// middle, what was stored must not lie there without anybody being woken.
-async fn store(app: App, statements: Statements) -> Result<(), WebhookError> {
+/// Stores what a notification states, then wakes the reconciler; returns the alerts for which there is no room. In a task
+/// of its own: if the sender hangs up in the middle, what was stored must not lie there without anybody being woken.
+async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, WebhookError> {
     let wakes = app.shared.wakes.clone();
     let task = tokio::spawn(async move {
-        let has_alerts = !statements.alerts.is_empty();
+        let alerts = statements.alerts.clone();
         let recorded = app.shared.store.record_statements(statements, clock::now()).await;
         app.shared.store_health.note(&recorded.as_ref().map(drop));
-        let Recorded { effects, repairs, watchdog_is_back } = recorded.ok()?;
+        let Recorded { mut effects, repairs, watchdog_is_back } = recorded.ok()?;
+        let over_limit = over_limit(&alerts, &effects, app.shared.store.max_alerts());
+        effects.retain(|effect| *effect != Effect::OverLimit);
         debug!(?effects, "notification stored");
         app.metrics.alerts(&effects);
         say_repairs(&repairs);
         app.metrics.repaired(&repairs);
         say_held(&effects);
         // A heartbeat like all those before is none of its business.
-        if has_alerts || watchdog_is_back || !repairs.is_empty() {
+        if !alerts.is_empty() || watchdog_is_back || !repairs.is_empty() {
             app.shared.wakes.reconciler.wake();
         }
         if effects.contains(&Effect::HeldRefire) || effects.contains(&Effect::HeldResolve) {
             app.shared.wakes.repairer.wake();
         }
-        Some(())
+        Some(over_limit)
     });
     match task.await {
-        Ok(Some(())) => return Ok(()),
+        Ok(Some(over_limit)) => return Ok(over_limit),
         // Said where it is noted.
         Ok(None) => {}
         Err(error) => error!(%error, "notification not stored, its task ended early; Alertmanager sends it again"),
@@ -281,6 +285,17 @@ fn say_held(effects: &[Effect]) {
              alerts go on firing meanwhile"
         );
     }
+}
+
+/// The alerts that are not stored, with the reason.
+fn over_limit(alerts: &[Alert], effects: &[Effect], max: u32) -> Vec<IgnoredAlert> {
+    let over = alerts.iter().zip(effects).filter(|(_, effect)| **effect == Effect::OverLimit);
+    over.map(|(alert, _)| IgnoredAlert {
+        fingerprint: alert.fingerprint.to_string(),
+        alertname: alert.name.clone(),
+        reason: IgnoreReason::StoreFull(max),
+    })
+    .collect()
 }
 
 #[cfg(test)]

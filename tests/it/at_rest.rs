@@ -1,6 +1,6 @@
 //! What runs for ever waits between its goes, and news ends the wait.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alertmanager_cachet::alertmanager::{self, Credentials};
 use alertmanager_cachet::log::Log;
@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::support::metrics::value;
 use crate::support::processes::eventually;
 use crate::support::world::{Release, World};
+
+/// Goes that a Cachet which takes nothing has ended.
+const BLOCKED: &str = r#"reconciles_total{result="cachet_blocked"}"#;
 
 /// Goes of something that waits for news, or for as long as no test takes.
 struct Goes {
@@ -75,13 +78,30 @@ async fn the_reconciler_leaves_a_page_at_rest_alone() {
 
 #[tokio::test]
 async fn a_cachet_that_has_asked_for_silence_is_left_alone_in_spite_of_news() {
-    let (world, metrics) = world().await;
-    world.faults.on("*", "/api/*").answer(429);
-    let goes = goes_of_the_reconciler((world, metrics), r#"reconciles_total{result="cachet_blocked"}"#);
-    goes.come_to(1.0).await;
-    goes.wake.wake();
-    goes.stay_at(1.0).await;
-    goes.running.abort();
+    for status in [503, 429] {
+        let (world, metrics) = world().await;
+        world.faults.on("*", "/api/*").answer_with_retry_after(status, 3600);
+        let goes = goes_of_the_reconciler((world, metrics), BLOCKED);
+        goes.come_to(1.0).await;
+        goes.wake.wake();
+        goes.stay_at(1.0).await;
+        goes.running.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_cachet_that_has_asked_for_silence_is_asked_again_when_it_is_over() {
+    for status in [503, 429] {
+        let (world, metrics) = world().await;
+        world.faults.on("*", "/api/*").answer_with_retry_after(status, 2);
+        let began = Instant::now();
+        let goes = goes_of_the_reconciler((world, metrics), BLOCKED);
+        goes.come_to(1.0).await;
+        goes.wake.wake();
+        goes.come_to(2.0).await;
+        assert!(began.elapsed() >= Duration::from_secs(2), "{status}: {:?}", began.elapsed());
+        goes.running.abort();
+    }
 }
 
 #[tokio::test]
@@ -89,12 +109,29 @@ async fn a_refusal_without_retry_after_is_tried_again_soon() {
     for status in [503, 429] {
         let (world, metrics) = world().await;
         world.faults.on("*", "/api/*").answer_without_retry_after(status);
-        let goes = goes_of_the_reconciler((world, metrics), r#"reconciles_total{result="cachet_blocked"}"#);
+        let goes = goes_of_the_reconciler((world, metrics), BLOCKED);
         // The first wait is a second, not a minute.
         goes.come_to(2.0).await;
-        // The second is at least a second: news ends it.
-        goes.wake.wake();
-        goes.come_to(3.0).await;
+        goes.running.abort();
+    }
+}
+
+#[tokio::test]
+async fn news_ends_the_wait_after_a_refusal_without_retry_after() {
+    for status in [503, 429] {
+        let (world, metrics) = world().await;
+        world.faults.on("*", "/api/*").answer_without_retry_after(status);
+        let goes = goes_of_the_reconciler((world, metrics), BLOCKED);
+        goes.come_to(1.0).await;
+        let began = Instant::now();
+        for _ in 0..40 {
+            let before = goes.count();
+            goes.wake.wake();
+            let more = async || if goes.count() > before { Ok(()) } else { Err(before) };
+            eventually("it goes for news", more).await;
+        }
+        // The shortest wait is half a second, so forty of them would take longer.
+        assert!(began.elapsed() < Duration::from_secs(15), "{status}: {:?}", began.elapsed());
         goes.running.abort();
     }
 }

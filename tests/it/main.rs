@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that it is linked once.
 
 mod abilities;
+mod alert_limit;
 mod architecture;
 mod at_rest;
 mod browser;

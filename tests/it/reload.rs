@@ -96,6 +96,23 @@ async fn an_alert_for_a_component_that_is_configured_later_counts_after_the_relo
 }
 
 #[tokio::test]
+async fn the_limit_on_stored_alerts_is_that_of_the_last_reload() {
+    let site = Site::start().await;
+    site.configure(|config| config["max_stored_alerts"] = 1.into());
+    let (status, text) = site.reload().await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    site.fire("Telephone").await;
+    let labels = json!({"alertname": "Down", "instance": "second:1", "status_page_alert": "true",
+                        "status_page_component": "Mail"});
+    let alert = json!({"status": "firing", "labels": labels, "startsAt": "2026-11-21T01:54:29.434Z",
+                       "fingerprint": "e029c70b1b647320"});
+    let body = json!({"version": "4", "alerts": [alert]}).to_string();
+    let post = site.client.post(format!("{}/webhook", site.url)).header("Authorization", ADMIN).body(body);
+    let answer = post.send().await.expect("an answer").text().await.expect("a text");
+    assert!(answer.contains(r#""ignored":1"#), "{answer}");
+}
+
+#[tokio::test]
 async fn what_another_server_made_on_the_embedded_page_does_not_count_after_a_reload_either() {
     let site = Site::start().await;
     let token = site.installation.prints(&["embedded-token"]);

@@ -62,6 +62,12 @@ async fn rows_over_the_limits_do_not_fail_a_start() {
         .expect("written");
     store.close().await;
 
+    let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
+    let alerts = reading.unresolved_alerts().await.expect("what `explain` reads before the first start");
+    assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
+    assert!(reading.applied().await.expect("what was written").targets.is_empty());
+    reading.close().await;
+
     let began = std::time::Instant::now();
     let store = Store::open(&url(&folder)).await.expect("opens");
     let alerts = store.unresolved_alerts().await.expect("alerts");
@@ -93,6 +99,20 @@ async fn an_alert_is_the_same_after_a_restart() {
     assert_eq!((&alerts[0].name, alerts[0].starts_at, &alerts[0].target), (&firing.name, NOW, &firing.target));
     let again = store.record(&[resolved(&over)], NOW).await.expect("recorded");
     assert_eq!(again, [Effect::Repeated], "a resolved alert is remembered, for its firing may come late");
+}
+
+#[tokio::test]
+async fn what_a_beginning_in_the_future_was_told_as_is_known_after_a_restart() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let minutes = |count: u64| NOW.after(Duration::from_secs(60 * count));
+    let ahead = alert("a", "Web", minutes(5));
+    assert_eq!(store.record(std::slice::from_ref(&ahead), NOW).await.expect("recorded"), [Effect::Fired]);
+    store.close().await;
+    let store = Store::open(&url(&folder)).await.expect("opens again");
+    let told = [ahead.clone(), resolved(&ahead), ahead];
+    let effects = store.record(&told, minutes(10)).await.expect("recorded");
+    assert_eq!(effects, [Effect::Repeated, Effect::Resolved, Effect::HeldRefire]);
 }
 
 #[tokio::test]
@@ -380,18 +400,35 @@ async fn a_copy_in_memory_has_the_schema_of_this_release_and_leaves_every_file_a
         sqlx::query(statement).execute(store.writer()).await.expect("an earlier schema");
     }
     store.close().await;
-    let files = || -> Vec<_> {
-        let entries =
-            std::fs::read_dir(folder.path().join("a/b")).expect("a folder").map(|e| e.expect("a file").path());
-        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).expect("read"))).collect();
-        files.sort();
-        files
-    };
-    let before = files();
+    let before = files(&folder);
     let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("an earlier release's is read");
     assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
     copy.mark_made("http://cachet/api", &mut Observed::default()).await.expect("the schema is up to date");
-    assert_eq!(files(), before);
+    assert_eq!(files(&folder), before);
+}
+
+/// Every file of a store, with its content.
+fn files(folder: &TempDir) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder.path().join("a/b")).expect("a folder").map(|e| e.expect("a file").path());
+    let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).expect("read"))).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn a_copy_in_memory_leaves_every_file_of_a_killed_server_as_it_is() {
+    let (running, killed) = (folder(), folder());
+    let store = Store::open(&url(&running)).await.expect("opens");
+    store.remember_observed(&Observed::default(), NOW).await.expect("kept");
+    std::fs::create_dir_all(killed.path().join("a/b")).expect("a folder");
+    for (path, content) in files(&running) {
+        std::fs::write(killed.path().join("a/b").join(path.file_name().expect("a name")), content).expect("written");
+    }
+    let before = files(&killed);
+    assert!(before.iter().any(|(path, _)| path.ends_with("store.db-shm")), "{before:?}");
+    let copy = Store::open_copy_in_memory(&url(&killed)).await.expect("opens");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+    assert!(files(&killed) == before, "a file was written");
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ impl Turn {
             Effect::HeldRefire => Some(Self::Held),
             Effect::RefireWithdrawn => Some(Self::Withdrawn),
             // It goes on firing, as far as anybody knows.
-            Effect::Repeated | Effect::Outdated | Effect::HeldResolve => None,
+            Effect::Repeated | Effect::Outdated | Effect::HeldResolve | Effect::OverLimit => None,
         }
     }
 
@@ -208,7 +208,7 @@ impl AlertHappening {
             target: self.target.clone(),
             critical: self.critical,
             starts_at: self.starts_at,
-            first_starts_at: self.starts_at,
+            told_starts_at: self.starts_at,
             state,
             ends_at: None,
             last_seen_at: at,

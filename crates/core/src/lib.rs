@@ -4,6 +4,7 @@
 //! be written to get there ([`plan`]) and what an arriving alert changes ([`alert`]) are decided here and nowhere else.
 
 pub mod alert;
+pub mod alert_limit;
 pub mod expiry;
 pub mod explain;
 pub mod group;

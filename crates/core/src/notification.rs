@@ -19,10 +19,10 @@ use super::time::Timestamp;
 use super::watchdog::Watchdog;
 
 /// The most labels that an alert may have.
-const LABEL_LIMIT: usize = 256;
+pub const LABEL_LIMIT: usize = 256;
 
 /// The most bytes that the names and values of an alert's labels may have together.
-const LABELS_LIMIT_BYTES: usize = 64 * 1024;
+pub const LABELS_LIMIT_BYTES: usize = 64 * 1024;
 
 /// How many characters of an unusable value are repeated in a reason.
 const QUOTED_CHARACTERS: usize = 80;
@@ -113,6 +113,12 @@ pub enum IgnoreReason {
     /// It neither fires nor has ended.
     #[error("status {0} is neither \"firing\" nor \"resolved\": send the alert through Alertmanager, which sets it")]
     Status(String),
+    /// As many alerts are stored as may be, and none of them is resolved.
+    #[error(
+        "it is new, and {0} alerts are stored, of which none is resolved: find the rule that makes so many, or raise \
+         max_stored_alerts"
+    )]
+    StoreFull(u32),
 }
 
 /// A body is no notification and never will be.

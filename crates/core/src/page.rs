@@ -133,7 +133,7 @@ pub fn desired(inventory: &Inventory, alerts: &[AlertRecord], refire_hold: Durat
         if target.origin == TargetOrigin::Alerts {
             target.critical |= alert.critical;
         }
-        target.firing.push(FiringAlert { since: alert.starts_at, name: alert.name.clone() });
+        target.firing.push(FiringAlert { since: alert.fires_since(), name: alert.name.clone() });
     }
     for target in targets.values_mut() {
         target.firing.sort();

@@ -96,6 +96,8 @@ pub struct Plan {
     pub repairs: Vec<Repair>,
     /// What the next poll has to know.
     pub missing: Missing,
+    /// How many listed alerts are not stored, because the limit on stored alerts is reached (`max_stored_alerts`).
+    pub over_limit: usize,
 }
 
 /// One alert to correct.
@@ -225,7 +227,7 @@ pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Lea
         let record = known.get(fingerprint).copied();
         if record.is_some_and(|record| poll.is_outdated_for(record)) { None } else { seen(record, *sighting, poll) }
     });
-    let mut plan = Plan { repairs: listed.collect(), missing: Missing::new() };
+    let mut plan = Plan { repairs: listed.collect(), ..Plan::default() };
     // "In a row" means that a poll that proves nothing starts the count anew.
     if poll.members.iter().any(|member| member.proves_absence(policy.settle)) {
         let unlisted = known.values().filter(|record| !sightings.contains_key(&record.fingerprint));
@@ -263,7 +265,8 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
         | Effect::Resolved
         | Effect::HeldResolve
         | Effect::RefireWithdrawn
-        | Effect::ResolvedUnknown => return None,
+        | Effect::ResolvedUnknown
+        | Effect::OverLimit => return None,
     };
     // The list is proof: what is held need not wait.
     let record = match record.state {

@@ -15,6 +15,7 @@ use crate::config::environment::{CachetAccess, Environment};
 use crate::config::{Config, Problem, Variables, counted};
 use crate::reconcile;
 use crate::repair;
+use crate::store::Store;
 use crate::web::reload::{Outcome, ReloadQueue};
 use crate::web::tls::Tls;
 use crate::web::{App, Wakes};
@@ -45,6 +46,7 @@ pub(super) struct Origin {
 /// Who has to know of a new configuration.
 pub(super) struct Parts {
     pub app: App,
+    pub store: Store,
     pub tls: Option<Tls>,
     pub page: Page,
     pub wakes: Wakes,
@@ -132,6 +134,7 @@ impl Reloader {
         parts.watchers.configuration_taken(&new.report);
         parts.app.go_on_with(new.web.users, new.web.headers);
         parts.app.judge_resolves_by(resolve_rule(&self.origin.environment, &new.config));
+        parts.store.limit_alerts(new.config.max_stored_alerts);
         let targets_of_page = parts.page.whose_targets_count();
         parts.reconciler.send_replace(reconcile_settings(&new.config, new.inventory, targets_of_page));
         parts.repairer.send_replace(repair);

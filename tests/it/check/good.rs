@@ -66,6 +66,7 @@ fn every_key_of_the_configuration_is_read_with_or_without_byte_order_mark() {
         assert_eq!((config.refire_hold.as_secs(), config.reconcile_interval.as_secs()), (0, 30));
         assert_eq!((config.alertmanager_poll.as_secs(), config.alertmanager_settle.as_secs()), (10, 0));
         assert_eq!((config.stale_after, config.history_days), (Some(Duration::from_secs(90_000)), 365));
+        assert_eq!(config.max_stored_alerts, 5000);
         let WatchdogConfig { watchdog, texts } = config.watchdog.expect("a watchdog");
         assert_eq!((watchdog.alertname(), watchdog.timeout().as_secs()), ("DeadMansSwitch", 180));
         assert_eq!(texts.new_incident_name, "We are blind");
@@ -89,6 +90,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((config.refire_hold.as_secs(), config.reconcile_interval.as_secs()), (300, 60));
     assert_eq!((config.alertmanager_poll.as_secs(), config.alertmanager_settle.as_secs()), (60, 300));
     assert_eq!((config.stale_after, config.watchdog, config.history_days), (None, None, 90));
+    assert_eq!(config.max_stored_alerts, 100_000);
 }
 
 #[test]

@@ -8,6 +8,10 @@ use std::fs;
 use alertmanager_cachet::cli::Cli;
 use alertmanager_cachet::config::environment::Environment;
 use alertmanager_cachet::config::{self, Config, web};
+use alertmanager_cachet::core::alert_limit::DEFAULT_MAX_ALERTS;
+use alertmanager_cachet::core::notification::{LABEL_LIMIT, LABELS_LIMIT_BYTES};
+use alertmanager_cachet::core::target::{COMPONENT_LIMIT, NAME_LIMIT};
+use alertmanager_cachet::web::{BODY_LIMIT_BYTES, HEADERS_LIMIT_BYTES, HEADERS_TIMEOUT, Limits};
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
@@ -257,6 +261,30 @@ fn the_limits_are_those_of_the_documentation() {
         }
     }
     assert!(checked > 8, "only {checked} limits are named");
+}
+
+#[test]
+fn the_limits_on_what_is_sent_are_those_of_the_code() {
+    let page = page(PAGE);
+    let table = page.table("limits", &["what", "limit", "over the limit"]);
+    let documented: Vec<u64> = table.rows.iter().map(|row| row[1].parse().expect("a number")).collect();
+    let served = Limits::default();
+    let bytes = |limit: usize| u64::try_from(limit).expect("a limit");
+    let limits = [
+        bytes(COMPONENT_LIMIT),
+        bytes(NAME_LIMIT),
+        bytes(NAME_LIMIT),
+        bytes(LABEL_LIMIT),
+        bytes(LABELS_LIMIT_BYTES),
+        DEFAULT_MAX_ALERTS.into(),
+        bytes(BODY_LIMIT_BYTES),
+        bytes(HEADERS_LIMIT_BYTES),
+        HEADERS_TIMEOUT.as_secs(),
+        served.body_timeout.as_secs(),
+        bytes(served.connections),
+        bytes(served.requests),
+    ];
+    assert_eq!(documented, limits);
 }
 
 /// `1–100 seconds`: from the first number to the second one.

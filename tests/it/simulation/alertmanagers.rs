@@ -43,8 +43,10 @@ impl Pair {
     pub fn hears(&mut self, alert: usize, occurrence: Occurrence, starts_ms: u64, firing: bool, it_is_back: bool) {
         let truth = &mut self.fires_since[alert];
         match (occurrence, firing) {
-            (Occurrence::New, true) => *truth = Some(starts_ms),
-            (Occurrence::New | Occurrence::Back(0) | Occurrence::Earlier, false) => *truth = None,
+            (Occurrence::New | Occurrence::Ahead(_), true) => *truth = Some(starts_ms),
+            (Occurrence::New | Occurrence::Ahead(_) | Occurrence::Back(0) | Occurrence::Earlier, false) => {
+                *truth = None
+            }
             (Occurrence::Back(0), true) if it_is_back => *truth = Some(starts_ms),
             (Occurrence::Back(_) | Occurrence::Earlier, _) => {}
         }

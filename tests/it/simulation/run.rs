@@ -286,8 +286,9 @@ impl<'a> Run<'a> {
     fn starts_ms(&mut self, alert: usize, occurrence: Occurrence) -> Option<u64> {
         let occurrences = &mut self.occurrences[alert];
         match occurrence {
-            Occurrence::New => {
-                occurrences.push(self.clock.now().true_ms);
+            Occurrence::New | Occurrence::Ahead(_) => {
+                let ahead_ms = if let Occurrence::Ahead(ahead_ms) = occurrence { ahead_ms } else { 0 };
+                occurrences.push(self.clock.now().true_ms + ahead_ms);
                 occurrences.last().copied()
             }
             Occurrence::Back(back) => occurrences.iter().rev().nth(back).copied(),
@@ -297,7 +298,7 @@ impl<'a> Run<'a> {
 
     /// When that one ended, if it has: at the latest when the next one began. It lasted for a moment at least.
     fn ends_ms(&self, alert: usize, starts_ms: u64) -> u64 {
-        let next = self.occurrences[alert].iter().find(|began| **began > starts_ms);
+        let next = self.occurrences[alert].iter().filter(|began| **began > starts_ms).min();
         next.copied().unwrap_or(self.clock.now().true_ms.max(starts_ms + 1))
     }
 
@@ -306,7 +307,7 @@ impl<'a> Run<'a> {
             self.alertmanagers.hears(alert, occurrence, starts_ms, firing, false);
             let stated_ms = match occurrence {
                 Occurrence::Earlier => starts_ms.saturating_sub(EARLIER_MS),
-                Occurrence::New | Occurrence::Back(_) => starts_ms,
+                Occurrence::New | Occurrence::Ahead(_) | Occurrence::Back(_) => starts_ms,
             };
             self.state(alert, stated_ms, starts_ms, firing).await;
         }

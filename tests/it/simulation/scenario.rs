@@ -139,6 +139,8 @@ pub enum Fate {
 pub enum Occurrence {
     /// One that begins now.
     New,
+    /// One that begins now, by a clock that is so many milliseconds ahead.
+    Ahead(u64),
     /// So many before the latest. Nothing happens if there were not as many.
     Back(usize),
     /// The latest, if it was told here that it fires, but with an earlier beginning than was told: Alertmanager takes the
@@ -401,6 +403,7 @@ fn lost(random: &mut Random, alerts: &[Alert]) -> Step {
 }
 
 fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
+    let ahead_ms = random.pick(&[7, 61_777, 3_601_777]);
     let (occurrence, firing) = random.weighted(&[
         (40, (Occurrence::New, true)),
         (35, (Occurrence::Back(0), false)),
@@ -410,6 +413,7 @@ fn tell(random: &mut Random, alerts: &[Alert]) -> Step {
         (4, (Occurrence::Back(1), false)),
         (2, (Occurrence::Back(2), true)),
         (5, (Occurrence::Earlier, false)),
+        (5, (Occurrence::Ahead(ahead_ms), true)),
     ]);
     Step::Tell { alert: random.below(alerts.len()), occurrence, firing }
 }

@@ -66,7 +66,7 @@ struct Rule {
 #[derive(Clone, Copy)]
 enum Fault {
     Answer(StatusCode),
-    AnswerWithoutRetryAfter(StatusCode),
+    AnswerWithRetryAfter(StatusCode, Option<u32>),
     AnswerAfter(StatusCode),
     CutBefore,
     CutAfter,
@@ -180,9 +180,10 @@ impl Faults {
         let mut response = match fault {
             None => answered.await,
             Some(Fault::Answer(status)) => refusal(status),
-            Some(Fault::AnswerWithoutRetryAfter(status)) => {
+            Some(Fault::AnswerWithRetryAfter(status, seconds)) => {
                 let mut refused = refusal(status);
                 refused.headers_mut().remove(RETRY_AFTER);
+                refused.headers_mut().extend(seconds.map(|seconds| (RETRY_AFTER, seconds.into())));
                 refused
             }
             Some(Fault::AnswerAfter(status)) => {
@@ -253,7 +254,12 @@ impl On<'_> {
 
     /// They are not done and answered with this status, without a `Retry-After`, as a proxy answers.
     pub fn answer_without_retry_after(self, status: u16) {
-        self.fails(Fault::AnswerWithoutRetryAfter(status_code(status)));
+        self.fails(Fault::AnswerWithRetryAfter(status_code(status), None));
+    }
+
+    /// They are not done and answered with this status and this `Retry-After`.
+    pub fn answer_with_retry_after(self, status: u16, seconds: u32) {
+        self.fails(Fault::AnswerWithRetryAfter(status_code(status), Some(seconds)));
     }
 
     /// They are done and answered with this status all the same, as releases of 2025 do (2025-08: 131).

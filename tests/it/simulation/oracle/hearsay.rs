@@ -47,6 +47,10 @@ pub struct Hearsay {
 #[derive(Clone, Copy)]
 struct Word {
     at_ms: u64,
+    /// When anything had been heard of the alert before.
+    heard_before_ms: u64,
+    /// When it arrived, as far as clocks could be believed then.
+    arrived_ms: u64,
     starts_ms: u64,
     said: Said,
 }
@@ -57,6 +61,8 @@ enum Said {
     Ended,
     /// It truly fires, whatever was said before.
     Confirmed,
+    /// What fires is over, whichever occurrence it is.
+    Over,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,6 +85,25 @@ enum State {
     Held(u64),
 }
 
+/// What follows from the words, and from which of them.
+#[derive(Clone, Copy)]
+struct Known {
+    state: State,
+    /// The beginning that a newer occurrence has to be later than; `None` if nothing is known.
+    newest_ms: Option<u64>,
+    /// The beginning that was stated, which may be in the future.
+    stated_ms: u64,
+}
+
+impl Known {
+    /// Whether a statement is about a newer occurrence. What is in the future is only compared with the future.
+    fn is_older_than(&self, starts_ms: u64, arrived_ms: u64) -> bool {
+        let future_ms = Some(self.stated_ms).filter(|_| starts_ms > arrived_ms);
+        let than = self.newest_ms.map(|newest_ms| newest_ms.max(future_ms.unwrap_or(0)));
+        than.is_none() || starts_ms != self.stated_ms && Some(starts_ms) > than
+    }
+}
+
 #[derive(Clone)]
 pub struct Hearsays {
     policy: Policy,
@@ -97,13 +122,12 @@ impl Hearsays {
 
     pub fn told(&mut self, alert: usize, at_ms: u64, starts_ms: u64, firing: bool) {
         let alert = &mut self.alerts[alert];
-        let before = (alert.newest(), alert.state());
-        let said = if firing { Said::Fires } else { Said::Ended };
-        alert.words.push(Word { at_ms, starts_ms, said });
+        let before = (alert.follow().newest_ms, alert.state());
+        alert.hear(at_ms, starts_ms, if firing { Said::Fires } else { Said::Ended });
         if alert.left != Left::Muddled {
             alert.left = Left::Nothing;
         }
-        let news = (alert.newest(), alert.state()) != before;
+        let news = (alert.follow().newest_ms, alert.state()) != before;
         alert.heard_ms = if news { at_ms } else { alert.heard_ms.max(at_ms) };
     }
 
@@ -216,11 +240,8 @@ impl Hearsays {
                 continue;
             }
             alert.left = Left::Nothing;
-            alert.words = Vec::from_iter(truth.map(|truth| Word {
-                at_ms: alert.heard_ms,
-                starts_ms: truth.starts_ms,
-                said: Said::Fires,
-            }));
+            alert.words.clear();
+            truth.into_iter().for_each(|truth| alert.hear(alert.heard_ms, truth.starts_ms, Said::Fires));
         }
     }
 
@@ -250,32 +271,48 @@ impl Hearsay {
         Self { target, name, critical, words, heard_ms: 0, missing_since_ms: None, left: Left::Nothing }
     }
 
-    fn newest(&self) -> Option<u64> {
-        self.words.iter().map(|word| word.starts_ms).max()
+    fn hear(&mut self, at_ms: u64, starts_ms: u64, said: Said) {
+        let arrived_ms = if self.words.is_empty() { at_ms } else { at_ms.max(self.heard_ms) };
+        self.words.push(Word { at_ms, heard_before_ms: self.heard_ms, arrived_ms, starts_ms, said });
     }
 
     fn state(&self) -> State {
-        if self.left == Left::Surely { State::Fires } else { self.follow().0 }
+        if self.left == Left::Surely { State::Fires } else { self.follow().state }
     }
 
-    /// What follows from the words, and the occurrence that it follows from. The newest occurrence has the say; within
-    /// it a resolve. A firing after a resolve that is as new or newer is held until a resolve of its own occurrence.
-    fn follow(&self) -> (State, u64) {
-        let (mut state, mut newest, mut current) = (State::Unknown, None, 0);
+    /// What follows from the words. The newest occurrence has the say; within it a resolve. A firing after a resolve that
+    /// is as new or newer, or that it cannot be proven to be newer than, is held until a resolve of its own occurrence.
+    fn follow(&self) -> Known {
+        let mut known = Known { state: State::Unknown, newest_ms: None, stated_ms: 0 };
         for word in &self.words {
-            let starts_ms = word.starts_ms;
-            let is_newer = newest < Some(starts_ms);
-            newest = newest.max(Some(starts_ms));
-            (state, current) = match (word.said, state) {
-                (Said::Confirmed, _) => (State::Fires, starts_ms),
-                (Said::Fires, _) if is_newer => (State::Fires, starts_ms),
-                (Said::Ended, _) if is_newer || starts_ms == current => (State::Ended, starts_ms),
-                (Said::Fires, State::Ended) => (State::Held(word.at_ms), starts_ms),
-                (Said::Fires, State::Held(_)) => (state, current.min(starts_ms)),
-                _ => (state, current),
+            if word.said == Said::Over {
+                known.state = State::Ended;
+                continue;
+            }
+            // the clock was set back since
+            known.newest_ms = known.newest_ms.map(|newest_ms| newest_ms.min(word.heard_before_ms));
+            let (starts_ms, cut_ms) = (word.starts_ms, word.starts_ms.min(word.arrived_ms));
+            let (is_newer, is_ahead) = (known.is_older_than(starts_ms, word.arrived_ms), starts_ms > word.arrived_ms);
+            let newer = |state| Known { state, newest_ms: Some(cut_ms), stated_ms: starts_ms };
+            let held = State::Held(word.at_ms);
+            known = match (word.said, known.state) {
+                (Said::Over, _) => known,
+                (Said::Confirmed, _) if Some(starts_ms) > known.newest_ms => newer(State::Fires),
+                (Said::Confirmed, _) => Known { state: State::Fires, stated_ms: starts_ms, ..known },
+                (Said::Fires, State::Ended) if is_ahead || !is_newer => {
+                    Known { state: held, stated_ms: starts_ms, ..known }
+                }
+                (Said::Fires, State::Fires | State::Held(_)) | (Said::Ended, State::Ended) if is_newer && is_ahead => {
+                    Known { stated_ms: starts_ms, ..known }
+                }
+                (Said::Fires, _) if is_newer => newer(State::Fires),
+                (Said::Ended, _) if is_newer => newer(State::Ended),
+                (Said::Ended, _) if starts_ms == known.stated_ms => Known { state: State::Ended, ..known },
+                (Said::Fires, State::Held(_)) => Known { stated_ms: known.stated_ms.min(starts_ms), ..known },
+                _ => known,
             };
         }
-        (state, current)
+        known
     }
 
     /// A firing that is held counts once it has stood long enough.
@@ -310,12 +347,14 @@ impl Hearsay {
     }
 
     fn is_listed(&mut self, began_ms: u64, starts_ms: u64) -> bool {
+        let known = self.follow();
+        let outranks = known.newest_ms.is_none() || known.is_older_than(starts_ms, began_ms) && starts_ms <= began_ms;
         let said = match self.state() {
-            State::Held(_) | State::Ended if self.newest() >= Some(starts_ms) => Said::Confirmed,
-            State::Fires if self.newest() >= Some(starts_ms) => return false,
+            State::Held(_) | State::Ended if !outranks => Said::Confirmed,
+            State::Fires if !outranks => return false,
             _ => Said::Fires,
         };
-        self.words.push(Word { at_ms: began_ms, starts_ms, said });
+        self.hear(began_ms, starts_ms, said);
         (self.left, self.heard_ms) = (Left::Nothing, began_ms);
         true
     }
@@ -345,9 +384,9 @@ impl Hearsay {
         if self.left == Left::Surely {
             self.left = Left::Nothing;
         }
-        let (state, starts_ms) = self.follow();
+        let Known { state, stated_ms, .. } = self.follow();
         if !matches!(state, State::Unknown | State::Ended) {
-            self.words.push(Word { at_ms, starts_ms, said: Said::Ended });
+            self.hear(at_ms, stated_ms, Said::Over);
             self.heard_ms = self.heard_ms.max(at_ms);
         }
     }

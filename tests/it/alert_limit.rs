@@ -1,0 +1,192 @@
+//! The limit on stored alerts (`max_stored_alerts`).
+
+use std::time::Duration;
+
+use alertmanager_cachet::core::alert::{Alert, AlertStatus, Effect};
+use alertmanager_cachet::core::listing::{ListedAlert, Standing};
+use alertmanager_cachet::core::repair::{Life, Member, Missing, Policy, Poll, Reason};
+use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::store::Store;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::metrics::value;
+use crate::support::web::{Server, settings};
+use crate::support::world::alert;
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
+
+const POLICY: Policy =
+    Policy { settle: Duration::ZERO, apart: Duration::from_secs(30), refire_hold: Duration::from_secs(300) };
+
+fn after(seconds: u64) -> Timestamp {
+    NOW.after(Duration::from_secs(seconds))
+}
+
+fn firing(instance: &str) -> Alert {
+    alert(instance, "Database", NOW)
+}
+
+fn resolved(instance: &str) -> Alert {
+    Alert { status: AlertStatus::Resolved, ..firing(instance) }
+}
+
+async fn store_of(max: u32) -> (Store, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&format!("sqlite://{}/test.db", folder.path().display())).await.expect("opens");
+    store.limit_alerts(max);
+    (store, folder)
+}
+
+async fn recorded(store: &Store, alerts: &[Alert], seconds: u64) -> Vec<Effect> {
+    store.record(alerts, after(seconds)).await.expect("recorded")
+}
+
+/// The instances of the stored alerts.
+async fn stored(store: &Store) -> Vec<String> {
+    let query = "SELECT target FROM alerts ORDER BY target";
+    let targets: Vec<String> = sqlx::query_scalar(query).fetch_all(store.reader()).await.expect("read");
+    targets.iter().map(|target| target.trim_end_matches(" | Database").to_owned()).collect()
+}
+
+fn listing(instances: &[&str], seconds: u64) -> Poll {
+    let listed = instances
+        .iter()
+        .map(|instance| ListedAlert { alert: firing(instance), standing: Standing::Active, lease: None })
+        .collect();
+    Poll {
+        began_at: after(seconds),
+        members: vec![Member::Heard { up_for: Duration::from_secs(3600), listed }],
+        life: Life::Unwatched,
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_resolved_alerts_are_forgotten_for_new_ones() {
+    let (store, _folder) = store_of(4).await;
+    for (second, instance) in ["a", "b", "c"].iter().enumerate() {
+        let second = u64::try_from(second).expect("few");
+        recorded(&store, &[firing(instance), resolved(instance)], second).await;
+    }
+    recorded(&store, &[firing("d")], 10).await;
+    assert_eq!(recorded(&store, &[firing("e")], 11).await, [Effect::Fired]);
+    assert_eq!(stored(&store).await, ["b", "c", "d", "e"]);
+    // One that is said in the same notification is not forgotten for another.
+    assert_eq!(recorded(&store, &[resolved("b"), firing("f")], 12).await, [Effect::Repeated, Effect::Fired]);
+    assert_eq!(stored(&store).await, ["b", "d", "e", "f"]);
+}
+
+#[tokio::test]
+async fn where_nothing_is_resolved_what_is_new_is_not_stored_and_what_is_known_goes_on() {
+    let (store, _folder) = store_of(2).await;
+    let told = [firing("a"), firing("b"), firing("c"), resolved("d")];
+    let effects = recorded(&store, &told, 0).await;
+    assert_eq!(effects, [Effect::Fired, Effect::Fired, Effect::OverLimit, Effect::OverLimit]);
+    assert_eq!(stored(&store).await, ["a", "b"]);
+    let history: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM history_alerts").fetch_one(store.reader()).await.expect("a count");
+    assert_eq!(history, 2, "nothing is kept of what is not stored");
+
+    assert_eq!(recorded(&store, &[firing("c"), resolved("a")], 1).await, [Effect::Fired, Effect::Resolved]);
+    assert_eq!(stored(&store).await, ["b", "c"]);
+    assert_eq!(recorded(&store, &[resolved("b"), firing("a")], 2).await, [Effect::Resolved, Effect::Fired]);
+    assert_eq!(stored(&store).await, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn more_alerts_than_the_limit_do_not_fail_a_start_and_are_kept() {
+    let (store, folder) = store_of(10).await;
+    recorded(&store, &[firing("a"), firing("b"), firing("c")], 0).await;
+    store.close().await;
+    let store = Store::open(&format!("sqlite://{}/test.db", folder.path().display())).await.expect("opens");
+    store.limit_alerts(1);
+    assert_eq!(recorded(&store, &[firing("a"), firing("d")], 1).await, [Effect::Repeated, Effect::OverLimit]);
+    assert_eq!(recorded(&store, &[resolved("b")], 2).await, [Effect::Resolved]);
+    assert_eq!(stored(&store).await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn what_alertmanager_lists_is_stored_within_the_limit() {
+    let (store, _folder) = store_of(2).await;
+    recorded(&store, &[firing("a")], 0).await;
+    recorded(&store, &[firing("b"), resolved("b")], 1).await;
+    let missing = Missing::new();
+    let plan = store.apply_repair(&listing(&["a", "c", "d"], 10), &missing, POLICY).await.expect("repaired");
+    let reasons: Vec<Reason> = plan.repairs.iter().map(|repair| repair.reason).collect();
+    assert_eq!((reasons, plan.over_limit), (vec![Reason::Unnotified], 1));
+    assert_eq!(stored(&store).await.len(), 2);
+    assert!(stored(&store).await.contains(&"a".to_owned()));
+
+    recorded(&store, &[resolved("a")], 11).await;
+    let plan = store.apply_repair(&listing(&["c", "d"], 20), &missing, POLICY).await.expect("repaired");
+    assert_eq!((plan.repairs.len(), plan.over_limit), (1, 0));
+    assert_eq!(stored(&store).await, ["c", "d"]);
+}
+
+/// However they come and go, by every way that writes or deletes alerts.
+#[tokio::test]
+async fn no_more_alerts_are_stored_than_may_be_and_no_fewer_than_can_be() {
+    const MAX: usize = 5;
+    let (store, _folder) = store_of(5).await;
+    let instances: Vec<String> = (0..12).map(|number| format!("i{number:02}")).collect();
+    for step in 0..120_u64 {
+        let at = |offset: u64| instances[usize::try_from(step * 7 + offset * 5).expect("few") % 12].as_str();
+        match step % 6 {
+            0 | 3 => drop(recorded(&store, &[firing(at(0)), firing(at(1))], step).await),
+            1 => drop(recorded(&store, &[resolved(at(0)), resolved(at(2)), firing(at(3))], step).await),
+            2 => {
+                let listing = listing(&[at(0), at(1), at(4)], step);
+                store.apply_repair(&listing, &Missing::new(), POLICY).await.expect("repaired");
+            }
+            4 => drop(store.forget_resolved_alerts(after(step - 3)).await.expect("forgotten")),
+            _ => {
+                // A transaction that fails is as if it had never been.
+                let broken =
+                    "CREATE TRIGGER broken BEFORE INSERT ON history_alerts BEGIN SELECT RAISE(ABORT, 'full'); END";
+                sqlx::query(broken).execute(store.writer()).await.expect("a trigger");
+                let _ = store.record(&[firing(at(0)), resolved(at(1)), firing(at(2))], after(step)).await;
+                sqlx::query("DROP TRIGGER broken").execute(store.writer()).await.expect("healed");
+            }
+        }
+        let before = stored(&store).await;
+        assert!(before.len() <= MAX, "{step}: {before:?}");
+        let new: Alert = firing(&format!("new-{step}"));
+        let unresolved = store.unresolved_alerts().await.expect("read").len();
+        let effect = recorded(&store, &[new], step).await;
+        let has_room = unresolved < MAX;
+        assert_eq!(effect, [if has_room { Effect::Fired } else { Effect::OverLimit }], "{step}: {before:?}");
+        recorded(&store, &[resolved(&format!("new-{step}"))], step).await;
+    }
+}
+
+#[tokio::test]
+async fn an_alert_for_which_there_is_no_room_is_ignored_with_its_reason_and_the_others_are_taken() {
+    let server = Server::start(settings()).await;
+    server.store.limit_alerts(1);
+    let entry = |instance: &str, status: &str| {
+        let alert = firing(instance);
+        let labels = json!({"alertname": alert.name, "instance": instance, "status_page_alert": "true",
+                            "status_page_component": "Database"});
+        json!({"status": status, "labels": labels, "startsAt": NOW.to_string(), "endsAt": NOW.to_string(),
+               "fingerprint": alert.fingerprint.to_string()})
+    };
+    let post = async |alerts: &[Value]| {
+        let body = json!({"version": "4", "status": "firing", "receiver": "x", "alerts": alerts}).to_string();
+        let response = server.post_as_admin(body).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK);
+        let answer: Value = response.json().await.expect("JSON");
+        (answer["alerts"].as_u64().expect("a count"), answer["ignored"].as_u64().expect("a count"))
+    };
+    assert_eq!(post(&[entry("a", "firing"), entry("b", "firing")]).await, (1, 1));
+    assert_eq!(server.stored_alerts().await, 1);
+    let line = server.line("[ALERT_IGNORED]");
+    assert!(line.contains("none is resolved: find the rule that makes so many, or raise max_stored_alerts"), "{line}");
+    assert!(line.contains(&firing("b").fingerprint.to_string()), "{line}");
+    let metric = |series: &str| value(&server.metrics, alertmanager_cachet::clock::now(), series);
+    assert_eq!(metric(r#"alerts_ignored_total{reason="store_full"}"#), 1.0);
+    assert_eq!(metric(r#"alerts_total{result="ignored"}"#), 1.0);
+    assert_eq!(metric(r#"alerts_total{result="fired"}"#), 1.0);
+
+    assert_eq!(post(&[entry("a", "resolved"), entry("b", "firing")]).await, (2, 0));
+}
