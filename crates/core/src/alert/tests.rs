@@ -172,6 +172,10 @@ fn of_two_beginnings_in_the_future_the_later_one_is_newer() {
     assert_eq!(after(&[firing(AHEAD + 1), resolved(AHEAD)]).1, Effect::Outdated);
     assert_eq!(after(&[firing(AHEAD), resolved(AHEAD + 1)]).1, Effect::Resolved);
     assert_eq!(after(&[firing(AHEAD), firing(AHEAD + 1), resolved(AHEAD + 1)]).1, Effect::Resolved);
+    // The occurrence before, resolved late: by that clock it ended before this one began.
+    assert_eq!(after(&[firing(AHEAD), lasted(AHEAD - 9, AHEAD - 1)]).1, Effect::Outdated);
+    assert_eq!(after(&[firing(AHEAD), lasted(500, 5000)]).1, Effect::Outdated);
+    assert_eq!(after(&[firing(AHEAD), lasted(AHEAD - 9, AHEAD + 1)]).1, Effect::Resolved);
 }
 
 #[test]
