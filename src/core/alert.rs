@@ -265,7 +265,7 @@ impl AlertRecord {
             critical: alert.critical,
             first_starts_at,
             state,
-            ends_at: if effect == Effect::Resolved { Some(alert.ends_at.unwrap_or(now)) } else { self.ends_at },
+            ends_at: if state == AlertState::Resolved { Some(alert.ends_at.unwrap_or(now)) } else { self.ends_at },
             last_seen_at: now,
             ..self.clone()
         };
@@ -313,8 +313,13 @@ impl AlertRecord {
 
     /// The same alert once it is known that Prometheus died at `died_at`; `None` if it did not end after that.
     pub fn taken_back(&self, died_at: Timestamp) -> Option<Self> {
-        let ended_later = self.state == AlertState::Resolved && self.ends_at.is_some_and(|ends_at| ends_at > died_at);
-        ended_later.then(|| Self { state: AlertState::ResolveHeld, ..self.clone() })
+        let state = match self.state {
+            AlertState::Resolved => AlertState::ResolveHeld,
+            // It did not end, so what came after that is no second firing.
+            AlertState::Refired { .. } => AlertState::Firing,
+            AlertState::Firing | AlertState::ResolveHeld | AlertState::Inherited => return None,
+        };
+        self.ends_at.filter(|ends_at| *ends_at > died_at).map(|_| Self { state, ..self.clone() })
     }
 
     /// The same alert once it is known that a held firing is true, and fires since `starts_at`.

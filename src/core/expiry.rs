@@ -125,6 +125,13 @@ pub struct WatchdogAlert {
     pub ends_at: Option<Timestamp>,
 }
 
+impl WatchdogAlert {
+    /// Whether this end is that of an occurrence before the one that was notified to begin at `starts_at`.
+    fn ended_before(&self, starts_at: Timestamp) -> bool {
+        self.starts_at < starts_at && self.ends_at.is_none_or(|ends_at| ends_at <= starts_at)
+    }
+}
+
 /// What is known of the watchdogs that notifications bring, by their label sets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RoutedWatchdogs(BTreeMap<Fingerprint, RoutedWatchdog>);
@@ -200,10 +207,11 @@ impl RoutedWatchdogs {
         self.0.values().any(|watchdog| !watchdog.is_overdue(now, timeout))
     }
 
-    /// Takes a firing one, and says whether it fired before in the same occurrence.
+    /// Takes a firing one, and says whether it fired before in the same occurrence. Of two that overlap, as a pair of
+    /// Prometheus servers sends them, the `startsAt` is now that of one, now that of the other ([`Alert::ends_at`]).
     fn hear(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> bool {
         let known = self.0.get(&alert.fingerprint).copied();
-        let lives_on = known.is_some_and(|known| known.starts_at == alert.starts_at);
+        let lives_on = known.is_some_and(|known| known.starts_at >= alert.starts_at);
         // Members of a cluster notify together, and two routes one after the other: the longest lately is the interval.
         let interval = known.map(|known| {
             let gap = now.since(known.heard_at);
@@ -223,11 +231,12 @@ impl RoutedWatchdogs {
 
     /// Takes one that has ended, and says when its Prometheus died if it was the last of them.
     fn end(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> Option<Timestamp> {
-        if self.0.get(&alert.fingerprint).is_some_and(|known| known.starts_at > alert.starts_at) {
+        let known = self.0.get(&alert.fingerprint).copied();
+        if known.is_some_and(|known| alert.ended_before(known.starts_at)) {
             return None;
         }
         let lease_ended_at = alert.ends_at.unwrap_or(now);
-        let known = self.0.remove(&alert.fingerprint);
+        self.0.remove(&alert.fingerprint);
         // What was heard was within the lease, whatever the end says.
         let lease_ended_at = known.map_or(lease_ended_at, |known| known.heard_at.max(lease_ended_at));
         (!self.is_any_on_time(now, timeout)).then(|| lease_ended_at.before(USUAL_LEASE))

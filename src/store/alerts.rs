@@ -239,8 +239,9 @@ pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<
 
 /// Every alert that the watchdogs of a notification may correct.
 async fn correctable(connection: &mut SqliteConnection, hearing: Hearing) -> Result<Vec<AlertRecord>, StoreError> {
-    let query =
-        format!("SELECT {COLUMNS} FROM alerts WHERE state = 'resolve_held' OR state = 'resolved' AND ends_at_ms > $1");
+    let query = format!(
+        "SELECT {COLUMNS} FROM alerts WHERE state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1"
+    );
     let died_at = hearing.died_at.map_or(i64::MAX, Timestamp::as_millis);
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(died_at).fetch_all(connection).await?;
     rows.iter().map(record_of).collect()

@@ -195,6 +195,47 @@ fn one_of_two_watchdogs_may_end_and_the_last_one_decides() {
 }
 
 #[test]
+fn of_a_pair_of_prometheus_servers_each_start_is_that_of_the_same_watchdog() {
+    let mut server = Server::new(LifeFrom::Route);
+    let firing = |starts_at| watchdog("Watchdog", AlertStatus::Firing, starts_at, None);
+    // Two Alertmanagers heard of the pair in another order.
+    let (one, other) = (at(1), at(9));
+    for (starts_at, now) in [(one, 60), (other, 61), (one, 120), (other, 121)] {
+        server.hears(&[firing(starts_at)], at(now));
+    }
+    assert_eq!(server.ends(at(300), at(300)), Effect::HeldResolve);
+    let reasons = [(one, 310), (other, 311)].map(|(starts_at, now)| server.hears(&[firing(starts_at)], at(now)));
+    assert_eq!(reasons, [Some(Reason::ResolveConfirmed), None]);
+    let ended = |starts_at, ends_at| watchdog("Watchdog", AlertStatus::Resolved, starts_at, Some(ends_at));
+    assert_eq!(server.hears(&[ended(one, at(9))], at(400)), None, "news of a death that is over");
+    assert_eq!(server.hears(&[ended(one, at(420))], at(421)), Some(Reason::TakenBack));
+}
+
+#[test]
+fn a_firing_that_followed_its_resolve_is_taken_back_like_any_other() {
+    let (firing, end) = (alert(AlertStatus::Firing, None), watchdog("Watchdog", AlertStatus::Resolved, START, None));
+    let ended = |ends_at| WatchdogAlert { ends_at: Some(ends_at), ..end.clone() };
+    // It counts by its hold, and then its lease runs out.
+    let mut server = Server::new(LifeFrom::Route);
+    server.beat("Watchdog", at(300));
+    server.ends(at(10), at(11));
+    assert_eq!(server.tell(&firing, at(20)), Effect::HeldRefire);
+    server.beat("Watchdog", at(540));
+    assert!(server.fires(at(560)));
+    assert_eq!(server.ends(at(570), at(571)), Effect::RefireWithdrawn);
+    assert_eq!(server.hears(&[ended(at(580))], at(581)), Some(Reason::TakenBack));
+    assert!(server.fires(at(581)));
+    // Its lease runs out, and the other member of a cluster says late that it fires.
+    let mut server = Server::new(LifeFrom::Route);
+    server.beat("Watchdog", at(300));
+    assert_eq!(server.ends(at(310), at(311)), Effect::Resolved);
+    assert_eq!(server.tell(&firing, at(312)), Effect::HeldRefire);
+    assert_eq!(server.hears(&[ended(at(320))], at(321)), Some(Reason::TakenBack));
+    assert!(server.fires(at(321)));
+    assert_eq!(server.ends(at(310), at(340)), Effect::HeldResolve);
+}
+
+#[test]
 fn an_alert_that_never_fired_here_is_neither_held_nor_taken_back() {
     let mut server = Server::new(LifeFrom::Route);
     server.record = None;
