@@ -211,24 +211,35 @@ impl AlertRecord {
         (record, effect)
     }
 
-    /// What is known after `alert` arrived at `now`, which may be an expiry if it is a resolve: then what it would end is
-    /// held. `None` if there is nothing to keep.
+    /// As [`Self::observe`], of a resolve that may be an expiry: what it would end is held.
     pub fn observe_unproven(
         known: Option<&Self>,
-        alert: &Alert,
+        resolve: &Alert,
         refire_hold: Duration,
         now: Timestamp,
-    ) -> (Option<Self>, Effect) {
-        let (record, effect) = Self::observe(known, alert, now);
-        match (known, effect) {
-            (Some(before), Effect::Resolved | Effect::RefireWithdrawn) if before.is_firing(now, refire_hold) => {
-                let ends_at = Some(alert.ends_at.unwrap_or(now));
-                (Some(Self { state: AlertState::ResolveHeld, ends_at, ..record }), Effect::HeldResolve)
-            }
-            // What the page says of it that was there before us must not end with this.
-            (None, Effect::ResolvedUnknown) => (None, effect),
-            _ => (Some(record), effect),
+    ) -> (Self, Effect) {
+        let (record, effect) = Self::observe(known, resolve, now);
+        let ends_what_fires = matches!(effect, Effect::Resolved | Effect::RefireWithdrawn)
+            && known.is_some_and(|before| before.is_firing(now, refire_hold));
+        if ends_what_fires {
+            (Self { state: AlertState::ResolveHeld, ..record }, Effect::HeldResolve)
+        } else {
+            (record, effect)
         }
+    }
+
+    /// What was inherited of the alert that `alert` states, now that its true fingerprint and `startsAt` are known.
+    pub fn identified_by(&self, alert: &Alert) -> Self {
+        let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
+        Self { fingerprint, starts_at, first_starts_at: starts_at, ..self.clone() }
+    }
+
+    /// Whether this is what was inherited of an alert that has ended, as `alert` says.
+    pub fn is_inherited_of_ended(&self, alert: &Alert) -> bool {
+        alert.status == AlertStatus::Resolved
+            && self.state == AlertState::Inherited
+            && self.target == alert.target
+            && self.name == alert.name
     }
 
     /// What is known after a statement that is not newer than the occurrence that is known last.

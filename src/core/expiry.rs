@@ -272,21 +272,18 @@ impl ResolveRule {
         hearing
     }
 
-    /// What is known after `alert` arrived at `now`, by the rule if there is one; `None` if there is nothing to keep.
+    /// What is known after `alert` arrived at `now`, by the rule if there is one.
     pub fn observe(
         rule: Option<&Self>,
         known: Option<&AlertRecord>,
         alert: &Alert,
         life: KnownOfLife<'_>,
         now: Timestamp,
-    ) -> (Option<AlertRecord>, Effect) {
+    ) -> (AlertRecord, Effect) {
         let unproven = |rule: &&Self| alert.status == AlertStatus::Resolved && rule.may_be_expiry(alert, life, now);
         match rule.filter(unproven) {
             Some(rule) => AlertRecord::observe_unproven(known, alert, rule.refire_hold, now),
-            None => {
-                let (record, effect) = AlertRecord::observe(known, alert, now);
-                (Some(record), effect)
-            }
+            None => AlertRecord::observe(known, alert, now),
         }
     }
 

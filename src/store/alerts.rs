@@ -132,6 +132,7 @@ impl Store {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.statements.alerts).collect();
         let mut known = known_alerts(&mut transaction, &alerts).await?;
+        let inherited = inherited(&mut transaction).await?;
         let mut touched = HashSet::with_capacity(alerts.len());
         let pulse_before = super::watchdog::read(&mut *transaction).await?;
         let routed_before = super::watchdog::read_routed(&mut transaction).await?;
@@ -157,11 +158,12 @@ impl Store {
             }
             let mut effects = Vec::with_capacity(statements.alerts.len());
             for alert in &statements.alerts {
-                let before = known.get(&alert.fingerprint);
+                let inherited = inherited.iter().find(|record| record.is_inherited_of_ended(alert));
+                let inherited = inherited.map(|record| record.identified_by(alert));
+                let before = known.get(&alert.fingerprint).or(inherited.as_ref());
                 let life = KnownOfLife { pulse, routed: &routed, leases: &leases };
                 let (record, effect) = ResolveRule::observe(rule, before, alert, life, now);
                 effects.push(effect);
-                let Some(record) = record else { continue };
                 let turn = Turn::of_effect(effect);
                 history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
                 known.insert(alert.fingerprint, record);
@@ -234,6 +236,13 @@ impl Store {
 pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
     let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(executor).await?;
+    rows.iter().map(record_of).collect()
+}
+
+/// What was inherited from a page, and is not known by its own fingerprint yet.
+async fn inherited(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state = 'inherited'");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(connection).await?;
     rows.iter().map(record_of).collect()
 }
 
