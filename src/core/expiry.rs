@@ -28,9 +28,18 @@ const WATCHDOGS_MAX: usize = 64;
 /// What Alertmanager's members listed last of leases.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Leases {
-    /// When each alert would be resolved if it were not sent again, as any member says.
-    pub ends: HashMap<Fingerprint, Vec<Timestamp>>,
+    /// That of each alert, as any member says.
+    pub of_alerts: HashMap<Fingerprint, Vec<Lease>>,
     /// How long the watchdog's lease is from its sending on.
+    pub of_watchdog: LeaseLength,
+}
+
+/// The lease of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lease {
+    /// When the alert is resolved if it is not sent again.
+    pub ends_at: Timestamp,
+    /// How long that is after it was sent.
     pub length: LeaseLength,
 }
 
@@ -65,9 +74,16 @@ impl LeaseLength {
 }
 
 impl Leases {
-    /// Whether a resolve that is dated `ended_at` says the same as the lease that was listed last.
-    pub fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> bool {
-        self.ends.get(&fingerprint).is_some_and(|ends| ends.contains(&ended_at))
+    /// Whether a resolve that is dated `ended_at` says the same as the lease that was listed last; `None` if none was.
+    pub fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> Option<bool> {
+        self.of_alerts.get(&fingerprint).map(|leases| leases.iter().any(|lease| lease.ends_at == ended_at))
+    }
+
+    /// What `life` says of one alert, whose rule may be evaluated more often than that of the watchdog: then its lease is
+    /// shorter, and runs out while the life of the watchdog is not old for one that is sent so rarely.
+    pub fn judged_for(&self, fingerprint: Fingerprint, life: LastLife) -> LastLife {
+        let shortest = self.of_alerts.get(&fingerprint).into_iter().flatten().map(|lease| lease.length).min();
+        LastLife { lease: life.lease.min(shortest.unwrap_or_default()), ..life }
     }
 }
 
@@ -290,11 +306,14 @@ impl ResolveRule {
     fn may_be_expiry(&self, alert: &Alert, life: KnownOfLife<'_>, now: Timestamp) -> bool {
         let KnownOfLife { pulse, routed, leases } = life;
         let ended_at = alert.ends_at.unwrap_or(now);
+        if self.life == LifeFrom::List && leases.ends_at(alert.fingerprint, ended_at) == Some(true) {
+            return true;
+        }
         let Some(last_heartbeat) = pulse.last_heartbeat else { return pulse.missing_at.is_some() };
         match self.life {
             LifeFrom::List => {
-                let life = LastLife { sent_at: last_heartbeat, lease: leases.length };
-                leases.ends_at(alert.fingerprint, ended_at) || !life.vouches_for(ended_at)
+                let life = LastLife { sent_at: last_heartbeat, lease: leases.of_watchdog };
+                !leases.judged_for(alert.fingerprint, life).vouches_for(ended_at)
             }
             LifeFrom::Route if routed.is_any_on_time(now, self.watchdog.timeout()) => false,
             // None is left: what was heard last is when Prometheus died.

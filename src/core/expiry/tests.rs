@@ -90,9 +90,32 @@ fn with_the_list_a_resolve_that_equals_the_lease_listed_last_is_held_whatever_li
     let mut server = Server::new(LifeFrom::List);
     server.pulse = server.pulse.beat(at(240));
     let fingerprint = Fingerprint::of_text("TargetDown");
-    server.leases.ends.insert(fingerprint, vec![at(200), at(240)]);
+    let lease = |ends_at| Lease { ends_at, length: LeaseLength::default() };
+    server.leases.of_alerts.insert(fingerprint, vec![lease(at(200)), lease(at(240))]);
     assert_eq!(server.ends(at(240), at(250)), Effect::HeldResolve);
     assert_eq!(server.ends(at(239), at(250)), Effect::Resolved);
+    let mut never_heard = Server { leases: server.leases, ..Server::new(LifeFrom::List) };
+    assert_eq!(never_heard.ends(at(240), at(250)), Effect::HeldResolve);
+}
+
+#[test]
+fn a_watchdog_that_is_evaluated_more_rarely_than_the_alert_vouches_for_no_more_than_the_alerts_lease() {
+    let long = LeaseLength::between(START, START.after(20 * MINUTE));
+    let life = LastLife { sent_at: START, lease: long };
+    let mut leases = Leases { of_watchdog: long, ..Leases::default() };
+    let fingerprint = Fingerprint::of_text("TargetDown");
+    // What is not known is the usual lease.
+    for (length, vouched, recent) in [(None, 75, 119), (Some(LeaseLength::default()), 75, 119), (Some(long), 375, 599)]
+    {
+        let lease = length.map(|length| Lease { ends_at: at(0), length });
+        leases.of_alerts.insert(fingerprint, lease.into_iter().collect());
+        let judged = leases.judged_for(fingerprint, life);
+        assert!(judged.vouches_for(at(vouched)) && !judged.vouches_for(at(vouched + 1)), "{length:?}");
+        assert!(judged.is_recent(at(recent)) && !judged.is_recent(at(recent + 1)), "{length:?}");
+        let mut server = Server { leases: leases.clone(), ..Server::new(LifeFrom::List) };
+        server.pulse = server.pulse.beat(START);
+        assert_eq!(server.ends(at(vouched + 1), at(900)), Effect::HeldResolve);
+    }
 }
 
 #[test]
