@@ -29,6 +29,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// What the alerts are compared with.
     pub source: Source,
+    /// Whether a watchdog is configured; without one, every resolve counts.
+    pub is_watched: bool,
     /// How often.
     pub interval: Duration,
 }
@@ -181,17 +183,22 @@ impl Repairer {
         if self.vigil.was_broken(&self.clock) || now < self.listening_since {
             self.listening_since = now;
         }
+        let is_watched = self.settings.is_watched;
         match &self.settings.source {
-            Source::Nothing => Ok(Vec::new()),
+            Source::Nothing if is_watched => Ok(Vec::new()),
+            Source::Nothing => self.store.confirm_held_resolves(now).await,
             // Nobody can be heard while the watchdog is missing.
-            Source::Silence(_) if self.store.pulse().await?.missing_at.is_some() => {
+            Source::Silence(_) if is_watched && self.store.pulse().await?.missing_at.is_some() => {
                 self.listening_since = now;
                 Ok(Vec::new())
             }
-            Source::Silence(longest) => match rule::stale_before(now, self.listening_since, *longest) {
-                Some(limit) => self.store.resolve_stale_alerts(limit, now).await,
-                None => Ok(Vec::new()),
-            },
+            Source::Silence(longest) => {
+                let mut repairs = if is_watched { Vec::new() } else { self.store.confirm_held_resolves(now).await? };
+                if let Some(limit) = rule::stale_before(now, self.listening_since, *longest) {
+                    repairs.extend(self.store.resolve_stale_alerts(limit, now).await?);
+                }
+                Ok(repairs)
+            }
             Source::Alertmanager { members, .. } => {
                 let poll = poll(members, now, round).await;
                 if let Some(life) = round.last_life

@@ -370,7 +370,7 @@ fn repair_settings(environment: &Environment, config: &Config) -> anyhow::Result
         (None, Some(stale_after)) => Source::Silence(stale_after),
         (None, None) => Source::Nothing,
     };
-    Ok(repair::Settings { source, interval: config.alertmanager_poll })
+    Ok(repair::Settings { source, is_watched: config.watchdog.is_some(), interval: config.alertmanager_poll })
 }
 
 fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertmanager::Settings {

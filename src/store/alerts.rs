@@ -168,6 +168,7 @@ impl Store {
         let mut stored = self.capacity.stored().await;
         let mut known = known_alerts(&mut transaction, &alerts).await?;
         let mut changed = Changed::default();
+        let inherited = inherited(&mut transaction).await?;
         let pulse_before = super::watchdog::read(&mut *transaction).await?;
         let routed_before = super::watchdog::read_routed(&mut transaction).await?;
         let (mut pulse, mut routed) = (pulse_before, routed_before.clone());
@@ -190,11 +191,13 @@ impl Store {
             }
             let mut effects = Vec::with_capacity(statements.alerts.len());
             for alert in &statements.alerts {
+                let inherited = inherited.iter().find(|record| record.is_inherited_of_ended(alert));
+                let inherited = inherited.map(|record| record.identified_by(alert));
                 let before = changed.get(alert.fingerprint).or_else(|| known.get(&alert.fingerprint));
+                let before = before.or(inherited.as_ref());
                 let life = KnownOfLife { pulse, routed: &routed, leases: &leases };
                 let (record, effect) = ResolveRule::observe(rule, before, alert, life, now);
                 effects.push(effect);
-                let Some(record) = record else { continue };
                 let turn = Turn::of_effect(effect);
                 history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
                 changed.put(record);
@@ -290,10 +293,18 @@ pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<
     Ok(records)
 }
 
+/// What was inherited from a page, and is not known by its own fingerprint yet.
+async fn inherited(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state = 'inherited'");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(connection).await?;
+    rows.iter().map(record_of).collect()
+}
+
 /// Every alert that the watchdogs of a notification may correct.
 async fn correctable(connection: &mut SqliteConnection, hearing: Hearing) -> Result<Vec<AlertRecord>, StoreError> {
-    let query =
-        format!("SELECT {COLUMNS} FROM alerts WHERE state = 'resolve_held' OR state = 'resolved' AND ends_at_ms > $1");
+    let query = format!(
+        "SELECT {COLUMNS} FROM alerts WHERE state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1"
+    );
     let died_at = hearing.died_at.map_or(i64::MAX, Timestamp::as_millis);
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(died_at).fetch_all(connection).await?;
     rows.iter().map(record_of).collect()

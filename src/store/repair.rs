@@ -6,7 +6,7 @@ use super::alerts::{end_inherited, known_alerts, unresolved, upsert};
 use super::capacity::upsert_within;
 use super::history::keep_alerts;
 use super::{Store, StoreError};
-use crate::core::alert::AlertRecord;
+use crate::core::alert::{AlertRecord, AlertState};
 use crate::core::expiry::Leases;
 use crate::core::history::{AlertHappening, Turn};
 use crate::core::repair::{Missing, Plan, Policy, Poll, Reason, Repair, plan};
@@ -63,15 +63,34 @@ impl Store {
     /// # Errors
     /// As [`Self::apply_repair`].
     pub async fn resolve_stale_alerts(&self, limit: Timestamp, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
-        self.metrics.of_store(StoreOperation::Repair, self.resolve_unheard_since(limit, now)).await
+        let stale = |record: AlertRecord| {
+            // To have ended is nothing that was heard of it.
+            let is_stale = record.last_seen_at < limit;
+            is_stale.then(|| Repair { record: record.ended(record.last_seen_at), reason: Reason::Stale })
+        };
+        self.metrics.of_store(StoreOperation::Repair, self.repair_unresolved(stale, now)).await
     }
 
-    async fn resolve_unheard_since(&self, limit: Timestamp, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
+    /// Resolves at `now` every alert whose resolve is held, and says which: no watchdog is left that could confirm it.
+    ///
+    /// # Errors
+    /// As [`Self::apply_repair`].
+    pub async fn confirm_held_resolves(&self, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
+        let confirmed = |record: AlertRecord| {
+            let is_held = record.state == AlertState::ResolveHeld;
+            is_held.then(|| Repair { record: record.with_resolve_confirmed(now), reason: Reason::ResolveConfirmed })
+        };
+        self.metrics.of_store(StoreOperation::Repair, self.repair_unresolved(confirmed, now)).await
+    }
+
+    /// Carries out what `repair` makes of each alert that is not resolved.
+    async fn repair_unresolved(
+        &self,
+        repair: impl Fn(AlertRecord) -> Option<Repair>,
+        now: Timestamp,
+    ) -> Result<Vec<Repair>, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let stale = unresolved(&mut *transaction).await?.into_iter().filter(|record| record.last_seen_at < limit);
-        // To have ended is nothing that was heard of them.
-        let repairs: Vec<Repair> =
-            stale.map(|record| Repair { record: record.ended(record.last_seen_at), reason: Reason::Stale }).collect();
+        let repairs: Vec<Repair> = unresolved(&mut *transaction).await?.into_iter().filter_map(repair).collect();
         let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
         upsert(&mut transaction, &records).await?;
         keep_alerts(&mut transaction, &happenings(&repairs, now)).await?;

@@ -144,7 +144,7 @@ async fn the_repairer_leaves_alertmanager_alone() {
     let alertmanager = alertmanager::Settings { urls, credentials: Credentials::None, watchdog: None, ca_pem: None };
     let members = alertmanager.members().expect("a member");
     let source = Source::Alertmanager { members, settle: Duration::ZERO, refire_hold: Duration::ZERO };
-    let settings = Settings { source, interval: Duration::from_secs(3600) };
+    let settings = Settings { source, is_watched: true, interval: Duration::from_secs(3600) };
     let repairer =
         Repairer::new(world.store.clone(), settings, world.clock(), Wake::default(), CancellationToken::new())
             .measured_by(metrics.clone());

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use alertmanager_cachet::core::alert::{Alert, AlertState, AlertStatus, Effect};
+use alertmanager_cachet::core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect};
+use alertmanager_cachet::core::expiry::{LifeFrom, ResolveRule, WatchdogAlert};
 use alertmanager_cachet::core::incident::{
     EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode,
 };
+use alertmanager_cachet::core::inherit::Inheritance;
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::plan::{
     AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite, Written,
@@ -14,7 +16,8 @@ use alertmanager_cachet::core::plan::{
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
-use alertmanager_cachet::store::{Entry, Store, StoreError};
+use alertmanager_cachet::core::watchdog::Watchdog;
+use alertmanager_cachet::store::{Entry, Statements, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::support::world::alert;
@@ -126,6 +129,63 @@ async fn under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_resta
     store.close().await;
     let store = Store::open(&url(&folder)).await.expect("opens again");
     assert_eq!(store.record(&[earlier], NOW).await.expect("recorded"), [Effect::HeldRefire]);
+}
+
+/// A store that was lost, and has taken over from the page that the alert fires.
+async fn lost(folder: &TempDir, fires: &Alert) -> Store {
+    let store = Store::open(&url(folder)).await.expect("opens");
+    let (record, _) = AlertRecord::observe(None, fires, NOW);
+    let fingerprint = "00000000000000aa".parse().expect("a fingerprint");
+    let alerts = vec![AlertRecord { fingerprint, state: AlertState::Inherited, ..record }];
+    let inheritance = Inheritance { alerts, episodes: Vec::new() };
+    store.inherit(&inheritance, &Observed::default(), NOW).await.expect("kept");
+    store
+}
+
+/// What a notification says, where the watchdog is heard in notifications alone.
+fn watched(alerts: &[Alert], watchdog: Option<(AlertStatus, Option<Timestamp>)>) -> Statements {
+    let timeout = Duration::from_secs(300);
+    let resolve_rule = Some(ResolveRule {
+        watchdog: Watchdog::new("Watchdog", timeout).expect("a watchdog"),
+        life: LifeFrom::Route,
+        refire_hold: timeout,
+    });
+    let fingerprint = "00000000000000bb".parse().expect("a fingerprint");
+    let watchdog = watchdog.map(|(status, ends_at)| WatchdogAlert { fingerprint, status, starts_at: NOW, ends_at });
+    Statements { alerts: alerts.to_vec(), watchdogs: watchdog.into_iter().collect(), resolve_rule }
+}
+
+async fn states(store: &Store) -> Vec<AlertState> {
+    store.unresolved_alerts().await.expect("read").iter().map(|record| record.state).collect()
+}
+
+#[tokio::test]
+async fn what_was_inherited_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard() {
+    let folder = folder();
+    let fires = alert("10.0.0.5:9100", "Database", NOW);
+    let store = lost(&folder, &fires).await;
+    let at = |seconds| NOW.after(Duration::from_secs(seconds));
+    let heartbeat = || watched(&[], Some((AlertStatus::Firing, None)));
+    store.record_statements(heartbeat(), at(60)).await.expect("recorded");
+    let ended = Alert { ends_at: Some(at(390)), ..resolved(&fires) };
+    let recorded = store.record_statements(watched(&[ended], None), at(400)).await.expect("recorded");
+    assert_eq!((recorded.effects, states(&store).await), (vec![Effect::HeldResolve], vec![AlertState::ResolveHeld]));
+    let recorded = store.record_statements(heartbeat(), at(410)).await.expect("recorded");
+    assert_eq!((recorded.repairs.len(), states(&store).await), (1, Vec::new()));
+}
+
+#[tokio::test]
+async fn the_end_of_what_was_inherited_is_taken_back_when_prometheus_had_died() {
+    let folder = folder();
+    let fires = alert("10.0.0.5:9100", "Database", NOW);
+    let store = lost(&folder, &fires).await;
+    let at = |seconds| NOW.after(Duration::from_secs(seconds));
+    let ended = Alert { ends_at: Some(at(90)), ..resolved(&fires) };
+    store.record_statements(watched(&[ended], None), at(100)).await.expect("recorded");
+    assert_eq!(states(&store).await, []);
+    let end = watched(&[], Some((AlertStatus::Resolved, Some(at(120)))));
+    store.record_statements(end, at(130)).await.expect("recorded");
+    assert_eq!(states(&store).await, [AlertState::ResolveHeld]);
 }
 
 #[tokio::test]

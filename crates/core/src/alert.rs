@@ -241,24 +241,35 @@ impl AlertRecord {
         }
     }
 
-    /// What is known after `alert` arrived at `now`, which may be an expiry if it is a resolve: then what it would end is
-    /// held. `None` if there is nothing to keep.
+    /// As [`Self::observe`], of a resolve that may be an expiry: what it would end is held.
     pub fn observe_unproven(
         known: Option<&Self>,
-        alert: &Alert,
+        resolve: &Alert,
         refire_hold: Duration,
         now: Timestamp,
-    ) -> (Option<Self>, Effect) {
-        let (record, effect) = Self::observe(known, alert, now);
-        match (known, effect) {
-            (Some(before), Effect::Resolved | Effect::RefireWithdrawn) if before.is_firing(now, refire_hold) => {
-                let ends_at = Some(alert.ends_at.unwrap_or(now));
-                (Some(Self { state: AlertState::ResolveHeld, ends_at, ..record }), Effect::HeldResolve)
-            }
-            // What the page says of it that was there before us must not end with this.
-            (None, Effect::ResolvedUnknown) => (None, effect),
-            _ => (Some(record), effect),
+    ) -> (Self, Effect) {
+        let (record, effect) = Self::observe(known, resolve, now);
+        let ends_what_fires = matches!(effect, Effect::Resolved | Effect::RefireWithdrawn)
+            && known.is_some_and(|before| before.is_firing(now, refire_hold));
+        if ends_what_fires {
+            (Self { state: AlertState::ResolveHeld, ..record }, Effect::HeldResolve)
+        } else {
+            (record, effect)
         }
+    }
+
+    /// What was inherited of the alert that `alert` states, now that its true fingerprint and `startsAt` are known.
+    pub fn identified_by(&self, alert: &Alert) -> Self {
+        let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
+        Self { fingerprint, starts_at, told_starts_at: starts_at, ..self.clone() }
+    }
+
+    /// Whether this is what was inherited of an alert that has ended, as `alert` says.
+    pub fn is_inherited_of_ended(&self, alert: &Alert) -> bool {
+        alert.status == AlertStatus::Resolved
+            && self.state == AlertState::Inherited
+            && self.target == alert.target
+            && self.name == alert.name
     }
 
     /// What is known after a statement that is not newer than the occurrence that is known last.
@@ -296,7 +307,7 @@ impl AlertRecord {
             critical: alert.critical,
             told_starts_at,
             state,
-            ends_at: if effect == Effect::Resolved { Some(alert.ends_at.unwrap_or(now)) } else { self.ends_at },
+            ends_at: if state == AlertState::Resolved { Some(alert.ends_at.unwrap_or(now)) } else { self.ends_at },
             last_seen_at: now,
             ..self.clone()
         };
@@ -343,8 +354,13 @@ impl AlertRecord {
 
     /// The same alert once it is known that Prometheus died at `died_at`; `None` if it did not end after that.
     pub fn taken_back(&self, died_at: Timestamp) -> Option<Self> {
-        let ended_later = self.state == AlertState::Resolved && self.ends_at.is_some_and(|ends_at| ends_at > died_at);
-        ended_later.then(|| Self { state: AlertState::ResolveHeld, ..self.clone() })
+        let state = match self.state {
+            AlertState::Resolved => AlertState::ResolveHeld,
+            // It did not end, so what came after that is no second firing.
+            AlertState::Refired { .. } => AlertState::Firing,
+            AlertState::Firing | AlertState::ResolveHeld | AlertState::Inherited => return None,
+        };
+        self.ends_at.filter(|ends_at| *ends_at > died_at).map(|_| Self { state, ..self.clone() })
     }
 
     /// The same alert once it is known that a held firing is true, and fires since `starts_at`.

@@ -28,9 +28,18 @@ const WATCHDOGS_MAX: usize = 64;
 /// What Alertmanager's members listed last of leases.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Leases {
-    /// When each alert would be resolved if it were not sent again, as any member says.
-    pub ends: HashMap<Fingerprint, Vec<Timestamp>>,
+    /// That of each alert, as any member says.
+    pub of_alerts: HashMap<Fingerprint, Vec<Lease>>,
     /// How long the watchdog's lease is from its sending on.
+    pub of_watchdog: LeaseLength,
+}
+
+/// The lease of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lease {
+    /// When the alert is resolved if it is not sent again.
+    pub ends_at: Timestamp,
+    /// How long that is after it was sent.
     pub length: LeaseLength,
 }
 
@@ -65,9 +74,16 @@ impl LeaseLength {
 }
 
 impl Leases {
-    /// Whether a resolve that is dated `ended_at` says the same as the lease that was listed last.
-    pub fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> bool {
-        self.ends.get(&fingerprint).is_some_and(|ends| ends.contains(&ended_at))
+    /// Whether a resolve that is dated `ended_at` says the same as the lease that was listed last; `None` if none was.
+    pub fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> Option<bool> {
+        self.of_alerts.get(&fingerprint).map(|leases| leases.iter().any(|lease| lease.ends_at == ended_at))
+    }
+
+    /// What `life` says of one alert, whose rule may be evaluated more often than that of the watchdog: then its lease is
+    /// shorter, and runs out while the life of the watchdog is not old for one that is sent so rarely.
+    pub fn judged_for(&self, fingerprint: Fingerprint, life: LastLife) -> LastLife {
+        let shortest = self.of_alerts.get(&fingerprint).into_iter().flatten().map(|lease| lease.length).min();
+        LastLife { lease: life.lease.min(shortest.unwrap_or_default()), ..life }
     }
 }
 
@@ -123,6 +139,13 @@ pub struct WatchdogAlert {
     pub starts_at: Timestamp,
     /// When it ended, if it has and the notification says so: for a dead Prometheus, the end of the lease.
     pub ends_at: Option<Timestamp>,
+}
+
+impl WatchdogAlert {
+    /// Whether this end is that of an occurrence before the one that was notified to begin at `starts_at`.
+    fn ended_before(&self, starts_at: Timestamp) -> bool {
+        self.starts_at < starts_at && self.ends_at.is_none_or(|ends_at| ends_at <= starts_at)
+    }
 }
 
 /// What is known of the watchdogs that notifications bring, by their label sets.
@@ -200,10 +223,11 @@ impl RoutedWatchdogs {
         self.0.values().any(|watchdog| !watchdog.is_overdue(now, timeout))
     }
 
-    /// Takes a firing one, and says whether it fired before in the same occurrence.
+    /// Takes a firing one, and says whether it fired before in the same occurrence. Of two that overlap, as a pair of
+    /// Prometheus servers sends them, the `startsAt` is now that of one, now that of the other ([`Alert::ends_at`]).
     fn hear(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> bool {
         let known = self.0.get(&alert.fingerprint).copied();
-        let lives_on = known.is_some_and(|known| known.starts_at == alert.starts_at);
+        let lives_on = known.is_some_and(|known| known.starts_at >= alert.starts_at);
         // Members of a cluster notify together, and two routes one after the other: the longest lately is the interval.
         let interval = known.map(|known| {
             let gap = now.since(known.heard_at);
@@ -223,11 +247,12 @@ impl RoutedWatchdogs {
 
     /// Takes one that has ended, and says when its Prometheus died if it was the last of them.
     fn end(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> Option<Timestamp> {
-        if self.0.get(&alert.fingerprint).is_some_and(|known| known.starts_at > alert.starts_at) {
+        let known = self.0.get(&alert.fingerprint).copied();
+        if known.is_some_and(|known| alert.ended_before(known.starts_at)) {
             return None;
         }
         let lease_ended_at = alert.ends_at.unwrap_or(now);
-        let known = self.0.remove(&alert.fingerprint);
+        self.0.remove(&alert.fingerprint);
         // What was heard was within the lease, whatever the end says.
         let lease_ended_at = known.map_or(lease_ended_at, |known| known.heard_at.max(lease_ended_at));
         (!self.is_any_on_time(now, timeout)).then(|| lease_ended_at.before(USUAL_LEASE))
@@ -263,32 +288,32 @@ impl ResolveRule {
         hearing
     }
 
-    /// What is known after `alert` arrived at `now`, by the rule if there is one; `None` if there is nothing to keep.
+    /// What is known after `alert` arrived at `now`, by the rule if there is one.
     pub fn observe(
         rule: Option<&Self>,
         known: Option<&AlertRecord>,
         alert: &Alert,
         life: KnownOfLife<'_>,
         now: Timestamp,
-    ) -> (Option<AlertRecord>, Effect) {
+    ) -> (AlertRecord, Effect) {
         let unproven = |rule: &&Self| alert.status == AlertStatus::Resolved && rule.may_be_expiry(alert, life, now);
         match rule.filter(unproven) {
             Some(rule) => AlertRecord::observe_unproven(known, alert, rule.refire_hold, now),
-            None => {
-                let (record, effect) = AlertRecord::observe(known, alert, now);
-                (Some(record), effect)
-            }
+            None => AlertRecord::observe(known, alert, now),
         }
     }
 
     fn may_be_expiry(&self, alert: &Alert, life: KnownOfLife<'_>, now: Timestamp) -> bool {
         let KnownOfLife { pulse, routed, leases } = life;
         let ended_at = alert.ends_at.unwrap_or(now);
+        if self.life == LifeFrom::List && leases.ends_at(alert.fingerprint, ended_at) == Some(true) {
+            return true;
+        }
         let Some(last_heartbeat) = pulse.last_heartbeat else { return pulse.missing_at.is_some() };
         match self.life {
             LifeFrom::List => {
-                let life = LastLife { sent_at: last_heartbeat, lease: leases.length };
-                leases.ends_at(alert.fingerprint, ended_at) || !life.vouches_for(ended_at)
+                let life = LastLife { sent_at: last_heartbeat, lease: leases.of_watchdog };
+                !leases.judged_for(alert.fingerprint, life).vouches_for(ended_at)
             }
             LifeFrom::Route if routed.is_any_on_time(now, self.watchdog.timeout()) => false,
             // None is left: what was heard last is when Prometheus died.

@@ -234,7 +234,7 @@ impl fmt::Display for AlertHappening {
             Source::Reappeared | Source::Confirmed => ": Alertmanager lists it",
             Source::Refuted => ": Alertmanager does not list it",
             Source::Unlisted => ": Alertmanager did not list it twice in a row, and no resolve came",
-            Source::ResolveConfirmed => ": the watchdog is heard, so its resolve is not held any longer",
+            Source::ResolveConfirmed => ": its resolve is not held any longer",
             Source::TakenBack => " still: Prometheus died before its resolve",
             Source::Stale => ": nothing was heard of it for stale_after_seconds",
         })

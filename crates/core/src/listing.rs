@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::alert::{Alert, AlertStatus, Fingerprint};
-use super::expiry::LeaseLength;
+use super::expiry::{Lease, LeaseLength};
 use super::notification::raw::{RawLabels, Shaped};
 use super::time::Timestamp;
 
@@ -22,8 +22,8 @@ pub struct ListedAlert {
     pub alert: Alert,
     /// Whether its notifications are sent.
     pub standing: Standing,
-    /// Its lease: when Alertmanager resolves it unless Prometheus sends it again; `None` if that is not listed.
-    pub lease: Option<Timestamp>,
+    /// Its lease; `None` if that is not listed.
+    pub lease: Option<Lease>,
 }
 
 /// Whether Alertmanager sends notifications of an alert.
@@ -52,6 +52,8 @@ struct RawListed {
     starts_at: String,
     #[serde(rename = "endsAt")]
     ends_at: Option<String>,
+    #[serde(rename = "updatedAt")]
+    updated_at: Option<String>,
     status: RawStatus,
     labels: Shaped<RawLabels>,
 }
@@ -136,7 +138,10 @@ impl RawListed {
             starts_at,
             ends_at: None,
         };
-        let lease = self.ends_at.as_deref().and_then(|text| Timestamp::parse_rfc3339(text).ok());
+        let [sent_at, ends_at] = [&self.updated_at, &self.ends_at]
+            .map(|time| time.as_deref().and_then(|text| Timestamp::parse_rfc3339(text).ok()));
+        let lease = sent_at.zip(ends_at);
+        let lease = lease.map(|(sent_at, ends_at)| Lease { ends_at, length: LeaseLength::between(sent_at, ends_at) });
         Ok(Some(ListedAlert { alert, standing, lease }))
     }
 }

@@ -38,22 +38,26 @@ pub enum Life {
 }
 
 impl Life {
-    /// Whether Prometheus is alive at `now`. An alert that a dead one no longer sends vanishes from the list, too.
-    fn is_recent(self, now: Timestamp) -> bool {
+    /// Whether Prometheus is alive at `now`, seen from an alert that vanished: a dead one no longer sends it, too.
+    fn is_recent_for(self, record: &AlertRecord, leases: &Leases, now: Timestamp) -> bool {
         match self {
             Self::Unwatched => true,
             Self::Unlisted => false,
-            Self::At(life) => life.is_recent(now),
+            Self::At(life) => leases.judged_for(record.fingerprint, life).is_recent(now),
         }
     }
 
-    /// Whether a resolve that is held is true: Prometheus lived when it is dated, and it is not the end of the lease.
+    /// Whether a resolve that is held is true: Prometheus lived when it is dated, and it is not the end of the lease. If
+    /// the lease is not known, as after a restart of ours, it may be.
     fn confirms(self, record: &AlertRecord, leases: &Leases) -> bool {
         let Some(ends_at) = record.ends_at.filter(|_| record.state == AlertState::ResolveHeld) else { return false };
         match self {
             Self::Unwatched => true,
             Self::Unlisted => false,
-            Self::At(life) => life.vouches_for(ends_at) && !leases.ends_at(record.fingerprint, ends_at),
+            Self::At(life) => {
+                leases.judged_for(record.fingerprint, life).vouches_for(ends_at)
+                    && leases.ends_at(record.fingerprint, ends_at) == Some(false)
+            }
         }
     }
 }
@@ -118,7 +122,7 @@ pub enum Reason {
     UnnotifiedAgain,
     /// It is listed as active after its resolve came: it truly fires.
     Reappeared,
-    /// It was held, and is listed: it truly fires.
+    /// It, or its resolve, was held, and it is listed: it truly fires.
     Confirmed,
     /// It was held, and is not listed: it was the echo of an HA pair.
     Refuted,
@@ -139,10 +143,10 @@ impl fmt::Display for Reason {
             Self::Unnotified => "fires: Alertmanager lists it, and no notification of it came",
             Self::UnnotifiedAgain => "fires again: Alertmanager lists it with a newer startsAt than was notified",
             Self::Reappeared => "fires again: Alertmanager lists it as active after its resolve",
-            Self::Confirmed => "fires again: Alertmanager lists it, so it is not held any longer",
+            Self::Confirmed => "fires: Alertmanager lists it, so nothing of it is held any longer",
             Self::Refuted => "does not fire again: it was held, and Alertmanager does not list it",
             Self::Unlisted => "has ended: Alertmanager did not list it twice in a row, and no resolve came",
-            Self::ResolveConfirmed => "has ended: the watchdog is heard, so its resolve is not held any longer",
+            Self::ResolveConfirmed => "has ended: its resolve is not held any longer",
             Self::TakenBack => "fires still: Prometheus died before its resolve, which was Alertmanager's own",
             Self::Stale => "is taken to have ended: nothing was heard of it for stale_after_seconds",
         })
@@ -198,16 +202,16 @@ impl Poll {
     pub fn leases_after(&self, before: &Leases, stored: &[AlertRecord]) -> Leases {
         let mut leases = Leases::default();
         for ListedAlert { alert, lease, .. } in self.listed() {
-            leases.ends.entry(alert.fingerprint).or_default().extend(lease);
+            leases.of_alerts.entry(alert.fingerprint).or_default().extend(lease);
         }
         for record in stored.iter().filter(|record| record.state != AlertState::Resolved) {
-            if let Some(known) = before.ends.get(&record.fingerprint) {
-                leases.ends.entry(record.fingerprint).or_insert_with(|| known.clone());
+            if let Some(known) = before.of_alerts.get(&record.fingerprint) {
+                leases.of_alerts.entry(record.fingerprint).or_insert_with(|| known.clone());
             }
         }
-        leases.length = match self.life {
+        leases.of_watchdog = match self.life {
             Life::At(life) => life.lease,
-            Life::Unwatched | Life::Unlisted => before.length,
+            Life::Unwatched | Life::Unlisted => before.of_watchdog,
         };
         leases
     }
@@ -236,7 +240,8 @@ pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Lea
                 let record = record.with_resolve_confirmed(poll.began_at);
                 plan.repairs.push(Repair { record, reason: Reason::ResolveConfirmed });
             } else {
-                unseen(record, poll, missing, policy, &mut plan);
+                let is_alive = poll.life.is_recent_for(record, leases, poll.began_at);
+                unseen(record, poll.began_at, is_alive, missing, policy, &mut plan);
             }
         }
     }
@@ -254,11 +259,14 @@ pub fn stale_before(now: Timestamp, listening_since: Timestamp, longest: Duratio
 fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Option<Repair> {
     let alert = sighting?;
     let (record, effect) = AlertRecord::observe(known, alert, poll.began_at);
+    let was_held = known.is_some_and(|known| known.state == AlertState::ResolveHeld);
     let reason = match effect {
         Effect::Fired => Reason::Unnotified,
         Effect::FiredAgain => Reason::UnnotifiedAgain,
         Effect::HeldRefire => Reason::Reappeared,
-        Effect::Repeated | Effect::Outdated if matches!(record.state, AlertState::Refired { .. }) => Reason::Confirmed,
+        Effect::Repeated | Effect::Outdated if was_held || matches!(record.state, AlertState::Refired { .. }) => {
+            Reason::Confirmed
+        }
         // Nothing that is listed is a resolve.
         Effect::Repeated
         | Effect::Outdated
@@ -276,9 +284,9 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
     Some(Repair { record, reason })
 }
 
-/// What follows from an alert's not being listed, by members of which one at least would know.
-fn unseen(record: &AlertRecord, poll: &Poll, missing: &Missing, policy: Policy, plan: &mut Plan) {
-    let now = poll.began_at;
+/// What follows from an alert's not being listed at `now`, by members of which one at least would know. `is_alive`:
+/// Prometheus is known to live.
+fn unseen(record: &AlertRecord, now: Timestamp, is_alive: bool, missing: &Missing, policy: Policy, plan: &mut Plan) {
     if record.state == AlertState::Resolved {
         return;
     }
@@ -287,13 +295,12 @@ fn unseen(record: &AlertRecord, poll: &Poll, missing: &Missing, policy: Policy, 
         plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Refuted });
         return;
     }
-    if !poll.life.is_recent(now) {
-        return;
-    }
     // What was heard between two readings starts the count anew, and so does a clock that was set back between them.
     let first = missing.get(&record.fingerprint).copied();
     let first = first.filter(|first| *first > record.last_seen_at && *first <= now);
     match first {
+        // A reading at which the watchdog is a little late says nothing, so it does not start the count anew either.
+        first if !is_alive => plan.missing.extend(first.map(|first| (record.fingerprint, first))),
         Some(first) if now >= first.after(policy.apart) => {
             let (record, reason) = match record.state {
                 AlertState::ResolveHeld => (record.with_resolve_confirmed(now), Reason::ResolveConfirmed),

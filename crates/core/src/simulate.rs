@@ -234,7 +234,7 @@ impl<'a> Player<'a> {
         let known = self.alerts.get(&alert.fingerprint);
         let life = KnownOfLife { pulse: self.ear.pulse(), routed: &self.routed, leases: &Leases::default() };
         let (record, _) = ResolveRule::observe(self.rules.resolve_rule().as_ref(), known, alert, life, now);
-        self.alerts.extend(record.map(|record| (record.fingerprint, record)));
+        self.alerts.insert(record.fingerprint, record);
     }
 
     fn take_watchdogs(&mut self, watchdogs: &[WatchdogAlert], now: Timestamp) {

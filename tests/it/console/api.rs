@@ -150,7 +150,7 @@ async fn repair_from_nowhere(site: &Site) {
         settle: Duration::ZERO,
         refire_hold: Duration::ZERO,
     };
-    let settings = repair::Settings { source, interval: HOUR };
+    let settings = repair::Settings { source, is_watched: true, interval: HOUR };
     let (store, clock, wake) = (site.world.store.clone(), site.world.clock(), site.world.wake());
     let repairer = Repairer::new(store, settings, clock, wake, CancellationToken::new());
     repairer.shown_by(site.world.live()).once().await;

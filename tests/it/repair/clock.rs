@@ -16,7 +16,7 @@ async fn world() -> World {
 }
 
 fn repairer(world: &World, source: Source) -> Repairer {
-    let settings = Settings { source, interval: INTERVAL };
+    let settings = Settings { source, is_watched: true, interval: INTERVAL };
     Repairer::new(world.store.clone(), settings, world.clock(), world.wake(), CancellationToken::new())
 }
 

@@ -4,9 +4,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use alertmanager_cachet::alertmanager::{self, Credentials, Error, Member};
+use alertmanager_cachet::core::alert::{Alert, AlertStatus, Effect};
+use alertmanager_cachet::core::expiry::{LifeFrom, ResolveRule};
 use alertmanager_cachet::core::repair::Reason;
+use alertmanager_cachet::core::watchdog::Watchdog;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::repair::{Repairer, Round, Settings, Source};
+use alertmanager_cachet::store::Statements;
 use futures_util::FutureExt;
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -42,7 +46,7 @@ pub fn repairer(world: &World, members: Vec<Member>, settle: Duration) -> Repair
 }
 
 fn with_source(world: &World, source: Source) -> Repairer {
-    let settings = Settings { source, interval: INTERVAL };
+    let settings = Settings { source, is_watched: true, interval: INTERVAL };
     Repairer::new(world.store.clone(), settings, world.clock(), world.wake(), CancellationToken::new())
 }
 
@@ -287,12 +291,44 @@ async fn without_an_alertmanager_what_nothing_was_heard_of_for_long_has_ended() 
 #[tokio::test]
 async fn new_settings_count_from_the_next_go_on() {
     let world = world().await;
-    let (settings, changes) = watch::channel(Settings { source: Source::Nothing, interval: INTERVAL });
+    let (settings, changes) =
+        watch::channel(Settings { source: Source::Nothing, is_watched: true, interval: INTERVAL });
     let mut repairer = with_source(&world, Source::Nothing).with_changes_of_settings(changes);
     world.fire("web-1", "Web").await;
     for _ in 0..3 {
         assert_eq!(reasons(&step(&world, &mut repairer).await), NOTHING);
     }
-    settings.send_replace(Settings { source: Source::Silence(INTERVAL), interval: INTERVAL });
+    settings.send_replace(Settings { source: Source::Silence(INTERVAL), is_watched: true, interval: INTERVAL });
     assert_eq!(reasons(&step(&world, &mut repairer).await), [Reason::Stale]);
+}
+
+/// The alert is resolved ten minutes after Prometheus was heard last.
+async fn hold_resolve(world: &World, alert: Alert) {
+    world.store.record_heartbeat(world.now()).await.expect("recorded");
+    world.pass(Duration::from_secs(600));
+    let resolve_rule = Some(ResolveRule {
+        watchdog: Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog"),
+        life: LifeFrom::List,
+        refire_hold: Duration::from_secs(300),
+    });
+    let alerts = vec![Alert { status: AlertStatus::Resolved, ..alert }];
+    let statements = Statements { alerts, watchdogs: Vec::new(), resolve_rule };
+    let recorded = world.store.record_statements(statements, world.now()).await.expect("recorded");
+    assert_eq!(recorded.effects, [Effect::HeldResolve]);
+}
+
+#[tokio::test]
+async fn what_was_held_for_a_watchdog_counts_once_none_is_configured() {
+    for source in [Source::Nothing, Source::Silence(50 * INTERVAL)] {
+        let world = world().await;
+        let fires = world.fire("web-1", "Web").await;
+        hold_resolve(&world, fires).await;
+        let watched = Settings { source: source.clone(), is_watched: true, interval: INTERVAL };
+        let (settings, changes) = watch::channel(watched.clone());
+        let mut repairer = with_source(&world, source).with_changes_of_settings(changes);
+        assert_eq!(reasons(&step(&world, &mut repairer).await), NOTHING);
+        settings.send_replace(Settings { is_watched: false, ..watched });
+        assert_eq!(reasons(&step(&world, &mut repairer).await), [Reason::ResolveConfirmed]);
+        assert_eq!(reasons(&step(&world, &mut repairer).await), NOTHING);
+    }
 }

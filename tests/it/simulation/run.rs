@@ -419,6 +419,6 @@ fn repairer(scenario: &Scenario, store: &Store, clock: &SimulatedClock, wake: Wa
             refire_hold: Duration::from_secs(scenario.policy.refire_hold),
         },
     };
-    let settings = repair::Settings { source, interval: Duration::from_millis(INTERVAL_MS) };
+    let settings = repair::Settings { source, is_watched: true, interval: Duration::from_millis(INTERVAL_MS) };
     Repairer::new(store.clone(), settings, clock.of_the_server(), wake, CancellationToken::new())
 }

@@ -51,7 +51,7 @@ impl Server {
     fn tell(&mut self, alert: &Alert, now: Timestamp) -> Effect {
         let life = KnownOfLife { pulse: self.pulse, routed: &self.routed, leases: &self.leases };
         let (record, effect) = ResolveRule::observe(Some(&self.rule), self.record.as_ref(), alert, life, now);
-        self.record = record.or_else(|| self.record.take());
+        self.record = Some(record);
         effect
     }
 
@@ -90,9 +90,32 @@ fn with_the_list_a_resolve_that_equals_the_lease_listed_last_is_held_whatever_li
     let mut server = Server::new(LifeFrom::List);
     server.pulse = server.pulse.beat(at(240));
     let fingerprint = Fingerprint::of_text("TargetDown");
-    server.leases.ends.insert(fingerprint, vec![at(200), at(240)]);
+    let lease = |ends_at| Lease { ends_at, length: LeaseLength::default() };
+    server.leases.of_alerts.insert(fingerprint, vec![lease(at(200)), lease(at(240))]);
     assert_eq!(server.ends(at(240), at(250)), Effect::HeldResolve);
     assert_eq!(server.ends(at(239), at(250)), Effect::Resolved);
+    let mut never_heard = Server { leases: server.leases, ..Server::new(LifeFrom::List) };
+    assert_eq!(never_heard.ends(at(240), at(250)), Effect::HeldResolve);
+}
+
+#[test]
+fn a_watchdog_that_is_evaluated_more_rarely_than_the_alert_vouches_for_no_more_than_the_alerts_lease() {
+    let long = LeaseLength::between(START, START.after(20 * MINUTE));
+    let life = LastLife { sent_at: START, lease: long };
+    let mut leases = Leases { of_watchdog: long, ..Leases::default() };
+    let fingerprint = Fingerprint::of_text("TargetDown");
+    // What is not known is the usual lease.
+    for (length, vouched, recent) in [(None, 75, 119), (Some(LeaseLength::default()), 75, 119), (Some(long), 375, 599)]
+    {
+        let lease = length.map(|length| Lease { ends_at: at(0), length });
+        leases.of_alerts.insert(fingerprint, lease.into_iter().collect());
+        let judged = leases.judged_for(fingerprint, life);
+        assert!(judged.vouches_for(at(vouched)) && !judged.vouches_for(at(vouched + 1)), "{length:?}");
+        assert!(judged.is_recent(at(recent)) && !judged.is_recent(at(recent + 1)), "{length:?}");
+        let mut server = Server { leases: leases.clone(), ..Server::new(LifeFrom::List) };
+        server.pulse = server.pulse.beat(START);
+        assert_eq!(server.ends(at(vouched + 1), at(900)), Effect::HeldResolve);
+    }
 }
 
 #[test]
@@ -195,6 +218,47 @@ fn one_of_two_watchdogs_may_end_and_the_last_one_decides() {
 }
 
 #[test]
+fn of_a_pair_of_prometheus_servers_each_start_is_that_of_the_same_watchdog() {
+    let mut server = Server::new(LifeFrom::Route);
+    let firing = |starts_at| watchdog("Watchdog", AlertStatus::Firing, starts_at, None);
+    // Two Alertmanagers heard of the pair in another order.
+    let (one, other) = (at(1), at(9));
+    for (starts_at, now) in [(one, 60), (other, 61), (one, 120), (other, 121)] {
+        server.hears(&[firing(starts_at)], at(now));
+    }
+    assert_eq!(server.ends(at(300), at(300)), Effect::HeldResolve);
+    let reasons = [(one, 310), (other, 311)].map(|(starts_at, now)| server.hears(&[firing(starts_at)], at(now)));
+    assert_eq!(reasons, [Some(Reason::ResolveConfirmed), None]);
+    let ended = |starts_at, ends_at| watchdog("Watchdog", AlertStatus::Resolved, starts_at, Some(ends_at));
+    assert_eq!(server.hears(&[ended(one, at(9))], at(400)), None, "news of a death that is over");
+    assert_eq!(server.hears(&[ended(one, at(420))], at(421)), Some(Reason::TakenBack));
+}
+
+#[test]
+fn a_firing_that_followed_its_resolve_is_taken_back_like_any_other() {
+    let (firing, end) = (alert(AlertStatus::Firing, None), watchdog("Watchdog", AlertStatus::Resolved, START, None));
+    let ended = |ends_at| WatchdogAlert { ends_at: Some(ends_at), ..end.clone() };
+    // It counts by its hold, and then its lease runs out.
+    let mut server = Server::new(LifeFrom::Route);
+    server.beat("Watchdog", at(300));
+    server.ends(at(10), at(11));
+    assert_eq!(server.tell(&firing, at(20)), Effect::HeldRefire);
+    server.beat("Watchdog", at(540));
+    assert!(server.fires(at(560)));
+    assert_eq!(server.ends(at(570), at(571)), Effect::RefireWithdrawn);
+    assert_eq!(server.hears(&[ended(at(580))], at(581)), Some(Reason::TakenBack));
+    assert!(server.fires(at(581)));
+    // Its lease runs out, and the other member of a cluster says late that it fires.
+    let mut server = Server::new(LifeFrom::Route);
+    server.beat("Watchdog", at(300));
+    assert_eq!(server.ends(at(310), at(311)), Effect::Resolved);
+    assert_eq!(server.tell(&firing, at(312)), Effect::HeldRefire);
+    assert_eq!(server.hears(&[ended(at(320))], at(321)), Some(Reason::TakenBack));
+    assert!(server.fires(at(321)));
+    assert_eq!(server.ends(at(310), at(340)), Effect::HeldResolve);
+}
+
+#[test]
 fn an_alert_that_never_fired_here_is_neither_held_nor_taken_back() {
     let mut server = Server::new(LifeFrom::Route);
     server.record = None;
@@ -204,7 +268,7 @@ fn an_alert_that_never_fired_here_is_neither_held_nor_taken_back() {
     assert_eq!(server.hears(&[ended], at(241)), None);
     server.record = None;
     assert_eq!(server.ends(at(250), at(250)), Effect::ResolvedUnknown);
-    assert_eq!(server.record, None, "what the page says of it that was there before us goes on");
+    assert!(!server.fires(at(250)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod laws;
 
 use super::*;
 use crate::alert::AlertStatus;
-use crate::expiry::LeaseLength;
+use crate::expiry::{Lease, LeaseLength};
 use crate::target::{ComponentList, Target};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -461,6 +461,37 @@ fn what_vanishes_from_the_list_has_ended_only_while_the_watchdog_lives() {
     }
 }
 
+#[test]
+fn a_watchdog_that_is_late_at_every_other_reading_keeps_nothing_from_ending() {
+    // Sent every two minutes, by a clock that is half a minute behind: every other reading finds it too old.
+    let lease = LeaseLength::between(Timestamp::from_millis(0), Timestamp::from_millis(210_000));
+    let mut world = World::new();
+    world.notify(&alert(1, 5));
+    let mut reasons = Vec::new();
+    for age in [50, 110, 50] {
+        world.pass(MINUTE);
+        let life = LastLife { sent_at: world.now.before(Duration::from_secs(age)), lease };
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])], life: Life::At(life) };
+        reasons.push(world.carry_out(&poll));
+    }
+    assert_eq!(reasons, [vec![], vec![], vec![Reason::Unlisted]]);
+}
+
+#[test]
+fn what_is_listed_while_its_resolve_is_held_fires_and_the_resolve_is_forgotten() {
+    let mut world = World::new();
+    let fires = alert(1, 5);
+    world.notify(&fires);
+    let stored = world.stored.values_mut().next().expect("it is stored");
+    *stored = AlertRecord { state: AlertState::ResolveHeld, ends_at: Some(world.now), ..stored.clone() };
+    assert_eq!(world.poll(&[heard(&[suppressed(&fires)])]), []);
+    assert_eq!(world.poll(&[heard(&[active(&fires)])]), [Reason::Confirmed]);
+    assert_eq!(world.stored[&fires.fingerprint].state, AlertState::Firing);
+    // It takes two readings to end, like any other.
+    assert_eq!(world.poll(&[heard(&[])]), []);
+    assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
+}
+
 /// What became of a resolve that is held, and is dated 240 seconds after the watchdog's last life: the alert is not
 /// listed when the watchdog lives again.
 fn held(leases: &Leases) -> Vec<Vec<Reason>> {
@@ -488,19 +519,28 @@ fn held(leases: &Leases) -> Vec<Vec<Reason>> {
 #[test]
 fn a_held_resolve_counts_with_newer_life_and_the_end_of_a_lease_when_the_alert_stays_away_meanwhile() {
     let none = Vec::new();
-    assert_eq!(held(&Leases::default()), [none.clone(), none.clone(), vec![Reason::ResolveConfirmed], none.clone()]);
-    let mut leases = Leases::default();
-    leases.ends.insert(alert(1, 5).fingerprint, vec![Timestamp::from_millis(1_000_000).after(4 * MINUTE)]);
-    assert_eq!(held(&leases), [none.clone(), none.clone(), none.clone(), vec![Reason::ResolveConfirmed]]);
+    let known = |minutes| {
+        let ends_at = Timestamp::from_millis(1_000_000).after(minutes * MINUTE);
+        let lease = Lease { ends_at, length: LeaseLength::default() };
+        Leases { of_alerts: [(alert(1, 5).fingerprint, vec![lease])].into(), ..Leases::default() }
+    };
+    assert_eq!(held(&known(3)), [none.clone(), none.clone(), vec![Reason::ResolveConfirmed], none.clone()]);
+    // After a restart, the lease is not known.
+    for leases in [known(4), Leases::default()] {
+        assert_eq!(held(&leases), [none.clone(), none.clone(), none.clone(), vec![Reason::ResolveConfirmed]]);
+    }
 }
 
 #[test]
 fn leases_are_those_listed_last_and_of_what_fires_and_vanished_the_last_ones() {
     let (listed, vanished, over) = (alert(1, 5), alert(2, 5), alert(3, 5));
-    let lease = |minutes| Timestamp::from_millis(1_000_000).after(minutes * MINUTE);
+    let lease = |minutes| Lease {
+        ends_at: Timestamp::from_millis(1_000_000).after(minutes * MINUTE),
+        length: LeaseLength::default(),
+    };
     let mut before = Leases::default();
     for alert in [&listed, &vanished, &over] {
-        before.ends.insert(alert.fingerprint, vec![lease(1)]);
+        before.of_alerts.insert(alert.fingerprint, vec![lease(1)]);
     }
     let mut world = World::new();
     for alert in [&listed, &vanished, &over, &resolved(&over)] {
@@ -510,5 +550,5 @@ fn leases_are_those_listed_last_and_of_what_fires_and_vanished_the_last_ones() {
     let poll = Poll { began_at: world.now, members: members.to_vec(), life: Life::Unlisted };
     let after = poll.leases_after(&before, &world.stored.values().cloned().collect::<Vec<_>>());
     let ends = [(listed.fingerprint, vec![lease(2), lease(3)]), (vanished.fingerprint, vec![lease(1)])];
-    assert_eq!(after, Leases { ends: ends.into(), length: LeaseLength::default() });
+    assert_eq!(after, Leases { of_alerts: ends.into(), of_watchdog: LeaseLength::default() });
 }
