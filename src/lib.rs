@@ -9,7 +9,7 @@
 //!
 //! What happened is counted in [`metrics`], and how the parts are is told in [`readiness`]; both are told, and ask nobody.
 //!
-//! The rules and the client of Cachet are crates of their own (`crates/`), which the compiler keeps apart.
+//! The rules, the store and the client of Cachet are crates of their own (`crates/`), which the compiler keeps apart.
 //!
 //! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `reconcile` ← `repair`, `insight` ← `web` ←
 //! `console` ← `commands` ← `main`.
@@ -29,8 +29,8 @@ pub mod readiness;
 pub mod reconcile;
 pub mod repair;
 pub mod setup;
-pub mod store;
 pub mod web;
 
 pub use alertmanager_cachet_client as cachet;
 pub use alertmanager_cachet_core as core;
+pub use alertmanager_cachet_store as store;

@@ -29,7 +29,7 @@ use prometheus::{Registry, TextEncoder};
 use self::catalogue::Catalogue;
 pub use self::catalogue::DEFINITIONS;
 pub use self::family::{Definition, Kind, Label};
-pub use self::labels::{NotificationResult, PollResult, ReconcileResult, Refusal, StoreOperation};
+pub use self::labels::{NotificationResult, PollResult, ReconcileResult, Refusal};
 pub use self::page_state::PageState;
 use crate::core::time::Timestamp;
 

@@ -391,7 +391,7 @@ impl Reconciler {
         if notes.is_empty() {
             return Ok(());
         }
-        let entries: Vec<Entry> = notes.iter().cloned().map(Entry::from).collect();
+        let entries: Vec<Entry> = notes.iter().cloned().map(apply::entry).collect();
         self.remember(&entries).await?;
         entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
         Ok(())

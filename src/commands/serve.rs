@@ -119,7 +119,7 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     watchers.configuration_taken(&configured.report);
     let Configured { config, inventory, web, .. } = configured;
     let lock = Store::lock(&common.storage_url)?;
-    let store = Store::open(&common.storage_url).await?.measured_by(watchers.metrics.clone());
+    let store = Store::open(&common.storage_url).await?.observed_by(Arc::new(watchers.metrics.clone()));
     store.limit_alerts(config.max_stored_alerts);
     let page = open_page(environment, &store, &config, inventory.as_ref(), &watchers.metrics).await?;
     let stop = CancellationToken::new();

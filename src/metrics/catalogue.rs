@@ -8,7 +8,7 @@ use prometheus::{Error, Registry};
 use super::family::{Counter, Definition, Family, Gauge, GaugeOnceKnown, Histogram, Label, Since};
 use super::labels::{
     ALERT_RESULTS, CHANGE_KINDS, IGNORE_REASONS, NotificationResult, OVERRIDES, OWNERS, PollResult, REPAIR_REASONS,
-    ReconcileResult, Refusal, STATUSES, StoreOperation,
+    ReconcileResult, Refusal, STATUSES, STORE_OPERATIONS,
 };
 
 /// Makes [`Catalogue`] and [`DEFINITIONS`] of one list.
@@ -65,9 +65,9 @@ catalogue! {
         "Alerts that Alertmanager cut off from notifications (max_alerts).";
 
     // The store.
-    store_duration: Histogram<1> = "store_operation_duration_seconds" ["operation": StoreOperation::WORDS]
+    store_duration: Histogram<1> = "store_operation_duration_seconds" ["operation": STORE_OPERATIONS]
         "How long the store took, with the waiting for its lock and its disk.";
-    store_failures: Counter<1> = "store_operation_failures_total" ["operation": StoreOperation::WORDS]
+    store_failures: Counter<1> = "store_operation_failures_total" ["operation": STORE_OPERATIONS]
         "Operations that the store refused, of which it kept nothing.";
 
     // The reconciler.

@@ -5,6 +5,7 @@ use crate::core::notification::IgnoreReason;
 use crate::core::plan::Change;
 use crate::core::repair::Reason;
 use crate::core::status::ComponentStatus;
+use crate::store::StoreOperation;
 
 /// Defines an enum whose variants are the values of a label.
 macro_rules! words {
@@ -48,19 +49,16 @@ words! {
     }
 }
 
-words! {
-    /// What a statement to the store was for.
-    StoreOperation {
-        /// Keeping what a notification says.
-        Record = "record",
-        /// Reading alerts, and what was written to Cachet.
-        Read = "read",
-        /// Keeping what is written to Cachet, and what it shows.
-        Remember = "remember",
-        /// Correcting alerts by what Alertmanager lists.
-        Repair = "repair",
-        /// Finding out whether it can be written, because somebody asked after our health.
-        Probe = "probe",
+/// Every word of [`store_operation`].
+pub const STORE_OPERATIONS: &[&str] = &["record", "read", "remember", "repair", "probe"];
+
+pub const fn store_operation(operation: StoreOperation) -> &'static str {
+    match operation {
+        StoreOperation::Record => "record",
+        StoreOperation::Read => "read",
+        StoreOperation::Remember => "remember",
+        StoreOperation::Repair => "repair",
+        StoreOperation::Probe => "probe",
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the parts of the server tell: one method an occasion.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::labels::{
     self, IGNORED, NOT_OURS, NotificationResult, OTHERS, OURS, OVERRIDDEN_INCIDENT, OVERRIDDEN_STATUS, PollResult,
-    ReconcileResult, Refusal, StoreOperation,
+    ReconcileResult, Refusal,
 };
 use super::{Metrics, PageState};
 use crate::cachet::{CallObserver, RateBudget};
@@ -14,6 +14,7 @@ use crate::core::plan::Change;
 use crate::core::repair::Repair;
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
+use crate::store::{StoreObserver, StoreOperation};
 
 /// The codes of answers that have a name of their own; a server that makes up others must not make up series.
 const CODES: std::ops::RangeInclusive<u16> = 100..=599;
@@ -53,23 +54,6 @@ impl Metrics {
             catalogue.alerts_ignored.add([labels::ignore_reason(&ignored.reason)], 1);
         }
         catalogue.alerts_truncated.add([], usize::try_from(notification.truncated_alerts).unwrap_or(usize::MAX));
-    }
-
-    /// Measures what the store does.
-    pub async fn of_store<T, E>(
-        &self,
-        operation: StoreOperation,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        let began = Instant::now();
-        let outcome = work.await;
-        if let Some(catalogue) = self.catalogue() {
-            catalogue.store_duration.observe([operation.word()], began.elapsed());
-            if outcome.is_err() {
-                catalogue.store_failures.add([operation.word()], 1);
-            }
-        }
-        outcome
     }
 
     /// A go of the reconciler ended at `now`.
@@ -202,5 +186,16 @@ impl CallObserver for Metrics {
             Err(reason) => reason.to_owned(),
         };
         catalogue.cachet_requests.observe([method, &endpoint(path), &code], took);
+    }
+}
+
+impl StoreObserver for Metrics {
+    fn done(&self, operation: StoreOperation, took: Duration, succeeded: bool) {
+        let Some(catalogue) = self.catalogue() else { return };
+        let word = labels::store_operation(operation);
+        catalogue.store_duration.observe([word], took);
+        if !succeeded {
+            catalogue.store_failures.add([word], 1);
+        }
     }
 }

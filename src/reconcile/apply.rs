@@ -363,22 +363,21 @@ pub fn log_report(log: &Log, report: &Report) {
     }
 }
 
-impl From<Note> for Entry {
-    fn from(note: Note) -> Self {
-        match note {
-            Note::ComponentSettled(name, component) => Self::Component(name, component),
-            Note::TargetSettled(name, target) => Self::Target(name, target),
-            Note::ComponentReleased(name) => Self::ReleaseComponent(name),
-            Note::TargetReleased(name) => Self::ReleaseTarget(name),
-            Note::EpisodePhase(episode) => Self::Episode(episode),
-            Note::Arrived(write) => Self::Answered(write),
-            Note::EpisodeForgotten(episode) => {
-                let by = match episode.phase {
-                    EpisodePhase::Closed { by, .. } => by,
-                    _ => EndedBy::Recovery,
-                };
-                Self::EndEpisode(episode, by)
-            }
+/// What is kept of a note.
+pub(super) fn entry(note: Note) -> Entry {
+    match note {
+        Note::ComponentSettled(name, component) => Entry::Component(name, component),
+        Note::TargetSettled(name, target) => Entry::Target(name, target),
+        Note::ComponentReleased(name) => Entry::ReleaseComponent(name),
+        Note::TargetReleased(name) => Entry::ReleaseTarget(name),
+        Note::EpisodePhase(episode) => Entry::Episode(episode),
+        Note::Arrived(write) => Entry::Answered(write),
+        Note::EpisodeForgotten(episode) => {
+            let by = match episode.phase {
+                EpisodePhase::Closed { by, .. } => by,
+                _ => EndedBy::Recovery,
+            };
+            Entry::EndEpisode(episode, by)
         }
     }
 }

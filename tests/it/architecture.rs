@@ -31,11 +31,6 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ),
     ("src/web", &["crate::console"], "imports point one way"),
     (
-        "src/store",
-        &["crate::cachet", "crate::reconcile", "crate::web", "crate::config", "crate::commands", "crate::embedded"],
-        "the store knows the core alone",
-    ),
-    (
         "src/reconcile",
         &["crate::repair", "crate::web", "crate::config", "crate::commands", "crate::embedded"],
         "imports point one way",
@@ -58,7 +53,6 @@ const RULES: &[(&str, &[&str], &str)] = &[
         "src/metrics",
         &[
             "crate::alertmanager",
-            "crate::store",
             "crate::reconcile",
             "crate::repair",
             "crate::web",

@@ -8,6 +8,7 @@ mod gate;
 mod pages;
 mod whole;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::console::{Console, Parts};
@@ -82,7 +83,7 @@ impl Site {
         world.settle().await;
         let (metrics, stop) = (Metrics::new().expect("metrics"), CancellationToken::new());
         let console = Console::new(Parts {
-            store: world.store.clone().measured_by(metrics.clone()),
+            store: world.store.clone().observed_by(Arc::new(metrics.clone())),
             authenticator: Authenticator::new(users).expect("an authenticator"),
             settings: watch::channel(world.settings.clone()).1,
             live: world.live(),

@@ -97,6 +97,55 @@ async fn move_times_to_now(store: &Path) -> Duration {
     moved_by
 }
 
+/// The rows of each table of a database that the first release had, and its last schema step.
+async fn contents(database: &Path) -> (Vec<i64>, i64) {
+    let options = SqliteConnectOptions::new().filename(database).read_only(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("it opens");
+    let mut counts = Vec::new();
+    for table in ["alerts", "applied", "episodes"] {
+        let count = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")));
+        counts.push(count.fetch_one(&mut connection).await.expect("its rows"));
+    }
+    let schema = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut connection).await;
+    connection.close().await.expect("closed");
+    (counts, schema.expect("its schema"))
+}
+
+#[tokio::test]
+async fn a_store_is_copied_before_its_schema_changes_and_one_that_is_up_to_date_is_not() {
+    for KeptStore { folder, .. } in kept_stores().await {
+        let database = folder.path().join("data/alertmanager-cachet.db");
+        let url = format!("sqlite://{}", database.display());
+        let before = contents(&database).await;
+        let copy = database.with_extension(format!("db.schema-{}", before.1));
+        // What a crash left in the middle of a copy.
+        fs::write(database.with_extension(format!("db.schema-{}.unfinished", before.1)), "half").expect("written");
+        drop(Store::open(&url).await.expect("opened"));
+        assert_eq!(contents(&copy).await, before);
+        assert!(contents(&database).await.1 > before.1);
+
+        fs::remove_file(&copy).expect("removed");
+        drop(Store::open(&url).await.expect("opened"));
+        let copies = fs::read_dir(folder.path().join("data")).expect("the folder");
+        let copies =
+            copies.filter(|entry| entry.as_ref().expect("an entry").path().to_string_lossy().contains("schema-"));
+        assert_eq!(copies.count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_copied_keeps_its_schema_and_the_start_fails_with_the_cure() {
+    for KeptStore { folder, .. } in kept_stores().await {
+        let database = folder.path().join("data/alertmanager-cachet.db");
+        let before = contents(&database).await;
+        let occupied = database.with_extension(format!("db.schema-{}.unfinished", before.1));
+        fs::create_dir(&occupied).expect("a folder in its place");
+        let error = Store::open(&format!("sqlite://{}", database.display())).await.expect_err("no copy");
+        assert!(error.to_string().contains("make room on its disk"), "{error}");
+        assert_eq!(contents(&database).await, before);
+    }
+}
+
 #[tokio::test]
 async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
     let stores = kept_stores().await;

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod applied;
+mod before_migration;
 mod capacity;
 mod clock;
 mod health;
@@ -21,10 +22,11 @@ mod unanswered;
 mod watchdog;
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -35,8 +37,7 @@ pub use self::alerts::{Recorded, Statements};
 pub use self::applied::Entry;
 use self::capacity::Capacity;
 pub use self::made::Made;
-use crate::core::expiry::Leases;
-use crate::metrics::Metrics;
+use alertmanager_cachet_core::expiry::Leases;
 
 /// How many connections read at the same time.
 const READERS: u32 = 4;
@@ -63,6 +64,27 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "resolves that may be expiries", include_str!("../migrations/0010_expiry.sql")),
 ];
 
+/// What a statement to the store is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreOperation {
+    /// Keeping what a notification says.
+    Record,
+    /// Reading alerts, and what was written to Cachet.
+    Read,
+    /// Keeping what is written to Cachet, and what it shows.
+    Remember,
+    /// Correcting alerts by what Alertmanager lists.
+    Repair,
+    /// Finding out whether it can be written, because somebody asked after our health.
+    Probe,
+}
+
+/// Is told what a store does.
+pub trait StoreObserver: fmt::Debug + Send + Sync {
+    /// An operation took so long, and succeeded or not.
+    fn done(&self, operation: StoreOperation, took: Duration, succeeded: bool);
+}
+
 /// The store, open. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -72,7 +94,7 @@ pub struct Store {
     capacity: Arc<Capacity>,
     /// What Alertmanager listed last. It is read again after a restart.
     leases: Arc<Mutex<Arc<Leases>>>,
-    metrics: Metrics,
+    observer: Option<Arc<dyn StoreObserver>>,
     /// The database file.
     path: Arc<Path>,
 }
@@ -97,6 +119,17 @@ pub enum StoreError {
         folder: PathBuf,
         /// What the system said.
         cause: std::io::Error,
+    },
+    /// The schema has to be changed, and no copy of the database could be made before.
+    #[error(
+        "the store cannot be copied to {copy:?} before its schema is brought up to date ({cause}): make room on its disk, \
+         or make its folder writable; nothing was changed"
+    )]
+    Copy {
+        /// The copy.
+        copy: PathBuf,
+        /// What the system said.
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// There is no database yet, and only reading was asked for.
     #[error("there is no store at {path:?} yet: start `serve` first, or check --storage.url")]
@@ -225,6 +258,7 @@ impl Store {
             .connect_with(options.clone())
             .await
             .map_err(|error| open_error(error.into()))?;
+        before_migration::keep_copy(&writer, &path).await?;
         migrator().run(&writer).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) => StoreError::Newer { path: path.clone() },
             error => open_error(error.into()),
@@ -235,9 +269,8 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| open_error(error.into()))?;
-        let (recordings, capacity, leases, metrics) =
-            (Arc::default(), Arc::default(), Arc::default(), Metrics::default());
-        Ok(Self { writer, reader, recordings, capacity, leases, metrics, path: path.as_path().into() })
+        let (recordings, capacity, leases) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { writer, reader, recordings, capacity, leases, observer: None, path: path.as_path().into() })
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -256,14 +289,35 @@ impl Store {
             .await
             .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
         expect_schema_of_this_release(&reader, path.clone()).await?;
-        let (recordings, capacity, leases, metrics) =
-            (Arc::default(), Arc::default(), Arc::default(), Metrics::default());
-        Ok(Self { writer: reader.clone(), reader, recordings, capacity, leases, metrics, path: path.as_path().into() })
+        let (recordings, capacity, leases) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self {
+            writer: reader.clone(),
+            reader,
+            recordings,
+            capacity,
+            leases,
+            observer: None,
+            path: path.as_path().into(),
+        })
     }
 
-    /// Has this store, and those that are cloned from it, measure what it does.
-    pub fn measured_by(self, metrics: Metrics) -> Self {
-        Self { metrics, ..self }
+    /// Has this store, and those that are cloned from it, tell `observer` what they do.
+    pub fn observed_by(self, observer: Arc<dyn StoreObserver>) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    /// Does `work`, and tells the observer how it went.
+    async fn measured<T>(
+        &self,
+        operation: StoreOperation,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let outcome = work.await;
+        if let Some(observer) = &self.observer {
+            observer.done(operation, began.elapsed(), outcome.is_ok());
+        }
+        outcome
     }
 
     /// Whether `url` names a kind of store that is supported. Nothing is opened.

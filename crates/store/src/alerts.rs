@@ -7,20 +7,20 @@ use sqlx::sqlite::{SqliteExecutor, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::oneshot;
 
+use super::StoreOperation;
 use super::applied::{upsert_episode, upsert_observed};
 use super::capacity::upsert_within;
 use super::history::keep_alerts;
 use super::limits::is_over_limits;
 use super::{Store, StoreError};
-use crate::core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
-use crate::core::expiry::{Hearing, KnownOfLife, ResolveRule, WatchdogAlert};
-use crate::core::history::{AlertHappening, Event, Source, Turn};
-use crate::core::inherit::Inheritance;
-use crate::core::observed::Observed;
-use crate::core::repair::Repair;
-use crate::core::target::{Target, excerpt};
-use crate::core::time::Timestamp;
-use crate::metrics::StoreOperation;
+use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use alertmanager_cachet_core::expiry::{Hearing, KnownOfLife, ResolveRule, WatchdogAlert};
+use alertmanager_cachet_core::history::{AlertHappening, Event, Source, Turn};
+use alertmanager_cachet_core::inherit::Inheritance;
+use alertmanager_cachet_core::observed::Observed;
+use alertmanager_cachet_core::repair::Repair;
+use alertmanager_cachet_core::target::{Target, excerpt};
+use alertmanager_cachet_core::time::Timestamp;
 
 /// How many rows one statement carries: within the 32766 variables that SQLite takes, at ten a row.
 const ROWS_PER_STATEMENT: usize = 1000;
@@ -128,7 +128,7 @@ impl Store {
         if statements.alerts.is_empty() && statements.watchdogs.is_empty() {
             return Ok(Recorded::default());
         }
-        self.metrics.of_store(StoreOperation::Record, self.record_in_turn(statements, now)).await
+        self.measured(StoreOperation::Record, self.record_in_turn(statements, now)).await
     }
 
     async fn record_in_turn(&self, statements: Statements, now: Timestamp) -> Result<Recorded, StoreError> {
@@ -255,7 +255,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn unresolved_alerts(&self) -> Result<Vec<AlertRecord>, StoreError> {
-        self.metrics.of_store(StoreOperation::Read, unresolved(&self.reader)).await
+        self.measured(StoreOperation::Read, unresolved(&self.reader)).await
     }
 
     /// Forgets resolved alerts that were last heard of before `limit`, and says how many.

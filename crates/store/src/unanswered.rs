@@ -5,11 +5,11 @@ use sqlx::{Row, SqliteConnection};
 
 use super::StoreError;
 use super::applied::{NO_COMPONENT, subject_of};
-use crate::core::observed::{ComponentId, IncidentId};
-use crate::core::plan::{UnansweredWrite, Written};
-use crate::core::status::{ComponentStatus, IncidentStatus};
-use crate::core::target::ComponentName;
-use crate::core::time::Timestamp;
+use alertmanager_cachet_core::observed::{ComponentId, IncidentId};
+use alertmanager_cachet_core::plan::{UnansweredWrite, Written};
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::target::ComponentName;
+use alertmanager_cachet_core::time::Timestamp;
 
 const COMPONENT: &str = "component";
 const INCIDENT: &str = "incident";

@@ -2,7 +2,7 @@
 
 use sqlx::{Row, SqlitePool};
 
-use crate::core::target::{COMPONENT_LIMIT, NAME_LIMIT, Target};
+use alertmanager_cachet_core::target::{COMPONENT_LIMIT, NAME_LIMIT, Target};
 
 /// The rows that may be over a limit: at least as many separators as the shortest list over the limit has, or a name
 /// that is longer than Cachet takes. `$1` is the number of separators, `$2` the length.

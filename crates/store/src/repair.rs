@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::StoreOperation;
 use super::alerts::{end_inherited, known_alerts, unresolved, upsert};
 use super::capacity::upsert_within;
 use super::history::keep_alerts;
 use super::{Store, StoreError};
-use crate::core::alert::{AlertRecord, AlertState};
-use crate::core::expiry::Leases;
-use crate::core::history::{AlertHappening, Turn};
-use crate::core::repair::{Missing, Plan, Policy, Poll, Reason, Repair, plan};
-use crate::core::time::Timestamp;
-use crate::metrics::StoreOperation;
+use alertmanager_cachet_core::alert::{AlertRecord, AlertState};
+use alertmanager_cachet_core::expiry::Leases;
+use alertmanager_cachet_core::history::{AlertHappening, Turn};
+use alertmanager_cachet_core::repair::{Missing, Plan, Policy, Poll, Reason, Repair, plan};
+use alertmanager_cachet_core::time::Timestamp;
 
 impl Store {
     /// Makes the alerts agree with what Alertmanager lists, as [`plan`] says, all of it or nothing.
@@ -24,7 +24,7 @@ impl Store {
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense; then
     /// nothing was changed.
     pub async fn apply_repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
-        self.metrics.of_store(StoreOperation::Repair, self.repair(poll, missing, policy)).await
+        self.measured(StoreOperation::Repair, self.repair(poll, missing, policy)).await
     }
 
     async fn repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
@@ -68,7 +68,7 @@ impl Store {
             let is_stale = record.last_seen_at < limit;
             is_stale.then(|| Repair { record: record.ended(record.last_seen_at), reason: Reason::Stale })
         };
-        self.metrics.of_store(StoreOperation::Repair, self.repair_unresolved(stale, now)).await
+        self.measured(StoreOperation::Repair, self.repair_unresolved(stale, now)).await
     }
 
     /// Resolves at `now` every alert whose resolve is held, and says which: no watchdog is left that could confirm it.
@@ -80,7 +80,7 @@ impl Store {
             let is_held = record.state == AlertState::ResolveHeld;
             is_held.then(|| Repair { record: record.with_resolve_confirmed(now), reason: Reason::ResolveConfirmed })
         };
-        self.metrics.of_store(StoreOperation::Repair, self.repair_unresolved(confirmed, now)).await
+        self.measured(StoreOperation::Repair, self.repair_unresolved(confirmed, now)).await
     }
 
     /// Carries out what `repair` makes of each alert that is not resolved.

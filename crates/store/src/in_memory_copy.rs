@@ -8,7 +8,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::{Metrics, READERS, Store, StoreError, database_path, migrator, pool_options};
+use super::{READERS, Store, StoreError, database_path, migrator, pool_options};
 
 impl Store {
     /// Opens a copy of the store in memory, with the schema of this release; an empty one if there is no store yet. No
@@ -36,9 +36,8 @@ impl Store {
         })?;
         let reader = pool_options().max_connections(READERS).connect_with(options).await;
         let reader = reader.map_err(|error| open_error(error.into()))?;
-        let (recordings, capacity, leases, metrics) =
-            (Arc::default(), Arc::default(), Arc::default(), Metrics::default());
-        Ok(Self { writer, reader, recordings, capacity, leases, metrics, path: path.as_path().into() })
+        let (recordings, capacity, leases) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { writer, reader, recordings, capacity, leases, observer: None, path: path.as_path().into() })
     }
 }
 

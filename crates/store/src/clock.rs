@@ -1,7 +1,7 @@
 //! What a clock that was set back leaves behind.
 
 use super::{Store, StoreError};
-use crate::core::time::Timestamp;
+use alertmanager_cachet_core::time::Timestamp;
 
 /// The moments from which something is held or waited for. An alert that was last heard of in the future would be news
 /// to every reading of Alertmanager until then, and never end by one.

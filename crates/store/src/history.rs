@@ -9,11 +9,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{Store, StoreError};
-use crate::core::history::{About, AlertHappening, Event, Happening, Source, Turn};
-use crate::core::status::ComponentStatus;
-use crate::core::target::{ComponentName, Target};
-use crate::core::time::Timestamp;
-use crate::core::uptime::{Span, StatusChange};
+use alertmanager_cachet_core::history::{About, AlertHappening, Event, Happening, Source, Turn};
+use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::target::{ComponentName, Target};
+use alertmanager_cachet_core::time::Timestamp;
+use alertmanager_cachet_core::uptime::{Span, StatusChange};
 
 /// How many rows one statement carries: within the 32766 variables that SQLite takes, at eight a row.
 const ROWS_PER_STATEMENT: usize = 1000;

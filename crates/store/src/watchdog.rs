@@ -6,10 +6,10 @@ use sqlx::sqlite::SqliteExecutor;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError};
-use crate::core::expiry::{RoutedWatchdog, RoutedWatchdogs};
-use crate::core::history::{About, Event, Happening};
-use crate::core::time::Timestamp;
-use crate::core::watchdog::Pulse;
+use alertmanager_cachet_core::expiry::{RoutedWatchdog, RoutedWatchdogs};
+use alertmanager_cachet_core::history::{About, Event, Happening};
+use alertmanager_cachet_core::time::Timestamp;
+use alertmanager_cachet_core::watchdog::Pulse;
 
 impl Store {
     /// What is known of the watchdog. Whoever wants to tell how the monitoring is reads it here.

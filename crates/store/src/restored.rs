@@ -7,7 +7,7 @@
 use std::fs;
 
 use super::{Store, StoreError, beside};
-use crate::core::time::Timestamp;
+use alertmanager_cachet_core::time::Timestamp;
 
 /// What the file is called behind the database's name.
 const LOOKED: &str = "looked";

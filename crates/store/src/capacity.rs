@@ -12,8 +12,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::alerts::upsert;
 use super::{Store, StoreError};
-use crate::core::alert::{AlertRecord, Fingerprint};
-use crate::core::alert_limit::{DEFAULT_MAX_ALERTS, refused};
+use alertmanager_cachet_core::alert::{AlertRecord, Fingerprint};
+use alertmanager_cachet_core::alert_limit::{DEFAULT_MAX_ALERTS, refused};
 
 /// How many alerts may be stored, and how many are.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use super::history::{alert_of, happening_of};
 use super::{Store, StoreError};
-use crate::core::simulate::Kept;
-use crate::core::time::Timestamp;
+use alertmanager_cachet_core::simulate::Kept;
+use alertmanager_cachet_core::time::Timestamp;
 
 /// How many rows are read of each kind: some hundred megabytes.
 const ROWS: usize = 1_000_000;

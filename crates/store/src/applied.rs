@@ -3,17 +3,21 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::StoreOperation;
 use super::limits::is_over_limits;
 use super::unanswered::{answered, sent, unanswered_write_of};
 use super::{Store, StoreError, history};
-use crate::core::history::Happening;
-use crate::core::incident::{EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode};
-use crate::core::observed::{ComponentId, IncidentId, Observed};
-use crate::core::plan::{Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite};
-use crate::core::status::ComponentStatus;
-use crate::core::target::{ComponentName, Target, TargetName, excerpt};
-use crate::core::time::Timestamp;
-use crate::metrics::StoreOperation;
+use alertmanager_cachet_core::history::Happening;
+use alertmanager_cachet_core::incident::{
+    EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode,
+};
+use alertmanager_cachet_core::observed::{ComponentId, IncidentId, Observed};
+use alertmanager_cachet_core::plan::{
+    Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite,
+};
+use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::target::{ComponentName, Target, TargetName, excerpt};
+use alertmanager_cachet_core::time::Timestamp;
 
 /// What stands for the component in an episode of the monitoring: no component has an empty name.
 pub(super) const NO_COMPONENT: &str = "";
@@ -63,7 +67,7 @@ impl Store {
         if entries.is_empty() && happenings.is_empty() {
             return Ok(());
         }
-        self.metrics.of_store(StoreOperation::Remember, self.remember_all(entries, happenings, now)).await
+        self.measured(StoreOperation::Remember, self.remember_all(entries, happenings, now)).await
     }
 
     async fn remember_all(
@@ -121,7 +125,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn applied(&self) -> Result<Applied, StoreError> {
-        self.metrics.of_store(StoreOperation::Read, self.read_applied()).await
+        self.measured(StoreOperation::Read, self.read_applied()).await
     }
 
     async fn read_applied(&self) -> Result<Applied, StoreError> {
@@ -152,7 +156,7 @@ impl Store {
     /// [`StoreError::Database`] if the statement failed.
     pub async fn remember_observed(&self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
         let keep = async { upsert_observed(&mut *self.writer.acquire().await?, observed, now).await };
-        self.metrics.of_store(StoreOperation::Remember, keep).await
+        self.measured(StoreOperation::Remember, keep).await
     }
 
     /// Cachet was read, and still shows what is remembered.

@@ -1,7 +1,7 @@
 //! What this program made in a Cachet without meta.
 
 use super::{Store, StoreError};
-use crate::core::observed::{ComponentId, GroupId, IncidentId, Observed};
+use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, Observed};
 
 /// What was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Whether the store can be written.
 
+use super::StoreOperation;
 use super::{Store, StoreError};
-use crate::metrics::StoreOperation;
 
 impl Store {
     /// Writes an alert, as a notification does, and takes it away again before anybody can see it.
@@ -12,7 +12,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if nothing can be stored now.
     pub async fn try_write(&self) -> Result<(), StoreError> {
-        self.metrics.of_store(StoreOperation::Probe, self.write_and_remove()).await
+        self.measured(StoreOperation::Probe, self.write_and_remove()).await
     }
 
     async fn write_and_remove(&self) -> Result<(), StoreError> {

@@ -4,11 +4,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError, history};
-use crate::core::history::{About, Event, Happening};
-use crate::core::hold::Hold;
-use crate::core::status::ComponentStatus;
-use crate::core::target::ComponentName;
-use crate::core::time::Timestamp;
+use alertmanager_cachet_core::history::{About, Event, Happening};
+use alertmanager_cachet_core::hold::Hold;
+use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::target::ComponentName;
+use alertmanager_cachet_core::time::Timestamp;
 
 impl Store {
     /// Holds a component, in place of an earlier hold of it.
