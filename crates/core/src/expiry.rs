@@ -65,9 +65,9 @@ impl LeaseLength {
         self.0 * 5 / 16
     }
 
-    /// How old the last life is at most while Prometheus lives: two minutes of four, the longest time between two
-    /// sendings, for an interval that is as long as the resend delay skips every other evaluation. What a dead one sent
-    /// just as long before its death expires no earlier.
+    /// How old the last life is at most while Prometheus lives: half a lease, the longest time between two sendings. (With
+    /// an interval of a minute only every other evaluation sends, for the resend delay has to be over.) So a dead one is
+    /// told from it: what it sent last half a lease before its death expires half a lease after that.
     fn longest_silence(self) -> Duration {
         self.0 / 2
     }
@@ -200,6 +200,17 @@ impl Hearing {
 }
 
 impl RoutedWatchdog {
+    /// How long it takes from one notification to the next, when one comes at `now`: the longest lately, for members of a
+    /// cluster notify together, and two routes one after the other. After an absence it is what it was.
+    fn interval_at(&self, now: Timestamp, timeout: Duration) -> Option<Duration> {
+        let gap = now.since(self.heard_at);
+        if gap >= timeout {
+            return self.interval;
+        }
+        let before = self.interval.unwrap_or_default() * 3 / 4;
+        Some(before.max(gap))
+    }
+
     /// Whether its next notification is overdue at `now`.
     fn is_overdue(&self, now: Timestamp, timeout: Duration) -> bool {
         let patience = self.interval.map_or(timeout, |interval| (interval + interval / 2).min(timeout));
@@ -228,13 +239,8 @@ impl RoutedWatchdogs {
     fn hear(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> bool {
         let known = self.0.get(&alert.fingerprint).copied();
         let lives_on = known.is_some_and(|known| known.starts_at >= alert.starts_at);
-        // Members of a cluster notify together, and two routes one after the other: the longest lately is the interval.
-        let interval = known.map(|known| {
-            let gap = now.since(known.heard_at);
-            let before = known.interval.map(|interval| interval * 3 / 4);
-            if gap < timeout { before.max(Some(gap)) } else { known.interval }
-        });
-        let watchdog = RoutedWatchdog { starts_at: alert.starts_at, heard_at: now, interval: interval.flatten() };
+        let interval = known.and_then(|known| known.interval_at(now, timeout));
+        let watchdog = RoutedWatchdog { starts_at: alert.starts_at, heard_at: now, interval };
         self.0.insert(alert.fingerprint, watchdog);
         if self.0.len() > WATCHDOGS_MAX {
             let oldest = self.0.iter().min_by_key(|(_, watchdog)| watchdog.heard_at);
@@ -253,7 +259,7 @@ impl RoutedWatchdogs {
         }
         let lease_ended_at = alert.ends_at.unwrap_or(now);
         self.0.remove(&alert.fingerprint);
-        // What was heard was within the lease, whatever the end says.
+        // It fired when it was heard last, so the lease went on until then, even if a clock that is behind says otherwise.
         let lease_ended_at = known.map_or(lease_ended_at, |known| known.heard_at.max(lease_ended_at));
         (!self.is_any_on_time(now, timeout)).then(|| lease_ended_at.before(USUAL_LEASE))
     }
@@ -318,6 +324,7 @@ impl ResolveRule {
             LifeFrom::Route if routed.is_any_on_time(now, self.watchdog.timeout()) => false,
             // None is left: what was heard last is when Prometheus died.
             LifeFrom::Route if routed.0.is_empty() => ended_at > last_heartbeat,
+            // The last one fired within its lease, so Prometheus lived at most one lease before.
             LifeFrom::Route => ended_at > last_heartbeat.before(USUAL_LEASE),
         }
     }

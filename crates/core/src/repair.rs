@@ -202,7 +202,9 @@ impl Poll {
     pub fn leases_after(&self, before: &Leases, stored: &[AlertRecord]) -> Leases {
         let mut leases = Leases::default();
         for ListedAlert { alert, lease, .. } in self.listed() {
-            leases.of_alerts.entry(alert.fingerprint).or_default().extend(lease);
+            if let Some(lease) = lease {
+                leases.of_alerts.entry(alert.fingerprint).or_default().push(*lease);
+            }
         }
         for record in stored.iter().filter(|record| record.state != AlertState::Resolved) {
             if let Some(known) = before.of_alerts.get(&record.fingerprint) {
