@@ -166,7 +166,7 @@ fn the_image_is_built_from_everything_that_the_program_is_made_of() {
     let files = [rust_files_below("src"), rust_files_below("crates")].concat();
     let mut needed: Vec<String> =
         files.iter().filter(|path| !is_test_file(path)).flat_map(|path| included_from_elsewhere(path)).collect();
-    assert!(needed.len() > 5, "{needed:?}");
+    assert!(needed.len() >= 3, "{needed:?}");
     needed.extend(["src", "crates", "build.rs", "Cargo.toml", "Cargo.lock"].map(str::to_owned));
     for file in needed {
         assert!(holds(&copied, &file), "the Containerfile does not copy {file}: {copied:?}");
