@@ -123,9 +123,14 @@ impl Oracle {
         self.alerts.are_unsure()
     }
 
-    /// The repairer has gone without an Alertmanager to read.
-    pub fn grew_old(&mut self, now_ms: u64) {
-        self.alerts.grew_old(now_ms);
+    /// The repairer has gone without an Alertmanager to read. `watchdog_is_missing`: whether the store
+    /// says so. Then nothing is old, for nobody can be heard.
+    pub fn grew_old(&mut self, now_ms: u64, watchdog_is_missing: bool) {
+        if watchdog_is_missing {
+            self.alerts.restarted(now_ms);
+        } else {
+            self.alerts.grew_old(now_ms);
+        }
     }
 
     /// The server was started.

@@ -362,11 +362,12 @@ impl<'a> Run<'a> {
                 self.oracle.read(began_ms, &readings)
             }
             Repair::Silence(_) => {
+                let pulse = self.store.pulse().await.expect("read");
                 self.repairer.once().await;
                 if self.listening_repairer.missed_something(&self.clock) {
                     self.oracle.repairer_heard_nothing(began_ms);
                 }
-                self.oracle.grew_old(began_ms);
+                self.oracle.grew_old(began_ms, pulse.missing_at.is_some());
                 true
             }
         };
