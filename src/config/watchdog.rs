@@ -51,10 +51,9 @@ pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConf
 /// That Alertmanager's list should be read, where a watchdog is configured and notifications alone bring it.
 pub fn heard_by_route_alone(config: &Config, environment: &Environment, config_file: &Path) -> Option<Remark> {
     config.watchdog.as_ref().filter(|_| environment.alertmanager.is_none())?;
-    let message =
-        "is heard in notifications alone, so the page may be green for two of their intervals when Prometheus \
-                   dies in an outage: set ALERTMANAGER_URL, and it is never green by that"
-            .to_owned();
+    let message = "is heard in notifications alone, so the page may be green for about two of their intervals when \
+                   Prometheus dies in an outage: set ALERTMANAGER_URL, and it is never green by that"
+        .to_owned();
     Some(Remark { place: Place::file(config_file.display().to_string()).key("watchdog"), message })
 }
 
