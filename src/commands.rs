@@ -17,11 +17,10 @@ use anyhow::Context as _;
 
 use crate::cachet::{self, Cachet};
 use crate::cli::{Cli, Command};
+use crate::config::Variables;
 use crate::config::environment::Environment;
-use crate::config::{Config, Variables};
-use crate::core::target::Inventory;
 use crate::embedded::EmbeddedPage;
-use crate::reconcile::{self, Subscribers, TargetsOfPage};
+use crate::settings::TargetsOfPage;
 use crate::store::Store;
 
 /// Runs the command that was asked for.
@@ -90,35 +89,5 @@ impl Page {
                 Ok(Self { cachet, embedded: Some(page) })
             }
         }
-    }
-}
-
-/// The configuration, as the reconciler wants it.
-pub fn reconcile_settings(
-    config: &Config,
-    inventory: Option<Inventory>,
-    targets_of_page: TargetsOfPage,
-) -> reconcile::Settings {
-    reconcile::Settings {
-        inventory,
-        targets_of_page,
-        components: config.groups.iter().flat_map(|group| group.components.iter().cloned()).collect(),
-        watchdog: config.watchdog.as_ref().map(|watchdog| watchdog.watchdog.clone()),
-        texts: reconcile::Texts {
-            new_incident_name: config.new_incident_name.clone(),
-            new_incident_message: config.new_incident_message.clone(),
-            resolved_incident_message: config.resolved_incident_message.clone(),
-            partially_resolved_incident_message: config.partially_resolved_incident_message.clone(),
-            relapse_message: config.relapse_message.clone(),
-            monitoring: config.watchdog.as_ref().map(|watchdog| watchdog.texts.clone()).unwrap_or_default(),
-        },
-        close_incident_when: config.close_incident_when,
-        drift: config.drift,
-        refire_hold: config.refire_hold,
-        recovery_hold: config.recovery_hold,
-        reopen_within: config.reopen_within,
-        subscribers: if config.notify_subscribers { Subscribers::Notified } else { Subscribers::Silent },
-        interval: config.reconcile_interval,
-        history_days: config.history_days,
     }
 }

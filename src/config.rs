@@ -22,7 +22,6 @@ pub mod watchdog;
 pub mod web;
 
 use std::path::Path;
-use std::time::Duration;
 
 pub use self::nearest::nearest;
 pub use self::report::{Place, Position, Problem, Remark, Report, Severity, counted};
@@ -30,72 +29,14 @@ pub use self::variables::Variables;
 
 use self::file::{Unreadable, read_text};
 use self::settings::Settings;
-use crate::core::group::Group;
-use crate::core::incident_name::IncidentName;
-use crate::core::rules::{CloseIncidentWhen, Drift};
+pub use crate::core::config::Config;
 use crate::core::target::Inventory;
-use crate::core::watchdog::{MonitoringTexts, Watchdog};
 
 /// The targets file that is read if no other is named. Only this one may be absent: who names a file means it.
 pub const DEFAULT_TARGETS_FILE: &str = "prometheus.yml";
 
 /// The most entries that Cachet puts on a page of a list.
 pub const CACHET_PER_PAGE_MAX: u8 = 100;
-
-/// `config.json`, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// The title of an incident.
-    pub new_incident_name: IncidentName,
-    /// What an incident says when it is opened.
-    pub new_incident_message: String,
-    /// What it says when its component is well again.
-    pub resolved_incident_message: String,
-    /// What it says when its component left Major Outage, but is not yet well.
-    pub partially_resolved_incident_message: String,
-    /// What it says when it is opened again, for its component relapsed (`recurring_alert_update_message`).
-    pub relapse_message: String,
-    /// How many entries of a list are asked of Cachet at once: 1 to [`CACHET_PER_PAGE_MAX`] (`cachet_per_page_param`).
-    pub cachet_per_page: u8,
-    /// The groups of the page, in its order.
-    pub groups: Vec<Group>,
-    /// What ends an episode.
-    pub close_incident_when: CloseIncidentWhen,
-    /// What happens to the changes of a person.
-    pub drift: Drift,
-    /// How long a firing that comes after the resolve of the same occurrence is held (`refire_hold_seconds`).
-    pub refire_hold: Duration,
-    /// How long a component has to be below Major Outage before its incident is closed (`recovery_hold_seconds`).
-    pub recovery_hold: Duration,
-    /// How long after its incident was closed a relapse opens the same one again (`reopen_within_seconds`).
-    pub reopen_within: Duration,
-    /// Whether Cachet tells its subscribers of incidents.
-    pub notify_subscribers: bool,
-    /// How often Cachet is compared with what it should show (`reconcile_interval_seconds`).
-    pub reconcile_interval: Duration,
-    /// How often Alertmanager is read, where one is configured (`alertmanager_poll_seconds`).
-    pub alertmanager_poll: Duration,
-    /// How long Alertmanager has to be up before what it does not list counts (`alertmanager_settle_seconds`).
-    pub alertmanager_settle: Duration,
-    /// After how long without a word an alert is taken to have ended, where no Alertmanager is configured
-    /// (`stale_after_seconds`); `None`: never.
-    pub stale_after: Option<Duration>,
-    /// The dead man's switch (`watchdog`); `None`: there is none.
-    pub watchdog: Option<WatchdogConfig>,
-    /// For how many days it is kept what happened: 1 to 3650 (`history_days`).
-    pub history_days: u32,
-    /// How many alerts are stored at most (`max_stored_alerts`).
-    pub max_stored_alerts: u32,
-}
-
-/// The dead man's switch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatchdogConfig {
-    /// The alert that must keep coming.
-    pub watchdog: Watchdog,
-    /// What the incident says that is open while it does not.
-    pub texts: MonitoringTexts,
-}
 
 /// What the targets file came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

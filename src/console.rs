@@ -28,7 +28,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -39,7 +39,8 @@ use crate::insight::Insight;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::reconcile::{Settings, Wake};
+use crate::reconcile::Wake;
+use crate::settings::SettingsInForce;
 use crate::store::{Store, StoreError};
 use crate::web::auth::{Authenticator, NoRandomness};
 
@@ -56,7 +57,7 @@ pub struct Parts {
     /// Who comes in.
     pub authenticator: Authenticator,
     /// How the page is kept, now and after a reload.
-    pub settings: watch::Receiver<Settings>,
+    pub settings: SettingsInForce,
     /// What the running server knows.
     pub live: Live,
     /// Who is told that something is held or released.

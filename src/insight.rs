@@ -1,6 +1,8 @@
 //! What is known of the page, read from the store alone: for `explain` beside a running server, for the console, and for
 //! its API. All three tell the same values.
 
+use std::sync::Arc;
+
 use crate::core::alert::AlertRecord;
 use crate::core::explain::{Explanation, Facts, Past, explain, timeline};
 use crate::core::observed::Observed;
@@ -10,7 +12,7 @@ use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::core::uptime::{Span, UPTIME_DAYS, uptime_of_days};
 use crate::core::watchdog::{Monitoring, Pulse};
-use crate::reconcile::Settings;
+use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 
 /// How many days back a timeline goes if nobody asks for more.
@@ -28,7 +30,7 @@ pub struct Insight {
     observed: Option<(Observed, Timestamp)>,
     plan: Plan,
     pulse: Pulse,
-    refire_hold: std::time::Duration,
+    settings: Arc<Settings>,
     now: Timestamp,
 }
 
@@ -38,7 +40,12 @@ impl Insight {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
-    pub async fn read(store: &Store, settings: &Settings, policy: Policy, now: Timestamp) -> Result<Self, StoreError> {
+    pub async fn read(
+        store: &Store,
+        settings: &Arc<Settings>,
+        policy: Policy,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let (alerts, applied, holds) = (store.unresolved_alerts().await?, store.applied().await?, store.holds().await?);
         let (observed, pulse) = (store.observed().await?, store.pulse().await?);
         let nothing = Observed::default();
@@ -46,17 +53,17 @@ impl Insight {
         let inventory = settings.inventory(shown, &applied);
         // Since when the server listens is not known here: what it found of the watchdog, it has kept.
         let monitoring =
-            settings.watchdog.as_ref().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
-        let page = desired(&inventory, &alerts, settings.refire_hold, now)
-            .in_view_of(monitoring, &settings.components)
+            settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
+        let page = desired(&inventory, &alerts, settings.config.alerts.refire_hold, now)
+            .in_view_of(monitoring, &settings.config.components())
             .held_by(&holds, now);
         // Of a Cachet that was never read nothing can be said.
         let plan = match observed {
             Some(_) => plan(&page, &applied, shown, policy, now),
             None => Plan::default(),
         };
-        let refire_hold = settings.refire_hold;
-        Ok(Self { page, alerts, applied, observed, plan, pulse, refire_hold, now })
+        let settings = Arc::clone(settings);
+        Ok(Self { page, alerts, applied, observed, plan, pulse, settings, now })
     }
 
     /// What explanations are made of.
@@ -67,7 +74,7 @@ impl Insight {
             applied: &self.applied,
             observed: self.observed.as_ref().map(|(observed, read_at)| (observed, *read_at)),
             plan: &self.plan,
-            refire_hold: self.refire_hold,
+            refire_hold: self.settings.config.alerts.refire_hold,
             now: self.now,
         }
     }
@@ -108,7 +115,7 @@ pub async fn past(
     let longest = UPTIME_DAYS.into_iter().max().unwrap_or_default();
     let absences = store.absences(Span::of_last_days(longest, now).from).await?;
     Ok(Past {
-        uptime: uptime_of_days(&changes, &absences, settings.history_days, now),
+        uptime: uptime_of_days(&changes, &absences, settings.config.history_days, now),
         days,
         cut: alerts.len() + events.len() > TIMELINE_LIMIT,
         timeline: timeline(&alerts, &events, TIMELINE_LIMIT),

@@ -11,7 +11,9 @@
 //!
 //! The rules, the store and the client of Cachet are crates of their own (`crates/`), which the compiler keeps apart.
 //!
-//! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `reconcile` ← `repair`, `insight` ← `web` ←
+//! What is configured and may change is one value ([`settings`]), which all of them share.
+//!
+//! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `settings` ← `reconcile` ← `repair`, `insight` ← `web` ←
 //! `console` ← `commands` ← `main`.
 
 pub mod alertmanager;
@@ -28,6 +30,7 @@ pub mod metrics;
 pub mod readiness;
 pub mod reconcile;
 pub mod repair;
+pub mod settings;
 pub mod setup;
 pub mod web;
 

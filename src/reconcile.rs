@@ -14,8 +14,6 @@ mod monitoring;
 mod publish;
 mod round;
 mod say;
-mod settings;
-mod texts;
 mod unanswered;
 mod waiting;
 mod write;
@@ -25,14 +23,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 use self::memory::{Memory, Unkept};
 pub use self::round::{Blocked, Round};
-pub use self::settings::{Settings, Subscribers, TargetsOfPage};
-pub use self::texts::Texts;
 use crate::cachet::{Cachet, Spare};
 use crate::clock::{Clock, Vigil};
 use crate::core::inherit::inherit;
@@ -44,6 +40,7 @@ use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::{Metrics, PageState};
 use crate::readiness::Readiness;
+use crate::settings::{Settings, SettingsInForce};
 use crate::store::{Entry, Store, StoreError};
 
 /// How many writes are planned at once; before the next ones, the plan is made anew, so that a write that news has
@@ -83,8 +80,8 @@ impl Wake {
 pub struct Reconciler {
     store: Store,
     cachet: Cachet,
-    settings: Settings,
-    changes_of_settings: Option<watch::Receiver<Settings>>,
+    settings: Arc<Settings>,
+    settings_in_force: SettingsInForce,
     clock: Clock,
     log: Log,
     wake: Wake,
@@ -110,23 +107,24 @@ enum Reading {
 }
 
 impl Reconciler {
-    /// A reconciler that has not read anything yet. `stop` ends it between two writes.
+    /// A reconciler that has not read anything yet. It looks at the settings in force before each go: wake it for a change
+    /// to count at once. `stop` ends it between two writes.
     pub fn new(
         store: Store,
         cachet: Cachet,
-        settings: Settings,
+        mut settings_in_force: SettingsInForce,
         clock: Clock,
         log: Log,
         stop: CancellationToken,
     ) -> Self {
         let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
         let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
-        let (changes_of_settings, vigil) = (None, Vigil::default());
+        let (settings, vigil) = (settings_in_force.borrow_and_update().clone(), Vigil::default());
         Self {
             store,
             cachet,
             settings,
-            changes_of_settings,
+            settings_in_force,
             clock,
             log,
             wake,
@@ -138,11 +136,6 @@ impl Reconciler {
             readiness,
             live,
         }
-    }
-
-    /// The same, which goes over to what `changes` holds before each go. Wake it for a change to count at once.
-    pub fn with_changes_of_settings(self, changes: watch::Receiver<Settings>) -> Self {
-        Self { changes_of_settings: Some(changes), ..self }
     }
 
     /// Has it tell the console how its work goes.
@@ -275,7 +268,7 @@ impl Reconciler {
             self.memory.creations.recall(&applied, now);
             self.memory.applied = Some(applied);
         }
-        let reading = if !self.memory.is_fresh(now, self.settings.interval) {
+        let reading = if !self.memory.is_fresh(now, self.settings.config.page.reconcile_interval) {
             let calls_before = self.cachet.calls();
             let mut observed = self.cachet.observe().await?;
             self.look_closer(&mut observed).await?;
@@ -288,7 +281,7 @@ impl Reconciler {
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
-            self.store.forget_history(now.before(DAY * self.settings.history_days)).await?;
+            self.store.forget_history(now.before(DAY * self.settings.config.history_days)).await?;
             Reading::Everything
         } else {
             self.look_for_maintenance(now).await
@@ -312,7 +305,7 @@ impl Reconciler {
         let nothing = Applied::default();
         let inventory =
             self.settings.inventory(observed, self.memory.applied.as_ref().unwrap_or(&nothing)).into_owned();
-        let mut inheritance = inherit(&inventory, observed, &self.settings.texts.new_incident_name, now);
+        let mut inheritance = inherit(&inventory, observed, &self.settings.config.incidents.new_name, now);
         inheritance.episodes.extend(self.inherit_monitoring(observed, now).await?);
         // Of what the store does know something, as after a move from another Cachet, it has the say.
         let known = self.memory.applied.take().unwrap_or_default();
@@ -356,8 +349,8 @@ impl Reconciler {
     /// What the page must show, on a Cachet with these components.
     fn desired(&self, observed: &Observed, applied: &Applied, now: Timestamp) -> DesiredPage {
         let inventory = self.settings.inventory(observed, applied);
-        desired(&inventory, &self.memory.alerts, self.settings.refire_hold, now)
-            .in_view_of(self.memory.monitoring, &self.settings.components)
+        desired(&inventory, &self.memory.alerts, self.settings.config.alerts.refire_hold, now)
+            .in_view_of(self.memory.monitoring, &self.settings.config.components())
             .held_by(&self.memory.holds, now)
     }
 
@@ -393,14 +386,17 @@ impl Reconciler {
         }
         let entries: Vec<Entry> = notes.iter().cloned().map(apply::entry).collect();
         self.remember(&entries).await?;
-        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
+        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.config));
         Ok(())
     }
 
     /// How long there is nothing to do if no news comes; never longer than the interval, though the clock be set back.
     fn until_due(&self, revisit_at: Option<Timestamp>) -> Duration {
         let now = self.clock.now();
-        let next_read = self.memory.observed_at.unwrap_or(now).after(self.settings.interval);
-        revisit_at.map_or(next_read, |moment| moment.min(next_read)).since(now).min(self.settings.interval)
+        let next_read = self.memory.observed_at.unwrap_or(now).after(self.settings.config.page.reconcile_interval);
+        revisit_at
+            .map_or(next_read, |moment| moment.min(next_read))
+            .since(now)
+            .min(self.settings.config.page.reconcile_interval)
     }
 }

@@ -5,52 +5,45 @@
 //! was missed. Without an Alertmanager to read, alerts that nothing was heard of for long can be taken to have ended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::{Clock, Vigil};
+use crate::core::config::{AlertmanagerConfig, Config};
 use crate::core::expiry::LastLife;
 use crate::core::repair::{self as rule, Life, Missing, Policy, Poll, Repair};
 use crate::core::time::Timestamp;
 use crate::live::{self, Live};
 use crate::metrics::{Metrics, PollResult};
 use crate::reconcile::Wake;
+use crate::settings::{Settings, SettingsInForce};
 use crate::store::{Store, StoreError};
 
 /// The shortest time between two goes, however often one is asked for.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How the alerts are repaired.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// What the alerts are compared with.
-    pub source: Source,
-    /// Whether a watchdog is configured; without one, every resolve counts.
-    pub is_watched: bool,
-    /// How often.
-    pub interval: Duration,
-}
-
 /// What the alerts are compared with.
-#[derive(Debug, Clone)]
-pub enum Source {
+enum Source<'a> {
     /// Nothing: they stay as notifications left them.
     Nothing,
-    /// The lists of all members of an Alertmanager cluster.
-    Alertmanager {
-        /// Every one that posts notifications here: what none of them lists has ended.
-        members: Vec<Member>,
-        /// How long a member has to be up before what it does not list counts.
-        settle: Duration,
-        /// How long a firing that follows its own resolve is held.
-        refire_hold: Duration,
-    },
+    /// The lists of all members of an Alertmanager cluster: what none of them lists has ended.
+    Alertmanager(&'a [Member]),
     /// The clock alone: what nothing was heard of for so long has ended.
     Silence(Duration),
+}
+
+impl<'a> From<&'a Settings> for Source<'a> {
+    fn from(settings: &'a Settings) -> Self {
+        match (settings.alertmanagers.as_slice(), settings.config.alerts.stale_after) {
+            ([], None) => Self::Nothing,
+            ([], Some(longest)) => Self::Silence(longest),
+            (members, _) => Self::Alertmanager(members),
+        }
+    }
 }
 
 /// What came of one go.
@@ -69,8 +62,8 @@ pub struct Round {
 /// Keeps the stored alerts true.
 pub struct Repairer {
     store: Store,
-    settings: Settings,
-    changes_of_settings: Option<watch::Receiver<Settings>>,
+    settings: Arc<Settings>,
+    settings_in_force: SettingsInForce,
     clock: Clock,
     /// Since when it has been told what arrives, by a clock that may be set back.
     listening_since: Timestamp,
@@ -93,15 +86,23 @@ struct Said {
 }
 
 impl Repairer {
-    /// A repairer that has not read anything yet, and wakes `reconciler` after a repair. `stop` ends it.
-    pub fn new(store: Store, settings: Settings, clock: Clock, reconciler: Wake, stop: CancellationToken) -> Self {
+    /// A repairer that has not read anything yet, and wakes `reconciler` after a repair. It looks at the settings in force
+    /// before each go: wake it for a change to count at once. `stop` ends it.
+    pub fn new(
+        store: Store,
+        mut settings_in_force: SettingsInForce,
+        clock: Clock,
+        reconciler: Wake,
+        stop: CancellationToken,
+    ) -> Self {
         let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
         let (listening_since, vigil) = (clock.now(), Vigil::default());
-        let (metrics, live, changes_of_settings) = (Metrics::default(), Live::default(), None);
+        let (metrics, live) = (Metrics::default(), Live::default());
+        let settings = settings_in_force.borrow_and_update().clone();
         Self {
             store,
             settings,
-            changes_of_settings,
+            settings_in_force,
             clock,
             listening_since,
             vigil,
@@ -113,11 +114,6 @@ impl Repairer {
             metrics,
             live,
         }
-    }
-
-    /// The same, which goes over to what `changes` holds before each go. Wake it for a change to count at once.
-    pub fn with_changes_of_settings(self, changes: watch::Receiver<Settings>) -> Self {
-        Self { changes_of_settings: Some(changes), ..self }
     }
 
     /// Has it tell the console what it reads and corrects.
@@ -150,7 +146,7 @@ impl Repairer {
     async fn until_due(&self) {
         tokio::time::sleep(SHORTEST_PAUSE).await;
         tokio::select! {
-            () = tokio::time::sleep(self.settings.interval.saturating_sub(SHORTEST_PAUSE)) => {}
+            () = tokio::time::sleep(self.settings.config.alertmanager.poll.saturating_sub(SHORTEST_PAUSE)) => {}
             () = self.wake.woken() => {}
         }
     }
@@ -158,11 +154,7 @@ impl Repairer {
     /// Compares the stored alerts with what they should be, and corrects them.
     pub async fn once(&mut self) -> Round {
         let mut round = Round::default();
-        if let Some(changes) =
-            self.changes_of_settings.as_mut().filter(|changes| changes.has_changed().unwrap_or(false))
-        {
-            self.settings = changes.borrow_and_update().clone();
-        }
+        self.settings = self.settings_in_force.borrow_and_update().clone();
         match self.repair(&mut round).await {
             Ok(repairs) => round.repairs = repairs,
             Err(error) => round.failure = Some(error),
@@ -183,8 +175,9 @@ impl Repairer {
         if self.vigil.was_broken(&self.clock) || now < self.listening_since {
             self.listening_since = now;
         }
-        let is_watched = self.settings.is_watched;
-        match &self.settings.source {
+        let settings = Arc::clone(&self.settings);
+        let is_watched = settings.config.watchdog.is_some();
+        match Source::from(&*settings) {
             Source::Nothing if is_watched => Ok(Vec::new()),
             Source::Nothing => self.store.confirm_held_resolves(now).await,
             // Nobody can be heard while the watchdog is missing.
@@ -194,12 +187,12 @@ impl Repairer {
             }
             Source::Silence(longest) => {
                 let mut repairs = if is_watched { Vec::new() } else { self.store.confirm_held_resolves(now).await? };
-                if let Some(limit) = rule::stale_before(now, self.listening_since, *longest) {
+                if let Some(limit) = rule::stale_before(now, self.listening_since, longest) {
                     repairs.extend(self.store.resolve_stale_alerts(limit, now).await?);
                 }
                 Ok(repairs)
             }
-            Source::Alertmanager { members, .. } => {
+            Source::Alertmanager(members) => {
                 let poll = poll(members, now, round).await;
                 if let Some(life) = round.last_life
                     && self.store.record_heartbeat(life.sent_at).await?
@@ -211,13 +204,13 @@ impl Repairer {
         }
     }
 
-    /// Corrects the stored alerts by what was read of Alertmanager; without one to read, by nothing.
+    /// Corrects the stored alerts by what was read of Alertmanager.
     ///
     /// # Errors
     /// See [`Store::apply_repair`]; then nothing was corrected.
     pub async fn correct(&mut self, poll: &Poll) -> Result<Vec<Repair>, StoreError> {
-        let Source::Alertmanager { settle, refire_hold, .. } = self.settings.source else { return Ok(Vec::new()) };
-        let policy = Policy { settle, apart: self.settings.interval / 2, refire_hold };
+        let Config { alertmanager: AlertmanagerConfig { poll: interval, settle }, alerts, .. } = &self.settings.config;
+        let policy = Policy { settle: *settle, apart: *interval / 2, refire_hold: alerts.refire_hold };
         let plan = self.store.apply_repair(poll, &self.missing, policy).await?;
         let (listed, missing) = (poll.listed().count(), plan.missing.len());
         tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
@@ -243,7 +236,7 @@ impl Repairer {
 
     fn measure(&self, round: &Round) {
         self.metrics.repaired(&round.repairs);
-        if let Source::Alertmanager { members, .. } = &self.settings.source {
+        if let Source::Alertmanager(members) = Source::from(&*self.settings) {
             let (members, unheard) = (members.len(), round.unheard.len());
             let result = match &round.failure {
                 _ if unheard == members => PollResult::Unheard,
@@ -257,8 +250,8 @@ impl Repairer {
 
     fn show(&self, round: &Round) {
         let now = self.clock.now();
-        let poll = match &self.settings.source {
-            Source::Alertmanager { members, .. } => Some(live::Poll {
+        let poll = match Source::from(&*self.settings) {
+            Source::Alertmanager(members) => Some(live::Poll {
                 at: now.to_string(),
                 members: members.len(),
                 unheard: round.unheard.iter().map(unheard).collect(),
@@ -302,8 +295,8 @@ impl Repairer {
 
     /// Whether no member is heard.
     fn is_deaf(&self, unheard: &BTreeMap<String, Error>) -> bool {
-        match &self.settings.source {
-            Source::Alertmanager { members, .. } => members.iter().all(|member| unheard.contains_key(member.address())),
+        match Source::from(&*self.settings) {
+            Source::Alertmanager(members) => members.iter().all(|member| unheard.contains_key(member.address())),
             Source::Nothing | Source::Silence(_) => false,
         }
     }

@@ -28,6 +28,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::reconcile::Wake;
+use crate::settings::SettingsInForce;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness, Users};
 use health::StoreHealth;
@@ -45,8 +46,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How many bytes of a notification's body are logged; 0: none.
     pub logged_body_limit_bytes: usize,
-    /// How resolves are judged, by which watchdog; `None`: each counts.
-    pub resolve_rule: Option<ResolveRule>,
+    /// What is configured and may change.
+    pub in_force: SettingsInForce,
 }
 
 /// Whom the webhook tells.
@@ -75,7 +76,7 @@ struct Shared {
     headers: RwLock<Headers>,
     trusted_proxies: Vec<IpNet>,
     logged_body_limit_bytes: usize,
-    resolve_rule: RwLock<Option<ResolveRule>>,
+    in_force: SettingsInForce,
     store: Store,
     store_health: StoreHealth,
     wakes: Wakes,
@@ -93,7 +94,7 @@ impl App {
             headers: RwLock::default(),
             trusted_proxies: settings.trusted_proxies,
             logged_body_limit_bytes: settings.logged_body_limit_bytes,
-            resolve_rule: RwLock::new(settings.resolve_rule),
+            in_force: settings.in_force,
             store,
             store_health: StoreHealth::default(),
             wakes,
@@ -124,13 +125,9 @@ impl App {
         *self.shared.headers.write().unwrap_or_else(PoisonError::into_inner) = headers.into();
     }
 
-    /// From now on judges resolves by `rule`, and takes its watchdog for the sign of life.
-    pub fn judge_resolves_by(&self, rule: Option<ResolveRule>) {
-        *self.shared.resolve_rule.write().unwrap_or_else(PoisonError::into_inner) = rule;
-    }
-
+    /// How resolves are judged, by which watchdog.
     fn resolve_rule(&self) -> Option<ResolveRule> {
-        self.shared.resolve_rule.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.in_force.borrow().resolve_rule()
     }
 
     fn headers(&self) -> Headers {

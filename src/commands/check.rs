@@ -54,8 +54,8 @@ pub fn run(common: &Common, args: &Check, variables: &Variables) -> anyhow::Resu
 
 fn found_groups(config: Option<&Config>, file: &Path) -> String {
     let Some(config) = config else { return format!("no usable configuration in {}", file.display()) };
-    let components = config.groups.iter().map(|group| group.components.len()).sum();
-    let (groups, components) = (counted(config.groups.len(), "group"), counted(components, "component"));
+    let components = config.page.groups.iter().map(|group| group.components.len()).sum();
+    let (groups, components) = (counted(config.page.groups.len(), "group"), counted(components, "component"));
     format!("{groups} with {components} in {}", file.display())
 }
 

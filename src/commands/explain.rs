@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 
-use super::reconcile_settings;
 use crate::cli::{Common, Explain, OutputForm};
 use crate::clock;
 use crate::config::environment::Environment;
@@ -15,7 +15,7 @@ use crate::core::explain::{Explanation, summaries};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::insight::{self, Insight, TIMELINE_DAYS};
-use crate::reconcile::{Settings, TargetsOfPage};
+use crate::settings::{Settings, TargetsOfPage};
 use crate::store::Store;
 
 /// Prints the explanation.
@@ -35,7 +35,8 @@ pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyh
     // Whatever else is wrong with the environment is for `check` to say.
     let (environment, _) = Environment::read(|name| variables.get(name));
     let targets_of_page = if environment.cachet.is_some() { TargetsOfPage::All } else { TargetsOfPage::Ours };
-    let settings = reconcile_settings(config, inventory, targets_of_page);
+    let config = config.clone();
+    let settings = Arc::new(Settings { config, inventory, targets_of_page, alertmanagers: Vec::new() });
     let store = Store::open_read_only(&common.storage_url).await?;
     let name = ComponentName::try_from(args.component.as_str())?;
     let explanation = explained(&store, &settings, &name, clock::now()).await?;
@@ -53,13 +54,13 @@ pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyh
 /// When the store cannot be read, or no such component is known.
 pub async fn explained(
     store: &Store,
-    settings: &Settings,
+    settings: &Arc<Settings>,
     name: &ComponentName,
     now: Timestamp,
 ) -> anyhow::Result<Explanation> {
     let insight = Insight::read(store, settings, settings.policy(), now).await?;
     let Some(explanation) = insight.explain(name) else { return Err(unknown(name, &insight)) };
-    let past = insight::past(store, settings, name, TIMELINE_DAYS.min(settings.history_days), now).await?;
+    let past = insight::past(store, settings, name, TIMELINE_DAYS.min(settings.config.history_days), now).await?;
     Ok(Explanation { past: Some(past), ..explanation })
 }
 

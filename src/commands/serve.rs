@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::configured::Configured;
 use self::reload::{Origin, Parts, Reloader};
-use super::{Page, reconcile_settings};
+use super::Page;
 use crate::alertmanager::{self, Credentials};
 use crate::cli::{Common, Serve};
 use crate::clock::{self, Clock};
@@ -30,16 +30,15 @@ use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::Environment;
 use crate::config::{Config, Report, Variables};
 use crate::console::{self, Console};
-use crate::core::expiry::{LifeFrom, ResolveRule};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
-use crate::core::watchdog::Watchdog;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
-use crate::reconcile::{Reconciler, Settings};
-use crate::repair::{self, Repairer, Source};
+use crate::reconcile::Reconciler;
+use crate::repair::Repairer;
+use crate::settings::{Settings, SettingsInForce};
 use crate::setup::{self, Progress};
 use crate::store::{Store, StoreLock};
 use crate::web::auth::Users;
@@ -88,7 +87,7 @@ pub async fn run(
 /// A server at work.
 pub struct Running {
     address: SocketAddr,
-    settings: watch::Receiver<Settings>,
+    settings: SettingsInForce,
     reload: ReloadRequests,
     stop: CancellationToken,
     web: JoinHandle<std::io::Result<()>>,
@@ -120,26 +119,23 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let Configured { config, inventory, web, .. } = configured;
     let lock = Store::lock(&common.storage_url)?;
     let store = Store::open(&common.storage_url).await?.observed_by(Arc::new(watchers.metrics.clone()));
-    store.limit_alerts(config.max_stored_alerts);
+    store.limit_alerts(config.alerts.max_stored);
     let page = open_page(environment, &store, &config, inventory.as_ref(), &watchers.metrics).await?;
     let stop = CancellationToken::new();
 
-    let (keeping, settings) = watch::channel(reconcile_settings(&config, inventory, page.whose_targets_count()));
-    let (repairing, repairs) = watch::channel(repair_settings(environment, &config)?);
-    let (reconciler, repairer) = keepers(&store, &page, &log, &stop, settings.clone(), repairs);
+    let started_with = config.clone();
+    let settings = settings_of(environment, config, inventory, &page)?;
+    let (in_force, settings) = watch::channel(Arc::new(settings));
+    let (reconciler, repairer) = keepers(&store, &page, &log, &stop, &settings);
     let live = Live::default();
     let reconciler = reconciler.watched_by(watchers.metrics.clone(), watchers.readiness.clone()).shown_by(live.clone());
     let repairer = repairer.measured_by(watchers.metrics.clone()).shown_by(live.clone());
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
-    let app = App::new(
-        web_settings(args, web.users.clone(), environment, &config),
-        store.clone(),
-        wakes.clone(),
-        log.clone(),
-    )?
-    .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
-    .shown_by(live.clone());
+    let app =
+        App::new(web_settings(args, web.users.clone(), settings.clone()), store.clone(), wakes.clone(), log.clone())?
+            .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
+            .shown_by(live.clone());
     app.go_on_with(web.users, web.headers);
     let console = Console::new(console::Parts {
         store: store.clone(),
@@ -160,9 +156,8 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     tracing::info!("listening on {}://{address}", scheme(web.tls.as_ref()));
 
     let tls = web.tls.clone();
-    let parts =
-        Parts { app, store: store.clone(), tls, page, wakes, reconciler: keeping, repairer: repairing, watchers };
-    let reloader = Reloader { origin, parts, started_with: config };
+    let parts = Parts { app, store: store.clone(), tls, page, wakes, in_force, watchers };
+    let reloader = Reloader { origin, parts, started_with };
     part(&stop, reloader.forever(reload_queue, stop.clone()));
     if let Some(tls) = web.tls {
         part(&stop, tls.keep_fresh(stop.clone()));
@@ -174,22 +169,17 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     Ok(Running { address, settings, reload, stop, web, metrics, reconciler, repairer, store, _lock: lock })
 }
 
-/// Who keeps the page, and who keeps the alerts; both go over to what comes through their channel.
+/// Who keeps the page, and who keeps the alerts.
 fn keepers(
     store: &Store,
     page: &Page,
     log: &Log,
     stop: &CancellationToken,
-    settings: watch::Receiver<Settings>,
-    repairs: watch::Receiver<repair::Settings>,
+    settings: &SettingsInForce,
 ) -> (Reconciler, Repairer) {
     let (cachet, clock) = (page.cachet.clone(), Clock::system());
-    let as_started = settings.borrow().clone();
-    let reconciler = Reconciler::new(store.clone(), cachet, as_started, clock.clone(), log.clone(), stop.clone())
-        .with_changes_of_settings(settings);
-    let as_started = repairs.borrow().clone();
-    let repairer = Repairer::new(store.clone(), as_started, clock, reconciler.wake(), stop.clone())
-        .with_changes_of_settings(repairs);
+    let reconciler = Reconciler::new(store.clone(), cachet, settings.clone(), clock.clone(), log.clone(), stop.clone());
+    let repairer = Repairer::new(store.clone(), settings.clone(), clock, reconciler.wake(), stop.clone());
     (reconciler, repairer)
 }
 
@@ -251,12 +241,12 @@ async fn listen(address: SocketAddr, flag: &str, tls: Option<Tls>) -> anyhow::Re
     Ok((listener, address))
 }
 
-fn web_settings(args: &Serve, users: Users, environment: &Environment, config: &Config) -> web::Settings {
+fn web_settings(args: &Serve, users: Users, in_force: SettingsInForce) -> web::Settings {
     web::Settings {
         users,
         trusted_proxies: args.trusted_proxies.clone(),
         logged_body_limit_bytes: args.webhook_body_limit,
-        resolve_rule: resolve_rule(environment, config),
+        in_force,
     }
 }
 
@@ -268,7 +258,7 @@ async fn open_page(
     inventory: Option<&Inventory>,
     metrics: &Metrics,
 ) -> anyhow::Result<Page> {
-    let mut page = Page::open(environment, store, config.cachet_per_page).await?;
+    let mut page = Page::open(environment, store, config.page.cachet_per_page).await?;
     page.cachet = page.cachet.observed_by(Arc::new(metrics.clone()));
     match &environment.cachet {
         Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
@@ -312,7 +302,7 @@ impl Running {
     }
 
     /// How it keeps the page.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()
     }
 
@@ -354,23 +344,24 @@ impl Running {
     }
 }
 
-/// How stored alerts are repaired.
-fn repair_settings(environment: &Environment, config: &Config) -> anyhow::Result<repair::Settings> {
-    let source = match (&environment.alertmanager, config.stale_after) {
-        (Some(access), stale_after) => {
-            if stale_after.is_some() {
-                tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
-            }
-            Source::Alertmanager {
-                members: alertmanager_settings(access, config).members()?,
-                settle: config.alertmanager_settle,
-                refire_hold: config.refire_hold,
-            }
-        }
-        (None, Some(stale_after)) => Source::Silence(stale_after),
-        (None, None) => Source::Nothing,
+/// What is configured and may change.
+///
+/// # Errors
+/// When Alertmanager cannot be called as it is configured.
+fn settings_of(
+    environment: &Environment,
+    config: Config,
+    inventory: Option<Inventory>,
+    page: &Page,
+) -> anyhow::Result<Settings> {
+    let alertmanagers = match &environment.alertmanager {
+        Some(access) => alertmanager_settings(access, &config).members()?,
+        None => Vec::new(),
     };
-    Ok(repair::Settings { source, is_watched: config.watchdog.is_some(), interval: config.alertmanager_poll })
+    if !alertmanagers.is_empty() && config.alerts.stale_after.is_some() {
+        tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
+    }
+    Ok(Settings { config, inventory, targets_of_page: page.whose_targets_count(), alertmanagers })
 }
 
 fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertmanager::Settings {
@@ -379,25 +370,15 @@ fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertm
         AlertmanagerCredentials::Basic { user, password } => Credentials::Basic { user, password },
         AlertmanagerCredentials::Bearer(token) => Credentials::Bearer(token),
     };
-    let watchdog = watchdog(config);
+    let watchdog = config.watchdog().cloned();
     alertmanager::Settings { urls: access.base_urls.clone(), credentials, watchdog, ca_pem: access.ca_pem.clone() }
-}
-
-/// How resolves are judged, if a watchdog is configured.
-fn resolve_rule(environment: &Environment, config: &Config) -> Option<ResolveRule> {
-    let life = if environment.alertmanager.is_some() { LifeFrom::List } else { LifeFrom::Route };
-    watchdog(config).map(|watchdog| ResolveRule { watchdog, life, refire_hold: config.refire_hold })
-}
-
-fn watchdog(config: &Config) -> Option<Watchdog> {
-    config.watchdog.as_ref().map(|watchdog| watchdog.watchdog.clone())
 }
 
 /// Gives the embedded page what both files name. Nothing is removed from it.
 async fn set_up_embedded(page: &Page, config: &Config, inventory: Option<&Inventory>) -> anyhow::Result<()> {
     let observed = page.cachet.observe().await?;
     let none = Inventory::new(InventorySource::File, []);
-    let plan = plan_setup(&config.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
+    let plan = plan_setup(&config.page.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
     setup::carry_out(&page.cachet, &plan, &observed, &Silent).await?;
     let counts = plan.counts();
     if !plan.steps.is_empty() {

@@ -43,14 +43,14 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
     } else {
         (Some(Store::lock_for_setup(&common.storage_url)?), Store::open(&common.storage_url).await?)
     };
-    let page = Page::open(environment, &store, config.cachet_per_page).await?;
+    let page = Page::open(environment, &store, config.page.cachet_per_page).await?;
     // Another run may just have used the rate limit up.
     let mut observed = patiently(&Reading, || page.cachet.observe()).await?;
     let remembering = (!page.cachet.probe().await?.meta).then_some(&store);
     if let Some(store) = remembering {
         store.mark_made(page.cachet.address(), &mut observed).await?;
     }
-    let plan = plan_setup(&config.groups, &inventory, &observed, removal(args));
+    let plan = plan_setup(&config.page.groups, &inventory, &observed, removal(args));
     let mut out = io::stdout();
     for remark in &plan.remarks {
         writeln!(out, "note: {remark}")?;

@@ -11,14 +11,13 @@ use anyhow::bail;
 
 use self::print::Printed;
 use self::source::{Cause, Source, Window};
-use super::reconcile_settings;
 use crate::cli::{Common, OutputForm, Simulate};
 use crate::clock;
-use crate::config::{self, TargetsFile};
+use crate::config::{self, Config, TargetsFile};
 use crate::core::page::inventory_of;
 use crate::core::simulate::{Arrival, Rules, simulate};
 use crate::core::target::{Inventory, InventorySource};
-use crate::reconcile::{TargetsOfPage, Texts};
+use crate::settings::{Settings, TargetsOfPage};
 use crate::store::Store;
 
 /// Reads what happened, plays it and prints what would have been seen.
@@ -42,20 +41,25 @@ pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
         TargetsFile::Absent => known_without_file(store.as_ref()).await?,
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
-    let settings = reconcile_settings(config, Some(inventory.clone()), TargetsOfPage::default());
-    let watchdog = settings.watchdog.as_ref();
+    let settings = Settings {
+        config: config.clone(),
+        inventory: Some(inventory.clone()),
+        targets_of_page: TargetsOfPage::default(),
+        alertmanagers: Vec::new(),
+    };
+    let watchdog = config.watchdog();
     let source = match history {
         Some(history) => history,
         None => Source::files(&args.files, window, watchdog)?,
     };
-    let (groups, refire_hold, policy) = (&config.groups, settings.refire_hold, settings.policy());
+    let (groups, refire_hold, policy) = (&config.page.groups, config.alerts.refire_hold, settings.policy());
     let rules = Rules { groups, inventory: &inventory, refire_hold, watchdog, policy };
-    print(&played(&source, rules, &settings.texts)?, args.output)?;
+    print(&played(&source, rules, config)?, args.output)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What is seen of `source` by `rules`. What is not known of it is said on stderr.
-fn played(source: &Source, rules: Rules<'_>, texts: &Texts) -> io::Result<Printed> {
+fn played(source: &Source, rules: Rules<'_>, config: &Config) -> io::Result<Printed> {
     let arrivals: Vec<Arrival> = source.arrivals(rules.watchdog);
     let story = simulate(rules, &arrivals, source.until());
     let story = match source.since() {
@@ -67,7 +71,7 @@ fn played(source: &Source, rules: Rules<'_>, texts: &Texts) -> io::Result<Printe
     }
     let causes: Vec<Cause> =
         arrivals.iter().enumerate().map(|(number, arrival)| source.cause(number, arrival)).collect();
-    Ok(Printed::new(&story, source.played(), &causes, source.left_out(), texts))
+    Ok(Printed::new(&story, source.played(), &causes, source.left_out(), config))
 }
 
 fn print(printed: &Printed, form: OutputForm) -> anyhow::Result<()> {

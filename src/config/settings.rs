@@ -9,6 +9,7 @@ use super::report::{Place, Report, Severity};
 use super::tree::{self, Form, Map, Value};
 use super::{CACHET_PER_PAGE_MAX, Config, watchdog};
 use crate::core::alert_limit::DEFAULT_MAX_ALERTS;
+use crate::core::config::{AlertConfig, AlertmanagerConfig, IncidentConfig, PageConfig};
 use crate::core::incident_name::IncidentName;
 use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{NAME_LIMIT, excerpt};
@@ -99,46 +100,49 @@ fn read_config(map: &Map<'_>, groups: Option<&Groups>, report: &mut Report) -> O
     let new_incident_message = required(map, "new_incident_message", report).and_then(|text| filled(&text, report));
     let resolved_incident_message =
         required(map, "resolved_incident_message", report).and_then(|text| filled(&text, report));
-    Some(Config {
-        partially_resolved_incident_message: map
-            .get("partially_resolved_incident_message")
-            .and_then(|text| filled(&text, report))
-            .unwrap_or_else(|| DEFAULT_PARTIALLY_RESOLVED_MESSAGE.to_owned()),
-        relapse_message: map
-            .get("recurring_alert_update_message")
-            .and_then(|text| filled(&text, report))
-            .unwrap_or_else(|| DEFAULT_RELAPSE_MESSAGE.to_owned()),
-        cachet_per_page: number(map, "cachet_per_page_param", 1..=CACHET_PER_PAGE_MAX, DEFAULT_PER_PAGE, report),
-        close_incident_when: choice(
-            map,
-            "close_incident_when",
-            &[("not_major_outage", CloseIncidentWhen::NotMajorOutage), ("operational", CloseIncidentWhen::Operational)],
-            report,
-        ),
-        drift: choice(map, "drift", &[("respect", Drift::Respect), ("enforce", Drift::Enforce)], report),
-        refire_hold: seconds(map, "refire_hold_seconds", 0, DEFAULT_REFIRE_HOLD_SECONDS, report),
-        recovery_hold: seconds(map, "recovery_hold_seconds", 0, 0, report),
-        reopen_within: seconds(map, "reopen_within_seconds", 0, DEFAULT_REOPEN_WITHIN_SECONDS, report),
-        notify_subscribers: map.get("notify_subscribers").and_then(|value| value.boolean(report)).unwrap_or(false),
-        reconcile_interval: seconds(map, "reconcile_interval_seconds", 1, DEFAULT_RECONCILE_INTERVAL_SECONDS, report),
-        alertmanager_poll: seconds(map, "alertmanager_poll_seconds", 1, DEFAULT_ALERTMANAGER_POLL_SECONDS, report),
-        alertmanager_settle: seconds(
-            map,
-            "alertmanager_settle_seconds",
-            0,
-            DEFAULT_ALERTMANAGER_SETTLE_SECONDS,
-            report,
-        ),
-        stale_after: stale_after(map, report),
-        watchdog: watchdog::read(map, report),
-        history_days: number(map, "history_days", HISTORY_DAYS, DEFAULT_HISTORY_DAYS, report),
-        max_stored_alerts: number(map, "max_stored_alerts", MAX_ALERTS, DEFAULT_MAX_ALERTS, report),
-        // The required ones last, so that the others were looked at whatever is missing.
-        new_incident_name: new_incident_name?,
-        new_incident_message: new_incident_message?,
-        resolved_incident_message: resolved_incident_message?,
-        groups: groups?.usable.clone(),
-    })
+    let message = |key: &str, default: &str, report: &mut Report| {
+        map.get(key).and_then(|text| filled(&text, report)).unwrap_or_else(|| default.to_owned())
+    };
+    let partially_resolved_message =
+        message("partially_resolved_incident_message", DEFAULT_PARTIALLY_RESOLVED_MESSAGE, report);
+    let relapse_message = message("recurring_alert_update_message", DEFAULT_RELAPSE_MESSAGE, report);
+    let cachet_per_page = number(map, "cachet_per_page_param", 1..=CACHET_PER_PAGE_MAX, DEFAULT_PER_PAGE, report);
+    let close_when = choice(
+        map,
+        "close_incident_when",
+        &[("not_major_outage", CloseIncidentWhen::NotMajorOutage), ("operational", CloseIncidentWhen::Operational)],
+        report,
+    );
+    let drift = choice(map, "drift", &[("respect", Drift::Respect), ("enforce", Drift::Enforce)], report);
+    let refire_hold = seconds(map, "refire_hold_seconds", 0, DEFAULT_REFIRE_HOLD_SECONDS, report);
+    let recovery_hold = seconds(map, "recovery_hold_seconds", 0, 0, report);
+    let reopen_within = seconds(map, "reopen_within_seconds", 0, DEFAULT_REOPEN_WITHIN_SECONDS, report);
+    let notify_subscribers = map.get("notify_subscribers").and_then(|value| value.boolean(report)).unwrap_or(false);
+    let reconcile_interval = seconds(map, "reconcile_interval_seconds", 1, DEFAULT_RECONCILE_INTERVAL_SECONDS, report);
+    let alertmanager = AlertmanagerConfig {
+        poll: seconds(map, "alertmanager_poll_seconds", 1, DEFAULT_ALERTMANAGER_POLL_SECONDS, report),
+        settle: seconds(map, "alertmanager_settle_seconds", 0, DEFAULT_ALERTMANAGER_SETTLE_SECONDS, report),
+    };
+    let stale_after = stale_after(map, report);
+    let watchdog = watchdog::read(map, report);
+    let history_days = number(map, "history_days", HISTORY_DAYS, DEFAULT_HISTORY_DAYS, report);
+    let max_stored = number(map, "max_stored_alerts", MAX_ALERTS, DEFAULT_MAX_ALERTS, report);
+    // The required ones last, so that the others were looked at whatever is missing.
+    let groups = groups?.usable.clone();
+    let incidents = IncidentConfig {
+        new_name: new_incident_name?,
+        new_message: new_incident_message?,
+        resolved_message: resolved_incident_message?,
+        partially_resolved_message,
+        relapse_message,
+        close_when,
+        recovery_hold,
+        reopen_within,
+        notify_subscribers,
+    };
+    let page = PageConfig { groups, drift, reconcile_interval, cachet_per_page };
+    let alerts = AlertConfig { refire_hold, stale_after, max_stored };
+    Some(Config { page, incidents, alerts, alertmanager, watchdog, history_days })
 }
 
 /// Reports keys that nothing reads.

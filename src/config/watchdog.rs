@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::Config;
 use super::environment::Environment;
 use super::report::{Place, Remark, Report};
 use super::settings::{SECONDS_MAX, filled, report_unknown_keys};
 use super::tree::Map;
-use super::{Config, WatchdogConfig};
+use crate::core::config::WatchdogConfig;
 use crate::core::incident_name::IncidentName;
 use crate::core::target::NAME_LIMIT;
 use crate::core::watchdog::{MonitoringTexts, Watchdog, WatchdogError};
@@ -63,14 +64,14 @@ pub fn seen_too_rarely(config: &Config, environment: &Environment, config_file: 
     let watchdog = &config.watchdog.as_ref().filter(|_| environment.alertmanager.is_some())?.watchdog;
     // At a reading it may be as old as that, and becomes older until the next one.
     let longest = watchdog.timeout().saturating_sub(SHORTEST_SAFE).as_secs().max(1);
-    if config.alertmanager_poll <= Duration::from_secs(longest) {
+    if config.alertmanager.poll <= Duration::from_secs(longest) {
         return None;
     }
     let place = Place::file(config_file.display().to_string()).key("alertmanager_poll_seconds");
     let message = format!(
         "is {}, so the watchdog may seem missing between two readings though all is well: write at most {longest}, or \
          raise watchdog.timeout_seconds ({})",
-        config.alertmanager_poll.as_secs(),
+        config.alertmanager.poll.as_secs(),
         watchdog.timeout().as_secs()
     );
     Some(Remark { place, message })

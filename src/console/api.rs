@@ -111,7 +111,7 @@ async fn one(State(console): State<Console>, Named(name): Named, asked: Asked) -
 pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Result<Explanation, Failure> {
     let parts = &console.shared.parts;
     let settings = parts.settings.borrow().clone();
-    let longest = settings.history_days;
+    let longest = settings.config.history_days;
     let days = match days {
         None => TIMELINE_DAYS.min(longest),
         Some(text) => text.parse().ok().filter(|days| (1..=longest).contains(days)).ok_or_else(|| {
@@ -167,7 +167,7 @@ async fn monitoring_now(console: &Console) -> Result<MonitoringState, Failure> {
 /// Whether monitoring data comes in.
 pub fn monitoring(console: &Console, insight: &Insight) -> MonitoringState {
     let settings = console.shared.parts.settings.borrow();
-    let Some(watchdog) = &settings.watchdog else {
+    let Some(watchdog) = settings.config.watchdog() else {
         return MonitoringState { watchdog: None, last_heard_at: None, missing_since: None };
     };
     let pulse = insight.pulse();

@@ -94,7 +94,7 @@ pub async fn component_page(
     days: Option<&str>,
 ) -> Result<ComponentPage, Failure> {
     let explanation = api::component(console, name, days).await?;
-    let history_days = console.shared.parts.settings.borrow().history_days;
+    let history_days = console.shared.parts.settings.borrow().config.history_days;
     Ok(ComponentPage::of(user.to_owned(), explanation, history_days))
 }
 

@@ -1,6 +1,7 @@
 //! One change, carried out: the calls that it takes, what is remembered of it, and what operators read of it.
 
 use crate::cachet::{Cachet, Error, IncidentSearch};
+use crate::core::config::Config;
 use crate::core::incident::{EndedBy, Episode, EpisodePhase, EpisodeSubject, LostPostings};
 use crate::core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident,
@@ -12,7 +13,7 @@ use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::{Event, Log};
-use crate::reconcile::{Settings, Subscribers, Texts};
+use crate::settings::Settings;
 use crate::store::Entry;
 
 /// What is remembered before the change is sent, so that a crash or a lost answer leads to a look and not to a guess.
@@ -101,15 +102,15 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
             open(cachet, settings, component, episode, attempt, now).await
         }
         Change::CloseIncident { incident, episode, now: status, attempt, .. } => {
-            let by = close(cachet, &settings.texts, incident, &episode, status, attempt).await?;
+            let by = close(cachet, &settings.config, incident, &episode, status, attempt).await?;
             Ok(over(settings, episode, incident, by, now))
         }
         Change::ReopenIncident { incident, episode, attempt, .. } => {
-            reopen(cachet, &settings.texts, incident, episode, attempt).await
+            reopen(cachet, &settings.config, incident, episode, attempt).await
         }
-        Change::FindIncident { episode } => match find(cachet, &settings.texts, &episode).await? {
+        Change::FindIncident { episode } => match find(cachet, &settings.config, &episode).await? {
             Some(incident) => Ok(found(episode, &incident)),
-            None if episode.phase == EpisodePhase::Opening => missed(cachet, &settings.texts, episode, now).await,
+            None if episode.phase == EpisodePhase::Opening => missed(cachet, &settings.config, episode, now).await,
             None => Ok(Entry::EndEpisode(episode, EndedBy::Unopened)),
         },
         Change::CloseStray { incident, subject, origin } => {
@@ -117,8 +118,8 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
                 // Without a word: the closing message may not be true, for the outage may go on under its own incident.
                 StrayOrigin::Posting { .. } => cachet.set_incident_status(incident, IncidentStatus::Fixed).await,
                 StrayOrigin::Reopening(_) => {
-                    let message = settings.texts.last_message(&subject, ComponentStatus::Operational);
-                    update(cachet, incident, IncidentStatus::Fixed, message).await
+                    let message = settings.config.last_message(&subject, ComponentStatus::Operational);
+                    update(cachet, incident, IncidentStatus::Fixed, &message).await
                 }
             };
             match closed {
@@ -138,21 +139,21 @@ async fn open(
     now: Timestamp,
 ) -> Result<Entry, Error> {
     if attempt == Attempt::Resumed {
-        match find(cachet, &settings.texts, &episode).await? {
+        match find(cachet, &settings.config, &episode).await? {
             Some(incident) => return Ok(found(episode, &incident)),
             None if episode.phase == EpisodePhase::Opening => {
-                return missed(cachet, &settings.texts, episode, now).await;
+                return missed(cachet, &settings.config, episode, now).await;
             }
             None => {}
         }
     }
     let incident = NewIncident {
-        name: settings.texts.title(&episode.subject),
-        message: settings.texts.first_message(&episode.subject).to_owned(),
+        name: settings.config.title(&episode.subject),
+        message: settings.config.first_message(&episode.subject),
         component: component.zip(episode.subject.component()).map(affected),
         episode: episode.key.to_string(),
         occurred_at: episode.occurred_at,
-        notify_subscribers: settings.subscribers == Subscribers::Notified,
+        notify_subscribers: settings.config.incidents.notify_subscribers,
     };
     let phase = EpisodePhase::Open(cachet.create_incident(&incident).await?);
     Ok(Entry::Episode(Episode { phase, ..episode }))
@@ -162,10 +163,10 @@ fn affected((id, name): (ComponentId, &ComponentName)) -> AffectedComponent {
     AffectedComponent { id, name: name.to_string() }
 }
 
-async fn find(cachet: &Cachet, texts: &Texts, episode: &Episode) -> Result<Option<ObservedIncident>, Error> {
+async fn find(cachet: &Cachet, config: &Config, episode: &Episode) -> Result<Option<ObservedIncident>, Error> {
     let search = IncidentSearch {
         episode: episode.key.as_str(),
-        name: &texts.title(&episode.subject),
+        name: &config.title(&episode.subject),
         component: episode.subject.component_id(),
         occurred_at: episode.occurred_at,
         created_not_before: episode.began_at,
@@ -188,9 +189,9 @@ fn found(episode: Episode, incident: &ObservedIncident) -> Entry {
 }
 
 /// The episode whose incident is not there, though it may come yet.
-async fn missed(cachet: &Cachet, texts: &Texts, episode: Episode, now: Timestamp) -> Result<Entry, Error> {
+async fn missed(cachet: &Cachet, config: &Config, episode: Episode, now: Timestamp) -> Result<Entry, Error> {
     let has_meta = cachet.probe().await?.meta;
-    let title = (!has_meta).then(|| texts.title(&episode.subject));
+    let title = (!has_meta).then(|| config.title(&episode.subject));
     let lost = Some(LostPostings::one_more(episode.lost, title, now));
     Ok(Entry::Episode(Episode { phase: EpisodePhase::Absent, lost, ..episode }))
 }
@@ -198,7 +199,7 @@ async fn missed(cachet: &Cachet, texts: &Texts, episode: Episode, now: Timestamp
 /// Closes the incident, and says whose closing it was.
 async fn close(
     cachet: &Cachet,
-    texts: &Texts,
+    config: &Config,
     incident: IncidentId,
     episode: &Episode,
     status: ComponentStatus,
@@ -219,8 +220,8 @@ async fn close(
             _ => {}
         }
     }
-    let message = texts.last_message(&episode.subject, status);
-    match update(cachet, incident, IncidentStatus::Fixed, message).await {
+    let message = config.last_message(&episode.subject, status);
+    match update(cachet, incident, IncidentStatus::Fixed, &message).await {
         Ok(()) => Ok(EndedBy::Recovery),
         Err(error) if error.is_not_found() => Ok(EndedBy::Removal),
         Err(error) => Err(error),
@@ -235,7 +236,7 @@ async fn update(cachet: &Cachet, incident: IncidentId, status: IncidentStatus, m
 
 /// What becomes of an episode that is over: as long as its incident is there, it is remembered for a relapse.
 fn over(settings: &Settings, episode: Episode, incident: IncidentId, by: EndedBy, now: Timestamp) -> Entry {
-    if by == EndedBy::Removal || settings.reopen_within.is_zero() {
+    if by == EndedBy::Removal || settings.config.incidents.reopen_within.is_zero() {
         return Entry::EndEpisode(episode, by);
     }
     let phase = EpisodePhase::Closed { incident, at: now, by };
@@ -244,7 +245,7 @@ fn over(settings: &Settings, episode: Episode, incident: IncidentId, by: EndedBy
 
 async fn reopen(
     cachet: &Cachet,
-    texts: &Texts,
+    config: &Config,
     incident: IncidentId,
     episode: Episode,
     attempt: Attempt,
@@ -266,7 +267,7 @@ async fn reopen(
             }
         }
     }
-    match update(cachet, incident, IncidentStatus::Investigating, &texts.relapse_message).await {
+    match update(cachet, incident, IncidentStatus::Investigating, &config.incidents.relapse_message).await {
         Ok(()) => Ok(reopened),
         Err(error) if error.is_not_found() => Ok(Entry::EndEpisode(episode, EndedBy::Removal)),
         Err(error) => Err(error),
@@ -274,7 +275,7 @@ async fn reopen(
 }
 
 /// Says what was changed, in the words that operators grep for.
-pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
+pub fn log(log: &Log, config: &Config, change: &Change, entry: &Entry) {
     match (change, entry) {
         (Change::SetComponent { name, from, to, late, .. }, Entry::Component(_, written)) if written.status == *to => {
             log_status(log, name.as_str(), *from, *to, late.as_ref());
@@ -289,7 +290,7 @@ pub fn log(log: &Log, texts: &Texts, change: &Change, entry: &Entry) {
         }
         (Change::CreateTarget { target, status, .. }, _) => log_status(log, target.as_str(), None, *status, None),
         (Change::OpenIncident { episode, .. }, Entry::Episode(Episode { phase: EpisodePhase::Open(id), .. })) => {
-            let incident_name = &texts.title(&episode.subject);
+            let incident_name = &config.title(&episode.subject);
             let (component, occurred_at) = (named(&episode.subject), episode.occurred_at);
             log.emit(&Event::IncidentOpened { component, incident: *id, name: incident_name, occurred_at });
         }

@@ -65,7 +65,7 @@ impl Reconciler {
     /// Before one is made, it is read whether it is there by now. A storm of new targets must not use up what it takes to
     /// keep what the public sees.
     pub(super) fn that_can_be_made(&self, mut changes: Vec<Change>, read: Reading, round: &mut Round) -> Vec<Change> {
-        let (now, interval) = (self.clock.now(), self.settings.interval);
+        let (now, interval) = (self.clock.now(), self.settings.config.page.reconcile_interval);
         let unread = read < Reading::Everything;
         let too_dear = unread.then(|| self.cachet.reading_waits(self.memory.calls_of_a_reading)).flatten();
         changes.retain(|change| {

@@ -86,7 +86,7 @@ impl Reconciler {
         self.memory.chronicle.looked_at = Some(now);
         // While it runs it looks often enough, or its clock was set; neither is an absence.
         if let (Some(since), None) = (kept, looked_at)
-            && now.since(since) > self.settings.interval + SHORTEST_ABSENCE
+            && now.since(since) > self.settings.config.page.reconcile_interval + SHORTEST_ABSENCE
         {
             let event = Event::NotRunning { since_ms: since.as_millis() };
             self.memory.chronicle.add(Some(Happening { at: now, about: About::Everything, event }));

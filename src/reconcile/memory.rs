@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Texts;
 use super::creations::Creations;
 use super::history::Chronicle;
 use super::maintenance::Knowledge;
 use super::waiting::Waiting;
 use crate::core::alert::AlertRecord;
+use crate::core::config::Config;
 use crate::core::hold::Hold;
 use crate::core::incident::{EpisodePhase, PastEpisode};
 use crate::core::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
@@ -102,7 +102,7 @@ impl Memory {
     }
 
     /// Brings memory up to date with what is now true of Cachet and of the store.
-    pub fn absorb(&mut self, entry: Entry, texts: &Texts) {
+    pub fn absorb(&mut self, entry: Entry, config: &Config) {
         let applied = self.applied.get_or_insert_default();
         let observed = self.observed.get_or_insert_default();
         self.unkept = self.unkept.max(match &entry {
@@ -129,7 +129,7 @@ impl Memory {
                 {
                     observed.open_incidents.push(ObservedIncident {
                         id,
-                        name: texts.title(&episode.subject),
+                        name: config.title(&episode.subject),
                         status: Some(IncidentStatus::Investigating),
                         episode: Some(episode.key.to_string()),
                         component: episode.subject.component().map(ToString::to_string),

@@ -9,10 +9,27 @@ use crate::core::watchdog::{Monitoring, Pulse, Watchdog};
 use crate::store::StoreError;
 
 impl Reconciler {
+    /// Goes over to the settings in force. Another watchdog is listened for from now on.
+    pub(super) fn take_new_settings(&mut self) {
+        if !self.settings_in_force.has_changed().unwrap_or(false) {
+            return;
+        }
+        let new = self.settings_in_force.borrow_and_update().clone();
+        let before = std::mem::replace(&mut self.settings, new);
+        // What they speak of may have been made just before.
+        self.memory.observed_at = None;
+        if before.config.watchdog() != self.settings.config.watchdog() {
+            // As after a restart: another watchdog could not be heard before, and without one nothing is missing.
+            self.listening_since = self.clock.now();
+            self.memory.monitoring = Monitoring::default();
+            self.metrics.unwatched();
+        }
+    }
+
     /// Judges how the monitoring is. That the watchdog is missing is kept before anything is made of it, so that a
     /// restart does not take it back.
     pub(super) async fn listen(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let Some(watchdog) = self.settings.watchdog.clone() else { return Ok(()) };
+        let Some(watchdog) = self.settings.config.watchdog().cloned() else { return Ok(()) };
         let mut pulse = self.store.pulse().await?;
         let mut monitoring = watchdog.judge(pulse, self.listening_since, now);
         if let (Monitoring::Missing { since, at }, None) = (monitoring, pulse.missing_at) {
@@ -33,12 +50,12 @@ impl Reconciler {
         observed: &Observed,
         now: Timestamp,
     ) -> Result<Option<Episode>, Blocked> {
-        let title = self.settings.texts.title(&EpisodeSubject::Monitoring);
+        let title = self.settings.config.title(&EpisodeSubject::Monitoring);
         let has_meta = self.cachet.probe().await?.meta;
         let inherited = inherit_monitoring(observed, (!has_meta).then_some(title.as_str()), now);
         // Once it was heard, the store knows better than the page.
         let never_heard = self.store.pulse().await? == Pulse::default();
-        if inherited.is_some() && self.settings.watchdog.is_some() && never_heard {
+        if inherited.is_some() && self.settings.config.watchdog.is_some() && never_heard {
             self.store.record_missing_watchdog(self.listening_since, self.listening_since).await?;
             self.listen(now).await?;
         }

@@ -75,7 +75,7 @@ impl Reconciler {
         let over = applied.unanswered.iter().filter(|write| write.is_over(applied, read, read_at));
         let over: Vec<Entry> = over.cloned().map(Entry::Answered).collect();
         self.store.remember(&over, read_at).await?;
-        over.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
+        over.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.config));
         Ok(())
     }
 }

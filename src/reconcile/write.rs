@@ -69,7 +69,7 @@ impl Reconciler {
                     self.no_longer_fails(&change.subject());
                     self.memory.waiting.made(&change);
                     self.metrics.change_applied(&change);
-                    apply::log(&self.log, &self.settings.texts, &change, &entry);
+                    apply::log(&self.log, &self.settings.config, &change, &entry);
                     self.remember_made(&change, &entry).await;
                     self.memory.chronicle.add(history::of_change(&change, &entry, now));
                     entries.push(entry);
@@ -96,7 +96,7 @@ impl Reconciler {
             self.memory.doubt_everything();
             return Err(error.into());
         }
-        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.texts));
+        entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.config));
         match blocked.or_else(|| round.give_up()) {
             Some(error) => Err(error.into()),
             None => Ok(failed),

@@ -7,13 +7,13 @@ use alertmanager_cachet::log::Log;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::{Reconciler, Wake};
-use alertmanager_cachet::repair::{Repairer, Settings, Source};
+use alertmanager_cachet::repair::Repairer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::metrics::value;
 use crate::support::processes::eventually;
-use crate::support::world::{Release, World};
+use crate::support::world::{Release, World, repairing};
 
 /// Goes that a Cachet which takes nothing has ended.
 const BLOCKED: &str = r#"reconciles_total{result="cachet_blocked"}"#;
@@ -63,7 +63,7 @@ async fn world() -> (World, Metrics) {
 
 /// Those of the reconciler that end as `series` says.
 fn goes_of_the_reconciler((world, metrics): (World, Metrics), series: &'static str) -> Goes {
-    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone());
+    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone().in_force());
     let reconciler = Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, CancellationToken::new())
         .watched_by(metrics.clone(), Readiness::default());
     let wake = reconciler.wake();
@@ -143,8 +143,7 @@ async fn the_repairer_leaves_alertmanager_alone() {
     let urls = vec!["http://127.0.0.1:1".to_owned()];
     let alertmanager = alertmanager::Settings { urls, credentials: Credentials::None, watchdog: None, ca_pem: None };
     let members = alertmanager.members().expect("a member");
-    let source = Source::Alertmanager { members, settle: Duration::ZERO, refire_hold: Duration::ZERO };
-    let settings = Settings { source, is_watched: true, interval: Duration::from_secs(3600) };
+    let settings = repairing(members, Duration::from_secs(3600), Duration::ZERO).in_force();
     let repairer =
         Repairer::new(world.store.clone(), settings, world.clock(), Wake::default(), CancellationToken::new())
             .measured_by(metrics.clone());

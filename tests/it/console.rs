@@ -22,7 +22,6 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -85,7 +84,7 @@ impl Site {
         let console = Console::new(Parts {
             store: world.store.clone().observed_by(Arc::new(metrics.clone())),
             authenticator: Authenticator::new(users).expect("an authenticator"),
-            settings: watch::channel(world.settings.clone()).1,
+            settings: world.settings.clone().in_force(),
             live: world.live(),
             wake: world.wake(),
             log: world.events(),

@@ -40,7 +40,7 @@ async fn explain_does_not_take_our_own_write_for_a_persons() {
             world.pass(later);
             world.settle().await;
             let explanation =
-                explained(&world.store, &world.settings, &database, world.now()).await.expect("explained");
+                explained(&world.store, &world.settings_in_force(), &database, world.now()).await.expect("explained");
             let shown = explanation.shown.expect("read").status.expect("a status").value;
             assert_eq!((shown, explanation.remarks, explanation.waiting), (4, vec![], vec![]), "{release:?}");
         }
@@ -175,9 +175,9 @@ async fn a_clock_that_is_set_back_does_not_keep_cachet_unread() {
     world.once().await;
     world.set_back(Duration::from_secs(24 * 3600));
     world.run_setup().await;
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     world.settle().await;
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     world.settle().await;
     assert_eq!(world.status("Database").await, 4);
 }
@@ -188,7 +188,7 @@ async fn a_stop_does_not_wait_for_a_read_that_is_not_answered() {
     world.faults.on("GET", "*").hang();
     world.faults.on("GET", "/api/component-groups").hang();
     let stop = CancellationToken::new();
-    let (store, settings) = (world.store.clone(), world.settings.clone());
+    let (store, settings) = (world.store.clone(), world.settings.clone().in_force());
     let reconciler =
         Reconciler::new(store, world.cachet().clone(), settings, Clock::system(), Log::memory().0, stop.clone());
     let running = tokio::spawn(reconciler.forever());
@@ -224,10 +224,10 @@ async fn explain_knows_a_component_that_a_person_has_hidden() {
     let web = shown.components.iter().find(|component| component.name == "Web").expect("Web");
     let hidden = ComponentUpdate { status: None, enabled: false, description: None, group: None };
     world.person().update_component(web.id, &hidden).await.expect("hidden");
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     world.settle().await;
     let name = ComponentName::try_from("Web").expect("a name");
-    let explanation = explained(&world.store, &world.settings, &name, world.now()).await.expect("explained");
+    let explanation = explained(&world.store, &world.settings_in_force(), &name, world.now()).await.expect("explained");
     let (observed, read_at) = world.store.observed().await.expect("read").expect("it was read");
     let kept = observed.components.iter().find(|component| component.name == "Web").expect("Web");
     assert_eq!((kept.enabled, read_at), (false, world.now()));

@@ -81,10 +81,10 @@ async fn a_component_that_was_in_no_page_of_a_reading_is_not_made_again() {
                 }
             })
         });
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         world.once().await;
         assert!(world.shown().await.components.iter().all(|component| component.id != removed), "{release:?}");
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         world.settle().await;
         assert_eq!(number_of(&world, &moved).await, 1, "{release:?}");
         assert_eq!(world.faults.count(POSTINGS.0, POSTINGS.1), 0, "{release:?}");
@@ -101,7 +101,7 @@ async fn a_component_that_a_person_removes_while_its_target_is_down_is_made_agai
         let shown = world.shown().await.components;
         let removed = shown.iter().find(|component| component.name == name).expect("there").id;
         world.person().delete_component(removed).await.expect("removed");
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         let wait = world.once().await.saving.expect("it is put off until it is read once more");
         world.pass(wait);
         world.settle().await;

@@ -119,7 +119,7 @@ async fn an_outage_is_told_from_its_status_to_the_incident_that_was_closed() {
 async fn a_relapse_and_the_end_of_a_persons_patience_are_told_with_the_incident() {
     for release in Release::BOTH {
         let mut world = World::set_up(release, &[("db:9100", "Database", false)]).await;
-        world.settings.reopen_within = 10 * MINUTE;
+        world.settings.config.incidents.reopen_within = 10 * MINUTE;
         world.restart();
         for _ in 0..2 {
             let firing = world.fire("db:9100", "Database").await;
@@ -132,7 +132,7 @@ async fn a_relapse_and_the_end_of_a_persons_patience_are_told_with_the_incident(
         let ours = world.shown().await.open_incidents[0].id;
         world.person().add_incident_update(ours, IncidentStatus::Fixed, "Enough.").await.expect("closed");
         world.person().set_incident_status(ours, IncidentStatus::Fixed).await.expect("closed");
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         world.settle().await;
         let incidents: Vec<_> =
             told(&world, "Database").await.into_iter().filter(|line| line.contains("incident")).collect();
@@ -159,7 +159,7 @@ async fn an_incident_that_is_refused_or_held_back_or_comes_late_is_told() {
     world.settle().await;
     world.end_maintenance(maintenance).await;
     world.faults.on("POST", "/api/incidents").times(1).answer(422);
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     world.once().await;
     world.faults.heal();
     world.faults.on("POST", "/api/incidents").times(1).later();
@@ -169,7 +169,7 @@ async fn an_incident_that_is_refused_or_held_back_or_comes_late_is_told() {
     world.pass(REQUEST_TIMEOUT);
     world.settle().await;
     assert_eq!(world.faults.catch_up().await, 1);
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     world.settle().await;
     let said = told(&world, "Database").await;
     let of_incidents = ["no incident is opened during", "Cachet did not take it: ", "incident"];

@@ -94,7 +94,7 @@ async fn the_explanation_says_who_holds_it_until_when_and_what_it_would_be() {
     hold(&world, Operational, HOUR).await;
     world.settle().await;
     let until = world.store.holds().await.expect("read").remove(0).until;
-    let explanation = explained(&world.store, &world.settings, &database(), world.now()).await;
+    let explanation = explained(&world.store, &world.settings_in_force(), &database(), world.now()).await;
     let text = explanation.expect("explained").to_string();
     for line in [
         "Database: 1 (Operational)".to_owned(),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::observed::IncidentId;
-use alertmanager_cachet::reconcile::Subscribers;
 use serde_json::Value;
 
 use crate::reconcile::{FAULTS, break_once};
@@ -19,7 +18,7 @@ const CALLS: [(&str, &str); 2] = [("POST", "/api/incidents/*/updates"), ("PUT", 
 /// An outage that is over, and whose incident is closed, and would be opened again by a relapse.
 async fn past_outage(release: Release) -> World {
     let mut world = World::set_up(release, WEB).await;
-    world.settings.reopen_within = Duration::from_secs(600);
+    world.settings.config.incidents.reopen_within = Duration::from_secs(600);
     world.restart();
     let alert = world.fire("db:9100", "Database").await;
     world.settle().await;
@@ -43,14 +42,14 @@ async fn goes_wrong_once(world: &mut World) {
 
 #[tokio::test]
 async fn subscribers_are_told_of_an_incident_only_if_that_is_configured() {
-    for (subscribers, told) in [(Subscribers::Silent, 0), (Subscribers::Notified, 1)] {
+    for (notify_subscribers, told) in [(false, 0), (true, 1)] {
         let mut world = World::set_up(Release::Current, WEB).await;
-        world.settings.subscribers = subscribers;
+        world.settings.config.incidents.notify_subscribers = notify_subscribers;
         world.restart();
         world.fire("db:9100", "Database").await;
         world.settle().await;
         let incident = world.first_incident().await;
-        assert_eq!(incident["data"]["attributes"]["notifications"], told, "{subscribers:?}: {incident}");
+        assert_eq!(incident["data"]["attributes"]["notifications"], told, "{notify_subscribers}: {incident}");
     }
 }
 
@@ -58,7 +57,7 @@ async fn subscribers_are_told_of_an_incident_only_if_that_is_configured() {
 async fn each_step_of_an_incident_says_what_is_configured() {
     for release in Release::BOTH {
         let mut world = World::set_up(release, WEB).await;
-        world.settings.reopen_within = Duration::from_secs(600);
+        world.settings.config.incidents.reopen_within = Duration::from_secs(600);
         world.restart();
         let mut first = world.fire("web-1:9100", "Web").await;
         let second = world.fire("web-2:9100", "Web").await;
@@ -129,7 +128,7 @@ async fn a_reopening_that_is_interrupted_is_told_once() {
 async fn the_end_of_one_outage_is_not_taken_for_the_end_of_another() {
     for reopen_within in [Duration::ZERO, Duration::from_secs(600)] {
         let mut world = World::set_up(Release::Current, WEB).await;
-        world.settings.reopen_within = reopen_within;
+        world.settings.config.incidents.reopen_within = reopen_within;
         world.restart();
         let database = world.fire("db:9100", "Database").await;
         for instance in ["web-1:9100", "web-2:9100"] {
@@ -215,7 +214,7 @@ async fn an_incident_that_waits_for_its_component_to_be_made_anew_is_opened_once
         world.person().delete_component(database).await.expect("removed");
         world.make_by_hand("Database").await;
         world.faults.on("POST", "/api/incidents").times(1).cut_after();
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         world.settle_within(4).await;
         assert_eq!(world.incidents().await, (1, 1), "{release:?}");
         world.resolve(&alert).await;

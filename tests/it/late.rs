@@ -27,7 +27,7 @@ async fn outage(release: Release) -> (World, Alert) {
 /// Cachet does now what it was asked to do, and is read again.
 async fn cachet_catches_up(world: &mut World) {
     assert_eq!(world.faults.catch_up().await, 1);
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     world.settle().await;
 }
 
@@ -204,7 +204,7 @@ async fn an_incident_that_turns_up_after_the_outage_is_closed_without_another_wa
         world.resolve(&alert).await;
         world.once().await;
         assert_eq!(world.faults.catch_up().await, 1);
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         let round = world.once().await;
         assert_eq!(round.revisit_at, Some(world.now()), "{release:?}");
         world.once().await;
@@ -235,7 +235,7 @@ async fn a_late_incident_that_is_removed_while_it_is_closed_is_no_failure() {
     wait_until_it_is_posted_again(&mut world).await;
     assert_eq!(world.faults.catch_up().await, 1);
     world.faults.on("PUT", "/api/incidents/*").times(1).answer(404);
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     let round = world.once().await;
     assert!(round.is_complete() && round.failures.is_empty(), "{round:?}");
 }
@@ -250,7 +250,7 @@ async fn a_late_incident_that_a_person_opens_again_is_left_to_that_person() {
         let late = IncidentId(ours.0 + 1);
         is_opened_by_hand(&world, late).await;
         for _ in 0..3 {
-            world.pass(world.settings.interval);
+            world.pass(world.settings.config.page.reconcile_interval);
             world.settle().await;
         }
         assert_eq!(world.incidents().await, (2, 2), "{release:?}");
@@ -278,7 +278,7 @@ async fn other_peoples_incidents_are_left_alone_whatever_was_lost() {
         wait_until_it_is_posted_again(&mut world).await;
         // The very title, but not on the component.
         world.open_by_hand("Database is down").await;
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         world.settle().await;
         assert_eq!(world.incidents().await, (2, 2), "{release:?}");
         cachet_catches_up(&mut world).await;
@@ -294,7 +294,7 @@ async fn a_late_incident_that_cannot_be_closed_is_closed_later() {
             wait_until_it_is_posted_again(&mut world).await;
             assert_eq!(world.faults.catch_up().await, 1);
             world.faults.on("PUT", "/api/incidents/*").times(1).answer(fault);
-            world.pass(world.settings.interval);
+            world.pass(world.settings.config.page.reconcile_interval);
             assert!(!world.once().await.is_complete(), "{release:?}, {fault}");
             world.settle_within(2).await;
             assert_eq!(world.incidents().await, (1, 2), "{release:?}, {fault}");
@@ -308,14 +308,14 @@ async fn an_incident_that_a_person_closed_in_an_outage_is_opened_again_by_a_rela
     for release in Release::BOTH {
         for restart in [false, true] {
             let mut world = World::set_up(release, DATABASE).await;
-            world.settings.reopen_within = Duration::from_secs(600);
+            world.settings.config.incidents.reopen_within = Duration::from_secs(600);
             world.restart();
             let alert = world.fire("db:9100", "Database").await;
             world.settle().await;
             let incident = open_incident(&world).await;
             is_closed_by_hand(&world, incident).await;
             for _ in 0..3 {
-                world.pass(world.settings.interval);
+                world.pass(world.settings.config.page.reconcile_interval);
                 world.settle().await;
             }
             assert_eq!(world.incidents().await, (0, 1), "{release:?}");
@@ -339,13 +339,13 @@ async fn an_incident_that_a_person_closed_in_an_outage_is_opened_again_by_a_rela
 async fn a_relapse_within_the_wait_for_a_recovery_does_not_undo_that_a_person_closed_the_incident() {
     for release in Release::BOTH {
         let mut world = World::set_up(release, DATABASE).await;
-        world.settings.recovery_hold = Duration::from_secs(120);
-        world.settings.reopen_within = Duration::from_secs(600);
+        world.settings.config.incidents.recovery_hold = Duration::from_secs(120);
+        world.settings.config.incidents.reopen_within = Duration::from_secs(600);
         world.restart();
         let alert = world.fire("db:9100", "Database").await;
         world.settle().await;
         is_closed_by_hand(&world, open_incident(&world).await).await;
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         world.settle().await;
         world.resolve(&alert).await;
         world.settle().await;

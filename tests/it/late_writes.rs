@@ -25,7 +25,7 @@ async fn quiet_page(release: Release) -> World {
 
 async fn quiet_page_of(release: Release, targets: &[TargetSpec<'_>]) -> World {
     let mut world = World::set_up(release, targets).await;
-    world.settings.reopen_within = Duration::from_secs(600);
+    world.settings.config.incidents.reopen_within = Duration::from_secs(600);
     world.restart();
     world.settle().await;
     world
@@ -56,7 +56,7 @@ async fn fails(world: &mut World) {
 
 /// Cachet is read again, and everything is done that this asks for.
 async fn is_read_again(world: &mut World) {
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     world.settle().await;
 }
 
@@ -172,7 +172,7 @@ async fn what_is_written_over_a_late_status_may_itself_be_lost_and_comes_all_the
         let path = path_of(&world, "Database").await;
         world.faults.on("PUT", &path).times(1).cut_before();
         world.faults.on("PUT", &path).times(1).answer(503);
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         fails(&mut world).await;
         fails(&mut world).await;
         if restart {
@@ -273,7 +273,7 @@ async fn a_write_that_a_stop_keeps_from_being_sent_will_not_come() {
         world.fire(instance, "Database").await;
     }
     let stop = CancellationToken::new();
-    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone());
+    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone().in_force());
     let mut server = Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, stop.clone());
     let path = path_of(&world, "a:1 | Database").await;
     world.faults.forget_calls();
@@ -365,7 +365,7 @@ async fn an_incident_that_is_opened_again_after_the_relapse_is_over_is_closed() 
             world.resolve(&alert).await;
             world.settle().await;
             if !remembered {
-                world.pass(world.settings.reopen_within);
+                world.pass(world.settings.config.incidents.reopen_within);
                 world.settle().await;
                 world.restart();
             }

@@ -147,7 +147,7 @@ async fn a_maintenance_that_somebody_ends_early_is_over_at_the_next_reading() {
 #[tokio::test]
 async fn a_relapse_during_maintenance_waits_and_then_opens_the_same_incident_again() {
     let mut world = World::set_up(Release::Current, TARGETS).await;
-    world.settings.reopen_within = Duration::from_secs(600);
+    world.settings.config.incidents.reopen_within = Duration::from_secs(600);
     world.restart();
     let alert = world.fire("db:9100", "Database").await;
     world.settle().await;

@@ -31,7 +31,7 @@ async fn a_target_whose_name_ends_with_what_nobody_sees_is_made_once() {
         world.fire("new:9100", "Database\u{200b}").await;
         for _ in 0..3 {
             world.settle().await;
-            world.pass(world.settings.interval);
+            world.pass(world.settings.config.page.reconcile_interval);
         }
         assert_eq!(world.faults.count("POST", "/api/components"), 1, "{release:?}");
     }
@@ -42,7 +42,7 @@ async fn an_incident_whose_title_was_cut_behind_a_word_is_taken_over_from_the_pa
     let mut world = World::set_up(Release::Older, DATABASE).await;
     // The 255th character is a blank, which Cachet does not keep.
     let template = format!("%s {} and more", "x".repeat(254 - "Database ".len()));
-    world.settings.texts.new_incident_name = IncidentName::new(&template).expect("a template");
+    world.settings.config.incidents.new_name = IncidentName::new(&template).expect("a template");
     world.restart();
     world.fire("db:9100", "Database").await;
     world.settle().await;
@@ -60,13 +60,13 @@ async fn a_component_that_a_person_renames_while_it_is_down_is_theirs_and_its_in
         let shown = world.shown().await.components;
         let database = shown.iter().find(|component| component.name == "Database").expect("there").id;
         world.rename(database, "Databases").await;
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         world.settle().await;
         world.resolve(&alert).await;
         world.settle().await;
         assert_eq!((world.status("Databases").await, world.incidents().await), (4, (0, 1)), "{release:?}");
         world.rename(database, "Database").await;
-        world.pass(world.settings.interval);
+        world.pass(world.settings.config.page.reconcile_interval);
         world.settle().await;
         assert_eq!(world.status("Database").await, 1, "{release:?}");
         assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0], "{release:?}");

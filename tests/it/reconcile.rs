@@ -323,7 +323,7 @@ async fn a_persons_status_stays_until_the_alerts_say_something_new_and_is_said_o
 #[tokio::test]
 async fn a_persons_status_is_overwritten_where_drift_is_enforced() {
     let mut world = World::set_up(Release::Current, WEB).await;
-    world.settings.drift = Drift::Enforce;
+    world.settings.config.page.drift = Drift::Enforce;
     world.restart();
     world.settle().await;
     set_status(&world, "Web", ComponentStatus::MajorOutage).await;
@@ -359,7 +359,7 @@ async fn an_incident_that_a_person_closed_is_left_closed_until_the_next_outage()
 #[tokio::test]
 async fn with_operational_as_the_end_an_incident_outlives_a_partial_recovery() {
     let mut world = World::set_up(Release::Current, WEB).await;
-    world.settings.close_incident_when = CloseIncidentWhen::Operational;
+    world.settings.config.incidents.close_when = CloseIncidentWhen::Operational;
     world.restart();
     let first = world.fire("web-1:9100", "Web").await;
     let second = world.fire("web-2:9100", "Web").await;
@@ -411,7 +411,7 @@ async fn a_flapping_component_has_one_incident_that_is_opened_again() {
             for (method, path) in [("POST", "/api/incidents/*/updates"), ("PUT", "/api/incidents/*")] {
                 let context = format!("{release:?}, {fault} on {method} {path}");
                 let mut world = World::set_up(release, WEB).await;
-                world.settings.reopen_within = Duration::from_secs(600);
+                world.settings.config.incidents.reopen_within = Duration::from_secs(600);
                 world.restart();
                 for _ in 0..3 {
                     let alert = world.fire("db:9100", "Database").await;
@@ -442,7 +442,7 @@ async fn a_flapping_component_has_one_incident_that_is_opened_again() {
 #[tokio::test]
 async fn a_recovery_is_waited_out_and_the_wait_survives_a_restart() {
     let mut world = World::set_up(Release::Current, WEB).await;
-    world.settings.recovery_hold = Duration::from_secs(120);
+    world.settings.config.incidents.recovery_hold = Duration::from_secs(120);
     world.restart();
     let alert = world.fire("db:9100", "Database").await;
     world.settle().await;

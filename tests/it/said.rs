@@ -19,7 +19,7 @@ async fn world() -> World {
 
 /// It is time to read everything.
 async fn goes(world: &mut World) {
-    world.pass(world.settings.interval);
+    world.pass(world.settings.config.page.reconcile_interval);
     world.once().await;
 }
 
@@ -193,7 +193,7 @@ async fn of_a_page_that_was_there_before_and_of_a_clock_that_was_set_back() {
     world.set_back(Duration::from_secs(3600));
     world.once().await;
     assert_begin(&said.news(), &["WARN the clock was set back: holds begin again"]);
-    world.pass(world.settings.refire_hold);
+    world.pass(world.settings.config.alerts.refire_hold);
     world.settle().await;
     assert_eq!(world.status("Web").await, 4, "it is held no longer than ever");
 

@@ -1,18 +1,17 @@
 //! The embedded page as the Cachet of another server: the server that serves it does not fight over it.
 
-use std::collections::BTreeSet;
-
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
+use alertmanager_cachet::core::config::{Config, PageConfig};
 use alertmanager_cachet::core::rules::Drift;
-use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::log::{Log, MemorySink};
-use alertmanager_cachet::reconcile::{Reconciler, Settings, TargetsOfPage};
+use alertmanager_cachet::reconcile::Reconciler;
+use alertmanager_cachet::settings::{Settings, TargetsOfPage};
 use alertmanager_cachet::store::Store;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::world::{Release, World, alert};
+use crate::support::world::{Release, World, alert, group};
 
 /// The server that serves the page, without a targets file, beside the one of the world.
 struct Host {
@@ -28,20 +27,16 @@ impl Host {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&format!("sqlite://{}/host.db", folder.path().display())).await.expect("a store");
         let (events, log) = Log::memory();
-        let settings = Settings {
-            inventory: None,
-            targets_of_page: TargetsOfPage::Ours,
-            components: BTreeSet::from([ComponentName::try_from("Database").expect("a name")]),
-            drift,
-            ..world.settings.clone()
-        };
+        let settings = Settings { inventory: None, targets_of_page: TargetsOfPage::Ours, ..world.settings.clone() };
+        let page = PageConfig { groups: vec![group("Database")], drift, ..settings.config.page };
+        let settings = Settings { config: Config { page, ..settings.config }, ..settings };
         Self { store, log, events, settings, _folder: folder }
     }
 
     /// It is started anew, and goes once.
     async fn goes(&self, world: &World) {
         let (cachet, stop) = (world.person().clone(), CancellationToken::new());
-        let (store, settings, events) = (self.store.clone(), self.settings.clone(), self.events.clone());
+        let (store, settings, events) = (self.store.clone(), self.settings.clone().in_force(), self.events.clone());
         let round = Reconciler::new(store, cachet, settings, world.clock(), events, stop).once().await;
         assert!(round.is_complete(), "{round:?}");
     }
@@ -67,7 +62,7 @@ async fn the_server_that_serves_the_page_leaves_it_to_the_one_that_drives_it() {
         for expected in [(4, 4, (1, 1)), (1, 1, (0, 1))] {
             for _ in 0..2 {
                 host.goes(&world).await;
-                world.pass(world.settings.interval);
+                world.pass(world.settings.config.page.reconcile_interval);
                 world.settle().await;
                 assert_eq!(shown(&world).await, expected, "{drift:?}");
             }

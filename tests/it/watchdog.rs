@@ -9,7 +9,7 @@ use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{Release, TargetSpec, World, group};
 
 const TARGETS: &[TargetSpec<'_>] =
     &[("web-1:9100", "Web", false), ("web-2:9100", "Web", false), ("db:9100", "Database", true)];
@@ -240,7 +240,7 @@ async fn a_return_between_a_lost_answer_and_the_next_go_leaves_no_incident_open(
 async fn a_relapse_opens_the_same_incident_again_and_a_later_one_another() {
     for release in Release::BOTH {
         let mut world = watched(release).await;
-        world.settings.reopen_within = Duration::from_secs(600);
+        world.settings.config.incidents.reopen_within = Duration::from_secs(600);
         world.restart();
         world.heartbeat().await;
         for round in 1..=2 {
@@ -404,7 +404,7 @@ async fn on_another_cachet_what_is_known_of_the_watchdog_counts_as_before() {
 async fn a_watchdog_that_is_no_longer_configured_leaves_nothing_behind() {
     let mut world = watched(Release::Current).await;
     go_silent(&mut world).await;
-    world.settings.watchdog = None;
+    world.settings.config.watchdog = None;
     world.restart();
     world.settle().await;
     assert_eq!((statuses(&world).await, world.incidents().await), ((1, 1), (0, 1)));
@@ -417,7 +417,7 @@ async fn components_that_nothing_feeds_are_unknown_too_if_the_configuration_name
         for name in ["Mail", "Theirs"] {
             world.make_by_hand(name).await;
         }
-        world.settings.components = [ComponentName::try_from("Mail").expect("a name")].into();
+        world.settings.config.page.groups = vec![group("Mail")];
         world.restart();
         go_silent(&mut world).await;
         assert_eq!((world.status("Mail").await, world.status("Theirs").await), (5, 1), "{release:?}");
@@ -481,7 +481,7 @@ async fn explain_says_why_a_component_is_unknown_and_since_when() {
     let silent_since = world.now().before(Duration::from_secs(1));
     go_silent(&mut world).await;
     let name = ComponentName::try_from("Web").expect("a name");
-    let explanation = explained(&world.store, &world.settings, &name, world.now()).await.expect("known");
+    let explanation = explained(&world.store, &world.settings_in_force(), &name, world.now()).await.expect("known");
     assert_eq!((explanation.status.value, explanation.waiting.as_slice()), (5, [].as_slice()));
     assert_eq!(explanation.reason, "no alert says that it is down, but monitoring data is missing");
     assert_eq!(explanation.since, Some(silent_since.to_string()));

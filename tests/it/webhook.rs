@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::core::expiry::{LifeFrom, ResolveRule};
-use alertmanager_cachet::core::watchdog::Watchdog;
 use alertmanager_cachet::web::{BODY_LIMIT_BYTES, Settings};
 use futures_util::FutureExt as _;
 use reqwest::StatusCode;
@@ -14,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use crate::support::processes::eventually;
 use crate::support::recordings::{files, generated, notifications};
 use crate::support::web::{ADMIN, Server, read_to_end, settings};
+use crate::support::world::repairing;
 
 const TARGET_DOWN: &str = "09-prometheus-target-down-firing.json";
 
@@ -363,9 +362,8 @@ async fn when_alertmanager_should_be_asked_the_repairer_is_woken() {
 
 /// A server that is watched by the alert `Watchdog`.
 async fn watched() -> Server {
-    let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
-    let rule = ResolveRule { watchdog, life: LifeFrom::Route, refire_hold: Duration::from_secs(300) };
-    Server::start(Settings { resolve_rule: Some(rule), ..settings() }).await
+    let watched = repairing(Vec::new(), Duration::from_secs(60), Duration::ZERO);
+    Server::start(Settings { in_force: watched.in_force(), ..settings() }).await
 }
 
 fn watchdog(status: &str) -> String {

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod alert_limit;
+pub mod config;
 pub mod expiry;
 pub mod explain;
 pub mod group;

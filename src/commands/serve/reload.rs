@@ -3,18 +3,19 @@
 //! It is checked as at the start; what is not good changes nothing. What is good takes effect between two rounds of the
 //! reconciler and the repairer, which lose nothing by it: alerts are in the store, and the page is computed from them.
 
+use std::sync::Arc;
+
 use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::configured::{self, Configured};
-use super::{Watchers, repair_settings, resolve_rule, set_up_embedded};
+use super::{Watchers, set_up_embedded, settings_of};
 use crate::cli::{Common, Serve};
-use crate::commands::{Page, reconcile_settings};
+use crate::commands::Page;
 use crate::config::environment::{CachetAccess, Environment};
 use crate::config::{Config, Problem, Variables, counted};
-use crate::reconcile;
-use crate::repair;
+use crate::settings::Settings;
 use crate::store::Store;
 use crate::web::reload::{Outcome, ReloadQueue};
 use crate::web::tls::Tls;
@@ -50,8 +51,7 @@ pub(super) struct Parts {
     pub tls: Option<Tls>,
     pub page: Page,
     pub wakes: Wakes,
-    pub reconciler: watch::Sender<reconcile::Settings>,
-    pub repairer: watch::Sender<repair::Settings>,
+    pub in_force: watch::Sender<Arc<Settings>>,
     pub watchers: Watchers,
 }
 
@@ -102,8 +102,9 @@ impl Reloader {
             Ok(Err(problems)) => return Err(told(&problems)),
             Err(error) => return Err(vec![format!("the files could not be read: {error}")]),
         };
-        let repair = repair_settings(&self.origin.environment, &new.config);
-        let repair = repair.map_err(|error| vec![format!("{error:#}")])?;
+        let (config, inventory) = (new.config.clone(), new.inventory.clone());
+        let settings = settings_of(&self.origin.environment, config, inventory, &self.parts.page);
+        let settings = settings.map_err(|error| vec![format!("{error:#}")])?;
         if self.parts.page.embedded.is_some() {
             let set_up = set_up_embedded(&self.parts.page, &new.config, new.inventory.as_ref()).await;
             set_up.map_err(|error| vec![format!("the embedded page could not be brought up to date: {error:#}")])?;
@@ -112,7 +113,7 @@ impl Reloader {
         said.extend(new.warnings());
         said.extend(new.report.remarks.iter().map(ToString::to_string));
         said.extend(self.waits_for_the_next_start(&environment, variables.as_ref(), &new));
-        self.take_effect(new, repair);
+        self.take_effect(new, settings);
         Ok(said)
     }
 
@@ -126,18 +127,15 @@ impl Reloader {
         Ok((environment, Some(variables)))
     }
 
-    fn take_effect(&self, new: Configured, repair: repair::Settings) {
+    fn take_effect(&self, new: Configured, settings: Settings) {
         let parts = &self.parts;
         if let (Some(tls), Some(opened)) = (&parts.tls, &new.web.tls) {
             tls.replace_with(opened);
         }
         parts.watchers.configuration_taken(&new.report);
         parts.app.go_on_with(new.web.users, new.web.headers);
-        parts.app.judge_resolves_by(resolve_rule(&self.origin.environment, &new.config));
-        parts.store.limit_alerts(new.config.max_stored_alerts);
-        let targets_of_page = parts.page.whose_targets_count();
-        parts.reconciler.send_replace(reconcile_settings(&new.config, new.inventory, targets_of_page));
-        parts.repairer.send_replace(repair);
+        parts.store.limit_alerts(settings.config.alerts.max_stored);
+        parts.in_force.send_replace(Arc::new(settings));
         parts.wakes.reconciler.wake();
         parts.wakes.repairer.wake();
     }
@@ -160,7 +158,7 @@ impl Reloader {
         if before.alertmanager != environment.alertmanager {
             changed.push("the access to Alertmanager (ALERTMANAGER_…)");
         }
-        if self.started_with.cachet_per_page != new.config.cachet_per_page {
+        if self.started_with.page.cachet_per_page != new.config.page.cachet_per_page {
             changed.push("cachet_per_page_param");
         }
         if self.parts.tls.is_some() != new.web.tls.is_some() {
@@ -175,7 +173,7 @@ fn fingerprint(access: Option<&CachetAccess>) -> Option<(&str, &str)> {
 }
 
 fn found(new: &Configured) -> String {
-    let groups = counted(new.config.groups.len(), "group");
+    let groups = counted(new.config.page.groups.len(), "group");
     match &new.inventory {
         Some(inventory) => format!("configuration reloaded: {groups}, {}", counted(inventory.len(), "target")),
         None => format!("configuration reloaded: {groups}, the targets that Cachet has"),

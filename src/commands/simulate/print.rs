@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::records::LeftOut;
 use super::source::Cause;
 use crate::config::counted;
+use crate::core::config::Config;
 use crate::core::incident::EpisodeSubject;
 use crate::core::simulate::{Moment, Seen, Story};
 use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
-use crate::reconcile::Texts;
 
 /// How much of what was learned at one moment stands in a line; the JSON has all of it.
 const LEARNED: usize = 3;
@@ -85,7 +85,7 @@ struct PrintedComponent {
 
 impl Printed {
     /// `causes` are those of the arrivals that were played.
-    pub fn new(story: &Story, played: Played, causes: &[Cause], left_out: &[LeftOut], texts: &Texts) -> Self {
+    pub fn new(story: &Story, played: Played, causes: &[Cause], left_out: &[LeftOut], config: &Config) -> Self {
         Self {
             played,
             page_before: printed_page(&story.before),
@@ -96,7 +96,7 @@ impl Printed {
                 .map(|incident| PrintedIncident {
                     incident: incident.id.0,
                     component: named(&incident.subject),
-                    name: texts.title(&incident.subject),
+                    name: config.title(&incident.subject),
                     occurred_at: incident.occurred_at.to_string(),
                     opened_at: incident.opened_at.to_string(),
                     closed_at: incident.closed_at.as_ref().map(Timestamp::to_string),

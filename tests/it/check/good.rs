@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use alertmanager_cachet::config::environment::Environment;
-use alertmanager_cachet::config::{self, Config, Files, TargetsFile, Variables, WatchdogConfig};
+use alertmanager_cachet::config::{self, Config, Files, TargetsFile, Variables};
+use alertmanager_cachet::core::config::WatchdogConfig;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::Inventory;
 use alertmanager_cachet::core::watchdog::MonitoringTexts;
@@ -58,15 +59,15 @@ fn every_form_of_the_targets_file_says_the_same() {
 fn every_key_of_the_configuration_is_read_with_or_without_byte_order_mark() {
     for name in ["every_key.json", "bom_and_crlf.json"] {
         let (config, _) = load(&fixture("good/config").join(name), &fixture("good/targets/prometheus.yml"));
-        assert_eq!(config.new_incident_message, "We are investigating.");
-        assert_eq!(config.resolved_incident_message, "It is resolved.");
-        assert_eq!(config.partially_resolved_incident_message, "It is resolved in part.");
-        assert_eq!((config.cachet_per_page, config.notify_subscribers), (100, true));
-        assert_eq!((config.close_incident_when, config.drift), (CloseIncidentWhen::Operational, Drift::Enforce));
-        assert_eq!((config.refire_hold.as_secs(), config.reconcile_interval.as_secs()), (0, 30));
-        assert_eq!((config.alertmanager_poll.as_secs(), config.alertmanager_settle.as_secs()), (10, 0));
-        assert_eq!((config.stale_after, config.history_days), (Some(Duration::from_secs(90_000)), 365));
-        assert_eq!(config.max_stored_alerts, 5000);
+        assert_eq!(config.incidents.new_message, "We are investigating.");
+        assert_eq!(config.incidents.resolved_message, "It is resolved.");
+        assert_eq!(config.incidents.partially_resolved_message, "It is resolved in part.");
+        assert_eq!((config.page.cachet_per_page, config.incidents.notify_subscribers), (100, true));
+        assert_eq!((config.incidents.close_when, config.page.drift), (CloseIncidentWhen::Operational, Drift::Enforce));
+        assert_eq!((config.alerts.refire_hold.as_secs(), config.page.reconcile_interval.as_secs()), (0, 30));
+        assert_eq!((config.alertmanager.poll.as_secs(), config.alertmanager.settle.as_secs()), (10, 0));
+        assert_eq!((config.alerts.stale_after, config.history_days), (Some(Duration::from_secs(90_000)), 365));
+        assert_eq!(config.alerts.max_stored, 5000);
         let WatchdogConfig { watchdog, texts } = config.watchdog.expect("a watchdog");
         assert_eq!((watchdog.alertname(), watchdog.timeout().as_secs()), ("DeadMansSwitch", 180));
         assert_eq!(texts.new_incident_name, "We are blind");
@@ -75,7 +76,7 @@ fn every_key_of_the_configuration_is_read_with_or_without_byte_order_mark() {
             ("Nothing reports.", "We can see again.")
         );
         let groups: Vec<(&str, usize)> =
-            config.groups.iter().map(|group| (group.name.as_str(), group.components.len())).collect();
+            config.page.groups.iter().map(|group| (group.name.as_str(), group.components.len())).collect();
         assert_eq!(groups, [("Web Services", 1), ("Database Services", 2)]);
     }
 }
@@ -84,13 +85,13 @@ fn every_key_of_the_configuration_is_read_with_or_without_byte_order_mark() {
 fn what_is_left_out_has_its_default() {
     let config_file = fixture("good/config/required_keys_only.json");
     let (config, _) = load(&config_file, &fixture("good/targets/prometheus.yml"));
-    assert!(!config.partially_resolved_incident_message.is_empty());
-    assert_eq!((config.cachet_per_page, config.notify_subscribers), (50, false));
-    assert_eq!((config.close_incident_when, config.drift), (CloseIncidentWhen::NotMajorOutage, Drift::Respect));
-    assert_eq!((config.refire_hold.as_secs(), config.reconcile_interval.as_secs()), (300, 60));
-    assert_eq!((config.alertmanager_poll.as_secs(), config.alertmanager_settle.as_secs()), (60, 300));
-    assert_eq!((config.stale_after, config.watchdog, config.history_days), (None, None, 90));
-    assert_eq!(config.max_stored_alerts, 100_000);
+    assert!(!config.incidents.partially_resolved_message.is_empty());
+    assert_eq!((config.page.cachet_per_page, config.incidents.notify_subscribers), (50, false));
+    assert_eq!((config.incidents.close_when, config.page.drift), (CloseIncidentWhen::NotMajorOutage, Drift::Respect));
+    assert_eq!((config.alerts.refire_hold.as_secs(), config.page.reconcile_interval.as_secs()), (300, 60));
+    assert_eq!((config.alertmanager.poll.as_secs(), config.alertmanager.settle.as_secs()), (60, 300));
+    assert_eq!((config.alerts.stale_after, config.watchdog, config.history_days), (None, None, 90));
+    assert_eq!(config.alerts.max_stored, 100_000);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn of_a_watchdog_everything_has_a_default() {
 #[test]
 fn the_examples_have_no_problem_and_no_remark() {
     let (config, inventory) = load(&example("config.json.example"), &example("prometheus.yml.example"));
-    assert_eq!((config.groups.len(), inventory.len()), (3, 12));
+    assert_eq!((config.page.groups.len(), inventory.len()), (3, 12));
 }
 
 #[test]

@@ -88,9 +88,9 @@ fn a_bad_key_or_group_costs_nothing_else_of_the_configuration() {
         let files = load(change, UNCHANGED);
         assert_eq!(worst(&files), Some(Severity::Degraded), "{change:?}\n{}", files.report);
         let config = files.config.as_ref().expect("a configuration");
-        assert_eq!((config.groups.len(), targets(&files).len()), (groups, 4), "{change:?}");
+        assert_eq!((config.page.groups.len(), targets(&files).len()), (groups, 4), "{change:?}");
         let components: Vec<&str> =
-            config.groups.iter().flat_map(|group| &group.components).map(|component| component.as_str()).collect();
+            config.page.groups.iter().flat_map(|group| &group.components).map(|component| component.as_str()).collect();
         assert!(components.ends_with(&["Database", "Backend"]) || components.starts_with(&["Web Server"]));
     }
 }

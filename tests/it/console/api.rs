@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use alertmanager_cachet::alertmanager;
 use alertmanager_cachet::console::PATHS;
-use alertmanager_cachet::repair::{self, Repairer, Source};
+use alertmanager_cachet::repair::Repairer;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{HOUR, Site};
-use crate::support::world::{Release, World};
+use crate::support::world::{Release, World, repairing};
 
 fn document() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.yaml");
@@ -145,12 +145,7 @@ async fn repair_from_nowhere(site: &Site) {
         watchdog: None,
         ca_pem: None,
     };
-    let source = Source::Alertmanager {
-        members: settings.members().expect("members"),
-        settle: Duration::ZERO,
-        refire_hold: Duration::ZERO,
-    };
-    let settings = repair::Settings { source, is_watched: true, interval: HOUR };
+    let settings = repairing(settings.members().expect("members"), HOUR, Duration::ZERO).in_force();
     let (store, clock, wake) = (site.world.store.clone(), site.world.clock(), site.world.wake());
     let repairer = Repairer::new(store, settings, clock, wake, CancellationToken::new());
     repairer.shown_by(site.world.live()).once().await;

@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 
 use super::page;
 use super::page::code;
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{Release, TargetSpec, World, group};
 
 const PAGE: &str = "docs/rules.md";
 
@@ -77,7 +77,7 @@ async fn every_case_of_the_table_is_what_the_page_then_shows() {
         let world_targets = [&found.listed[..], &[("z:1", "Website", false)]].concat();
         let mut world = World::empty(Release::Current, &world_targets).await;
         world.make_by_hand("Database").await;
-        world.settings.components = ComponentList::parse("Database, Website").names.into_iter().collect();
+        world.settings.config.page.groups = vec![group("Database, Website")];
         world.restart();
         world.run_setup().await;
         match watchdog.as_str() {
@@ -130,7 +130,7 @@ async fn bring_to(world: &mut World, down: &mut Vec<Alert>, status_cell: &str) {
 
 async fn becomes(was: &str, is_now: &str, close_incident_when: CloseIncidentWhen) -> &'static str {
     let mut world = World::set_up(Release::Current, &[("a:1", "Database", false), ("b:1", "Database", false)]).await;
-    world.settings.close_incident_when = close_incident_when;
+    world.settings.config.incidents.close_when = close_incident_when;
     world.watch();
     let mut down = Vec::new();
     let ours = async |world: &World| shown(world).await.1.iter().any(|title| title == "Database is down");

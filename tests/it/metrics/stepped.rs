@@ -26,7 +26,7 @@ impl Watched {
         let world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
         let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
         let cachet = world.cachet().clone().observed_by(Arc::new(metrics.clone()));
-        let (store, settings) = (world.store.clone(), world.settings.clone());
+        let (store, settings) = (world.store.clone(), world.settings.clone().in_force());
         let reconciler =
             Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, CancellationToken::new())
                 .watched_by(metrics.clone(), readiness.clone());

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use alertmanager_cachet::core::repair::{Life, Member, Poll, Reason, Repair};
-use alertmanager_cachet::repair::{Repairer, Settings, Source};
+use alertmanager_cachet::repair::Repairer;
+use alertmanager_cachet::settings::Settings;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::world::{Release, World};
+use crate::support::world::{Release, World, growing_stale, repairing};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -15,9 +16,8 @@ async fn world() -> World {
     World::set_up(Release::Current, &[("web-1", "Web", true)]).await
 }
 
-fn repairer(world: &World, source: Source) -> Repairer {
-    let settings = Settings { source, is_watched: true, interval: INTERVAL };
-    Repairer::new(world.store.clone(), settings, world.clock(), world.wake(), CancellationToken::new())
+fn repairer(world: &World, settings: Settings) -> Repairer {
+    Repairer::new(world.store.clone(), settings.in_force(), world.clock(), world.wake(), CancellationToken::new())
 }
 
 fn reasons(repairs: &[Repair]) -> Vec<Reason> {
@@ -27,8 +27,7 @@ fn reasons(repairs: &[Repair]) -> Vec<Reason> {
 #[tokio::test]
 async fn an_alert_that_was_heard_of_in_the_future_ends_when_alertmanager_does_not_list_it() {
     let mut world = world().await;
-    let alertmanager = Source::Alertmanager { members: Vec::new(), settle: INTERVAL, refire_hold: INTERVAL };
-    let mut repairer = repairer(&world, alertmanager);
+    let mut repairer = repairer(&world, repairing(Vec::new(), INTERVAL, INTERVAL));
     world.fire("web-1", "Web").await;
     world.settle().await;
     world.set_back(HOUR);
@@ -49,7 +48,7 @@ async fn an_alert_that_was_heard_of_in_the_future_ends_when_alertmanager_does_no
 #[tokio::test]
 async fn silence_is_measured_from_the_moment_at_which_the_clock_was_set_back() {
     let mut world = world().await;
-    let mut repairer = repairer(&world, Source::Silence(HOUR));
+    let mut repairer = repairer(&world, growing_stale(HOUR, INTERVAL));
     world.fire("web-1", "Web").await;
     world.settle().await;
     world.set_back(2 * HOUR);
@@ -63,7 +62,7 @@ async fn silence_is_measured_from_the_moment_at_which_the_clock_was_set_back() {
 #[tokio::test]
 async fn a_clock_that_is_set_ahead_or_a_machine_that_slept_makes_no_alert_stale() {
     let mut world = world().await;
-    let mut repairer = repairer(&world, Source::Silence(HOUR));
+    let mut repairer = repairer(&world, growing_stale(HOUR, INTERVAL));
     world.fire("web-1", "Web").await;
     world.settle().await;
     assert_eq!(reasons(&repairer.once().await.repairs), []);

@@ -1,15 +1,18 @@
 //! The repairer step by step, against real Alertmanagers.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::alertmanager::{self, Credentials, Error, Member};
 use alertmanager_cachet::core::alert::{Alert, AlertStatus, Effect};
+use alertmanager_cachet::core::config::Config;
 use alertmanager_cachet::core::expiry::{LifeFrom, ResolveRule};
 use alertmanager_cachet::core::repair::Reason;
 use alertmanager_cachet::core::watchdog::Watchdog;
 use alertmanager_cachet::metrics::Metrics;
-use alertmanager_cachet::repair::{Repairer, Round, Settings, Source};
+use alertmanager_cachet::repair::{Repairer, Round};
+use alertmanager_cachet::settings::{Settings, SettingsInForce};
 use alertmanager_cachet::store::Statements;
 use futures_util::FutureExt;
 use secrecy::SecretString;
@@ -19,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::alertmanager::{Alertmanager, SILENT};
 use crate::support::metrics::value;
 use crate::support::processes::{run, written};
-use crate::support::world::{Release, World};
+use crate::support::world::{Release, World, growing_stale, repairing};
 
 pub const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -42,11 +45,10 @@ async fn world() -> World {
 }
 
 pub fn repairer(world: &World, members: Vec<Member>, settle: Duration) -> Repairer {
-    with_source(world, Source::Alertmanager { members, settle, refire_hold: Duration::from_secs(300) })
+    configured(world, repairing(members, INTERVAL, settle).in_force())
 }
 
-fn with_source(world: &World, source: Source) -> Repairer {
-    let settings = Settings { source, is_watched: true, interval: INTERVAL };
+fn configured(world: &World, settings: SettingsInForce) -> Repairer {
     Repairer::new(world.store.clone(), settings, world.clock(), world.wake(), CancellationToken::new())
 }
 
@@ -273,13 +275,13 @@ async fn a_guarded_alertmanager_is_read_with_a_password_over_tls() {
 async fn without_an_alertmanager_what_nothing_was_heard_of_for_long_has_ended() {
     let mut world = world().await;
     let hour = Duration::from_secs(3600);
-    let mut repairer = with_source(&world, Source::Silence(hour));
+    let mut repairer = configured(&world, growing_stale(hour, INTERVAL).in_force());
     let web = world.fire("web-1", "Web").await;
     world.fire("net-1", "Network").await;
     world.pass(hour);
     world.tell(&web).await;
     assert_eq!(reasons(&repairer.once().await), NOTHING, "an hour is not over an hour");
-    let mut restarted = with_source(&world, Source::Silence(hour));
+    let mut restarted = configured(&world, growing_stale(hour, INTERVAL).in_force());
     assert_eq!(reasons(&step(&world, &mut restarted).await), NOTHING, "nobody listened before");
     let round = step(&world, &mut repairer).await;
     assert_eq!(reasons(&round), [Reason::Stale]);
@@ -291,14 +293,13 @@ async fn without_an_alertmanager_what_nothing_was_heard_of_for_long_has_ended() 
 #[tokio::test]
 async fn new_settings_count_from_the_next_go_on() {
     let world = world().await;
-    let (settings, changes) =
-        watch::channel(Settings { source: Source::Nothing, is_watched: true, interval: INTERVAL });
-    let mut repairer = with_source(&world, Source::Nothing).with_changes_of_settings(changes);
+    let (settings, in_force) = watch::channel(Arc::new(repairing(Vec::new(), INTERVAL, INTERVAL)));
+    let mut repairer = configured(&world, in_force);
     world.fire("web-1", "Web").await;
     for _ in 0..3 {
         assert_eq!(reasons(&step(&world, &mut repairer).await), NOTHING);
     }
-    settings.send_replace(Settings { source: Source::Silence(INTERVAL), is_watched: true, interval: INTERVAL });
+    settings.send_replace(Arc::new(growing_stale(INTERVAL, INTERVAL)));
     assert_eq!(reasons(&step(&world, &mut repairer).await), [Reason::Stale]);
 }
 
@@ -319,15 +320,15 @@ async fn hold_resolve(world: &World, alert: Alert) {
 
 #[tokio::test]
 async fn what_was_held_for_a_watchdog_counts_once_none_is_configured() {
-    for source in [Source::Nothing, Source::Silence(50 * INTERVAL)] {
+    for watched in [repairing(Vec::new(), INTERVAL, INTERVAL), growing_stale(50 * INTERVAL, INTERVAL)] {
         let world = world().await;
         let fires = world.fire("web-1", "Web").await;
         hold_resolve(&world, fires).await;
-        let watched = Settings { source: source.clone(), is_watched: true, interval: INTERVAL };
-        let (settings, changes) = watch::channel(watched.clone());
-        let mut repairer = with_source(&world, source).with_changes_of_settings(changes);
+        let (settings, in_force) = watch::channel(Arc::new(watched.clone()));
+        let mut repairer = configured(&world, in_force);
         assert_eq!(reasons(&step(&world, &mut repairer).await), NOTHING);
-        settings.send_replace(Settings { is_watched: false, ..watched });
+        let config = Config { watchdog: None, ..watched.config.clone() };
+        settings.send_replace(Arc::new(Settings { config, ..watched }));
         assert_eq!(reasons(&step(&world, &mut repairer).await), [Reason::ResolveConfirmed]);
         assert_eq!(reasons(&step(&world, &mut repairer).await), NOTHING);
     }

@@ -217,8 +217,8 @@ async fn what_is_replayed_of_a_story_is_what_the_page_has_shown() {
     let groups = [Group { name: GroupName::try_from("All").expect("a name"), components }];
     let settings = &world.settings;
     let inventory = settings.inventory.as_ref().expect("targets");
-    let (watchdog, policy) = (settings.watchdog.as_ref(), settings.policy());
-    let rules = Rules { groups: &groups, inventory, refire_hold: settings.refire_hold, watchdog, policy };
+    let (watchdog, policy) = (settings.config.watchdog(), settings.policy());
+    let rules = Rules { groups: &groups, inventory, refire_hold: settings.config.alerts.refire_hold, watchdog, policy };
     for (at, statuses) in shown {
         let story = simulate(rules, &kept.arrivals(watchdog), Some(at));
         assert_eq!(story.page.values().map(|status| status.value()).collect::<Vec<_>>(), statuses, "{at}");

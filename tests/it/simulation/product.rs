@@ -1,49 +1,60 @@
 //! A scenario in the product's own terms.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
-use alertmanager_cachet::core::incident_name::IncidentName;
+use alertmanager_cachet::core::config::{
+    AlertConfig, AlertmanagerConfig, Config, IncidentConfig, PageConfig, WatchdogConfig,
+};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
-use alertmanager_cachet::reconcile::{Settings, Subscribers, TargetsOfPage, Texts};
+use alertmanager_cachet::settings::{Settings, TargetsOfPage};
 
-use super::scenario::Scenario;
+use super::alertmanagers::SETTLE_MS;
+use super::scenario::{Repair, Scenario};
+use crate::support::world::config;
 
 /// How often Cachet is read.
 pub const INTERVAL_MS: u64 = 60_000;
 
 pub fn settings(scenario: &Scenario) -> Settings {
     let policy = scenario.policy;
-    Settings {
-        inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)),
-        targets_of_page: TargetsOfPage::All,
-        texts: Texts {
-            new_incident_name: IncidentName::new("%s is down").expect("a template"),
-            new_incident_message: "We are looking into it.".to_owned(),
-            resolved_incident_message: "It works again.".to_owned(),
-            partially_resolved_incident_message: "Most of it works again.".to_owned(),
-            relapse_message: "It happened again.".to_owned(),
-            monitoring: MonitoringTexts::default(),
-        },
-        components: BTreeSet::new(),
-        watchdog: policy
-            .watchdog
-            .map(|seconds| Watchdog::new("Watchdog", Duration::from_secs(seconds)).expect("a watchdog")),
-        close_incident_when: match policy.incidents_last_until_operational {
+    let watchdog = policy.watchdog.map(|seconds| WatchdogConfig {
+        watchdog: Watchdog::new("Watchdog", Duration::from_secs(seconds)).expect("a watchdog"),
+        texts: MonitoringTexts::default(),
+    });
+    let interval = Duration::from_millis(INTERVAL_MS);
+    let usual = config();
+    let page = PageConfig {
+        drift: if policy.enforce { Drift::Enforce } else { Drift::Respect },
+        reconcile_interval: interval,
+        ..usual.page
+    };
+    let incidents = IncidentConfig {
+        close_when: match policy.incidents_last_until_operational {
             true => CloseIncidentWhen::Operational,
             false => CloseIncidentWhen::NotMajorOutage,
         },
-        drift: if policy.enforce { Drift::Enforce } else { Drift::Respect },
-        refire_hold: Duration::from_secs(policy.refire_hold),
         recovery_hold: Duration::from_secs(policy.recovery_hold),
         reopen_within: Duration::from_secs(policy.reopen_within),
-        subscribers: Subscribers::Silent,
-        interval: Duration::from_millis(INTERVAL_MS),
-        history_days: 90,
+        ..usual.incidents
+    };
+    let alerts = AlertConfig {
+        refire_hold: Duration::from_secs(policy.refire_hold),
+        stale_after: match policy.repair {
+            Repair::Silence(seconds) => Some(Duration::from_secs(seconds)),
+            Repair::Nothing | Repair::Alertmanager => None,
+        },
+        ..usual.alerts
+    };
+    let alertmanager = AlertmanagerConfig { poll: interval, settle: Duration::from_millis(SETTLE_MS) };
+    Settings {
+        config: Config { page, incidents, alerts, alertmanager, watchdog, history_days: usual.history_days },
+        inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)),
+        targets_of_page: TargetsOfPage::All,
+        alertmanagers: Vec::new(),
     }
 }
 

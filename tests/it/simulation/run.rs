@@ -8,14 +8,15 @@ use std::time::Duration;
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::log::{Log, MemorySink};
-use alertmanager_cachet::reconcile::{Reconciler, Settings, Wake};
-use alertmanager_cachet::repair::{self, Repairer, Source};
+use alertmanager_cachet::reconcile::{Reconciler, Wake};
+use alertmanager_cachet::repair::Repairer;
+use alertmanager_cachet::settings::Settings;
 use alertmanager_cachet::store::Store;
 use axum::Router;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::alertmanagers::{Pair, SETTLE_MS, poll};
+use super::alertmanagers::{Pair, poll};
 use super::backup::Backup;
 use super::clock::{Listener, SimulatedClock};
 use super::interruption::Interrupter;
@@ -407,19 +408,10 @@ fn reconciler(
 ) -> Reconciler {
     let client = Cachet::in_process(way.clone(), token.clone(), 50);
     let stop = CancellationToken::new();
-    Reconciler::new(store.clone(), client, settings.clone(), clock.of_the_server(), events.clone(), stop)
+    Reconciler::new(store.clone(), client, settings.clone().in_force(), clock.of_the_server(), events.clone(), stop)
 }
 
 /// What it is told of Alertmanager comes from the scenario; it reads nothing itself.
 fn repairer(scenario: &Scenario, store: &Store, clock: &SimulatedClock, wake: Wake) -> Repairer {
-    let source = match scenario.policy.repair {
-        Repair::Silence(seconds) => Source::Silence(Duration::from_secs(seconds)),
-        Repair::Nothing | Repair::Alertmanager => Source::Alertmanager {
-            members: Vec::new(),
-            settle: Duration::from_millis(SETTLE_MS),
-            refire_hold: Duration::from_secs(scenario.policy.refire_hold),
-        },
-    };
-    let settings = repair::Settings { source, is_watched: true, interval: Duration::from_millis(INTERVAL_MS) };
-    Repairer::new(store.clone(), settings, clock.of_the_server(), wake, CancellationToken::new())
+    Repairer::new(store.clone(), settings(scenario).in_force(), clock.of_the_server(), wake, CancellationToken::new())
 }

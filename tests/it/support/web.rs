@@ -7,6 +7,7 @@ use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::Wake;
+use alertmanager_cachet::settings::{self as configuration, TargetsOfPage};
 use alertmanager_cachet::store::Store;
 use alertmanager_cachet::web::auth::Users;
 use alertmanager_cachet::web::{self, App, Settings, Wakes};
@@ -43,7 +44,17 @@ pub struct Server {
 /// What a server is started with if a test has no wish of its own.
 pub fn settings() -> Settings {
     let users = Users::parse(USERS).expect("users").users;
-    Settings { users, trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, resolve_rule: None }
+    Settings { users, trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, in_force: unwatched().in_force() }
+}
+
+/// What is configured where no watchdog is.
+fn unwatched() -> configuration::Settings {
+    configuration::Settings {
+        config: super::world::config(),
+        inventory: None,
+        targets_of_page: TargetsOfPage::All,
+        alertmanagers: Vec::new(),
+    }
 }
 
 impl Server {

@@ -1,13 +1,16 @@
 //! A page, a store, and the reconciler between them: everything but the sockets, stepped by hand.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use alertmanager_cachet::alertmanager::Member;
 use alertmanager_cachet::cachet::{Cachet, REQUEST_TIMEOUT};
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
+use alertmanager_cachet::core::config::{
+    AlertConfig, AlertmanagerConfig, Config, IncidentConfig, PageConfig, WatchdogConfig,
+};
 use alertmanager_cachet::core::group::{Group, GroupName};
 use alertmanager_cachet::core::incident_name::IncidentName;
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
@@ -21,7 +24,8 @@ use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::live::Live;
 use alertmanager_cachet::log::{Log, MemorySink};
-use alertmanager_cachet::reconcile::{Reconciler, Round, Settings, Subscribers, TargetsOfPage, Texts, Wake};
+use alertmanager_cachet::reconcile::{Reconciler, Round, Wake};
+use alertmanager_cachet::settings::{Settings, TargetsOfPage};
 use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
 use axum::Router;
@@ -127,7 +131,7 @@ impl World {
         let reconciler = Reconciler::new(
             store.clone(),
             client.clone(),
-            settings.clone(),
+            settings.clone().in_force(),
             clock.clone(),
             events.clone(),
             CancellationToken::new(),
@@ -172,7 +176,7 @@ impl World {
         self.reconciler = Reconciler::new(
             self.store.clone(),
             self.client.clone(),
-            self.settings.clone(),
+            self.settings.clone().in_force(),
             self.clock.clone(),
             self.events.clone(),
             CancellationToken::new(),
@@ -282,6 +286,11 @@ impl World {
         alert
     }
 
+    /// The settings, as the parts of a server have them.
+    pub fn settings_in_force(&self) -> Arc<Settings> {
+        Arc::new(self.settings.clone())
+    }
+
     /// It has recovered.
     pub async fn resolve(&self, alert: &Alert) {
         self.tell(&Alert { status: AlertStatus::Resolved, ..alert.clone() }).await;
@@ -295,7 +304,8 @@ impl World {
 
     /// The program, started anew with a watchdog that may stay away for less than five minutes.
     pub fn watch(&mut self) {
-        self.settings.watchdog = Some(Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog"));
+        let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
+        self.settings.config.watchdog = Some(WatchdogConfig { watchdog, texts: MonitoringTexts::default() });
         self.restart();
     }
 
@@ -517,25 +527,58 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
         critical,
     };
     Settings {
+        config: config(),
         inventory: Some(Inventory::new(InventorySource::File, targets.iter().map(known))),
         targets_of_page: TargetsOfPage::All,
-        texts: Texts {
-            new_incident_name: IncidentName::new("%s is down").expect("a template"),
-            new_incident_message: "We are looking into it.".to_owned(),
-            resolved_incident_message: "It works again.".to_owned(),
-            partially_resolved_incident_message: "Most of it works again.".to_owned(),
-            relapse_message: "It happened again.".to_owned(),
-            monitoring: MonitoringTexts::default(),
+        alertmanagers: Vec::new(),
+    }
+}
+
+/// What a `config.json` says that names no component, and closes and opens incidents at once.
+pub fn config() -> Config {
+    Config {
+        page: PageConfig {
+            groups: Vec::new(),
+            drift: Drift::Respect,
+            reconcile_interval: Duration::from_secs(60),
+            cachet_per_page: 50,
         },
-        components: BTreeSet::new(),
+        incidents: IncidentConfig {
+            new_name: IncidentName::new("%s is down").expect("a template"),
+            new_message: "We are looking into it.".to_owned(),
+            resolved_message: "It works again.".to_owned(),
+            partially_resolved_message: "Most of it works again.".to_owned(),
+            relapse_message: "It happened again.".to_owned(),
+            close_when: CloseIncidentWhen::NotMajorOutage,
+            recovery_hold: Duration::ZERO,
+            reopen_within: Duration::ZERO,
+            notify_subscribers: false,
+        },
+        alerts: AlertConfig { refire_hold: Duration::from_secs(300), stale_after: None, max_stored: 100_000 },
+        alertmanager: AlertmanagerConfig { poll: Duration::from_secs(60), settle: Duration::from_secs(300) },
         watchdog: None,
-        close_incident_when: CloseIncidentWhen::NotMajorOutage,
-        drift: Drift::Respect,
-        refire_hold: Duration::from_secs(300),
-        recovery_hold: Duration::ZERO,
-        reopen_within: Duration::ZERO,
-        subscribers: Subscribers::Silent,
-        interval: Duration::from_secs(60),
         history_days: 90,
     }
+}
+
+/// A group with these components.
+pub fn group(components: &str) -> Group {
+    let name = GroupName::try_from("Group").expect("a name");
+    Group { name, components: ComponentList::parse(components).names }
+}
+
+/// What a repairer is configured with that reads `alertmanagers` every `poll`, and has a watchdog.
+pub fn repairing(alertmanagers: Vec<Member>, poll: Duration, settle: Duration) -> Settings {
+    let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
+    let watchdog = Some(WatchdogConfig { watchdog, texts: MonitoringTexts::default() });
+    let alertmanager = AlertmanagerConfig { poll, settle };
+    let config = Config { alertmanager, watchdog, ..config() };
+    Settings { config, inventory: None, targets_of_page: TargetsOfPage::All, alertmanagers }
+}
+
+/// As [`repairing`], where alerts end that nothing is heard of for `stale_after`.
+pub fn growing_stale(stale_after: Duration, poll: Duration) -> Settings {
+    let settings = repairing(Vec::new(), poll, Duration::ZERO);
+    let alerts = AlertConfig { stale_after: Some(stale_after), ..settings.config.alerts.clone() };
+    Settings { config: Config { alerts, ..settings.config }, ..settings }
 }
