@@ -79,7 +79,7 @@ part 'packages' packages
 part 'format' cargo fmt --all --check
 part 'lints' cargo clippy --locked --workspace --all-targets -- -D warnings
 part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
-part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh tests/clocks.sh
+part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh tests/clocks.sh tests/slowest.sh
 part 'tools' tests/tools.sh
 part 'tests' cargo test --locked --workspace --no-fail-fast
 part 'clocks' tests/clocks.sh "${long[@]}"
