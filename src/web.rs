@@ -45,7 +45,7 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How many bytes of a notification's body are logged; 0: none.
     pub logged_body_limit_bytes: usize,
-    /// How resolves are judged, by which watchdog; `None`: each counts.
+    /// How resolves are judged, with which watchdog. `None`: every resolve counts.
     pub resolve_rule: Option<ResolveRule>,
 }
 
@@ -124,7 +124,7 @@ impl App {
         *self.shared.headers.write().unwrap_or_else(PoisonError::into_inner) = headers.into();
     }
 
-    /// From now on judges resolves by `rule`, and takes its watchdog for the sign of life.
+    /// Replaces the rule for resolves, and with it the watchdog.
     pub fn judge_resolves_by(&self, rule: Option<ResolveRule>) {
         *self.shared.resolve_rule.write().unwrap_or_else(PoisonError::into_inner) = rule;
     }

@@ -30,7 +30,7 @@ use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::Environment;
 use crate::config::{Config, Report, Variables};
 use crate::console::{self, Console};
-use crate::core::expiry::{LifeFrom, ResolveRule};
+use crate::core::expiry::{ResolveRule, WatchdogSource};
 use crate::core::setup::{Removal, Step, plan_setup};
 use crate::core::target::{Inventory, InventorySource};
 use crate::core::watchdog::Watchdog;
@@ -383,10 +383,10 @@ fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertm
     alertmanager::Settings { urls: access.base_urls.clone(), credentials, watchdog, ca_pem: access.ca_pem.clone() }
 }
 
-/// How resolves are judged, if a watchdog is configured.
+/// How resolves are judged; `None` if no watchdog is configured.
 fn resolve_rule(environment: &Environment, config: &Config) -> Option<ResolveRule> {
-    let life = if environment.alertmanager.is_some() { LifeFrom::List } else { LifeFrom::Route };
-    watchdog(config).map(|watchdog| ResolveRule { watchdog, life, refire_hold: config.refire_hold })
+    let source = if environment.alertmanager.is_some() { WatchdogSource::List } else { WatchdogSource::Notifications };
+    watchdog(config).map(|watchdog| ResolveRule { watchdog, source, refire_hold: config.refire_hold })
 }
 
 fn watchdog(config: &Config) -> Option<Watchdog> {

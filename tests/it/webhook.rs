@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::core::expiry::{LifeFrom, ResolveRule};
+use alertmanager_cachet::core::expiry::{ResolveRule, WatchdogSource};
 use alertmanager_cachet::core::watchdog::Watchdog;
 use alertmanager_cachet::web::{BODY_LIMIT_BYTES, Settings};
 use futures_util::FutureExt as _;
@@ -364,7 +364,7 @@ async fn when_alertmanager_should_be_asked_the_repairer_is_woken() {
 /// A server that is watched by the alert `Watchdog`.
 async fn watched() -> Server {
     let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
-    let rule = ResolveRule { watchdog, life: LifeFrom::Route, refire_hold: Duration::from_secs(300) };
+    let rule = ResolveRule { watchdog, source: WatchdogSource::Notifications, refire_hold: Duration::from_secs(300) };
     Server::start(Settings { resolve_rule: Some(rule), ..settings() }).await
 }
 
