@@ -32,15 +32,15 @@ pub enum Condition {
     Bad(String),
 }
 
-/// Whether the token has an ability that keeping the page takes.
+/// Whether the token has an ability that `serve` needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ability {
-    /// No call took it since the start, so nobody knows.
+    /// No call has needed it since the start.
     Unknown,
-    /// The last call that took it was carried out.
+    /// The last call that needed it was carried out.
     Works,
-    /// It was refused.
+    /// The last call that needed it was refused.
     Missing,
 }
 
@@ -55,12 +55,12 @@ impl Readiness {
         self.lock().cachet = condition;
     }
 
-    /// The abilities of the token, by name; none for the embedded page, which has no others.
+    /// The abilities of the token, by name. Empty for the embedded page, whose token has all of them.
     pub fn abilities(&self) -> BTreeMap<&'static str, Ability> {
         self.lock().abilities.clone()
     }
 
-    /// What is known of them.
+    /// Sets what is known of the abilities.
     pub fn abilities_are(&self, abilities: BTreeMap<&'static str, Ability>) {
         self.lock().abilities = abilities;
     }

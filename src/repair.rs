@@ -1,5 +1,5 @@
-//! Makes the stored alerts agree with Alertmanager's own list, for the notifications that never come; and sees there
-//! when Prometheus last sent the watchdog.
+//! Corrects the stored alerts by Alertmanager's own list, for notifications that never arrive. The list also shows when
+//! Prometheus last sent the watchdog.
 //!
 //! [`Repairer::once`] does the work and [`Repairer::forever`] only waits: for the interval, or to be told that something
 //! was missed. Without an Alertmanager to read, alerts that nothing was heard of for long can be taken to have ended.
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::{Clock, Vigil};
 use crate::core::config::{AlertmanagerConfig, Config};
-use crate::core::expiry::LastLife;
-use crate::core::repair::{self as rule, Life, Missing, Policy, Poll, Repair};
+use crate::core::expiry::WatchdogSent;
+use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair, WatchdogListing};
 use crate::core::time::Timestamp;
 use crate::live::{self, Live};
 use crate::metrics::{Metrics, PollResult};
@@ -53,8 +53,8 @@ pub struct Round {
     pub repairs: Vec<Repair>,
     /// The members that were not heard, by address.
     pub unheard: BTreeMap<String, Error>,
-    /// When the watchdog was last sent to any member.
-    pub last_life: Option<LastLife>,
+    /// The latest sending of the watchdog to any member.
+    pub watchdog_sent: Option<WatchdogSent>,
     /// Why nothing could be corrected.
     pub failure: Option<StoreError>,
 }
@@ -180,7 +180,7 @@ impl Repairer {
         match Source::from(&*settings) {
             Source::Nothing if is_watched => Ok(Vec::new()),
             Source::Nothing => self.store.confirm_held_resolves(now).await,
-            // Nobody can be heard while the watchdog is missing.
+            // While the watchdog is missing, silence does not mean that an alert has ended.
             Source::Silence(_) if is_watched && self.store.pulse().await?.missing_at.is_some() => {
                 self.listening_since = now;
                 Ok(Vec::new())
@@ -194,8 +194,8 @@ impl Repairer {
             }
             Source::Alertmanager(members) => {
                 let poll = poll(members, now, round).await;
-                if let Some(life) = round.last_life
-                    && self.store.record_heartbeat(life.sent_at).await?
+                if let Some(sent) = round.watchdog_sent
+                    && self.store.record_heartbeat(sent.sent_at).await?
                 {
                     self.reconciler.wake();
                 }
@@ -215,13 +215,13 @@ impl Repairer {
         let (listed, missing) = (poll.listed().count(), plan.missing.len());
         tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
         self.missing = plan.missing;
-        self.say_full(plan.over_limit);
+        self.log_alert_limit(plan.over_limit);
         Ok(plan.repairs)
     }
 
     /// Says each repair, and what is wrong once, and once that it is over.
     fn say(&mut self, round: &Round) {
-        say_repairs(&round.repairs);
+        log_repairs(&round.repairs);
         self.say_unheard(round);
         let failure = round.failure.as_ref().map(ToString::to_string);
         match (&self.said.failure, &failure) {
@@ -263,14 +263,14 @@ impl Repairer {
         self.live.repaired(poll, &round.repairs, now);
     }
 
-    fn say_full(&mut self, over_limit: usize) {
+    fn log_alert_limit(&mut self, over_limit: usize) {
         let is_full = over_limit > 0;
         if is_full && !self.said.is_full {
             let max = self.store.max_alerts();
             tracing::warn!(
                 over_limit,
-                "Alertmanager lists new alerts that are ignored, because {max} alerts are stored, of which none is \
-                 resolved: find the rule that makes so many, or raise max_stored_alerts"
+                "Alertmanager lists new alerts that are ignored, because {max} alerts are stored and none is resolved: \
+                 find the rule that makes so many, or raise max_stored_alerts"
             );
         } else if !is_full && self.said.is_full {
             tracing::info!("there is room again for every alert that Alertmanager lists");
@@ -302,8 +302,8 @@ impl Repairer {
     }
 }
 
-/// Says each repair.
-pub fn say_repairs(repairs: &[Repair]) {
+/// Logs each repair.
+pub fn log_repairs(repairs: &[Repair]) {
     for Repair { record, reason } in repairs {
         let (fingerprint, starts_at) = (record.fingerprint, record.starts_at);
         let (name, target) = (&record.name, record.target.name());
@@ -320,7 +320,7 @@ async fn poll(members: &[Member], began_at: Timestamp, round: &mut Round) -> Pol
     let answers = join_all(members.iter().map(|member| member.hear(began_at))).await;
     let heard = members.iter().zip(answers).map(|(member, answer)| match answer {
         Ok(Heard { up_for, listed, watchdog }) => {
-            round.last_life = round.last_life.into_iter().chain(watchdog).max_by_key(|life| life.sent_at);
+            round.watchdog_sent = round.watchdog_sent.into_iter().chain(watchdog).max_by_key(|sent| sent.sent_at);
             rule::Member::Heard { up_for, listed }
         }
         Err(error) => {
@@ -330,10 +330,10 @@ async fn poll(members: &[Member], began_at: Timestamp, round: &mut Round) -> Pol
     });
     let is_watched = members.iter().any(Member::looks_for_watchdog);
     let members = heard.collect();
-    let life = match round.last_life {
-        _ if !is_watched => Life::Unwatched,
-        Some(life) => Life::At(life),
-        None => Life::Unlisted,
+    let watchdog = match round.watchdog_sent {
+        _ if !is_watched => WatchdogListing::NotConfigured,
+        Some(sent) => WatchdogListing::Sent(sent),
+        None => WatchdogListing::Unlisted,
     };
-    Poll { began_at, members, life }
+    Poll { began_at, members, watchdog }
 }

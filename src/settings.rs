@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::alertmanager::Member;
 use crate::cachet::REQUEST_TIMEOUT;
 use crate::core::config::Config;
-use crate::core::expiry::{LifeFrom, ResolveRule};
+use crate::core::expiry::{ResolveRule, WatchdogSource};
 use crate::core::observed::Observed;
 use crate::core::page::inventory_of;
 use crate::core::plan::{Applied, Policy};
@@ -70,10 +70,10 @@ impl Settings {
         }
     }
 
-    /// How resolves are judged; `None` without a watchdog: each counts.
+    /// How resolves are judged. `None` without a watchdog: every resolve counts.
     pub fn resolve_rule(&self) -> Option<ResolveRule> {
-        let life = if self.alertmanagers.is_empty() { LifeFrom::Route } else { LifeFrom::List };
+        let source = if self.alertmanagers.is_empty() { WatchdogSource::Notifications } else { WatchdogSource::List };
         let watchdog = self.config.watchdog()?.clone();
-        Some(ResolveRule { watchdog, life, refire_hold: self.config.alerts.refire_hold })
+        Some(ResolveRule { watchdog, source, refire_hold: self.config.alerts.refire_hold })
     }
 }

@@ -31,7 +31,7 @@ pub trait Progress {
     fn made(&self, _made: Made, _name: &str) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
-    /// It was removed again.
+    /// An object that was made before was removed.
     fn removed(&self, _made: Made) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{Credentials, Error, Settings, SettingsError};
-use crate::core::expiry::LastLife;
+use crate::core::expiry::WatchdogSent;
 use crate::core::listing::{ListedAlert, OURS, parse_last_sent, parse_listing};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
@@ -47,8 +47,8 @@ pub struct Heard {
     pub up_for: Duration,
     /// Its alerts of the status page.
     pub listed: Vec<ListedAlert>,
-    /// When it was last sent the watchdog; `None` if it lists none, or none is configured.
-    pub watchdog: Option<LastLife>,
+    /// When Prometheus last sent it the watchdog; `None` if it does not list one, or none is configured.
+    pub watchdog: Option<WatchdogSent>,
 }
 
 pub(super) fn members(settings: &Settings) -> Result<Vec<Member>, SettingsError> {
@@ -140,7 +140,7 @@ impl Member {
         let watchdog = match &self.watchdog {
             Some(watchdog) => {
                 listed.retain(|listed| listed.alert.name != watchdog.alertname());
-                self.last_life(watchdog, now).await?
+                self.watchdog_sent(watchdog, now).await?
             }
             None => None,
         };
@@ -149,13 +149,13 @@ impl Member {
         Ok(Heard { up_for: up_for(&status, now)?, listed, watchdog })
     }
 
-    /// By its own clock, carried over to ours.
-    async fn last_life(&self, watchdog: &Watchdog, now: Timestamp) -> Result<Option<LastLife>, Error> {
+    /// The last sending of the watchdog, converted from Alertmanager's clock to ours.
+    async fn watchdog_sent(&self, watchdog: &Watchdog, now: Timestamp) -> Result<Option<WatchdogSent>, Error> {
         let listed = self.get("api/v2/alerts", &[("filter", &watchdog.matcher())]).await?;
         let sent = parse_last_sent(&listed.body)?;
         Ok(sent.map(|sent| {
             let ago = listed.its_now(now).since(sent.at);
-            LastLife { sent_at: now.before(ago), lease: sent.lease }
+            WatchdogSent { sent_at: now.before(ago), lease: sent.lease }
         }))
     }
 

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::core::expiry::{LastLife, LeaseLength};
+use crate::core::expiry::{LeaseLength, WatchdogSent};
 use crate::core::listing::Standing;
 use crate::core::time::Timestamp;
 
@@ -141,7 +141,7 @@ async fn when_the_watchdog_was_last_sent_is_told_by_the_members_own_clock() {
         let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
         let settings = Settings { watchdog: Some(watchdog), ..settings(&serving(watched(alerts)).await) };
         let heard = settings.members().expect("settings")[0].hear(NOW).await.expect("heard");
-        let life = |(ago, lease)| LastLife {
+        let life = |(ago, lease)| WatchdogSent {
             sent_at: NOW.before(Duration::from_secs(ago)),
             lease: LeaseLength::between(NOW, NOW.after(Duration::from_secs(lease))),
         };

@@ -132,15 +132,15 @@ impl Progress for Reading {
     }
 }
 
-/// Where it is remembered what was made.
+/// Records in the store which objects this program made.
 struct Memory {
-    /// None: Cachet itself says so.
+    /// `None` for a Cachet with meta, which itself says which objects are ours.
     store: Option<Store>,
     address: String,
 }
 
 impl Memory {
-    /// The incident that abilities were tried on before, and that could not be removed.
+    /// The incident that an earlier check of abilities could not remove.
     async fn incident(&self) -> Result<Option<IncidentId>, StoreError> {
         match &self.store {
             Some(store) => store.made_incident(&self.address, CHECK_TITLE).await,
@@ -162,7 +162,7 @@ impl Progress for Memory {
     async fn removed(&self, made: Made) {
         let Some(store) = &self.store else { return };
         if let Err(error) = store.forget_made(&self.address, made).await {
-            tracing::warn!("it is not remembered that {made:?} was removed: {error}");
+            tracing::warn!("cannot record that {made:?} was removed: {error}");
         }
     }
 

@@ -57,7 +57,8 @@ const STALE_AFTER_SECONDS: RangeInclusive<u64> = 60..=31 * 86_400;
 const HISTORY_DAYS: RangeInclusive<u32> = 1..=3650;
 const DEFAULT_HISTORY_DAYS: u32 = 90;
 
-/// How many alerts may be stored at most: each costs about 200 bytes of disk, and of memory while it is not resolved.
+/// The range of `max_stored_alerts`. Each alert takes about 200 bytes of disk, and 200 bytes of memory while it is not
+/// resolved.
 const MAX_ALERTS: RangeInclusive<u32> = 1..=1_000_000;
 
 const DEFAULT_PARTIALLY_RESOLVED_MESSAGE: &str =

@@ -49,11 +49,11 @@ pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConf
     Some(WatchdogConfig { watchdog, texts })
 }
 
-/// That Alertmanager's list should be read, where a watchdog is configured and notifications alone bring it.
+/// Recommends `ALERTMANAGER_URL`, if a watchdog is configured and arrives only in notifications.
 pub fn heard_by_route_alone(config: &Config, environment: &Environment, config_file: &Path) -> Option<Remark> {
     config.watchdog.as_ref().filter(|_| environment.alertmanager.is_none())?;
-    let message = "is heard in notifications alone, so the page may be green for about two of their intervals when \
-                   Prometheus dies in an outage: set ALERTMANAGER_URL, and it is never green by that"
+    let message = "arrives only in notifications, so the page may be green for about two notification intervals if \
+                   Prometheus dies during an outage: set ALERTMANAGER_URL to prevent that"
         .to_owned();
     Some(Remark { place: Place::file(config_file.display().to_string()).key("watchdog"), message })
 }

@@ -49,7 +49,7 @@ words! {
     }
 }
 
-/// Every word of [`store_operation`].
+/// All values of [`store_operation`].
 pub const STORE_OPERATIONS: &[&str] = &["record", "read", "remember", "repair", "probe"];
 
 pub const fn store_operation(operation: StoreOperation) -> &'static str {

@@ -190,7 +190,7 @@ fn alert(number: u8, target: Target, state: AlertState) -> AlertRecord {
         target,
         critical,
         starts_at: NOW,
-        told_starts_at: NOW,
+        reported_starts_at: NOW,
         state,
         ends_at: None,
         last_seen_at: NOW,

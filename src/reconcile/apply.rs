@@ -364,7 +364,7 @@ pub fn log_report(log: &Log, report: &Report) {
     }
 }
 
-/// What is kept of a note.
+/// The store entry for a note.
 pub(super) fn entry(note: Note) -> Entry {
     match note {
         Note::ComponentSettled(name, component) => Entry::Component(name, component),

@@ -39,7 +39,7 @@ impl Reconciler {
 }
 
 impl Reconciler {
-    /// What is known of the token's abilities. The embedded page gives its token all of them.
+    /// What is known of the token's abilities. Empty for the embedded page, whose token has all of them.
     fn abilities(&self) -> BTreeMap<&'static str, Ability> {
         let known = |ability| match self.cachet.has_ability(ability) {
             None => Ability::Unknown,

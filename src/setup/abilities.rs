@@ -1,5 +1,4 @@
-//! Tries the abilities that the token needs before anything is made, so that a token that lacks some is known for it at
-//! once, and not in the first outage.
+//! Checks the abilities of the token before `setup` makes anything. Otherwise a missing ability would show in the first outage.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,23 +13,24 @@ const GROUPS: &str = "component-groups.manage";
 const INCIDENTS: &str = "incidents.manage";
 const UPDATES: &str = "incident-updates.manage";
 
-/// What came of trying them.
+/// The result of the check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TriedAbilities {
-    /// Those that the token lacks.
+    /// The abilities that the token lacks.
     pub missing: BTreeSet<&'static str>,
-    /// Those that could not be tried, for there is nothing to try them on. The first call that takes one tells.
+    /// The abilities that could not be checked, because there is no object to check them with. The first call that needs one
+    /// will show it.
     pub untried: BTreeSet<&'static str>,
 }
 
-/// Tries all abilities but those to delete, and changes nothing that anybody sees.
+/// Checks all abilities except those to delete. It changes nothing that a reader of the page can see.
 ///
-/// Those of components and groups are tried on one that is there (`observed`), by writing what it shows. Those of incidents
-/// take one that nobody sees: it is removed again, or kept for the next time where the token may not delete. `known` is the
-/// one that was kept, where Cachet does not say whose it is.
+/// The abilities for components and groups are checked with an existing one of `observed`: its current values are written to
+/// it. The abilities for incidents need an invisible incident. It is removed afterwards, or kept for the next check if the
+/// token may not delete it. `known` is the kept one, for a Cachet without meta, which cannot say that it is ours.
 ///
 /// # Errors
-/// Why they could not be tried, other than for want of an ability.
+/// Any error other than a missing ability.
 pub async fn try_abilities(
     cachet: &Cachet,
     observed: &Observed,
@@ -38,15 +38,15 @@ pub async fn try_abilities(
     progress: &impl Progress,
 ) -> Result<TriedAbilities, Error> {
     let mut tried = TriedAbilities::default();
-    // One of ours, if there is one. If a person hides or shows it this very moment, that is undone: least is lost with one that is hidden. One without
-    // a status is left alone, for releases of 2025 answer 500 to its first change (2025-08: 131).
+    // One of ours is preferred, then a disabled one: the write undoes a change of `enabled` that a person makes at this very
+    // moment. A component without a status is not used: releases of 2025 answer 500 to its first change (2025-08: 131).
     let with_status = observed.components.iter().filter(|component| component.status.is_some());
     match with_status.min_by_key(|component| (!component.managed, component.enabled)) {
-        Some(component) => tried.take(COMPONENTS, patiently(progress, || cachet.touch_component(component)).await)?,
+        Some(component) => tried.record(COMPONENTS, patiently(progress, || cachet.touch_component(component)).await)?,
         None => tried.skip(COMPONENTS),
     }
     match observed.groups.iter().min_by_key(|group| !group.managed) {
-        Some(group) => tried.take(GROUPS, patiently(progress, || cachet.touch_group(group)).await)?,
+        Some(group) => tried.record(GROUPS, patiently(progress, || cachet.touch_group(group)).await)?,
         None => tried.skip(GROUPS),
     }
     let incident = match patiently(progress, || cachet.check_incident(known)).await? {
@@ -57,8 +57,8 @@ pub async fn try_abilities(
         tried.skip(UPDATES);
         return Ok(tried);
     };
-    tried.take(INCIDENTS, patiently(progress, || cachet.write_check_incident(incident)).await)?;
-    tried.take(UPDATES, patiently(progress, || cachet.update_check_incident(incident)).await)?;
+    tried.record(INCIDENTS, patiently(progress, || cachet.write_check_incident(incident)).await)?;
+    tried.record(UPDATES, patiently(progress, || cachet.update_check_incident(incident)).await)?;
     match patiently(progress, || cachet.remove_check_incident(incident)).await {
         Ok(()) => progress.removed(Made::Incident(incident)).await,
         Err(Error::Forbidden { .. }) => {}
@@ -77,17 +77,17 @@ async fn make_incident(
             progress.made(Made::Incident(id), CHECK_TITLE).await;
             Ok(Some(id))
         }
-        Err(error) => tried.take(INCIDENTS, Err(error)).map(|()| None),
+        Err(error) => tried.record(INCIDENTS, Err(error)).map(|()| None),
     }
 }
 
 impl TriedAbilities {
-    /// Takes note of what came of a call that takes `ability`.
-    fn take(&mut self, ability: &'static str, outcome: Result<(), Error>) -> Result<(), Error> {
+    /// Records the outcome of a call that needs `ability`.
+    fn record(&mut self, ability: &'static str, outcome: Result<(), Error>) -> Result<(), Error> {
         match outcome {
             Ok(()) => {}
             Err(Error::Forbidden { .. }) => drop(self.missing.insert(ability)),
-            // It was removed since it was read, which tells nothing.
+            // The object was removed after it was read, so the answer shows nothing.
             Err(Error::NotFound { .. }) => self.skip(ability),
             Err(error) => return Err(error),
         }
@@ -99,7 +99,7 @@ impl TriedAbilities {
     }
 }
 
-/// What is missing, all of it, with what is not known beside it, and the cure.
+/// All missing abilities, then the unknown ones, and what to do.
 impl fmt::Display for TriedAbilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |abilities: &BTreeSet<&str>| abilities.iter().copied().collect::<Vec<_>>().join(", ");
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_is_missing_is_said_in_one_line() {
+    fn all_missing_abilities_are_named_in_one_message() {
         let one = TriedAbilities { missing: [UPDATES].into(), untried: BTreeSet::new() };
         assert!(one.to_string().starts_with("the token lacks the ability incident-updates.manage (HTTP 403): make"));
         let both = TriedAbilities { missing: [INCIDENTS, COMPONENTS].into(), untried: [UPDATES].into() };

@@ -1,10 +1,11 @@
-//! The connections that are open, and the requests in progress on them.
+//! Limits the open connections and the requests in progress.
 //!
-//! Once all places are taken, a new connection takes the place of an idle one. Requests in progress keep their connection,
-//! so they are bounded below the number of places: the rest is for the paths in [`RESERVED`].
+//! A place is room for one connection. When all places are taken, an idle connection is closed for a new one. A request in
+//! progress keeps its connection, so the limit of requests is below the number of places: the rest is for the paths in
+//! [`RESERVED`].
 //!
-//! Nobody can take all places from the others: what makes room belongs to the address that holds most. Behind a reverse
-//! proxy there is one address, which may have everything.
+//! Places are shared by address, so one address cannot keep the others out: the address that holds most makes room. Behind
+//! a reverse proxy there is only one address, and it may use every place.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -20,16 +21,16 @@ use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// The paths that the limit on requests does not count: they are answered quickly, or authenticate before the body.
+/// The paths without a limit of requests: they answer quickly, or authenticate before they read the body.
 const RESERVED: &[&str] = &["/webhook", "/webhook/", "/health", "/-/ready", "/-/healthy"];
 
-/// How much is served at the same time, and for how long.
+/// The limits of connections and requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many connections are open; over it, idle connections are closed for new ones.
+    /// How many connections may be open. Over it, an idle connection is closed for a new one.
     pub connections: usize,
-    /// How many requests are in progress that are not for [`RESERVED`]; over it, one of the address that has most is cut
-    /// for one of another address, or the new one is answered with 503.
+    /// How many requests may be in progress, without those for [`RESERVED`]. Over it, a request of the address with most
+    /// requests is aborted for one of another address, or the new one is answered with 503.
     pub requests: usize,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
@@ -45,7 +46,7 @@ impl Default for Limits {
 pub struct Places {
     limits: Limits,
     open: Mutex<Open>,
-    /// A connection was closed or became idle.
+    /// Notified when a connection is closed or becomes idle.
     changed: Notify,
 }
 
@@ -58,27 +59,28 @@ struct Open {
 struct Connection {
     client: Client,
     activity: Activity,
-    /// It is idle, and its place is needed.
+    /// Cancelled to close it while it is idle, because its place is needed.
     close: CancellationToken,
-    /// Its request is cut for another one.
+    /// Cancelled to abort its request, because another request needs the room.
     cut: CancellationToken,
 }
 
-/// Of two idle connections, the lower number is idle for the longer time; of two requests, it is the older one.
+/// What a connection does. The numbers are a sequence: of two idle connections, the lower number is idle for longer; of two
+/// requests, it is the older one.
 #[derive(Clone, Copy)]
 enum Activity {
     Idle(u64),
     /// A request for one of [`RESERVED`].
     Reserved,
-    /// Another request, which the server works on.
+    /// Any other request, while the server works on it.
     Working(u64),
-    /// Another request, of which the client has yet to send the body or to take the answer.
+    /// Any other request, while the server waits for the client to send the body or to read the answer.
     Waiting(u64),
-    /// A request that does not count any more, because it is cut for another one.
+    /// A request that is being aborted for another one, and no longer counts.
     Cut,
 }
 
-/// Who shares its places: an address, or a network of IPv6 that one customer has.
+/// The unit that places are shared by: an IPv4 address, or an IPv6 network of 64 bits, which usually belongs to one customer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Client(IpAddr);
 
@@ -97,15 +99,15 @@ impl Open {
         self.last_number
     }
 
-    /// The connections with a request in progress that counts.
+    /// The connections with a request in progress that counts against the limit.
     fn with_request(&self) -> impl Iterator<Item = &Connection> {
         let counts =
             |connection: &&Connection| matches!(connection.activity, Activity::Working(_) | Activity::Waiting(_));
         self.connections.values().filter(counts)
     }
 
-    /// Has an idle connection closed, unless one is being closed already: of the client that has most connections, the
-    /// one that is idle for the longest time.
+    /// Closes one idle connection, unless one is being closed already. Of the client with most connections, it closes the one
+    /// that is idle for the longest time.
     fn close_an_idle_one(&self) {
         let counts = count_by_client(self.connections.values());
         let idle = self.connections.values().filter_map(|connection| match connection.activity {
@@ -121,8 +123,10 @@ impl Open {
         }
     }
 
-    /// Cuts the oldest request that waits for its client, of the client that has most requests, if that one has more than
-    /// `client` will have with one more; whether there is such a request.
+    /// Makes room for one more request of `client`; returns whether it could.
+    ///
+    /// It aborts a request of the client with most requests: the oldest one that waits for its client. That client must have
+    /// more requests than `client` will have with the new one.
     fn cut_for(&mut self, client: Client) -> bool {
         let counts = count_by_client(self.with_request());
         let count = |client| counts.get(&client).copied().unwrap_or_default();
@@ -150,13 +154,13 @@ impl Places {
         Arc::new(Self { limits, open: Mutex::default(), changed: Notify::new() })
     }
 
-    /// A place for a connection that was accepted from `peer`, once there is one.
+    /// Waits for a place for a connection that was accepted from `peer`.
     pub async fn place(self: &Arc<Self>, peer: IpAddr) -> Arc<Place> {
         loop {
             if let Some(place) = self.place_now(peer) {
                 return place;
             }
-            // What changes meanwhile is kept for this one waiter.
+            // There is only one waiter, and `notify_one` keeps a notification for it.
             self.changed.notified().await;
         }
     }
@@ -189,12 +193,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// The connection is to be closed, because a new one needs its place.
+    /// Completes when the connection must be closed, because a new one needs its place.
     pub async fn closed(&self) {
         self.close.cancelled().await;
     }
 
-    /// The connection is to be cut in the middle of a request, because a request of another client needs its place.
+    /// Completes when the request must be aborted, because a request of another client needs the room.
     pub async fn cut(&self) {
         self.cut.cancelled().await;
     }
@@ -205,7 +209,7 @@ impl Place {
         open.connections.get(&self.number).is_none_or(|connection| matches!(connection.activity, Activity::Idle(_)))
     }
 
-    /// A request has begun; none if there are too many.
+    /// Begins a request; `None` if there are too many.
     pub fn begin(self: &Arc<Self>, path: &str) -> Option<InProgress> {
         let mut open = self.places.open();
         let number = open.next_number();
@@ -221,7 +225,7 @@ impl Place {
         Some(InProgress { place: Arc::clone(self) })
     }
 
-    /// Who has to act next for the request to go on: the client, or else the server.
+    /// Marks the request as waiting for its client, or as worked on by the server.
     fn waits(&self, is_for_client: bool) {
         if let Some(connection) = self.places.open().connections.get_mut(&self.number)
             && let Activity::Working(since) | Activity::Waiting(since) = connection.activity
@@ -244,7 +248,7 @@ pub struct InProgress {
 }
 
 impl InProgress {
-    /// The request's body, with a deadline.
+    /// The body of the request, with a deadline ([`Limits::body_timeout`]).
     pub fn timed(&self, body: Body) -> Body {
         // A body that is empty needs no timer.
         if body.is_end_stream() {
@@ -255,7 +259,7 @@ impl InProgress {
         Body::new(TimedBody { body, deadline, place: Arc::clone(&self.place) })
     }
 
-    /// The body of the answer; the request is in progress until it is sent.
+    /// The body of the answer. The request is in progress until the body is sent.
     pub fn until_sent(self, body: Body) -> Body {
         self.place.waits(true);
         // The closure keeps the request until the body is dropped.

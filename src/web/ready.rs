@@ -49,7 +49,7 @@ struct Parts {
 struct CachetPart {
     #[serde(flatten)]
     part: Part,
-    /// What is known of the token. That an ability is unknown is no fault: nothing took it yet.
+    /// The abilities of the token. An unknown ability is not a problem: no call has needed it yet.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     abilities: BTreeMap<&'static str, Ability>,
 }

@@ -235,7 +235,7 @@ async fn speak_http(
     let ended = tokio::select! {
         ended = served => ended,
         () = place.cut() => {
-            debug!(%peer, "a request is cut for one of another address: this address has most requests in progress");
+            debug!(%peer, "a request is aborted for one of another address: this address has most requests in progress");
             return;
         }
     };
@@ -324,7 +324,7 @@ mod tests {
         sent_from(1, address, request).await
     }
 
-    /// From one of the addresses that a machine has for itself.
+    /// Sends `request` from the loopback address 127.0.0.`number`.
     async fn sent_from(number: u8, address: SocketAddr, request: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind(SocketAddr::from(([127, 0, 0, number], 0))).expect("an address");

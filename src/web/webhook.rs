@@ -23,7 +23,7 @@ use crate::core::alert::{Alert, Effect};
 use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
 use crate::metrics::{Metrics, NotificationResult, Refusal};
-use crate::repair::say_repairs;
+use crate::repair::log_repairs;
 use crate::store::{Recorded, Statements};
 
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
@@ -239,8 +239,9 @@ fn report(app: &App, notification: &Notification) {
     }
 }
 
-/// Stores what a notification states, then wakes the reconciler; returns the alerts for which there is no room. In a task
-/// of its own: if the sender hangs up in the middle, what was stored must not lie there without anybody being woken.
+/// Stores the contents of a notification, then wakes the reconciler. Returns the alerts over the limit of stored alerts.
+///
+/// It runs in its own task. If the sender hangs up in the middle, the stored alerts still wake the reconciler.
 async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, WebhookError> {
     let wakes = app.shared.wakes.clone();
     let task = tokio::spawn(async move {
@@ -252,10 +253,10 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
         effects.retain(|effect| *effect != Effect::OverLimit);
         debug!(?effects, "notification stored");
         app.metrics.alerts(&effects);
-        say_repairs(&repairs);
+        log_repairs(&repairs);
         app.metrics.repaired(&repairs);
-        say_held(&effects);
-        // A heartbeat like all those before is none of its business.
+        log_held_resolves(&effects);
+        // An ordinary heartbeat of the watchdog changes nothing for the reconciler.
         if !alerts.is_empty() || watchdog_is_back || !repairs.is_empty() {
             app.shared.wakes.reconciler.wake();
         }
@@ -275,19 +276,19 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
     Err(WebhookError::NotStored)
 }
 
-/// Says how many resolves are held.
-fn say_held(effects: &[Effect]) {
+/// Logs how many resolves are held.
+fn log_held_resolves(effects: &[Effect]) {
     let held = effects.iter().filter(|effect| **effect == Effect::HeldResolve).count();
     if held > 0 {
         warn!(
             held,
-            "resolves are held until the watchdog is heard: Alertmanager sends the same when Prometheus is dead; their \
-             alerts go on firing meanwhile"
+            "resolves are held until the watchdog is received: Alertmanager sends the same resolves when Prometheus is dead; \
+             their alerts count as firing meanwhile"
         );
     }
 }
 
-/// The alerts that are not stored, with the reason.
+/// The alerts over the limit of stored alerts, as ignored alerts with that reason.
 fn over_limit(alerts: &[Alert], effects: &[Effect], max: u32) -> Vec<IgnoredAlert> {
     let over = alerts.iter().zip(effects).filter(|(_, effect)| **effect == Effect::OverLimit);
     over.map(|(alert, _)| IgnoredAlert {

@@ -1,4 +1,4 @@
-//! What `setup` and `serve` tell of a token that lacks abilities, with the real program.
+//! What `setup` and `serve` report for a token that lacks abilities, with the real program.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::support::processes::{Ended, Process, eventually, run};
 use crate::support::recordings::generated;
 use crate::support::world::{Release, is_write};
 
-/// The title of the incident on which abilities are tried.
+/// The title of the incident that abilities are checked with.
 const TITLE: &str = "Check of the token by alertmanager-cachet";
 
 const ABILITIES: [&str; 4] =
     ["components.manage", "component-groups.manage", "incidents.manage", "incident-updates.manage"];
 
-/// A Cachet over HTTP, behind faults, and the program set up for it.
+/// A Cachet over HTTP behind an injector of faults, and the program configured for it.
 struct Site {
     installation: Arc<Installation>,
     faults: Faults,
-    /// The way to the page that the faults do not touch.
+    /// A client of the page that bypasses the faults.
     page: Cachet,
     page_url: String,
     token: String,
@@ -89,7 +89,7 @@ impl Site {
         self.installation.serving(&variables).await
     }
 
-    /// Which writes came in, the check of the token apart.
+    /// The writes that arrived, without the check of the token (`PUT /components/0`).
     fn writes(&self) -> Vec<String> {
         self.faults.calls().into_iter().filter(|call| is_write(call)).collect()
     }
@@ -98,7 +98,7 @@ impl Site {
         self.page.observe().await.expect("the page")
     }
 
-    /// The token may not change components, those that there are.
+    /// Refuses every change of an existing component with 403.
     async fn forbid_components(&self) {
         for component in self.shown().await.components {
             self.faults.on("PUT", &format!("/api/components/{}", component.id.0)).answer(403);
@@ -131,7 +131,7 @@ async fn setup_names_every_missing_ability_at_once_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn abilities_are_tried_without_a_trace() {
+async fn checking_abilities_changes_nothing_that_is_shown() {
     for release in Release::BOTH {
         let site = Site::set_up(release).await;
         let before = site.shown().await;
@@ -188,7 +188,7 @@ async fn a_rate_limit_in_the_middle_makes_no_second_incident() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_incident_of_a_person_is_not_ours_for_its_title() {
+async fn an_incident_of_a_person_with_that_title_is_not_ours() {
     for release in Release::BOTH {
         let site = Site::new(release).await;
         let theirs = json!({"name": TITLE, "message": "By hand.", "status": 1, "visible": true});
@@ -203,9 +203,9 @@ async fn an_incident_of_a_person_is_not_ours_for_its_title() {
     }
 }
 
-/// Its number alone says nothing: another Cachet may be at the same address by now.
+/// The number alone does not suffice: there may be another Cachet at the same address by now.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_incident_of_the_number_of_ours_is_not_ours_under_another_title() {
+async fn an_incident_with_the_known_number_but_another_title_is_not_ours() {
     let site = Site::new(Release::Older).await;
     site.faults.on("DELETE", "/api/incidents/1").answer(403);
     site.sets_up().await;
@@ -219,7 +219,7 @@ async fn an_incident_of_the_number_of_ours_is_not_ours_under_another_title() {
     assert_eq!(touched, [] as [&str; 0]);
 }
 
-/// What `/-/ready` says, and of Cachet.
+/// The status of `/-/ready`, and its part for Cachet.
 async fn ready(address: &str) -> (Value, Value) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let answer = client.get(format!("http://{address}/-/ready")).send().await.expect("an answer");
@@ -228,7 +228,7 @@ async fn ready(address: &str) -> (Value, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_names_the_ability_that_is_missing_and_takes_none_for_granted() {
+async fn readiness_names_the_missing_ability_and_shows_untried_ones_as_unknown() {
     for release in Release::BOTH {
         let site = Site::set_up(release).await;
         site.faults.on("POST", "/api/incidents").answer(403);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus, Effect};
 use alertmanager_cachet::core::listing::{ListedAlert, Standing};
-use alertmanager_cachet::core::repair::{Life, Member, Missing, Policy, Poll, Reason};
+use alertmanager_cachet::core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::Store;
 use reqwest::StatusCode;
@@ -58,7 +58,7 @@ fn listing(instances: &[&str], seconds: u64) -> Poll {
     Poll {
         began_at: after(seconds),
         members: vec![Member::Heard { up_for: Duration::from_secs(3600), listed }],
-        life: Life::Unwatched,
+        watchdog: WatchdogListing::NotConfigured,
     }
 }
 
@@ -72,13 +72,13 @@ async fn the_oldest_resolved_alerts_are_forgotten_for_new_ones() {
     recorded(&store, &[firing("d")], 10).await;
     assert_eq!(recorded(&store, &[firing("e")], 11).await, [Effect::Fired]);
     assert_eq!(stored(&store).await, ["b", "c", "d", "e"]);
-    // One that is said in the same notification is not forgotten for another.
+    // An alert of the same notification is not forgotten for another one.
     assert_eq!(recorded(&store, &[resolved("b"), firing("f")], 12).await, [Effect::Repeated, Effect::Fired]);
     assert_eq!(stored(&store).await, ["b", "d", "e", "f"]);
 }
 
 #[tokio::test]
-async fn where_nothing_is_resolved_what_is_new_is_not_stored_and_what_is_known_goes_on() {
+async fn if_no_alert_is_resolved_new_ones_are_not_stored_and_known_ones_are_updated() {
     let (store, _folder) = store_of(2).await;
     let told = [firing("a"), firing("b"), firing("c"), resolved("d")];
     let effects = recorded(&store, &told, 0).await;
@@ -95,7 +95,7 @@ async fn where_nothing_is_resolved_what_is_new_is_not_stored_and_what_is_known_g
 }
 
 #[tokio::test]
-async fn more_alerts_than_the_limit_do_not_fail_a_start_and_are_kept() {
+async fn a_start_with_more_alerts_than_the_limit_succeeds_and_keeps_them() {
     let (store, folder) = store_of(10).await;
     recorded(&store, &[firing("a"), firing("b"), firing("c")], 0).await;
     store.close().await;
@@ -107,7 +107,7 @@ async fn more_alerts_than_the_limit_do_not_fail_a_start_and_are_kept() {
 }
 
 #[tokio::test]
-async fn what_alertmanager_lists_is_stored_within_the_limit() {
+async fn listed_alerts_are_stored_within_the_limit() {
     let (store, _folder) = store_of(2).await;
     recorded(&store, &[firing("a")], 0).await;
     recorded(&store, &[firing("b"), resolved("b")], 1).await;
@@ -124,9 +124,9 @@ async fn what_alertmanager_lists_is_stored_within_the_limit() {
     assert_eq!(stored(&store).await, ["c", "d"]);
 }
 
-/// However they come and go, by every way that writes or deletes alerts.
+/// Every operation that writes or deletes alerts, in turn.
 #[tokio::test]
-async fn no_more_alerts_are_stored_than_may_be_and_no_fewer_than_can_be() {
+async fn the_limit_is_never_exceeded_and_always_used() {
     const MAX: usize = 5;
     let (store, _folder) = store_of(5).await;
     let instances: Vec<String> = (0..12).map(|number| format!("i{number:02}")).collect();
@@ -141,7 +141,7 @@ async fn no_more_alerts_are_stored_than_may_be_and_no_fewer_than_can_be() {
             }
             4 => drop(store.forget_resolved_alerts(after(step - 3)).await.expect("forgotten")),
             _ => {
-                // A transaction that fails is as if it had never been.
+                // A failed transaction changes nothing.
                 let broken =
                     "CREATE TRIGGER broken BEFORE INSERT ON history_alerts BEGIN SELECT RAISE(ABORT, 'full'); END";
                 sqlx::query(broken).execute(store.writer()).await.expect("a trigger");
@@ -161,7 +161,7 @@ async fn no_more_alerts_are_stored_than_may_be_and_no_fewer_than_can_be() {
 }
 
 #[tokio::test]
-async fn an_alert_for_which_there_is_no_room_is_ignored_with_its_reason_and_the_others_are_taken() {
+async fn an_alert_over_the_limit_is_ignored_with_its_reason_and_the_others_are_stored() {
     let server = Server::start(settings()).await;
     server.store.limit_alerts(1);
     let entry = |instance: &str, status: &str| {

@@ -1,7 +1,8 @@
-//! A real Prometheus dies during an outage. A real Alertmanager resolves what it no longer sends, and the page must not
-//! turn green by that, whichever way the watchdog is heard: with the list of Alertmanager and a route, with either alone.
+//! A real Prometheus dies during an outage, and a real Alertmanager then resolves the alerts that are no longer sent. The
+//! page must not turn green because of that. The watchdog arrives in Alertmanager's list, in notifications, or in both.
 //!
-//! Prometheus is told to send what fires every second, so a lease takes four seconds instead of four minutes.
+//! Prometheus sends firing alerts every second here (`--rules.alert.resend-delay=1s`), so a lease is four seconds instead of
+//! four minutes.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ groups:
         labels: {instance: "db-1:9100", status_page_alert: "true", status_page_component: Database}
 "#;
 
-/// The outage is over.
+/// The expression of the rule after the outage.
 const RECOVERED: &str = "vector(1) == 0";
 
 const DOWN: &str = "Database: Major outage";
@@ -50,37 +51,37 @@ struct Site {
     prometheus: Process,
     _server: Process,
     page: Page,
-    /// Goes last, for the programs write there.
+    /// The last field, so it is dropped last: the programs write to it.
     folder: tempfile::TempDir,
 }
 
-/// The ways in which the watchdog is heard.
+/// How the watchdog arrives.
 #[derive(Debug, Clone, Copy)]
-struct Heard {
+struct Arrival {
     list: bool,
     route: bool,
 }
 
 impl Site {
-    /// The database is down, and the page says so.
-    async fn in_an_outage(heard: Heard) -> Self {
+    /// Starts everything, and waits until the page shows that the database is down.
+    async fn in_an_outage(arrival: Arrival) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path();
-        // Alertmanager is told where to post when the server has told where it listens.
-        let alertmanager = Alertmanager::start(&path.join("alertmanager"), &posting_to("127.0.0.1:9", heard)).await;
+        // The address of the server is known only after its start; Alertmanager is reconfigured then.
+        let alertmanager = Alertmanager::start(&path.join("alertmanager"), &posting_to("127.0.0.1:9", arrival)).await;
         written(path, "config.json", CONFIG);
         written(path, "prometheus.yml", &scraped(&alertmanager));
         let mut command = program(path);
         command.args(["serve", "--web.listen-address=127.0.0.1:0"]);
         command.env("ENVIRONMENT", "local");
-        if heard.list {
+        if arrival.list {
             command.env("ALERTMANAGER_URL", alertmanager.url(""));
         }
         let mut server = Process::start("server", &mut command, path);
         let address = server.tells("listening on http://").await;
         let token = run(program(path).arg("embedded-token")).stdout;
         let page = Page::new(format!("http://{address}/api"), token.trim().to_owned());
-        alertmanager.reload(&posting_to(&address, heard)).await;
+        alertmanager.reload(&posting_to(&address, arrival)).await;
         written(path, "rules.yml", RULES);
         let prometheus = prometheus(path).await;
         let site = Self { alertmanager, prometheus, _server: server, page, folder };
@@ -88,7 +89,7 @@ impl Site {
         site
     }
 
-    /// Prometheus goes on with other rules.
+    /// Gives Prometheus other rules.
     fn changes_rules(&self, rules: &str) {
         written(self.folder.path(), "rules.yml", rules);
         self.prometheus.signal("HUP");
@@ -110,12 +111,12 @@ impl Site {
         .await;
     }
 
-    /// Prometheus dies, and comes back when the page has said for a while that monitoring data is missing. Answers with
-    /// the longest time for which the page was green or the incident closed meanwhile.
-    async fn outlives_prometheus(&mut self) -> Duration {
+    /// Kills Prometheus, and starts it again when the page shows that monitoring data is missing. Returns the longest time
+    /// for which the page was green, or the incident closed, meanwhile.
+    async fn restart_prometheus(&mut self) -> Duration {
         let watcher = Watcher::of(&self.page);
         self.prometheus.kill();
-        // It has forgotten what it no longer was sent, the watchdog too.
+        // All alerts have expired in Alertmanager, and the watchdog with them.
         self.alertmanager.comes_to_know(0).await;
         self.comes_to_show("monitoring data is missing", |lines| {
             is_red(lines) && lines.iter().any(|line| line.starts_with("Monitoring data is missing: Investigating"))
@@ -138,7 +139,7 @@ fn is_red(lines: &[String]) -> bool {
     lines[0] == DOWN && incidents.len() == 1 && incidents[0].starts_with(OPEN)
 }
 
-/// Looks at the page all the time.
+/// Polls the page every 20 ms, and measures how long it is green.
 struct Watcher {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<Duration>,
@@ -186,9 +187,9 @@ scrape_configs:
 }
 
 /// Alertmanager's configuration, as the shipped example has it.
-fn posting_to(address: &str, heard: Heard) -> String {
+fn posting_to(address: &str, arrival: Arrival) -> String {
     let seconds = NOTIFICATION_INTERVAL.as_secs();
-    let watchdog = if heard.route {
+    let watchdog = if arrival.route {
         format!(
             "    - matchers: ['alertname=\"Watchdog\"']\n      receiver: status-page\n      group_wait: 0s\n      \
              group_interval: {seconds}s\n      repeat_interval: {seconds}s\n"
@@ -231,7 +232,7 @@ async fn prometheus(folder: &Path) -> Process {
     process
 }
 
-/// Prometheus lives: the outage ends when it is over, and so does one whose rule is removed.
+/// With a live Prometheus, an outage ends when its alert is resolved, and when its rule is removed.
 async fn ends_as_it_should(site: &Site) {
     site.changes_rules(&RULES.replacen("expr: vector(1)\n", &format!("expr: {RECOVERED}\n"), 1));
     site.comes_to_be_over().await;
@@ -244,22 +245,22 @@ async fn ends_as_it_should(site: &Site) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_list_and_a_route_the_page_is_never_green() {
-    let mut site = Site::in_an_outage(Heard { list: true, route: true }).await;
-    assert_eq!(site.outlives_prometheus().await, Duration::ZERO);
+    let mut site = Site::in_an_outage(Arrival { list: true, route: true }).await;
+    assert_eq!(site.restart_prometheus().await, Duration::ZERO);
     ends_as_it_should(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_list_alone_the_page_is_never_green() {
-    let mut site = Site::in_an_outage(Heard { list: true, route: false }).await;
-    assert_eq!(site.outlives_prometheus().await, Duration::ZERO);
+    let mut site = Site::in_an_outage(Arrival { list: true, route: false }).await;
+    assert_eq!(site.restart_prometheus().await, Duration::ZERO);
     ends_as_it_should(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_route_alone_the_page_is_green_for_two_notification_intervals_at_most() {
-    let mut site = Site::in_an_outage(Heard { list: false, route: true }).await;
-    let green = site.outlives_prometheus().await;
+    let mut site = Site::in_an_outage(Arrival { list: false, route: true }).await;
+    let green = site.restart_prometheus().await;
     assert!(green <= 2 * NOTIFICATION_INTERVAL, "{green:?}");
     ends_as_it_should(&site).await;
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect};
-use alertmanager_cachet::core::expiry::{LifeFrom, ResolveRule, WatchdogAlert};
+use alertmanager_cachet::core::expiry::{ResolveRule, WatchdogAlert, WatchdogSource};
 use alertmanager_cachet::core::incident::{
     EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode,
 };
@@ -131,7 +131,7 @@ async fn under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_resta
     assert_eq!(store.record(&[earlier], NOW).await.expect("recorded"), [Effect::HeldRefire]);
 }
 
-/// A store that was lost, and has taken over from the page that the alert fires.
+/// A new store that has adopted a firing alert from the page.
 async fn lost(folder: &TempDir, fires: &Alert) -> Store {
     let store = Store::open(&url(folder)).await.expect("opens");
     let (record, _) = AlertRecord::observe(None, fires, NOW);
@@ -142,12 +142,12 @@ async fn lost(folder: &TempDir, fires: &Alert) -> Store {
     store
 }
 
-/// What a notification says, where the watchdog is heard in notifications alone.
+/// A notification, where the watchdog arrives only in notifications.
 fn watched(alerts: &[Alert], watchdog: Option<(AlertStatus, Option<Timestamp>)>) -> Statements {
     let timeout = Duration::from_secs(300);
     let resolve_rule = Some(ResolveRule {
         watchdog: Watchdog::new("Watchdog", timeout).expect("a watchdog"),
-        life: LifeFrom::Route,
+        source: WatchdogSource::Notifications,
         refire_hold: timeout,
     });
     let fingerprint = "00000000000000bb".parse().expect("a fingerprint");

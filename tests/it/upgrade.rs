@@ -141,7 +141,7 @@ async fn a_store_that_cannot_be_copied_keeps_its_schema_and_the_start_fails_with
         let occupied = database.with_extension(format!("db.schema-{}.unfinished", before.1));
         fs::create_dir(&occupied).expect("a folder in its place");
         let error = Store::open(&format!("sqlite://{}", database.display())).await.expect_err("no copy");
-        assert!(error.to_string().contains("make room on its disk"), "{error}");
+        assert!(error.to_string().contains("free space on its disk"), "{error}");
         assert_eq!(contents(&database).await, before);
     }
 }

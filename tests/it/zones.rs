@@ -1,5 +1,5 @@
-//! A Cachet that is not in UTC. Releases of 2025 tell and take times in the time zone of the installation and say
-//! nowhere which one it is.
+//! A Cachet that is not in UTC. Releases of 2025 show and read times in the time zone of the installation, and never say
+//! which zone that is.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn set_up(ahead_of_utc_minutes: i64) -> World {
     world
 }
 
-/// When the first incident began by the page, whose times are in UTC behind the layer of the release.
+/// When the first incident began, as the page shows it, converted to UTC from a zone `minutes` ahead of UTC.
 async fn began(world: &World, minutes: i64) -> Timestamp {
     let shown = world.first_incident().await["data"]["attributes"]["occurred"]["string"].take();
     let local = format!("{}Z", shown.as_str().expect("a time").replace(' ', "T"));
@@ -46,7 +46,7 @@ async fn an_incident_is_dated_right_in_whatever_zone_an_older_cachet_is() {
         let alert = world.fire("web:9100", "Web").await;
         world.settle().await;
         assert_eq!(began(&world, minutes).await, alert.starts_at.cut_to_seconds(), "{minutes}");
-        // The component was written before, and its answer tells.
+        // The component was written before, and the answer to that gave the zone.
         assert_eq!(world.faults.count("PUT", "/api/incidents/1"), 0, "{minutes}");
     }
 }
@@ -87,7 +87,7 @@ async fn an_incident_that_cannot_be_corrected_is_posted_all_the_same_and_once() 
     assert_eq!(world.incidents().await, (1, 1));
 }
 
-/// The zone of the furthest clocks apart, in which "half a day" is not enough to tell one incident from another.
+/// Without the zone, times are compared within 13 hours, so incidents two hours apart could not be told apart.
 #[tokio::test]
 async fn where_the_zone_is_known_an_incident_of_hours_ago_is_not_taken_for_the_one_that_got_lost() {
     for minutes in ZONES {
@@ -112,7 +112,7 @@ async fn where_the_zone_is_known_an_incident_of_hours_ago_is_not_taken_for_the_o
 async fn an_incident_whose_answer_was_lost_is_found_once_and_dated_right() {
     for minutes in ZONES {
         let mut world = set_up(minutes).await;
-        // Nothing but the answer of the incident could tell the zone.
+        // Only the answer to the incident could give the zone.
         for component in world.shown().await.components {
             world.faults.on("PUT", &format!("/api/components/{}", component.id.0)).answer_after(500);
         }

@@ -1,7 +1,7 @@
-//! What the token may do: what calls have told of it, and the calls that are there to tell.
+//! The abilities of the token: what the answers to writes show of them, and the writes that `setup` checks them with.
 //!
-//! Cachet answers 404 and 422 before it looks at abilities, so only a write that is right in all else tells. These change
-//! nothing that anybody sees.
+//! Cachet answers 404 and 422 before it checks abilities. So only a write that is otherwise valid shows whether the token has
+//! the ability. The writes here change nothing that a reader of the page can see.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +16,19 @@ use super::wire::Incident;
 use alertmanager_cachet_core::observed::{ComponentUpdate, IncidentId, MANAGED_BY, ObservedComponent, ObservedGroup};
 use alertmanager_cachet_core::status::IncidentStatus;
 
-/// The abilities of those calls that keep the page; `setup` takes others besides.
+/// The abilities that `serve` needs. `setup` needs more.
 pub const ABILITIES_OF_SERVE: [&str; 3] = ["components.manage", "incident-updates.manage", "incidents.manage"];
 
-/// The title of the incident that abilities are tried on. A comma would split the filter.
+/// The title of the incident that `setup` checks abilities with. It has no comma: Cachet's filters split at commas.
 pub const CHECK_TITLE: &str = "Check of the token by alertmanager-cachet";
 
-/// The last answer to a call that took the ability: none where it was carried out, else the refusal.
-pub(super) type Told = BTreeMap<&'static str, Option<Error>>;
+/// For each ability, the last answer to a call that needed it: the refusal, or `None` if the call was carried out.
+pub(super) type AbilityAnswers = BTreeMap<&'static str, Option<Error>>;
 
 impl Cachet {
-    /// Learns from the answer to a write.
+    /// Learns from the answer to a write whether the token has the ability for it.
     pub(super) fn learn_ability(&self, call: &Call, error: Option<&Error>) {
-        // A token need not be able to delete incidents, which only the check of abilities does.
+        // Only the check of abilities deletes incidents, and it works without the ability to do so.
         if call.method == Method::DELETE && call.path.starts_with("/incidents") {
             return;
         }
@@ -41,33 +41,33 @@ impl Cachet {
         }
     }
 
-    /// What Cachet said to the last call that took an ability which the token lacks; the first of several, by name.
-    /// `None` says only that nothing was refused: see [`Cachet::has_ability`].
+    /// The last refusal for a missing ability; of several missing ones, the first by name. `None` only means that nothing was
+    /// refused yet: see [`Cachet::has_ability`].
     pub fn lacking_ability(&self) -> Option<Error> {
         self.lock_abilities().values().flatten().next().cloned()
     }
 
-    /// Whether the token has this ability, as the last call that took it has told; `None`: none did yet.
+    /// Whether the token has this ability, by the last call that needed it. `None`: no call needed it yet.
     pub fn has_ability(&self, ability: &str) -> Option<bool> {
         self.lock_abilities().get(ability).map(Option::is_none)
     }
 
-    /// Writes to a component what it shows, which changes nothing. Takes `components.manage`.
+    /// Writes to a component its current values, which changes nothing. Needs `components.manage`.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] without the ability, and see [`Error`]; so for all calls below.
+    /// [`Error::Forbidden`] without the ability, and otherwise see [`Error`]. The same holds for all calls below.
     pub async fn touch_component(&self, component: &ObservedComponent) -> Result<(), Error> {
         let update = ComponentUpdate { status: None, enabled: component.enabled, description: None, group: None };
         self.update_component(component.id, &update).await
     }
 
-    /// Writes to a group what it shows. Takes `component-groups.manage`.
+    /// Writes to a group its current name, which changes nothing. Needs `component-groups.manage`.
     pub async fn touch_group(&self, group: &ObservedGroup) -> Result<(), Error> {
         self.update(format!("/component-groups/{}", group.id.0), json!({"name": group.name})).await
     }
 
-    /// The incident that abilities were tried on before, if it is there yet. With meta it says itself that it is ours.
-    /// Without, only that of the number `known` is, for a person can give any incident its title.
+    /// The incident that an earlier check left, if it still exists. On a release with meta, its meta says that it is ours. On
+    /// one without, only the incident with the number `known` is ours: a person can give any incident that title.
     pub async fn check_incident(&self, known: Option<IncidentId>) -> Result<Option<IncidentId>, Error> {
         if self.probe().await?.meta {
             let list = self.incident_call("/incidents").await?.with("filter[name]", CHECK_TITLE);
@@ -79,7 +79,7 @@ impl Cachet {
         Ok(self.incident(id).await?.filter(|incident| incident.name == CHECK_TITLE).map(|incident| incident.id))
     }
 
-    /// Makes it: invisible, fixed, attached to no component, and without notifications. Takes `incidents.manage`.
+    /// Makes the incident for the check: invisible, fixed, without component and notifications. Needs `incidents.manage`.
     pub async fn make_check_incident(&self) -> Result<IncidentId, Error> {
         let mut body = json!({
             "name": CHECK_TITLE, "message": "Nobody sees this incident.", "status": IncidentStatus::Fixed.value(),
@@ -91,19 +91,19 @@ impl Cachet {
         self.create("/incidents", body).await.map(IncidentId)
     }
 
-    /// Writes to it what it is. Takes `incidents.manage`.
+    /// Writes to that incident its current values. Needs `incidents.manage`.
     pub async fn write_check_incident(&self, id: IncidentId) -> Result<(), Error> {
         let body = json!({"status": IncidentStatus::Fixed.value(), "visible": false});
         self.update(format!("/incidents/{}", id.0), body).await
     }
 
-    /// Posts an update of it. Takes `incident-updates.manage`.
+    /// Posts an update of that incident. Needs `incident-updates.manage`.
     pub async fn update_check_incident(&self, id: IncidentId) -> Result<(), Error> {
         let body = json!({"status": IncidentStatus::Fixed.value(), "message": "Nobody sees this update."});
         self.create(&format!("/incidents/{}/updates", id.0), body).await.map(drop)
     }
 
-    /// Removes it. Takes `incidents.delete`, which a token need not have.
+    /// Removes that incident. Needs `incidents.delete`, which is optional for a token.
     pub async fn remove_check_incident(&self, id: IncidentId) -> Result<(), Error> {
         self.delete(format!("/incidents/{}", id.0)).await
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::abilities::Told;
+use super::abilities::AbilityAnswers;
 use super::answer::Answer;
 use super::budget::{Budget, Spare};
 use super::transport::{Call, Timeouts, Transport};
@@ -39,7 +39,8 @@ const UPDATES_APART: Duration = Duration::from_millis(1100);
 /// zone. The zone furthest behind is twelve hours behind UTC; the thirteenth hour is for clocks that disagree.
 const TOLERANCE_IN_ANY_ZONE: Duration = Duration::from_secs(13 * 60 * 60);
 
-/// How far it may be off where the zone is known: summer time may have begun or ended since, and clocks disagree.
+/// How far it may be off where the zone is known: one hour for a change to or from summer time since then, and 15 minutes
+/// for clocks that disagree.
 const TOLERANCE_IN_A_KNOWN_ZONE: Duration = Duration::from_secs(75 * 60);
 
 /// A client of one Cachet. Clones are cheap and share connections, limits and what was probed.
@@ -61,11 +62,11 @@ struct Shared {
     reads: Budget,
     /// Whether the status Unknown of a component was refused.
     refuses_unknown: AtomicBool,
-    /// What calls have told of the token's abilities.
-    abilities: Mutex<Told>,
+    /// The known abilities of the token.
+    abilities: Mutex<AbilityAnswers>,
     /// When incidents were last updated, where that matters; those of the last second.
     updates: Mutex<HashMap<IncidentId, Instant>>,
-    /// How far its clock is ahead of UTC, as far as was seen.
+    /// The UTC offset of its time zone; `None` before the first write.
     offset: Mutex<Option<Offset>>,
 }
 
@@ -78,7 +79,7 @@ pub struct IncidentSearch<'a> {
     pub name: &'a str,
     /// The component that it was opened for, if it was opened for one.
     pub component: Option<ComponentId>,
-    /// When what it is about began: where it was dated wrongly, that is corrected.
+    /// When the outage began. If the incident shows another time, it is corrected.
     pub occurred_at: Timestamp,
     /// When the lost call was made.
     pub created_not_before: Timestamp,
@@ -116,7 +117,7 @@ impl Cachet {
         Self { shared: Arc::new(shared), observer: None }
     }
 
-    /// Has this client, and those that are cloned from it, tell `observer` of its calls.
+    /// This client, with its calls observed by `observer`. Later clones share the observer.
     pub fn observed_by(self, observer: Arc<dyn CallObserver>) -> Self {
         Self { observer: Some(observer), ..self }
     }
@@ -126,7 +127,7 @@ impl Cachet {
         self.shared.transport.address()
     }
 
-    /// Whether it is the embedded page in the same process.
+    /// Whether it is the embedded page of this process.
     pub fn is_embedded(&self) -> bool {
         self.shared.transport.is_in_process()
     }
@@ -226,10 +227,10 @@ impl Cachet {
 
     /// The incident that a call without an answer may have opened; of several, the first.
     ///
-    /// With meta it is found by its episode's key, open or not. Without, it is looked for among the open incidents by
-    /// its exact name, its component and when it was made: give or take half a day until a write has told in which time
-    /// zone its clock runs. One that a person has closed meanwhile is then not found. If it shows a wrong time of its
-    /// begin, that is corrected.
+    /// On a release with meta it is found by its episode's key, open or closed. On one without, it is looked up among the open
+    /// incidents by its exact name, its component and its time of creation, which may not be before the lost call. Clocks and
+    /// zones are allowed for: 75 minutes if the time zone is known, otherwise 13 hours. An incident that a person has closed
+    /// meanwhile is not found. If the found incident shows a wrong start time, that is corrected.
     pub async fn find_incident(&self, search: &IncidentSearch<'_>) -> Result<Option<ObservedIncident>, Error> {
         if self.probe().await?.meta {
             let list = self.incident_call("/incidents").await?.with("filter[meta][episode]", search.episode);
@@ -283,7 +284,7 @@ impl Cachet {
         let call = Call::put(format!("/components/{}", id.0)).body(wire::component_update(update));
         let answer = self.send(&call).await?;
         let written = answer.json::<Document<Written>>(&call)?.data.attributes;
-        // A status is only sent where another one is shown, so this is when it was written.
+        // A status is sent only if the component shows another one. So the write changed `updated`.
         if update.status.is_some() {
             self.learn_offset(written.updated_if_utc(), &answer.headers);
         }
@@ -316,8 +317,9 @@ impl Cachet {
         Ok(id)
     }
 
-    /// Has the incident show that it began at `occurred_at`, where it shows another time: it was sent before the time
-    /// zone was known, or summer time has begun or ended since. That this fails is no reason to do without the incident.
+    /// Corrects the start time of an incident to `occurred_at`, if it shows another one. That happens if it was sent before
+    /// the time zone was known, or if summer time has begun or ended since. A failure is only logged: the incident is more
+    /// important than its date.
     async fn correct_date(
         &self,
         id: IncidentId,
@@ -332,7 +334,7 @@ impl Cachet {
         }
         let body = json!({"occurred_at": wire::local(occurred_at, offset)});
         if let Err(error) = self.update(format!("/incidents/{}", id.0), body).await {
-            tracing::warn!("incident {} shows a wrong time of its begin, which was {occurred_at}: {error}", id.0);
+            tracing::warn!("incident {} shows a wrong start time, the right one is {occurred_at}: {error}", id.0);
         }
     }
 
@@ -431,7 +433,7 @@ impl Cachet {
         self.shared.per_page
     }
 
-    pub(super) fn lock_abilities(&self) -> MutexGuard<'_, Told> {
+    pub(super) fn lock_abilities(&self) -> MutexGuard<'_, AbilityAnswers> {
         self.shared.abilities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -8,13 +8,13 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `client` | the calls, one method each |
-//! | `abilities` | what the token may do, as far as calls have told |
+//! | `abilities` | the known abilities of the token, and the calls that check them |
 //! | `lists` | reads all pages of a list |
 //! | `budget` | what Cachet's rate limit still allows |
 //! | `probe` | finds out what this Cachet can do, and whether it takes the token |
 //! | `wire` | Cachet's JSON, in and out |
 //! | `transport` | sends one request, over HTTP or into the embedded page |
-//! | `zone` | in which time zone it tells the time |
+//! | `zone` | the time zone of this Cachet |
 //! | `answer` | makes an [`Error`] or a value of one answer |
 
 mod abilities;
@@ -52,10 +52,9 @@ pub struct RateBudget {
     pub remaining: u32,
 }
 
-/// Is told of every call.
+/// Observes every call, for metrics.
 pub trait CallObserver: fmt::Debug + Send + Sync {
-    /// Cachet was called: with what method, at which path, whether it answered with a code or why not, and how long that
-    /// took.
+    /// A call has ended after `took`. `answer` is the HTTP status, or a word for why there was none.
     fn called(&self, method: &str, path: &str, answer: Result<u16, &'static str>, took: Duration);
 }
 

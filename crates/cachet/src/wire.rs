@@ -59,8 +59,7 @@ pub(super) struct Row<A> {
     relationships: Relationships,
 }
 
-/// What is looked at of an object that was written: when that was. Whatever else these are is no fault, for the write is
-/// done.
+/// The times in the answer to a write. A time in an unknown form is ignored: the write is done all the same.
 #[derive(Debug, Deserialize)]
 pub(super) struct Written {
     #[serde(default, deserialize_with = "moment_or_nothing")]
@@ -253,7 +252,7 @@ impl Incident {
         self.created.as_ref()?.if_utc()
     }
 
-    /// When it is said to have begun, as if in UTC.
+    /// When it began, as if the app's clock ran in UTC.
     pub(super) fn occurred_if_utc(&self) -> Option<Timestamp> {
         self.occurred.as_ref()?.if_utc()
     }
@@ -265,12 +264,12 @@ impl Written {
         self.created.as_ref()?.if_utc()
     }
 
-    /// When it was changed last, likewise.
+    /// When it was last changed, as if the app's clock ran in UTC.
     pub(super) fn updated_if_utc(&self) -> Option<Timestamp> {
         self.updated.as_ref()?.if_utc()
     }
 
-    /// When an incident is said to have begun, likewise.
+    /// When an incident began, as if the app's clock ran in UTC.
     pub(super) fn occurred_if_utc(&self) -> Option<Timestamp> {
         self.occurred.as_ref()?.if_utc()
     }
@@ -327,7 +326,7 @@ fn state(
 
 /// The body of POST `/incidents`. Without `visible` an incident is hidden and has no effect.
 ///
-/// `offset` is that of the time zone, as far as it is known. It only matters without meta.
+/// `offset` is the UTC offset of Cachet's time zone, if it is known. Only releases without meta need it.
 pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities, offset: Option<Offset>) -> Value {
     let mut body = Map::new();
     body.insert("name".into(), json!(fitting(&new.name)));
@@ -368,7 +367,7 @@ fn in_utc(moment: Timestamp) -> Option<String> {
     Some(jiff::Timestamp::from_second(moment.as_millis().div_euclid(1000)).ok()?.to_string())
 }
 
-/// `2026-11-01 10:00:00`, in the app's time zone: every release takes it so (214).
+/// `2026-11-01 10:00:00`, in the app's time zone. Every release reads this form as local time (214).
 pub(super) fn local(moment: Timestamp, offset: Offset) -> Option<String> {
     let seconds = offset.local(moment).as_millis().div_euclid(1000);
     Some(jiff::Timestamp::from_second(seconds).ok()?.strftime("%Y-%m-%d %H:%M:%S").to_string())
@@ -384,7 +383,7 @@ fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::
     .ok_or_else(|| serde::de::Error::custom("expected the number of an object"))
 }
 
-/// A moment, or anything else, which tells none.
+/// A moment; `None` for anything else.
 fn moment_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Moment>, D::Error> {
     Ok(Moment::deserialize(Value::deserialize(deserializer)?).ok())
 }

@@ -1,8 +1,8 @@
-//! In which time zone this Cachet tells the time.
+//! The time zone of this Cachet, as an offset from UTC.
 //!
-//! Releases of 2025 tell times in the time zone of the installation, take those that are sent to be in it whatever
-//! offset they carry (2025-08: 215), and say nowhere which one it is. But an answer to a write tells when that was done,
-//! and beside it stands what time it is: the difference is the zone's offset from UTC.
+//! Releases of 2025 show times in the time zone of the installation, and never say which zone that is. They also read the
+//! times that they are sent as local, and ignore the offset in them (2025-08: 215). But the answer to a write has the local
+//! time of that write, and the header `Date` has the time of the answer in UTC. The difference is the offset of the zone.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use axum::http::header::DATE;
 use super::client::Cachet;
 use alertmanager_cachet_core::time::Timestamp;
 
-/// All offsets of time zones from UTC are multiples of it.
+/// Every UTC offset in use is a multiple of 15 minutes (IANA time zone database).
 const STEP_MS: i64 = 15 * 60 * 1000;
 
-/// The largest one, on Kiritimati; in the other direction none is larger.
+/// The largest UTC offset: +14:00, on Kiritimati. The most negative one is -12:00 (IANA time zone database).
 const MAX_OFFSET_MS: i64 = 14 * 60 * 60 * 1000;
 
-/// How long before its answer a write was done at most, and how far clocks disagree. What is further from a multiple of
-/// [`STEP_MS`] was not dated by that write.
+/// How much later than the write its answer may be, clock differences included. A time that is further from a multiple of
+/// [`STEP_MS`] was not set by that write.
 const MAX_AGE_MS: i64 = 60 * 1000;
 
 /// How far local time is ahead of UTC, in milliseconds.
@@ -29,22 +29,22 @@ pub(super) struct Offset(i64);
 impl Offset {
     const UTC: Self = Self(0);
 
-    /// The offset of a clock that showed `local` (read as if in UTC) at `moment`, or up to a minute before it or after
-    /// it; `None` if there is no such zone.
+    /// The offset of a clock that showed `local` (parsed as UTC) at `moment`, give or take a minute. `None` if no time zone
+    /// has that offset.
     pub(super) fn between(local: Timestamp, moment: Timestamp) -> Option<Self> {
         let ahead_ms = local.as_millis().checked_sub(moment.as_millis())?;
         let nearest_ms = ahead_ms.checked_add(STEP_MS / 2)?.div_euclid(STEP_MS) * STEP_MS;
-        let is_one = nearest_ms.abs() <= MAX_OFFSET_MS && (ahead_ms - nearest_ms).abs() <= MAX_AGE_MS;
-        is_one.then_some(Self(nearest_ms))
+        let is_zone = nearest_ms.abs() <= MAX_OFFSET_MS && (ahead_ms - nearest_ms).abs() <= MAX_AGE_MS;
+        is_zone.then_some(Self(nearest_ms))
     }
 
-    /// What the clocks of this zone show at `moment`, as if in UTC. For a moment before summer time began or ended that is
-    /// an hour off: the offset is that of now, and the name of the zone is not known.
+    /// The local time at `moment`, as a [`Timestamp`] that reads as UTC. It is one hour off for a moment before the last
+    /// change to or from summer time: this is the current offset, and the name of the zone is unknown.
     pub(super) fn local(self, moment: Timestamp) -> Timestamp {
         Timestamp::from_millis(moment.as_millis().saturating_add(self.0))
     }
 
-    /// The moment at which the clocks of this zone show `local`.
+    /// The moment at which the local time is `local`.
     pub(super) fn moment(self, local: Timestamp) -> Timestamp {
         Timestamp::from_millis(local.as_millis().saturating_sub(self.0))
     }
@@ -58,31 +58,32 @@ impl fmt::Display for Offset {
     }
 }
 
-/// The time that the machine's clock shows.
+/// The time by this machine's clock.
 fn now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
-/// What time it was where an answer was made, by its own clock where it tells it: that of who wrote the answer.
+/// When an answer was made: its header `Date`, by the server's clock. Without that header, the time now.
 pub(super) fn answered_at(headers: &HeaderMap) -> Timestamp {
     let date = headers.get(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
     date.map_or_else(now, |date| Timestamp::from_millis(date.timestamp().as_millisecond()))
 }
 
 impl Cachet {
-    /// The offset of this Cachet's time zone, as its last write told; `None` if none has told yet.
+    /// The UTC offset of this Cachet, learned from the last write; `None` before the first one.
     pub(super) fn offset(&self) -> Option<Offset> {
         *self.lock_offset()
     }
 
-    /// Learns from the answer to a write that was done at `local`. Each write tells anew, for summer time begins and ends.
+    /// Learns the offset from the answer to a write. `local` is the time of the write as Cachet shows it. Every write updates
+    /// the offset, because summer time begins and ends.
     pub(super) fn learn_offset(&self, local: Option<Timestamp>, headers: &HeaderMap) {
         let learned = local.and_then(|local| Offset::between(local, answered_at(headers)));
         let Some(offset) = learned else { return };
         let before = self.lock_offset().replace(offset).unwrap_or(Offset::UTC);
-        // With meta nothing depends on it.
+        // A release with meta respects the offset of a time that is sent to it (2026-08: 215).
         if before != offset && self.capabilities().get().is_some_and(|known| !known.meta) {
-            tracing::info!("Cachet tells times in {offset}");
+            tracing::info!("Cachet is in the time zone {offset}");
         }
     }
 }
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_no_write_has_just_set_tells_no_offset() {
+    fn a_time_that_the_write_did_not_set_gives_no_offset() {
         let moment = "2026-11-21T02:00:15Z";
         for local in ["2026-11-21T03:07:00Z", "2026-11-21T03:01:16Z", "2026-11-21T16:15:15Z", "2026-11-06T02:00:15Z"] {
             assert_eq!(between(local, moment), None, "{local}");
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_leads_there_and_back() {
+    fn a_moment_converted_to_local_time_and_back_is_the_same() {
         let moment = at("2026-11-21T23:00:00Z");
         let offset = Offset::between(at("2026-11-22T04:45:00Z"), moment).expect("Kathmandu");
         assert_eq!(offset.local(moment), at("2026-11-22T04:45:00Z"));
@@ -139,11 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_an_answer_is_its_own_where_it_tells_it() {
-        let told = |date| HeaderMap::from_iter([(DATE, HeaderValue::from_static(date))]);
-        assert_eq!(answered_at(&told("Sat, 21 Nov 2026 02:06:50 GMT")), at("2026-11-21T02:06:50Z"));
+    fn the_time_of_an_answer_is_that_of_its_date_header_or_now() {
+        let dated = |date| HeaderMap::from_iter([(DATE, HeaderValue::from_static(date))]);
+        assert_eq!(answered_at(&dated("Sat, 21 Nov 2026 02:06:50 GMT")), at("2026-11-21T02:06:50Z"));
         let before = now();
-        for headers in [HeaderMap::new(), told("yesterday")] {
+        for headers in [HeaderMap::new(), dated("yesterday")] {
             assert!(answered_at(&headers) >= before, "{headers:?}");
         }
     }

@@ -2,12 +2,14 @@
 //!
 //! The fingerprint is the key. Between two statements about one fingerprint the newer `startsAt` wins, whatever its
 //! status; within one `startsAt` a resolve wins. That is the join of a lattice, so order and repetition do not matter.
-//! Order is evidence, not proof, so three exceptions are deliberate. A firing that comes *after* a resolve that it does
-//! not outrank (the same `startsAt`, or an earlier one) is held, see [`AlertState::Refired`]. An occurrence may be
-//! resolved under an earlier `startsAt` than it fired under, see [`Alert::ends_at`]. A `startsAt` in the future is cut
-//! to the time of arrival: the clock of one host must not hide what fires later. What it was told as is kept beside it, so
-//! that a repeat is known for one when the clock has passed it. It is never proven to be newer than a resolve, so a firing
-//! in the future that follows a resolve is held.
+//! Order is evidence, not proof, so there are three deliberate exceptions:
+//!
+//! - A firing that comes *after* a resolve that it does not outrank (the same `startsAt`, or an earlier one) is held, see
+//!   [`AlertState::Refired`].
+//! - An occurrence may be resolved under an earlier `startsAt` than it fired under, see [`Alert::ends_at`].
+//! - A `startsAt` in the future is cut to the time of arrival: a host whose clock is ahead must not hide later alerts. The
+//!   reported `startsAt` is stored too, so a repeat is recognised after the clock has passed it. A `startsAt` in the future
+//!   does not prove that a firing is newer than a resolve, so a firing in the future that follows a resolve is held.
 
 use std::fmt;
 use std::str::FromStr;
@@ -118,9 +120,9 @@ pub enum AlertState {
         /// When the first such firing came.
         since: Timestamp,
     },
-    /// It fires, and a resolve came that may be an expiry ([`super::expiry`]): Prometheus may be dead, and the outage go on.
+    /// A resolve came that may be an expiry ([`super::expiry`]): Prometheus may be dead, and the outage may go on.
     ///
-    /// It counts as firing until the watchdog is heard again, or Alertmanager's list says more.
+    /// The alert counts as firing until the watchdog is received again, or until Alertmanager's list decides.
     ResolveHeld,
     /// It fires, as far as the page says that was there before us. Its fingerprint is not the true one: it ends with a
     /// statement about the same target and alert name.
@@ -138,14 +140,15 @@ pub struct AlertRecord {
     pub target: Target,
     /// The label `status_page_critical_target`.
     pub critical: bool,
-    /// The occurrence that is known last: what is newer has a later `startsAt`. Never later than the time of arrival.
+    /// The `startsAt` of the newest known occurrence: a newer one has a later `startsAt`. Never later than the time of
+    /// arrival.
     pub starts_at: Timestamp,
-    /// The `startsAt` under which it was told what the state says. Earlier than `starts_at` if it fired again under an
-    /// earlier `startsAt` than that of the resolve before it; later if it was in the future.
-    pub told_starts_at: Timestamp,
-    /// Where that occurrence stands.
+    /// The `startsAt` of the alert that led to `state`, as it was reported. It is earlier than `starts_at` if the alert
+    /// fired again with an earlier `startsAt` than its resolve. It is later if it was in the future.
+    pub reported_starts_at: Timestamp,
+    /// The state of that occurrence.
     pub state: AlertState,
-    /// When the resolve that ended it last, or is held, says that it ended.
+    /// When the alert ended, by the last resolve that ended it or that is held.
     pub ends_at: Option<Timestamp>,
     /// When something was last heard of it.
     pub last_seen_at: Timestamp,
@@ -160,7 +163,7 @@ pub enum Effect {
     FiredAgain,
     /// The alert has ended.
     Resolved,
-    /// A resolve that may be an expiry: held until the watchdog is heard.
+    /// A resolve that may be an expiry: held until the watchdog is received.
     HeldResolve,
     /// A firing that does not outrank the resolve before it: held for a while.
     HeldRefire,
@@ -172,7 +175,7 @@ pub enum Effect {
     Outdated,
     /// A resolve of an alert that never fired here; remembered, for its firing may come late.
     ResolvedUnknown,
-    /// It is new, and there is no room for it: nothing of it is stored.
+    /// The alert is new and the limit of stored alerts is reached: it is not stored.
     OverLimit,
 }
 
@@ -187,7 +190,7 @@ impl AlertRecord {
             target: alert.target.clone(),
             critical: alert.critical,
             starts_at,
-            told_starts_at: alert.starts_at,
+            reported_starts_at: alert.starts_at,
             state,
             ends_at: None,
             last_seen_at: now,
@@ -200,12 +203,12 @@ impl AlertRecord {
             (Some(known), status) if !known.is_older_than(alert, is_ahead) => {
                 return known.observe_known(alert, status, now);
             }
-            // Each repeat would be cut to another time.
+            // A repeat of a `startsAt` in the future. To cut it again would make it a new occurrence.
             (Some(known), status) if is_ahead && known.says(status) => {
                 let state = if known.state == AlertState::ResolveHeld { AlertState::Firing } else { known.state };
-                return (Self { told_starts_at: alert.starts_at, state, ..known.heard_of(now) }, Effect::Repeated);
+                return (Self { reported_starts_at: alert.starts_at, state, ..known.heard_of(now) }, Effect::Repeated);
             }
-            // What is in the future may be the echo of what was resolved, told by another clock.
+            // A firing in the future may be the echo of the resolved one, from a host with another clock.
             (Some(known), AlertStatus::Firing) if is_ahead => {
                 let refired = record(AlertState::Refired { since: now }, known.starts_at);
                 return (Self { ends_at: known.ends_at, ..refired }, Effect::HeldRefire);
@@ -221,37 +224,38 @@ impl AlertRecord {
         (Self { ends_at, ..record(state, starts_at) }, effect)
     }
 
-    /// Whether `alert` is about a newer occurrence. Of two in the future, the later one is.
+    /// Whether `alert` belongs to a newer occurrence than this record. Of two `startsAt` in the future, the later one is
+    /// newer.
     fn is_older_than(&self, alert: &Alert, is_ahead: bool) -> bool {
         let is_later =
-            alert.starts_at > if is_ahead { self.starts_at.max(self.told_starts_at) } else { self.starts_at };
+            alert.starts_at > if is_ahead { self.starts_at.max(self.reported_starts_at) } else { self.starts_at };
         is_later && !self.is_of_same_occurrence(alert)
     }
 
-    /// Whether `alert` is told under the same `startsAt`, or is a resolve that spans it.
+    /// Whether `alert` has the reported `startsAt`, or is a resolve that spans it.
     fn is_of_same_occurrence(&self, alert: &Alert) -> bool {
-        alert.starts_at == self.told_starts_at || alert.is_resolve_over(self.told_starts_at)
+        alert.starts_at == self.reported_starts_at || alert.is_resolve_over(self.reported_starts_at)
     }
 
-    /// Since when it fires, for what is told of it: never later than it was heard of.
+    /// Since when the alert fires, for display. Never later than the time of arrival.
     pub fn fires_since(&self) -> Timestamp {
         match self.state {
-            AlertState::Refired { since } if self.told_starts_at > self.starts_at => since,
+            AlertState::Refired { since } if self.reported_starts_at > self.starts_at => since,
             _ => self.starts_at,
         }
     }
 
-    /// As [`Self::observe`], of a resolve that may be an expiry: what it would end is held.
-    pub fn observe_unproven(
+    /// As [`Self::observe`], for a resolve that may be an expiry: if it would end a firing alert, it is held.
+    pub fn observe_possible_expiry(
         known: Option<&Self>,
         resolve: &Alert,
         refire_hold: Duration,
         now: Timestamp,
     ) -> (Self, Effect) {
         let (record, effect) = Self::observe(known, resolve, now);
-        let ends_what_fires = matches!(effect, Effect::Resolved | Effect::RefireWithdrawn)
+        let ends_firing_alert = matches!(effect, Effect::Resolved | Effect::RefireWithdrawn)
             && known.is_some_and(|before| before.is_firing(now, refire_hold));
-        if ends_what_fires {
+        if ends_firing_alert {
             (Self { state: AlertState::ResolveHeld, ..record }, Effect::HeldResolve)
         } else {
             (record, effect)
@@ -261,7 +265,7 @@ impl AlertRecord {
     /// What was inherited of the alert that `alert` states, now that its true fingerprint and `startsAt` are known.
     pub fn identified_by(&self, alert: &Alert) -> Self {
         let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
-        Self { fingerprint, starts_at, told_starts_at: starts_at, ..self.clone() }
+        Self { fingerprint, starts_at, reported_starts_at: starts_at, ..self.clone() }
     }
 
     /// Whether this is what was inherited of an alert that has ended, as `alert` says.
@@ -274,29 +278,29 @@ impl AlertRecord {
 
     /// What is known after a statement that is not newer than the occurrence that is known last.
     fn observe_known(&self, alert: &Alert, status: AlertStatus, now: Timestamp) -> (Self, Effect) {
-        let (state, told_starts_at, effect) = match (self.state, status) {
+        let (state, reported_starts_at, effect) = match (self.state, status) {
             (AlertState::Resolved, AlertStatus::Firing) => {
                 (AlertState::Refired { since: now }, alert.starts_at, Effect::HeldRefire)
             }
-            // Of alerts that overlap, Alertmanager makes one with the earliest startsAt.
-            (AlertState::Refired { .. }, AlertStatus::Firing) if alert.starts_at < self.told_starts_at => {
-                let record = Self { told_starts_at: alert.starts_at, ..self.heard_of(now) };
+            // Alertmanager merges overlapping alerts to the earliest `startsAt`.
+            (AlertState::Refired { .. }, AlertStatus::Firing) if alert.starts_at < self.reported_starts_at => {
+                let record = Self { reported_starts_at: alert.starts_at, ..self.heard_of(now) };
                 return (record, Effect::Repeated);
             }
             (AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld, AlertStatus::Resolved)
                 if self.is_of_same_occurrence(alert) =>
             {
-                (AlertState::Resolved, self.told_starts_at, Effect::Resolved)
+                (AlertState::Resolved, self.reported_starts_at, Effect::Resolved)
             }
             (AlertState::ResolveHeld, AlertStatus::Firing) => {
-                (AlertState::Firing, self.told_starts_at.min(alert.starts_at), Effect::Repeated)
+                (AlertState::Firing, self.reported_starts_at.min(alert.starts_at), Effect::Repeated)
             }
             (AlertState::Refired { .. }, AlertStatus::Resolved) if self.is_of_same_occurrence(alert) => {
-                (AlertState::Resolved, self.told_starts_at, Effect::RefireWithdrawn)
+                (AlertState::Resolved, self.reported_starts_at, Effect::RefireWithdrawn)
             }
             (_, status) => {
                 let is_told = self.is_of_same_occurrence(alert)
-                    || (self.told_starts_at..=self.starts_at).contains(&alert.starts_at);
+                    || (self.reported_starts_at..=self.starts_at).contains(&alert.starts_at);
                 let effect = if is_told && self.says(status) { Effect::Repeated } else { Effect::Outdated };
                 return (self.heard_of(now), effect);
             }
@@ -305,7 +309,7 @@ impl AlertRecord {
             name: alert.name.clone(),
             target: alert.target.clone(),
             critical: alert.critical,
-            told_starts_at,
+            reported_starts_at,
             state,
             ends_at: if state == AlertState::Resolved { Some(alert.ends_at.unwrap_or(now)) } else { self.ends_at },
             last_seen_at: now,
@@ -347,16 +351,17 @@ impl AlertRecord {
         Self { state: AlertState::Resolved, ends_at: Some(now), ..self.heard_of(now) }
     }
 
-    /// The same alert once it is known that the resolve that was held is true.
+    /// The same alert, resolved: its held resolve was true.
     pub fn with_resolve_confirmed(&self, now: Timestamp) -> Self {
         Self { state: AlertState::Resolved, ..self.heard_of(now) }
     }
 
-    /// The same alert once it is known that Prometheus died at `died_at`; `None` if it did not end after that.
+    /// The same alert without the resolve that came after Prometheus died at `died_at`; `None` if no resolve came after
+    /// that.
     pub fn taken_back(&self, died_at: Timestamp) -> Option<Self> {
         let state = match self.state {
             AlertState::Resolved => AlertState::ResolveHeld,
-            // It did not end, so what came after that is no second firing.
+            // The resolve does not count, so the firing after it is no refire.
             AlertState::Refired { .. } => AlertState::Firing,
             AlertState::Firing | AlertState::ResolveHeld | AlertState::Inherited => return None,
         };
@@ -367,7 +372,7 @@ impl AlertRecord {
     pub fn confirmed(&self, starts_at: Timestamp, now: Timestamp) -> Self {
         // Cut, if it is in the future.
         let cut = if starts_at > self.starts_at { starts_at.min(now) } else { self.starts_at };
-        Self { state: AlertState::Firing, starts_at: cut, told_starts_at: starts_at, ..self.heard_of(now) }
+        Self { state: AlertState::Firing, starts_at: cut, reported_starts_at: starts_at, ..self.heard_of(now) }
     }
 
     fn heard_of(&self, now: Timestamp) -> Self {

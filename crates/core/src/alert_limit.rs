@@ -1,13 +1,14 @@
-//! The limit on stored alerts: which of the new ones are not stored.
+//! The limit on stored alerts: which new alerts are not stored.
 
 use super::alert::{AlertRecord, AlertState};
 
-/// How many alerts are stored at most if nothing else is configured (`max_stored_alerts`).
+/// The default of `max_stored_alerts`: how many alerts are stored at most.
 pub const DEFAULT_MAX_ALERTS: u32 = 100_000;
 
-/// Which of `new`, in the order in which they came, are not stored where there is room for `room` of them.
+/// The alerts of `new` that are not stored if only `room` more fit. `new` is in order of arrival.
 ///
-/// The resolved ones first: stored, they would be the first to be forgotten. Then those that came last.
+/// Resolved alerts are refused first: if they were stored, they would be the first to be forgotten. Then the latest
+/// arrivals are refused.
 pub fn refused<'a>(new: &[&'a AlertRecord], room: usize) -> Vec<&'a AlertRecord> {
     let is_resolved = |record: &&&AlertRecord| record.state == AlertState::Resolved;
     let unresolved = new.iter().filter(|record| !is_resolved(record));
@@ -30,7 +31,7 @@ mod tests {
             target: Target::new("a", ComponentList::parse("Web").names).expect("a target"),
             critical: false,
             starts_at: now,
-            told_starts_at: now,
+            reported_starts_at: now,
             state,
             ends_at: None,
             last_seen_at: now,

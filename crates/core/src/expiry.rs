@@ -1,15 +1,18 @@
-//! Whether a resolve may be an expiry: Alertmanager's own word on an alert that a dead Prometheus no longer sends.
+//! Decides whether a resolve may be an expiry: the resolve that Alertmanager makes itself when a dead Prometheus no longer
+//! sends an alert.
 //!
-//! Prometheus sends a firing alert again at the first evaluation after its resend delay (a minute), and each time extends
-//! the alert's lease, the `endsAt` that Alertmanager is given: the evaluation plus four times the larger of that delay and
-//! the evaluation interval (`sendAlerts` and `AlertingRule` of Prometheus' rule manager). If the lease runs out,
-//! Alertmanager resolves the alert, and the notification looks like that of an outage that is over. A true resolve has
-//! the time of the evaluation that found it.
+//! Prometheus sends a firing alert again at the first evaluation after its resend delay (`--rules.alert.resend-delay`,
+//! default one minute). Each sending extends the lease of the alert. The lease is the `endsAt` that Prometheus sends:
+//! evaluation time + 4 × max(resend delay, evaluation interval) (`sendAlerts` and `AlertingRule` of Prometheus' rule
+//! manager). When the lease runs out, Alertmanager resolves the alert, with the end of the lease as `endsAt`. The
+//! notification looks like that of an outage that is over. A true resolve has the time of the evaluation as `endsAt`.
 //!
-//! So a resolve is judged by the watchdog: while it is not known to live, a resolve that may be an expiry is held, and
-//! the alert counts as firing ([`AlertState::ResolveHeld`]). Where Alertmanager's list is read, it says when Prometheus
-//! last sent the watchdog, and what the lease of each alert is. A notification says neither: a firing one proves that
-//! Prometheus lived at some time within the lease, and no more.
+//! The watchdog tells the two apart. While Prometheus is not known to be alive, a resolve that may be an expiry is held, and
+//! the alert counts as firing ([`AlertState::ResolveHeld`]).
+//!
+//! There are two sources ([`WatchdogSource`]). Alertmanager's list shows when Prometheus last sent the watchdog, and the
+//! lease of each alert. A notification shows neither. A firing notification of the watchdog only proves that its lease has
+//! not run out: Prometheus was alive at most one lease ago.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -19,102 +22,107 @@ use super::repair::{Reason, Repair};
 use super::time::Timestamp;
 use super::watchdog::{Pulse, Watchdog};
 
-/// How long a lease is where the evaluation interval is a minute or less, and nothing is known of the resend delay.
-const USUAL_LEASE: Duration = Duration::from_secs(240);
+/// The lease where it is not known: Prometheus' default resend delay (one minute) × 4. A longer evaluation interval makes
+/// it longer.
+const DEFAULT_LEASE: Duration = Duration::from_secs(240);
 
-/// How many watchdogs of different labels are remembered; of more, those that were heard last.
+/// How many watchdogs (label sets) are remembered at most. Over it, the one with the oldest notification is forgotten.
 const WATCHDOGS_MAX: usize = 64;
 
-/// What Alertmanager's members listed last of leases.
+/// The leases in the latest list of each Alertmanager member.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Leases {
-    /// That of each alert, as any member says.
+    /// The leases of each alert: one for each member that lists it.
     pub of_alerts: HashMap<Fingerprint, Vec<Lease>>,
-    /// How long the watchdog's lease is from its sending on.
+    /// The lease length of the watchdog.
     pub of_watchdog: LeaseLength,
 }
 
 /// The lease of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lease {
-    /// When the alert is resolved if it is not sent again.
+    /// When Alertmanager resolves the alert, unless Prometheus sends it again.
     pub ends_at: Timestamp,
-    /// How long that is after it was sent.
+    /// The time from the last sending to `ends_at`.
     pub length: LeaseLength,
 }
 
-/// How long a lease is, from the sending on.
+/// The time from the sending of an alert to the end of its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeaseLength(Duration);
 
 impl Default for LeaseLength {
     fn default() -> Self {
-        Self(USUAL_LEASE)
+        Self(DEFAULT_LEASE)
     }
 }
 
 impl LeaseLength {
-    /// That of an alert that was sent at `sent_at` and whose lease then ended at `ends_at`.
+    /// The lease length of an alert that was sent at `sent_at` and had a lease until `ends_at`.
     pub fn between(sent_at: Timestamp, ends_at: Timestamp) -> Self {
         Self(ends_at.since(sent_at))
     }
 
-    /// For how long after the last life a true resolve may be dated: 75 s of four minutes, the resend delay and one
-    /// evaluation of 15 s.
-    fn longest_to_resolve(self) -> Duration {
+    /// A true resolve is dated at most this long after the watchdog was last sent: 5/16 of a lease. With the default lease
+    /// that is 75 s: the resend delay (60 s) and one evaluation interval (15 s).
+    fn longest_resolve_delay(self) -> Duration {
         self.0 * 5 / 16
     }
 
-    /// How old the last life is at most while Prometheus lives: half a lease, the longest time between two sendings. (With
-    /// an interval of a minute only every other evaluation sends, for the resend delay has to be over.) So a dead one is
-    /// told from it: what it sent last half a lease before its death expires half a lease after that.
-    fn longest_silence(self) -> Duration {
+    /// The longest time between two sendings while Prometheus is alive: half a lease. With an evaluation interval of one
+    /// minute, the resend delay is not quite over at the next evaluation, so only every other evaluation sends.
+    ///
+    /// Half a lease also suffices to recognise a dead Prometheus: what it sent at most half a lease before its death
+    /// expires at least half a lease after it.
+    fn longest_send_interval(self) -> Duration {
         self.0 / 2
     }
 }
 
 impl Leases {
-    /// Whether a resolve that is dated `ended_at` says the same as the lease that was listed last; `None` if none was.
+    /// Whether `ended_at` is the end of a lease that was listed for the alert; `None` if no lease was listed.
     pub fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> Option<bool> {
         self.of_alerts.get(&fingerprint).map(|leases| leases.iter().any(|lease| lease.ends_at == ended_at))
     }
 
-    /// What `life` says of one alert, whose rule may be evaluated more often than that of the watchdog: then its lease is
-    /// shorter, and runs out while the life of the watchdog is not old for one that is sent so rarely.
-    pub fn judged_for(&self, fingerprint: Fingerprint, life: LastLife) -> LastLife {
+    /// `sent`, with the shorter of the two leases: that of the watchdog and that of the alert.
+    ///
+    /// The rule of the alert may be evaluated more often than the rule of the watchdog. Then its lease is shorter, and it
+    /// can run out while the last sending of the watchdog is still recent for the watchdog's own lease.
+    pub fn for_alert(&self, fingerprint: Fingerprint, sent: WatchdogSent) -> WatchdogSent {
         let shortest = self.of_alerts.get(&fingerprint).into_iter().flatten().map(|lease| lease.length).min();
-        LastLife { lease: life.lease.min(shortest.unwrap_or_default()), ..life }
+        WatchdogSent { lease: sent.lease.min(shortest.unwrap_or_default()), ..sent }
     }
 }
 
-/// When Prometheus last sent the watchdog, and what that proves.
+/// The last sending of the watchdog by Prometheus, and what it proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastLife {
-    /// When, by our clock.
+pub struct WatchdogSent {
+    /// When it was sent, by our clock.
     pub sent_at: Timestamp,
-    /// The lease that it was given.
+    /// The lease that it was sent with.
     pub lease: LeaseLength,
 }
 
-impl LastLife {
-    /// Whether a Prometheus that sent the watchdog then may have sent a resolve that is dated `ended_at`.
-    pub fn vouches_for(self, ended_at: Timestamp) -> bool {
-        ended_at <= self.sent_at.after(self.lease.longest_to_resolve())
+impl WatchdogSent {
+    /// Whether it proves that a resolve dated `ended_at` is true: Prometheus was alive at that time.
+    pub fn proves_resolve(self, ended_at: Timestamp) -> bool {
+        ended_at <= self.sent_at.after(self.lease.longest_resolve_delay())
     }
 
-    /// Whether Prometheus is alive at `now`: what it no longer sends has ended, and not only its lease.
-    pub fn is_recent(self, now: Timestamp) -> bool {
-        now < self.sent_at.after(self.lease.longest_silence())
+    /// Whether Prometheus is alive at `now`. Then an alert that it no longer sends has ended.
+    pub fn is_alive(self, now: Timestamp) -> bool {
+        now < self.sent_at.after(self.lease.longest_send_interval())
     }
 }
 
-/// Where the watchdog's life is seen.
+/// Where the watchdog is observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LifeFrom {
-    /// In Alertmanager's list alone (`ALERTMANAGER_URL`); notifications of the watchdog prove nothing.
+pub enum WatchdogSource {
+    /// Only in Alertmanager's list (`ALERTMANAGER_URL`). Notifications of the watchdog prove nothing.
     List,
-    /// In notifications alone.
-    Route,
+    /// Only in notifications.
+    Notifications,
 }
 
 /// How resolves are judged where a watchdog is configured.
@@ -122,88 +130,90 @@ pub enum LifeFrom {
 pub struct ResolveRule {
     /// The watchdog.
     pub watchdog: Watchdog,
-    /// Where its life is seen.
-    pub life: LifeFrom,
-    /// How long a firing that follows its own resolve is held (`refire_hold_seconds`).
+    /// Where it is observed.
+    pub source: WatchdogSource,
+    /// How long a firing after its own resolve is held (`refire_hold_seconds`).
     pub refire_hold: Duration,
 }
 
-/// One watchdog alert as one notification states it.
+/// One watchdog alert of one notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchdogAlert {
-    /// Which: its label set.
+    /// The alert: its label set.
     pub fingerprint: Fingerprint,
     /// Whether it fires.
     pub status: AlertStatus,
-    /// Which occurrence.
+    /// The occurrence.
     pub starts_at: Timestamp,
-    /// When it ended, if it has and the notification says so: for a dead Prometheus, the end of the lease.
+    /// The `endsAt` of a resolve, if there is one. When Prometheus is dead, it is the end of the lease.
     pub ends_at: Option<Timestamp>,
 }
 
 impl WatchdogAlert {
-    /// Whether this end is that of an occurrence before the one that was notified to begin at `starts_at`.
+    /// Whether this resolve belongs to an occurrence before the one that began at `starts_at`.
     fn ended_before(&self, starts_at: Timestamp) -> bool {
         self.starts_at < starts_at && self.ends_at.is_none_or(|ends_at| ends_at <= starts_at)
     }
 }
 
-/// What is known of the watchdogs that notifications bring, by their label sets.
+/// The firing watchdogs that notifications reported, by label set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RoutedWatchdogs(BTreeMap<Fingerprint, RoutedWatchdog>);
 
-/// A watchdog that notifications bring, and which has not ended.
+/// A firing watchdog that notifications reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoutedWatchdog {
-    /// Its occurrence.
+    /// The occurrence.
     pub starts_at: Timestamp,
-    /// When a notification of it came last.
-    pub heard_at: Timestamp,
-    /// How long it takes from one notification to the next; `None` until two came.
+    /// When its last notification arrived.
+    pub notified_at: Timestamp,
+    /// The usual time between two notifications; `None` before the second one.
     pub interval: Option<Duration>,
 }
 
 /// What a resolve is judged by.
 #[derive(Debug, Clone, Copy)]
-pub struct KnownOfLife<'a> {
-    /// When the watchdog was last heard.
+pub struct Evidence<'a> {
+    /// When the watchdog was last observed.
     pub pulse: Pulse,
-    /// What notifications bring of it.
+    /// The watchdogs in notifications.
     pub routed: &'a RoutedWatchdogs,
-    /// The leases that Alertmanager listed last.
+    /// The leases in Alertmanager's latest list.
     pub leases: &'a Leases,
 }
 
-/// What follows from the watchdogs of one notification.
+/// What the watchdogs of one notification prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Hearing {
-    /// Whether the watchdog fires, and did so before in the same occurrence: resolves that were held are true.
-    pub lives_on: bool,
-    /// When Prometheus died, if the last watchdog has ended: resolves after that are taken back.
+pub struct WatchdogVerdict {
+    /// Whether a watchdog fires that fired before in the same occurrence. Then held resolves are true.
+    pub keeps_firing: bool,
+    /// When Prometheus died, if the last watchdog was resolved. Later resolves are taken back.
     pub died_at: Option<Timestamp>,
 }
 
-impl Hearing {
+impl WatchdogVerdict {
     /// Whether it may correct an alert.
     pub fn may_correct(&self) -> bool {
-        self.lives_on || self.died_at.is_some()
+        self.keeps_firing || self.died_at.is_some()
     }
 
-    /// What it corrects of an alert at `now`.
+    /// The correction of one alert at `now`, if it needs one.
     pub fn corrects(&self, record: &AlertRecord, now: Timestamp) -> Option<Repair> {
         if let Some(record) = self.died_at.and_then(|died_at| record.taken_back(died_at)) {
             return Some(Repair { record, reason: Reason::TakenBack });
         }
-        let is_true = self.lives_on && self.died_at.is_none() && record.state == AlertState::ResolveHeld;
+        let is_true = self.keeps_firing && self.died_at.is_none() && record.state == AlertState::ResolveHeld;
         is_true.then(|| Repair { record: record.with_resolve_confirmed(now), reason: Reason::ResolveConfirmed })
     }
 }
 
 impl RoutedWatchdog {
-    /// How long it takes from one notification to the next, when one comes at `now`: the longest lately, for members of a
-    /// cluster notify together, and two routes one after the other. After an absence it is what it was.
+    /// The usual time between two notifications, given one that arrives at `now`.
+    ///
+    /// It is the longest recent gap: the members of a cluster notify at almost the same time, and so do two routes. It
+    /// shrinks by a quarter with each shorter gap. A gap of `timeout` or more is an absence and does not count.
     fn interval_at(&self, now: Timestamp, timeout: Duration) -> Option<Duration> {
-        let gap = now.since(self.heard_at);
+        let gap = now.since(self.notified_at);
         if gap >= timeout {
             return self.interval;
         }
@@ -211,121 +221,126 @@ impl RoutedWatchdog {
         Some(before.max(gap))
     }
 
-    /// Whether its next notification is overdue at `now`.
+    /// Whether its next notification is overdue at `now`: by half of the usual interval, or after `timeout`.
     fn is_overdue(&self, now: Timestamp, timeout: Duration) -> bool {
         let patience = self.interval.map_or(timeout, |interval| (interval + interval / 2).min(timeout));
-        now > self.heard_at.after(patience)
+        now > self.notified_at.after(patience)
     }
 }
 
 impl RoutedWatchdogs {
-    /// Those that were kept.
+    /// The watchdogs as the store keeps them.
     pub fn from_stored(watchdogs: impl IntoIterator<Item = (Fingerprint, RoutedWatchdog)>) -> Self {
         Self(watchdogs.into_iter().collect())
     }
 
-    /// All of them.
+    /// All watchdogs.
     pub fn iter(&self) -> impl Iterator<Item = (&Fingerprint, &RoutedWatchdog)> {
         self.0.iter()
     }
 
-    /// Whether one of them is heard as often as before.
+    /// Whether at least one watchdog is not overdue.
     fn is_any_on_time(&self, now: Timestamp, timeout: Duration) -> bool {
         self.0.values().any(|watchdog| !watchdog.is_overdue(now, timeout))
     }
 
-    /// Takes a firing one, and says whether it fired before in the same occurrence. Of two that overlap, as a pair of
-    /// Prometheus servers sends them, the `startsAt` is now that of one, now that of the other ([`Alert::ends_at`]).
-    fn hear(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> bool {
+    /// Records a firing watchdog. Returns whether it fired before in the same occurrence.
+    ///
+    /// An earlier `startsAt` is the same occurrence too: when both servers of a Prometheus pair send the watchdog, its
+    /// `startsAt` changes between theirs ([`Alert::ends_at`]).
+    fn record_firing(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> bool {
         let known = self.0.get(&alert.fingerprint).copied();
-        let lives_on = known.is_some_and(|known| known.starts_at >= alert.starts_at);
+        let keeps_firing = known.is_some_and(|known| known.starts_at >= alert.starts_at);
         let interval = known.and_then(|known| known.interval_at(now, timeout));
-        let watchdog = RoutedWatchdog { starts_at: alert.starts_at, heard_at: now, interval };
+        let watchdog = RoutedWatchdog { starts_at: alert.starts_at, notified_at: now, interval };
         self.0.insert(alert.fingerprint, watchdog);
         if self.0.len() > WATCHDOGS_MAX {
-            let oldest = self.0.iter().min_by_key(|(_, watchdog)| watchdog.heard_at);
+            let oldest = self.0.iter().min_by_key(|(_, watchdog)| watchdog.notified_at);
             if let Some(oldest) = oldest.map(|(fingerprint, _)| *fingerprint) {
                 self.0.remove(&oldest);
             }
         }
-        lives_on
+        keeps_firing
     }
 
-    /// Takes one that has ended, and says when its Prometheus died if it was the last of them.
-    fn end(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> Option<Timestamp> {
+    /// Records a resolved watchdog. If no other watchdog is on time, returns when Prometheus died.
+    fn record_resolve(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> Option<Timestamp> {
         let known = self.0.get(&alert.fingerprint).copied();
         if known.is_some_and(|known| alert.ended_before(known.starts_at)) {
             return None;
         }
         let lease_ended_at = alert.ends_at.unwrap_or(now);
         self.0.remove(&alert.fingerprint);
-        // It fired when it was heard last, so the lease went on until then, even if a clock that is behind says otherwise.
-        let lease_ended_at = known.map_or(lease_ended_at, |known| known.heard_at.max(lease_ended_at));
-        (!self.is_any_on_time(now, timeout)).then(|| lease_ended_at.before(USUAL_LEASE))
+        // The watchdog fired in its last notification, so the lease lasted at least until then. A clock that is behind may
+        // say otherwise.
+        let lease_ended_at = known.map_or(lease_ended_at, |known| known.notified_at.max(lease_ended_at));
+        (!self.is_any_on_time(now, timeout)).then(|| lease_ended_at.before(DEFAULT_LEASE))
     }
 }
 
 impl ResolveRule {
-    /// Takes the `watchdogs` of one notification that came at `now`. Where the list is read, they prove nothing.
-    pub fn hear(
+    /// Records the `watchdogs` of one notification that arrived at `now`, and returns what they prove. Where
+    /// Alertmanager's list is read, they prove nothing.
+    pub fn observe_watchdogs(
         &self,
         watchdogs: &[WatchdogAlert],
         pulse: &mut Pulse,
         routed: &mut RoutedWatchdogs,
         now: Timestamp,
-    ) -> Hearing {
-        let mut hearing = Hearing::default();
-        if self.life == LifeFrom::List {
-            return hearing;
+    ) -> WatchdogVerdict {
+        let mut verdict = WatchdogVerdict::default();
+        if self.source == WatchdogSource::List {
+            return verdict;
         }
         let timeout = self.watchdog.timeout();
-        let (firing, ended): (Vec<_>, Vec<_>) =
+        let (firing, resolved): (Vec<_>, Vec<_>) =
             watchdogs.iter().partition(|watchdog| watchdog.status == AlertStatus::Firing);
         for watchdog in firing {
-            hearing.lives_on |= routed.hear(watchdog, now, timeout);
+            verdict.keeps_firing |= routed.record_firing(watchdog, now, timeout);
             *pulse = pulse.beat(now);
         }
-        for watchdog in ended {
-            hearing.died_at = hearing.died_at.max(routed.end(watchdog, now, timeout));
+        for watchdog in resolved {
+            verdict.died_at = verdict.died_at.max(routed.record_resolve(watchdog, now, timeout));
         }
-        if let Some(died_at) = hearing.died_at {
+        if let Some(died_at) = verdict.died_at {
             *pulse = pulse.died(died_at);
         }
-        hearing
+        verdict
     }
 
-    /// What is known after `alert` arrived at `now`, by the rule if there is one.
+    /// The state of an alert after `alert` arrived at `now`, and what changed. Without a `rule`, every resolve counts.
     pub fn observe(
         rule: Option<&Self>,
         known: Option<&AlertRecord>,
         alert: &Alert,
-        life: KnownOfLife<'_>,
+        evidence: Evidence<'_>,
         now: Timestamp,
     ) -> (AlertRecord, Effect) {
-        let unproven = |rule: &&Self| alert.status == AlertStatus::Resolved && rule.may_be_expiry(alert, life, now);
-        match rule.filter(unproven) {
-            Some(rule) => AlertRecord::observe_unproven(known, alert, rule.refire_hold, now),
+        let is_suspect =
+            |rule: &&Self| alert.status == AlertStatus::Resolved && rule.may_be_expiry(alert, evidence, now);
+        match rule.filter(is_suspect) {
+            Some(rule) => AlertRecord::observe_possible_expiry(known, alert, rule.refire_hold, now),
             None => AlertRecord::observe(known, alert, now),
         }
     }
 
-    fn may_be_expiry(&self, alert: &Alert, life: KnownOfLife<'_>, now: Timestamp) -> bool {
-        let KnownOfLife { pulse, routed, leases } = life;
+    fn may_be_expiry(&self, alert: &Alert, evidence: Evidence<'_>, now: Timestamp) -> bool {
+        let Evidence { pulse, routed, leases } = evidence;
         let ended_at = alert.ends_at.unwrap_or(now);
-        if self.life == LifeFrom::List && leases.ends_at(alert.fingerprint, ended_at) == Some(true) {
+        if self.source == WatchdogSource::List && leases.ends_at(alert.fingerprint, ended_at) == Some(true) {
             return true;
         }
         let Some(last_heartbeat) = pulse.last_heartbeat else { return pulse.missing_at.is_some() };
-        match self.life {
-            LifeFrom::List => {
-                let life = LastLife { sent_at: last_heartbeat, lease: leases.of_watchdog };
-                !leases.judged_for(alert.fingerprint, life).vouches_for(ended_at)
+        match self.source {
+            WatchdogSource::List => {
+                let sent = WatchdogSent { sent_at: last_heartbeat, lease: leases.of_watchdog };
+                !leases.for_alert(alert.fingerprint, sent).proves_resolve(ended_at)
             }
-            LifeFrom::Route if routed.is_any_on_time(now, self.watchdog.timeout()) => false,
-            // None is left: what was heard last is when Prometheus died.
-            LifeFrom::Route if routed.0.is_empty() => ended_at > last_heartbeat,
-            // The last one fired within its lease, so Prometheus lived at most one lease before.
-            LifeFrom::Route => ended_at > last_heartbeat.before(USUAL_LEASE),
+            WatchdogSource::Notifications if routed.is_any_on_time(now, self.watchdog.timeout()) => false,
+            // Every watchdog was resolved. Then the last heartbeat is the time of Prometheus' death.
+            WatchdogSource::Notifications if routed.0.is_empty() => ended_at > last_heartbeat,
+            // The last watchdog fired within its lease, so Prometheus was alive at most one lease before.
+            WatchdogSource::Notifications => ended_at > last_heartbeat.before(DEFAULT_LEASE),
         }
     }
 }

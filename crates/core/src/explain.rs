@@ -235,13 +235,13 @@ fn remarks(component: &ComponentName, facts: Facts<'_>) -> Vec<String> {
     reports.chain(held_resolves(component, facts)).chain(monitoring(facts)).collect()
 }
 
-/// The resolves that are held, of alerts that feed the component.
+/// The held resolves of the alerts that feed the component.
 fn held_resolves(component: &ComponentName, facts: Facts<'_>) -> impl Iterator<Item = String> {
     let held = facts.alerts.iter().filter(|alert| alert.state == AlertState::ResolveHeld);
     held.filter(|alert| alert.target.components().contains(component)).map(|alert| {
         format!(
-            "the resolve of {} of {} is held until the watchdog is heard: Alertmanager sends the same when Prometheus is \
-             dead",
+            "the resolve of {} of {} is held until the watchdog is received: Alertmanager sends the same resolve when \
+             Prometheus is dead",
             alert.name,
             alert.target.instance()
         )

@@ -74,9 +74,9 @@ pub enum Source {
     Refuted,
     /// Alertmanager did not list it twice in a row.
     Unlisted,
-    /// Its resolve was held, and the watchdog is heard again.
+    /// Its held resolve is true: the watchdog was received again, or no watchdog is configured any more.
     ResolveConfirmed,
-    /// Its resolve was Alertmanager's own, for Prometheus had died before.
+    /// Its resolve does not count: Prometheus had died before, and Alertmanager made it by itself.
     TakenBack,
     /// Nothing was heard of it for `stale_after_seconds`.
     Stale,
@@ -109,7 +109,7 @@ impl Turn {
             Effect::Resolved | Effect::ResolvedUnknown => Some(Self::Resolved),
             Effect::HeldRefire => Some(Self::Held),
             Effect::RefireWithdrawn => Some(Self::Withdrawn),
-            // It goes on firing, as far as anybody knows.
+            // The alert still counts as firing, or is not stored: nothing to record.
             Effect::Repeated | Effect::Outdated | Effect::HeldResolve | Effect::OverLimit => None,
         }
     }
@@ -208,7 +208,7 @@ impl AlertHappening {
             target: self.target.clone(),
             critical: self.critical,
             starts_at: self.starts_at,
-            told_starts_at: self.starts_at,
+            reported_starts_at: self.starts_at,
             state,
             ends_at: None,
             last_seen_at: at,
@@ -234,7 +234,7 @@ impl fmt::Display for AlertHappening {
             Source::Reappeared | Source::Confirmed => ": Alertmanager lists it",
             Source::Refuted => ": Alertmanager does not list it",
             Source::Unlisted => ": Alertmanager did not list it twice in a row, and no resolve came",
-            Source::ResolveConfirmed => ": its resolve is not held any longer",
+            Source::ResolveConfirmed => ": its held resolve is confirmed",
             Source::TakenBack => " still: Prometheus died before its resolve",
             Source::Stale => ": nothing was heard of it for stale_after_seconds",
         })

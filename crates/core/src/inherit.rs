@@ -58,7 +58,7 @@ fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestam
         target: target.clone(),
         critical: says_critical(description),
         starts_at: now,
-        told_starts_at: now,
+        reported_starts_at: now,
         state: AlertState::Inherited,
         ends_at: None,
         last_seen_at: now,

@@ -22,7 +22,7 @@ pub struct ListedAlert {
     pub alert: Alert,
     /// Whether its notifications are sent.
     pub standing: Standing,
-    /// Its lease; `None` if that is not listed.
+    /// Its lease; `None` if the list lacks `updatedAt` or `endsAt`.
     pub lease: Option<Lease>,
 }
 
@@ -63,12 +63,12 @@ struct RawStatus {
     state: String,
 }
 
-/// When Alertmanager was last sent an alert, by its clock, and what lease the alert has since.
+/// When an alert was last sent to Alertmanager (`updatedAt`, by Alertmanager's clock), and its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LastSent {
-    /// When.
+    /// The time of the sending.
     pub at: Timestamp,
-    /// How long it is listed from then on.
+    /// How long the alert is listed after that.
     pub lease: LeaseLength,
 }
 

@@ -113,9 +113,9 @@ pub enum IgnoreReason {
     /// It neither fires nor has ended.
     #[error("status {0} is neither \"firing\" nor \"resolved\": send the alert through Alertmanager, which sets it")]
     Status(String),
-    /// As many alerts are stored as may be, and none of them is resolved.
+    /// The alert is new, the limit of stored alerts is reached, and no stored alert is resolved.
     #[error(
-        "it is new, and {0} alerts are stored, of which none is resolved: find the rule that makes so many, or raise \
+        "the limit of {0} stored alerts is reached, and none is resolved: find the rule that makes so many, or raise \
          max_stored_alerts"
     )]
     StoreFull(u32),
@@ -320,7 +320,7 @@ fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentN
     Ok((alert, rejected))
 }
 
-/// A watchdog's alert. Of one without a fingerprint or a time, all count as the same one.
+/// A watchdog's alert. All alerts without a fingerprint count as one and the same. A missing time is 1970.
 fn watchdog_of(alert: &RawAlert) -> WatchdogAlert {
     let time = |value: &Scalar| value.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());
     let is_firing = alert.status.text() == Some("firing");

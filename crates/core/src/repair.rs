@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
-use super::expiry::{LastLife, Leases};
+use super::expiry::{Leases, WatchdogSent};
 use super::listing::{ListedAlert, Standing};
 use super::target::TargetName;
 use super::time::Timestamp;
@@ -21,41 +21,42 @@ pub struct Poll {
     pub began_at: Timestamp,
     /// What each member said.
     pub members: Vec<Member>,
-    /// What it says of the watchdog.
-    pub life: Life,
+    /// The watchdog in these lists.
+    pub watchdog: WatchdogListing,
 }
 
-/// What the lists say of the watchdog.
+/// The watchdog in the lists of all members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Life {
-    /// None is configured, so every Prometheus is taken to live.
+pub enum WatchdogListing {
+    /// No watchdog is configured, so Prometheus is assumed to be alive.
     #[default]
-    Unwatched,
+    NotConfigured,
     /// No member lists it.
     Unlisted,
-    /// Some Prometheus sent it.
-    At(LastLife),
+    /// At least one member lists it: the latest sending.
+    Sent(WatchdogSent),
 }
 
-impl Life {
-    /// Whether Prometheus is alive at `now`, seen from an alert that vanished: a dead one no longer sends it, too.
-    fn is_recent_for(self, record: &AlertRecord, leases: &Leases, now: Timestamp) -> bool {
+impl WatchdogListing {
+    /// Whether Prometheus is alive at `now`, so that the alert of `record`, which vanished from the list, has ended. A dead
+    /// Prometheus no longer sends it either.
+    fn is_alive_for(self, record: &AlertRecord, leases: &Leases, now: Timestamp) -> bool {
         match self {
-            Self::Unwatched => true,
+            Self::NotConfigured => true,
             Self::Unlisted => false,
-            Self::At(life) => leases.judged_for(record.fingerprint, life).is_recent(now),
+            Self::Sent(sent) => leases.for_alert(record.fingerprint, sent).is_alive(now),
         }
     }
 
-    /// Whether a resolve that is held is true: Prometheus lived when it is dated, and it is not the end of the lease. If
-    /// the lease is not known, as after a restart of ours, it may be.
+    /// Whether a held resolve is true: Prometheus was alive at its `endsAt`, and its `endsAt` is not the end of the lease.
+    /// An unknown lease, as after our restart, confirms nothing.
     fn confirms(self, record: &AlertRecord, leases: &Leases) -> bool {
         let Some(ends_at) = record.ends_at.filter(|_| record.state == AlertState::ResolveHeld) else { return false };
         match self {
-            Self::Unwatched => true,
+            Self::NotConfigured => true,
             Self::Unlisted => false,
-            Self::At(life) => {
-                leases.judged_for(record.fingerprint, life).vouches_for(ends_at)
+            Self::Sent(sent) => {
+                leases.for_alert(record.fingerprint, sent).proves_resolve(ends_at)
                     && leases.ends_at(record.fingerprint, ends_at) == Some(false)
             }
         }
@@ -128,7 +129,7 @@ pub enum Reason {
     Refuted,
     /// It fired, and no member listed it twice in a row.
     Unlisted,
-    /// Its resolve was held, and the watchdog is heard again.
+    /// Its held resolve is true: the watchdog was received again, or no watchdog is configured any more.
     ResolveConfirmed,
     /// Its resolve was an expiry: Prometheus had died before.
     TakenBack,
@@ -143,11 +144,11 @@ impl fmt::Display for Reason {
             Self::Unnotified => "fires: Alertmanager lists it, and no notification of it came",
             Self::UnnotifiedAgain => "fires again: Alertmanager lists it with a newer startsAt than was notified",
             Self::Reappeared => "fires again: Alertmanager lists it as active after its resolve",
-            Self::Confirmed => "fires: Alertmanager lists it, so nothing of it is held any longer",
+            Self::Confirmed => "fires: Alertmanager lists it, so it is no longer held",
             Self::Refuted => "does not fire again: it was held, and Alertmanager does not list it",
             Self::Unlisted => "has ended: Alertmanager did not list it twice in a row, and no resolve came",
-            Self::ResolveConfirmed => "has ended: its resolve is not held any longer",
-            Self::TakenBack => "fires still: Prometheus died before its resolve, which was Alertmanager's own",
+            Self::ResolveConfirmed => "has ended: its held resolve is confirmed",
+            Self::TakenBack => "still fires: Prometheus died before the resolve, so Alertmanager made it by itself",
             Self::Stale => "is taken to have ended: nothing was heard of it for stale_after_seconds",
         })
     }
@@ -197,8 +198,8 @@ impl Poll {
         sightings
     }
 
-    /// The leases that are known after this reading: those that it lists, and of alerts that fire and are no longer
-    /// listed, what was known `before`.
+    /// The known leases after this reading: the listed ones. An alert that fires and is no longer listed keeps its lease
+    /// from `before`.
     pub fn leases_after(&self, before: &Leases, stored: &[AlertRecord]) -> Leases {
         let mut leases = Leases::default();
         for ListedAlert { alert, lease, .. } in self.listed() {
@@ -211,9 +212,9 @@ impl Poll {
                 leases.of_alerts.entry(record.fingerprint).or_insert_with(|| known.clone());
             }
         }
-        leases.of_watchdog = match self.life {
-            Life::At(life) => life.lease,
-            Life::Unwatched | Life::Unlisted => before.of_watchdog,
+        leases.of_watchdog = match self.watchdog {
+            WatchdogListing::Sent(sent) => sent.lease,
+            WatchdogListing::NotConfigured | WatchdogListing::Unlisted => before.of_watchdog,
         };
         leases
     }
@@ -224,8 +225,8 @@ impl Poll {
     }
 }
 
-/// What `poll` corrects of what is `stored`: every alert that is not resolved, and every one that is listed. `missing`
-/// is what the poll before it left, `leases` what was listed until then.
+/// The corrections of the stored alerts by `poll`. `stored` holds every alert that is not resolved, and every listed one.
+/// `missing` is the result of the previous poll, `leases` the known leases before this one.
 pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Leases, policy: Policy) -> Plan {
     let sightings = poll.sightings(stored);
     let known: BTreeMap<Fingerprint, &AlertRecord> = stored.iter().map(|record| (record.fingerprint, record)).collect();
@@ -238,11 +239,11 @@ pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Lea
     if poll.members.iter().any(|member| member.proves_absence(policy.settle)) {
         let unlisted = known.values().filter(|record| !sightings.contains_key(&record.fingerprint));
         for record in unlisted.filter(|record| !poll.is_outdated_for(record)) {
-            if poll.life.confirms(record, leases) {
+            if poll.watchdog.confirms(record, leases) {
                 let record = record.with_resolve_confirmed(poll.began_at);
                 plan.repairs.push(Repair { record, reason: Reason::ResolveConfirmed });
             } else {
-                let is_alive = poll.life.is_recent_for(record, leases, poll.began_at);
+                let is_alive = poll.watchdog.is_alive_for(record, leases, poll.began_at);
                 unseen(record, poll.began_at, is_alive, missing, policy, &mut plan);
             }
         }
@@ -286,8 +287,8 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
     Some(Repair { record, reason })
 }
 
-/// What follows from an alert's not being listed at `now`, by members of which one at least would know. `is_alive`:
-/// Prometheus is known to live.
+/// Handles an alert that no member lists at `now`; at least one member is up for long enough to prove it. `is_alive`:
+/// Prometheus is known to be alive.
 fn unseen(record: &AlertRecord, now: Timestamp, is_alive: bool, missing: &Missing, policy: Policy, plan: &mut Plan) {
     if record.state == AlertState::Resolved {
         return;
@@ -301,7 +302,7 @@ fn unseen(record: &AlertRecord, now: Timestamp, is_alive: bool, missing: &Missin
     let first = missing.get(&record.fingerprint).copied();
     let first = first.filter(|first| *first > record.last_seen_at && *first <= now);
     match first {
-        // A reading at which the watchdog is a little late says nothing, so it does not start the count anew either.
+        // The watchdog is late: this reading proves nothing, and it does not restart the count either.
         first if !is_alive => plan.missing.extend(first.map(|first| (record.fingerprint, first))),
         Some(first) if now >= first.after(policy.apart) => {
             let (record, reason) = match record.state {

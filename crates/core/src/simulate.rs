@@ -19,7 +19,7 @@ use self::cachet::PerfectCachet;
 use self::ear::Ear;
 pub use self::kept::{Kept, Unknown};
 use super::alert::{Alert, AlertRecord, AlertState, Fingerprint};
-use super::expiry::{KnownOfLife, Leases, LifeFrom, ResolveRule, RoutedWatchdogs, WatchdogAlert};
+use super::expiry::{Evidence, Leases, ResolveRule, RoutedWatchdogs, WatchdogAlert, WatchdogSource};
 use super::group::Group;
 use super::history::{About, AlertHappening, Event, Happening};
 use super::hold::Hold;
@@ -56,10 +56,10 @@ pub struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// How resolves are judged by a server that hears the watchdog in notifications alone.
+    /// How a server judges resolves if the watchdog arrives only in notifications.
     fn resolve_rule(&self) -> Option<ResolveRule> {
         let (watchdog, refire_hold) = (self.watchdog?.clone(), self.refire_hold);
-        Some(ResolveRule { watchdog, life: LifeFrom::Route, refire_hold })
+        Some(ResolveRule { watchdog, source: WatchdogSource::Notifications, refire_hold })
     }
 }
 
@@ -77,7 +77,7 @@ pub struct Arrival {
 pub enum Told {
     /// A notification states this of an alert.
     Alert(Alert),
-    /// A notification states this of the watchdog. It counts before the alerts of the same notification.
+    /// The watchdogs of a notification. They are applied before the alerts of the same notification.
     Watchdogs(Vec<WatchdogAlert>),
     /// The history knows this of an alert.
     Learned(AlertHappening),
@@ -232,18 +232,18 @@ impl<'a> Player<'a> {
 
     fn take_alert(&mut self, alert: &Alert, now: Timestamp) {
         let known = self.alerts.get(&alert.fingerprint);
-        let life = KnownOfLife { pulse: self.ear.pulse(), routed: &self.routed, leases: &Leases::default() };
-        let (record, _) = ResolveRule::observe(self.rules.resolve_rule().as_ref(), known, alert, life, now);
+        let evidence = Evidence { pulse: self.ear.pulse(), routed: &self.routed, leases: &Leases::default() };
+        let (record, _) = ResolveRule::observe(self.rules.resolve_rule().as_ref(), known, alert, evidence, now);
         self.alerts.insert(record.fingerprint, record);
     }
 
     fn take_watchdogs(&mut self, watchdogs: &[WatchdogAlert], now: Timestamp) {
         let Some(rule) = self.rules.resolve_rule() else { return };
         let mut pulse = self.ear.pulse();
-        let hearing = rule.hear(watchdogs, &mut pulse, &mut self.routed, now);
+        let verdict = rule.observe_watchdogs(watchdogs, &mut pulse, &mut self.routed, now);
         self.ear.notice(pulse, now);
         for record in self.alerts.values_mut() {
-            if let Some(Repair { record: corrected, .. }) = hearing.corrects(record, now) {
+            if let Some(Repair { record: corrected, .. }) = verdict.corrects(record, now) {
                 *record = corrected;
             }
         }

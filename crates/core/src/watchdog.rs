@@ -152,7 +152,7 @@ impl Pulse {
         }
     }
 
-    /// The pulse once it is known that Prometheus died at `moment`: what was heard later was only remembered.
+    /// The pulse after Prometheus died at `moment`. Later notifications came from Alertmanager's memory and do not count.
     pub fn died(self, moment: Timestamp) -> Self {
         Self { last_heartbeat: Some(self.last_heartbeat.map_or(moment, |last| last.min(moment))), ..self }
     }

@@ -1,6 +1,6 @@
 //! The alerts, one row a fingerprint.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::sqlite::{SqliteExecutor, SqliteRow};
@@ -9,18 +9,21 @@ use tokio::sync::oneshot;
 
 use super::StoreOperation;
 use super::applied::{upsert_episode, upsert_observed};
-use super::capacity::upsert_within;
+use super::capacity::{Written, upsert_within};
 use super::history::keep_alerts;
 use super::limits::is_over_limits;
-use super::{Store, StoreError};
+use super::{Store, StoreError, watchdog};
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
-use alertmanager_cachet_core::expiry::{Hearing, KnownOfLife, ResolveRule, WatchdogAlert};
+use alertmanager_cachet_core::expiry::{
+    Evidence, Leases, ResolveRule, RoutedWatchdogs, WatchdogAlert, WatchdogVerdict,
+};
 use alertmanager_cachet_core::history::{AlertHappening, Event, Source, Turn};
 use alertmanager_cachet_core::inherit::Inheritance;
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::repair::Repair;
 use alertmanager_cachet_core::target::{Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
+use alertmanager_cachet_core::watchdog::Pulse;
 
 /// How many rows one statement carries: within the 32766 variables that SQLite takes, at ten a row.
 const ROWS_PER_STATEMENT: usize = 1000;
@@ -35,25 +38,25 @@ pub(super) struct Recordings {
     turn: tokio::sync::Mutex<()>,
 }
 
-/// What one notification states.
+/// The contents of one notification.
 #[derive(Debug, Clone, Default)]
 pub struct Statements {
-    /// Of alerts.
+    /// Its alerts of the status page.
     pub alerts: Vec<Alert>,
-    /// Of the watchdog.
+    /// Its alerts of the watchdog.
     pub watchdogs: Vec<WatchdogAlert>,
-    /// How its resolves are judged; `None`: each counts.
+    /// How its resolves are judged. `None`: every resolve counts.
     pub resolve_rule: Option<ResolveRule>,
 }
 
-/// What a notification changed.
+/// The result of recording one notification.
 #[derive(Debug, Default)]
 pub struct Recorded {
-    /// What each alert changed.
+    /// What each alert changed, in the order of [`Statements::alerts`].
     pub effects: Vec<Effect>,
-    /// What its watchdogs corrected of other alerts.
+    /// The corrections of other alerts that its watchdogs led to.
     pub repairs: Vec<Repair>,
-    /// Whether the watchdog was missing until then.
+    /// Whether it ended the absence of the watchdog.
     pub watchdog_is_back: bool,
 }
 
@@ -65,8 +68,8 @@ struct Recording {
     answer: oneshot::Sender<Result<Recorded, StoreError>>,
 }
 
-/// What a group of recordings changes of alerts. They are kept in the order in which they changed first: if there is no
-/// room for all, the first are stored.
+/// The alerts that a group of recordings changes, in the order of their first change. If the limit of stored alerts does
+/// not leave room for all, the first ones are stored.
 #[derive(Debug, Default)]
 struct Changed {
     records: HashMap<Fingerprint, AlertRecord>,
@@ -89,10 +92,145 @@ impl Changed {
         self.order.iter().filter_map(|fingerprint| self.records.get(fingerprint))
     }
 
-    /// Every alert as it is now, of those that were `known` and those that changed.
+    /// The current state of every alert that was `known` or has changed.
     fn over<'a>(&'a self, known: &'a HashMap<Fingerprint, AlertRecord>) -> impl Iterator<Item = &'a AlertRecord> {
         let unchanged = known.values().filter(|record| !self.records.contains_key(&record.fingerprint));
         unchanged.chain(self.records.values())
+    }
+}
+
+/// One transaction for a group of recordings: what was read from the store, and what the recordings applied so far change.
+struct GroupUpdate {
+    known: HashMap<Fingerprint, AlertRecord>,
+    changed: Changed,
+    inherited: Vec<AlertRecord>,
+    leases: Arc<Leases>,
+    pulse_before: Pulse,
+    pulse: Pulse,
+    routed_before: RoutedWatchdogs,
+    routed: RoutedWatchdogs,
+    history: Vec<AlertHappening>,
+}
+
+impl GroupUpdate {
+    /// Reads what is stored of the alerts of `group`, and of the watchdogs.
+    async fn read(
+        connection: &mut SqliteConnection,
+        group: &[Recording],
+        leases: Arc<Leases>,
+    ) -> Result<Self, StoreError> {
+        let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.statements.alerts).collect();
+        let known = known_alerts(connection, &alerts).await?;
+        let inherited = inherited(connection).await?;
+        let pulse = watchdog::read(&mut *connection).await?;
+        let routed = watchdog::read_routed(connection).await?;
+        Ok(Self {
+            known,
+            changed: Changed::default(),
+            inherited,
+            leases,
+            pulse_before: pulse,
+            pulse,
+            routed_before: routed.clone(),
+            routed,
+            history: Vec::new(),
+        })
+    }
+
+    /// Applies one recording: its watchdogs first, then its alerts.
+    async fn apply(
+        &mut self,
+        connection: &mut SqliteConnection,
+        recording: &Recording,
+    ) -> Result<Recorded, StoreError> {
+        let Recording { statements, now, .. } = recording;
+        let Statements { alerts, watchdogs, resolve_rule } = statements;
+        let rule = resolve_rule.as_ref();
+        let was_missing = self.pulse.missing_at.is_some();
+        let repairs = match rule {
+            Some(rule) => self.apply_watchdogs(connection, rule, watchdogs, *now).await?,
+            None => Vec::new(),
+        };
+        let effects = alerts.iter().map(|alert| self.apply_alert(rule, alert, *now)).collect();
+        Ok(Recorded { effects, repairs, watchdog_is_back: was_missing && self.pulse.missing_at.is_none() })
+    }
+
+    /// Applies the watchdogs of a notification, and corrects other alerts by what they prove.
+    async fn apply_watchdogs(
+        &mut self,
+        connection: &mut SqliteConnection,
+        rule: &ResolveRule,
+        watchdogs: &[WatchdogAlert],
+        now: Timestamp,
+    ) -> Result<Vec<Repair>, StoreError> {
+        let verdict = rule.observe_watchdogs(watchdogs, &mut self.pulse, &mut self.routed, now);
+        if !verdict.may_correct() {
+            return Ok(Vec::new());
+        }
+        let found = correctable(connection, verdict).await?;
+        self.known.extend(found.into_iter().map(|record| (record.fingerprint, record)));
+        let current = self.changed.over(&self.known);
+        let repairs: Vec<Repair> = current.filter_map(|record| verdict.corrects(record, now)).collect();
+        for Repair { record, reason } in &repairs {
+            self.history.push(AlertHappening::of(record, Turn::of_repair(*reason), (*reason).into(), now));
+            self.changed.put(record.clone());
+        }
+        Ok(repairs)
+    }
+
+    /// Applies one alert of a notification.
+    fn apply_alert(&mut self, rule: Option<&ResolveRule>, alert: &Alert, now: Timestamp) -> Effect {
+        let inherited = self.inherited.iter().find(|record| record.is_inherited_of_ended(alert));
+        let inherited = inherited.map(|record| record.identified_by(alert));
+        let before = self.changed.get(alert.fingerprint).or_else(|| self.known.get(&alert.fingerprint));
+        let before = before.or(inherited.as_ref());
+        let evidence = Evidence { pulse: self.pulse, routed: &self.routed, leases: &self.leases };
+        let (record, effect) = ResolveRule::observe(rule, before, alert, evidence, now);
+        let turn = Turn::of_effect(effect);
+        self.history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
+        self.changed.put(record);
+        effect
+    }
+
+    async fn write_alerts(
+        &self,
+        connection: &mut SqliteConnection,
+        max: u32,
+        stored: &mut Option<usize>,
+    ) -> Result<Written, StoreError> {
+        upsert_within(max, stored, connection, self.changed.in_order(), &self.known).await
+    }
+
+    /// Writes the history, without the alerts that were `refused`.
+    async fn write_history(
+        &mut self,
+        connection: &mut SqliteConnection,
+        refused: &HashSet<Fingerprint>,
+    ) -> Result<(), StoreError> {
+        self.history.retain(|happening| !refused.contains(&happening.fingerprint));
+        keep_alerts(connection, &self.history).await
+    }
+
+    async fn write_watchdogs(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        watchdog::keep(&mut *connection, self.pulse_before, self.pulse, Event::WatchdogHeard).await?;
+        if self.routed != self.routed_before {
+            watchdog::write_routed(connection, &self.routed).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Changes the effect of every alert that was `refused` to [`Effect::OverLimit`].
+fn mark_refused(group: &[Recording], recorded: &mut [Recorded], refused: &HashSet<Fingerprint>) {
+    if refused.is_empty() {
+        return;
+    }
+    for (recording, recorded) in group.iter().zip(recorded) {
+        for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
+            if refused.contains(&alert.fingerprint) {
+                *effect = Effect::OverLimit;
+            }
+        }
     }
 }
 
@@ -110,8 +248,8 @@ impl Store {
     /// Keeps what a notification states, all of it or nothing, and says what each alert changed.
     ///
     /// When this returns, the alerts survive a power cut. A commit waits for the disk, so those who come while one is
-    /// under way are committed together by the next. New alerts for which there is no room, see
-    /// [`Self::limit_alerts`], are [`Effect::OverLimit`].
+    /// under way are committed together by the next. New alerts over the limit ([`Self::limit_alerts`]) are
+    /// [`Effect::OverLimit`].
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
@@ -120,7 +258,7 @@ impl Store {
         self.record_statements(statements, now).await.map(|recorded| recorded.effects)
     }
 
-    /// As [`Self::record`], with what the notification states of the watchdog, which counts before its alerts.
+    /// As [`Self::record`], with the watchdogs of the notification. They are applied before its alerts.
     ///
     /// # Errors
     /// As [`Self::record`].
@@ -162,63 +300,20 @@ impl Store {
         }
     }
 
+    /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.statements.alerts).collect();
         let mut stored = self.capacity.stored().await;
-        let mut known = known_alerts(&mut transaction, &alerts).await?;
-        let mut changed = Changed::default();
-        let inherited = inherited(&mut transaction).await?;
-        let pulse_before = super::watchdog::read(&mut *transaction).await?;
-        let routed_before = super::watchdog::read_routed(&mut transaction).await?;
-        let (mut pulse, mut routed) = (pulse_before, routed_before.clone());
-        let leases = self.leases();
-        let (mut recorded, mut history) = (Vec::with_capacity(group.len()), Vec::new());
-        for Recording { statements, now, .. } in group {
-            let now = *now;
-            let was_missing = pulse.missing_at.is_some();
-            let rule = statements.resolve_rule.as_ref();
-            let hearing = rule.map(|rule| rule.hear(&statements.watchdogs, &mut pulse, &mut routed, now));
-            let mut repairs = Vec::new();
-            if let Some(hearing) = hearing.filter(Hearing::may_correct) {
-                let found = correctable(&mut transaction, hearing).await?;
-                known.extend(found.into_iter().map(|record| (record.fingerprint, record)));
-                repairs.extend(changed.over(&known).filter_map(|record| hearing.corrects(record, now)));
-                for Repair { record, reason } in &repairs {
-                    history.push(AlertHappening::of(record, Turn::of_repair(*reason), (*reason).into(), now));
-                    changed.put(record.clone());
-                }
-            }
-            let mut effects = Vec::with_capacity(statements.alerts.len());
-            for alert in &statements.alerts {
-                let inherited = inherited.iter().find(|record| record.is_inherited_of_ended(alert));
-                let inherited = inherited.map(|record| record.identified_by(alert));
-                let before = changed.get(alert.fingerprint).or_else(|| known.get(&alert.fingerprint));
-                let before = before.or(inherited.as_ref());
-                let life = KnownOfLife { pulse, routed: &routed, leases: &leases };
-                let (record, effect) = ResolveRule::observe(rule, before, alert, life, now);
-                effects.push(effect);
-                let turn = Turn::of_effect(effect);
-                history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
-                changed.put(record);
-            }
-            let watchdog_is_back = was_missing && pulse.missing_at.is_none();
-            recorded.push(Recorded { effects, repairs, watchdog_is_back });
+        let mut update = GroupUpdate::read(&mut transaction, group, self.leases()).await?;
+        let mut recorded = Vec::with_capacity(group.len());
+        for recording in group {
+            recorded.push(update.apply(&mut transaction, recording).await?);
         }
-        let written =
-            upsert_within(self.max_alerts(), &mut stored, &mut transaction, changed.in_order(), &known).await?;
-        for (recording, recorded) in group.iter().zip(&mut recorded).filter(|_| !written.refused.is_empty()) {
-            let over = recording.statements.alerts.iter().zip(&mut recorded.effects);
-            let over = over.filter(|(alert, _)| written.refused.contains(&alert.fingerprint));
-            over.for_each(|(_, effect)| *effect = Effect::OverLimit);
-        }
-        history.retain(|happening| !written.refused.contains(&happening.fingerprint));
+        let written = update.write_alerts(&mut transaction, self.max_alerts(), &mut stored).await?;
+        mark_refused(group, &mut recorded, &written.refused);
         let ended = end_inherited(&mut transaction).await?;
-        keep_alerts(&mut transaction, &history).await?;
-        super::watchdog::keep(&mut transaction, pulse_before, pulse, Event::WatchdogHeard).await?;
-        if routed != routed_before {
-            super::watchdog::write_routed(&mut transaction, &routed).await?;
-        }
+        update.write_history(&mut transaction, &written.refused).await?;
+        update.write_watchdogs(&mut transaction).await?;
         transaction.commit().await?;
         *stored = Some(written.stored.saturating_sub(ended));
         Ok(recorded)
@@ -279,8 +374,8 @@ impl Store {
     }
 }
 
-/// Every alert that is not resolved, by fingerprint. Those over the limits, which a store of an earlier release has
-/// until `serve` drops them, are left out.
+/// Every alert that is not resolved, ordered by fingerprint. Alerts over the limits are left out: a store of an earlier
+/// release may have some, until `serve` drops them.
 pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
     let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(executor).await?;
@@ -300,12 +395,15 @@ async fn inherited(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>
     rows.iter().map(record_of).collect()
 }
 
-/// Every alert that the watchdogs of a notification may correct.
-async fn correctable(connection: &mut SqliteConnection, hearing: Hearing) -> Result<Vec<AlertRecord>, StoreError> {
+/// Every alert that `verdict` may correct.
+async fn correctable(
+    connection: &mut SqliteConnection,
+    verdict: WatchdogVerdict,
+) -> Result<Vec<AlertRecord>, StoreError> {
     let query = format!(
         "SELECT {COLUMNS} FROM alerts WHERE state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1"
     );
-    let died_at = hearing.died_at.map_or(i64::MAX, Timestamp::as_millis);
+    let died_at = verdict.died_at.map_or(i64::MAX, Timestamp::as_millis);
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(died_at).fetch_all(connection).await?;
     rows.iter().map(record_of).collect()
 }
@@ -354,7 +452,7 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
             .push_bind(record.target.name().as_str().to_owned())
             .push_bind(i64::from(record.critical))
             .push_bind(record.starts_at.as_millis())
-            .push_bind(record.told_starts_at.as_millis())
+            .push_bind(record.reported_starts_at.as_millis())
             .push_bind(state)
             .push_bind(refired_at)
             .push_bind(record.ends_at.map(Timestamp::as_millis))
@@ -404,7 +502,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
         target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{:?} is no target", excerpt(&target))))?,
         critical: row.try_get::<i64, _>("critical")? != 0,
         starts_at: Timestamp::from_millis(starts_at_ms),
-        told_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
+        reported_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
         state,
         ends_at: row.try_get::<Option<i64>, _>("ends_at_ms")?.map(Timestamp::from_millis),
         last_seen_at: Timestamp::from_millis(row.try_get("last_seen_ms")?),

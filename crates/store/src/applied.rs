@@ -352,7 +352,7 @@ fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError
             let name = ComponentName::try_from(name.as_str()).map_err(|error| corrupt(&error.to_string()))?;
             applied.components.insert(name, AppliedComponent { id, status, certainty });
         }
-        // As in a store of an earlier release until `serve` drops it.
+        // A store of an earlier release may have such a row, until `serve` drops it.
         "target" if is_over_limits(&name, "") => {}
         "target" => {
             let target = Target::from_name(&name).ok_or_else(|| corrupt("no name of a target"))?;

@@ -1,8 +1,8 @@
 //! The limit on stored alerts.
 //!
-//! Alerts are counted once, at the first write after a start (10 ms for 100,000 rows, 18 ms for a million), and again only
-//! after a transaction that failed or deleted some. In between the number is kept beside the store: only the server that holds the store's lock writes alerts, and it
-//! knows how many of them were new.
+//! The alerts are counted at the first write after a start (10 ms for 100,000 rows, 18 ms for a million), and again after a
+//! transaction that failed or that deleted alerts. Between these, the number is kept in memory: only the server that holds
+//! the store's lock writes alerts, and it knows how many of them were new.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +15,7 @@ use super::{Store, StoreError};
 use alertmanager_cachet_core::alert::{AlertRecord, Fingerprint};
 use alertmanager_cachet_core::alert_limit::{DEFAULT_MAX_ALERTS, refused};
 
-/// How many alerts may be stored, and how many are.
+/// The limit of stored alerts, and their number.
 #[derive(Debug)]
 pub(super) struct Capacity {
     max: AtomicU32,
@@ -29,41 +29,43 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// The number of stored alerts, `None` if it is not known; to be held by who has a transaction, until it is
-    /// committed.
+    /// The number of stored alerts; `None` if they must be counted. A transaction that writes alerts holds this guard until
+    /// its commit.
     pub(super) async fn stored(&self) -> MutexGuard<'_, Option<usize>> {
         self.stored.lock().await
     }
 
-    /// How many may be stored.
+    /// How many alerts may be stored.
     pub(super) fn max(&self) -> u32 {
         self.max.load(Ordering::Relaxed)
     }
 }
 
-/// What came of writing alerts within the limit.
+/// The result of [`upsert_within`].
 pub(super) struct Written {
     /// How many alerts are stored now.
     pub(super) stored: usize,
-    /// The new ones that are not.
+    /// The new alerts that were not stored, because the limit is reached.
     pub(super) refused: HashSet<Fingerprint>,
 }
 
 impl Store {
-    /// Stores no more than `max` alerts from now on. The oldest resolved ones are forgotten for new ones; if there are
-    /// none, new ones are not stored. What is stored already stays.
+    /// Limits the stored alerts to `max` from now on. For a new alert, the oldest resolved one is forgotten; if no alert is
+    /// resolved, the new one is not stored. Alerts that are stored already stay, even if they are more than `max`.
     pub fn limit_alerts(&self, max: u32) {
         self.capacity.max.store(max, Ordering::Relaxed);
     }
 
-    /// How many alerts are stored at most.
+    /// How many alerts may be stored.
     pub fn max_alerts(&self) -> u32 {
         self.capacity.max()
     }
 }
 
-/// Writes `records`, those that are not `known` only as far as there is room. `stored` is taken away, so that the alerts
-/// are counted anew unless somebody puts their number back.
+/// Writes `records`. Those that are not `known` are new, and are written only within the limit `max`.
+///
+/// This takes the number out of `stored`. The caller puts the new number back after the commit; if the transaction fails,
+/// the alerts are counted again.
 pub(super) async fn upsert_within<'a>(
     max: u32,
     stored: &mut Option<usize>,
@@ -93,7 +95,7 @@ async fn count(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// Forgets resolved alerts, those first that were heard of last a long time ago; returns how many.
+/// Forgets up to `count` resolved alerts, those with the oldest last notification first. Returns how many it forgot.
 async fn forget_oldest_resolved(connection: &mut SqliteConnection, count: usize) -> Result<usize, StoreError> {
     if count == 0 {
         return Ok(0);

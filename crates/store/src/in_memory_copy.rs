@@ -48,10 +48,10 @@ async fn copy(path: &Path, memory: &str) -> Result<(), sqlx::Error> {
         file.push(suffix);
         Path::new(&file).exists()
     };
-    // While a server has it open, or after it was killed, both files are there, and its latest commits are in them.
-    // Otherwise SQLite would make them, even for reading, unless it takes the database for one that does not change.
+    // Both files exist while a server has the store open, or after it was killed. Then they hold its latest commits.
+    // Otherwise SQLite would create them, even for reading, unless the database is opened as immutable.
     let options = if beside("-wal") && beside("-shm") {
-        // Else it writes there which reader reads what.
+        // Without `readonly_shm`, SQLite would write its read locks to the shared memory file.
         let path = percent_encode(path.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
         SqliteConnectOptions::new().filename(format!("file:{path}?readonly_shm=1"))
     } else {

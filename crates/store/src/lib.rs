@@ -64,7 +64,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "resolves that may be expiries", include_str!("../migrations/0010_expiry.sql")),
 ];
 
-/// What a statement to the store is for.
+/// The purpose of a store operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreOperation {
     /// Keeping what a notification says.
@@ -79,9 +79,9 @@ pub enum StoreOperation {
     Probe,
 }
 
-/// Is told what a store does.
+/// Observes the operations of a store, for metrics.
 pub trait StoreObserver: fmt::Debug + Send + Sync {
-    /// An operation took so long, and succeeded or not.
+    /// An operation has ended after `took`.
     fn done(&self, operation: StoreOperation, took: Duration, succeeded: bool);
 }
 
@@ -92,7 +92,7 @@ pub struct Store {
     reader: SqlitePool,
     recordings: Arc<Recordings>,
     capacity: Arc<Capacity>,
-    /// What Alertmanager listed last. It is read again after a restart.
+    /// The leases in Alertmanager's latest list. Not stored: the list is read again after a restart.
     leases: Arc<Mutex<Arc<Leases>>>,
     observer: Option<Arc<dyn StoreObserver>>,
     /// The database file.
@@ -120,13 +120,13 @@ pub enum StoreError {
         /// What the system said.
         cause: std::io::Error,
     },
-    /// The schema has to be changed, and no copy of the database could be made before.
+    /// The schema must be migrated, and the copy before that failed.
     #[error(
-        "the store cannot be copied to {copy:?} before its schema is brought up to date ({cause}): make room on its disk, \
-         or make its folder writable; nothing was changed"
+        "the store cannot be copied to {copy:?} before the migration of its schema ({cause}): free space on its disk, or \
+         make its folder writable; nothing was changed"
     )]
     Copy {
-        /// The copy.
+        /// The path of the copy.
         copy: PathBuf,
         /// What the system said.
         cause: Box<dyn std::error::Error + Send + Sync>,
@@ -301,12 +301,12 @@ impl Store {
         })
     }
 
-    /// Has this store, and those that are cloned from it, tell `observer` what they do.
+    /// This store, with its operations observed by `observer`. Later clones share the observer.
     pub fn observed_by(self, observer: Arc<dyn StoreObserver>) -> Self {
         Self { observer: Some(observer), ..self }
     }
 
-    /// Does `work`, and tells the observer how it went.
+    /// Runs `work`, and reports its duration and result to the observer.
     async fn measured<T>(
         &self,
         operation: StoreOperation,

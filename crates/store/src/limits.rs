@@ -19,7 +19,7 @@ const MAYBE_OVER: [(&str, &str); 2] = [
     ),
 ];
 
-/// Whether a row of that target and alert name is over the limits, and not only wrong.
+/// Whether a row with this target and alert name is over the limits. `false` for a row that is corrupt for another reason.
 pub(super) fn is_over_limits(target: &str, name: &str) -> bool {
     let is_long = |text: &str| text.chars().nth(NAME_LIMIT).is_some();
     let may_be = is_long(target) || target.matches(',').nth(COMPONENT_LIMIT - 1).is_some();

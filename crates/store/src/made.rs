@@ -10,7 +10,7 @@ pub enum Made {
     Component(ComponentId),
     /// A group.
     Group(GroupId),
-    /// The incident that abilities are tried on.
+    /// The incident that `setup` checks abilities with.
     Incident(IncidentId),
 }
 
@@ -37,7 +37,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets it: it was removed.
+    /// Forgets an object that was removed from the Cachet at `address`.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
@@ -48,8 +48,8 @@ impl Store {
         Ok(())
     }
 
-    /// The incident of that name that this program made in the Cachet at `address` and did not remove; of several, the
-    /// last.
+    /// The incident `name` that this program made in the Cachet at `address` and has not removed. Of several, the one with
+    /// the highest number.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.

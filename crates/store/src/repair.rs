@@ -16,9 +16,9 @@ use alertmanager_cachet_core::time::Timestamp;
 impl Store {
     /// Makes the alerts agree with what Alertmanager lists, as [`plan`] says, all of it or nothing.
     ///
-    /// It is planned from what is stored at this very moment, so that nothing that came while Alertmanager was read is
-    /// undone. When this returns, the repairs survive a power cut. New alerts for which there is no room, see
-    /// [`Self::limit_alerts`], are left out of the plan and counted.
+    /// It plans from what is stored at this very moment, so a notification that arrived while Alertmanager was read is not
+    /// undone. When this returns, the repairs survive a power cut. New alerts over the limit ([`Self::limit_alerts`]) are left
+    /// out of the plan and counted in `over_limit`.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense; then
@@ -49,7 +49,7 @@ impl Store {
         Ok(plan)
     }
 
-    /// The leases that Alertmanager listed last.
+    /// The leases in Alertmanager's latest list.
     pub(super) fn leases(&self) -> Arc<Leases> {
         Arc::clone(&self.leases.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -64,14 +64,15 @@ impl Store {
     /// As [`Self::apply_repair`].
     pub async fn resolve_stale_alerts(&self, limit: Timestamp, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
         let stale = |record: AlertRecord| {
-            // To have ended is nothing that was heard of it.
+            // `last_seen_at` stays: this is no notification of the alert.
             let is_stale = record.last_seen_at < limit;
             is_stale.then(|| Repair { record: record.ended(record.last_seen_at), reason: Reason::Stale })
         };
         self.measured(StoreOperation::Repair, self.repair_unresolved(stale, now)).await
     }
 
-    /// Resolves at `now` every alert whose resolve is held, and says which: no watchdog is left that could confirm it.
+    /// Resolves at `now` every alert whose resolve is held, and returns them. For a server without a watchdog, which could
+    /// confirm no held resolve.
     ///
     /// # Errors
     /// As [`Self::apply_repair`].
@@ -83,7 +84,7 @@ impl Store {
         self.measured(StoreOperation::Repair, self.repair_unresolved(confirmed, now)).await
     }
 
-    /// Carries out what `repair` makes of each alert that is not resolved.
+    /// Applies `repair` to each alert that is not resolved, and returns the repairs.
     async fn repair_unresolved(
         &self,
         repair: impl Fn(AlertRecord) -> Option<Repair>,
@@ -99,7 +100,7 @@ impl Store {
     }
 }
 
-/// What the history keeps of `repairs`.
+/// The history entries of `repairs`.
 fn happenings(repairs: &[Repair], now: Timestamp) -> Vec<AlertHappening> {
     let of =
         |repair: &Repair| AlertHappening::of(&repair.record, Turn::of_repair(repair.reason), repair.reason.into(), now);

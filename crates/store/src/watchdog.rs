@@ -69,7 +69,7 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// The watchdogs that notifications bring.
+/// The firing watchdogs that notifications reported. The column `heard_at_ms` is [`RoutedWatchdog::notified_at`].
 pub(super) async fn read_routed(connection: &mut SqliteConnection) -> Result<RoutedWatchdogs, StoreError> {
     let query = "SELECT fingerprint, starts_at_ms, heard_at_ms, interval_ms FROM routed_watchdogs";
     let rows = sqlx::query(query).fetch_all(connection).await?;
@@ -78,17 +78,18 @@ pub(super) async fn read_routed(connection: &mut SqliteConnection) -> Result<Rou
         let interval: Option<i64> = row.try_get("interval_ms")?;
         let watchdog = RoutedWatchdog {
             starts_at: Timestamp::from_millis(row.try_get("starts_at_ms")?),
-            heard_at: Timestamp::from_millis(row.try_get("heard_at_ms")?),
+            notified_at: Timestamp::from_millis(row.try_get("heard_at_ms")?),
             interval: interval.and_then(|interval| u64::try_from(interval).ok()).map(Duration::from_millis),
         };
-        let corrupt =
-            |_| StoreError::Corrupt { what: format!("watchdog {fingerprint:?}: its fingerprint makes no sense") };
+        let corrupt = |_| StoreError::Corrupt {
+            what: format!("watchdog {fingerprint:?}: invalid fingerprint, expected 16 hex digits"),
+        };
         Ok((fingerprint.parse().map_err(corrupt)?, watchdog))
     });
     Ok(RoutedWatchdogs::from_stored(watchdogs.collect::<Result<Vec<_>, StoreError>>()?))
 }
 
-/// Writes the watchdogs that notifications bring: a few rows, so all of them.
+/// Replaces all stored watchdogs of notifications: there are at most 64.
 pub(super) async fn write_routed(
     connection: &mut SqliteConnection,
     watchdogs: &RoutedWatchdogs,
@@ -100,7 +101,7 @@ pub(super) async fn write_routed(
         )
         .bind(fingerprint.to_string())
         .bind(watchdog.starts_at.as_millis())
-        .bind(watchdog.heard_at.as_millis())
+        .bind(watchdog.notified_at.as_millis())
         .bind(watchdog.interval.map(|interval| i64::try_from(interval.as_millis()).unwrap_or(i64::MAX)))
         .execute(&mut *connection)
         .await?;

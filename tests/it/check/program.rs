@@ -41,9 +41,9 @@ fn good_files_are_told_in_a_few_lines() {
          \n\
          config.json\n\
          \x20 watchdog\n\
-         \x20   is heard in notifications alone, so the page may be green for about two of\n\
-         \x20   their intervals when Prometheus dies in an outage: set ALERTMANAGER_URL, and\n\
-         \x20   it is never green by that\n\
+         \x20   arrives only in notifications, so the page may be green for about two\n\
+         \x20   notification intervals if Prometheus dies during an outage: set\n\
+         \x20   ALERTMANAGER_URL to prevent that\n\
          \n\
          found\n\
          \x20 2 groups with 3 components in config.json\n\

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::core::repair::{Life, Member, Poll, Reason, Repair};
+use alertmanager_cachet::core::repair::{Member, Poll, Reason, Repair, WatchdogListing};
 use alertmanager_cachet::repair::Repairer;
 use alertmanager_cachet::settings::Settings;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ async fn an_alert_that_was_heard_of_in_the_future_ends_when_alertmanager_does_no
         let poll = Poll {
             began_at: world.now(),
             members: vec![Member::Heard { up_for: HOUR, listed: Vec::new() }],
-            life: Life::Unwatched,
+            watchdog: WatchdogListing::NotConfigured,
         };
         corrected.extend(reasons(&repairer.correct(&poll).await.expect("corrected")));
     }

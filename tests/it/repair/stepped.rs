@@ -7,7 +7,7 @@ use std::time::Duration;
 use alertmanager_cachet::alertmanager::{self, Credentials, Error, Member};
 use alertmanager_cachet::core::alert::{Alert, AlertStatus, Effect};
 use alertmanager_cachet::core::config::Config;
-use alertmanager_cachet::core::expiry::{LifeFrom, ResolveRule};
+use alertmanager_cachet::core::expiry::{ResolveRule, WatchdogSource};
 use alertmanager_cachet::core::repair::Reason;
 use alertmanager_cachet::core::watchdog::Watchdog;
 use alertmanager_cachet::metrics::Metrics;
@@ -309,7 +309,7 @@ async fn hold_resolve(world: &World, alert: Alert) {
     world.pass(Duration::from_secs(600));
     let resolve_rule = Some(ResolveRule {
         watchdog: Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog"),
-        life: LifeFrom::List,
+        source: WatchdogSource::List,
         refire_hold: Duration::from_secs(300),
     });
     let alerts = vec![Alert { status: AlertStatus::Resolved, ..alert }];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::listing::{ListedAlert, Standing};
-use alertmanager_cachet::core::repair::{Life, Member, Poll};
+use alertmanager_cachet::core::repair::{Member, Poll, WatchdogListing};
 
 use super::oracle::{Listed, Reading};
 use super::product::timestamp;
@@ -107,7 +107,7 @@ pub fn poll(readings: &[Reading], began_ms: u64, alerts: &[Alert]) -> Poll {
                 .collect(),
         },
     });
-    Poll { began_at: timestamp(began_ms), members: members.collect(), life: Life::Unwatched }
+    Poll { began_at: timestamp(began_ms), members: members.collect(), watchdog: WatchdogListing::NotConfigured }
 }
 
 fn listed_alert(alert: &Alert, listed: Listed) -> ListedAlert {

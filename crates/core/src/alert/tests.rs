@@ -194,7 +194,7 @@ fn what_is_listed_in_the_future_is_a_repeat_afterwards() {
 fn a_beginning_in_the_future_that_an_earlier_version_stored_hides_nothing() {
     let future = Timestamp::from_millis(86_400_000);
     let (ended, _) = after(&[firing(1), resolved(1)]);
-    let stored = AlertRecord { starts_at: future, told_starts_at: future, ..ended };
+    let stored = AlertRecord { starts_at: future, reported_starts_at: future, ..ended };
     let (record, effect) = AlertRecord::observe(Some(&stored), &firing(2500), Timestamp::from_millis(3000));
     assert_eq!((record.starts_at, effect), (Timestamp::from_millis(2500), Effect::FiredAgain));
 }

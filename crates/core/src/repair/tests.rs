@@ -50,7 +50,7 @@ impl World {
     /// A minute passes, and Alertmanager is read.
     fn poll(&mut self, members: &[Member]) -> Vec<Reason> {
         self.pass(MINUTE);
-        let poll = Poll { began_at: self.now, members: members.to_vec(), life: Life::Unwatched };
+        let poll = Poll { began_at: self.now, members: members.to_vec(), watchdog: WatchdogListing::NotConfigured };
         let reasons = self.carry_out(&poll);
         self.pass(Duration::from_millis(1));
         reasons
@@ -220,7 +220,7 @@ fn readings_on_demand_do_not_make_two_of_one_gap() {
     world.poll(&[heard(&[])]);
     for _ in 0..29 {
         world.pass(Duration::from_secs(1));
-        let poll = Poll { began_at: world.now, members: vec![heard(&[])], life: Life::Unwatched };
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])], watchdog: WatchdogListing::NotConfigured };
         assert_eq!(world.carry_out(&poll), []);
     }
     assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
@@ -417,7 +417,8 @@ fn what_arrives_while_a_poll_is_under_way_is_not_undone_by_it() {
     world.poll(&[heard(&[active(&over)])]);
     world.pass(MINUTE);
     // Read first, answered later.
-    let poll = Poll { began_at: world.now, members: vec![heard(&[active(&over)])], life: Life::Unwatched };
+    let poll =
+        Poll { began_at: world.now, members: vec![heard(&[active(&over)])], watchdog: WatchdogListing::NotConfigured };
     world.notify(&fresh);
     world.notify(&resolved(&over));
     world.notify(&held);
@@ -426,12 +427,12 @@ fn what_arrives_while_a_poll_is_under_way_is_not_undone_by_it() {
     assert!(world.missing.is_empty());
 }
 
-/// What the lists say of a watchdog that was sent at `sent_at`, with a lease of four minutes.
-fn alive(sent_at: Timestamp) -> Life {
-    Life::At(LastLife { sent_at, lease: LeaseLength::default() })
+/// A listed watchdog that was sent at `sent_at`, with a lease of four minutes.
+fn alive(sent_at: Timestamp) -> WatchdogListing {
+    WatchdogListing::Sent(WatchdogSent { sent_at, lease: LeaseLength::default() })
 }
 
-/// An alert fires, and Alertmanager is read so many seconds after the watchdog was sent last, without the alert, twice.
+/// The repairs of a firing alert that is absent from two polls, each `seconds` after the last sending of the watchdog.
 fn unlisted_after(seconds: u64) -> Vec<Reason> {
     let mut world = World::new();
     world.notify(&alert(1, 5));
@@ -439,15 +440,15 @@ fn unlisted_after(seconds: u64) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for _ in 0..3 {
         world.pass(MINUTE);
-        let life = alive(world.now.before(Duration::from_secs(seconds)));
-        let poll = Poll { began_at: world.now, members: vec![heard(&[])], life };
+        let watchdog = alive(world.now.before(Duration::from_secs(seconds)));
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])], watchdog };
         reasons.extend(world.carry_out(&poll));
     }
     reasons
 }
 
 #[test]
-fn what_vanishes_from_the_list_has_ended_only_while_the_watchdog_lives() {
+fn an_alert_that_vanishes_from_the_list_has_ended_only_if_the_watchdog_is_alive() {
     assert_eq!(unlisted_after(0), [Reason::Unlisted]);
     assert_eq!(unlisted_after(119), [Reason::Unlisted]);
     // A dead Prometheus: its alerts vanish when their leases run out.
@@ -456,13 +457,13 @@ fn what_vanishes_from_the_list_has_ended_only_while_the_watchdog_lives() {
     world.notify(&alert(1, 5));
     for _ in 0..3 {
         world.pass(MINUTE);
-        let poll = Poll { began_at: world.now, members: vec![heard(&[])], life: Life::Unlisted };
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])], watchdog: WatchdogListing::Unlisted };
         assert_eq!(world.carry_out(&poll), []);
     }
 }
 
 #[test]
-fn a_watchdog_that_is_late_at_every_other_reading_keeps_nothing_from_ending() {
+fn a_watchdog_that_is_late_at_every_other_poll_does_not_keep_alerts_from_ending() {
     // Sent every two minutes, by a clock that is half a minute behind: every other reading finds it too old.
     let lease = LeaseLength::between(Timestamp::from_millis(0), Timestamp::from_millis(210_000));
     let mut world = World::new();
@@ -470,15 +471,15 @@ fn a_watchdog_that_is_late_at_every_other_reading_keeps_nothing_from_ending() {
     let mut reasons = Vec::new();
     for age in [50, 110, 50] {
         world.pass(MINUTE);
-        let life = LastLife { sent_at: world.now.before(Duration::from_secs(age)), lease };
-        let poll = Poll { began_at: world.now, members: vec![heard(&[])], life: Life::At(life) };
+        let sent = WatchdogSent { sent_at: world.now.before(Duration::from_secs(age)), lease };
+        let poll = Poll { began_at: world.now, members: vec![heard(&[])], watchdog: WatchdogListing::Sent(sent) };
         reasons.push(world.carry_out(&poll));
     }
     assert_eq!(reasons, [vec![], vec![], vec![Reason::Unlisted]]);
 }
 
 #[test]
-fn what_is_listed_while_its_resolve_is_held_fires_and_the_resolve_is_forgotten() {
+fn a_listed_alert_with_a_held_resolve_fires_and_the_resolve_is_dropped() {
     let mut world = World::new();
     let fires = alert(1, 5);
     world.notify(&fires);
@@ -492,22 +493,23 @@ fn what_is_listed_while_its_resolve_is_held_fires_and_the_resolve_is_forgotten()
     assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);
 }
 
-/// What became of a resolve that is held, and is dated 240 seconds after the watchdog's last life: the alert is not
-/// listed when the watchdog lives again.
+/// The repairs of a held resolve whose `endsAt` is 240 seconds after the last sending of the watchdog. The watchdog is sent
+/// again later, and the alert is not listed.
 fn held(leases: &Leases) -> Vec<Vec<Reason>> {
     let mut world = World::new();
     let fires = alert(1, 5);
     world.notify(&fires);
-    let life = world.now;
-    let ends_at = Some(life.after(4 * MINUTE));
+    let sent_at = world.now;
+    let ends_at = Some(sent_at.after(4 * MINUTE));
     let stored = world.stored.values_mut().next().expect("it is stored");
     *stored = AlertRecord { state: AlertState::ResolveHeld, ends_at, ..stored.clone() };
     let mut reasons = Vec::new();
-    for (minute, life) in [(5, life), (6, life), (60, world.now.after(60 * MINUTE)), (61, world.now.after(61 * MINUTE))]
+    for (minute, sent_at) in
+        [(5, sent_at), (6, sent_at), (60, world.now.after(60 * MINUTE)), (61, world.now.after(61 * MINUTE))]
     {
         let began_at =
-            life.max(Timestamp::from_millis(1_000_000)).max(Timestamp::from_millis(1_000_000 + minute * 60_000));
-        let poll = Poll { began_at, members: vec![heard(&[])], life: alive(life) };
+            sent_at.max(Timestamp::from_millis(1_000_000)).max(Timestamp::from_millis(1_000_000 + minute * 60_000));
+        let poll = Poll { began_at, members: vec![heard(&[])], watchdog: alive(sent_at) };
         let plan = plan(&poll, &world.stored.values().cloned().collect::<Vec<_>>(), &world.missing, leases, POLICY);
         world.missing = plan.missing;
         reasons.push(plan.repairs.iter().map(|repair| repair.reason).collect());
@@ -517,7 +519,7 @@ fn held(leases: &Leases) -> Vec<Vec<Reason>> {
 }
 
 #[test]
-fn a_held_resolve_counts_with_newer_life_and_the_end_of_a_lease_when_the_alert_stays_away_meanwhile() {
+fn a_held_resolve_counts_after_a_newer_sending_and_an_expired_lease_after_two_absences() {
     let none = Vec::new();
     let known = |minutes| {
         let ends_at = Timestamp::from_millis(1_000_000).after(minutes * MINUTE);
@@ -532,7 +534,7 @@ fn a_held_resolve_counts_with_newer_life_and_the_end_of_a_lease_when_the_alert_s
 }
 
 #[test]
-fn leases_are_those_listed_last_and_of_what_fires_and_vanished_the_last_ones() {
+fn leases_are_those_of_the_latest_list_and_a_vanished_firing_alert_keeps_its_own() {
     let (listed, vanished, over) = (alert(1, 5), alert(2, 5), alert(3, 5));
     let lease = |minutes| Lease {
         ends_at: Timestamp::from_millis(1_000_000).after(minutes * MINUTE),
@@ -547,7 +549,7 @@ fn leases_are_those_listed_last_and_of_what_fires_and_vanished_the_last_ones() {
         world.notify(alert);
     }
     let members = [lease(2), lease(3)].map(|lease| heard(&[ListedAlert { lease: Some(lease), ..active(&listed) }]));
-    let poll = Poll { began_at: world.now, members: members.to_vec(), life: Life::Unlisted };
+    let poll = Poll { began_at: world.now, members: members.to_vec(), watchdog: WatchdogListing::Unlisted };
     let after = poll.leases_after(&before, &world.stored.values().cloned().collect::<Vec<_>>());
     let ends = [(listed.fingerprint, vec![lease(2), lease(3)]), (vanished.fingerprint, vec![lease(1)])];
     assert_eq!(after, Leases { of_alerts: ends.into(), of_watchdog: LeaseLength::default() });

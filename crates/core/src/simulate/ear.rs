@@ -21,7 +21,7 @@ pub(super) enum Ear {
 }
 
 impl Ear {
-    /// What notifications said of it so far.
+    /// The pulse, by the notifications so far.
     pub fn pulse(self) -> Pulse {
         match self {
             Self::Notified { pulse, .. } => pulse,
@@ -29,7 +29,7 @@ impl Ear {
         }
     }
 
-    /// A notification at `now` made it `pulse`.
+    /// Sets the pulse after a notification at `now`.
     pub fn notice(&mut self, pulse: Pulse, now: Timestamp) {
         let since = match *self {
             Self::Notified { since, .. } => since,

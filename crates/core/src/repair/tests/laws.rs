@@ -106,13 +106,13 @@ proptest! {
 
     #[test]
     fn all_members_unreachable_change_nothing(world in any_world(), count in 1..4_usize) {
-        let poll = Poll { began_at: world.now.after(MINUTE), members: vec![Member::Unreachable; count], life: Life::Unwatched };
+        let poll = Poll { began_at: world.now.after(MINUTE), members: vec![Member::Unreachable; count], watchdog: WatchdogListing::NotConfigured };
         prop_assert_eq!(world.plan(&poll), Plan::default());
     }
 
     #[test]
     fn it_does_not_matter_which_member_says_it(world in any_world(), mut members in any_members()) {
-        let poll = |members: Vec<Member>| Poll { began_at: world.now.after(MINUTE), members, life: Life::Unwatched };
+        let poll = |members: Vec<Member>| Poll { began_at: world.now.after(MINUTE), members, watchdog: WatchdogListing::NotConfigured };
         let told = world.plan(&poll(members.clone()));
         members.reverse();
         prop_assert_eq!(&world.plan(&poll(members.clone())), &told);
@@ -159,7 +159,7 @@ proptest! {
         world in any_world(), members in any_members(), number in 1..4_u64
     ) {
         let mut world = world;
-        let poll = Poll { began_at: world.now, members, life: Life::Unwatched };
+        let poll = Poll { began_at: world.now, members, watchdog: WatchdogListing::NotConfigured };
         world.notify(&alert(number, 4));
         let plan = world.plan(&poll);
         let fingerprint = alert(number, 4).fingerprint;
