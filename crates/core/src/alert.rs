@@ -197,7 +197,7 @@ impl AlertRecord {
         let (state, effect) = match (known, alert.status) {
             (None, AlertStatus::Firing) => (AlertState::Firing, Effect::Fired),
             (None, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
-            (Some(known), status) if !known.is_older_than(alert, is_ahead) => {
+            (Some(known), status) if !known.is_older_than(alert, is_ahead, now) => {
                 return known.observe_known(alert, status, now);
             }
             // Each repeat would be cut to another time.
@@ -222,15 +222,22 @@ impl AlertRecord {
     }
 
     /// Whether `alert` is about a newer occurrence. Of two in the future, the later one is.
-    fn is_older_than(&self, alert: &Alert, is_ahead: bool) -> bool {
+    fn is_older_than(&self, alert: &Alert, is_ahead: bool, now: Timestamp) -> bool {
         let is_later =
             alert.starts_at > if is_ahead { self.starts_at.max(self.told_starts_at) } else { self.starts_at };
-        is_later && !self.is_of_same_occurrence(alert)
+        is_later && !self.is_of_same_occurrence(alert, now)
     }
 
-    /// Whether `alert` is told under the same `startsAt`, or is a resolve that spans it.
-    fn is_of_same_occurrence(&self, alert: &Alert) -> bool {
-        alert.starts_at == self.told_starts_at || alert.is_resolve_over(self.told_starts_at)
+    /// Whether `alert`, which arrives at `now`, is told under the same `startsAt`, or is a resolve that spans it. One in
+    /// the future is not spanned by what has ended; then its arrival counts.
+    fn is_of_same_occurrence(&self, alert: &Alert, now: Timestamp) -> bool {
+        let arrived_at = self.fires_since();
+        let is_over_arrival = || {
+            self.told_starts_at > arrived_at
+                && alert.is_resolve_over(arrived_at)
+                && alert.ends_at.is_some_and(|ends_at| ends_at <= now)
+        };
+        alert.starts_at == self.told_starts_at || alert.is_resolve_over(self.told_starts_at) || is_over_arrival()
     }
 
     /// Since when it fires, for what is told of it: never later than it was heard of.
@@ -284,18 +291,18 @@ impl AlertRecord {
                 return (record, Effect::Repeated);
             }
             (AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld, AlertStatus::Resolved)
-                if self.is_of_same_occurrence(alert) =>
+                if self.is_of_same_occurrence(alert, now) =>
             {
                 (AlertState::Resolved, self.told_starts_at, Effect::Resolved)
             }
             (AlertState::ResolveHeld, AlertStatus::Firing) => {
                 (AlertState::Firing, self.told_starts_at.min(alert.starts_at), Effect::Repeated)
             }
-            (AlertState::Refired { .. }, AlertStatus::Resolved) if self.is_of_same_occurrence(alert) => {
+            (AlertState::Refired { .. }, AlertStatus::Resolved) if self.is_of_same_occurrence(alert, now) => {
                 (AlertState::Resolved, self.told_starts_at, Effect::RefireWithdrawn)
             }
             (_, status) => {
-                let is_told = self.is_of_same_occurrence(alert)
+                let is_told = self.is_of_same_occurrence(alert, now)
                     || (self.told_starts_at..=self.starts_at).contains(&alert.starts_at);
                 let effect = if is_told && self.says(status) { Effect::Repeated } else { Effect::Outdated };
                 return (self.heard_of(now), effect);
