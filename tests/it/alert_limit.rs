@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::core::alert::{Alert, AlertStatus, Effect};
+use alertmanager_cachet::core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
+use alertmanager_cachet::core::inherit::Inheritance;
 use alertmanager_cachet::core::listing::{ListedAlert, Standing};
+use alertmanager_cachet::core::observed::Observed;
 use alertmanager_cachet::core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::Store;
@@ -122,6 +124,44 @@ async fn listed_alerts_are_stored_within_the_limit() {
     let plan = store.apply_repair(&listing(&["c", "d"], 20), &missing, POLICY).await.expect("repaired");
     assert_eq!((plan.repairs.len(), plan.over_limit), (1, 0));
     assert_eq!(stored(&store).await, ["c", "d"]);
+}
+
+/// A store that remembers nothing but what the page says of `alert`.
+async fn inherited(max: u32, alert: &Alert) -> (Store, TempDir) {
+    let (store, folder) = store_of(max).await;
+    let record = AlertRecord { state: AlertState::Inherited, ..AlertRecord::observe(None, alert, NOW).0 };
+    let record = AlertRecord { fingerprint: Fingerprint::of_text("of the page"), ..record };
+    let inheritance = Inheritance { alerts: vec![record], episodes: Vec::new() };
+    store.inherit(&inheritance, &Observed::default(), NOW).await.expect("kept");
+    (store, folder)
+}
+
+#[tokio::test]
+async fn what_was_inherited_from_the_page_is_ended_by_its_resolve_where_there_is_no_room() {
+    let (store, _folder) = inherited(1, &firing("a")).await;
+    assert_eq!(recorded(&store, &[firing("b")], 1).await, [Effect::OverLimit]);
+    assert_eq!(recorded(&store, &[resolved("a")], 2).await, [Effect::Resolved]);
+    assert!(store.unresolved_alerts().await.expect("read").is_empty());
+    assert_eq!(recorded(&store, &[firing("b"), firing("c")], 3).await, [Effect::Fired, Effect::OverLimit]);
+}
+
+#[tokio::test]
+async fn what_was_inherited_from_the_page_takes_its_true_name_where_there_is_no_room() {
+    for is_listed in [false, true] {
+        let (store, _folder) = inherited(1, &firing("a")).await;
+        let mut missing = Missing::new();
+        if !is_listed {
+            assert_eq!(recorded(&store, &[firing("b"), firing("a")], 1).await, [Effect::OverLimit, Effect::Fired]);
+        }
+        for seconds in [10, 100, 200] {
+            let plan = store.apply_repair(&listing(&["a", "b"], seconds), &missing, POLICY).await.expect("repaired");
+            missing = plan.missing;
+        }
+        let known: Vec<_> =
+            store.unresolved_alerts().await.expect("read").iter().map(|alert| alert.fingerprint).collect();
+        assert_eq!(known, [firing("a").fingerprint], "listed: {is_listed}");
+        assert_eq!(recorded(&store, &[firing("c")], 300).await, [Effect::OverLimit]);
+    }
 }
 
 /// Every operation that writes or deletes alerts, in turn.

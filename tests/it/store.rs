@@ -79,6 +79,35 @@ async fn rows_over_the_limits_do_not_fail_a_start() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
+/// Releases before the one that takes off what nobody sees around a name kept it.
+#[tokio::test]
+async fn rows_with_names_of_an_earlier_release_do_not_fail_a_start() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let targets =
+        ["a\u{200b} | Web", "b | Web\u{feff}, Datab\u{200b}ase\u{2060}, Web", "\u{200b} | Web", "c | W\u{85}eb"];
+    for (number, target) in targets.iter().enumerate() {
+        let row = "INSERT INTO alerts (fingerprint, name, target, critical, starts_at_ms, state, last_seen_ms) \
+                   VALUES ($1, 'TargetDown', $2, 0, 0, 'firing', 0)";
+        let query = sqlx::query(row).bind(format!("{number:016x}")).bind(target);
+        query.execute(store.writer()).await.expect("written");
+        let row = "INSERT INTO applied VALUES ('target', $1, 1, 1, '', 'settled', 0)";
+        sqlx::query(row).bind(target).execute(store.writer()).await.expect("written");
+    }
+    store.close().await;
+
+    let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
+    assert!(reading.unresolved_alerts().await.expect("what `explain` reads before the first start").is_empty());
+    assert!(reading.applied().await.expect("what was written").targets.is_empty());
+    reading.close().await;
+
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let alerts = store.unresolved_alerts().await.expect("alerts");
+    let names: Vec<String> = alerts.iter().map(|record| record.target.name().to_string()).collect();
+    assert_eq!(names, ["a | Web", "b | Web, Datab\u{200b}ase"]);
+    assert!(store.applied().await.expect("what was written").targets.is_empty());
+}
+
 #[tokio::test]
 async fn an_alert_is_the_same_after_a_restart() {
     let folder = folder();

@@ -132,11 +132,14 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let moment = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
     let value = text(RETRY_AFTER)?;
-    let seconds = value.parse::<u64>().ok().or_else(|| {
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = if is_number {
+        value.parse().unwrap_or(u64::MAX)
+    } else {
         let now = text(DATE).and_then(moment).unwrap_or_else(Timestamp::now);
-        Some(u64::try_from(moment(value)?.duration_since(now).as_secs()).unwrap_or(0))
-    });
-    seconds.map(Duration::from_secs)
+        u64::try_from(moment(value)?.duration_since(now).as_secs()).unwrap_or(0)
+    };
+    Some(Duration::from_secs(seconds))
 }
 
 /// Text from outside, so cut and cleaned that it stays within its line.
@@ -162,7 +165,10 @@ mod tests {
         assert_eq!(waiting(&[(RETRY_AFTER, "0")]), Some(0));
         assert_eq!(waiting(&[(RETRY_AFTER, "86400")]), Some(86_400));
         assert_eq!(waiting(&[]), None);
-        assert_eq!(waiting(&[(RETRY_AFTER, "soon")]), None);
+        assert_eq!(waiting(&[(RETRY_AFTER, "99999999999999999999")]), Some(u64::MAX), "more than the number has bits");
+        for none in ["soon", "", "-5", "+5", "1.5", "Sat, 31 Feb 2026 02:07:20 GMT"] {
+            assert_eq!(waiting(&[(RETRY_AFTER, none)]), None, "{none:?}");
+        }
         let date = (DATE, "Sat, 21 Nov 2026 02:06:50 GMT");
         assert_eq!(waiting(&[date.clone(), (RETRY_AFTER, "Sat, 21 Nov 2026 02:07:20 GMT")]), Some(30));
         assert_eq!(waiting(&[date, (RETRY_AFTER, "Sat, 21 Nov 2026 02:00:00 GMT")]), Some(0), "past");

@@ -200,7 +200,7 @@ impl AlertRecord {
         let (state, effect) = match (known, alert.status) {
             (None, AlertStatus::Firing) => (AlertState::Firing, Effect::Fired),
             (None, AlertStatus::Resolved) => (AlertState::Resolved, Effect::ResolvedUnknown),
-            (Some(known), status) if !known.is_older_than(alert, is_ahead) => {
+            (Some(known), status) if !known.is_older_than(alert, is_ahead, now) => {
                 return known.observe_known(alert, status, now);
             }
             // A repeat of a `startsAt` in the future. To cut it again would make it a new occurrence.
@@ -224,17 +224,26 @@ impl AlertRecord {
         (Self { ends_at, ..record(state, starts_at) }, effect)
     }
 
-    /// Whether `alert` belongs to a newer occurrence than this record. Of two `startsAt` in the future, the later one is
-    /// newer.
-    fn is_older_than(&self, alert: &Alert, is_ahead: bool) -> bool {
+    /// Whether `alert`, which arrives at `now`, belongs to a newer occurrence than this record. Of two `startsAt` in the
+    /// future, the later one is newer.
+    fn is_older_than(&self, alert: &Alert, is_ahead: bool, now: Timestamp) -> bool {
         let is_later =
             alert.starts_at > if is_ahead { self.starts_at.max(self.reported_starts_at) } else { self.starts_at };
-        is_later && !self.is_of_same_occurrence(alert)
+        is_later && !self.is_of_same_occurrence(alert, now)
     }
 
-    /// Whether `alert` has the reported `startsAt`, or is a resolve that spans it.
-    fn is_of_same_occurrence(&self, alert: &Alert) -> bool {
-        alert.starts_at == self.reported_starts_at || alert.is_resolve_over(self.reported_starts_at)
+    /// Whether `alert`, which arrives at `now`, has the reported `startsAt`, or is a resolve that spans it. No resolve that
+    /// has ended spans a `startsAt` in the future: then it has to span the time of arrival.
+    fn is_of_same_occurrence(&self, alert: &Alert, now: Timestamp) -> bool {
+        let arrived_at = self.fires_since();
+        let is_over_arrival = || {
+            self.reported_starts_at > arrived_at
+                && alert.is_resolve_over(arrived_at)
+                && alert.ends_at.is_some_and(|ends_at| ends_at <= now)
+        };
+        alert.starts_at == self.reported_starts_at
+            || alert.is_resolve_over(self.reported_starts_at)
+            || is_over_arrival()
     }
 
     /// Since when the alert fires, for display. Never later than the time of arrival.
@@ -288,18 +297,18 @@ impl AlertRecord {
                 return (record, Effect::Repeated);
             }
             (AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld, AlertStatus::Resolved)
-                if self.is_of_same_occurrence(alert) =>
+                if self.is_of_same_occurrence(alert, now) =>
             {
                 (AlertState::Resolved, self.reported_starts_at, Effect::Resolved)
             }
             (AlertState::ResolveHeld, AlertStatus::Firing) => {
                 (AlertState::Firing, self.reported_starts_at.min(alert.starts_at), Effect::Repeated)
             }
-            (AlertState::Refired { .. }, AlertStatus::Resolved) if self.is_of_same_occurrence(alert) => {
+            (AlertState::Refired { .. }, AlertStatus::Resolved) if self.is_of_same_occurrence(alert, now) => {
                 (AlertState::Resolved, self.reported_starts_at, Effect::RefireWithdrawn)
             }
             (_, status) => {
-                let is_told = self.is_of_same_occurrence(alert)
+                let is_told = self.is_of_same_occurrence(alert, now)
                     || (self.reported_starts_at..=self.starts_at).contains(&alert.starts_at);
                 let effect = if is_told && self.says(status) { Effect::Repeated } else { Effect::Outdated };
                 return (self.heard_of(now), effect);

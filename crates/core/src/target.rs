@@ -48,7 +48,11 @@ pub enum ComponentNameError {
 
 /// As much of a name as a message needs; what was meant to be a name may be as long as a file.
 pub fn excerpt(name: &str) -> String {
-    match name.char_indices().nth(EXCERPT) {
+    cut_to(name, EXCERPT)
+}
+
+fn cut_to(name: &str, limit: usize) -> String {
+    match name.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", name.get(..end).unwrap_or(name)),
         None => name.to_owned(),
     }
@@ -141,10 +145,10 @@ impl TargetName {
     }
 }
 
-/// The name in quotes.
+/// The name in quotes, as messages have it: of one that Cachet does not take, as much as it takes.
 impl fmt::Debug for TargetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&cut_to(&self.0, NAME_LIMIT), f)
     }
 }
 
@@ -170,6 +174,12 @@ impl Target {
 
     /// Reads a target back from the name of its component, if the name has the form of one and is within the limits.
     pub fn from_name(name: &str) -> Option<Self> {
+        Self::from_earlier_name(name).filter(|target| target.name().as_str() == name)
+    }
+
+    /// Reads a target from a name as an earlier release gave it, with what nobody sees around its parts: its name is
+    /// another one now.
+    pub fn from_earlier_name(name: &str) -> Option<Self> {
         // A component name has no `|`, so the last separator is the one that counts.
         let (instance, components) = name.rsplit_once(" | ")?;
         if instance.chars().nth(NAME_LIMIT).is_some() {
@@ -179,7 +189,7 @@ impl Target {
         if !list.rejected.is_empty() {
             return None;
         }
-        Self::new(instance, list.names).filter(|target| target.name().as_str() == name)
+        Self::new(instance, list.names)
     }
 
     /// Its name in Cachet.
@@ -296,6 +306,13 @@ mod tests {
         let blanks = ComponentList::parse(&format!("Database{}", ", ".repeat(1000)));
         assert_eq!((blanks.names.len(), blanks.rejected.len()), (1, 0));
         assert_eq!(Target::from_name(&format!("{} | Database", "a".repeat(NAME_LIMIT + 1))), None);
+    }
+
+    #[test]
+    fn a_line_of_the_log_has_no_more_of_a_targets_name_than_of_any_other() {
+        let target = |length: usize| Target::new(&"ä".repeat(length), ComponentList::parse("X").names).expect("target");
+        assert_eq!(format!("{:?}", target(NAME_LIMIT - 4).name()), format!("\"{} | X\"", "ä".repeat(NAME_LIMIT - 4)));
+        assert_eq!(format!("{:?}", target(NAME_LIMIT).name()), format!("\"{}…\"", "ä".repeat(NAME_LIMIT)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::StoreOperation;
 use super::applied::{upsert_episode, upsert_observed};
 use super::capacity::{Written, upsert_within};
 use super::history::keep_alerts;
-use super::limits::is_over_limits;
+use super::limits::is_not_taken;
 use super::{Store, StoreError, watchdog};
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use alertmanager_cachet_core::expiry::{
@@ -374,14 +374,14 @@ impl Store {
     }
 }
 
-/// Every alert that is not resolved, ordered by fingerprint. Alerts over the limits are left out: a store of an earlier
-/// release may have some, until `serve` drops them.
+/// Every alert that is not resolved, ordered by fingerprint. Alerts that are no longer taken are left out: a store of an
+/// earlier release may have some, until `serve` drops them.
 pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
     let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(executor).await?;
     let mut records = Vec::with_capacity(rows.len());
     for row in &rows {
-        if !is_over_limits(&row.try_get::<String, _>("target")?, row.try_get("name")?) {
+        if !is_not_taken(&row.try_get::<String, _>("target")?, row.try_get("name")?) {
             records.push(record_of(row)?);
         }
     }

@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::StoreOperation;
-use super::limits::is_over_limits;
+use super::limits::is_not_taken;
 use super::unanswered::{answered, sent, unanswered_write_of};
 use super::{Store, StoreError, history};
 use alertmanager_cachet_core::history::Happening;
@@ -353,7 +353,7 @@ fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError
             applied.components.insert(name, AppliedComponent { id, status, certainty });
         }
         // A store of an earlier release may have such a row, until `serve` drops it.
-        "target" if is_over_limits(&name, "") => {}
+        "target" if is_not_taken(&name, "") => {}
         "target" => {
             let target = Target::from_name(&name).ok_or_else(|| corrupt("no name of a target"))?;
             let description = row.try_get("description")?;

@@ -77,8 +77,13 @@ pub(super) async fn upsert_within<'a>(
         Some(stored) => stored,
         None => count(connection).await?,
     };
-    let (updated, mut new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
+    let (updated, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
+    let mut inherited = if new.is_empty() { HashSet::new() } else { inherited(connection).await? };
+    let (identified, mut new): (Vec<_>, Vec<_>) = new
+        .into_iter()
+        .partition(|record| inherited.remove(&(record.target.name().as_str().to_owned(), record.name.clone())));
     upsert(connection, &updated).await?;
+    upsert(connection, &identified).await?;
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let excess = stored.saturating_add(new.len()).saturating_sub(max);
     let forgotten = if new.is_empty() { 0 } else { forget_oldest_resolved(connection, excess).await? };
@@ -87,7 +92,14 @@ pub(super) async fn upsert_within<'a>(
         refused(&new, max.saturating_sub(stored)).iter().map(|record| record.fingerprint).collect();
     new.retain(|record| !refused.contains(&record.fingerprint));
     upsert(connection, &new).await?;
-    Ok(Written { stored: stored + new.len(), refused })
+    Ok(Written { stored: stored + identified.len() + new.len(), refused })
+}
+
+/// Targets and names of what was inherited from a page. The first alert of each takes its place, so it needs none of its
+/// own: [`super::alerts::end_inherited`].
+async fn inherited(connection: &mut SqliteConnection) -> Result<HashSet<(String, String)>, StoreError> {
+    let query = "SELECT target, name FROM alerts WHERE state = 'inherited'";
+    Ok(sqlx::query_as(query).fetch_all(connection).await?.into_iter().collect())
 }
 
 async fn count(connection: &mut SqliteConnection) -> Result<usize, StoreError> {

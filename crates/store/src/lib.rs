@@ -263,7 +263,7 @@ impl Store {
             MigrateError::VersionMissing(_) => StoreError::Newer { path: path.clone() },
             error => open_error(error.into()),
         })?;
-        limits::drop_rows_over_limits(&writer).await?;
+        limits::drop_rows_not_taken(&writer).await?;
         let reader = pool_options()
             .max_connections(READERS)
             .connect_with(options.read_only(true))

@@ -274,6 +274,7 @@ fn the_limits_on_what_is_sent_are_those_of_the_code() {
         bytes(COMPONENT_LIMIT),
         bytes(NAME_LIMIT),
         bytes(NAME_LIMIT),
+        bytes(NAME_LIMIT),
         bytes(LABEL_LIMIT),
         bytes(LABELS_LIMIT_BYTES),
         DEFAULT_MAX_ALERTS.into(),

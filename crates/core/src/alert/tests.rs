@@ -145,6 +145,22 @@ fn a_beginning_in_the_future_is_a_repeat_when_the_clock_has_passed_it() {
     assert_eq!(after(&[&told[..], &[firing(3600)]].concat()).1, Effect::FiredAgain);
 }
 
+/// Of a pair, the clock of one is ahead; Alertmanager makes one alert of both, with the earlier beginning.
+#[test]
+fn a_beginning_in_the_future_ends_with_a_resolve_of_the_earlier_beginning_that_spans_its_arrival() {
+    const AHEAD: i64 = 86_400_000;
+    for told in [&[firing(AHEAD), firing(AHEAD)][..], &[firing(AHEAD), firing(500)]] {
+        assert_eq!(after(&[told, &[lasted(500, 2500)]].concat()).1, Effect::Resolved, "{told:?}");
+        // One that ended before is of an occurrence before, and so may be one whose own end is in the future.
+        assert_eq!(after(&[told, &[lasted(500, 900)]].concat()).1, Effect::Outdated, "{told:?}");
+        assert_eq!(after(&[told, &[lasted(500, AHEAD - 1)]].concat()).1, Effect::Outdated, "{told:?}");
+    }
+    // A resolve that is told again does not end what came after it.
+    let held = [firing(900), lasted(500, 1500), firing(AHEAD)];
+    assert_eq!(after(&[&held[..], &[lasted(500, 1500)]].concat()).1, Effect::Outdated);
+    assert_eq!(after(&[&held[..], &[lasted(500, 3500)]].concat()).1, Effect::RefireWithdrawn);
+}
+
 #[test]
 fn a_firing_in_the_future_that_follows_a_resolve_is_held() {
     const AHEAD: i64 = 86_400_000;
