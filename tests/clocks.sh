@@ -36,6 +36,8 @@ clocks=(
     'America/New_York 2027-03-14T06:58Z'
     'America/New_York 2027-11-07T05:58Z'
     'Asia/Kathmandu +0'
+    # a long name of a zone, and times of another year
+    'Asia/Kathmandu +400d'
     'Pacific/Honolulu +0'
 )
 skipped=("${real_servers[@]}")
