@@ -92,7 +92,12 @@ mod tests {
         let target = Target::new("db:9100", ComponentList::parse("Database").names).expect("a target").name();
         let status = ComponentStatus::MajorOutage;
         let change = Change::CreateTarget { target: target.clone(), status, description: String::new() };
-        let failed = |status| Error::Server { call: "POST /components".to_owned(), status, message: String::new() };
+        let failed = |status| Error::Server {
+            call: "POST /components".to_owned(),
+            status,
+            message: String::new(),
+            retry_after: None,
+        };
         let mut creations = Creations::default();
         creations.tried(&change, Some(&failed(504)), NOW);
         assert_eq!(creations.put_off(&target, MINUTE, NOW), Some(REQUEST_TIMEOUT));

@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn refused() -> Result<Vec<Maintenance>, Error> {
-        Err(Error::Server { call: "GET /schedules".to_owned(), status: 500, message: String::new() })
+        Err(Error::Server { call: "GET /schedules".to_owned(), status: 500, message: String::new(), retry_after: None })
     }
 
     #[test]

@@ -78,7 +78,7 @@ async fn the_reconciler_leaves_a_page_at_rest_alone() {
 
 #[tokio::test]
 async fn a_cachet_that_has_asked_for_silence_is_left_alone_in_spite_of_news() {
-    for status in [503, 429] {
+    for status in [503, 429, 502] {
         let (world, metrics) = world().await;
         world.faults.on("*", "/api/*").answer_with_retry_after(status, 3600);
         let goes = goes_of_the_reconciler((world, metrics), BLOCKED);
@@ -91,7 +91,7 @@ async fn a_cachet_that_has_asked_for_silence_is_left_alone_in_spite_of_news() {
 
 #[tokio::test]
 async fn a_cachet_that_has_asked_for_silence_is_asked_again_when_it_is_over() {
-    for status in [503, 429] {
+    for status in [503, 429, 502] {
         let (world, metrics) = world().await;
         world.faults.on("*", "/api/*").answer_with_retry_after(status, 2);
         let began = Instant::now();
@@ -106,7 +106,7 @@ async fn a_cachet_that_has_asked_for_silence_is_asked_again_when_it_is_over() {
 
 #[tokio::test]
 async fn a_refusal_without_retry_after_is_tried_again_soon() {
-    for status in [503, 429] {
+    for status in [503, 429, 502] {
         let (world, metrics) = world().await;
         world.faults.on("*", "/api/*").answer_without_retry_after(status);
         let goes = goes_of_the_reconciler((world, metrics), BLOCKED);
@@ -118,7 +118,7 @@ async fn a_refusal_without_retry_after_is_tried_again_soon() {
 
 #[tokio::test]
 async fn news_ends_the_wait_after_a_refusal_without_retry_after() {
-    for status in [503, 429] {
+    for status in [503, 429, 502] {
         let (world, metrics) = world().await;
         world.faults.on("*", "/api/*").answer_without_retry_after(status);
         let goes = goes_of_the_reconciler((world, metrics), BLOCKED);

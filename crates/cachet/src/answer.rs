@@ -55,7 +55,7 @@ impl Answer {
             }
             (code, message) if code.is_server_error() => {
                 let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-                Error::Server { call: call.to_string(), status, message }
+                Error::Server { call: call.to_string(), status, message, retry_after: retry_after(&self.headers) }
             }
             (code, _) if code.is_redirection() => self.not_cachet(call, self.redirect()),
             (StatusCode::PAYLOAD_TOO_LARGE, message) => {

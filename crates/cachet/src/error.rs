@@ -100,7 +100,7 @@ pub enum Error {
     },
     /// Another 5xx. What was asked for may have been done: releases of 2025 answer 500 to a change that they saved
     /// (2025-08: 131).
-    #[error("{call}: Cachet failed (HTTP {status}{message}): see Cachet's own log")]
+    #[error("{call}: Cachet failed (HTTP {status}{message}{}): see Cachet's own log", retry_after_text(*.retry_after))]
     Server {
         /// The call.
         call: String,
@@ -108,6 +108,8 @@ pub enum Error {
         status: u16,
         /// What it said, if it was Cachet that said it: `: Server Error`.
         message: String,
+        /// What `Retry-After` asked to wait, if it was sent.
+        retry_after: Option<Duration>,
     },
     /// What answered does not speak Cachet's API.
     #[error(
@@ -172,7 +174,9 @@ impl Error {
         let mut news = self.clone();
         match &mut news {
             Self::Settings { .. } => {}
-            Self::RateLimited { call, retry_after } | Self::Unavailable { call, retry_after } => {
+            Self::RateLimited { call, retry_after }
+            | Self::Unavailable { call, retry_after }
+            | Self::Server { call, retry_after, .. } => {
                 call.clear();
                 *retry_after = None;
             }
@@ -182,7 +186,6 @@ impl Error {
             | Self::Forbidden { call, .. }
             | Self::NotFound { call }
             | Self::Invalid { call, .. }
-            | Self::Server { call, .. }
             | Self::NotCachet { call, .. } => call.clear(),
         }
         news.to_string()
@@ -215,9 +218,9 @@ impl Error {
     /// How long to wait because the answer had a `Retry-After`, from 1 to 600 s; `None` if it had none.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
-                retry_after.map(|wait| wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
-            }
+            Self::RateLimited { retry_after, .. }
+            | Self::Unavailable { retry_after, .. }
+            | Self::Server { retry_after, .. } => retry_after.map(|wait| wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER)),
             _ => None,
         }
     }
@@ -239,7 +242,12 @@ mod tests {
             retry_after: Some(Duration::from_secs(seconds)),
         };
         assert_eq!(limited("PUT /components/1", 59).news(), limited("POST /incidents", 3).news());
-        let failed = |status| Error::Server { call: "PUT /components/1".to_owned(), status, message: String::new() };
+        let failed = |status| Error::Server {
+            call: "PUT /components/1".to_owned(),
+            status,
+            message: String::new(),
+            retry_after: None,
+        };
         assert_ne!(failed(500).news(), failed(502).news());
     }
 
@@ -247,13 +255,20 @@ mod tests {
     fn an_error_says_when_to_come_back_only_if_the_answer_did() {
         let unavailable = |retry_after| Error::Unavailable { call: "PUT /components/1".to_owned(), retry_after };
         let limited = |retry_after| Error::RateLimited { call: "PUT /components/1".to_owned(), retry_after };
-        for error in [unavailable(None), limited(None)] {
+        let failed = |retry_after| Error::Server {
+            call: "PUT /components/1".to_owned(),
+            status: 502,
+            message: String::new(),
+            retry_after,
+        };
+        for error in [unavailable(None), limited(None), failed(None)] {
             assert_eq!(error.retry_after(), None);
             let text = error.to_string();
             assert!(!text.contains(" s)") && !text.contains("Retry-After"), "{text}");
         }
         for (sent_s, waited_s) in [(0, 1), (48, 48), (86_400, 600)] {
-            for error in [unavailable(Some(Duration::from_secs(sent_s))), limited(Some(Duration::from_secs(sent_s)))] {
+            let sent = Some(Duration::from_secs(sent_s));
+            for error in [unavailable(sent), limited(sent), failed(sent)] {
                 assert_eq!(error.retry_after(), Some(Duration::from_secs(waited_s)));
                 assert!(error.to_string().contains(&format!(", Retry-After: {sent_s} s): ")), "{error}");
             }
@@ -263,7 +278,7 @@ mod tests {
     #[test]
     fn only_what_nobody_has_said_the_last_word_on_may_be_applied_yet() {
         let call = String::new;
-        let failed = |status| Error::Server { call: call(), status, message: String::new() };
+        let failed = |status| Error::Server { call: call(), status, message: String::new(), retry_after: None };
         assert!(Error::NoAnswer { call: call(), reason: String::new() }.may_be_applied_yet());
         assert!(failed(504).may_be_applied_yet());
         assert!(!failed(500).may_be_applied_yet() && failed(500).may_have_been_applied());
