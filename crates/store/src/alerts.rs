@@ -395,17 +395,21 @@ async fn inherited(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>
     rows.iter().map(record_of).collect()
 }
 
-/// Every alert that `verdict` may correct.
+/// Every alert that `verdict` may correct. Only a death needs the ended alerts, of which there are many.
 async fn correctable(
     connection: &mut SqliteConnection,
     verdict: WatchdogVerdict,
 ) -> Result<Vec<AlertRecord>, StoreError> {
-    let query = format!(
-        "SELECT {COLUMNS} FROM alerts WHERE state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1"
-    );
-    let died_at = verdict.died_at.map_or(i64::MAX, Timestamp::as_millis);
-    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(died_at).fetch_all(connection).await?;
-    rows.iter().map(record_of).collect()
+    let condition = match verdict.died_at {
+        Some(_) => "state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1",
+        None => "state = 'resolve_held'",
+    };
+    let query = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM alerts WHERE {condition}"));
+    let mut query = sqlx::query(query);
+    if let Some(died_at) = verdict.died_at {
+        query = query.bind(died_at.as_millis());
+    }
+    query.fetch_all(connection).await?.iter().map(record_of).collect()
 }
 
 /// What is known of the fingerprints of `alerts`.
