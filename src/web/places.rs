@@ -29,7 +29,7 @@ const RESERVED: &[&str] = &["/webhook", "/webhook/", "/health", "/-/ready", "/-/
 pub struct Limits {
     /// How many connections may be open. Over it, an idle connection is closed for a new one.
     pub connections: usize,
-    /// How many requests may be in progress, without those for [`RESERVED`]. Over it, a request of the address with most
+    /// How many requests may be in progress, without those for reserved paths. Over it, a request of the address with most
     /// requests is aborted for one of another address, or the new one is answered with 503.
     pub requests: usize,
     /// How long a request's body may take to arrive.
