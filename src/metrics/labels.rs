@@ -3,7 +3,6 @@
 use crate::core::alert::Effect;
 use crate::core::notification::IgnoreReason;
 use crate::core::plan::Change;
-use crate::core::repair::Reason;
 use crate::core::status::ComponentStatus;
 use crate::store::StoreOperation;
 
@@ -200,7 +199,7 @@ pub const fn change_kind(change: &Change) -> &'static str {
     }
 }
 
-/// Why an alert was corrected.
+/// Why an alert was corrected: the words that the history has for it.
 pub const REPAIR_REASONS: &[&str] = &[
     "unnotified",
     "unnotified_again",
@@ -212,20 +211,6 @@ pub const REPAIR_REASONS: &[&str] = &[
     "taken_back",
     "stale",
 ];
-
-pub const fn repair_reason(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Unnotified => "unnotified",
-        Reason::UnnotifiedAgain => "unnotified_again",
-        Reason::Reappeared => "reappeared",
-        Reason::Confirmed => "confirmed",
-        Reason::Refuted => "refuted",
-        Reason::Unlisted => "unlisted",
-        Reason::ResolveConfirmed => "resolve_confirmed",
-        Reason::TakenBack => "taken_back",
-        Reason::Stale => "stale",
-    }
-}
 
 /// What a component can be.
 pub const STATUSES: &[&str] =

@@ -9,6 +9,7 @@ use super::labels::{
 use super::{Metrics, PageState};
 use crate::cachet::{CallObserver, RateBudget};
 use crate::core::alert::Effect;
+use crate::core::history::Source;
 use crate::core::notification::Notification;
 use crate::core::plan::Change;
 use crate::core::repair::Repair;
@@ -154,7 +155,7 @@ impl Metrics {
     /// Alerts were corrected.
     pub fn repaired(&self, repairs: &[Repair]) {
         let Some(catalogue) = self.catalogue() else { return };
-        repairs.iter().for_each(|repair| catalogue.repairs.add([labels::repair_reason(repair.reason)], 1));
+        repairs.iter().for_each(|repair| catalogue.repairs.add([Source::from(repair.reason).word()], 1));
     }
 
     /// The configuration was read at `now` and taken.

@@ -5,9 +5,11 @@ use super::labels::{self, ALERT_RESULTS, IGNORED, NOT_OURS};
 use super::*;
 use crate::cachet::{CallObserver as _, RateBudget};
 use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint};
+use crate::core::history::Source;
 use crate::core::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::desired;
 use crate::core::plan::{Applied, Plan, Report};
+use crate::core::repair::Reason;
 use crate::core::status::ComponentStatus;
 use crate::core::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target};
 
@@ -148,6 +150,22 @@ fn every_effect_of_an_alert_has_a_word_and_every_word_an_effect() {
     assert_eq!(words, ALERT_RESULTS.iter().copied().collect());
     let words: BTreeSet<&str> = ComponentStatus::ALL.map(labels::status).into_iter().collect();
     assert_eq!(words, labels::STATUSES.iter().copied().collect());
+}
+
+#[test]
+fn every_reason_of_a_repair_is_a_series_from_the_start() {
+    let reasons = [
+        Reason::Unnotified,
+        Reason::UnnotifiedAgain,
+        Reason::Reappeared,
+        Reason::Confirmed,
+        Reason::Refuted,
+        Reason::Unlisted,
+        Reason::ResolveConfirmed,
+        Reason::TakenBack,
+        Reason::Stale,
+    ];
+    assert_eq!(reasons.map(|reason| Source::from(reason).word()), labels::REPAIR_REASONS);
 }
 
 fn component(id: i64, name: &str, status: ComponentStatus) -> ObservedComponent {
