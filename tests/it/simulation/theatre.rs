@@ -65,12 +65,12 @@ impl Theatre {
     async fn act(&self, scenario: &Scenario, page: Page) -> Result<Trace, Broken> {
         let clock = SimulatedClock::new();
         empty(&self.store).await;
+        // SQLite closes the file of the scenario before in the background, and removes its WAL by name.
+        let own_folder = folder();
         let (router, token) = match page {
             Page::InMemory => (model::page(clock.clock()), SecretString::from("1|token")),
             Page::Embedded => {
-                let file = self.folder.path().join("cachet.db");
-                let _ = std::fs::remove_file(&file);
-                let store = Store::open(&url(&self.folder, "cachet")).await.expect("a store");
+                let store = Store::open(&url(&own_folder, "cachet")).await.expect("a store");
                 let embedded = EmbeddedPage::open_with_clock(&store, clock.clock()).await.expect("a page");
                 (embedded.router(), embedded.token())
             }
