@@ -1,9 +1,40 @@
-//! The limit on stored alerts: which new alerts are not stored.
+//! The limit on stored alerts: which are forgotten for new ones, and which new ones are not stored.
+
+use std::collections::BTreeSet;
 
 use super::alert::{AlertRecord, AlertState};
+use super::target::TargetName;
 
 /// The default of `max_stored_alerts`: how many alerts are stored at most.
 pub const DEFAULT_MAX_ALERTS: u32 = 100_000;
+
+/// New alerts, by whether they need room of their own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewAlerts<'a> {
+    /// The first alert of the target and name of an inherited one. It takes that one's place
+    /// ([`super::inherit::superseded`]) and is always stored.
+    pub replacing: Vec<&'a AlertRecord>,
+    /// The others, which are stored within the limit.
+    pub additional: Vec<&'a AlertRecord>,
+}
+
+impl<'a> NewAlerts<'a> {
+    /// Divides `new` alerts, in order of arrival, where `inherited` ones are stored.
+    pub fn divide(new: Vec<&'a AlertRecord>, inherited: &[AlertRecord]) -> Self {
+        let key = |record: &AlertRecord| (record.target.name(), record.name.clone());
+        let mut places: BTreeSet<(TargetName, String)> = inherited.iter().map(key).collect();
+        let (replacing, additional) =
+            new.into_iter().partition(|record| !places.is_empty() && places.remove(&key(record)));
+        Self { replacing, additional }
+    }
+
+    /// How many resolved alerts have to be forgotten to store all of them beside `stored` ones, `max` at most. The ones
+    /// that were heard of least recently go first.
+    pub fn excess(&self, stored: usize, max: usize) -> usize {
+        // Without a new alert, a lowered limit forgets nothing.
+        if self.additional.is_empty() { 0 } else { (stored + self.additional.len()).saturating_sub(max) }
+    }
+}
 
 /// The alerts of `new` that are not stored if only `room` more fit. `new` is in order of arrival.
 ///
@@ -36,6 +67,18 @@ mod tests {
             ends_at: None,
             last_seen_at: now,
         }
+    }
+
+    #[test]
+    fn one_new_alert_takes_the_place_of_an_inherited_one_and_the_others_need_room() {
+        let inherited = [record("a", AlertState::Inherited), record("b", AlertState::Inherited)];
+        let twin = AlertRecord { fingerprint: Fingerprint::of_text("twin"), ..record("a", AlertState::Firing) };
+        let new = [record("c", AlertState::Firing), record("a", AlertState::Resolved), twin];
+        let divided = NewAlerts::divide(new.iter().collect(), &inherited);
+        assert_eq!(divided, NewAlerts { replacing: vec![&new[1]], additional: vec![&new[0], &new[2]] });
+        assert_eq!((divided.excess(5, 7), divided.excess(5, 6), divided.excess(9, 6)), (0, 1, 5));
+        let nothing_new = NewAlerts::divide(vec![&new[1]], &inherited);
+        assert_eq!(nothing_new.excess(9, 6), 0, "a lowered limit alone forgets nothing");
     }
 
     #[test]

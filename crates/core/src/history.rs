@@ -3,7 +3,11 @@
 //! Only what changed something is kept. A notification that repeats what is known is none of it, so the history grows
 //! with what happens and not with time.
 
+mod retention;
+
 use std::fmt;
+
+pub use self::retention::{Sequence, Standing, findings, forgotten};
 
 use serde::{Deserialize, Serialize};
 

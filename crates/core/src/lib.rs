@@ -20,6 +20,7 @@ pub mod notification;
 pub mod observed;
 pub mod page;
 pub mod plan;
+pub mod recovery;
 pub mod repair;
 pub mod rules;
 pub mod setup;

@@ -257,6 +257,19 @@ pub fn stale_before(now: Timestamp, listening_since: Timestamp, longest: Duratio
     Some(now.before(longest)).filter(|limit| *limit >= listening_since)
 }
 
+/// The end of an alert that was last heard of before `limit` ([`stale_before`]); `None` if it was heard of since.
+pub fn stale(record: &AlertRecord, limit: Timestamp) -> Option<Repair> {
+    // `last_seen_at` stays: this is no notification of the alert.
+    let ended = || record.ended(record.last_seen_at);
+    (record.last_seen_at < limit).then(|| Repair { record: ended(), reason: Reason::Stale })
+}
+
+/// The end of an alert whose resolve is held, where no watchdog is configured that could confirm it.
+pub fn resolved_without_watchdog(record: &AlertRecord, now: Timestamp) -> Option<Repair> {
+    let resolved = || record.with_resolve_confirmed(now);
+    (record.state == AlertState::ResolveHeld).then(|| Repair { record: resolved(), reason: Reason::ResolveConfirmed })
+}
+
 /// What follows from an alert's being listed. One that is suppressed everywhere keeps the state that it has: a silence
 /// neither reddens the page nor greens it.
 fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Option<Repair> {

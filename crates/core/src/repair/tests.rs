@@ -122,6 +122,22 @@ fn what_was_inherited_goes_on_under_its_own_fingerprint_if_it_is_listed_even_sup
 }
 
 #[test]
+fn without_a_list_only_silence_and_a_missing_watchdog_end_alerts() {
+    let now = Timestamp::from_millis(1_000_000);
+    let (record, _) = AlertRecord::observe(None, &alert(1, 5), now);
+    assert_eq!(stale(&record, now), None);
+    let ended = stale(&record, now.after(MINUTE)).expect("stale");
+    assert_eq!((ended.reason, ended.record.state), (Reason::Stale, AlertState::Resolved));
+    assert_eq!((ended.record.ends_at, ended.record.last_seen_at), (Some(now), now));
+
+    assert_eq!(resolved_without_watchdog(&record, now), None);
+    let held = AlertRecord { state: AlertState::ResolveHeld, ends_at: Some(now), ..record };
+    let resolved = resolved_without_watchdog(&held, now.after(MINUTE)).expect("resolved");
+    assert_eq!((resolved.reason, resolved.record.state), (Reason::ResolveConfirmed, AlertState::Resolved));
+    assert_eq!(resolved.record.ends_at, Some(now), "as the resolve says");
+}
+
+#[test]
 fn every_reason_reads_on_behind_an_alerts_name() {
     use Reason::{
         Confirmed, Reappeared, Refuted, ResolveConfirmed, Stale, TakenBack, Unlisted, Unnotified, UnnotifiedAgain,
