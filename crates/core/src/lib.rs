@@ -16,6 +16,7 @@ pub mod incident_name;
 pub mod inherit;
 pub mod listing;
 pub mod maintenance;
+pub mod merge;
 pub mod notification;
 pub mod observed;
 pub mod page;

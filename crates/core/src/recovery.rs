@@ -34,18 +34,19 @@ pub fn applied_to_newer_page(applied: Applied) -> Applied {
     with_episodes(applied, [])
 }
 
-/// From when on what a restored store heard is news: the last server worked on it until `looked_at`, the server that
-/// runs now began at `start`.
-///
-/// The earlier one counts: a server that stopped before its first look may have received notifications.
-pub fn heard_since(looked_at: Timestamp, start: Timestamp) -> Timestamp {
-    looked_at.min(start)
+/// Whether a store is a restored backup: `looked_at` is when the last server looked at the page, `known` is when the store
+/// says so. A store that knows of no look is older as well.
+pub fn is_restored(known: Option<Timestamp>, looked_at: Timestamp) -> bool {
+    known.is_none_or(|known| known < looked_at)
 }
 
-/// Whether an alert of a restored store is still to be believed: unless it is resolved and was last heard of before
-/// `heard_since`. Then it may have fired again.
-pub fn is_valid_after_restore(record: &AlertRecord, heard_since: Timestamp) -> bool {
-    record.state != AlertState::Resolved || record.last_seen_at >= heard_since
+/// From when on a restored store has heard of alerts after it was restored. The last server looked at the page at
+/// `looked_at`; the server that runs now began at `start`.
+///
+/// The earlier one counts: a server that stopped before its first look may have received notifications. What was resolved
+/// before may have fired again since, and is forgotten.
+pub fn heard_since(looked_at: Timestamp, start: Timestamp) -> Timestamp {
+    looked_at.min(start)
 }
 
 /// The pulse in a restored store: unknown, unless the watchdog was received after `heard_since`.
@@ -73,7 +74,7 @@ pub fn clamp_applied(mut applied: Applied, now: Timestamp) -> Applied {
         if let EpisodePhase::Closed { at, .. } = &mut episode.phase {
             *at = (*at).min(now);
         }
-        episode.lost.as_mut().map_or((), clamp_lost);
+        episode.lost.iter_mut().for_each(clamp_lost);
     }
     applied.past.values_mut().map(|past| &mut past.lost).for_each(clamp_lost);
     for UnansweredWrite { sent_at, .. } in &mut applied.unanswered {
@@ -198,10 +199,7 @@ mod tests {
     #[test]
     fn after_a_restore_only_what_was_heard_since_is_believed() {
         assert_eq!((heard_since(NOW, LATER), heard_since(LATER, NOW)), (NOW, NOW));
-        let resolved = |last_seen_at| AlertRecord { state: AlertState::Resolved, ..record(last_seen_at) };
-        assert!(!is_valid_after_restore(&resolved(EARLIER), NOW));
-        assert!(is_valid_after_restore(&resolved(NOW), NOW));
-        assert!(is_valid_after_restore(&record(EARLIER), NOW));
+        assert!(is_restored(None, NOW) && is_restored(Some(EARLIER), NOW) && !is_restored(Some(NOW), NOW));
         let heard = |last_heartbeat| Pulse { last_heartbeat, missing_at: Some(EARLIER) };
         assert_eq!(pulse_after_restore(heard(Some(NOW)), NOW), heard(Some(NOW)));
         assert_eq!(pulse_after_restore(heard(Some(EARLIER)), NOW), Pulse::default());

@@ -1,237 +1,39 @@
-//! The alerts, one row a fingerprint.
+//! What notifications and Alertmanager's list change in the stored alerts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::sqlite::{SqliteExecutor, SqliteRow};
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::oneshot;
 
-use super::StoreOperation;
-use super::applied::{upsert_episode, upsert_observed};
-use super::capacity::{Written, upsert_within};
-use super::history::keep_alerts;
-use super::limits::is_not_taken;
-use super::{Store, StoreError, watchdog};
-use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
-use alertmanager_cachet_core::expiry::{
-    Evidence, Leases, ResolveRule, RoutedWatchdogs, WatchdogAlert, WatchdogVerdict,
+use super::alert_rows::{
+    correctable, forget_resolved, inherited, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
 };
+use super::applied::upsert_observed;
+use super::episodes::upsert_episode;
+use super::history::keep_alerts;
+use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
+use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect};
+use alertmanager_cachet_core::expiry::Leases;
 use alertmanager_cachet_core::history::{AlertHappening, Event, Source, Turn};
-use alertmanager_cachet_core::inherit::Inheritance;
+use alertmanager_cachet_core::inherit::{Inheritance, superseded};
+use alertmanager_cachet_core::merge::Merge;
 use alertmanager_cachet_core::observed::Observed;
-use alertmanager_cachet_core::repair::Repair;
-use alertmanager_cachet_core::target::{Target, excerpt};
+use alertmanager_cachet_core::repair::{self, Missing, Plan, Policy, Poll, Repair};
 use alertmanager_cachet_core::time::Timestamp;
-use alertmanager_cachet_core::watchdog::Pulse;
 
-/// How many rows one statement carries: within the 32766 variables that SQLite takes, at ten a row.
-const ROWS_PER_STATEMENT: usize = 1000;
-
-const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, ends_at_ms, \
-     last_seen_ms";
-
-/// What waits to be committed, and whose turn it is.
+/// The notifications that wait to be committed, and whose turn it is.
 #[derive(Debug, Default)]
 pub(super) struct Recordings {
     waiting: Mutex<Vec<Recording>>,
     turn: tokio::sync::Mutex<()>,
 }
 
-/// The contents of one notification.
-#[derive(Debug, Clone, Default)]
-pub struct Statements {
-    /// Its alerts of the status page.
-    pub alerts: Vec<Alert>,
-    /// Its alerts of the watchdog.
-    pub watchdogs: Vec<WatchdogAlert>,
-    /// How its resolves are judged. `None`: every resolve counts.
-    pub resolve_rule: Option<ResolveRule>,
-}
-
-/// The result of recording one notification.
-#[derive(Debug, Default)]
-pub struct Recorded {
-    /// What each alert changed, in the order of [`Statements::alerts`].
-    pub effects: Vec<Effect>,
-    /// The corrections of other alerts that its watchdogs led to.
-    pub repairs: Vec<Repair>,
-    /// Whether it ended the absence of the watchdog.
-    pub watchdog_is_back: bool,
-}
-
-/// What one notification states, and who wants to know what became of it.
+/// What one notification states, and who waits for the result.
 #[derive(Debug)]
 struct Recording {
     statements: Statements,
     now: Timestamp,
     answer: oneshot::Sender<Result<Recorded, StoreError>>,
-}
-
-/// The alerts that a group of recordings changes, in the order of their first change. If the limit of stored alerts does
-/// not leave room for all, the first ones are stored.
-#[derive(Debug, Default)]
-struct Changed {
-    records: HashMap<Fingerprint, AlertRecord>,
-    order: Vec<Fingerprint>,
-}
-
-impl Changed {
-    fn get(&self, fingerprint: Fingerprint) -> Option<&AlertRecord> {
-        self.records.get(&fingerprint)
-    }
-
-    fn put(&mut self, record: AlertRecord) {
-        let fingerprint = record.fingerprint;
-        if self.records.insert(fingerprint, record).is_none() {
-            self.order.push(fingerprint);
-        }
-    }
-
-    fn in_order(&self) -> impl Iterator<Item = &AlertRecord> {
-        self.order.iter().filter_map(|fingerprint| self.records.get(fingerprint))
-    }
-
-    /// The current state of every alert that was `known` or has changed.
-    fn over<'a>(&'a self, known: &'a HashMap<Fingerprint, AlertRecord>) -> impl Iterator<Item = &'a AlertRecord> {
-        let unchanged = known.values().filter(|record| !self.records.contains_key(&record.fingerprint));
-        unchanged.chain(self.records.values())
-    }
-}
-
-/// One transaction for a group of recordings: what was read from the store, and what the recordings applied so far change.
-struct GroupUpdate {
-    known: HashMap<Fingerprint, AlertRecord>,
-    changed: Changed,
-    inherited: Vec<AlertRecord>,
-    leases: Arc<Leases>,
-    pulse_before: Pulse,
-    pulse: Pulse,
-    routed_before: RoutedWatchdogs,
-    routed: RoutedWatchdogs,
-    history: Vec<AlertHappening>,
-}
-
-impl GroupUpdate {
-    /// Reads what is stored of the alerts of `group`, and of the watchdogs.
-    async fn read(
-        connection: &mut SqliteConnection,
-        group: &[Recording],
-        leases: Arc<Leases>,
-    ) -> Result<Self, StoreError> {
-        let alerts: Vec<&Alert> = group.iter().flat_map(|recording| &recording.statements.alerts).collect();
-        let known = known_alerts(connection, &alerts).await?;
-        let inherited = inherited(connection).await?;
-        let pulse = watchdog::read(&mut *connection).await?;
-        let routed = watchdog::read_routed(connection).await?;
-        Ok(Self {
-            known,
-            changed: Changed::default(),
-            inherited,
-            leases,
-            pulse_before: pulse,
-            pulse,
-            routed_before: routed.clone(),
-            routed,
-            history: Vec::new(),
-        })
-    }
-
-    /// Applies one recording: its watchdogs first, then its alerts.
-    async fn apply(
-        &mut self,
-        connection: &mut SqliteConnection,
-        recording: &Recording,
-    ) -> Result<Recorded, StoreError> {
-        let Recording { statements, now, .. } = recording;
-        let Statements { alerts, watchdogs, resolve_rule } = statements;
-        let rule = resolve_rule.as_ref();
-        let was_missing = self.pulse.missing_at.is_some();
-        let repairs = match rule {
-            Some(rule) => self.apply_watchdogs(connection, rule, watchdogs, *now).await?,
-            None => Vec::new(),
-        };
-        let effects = alerts.iter().map(|alert| self.apply_alert(rule, alert, *now)).collect();
-        Ok(Recorded { effects, repairs, watchdog_is_back: was_missing && self.pulse.missing_at.is_none() })
-    }
-
-    /// Applies the watchdogs of a notification, and corrects other alerts by what they prove.
-    async fn apply_watchdogs(
-        &mut self,
-        connection: &mut SqliteConnection,
-        rule: &ResolveRule,
-        watchdogs: &[WatchdogAlert],
-        now: Timestamp,
-    ) -> Result<Vec<Repair>, StoreError> {
-        let verdict = rule.observe_watchdogs(watchdogs, &mut self.pulse, &mut self.routed, now);
-        if !verdict.may_correct() {
-            return Ok(Vec::new());
-        }
-        let found = correctable(connection, verdict).await?;
-        self.known.extend(found.into_iter().map(|record| (record.fingerprint, record)));
-        let current = self.changed.over(&self.known);
-        let repairs: Vec<Repair> = current.filter_map(|record| verdict.corrects(record, now)).collect();
-        for Repair { record, reason } in &repairs {
-            self.history.push(AlertHappening::of(record, Turn::of_repair(*reason), (*reason).into(), now));
-            self.changed.put(record.clone());
-        }
-        Ok(repairs)
-    }
-
-    /// Applies one alert of a notification.
-    fn apply_alert(&mut self, rule: Option<&ResolveRule>, alert: &Alert, now: Timestamp) -> Effect {
-        let inherited = self.inherited.iter().find(|record| record.is_inherited_of_ended(alert));
-        let inherited = inherited.map(|record| record.identified_by(alert));
-        let before = self.changed.get(alert.fingerprint).or_else(|| self.known.get(&alert.fingerprint));
-        let before = before.or(inherited.as_ref());
-        let evidence = Evidence { pulse: self.pulse, routed: &self.routed, leases: &self.leases };
-        let (record, effect) = ResolveRule::observe(rule, before, alert, evidence, now);
-        let turn = Turn::of_effect(effect);
-        self.history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
-        self.changed.put(record);
-        effect
-    }
-
-    async fn write_alerts(
-        &self,
-        connection: &mut SqliteConnection,
-        max: u32,
-        stored: &mut Option<usize>,
-    ) -> Result<Written, StoreError> {
-        upsert_within(max, stored, connection, self.changed.in_order(), &self.known).await
-    }
-
-    /// Writes the history, without the alerts that were `refused`.
-    async fn write_history(
-        &mut self,
-        connection: &mut SqliteConnection,
-        refused: &HashSet<Fingerprint>,
-    ) -> Result<(), StoreError> {
-        self.history.retain(|happening| !refused.contains(&happening.fingerprint));
-        keep_alerts(connection, &self.history).await
-    }
-
-    async fn write_watchdogs(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        watchdog::keep(&mut *connection, self.pulse_before, self.pulse, Event::WatchdogHeard).await?;
-        if self.routed != self.routed_before {
-            watchdog::write_routed(connection, &self.routed).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Changes the effect of every alert that was `refused` to [`Effect::OverLimit`].
-fn mark_refused(group: &[Recording], recorded: &mut [Recorded], refused: &HashSet<Fingerprint>) {
-    if refused.is_empty() {
-        return;
-    }
-    for (recording, recorded) in group.iter().zip(recorded) {
-        for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
-            if refused.contains(&alert.fingerprint) {
-                *effect = Effect::OverLimit;
-            }
-        }
-    }
 }
 
 impl Recordings {
@@ -302,39 +104,67 @@ impl Store {
 
     /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         let mut stored = self.capacity.stored().await;
-        let mut update = GroupUpdate::read(&mut transaction, group, self.leases()).await?;
+        let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
+        let known = with_fingerprints(&mut transaction, alerts.map(|alert| alert.fingerprint)).await?;
+        let inherited = inherited(&mut transaction).await?;
+        let pulse = modifiers::read_pulse(&mut *transaction).await?;
+        let routed = modifiers::read_routed(&mut transaction).await?;
+        let leases = self.leases();
+        let mut merge = Merge::new(known, inherited, (pulse, routed.clone()), &leases);
         let mut recorded = Vec::with_capacity(group.len());
-        for recording in group {
-            recorded.push(update.apply(&mut transaction, recording).await?);
+        for Recording { statements, now, .. } in group {
+            let was_missing = merge.pulse.missing_at.is_some();
+            let verdict = merge.apply_watchdogs(statements, *now);
+            let repairs = if verdict.may_correct() {
+                merge.correct(verdict, correctable(&mut transaction, verdict).await?, *now)
+            } else {
+                Vec::new()
+            };
+            let effects = merge.apply_alerts(statements, *now);
+            let watchdog_is_back = was_missing && merge.pulse.missing_at.is_none();
+            recorded.push(Recorded { effects, repairs, watchdog_is_back });
         }
-        let written = update.write_alerts(&mut transaction, self.max_alerts(), &mut stored).await?;
-        mark_refused(group, &mut recorded, &written.refused);
-        let ended = end_inherited(&mut transaction).await?;
-        update.write_history(&mut transaction, &written.refused).await?;
-        update.write_watchdogs(&mut transaction).await?;
+        let room = (self.capacity.max(), &mut *stored);
+        let written = write_within(room, &mut transaction, merge.changed(), merge.known(), merge.inherited()).await?;
+        for (recording, recorded) in group.iter().zip(&mut recorded) {
+            for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
+                if written.refused.contains(&alert.fingerprint) {
+                    *effect = Effect::OverLimit;
+                }
+            }
+        }
+        keep_alerts(&mut transaction, &merge.history(&written.refused)).await?;
+        modifiers::keep_pulse(&mut transaction, pulse, merge.pulse, Event::WatchdogHeard).await?;
+        if merge.routed != routed {
+            modifiers::write_routed(&mut transaction, &merge.routed).await?;
+        }
         transaction.commit().await?;
-        *stored = Some(written.stored.saturating_sub(ended));
+        *stored = Some(written.stored);
         Ok(recorded)
     }
 
-    /// Keeps what a page leaves to a store that remembers nothing of it, and that it was read: this happens once.
+    /// Adopts what a page says that nobody remembers, and keeps that the page was read: this happens once.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the transaction failed.
+    /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn inherit(
         &self,
         inheritance: &Inheritance,
         observed: &Observed,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         *self.capacity.stored().await = None;
-        let alerts: Vec<&AlertRecord> = inheritance.alerts.iter().collect();
-        upsert(&mut transaction, &alerts).await?;
         // A notification may have come first.
-        end_inherited(&mut transaction).await?;
+        let mut known = of_targets_of(&mut transaction, &inheritance.alerts).await?;
+        let adopted: HashSet<_> = inheritance.alerts.iter().map(|record| record.fingerprint).collect();
+        known.retain(|known| !adopted.contains(&known.fingerprint));
+        let ended: HashSet<_> = superseded(&inheritance.alerts, &known).into_iter().collect();
+        let alerts = inheritance.alerts.iter().filter(|record| !ended.contains(&record.fingerprint));
+        let alerts: Vec<&AlertRecord> = alerts.collect();
+        upsert(&mut transaction, &alerts).await?;
         for episode in &inheritance.episodes {
             upsert_episode(&mut transaction, episode).await?;
         }
@@ -353,162 +183,114 @@ impl Store {
         self.measured(StoreOperation::Read, unresolved(&self.reader)).await
     }
 
-    /// Forgets resolved alerts that were last heard of before `limit`, and says how many.
+    /// Forgets resolved alerts that were last heard of before `limit`, and returns how many there were.
     ///
-    /// They are kept for a while only so that a late firing of the same occurrence is known for what it is.
+    /// They are kept for a while only so that a late firing of the same occurrence is recognised.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         let mut stored = self.capacity.stored().await;
-        let done = sqlx::query("DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1")
-            .bind(limit.as_millis())
-            .execute(&mut *transaction)
-            .await?;
+        let forgotten = forget_resolved(&mut transaction, limit).await?;
         transaction.commit().await?;
-        if done.rows_affected() > 0 {
+        if forgotten > 0 {
             *stored = None;
         }
-        Ok(done.rows_affected())
+        Ok(forgotten)
+    }
+
+    /// Limits the stored alerts to `max` from now on. For a new alert, the oldest resolved one is forgotten; if no alert is
+    /// resolved, the new one is not stored. Alerts that are stored already stay, even if they are more than `max`.
+    pub fn limit_alerts(&self, max: u32) {
+        self.capacity.set_max(max);
+    }
+
+    /// How many alerts may be stored.
+    pub fn max_alerts(&self) -> u32 {
+        self.capacity.max()
+    }
+
+    /// Makes the alerts agree with what Alertmanager lists, as [`repair::plan`] says, all of it or nothing.
+    ///
+    /// It plans from what is stored at this very moment, so a notification that arrived while Alertmanager was read is not
+    /// undone. When this returns, the repairs survive a power cut. New alerts over the limit ([`Self::limit_alerts`]) are left
+    /// out of the plan and counted in `over_limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense; then
+    /// nothing was changed.
+    pub async fn apply_repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
+        self.measured(StoreOperation::Repair, self.repair(poll, missing, policy)).await
+    }
+
+    async fn repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
+        let mut transaction = self.begin().await?;
+        let mut stored = self.capacity.stored().await;
+        let listed = poll.listed().map(|listed| listed.alert.fingerprint);
+        let mut known = with_fingerprints(&mut transaction, listed).await?;
+        let unlisted = unresolved(&mut *transaction).await?;
+        known.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
+        let records: Vec<AlertRecord> = known.values().cloned().collect();
+        let inherited: Vec<AlertRecord> =
+            records.iter().filter(|record| record.state == AlertState::Inherited).cloned().collect();
+        let leases = self.leases();
+        let mut plan = repair::plan(poll, &records, missing, &leases, policy);
+        let repaired = plan.repairs.iter().map(|repair| &repair.record);
+        let room = (self.capacity.max(), &mut *stored);
+        let written = write_within(room, &mut transaction, repaired, &known, &inherited).await?;
+        plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
+        plan.over_limit = written.refused.len();
+        keep_alerts(&mut transaction, &happenings(&plan.repairs, poll.began_at)).await?;
+        transaction.commit().await?;
+        *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(poll.leases_after(&leases, &records));
+        *stored = Some(written.stored);
+        Ok(plan)
+    }
+
+    /// The leases in Alertmanager's latest list.
+    fn leases(&self) -> Arc<Leases> {
+        Arc::clone(&self.leases.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Resolves at `now` every alert that was last heard of before `limit`, and returns the repairs.
+    ///
+    /// # Errors
+    /// As [`Self::apply_repair`].
+    pub async fn resolve_stale_alerts(&self, limit: Timestamp, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
+        let stale = |record: &AlertRecord| repair::stale(record, limit);
+        self.measured(StoreOperation::Repair, self.repair_unresolved(stale, now)).await
+    }
+
+    /// Resolves at `now` every alert whose resolve is held, and returns the repairs. For a server without a watchdog, which
+    /// could confirm no held resolve.
+    ///
+    /// # Errors
+    /// As [`Self::apply_repair`].
+    pub async fn confirm_held_resolves(&self, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
+        let resolved = |record: &AlertRecord| repair::resolved_without_watchdog(record, now);
+        self.measured(StoreOperation::Repair, self.repair_unresolved(resolved, now)).await
+    }
+
+    /// Applies `repair` to each alert that is not resolved, and returns the repairs.
+    async fn repair_unresolved(
+        &self,
+        repair: impl Fn(&AlertRecord) -> Option<Repair>,
+        now: Timestamp,
+    ) -> Result<Vec<Repair>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let repairs: Vec<Repair> = unresolved(&mut *transaction).await?.iter().filter_map(repair).collect();
+        let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
+        upsert(&mut transaction, &records).await?;
+        keep_alerts(&mut transaction, &happenings(&repairs, now)).await?;
+        transaction.commit().await?;
+        Ok(repairs)
     }
 }
 
-/// Every alert that is not resolved, ordered by fingerprint. Alerts that are no longer taken are left out: a store of an
-/// earlier release may have some, until `serve` drops them.
-pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
-    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(executor).await?;
-    let mut records = Vec::with_capacity(rows.len());
-    for row in &rows {
-        if !is_not_taken(&row.try_get::<String, _>("target")?, row.try_get("name")?) {
-            records.push(record_of(row)?);
-        }
-    }
-    Ok(records)
-}
-
-/// What was inherited from a page, and is not known by its own fingerprint yet.
-async fn inherited(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
-    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state = 'inherited'");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(connection).await?;
-    rows.iter().map(record_of).collect()
-}
-
-/// Every alert that `verdict` may correct. Only a death needs the ended alerts, of which there are many.
-async fn correctable(
-    connection: &mut SqliteConnection,
-    verdict: WatchdogVerdict,
-) -> Result<Vec<AlertRecord>, StoreError> {
-    let condition = match verdict.died_at {
-        Some(_) => "state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1",
-        None => "state = 'resolve_held'",
-    };
-    let query = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM alerts WHERE {condition}"));
-    let mut query = sqlx::query(query);
-    if let Some(died_at) = verdict.died_at {
-        query = query.bind(died_at.as_millis());
-    }
-    query.fetch_all(connection).await?.iter().map(record_of).collect()
-}
-
-/// What is known of the fingerprints of `alerts`.
-pub(super) async fn known_alerts(
-    connection: &mut SqliteConnection,
-    alerts: &[&Alert],
-) -> Result<HashMap<Fingerprint, AlertRecord>, StoreError> {
-    let mut known = HashMap::with_capacity(alerts.len());
-    for some in alerts.chunks(ROWS_PER_STATEMENT) {
-        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM alerts WHERE fingerprint IN ("));
-        let mut list = query.separated(", ");
-        for alert in some {
-            list.push_bind(alert.fingerprint.to_string());
-        }
-        query.push(")");
-        for row in query.build().fetch_all(&mut *connection).await? {
-            let record = record_of(&row)?;
-            known.insert(record.fingerprint, record);
-        }
-    }
-    Ok(known)
-}
-
-/// Writes `records`, over what is known of their fingerprints.
-pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
-    for some in records.chunks(ROWS_PER_STATEMENT) {
-        upsert_some(connection, some).await?;
-    }
-    Ok(())
-}
-
-async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
-    query.push_values(records, |mut row, record| {
-        let (state, refired_at) = match record.state {
-            AlertState::Firing => ("firing", None),
-            AlertState::Resolved => ("resolved", None),
-            AlertState::Inherited => ("inherited", None),
-            AlertState::ResolveHeld => ("resolve_held", None),
-            AlertState::Refired { since } => ("refired", Some(since.as_millis())),
-        };
-        row.push_bind(record.fingerprint.to_string())
-            .push_bind(record.name.as_str())
-            .push_bind(record.target.name().as_str().to_owned())
-            .push_bind(i64::from(record.critical))
-            .push_bind(record.starts_at.as_millis())
-            .push_bind(record.reported_starts_at.as_millis())
-            .push_bind(state)
-            .push_bind(refired_at)
-            .push_bind(record.ends_at.map(Timestamp::as_millis))
-            .push_bind(record.last_seen_at.as_millis());
-    });
-    query.push(
-        " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
-         critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
-         first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
-         refired_at_ms = excluded.refired_at_ms, \
-         ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms",
-    );
-    query.build().execute(connection).await?;
-    Ok(())
-}
-
-/// Forgets what was inherited of alerts that are known by now: their own statements count instead. Returns how many.
-pub(super) async fn end_inherited(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
-    let done = sqlx::query(
-        "DELETE FROM alerts WHERE state = 'inherited' AND EXISTS (SELECT 1 FROM alerts AS known \
-         WHERE known.state <> 'inherited' AND known.target = alerts.target AND known.name = alerts.name)",
-    )
-    .execute(connection)
-    .await?;
-    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
-}
-
-fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
-    let fingerprint: String = row.try_get("fingerprint")?;
-    let corrupt = |what: &str| StoreError::Corrupt { what: format!("alert {fingerprint:?}: {what}") };
-    let target: String = row.try_get("target")?;
-    let state: String = row.try_get("state")?;
-    let refired_at_ms: Option<i64> = row.try_get("refired_at_ms")?;
-    let starts_at_ms: i64 = row.try_get("starts_at_ms")?;
-    let first_starts_at_ms: Option<i64> = row.try_get("first_starts_at_ms")?;
-    let state = match (state.as_str(), refired_at_ms) {
-        ("firing", _) => AlertState::Firing,
-        ("resolved", _) => AlertState::Resolved,
-        ("inherited", _) => AlertState::Inherited,
-        ("resolve_held", _) => AlertState::ResolveHeld,
-        ("refired", Some(since)) => AlertState::Refired { since: Timestamp::from_millis(since) },
-        _ => return Err(corrupt(&format!("state {state:?} makes no sense"))),
-    };
-    Ok(AlertRecord {
-        fingerprint: fingerprint.parse().map_err(|_| corrupt("its fingerprint makes no sense"))?,
-        name: row.try_get("name")?,
-        target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{:?} is no target", excerpt(&target))))?,
-        critical: row.try_get::<i64, _>("critical")? != 0,
-        starts_at: Timestamp::from_millis(starts_at_ms),
-        reported_starts_at: Timestamp::from_millis(first_starts_at_ms.unwrap_or(starts_at_ms)),
-        state,
-        ends_at: row.try_get::<Option<i64>, _>("ends_at_ms")?.map(Timestamp::from_millis),
-        last_seen_at: Timestamp::from_millis(row.try_get("last_seen_ms")?),
-    })
+/// The history entries of `repairs`.
+fn happenings(repairs: &[Repair], now: Timestamp) -> Vec<AlertHappening> {
+    let of =
+        |repair: &Repair| AlertHappening::of(&repair.record, Turn::of_repair(repair.reason), repair.reason.into(), now);
+    repairs.iter().map(of).collect()
 }

@@ -3,24 +3,24 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::StoreOperation;
-use super::limits::is_not_taken;
-use super::unanswered::{answered, sent, unanswered_write_of};
-use super::{Store, StoreError, history};
+use super::alert_rows::is_not_taken;
+use super::episodes::{NO_COMPONENT, count_lost, end_episode, episode_of, past_episode_of, subject_of, upsert_episode};
+use super::{Store, StoreError, StoreOperation, history, timestamp};
 use alertmanager_cachet_core::history::Happening;
-use alertmanager_cachet_core::incident::{
-    EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode,
-};
-use alertmanager_cachet_core::observed::{ComponentId, IncidentId, Observed};
+use alertmanager_cachet_core::incident::{EndedBy, Episode};
+use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, Observed};
 use alertmanager_cachet_core::plan::{
-    Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite,
+    Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite, Written,
 };
-use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet_core::target::{ComponentName, Target, TargetName, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
 
-/// What stands for the component in an episode of the monitoring: no component has an empty name.
-pub(super) const NO_COMPONENT: &str = "";
+/// The kinds of rows.
+pub(super) const COMPONENT: &str = "component";
+pub(super) const TARGET: &str = "target";
+const GROUP: &str = "group";
+const INCIDENT: &str = "incident";
 
 /// Something to remember about what was, or is about to be, written to Cachet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,27 @@ pub enum Entry {
     Sent(UnansweredWrite),
     /// A write was answered, has turned up, or is not to be expected any more.
     Answered(UnansweredWrite),
+}
+
+/// What was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A component, visible or that of a target.
+    Component(ComponentId),
+    /// A group.
+    Group(GroupId),
+    /// The incident that `setup` checks abilities with.
+    Incident(IncidentId),
+}
+
+impl Made {
+    fn key(self) -> (&'static str, i64) {
+        match self {
+            Self::Component(id) => (COMPONENT, id.0),
+            Self::Group(id) => (GROUP, id.0),
+            Self::Incident(id) => (INCIDENT, id.0),
+        }
+    }
 }
 
 impl Store {
@@ -76,46 +97,11 @@ impl Store {
         happenings: &[Happening],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         for entry in entries {
             remember(&mut transaction, entry, now).await?;
         }
         history::keep(&mut transaction, happenings).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Says at which address the Cachet is that everything else here is about.
-    ///
-    /// Where that is another one than before, numbers of components and incidents mean nothing any more: what was
-    /// written counts as never confirmed, and the incident of each episode that is not over is looked up by its key, and
-    /// opened if it is not there.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`] if the transaction failed.
-    pub async fn keep_page_at(&self, address: &str) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let known: Option<String> =
-            sqlx::query_scalar("SELECT address FROM cachet WHERE id = 1").fetch_optional(&mut *transaction).await?;
-        if known.as_deref() == Some(address) {
-            return Ok(());
-        }
-        for statement in [
-            "UPDATE applied SET certainty = 'pending'",
-            "UPDATE episodes SET phase = 'ended' WHERE phase = 'closed'",
-            "UPDATE episodes SET phase = 'absent', incident_id = NULL WHERE phase <> 'ended'",
-            "UPDATE episodes SET lost_count = 0",
-            "DELETE FROM unanswered_writes",
-            "DELETE FROM observed",
-        ] {
-            sqlx::query(statement).execute(&mut *transaction).await?;
-        }
-        sqlx::query(
-            "INSERT INTO cachet (id, address) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET address = excluded.address",
-        )
-        .bind(address)
-        .execute(&mut *transaction)
-        .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -125,29 +111,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn applied(&self) -> Result<Applied, StoreError> {
-        self.measured(StoreOperation::Read, self.read_applied()).await
-    }
-
-    async fn read_applied(&self) -> Result<Applied, StoreError> {
-        let mut applied = Applied::default();
-        for row in sqlx::query("SELECT * FROM applied").fetch_all(&self.reader).await? {
-            read_applied(&row, &mut applied)?;
-        }
-        let query = "SELECT * FROM episodes WHERE phase <> 'ended' ORDER BY began_at_ms, key";
-        for row in sqlx::query(query).fetch_all(&self.reader).await? {
-            let episode = episode_of(&row)?;
-            applied.keep(episode);
-        }
-        let query = "SELECT * FROM episodes WHERE phase = 'ended' AND lost_count > 0";
-        for row in sqlx::query(query).fetch_all(&self.reader).await? {
-            let past = past_episode_of(&row)?;
-            applied.past.insert(past.key.clone(), past);
-        }
-        let query = "SELECT * FROM unanswered_writes ORDER BY number";
-        for row in sqlx::query(query).fetch_all(&self.reader).await? {
-            applied.unanswered.push(unanswered_write_of(&row)?);
-        }
-        Ok(applied)
+        let read = async { read_applied(&mut *self.reader.acquire().await?).await };
+        self.measured(StoreOperation::Read, read).await
     }
 
     /// Remembers what Cachet shows, for explaining.
@@ -179,7 +144,61 @@ impl Store {
         let snapshot: String = row.try_get("snapshot")?;
         let observed = serde_json::from_str(&snapshot)
             .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
-        Ok(Some((observed, Timestamp::from_millis(row.try_get("taken_at_ms")?))))
+        Ok(Some((observed, timestamp(&row, "taken_at_ms")?)))
+    }
+
+    /// Remembers that this program made `made`, of that name, in the Cachet at `address`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn remember_made(&self, address: &str, made: Made, name: &str) -> Result<(), StoreError> {
+        let (kind, id) = made.key();
+        let query = "INSERT INTO made (address, kind, cachet_id, name) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (address, kind, cachet_id) DO UPDATE SET name = excluded.name";
+        sqlx::query(query).bind(address).bind(kind).bind(id).bind(name).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// Forgets an object that was removed from the Cachet at `address`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn forget_made(&self, address: &str, made: Made) -> Result<(), StoreError> {
+        let (kind, id) = made.key();
+        let query = "DELETE FROM made WHERE address = $1 AND kind = $2 AND cachet_id = $3";
+        sqlx::query(query).bind(address).bind(kind).bind(id).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// The incident `name` that this program made in the Cachet at `address` and has not removed. Of several, the one with
+    /// the highest number.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn made_incident(&self, address: &str, name: &str) -> Result<Option<IncidentId>, StoreError> {
+        let query = "SELECT MAX(cachet_id) FROM made WHERE address = $1 AND kind = 'incident' AND name = $2";
+        let last: Option<i64> = sqlx::query_scalar(query).bind(address).bind(name).fetch_one(&self.reader).await?;
+        Ok(last.map(IncidentId))
+    }
+
+    /// Marks as managed what this program made in the Cachet at `address`. An object is the same one only if both its
+    /// number and its name are: another Cachet may have been set up at the same address.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn mark_made(&self, address: &str, observed: &mut Observed) -> Result<(), StoreError> {
+        let query = "SELECT kind, cachet_id, name FROM made WHERE address = $1";
+        let made: Vec<(String, i64, String)> = sqlx::query_as(query).bind(address).fetch_all(&self.reader).await?;
+        let is_made = |made_kind: &str, made_id: i64, made_name: &str| {
+            made.iter().any(|(kind, id, name)| (kind.as_str(), *id, name.as_str()) == (made_kind, made_id, made_name))
+        };
+        for component in &mut observed.components {
+            component.managed |= is_made(COMPONENT, component.id.0, &component.name);
+        }
+        for group in &mut observed.groups {
+            group.managed |= is_made(GROUP, group.id.0, &group.name);
+        }
+        Ok(())
     }
 }
 
@@ -187,14 +206,14 @@ async fn remember(connection: &mut SqliteConnection, entry: &Entry, now: Timesta
     match entry {
         Entry::Component(name, written) => {
             let AppliedComponent { id, status, certainty } = written;
-            upsert_applied(connection, "component", name.as_str(), (*id, *status, "", *certainty), now).await
+            upsert_applied(connection, COMPONENT, name.as_str(), (*id, *status, "", *certainty), now).await
         }
         Entry::Target(name, written) => {
             let AppliedTarget { id, status, description, certainty } = written;
-            upsert_applied(connection, "target", name.as_str(), (*id, *status, description, *certainty), now).await
+            upsert_applied(connection, TARGET, name.as_str(), (*id, *status, description, *certainty), now).await
         }
-        Entry::ReleaseComponent(name) => release(connection, "component", name.as_str()).await,
-        Entry::ReleaseTarget(name) => release(connection, "target", name.as_str()).await,
+        Entry::ReleaseComponent(name) => release(connection, COMPONENT, name.as_str()).await,
+        Entry::ReleaseTarget(name) => release(connection, TARGET, name.as_str()).await,
         Entry::Episode(episode) => upsert_episode(connection, episode).await,
         Entry::EndEpisode(episode, by) => end_episode(connection, episode, *by, now).await,
         Entry::StrayClosed(_, StrayOrigin::Posting { episode, lost }) => {
@@ -224,13 +243,28 @@ async fn upsert_applied(
     .bind(id.0)
     .bind(i64::from(status.value()))
     .bind(description)
-    .bind(match certainty {
-        Certainty::Settled => "settled",
-        Certainty::Pending => "pending",
-    })
+    .bind(certainty_word(certainty))
     .bind(now.as_millis())
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+fn certainty_word(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Settled => "settled",
+        Certainty::Pending => "pending",
+    }
+}
+
+pub(super) async fn update_certainty(
+    connection: &mut SqliteConnection,
+    kind: &str,
+    name: &str,
+    certainty: Certainty,
+) -> Result<(), StoreError> {
+    let query = sqlx::query("UPDATE applied SET certainty = $3 WHERE kind = $1 AND name = $2");
+    query.bind(kind).bind(name).bind(certainty_word(certainty)).execute(connection).await?;
     Ok(())
 }
 
@@ -257,86 +291,30 @@ async fn release(connection: &mut SqliteConnection, kind: &str, name: &str) -> R
     Ok(())
 }
 
-pub(super) async fn upsert_episode(connection: &mut SqliteConnection, episode: &Episode) -> Result<(), StoreError> {
-    let (phase, closed) = match episode.phase {
-        EpisodePhase::Opening => ("opening", None),
-        EpisodePhase::Absent => ("absent", None),
-        EpisodePhase::Open(_) => ("open", None),
-        EpisodePhase::Closing(_) => ("closing", None),
-        EpisodePhase::ClosedByPerson(_) => ("closed_by_person", None),
-        EpisodePhase::Closed { at, by, .. } => ("closed", Some((at, by))),
-        EpisodePhase::Reopening(_) => ("reopening", None),
-    };
-    let lost = episode.lost.as_ref();
-    sqlx::query(
-        "INSERT INTO episodes (key, component, component_id, occurred_at_ms, began_at_ms, phase, incident_id, \
-         calm_since_ms, closed_at_ms, ended_by, lost_count, lost_missed_at_ms, lost_title) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-         ON CONFLICT (key) DO UPDATE SET component_id = excluded.component_id, phase = excluded.phase, \
-         incident_id = excluded.incident_id, calm_since_ms = excluded.calm_since_ms, \
-         closed_at_ms = excluded.closed_at_ms, ended_by = excluded.ended_by, \
-         lost_count = excluded.lost_count, lost_missed_at_ms = excluded.lost_missed_at_ms, \
-         lost_title = excluded.lost_title",
-    )
-    .bind(episode.key.as_str())
-    .bind(episode.subject.component().map_or(NO_COMPONENT, ComponentName::as_str))
-    .bind(episode.subject.component_id().unwrap_or(ComponentId::UNKNOWN).0)
-    .bind(episode.occurred_at.as_millis())
-    .bind(episode.began_at.as_millis())
-    .bind(phase)
-    .bind(episode.phase.incident().map(|id| id.0))
-    .bind(episode.calm_since.map(Timestamp::as_millis))
-    .bind(closed.map(|(at, _)| at.as_millis()))
-    .bind(closed.map(|(_, by)| ended_by(by)))
-    .bind(lost.map_or(0, |lost| i64::from(lost.count)))
-    .bind(lost.map(|lost| lost.missed_at.as_millis()))
-    .bind(lost.and_then(|lost| lost.title.as_deref()))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn end_episode(
-    connection: &mut SqliteConnection,
-    episode: &Episode,
-    by: EndedBy,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE episodes SET phase = 'ended', incident_id = $2, ended_at_ms = $3, ended_by = $4 WHERE key = $1",
-    )
-    .bind(episode.key.as_str())
-    .bind(episode.phase.incident().map(|id| id.0))
-    .bind(now.as_millis())
-    .bind(ended_by(by))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn ended_by(by: EndedBy) -> &'static str {
-    match by {
-        EndedBy::Recovery => "recovery",
-        EndedBy::Person => "person",
-        EndedBy::Removal => "removal",
-        EndedBy::Unopened => "unopened",
+/// Everything that was last written, and the episodes that are not over.
+pub(super) async fn read_applied(connection: &mut SqliteConnection) -> Result<Applied, StoreError> {
+    let mut applied = Applied::default();
+    for row in sqlx::query("SELECT * FROM applied").fetch_all(&mut *connection).await? {
+        add_row(&row, &mut applied)?;
     }
+    let query = "SELECT * FROM episodes WHERE phase <> 'ended' ORDER BY began_at_ms, key";
+    for row in sqlx::query(query).fetch_all(&mut *connection).await? {
+        let episode = episode_of(&row)?;
+        applied.keep(episode);
+    }
+    let query = "SELECT * FROM episodes WHERE phase = 'ended' AND lost_count > 0";
+    for row in sqlx::query(query).fetch_all(&mut *connection).await? {
+        let past = past_episode_of(&row)?;
+        applied.past.insert(past.key.clone(), past);
+    }
+    let query = "SELECT * FROM unanswered_writes ORDER BY number";
+    for row in sqlx::query(query).fetch_all(&mut *connection).await? {
+        applied.unanswered.push(unanswered_write_of(&row)?);
+    }
+    Ok(applied)
 }
 
-async fn count_lost(
-    connection: &mut SqliteConnection,
-    episode: &EpisodeKey,
-    lost: Option<&LostPostings>,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE episodes SET lost_count = $2 WHERE key = $1")
-        .bind(episode.as_str())
-        .bind(lost.map_or(0, |lost| i64::from(lost.count)))
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError> {
+fn add_row(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError> {
     let name: String = row.try_get("name")?;
     let corrupt =
         |what: &str| StoreError::Corrupt { what: format!("what was written of {:?}: {what}", excerpt(&name)) };
@@ -348,13 +326,13 @@ fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError
         _ => return Err(corrupt("neither settled nor pending")),
     };
     match row.try_get::<String, _>("kind")?.as_str() {
-        "component" => {
+        COMPONENT => {
             let name = ComponentName::try_from(name.as_str()).map_err(|error| corrupt(&error.to_string()))?;
             applied.components.insert(name, AppliedComponent { id, status, certainty });
         }
         // A store of an earlier release may have such a row, until `serve` drops it.
-        "target" if is_not_taken(&name, "") => {}
-        "target" => {
+        TARGET if is_not_taken(&name, "") => {}
+        TARGET => {
             let target = Target::from_name(&name).ok_or_else(|| corrupt("no name of a target"))?;
             let description = row.try_get("description")?;
             applied.targets.insert(target.name(), AppliedTarget { id, status, description, certainty });
@@ -364,67 +342,109 @@ fn read_applied(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError
     Ok(())
 }
 
-fn episode_of(row: &SqliteRow) -> Result<Episode, StoreError> {
-    let key: String = row.try_get("key")?;
-    let corrupt = |what: &str| StoreError::Corrupt { what: format!("episode {key:?}: {what}") };
-    let incident = row.try_get::<Option<i64>, _>("incident_id")?.map(IncidentId);
-    let phase: String = row.try_get("phase")?;
-    let closed_at = row.try_get::<Option<i64>, _>("closed_at_ms")?.map(Timestamp::from_millis);
-    let closed_by = match row.try_get::<Option<String>, _>("ended_by")?.as_deref() {
-        // The first release remembered only those that it had closed itself, and did not say so.
-        None | Some("recovery") => EndedBy::Recovery,
-        Some("person") => EndedBy::Person,
-        Some(other) => return Err(corrupt(&format!("ended by {other:?} makes no sense"))),
-    };
-    let phase = match (phase.as_str(), incident, closed_at) {
-        ("opening", ..) => EpisodePhase::Opening,
-        ("absent", ..) => EpisodePhase::Absent,
-        ("open", Some(id), _) => EpisodePhase::Open(id),
-        ("closing", Some(id), _) => EpisodePhase::Closing(id),
-        ("closed_by_person", Some(id), _) => EpisodePhase::ClosedByPerson(id),
-        ("closed", Some(incident), Some(at)) => EpisodePhase::Closed { incident, at, by: closed_by },
-        ("reopening", Some(id), _) => EpisodePhase::Reopening(id),
-        _ => return Err(corrupt(&format!("phase {phase:?} makes no sense"))),
-    };
-    Ok(Episode {
-        subject: subject_of(row, &key)?,
-        occurred_at: Timestamp::from_millis(row.try_get("occurred_at_ms")?),
-        began_at: Timestamp::from_millis(row.try_get("began_at_ms")?),
-        calm_since: row.try_get::<Option<i64>, _>("calm_since_ms")?.map(Timestamp::from_millis),
-        lost: lost_of(row, &key)?,
-        phase,
-        key: EpisodeKey::from_stored(key),
-    })
+/// The columns of a write.
+struct Columns<'a> {
+    kind: &'static str,
+    cachet_id: i64,
+    status: u8,
+    description: &'a str,
+    component: &'a str,
+    component_id: i64,
+    sent_at_ms: i64,
 }
 
-fn past_episode_of(row: &SqliteRow) -> Result<PastEpisode, StoreError> {
-    let key: String = row.try_get("key")?;
-    let corrupt = |what: &str| StoreError::Corrupt { what: format!("episode {key:?}: {what}") };
-    Ok(PastEpisode {
-        subject: subject_of(row, &key)?,
-        incident: row.try_get::<Option<i64>, _>("incident_id")?.map(IncidentId),
-        lost: lost_of(row, &key)?.ok_or_else(|| corrupt("nothing of it is lost"))?,
-        key: EpisodeKey::from_stored(key),
-    })
-}
-
-pub(super) fn subject_of(row: &SqliteRow, key: &str) -> Result<EpisodeSubject, StoreError> {
-    let component: String = row.try_get("component")?;
-    if component == NO_COMPONENT {
-        return Ok(EpisodeSubject::Monitoring);
+impl<'a> Columns<'a> {
+    fn of(write: &'a UnansweredWrite) -> Self {
+        let sent_at_ms = write.sent_at.as_millis();
+        match &write.what {
+            Written::Component { id, status, description } => Self {
+                kind: COMPONENT,
+                cachet_id: id.0,
+                status: status.value(),
+                // No target's description is empty.
+                description: description.as_deref().unwrap_or_default(),
+                component: NO_COMPONENT,
+                component_id: ComponentId::UNKNOWN.0,
+                sent_at_ms,
+            },
+            Written::Incident { id, status, subject } => Self {
+                kind: INCIDENT,
+                cachet_id: id.0,
+                status: status.value(),
+                description: "",
+                component: subject.component().map_or(NO_COMPONENT, ComponentName::as_str),
+                component_id: subject.component_id().unwrap_or(ComponentId::UNKNOWN).0,
+                sent_at_ms,
+            },
+        }
     }
-    let name = ComponentName::try_from(component.as_str())
-        .map_err(|error| StoreError::Corrupt { what: format!("episode {key:?}: {error}") })?;
-    Ok(EpisodeSubject::Component { name, id: ComponentId(row.try_get("component_id")?) })
 }
 
-fn lost_of(row: &SqliteRow, key: &str) -> Result<Option<LostPostings>, StoreError> {
-    let corrupt = || StoreError::Corrupt { what: format!("episode {key:?}: what was posted for it makes no sense") };
-    let count = u32::try_from(row.try_get::<i64, _>("lost_count")?).map_err(|_| corrupt())?;
-    if count == 0 {
-        return Ok(None);
+/// A write is about to be sent.
+async fn sent(connection: &mut SqliteConnection, write: &UnansweredWrite) -> Result<(), StoreError> {
+    let columns = Columns::of(write);
+    sqlx::query(
+        "INSERT INTO unanswered_writes \
+         (number, kind, cachet_id, status, description, component, component_id, sent_at_ms) \
+         SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM unanswered_writes",
+    )
+    .bind(columns.kind)
+    .bind(columns.cachet_id)
+    .bind(columns.status)
+    .bind(columns.description)
+    .bind(columns.component)
+    .bind(columns.component_id)
+    .bind(columns.sent_at_ms)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Keeps these writes in place of all others.
+pub(super) async fn replace_unanswered(
+    connection: &mut SqliteConnection,
+    writes: &[UnansweredWrite],
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM unanswered_writes").execute(&mut *connection).await?;
+    for write in writes {
+        sent(connection, write).await?;
     }
-    let missed_at = row.try_get::<Option<i64>, _>("lost_missed_at_ms")?.map(Timestamp::from_millis);
-    let missed_at = missed_at.ok_or_else(corrupt)?;
-    Ok(Some(LostPostings { count, missed_at, title: row.try_get("lost_title")? }))
+    Ok(())
+}
+
+/// A write needs no remembering any more; of several that are alike, one.
+async fn answered(connection: &mut SqliteConnection, write: &UnansweredWrite) -> Result<(), StoreError> {
+    let columns = Columns::of(write);
+    sqlx::query(
+        "DELETE FROM unanswered_writes WHERE number = (SELECT MIN(number) FROM unanswered_writes \
+         WHERE kind = $1 AND cachet_id = $2 AND status = $3 AND description = $4 AND sent_at_ms = $5)",
+    )
+    .bind(columns.kind)
+    .bind(columns.cachet_id)
+    .bind(columns.status)
+    .bind(columns.description)
+    .bind(columns.sent_at_ms)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn unanswered_write_of(row: &SqliteRow) -> Result<UnansweredWrite, StoreError> {
+    let number: i64 = row.try_get("number")?;
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("write {number} without an answer: {what}") };
+    let (id, status): (i64, i64) = (row.try_get("cachet_id")?, row.try_get("status")?);
+    let what = match row.try_get::<String, _>("kind")?.as_str() {
+        COMPONENT => {
+            let status = ComponentStatus::from_value(status).ok_or_else(|| corrupt("unknown status"))?;
+            let description = Some(row.try_get::<String, _>("description")?).filter(|text| !text.is_empty());
+            Written::Component { id: ComponentId(id), status, description }
+        }
+        INCIDENT => {
+            let status = IncidentStatus::from_value(status).ok_or_else(|| corrupt("unknown status"))?;
+            let subject = subject_of(row, &format!("of incident {id}"))?;
+            Written::Incident { id: IncidentId(id), status, subject }
+        }
+        _ => return Err(corrupt("neither to a component nor to an incident")),
+    };
+    Ok(UnansweredWrite { what, sent_at: timestamp(row, "sent_at_ms")? })
 }

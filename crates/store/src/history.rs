@@ -8,15 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::alert_rows::ROWS_PER_STATEMENT;
+use super::modifiers::read_pulse;
 use super::{Store, StoreError};
-use alertmanager_cachet_core::history::{About, AlertHappening, Event, Happening, Source, Turn};
+use alertmanager_cachet_core::history::{
+    About, AlertHappening, Event, Happening, Sequence, Source, Standing, Turn, findings, forgotten,
+};
+use alertmanager_cachet_core::simulate::Kept;
 use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::target::{ComponentName, Target};
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::uptime::{Span, StatusChange};
-
-/// How many rows one statement carries: within the 32766 variables that SQLite takes, at eight a row.
-const ROWS_PER_STATEMENT: usize = 1000;
 
 /// What stands for the component where something is about all of them: no component has an empty name.
 const EVERYTHING: &str = "";
@@ -24,18 +26,8 @@ const EVERYTHING: &str = "";
 /// The event from which uptime is told.
 const STATUS: &str = "status";
 
-/// Forgets what was learned of alerts before a limit, but for the last of those that were not over by then.
-const FORGET_ALERTS: &str = "DELETE FROM history_alerts WHERE at_ms < $1 AND (turn IN ('resolved', 'withdrawn') \
-    OR EXISTS (SELECT 1 FROM history_alerts AS later WHERE later.fingerprint = history_alerts.fingerprint \
-    AND later.at_ms < $1 AND later.id > history_alerts.id))";
-
-/// What began before a limit and was not over by then, if it began at all: the last event of its sort. It is found by
-/// itself, and once, for as long as events are forgotten nothing else is stored.
-const LAST_EVENTS: &str = "SELECT MAX(id) FROM history_events WHERE at_ms < $1 AND kind = 'status' GROUP BY component \
-    UNION ALL SELECT MAX(id) FROM history_events WHERE at_ms < $1 \
-    AND kind IN ('held', 'released', 'hold_expired') GROUP BY component \
-    UNION ALL SELECT MAX(id) FROM history_events WHERE at_ms < $1 \
-    AND kind IN ('watchdog_missing', 'watchdog_heard') GROUP BY component";
+/// How many rows of each kind can be read at once: some hundred megabytes.
+const ROWS: usize = 1_000_000;
 
 impl Store {
     /// What was learned since `from` of alerts that feed `component`, the newest first, `limit` of them at most.
@@ -126,12 +118,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn found_out(&self) -> Result<BTreeSet<(About, Event)>, StoreError> {
-        let query = "SELECT * FROM history_events AS event \
+        let query = "SELECT * FROM history_events \
                      WHERE kind IN ('status_overridden', 'incident_closed_by_person', 'incident_held_back') \
-                     AND id > COALESCE((SELECT MAX(id) FROM history_events AS change \
-                     WHERE change.component = event.component AND change.kind = $1), 0)";
+                     OR id IN (SELECT MAX(id) FROM history_events WHERE kind = $1 GROUP BY component) ORDER BY id";
         let rows = sqlx::query(query).bind(STATUS).fetch_all(&self.reader).await?;
-        Ok(rows.iter().filter_map(happening_of).map(|happening| (happening.about, happening.event)).collect())
+        Ok(findings(rows.iter().filter_map(happening_of)))
     }
 
     /// Keeps that the server looked at `now`, and returns when it last did before.
@@ -139,7 +130,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.
     pub async fn look_at_the_clock(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         let before: Option<i64> = sqlx::query_scalar("SELECT at_ms FROM history_looked WHERE id = 1")
             .fetch_optional(&mut *transaction)
             .await?;
@@ -163,31 +154,78 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.
     pub async fn forget_history(&self, limit: Timestamp) -> Result<u64, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let alerts = sqlx::query(FORGET_ALERTS).bind(limit.as_millis()).execute(&mut *transaction).await?;
-        let forgotten = alerts.rows_affected() + forget_events(&mut transaction, limit).await?;
+        let mut transaction = self.begin().await?;
+        let alerts = forgotten_alerts(&mut transaction, limit).await?;
+        delete(&mut transaction, "history_alerts", &alerts).await?;
+        let events = forgotten_events(&mut transaction, limit).await?;
+        delete(&mut transaction, "history_events", &events).await?;
+        let forgotten = alerts.len() + events.len();
         if forgotten > 0 {
             let query = sqlx::query("UPDATE history_looked SET from_ms = $1 WHERE from_ms < $1");
             query.bind(limit.as_millis()).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
-        Ok(forgotten)
+        Ok(u64::try_from(forgotten).unwrap_or(u64::MAX))
+    }
+
+    /// All that the history kept, as it is at one moment; a server may go on writing meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::NoHistory`] if nothing is kept yet, [`StoreError::LongHistory`] if it is too much to be read at once,
+    /// [`StoreError::Database`] if a statement failed.
+    pub async fn kept(&self) -> Result<Kept, StoreError> {
+        let mut transaction = self.reader.begin().await?;
+        let query = "SELECT from_ms FROM history_looked WHERE id = 1";
+        let from: Option<i64> = sqlx::query_scalar(query).fetch_optional(&mut *transaction).await?;
+        let Some(from) = from.map(Timestamp::from_millis) else { return Err(StoreError::NoHistory) };
+        let limit = i64::try_from(ROWS).unwrap_or(i64::MAX).saturating_add(1);
+        let alerts = "SELECT * FROM history_alerts ORDER BY id LIMIT $1";
+        let alerts = sqlx::query(alerts).bind(limit).fetch_all(&mut *transaction).await?;
+        let events = "SELECT * FROM history_events WHERE kind IN ('held', 'released', 'hold_expired', 'watchdog_missing', \
+                      'watchdog_heard', 'not_running', 'status_overridden', 'incident_closed_by_person', \
+                      'incident_held_back') ORDER BY id LIMIT $1";
+        let events = sqlx::query(events).bind(limit).fetch_all(&mut *transaction).await?;
+        if alerts.len().max(events.len()) > ROWS {
+            return Err(StoreError::LongHistory { rows: ROWS });
+        }
+        Ok(Kept {
+            from,
+            alerts: alerts.iter().filter_map(alert_of).collect(),
+            events: events.iter().filter_map(happening_of).collect(),
+            last_heartbeat: read_pulse(&mut *transaction).await?.last_heartbeat,
+        })
     }
 }
 
-/// Forgets what happened before `limit`, but for what began and was not over by then.
-async fn forget_events(connection: &mut SqliteConnection, limit: Timestamp) -> Result<u64, StoreError> {
-    let last: Vec<i64> = sqlx::query_scalar(LAST_EVENTS).bind(limit.as_millis()).fetch_all(&mut *connection).await?;
-    let mut query = QueryBuilder::<Sqlite>::new("DELETE FROM history_events WHERE at_ms < ");
-    query.push_bind(limit.as_millis());
-    query.push(" AND (kind NOT IN ('status', 'held', 'watchdog_missing') OR id NOT IN (");
-    let mut list = query.separated(", ");
-    // No event has the number 0; not every database takes an empty list.
-    for id in [0].into_iter().chain(last) {
-        list.push_bind(id);
+/// The numbers of the rows about alerts that are forgotten. A turn of a later release may be one that goes on.
+async fn forgotten_alerts(connection: &mut SqliteConnection, limit: Timestamp) -> Result<Vec<i64>, StoreError> {
+    let query = "SELECT id, fingerprint, turn FROM history_alerts WHERE at_ms < $1 ORDER BY id";
+    let old: Vec<(i64, String, String)> = sqlx::query_as(query).bind(limit.as_millis()).fetch_all(connection).await?;
+    let standing = |turn: &str| Turn::from_word(turn).map_or(Standing::Ongoing, Turn::standing);
+    Ok(forgotten(old.into_iter().map(|(id, fingerprint, turn)| (id, Some(fingerprint), standing(&turn)))))
+}
+
+/// The numbers of the events that are forgotten.
+async fn forgotten_events(connection: &mut SqliteConnection, limit: Timestamp) -> Result<Vec<i64>, StoreError> {
+    let query = "SELECT id, component, kind FROM history_events WHERE at_ms < $1 ORDER BY id";
+    let old: Vec<(i64, String, String)> = sqlx::query_as(query).bind(limit.as_millis()).fetch_all(connection).await?;
+    Ok(forgotten(old.into_iter().map(|(id, component, kind)| match Sequence::of_word(&kind) {
+        Some((sequence, standing)) => (id, Some((component, sequence)), standing),
+        None => (id, None, Standing::Over),
+    })))
+}
+
+async fn delete(connection: &mut SqliteConnection, table: &'static str, ids: &[i64]) -> Result<(), StoreError> {
+    for some in ids.chunks(ROWS_PER_STATEMENT) {
+        let mut query = QueryBuilder::<Sqlite>::new(format!("DELETE FROM {table} WHERE id IN ("));
+        let mut list = query.separated(", ");
+        for id in some {
+            list.push_bind(id);
+        }
+        query.push(")");
+        query.build().execute(&mut *connection).await?;
     }
-    query.push("))");
-    Ok(query.build().execute(connection).await?.rows_affected())
+    Ok(())
 }
 
 /// Keeps what was learned of alerts.
@@ -233,7 +271,7 @@ pub(super) async fn keep(connection: &mut SqliteConnection, happenings: &[Happen
     Ok(())
 }
 
-pub(super) fn alert_of(row: &SqliteRow) -> Option<AlertHappening> {
+fn alert_of(row: &SqliteRow) -> Option<AlertHappening> {
     let text = |column| row.try_get::<String, _>(column).ok();
     let moment = |column| row.try_get(column).ok().map(Timestamp::from_millis);
     Some(AlertHappening {
@@ -248,7 +286,7 @@ pub(super) fn alert_of(row: &SqliteRow) -> Option<AlertHappening> {
     })
 }
 
-pub(super) fn happening_of(row: &SqliteRow) -> Option<Happening> {
+fn happening_of(row: &SqliteRow) -> Option<Happening> {
     let component: String = row.try_get("component").ok()?;
     let about = match component.as_str() {
         EVERYTHING => About::Everything,

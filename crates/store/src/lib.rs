@@ -1,68 +1,34 @@
 //! What must survive a restart: alerts, the watchdog's pulse, what was written to Cachet, episodes, and the embedded
 //! page's own data.
 //!
-//! SQLite through sqlx, with one SQL text that PostgreSQL would take as well: times are integers in milliseconds, and
-//! order is decided by data. One connection writes, several read beside it (WAL).
+//! Each unit of work loads what it concerns, lets the core decide, and saves the result, in one transaction. The SQL is
+//! text that PostgreSQL would take as well, except in `sqlite.rs`: times are integers in milliseconds, and order is decided
+//! by data.
 
+mod alert_rows;
 mod alerts;
 mod applied;
-mod before_migration;
-mod capacity;
-mod clock;
-mod health;
+mod episodes;
 mod history;
-mod holds;
-mod in_memory_copy;
-mod kept;
-mod limits;
-mod made;
-mod repair;
-mod restored;
-mod unanswered;
-mod watchdog;
+mod modifiers;
+mod recovery;
+mod sqlite;
 
-use std::cmp::Ordering;
 use std::fmt;
-use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr, SqlitePool};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 
+use self::alert_rows::Capacity;
 use self::alerts::Recordings;
-pub use self::alerts::{Recorded, Statements};
-pub use self::applied::Entry;
-use self::capacity::Capacity;
-pub use self::made::Made;
+pub use self::applied::{Entry, Made};
+pub use self::sqlite::StoreLock;
 use alertmanager_cachet_core::expiry::Leases;
-
-/// How many connections read at the same time.
-const READERS: u32 = 4;
-
-/// How long a write waits for another process's write (`setup` beside a running server, a few milliseconds each) before
-/// it fails.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long a statement waits for a connection. A notification waits for one commit before its own at most, so twice
-/// for both limits together; Alertmanager waits for at least ten seconds.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The schema, step by step. A step that was released is never changed: the store checks its sum.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "alerts and what was written to Cachet", include_str!("../migrations/0001_alerts_and_applied.sql")),
-    (2, "embedded page", include_str!("../migrations/0002_embedded_page.sql")),
-    (3, "watchdog", include_str!("../migrations/0003_watchdog.sql")),
-    (4, "postings that got no answer", include_str!("../migrations/0004_lost_postings.sql")),
-    (5, "planned maintenance", include_str!("../migrations/0005_schedules.sql")),
-    (6, "writes that got no answer", include_str!("../migrations/0006_unanswered_writes.sql")),
-    (7, "history and holds", include_str!("../migrations/0007_history.sql")),
-    (8, "earlier beginnings of an alert", include_str!("../migrations/0008_first_starts_at.sql")),
-    (9, "what was made in a Cachet without meta", include_str!("../migrations/0009_made.sql")),
-    (10, "resolves that may be expiries", include_str!("../migrations/0010_expiry.sql")),
-];
+pub use alertmanager_cachet_core::merge::{Recorded, Statements};
+use alertmanager_cachet_core::time::Timestamp;
 
 /// The purpose of a store operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,77 +194,10 @@ fn cure(error: &sqlx::Error) -> &'static str {
     }
 }
 
-/// Held by the one server, or the one `setup`, that works on a store; released when dropped, by the system even after `kill -9`.
-#[derive(Debug)]
-pub struct StoreLock {
-    _file: File,
-}
-
 impl Store {
-    /// Opens the store, making its folders and bringing its schema up to date.
-    ///
-    /// # Errors
-    /// See [`StoreError`]; an existing file is never overwritten.
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let path = database_path(url)?;
-        let opening = path.clone();
-        // `setup` and `serve` may open the same new file at the same moment; one makes it, the others wait.
-        let _alone = tokio::task::spawn_blocking(move || {
-            let (file, lock_path) = lock_file(&opening, "opening.lock")?;
-            file.lock().map(|()| file).map_err(|cause| StoreError::Lock { path: lock_path, cause })
-        })
-        .await
-        .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })??;
-        let open_error =
-            |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { path: path.clone(), cause };
-        let options = connect_options(&path).create_if_missing(true);
-        expect_whole(options.clone()).await.map_err(open_error)?;
-        let writer = pool_options()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| open_error(error.into()))?;
-        before_migration::keep_copy(&writer, &path).await?;
-        migrator().run(&writer).await.map_err(|error| match error {
-            MigrateError::VersionMissing(_) => StoreError::Newer { path: path.clone() },
-            error => open_error(error.into()),
-        })?;
-        limits::drop_rows_not_taken(&writer).await?;
-        let reader = pool_options()
-            .max_connections(READERS)
-            .connect_with(options.read_only(true))
-            .await
-            .map_err(|error| open_error(error.into()))?;
+    fn on(writer: SqlitePool, reader: SqlitePool, path: &Path) -> Self {
         let (recordings, capacity, leases) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { writer, reader, recordings, capacity, leases, observer: None, path: path.as_path().into() })
-    }
-
-    /// Opens an existing store for reading only, beside a running server.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] if there is none yet, [`StoreError::Earlier`] if its schema is not up to date; see
-    /// [`StoreError`] for the rest.
-    pub async fn open_read_only(url: &str) -> Result<Self, StoreError> {
-        let path = database_path(url)?;
-        if !path.exists() {
-            return Err(StoreError::Missing { path });
-        }
-        let reader = pool_options()
-            .max_connections(READERS)
-            .connect_with(connect_options(&path).read_only(true))
-            .await
-            .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
-        expect_schema_of_this_release(&reader, path.clone()).await?;
-        let (recordings, capacity, leases) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self {
-            writer: reader.clone(),
-            reader,
-            recordings,
-            capacity,
-            leases,
-            observer: None,
-            path: path.as_path().into(),
-        })
+        Self { writer, reader, recordings, capacity, leases, observer: None, path: path.into() }
     }
 
     /// This store, with its operations observed by `observer`. Later clones share the observer.
@@ -320,28 +219,34 @@ impl Store {
         outcome
     }
 
-    /// Whether `url` names a kind of store that is supported. Nothing is opened.
-    pub fn supports(url: &str) -> bool {
-        database_path(url).is_ok()
+    /// Begins a transaction that writes. No other writes until it ends.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
-    /// Claims the store for one server.
+    /// Writes an alert, as a notification does, and takes it away again before anybody can see it.
+    ///
+    /// It is committed, at the price of one wait for the disk: what is rolled back never gets there, and so would not
+    /// tell a full disk from a working one.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] if another server holds it.
-    pub fn lock(url: &str) -> Result<StoreLock, StoreError> {
-        let path = database_path(url)?;
-        claim(&path, "lock")?.ok_or(StoreError::InUse { path })
+    /// [`StoreError::Database`] if nothing can be stored now.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        self.measured(StoreOperation::Probe, self.write_and_remove()).await
     }
 
-    /// Claims the store for one `setup`: two at the same time would make everything twice, for Cachet accepts any
-    /// number of components of one name.
-    ///
-    /// # Errors
-    /// [`StoreError::SetupRunning`] if another one holds it.
-    pub fn lock_for_setup(url: &str) -> Result<StoreLock, StoreError> {
-        let path = database_path(url)?;
-        claim(&path, "setup.lock")?.ok_or(StoreError::SetupRunning { path })
+    async fn write_and_remove(&self) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        // No alert has an empty fingerprint.
+        sqlx::query(
+            "INSERT INTO alerts (fingerprint, name, target, critical, starts_at_ms, state, last_seen_ms) \
+             VALUES ('', '', '', 0, 0, 'resolved', 0)",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM alerts WHERE fingerprint = ''").execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// The one connection that writes.
@@ -361,87 +266,12 @@ impl Store {
     }
 }
 
-fn database_path(url: &str) -> Result<PathBuf, StoreError> {
-    let path = url.strip_prefix("sqlite://").filter(|path| !path.is_empty() && !path.contains('?'));
-    path.map(|path| Path::new(path).to_owned()).ok_or_else(|| StoreError::Url { url: url.to_owned() })
+/// A column with a time.
+fn timestamp(row: &SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
+    row.try_get(column).map(Timestamp::from_millis)
 }
 
-/// The lock of that name, if nobody else holds it.
-fn claim(database: &Path, extension: &str) -> Result<Option<StoreLock>, StoreError> {
-    let (file, path) = lock_file(database, extension)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(StoreLock { _file: file })),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(cause)) => Err(StoreError::Lock { path, cause }),
-    }
-}
-
-/// A file beside the database, and in its folder, which is made.
-fn lock_file(database: &Path, extension: &str) -> Result<(File, PathBuf), StoreError> {
-    if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(|cause| StoreError::Folder { folder: folder.to_owned(), cause })?;
-    }
-    let path = beside(database, extension);
-    match File::options().create(true).append(true).open(&path) {
-        Ok(file) => Ok((file, path)),
-        Err(cause) => Err(StoreError::Lock { path, cause }),
-    }
-}
-
-/// The file of that name beside the database: beside the file itself where its path is a link, as SQLite does, or two
-/// servers would each claim it by a name of their own.
-fn beside(database: &Path, extension: &str) -> PathBuf {
-    let linked = fs::canonicalize(database).ok().filter(|_| database.is_symlink());
-    let mut path = linked.unwrap_or_else(|| database.to_owned()).into_os_string();
-    path.push(".");
-    path.push(extension);
-    path.into()
-}
-
-fn connect_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-}
-
-fn pool_options() -> SqlitePoolOptions {
-    // When a full disk fails a commit, SQLite ends the transaction by itself; sqlx's own rollback then finds none, and
-    // the connection counts itself inside one for ever, refusing every other. Such a connection is replaced.
-    SqlitePoolOptions::new()
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-}
-
-/// A file that is damaged in the middle would open, and refuse one notification or another later on.
-///
-/// Every page is read for it: a second or two for a hundred megabytes on a busy machine, which is no statement to warn of.
-async fn expect_whole(options: SqliteConnectOptions) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut connection = options.disable_statement_logging().connect().await?;
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
-    connection.close().await?;
-    if verdict == "ok" { Ok(()) } else { Err(verdict.replace('\n', " ").into()) }
-}
-
-/// Who only reads cannot bring a schema up to date.
-async fn expect_schema_of_this_release(reader: &SqlitePool, path: PathBuf) -> Result<(), StoreError> {
-    let found: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
-        .fetch_one(reader)
-        .await
-        .map_err(|error| StoreError::Open { path: path.clone(), cause: error.into() })?;
-    let expected = MIGRATIONS.iter().map(|(version, ..)| *version).max();
-    match found.cmp(&expected) {
-        Ordering::Less => Err(StoreError::Earlier { path }),
-        Ordering::Equal => Ok(()),
-        Ordering::Greater => Err(StoreError::Newer { path }),
-    }
-}
-
-fn migrator() -> Migrator {
-    let steps = MIGRATIONS.iter().map(|&(version, description, sql)| {
-        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    Migrator::with_migrations(steps.collect())
+/// A column with a time, or NULL.
+fn optional_timestamp(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
+    row.try_get::<Option<i64>, _>(column).map(|millis| millis.map(Timestamp::from_millis))
 }

@@ -1,0 +1,297 @@
+//! The table of alerts: one row a fingerprint.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::sqlite::{SqliteArguments, SqliteExecutor, SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{StoreError, optional_timestamp, timestamp};
+use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
+use alertmanager_cachet_core::alert_limit::{DEFAULT_MAX_ALERTS, NewAlerts, refused};
+use alertmanager_cachet_core::expiry::WatchdogVerdict;
+use alertmanager_cachet_core::inherit::superseded;
+use alertmanager_cachet_core::target::{COMPONENT_LIMIT, NAME_LIMIT, Target, excerpt};
+use alertmanager_cachet_core::time::Timestamp;
+
+/// How many rows one statement carries: within the 32766 variables that SQLite takes, at ten a row.
+pub(super) const ROWS_PER_STATEMENT: usize = 1000;
+
+const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, \
+     ends_at_ms, last_seen_ms";
+
+/// The limit of stored alerts, and their number.
+///
+/// The alerts are counted at the first write after a start (10 ms for 100,000 rows, 18 ms for a million), and again after
+/// a transaction that failed or that deleted alerts. Between these, the number is kept in memory: only the server that
+/// holds the store's lock writes alerts, and it knows how many of them were new.
+#[derive(Debug)]
+pub(super) struct Capacity {
+    max: AtomicU32,
+    stored: Mutex<Option<usize>>,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { max: AtomicU32::new(DEFAULT_MAX_ALERTS), stored: Mutex::default() }
+    }
+}
+
+impl Capacity {
+    /// The number of stored alerts; `None` if they must be counted. A transaction that writes alerts holds this guard
+    /// until its commit.
+    pub(super) async fn stored(&self) -> MutexGuard<'_, Option<usize>> {
+        self.stored.lock().await
+    }
+
+    /// How many alerts may be stored.
+    pub(super) fn max(&self) -> u32 {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_max(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+}
+
+/// The result of [`write_within`].
+pub(super) struct Written {
+    /// How many alerts are stored now.
+    pub(super) stored: usize,
+    /// The new alerts that were not stored, because the limit is reached.
+    pub(super) refused: HashSet<Fingerprint>,
+}
+
+/// Writes `records`. Those that are not `known` are new, and are written only within the limit `max`. `inherited` alerts
+/// that end with this are deleted.
+///
+/// This takes the number out of `stored`. The caller puts the new number back after the commit; if the transaction fails,
+/// the alerts are counted again.
+pub(super) async fn write_within<'a>(
+    (max, stored): (u32, &mut Option<usize>),
+    connection: &mut SqliteConnection,
+    records: impl Iterator<Item = &'a AlertRecord>,
+    known: &HashMap<Fingerprint, AlertRecord>,
+    inherited: &[AlertRecord],
+) -> Result<Written, StoreError> {
+    let stored = match stored.take() {
+        Some(stored) => stored,
+        None => count(connection).await?,
+    };
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
+    let new = NewAlerts::divide(new, inherited);
+    written.extend(&new.replacing);
+    // Before anything is forgotten: what the notification names is not forgotten for it.
+    upsert(connection, &written).await?;
+    let forgotten = forget_oldest_resolved(connection, new.excess(stored, max)).await?;
+    let stored = stored.saturating_sub(forgotten);
+    let refused: HashSet<Fingerprint> =
+        refused(&new.additional, max.saturating_sub(stored)).iter().map(|record| record.fingerprint).collect();
+    let admitted: Vec<_> = new.additional.into_iter().filter(|record| !refused.contains(&record.fingerprint)).collect();
+    upsert(connection, &admitted).await?;
+    let stored = stored + new.replacing.len() + admitted.len();
+    let ended = superseded(inherited, written.into_iter().chain(admitted));
+    delete(connection, &ended).await?;
+    Ok(Written { stored: stored.saturating_sub(ended.len()), refused })
+}
+
+async fn count(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts").fetch_one(connection).await?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+/// Deletes up to `count` resolved alerts, those that were heard of least recently first. Returns how many it deleted.
+async fn forget_oldest_resolved(connection: &mut SqliteConnection, count: usize) -> Result<usize, StoreError> {
+    if count == 0 {
+        return Ok(0);
+    }
+    let query = "DELETE FROM alerts WHERE fingerprint IN \
+                 (SELECT fingerprint FROM alerts WHERE state = 'resolved' ORDER BY last_seen_ms, fingerprint LIMIT $1)";
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let done = sqlx::query(query).bind(count).execute(connection).await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+}
+
+/// Deletes the resolved alerts that were last heard of before `limit`. Returns how many there were.
+pub(super) async fn forget_resolved(connection: &mut SqliteConnection, limit: Timestamp) -> Result<u64, StoreError> {
+    let query = "DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1";
+    Ok(sqlx::query(query).bind(limit.as_millis()).execute(connection).await?.rows_affected())
+}
+
+async fn delete(connection: &mut SqliteConnection, fingerprints: &[Fingerprint]) -> Result<(), StoreError> {
+    for fingerprint in fingerprints {
+        let query = sqlx::query("DELETE FROM alerts WHERE fingerprint = $1").bind(fingerprint.to_string());
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Every alert that is not resolved, ordered by fingerprint. Alerts that are no longer taken are left out: a store of an
+/// earlier release may have some, until `serve` drops them.
+pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
+    let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(executor).await?;
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if !is_not_taken(&row.try_get::<String, _>("target")?, row.try_get("name")?) {
+            records.push(record_of(row)?);
+        }
+    }
+    Ok(records)
+}
+
+/// The alerts that were inherited from a page.
+pub(super) async fn inherited(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
+    select(connection, "state = 'inherited'", |query| query).await
+}
+
+/// Every alert that `verdict` may correct. Only a death needs the ended alerts, of which there are many.
+pub(super) async fn correctable(
+    connection: &mut SqliteConnection,
+    verdict: WatchdogVerdict,
+) -> Result<Vec<AlertRecord>, StoreError> {
+    match verdict.died_at.map(Timestamp::as_millis) {
+        None => select(connection, "state = 'resolve_held'", |query| query).await,
+        Some(died_at) => {
+            let condition = "state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1";
+            select(connection, condition, |query| query.bind(died_at)).await
+        }
+    }
+}
+
+/// Every alert of which something is dated later than `now`.
+pub(super) async fn in_future(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<Vec<AlertRecord>, StoreError> {
+    let condition = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
+    select(connection, condition, |query| query.bind(now.as_millis())).await
+}
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+async fn select(
+    connection: &mut SqliteConnection,
+    condition: &'static str,
+    bind: impl for<'q> FnOnce(Query<'q>) -> Query<'q>,
+) -> Result<Vec<AlertRecord>, StoreError> {
+    let query = AssertSqlSafe(format!("SELECT {COLUMNS} FROM alerts WHERE {condition}"));
+    bind(sqlx::query(query)).fetch_all(connection).await?.iter().map(record_of).collect()
+}
+
+/// The alerts with these fingerprints.
+pub(super) async fn with_fingerprints(
+    connection: &mut SqliteConnection,
+    fingerprints: impl Iterator<Item = Fingerprint>,
+) -> Result<HashMap<Fingerprint, AlertRecord>, StoreError> {
+    let fingerprints: Vec<String> = fingerprints.map(|fingerprint| fingerprint.to_string()).collect();
+    let records = with_keys(connection, "fingerprint", &fingerprints).await?;
+    Ok(records.into_iter().map(|record| (record.fingerprint, record)).collect())
+}
+
+/// The alerts of the targets of `records`. No index helps, so the whole table is read.
+pub(super) async fn of_targets_of(
+    connection: &mut SqliteConnection,
+    records: &[AlertRecord],
+) -> Result<Vec<AlertRecord>, StoreError> {
+    let targets: HashSet<String> = records.iter().map(|record| record.target.name().as_str().to_owned()).collect();
+    with_keys(connection, "target", &targets.into_iter().collect::<Vec<_>>()).await
+}
+
+async fn with_keys(
+    connection: &mut SqliteConnection,
+    column: &'static str,
+    keys: &[String],
+) -> Result<Vec<AlertRecord>, StoreError> {
+    let mut records = Vec::with_capacity(keys.len());
+    for some in keys.chunks(ROWS_PER_STATEMENT) {
+        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM alerts WHERE {column} IN ("));
+        let mut list = query.separated(", ");
+        for key in some {
+            list.push_bind(key);
+        }
+        query.push(")");
+        for row in query.build().fetch_all(&mut *connection).await? {
+            records.push(record_of(&row)?);
+        }
+    }
+    Ok(records)
+}
+
+/// Writes `records`, over what is stored of their fingerprints.
+pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
+    for some in records.chunks(ROWS_PER_STATEMENT) {
+        upsert_some(connection, some).await?;
+    }
+    Ok(())
+}
+
+async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
+    let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
+    query.push_values(records, |mut row, record| {
+        let (state, refired_at) = match record.state {
+            AlertState::Firing => ("firing", None),
+            AlertState::Resolved => ("resolved", None),
+            AlertState::Inherited => ("inherited", None),
+            AlertState::ResolveHeld => ("resolve_held", None),
+            AlertState::Refired { since } => ("refired", Some(since.as_millis())),
+        };
+        row.push_bind(record.fingerprint.to_string())
+            .push_bind(record.name.as_str())
+            .push_bind(record.target.name().as_str().to_owned())
+            .push_bind(i64::from(record.critical))
+            .push_bind(record.starts_at.as_millis())
+            .push_bind(record.reported_starts_at.as_millis())
+            .push_bind(state)
+            .push_bind(refired_at)
+            .push_bind(record.ends_at.map(Timestamp::as_millis))
+            .push_bind(record.last_seen_at.as_millis());
+    });
+    query.push(
+        " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
+         critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
+         first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
+         refired_at_ms = excluded.refired_at_ms, \
+         ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms",
+    );
+    query.build().execute(connection).await?;
+    Ok(())
+}
+
+/// Whether a row with this target and alert name is no longer taken. `false` for a row that is corrupt for another reason.
+pub(super) fn is_not_taken(target: &str, name: &str) -> bool {
+    let is_long = |text: &str| text.chars().nth(NAME_LIMIT).is_some();
+    let may_be = is_long(target)
+        || target.matches(',').nth(COMPONENT_LIMIT - 1).is_some()
+        || target.chars().any(|character| !matches!(character, ' '..='~'));
+    is_long(name) || may_be && Target::from_name(target).is_none()
+}
+
+fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
+    let fingerprint: String = row.try_get("fingerprint")?;
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("alert {fingerprint:?}: {what}") };
+    let target: String = row.try_get("target")?;
+    let state: String = row.try_get("state")?;
+    let starts_at = timestamp(row, "starts_at_ms")?;
+    let state = match (state.as_str(), optional_timestamp(row, "refired_at_ms")?) {
+        ("firing", _) => AlertState::Firing,
+        ("resolved", _) => AlertState::Resolved,
+        ("inherited", _) => AlertState::Inherited,
+        ("resolve_held", _) => AlertState::ResolveHeld,
+        ("refired", Some(since)) => AlertState::Refired { since },
+        _ => return Err(corrupt(&format!("state {state:?} makes no sense"))),
+    };
+    Ok(AlertRecord {
+        fingerprint: fingerprint.parse().map_err(|_| corrupt("its fingerprint makes no sense"))?,
+        name: row.try_get("name")?,
+        target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{:?} is no target", excerpt(&target))))?,
+        critical: row.try_get::<i64, _>("critical")? != 0,
+        starts_at,
+        reported_starts_at: optional_timestamp(row, "first_starts_at_ms")?.unwrap_or(starts_at),
+        state,
+        ends_at: optional_timestamp(row, "ends_at_ms")?,
+        last_seen_at: timestamp(row, "last_seen_ms")?,
+    })
+}

@@ -1,0 +1,243 @@
+//! What modifies the page that the alerts ask for: the watchdog and the operators' holds.
+
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteExecutor, SqliteRow};
+use sqlx::{Row, SqliteConnection};
+
+use super::{Store, StoreError, history, optional_timestamp, timestamp};
+use alertmanager_cachet_core::expiry::{RoutedWatchdog, RoutedWatchdogs};
+use alertmanager_cachet_core::history::{About, Event, Happening};
+use alertmanager_cachet_core::hold::Hold;
+use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::target::ComponentName;
+use alertmanager_cachet_core::time::Timestamp;
+use alertmanager_cachet_core::watchdog::Pulse;
+
+impl Store {
+    /// What is known of the watchdog. Whoever wants to tell how the monitoring is reads it here.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn pulse(&self) -> Result<Pulse, StoreError> {
+        read_pulse(&self.reader).await
+    }
+
+    /// Keeps that the watchdog was sent at `moment`. `true` if it was missing until then.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
+    pub async fn record_heartbeat(&self, moment: Timestamp) -> Result<bool, StoreError> {
+        let (before, after) = self.change_pulse(|pulse| pulse.beat(moment), Event::WatchdogHeard).await?;
+        Ok(before.missing_at.is_some() && after.missing_at.is_none())
+    }
+
+    /// Keeps that the absence of the watchdog, of which nothing was heard from `since` on, had lasted for too long at
+    /// `moment`, unless it was heard meanwhile; returns what is known then.
+    ///
+    /// # Errors
+    /// As [`Self::record_heartbeat`].
+    pub async fn record_missing_watchdog(&self, since: Timestamp, moment: Timestamp) -> Result<Pulse, StoreError> {
+        let event = Event::WatchdogMissing { since_ms: since.as_millis() };
+        self.change_pulse(|pulse| pulse.miss(moment), event).await.map(|(_, after)| after)
+    }
+
+    /// Changes what is known, and returns what was and what is.
+    async fn change_pulse(
+        &self,
+        change: impl FnOnce(Pulse) -> Pulse,
+        event: Event,
+    ) -> Result<(Pulse, Pulse), StoreError> {
+        let mut transaction = self.begin().await?;
+        let before = read_pulse(&mut *transaction).await?;
+        let after = change(before);
+        keep_pulse(&mut transaction, before, after, event).await?;
+        transaction.commit().await?;
+        Ok((before, after))
+    }
+
+    /// Holds a component, in place of an earlier hold of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed; then nothing is held.
+    pub async fn hold(&self, hold: &Hold) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO holds (component, status, since_ms, until_ms, held_by, note) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (component) DO UPDATE SET status = excluded.status, since_ms = excluded.since_ms, \
+             until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
+        )
+        .bind(hold.component.as_str())
+        .bind(i64::from(hold.status.value()))
+        .bind(hold.since.as_millis())
+        .bind(hold.until.as_millis())
+        .bind(&hold.user)
+        .bind(&hold.note)
+        .execute(&mut *transaction)
+        .await?;
+        let (status, until_ms) = (hold.status, hold.until.as_millis());
+        let event = Event::Held { status, until_ms, user: hold.user.clone(), note: hold.note.clone() };
+        note(&mut transaction, &hold.component, event, hold.since).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Releases a component for `user`, and says what was held; `None` if nothing was.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed; then it is held as before.
+    pub async fn release(
+        &self,
+        component: &ComponentName,
+        user: &str,
+        now: Timestamp,
+    ) -> Result<Option<Hold>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let row = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *")
+            .bind(component.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if row.is_some() {
+            note(&mut transaction, component, Event::Released { user: user.to_owned() }, now).await?;
+        }
+        transaction.commit().await?;
+        row.as_ref().map(hold_of).transpose()
+    }
+
+    /// Ends the holds whose time is over at `now`, and says which.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
+    pub async fn end_holds(&self, now: Timestamp) -> Result<Vec<Hold>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let mut over = read_holds(&mut *transaction).await?;
+        over.retain(|hold| !hold.is_in_force(now));
+        for hold in &over {
+            let query = sqlx::query("DELETE FROM holds WHERE component = $1").bind(hold.component.as_str());
+            query.execute(&mut *transaction).await?;
+            note(&mut transaction, &hold.component, Event::HoldExpired, hold.until).await?;
+        }
+        transaction.commit().await?;
+        Ok(over)
+    }
+
+    /// Every hold that was not released, by component; some may be over by now.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
+    pub async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        read_holds(&self.reader).await
+    }
+}
+
+/// Writes the pulse if it changed. If that makes the watchdog missing, or heard again, it is an `event`.
+pub(super) async fn keep_pulse(
+    connection: &mut SqliteConnection,
+    before: Pulse,
+    after: Pulse,
+    event: Event,
+) -> Result<(), StoreError> {
+    if after != before {
+        write_pulse(connection, after).await?;
+        let turned = turned_at(before, after).map(|at| Happening { at, about: About::Everything, event });
+        history::keep(connection, turned.as_slice()).await?;
+    }
+    Ok(())
+}
+
+/// The firing watchdogs that notifications reported. The column `heard_at_ms` is [`RoutedWatchdog::notified_at`].
+pub(super) async fn read_routed(connection: &mut SqliteConnection) -> Result<RoutedWatchdogs, StoreError> {
+    let query = "SELECT fingerprint, starts_at_ms, heard_at_ms, interval_ms FROM routed_watchdogs";
+    let rows = sqlx::query(query).fetch_all(connection).await?;
+    let watchdogs = rows.iter().map(|row| {
+        let fingerprint: String = row.try_get("fingerprint")?;
+        let interval: Option<i64> = row.try_get("interval_ms")?;
+        let watchdog = RoutedWatchdog {
+            starts_at: timestamp(row, "starts_at_ms")?,
+            notified_at: timestamp(row, "heard_at_ms")?,
+            interval: interval.and_then(|interval| u64::try_from(interval).ok()).map(Duration::from_millis),
+        };
+        let corrupt = |_| StoreError::Corrupt {
+            what: format!("watchdog {fingerprint:?}: invalid fingerprint, expected 16 hex digits"),
+        };
+        Ok((fingerprint.parse().map_err(corrupt)?, watchdog))
+    });
+    Ok(RoutedWatchdogs::from_stored(watchdogs.collect::<Result<Vec<_>, StoreError>>()?))
+}
+
+/// Replaces all stored watchdogs of notifications: there are at most 64.
+pub(super) async fn write_routed(
+    connection: &mut SqliteConnection,
+    watchdogs: &RoutedWatchdogs,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM routed_watchdogs").execute(&mut *connection).await?;
+    for (fingerprint, watchdog) in watchdogs.iter() {
+        sqlx::query(
+            "INSERT INTO routed_watchdogs (fingerprint, starts_at_ms, heard_at_ms, interval_ms) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(fingerprint.to_string())
+        .bind(watchdog.starts_at.as_millis())
+        .bind(watchdog.notified_at.as_millis())
+        .bind(watchdog.interval.map(|interval| i64::try_from(interval.as_millis()).unwrap_or(i64::MAX)))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// When the watchdog was missing from then on, or heard again, if it was.
+fn turned_at(before: Pulse, after: Pulse) -> Option<Timestamp> {
+    match (before.missing_at, after.missing_at) {
+        (None, missing_at) => missing_at,
+        (Some(_), None) => after.last_heartbeat,
+        (Some(_), Some(_)) => None,
+    }
+}
+
+pub(super) async fn read_pulse(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {
+    let query = "SELECT last_heartbeat_ms, missing_at_ms FROM watchdog WHERE id = 1";
+    let Some(row) = sqlx::query(query).fetch_optional(executor).await? else { return Ok(Pulse::default()) };
+    let last_heartbeat = optional_timestamp(&row, "last_heartbeat_ms")?;
+    Ok(Pulse { last_heartbeat, missing_at: optional_timestamp(&row, "missing_at_ms")? })
+}
+
+pub(super) async fn write_pulse(connection: &mut SqliteConnection, pulse: Pulse) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO watchdog (id, last_heartbeat_ms, missing_at_ms) VALUES (1, $1, $2) \
+         ON CONFLICT (id) DO UPDATE SET last_heartbeat_ms = excluded.last_heartbeat_ms, \
+         missing_at_ms = excluded.missing_at_ms",
+    )
+    .bind(pulse.last_heartbeat.map(Timestamp::as_millis))
+    .bind(pulse.missing_at.map(Timestamp::as_millis))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn read_holds(executor: impl SqliteExecutor<'_>) -> Result<Vec<Hold>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM holds ORDER BY component").fetch_all(executor).await?;
+    rows.iter().map(hold_of).collect()
+}
+
+async fn note(
+    connection: &mut SqliteConnection,
+    component: &ComponentName,
+    event: Event,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let happening = Happening { at, about: About::Component(component.clone()), event };
+    history::keep(connection, &[happening]).await
+}
+
+fn hold_of(row: &SqliteRow) -> Result<Hold, StoreError> {
+    let component: String = row.try_get("component")?;
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("the hold of {component:?}: {what}") };
+    Ok(Hold {
+        status: ComponentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?,
+        since: timestamp(row, "since_ms")?,
+        until: timestamp(row, "until_ms")?,
+        user: row.try_get("held_by")?,
+        note: row.try_get("note")?,
+        component: ComponentName::try_from(component.as_str()).map_err(|error| corrupt(&error.to_string()))?,
+    })
+}

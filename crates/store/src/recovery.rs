@@ -1,0 +1,156 @@
+//! What becomes of the store when its clock was set back, when it is an older one than the last server worked on, and
+//! when it is used for another page ([`recovery`]).
+//!
+//! When the server looked last is kept in a file beside the database as well. A database that knows of no look as late as
+//! that is a restored backup: what happened since is on the page and not in the store, so what we wrote would look like a
+//! person's change, and our open incidents like nobody's.
+
+use std::fs;
+
+use sqlx::SqliteConnection;
+
+use super::alert_rows::{forget_resolved, in_future, upsert};
+use super::applied::{COMPONENT, TARGET, read_applied, replace_unanswered, update_certainty};
+use super::episodes::{end_other_episodes, upsert_episode};
+use super::modifiers::{read_pulse, read_routed, write_pulse, write_routed};
+use super::sqlite::beside;
+use super::{Store, StoreError};
+use alertmanager_cachet_core::alert::AlertRecord;
+use alertmanager_cachet_core::plan::Applied;
+use alertmanager_cachet_core::recovery;
+use alertmanager_cachet_core::time::Timestamp;
+
+/// What the file is called behind the database's name.
+const LOOKED: &str = "looked";
+
+impl Store {
+    /// Keeps the address of the Cachet that the store is about. If it is another one than before, the recorded state is
+    /// changed as [`recovery::applied_to_another_page`] says, and the last reading is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
+    pub async fn keep_page_at(&self, address: &str) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let known: Option<String> =
+            sqlx::query_scalar("SELECT address FROM cachet WHERE id = 1").fetch_optional(&mut *transaction).await?;
+        if known.as_deref() == Some(address) {
+            return Ok(());
+        }
+        let before = read_applied(&mut transaction).await?;
+        let after = recovery::applied_to_another_page(before.clone());
+        save(&mut transaction, &before, &after).await?;
+        sqlx::query("DELETE FROM observed").execute(&mut *transaction).await?;
+        sqlx::query(
+            "INSERT INTO cachet (id, address) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET address = excluded.address",
+        )
+        .bind(address)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets what the store says of Cachet if it is older than the last server that worked on it, and returns whether
+    /// there was anything to forget: a new store in the place of a lost one seems to be older, too.
+    ///
+    /// Then all is as after the loss of a store. What was written counts as unconfirmed; what is red on the page, its open
+    /// incidents, and a missing watchdog are adopted again. Resolved alerts and the watchdog are forgotten unless they were
+    /// heard of since the backup was restored. Alerts that fire stay until it is heard that they have ended.
+    ///
+    /// To be called once, by the server that began at `start`, before it writes anything but alerts.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
+    pub async fn forget_if_restored(&self, start: Timestamp) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar("SELECT at_ms FROM history_looked WHERE id = 1");
+        let known = query.fetch_optional(&self.reader).await?.map(Timestamp::from_millis);
+        let Some(looked_at) = self.looked_beside().filter(|beside| recovery::is_restored(known, *beside)) else {
+            return Ok(false);
+        };
+        let heard_since = recovery::heard_since(looked_at, start);
+        let mut transaction = self.begin().await?;
+        *self.capacity.stored().await = None;
+        let before = read_applied(&mut transaction).await?;
+        let after = recovery::applied_to_newer_page(before.clone());
+        save(&mut transaction, &before, &after).await?;
+        let deleted = sqlx::query("DELETE FROM observed").execute(&mut *transaction).await?.rows_affected();
+        let forgotten = deleted + forget_resolved(&mut transaction, heard_since).await?;
+        let pulse_before = read_pulse(&mut *transaction).await?;
+        let pulse = recovery::pulse_after_restore(pulse_before, heard_since);
+        if pulse != pulse_before {
+            write_pulse(&mut transaction, pulse).await?;
+        }
+        transaction.commit().await?;
+        Ok(forgotten > 0 || after != before || pulse != pulse_before)
+    }
+
+    /// Moves everything that is dated later than `now` back to `now`, after the clock was set back: the alerts, the
+    /// recorded state and the watchdog. Returns how many alerts and other things were moved.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
+    pub async fn bring_back_to(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let later = in_future(&mut transaction, now).await?;
+        let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
+        upsert(&mut transaction, &clamped.iter().collect::<Vec<_>>()).await?;
+
+        let applied_before = read_applied(&mut transaction).await?;
+        let applied = recovery::clamp_applied(applied_before.clone(), now);
+        save(&mut transaction, &applied_before, &applied).await?;
+
+        let routed_before = read_routed(&mut transaction).await?;
+        let routed = recovery::clamp_watchdogs(&routed_before, now);
+        let pulse_before = read_pulse(&mut *transaction).await?;
+        let pulse = pulse_before.brought_back_to(now);
+        if routed != routed_before {
+            write_routed(&mut transaction, &routed).await?;
+        }
+        if pulse != pulse_before {
+            write_pulse(&mut transaction, pulse).await?;
+        }
+        transaction.commit().await?;
+        let others = [applied != applied_before, routed != routed_before, pulse != pulse_before];
+        let moved = clamped.len() + others.into_iter().filter(|moved| *moved).count();
+        Ok(u64::try_from(moved).unwrap_or(u64::MAX))
+    }
+
+    /// Keeps beside the database that the server looked at `now`, after the database knows it. If that fails, a restored
+    /// backup is not recognised, and nothing else comes of it.
+    pub(super) fn look_beside(&self, now: Timestamp) {
+        let kept = fs::write(beside(&self.path, LOOKED), now.as_millis().to_string());
+        if let Err(error) = kept {
+            tracing::debug!(%error, "cannot keep beside the store when the server looked");
+        }
+    }
+
+    fn looked_beside(&self) -> Option<Timestamp> {
+        let text = fs::read_to_string(beside(&self.path, LOOKED)).ok()?;
+        text.trim().parse().ok().map(Timestamp::from_millis)
+    }
+}
+
+/// Saves what a recovery changed: how certain the recorded statuses are, the episodes, and the writes without an answer.
+async fn save(connection: &mut SqliteConnection, before: &Applied, after: &Applied) -> Result<(), StoreError> {
+    if before == after {
+        return Ok(());
+    }
+    for (name, written) in &after.components {
+        if before.components.get(name) != Some(written) {
+            update_certainty(connection, COMPONENT, name.as_str(), written.certainty).await?;
+        }
+    }
+    for (name, written) in &after.targets {
+        if before.targets.get(name) != Some(written) {
+            update_certainty(connection, TARGET, name.as_str(), written.certainty).await?;
+        }
+    }
+    for episode in after.every_episode() {
+        upsert_episode(connection, episode).await?;
+    }
+    end_other_episodes(connection, after).await?;
+    if before.unanswered != after.unanswered {
+        replace_unanswered(connection, &after.unanswered).await?;
+    }
+    Ok(())
+}
