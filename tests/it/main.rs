@@ -39,7 +39,6 @@ mod setup;
 mod simulate;
 mod simulation;
 mod staging;
-mod store;
 mod storm;
 mod support;
 mod tls;

@@ -1,0 +1,386 @@
+//! Alerts: what notifications, Alertmanager's list and silence make of them.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
+use alertmanager_cachet_core::expiry::{ResolveRule, WatchdogAlert, WatchdogSource};
+use alertmanager_cachet_core::history::{Source, Turn};
+use alertmanager_cachet_core::inherit::Inheritance;
+use alertmanager_cachet_core::listing::{ListedAlert, Standing};
+use alertmanager_cachet_core::observed::ComponentId;
+use alertmanager_cachet_core::observed::Observed;
+use alertmanager_cachet_core::plan::{UnansweredWrite, Written};
+use alertmanager_cachet_core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
+use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::time::Timestamp;
+use alertmanager_cachet_core::watchdog::{Pulse, Watchdog};
+use alertmanager_cachet_store::{Entry, Statements, Store};
+
+use super::Place;
+use crate::{NOW, after, alert, component, resolved};
+
+pub const POLICY: Policy =
+    Policy { settle: Duration::ZERO, apart: Duration::from_secs(30), refire_hold: Duration::from_secs(300) };
+
+/// One member's list of active alerts, read at `began_at`.
+pub fn listing<const N: usize>(alerts: &[Alert; N], began_at: Timestamp) -> Poll {
+    let listed = alerts.iter().cloned().map(|alert| ListedAlert { alert, standing: Standing::Active, lease: None });
+    Poll {
+        began_at,
+        members: vec![Member::Heard { up_for: Duration::from_secs(3600), listed: listed.collect() }],
+        watchdog: WatchdogListing::NotConfigured,
+    }
+}
+
+/// A new store that has adopted a firing alert from the page.
+async fn adopted(place: &Place, fires: &Alert) -> Store {
+    let store = place.open().await;
+    store.inherit(&inheritance(std::slice::from_ref(fires)), &Observed::default(), NOW).await.expect("kept");
+    store
+}
+
+/// What a page leaves of these alerts.
+fn inheritance(fires: &[Alert]) -> Inheritance {
+    let inherited = |fires: &Alert| {
+        let (record, _) = AlertRecord::observe(None, fires, NOW);
+        let fingerprint = Fingerprint::of_text(&format!("of the page: {}", record.target.name()));
+        AlertRecord { fingerprint, state: AlertState::Inherited, ..record }
+    };
+    Inheritance { alerts: fires.iter().map(inherited).collect(), episodes: Vec::new() }
+}
+
+/// A notification, where the watchdog arrives only in notifications.
+fn watched(alerts: &[Alert], watchdog: Option<(AlertStatus, Option<Timestamp>)>) -> Statements {
+    let timeout = Duration::from_secs(300);
+    let resolve_rule = Some(ResolveRule {
+        watchdog: Watchdog::new("Watchdog", timeout).expect("a watchdog"),
+        source: WatchdogSource::Notifications,
+        refire_hold: timeout,
+    });
+    let fingerprint = Fingerprint::of_text("watchdog");
+    let watchdog = watchdog.map(|(status, ends_at)| WatchdogAlert { fingerprint, status, starts_at: NOW, ends_at });
+    Statements { alerts: alerts.to_vec(), watchdogs: watchdog.into_iter().collect(), resolve_rule }
+}
+
+async fn states(store: &Store) -> Vec<AlertState> {
+    store.unresolved_alerts().await.expect("read").iter().map(|record| record.state).collect()
+}
+
+/// What the history says of alerts of Web, the oldest first.
+async fn turns(store: &Store) -> Vec<(Turn, Source)> {
+    let mut history = store.alert_history(&component("Web"), Timestamp::from_millis(0), 1000).await.expect("read");
+    history.reverse();
+    history.iter().map(|happening| (happening.turn, happening.source)).collect()
+}
+
+pub async fn a_notification_is_kept_whole_or_not_at_all(place: &Place) {
+    let store = place.open().await;
+    let told = || watched(&[alert("a", "Web", NOW), alert("b", "Web", NOW)], Some((AlertStatus::Firing, None)));
+    // The history is written after the alerts.
+    place.refuse_inserts(&store, "history_alerts").await;
+    let error = store.record_statements(told(), NOW).await.expect_err("refused").to_string();
+    assert!(error.contains("the store refused a statement"), "{error}");
+    assert_eq!((states(&store).await, store.pulse().await.expect("read")), (Vec::new(), Pulse::default()));
+    place.heal(&store, "history_alerts").await;
+    let recorded = store.record_statements(told(), NOW).await.expect("recorded");
+    assert_eq!(recorded.effects, [Effect::Fired, Effect::Fired], "nothing was known of them");
+    assert_eq!(store.pulse().await.expect("read").last_heartbeat, Some(NOW));
+    assert_eq!(turns(&store).await, [(Turn::Fired, Source::Notification); 2]);
+}
+
+pub async fn notifications_that_are_committed_together_fail_together(place: &Place) {
+    let store = place.open().await;
+    place.refuse_inserts(&store, "history_alerts").await;
+    let senders = (0..20).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.record(&[alert(&format!("host-{number}"), "Web", NOW)], NOW).await })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        assert!(sender.await.expect("ran").is_err(), "none may be answered as if it were kept");
+    }
+    assert_eq!(states(&store).await, []);
+}
+
+pub async fn a_repeat_changes_nothing_but_when_it_was_heard(place: &Place) {
+    let store = place.open().await;
+    let fires = alert("a", "Web", NOW);
+    store.record(std::slice::from_ref(&fires), NOW).await.expect("recorded");
+    let first = store.unresolved_alerts().await.expect("read");
+    assert_eq!(store.record(&[fires], after(60)).await.expect("recorded"), [Effect::Repeated]);
+    let second = store.unresolved_alerts().await.expect("read");
+    assert_eq!(second, [AlertRecord { last_seen_at: after(60), ..first[0].clone() }]);
+    assert_eq!(turns(&store).await, [(Turn::Fired, Source::Notification)]);
+}
+
+/// Pseudo-random numbers (a linear congruential generator): the same ones each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+pub async fn what_is_stored_is_what_the_core_makes_of_it(place: &Place) {
+    let store = place.open().await;
+    let mut expected: HashMap<Fingerprint, AlertRecord> = HashMap::new();
+    let mut numbers = Numbers(1);
+    for step in 0..150 {
+        let now = after(30 * step);
+        let told: Vec<Alert> = (0..=numbers.below(4))
+            .map(|_| {
+                let begins = NOW.after(Duration::from_secs(30 * numbers.below(step + 3)));
+                let fires = alert(&format!("host-{}", numbers.below(5)), "Web", begins);
+                let ends_at = Some(begins.after(Duration::from_secs(30 * numbers.below(20))));
+                if numbers.below(2) == 0 { Alert { ends_at, ..resolved(&fires) } } else { fires }
+            })
+            .collect();
+        let effects: Vec<Effect> = told
+            .iter()
+            .map(|alert| {
+                let (record, effect) = AlertRecord::observe(expected.get(&alert.fingerprint), alert, now);
+                expected.insert(record.fingerprint, record);
+                effect
+            })
+            .collect();
+        assert_eq!(store.record(&told, now).await.expect("recorded"), effects, "step {step}: {told:?}");
+        let mut unresolved: Vec<AlertRecord> =
+            expected.values().filter(|record| record.state != AlertState::Resolved).cloned().collect();
+        unresolved.sort_by_key(|record| record.fingerprint);
+        assert_eq!(store.unresolved_alerts().await.expect("read"), unresolved, "step {step}: {told:?}");
+    }
+}
+
+pub async fn of_equal_notifications_at_the_same_time_one_is_the_first(place: &Place) {
+    let store = place.open().await;
+    let senders = (0..20).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.record(&[alert("a", "Web", NOW)], NOW).await })
+    });
+    let mut first = 0;
+    for sender in senders.collect::<Vec<_>>() {
+        match sender.await.expect("ran").expect("recorded")[..] {
+            [Effect::Fired] => first += 1,
+            [Effect::Repeated] => {}
+            ref other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(first, 1);
+}
+
+pub async fn what_a_notification_has_named_already_is_not_adopted(place: &Place) {
+    for status in [AlertStatus::Firing, AlertStatus::Resolved] {
+        let place = place.another();
+        let store = place.open().await;
+        let (told, other) = (Alert { status, ..alert("a", "Web", NOW) }, alert("b", "Web", NOW));
+        store.record(std::slice::from_ref(&told), NOW).await.expect("recorded");
+        let page = inheritance(&[told, other]);
+        store.inherit(&page, &Observed::default(), after(1)).await.expect("kept");
+        let known = store.unresolved_alerts().await.expect("read");
+        let inherited = known.iter().filter(|record| record.state == AlertState::Inherited);
+        assert_eq!(inherited.map(|record| record.target.instance()).collect::<Vec<_>>(), ["b"], "{status:?}");
+        let of_page = turns(&store).await.into_iter().filter(|(_, source)| *source == Source::Page);
+        assert_eq!(of_page.count(), 1, "the history does not say that the other one fires");
+    }
+}
+
+pub async fn a_correction_is_kept_whole_or_not_at_all(place: &Place) {
+    let store = place.open().await;
+    let gone = alert("gone", "Web", NOW);
+    store.record(std::slice::from_ref(&gone), NOW).await.expect("recorded");
+    let first = store.apply_repair(&listing(&[], after(10)), &Missing::new(), POLICY).await.expect("repaired");
+    assert_eq!(first.repairs, [], "once is not enough");
+    let poll = listing(&[alert("new", "Web", NOW)], after(60));
+    place.refuse_inserts(&store, "history_alerts").await;
+    store.apply_repair(&poll, &first.missing, POLICY).await.expect_err("refused");
+    let known = store.unresolved_alerts().await.expect("read");
+    assert_eq!(known.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [gone.fingerprint]);
+    place.heal(&store, "history_alerts").await;
+    let plan = store.apply_repair(&poll, &first.missing, POLICY).await.expect("repaired");
+    let reasons: Vec<Reason> = plan.repairs.iter().map(|repair| repair.reason).collect();
+    assert_eq!(reasons, [Reason::Unnotified, Reason::Unlisted]);
+    let known = store.unresolved_alerts().await.expect("read");
+    assert_eq!(known.iter().map(|record| record.target.instance()).collect::<Vec<_>>(), ["new"]);
+    let expected =
+        [(Turn::Fired, Source::Notification), (Turn::Fired, Source::Unnotified), (Turn::Resolved, Source::Unlisted)];
+    assert_eq!(turns(&store).await, expected);
+}
+
+pub async fn silence_and_a_missing_watchdog_end_alerts_with_a_history(place: &Place) {
+    let store = place.open().await;
+    let (old, held) = (alert("old", "Web", NOW), alert("held", "Web", after(100)));
+    store.record(&[old], NOW).await.expect("recorded");
+    assert_eq!(store.resolve_stale_alerts(NOW, after(100)).await.expect("done"), []);
+    store.record_heartbeat(NOW).await.expect("kept");
+    store.record(std::slice::from_ref(&held), after(500)).await.expect("recorded");
+    let ended = Alert { ends_at: Some(after(600)), ..resolved(&held) };
+    let recorded = store.record_statements(watched(&[ended], None), after(600)).await.expect("recorded");
+    assert_eq!(recorded.effects, [Effect::HeldResolve]);
+    let stale = store.resolve_stale_alerts(after(1), after(700)).await.expect("done");
+    assert_eq!(stale.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["old"]);
+    let confirmed = store.confirm_held_resolves(after(700)).await.expect("done");
+    assert_eq!(confirmed.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["held"]);
+    assert_eq!(states(&store).await, []);
+    let turns = turns(&store).await;
+    assert_eq!(turns[2..], [(Turn::Resolved, Source::Stale), (Turn::Resolved, Source::ResolveConfirmed)]);
+}
+
+pub async fn a_clock_that_was_set_back_moves_everything_once(place: &Place) {
+    let store = place.open().await;
+    let refired = alert("a", "Web", NOW);
+    let told = [refired.clone(), resolved(&refired), refired, alert("b", "Web", NOW)];
+    store.record_statements(watched(&told, Some((AlertStatus::Firing, None))), after(60)).await.expect("recorded");
+    let what = Written::Component { id: ComponentId(7), status: ComponentStatus::MajorOutage, description: None };
+    let write = UnansweredWrite { what, sent_at: after(60) };
+    store.remember(&[Entry::Sent(write.clone())], after(60)).await.expect("remembered");
+
+    assert_eq!(store.bring_back_to(after(60)).await.expect("nothing is later"), 0);
+    // Two alerts, what was sent, the watchdog, and the notification of it.
+    assert_eq!(store.bring_back_to(after(10)).await.expect("moved"), 5);
+    assert_eq!(store.bring_back_to(after(10)).await.expect("nothing is later any more"), 0);
+    let known = store.unresolved_alerts().await.expect("read");
+    assert!(known.iter().all(|record| record.last_seen_at == after(10)), "{known:?}");
+    assert!(known.iter().any(|record| record.state == AlertState::Refired { since: after(10) }), "{known:?}");
+    let expected = [UnansweredWrite { sent_at: after(10), ..write }];
+    assert_eq!(store.applied().await.expect("read").unanswered, expected);
+    assert_eq!(store.pulse().await.expect("read").last_heartbeat, Some(after(10)));
+}
+
+pub async fn a_probe_fails_with_the_store_and_leaves_nothing(place: &Place) {
+    let store = place.open().await;
+    store.try_write().await.expect("it can be written");
+    let count = "SELECT COUNT(*) FROM alerts";
+    let rows: i64 = sqlx::query_scalar(count).fetch_one(store.reader()).await.expect("a count");
+    assert_eq!(rows, 0);
+    place.refuse_inserts(&store, "alerts").await;
+    store.try_write().await.expect_err("no notification could be stored");
+}
+
+pub async fn readers_see_what_is_committed_and_nothing_else(place: &Place) {
+    let store = place.open().await;
+    store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
+    let mut open = store.writer().begin_with("BEGIN IMMEDIATE").await.expect("begun");
+    sqlx::query("DELETE FROM alerts").execute(&mut *open).await.expect("deleted");
+    assert_eq!(states(&store).await, [AlertState::Firing]);
+    open.commit().await.expect("committed");
+    assert_eq!(states(&store).await, []);
+}
+
+/// Alertmanager waits for ten seconds at least.
+pub async fn a_write_beside_another_writer_fails_in_time_and_can_be_repeated(place: &Place) {
+    let (store, other) = (place.open().await, place.open().await);
+    let open = other.writer().begin_with("BEGIN IMMEDIATE").await.expect("begun");
+    let began = Instant::now();
+    let told = [alert("a", "Web", NOW)];
+    let record = || store.record(&told, NOW);
+    let (first, second) = tokio::join!(record(), record());
+    assert!(first.is_err() && second.is_err(), "another process writes");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    open.rollback().await.expect("ended");
+    assert_eq!(record().await.expect("recorded"), [Effect::Fired]);
+}
+
+pub async fn what_was_inherited_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard(place: &Place) {
+    let fires = alert("10.0.0.5:9100", "Database", NOW);
+    let store = adopted(place, &fires).await;
+    let at = |seconds| NOW.after(Duration::from_secs(seconds));
+    let heartbeat = || watched(&[], Some((AlertStatus::Firing, None)));
+    store.record_statements(heartbeat(), at(60)).await.expect("recorded");
+    let ended = Alert { ends_at: Some(at(390)), ..resolved(&fires) };
+    let recorded = store.record_statements(watched(&[ended], None), at(400)).await.expect("recorded");
+    assert_eq!((recorded.effects, states(&store).await), (vec![Effect::HeldResolve], vec![AlertState::ResolveHeld]));
+    let recorded = store.record_statements(heartbeat(), at(410)).await.expect("recorded");
+    assert_eq!((recorded.repairs.len(), states(&store).await), (1, Vec::new()));
+}
+
+pub async fn the_end_of_what_was_inherited_is_taken_back_when_prometheus_had_died(place: &Place) {
+    let fires = alert("10.0.0.5:9100", "Database", NOW);
+    let store = adopted(place, &fires).await;
+    let at = |seconds| NOW.after(Duration::from_secs(seconds));
+    let ended = Alert { ends_at: Some(at(90)), ..resolved(&fires) };
+    store.record_statements(watched(&[ended], None), at(100)).await.expect("recorded");
+    assert_eq!(states(&store).await, []);
+    let end = watched(&[], Some((AlertStatus::Resolved, Some(at(120)))));
+    store.record_statements(end, at(130)).await.expect("recorded");
+    assert_eq!(states(&store).await, [AlertState::ResolveHeld]);
+}
+
+pub async fn resolved_alerts_are_forgotten_after_a_while_and_firing_ones_never(place: &Place) {
+    let store = place.open().await;
+    let (firing, over) = (alert("a", "Web", NOW), alert("b", "Web", NOW));
+    store.record(&[firing, over.clone(), resolved(&over)], NOW).await.expect("recorded");
+    assert_eq!(store.forget_resolved_alerts(NOW).await.expect("done"), 0);
+    assert_eq!(store.forget_resolved_alerts(Timestamp::from_millis(i64::MAX)).await.expect("done"), 1);
+    assert_eq!(store.unresolved_alerts().await.expect("alerts").len(), 1);
+}
+
+pub async fn a_notification_larger_than_one_statement_is_kept_whole(place: &Place) {
+    let store = place.open().await;
+    let alerts: Vec<Alert> = (0..2500).map(|number| alert(&format!("host-{number}"), "Web", NOW)).collect();
+    store.record(&alerts, NOW).await.expect("recorded");
+    assert_eq!(store.unresolved_alerts().await.expect("alerts").len(), 2500);
+    let over: Vec<Alert> = alerts.iter().map(resolved).collect();
+    let effects = store.record(&over, NOW).await.expect("recorded");
+    assert!(effects.iter().all(|effect| *effect == Effect::Resolved));
+    assert_eq!(store.unresolved_alerts().await.expect("alerts").len(), 0);
+}
+
+pub async fn notifications_at_the_same_time_lose_nothing(place: &Place) {
+    let store = place.open().await;
+    let writers = (0..50).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.record(&[alert(&format!("host-{number}"), "Web", NOW)], NOW).await })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.expect("ran").expect("recorded");
+    }
+    assert_eq!(store.unresolved_alerts().await.expect("alerts").len(), 50);
+}
+
+pub async fn an_alert_is_the_same_after_a_restart(place: &Place) {
+    let store = place.open().await;
+    let firing = alert("10.0.0.5:9100", "Database, Web | x", NOW);
+    let held = alert("10.0.0.6:9100", "Database", NOW);
+    let over = alert("10.0.0.7:9100", "Database", NOW);
+    let told = [firing.clone(), held.clone(), resolved(&held), held.clone(), over.clone(), resolved(&over)];
+    let effects = store.record(&told, NOW).await.expect("recorded");
+    use Effect::{Fired, HeldRefire, Resolved};
+    assert_eq!(effects, [Fired, Fired, Resolved, HeldRefire, Fired, Resolved]);
+    store.close().await;
+
+    let store = place.open().await;
+    let mut alerts = store.unresolved_alerts().await.expect("alerts");
+    alerts.sort_by_key(|record| record.target.instance().to_owned());
+    let states: Vec<(&str, AlertState)> =
+        alerts.iter().map(|record| (record.target.instance(), record.state)).collect();
+    let refired = AlertState::Refired { since: NOW };
+    assert_eq!(states, [("10.0.0.5:9100", AlertState::Firing), ("10.0.0.6:9100", refired)]);
+    assert_eq!((&alerts[0].name, alerts[0].starts_at, &alerts[0].target), (&firing.name, NOW, &firing.target));
+    let again = store.record(&[resolved(&over)], NOW).await.expect("recorded");
+    assert_eq!(again, [Effect::Repeated], "a resolved alert is remembered, for its firing may come late");
+}
+
+pub async fn what_a_beginning_in_the_future_was_told_as_is_known_after_a_restart(place: &Place) {
+    let store = place.open().await;
+    let minutes = |count: u64| NOW.after(Duration::from_secs(60 * count));
+    let ahead = alert("a", "Web", minutes(5));
+    assert_eq!(store.record(std::slice::from_ref(&ahead), NOW).await.expect("recorded"), [Effect::Fired]);
+    store.close().await;
+    let store = place.open().await;
+    let told = [ahead.clone(), resolved(&ahead), ahead];
+    let effects = store.record(&told, minutes(10)).await.expect("recorded");
+    assert_eq!(effects, [Effect::Repeated, Effect::Resolved, Effect::HeldRefire]);
+}
+
+pub async fn under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_restart(place: &Place) {
+    let store = place.open().await;
+    let told = alert("a", "Web", NOW);
+    let earlier = Alert { starts_at: NOW.before(Duration::from_secs(60)), ..told.clone() };
+    let ended = Alert { ends_at: Some(NOW.after(Duration::from_secs(60))), ..resolved(&earlier) };
+    assert_eq!(store.record(&[told, ended], NOW).await.expect("recorded"), [Effect::Fired, Effect::Resolved]);
+    store.close().await;
+    let store = place.open().await;
+    assert_eq!(store.record(&[earlier], NOW).await.expect("recorded"), [Effect::HeldRefire]);
+}

@@ -1,0 +1,313 @@
+//! What is particular to a file of SQLite: damage, earlier and later schemas, copies and locks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use alertmanager_cachet_core::alert::AlertState;
+use alertmanager_cachet_core::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
+use alertmanager_cachet_core::observed::{ComponentId, IncidentId, Observed};
+use alertmanager_cachet_core::plan::{AppliedComponent, Certainty};
+use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::watchdog::Pulse;
+use alertmanager_cachet_store::{Entry, Store, StoreError};
+use tempfile::TempDir;
+
+use crate::{NOW, after, alert, component, resolved};
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}/a/b/store.db", folder.path().display())
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+#[tokio::test]
+async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
+    let folder = folder();
+    let file = folder.path().join("a/b/store.db");
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let (fires, over, again) = (alert("a", "Web", NOW), alert("b", "Web", NOW), alert("c", "Web", NOW));
+    let told = [fires.clone(), over.clone(), resolved(&over), again.clone(), resolved(&again)];
+    store.record(&told, NOW).await.expect("recorded");
+    store.record_heartbeat(NOW).await.expect("kept");
+    let (id, status) = (ComponentId(7), ComponentStatus::MajorOutage);
+    let written = AppliedComponent { id, status, certainty: Certainty::Settled };
+    let episode = Episode {
+        key: EpisodeKey::new(id, NOW),
+        subject: EpisodeSubject::Component { name: component("Web"), id },
+        occurred_at: NOW,
+        began_at: NOW,
+        calm_since: None,
+        lost: None,
+        phase: EpisodePhase::Open(IncidentId(3)),
+    };
+    let entries = [Entry::Component(component("Web"), written.clone()), Entry::Episode(episode)];
+    store.remember(&entries, NOW).await.expect("remembered");
+    store.remember_observed(&Observed::default(), NOW).await.expect("remembered");
+    store.look_at_the_clock(NOW).await.expect("kept");
+    assert!(!store.forget_if_restored(after(1)).await.expect("it is the last one"));
+    store.close().await;
+    let backup = std::fs::read(&file).expect("a backup");
+
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.look_at_the_clock(after(60)).await.expect("kept");
+    store.close().await;
+    std::fs::write(&file, backup).expect("restored");
+
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    // A notification comes before the first look.
+    store.record(&[resolved(&again)], after(100)).await.expect("recorded");
+    assert!(store.forget_if_restored(after(90)).await.expect("it is an earlier one"));
+    let applied = store.applied().await.expect("read");
+    let pending = AppliedComponent { certainty: Certainty::Pending, ..written };
+    assert_eq!((applied.components.get(&component("Web")), applied.episodes.len()), (Some(&pending), 0));
+    assert_eq!(store.observed().await.expect("read"), None);
+    assert_eq!(store.pulse().await.expect("read"), Pulse::default());
+    let known = store.unresolved_alerts().await.expect("read");
+    assert_eq!(
+        known.iter().map(|record| (record.fingerprint, record.state)).collect::<Vec<_>>(),
+        [(fires.fingerprint, AlertState::Firing)]
+    );
+    let rows: Vec<String> =
+        sqlx::query_scalar("SELECT target FROM alerts ORDER BY target").fetch_all(store.reader()).await.expect("read");
+    assert_eq!(rows, ["a | Web", "c | Web"], "what was resolved before is forgotten");
+    store.look_at_the_clock(after(120)).await.expect("kept");
+    assert!(!store.forget_if_restored(after(120)).await.expect("it is the last one now"));
+}
+
+#[tokio::test]
+async fn rows_over_the_limits_do_not_fail_a_start() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let usable = alert("10.0.0.5:9100", "Database", NOW);
+    store.record(std::slice::from_ref(&usable), NOW).await.expect("recorded");
+    // Short names, so that even the whole is no longer than a name may be.
+    let short =
+        (0..65).map(|number| char::from(b'!' + number).to_string()).filter(|name| !",|".contains(name.as_str()));
+    let short = format!("a | {}, ab, ac", short.collect::<Vec<_>>().join(", "));
+    let long = format!("a | {}", (0..100_000).map(|number| format!("c{number}")).collect::<Vec<_>>().join(", "));
+    let row = "INSERT INTO alerts (fingerprint, name, target, critical, starts_at_ms, state, last_seen_ms) \
+               VALUES ($1, $2, $3, 0, 0, 'firing', 0)";
+    let long_name = "x".repeat(256);
+    for (fingerprint, name, target) in [
+        ("00000000000000a1", "TargetDown", short.as_str()),
+        ("00000000000000a2", "TargetDown", long.as_str()),
+        ("00000000000000a3", long_name.as_str(), "a | Database"),
+    ] {
+        let query = sqlx::query(row).bind(fingerprint).bind(name).bind(target);
+        query.execute(store.writer()).await.expect("written");
+    }
+    sqlx::query("INSERT INTO applied VALUES ('target', $1, 1, 1, '', 'settled', 0)")
+        .bind(&short)
+        .execute(store.writer())
+        .await
+        .expect("written");
+    store.close().await;
+
+    let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
+    let alerts = reading.unresolved_alerts().await.expect("what `explain` reads before the first start");
+    assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
+    assert!(reading.applied().await.expect("what was written").targets.is_empty());
+    reading.close().await;
+
+    let began = std::time::Instant::now();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let alerts = store.unresolved_alerts().await.expect("alerts");
+    assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
+    assert!(store.applied().await.expect("what was written").targets.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// Releases before the one that takes off what nobody sees around a name kept it.
+#[tokio::test]
+async fn rows_with_names_of_an_earlier_release_do_not_fail_a_start() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let targets =
+        ["a\u{200b} | Web", "b | Web\u{feff}, Datab\u{200b}ase\u{2060}, Web", "\u{200b} | Web", "c | W\u{85}eb"];
+    for (number, target) in targets.iter().enumerate() {
+        let row = "INSERT INTO alerts (fingerprint, name, target, critical, starts_at_ms, state, last_seen_ms) \
+                   VALUES ($1, 'TargetDown', $2, 0, 0, 'firing', 0)";
+        let query = sqlx::query(row).bind(format!("{number:016x}")).bind(target);
+        query.execute(store.writer()).await.expect("written");
+        let row = "INSERT INTO applied VALUES ('target', $1, 1, 1, '', 'settled', 0)";
+        sqlx::query(row).bind(target).execute(store.writer()).await.expect("written");
+    }
+    store.close().await;
+
+    let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
+    assert!(reading.unresolved_alerts().await.expect("what `explain` reads before the first start").is_empty());
+    assert!(reading.applied().await.expect("what was written").targets.is_empty());
+    reading.close().await;
+
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let alerts = store.unresolved_alerts().await.expect("alerts");
+    let names: Vec<String> = alerts.iter().map(|record| record.target.name().to_string()).collect();
+    assert_eq!(names, ["a | Web", "b | Web, Datab\u{200b}ase"]);
+    assert!(store.applied().await.expect("what was written").targets.is_empty());
+}
+
+#[tokio::test]
+async fn a_second_server_is_refused_under_another_name_of_the_file_as_well() {
+    let folder = folder();
+    Store::open(&url(&folder)).await.expect("made").close().await;
+    let (file, link) = (url(&folder).replace("sqlite://", ""), folder.path().join("link.db"));
+    std::os::unix::fs::symlink(file, &link).expect("a link");
+    let _first = Store::lock(&url(&folder)).expect("free");
+    let refused = Store::lock(&format!("sqlite://{}", link.display())).expect_err("held");
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_second_server_is_refused_until_the_first_has_gone() {
+    let folder = folder();
+    let first = Store::lock(&url(&folder)).expect("free");
+    let refused = Store::lock(&url(&folder)).expect_err("held");
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+    assert!(refused.to_string().contains("another server is using the store"));
+    drop(first);
+    Store::lock(&url(&folder)).expect("free again");
+}
+
+#[tokio::test]
+async fn a_read_only_store_reads_beside_a_running_server_and_writes_nothing() {
+    let folder = folder();
+    let missing = Store::open_read_only(&url(&folder)).await.expect_err("nothing there");
+    assert!(matches!(missing, StoreError::Missing { .. }), "{missing}");
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
+    let reader = Store::open_read_only(&url(&folder)).await.expect("opens beside it");
+    assert_eq!(reader.unresolved_alerts().await.expect("alerts").len(), 1);
+    assert!(reader.record(&[alert("b", "Web", NOW)], NOW).await.is_err());
+    store.record(&[alert("c", "Web", NOW)], NOW).await.expect("recorded");
+    assert_eq!(reader.unresolved_alerts().await.expect("alerts").len(), 2);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_left_as_it_is() {
+    let folder = folder();
+    let path = folder.path().join("a/b/store.db");
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+    let damaged = b"this is no database, but somebody's only copy of something".repeat(100);
+    std::fs::write(&path, &damaged).expect("written");
+    let error = Store::open(&url(&folder)).await.expect_err("refused");
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(error.to_string().contains("restore a backup, or move it away"), "{error}");
+    assert_eq!(std::fs::read(&path).expect("still there"), damaged);
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_in_the_middle_is_refused_and_left_as_it_is() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
+    let page_of_alerts =
+        "SELECT (rootpage - 1) * page_size, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'alerts'";
+    let (begins, size): (i64, i64) = sqlx::query_as(page_of_alerts).fetch_one(store.reader()).await.expect("a page");
+    store.close().await;
+    let file = folder.path().join("a/b/store.db");
+    let mut bytes = std::fs::read(&file).expect("read");
+    let (begins, size) = (usize::try_from(begins).expect("in the file"), usize::try_from(size).expect("a size"));
+    bytes[begins..begins + size].fill(0xff);
+    std::fs::write(&file, &bytes).expect("damaged");
+    let error = Store::open(&url(&folder)).await.expect_err("damaged").to_string();
+    assert!(error.contains("restore a backup, or move it away") && !error.contains('\n'), "{error}");
+    assert_eq!(std::fs::read(&file).expect("read"), bytes);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'from the future', 1, x'00', 0)")
+        .execute(store.writer())
+        .await
+        .expect("written");
+    store.close().await;
+    assert!(matches!(Store::open(&url(&folder)).await, Err(StoreError::Newer { .. })));
+    assert!(matches!(Store::open_read_only(&url(&folder)).await, Err(StoreError::Newer { .. })));
+}
+
+#[tokio::test]
+async fn a_copy_in_memory_has_the_schema_of_this_release_and_leaves_every_file_as_it_is() {
+    let folder = folder();
+    let empty = Store::open_copy_in_memory(&url(&folder)).await.expect("opens");
+    assert_eq!(empty.observed().await.expect("read"), None);
+    assert!(!folder.path().join("a").exists(), "nothing was made");
+
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    store.remember_observed(&Observed::default(), NOW).await.expect("kept");
+    // While a server has it open, what it wrote last is in another file.
+    let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("opens");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+
+    for statement in ["DROP TABLE made", "DELETE FROM _sqlx_migrations WHERE version = 9"] {
+        sqlx::query(statement).execute(store.writer()).await.expect("an earlier schema");
+    }
+    store.close().await;
+    let before = files(&folder);
+    let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("an earlier release's is read");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+    copy.mark_made("http://cachet/api", &mut Observed::default()).await.expect("the schema is up to date");
+    assert_eq!(files(&folder), before);
+}
+
+/// Every file of a store, with its content.
+fn files(folder: &TempDir) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder.path().join("a/b")).expect("a folder").map(|e| e.expect("a file").path());
+    let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).expect("read"))).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn a_copy_in_memory_leaves_every_file_of_a_killed_server_as_it_is() {
+    let (running, killed) = (folder(), folder());
+    let store = Store::open(&url(&running)).await.expect("opens");
+    store.remember_observed(&Observed::default(), NOW).await.expect("kept");
+    std::fs::create_dir_all(killed.path().join("a/b")).expect("a folder");
+    for (path, content) in files(&running) {
+        std::fs::write(killed.path().join("a/b").join(path.file_name().expect("a name")), content).expect("written");
+    }
+    let before = files(&killed);
+    assert!(before.iter().any(|(path, _)| path.ends_with("store.db-shm")), "{before:?}");
+    let copy = Store::open_copy_in_memory(&url(&killed)).await.expect("opens");
+    assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
+    assert!(files(&killed) == before, "a file was written");
+}
+
+#[tokio::test]
+async fn only_sqlite_urls_are_taken() {
+    for text in ["", "sqlite://", "postgres://localhost/x", "data/x.db", "sqlite://x.db?mode=memory"] {
+        let error = Store::open(text).await.expect_err("refused");
+        assert!(matches!(error, StoreError::Url { .. }), "{text}: {error}");
+    }
+    assert!(!Path::new("sqlite:").exists());
+}
+
+#[tokio::test]
+async fn a_store_that_several_open_for_the_first_time_at_once_is_made_once() {
+    for _ in 0..5 {
+        let folder = folder();
+        let openers: Vec<_> = (0..6)
+            .map(|_| {
+                let url = url(&folder);
+                tokio::spawn(async move { Store::open(&url).await })
+            })
+            .collect();
+        for opener in openers {
+            opener.await.expect("ran").expect("opened");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_setup_at_a_time_and_beside_a_server() {
+    let folder = folder();
+    let _server = Store::lock(&url(&folder)).expect("claimed");
+    let first = Store::lock_for_setup(&url(&folder)).expect("beside a server");
+    assert!(matches!(Store::lock_for_setup(&url(&folder)), Err(StoreError::SetupRunning { .. })));
+    drop(first);
+    Store::lock_for_setup(&url(&folder)).expect("when the first is done");
+}
