@@ -14,7 +14,7 @@ pub use self::when::{When, WhenError};
 use crate::config::Variables;
 
 /// Version and commit, as `--version` prints them.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUILD_COMMIT"), ")");
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUILD_COMMIT"), ")");
 
 /// Keeps a Cachet status page true from Prometheus Alertmanager notifications.
 ///

@@ -19,7 +19,7 @@ use crate::store::{Store, StoreError};
 pub const TIMELINE_DAYS: u32 = 7;
 
 /// How many things a timeline tells at most: more would be no page that somebody reads.
-pub const TIMELINE_LIMIT: usize = 500;
+const TIMELINE_LIMIT: usize = 500;
 
 /// The page as it is at one moment.
 #[derive(Debug)]

@@ -97,7 +97,7 @@ impl DesiredTarget {
     }
 
     /// When it went down.
-    pub fn down_since(&self) -> Option<Timestamp> {
+    fn down_since(&self) -> Option<Timestamp> {
         self.firing.first().map(|alert| alert.since)
     }
 

@@ -179,7 +179,7 @@ impl Target {
 
     /// Reads a target from a name as an earlier release gave it, with what nobody sees around its parts: its name is
     /// another one now.
-    pub fn from_earlier_name(name: &str) -> Option<Self> {
+    fn from_earlier_name(name: &str) -> Option<Self> {
         // A component name has no `|`, so the last separator is the one that counts.
         let (instance, components) = name.rsplit_once(" | ")?;
         if instance.chars().nth(NAME_LIMIT).is_some() {
@@ -190,6 +190,25 @@ impl Target {
             return None;
         }
         Self::new(instance, list.names)
+    }
+
+    /// Whether a stored target name, and the name of an alert of it, are within the limits of this release and without
+    /// characters that it removes. An earlier release may have stored others. `true` for a name that is invalid for another
+    /// reason.
+    ///
+    /// It is cheap, as it is asked for each stored alert: only a suspicious name is parsed.
+    pub fn is_acceptable(target: &str, alert_name: &str) -> bool {
+        let is_long = |text: &str| text.chars().nth(NAME_LIMIT).is_some();
+        let is_suspicious = is_long(target)
+            || target.matches(',').nth(COMPONENT_LIMIT - 1).is_some()
+            || target.chars().any(|character| !matches!(character, ' '..='~'));
+        !is_long(alert_name) && (!is_suspicious || Self::from_name(target).is_some())
+    }
+
+    /// The name by which this release knows a target that an earlier one stored, if it is acceptable.
+    pub fn renamed(target: &str, alert_name: &str) -> Option<TargetName> {
+        let name = Self::from_earlier_name(target)?.name();
+        Self::is_acceptable(name.as_str(), alert_name).then_some(name)
     }
 
     /// Its name in Cachet.
@@ -278,6 +297,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_stored_name_of_an_earlier_release_is_accepted_renamed_or_neither() {
+        let named = |target: &str, alert: &str| (Target::is_acceptable(target, alert), Target::renamed(target, alert));
+        let renamed = |name: &str| Target::from_name(name).map(|target| target.name());
+        assert_eq!(named("a | Web", "TargetDown"), (true, renamed("a | Web")));
+        assert_eq!(named("a\u{200b} | Web, Web", "TargetDown"), (false, renamed("a | Web")));
+        assert_eq!(named("\u{200b} | Web", "TargetDown"), (false, None));
+        assert_eq!(named("a | Web", &"x".repeat(NAME_LIMIT + 1)), (false, None));
+        let list = |length: usize| (0..length).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
+        assert!(Target::is_acceptable(&format!("a | {}", list(COMPONENT_LIMIT)), "TargetDown"));
+        assert_eq!(named(&format!("a | {}", list(COMPONENT_LIMIT + 1)), "TargetDown"), (false, None));
+        assert!(Target::is_acceptable("no target", "TargetDown"), "another fault, which is reported");
+    }
 
     #[test]
     fn names_are_trimmed_and_empty_and_repeated_ones_dropped() {

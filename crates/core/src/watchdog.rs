@@ -163,6 +163,15 @@ impl Pulse {
         Self { missing_at: self.missing_at.or((!heard).then_some(moment)), ..self }
     }
 
+    /// When the watchdog began to be missing, or was received again, if the pulse is now `after` and that has changed.
+    pub fn turned_at(self, after: Self) -> Option<Timestamp> {
+        match (self.missing_at, after.missing_at) {
+            (None, missing_at) => missing_at,
+            (Some(_), None) => after.last_heartbeat,
+            (Some(_), Some(_)) => None,
+        }
+    }
+
     /// The pulse by a clock that was set back to `now`: nothing happened later than that.
     pub fn brought_back_to(self, now: Timestamp) -> Self {
         let back = |moment: Timestamp| moment.min(now);

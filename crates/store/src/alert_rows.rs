@@ -12,7 +12,7 @@ use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
 use alertmanager_cachet_core::alert_limit::{DEFAULT_MAX_ALERTS, NewAlerts, refused};
 use alertmanager_cachet_core::expiry::WatchdogVerdict;
 use alertmanager_cachet_core::inherit::superseded;
-use alertmanager_cachet_core::target::{COMPONENT_LIMIT, NAME_LIMIT, Target, excerpt};
+use alertmanager_cachet_core::target::{Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
 
 /// How many rows one statement carries: within the 32766 variables that SQLite takes, at ten a row.
@@ -128,14 +128,14 @@ async fn delete(connection: &mut SqliteConnection, fingerprints: &[Fingerprint])
     Ok(())
 }
 
-/// Every alert that is not resolved, ordered by fingerprint. Alerts that are no longer taken are left out: a store of an
-/// earlier release may have some, until `serve` drops them.
+/// Every alert that is not resolved, ordered by fingerprint. Alerts that this release does not accept are left out: a
+/// store of an earlier one may have some, until `serve` drops them.
 pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
     let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
     let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(executor).await?;
     let mut records = Vec::with_capacity(rows.len());
     for row in &rows {
-        if !is_not_taken(&row.try_get::<String, _>("target")?, row.try_get("name")?) {
+        if Target::is_acceptable(row.try_get("target")?, row.try_get("name")?) {
             records.push(record_of(row)?);
         }
     }
@@ -170,7 +170,8 @@ pub(super) async fn in_future(
     select(connection, condition, |query| query.bind(now.as_millis())).await
 }
 
-type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+/// A query with its arguments.
+pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 async fn select(
     connection: &mut SqliteConnection,
@@ -258,15 +259,6 @@ async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]
     );
     query.build().execute(connection).await?;
     Ok(())
-}
-
-/// Whether a row with this target and alert name is no longer taken. `false` for a row that is corrupt for another reason.
-pub(super) fn is_not_taken(target: &str, name: &str) -> bool {
-    let is_long = |text: &str| text.chars().nth(NAME_LIMIT).is_some();
-    let may_be = is_long(target)
-        || target.matches(',').nth(COMPONENT_LIMIT - 1).is_some()
-        || target.chars().any(|character| !matches!(character, ' '..='~'));
-    is_long(name) || may_be && Target::from_name(target).is_none()
 }
 
 fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {

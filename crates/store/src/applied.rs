@@ -3,7 +3,6 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::alert_rows::is_not_taken;
 use super::episodes::{NO_COMPONENT, count_lost, end_episode, episode_of, past_episode_of, subject_of, upsert_episode};
 use super::{Store, StoreError, StoreOperation, history, timestamp};
 use alertmanager_cachet_core::history::Happening;
@@ -331,7 +330,7 @@ fn add_row(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError> {
             applied.components.insert(name, AppliedComponent { id, status, certainty });
         }
         // A store of an earlier release may have such a row, until `serve` drops it.
-        TARGET if is_not_taken(&name, "") => {}
+        TARGET if !Target::is_acceptable(&name, "") => {}
         TARGET => {
             let target = Target::from_name(&name).ok_or_else(|| corrupt("no name of a target"))?;
             let description = row.try_get("description")?;

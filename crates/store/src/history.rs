@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::alert_rows::ROWS_PER_STATEMENT;
+use super::alert_rows::{Query, ROWS_PER_STATEMENT};
 use super::modifiers::read_pulse;
 use super::{Store, StoreError};
 use alertmanager_cachet_core::history::{
@@ -61,8 +61,8 @@ impl Store {
     ) -> Result<Vec<Happening>, StoreError> {
         let query =
             "SELECT * FROM history_events WHERE at_ms >= $1 AND component IN ($2, $3) ORDER BY id DESC LIMIT $4";
-        let rows = sqlx::query(query).bind(from.as_millis()).bind(component.as_str()).bind(EVERYTHING).bind(limit);
-        Ok(rows.fetch_all(&self.reader).await?.iter().filter_map(happening_of).collect())
+        let query = sqlx::query(query).bind(from.as_millis()).bind(component.as_str()).bind(EVERYTHING).bind(limit);
+        self.happenings(query).await
     }
 
     /// What `component` had to show, from the first that is kept, in the order in which it changed.
@@ -71,8 +71,8 @@ impl Store {
     /// [`StoreError::Database`] if the statement failed.
     pub async fn status_history(&self, component: &ComponentName) -> Result<Vec<StatusChange>, StoreError> {
         let query = "SELECT * FROM history_events WHERE component = $1 AND kind = $2 ORDER BY id";
-        let rows = sqlx::query(query).bind(component.as_str()).bind(STATUS).fetch_all(&self.reader).await?;
-        let changes = rows.iter().filter_map(happening_of).filter_map(|happening| match happening.event {
+        let happenings = self.happenings(sqlx::query(query).bind(component.as_str()).bind(STATUS)).await?;
+        let changes = happenings.into_iter().filter_map(|happening| match happening.event {
             Event::Status { to, .. } => Some(StatusChange { at: happening.at, status: to }),
             _ => None,
         });
@@ -86,8 +86,8 @@ impl Store {
     pub async fn absences(&self, from: Timestamp) -> Result<Vec<Span>, StoreError> {
         let query =
             "SELECT * FROM history_events WHERE component = $1 AND kind = 'not_running' AND at_ms >= $2 ORDER BY id";
-        let rows = sqlx::query(query).bind(EVERYTHING).bind(from.as_millis()).fetch_all(&self.reader).await?;
-        let absences = rows.iter().filter_map(happening_of).filter_map(|happening| match happening.event {
+        let happenings = self.happenings(sqlx::query(query).bind(EVERYTHING).bind(from.as_millis())).await?;
+        let absences = happenings.into_iter().filter_map(|happening| match happening.event {
             Event::NotRunning { since_ms } => {
                 Some(Span { from: Timestamp::from_millis(since_ms), until: happening.at })
             }
@@ -103,17 +103,15 @@ impl Store {
     pub async fn last_statuses(&self) -> Result<BTreeMap<ComponentName, ComponentStatus>, StoreError> {
         let query = "SELECT * FROM history_events WHERE id IN \
                      (SELECT MAX(id) FROM history_events WHERE kind = $1 GROUP BY component)";
-        let rows = sqlx::query(query).bind(STATUS).fetch_all(&self.reader).await?;
-        let last =
-            rows.iter().filter_map(happening_of).filter_map(|happening| match (happening.about, happening.event) {
-                (About::Component(name), Event::Status { to: Some(status), .. }) => Some((name, status)),
-                _ => None,
-            });
+        let happenings = self.happenings(sqlx::query(query).bind(STATUS)).await?;
+        let last = happenings.into_iter().filter_map(|happening| match (happening.about, happening.event) {
+            (About::Component(name), Event::Status { to: Some(status), .. }) => Some((name, status)),
+            _ => None,
+        });
         Ok(last.collect())
     }
 
-    /// What is known to have been found out since the status of its component last changed, so that it is not news after
-    /// a restart.
+    /// What was found out since the status of its component last changed ([`findings`]).
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
@@ -121,8 +119,11 @@ impl Store {
         let query = "SELECT * FROM history_events \
                      WHERE kind IN ('status_overridden', 'incident_closed_by_person', 'incident_held_back') \
                      OR id IN (SELECT MAX(id) FROM history_events WHERE kind = $1 GROUP BY component) ORDER BY id";
-        let rows = sqlx::query(query).bind(STATUS).fetch_all(&self.reader).await?;
-        Ok(findings(rows.iter().filter_map(happening_of)))
+        Ok(findings(self.happenings(sqlx::query(query).bind(STATUS)).await?))
+    }
+
+    async fn happenings(&self, query: Query<'_>) -> Result<Vec<Happening>, StoreError> {
+        Ok(query.fetch_all(&self.reader).await?.iter().filter_map(happening_of).collect())
     }
 
     /// Keeps that the server looked at `now`, and returns when it last did before.
@@ -146,10 +147,10 @@ impl Store {
         Ok(before.map(Timestamp::from_millis))
     }
 
-    /// Forgets what happened before `limit`, and says how many rows that were.
+    /// Forgets what happened before `limit`, and returns how many rows that were.
     ///
-    /// What was not over by then stays, or nobody would know any more what was shown since, nor could play it again: the
-    /// last status of each component, its hold, the alerts that fired or were held, and that the watchdog was missing.
+    /// What was not over by then stays ([`forgotten`]): the last status of each component, its hold, the alerts that fired
+    /// or were held, and that the watchdog was missing.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.

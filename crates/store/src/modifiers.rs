@@ -15,7 +15,7 @@ use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
 
 impl Store {
-    /// What is known of the watchdog. Whoever wants to tell how the monitoring is reads it here.
+    /// When the watchdog was last received, and since when it is missing.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
@@ -23,7 +23,7 @@ impl Store {
         read_pulse(&self.reader).await
     }
 
-    /// Keeps that the watchdog was sent at `moment`. `true` if it was missing until then.
+    /// Keeps that the watchdog was sent at `moment`, and returns whether it was missing until then.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
@@ -32,8 +32,8 @@ impl Store {
         Ok(before.missing_at.is_some() && after.missing_at.is_none())
     }
 
-    /// Keeps that the absence of the watchdog, of which nothing was heard from `since` on, had lasted for too long at
-    /// `moment`, unless it was heard meanwhile; returns what is known then.
+    /// Keeps that the watchdog is missing: nothing was heard of it from `since` on, and at `moment` that had lasted for too
+    /// long. If it was heard meanwhile, it is not missing. Returns the pulse after that.
     ///
     /// # Errors
     /// As [`Self::record_heartbeat`].
@@ -42,7 +42,7 @@ impl Store {
         self.change_pulse(|pulse| pulse.miss(moment), event).await.map(|(_, after)| after)
     }
 
-    /// Changes what is known, and returns what was and what is.
+    /// Changes the pulse, and returns the one before and the one after.
     async fn change_pulse(
         &self,
         change: impl FnOnce(Pulse) -> Pulse,
@@ -82,7 +82,7 @@ impl Store {
         Ok(())
     }
 
-    /// Releases a component for `user`, and says what was held; `None` if nothing was.
+    /// Releases a component for `user`, and returns the hold that it had, if any.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then it is held as before.
@@ -104,7 +104,7 @@ impl Store {
         row.as_ref().map(hold_of).transpose()
     }
 
-    /// Ends the holds whose time is over at `now`, and says which.
+    /// Ends the holds whose time is over at `now`, and returns them.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
@@ -130,7 +130,7 @@ impl Store {
     }
 }
 
-/// Writes the pulse if it changed. If that makes the watchdog missing, or heard again, it is an `event`.
+/// Writes the pulse if it changed. If the watchdog is missing from now on, or not any more, `event` is kept as well.
 pub(super) async fn keep_pulse(
     connection: &mut SqliteConnection,
     before: Pulse,
@@ -139,7 +139,7 @@ pub(super) async fn keep_pulse(
 ) -> Result<(), StoreError> {
     if after != before {
         write_pulse(connection, after).await?;
-        let turned = turned_at(before, after).map(|at| Happening { at, about: About::Everything, event });
+        let turned = before.turned_at(after).map(|at| Happening { at, about: About::Everything, event });
         history::keep(connection, turned.as_slice()).await?;
     }
     Ok(())
@@ -183,15 +183,6 @@ pub(super) async fn write_routed(
         .await?;
     }
     Ok(())
-}
-
-/// When the watchdog was missing from then on, or heard again, if it was.
-fn turned_at(before: Pulse, after: Pulse) -> Option<Timestamp> {
-    match (before.missing_at, after.missing_at) {
-        (None, missing_at) => missing_at,
-        (Some(_), None) => after.last_heartbeat,
-        (Some(_), Some(_)) => None,
-    }
 }
 
 pub(super) async fn read_pulse(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {

@@ -12,7 +12,6 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row, SqlSafeStr, SqlitePool};
 
-use super::alert_rows::is_not_taken;
 use super::{Store, StoreError};
 use alertmanager_cachet_core::target::{COMPONENT_LIMIT, NAME_LIMIT, Target};
 
@@ -68,7 +67,7 @@ impl Store {
         let writer = writer.map_err(cannot_open(&path))?;
         copy_before_migration(&writer, &path).await?;
         migrate(&writer, &path).await?;
-        drop_rows_not_taken(&writer).await?;
+        drop_unacceptable_rows(&writer).await?;
         let reader = pool_options().max_connections(READERS).connect_with(options.read_only(true)).await;
         Ok(Self::on(writer, reader.map_err(cannot_open(&path))?, &path))
     }
@@ -283,10 +282,10 @@ async fn copy(path: &Path, memory: &str) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
-/// The rows that may be such ones: at least as many separators as the shortest list over the limit has, a name that is
-/// longer than Cachet takes, or characters beyond printable ASCII. `$1` is the number of separators, `$2` the length. Then
-/// how one is renamed, where it would be lost otherwise, and removed.
-const MAYBE_NOT_TAKEN: [(&str, Option<&str>, &str); 2] = [
+/// How the rows are found that this release may not accept ([`Target::is_acceptable`]): with at least as many separators as
+/// the shortest list over the limit, a name that is longer than Cachet takes, or characters beyond printable ASCII. `$1` is
+/// the number of separators, `$2` the length. Then how one is renamed, where it would be lost otherwise, and removed.
+const MAYBE_UNACCEPTABLE: [(&str, Option<&str>, &str); 2] = [
     (
         "SELECT rowid, target, name FROM alerts \
          WHERE length(target) - length(replace(target, ',', '')) >= $1 OR length(target) > $2 OR length(name) > $2 \
@@ -303,25 +302,24 @@ const MAYBE_NOT_TAKEN: [(&str, Option<&str>, &str); 2] = [
     ),
 ];
 
-/// Gives alerts of an earlier release the names of this one, removes the other rows that this one does not take, and logs
-/// one warning. Such rows are over its limits, or have names with characters that it removes.
+/// Gives alerts of an earlier release the names of this one, removes the other rows that this one does not accept, and logs
+/// one warning.
 ///
-/// An alert with thousands of component names costs more memory than a server has, at every start. Where every row is
-/// taken, nothing is written. Each row stands for itself, so a run that is cut off leaves the rest to the next.
-async fn drop_rows_not_taken(writer: &SqlitePool) -> Result<(), sqlx::Error> {
+/// An alert with thousands of component names costs more memory than a server has, at every start. If every row is
+/// acceptable, nothing is written. Each row is written by itself, so a run that is cut off leaves the rest to the next.
+async fn drop_unacceptable_rows(writer: &SqlitePool) -> Result<(), sqlx::Error> {
     let mut dropped = 0_u64;
-    for (select, rename, delete) in MAYBE_NOT_TAKEN {
+    for (select, rename, delete) in MAYBE_UNACCEPTABLE {
         let separators = i64::try_from(COMPONENT_LIMIT).unwrap_or(i64::MAX);
         let length = i64::try_from(NAME_LIMIT).unwrap_or(i64::MAX);
         let rows = sqlx::query(select).bind(separators).bind(length).fetch_all(writer).await?;
         for row in rows {
             let (rowid, target): (i64, String) = (row.try_get("rowid")?, row.try_get("target")?);
             let name: &str = row.try_get("name")?;
-            if !is_not_taken(&target, name) {
+            if Target::is_acceptable(&target, name) {
                 continue;
             }
-            let renamed = Target::from_earlier_name(&target).map(|target| target.name());
-            match rename.zip(renamed.filter(|renamed| !is_not_taken(renamed.as_str(), name))) {
+            match rename.zip(Target::renamed(&target, name)) {
                 Some((rename, renamed)) => {
                     sqlx::query(rename).bind(renamed.as_str()).bind(rowid).execute(writer).await?;
                 }

@@ -81,6 +81,16 @@ fn a_heartbeat_that_came_while_its_absence_was_noted_counts() {
 }
 
 #[test]
+fn a_pulse_turns_when_the_watchdog_is_missing_and_when_it_is_received_again() {
+    let heard = Pulse::default().beat(minute(1));
+    let missing = heard.miss(minute(6));
+    assert_eq!(heard.turned_at(missing), Some(minute(6)));
+    assert_eq!(missing.turned_at(missing.beat(minute(7))), Some(minute(7)));
+    assert_eq!(heard.turned_at(heard.beat(minute(2))), None);
+    assert_eq!(missing.turned_at(missing.beat(minute(5))), None);
+}
+
+#[test]
 fn a_clock_that_is_set_back_neither_forgets_nor_holds_up() {
     let missing = Pulse::default().beat(minute(60)).miss(minute(65)).brought_back_to(minute(10));
     assert!(watchdog().judge(missing, START, minute(10)).is_missing());
