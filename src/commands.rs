@@ -19,7 +19,7 @@ use crate::cachet::{self, Cachet};
 use crate::cli::{Cli, Command};
 use crate::config::Variables;
 use crate::config::environment::Environment;
-use crate::embedded::EmbeddedPage;
+use crate::embedded::{EmbeddedPage, in_process};
 use crate::settings::TargetsOfPage;
 use crate::store::Store;
 
@@ -85,7 +85,7 @@ impl Page {
             }
             None => {
                 let page = EmbeddedPage::open(store).await?;
-                let cachet = Cachet::in_process(page.router(), page.token(), per_page);
+                let cachet = in_process(page.router(), &page.token(), per_page);
                 Ok(Self { cachet, embedded: Some(page) })
             }
         }

@@ -16,6 +16,7 @@ mod attached;
 mod components;
 mod document;
 mod groups;
+mod in_process;
 mod incidents;
 mod kept;
 mod list;
@@ -40,6 +41,7 @@ use crate::clock::Clock;
 use crate::core::time::Timestamp;
 use crate::store::{Store, StoreError};
 
+pub use in_process::in_process;
 pub use token::token;
 
 /// The embedded page over a store. Clones share it.

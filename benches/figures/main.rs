@@ -1,6 +1,6 @@
 //! `cargo bench --bench figures`: what the server costs, measured on the release binary over loopback.
 //!
-//! The binary is started as an operator starts it, and the Cachet that it drives is the embedded page in this process,
+//! The binary is started as an operator starts it, and the Cachet that it drives is an imitation in this process,
 //! over TCP and as slow as is wanted. Nothing is compared with earlier runs, and nothing fails: each figure is printed
 //! beside its limit, by the median of its runs, and says whether that is met. What cannot be measured says why.
 

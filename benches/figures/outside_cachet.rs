@@ -1,4 +1,4 @@
-//! A Cachet outside of the server: the embedded page in this process, over TCP, as slow as is wanted, which notes when
+//! A Cachet outside of the server: an imitation in this process, over TCP, as slow as is wanted, which notes when
 //! each call was answered.
 
 use std::net::SocketAddr;
@@ -8,17 +8,13 @@ use std::time::{Duration, Instant};
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::observed::Observed;
 use alertmanager_cachet::core::status::ComponentStatus;
-use alertmanager_cachet::embedded::EmbeddedPage;
-use alertmanager_cachet::store::Store;
 use anyhow::bail;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::response::{IntoResponse as _, Response};
-use secrecy::ExposeSecret as _;
+use fake_cachet::{FakeCachet, Options, in_process};
 use tower::ServiceExt as _;
-
-use crate::server::SCRATCH;
 
 /// How long there must be no call before all is taken to be written. The longest latency is well below it.
 const QUIET: Duration = Duration::from_millis(200);
@@ -33,7 +29,6 @@ pub struct OutsideCachet {
     /// A way to the page that takes no time and is not noted.
     page: Cachet,
     notes: Arc<Mutex<Notes>>,
-    _folder: tempfile::TempDir,
 }
 
 #[derive(Default)]
@@ -78,16 +73,14 @@ impl Expected {
 impl OutsideCachet {
     /// An empty page that answers at once.
     pub async fn start() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir_in(SCRATCH)?;
-        let store = Store::open(&format!("sqlite://{}/cachet.db", folder.path().display())).await?;
-        let embedded = EmbeddedPage::open(&store).await?;
+        let fake = FakeCachet::open(Options::default()).await?;
         let notes = Arc::<Mutex<Notes>>::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let service = noted(embedded.router(), Arc::clone(&notes));
+        let service = noted(fake.router(), Arc::clone(&notes));
         tokio::spawn(async move { axum::serve(listener, service).await });
-        let page = Cachet::in_process(embedded.router(), embedded.token(), 100);
-        Ok(Self { address, token: embedded.token().expose_secret().to_owned(), page, notes, _folder: folder })
+        let page = in_process(fake.router(), fake.token(), 100);
+        Ok(Self { address, token: fake.token().to_owned(), page, notes })
     }
 
     /// The base of its API.

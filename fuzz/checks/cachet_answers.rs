@@ -13,7 +13,7 @@ use alertmanager_cachet::core::time::Timestamp;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
-use secrecy::SecretString;
+use fake_cachet::in_process;
 use tokio::runtime::{Builder, Runtime};
 
 const SEPARATOR: u8 = 0x1e;
@@ -40,7 +40,7 @@ pub fn check(data: &[u8]) {
         };
         async move { answer.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Vec::new())) }
     });
-    RUNTIME.block_on(ask(&Cachet::in_process(router, SecretString::from("1|token"), 50)));
+    RUNTIME.block_on(ask(&in_process(router, "1|token", 50)));
 }
 
 fn answer(part: &[u8]) -> Answer {

@@ -4,17 +4,13 @@ use std::sync::Arc;
 
 use alertmanager_cachet::cachet::{Cachet, Settings};
 use alertmanager_cachet::core::observed::{IncidentId, Observed};
-use alertmanager_cachet::embedded::EmbeddedPage;
-use alertmanager_cachet::store::Store;
-use secrecy::ExposeSecret as _;
+use fake_cachet::{FakeCachet, Faults, Options, Release, Server, serve};
 use serde_json::{Value, json};
 
-use crate::support::faults::{self, Faults, serve};
 use crate::support::installation::Installation;
-use crate::support::older_cachet::older_cachet;
 use crate::support::processes::{Ended, Process, eventually, run};
 use crate::support::recordings::generated;
-use crate::support::world::{Release, is_write};
+use crate::support::world::is_write;
 
 /// The title of the incident that abilities are checked with.
 const TITLE: &str = "Check of the token by alertmanager-cachet";
@@ -31,35 +27,29 @@ struct Site {
     page_url: String,
     token: String,
     environment: Vec<(&'static str, String)>,
-    _servers: [faults::Server; 2],
+    _servers: [Server; 2],
 }
 
 impl Site {
     async fn new(release: Release) -> Self {
         let installation = Installation::new();
-        let database = installation.folder.path().join("cachet.db");
-        let store = Store::open(&format!("sqlite://{}", database.display())).await.expect("a store");
-        let embedded = EmbeddedPage::open(&store).await.expect("a page");
-        let router = match release {
-            Release::Current => embedded.router(),
-            Release::Older => older_cachet(embedded.router()),
-        };
+        let fake = FakeCachet::open(Options::of(release)).await.expect("a database");
         let faults = Faults::new();
-        let (url, behind_faults) = serve(faults.around(router.clone())).await;
-        let (page_url, undisturbed) = serve(router).await;
-        let token = embedded.token();
+        let (url, behind_faults) = serve(faults.around(fake.router())).await;
+        let (page_url, undisturbed) = serve(fake.router()).await;
+        let token = fake.token();
         let environment = vec![
             ("ENVIRONMENT", "local".to_owned()),
             ("CACHET_API_URL", format!("{url}/api")),
-            ("CACHET_API_TOKEN", token.expose_secret().to_owned()),
+            ("CACHET_API_TOKEN", token.to_owned()),
         ];
-        let settings = Settings { base_url: format!("{page_url}/api"), token: token.clone(), per_page: 50 };
+        let settings = Settings { base_url: format!("{page_url}/api"), token: token.into(), per_page: 50 };
         Self {
             installation: Arc::new(installation),
             faults,
             page: Cachet::over_http(settings).expect("a client"),
             page_url,
-            token: token.expose_secret().to_owned(),
+            token: token.to_owned(),
             environment,
             _servers: [behind_faults, undisturbed],
         }

@@ -8,12 +8,13 @@ use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::{Reconciler, Wake};
 use alertmanager_cachet::repair::Repairer;
+use fake_cachet::Release;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::metrics::value;
 use crate::support::processes::eventually;
-use crate::support::world::{Release, World, repairing};
+use crate::support::world::{World, repairing};
 
 /// Goes that a Cachet which takes nothing has ended.
 const BLOCKED: &str = r#"reconciles_total{result="cachet_blocked"}"#;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::Alert;
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 /// Targets of the inventory, and two that only their alerts know.
 const TARGETS: &[TargetSpec<'_>] =

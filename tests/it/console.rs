@@ -19,6 +19,7 @@ use alertmanager_cachet::web::auth::{Authenticator, Users};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use fake_cachet::Release;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::support::web::{ADMIN, USERS};
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const TARGETS: &[TargetSpec<'_>] = &[
     ("db-1:9100", "Database", true),

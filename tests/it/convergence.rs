@@ -12,9 +12,10 @@ use alertmanager_cachet::core::target::{ComponentList, ComponentName};
 use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::{Blocked, Reconciler};
 use alertmanager_cachet::setup::carry_out;
+use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::world::{Quiet, Release, TargetSpec, World};
+use crate::support::world::{Quiet, TargetSpec, World};
 
 const WEB: &[TargetSpec<'_>] =
     &[("web-1:9100", "Web", false), ("web-2:9100", "Web", false), ("db:9100", "Database", true)];

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use alertmanager_cachet::cachet::REQUEST_TIMEOUT;
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const DATABASE: &[TargetSpec<'_>] = &[("db:9100", "Database", true)];
 const NEW: &str = "new:9100 | Database";

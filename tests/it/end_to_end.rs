@@ -1,23 +1,19 @@
 //! The whole way, with the real programs: Prometheus scrapes small targets, Alertmanager posts what fails, our server
 //! writes to a Cachet, and that shows it.
 //!
-//! The Cachet is the embedded page of another server of ours, and the same in the manners of an older Cachet.
+//! The Cachet is an imitation, of both releases.
 
 mod monitoring;
 mod shop;
 
 use std::path::Path;
 
-use alertmanager_cachet::embedded::EmbeddedPage;
-use alertmanager_cachet::store::Store;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use secrecy::ExposeSecret;
+use fake_cachet::Release;
 
 use self::monitoring::{alertmanager, prometheus};
 use self::shop::{CONFIG, Shop, targets_when_down};
-use crate::support::faults::serve;
-use crate::support::older_cachet::older_cachet;
 use crate::support::page::Page;
 use crate::support::processes::{Process, program, run, run_with_input, written};
 
@@ -29,28 +25,18 @@ const PASSWORD: &str = "a password to look for";
 type Environment = Vec<(&'static str, String)>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outages_of_real_targets_are_shown_by_the_embedded_page_of_another_server() {
-    let folder = tempfile::tempdir().expect("a folder");
-    // It is nothing but a page: it has no targets, so it has no say in what the other one writes.
-    let own = folder.path().join("page");
-    std::fs::create_dir(&own).expect("a folder");
-    written(&own, "config.json", &CONFIG.replace(r#"["Database", "Website"]"#, "[]"));
-    written(&own, "prometheus.yml", "scrape_configs: []\n");
-    let environment = vec![("ENVIRONMENT", "local".to_owned()), ("LISTEN_ADDRESS", "127.0.0.1:0".to_owned())];
-    let (_server, address) = serving(&own, &environment).await;
-    let token = run(program(&own).arg("embedded-token"));
-    assert_eq!((token.code, token.stderr.as_str()), (Some(0), ""));
-    the_story(folder.path(), Page::new(format!("http://{address}/api"), token.stdout.trim().to_owned())).await;
+async fn outages_of_real_targets_are_shown_by_cachet() {
+    on(Release::Current).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outages_of_real_targets_are_shown_by_an_older_cachet() {
+    on(Release::Older).await;
+}
+
+async fn on(release: Release) {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = format!("sqlite://{}/page.db", folder.path().display());
-    let store = Store::open(&store).await.expect("a store");
-    let embedded = EmbeddedPage::open(&store).await.expect("a page");
-    let (url, _server) = serve(older_cachet(embedded.router())).await;
-    the_story(folder.path(), Page::new(format!("{url}/api"), embedded.token().expose_secret().to_owned())).await;
+    the_story(folder.path(), Page::of(release).await).await;
 }
 
 /// What fails and comes back, and what the page has to say of it.

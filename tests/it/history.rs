@@ -12,8 +12,9 @@ use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::uptime::{Span, uptime};
 use alertmanager_cachet::store::Store;
+use fake_cachet::Release;
 
-use crate::support::world::{Release, World, alert};
+use crate::support::world::{World, alert};
 
 const START: Timestamp = Timestamp::from_millis(0);
 const MINUTE: Duration = Duration::from_secs(60);

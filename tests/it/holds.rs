@@ -6,8 +6,9 @@ use alertmanager_cachet::commands::explain::explained;
 use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::status::ComponentStatus::{self, MajorOutage, Operational, PartialOutage};
 use alertmanager_cachet::core::target::ComponentName;
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const TARGETS: &[TargetSpec<'_>] = &[("web:9100", "Web", false), ("db:9100", "Database", true)];
 const HOUR: Duration = Duration::from_secs(3600);

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::observed::IncidentId;
+use fake_cachet::Release;
 use serde_json::Value;
 
 use crate::reconcile::{FAULTS, break_once};
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const WEB: &[TargetSpec<'_>] =
     &[("web-1:9100", "Web", false), ("web-2:9100", "Web", false), ("db:9100", "Database", true)];

@@ -6,8 +6,9 @@ use alertmanager_cachet::cachet::REQUEST_TIMEOUT;
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::observed::IncidentId;
 use alertmanager_cachet::core::status::IncidentStatus;
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const DATABASE: &[TargetSpec<'_>] = &[("db:9100", "Database", true)];
 

@@ -8,9 +8,10 @@ use alertmanager_cachet::core::plan::CARRIED_OUT_WITHIN;
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::Reconciler;
+use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const DATABASE: &[TargetSpec<'_>] = &[("db:9100", "Database", true)];
 const TARGET: &str = "db:9100 | Database";

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::world::{Release, TargetSpec, World};
+use fake_cachet::Release;
+
+use crate::support::world::{TargetSpec, World};
 
 const TARGETS: &[TargetSpec<'_>] = &[("web:9100", "Web", false), ("db:9100", "Database", true)];
 

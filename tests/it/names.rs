@@ -1,8 +1,9 @@
 //! Names that are not the same everywhere: what Cachet takes off their ends, and what people make of them.
 
 use alertmanager_cachet::core::incident_name::IncidentName;
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const DATABASE: &[TargetSpec<'_>] = &[("db:9100", "Database", true)];
 

@@ -6,8 +6,9 @@ use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::reconcile::{Blocked, Round};
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const WEB: &[TargetSpec<'_>] =
     &[("web-1:9100", "Web", false), ("web-2:9100", "Web", false), ("db:9100", "Database", true)];

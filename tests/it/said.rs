@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use alertmanager_cachet::repair::Repairer;
+use fake_cachet::Release;
 
 use crate::repair::stepped::{INTERVAL, repairer};
 use crate::support::alertmanager::{Alertmanager, SILENT};
 use crate::support::said::Said;
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const WEB: &[TargetSpec<'_>] = &[("web-1", "Web", true), ("net-1", "Network", false)];
 

@@ -10,8 +10,9 @@ use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentList;
 use alertmanager_cachet::setup::{Progress, carry_out, patiently};
 use alertmanager_cachet::store::{Made, Store};
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const TARGETS: &[TargetSpec<'_>] = &[("a:9100", "Web", false), ("b:9100", "Web, Database", true)];
 

@@ -63,7 +63,7 @@ use theatre::{Page, Theatre};
 /// How many seeds are tried unless it is said otherwise.
 const SEEDS: u64 = 2000;
 
-/// How many of them are compared between the page in memory and the embedded page.
+/// How many of them are compared between the page in memory and the fake Cachet.
 const SEEDS_ON_BOTH: u64 = 60;
 
 /// How long a single seed may take in real time; one that takes longer hangs.
@@ -127,13 +127,13 @@ fn play_seeds(next: &AtomicU64, end: u64, playing: &AtomicU64, done: &mpsc::Send
 }
 
 #[test]
-fn the_page_in_memory_and_the_embedded_page_are_told_the_same_and_show_the_same() {
+fn the_page_in_memory_and_the_fake_cachet_are_told_the_same_and_show_the_same() {
     let mut theatre = Theatre::new();
     // others than above
     for seed in (1..=SEEDS_ON_BOTH).map(|number| u64::MAX - number) {
         let scenario = Scenario::from_seed(seed);
         let in_memory = theatre.play(&scenario, Page::InMemory).expect("all laws are kept");
-        let embedded = theatre.play(&scenario, Page::Embedded).expect("all laws are kept");
-        assert_eq!(in_memory, embedded, "seed {seed}:\n{scenario}");
+        let fake = theatre.play(&scenario, Page::Fake).expect("all laws are kept");
+        assert_eq!(in_memory, fake, "seed {seed}:\n{scenario}");
     }
 }

@@ -8,10 +8,11 @@ use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::Reconciler;
 use alertmanager_cachet::settings::{Settings, TargetsOfPage};
 use alertmanager_cachet::store::Store;
+use fake_cachet::Release;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::world::{Release, World, alert, group};
+use crate::support::world::{World, alert, group};
 
 /// The server that serves the page, without a targets file, beside the one of the world.
 struct Host {

@@ -13,9 +13,10 @@ use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::reconcile::Wake;
 use alertmanager_cachet::store::Store;
+use fake_cachet::Release;
 use futures_util::FutureExt as _;
 
-use crate::support::world::{Release, TargetSpec, Time, World, alert};
+use crate::support::world::{TargetSpec, Time, World, alert};
 
 const COMPONENTS: usize = 40;
 

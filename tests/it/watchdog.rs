@@ -8,8 +8,9 @@ use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World, group};
+use crate::support::world::{TargetSpec, World, group};
 
 const TARGETS: &[TargetSpec<'_>] =
     &[("web-1:9100", "Web", false), ("web-2:9100", "Web", false), ("db:9100", "Database", true)];

@@ -6,8 +6,9 @@ use std::time::Duration;
 use alertmanager_cachet::cachet::{Cachet, IncidentSearch};
 use alertmanager_cachet::core::observed::{ComponentId, NewIncident};
 use alertmanager_cachet::core::time::Timestamp;
+use fake_cachet::Release;
 
-use crate::support::world::{Release, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const WEB: &[TargetSpec<'_>] = &[("web:9100", "Web", true), ("db:9100", "Database", true)];
 
@@ -16,7 +17,7 @@ const ZONES: [i64; 6] = [-8 * 60, -210, 0, 120, 345, 14 * 60];
 
 async fn set_up(ahead_of_utc_minutes: i64) -> World {
     let world = World::set_up(Release::Older, WEB).await;
-    world.zone.is_ahead_of_utc_by(ahead_of_utc_minutes);
+    world.move_cachet_ahead_of_utc_by(ahead_of_utc_minutes);
     world
 }
 
@@ -67,7 +68,7 @@ async fn when_summer_time_ends_the_next_incident_is_right_too() {
     let world = set_up(120).await;
     world.cachet().create_incident(&incident(world.now())).await.expect("posted");
     world.remove_first_incident().await;
-    world.zone.is_ahead_of_utc_by(60);
+    world.move_cachet_ahead_of_utc_by(60);
     let id = world.cachet().create_incident(&incident(world.now())).await.expect("posted");
     let shown = world.incident_by_hand(id).await["data"]["attributes"]["occurred"]["string"].take();
     assert_eq!(shown, "2026-11-21 03:00:00");

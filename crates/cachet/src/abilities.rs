@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::Method;
+use reqwest::Method;
 use serde_json::json;
 
 use super::Error;

@@ -2,27 +2,19 @@
 
 use std::time::Duration;
 
-use axum::http::header::{DATE, HeaderName, LOCATION, RETRY_AFTER};
-use axum::http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Error;
-use super::transport::Call;
+use super::transport::{Call, Response};
 
 /// How much of a message from the other side goes into ours.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-/// A whole answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
+impl Response {
     /// This answer, if it reports success.
     pub(super) fn success(self, call: &Call) -> Result<Self, Error> {
         if self.status.is_success() {
@@ -149,7 +141,7 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use reqwest::header::HeaderValue;
 
     use super::*;
 
@@ -183,7 +175,7 @@ mod tests {
     #[test]
     fn names_in_an_answer_that_cannot_be_read_stay_on_the_errors_line() {
         let body = br#"{"a\n[INCIDENT_CLOSED]": [1, x]}"#.to_vec();
-        let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body };
+        let answer = Response { status: StatusCode::OK, headers: HeaderMap::new(), body };
         let call = Call::get("/components");
         let error = answer.json::<std::collections::BTreeMap<String, Vec<u8>>>(&call).expect_err("no JSON");
         assert!(error.to_string().contains("[INCIDENT_CLOSED]"), "{error}");

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::RateBudget;
@@ -104,7 +104,7 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use reqwest::header::HeaderValue;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
+use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -14,9 +14,8 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::abilities::AbilityAnswers;
-use super::answer::Answer;
 use super::budget::{Budget, Spare};
-use super::transport::{Call, Timeouts, Transport};
+use super::transport::{Call, Http, Response, Timeouts, Transport, headers};
 use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
 use super::zone::Offset;
 use super::{CallObserver, RateBudget};
@@ -48,10 +47,13 @@ const TOLERANCE_IN_A_KNOWN_ZONE: Duration = Duration::from_secs(75 * 60);
 pub struct Cachet {
     shared: Arc<Shared>,
     observer: Option<Arc<dyn CallObserver>>,
+    is_embedded: bool,
 }
 
 struct Shared {
-    transport: Transport,
+    transport: Box<dyn Transport>,
+    /// What every request carries.
+    headers: HeaderMap,
     per_page: u8,
     permits: Semaphore,
     capabilities: OnceCell<Capabilities>,
@@ -91,18 +93,24 @@ impl Cachet {
     /// # Errors
     /// [`Error::Settings`] if the address or the token cannot be one.
     pub fn over_http(settings: Settings) -> Result<Self, Error> {
-        let transport = Transport::http(&settings.base_url, &settings.token, Timeouts::DEFAULT)?;
-        Ok(Self::new(transport, settings.per_page))
+        let transport = Http::new(&settings.base_url, Timeouts::DEFAULT)?;
+        let headers = headers(&settings.token).ok_or_else(|| Error::Settings {
+            what: "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks".into(),
+        })?;
+        Ok(Self::with_headers(Box::new(transport), headers, settings.per_page))
     }
 
-    /// A client of the embedded page in the same process: the same requests to `/api/…`, without a socket between.
-    pub fn in_process(router: Router, token: SecretString, per_page: u8) -> Self {
-        Self::new(Transport::in_process(router, &token, Timeouts::DEFAULT), per_page)
+    /// A client that sends its requests through `transport`.
+    ///
+    /// A token that no header can hold is left out, and refused like any other wrong one.
+    pub fn over(transport: Box<dyn Transport>, token: &SecretString, per_page: u8) -> Self {
+        Self::with_headers(transport, headers(token).unwrap_or_default(), per_page)
     }
 
-    pub(super) fn new(transport: Transport, per_page: u8) -> Self {
+    fn with_headers(transport: Box<dyn Transport>, headers: HeaderMap, per_page: u8) -> Self {
         let shared = Shared {
             transport,
+            headers,
             per_page: per_page.clamp(1, 100),
             permits: Semaphore::new(MAX_PARALLEL as usize),
             capabilities: OnceCell::new(),
@@ -114,7 +122,7 @@ impl Cachet {
             updates: Mutex::default(),
             offset: Mutex::default(),
         };
-        Self { shared: Arc::new(shared), observer: None }
+        Self { shared: Arc::new(shared), observer: None, is_embedded: false }
     }
 
     /// This client, with its calls observed by `observer`. Later clones share the observer.
@@ -122,14 +130,19 @@ impl Cachet {
         Self { observer: Some(observer), ..self }
     }
 
-    /// The base of its API, without anything secret; that of the embedded page is a path.
+    /// This client, marked as one of the embedded page, whose token has all abilities.
+    pub fn embedded(self) -> Self {
+        Self { is_embedded: true, ..self }
+    }
+
+    /// The base of its API, without anything secret; within the process it is a path.
     pub fn address(&self) -> &str {
         self.shared.transport.address()
     }
 
-    /// Whether it is the embedded page of this process.
+    /// Whether it is a client of the embedded page.
     pub fn is_embedded(&self) -> bool {
-        self.shared.transport.is_in_process()
+        self.is_embedded
     }
 
     /// How many requests were sent so far, answered or not.
@@ -404,12 +417,14 @@ impl Cachet {
     }
 
     /// The successful answer to `call`.
-    pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+    pub(super) async fn send(&self, call: &Call) -> Result<Response, Error> {
         // it is never closed, so a permit always comes
         let _permit = self.shared.permits.acquire().await.ok();
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
-        let answer = self.shared.transport.send(call).await;
+        let transport = &self.shared.transport;
+        let sent = transport.send(call.request(&self.shared.headers)).await;
+        let answer = sent.map_err(|error| error.of(call, transport.address()));
         let code = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(Error::word);
         if let Some(observer) = &self.observer {
             observer.called(call.method.as_str(), &call.path, code, began.elapsed());

@@ -13,7 +13,7 @@
 //! | `budget` | what Cachet's rate limit still allows |
 //! | `probe` | finds out what this Cachet can do, and whether it takes the token |
 //! | `wire` | Cachet's JSON, in and out |
-//! | `transport` | sends one request, over HTTP or into the embedded page |
+//! | `transport` | sends one request; over HTTP, unless a test goes another way |
 //! | `zone` | the time zone of this Cachet |
 //! | `answer` | makes an [`Error`] or a value of one answer |
 
@@ -41,7 +41,7 @@ pub use budget::Spare;
 pub use client::{Cachet, IncidentSearch};
 pub use error::Error;
 pub use probe::Capabilities;
-pub use transport::REQUEST_TIMEOUT;
+pub use transport::{MAX_ANSWER_BYTES, REQUEST_TIMEOUT, Request, Response, Transport, TransportError};
 
 /// What Cachet's rate limit allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

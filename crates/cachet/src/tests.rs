@@ -1,19 +1,45 @@
-//! The client against recorded answers, and against servers that misbehave. How it gets on with a whole Cachet shows in
-//! the integration tests, against the embedded page.
+//! The client against recorded answers, and against servers that misbehave. The integration tests use it against a whole
+//! Cachet, an imitation.
 
 mod recordings;
 mod trouble;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
+use tower::ServiceExt;
 
-use super::{Cachet, Settings};
+use super::{Cachet, MAX_ANSWER_BYTES, Request, Response, Settings, Transport, TransportError};
 
 /// A token that must never show anywhere.
 const TOKEN: &str = "1|the-secret-token";
 
+/// Calls a router without a socket.
+struct InProcess(Router);
+
+impl Transport for InProcess {
+    fn address(&self) -> &str {
+        "/api"
+    }
+
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+        let router = self.0.clone();
+        Box::pin(async move {
+            let mut sent = axum::extract::Request::new(Body::from(request.body.unwrap_or_default()));
+            *sent.method_mut() = request.method;
+            *sent.uri_mut() = format!("/api{}", request.target).parse().expect("a path");
+            *sent.headers_mut() = request.headers;
+            let Ok(answer) = router.oneshot(sent).await;
+            let (parts, body) = answer.into_parts();
+            let body = to_bytes(body, MAX_ANSWER_BYTES).await.expect("a whole body");
+            Ok(Response { status: parts.status, headers: parts.headers, body: body.to_vec() })
+        })
+    }
+}
+
 fn in_process(router: Router) -> Cachet {
-    Cachet::in_process(router, SecretString::from(TOKEN), 50)
+    Cachet::over(Box::new(InProcess(router)), &SecretString::from(TOKEN), 50)
 }
 
 fn settings(base_url: &str) -> Settings {

@@ -1,24 +1,19 @@
-//! Sends one request and brings back its whole answer: over HTTP, or into the embedded page without a socket.
+//! Sends one request and brings back its whole answer.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use axum::http::{HeaderMap, HeaderValue, Method, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use reqwest::Url;
+use futures_util::future::BoxFuture;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
+use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tower::ServiceExt;
 
 use super::Error;
-use super::answer::Answer;
 
 /// The largest answer that is read; a list of 100 incidents with long messages stays below it.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long an idle connection is kept. Web servers close theirs after a minute or so; closing first means that no
 /// request is ever written into a connection that is going away.
@@ -31,12 +26,6 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const TOO_LATE: &str = "it took too long";
 
 const USER_AGENT_VALUE: &str = concat!("alertmanager-cachet/", env!("CARGO_PKG_VERSION"));
-
-/// The path under which the embedded page serves the API.
-const EMBEDDED_BASE: &str = "/api";
-
-/// Who the embedded page is asked as; it only shows in the links of its lists.
-const EMBEDDED_HOST: HeaderValue = HeaderValue::from_static("embedded-page");
 
 /// How long a call may take. What happens then: [`Error::Unreachable`] and [`Error::NoAnswer`].
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +86,16 @@ impl Call {
         self
     }
 
+    /// This call as a request that carries `headers`.
+    pub(super) fn request(&self, headers: &HeaderMap) -> Request {
+        let mut headers = headers.clone();
+        if self.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let body = self.body.as_ref().map(Value::to_string);
+        Request { method: self.method.clone(), target: self.target(), headers, body }
+    }
+
     /// Path and query as they go behind the base, `/components?sort=id`.
     fn target(&self) -> String {
         let mut target = self.path.clone();
@@ -129,22 +128,83 @@ fn push_encoded(target: &mut String, text: &str) {
     }
 }
 
-/// The way to one Cachet.
-pub(super) struct Transport {
-    /// Without a slash at its end.
+/// Carries requests to one Cachet and brings back its answers.
+///
+/// The product speaks HTTP ([`Cachet::over_http`](super::Cachet::over_http)). Tests bring their own way.
+pub trait Transport: Send + Sync {
+    /// The base of the API without a slash at its end and without anything secret: `http://cachet/api`.
+    fn address(&self) -> &str;
+
+    /// Sends one request and reads the whole answer, whatever its status.
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>>;
+}
+
+/// One HTTP request, complete but for the base of the API.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path and query behind the base: `/components?sort=id`.
+    pub target: String,
+    /// The headers, the token included.
+    pub headers: HeaderMap,
+    /// The JSON document, if there is one.
+    pub body: Option<String>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, of at most [`MAX_ANSWER_BYTES`].
+    pub body: Vec<u8>,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// No connection was established: nothing was sent.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    /// The request was sent, or part of it. Whether it was carried out is not known.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+    /// The answer is larger than [`MAX_ANSWER_BYTES`].
+    #[error("the answer with status {0} is too large")]
+    TooLarge(StatusCode),
+}
+
+impl TransportError {
+    /// The answer did not arrive within [`REQUEST_TIMEOUT`].
+    pub fn too_late() -> Self {
+        Self::NoAnswer(TOO_LATE.to_owned())
+    }
+
+    /// What it means for `call` to the API at `address`.
+    pub(super) fn of(self, call: &Call, address: &str) -> Error {
+        let call = call.to_string();
+        match self {
+            Self::Unreachable(reason) => Error::Unreachable { call, address: address.to_owned(), reason },
+            Self::NoAnswer(reason) => Error::NoAnswer { call, reason },
+            Self::TooLarge(status) => {
+                let what = format!("an answer of more than {} MiB", MAX_ANSWER_BYTES / 1024 / 1024);
+                Error::NotCachet { call, status: status.as_u16(), what }
+            }
+        }
+    }
+}
+
+/// Sends requests over HTTP.
+pub(super) struct Http {
     base: String,
-    headers: HeaderMap,
-    timeouts: Timeouts,
-    way: Way,
+    client: reqwest::Client,
 }
 
-enum Way {
-    Http(reqwest::Client),
-    InProcess(Router),
-}
-
-impl Transport {
-    pub(super) fn http(base_url: &str, token: &SecretString, timeouts: Timeouts) -> Result<Self, Error> {
+impl Http {
+    pub(super) fn new(base_url: &str, timeouts: Timeouts) -> Result<Self, Error> {
         let base = parse_base(base_url)?;
         let client = reqwest::Client::builder()
             .connect_timeout(timeouts.connect)
@@ -159,96 +219,42 @@ impl Transport {
                     root_cause(&error)
                 ),
             })?;
-        let headers = headers(token).ok_or_else(|| Error::Settings {
-            what: "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks".into(),
-        })?;
-        Ok(Self { base, headers, timeouts, way: Way::Http(client) })
+        Ok(Self { base, client })
     }
 
-    /// A token that no header can hold is left out, and refused as any other wrong one.
-    pub(super) fn in_process(router: Router, token: &SecretString, timeouts: Timeouts) -> Self {
-        let mut headers = headers(token).unwrap_or_default();
-        headers.insert(HOST, EMBEDDED_HOST);
-        Self { base: EMBEDDED_BASE.into(), headers, timeouts, way: Way::InProcess(router) }
-    }
-
-    /// Where it leads, without anything secret.
-    pub(super) fn address(&self) -> &str {
-        &self.base
-    }
-
-    pub(super) fn is_in_process(&self) -> bool {
-        matches!(self.way, Way::InProcess(_))
-    }
-
-    /// Sends `call` and reads its answer, whatever its status.
-    pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
-        let url = format!("{}{}", self.base, call.target());
-        match &self.way {
-            Way::Http(client) => self.send_over_http(client, url, call).await,
-            Way::InProcess(router) => {
-                let sending = send_in_process(router.clone(), self.request(&url, call), call);
-                tokio::time::timeout(self.timeouts.request, sending)
-                    .await
-                    .unwrap_or_else(|_| Err(Error::NoAnswer { call: call.to_string(), reason: TOO_LATE.into() }))
-            }
+    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+        let url = format!("{}{}", self.base, request.target);
+        let mut sending = self.client.request(request.method, url).headers(request.headers);
+        if let Some(body) = request.body {
+            sending = sending.body(body);
         }
-    }
-
-    async fn send_over_http(&self, client: &reqwest::Client, url: String, call: &Call) -> Result<Answer, Error> {
-        let lost = |error: reqwest::Error| self.lost(&error, call);
-        let mut request = client.request(call.method.clone(), url).headers(self.headers.clone());
-        if let Some(body) = &call.body {
-            request = request.json(body);
-        }
-        let mut response = request.send().await.map_err(lost)?;
+        let mut response = sending.send().await.map_err(lost)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(too_large(call, status.as_u16()));
+                return Err(TransportError::TooLarge(status));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, body })
-    }
-
-    /// What a request without a whole answer means: only where no connection came about, nothing was sent.
-    fn lost(&self, error: &reqwest::Error, call: &Call) -> Error {
-        let (call, reason) = (call.to_string(), root_cause(error));
-        if error.is_connect() {
-            return Error::Unreachable { call, address: self.address().to_owned(), reason };
-        }
-        Error::NoAnswer { call, reason }
-    }
-
-    fn request(&self, uri: &str, call: &Call) -> Request<Body> {
-        let body = call.body.as_ref().map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let mut request = Request::new(body);
-        *request.method_mut() = call.method.clone();
-        // `target` lets nothing through that a URI could not hold
-        *request.uri_mut() = uri.parse().unwrap_or_default();
-        *request.headers_mut() = self.headers.clone();
-        if call.body.is_some() {
-            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        request
+        Ok(Response { status, headers, body })
     }
 }
 
-async fn send_in_process(router: Router, request: Request<Body>, call: &Call) -> Result<Answer, Error> {
-    let Ok(response) = router.oneshot(request).await;
-    let (parts, body) = response.into_parts();
-    match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
-        Ok(body) => Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes().to_vec() }),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(call, parts.status.as_u16())),
-        Err(error) => Err(Error::NoAnswer { call: call.to_string(), reason: error.to_string() }),
+impl Transport for Http {
+    fn address(&self) -> &str {
+        &self.base
+    }
+
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+        Box::pin(self.exchange(request))
     }
 }
 
-fn too_large(call: &Call, status: u16) -> Error {
-    let what = format!("an answer of more than {} MiB", MAX_ANSWER_BYTES / 1024 / 1024);
-    Error::NotCachet { call: call.to_string(), status, what }
+/// What a request without a whole answer means: nothing was sent only if no connection was established.
+fn lost(error: reqwest::Error) -> TransportError {
+    let reason = root_cause(&error);
+    if error.is_connect() { TransportError::Unreachable(reason) } else { TransportError::NoAnswer(reason) }
 }
 
 /// Reads the base of the API and refuses what could never work, or would carry a secret into messages.
@@ -270,7 +276,7 @@ fn parse_base(base_url: &str) -> Result<String, Error> {
 }
 
 /// What every request carries; `None` if no header can hold the token.
-fn headers(token: &SecretString) -> Option<HeaderMap> {
+pub(super) fn headers(token: &SecretString) -> Option<HeaderMap> {
     let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
     authorization.set_sensitive(true);
     let mut headers = HeaderMap::new();

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use axum::http::HeaderMap;
-use axum::http::header::DATE;
+use reqwest::header::DATE;
+use reqwest::header::HeaderMap;
 
 use super::client::Cachet;
 use alertmanager_cachet_core::time::Timestamp;
@@ -90,7 +90,7 @@ impl Cachet {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use reqwest::header::HeaderValue;
 
     use super::*;
 

@@ -9,11 +9,12 @@ use alertmanager_cachet::console::PATHS;
 use alertmanager_cachet::repair::Repairer;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use fake_cachet::Release;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{HOUR, Site};
-use crate::support::world::{Release, World, repairing};
+use crate::support::world::{World, repairing};
 
 fn document() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.yaml");

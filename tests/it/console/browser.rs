@@ -6,13 +6,14 @@ use alertmanager_cachet::core::group::{Group, GroupName};
 use alertmanager_cachet::core::setup::{Removal, plan_setup};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::setup::carry_out;
+use fake_cachet::Release;
 use serde_json::json;
 
 use super::{HOUR, Site};
 use crate::browser::LOW_CONTRAST;
 use crate::browser::chromium::{Chromium, Scheme};
 use crate::support::web::ADMIN;
-use crate::support::world::{Quiet, Release, TargetSpec, World};
+use crate::support::world::{Quiet, TargetSpec, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

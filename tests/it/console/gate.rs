@@ -4,10 +4,11 @@ use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::web::auth::Users;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use fake_cachet::Release;
 
 use super::{Site, TARGETS};
 use crate::support::web::{ADMIN, USERS};
-use crate::support::world::{Release, World};
+use crate::support::world::World;
 
 const PATHS: [&str; 8] = [
     "/console",

@@ -1,9 +1,10 @@
 //! What the pages say, without a browser and without script.
 
 use axum::http::StatusCode;
+use fake_cachet::Release;
 
 use super::{HOUR, Site};
-use crate::support::world::{Release, World};
+use crate::support::world::World;
 
 /// The text of a page, without its markup and with single blanks.
 fn text(html: &str) -> String {

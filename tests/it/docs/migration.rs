@@ -1,39 +1,23 @@
 //! What `docs/migration.md` promises, with the files that it shows: a page that the Python middleware made and kept, in
 //! the middle of an outage, is taken over as it is.
 
-use std::path::Path;
-
-use alertmanager_cachet::embedded::EmbeddedPage;
-use alertmanager_cachet::store::Store;
-use secrecy::ExposeSecret as _;
+use fake_cachet::Release;
 use serde_json::{Value, json};
 
 use super::page;
-use crate::support::faults::{Server, serve};
-use crate::support::older_cachet::older_cachet;
 use crate::support::page::Page;
 use crate::support::processes::{Process, program, run, written};
-use crate::support::world::Release;
 
 /// A Cachet, and what the middleware did to it. It knew no `meta`, so nothing here has any.
 struct Cachet {
     page: Page,
     client: reqwest::Client,
-    _server: Server,
 }
 
 impl Cachet {
-    async fn start(folder: &Path, release: Release) -> Self {
-        let store = Store::open(&format!("sqlite://{}/cachet.db", folder.display())).await.expect("a store");
-        let embedded = EmbeddedPage::open(&store).await.expect("a page");
-        let router = match release {
-            Release::Current => embedded.router(),
-            Release::Older => older_cachet(embedded.router()),
-        };
-        let (url, server) = serve(router).await;
-        let page = Page::new(format!("{url}/api"), embedded.token().expose_secret().to_owned());
+    async fn start(release: Release) -> Self {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { page, client, _server: server }
+        Self { page: Page::of(release).await, client }
     }
 
     /// Makes something, and answers with its number.
@@ -149,7 +133,7 @@ fn after_the_outage(release: Release) -> &'static [&'static str] {
 async fn a_page_of_the_middleware_is_taken_over_in_the_middle_of_an_outage() {
     for release in Release::BOTH {
         let folder = tempfile::tempdir().expect("a folder");
-        let cachet = Cachet::start(folder.path(), release).await;
+        let cachet = Cachet::start(release).await;
         cachet.is_kept_by_the_middleware().await;
         written(folder.path(), "config.json", &shown("json config"));
         written(folder.path(), "prometheus.yml", &shown("yaml targets"));

@@ -6,16 +6,13 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use alertmanager_cachet::embedded::EmbeddedPage;
-use alertmanager_cachet::store::Store;
-use secrecy::ExposeSecret as _;
+use fake_cachet::{FakeCachet, Faults, Options, Server, serve};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::blocks::Kind;
 use super::{pages, repository};
 use crate::support::alertmanager::{Alertmanager, SILENT, posting_to};
-use crate::support::faults::{Faults, Server, serve};
 use crate::support::installation::Installation;
 use crate::support::processes::{Process, debian, eventually, program, run, written};
 use crate::support::recordings::{generated, notifications};
@@ -66,7 +63,7 @@ impl Night {
         let watched = json!({"reconcile_interval_seconds": 1, "alertmanager_poll_seconds": 1});
         configured(folder.path(), &watched);
         let faults = Faults::new();
-        let (cachet_url, token, cachet) = cachet(folder.path(), &faults).await;
+        let (cachet_url, token, cachet) = cachet(&faults).await;
         let alertmanager = Alertmanager::start(&folder.path().join("alertmanager"), SILENT).await;
         let (prometheus_url, prometheus) = prometheus(folder.path()).await;
         let environment = vec![
@@ -177,12 +174,11 @@ pub fn configured(folder: &Path, keys: &Value) {
     written(folder, "config.json", &config.to_string());
 }
 
-/// An embedded page that stands in for Cachet, with its token.
-async fn cachet(folder: &Path, faults: &Faults) -> (String, String, Server) {
-    let store = Store::open(&format!("sqlite://{}/cachet.db", folder.display())).await.expect("a store");
-    let page = EmbeddedPage::open(&store).await.expect("a page");
-    let (url, server) = serve(faults.around(page.router())).await;
-    (url, page.token().expose_secret().to_owned(), server)
+/// An imitation of Cachet, with its token.
+async fn cachet(faults: &Faults) -> (String, String, Server) {
+    let fake = FakeCachet::open(Options::default()).await.expect("a database");
+    let (url, server) = serve(faults.around(fake.router())).await;
+    (url, fake.token().to_owned(), server)
 }
 
 async fn prometheus(folder: &Path) -> (String, Process) {
@@ -204,7 +200,7 @@ async fn prometheus(folder: &Path) -> (String, Process) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_wrong_token_says_of_itself_what_the_documentation_shows() {
     let folder = Installation::new().folder;
-    let (cachet_url, _, _cachet) = cachet(folder.path(), &Faults::new()).await;
+    let (cachet_url, _, _cachet) = cachet(&Faults::new()).await;
     let mut command = program(folder.path());
     command.args(["serve", "--web.listen-address=127.0.0.1:0"]).env("ENVIRONMENT", "local");
     command.envs([("CACHET_API_URL", format!("{cachet_url}/api")), ("CACHET_API_TOKEN", "1|revoked".to_owned())]);

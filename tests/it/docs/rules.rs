@@ -7,11 +7,12 @@ use alertmanager_cachet::core::notification::Notification;
 use alertmanager_cachet::core::rules::CloseIncidentWhen;
 use alertmanager_cachet::core::target::{ComponentList, Target};
 use alertmanager_cachet::core::time::Timestamp;
+use fake_cachet::Release;
 use serde_json::{Map, json};
 
 use super::page;
 use super::page::code;
-use crate::support::world::{Release, TargetSpec, World, group};
+use crate::support::world::{TargetSpec, World, group};
 
 const PAGE: &str = "docs/rules.md";
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use axum::Router;
 use axum::routing::get;
+use fake_cachet::{Server, serve, serve_at};
 
 use crate::support::alertmanager::{Alertmanager, posting_to};
-use crate::support::faults::{Server, serve, serve_at};
 use crate::support::processes::{Process, debian, written};
 
 /// Something that Prometheus scrapes, and that can be stopped and started.
@@ -30,7 +30,7 @@ impl Target {
 
     /// It is back, on the same port.
     pub async fn come_back(&mut self) {
-        self.server = Some(serve_at(self.address, metrics()).await.1);
+        self.server = Some(serve_at(self.address, metrics()).await.expect("its port is free").1);
     }
 }
 

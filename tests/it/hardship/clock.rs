@@ -6,9 +6,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use fake_cachet::Release;
+
 use super::site::{Server, Site, Target, alert};
 use crate::support::processes::written;
-use crate::support::world::Release;
 
 /// The file that says how far the program's clock is off.
 const OFFSET: &str = "clock";

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use fake_cachet::Release;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use tokio::sync::watch;
 
 use super::site::{Sender, Server, Site, Target, alert};
-use crate::support::world::Release;
 
 const KILLS: usize = 10;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use fake_cachet::Release;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use tokio::io::AsyncWriteExt;
@@ -12,7 +13,6 @@ use tokio::net::TcpStream;
 
 use super::site::{Sender, Site, Target, alert};
 use crate::support::processes::run_with_input;
-use crate::support::world::Release;
 
 const PASSWORD: &str = "right";
 

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fake_cachet::Release;
 use reqwest::StatusCode;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor};
 
 use super::site::{Server, Site, Target, alert, stored_in};
 use crate::support::processes::run;
-use crate::support::world::Release;
 
 /// A small file system of its own in place of `data`, which is gone when the program ends.
 const SMALL_DISK: [&str; 6] = [

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fake_cachet::Release;
 use reqwest::StatusCode;
 use tokio::task::spawn_blocking;
 
 use super::site::{Sender, Site, Target, alert};
 use crate::support::processes::run;
-use crate::support::world::Release;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neighbours_on_the_same_store_cost_a_server_at_work_nothing() {

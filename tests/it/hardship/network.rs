@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use fake_cachet::Release;
 use futures_util::future::join_all;
 
 use super::site::{Site, Target, alert};
-use crate::support::world::Release;
 
 /// How often the dice fall before all is well again. Each time the alerts are repeated, which is news: what failed is
 /// tried again at once.

@@ -6,20 +6,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::store::Store;
 use axum::Router;
+use fake_cachet::{FakeCachet, Faults, Options, Release, serve, serve_at};
 use reqwest::StatusCode;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::faults::{self, Faults, serve, serve_at};
-use crate::support::older_cachet::older_cachet;
 use crate::support::page::Page;
 use crate::support::processes::{Process, eventually, program, run, written};
 use crate::support::web::ADMIN;
-use crate::support::world::Release;
 
 /// What the program is called among a test's processes.
 const NAME: &str = "server";
@@ -68,26 +64,21 @@ pub struct Site {
     pub page: Page,
     environment: Vec<(&'static str, String)>,
     /// Cachet as the program sees it.
-    cachet: Option<faults::Server>,
+    cachet: Option<fake_cachet::Server>,
     router: Router,
-    _undisturbed: faults::Server,
+    _undisturbed: fake_cachet::Server,
 }
 
 impl Site {
     /// All is well.
     pub async fn new(release: Release) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(&format!("sqlite://{}/page.db", folder.path().display())).await.expect("a store");
-        let embedded = EmbeddedPage::open(&store).await.expect("a page");
-        let router = match release {
-            Release::Current => embedded.router(),
-            Release::Older => older_cachet(embedded.router()),
-        };
+        let fake = FakeCachet::open(Options::of(release)).await.expect("a database");
         let faults = Faults::new();
-        let around_faults = faults.around(router.clone());
+        let around_faults = faults.around(fake.router());
         let (url, behind_faults) = serve(around_faults.clone()).await;
-        let (undisturbed_url, undisturbed) = serve(router).await;
-        let token = embedded.token().expose_secret().to_owned();
+        let (undisturbed_url, undisturbed) = serve(fake.router()).await;
+        let token = fake.token().to_owned();
         let environment = vec![
             ("ENVIRONMENT", "local".to_owned()),
             ("CACHET_API_URL", format!("{url}/api")),
@@ -111,7 +102,7 @@ impl Site {
     /// Cachet is back, if it was away.
     pub async fn cachet_is_back(&mut self, address: SocketAddr) {
         if self.cachet.is_none() {
-            self.cachet = Some(serve_at(address, self.router.clone()).await.1);
+            self.cachet = Some(serve_at(address, self.router.clone()).await.expect("its port is free").1);
         }
     }
 

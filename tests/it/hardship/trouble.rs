@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use fake_cachet::{On, Release};
 use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::site::{Server, Site, Target, alert};
-use crate::support::faults::On;
 use crate::support::processes::eventually;
-use crate::support::world::Release;
 
 /// How long an answer to a notification may take: two commits on a machine that is busy with other tests, and far less
 /// than a call to a Cachet that does not answer.

@@ -7,10 +7,11 @@ use alertmanager_cachet::log::Log;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::{Condition, Readiness};
 use alertmanager_cachet::reconcile::Reconciler;
+use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::metrics::value;
-use crate::support::world::{Release, World};
+use crate::support::world::World;
 
 /// A world whose reconciler is watched.
 struct Watched {

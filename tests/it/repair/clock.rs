@@ -5,9 +5,10 @@ use std::time::Duration;
 use alertmanager_cachet::core::repair::{Member, Poll, Reason, Repair, WatchdogListing};
 use alertmanager_cachet::repair::Repairer;
 use alertmanager_cachet::settings::Settings;
+use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::world::{Release, World, growing_stale, repairing};
+use crate::support::world::{World, growing_stale, repairing};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -14,6 +14,7 @@ use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::repair::{Repairer, Round};
 use alertmanager_cachet::settings::{Settings, SettingsInForce};
 use alertmanager_cachet::store::Statements;
+use fake_cachet::Release;
 use futures_util::FutureExt;
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::alertmanager::{Alertmanager, SILENT};
 use crate::support::metrics::value;
 use crate::support::processes::{run, written};
-use crate::support::world::{Release, World, growing_stale, repairing};
+use crate::support::world::{World, growing_stale, repairing};
 
 pub const INTERVAL: Duration = Duration::from_secs(60);
 

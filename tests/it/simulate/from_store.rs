@@ -8,14 +8,16 @@ use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::simulate::{Rules, simulate};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentName;
+use fake_cachet::Release;
 use serde_json::{Value, json};
 
 use super::{files_in, with_watchdog};
 use crate::support::installation::{Installation, LOCAL};
+use crate::support::page::Page;
 use crate::support::processes::{Process, eventually, run_with_input, written};
 use crate::support::recordings::notifications;
 use crate::support::web::ADMIN;
-use crate::support::world::{Release, World};
+use crate::support::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,10 +32,11 @@ scrape_configs:
         labels: {status_page_alert: "true", status_page_component: Backend}
 "#;
 
-/// A server on its embedded page, and what it logs.
+/// A server, its Cachet, and what it logs.
 struct Site {
     installation: Installation,
     server: Process,
+    _page: Page,
     address: String,
     client: reqwest::Client,
 }
@@ -41,9 +44,11 @@ struct Site {
 impl Site {
     async fn start(installation: Installation) -> Self {
         written(installation.folder.path(), "prometheus.yml", TARGETS);
-        let (server, address) = installation.serving(&[LOCAL, ("LOG_FORMAT", "json")]).await;
+        let page = Page::set_up(installation.folder.path()).await;
+        let [url, token] = page.variables();
+        let (server, address) = installation.serving(&[LOCAL, ("LOG_FORMAT", "json"), url, token]).await;
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { installation, server, address, client }
+        Self { installation, server, _page: page, address, client }
     }
 
     async fn post(&self, body: String) {

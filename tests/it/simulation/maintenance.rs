@@ -1,12 +1,12 @@
 //! Maintenance that people announce, and that they say is over.
 
+use fake_cachet::Release;
 use serde_json::json;
 
 use super::people::{Person, number};
 use super::random::Random;
 use super::run::INTERVAL_MS;
 use super::scenario::COMPONENTS;
-use crate::support::world::Release;
 
 /// What people do about maintenance.
 #[derive(Debug, Clone, Copy)]

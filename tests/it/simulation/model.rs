@@ -1,6 +1,6 @@
 //! Cachet in memory: as much of its API as the client uses, as the release of August 2026 answers it.
 //!
-//! Thousands of simulations need thousands of pages, and the embedded page is a database each. That this one behaves
+//! Thousands of simulations need thousands of pages, and each fake Cachet is a database. That this one behaves
 //! alike is tested: the same simulations give the same calls and the same page on both.
 
 mod schedules;

@@ -8,13 +8,14 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use axum::response::IntoResponse as _;
+use fake_cachet::Release;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::oracle::{Oracle, Shown, ShownIncident};
 use super::scenario::{COMPONENTS, Edit, Scenario};
-use crate::support::world::{Release, set_up};
+use crate::support::world::set_up;
 
 /// The way to the page that no fault disturbs, and the memory of what went it.
 pub struct Person {

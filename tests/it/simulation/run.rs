@@ -5,7 +5,6 @@ mod round;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::{Reconciler, Wake};
@@ -13,6 +12,7 @@ use alertmanager_cachet::repair::Repairer;
 use alertmanager_cachet::settings::Settings;
 use alertmanager_cachet::store::Store;
 use axum::Router;
+use fake_cachet::{Faults, in_process};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,6 @@ use super::people::Person;
 pub use super::product::INTERVAL_MS;
 use super::product::{alert, inventory, settings, timestamp};
 use super::scenario::{Fault, Occurrence, Repair, Scenario, Step};
-use crate::support::faults::Faults;
 
 /// How late Cachet does what it was asked to, and how long after that the server reads of it: a late incident is known by
 /// its title alone, and a late write at all, for an hour.
@@ -119,7 +118,7 @@ impl<'a> Run<'a> {
         let Stage { store, backup, clock, page: router, token } = stage;
         let (faults, interrupter) = (Faults::new(), Interrupter::default());
         let way = interrupter.around(slowly(faults.around(one_after_another(router.clone()))));
-        let page = Cachet::in_process(router.clone(), token.clone(), 50);
+        let page = in_process(router.clone(), token.clone(), 50);
         let person = Person::new(router, token.clone(), page.clone(), scenario);
         let settings = settings(scenario);
         if scenario.set_up {
@@ -406,7 +405,7 @@ fn reconciler(
     clock: &SimulatedClock,
     events: &Log,
 ) -> Reconciler {
-    let client = Cachet::in_process(way.clone(), token.clone(), 50);
+    let client = in_process(way.clone(), token.clone(), 50);
     let stop = CancellationToken::new();
     Reconciler::new(store.clone(), client, settings.clone().in_force(), clock.of_the_server(), events.clone(), stop)
 }

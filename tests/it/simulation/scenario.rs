@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use fake_cachet::Release;
+
 use super::holds::Operation;
 use super::maintenance::Maintenance;
 use super::oracle::MONITORING;
 use super::random::Random;
-use crate::support::world::Release;
 
 /// A whole simulation. All that is random is in here; running it is not.
 #[derive(Debug, Clone)]

@@ -3,10 +3,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
-use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::store::Store;
+use fake_cachet::{FakeCachet, Options, Release, older_cachet};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -15,16 +15,14 @@ use super::clock::SimulatedClock;
 use super::model;
 use super::run::{Broken, Stage, Trace, run};
 use super::scenario::Scenario;
-use crate::support::older_cachet::older_cachet;
-use crate::support::world::Release;
 
 /// Which page is played against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
     /// A small one, made for this.
     InMemory,
-    /// The product's.
-    Embedded,
+    /// The imitation of Cachet that all tests use.
+    Fake,
 }
 
 pub struct Theatre {
@@ -65,14 +63,13 @@ impl Theatre {
     async fn act(&self, scenario: &Scenario, page: Page) -> Result<Trace, Broken> {
         let clock = SimulatedClock::new();
         empty(&self.store).await;
-        // SQLite closes the file of the scenario before in the background, and removes its WAL by name.
-        let own_folder = folder();
         let (router, token) = match page {
             Page::InMemory => (model::page(clock.clock()), SecretString::from("1|token")),
-            Page::Embedded => {
-                let store = Store::open(&url(&own_folder, "cachet")).await.expect("a store");
-                let embedded = EmbeddedPage::open_with_clock(&store, clock.clock()).await.expect("a page");
-                (embedded.router(), embedded.token())
+            Page::Fake => {
+                let clock = clock.clock();
+                let options = Options { clock: Arc::new(move || clock.now()), ..Options::default() };
+                let fake = FakeCachet::open(options).await.expect("a database");
+                (fake.router(), fake.token().into())
             }
         };
         let page = match scenario.release {
@@ -95,7 +92,7 @@ fn url(folder: &TempDir, name: &str) -> String {
     format!("sqlite://{}/{name}.db", folder.path().display())
 }
 
-/// All that the server keeps, but for the embedded page.
+/// All that the server stores for a Cachet.
 pub const TABLES: [&str; 11] = [
     "alerts",
     "applied",

@@ -2,10 +2,12 @@
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::path::Path;
 
+use fake_cachet::{FakeCachet, Options, Release, Server, serve};
 use serde_json::Value;
 
-use crate::support::processes::eventually;
+use crate::support::processes::{eventually, program, run};
 
 /// Reads a page as an operator would, with its token.
 pub struct Page {
@@ -13,6 +15,8 @@ pub struct Page {
     pub url: String,
     pub token: String,
     client: reqwest::Client,
+    /// The Cachet, if it is this page's own.
+    _cachet: Option<Server>,
     /// What targets are called in the lines, instead of by their addresses.
     names: Vec<(SocketAddr, &'static str)>,
 }
@@ -20,7 +24,35 @@ pub struct Page {
 impl Page {
     pub fn new(url: String, token: String) -> Self {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { url, token, client, names: Vec::new() }
+        Self { url, token, client, _cachet: None, names: Vec::new() }
+    }
+
+    /// The page of an empty Cachet, which runs until this is dropped.
+    pub async fn of(release: Release) -> Self {
+        let cachet = FakeCachet::open(Options::of(release)).await.expect("a database");
+        let (url, server) = serve(cachet.router()).await;
+        let page = Self::new(format!("{url}/api"), cachet.token().to_owned());
+        Self { _cachet: Some(server), ..page }
+    }
+
+    /// As [`Page::of`] the current release, on which `setup` was run for the files in `folder`.
+    pub async fn set_up(folder: &Path) -> Self {
+        let page = Self::of(Release::Current).await;
+        page.is_set_up(folder).await;
+        page
+    }
+
+    /// Runs `setup` for the files in `folder`.
+    pub async fn is_set_up(&self, folder: &Path) {
+        let mut command = program(folder);
+        command.arg("setup").envs(self.variables());
+        let setup = tokio::task::spawn_blocking(move || run(&mut command)).await.expect("no panic");
+        assert_eq!(setup.code, Some(0), "{}{}", setup.stdout, setup.stderr);
+    }
+
+    /// What the program is given so that it drives this page.
+    pub fn variables(&self) -> [(&'static str, &str); 2] {
+        [("CACHET_API_URL", &self.url), ("CACHET_API_TOKEN", &self.token)]
     }
 
     /// From here on, the target is called so.

@@ -21,38 +21,19 @@ use alertmanager_cachet::core::target::{
 };
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
-use alertmanager_cachet::embedded::EmbeddedPage;
 use alertmanager_cachet::live::Live;
 use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::{Reconciler, Round, Wake};
 use alertmanager_cachet::settings::{Settings, TargetsOfPage};
 use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use secrecy::{ExposeSecret, SecretString};
+use fake_cachet::{FakeCachet, Faults, Options, Release, in_process, without_unknown};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-
-use super::faults::Faults;
-use super::older_cachet::{Zone, older_cachet_in};
-use super::without_unknown::without_unknown;
-
-/// Which Cachet the page behaves as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    /// August 2026.
-    Current,
-    /// August 2025: no meta, incidents that are not attached, and its other ways.
-    Older,
-}
-
-impl Release {
-    pub const BOTH: [Self; 2] = [Self::Current, Self::Older];
-}
 
 /// The story's world. Its time moves only by [`World::pass`].
 pub struct World {
@@ -64,11 +45,8 @@ pub struct World {
     wake: Wake,
     /// The way to the page that the faults do not touch.
     page: Cachet,
-    router: Router,
-    token: SecretString,
+    fake: FakeCachet,
     release: Release,
-    /// Where an older Cachet is.
-    pub zone: Zone,
     /// The way that the reconciler takes.
     client: Cachet,
     now_ms: Arc<AtomicI64>,
@@ -119,12 +97,10 @@ impl World {
         let now_ms = Arc::new(AtomicI64::new(1_795_226_400_000));
         let ahead_ms = Arc::new(AtomicI64::new(0));
         let clock = clock(&now_ms, &ahead_ms);
-        let embedded = EmbeddedPage::open_with_clock(&open("cachet").await, clock.clone()).await.expect("a page");
-        let zone = Zone::new(clock.clone());
-        let router = released(embedded.router(), release, &zone);
+        let fake = fake_cachet(release, &clock).await;
         let faults = Faults::new();
-        let page = Cachet::in_process(router.clone(), embedded.token(), 50);
-        let client = Cachet::in_process(faults.around(router.clone()), embedded.token(), 50);
+        let page = in_process(fake.router(), fake.token(), 50);
+        let client = in_process(faults.around(fake.router()), fake.token(), 50);
         let (events, log) = Log::memory();
         let settings = settings(targets);
         let store = open("ours").await;
@@ -139,7 +115,6 @@ impl World {
         let live = Live::default();
         let reconciler = reconciler.shown_by(live.clone());
         let wake = reconciler.wake();
-        let token = embedded.token();
         Self {
             faults,
             store,
@@ -148,10 +123,8 @@ impl World {
             reconciler,
             wake,
             page,
-            router,
-            token,
+            fake,
             release,
-            zone,
             client,
             now_ms,
             ahead_ms,
@@ -190,6 +163,11 @@ impl World {
         self.clock.clone()
     }
 
+    /// From now on an older Cachet is in a time zone that is so far ahead of UTC.
+    pub fn move_cachet_ahead_of_utc_by(&self, minutes: i64) {
+        self.fake.zone().is_ahead_of_utc_by(minutes);
+    }
+
     /// What the running program tells beside its store.
     pub fn live(&self) -> Live {
         self.live.clone()
@@ -207,13 +185,9 @@ impl World {
 
     /// From now on Cachet is another one, empty, at another address; the store knows the old one. Restarts.
     pub async fn move_to_another_cachet(&mut self, release: Release) {
-        let url = format!("sqlite://{}/another.db", self.folder.path().display());
-        let store = Store::open(&url).await.expect("a store");
-        let embedded = EmbeddedPage::open_with_clock(&store, self.clock.clone()).await.expect("a page");
-        self.router = released(embedded.router(), release, &self.zone);
-        self.token = embedded.token();
-        self.page = Cachet::in_process(self.router.clone(), embedded.token(), 50);
-        self.client = Cachet::in_process(self.faults.around(self.router.clone()), embedded.token(), 50);
+        self.fake = fake_cachet(release, &self.clock).await;
+        self.page = in_process(self.fake.router(), self.fake.token(), 50);
+        self.client = in_process(self.faults.around(self.fake.router()), self.fake.token(), 50);
         self.store.keep_page_at("http://the-cachet-before/api").await.expect("kept");
         self.restart();
     }
@@ -311,8 +285,8 @@ impl World {
 
     /// From now on Cachet refuses the status Unknown. Restarts.
     pub fn refuse_unknown(&mut self) {
-        let way = self.faults.around(without_unknown(self.router.clone()));
-        self.client = Cachet::in_process(way, self.token.clone(), 50);
+        let way = self.faults.around(without_unknown(self.fake.router()));
+        self.client = in_process(way, self.fake.token(), 50);
         self.restart();
     }
 
@@ -458,11 +432,11 @@ impl World {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("Authorization", format!("Bearer {}", self.token.expose_secret()))
+            .header("Authorization", format!("Bearer {}", self.fake.token()))
             .header("Content-Type", "application/json")
             .body(Body::from(body.to_string()))
             .expect("a request");
-        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let answer = self.fake.router().oneshot(request).await.expect("an answer");
         assert!(answer.status().is_success(), "{method} {path}: {}", answer.status());
         let bytes = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
         serde_json::from_slice(&bytes).unwrap_or_default()
@@ -486,11 +460,10 @@ fn clock(now_ms: &Arc<AtomicI64>, ahead_ms: &Arc<AtomicI64>) -> Clock {
         .with_time_awake(move || Duration::from_millis(awake_ms().try_into().expect("after 1970")))
 }
 
-fn released(page: Router, release: Release, zone: &Zone) -> Router {
-    match release {
-        Release::Current => page,
-        Release::Older => older_cachet_in(page, zone.clone()),
-    }
+async fn fake_cachet(release: Release, clock: &Clock) -> FakeCachet {
+    let clock = clock.clone();
+    let options = Options { clock: Arc::new(move || clock.now()), ..Options::of(release) };
+    FakeCachet::open(options).await.expect("a database")
 }
 
 /// Runs `setup` on a page, with these components in one group.

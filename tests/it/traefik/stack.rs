@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
 use axum::extract::Request;
+use fake_cachet::serve;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder};
 use tempfile::TempDir;
 
-use crate::support::faults;
 use crate::support::processes::{PATIENCE, Process, eventually, program, run};
 
 /// Where the page and the webhook are, unless a test has both on one.
@@ -46,7 +46,7 @@ pub struct Stack {
     pub server: Process,
     pub traefik: Process,
     domains: [String; 2],
-    _cachet: faults::Server,
+    _cachet: fake_cachet::Server,
 }
 
 impl Stack {
@@ -60,7 +60,7 @@ impl Stack {
         let address = own_address();
         let domains = [page, webhook].map(|domain| domain.replace("own address", &address.to_string()));
         let folder = tempfile::tempdir().expect("a folder");
-        let (cachet_url, cachet) = faults::serve(Router::new().fallback(stand_in_for_cachet)).await;
+        let (cachet_url, cachet) = serve(Router::new().fallback(stand_in_for_cachet)).await;
         let (server, server_address) = start_server(folder.path()).await;
         let traefik = folder.path().join("traefik");
         ship(&traefik, kind, address, &cachet_url, &server_address);

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::client::MAX_PARALLEL;
-use super::super::transport::{Timeouts, Transport};
+use super::super::transport::{Http, Timeouts};
 use super::super::{Cachet, Error, Settings};
 use super::{TOKEN, in_process, settings};
 use alertmanager_cachet_core::observed::{ComponentId, ComponentUpdate, IncidentId};
@@ -84,13 +84,11 @@ async fn a_cut_connection_leaves_open_whether_it_was_applied() {
 #[tokio::test]
 async fn a_server_that_takes_too_long_is_given_up() {
     let router = Router::new().fallback(any(std::future::pending::<StatusCode>));
-    let token = SecretString::from(TOKEN);
     let timeouts = Timeouts { request: Duration::from_millis(50), ..Timeouts::DEFAULT };
-    let over_http = Transport::http(&serving(router.clone()).await, &token, timeouts).expect("settings");
-    for transport in [over_http, Transport::in_process(router, &token, timeouts)] {
-        let error = fix_component_of(&Cachet::new(transport, 50)).await.expect_err("too late");
-        assert!(matches!(&error, Error::NoAnswer { reason, .. } if reason == "it took too long"), "{error}");
-    }
+    let transport = Http::new(&serving(router).await, timeouts).expect("settings");
+    let cachet = Cachet::over(Box::new(transport), &SecretString::from(TOKEN), 50);
+    let error = fix_component_of(&cachet).await.expect_err("too late");
+    assert!(matches!(&error, Error::NoAnswer { reason, .. } if reason == "it took too long"), "{error}");
 }
 
 #[tokio::test]
@@ -151,9 +149,7 @@ async fn an_answer_in_other_words_may_still_have_been_applied() {
 #[tokio::test]
 async fn an_answer_without_end_is_not_read_to_its_end() {
     let router = Router::new().fallback(|| async { "x".repeat(16 * 1024 * 1024 + 1) });
-    let error = fix_component(&serving(router.clone()).await).await.expect_err("too large");
-    assert!(error.to_string().contains("an answer of more than 16 MiB"), "{error}");
-    let error = fix_component_of(&in_process(router)).await.expect_err("too large");
+    let error = fix_component(&serving(router).await).await.expect_err("too large");
     assert!(error.to_string().contains("an answer of more than 16 MiB"), "{error}");
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fake_cachet::Release;
+
 use super::{Belief, MONITORING, Moment, ShownIncident};
 use crate::simulation::maintenance::Under;
 use crate::simulation::product::INTERVAL_MS;
 use crate::simulation::scenario::{COMPONENTS, Policy};
-use crate::support::world::Release;
 
 /// Whether a component is in an episode; `Perhaps` after rounds of which nobody knows how far they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

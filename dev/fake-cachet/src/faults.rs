@@ -1,4 +1,4 @@
-//! A layer around a router that makes it misbehave on command, and counts what it is asked.
+//! A layer around a router that makes it fail on command, and counts the calls.
 //!
 //! ```text
 //! let faults = Faults::new();
@@ -9,7 +9,6 @@
 //! ```
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,15 +22,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http_body_util::{Full, Limited};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// The handle to one layer; clones steer the same one. All is well until it is told otherwise.
-#[derive(Clone)]
+/// A handle to one layer; clones control the same one. Without settings nothing fails.
+#[derive(Clone, Default)]
 pub struct Faults {
     state: Arc<Mutex<State>>,
     calls: watch::Sender<Vec<(Method, String)>>,
@@ -40,17 +36,17 @@ pub struct Faults {
 #[derive(Default)]
 struct State {
     rules: Vec<Rule>,
-    /// What is done later.
+    /// Calls that [`Faults::catch_up`] carries out.
     late: Vec<BoxFuture<'static, Response>>,
     latency: Duration,
     rate_limit: Option<RateLimit>,
     pace: Option<Pace>,
 }
 
-/// What happens meanwhile, call by call.
+/// What every call waits for.
 type Pace = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Which calls are meant: a method or `*`, and a path of which a `*` stands for one part.
+/// A method or `*`, and a path in which `*` stands for one segment.
 #[derive(Clone)]
 struct Pattern {
     method: String,
@@ -75,8 +71,8 @@ enum Fault {
     Later,
 }
 
-/// Calls for which a fault is being chosen; see [`Faults::on`].
-#[must_use = "nothing fails until it is said how"]
+/// Calls that a fault is chosen for; see [`Faults::on`].
+#[must_use = "nothing fails before a fault is chosen"]
 pub struct On<'a> {
     faults: &'a Faults,
     pattern: Pattern,
@@ -84,8 +80,9 @@ pub struct On<'a> {
 }
 
 impl Faults {
+    /// A layer that lets everything through.
     pub fn new() -> Self {
-        Self { state: Arc::default(), calls: watch::Sender::default() }
+        Self::default()
     }
 
     /// `router`, behind this layer.
@@ -94,36 +91,34 @@ impl Faults {
         Router::new().fallback(move |request: Request| async move { faults.pass(router, request).await })
     }
 
-    /// Calls that shall fail: `on("PUT", "/api/components/*")`, `on("*", "/api/incidents")`. Of several rules for a
-    /// call, the oldest that is not used up has the say.
+    /// Selects the calls that fail: `on("PUT", "/api/components/*")`, `on("*", "/api/incidents")`. Of several rules for a
+    /// call, the oldest one that is not used up applies.
     pub fn on(&self, method: &str, path: &str) -> On<'_> {
         On { faults: self, pattern: Pattern::new(method, path), left: None }
     }
 
-    /// Every call takes so much longer.
+    /// Delays every call.
     pub fn latency(&self, latency: Duration) {
         self.state().latency = latency;
     }
 
-    /// Every call lasts as long as this: for a test that makes time pass.
+    /// Every call waits for this future, in which a test can make time pass.
     pub fn pace(&self, pace: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) {
         self.state().pace = Some(Arc::new(pace));
     }
 
-    /// So many reads are answered in a window of time, and so many writes, as Cachet counts them: a minute there, less
-    /// for a test that waits for the next one.
+    /// Limits the reads in a window of time, and likewise the writes. Cachet's window is one minute.
     pub fn rate_limit(&self, limit: u32, window: Duration) {
         self.state().rate_limit = Some(RateLimit { limit, window, used: HashMap::new() });
     }
 
-    /// All is well again; the count of calls stays, and so does what is done later.
+    /// Removes all faults, latency and limits. The recorded calls stay, and so do those for [`Faults::catch_up`].
     pub fn heal(&self) {
         let mut state = self.state();
         *state = State { late: std::mem::take(&mut state.late), ..State::default() };
     }
 
-    /// What was to be done later is done now, in the order in which it came, and its answers go nowhere. Says how many
-    /// calls it were.
+    /// Carries out the calls of [`On::later`] in their order, discards the answers and returns the number of calls.
     pub async fn catch_up(&self) -> usize {
         let late = std::mem::take(&mut self.state().late);
         let count = late.len();
@@ -133,22 +128,22 @@ impl Faults {
         count
     }
 
-    /// How many such calls came in since [`Faults::forget_calls`], failed ones too.
+    /// The number of such calls since [`Faults::forget_calls`], failed ones included.
     pub fn count(&self, method: &str, path: &str) -> usize {
         Pattern::new(method, path).count(&self.calls.borrow())
     }
 
-    /// Every call that came in, in order: `PUT /api/components/3`.
+    /// Every call in order: `PUT /api/components/3`.
     pub fn calls(&self) -> Vec<String> {
         self.calls.borrow().iter().map(|(method, path)| format!("{method} {path}")).collect()
     }
 
-    /// Counts from zero.
+    /// Forgets the recorded calls.
     pub fn forget_calls(&self) {
         self.calls.send_modify(Vec::clear);
     }
 
-    /// Waits until at least `count` such calls came in.
+    /// Waits for at least `count` such calls.
     pub async fn seen(&self, count: usize, method: &str, path: &str) {
         let pattern = Pattern::new(method, path);
         let mut calls = self.calls.subscribe();
@@ -156,7 +151,7 @@ impl Faults {
     }
 
     async fn pass(&self, router: Router, request: Request) -> Response {
-        // Who gives up on a call takes the rest of its body along.
+        // a caller that gives up does not send the rest of the body
         let (parts, body) = request.into_parts();
         let Ok(body) = to_bytes(body, usize::MAX).await else { return cut() };
         let request = Request::from_parts(parts, Body::from(body));
@@ -223,7 +218,7 @@ impl Faults {
 
     fn take(&self, bucket: Bucket, anonymous: bool) -> Result<Vec<(HeaderName, HeaderValue)>, Box<Response>> {
         match &mut self.state().rate_limit {
-            // what needs a token is counted by its user, so a request without one is only refused
+            // a write without a token has no user to count
             Some(limit) if !(anonymous && bucket == Bucket::Writes) => limit.take(bucket),
             _ => Ok(Vec::new()),
         }
@@ -247,47 +242,47 @@ impl On<'_> {
         self
     }
 
-    /// They are not done and answered with this status.
+    /// They are not carried out and answered with this status.
     pub fn answer(self, status: u16) {
         self.fails(Fault::Answer(status_code(status)));
     }
 
-    /// They are not done and answered with this status, without a `Retry-After`, as a proxy answers.
+    /// They are not carried out and answered with this status, without a `Retry-After`, as by a proxy.
     pub fn answer_without_retry_after(self, status: u16) {
         self.fails(Fault::AnswerWithRetryAfter(status_code(status), None));
     }
 
-    /// They are not done and answered with this status and this `Retry-After`.
+    /// They are not carried out and answered with this status and this `Retry-After`.
     pub fn answer_with_retry_after(self, status: u16, seconds: u32) {
         self.fails(Fault::AnswerWithRetryAfter(status_code(status), Some(seconds)));
     }
 
-    /// They are done and answered with this status all the same, as releases of 2025 do (2025-08: 131).
+    /// They are carried out and still answered with this status, as by releases of 2025 (2025-08: 131).
     pub fn answer_after(self, status: u16) {
         self.fails(Fault::AnswerAfter(status_code(status)));
     }
 
-    /// The connection is cut before they are done.
+    /// The connection is cut before they are carried out.
     pub fn cut_before(self) {
         self.fails(Fault::CutBefore);
     }
 
-    /// They are done, and the connection is cut before the answer is through.
+    /// They are carried out, and the connection is cut within the answer.
     pub fn cut_after(self) {
         self.fails(Fault::CutAfter);
     }
 
-    /// They are not done: something between answers with a page of its own.
+    /// They are not carried out and answered with HTML, as by a proxy.
     pub fn answer_html(self, status: u16) {
         self.fails(Fault::Html(status_code(status)));
     }
 
-    /// They are never done and never answered.
+    /// They are neither carried out nor answered.
     pub fn hang(self) {
         self.fails(Fault::Hang);
     }
 
-    /// Nobody waits for them to be done: the connection is cut, and they are done when [`Faults::catch_up`] is called.
+    /// The connection is cut, and they are carried out when [`Faults::catch_up`] is called.
     pub fn later(self) {
         self.fails(Fault::Later);
     }
@@ -314,7 +309,7 @@ impl Pattern {
     }
 }
 
-/// What Cachet counts: reads by the client's address, and all that needs a token by its user (401).
+/// Cachet counts reads by client address, and writes by user (401).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Bucket {
     Reads,
@@ -327,7 +322,7 @@ impl Bucket {
     }
 }
 
-/// A fixed window, as Laravel counts: it begins with the first request after the last one ended.
+/// A fixed window, as in Laravel: it begins with the first request after the end of the last one.
 struct RateLimit {
     limit: u32,
     window: Duration,
@@ -335,7 +330,7 @@ struct RateLimit {
 }
 
 impl RateLimit {
-    /// The headers for one more request, or the 429 that it gets instead.
+    /// The headers for one more request, or its 429.
     fn take(&mut self, bucket: Bucket) -> Result<Vec<(HeaderName, HeaderValue)>, Box<Response>> {
         let now = Instant::now();
         let (began, used) = self.used.entry(bucket).or_insert((now, 0));
@@ -366,7 +361,7 @@ fn status_code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).expect("an HTTP status")
 }
 
-/// Who refuses only for now says when to come again.
+/// 429 and 503 carry a `Retry-After`.
 fn refusal(status: StatusCode) -> Response {
     let message = Json(json!({"message": status.canonical_reason().unwrap_or("refused")}));
     match status {
@@ -377,50 +372,11 @@ fn refusal(status: StatusCode) -> Response {
     }
 }
 
-/// An answer that breaks off: its body fails after the head. Over TCP the server then closes the connection; in process
-/// reading the body fails.
+/// An answer whose body fails after the head. Over TCP the server closes the connection; in process, reading the body
+/// fails.
 fn cut() -> Response {
     Response::new(Body::new(Limited::new(Full::from("an answer that nobody reads to its end"), 1)))
 }
 
-/// A server of [`serve`]; stops when dropped.
-pub struct Server {
-    pub address: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<std::io::Result<()>>,
-}
-
-impl Server {
-    /// Stops it, open connections included, so that the next call finds nothing listening. Waits for requests that are
-    /// under way.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
-        (&mut self.task).await.expect("a server that does not panic").expect("a server that ends well");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-/// Serves `router` on a port of its own. Answers with its base, `http://127.0.0.1:PORT`, to which a Cachet client adds
-/// `/api`, and the server, which runs as long as that is kept.
-pub async fn serve(router: Router) -> (String, Server) {
-    serve_at(SocketAddr::from(([127, 0, 0, 1], 0)), router).await
-}
-
-/// As [`serve`], at an address: that of a server that was stopped, to have it come back.
-pub async fn serve_at(address: SocketAddr, router: Router) -> (String, Server) {
-    let listener = TcpListener::bind(address).await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
-    let task = tokio::spawn(async move { serving.await });
-    (format!("http://{address}"), Server { address, stop, task })
-}
-
+#[cfg(test)]
 mod tests;

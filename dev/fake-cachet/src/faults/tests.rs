@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use alertmanager_cachet::cachet::{Cachet, Error, Settings};
+use alertmanager_cachet_client::{Cachet, Error, Settings};
 
 use super::*;
+use crate::{in_process, serve, serve_at};
 
 /// A router that counts how often it was really asked.
 fn counting() -> (Router, Arc<AtomicU32>) {
@@ -81,7 +82,7 @@ async fn the_client_feels_a_fault_over_http_as_in_process() {
     faults.on("PUT", "/api/components/0").times(2).cut_after();
     faults.on("PUT", "/api/components/0").answer(404);
     let over_http = Cachet::over_http(settings).expect("settings");
-    let in_process = Cachet::in_process(router, "1|token".into(), 50);
+    let in_process = in_process(router, "1|token", 50);
     for cachet in [&over_http, &in_process] {
         assert!(matches!(cachet.check_token().await, Err(Error::NoAnswer { .. })));
     }
@@ -143,7 +144,7 @@ async fn a_server_can_go_away_and_come_back_at_its_address() {
     let address = server.address;
     server.stop().await;
     assert!(put(&url, "/x").await.expect_err("gone").is_connect());
-    let (again, _server) = serve_at(address, router).await;
+    let (again, _server) = serve_at(address, router).await.expect("its port is free");
     assert_eq!(again, url);
     assert_eq!(put(&url, "/x").await.expect("answered"), 200);
 }

@@ -1,115 +1,18 @@
-//! The layer against a stand-in for the page, and the client against both.
+//! The older release against its recordings, and the client against both.
 
-use alertmanager_cachet::cachet::{Cachet, Capabilities, IncidentSearch};
-use alertmanager_cachet::core::observed::{
+use alertmanager_cachet_client::{Cachet, Capabilities, IncidentSearch};
+use alertmanager_cachet_core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident,
 };
-use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet::core::time::Timestamp;
-use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::time::Timestamp;
 
 use super::*;
+use crate::{FakeCachet, Options, TOKEN, in_process};
 
-/// As much of Cachet 2026-08 as these tests touch: components and incidents by number.
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<BTreeMap<(&'static str, i64), Value>>>);
-
-type Pairs = Query<Vec<(String, String)>>;
-
-fn current_cachet() -> Router {
-    Router::new()
-        .route("/api/component-groups", get(|| async { Json(json!({"data": [], "links": {}})) }))
-        .route("/api/components", get(components).post(create_component))
-        .route("/api/components/{id}", get(component).put(update_component))
-        .route("/api/incidents", get(incidents).post(create_incident))
-        .route("/api/incidents/{id}", get(incident).put(update_incident))
-        .route("/api/incidents/{id}/updates", post(create_update))
-        .with_state(Page::default())
-}
-
-impl Page {
-    fn rows(&self, kind: &'static str) -> Vec<Value> {
-        let rows = self.0.lock().expect("unpoisoned");
-        rows.iter().filter(|((found, _), _)| *found == kind).map(|(_, row)| row.clone()).collect()
-    }
-
-    fn change(&self, kind: &'static str, id: i64, body: &Value) -> (StatusCode, Json<Value>) {
-        let mut rows = self.0.lock().expect("unpoisoned");
-        let Some(row) = rows.get_mut(&(kind, id)) else {
-            return (StatusCode::NOT_FOUND, Json(json!({"message": format!("No query results for model {id}")})));
-        };
-        for (key, value) in body.as_object().into_iter().flatten() {
-            let value = if key == "status" { json!({"human": "", "value": value}) } else { value.clone() };
-            row["attributes"][key] = value;
-        }
-        (StatusCode::OK, Json(json!({"data": row})))
-    }
-
-    fn create(&self, kind: &'static str, body: &Value) -> (StatusCode, Json<Value>) {
-        let id = self.rows(kind).len() as i64 + 1;
-        let row = json!({"id": id.to_string(), "type": kind, "attributes": {"id": id, "enabled": true}});
-        self.0.lock().expect("unpoisoned").insert((kind, id), row);
-        (StatusCode::CREATED, self.change(kind, id, body).1)
-    }
-}
-
-fn page_of(rows: Vec<Value>) -> Json<Value> {
-    Json(json!({"data": rows, "links": {}}))
-}
-
-async fn components(State(page): State<Page>, Query(query): Pairs) -> Json<Value> {
-    let all = query.iter().any(|(key, value)| key == "filter[enabled]" && value == "0,1");
-    page_of(page.rows("components").into_iter().filter(|row| all || row["attributes"]["enabled"] == true).collect())
-}
-
-async fn create_component(State(page): State<Page>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
-    page.create("components", &body)
-}
-
-async fn update_component(
-    State(page): State<Page>,
-    Path(id): Path<i64>,
-    Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
-    page.change("components", id, &body)
-}
-
-async fn component(State(page): State<Page>, Path(id): Path<i64>) -> (StatusCode, Json<Value>) {
-    let attached = page.rows("incidents").iter().any(|row| row["attributes"]["component_id"] == id);
-    let (status, Json(mut document)) = page.change("components", id, &Value::Null);
-    let own = document["data"]["attributes"]["status"].clone();
-    document["data"]["attributes"]["latest_status"] = if attached { json!({"value": 4}) } else { own };
-    (status, Json(document))
-}
-
-async fn incidents(State(page): State<Page>) -> Json<Value> {
-    page_of(page.rows("incidents"))
-}
-
-async fn incident(State(page): State<Page>, Path(id): Path<i64>) -> (StatusCode, Json<Value>) {
-    page.change("incidents", id, &Value::Null)
-}
-
-async fn create_incident(State(page): State<Page>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
-    page.create("incidents", &body)
-}
-
-async fn update_incident(
-    State(page): State<Page>,
-    Path(id): Path<i64>,
-    Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
-    page.change("incidents", id, &body)
-}
-
-async fn create_update(
-    State(page): State<Page>,
-    Path(id): Path<i64>,
-    Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
-    let _ = page.change("incidents", id, &json!({"status": body["status"]}));
-    page.create("incidentUpdates", &body)
+/// A Cachet of August 2026.
+async fn current_cachet() -> Router {
+    FakeCachet::open(Options::default()).await.expect("a database").router()
 }
 
 async fn ask(router: &Router, method: &str, path: &str, body: Value) -> (u16, Value) {
@@ -118,6 +21,7 @@ async fn ask(router: &Router, method: &str, path: &str, body: Value) -> (u16, Va
         .method(method)
         .uri(path)
         .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {TOKEN}"))
         .body(body)
         .expect("a request");
     let answer = router.clone().oneshot(request).await.expect("infallible");
@@ -127,7 +31,7 @@ async fn ask(router: &Router, method: &str, path: &str, body: Value) -> (u16, Va
 }
 
 fn recording(file: &str) -> Value {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cachet-2025-08").join(file);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/cachet-2025-08").join(file);
     serde_json::from_slice(&std::fs::read(path).expect("a recording")).expect("JSON")
 }
 
@@ -145,7 +49,7 @@ fn recorded(file: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn what_it_does_not_know_is_refused_in_its_words() {
-    let older = older_cachet(current_cachet());
+    let older = older_cachet(current_cachet().await);
     for (path, file) in [
         ("/api/component-groups/2?include=meta,components", "030_group_get_include_meta_components.json"),
         ("/api/components?filter[meta][key]=k-1&include=meta", "106_component_list_filter_meta.json"),
@@ -164,7 +68,7 @@ async fn what_it_does_not_know_is_refused_in_its_words() {
 
 #[tokio::test]
 async fn a_schedule_that_it_does_not_take_is_refused_in_its_words() {
-    let older = older_cachet(current_cachet());
+    let older = older_cachet(current_cachet().await);
     for file in ["266_schedule_create.json", "267_schedule_create_invalid.json", "268_schedule_create_in_progress.json"]
     {
         assert_eq!(ask(&older, "POST", "/api/schedules", requested(file)).await, recorded(file), "{file}");
@@ -173,7 +77,7 @@ async fn a_schedule_that_it_does_not_take_is_refused_in_its_words() {
 
 #[tokio::test]
 async fn a_disabled_component_is_listed_and_a_change_without_enabled_enables_it() {
-    let older = older_cachet(current_cachet());
+    let older = older_cachet(current_cachet().await);
     ask(&older, "POST", "/api/components", json!({"name": "dis", "status": 1, "enabled": false, "meta": {"a": 1}}))
         .await;
     let (_, list) = ask(&older, "GET", "/api/components?per_page=50", Value::Null).await;
@@ -189,7 +93,7 @@ async fn a_disabled_component_is_listed_and_a_change_without_enabled_enables_it(
 
 #[tokio::test]
 async fn an_incident_names_its_component_and_does_not_colour_it() {
-    let page = current_cachet();
+    let page = current_cachet().await;
     let older = older_cachet(page.clone());
     ask(&older, "POST", "/api/components", json!({"name": "web-1", "status": 1})).await;
     let incident = json!({"name": "n", "message": "m", "status": 1, "component_id": 1, "component_status": 4});
@@ -203,7 +107,7 @@ async fn an_incident_names_its_component_and_does_not_colour_it() {
 
 #[tokio::test]
 async fn an_incident_shows_its_latest_update_and_keeps_its_own_status_behind_it() {
-    let page = current_cachet();
+    let page = current_cachet().await;
     let older = older_cachet(page.clone());
     let shown = async |router: &Router| {
         ask(router, "GET", "/api/incidents/1", Value::Null).await.1["data"]["attributes"]["status"]["value"].clone()
@@ -217,17 +121,17 @@ async fn an_incident_shows_its_latest_update_and_keeps_its_own_status_behind_it(
     assert_eq!((shown(&older).await, shown(&page).await), (json!(4), json!(1)));
 }
 
-fn clients() -> [(Cachet, Capabilities); 2] {
-    let client = |router| Cachet::in_process(router, "1|token".into(), 50);
+async fn clients() -> [(Cachet, Capabilities); 2] {
+    let client = |router| in_process(router, TOKEN, 50);
     [
-        (client(current_cachet()), Capabilities { meta: true }),
-        (client(older_cachet(current_cachet())), Capabilities { meta: false }),
+        (client(current_cachet().await), Capabilities { meta: true }),
+        (client(older_cachet(current_cachet().await)), Capabilities { meta: false }),
     ]
 }
 
 #[tokio::test]
 async fn the_client_gets_on_with_both_releases() {
-    for (cachet, capabilities) in clients() {
+    for (cachet, capabilities) in clients().await {
         let component = NewComponent {
             name: "Database".into(),
             status: ComponentStatus::Operational,

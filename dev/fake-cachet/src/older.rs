@@ -1,7 +1,7 @@
-//! Makes a router that speaks the API of Cachet 2026-08 behave as the release of August 2025, in all that our client
-//! can notice. Each trait names the recording of that release that shows it.
+//! Turns the API of August 2026 into that of August 2025, in everything that the client can notice. The recordings of
+//! that release show each difference.
 //!
-//! | trait | recordings |
+//! | difference | recordings |
 //! | --- | --- |
 //! | no meta: asking for it is 400, sending it is ignored, components show `null` | 030, 106, 199, 077 |
 //! | lists hold disabled components unless `filter[enabled]` says otherwise | 089 |
@@ -13,17 +13,16 @@
 //! | no `latest_status`, `published`, `collapsed` and order columns | 042, 021, 161 |
 //! | of `occurred_at` the digits are kept, whatever offset is behind them | 215 |
 //!
-//! All its times are told and taken in the time zone of the installation; see [`Zone`].
+//! All times are shown and read in the time zone of the installation; see [`Zone`].
 //!
-//! Not imitated: that of two updates within a second the first is shown, for a test could not rely on where a second
-//! ends; and the 500 to the first change of a component made without a status (131), for which there is
+//! Not imitated: of two updates within one second that release shows the first, on which no test could rely; and it
+//! answers 500 to the first change of a component made without a status (131), for which there is
 //! `Faults::on(…).answer_after(500)`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use alertmanager_cachet::clock::Clock;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request};
 use axum::http::header::{CONTENT_LENGTH, DATE};
@@ -37,7 +36,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// Where this Cachet stands: its clock, which every answer tells in UTC (`Date`), and its time zone.
+use super::{Clock, system_clock};
+
+/// The clock of a Cachet, which every answer shows in UTC (`Date`), and its time zone.
 #[derive(Clone)]
 pub struct Zone {
     clock: Clock,
@@ -50,7 +51,7 @@ impl Zone {
         Self { clock, ahead_of_utc_minutes: Arc::default() }
     }
 
-    /// From now on; summer time begins and ends so.
+    /// Sets the offset, as the beginning or end of summer time does.
     pub fn is_ahead_of_utc_by(&self, minutes: i64) {
         self.ahead_of_utc_minutes.store(minutes, Ordering::SeqCst);
     }
@@ -84,17 +85,17 @@ impl Zone {
     }
 
     fn date(&self) -> String {
-        let now = Timestamp::from_millisecond(self.clock.now().as_millis()).expect("a time");
+        let now = Timestamp::from_millisecond((self.clock)().as_millis()).expect("a time");
         DateTimePrinter::new().timestamp_to_rfc9110_string(&now).expect("after year 0")
     }
 }
 
-/// `page`, as a Cachet of August 2025 in UTC.
+/// `page` as a Cachet of August 2025 in UTC.
 pub fn older_cachet(page: Router) -> Router {
-    older_cachet_in(page, Zone::new(Clock::system()))
+    older_cachet_in(page, Zone::new(system_clock()))
 }
 
-/// `page`, as a Cachet of August 2025 there.
+/// `page` as a Cachet of August 2025 in `zone`.
 pub fn older_cachet_in(page: Router, zone: Zone) -> Router {
     let older = Older { page, zone, incidents: Arc::default() };
     Router::new().fallback(move |request: Request| async move {
@@ -180,7 +181,7 @@ impl Older {
     async fn open(&self, parts: &Parts, mut body: Value) -> Response {
         let component_id = body["component_id"].as_i64();
         if let (Some(fields), Some(_)) = (body.as_object_mut(), component_id) {
-            // without a status beside it, it is for the page to refuse (206)
+            // without a status, the request is refused below (206)
             if fields.remove("component_status").is_some() {
                 fields.remove("component_id");
             }
@@ -219,7 +220,7 @@ impl Older {
         (status, Json(answer)).into_response()
     }
 
-    /// What the page itself says.
+    /// The answer of the current release.
     async fn ask(&self, parts: &Parts, body: &Value) -> (StatusCode, Value) {
         let mut parts = parts.clone();
         parts.headers.remove(CONTENT_LENGTH);
@@ -273,7 +274,7 @@ fn query(parts: &Parts) -> Vec<(String, String)> {
     Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default()
 }
 
-/// The 400 for the first thing in the query that this release does not know; includes are looked at first (106).
+/// The 400 for the first include or filter that this release does not know, includes first (106).
 fn refuse_query(resource: &str, parts: &Parts) -> Option<Response> {
     let (_, includes, filters) = ALLOWED.into_iter().find(|(name, ..)| *name == resource)?;
     let query = query(parts);
@@ -331,4 +332,5 @@ fn list_disabled_too(parts: &mut Parts) {
     parts.uri = uri.parse().expect("a URI with more of a query is one");
 }
 
+#[cfg(test)]
 mod tests;

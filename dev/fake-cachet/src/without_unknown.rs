@@ -1,5 +1,5 @@
-//! Makes a router that speaks Cachet's API refuse the status Unknown of a component, in the words in which Cachet refuses
-//! a status that it does not know (064). Neither recorded release does; another might.
+//! Refuses the status Unknown of a component with the message for a status that Cachet does not know (064). Both recorded
+//! releases accept it; others may not.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -10,7 +10,7 @@ use axum::{Json, http};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// `page`, as a Cachet that does not know Unknown.
+/// `page` as a Cachet that does not know the status Unknown.
 pub fn without_unknown(page: Router) -> Router {
     Router::new().fallback(move |request: Request| answer(page.clone(), request))
 }
@@ -19,7 +19,7 @@ async fn answer(page: Router, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a body");
     let is_unknown = serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["status"] == 5);
-    // One that does not exist is 404 before its status is looked at (152).
+    // a component that does not exist is 404 before its status is validated (152)
     let exists = !parts.uri.path().ends_with("/0");
     if parts.uri.path().starts_with("/api/components/") && parts.method == http::Method::PUT && is_unknown && exists {
         let message = "The selected status is invalid.";
