@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::alertmanager::Alertmanager;
 use crate::support::page::Page;
-use crate::support::processes::{Process, debian, eventually, program, run, written};
+use crate::support::processes::{Process, debian, eventually, program, written};
 
 /// How often Alertmanager notifies of a group.
 const NOTIFICATION_INTERVAL: Duration = Duration::from_secs(3);
@@ -71,16 +71,15 @@ impl Site {
         let alertmanager = Alertmanager::start(&path.join("alertmanager"), &posting_to("127.0.0.1:9", arrival)).await;
         written(path, "config.json", CONFIG);
         written(path, "prometheus.yml", &scraped(&alertmanager));
+        let page = Page::set_up(path).await;
         let mut command = program(path);
         command.args(["serve", "--web.listen-address=127.0.0.1:0"]);
-        command.env("ENVIRONMENT", "local");
+        command.env("ENVIRONMENT", "local").envs(page.variables());
         if arrival.list {
             command.env("ALERTMANAGER_URL", alertmanager.url(""));
         }
         let mut server = Process::start("server", &mut command, path);
         let address = server.tells("listening on http://").await;
-        let token = run(program(path).arg("embedded-token")).stdout;
-        let page = Page::new(format!("http://{address}/api"), token.trim().to_owned());
         alertmanager.reload(&posting_to(&address, arrival)).await;
         written(path, "rules.yml", RULES);
         let prometheus = prometheus(path).await;

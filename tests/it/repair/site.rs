@@ -1,4 +1,4 @@
-//! Our server beside a real Alertmanager, with a page of its own.
+//! Our server beside a real Alertmanager, with a Cachet of its own.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::alertmanager::{Alertmanager, posting_to};
 use crate::support::page::Page;
-use crate::support::processes::{Process, eventually, program, run, written};
+use crate::support::processes::{Process, eventually, program, written};
 
 /// Never, as far as a test is concerned: what is seen was seen at the start, or on demand.
 pub const NEVER_SECONDS: u32 = 3600;
@@ -58,17 +58,16 @@ impl Site {
         written(folder.path(), "prometheus.yml", &targets(setting.components));
         let urls: Vec<String> = setting.alertmanagers.iter().map(|member| member.url("")).collect();
         let alertmanagers = urls.join(",");
-        let mut command = command(&folder, "127.0.0.1:0", &alertmanagers);
+        let page = Page::set_up(folder.path()).await;
+        let mut command = command(&folder, &page, "127.0.0.1:0", &alertmanagers);
         let mut server = Process::start("server", &mut command, folder.path());
         let address = server.tells("listening on http://").await;
-        let token = run(program(folder.path()).arg("embedded-token")).stdout;
-        let page = Page::new(format!("http://{address}/api"), token.trim().to_owned());
         Self { server, page, address, alertmanagers, folder }
     }
 
     /// Starts it again, at the same address.
     pub async fn start_again(&mut self) {
-        let mut command = command(&self.folder, &self.address, &self.alertmanagers);
+        let mut command = command(&self.folder, &self.page, &self.address, &self.alertmanagers);
         self.server = Process::start("server", &mut command, self.folder.path());
         self.server.tells("listening on http://").await;
     }
@@ -128,8 +127,9 @@ impl Site {
     }
 }
 
-fn command(folder: &TempDir, address: &str, alertmanagers: &str) -> Command {
+fn command(folder: &TempDir, page: &Page, address: &str, alertmanagers: &str) -> Command {
     let mut command = program(folder.path());
+    command.envs(page.variables());
     command.arg("serve").env("ENVIRONMENT", "local").env("LISTEN_ADDRESS", address).env("LOG_LEVEL", "debug");
     if !alertmanagers.is_empty() {
         command.env("ALERTMANAGER_URL", alertmanagers);
