@@ -187,9 +187,9 @@ look_at_restarts() {
         check "$service comes again after a kill" eventually 60 is_anew "$service" "$before"
     done
     check 'the page answers after all of that' eventually 60 answers_ping
-    before=$(process_in cachet serve)
+    before=$(process_in cachet fake-cachet)
     kill -KILL "$before"
-    check "Cachet's queue worker comes again after a kill" eventually 30 is_another "$before" cachet serve
+    check "Cachet's queue worker comes again after a kill" eventually 30 is_another "$before" cachet fake-cachet
 }
 
 is_anew() { [ "$(inspect "$1" '{{.State.Pid}}')" != "$2" ] && healthy "$1"; }

@@ -61,14 +61,19 @@ make_stand_ins() {
 # there in that already: what is tested is the final stage.
 make_binary_image() {
     local root=$scratch/binary
-    cargo rustc --quiet --locked --bin alertmanager-cachet --manifest-path "$repository/Cargo.toml" -- \
-        -C target-feature=+crt-static -C strip=symbols
+    build_static alertmanager-cachet
     mkdir -p "$root"/out/{usr/local/bin,etc/ssl/certs} "$root/data"
     mkdir -m 1777 "$root/out/tmp"
     cp "$repository/target/debug/alertmanager-cachet" "$root/out/usr/local/bin/"
     cp /etc/ssl/certs/ca-certificates.crt "$root/out/etc/ssl/certs/"
     printf 'FROM scratch\nCOPY out /out\nCOPY data /data\n' >"$root/Containerfile"
     build localhost/alertmanager-cachet-binary "$root"
+}
+
+# build_static PACKAGE: its binary of the same name, without libraries and symbols.
+build_static() {
+    cargo rustc --quiet --locked --package "$1" --bin "$1" --manifest-path "$repository/Cargo.toml" -- \
+        -C target-feature=+crt-static -C strip=symbols
 }
 
 make_server_image() {
@@ -80,8 +85,9 @@ make_server_image() {
 make_cachet_image() {
     local standin=$repository/tests/containers/standins/cachet app=$scratch/cachet
     cp -r "$standin" "$app"
-    cp "$repository/config.json.example" "$app/app/config.json"
-    build localhost/cachet-sources "$app" --build-arg BINARY=localhost/alertmanager-cachet-binary
+    build_static fake-cachet
+    cp "$repository/target/debug/fake-cachet" "$app/app/"
+    build localhost/cachet-sources "$app"
     # As it is in the folder of an operator with an umask of 077.
     cp -r "$repository/containers/cachet" "$scratch/cachet-private"
     chmod -R go= "$scratch/cachet-private"

@@ -1,6 +1,6 @@
 <?php
 
-/** /api/ping, what PHP was told of the reader, and the embedded page behind everything else. */
+/** The public page, /api/ping, what PHP was told of the reader, and dev/fake-cachet behind everything else. */
 
 declare(strict_types=1);
 
@@ -11,6 +11,9 @@ if ($path === '/api/ping') {
     (new PDO($address, $config['DB_USERNAME'], $config['DB_PASSWORD']))->query('SELECT 1 FROM starts LIMIT 1');
     header('Content-Type: application/json');
     exit('{"data": "Pong!"}');
+}
+if ($path === '/') {
+    exit('<!DOCTYPE html><title>Status</title>');
 }
 if ($path === '/reader') {
     header('Content-Type: application/json');
