@@ -151,9 +151,10 @@ pub enum Command {
     HashPassword(HashPassword),
     /// Ask a running server whether it is healthy (for container images without curl)
     Healthcheck(Healthcheck),
-    /// Print the bearer token of the embedded page's API
+    /// Gone, with the API of the built-in page: say what replaced it
+    #[command(hide = true)]
     EmbeddedToken,
-    /// Show it working: serve the embedded page on loopback and tell a story of an outage
+    /// Show it working: serve the built-in page on loopback and tell a story of an outage
     Demo(Demo),
 }
 

@@ -2,7 +2,6 @@
 
 pub mod check;
 pub mod demo;
-pub mod embedded_token;
 pub mod explain;
 pub mod hash_password;
 pub mod healthcheck;
@@ -12,15 +11,17 @@ pub mod simulate;
 pub mod web_config;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
-use crate::cachet::{self, Cachet};
+use crate::builtin::{API_IS_GONE, BuiltinPage};
+use crate::cachet::{self, Cachet, CallObserver};
 use crate::cli::{Cli, Command};
+use crate::clock::Clock;
 use crate::config::Variables;
 use crate::config::environment::Environment;
-use crate::embedded::{EmbeddedPage, in_process};
-use crate::settings::TargetsOfPage;
+use crate::core::status_page::StatusPage;
 use crate::store::Store;
 
 /// Runs the command that was asked for.
@@ -36,8 +37,8 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => runtime.block_on(simulate::run(common, args)),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Healthcheck(args) => runtime.block_on(healthcheck::run(args)),
-        Command::EmbeddedToken => runtime.block_on(embedded_token::run(common)),
-        Command::Explain(args) => runtime.block_on(explain::run(common, args, variables)),
+        Command::EmbeddedToken => bail!("{API_IS_GONE}"),
+        Command::Explain(args) => runtime.block_on(explain::run(common, args)),
         Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?, variables)),
         Command::Setup(args) => runtime.block_on(setup::run(common, args, &environment(variables)?)),
         Command::Demo(args) => runtime.block_on(demo::run(common, args)),
@@ -58,36 +59,51 @@ fn environment(variables: &Variables) -> anyhow::Result<Environment> {
     })
 }
 
-/// The Cachet that is driven, and the embedded page where none is configured.
-pub struct Page {
-    /// The client.
-    pub cachet: Cachet,
-    /// The page that it drives, if that is our own.
-    pub embedded: Option<EmbeddedPage>,
+/// The page that is kept.
+#[derive(Debug, Clone)]
+pub enum Page {
+    /// A Cachet.
+    Cachet(Cachet),
+    /// The built-in page.
+    BuiltIn(BuiltinPage),
 }
 
 impl Page {
-    /// Which targets count where there is no targets file.
-    pub fn whose_targets_count(&self) -> TargetsOfPage {
-        if self.embedded.is_some() { TargetsOfPage::Ours } else { TargetsOfPage::All }
-    }
-
-    /// Connects to the Cachet that the environment names, or to the embedded page in `store`.
+    /// The Cachet that the environment names, whose calls `observer` sees, or the built-in page in `store`. Nothing is
+    /// sent yet.
     ///
     /// # Errors
-    /// When the URL cannot be used, or the store does not hold the embedded page.
-    pub async fn open(environment: &Environment, store: &Store, per_page: u8) -> anyhow::Result<Self> {
-        match &environment.cachet {
-            Some(access) => {
-                let settings =
-                    cachet::Settings { base_url: access.base_url.clone(), token: access.token.clone(), per_page };
-                Ok(Self { cachet: Cachet::over_http(settings)?, embedded: None })
-            }
-            None => {
-                let page = EmbeddedPage::open(store).await?;
-                let cachet = in_process(page.router(), &page.token(), per_page);
-                Ok(Self { cachet, embedded: Some(page) })
-            }
+    /// When the URL of the Cachet cannot be used.
+    pub fn new(
+        environment: &Environment,
+        store: &Store,
+        per_page: u8,
+        observer: Option<Arc<dyn CallObserver>>,
+    ) -> anyhow::Result<Self> {
+        let Some(access) = &environment.cachet else {
+            return Ok(Self::BuiltIn(BuiltinPage::new(store, Clock::system())));
+        };
+        let settings = cachet::Settings { base_url: access.base_url.clone(), token: access.token.clone(), per_page };
+        let cachet = Cachet::over_http(settings)?;
+        Ok(Self::Cachet(match observer {
+            Some(observer) => cachet.observed_by(observer),
+            None => cachet,
+        }))
+    }
+
+    /// The page, for the engine.
+    pub fn port(&self) -> Arc<dyn StatusPage> {
+        match self {
+            Self::Cachet(cachet) => Arc::new(cachet.clone()),
+            Self::BuiltIn(page) => Arc::new(page.clone()),
+        }
+    }
+
+    /// The built-in page, if it is that.
+    pub fn built_in(&self) -> Option<&BuiltinPage> {
+        match self {
+            Self::Cachet(_) => None,
+            Self::BuiltIn(page) => Some(page),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The console: what an operator asks of the page in the middle of the night, and the two things that can be done about
+//! The console: what an operator asks of the page in the middle of the night, and what can be done about
 //! it. It is not for the public: whoever comes in says who they are, and a reverse proxy forwards `/webhook` only.
 //!
 //! | file | what is there |
@@ -9,6 +9,7 @@
 //! | `view` | what the pages say |
 //! | `pages` | the pages: HTML without a single outside resource |
 //! | `actions` | hold and release: asked, confirmed, logged |
+//! | `page` | the status page that the server serves itself: what is on it, and the forms that edit it |
 //! | `events` | that something changed, as server-sent events |
 //!
 //! Pages and API tell the values of [`core::explain`](crate::core::explain), as `explain` does.
@@ -18,6 +19,7 @@ mod api;
 mod asked;
 mod events;
 mod gate;
+mod page;
 mod pages;
 mod view;
 
@@ -41,7 +43,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::reconcile::Wake;
 use crate::settings::SettingsInForce;
-use crate::store::{Store, StoreError};
+use crate::store::{PageTables, Store, StoreError};
 use crate::web::auth::{Authenticator, NoRandomness};
 
 pub use api::PATHS;
@@ -54,13 +56,15 @@ const FORM_LIMIT_BYTES: usize = 16 * 1024;
 pub struct Parts {
     /// What it tells, and where it keeps what is held.
     pub store: Store,
+    /// The built-in page; `None`: a Cachet is driven, and edited in its own dashboard.
+    pub page: Option<PageTables>,
     /// Who comes in.
     pub authenticator: Authenticator,
     /// How the page is kept, now and after a reload.
     pub settings: SettingsInForce,
     /// What the running server knows.
     pub live: Live,
-    /// Who is told that something is held or released.
+    /// Who is told that something is held, released or edited.
     pub wake: Wake,
     /// Where it is said who did.
     pub log: Log,
@@ -106,6 +110,13 @@ enum Failure {
     Template(#[from] minijinja::Error),
     #[error("there is no component {name:?}: {cure}")]
     UnknownComponent { name: String, cure: String },
+    /// What a path below `/console/page` names is not there.
+    #[error("{0}")]
+    UnknownOnPage(String),
+    #[error(
+        "this server drives a Cachet (CACHET_API_URL) and has no page of its own: edit the page in Cachet's dashboard"
+    )]
+    NoPage,
     #[error("{0}")]
     Bad(String),
 }
@@ -132,6 +143,12 @@ impl Console {
             .route(one, get(pages::component))
             .route(&format!("{one}/hold"), get(actions::ask_hold).post(actions::hold))
             .route(&format!("{one}/release"), get(actions::ask_release).post(actions::release))
+            .route("/console/page", get(page::list))
+            .route("/console/page/", get(page::list))
+            .route(
+                "/console/page/{*edit}",
+                get(page::ask).post(page::submit).layer(DefaultBodyLimit::max(page::FORM_LIMIT_BYTES)),
+            )
             .route("/console/events", get(events::events))
             .route("/console/assets/console.css", get(pages::css))
             .route("/console/assets/console.js", get(pages::js))

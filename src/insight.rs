@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::core::alert::AlertRecord;
+use crate::core::alert::{AlertRecord, signals};
 use crate::core::explain::{Explanation, Facts, Past, explain, timeline};
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
@@ -50,11 +50,11 @@ impl Insight {
         let (observed, pulse) = (store.observed().await?, store.pulse().await?);
         let nothing = Observed::default();
         let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
-        let inventory = settings.inventory(shown, &applied);
+        let inventory = settings.inventory(shown);
         // Since when the server listens is not known here: what it found of the watchdog, it has kept.
         let monitoring =
             settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
-        let page = desired(&inventory, &alerts, settings.config.alerts.refire_hold, now)
+        let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_hold, now))
             .in_view_of(monitoring, &settings.config.components())
             .held_by(&holds, now);
         // Of a Cachet that was never read nothing can be said.

@@ -17,12 +17,12 @@
 //! `console` ← `commands` ← `main`.
 
 pub mod alertmanager;
+pub mod builtin;
 pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod console;
-pub mod embedded;
 pub mod insight;
 pub mod live;
 pub mod log;
@@ -32,6 +32,7 @@ pub mod reconcile;
 pub mod repair;
 pub mod settings;
 pub mod setup;
+pub mod sources;
 pub mod web;
 
 pub use alertmanager_cachet_client as cachet;

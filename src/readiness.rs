@@ -45,7 +45,7 @@ pub enum Ability {
 }
 
 impl Readiness {
-    /// Whether Cachet, or the embedded page, takes what has to be written.
+    /// Whether Cachet, or the built-in page, takes what has to be written.
     pub fn cachet(&self) -> Condition {
         self.lock().cachet.clone()
     }
@@ -55,7 +55,7 @@ impl Readiness {
         self.lock().cachet = condition;
     }
 
-    /// The abilities of the token, by name. Empty for the embedded page, whose token has all of them.
+    /// The abilities of the token, by name. Empty for the built-in page, which has no token.
     pub fn abilities(&self) -> BTreeMap<&'static str, Ability> {
         self.lock().abilities.clone()
     }

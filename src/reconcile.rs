@@ -29,18 +29,20 @@ use tokio_util::sync::CancellationToken;
 use self::backoff::Backoff;
 use self::memory::{Memory, Unkept};
 pub use self::round::{Blocked, Round};
-use crate::cachet::{Cachet, Spare};
 use crate::clock::{Clock, Vigil};
 use crate::core::inherit::inherit;
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
-use crate::core::plan::{Applied, Change, Note, Plan, Policy, Rank, Subject, plan};
+use crate::core::plan::{Change, Note, Plan, Policy, Rank, Subject, plan};
+use crate::core::signal::Signals;
+use crate::core::status_page::{Spare, StatusPage};
 use crate::core::time::Timestamp;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::{Metrics, PageState};
 use crate::readiness::Readiness;
 use crate::settings::{Settings, SettingsInForce};
+use crate::sources::{Source, alertmanager};
 use crate::store::{Entry, Store, StoreError};
 
 /// How many writes are planned at once; before the next ones, the plan is made anew, so that a write that news has
@@ -79,7 +81,8 @@ impl Wake {
 /// Keeps one Cachet page.
 pub struct Reconciler {
     store: Store,
-    cachet: Cachet,
+    page: Arc<dyn StatusPage>,
+    sources: Vec<Arc<dyn Source>>,
     settings: Arc<Settings>,
     settings_in_force: SettingsInForce,
     clock: Clock,
@@ -111,7 +114,7 @@ impl Reconciler {
     /// to count at once. `stop` ends it between two writes.
     pub fn new(
         store: Store,
-        cachet: Cachet,
+        page: Arc<dyn StatusPage>,
         mut settings_in_force: SettingsInForce,
         clock: Clock,
         log: Log,
@@ -120,9 +123,11 @@ impl Reconciler {
         let (wake, memory, listening_since) = (Wake::default(), Memory::default(), clock.now());
         let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
         let (settings, vigil) = (settings_in_force.borrow_and_update().clone(), Vigil::default());
+        let alerts = alertmanager::Alerts::new(store.clone(), settings_in_force.clone());
         Self {
             store,
-            cachet,
+            page,
+            sources: vec![Arc::new(alerts)],
             settings,
             settings_in_force,
             clock,
@@ -185,7 +190,7 @@ impl Reconciler {
     pub async fn once(&mut self) -> Round {
         let (mut round, began) = (Round::default(), Instant::now());
         self.take_new_settings();
-        if std::mem::take(&mut self.memory.surprised) {
+        if std::mem::take(&mut self.memory.surprised) || self.page.is_local() {
             self.memory.observed_at = None;
         }
         if let Err(blocked) = self.write_what_differs(&mut round).await {
@@ -254,26 +259,23 @@ impl Reconciler {
             self.listening_since = now;
         }
         let news = self.wake.count();
-        if self.memory.alerts_as_of != Some(news) {
-            self.memory.alerts = self.store.unresolved_alerts().await?;
+        if self.memory.read_as_of != Some(news) {
+            self.refresh_sources().await?;
             self.memory.holds = self.store.holds().await?;
-            self.memory.alerts_as_of = Some(news);
+            self.memory.read_as_of = Some(news);
         }
         self.end_holds(now).await?;
         self.listen(now).await?;
         self.look_back(now).await?;
         if self.memory.applied.is_none() {
-            self.store.keep_page_at(self.cachet.address()).await?;
+            self.store.keep_page_at(self.page.address()).await?;
             let applied = self.store.applied().await?;
             self.memory.creations.recall(&applied, now);
             self.memory.applied = Some(applied);
         }
         let reading = if !self.memory.is_fresh(now, self.settings.config.page.reconcile_interval) {
-            let calls_before = self.cachet.calls();
-            let mut observed = self.cachet.observe().await?;
-            self.look_closer(&mut observed).await?;
+            let observed = self.page.observe(&self.doubtful_incidents()).await?;
             let observed = Observed { maintenance: self.maintenance(now).await, ..observed };
-            self.memory.calls_of_a_reading = self.cachet.calls().saturating_sub(calls_before);
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
                 self.inherit(&observed, now).await?;
             }
@@ -302,9 +304,7 @@ impl Reconciler {
     /// Takes over what the page says of alerts and incidents that the store knows nothing of: once, at the first
     /// reading of Cachet.
     async fn inherit(&mut self, observed: &Observed, now: Timestamp) -> Result<(), Blocked> {
-        let nothing = Applied::default();
-        let inventory =
-            self.settings.inventory(observed, self.memory.applied.as_ref().unwrap_or(&nothing)).into_owned();
+        let inventory = self.settings.inventory(observed).into_owned();
         let mut inheritance = inherit(&inventory, observed, &self.settings.config.incidents.new_name, now);
         inheritance.episodes.extend(self.inherit_monitoring(observed, now).await?);
         // Of what the store does know something, as after a move from another Cachet, it has the say.
@@ -315,7 +315,7 @@ impl Reconciler {
         if alerts + incidents > 0 {
             tracing::info!(alerts, incidents, "the page was there before this store: what it says is taken over");
         }
-        self.memory.alerts = self.store.unresolved_alerts().await?;
+        self.refresh_sources().await?;
         self.memory.applied = Some(self.store.applied().await?);
         Ok(())
     }
@@ -325,7 +325,7 @@ impl Reconciler {
     async fn take_back_the_future(&mut self, now: Timestamp) -> Result<(), StoreError> {
         if self.store.bring_back_to(now).await? > 0 {
             tracing::warn!("the clock was set back: holds begin again");
-            (self.memory.alerts_as_of, self.memory.applied) = (None, None);
+            (self.memory.read_as_of, self.memory.applied) = (None, None);
         }
         self.memory.observed_at = None;
         self.listening_since = self.listening_since.min(now);
@@ -337,19 +337,32 @@ impl Reconciler {
             return Plan::default();
         };
         let now = self.clock.now();
-        let desired = self.desired(observed, applied, now);
-        let policy = Policy { takes_unknown: self.cachet.takes_unknown(), ..self.settings.policy() };
+        let said = self.signals(now);
+        let desired = self.desired(observed, &said, now);
+        let policy = Policy { takes_unknown: !self.page.known().refuses_unknown, ..self.settings.policy() };
         let plan = plan(&desired, applied, observed, policy, now);
         round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
-        round.page = Some(PageState::of(&desired, applied, observed, &plan, &self.memory.alerts));
+        round.page = Some(PageState::of(&desired, applied, observed, &plan, said.held));
         self.memory.chronicle.see(&desired, now);
         plan
     }
 
+    async fn refresh_sources(&self) -> Result<(), StoreError> {
+        for source in &self.sources {
+            source.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// What all sources say.
+    fn signals(&self, now: Timestamp) -> Signals {
+        self.sources.iter().fold(Signals::default(), |said, source| said.and(source.signals(now)))
+    }
+
     /// What the page must show, on a Cachet with these components.
-    fn desired(&self, observed: &Observed, applied: &Applied, now: Timestamp) -> DesiredPage {
-        let inventory = self.settings.inventory(observed, applied);
-        desired(&inventory, &self.memory.alerts, self.settings.config.alerts.refire_hold, now)
+    fn desired(&self, observed: &Observed, said: &Signals, now: Timestamp) -> DesiredPage {
+        let inventory = self.settings.inventory(observed);
+        desired(&inventory, said)
             .in_view_of(self.memory.monitoring, &self.settings.config.components())
             .held_by(&self.memory.holds, now)
     }
@@ -360,7 +373,7 @@ impl Reconciler {
     fn next_batch(&self, mut changes: Vec<Change>, tried: &BTreeSet<Subject>, round: &mut Round) -> Vec<Change> {
         changes.retain(|change| !tried.contains(&change.subject()));
         let Some(rank) = changes.first().map(Change::rank) else { return Vec::new() };
-        let spare = match (rank, self.cachet.spare(self.public_writes())) {
+        let spare = match (rank, self.page.spare(self.public_writes())) {
             (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
                 round.saving = Some(wait);
                 return Vec::new();

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::alertmanager::Member;
-use crate::cachet::REQUEST_TIMEOUT;
 use crate::core::config::Config;
 use crate::core::expiry::{ResolveRule, WatchdogSource};
 use crate::core::observed::Observed;
 use crate::core::page::inventory_of;
-use crate::core::plan::{Applied, Policy};
-use crate::core::target::{Inventory, InventorySource, TargetName};
+use crate::core::plan::Policy;
+use crate::core::status_page::REQUEST_TIMEOUT;
+use crate::core::target::{Inventory, InventorySource};
 
 /// Where the parts of the server find the settings that are in force.
 pub type SettingsInForce = watch::Receiver<Arc<Settings>>;
@@ -22,23 +22,10 @@ pub type SettingsInForce = watch::Receiver<Arc<Settings>>;
 pub struct Settings {
     /// `config.json`.
     pub config: Config,
-    /// The targets of the targets file; without one, Cachet's disabled components are the inventory.
+    /// The targets of the targets file; without one, the page's disabled components are the inventory.
     pub inventory: Option<Inventory>,
-    /// Which targets count where there is no targets file.
-    pub targets_of_page: TargetsOfPage,
     /// Every Alertmanager that posts notifications here and whose list is read (`ALERTMANAGER_URL`).
     pub alertmanagers: Vec<Member>,
-}
-
-/// Which of the targets that have a component on the page are the inventory where no targets file names any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TargetsOfPage {
-    /// All of them: `setup` made them, or what kept the page before.
-    #[default]
-    All,
-    /// Those that this server has written to. The embedded page has no others, unless it is the Cachet of another server;
-    /// then they are that one's, and to take them for targets without alerts would be to fight over the page.
-    Ours,
 }
 
 impl Settings {
@@ -48,12 +35,8 @@ impl Settings {
     }
 
     /// The targets that there are: those of the targets file, or those of the page.
-    pub fn inventory(&self, observed: &Observed, applied: &Applied) -> Cow<'_, Inventory> {
-        let counts = |target: &TargetName| match self.targets_of_page {
-            TargetsOfPage::All => true,
-            TargetsOfPage::Ours => applied.targets.contains_key(target),
-        };
-        self.inventory.as_ref().map_or_else(|| Cow::Owned(inventory_of(observed, counts)), Cow::Borrowed)
+    pub fn inventory(&self, observed: &Observed) -> Cow<'_, Inventory> {
+        self.inventory.as_ref().map_or_else(|| Cow::Owned(inventory_of(observed)), Cow::Borrowed)
     }
 
     /// What shapes a plan, for a Cachet that takes every status.

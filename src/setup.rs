@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::cachet::{Cachet, Error};
 use crate::core::observed::{ComponentUpdate, GroupId, NewComponent, NewGroup, Observed};
 use crate::core::setup::{SetupPlan, Step};
 use crate::core::status::ComponentStatus;
+use crate::core::status_page::{Failure, Operation, PageError, StatusPage};
 use crate::store::Made;
 
 pub use self::abilities::{TriedAbilities, try_abilities};
@@ -44,11 +44,11 @@ pub trait Progress {
 /// # Errors
 /// What Cachet said to the first step that failed. What was done before stays; running it again does the rest.
 pub async fn carry_out(
-    cachet: &Cachet,
+    page: &dyn StatusPage,
     plan: &SetupPlan,
     observed: &Observed,
     progress: &(impl Progress + Sync),
-) -> Result<(), Error> {
+) -> Result<(), PageError> {
     let removed: BTreeSet<GroupId> = plan.steps.iter().filter_map(Step::removed_group).collect();
     let kept = observed.groups.iter().filter(|group| !removed.contains(&group.id));
     // Of several groups with one name, the plan uses the lowest number.
@@ -56,7 +56,7 @@ pub async fn carry_out(
     // A step needs at most what steps of an earlier kind have made.
     for steps in plan.steps.chunk_by(|one, next| discriminant(one) == discriminant(next)) {
         // A closure that borrows as the stream goes on would keep whoever awaits this on one thread.
-        let calls: Vec<_> = steps.iter().map(|step| take(cachet, step, &groups, progress)).collect();
+        let calls: Vec<_> = steps.iter().map(|step| take(page, step, &groups, progress)).collect();
         let made: Vec<Option<(String, GroupId)>> = stream::iter(calls).buffered(PARALLEL_STEPS).try_collect().await?;
         groups.extend(made.into_iter().flatten());
     }
@@ -64,12 +64,12 @@ pub async fn carry_out(
 }
 
 async fn take(
-    cachet: &Cachet,
+    page: &dyn StatusPage,
     step: &Step,
     groups: &BTreeMap<String, GroupId>,
     progress: &(impl Progress + Sync),
-) -> Result<Option<(String, GroupId)>, Error> {
-    let made = patiently(progress, || send(cachet, step, groups)).await?;
+) -> Result<Option<(String, GroupId)>, PageError> {
+    let made = patiently(progress, || send(page, step, groups)).await?;
     if let Some((made, name)) = &made {
         progress.made(*made, name).await;
     }
@@ -85,33 +85,36 @@ async fn take(
 ///
 /// # Errors
 /// Whatever else Cachet says.
-pub async fn patiently<T, F>(progress: &impl Progress, call: impl Fn() -> F) -> Result<T, Error>
+pub async fn patiently<T, E, F>(progress: &impl Progress, call: impl Fn() -> F) -> Result<T, E>
 where
-    F: Future<Output = Result<T, Error>>,
+    E: Clone + Into<PageError>,
+    F: Future<Output = Result<T, E>>,
 {
     loop {
-        match call().await {
-            Err(error @ Error::RateLimited { .. }) => {
-                let wait = error.retry_after().unwrap_or(RATE_LIMIT_WINDOW);
-                progress.waiting(wait.as_secs());
-                tokio::time::sleep(wait).await;
-            }
-            outcome => return outcome,
-        }
+        let error = match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let PageError { failure: Failure::RateLimited { retry_after }, .. } = error.clone().into() else {
+            return Err(error);
+        };
+        let wait = retry_after.unwrap_or(RATE_LIMIT_WINDOW);
+        progress.waiting(wait.as_secs());
+        tokio::time::sleep(wait).await;
     }
 }
 
 async fn send(
-    cachet: &Cachet,
+    page: &dyn StatusPage,
     step: &Step,
     groups: &BTreeMap<String, GroupId>,
-) -> Result<Option<(Made, String)>, Error> {
+) -> Result<Option<(Made, String)>, PageError> {
     match step.clone() {
         Step::CreateGroup { name, order } => {
-            let id = cachet.create_group(&NewGroup { name: name.to_string(), order }).await?;
+            let id = page.create_group(&NewGroup { name: name.to_string(), order }).await?;
             return Ok(Some((Made::Group(id), name.to_string())));
         }
-        Step::ShowGroup { id, .. } => cachet.show_group(id).await?,
+        Step::ShowGroup { id, .. } => page.apply(&Operation::ShowGroup(id)).await?,
         Step::CreateComponent { name, group, order } => {
             let component = NewComponent {
                 name: name.to_string(),
@@ -121,12 +124,13 @@ async fn send(
                 group: groups.get(group.as_str()).copied(),
                 order: Some(order),
             };
-            let id = cachet.create_component(&component).await?;
+            let id = page.create_component(&component).await?;
             return Ok(Some((Made::Component(id), component.name)));
         }
         Step::MoveComponent { id, group, enabled, .. } => {
             let group = groups.get(group.as_str()).copied();
-            cachet.update_component(id, &ComponentUpdate { status: None, enabled, description: None, group }).await?;
+            let update = ComponentUpdate { status: None, enabled, description: None, group };
+            page.apply(&Operation::UpdateComponent(id, update)).await?;
         }
         Step::CreateTarget { name, description } => {
             let component = NewComponent {
@@ -137,15 +141,15 @@ async fn send(
                 group: None,
                 order: None,
             };
-            let id = cachet.create_component(&component).await?;
+            let id = page.create_component(&component).await?;
             return Ok(Some((Made::Component(id), component.name)));
         }
         Step::CorrectTarget { id, description, .. } => {
             let update = ComponentUpdate { status: None, enabled: false, description: Some(description), group: None };
-            cachet.update_component(id, &update).await?;
+            page.apply(&Operation::UpdateComponent(id, update)).await?;
         }
-        Step::RemoveComponent { id, .. } => cachet.delete_component(id).await?,
-        Step::RemoveGroup { id, .. } => cachet.delete_group(id).await?,
+        Step::RemoveComponent { id, .. } => page.apply(&Operation::RemoveComponent(id)).await?,
+        Step::RemoveGroup { id, .. } => page.apply(&Operation::RemoveGroup(id)).await?,
     }
     Ok(None)
 }

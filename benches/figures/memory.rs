@@ -40,8 +40,8 @@ pub async fn measure(table: &mut Table) {
         Ok(runs) => print(table, &runs),
         Err(error) => table.unknown("resident memory", &error),
     }
-    table.section("resident memory, 2,000 targets, embedded page in the same process");
-    match embedded().await {
+    table.section("resident memory, 2,000 targets, built-in page in the same process");
+    match built_in().await {
         Ok(runs) => print(table, &runs),
         Err(error) => table.unknown("resident memory", &error),
     }
@@ -65,7 +65,7 @@ async fn outside() -> anyhow::Result<Vec<Run>> {
     Ok(runs)
 }
 
-async fn embedded() -> anyhow::Result<Vec<Run>> {
+async fn built_in() -> anyhow::Result<Vec<Run>> {
     let mut runs = Vec::new();
     for _ in 0..RUNS {
         let home = Home::new(FLEET)?;

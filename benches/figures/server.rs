@@ -67,7 +67,7 @@ impl Home {
         Ok(())
     }
 
-    /// Runs `serve`, on an outside Cachet or on its embedded page, until `/health` is well.
+    /// Runs `serve`, on an outside Cachet or on its built-in page, until `/health` is well.
     pub async fn serve(&self, cachet: Option<&OutsideCachet>) -> anyhow::Result<Server> {
         let mut command = self.command("serve", cachet)?;
         command.args(["--web.listen-address", "127.0.0.1:0"]).stderr(Stdio::piped());

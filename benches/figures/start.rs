@@ -10,7 +10,7 @@ const RUNS: usize = 7;
 
 /// Measures and prints.
 pub async fn measure(table: &mut Table) {
-    table.section("from the start of the process to /health 200, embedded page");
+    table.section("from the start of the process to /health 200, built-in page");
     for fleet in FLEETS {
         if let Err(error) = starts(fleet, table).await {
             table.unknown("starts", &error);

@@ -37,7 +37,7 @@ async fn try_measure(table: &mut Table) -> anyhow::Result<()> {
     kinds(&server, table).await?;
     server.stop().await?;
 
-    table.section("the same, while the embedded page, in the same store, is written");
+    table.section("the same, while the built-in page, in the same store, is written");
     let home = Home::new(FLEET)?;
     let server = home.serve(None).await?;
     kinds(&server, table).await

@@ -6,9 +6,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use alertmanager_cachet::cachet::{Cachet, IncidentSearch};
+use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId};
 use alertmanager_cachet::core::status::IncidentStatus;
+use alertmanager_cachet::core::status_page::IncidentSearch;
 use alertmanager_cachet::core::time::Timestamp;
 use axum::Router;
 use axum::extract::Request;

@@ -77,7 +77,7 @@ fn found_page(environment: &Environment, report: &Report) -> &'static str {
         None if report.problems.iter().any(|problem| of_cachet(&problem.place)) => {
             "no usable Cachet in the environment"
         }
-        None => "no Cachet in the environment, so the embedded page",
+        None => "no Cachet in the environment, so the built-in page",
     }
 }
 

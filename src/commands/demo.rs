@@ -20,6 +20,7 @@ use super::serve::{Running, start, stop_signal};
 use crate::cli::{Common, Demo, Listen, Serve, WebFile};
 use crate::clock;
 use crate::config::environment::{Environment, Mode};
+use crate::core::builtin::Content;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::Log;
@@ -160,43 +161,41 @@ impl Teller {
         }
     }
 
-    /// What the page's API shows otherwise than it should.
+    /// What the page shows otherwise than it should.
     async fn difference(&self, expected: &[Expected]) -> anyhow::Result<Option<String>> {
-        let components = self.get("/api/components?per_page=100&sort=id").await?;
-        let incidents = self.get("/api/incidents?filter[status]=0,1,2,3&per_page=100").await?;
+        let (content, now) = self.content().await?;
+        let statuses = content.shown_statuses(now);
         for component in expected {
-            let found = rows(&components).find(|row| row["name"] == component.name);
-            let shown = found.map(|row| row["latest_status"]["value"].clone()).unwrap_or_default();
-            if shown != component.status.value() {
+            let found = content.components.iter().find(|shown| shown.name == component.name && content.shows(shown));
+            let shown = found.and_then(|found| statuses.get(&found.id)).copied();
+            if shown != Some(component.status) {
+                let shown = shown.map_or("not there".to_owned(), |shown| shown.to_string());
                 return Ok(Some(format!("{} is {shown} and should be {}", component.name, component.status)));
             }
         }
-        let open = rows(&incidents).count();
+        let open = content.incidents.iter().filter(|incident| incident.is_open()).count();
         let wanted = expected.iter().filter(|component| component.has_incident()).count();
         Ok((open != wanted).then(|| format!("{open} incidents are open and {wanted} should be")))
     }
 
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        Ok(self.client.get(format!("{}{path}", self.url)).send().await?.error_for_status()?.json().await?)
+    async fn content(&self) -> anyhow::Result<(Content, Timestamp)> {
+        let now = clock::now();
+        Ok((self.running.store().page().content(now, now).await?, now))
     }
 
     /// What the page shows now, and why: the words of `explain`.
     async fn say_page(&self, expected: &[Expected]) -> anyhow::Result<()> {
-        let incidents = self.get("/api/incidents?filter[status]=0,1,2,3&per_page=100").await?;
+        let (content, now) = self.content().await?;
         for component in expected {
             let name = ComponentName::try_from(component.name)?;
-            let explanation = explained(self.running.store(), &self.running.settings(), &name, clock::now()).await?;
+            let explanation = explained(self.running.store(), &self.running.settings(), &name, now).await?;
             say(&format!("     page: {} {} because {}", component.name, explanation.status, explanation.reason))?;
         }
-        for incident in rows(&incidents) {
-            say(&format!("     page: incident open: {}", incident["name"].as_str().unwrap_or_default()))?;
+        for incident in content.incidents.iter().filter(|incident| incident.is_open()) {
+            say(&format!("     page: incident open: {}", incident.title))?;
         }
         Ok(())
     }
-}
-
-fn rows(list: &Value) -> impl Iterator<Item = &Value> {
-    list["data"].as_array().into_iter().flatten().map(|row| &row["attributes"])
 }
 
 /// The body of a recorded notification.

@@ -9,20 +9,19 @@ use anyhow::{anyhow, bail};
 
 use crate::cli::{Common, Explain, OutputForm};
 use crate::clock;
-use crate::config::environment::Environment;
-use crate::config::{self, TargetsFile, Variables, nearest};
+use crate::config::{self, TargetsFile, nearest};
 use crate::core::explain::{Explanation, summaries};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::insight::{self, Insight, TIMELINE_DAYS};
-use crate::settings::{Settings, TargetsOfPage};
+use crate::settings::Settings;
 use crate::store::Store;
 
 /// Prints the explanation.
 ///
 /// # Errors
 /// When there is no store, the configuration cannot be read, or no such component is known.
-pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyhow::Result<ExitCode> {
+pub async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
     let files = config::load(&common.config_file, &common.targets_file);
     let Some(config) = &files.config else {
         bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
@@ -32,11 +31,8 @@ pub async fn run(common: &Common, args: &Explain, variables: &Variables) -> anyh
         TargetsFile::Absent => None,
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
-    // Whatever else is wrong with the environment is for `check` to say.
-    let (environment, _) = Environment::read(|name| variables.get(name));
-    let targets_of_page = if environment.cachet.is_some() { TargetsOfPage::All } else { TargetsOfPage::Ours };
     let config = config.clone();
-    let settings = Arc::new(Settings { config, inventory, targets_of_page, alertmanagers: Vec::new() });
+    let settings = Arc::new(Settings { config, inventory, alertmanagers: Vec::new() });
     let store = Store::open_read_only(&common.storage_url).await?;
     let name = ComponentName::try_from(args.component.as_str())?;
     let explanation = explained(&store, &settings, &name, clock::now()).await?;

@@ -31,6 +31,7 @@ use crate::config::environment::Environment;
 use crate::config::{Config, Report, Variables};
 use crate::console::{self, Console};
 use crate::core::setup::{Removal, Step, plan_setup};
+use crate::core::status_page::StatusPage;
 use crate::core::target::{Inventory, InventorySource};
 use crate::live::Live;
 use crate::log::Log;
@@ -124,7 +125,7 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let stop = CancellationToken::new();
 
     let started_with = config.clone();
-    let settings = settings_of(environment, config, inventory, &page)?;
+    let settings = settings_of(environment, config, inventory)?;
     let (in_force, settings) = watch::channel(Arc::new(settings));
     let (reconciler, repairer) = keepers(&store, &page, &log, &stop, &settings);
     let live = Live::default();
@@ -139,6 +140,7 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     app.go_on_with(web.users, web.headers);
     let console = Console::new(console::Parts {
         store: store.clone(),
+        page: environment.cachet.is_none().then(|| store.page()),
         authenticator: app.authenticator().clone(),
         settings: settings.clone(),
         live,
@@ -177,8 +179,9 @@ fn keepers(
     stop: &CancellationToken,
     settings: &SettingsInForce,
 ) -> (Reconciler, Repairer) {
-    let (cachet, clock) = (page.cachet.clone(), Clock::system());
-    let reconciler = Reconciler::new(store.clone(), cachet, settings.clone(), clock.clone(), log.clone(), stop.clone());
+    let clock = Clock::system();
+    let reconciler =
+        Reconciler::new(store.clone(), page.port(), settings.clone(), clock.clone(), log.clone(), stop.clone());
     let repairer = Repairer::new(store.clone(), settings.clone(), clock, reconciler.wake(), stop.clone());
     (reconciler, repairer)
 }
@@ -258,13 +261,12 @@ async fn open_page(
     inventory: Option<&Inventory>,
     metrics: &Metrics,
 ) -> anyhow::Result<Page> {
-    let mut page = Page::open(environment, store, config.page.cachet_per_page).await?;
-    page.cachet = page.cachet.observed_by(Arc::new(metrics.clone()));
+    let page = Page::new(environment, store, config.page.cachet_per_page, Some(Arc::new(metrics.clone())))?;
     match &environment.cachet {
         Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
         None => {
-            tracing::info!("CACHET_API_URL is not set: driving the embedded page, which is served here");
-            set_up_embedded(&page, config, inventory).await?;
+            tracing::info!("CACHET_API_URL is not set: driving the built-in page, which is served here");
+            set_up_built_in(page.port().as_ref(), config, inventory).await?;
         }
     }
     if let Some(access) = &environment.alertmanager {
@@ -276,8 +278,8 @@ async fn open_page(
 fn router(app: &App, console: &Console, page: &Page, reload: &ReloadRequests, args: &Serve) -> Router {
     let mut router =
         web::router(app.clone()).merge(web::reload::router(app.clone(), reload.clone())).merge(console.router());
-    if let Some(embedded) = &page.embedded {
-        router = router.merge(embedded.router());
+    if let Some(built_in) = page.built_in() {
+        router = router.merge(built_in.router());
     }
     if args.metrics_address.is_none() {
         router = router.merge(web::metrics_router(app.clone()));
@@ -348,12 +350,7 @@ impl Running {
 ///
 /// # Errors
 /// When Alertmanager cannot be called as it is configured.
-fn settings_of(
-    environment: &Environment,
-    config: Config,
-    inventory: Option<Inventory>,
-    page: &Page,
-) -> anyhow::Result<Settings> {
+fn settings_of(environment: &Environment, config: Config, inventory: Option<Inventory>) -> anyhow::Result<Settings> {
     let alertmanagers = match &environment.alertmanager {
         Some(access) => alertmanager_settings(access, &config).members()?,
         None => Vec::new(),
@@ -361,7 +358,7 @@ fn settings_of(
     if !alertmanagers.is_empty() && config.alerts.stale_after.is_some() {
         tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
     }
-    Ok(Settings { config, inventory, targets_of_page: page.whose_targets_count(), alertmanagers })
+    Ok(Settings { config, inventory, alertmanagers })
 }
 
 fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertmanager::Settings {
@@ -374,15 +371,16 @@ fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertm
     alertmanager::Settings { urls: access.base_urls.clone(), credentials, watchdog, ca_pem: access.ca_pem.clone() }
 }
 
-/// Gives the embedded page what both files name. Nothing is removed from it.
-async fn set_up_embedded(page: &Page, config: &Config, inventory: Option<&Inventory>) -> anyhow::Result<()> {
-    let observed = page.cachet.observe().await?;
+/// Gives the built-in page what both files name. Nothing is removed from it, and what an operator has hidden stays hidden.
+async fn set_up_built_in(page: &dyn StatusPage, config: &Config, inventory: Option<&Inventory>) -> anyhow::Result<()> {
+    let observed = page.observe(&[]).await?;
     let none = Inventory::new(InventorySource::File, []);
-    let plan = plan_setup(&config.page.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
-    setup::carry_out(&page.cachet, &plan, &observed, &Silent).await?;
+    let mut plan = plan_setup(&config.page.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
+    plan.steps.retain(|step| !matches!(step, Step::ShowGroup { .. }));
+    setup::carry_out(page, &plan, &observed, &Silent).await?;
     let counts = plan.counts();
     if !plan.steps.is_empty() {
-        tracing::info!("the embedded page was brought up to date with both files: {counts}");
+        tracing::info!("the built-in page was brought up to date with both files: {counts}");
     }
     Ok(())
 }

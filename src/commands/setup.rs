@@ -43,12 +43,13 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
     } else {
         (Some(Store::lock_for_setup(&common.storage_url)?), Store::open(&common.storage_url).await?)
     };
-    let page = Page::open(environment, &store, config.page.cachet_per_page).await?;
+    let page = Page::new(environment, &store, config.page.cachet_per_page, None)?;
+    let port = page.port();
     // Another run may just have used the rate limit up.
-    let mut observed = patiently(&Reading, || page.cachet.observe()).await?;
-    let remembering = (!page.cachet.probe().await?.meta).then_some(&store);
+    let mut observed = patiently(&Reading, || port.observe(&[])).await?;
+    let remembering = (!port.capabilities().await?.meta).then_some(&store);
     if let Some(store) = remembering {
-        store.mark_made(page.cachet.address(), &mut observed).await?;
+        store.mark_made(port.address(), &mut observed).await?;
     }
     let plan = plan_setup(&config.page.groups, &inventory, &observed, removal(args));
     let mut out = io::stdout();
@@ -69,10 +70,10 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
         writeln!(out, "nothing was written")?;
         return Ok(ExitCode::FAILURE);
     }
-    let memory = Memory { store: remembering.cloned(), address: page.cachet.address().to_owned() };
-    if page.embedded.is_none() {
+    let memory = Memory { store: remembering.cloned(), address: port.address().to_owned() };
+    if let Page::Cachet(cachet) = &page {
         let known = memory.incident().await?;
-        let tried = try_abilities(&page.cachet, &observed, known, &memory).await?;
+        let tried = try_abilities(cachet, &observed, known, &memory).await?;
         if !tried.missing.is_empty() {
             bail!("{tried}; nothing was made or removed");
         }
@@ -82,7 +83,7 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
         return Ok(ExitCode::SUCCESS);
     }
     let progress = Bar::new(plan.steps.len(), memory);
-    let outcome = carry_out(&page.cachet, &plan, &observed, &progress).await;
+    let outcome = carry_out(port.as_ref(), &plan, &observed, &progress).await;
     progress.bar.finish_and_clear();
     if let Err(error) = outcome {
         bail!(

@@ -17,7 +17,7 @@ use crate::config::{self, Config, TargetsFile};
 use crate::core::page::inventory_of;
 use crate::core::simulate::{Arrival, Rules, simulate};
 use crate::core::target::{Inventory, InventorySource};
-use crate::settings::{Settings, TargetsOfPage};
+use crate::settings::Settings;
 use crate::store::Store;
 
 /// Reads what happened, plays it and prints what would have been seen.
@@ -41,12 +41,7 @@ pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
         TargetsFile::Absent => known_without_file(store.as_ref()).await?,
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
-    let settings = Settings {
-        config: config.clone(),
-        inventory: Some(inventory.clone()),
-        targets_of_page: TargetsOfPage::default(),
-        alertmanagers: Vec::new(),
-    };
+    let settings = Settings { config: config.clone(), inventory: Some(inventory.clone()), alertmanagers: Vec::new() };
     let watchdog = config.watchdog();
     let source = match history {
         Some(history) => history,
@@ -88,7 +83,7 @@ async fn known_without_file(store: Option<&Store>) -> anyhow::Result<Inventory> 
     if let Some(store) = store
         && let Some((observed, _)) = store.observed().await?
     {
-        return Ok(inventory_of(&observed, |_| true));
+        return Ok(inventory_of(&observed));
     }
     writeln!(io::stderr(), "note: without a targets file only those targets are known that alerts name")?;
     Ok(Inventory::new(InventorySource::Cachet, []))

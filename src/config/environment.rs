@@ -47,7 +47,7 @@ pub struct CachetAccess {
 pub struct Environment {
     /// How strict to be.
     pub mode: Mode,
-    /// How Cachet is reached; `None`: the embedded page is the page.
+    /// How Cachet is reached; `None`: the built-in page is the page.
     pub cachet: Option<CachetAccess>,
     /// The users of the webhook as they were given, `user:hash` and so on; not empty.
     pub webhook_basic_auth: Option<SecretString>,
@@ -165,7 +165,7 @@ fn cachet(url: Given, token: Given, problems: &mut Vec<Problem>) -> Option<Cache
     }
     if has_token && !has_url {
         let message = "is missing beside CACHET_API_TOKEN: set it, as in http://cachet/api, or unset the token to use the \
-                       embedded page";
+                       built-in page";
         problems.push(problem(CACHET_API_URL, message));
     }
     let base_url = checked(url, CACHET_API_URL, |text| base_url(text, "http://cachet/api"), problems);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_environment_is_production_with_the_embedded_page() {
+    fn an_empty_environment_is_production_with_the_built_in_page() {
         for variables in [&[][..], &[(ENVIRONMENT, ""), (CACHET_API_URL, ""), ("CACHET_API_TOKEN_FILE", "")]] {
             let environment = read(variables).expect("valid");
             assert_eq!(environment.mode, Mode::Production);

@@ -9,11 +9,9 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::asked::{Named, fields};
+use super::asked::{Named, fields, moment};
 use super::gate::{Forged, User};
 use super::pages::{component_page, problem, show};
 use super::view::{HoldForm, path_of};
@@ -169,7 +167,8 @@ fn see(name: &str, done: &str) -> Response {
     Redirect::to(&format!("{}?done={done}", path_of(name))).into_response()
 }
 
-fn check(console: &Console, user: &User, headers: &HeaderMap, body: &[u8]) -> Result<(), Forged> {
+/// Checks that `user` sent a form from here; what another site sent is counted.
+pub fn check(console: &Console, user: &User, headers: &HeaderMap, body: &[u8]) -> Result<(), Forged> {
     let token = fields(body).remove("token").unwrap_or_default();
     let checked = console.shared.tokens.check(user, &token, headers);
     if checked == Err(Forged::Elsewhere) {
@@ -238,18 +237,6 @@ impl HoldForm {
         };
         Hold::new(component, status, until, (&user.0, &self.note), now).map_err(|error| error.to_string())
     }
-}
-
-/// Reads RFC 3339, or a date and a time in UTC. A zone that is named (`[Europe/Berlin]`) is refused: it would be passed
-/// over, and the hold end hours too early or too late.
-fn moment(text: &str) -> Option<Timestamp> {
-    let in_utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
-    if text.contains('[') {
-        return None;
-    }
-    Timestamp::parse_rfc3339(text)
-        .ok()
-        .or_else(|| in_utc().map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond())))
 }
 
 #[cfg(test)]

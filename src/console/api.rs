@@ -15,7 +15,7 @@ use crate::live::{Budget, Ignored, Poll, Repaired};
 use crate::metrics::Metrics;
 
 /// Every path of the API, as OpenAPI writes them.
-pub const PATHS: [&str; 8] = [
+pub const PATHS: [&str; 9] = [
     "/console/api/v1/components",
     "/console/api/v1/components/{component}",
     "/console/api/v1/changes",
@@ -23,12 +23,13 @@ pub const PATHS: [&str; 8] = [
     "/console/api/v1/held-refires",
     "/console/api/v1/alertmanager",
     "/console/api/v1/monitoring",
+    "/console/api/v1/page",
     "/console/api/v1/openapi.yaml",
 ];
 
 /// The routes of [`PATHS`].
 pub fn routes() -> Router<Console> {
-    let [components, component, changes, ignored, held, alertmanager, monitoring, openapi] = PATHS;
+    let [components, component, changes, ignored, held, alertmanager, monitoring, page, openapi] = PATHS;
     Router::new()
         .route(components, get(list))
         .route(component, get(one))
@@ -37,6 +38,7 @@ pub fn routes() -> Router<Console> {
         .route(held, get(|State(console): State<Console>| async move { answer(held_of(&console).await) }))
         .route(alertmanager, get(|State(console): State<Console>| async move { Json(alertmanager_of(&console)) }))
         .route(monitoring, get(|State(console): State<Console>| async move { answer(monitoring_now(&console).await) }))
+        .route(page, get(|State(console): State<Console>| async move { answer(super::page::state(&console).await) }))
         .route(openapi, get(document))
 }
 
@@ -193,7 +195,7 @@ impl Failure {
         match self {
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::UnknownComponent { .. } => StatusCode::NOT_FOUND,
+            Self::UnknownComponent { .. } | Self::UnknownOnPage(_) | Self::NoPage => StatusCode::NOT_FOUND,
             Self::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }

@@ -6,6 +6,10 @@ use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::core::time::Timestamp;
 
 /// The component that the path names, as it was typed.
 #[derive(Debug)]
@@ -42,4 +46,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 /// The fields of a query or of the body of a form; of one that is there twice, the last.
 pub fn fields(text: &[u8]) -> HashMap<String, String> {
     form_urlencoded::parse(text).into_owned().collect()
+}
+
+/// Reads RFC 3339, or a date and a time in UTC. A zone that is named (`[Europe/Berlin]`) is refused: it would be passed
+/// over, and the hold end hours too early or too late.
+pub fn moment(text: &str) -> Option<Timestamp> {
+    let in_utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+    if text.contains('[') {
+        return None;
+    }
+    Timestamp::parse_rfc3339(text)
+        .ok()
+        .or_else(|| in_utc().map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond())))
 }

@@ -13,11 +13,14 @@ use super::view::{self, ComponentPage, Known, Overview};
 use super::{Console, Failure, api};
 use crate::core::explain::{held_refires, summaries};
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("overview.html", include_str!("templates/overview.html")),
     ("component.html", include_str!("templates/component.html")),
     ("confirm.html", include_str!("templates/confirm.html")),
+    ("page.html", include_str!("templates/page.html")),
+    ("edit.html", include_str!("templates/edit.html")),
+    ("edit_confirm.html", include_str!("templates/edit_confirm.html")),
     ("problem.html", include_str!("templates/problem.html")),
 ];
 
@@ -59,6 +62,7 @@ pub async fn overview(State(console): State<Console>, Extension(User(user)): Ext
             ignored: console.shared.parts.live.ignored(),
             alertmanager: api::alertmanager_of(&console),
             monitoring: api::monitoring(&console, &insight),
+            has_page: console.shared.parts.page.is_some(),
         };
         Ok(Overview::of(user.clone(), known))
     };

@@ -32,6 +32,8 @@ pub struct Overview {
     pub ignored: Vec<Ignored>,
     pub alertmanager: Alertmanager,
     pub monitoring: MonitoringState,
+    /// Whether the status page is edited in the console.
+    pub has_page: bool,
     pub listed: usize,
 }
 
@@ -57,15 +59,28 @@ pub struct Known {
     pub ignored: Vec<Ignored>,
     pub alertmanager: Alertmanager,
     pub monitoring: MonitoringState,
+    pub has_page: bool,
 }
 
 impl Overview {
     pub fn of(user: String, known: Known) -> Self {
-        let Known { components, changes, held, ignored, alertmanager, monitoring } = known;
+        let Known { components, changes, held, ignored, alertmanager, monitoring, has_page } = known;
         let affected = affected(&components);
         let title = headline(&affected, components.len());
         let sections = sections(components);
-        Self { user, title, affected, sections, changes, held, ignored, alertmanager, monitoring, listed: LISTED }
+        Self {
+            user,
+            title,
+            affected,
+            sections,
+            changes,
+            held,
+            ignored,
+            alertmanager,
+            monitoring,
+            has_page,
+            listed: LISTED,
+        }
     }
 }
 

@@ -102,6 +102,19 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// An operator changed the built-in page.
+    PageEdited {
+        /// Who.
+        user: &'a str,
+        /// What was done, as the path of the form says it: `announce`, `rename`.
+        action: &'a str,
+        /// What it was done to: `maintenance 3`.
+        subject: &'a str,
+        /// Its title or name.
+        name: &'a str,
+        /// What it is now, or what was said.
+        details: &'a str,
+    },
     /// An alert of ours, or a part of it, could not be used.
     AlertIgnored {
         /// Its label `alertname`; empty if it has none.
@@ -169,6 +182,15 @@ impl fmt::Display for Event<'_> {
             Self::Release { component, user, reason } => {
                 write!(f, "[RELEASE] component={} user={} reason={}", Quoted(component), Named(*user), Quoted(reason))
             }
+            Self::PageEdited { user, action, subject, name, details } => write!(
+                f,
+                "[PAGE_EDITED] user={} action={} subject={} name={} details={}",
+                Quoted(user),
+                Bare(action),
+                Quoted(subject),
+                Quoted(name),
+                Quoted(details)
+            ),
             Self::AlertIgnored { alertname, fingerprint, reason } => write!(
                 f,
                 "[ALERT_IGNORED] alertname={} fingerprint={} reason={}",
@@ -330,6 +352,16 @@ mod tests {
             (
                 Event::Release { component: "Database", user: None, reason: "its time is over" },
                 r#"[RELEASE] component="Database" user=- reason="its time is over""#,
+            ),
+            (
+                Event::PageEdited {
+                    user: "ada",
+                    action: "update",
+                    subject: "incident 12",
+                    name: "Database is down",
+                    details: "status 2 (Identified)\n[HOLD]",
+                },
+                r#"[PAGE_EDITED] user="ada" action=update subject="incident 12" name="Database is down" details="status 2 (Identified)\n[HOLD]""#,
             ),
             (
                 Event::AlertIgnored { alertname: "A", fingerprint: "e029c70b1b64731f", reason: "no instance" },

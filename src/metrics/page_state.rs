@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::alert::AlertRecord;
 use crate::core::observed::{IncidentId, Observed};
 use crate::core::page::DesiredPage;
 use crate::core::plan::{Applied, Plan, Report};
@@ -38,15 +37,9 @@ pub struct PageState {
 }
 
 impl PageState {
-    /// Counts, without asking anybody anything.
-    pub fn of(
-        desired: &DesiredPage,
-        applied: &Applied,
-        observed: &Observed,
-        plan: &Plan,
-        unresolved: &[AlertRecord],
-    ) -> Self {
-        let firing: usize = desired.targets.values().map(|target| target.firing.len()).sum();
+    /// Counts, without asking anybody anything; `held` firings do not count yet.
+    pub fn of(desired: &DesiredPage, applied: &Applied, observed: &Observed, plan: &Plan, held: usize) -> Self {
+        let firing: usize = desired.targets.values().map(|target| target.causes.len()).sum();
         let reported = |is: fn(&Report) -> bool| plan.reports.iter().filter(|report| is(report)).count();
         let (incidents_ours, incidents_others) = incidents(applied, observed);
         let shown = shown(desired, observed);
@@ -57,8 +50,7 @@ impl PageState {
             targets: desired.targets.len(),
             targets_down: desired.targets.values().filter(|target| target.is_down()).count(),
             alerts_firing: firing,
-            // Of the alerts that are not resolved, these are the ones that do not count.
-            held_refires: unresolved.len().saturating_sub(firing),
+            held_refires: held,
             incidents_ours,
             incidents_others,
             overridden_statuses: reported(|report| matches!(report, Report::ComponentOverridden { .. })),

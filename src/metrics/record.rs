@@ -7,13 +7,14 @@ use super::labels::{
     ReconcileResult, Refusal,
 };
 use super::{Metrics, PageState};
-use crate::cachet::{CallObserver, RateBudget};
+use crate::cachet::CallObserver;
 use crate::core::alert::Effect;
 use crate::core::history::Source;
 use crate::core::notification::Notification;
 use crate::core::plan::Change;
 use crate::core::repair::Repair;
 use crate::core::status::ComponentStatus;
+use crate::core::status_page::RateBudget;
 use crate::core::time::Timestamp;
 use crate::store::{StoreObserver, StoreOperation};
 

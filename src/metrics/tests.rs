@@ -3,14 +3,15 @@ use std::time::Duration;
 
 use super::labels::{self, ALERT_RESULTS, IGNORED, NOT_OURS};
 use super::*;
-use crate::cachet::{CallObserver as _, RateBudget};
-use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint};
+use crate::cachet::CallObserver as _;
+use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint, signals};
 use crate::core::history::Source;
 use crate::core::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::desired;
 use crate::core::plan::{Applied, Plan, Report};
 use crate::core::repair::Reason;
 use crate::core::status::ComponentStatus;
+use crate::core::status_page::RateBudget;
 use crate::core::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_500);
@@ -221,7 +222,8 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let known = [&a, &b, &c].map(|target| KnownTarget { target: target.clone(), critical: false });
     let inventory = Inventory::new(InventorySource::File, known);
     let alerts = [alert(1, a, AlertState::Firing), alert(2, b, AlertState::Refired { since: NOW })];
-    let desired = desired(&inventory, &alerts, HOLD, NOW);
+    let said = signals(&alerts, HOLD, NOW);
+    let desired = desired(&inventory, &said);
     let observed = Observed {
         groups: Vec::new(),
         components: vec![
@@ -238,7 +240,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let overridden = Report::ComponentOverridden { component: name, expected, found };
     let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
     assert_eq!(
-        PageState::of(&desired, &Applied::default(), &observed, &plan, &alerts),
+        PageState::of(&desired, &Applied::default(), &observed, &plan, said.held),
         PageState {
             // Of two with one name, the first is the one that is written.
             components: BTreeMap::from([(ComponentStatus::MajorOutage, 1), (ComponentStatus::UnderMaintenance, 1)]),

@@ -1,6 +1,5 @@
 //! One change, carried out: the calls that it takes, what is remembered of it, and what operators read of it.
 
-use crate::cachet::{Cachet, Error, IncidentSearch};
 use crate::core::config::Config;
 use crate::core::incident::{EndedBy, Episode, EpisodePhase, EpisodeSubject, LostPostings};
 use crate::core::observed::{
@@ -10,6 +9,7 @@ use crate::core::plan::{
     AppliedComponent, AppliedTarget, Attempt, Certainty, Change, Note, Report, StrayOrigin, UnansweredWrite,
 };
 use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::status_page::{IncidentSearch, Operation, PageError, StatusPage};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::{Event, Log};
@@ -48,7 +48,7 @@ pub fn intent(change: &Change) -> Option<Entry> {
 }
 
 /// What is remembered of a change that failed in a way after which it will not be carried out any more.
-pub fn refusal(change: &Change, error: &Error) -> Option<Entry> {
+pub fn refusal(change: &Change, error: &PageError) -> Option<Entry> {
     match change {
         // It was looked for and not posted, so it is the look that was refused: what was posted before may yet be done.
         Change::OpenIncident { episode, attempt: Attempt::Resumed, .. } if episode.phase == EpisodePhase::Opening => {
@@ -64,17 +64,22 @@ pub fn refusal(change: &Change, error: &Error) -> Option<Entry> {
 /// Sends `change` to Cachet and says what is true afterwards.
 ///
 /// # Errors
-/// What Cachet or the way to it said; see [`Error::may_have_been_applied`].
-pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: Timestamp) -> Result<Entry, Error> {
+/// What Cachet or the way to it said; see [`PageError::may_have_been_applied`].
+pub async fn apply(
+    page: &dyn StatusPage,
+    settings: &Settings,
+    change: &Change,
+    now: Timestamp,
+) -> Result<Entry, PageError> {
     let certainty = Certainty::Settled;
     match change.clone() {
         Change::SetComponent { id, name, from, to: status, enabled, .. } => {
             let update = ComponentUpdate { status: Some(status), enabled, description: None, group: None };
             let written = |status| Entry::Component(name, AppliedComponent { id, status, certainty });
-            match (cachet.update_component(id, &update).await, from) {
+            match (page.apply(&Operation::UpdateComponent(id, update)).await, from) {
                 (Ok(()), _) => Ok(written(status)),
                 // It goes on showing what it showed. The next plan leaves it so: what is refused is not tried again.
-                (Err(_), Some(shown)) if status == ComponentStatus::Unknown && !cachet.takes_unknown() => {
+                (Err(_), Some(shown)) if status == ComponentStatus::Unknown && page.known().refuses_unknown => {
                     Ok(written(shown))
                 }
                 (Err(error), _) => Err(error),
@@ -83,7 +88,7 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
         Change::UpdateTarget { id, target, to: status, description, .. } => {
             let (status_sent, text) = (Some(status), Some(description.clone()));
             let update = ComponentUpdate { status: status_sent, enabled: false, description: text, group: None };
-            cachet.update_component(id, &update).await?;
+            page.apply(&Operation::UpdateComponent(id, update)).await?;
             Ok(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
         }
         Change::CreateTarget { target, status, description } => {
@@ -95,31 +100,31 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
                 group: None,
                 order: None,
             };
-            let id = cachet.create_component(&component).await?;
+            let id = page.create_component(&component).await?;
             Ok(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
         }
         Change::OpenIncident { component, episode, attempt } => {
-            open(cachet, settings, component, episode, attempt, now).await
+            open(page, settings, component, episode, attempt, now).await
         }
         Change::CloseIncident { incident, episode, now: status, attempt, .. } => {
-            let by = close(cachet, &settings.config, incident, &episode, status, attempt).await?;
+            let by = close(page, &settings.config, incident, &episode, status, attempt).await?;
             Ok(over(settings, episode, incident, by, now))
         }
         Change::ReopenIncident { incident, episode, attempt, .. } => {
-            reopen(cachet, &settings.config, incident, episode, attempt).await
+            reopen(page, &settings.config, incident, episode, attempt).await
         }
-        Change::FindIncident { episode } => match find(cachet, &settings.config, &episode).await? {
+        Change::FindIncident { episode } => match find(page, &settings.config, &episode).await? {
             Some(incident) => Ok(found(episode, &incident)),
-            None if episode.phase == EpisodePhase::Opening => missed(cachet, &settings.config, episode, now).await,
+            None if episode.phase == EpisodePhase::Opening => missed(page, &settings.config, episode, now).await,
             None => Ok(Entry::EndEpisode(episode, EndedBy::Unopened)),
         },
         Change::CloseStray { incident, subject, origin } => {
             let closed = match &origin {
                 // Without a word: the closing message may not be true, for the outage may go on under its own incident.
-                StrayOrigin::Posting { .. } => cachet.set_incident_status(incident, IncidentStatus::Fixed).await,
+                StrayOrigin::Posting { .. } => set_status(page, incident, IncidentStatus::Fixed).await,
                 StrayOrigin::Reopening(_) => {
                     let message = settings.config.last_message(&subject, ComponentStatus::Operational);
-                    update(cachet, incident, IncidentStatus::Fixed, &message).await
+                    update(page, incident, IncidentStatus::Fixed, &message).await
                 }
             };
             match closed {
@@ -131,18 +136,18 @@ pub async fn apply(cachet: &Cachet, settings: &Settings, change: &Change, now: T
 }
 
 async fn open(
-    cachet: &Cachet,
+    page: &dyn StatusPage,
     settings: &Settings,
     component: Option<ComponentId>,
     episode: Episode,
     attempt: Attempt,
     now: Timestamp,
-) -> Result<Entry, Error> {
+) -> Result<Entry, PageError> {
     if attempt == Attempt::Resumed {
-        match find(cachet, &settings.config, &episode).await? {
+        match find(page, &settings.config, &episode).await? {
             Some(incident) => return Ok(found(episode, &incident)),
             None if episode.phase == EpisodePhase::Opening => {
-                return missed(cachet, &settings.config, episode, now).await;
+                return missed(page, &settings.config, episode, now).await;
             }
             None => {}
         }
@@ -155,7 +160,7 @@ async fn open(
         occurred_at: episode.occurred_at,
         notify_subscribers: settings.config.incidents.notify_subscribers,
     };
-    let phase = EpisodePhase::Open(cachet.create_incident(&incident).await?);
+    let phase = EpisodePhase::Open(page.open_incident(&incident).await?);
     Ok(Entry::Episode(Episode { phase, ..episode }))
 }
 
@@ -163,7 +168,11 @@ fn affected((id, name): (ComponentId, &ComponentName)) -> AffectedComponent {
     AffectedComponent { id, name: name.to_string() }
 }
 
-async fn find(cachet: &Cachet, config: &Config, episode: &Episode) -> Result<Option<ObservedIncident>, Error> {
+async fn find(
+    page: &dyn StatusPage,
+    config: &Config,
+    episode: &Episode,
+) -> Result<Option<ObservedIncident>, PageError> {
     let search = IncidentSearch {
         episode: episode.key.as_str(),
         name: &config.title(&episode.subject),
@@ -171,7 +180,7 @@ async fn find(cachet: &Cachet, config: &Config, episode: &Episode) -> Result<Opt
         occurred_at: episode.occurred_at,
         created_not_before: episode.began_at,
     };
-    cachet.find_incident(&search).await
+    page.find_incident(&search).await
 }
 
 /// The episode whose incident was there after all.
@@ -189,8 +198,8 @@ fn found(episode: Episode, incident: &ObservedIncident) -> Entry {
 }
 
 /// The episode whose incident is not there, though it may come yet.
-async fn missed(cachet: &Cachet, config: &Config, episode: Episode, now: Timestamp) -> Result<Entry, Error> {
-    let has_meta = cachet.probe().await?.meta;
+async fn missed(page: &dyn StatusPage, config: &Config, episode: Episode, now: Timestamp) -> Result<Entry, PageError> {
+    let has_meta = page.capabilities().await?.meta;
     let title = (!has_meta).then(|| config.title(&episode.subject));
     let lost = Some(LostPostings::one_more(episode.lost, title, now));
     Ok(Entry::Episode(Episode { phase: EpisodePhase::Absent, lost, ..episode }))
@@ -198,22 +207,22 @@ async fn missed(cachet: &Cachet, config: &Config, episode: Episode, now: Timesta
 
 /// Closes the incident, and says whose closing it was.
 async fn close(
-    cachet: &Cachet,
+    page: &dyn StatusPage,
     config: &Config,
     incident: IncidentId,
     episode: &Episode,
     status: ComponentStatus,
     attempt: Attempt,
-) -> Result<EndedBy, Error> {
+) -> Result<EndedBy, PageError> {
     if attempt == Attempt::Resumed {
-        let fixed = match cachet.incident(incident).await? {
+        let fixed = match page.incident(incident).await? {
             None => return Ok(EndedBy::Removal),
             Some(incident) => incident.status == Some(IncidentStatus::Fixed),
         };
         match episode.phase {
             EpisodePhase::Closing(_) | EpisodePhase::Reopening(_) if fixed => {
                 // It never was opened again, or our closing update arrived. Releases of 2025 keep a status of their own beside it.
-                cachet.set_incident_status(incident, IncidentStatus::Fixed).await?;
+                set_status(page, incident, IncidentStatus::Fixed).await?;
                 return Ok(EndedBy::Recovery);
             }
             _ if fixed => return Ok(EndedBy::Person),
@@ -221,17 +230,20 @@ async fn close(
         }
     }
     let message = config.last_message(&episode.subject, status);
-    match update(cachet, incident, IncidentStatus::Fixed, &message).await {
+    match update(page, incident, IncidentStatus::Fixed, &message).await {
         Ok(()) => Ok(EndedBy::Recovery),
         Err(error) if error.is_not_found() => Ok(EndedBy::Removal),
         Err(error) => Err(error),
     }
 }
 
-/// An update and then the status itself: releases of 2025 show the one and filter by the other.
-async fn update(cachet: &Cachet, incident: IncidentId, status: IncidentStatus, message: &str) -> Result<(), Error> {
-    cachet.add_incident_update(incident, status, message).await?;
-    cachet.set_incident_status(incident, status).await
+/// Says something about the incident, which gives it its status.
+async fn update(page: &dyn StatusPage, id: IncidentId, status: IncidentStatus, message: &str) -> Result<(), PageError> {
+    page.apply(&Operation::UpdateIncident { id, status, message: message.to_owned() }).await
+}
+
+async fn set_status(page: &dyn StatusPage, id: IncidentId, status: IncidentStatus) -> Result<(), PageError> {
+    page.apply(&Operation::SetIncidentStatus(id, status)).await
 }
 
 /// What becomes of an episode that is over: as long as its incident is there, it is remembered for a relapse.
@@ -244,16 +256,16 @@ fn over(settings: &Settings, episode: Episode, incident: IncidentId, by: EndedBy
 }
 
 async fn reopen(
-    cachet: &Cachet,
+    page: &dyn StatusPage,
     config: &Config,
     incident: IncidentId,
     episode: Episode,
     attempt: Attempt,
-) -> Result<Entry, Error> {
+) -> Result<Entry, PageError> {
     let phase = EpisodePhase::Open(incident);
     let reopened = Entry::Episode(Episode { phase, calm_since: None, ..episode.clone() });
     if attempt == Attempt::Resumed {
-        match cachet.incident(incident).await? {
+        match page.incident(incident).await? {
             // It seemed that we had closed it late. Whoever removed it wants none for this outage.
             None if matches!(episode.phase, EpisodePhase::Open(_)) => {
                 return Ok(Entry::Episode(Episode { phase: EpisodePhase::ClosedByPerson(incident), ..episode }));
@@ -262,12 +274,12 @@ async fn reopen(
             None => return Ok(Entry::EndEpisode(episode, EndedBy::Removal)),
             Some(incident) if incident.status == Some(IncidentStatus::Fixed) => {}
             Some(_) => {
-                cachet.set_incident_status(incident, IncidentStatus::Investigating).await?;
+                set_status(page, incident, IncidentStatus::Investigating).await?;
                 return Ok(reopened);
             }
         }
     }
-    match update(cachet, incident, IncidentStatus::Investigating, &config.incidents.relapse_message).await {
+    match update(page, incident, IncidentStatus::Investigating, &config.incidents.relapse_message).await {
         Ok(()) => Ok(reopened),
         Err(error) if error.is_not_found() => Ok(Entry::EndEpisode(episode, EndedBy::Removal)),
         Err(error) => Err(error),

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Reading, Reconciler, Round};
-use crate::cachet::{Error, REQUEST_TIMEOUT};
 use crate::core::observed::{ComponentId, Observed};
 use crate::core::plan::{Applied, Change};
+use crate::core::status_page::{PageError, REQUEST_TIMEOUT};
 use crate::core::target::TargetName;
 use crate::core::time::Timestamp;
 
@@ -40,7 +40,7 @@ impl Creations {
     }
 
     /// What came of `change` at `now`, if it makes a component.
-    pub fn tried(&mut self, change: &Change, error: Option<&Error>, now: Timestamp) {
+    pub fn tried(&mut self, change: &Change, error: Option<&PageError>, now: Timestamp) {
         let Change::CreateTarget { target, .. } = change else { return };
         match error {
             Some(error) if error.may_be_applied_yet() => drop(self.unanswered.insert(target.clone(), now)),
@@ -67,7 +67,7 @@ impl Reconciler {
     pub(super) fn that_can_be_made(&self, mut changes: Vec<Change>, read: Reading, round: &mut Round) -> Vec<Change> {
         let (now, interval) = (self.clock.now(), self.settings.config.page.reconcile_interval);
         let unread = read < Reading::Everything;
-        let too_dear = unread.then(|| self.cachet.reading_waits(self.memory.calls_of_a_reading)).flatten();
+        let too_dear = unread.then(|| self.page.reading_waits()).flatten();
         changes.retain(|change| {
             let Change::CreateTarget { target, .. } = change else { return true };
             let wait = self.memory.creations.put_off(target, interval, now).or(too_dear);
@@ -82,6 +82,7 @@ impl Reconciler {
 mod tests {
     use super::*;
     use crate::core::status::ComponentStatus;
+    use crate::core::status_page::Failure;
     use crate::core::target::{ComponentList, Target};
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
@@ -92,18 +93,14 @@ mod tests {
         let target = Target::new("db:9100", ComponentList::parse("Database").names).expect("a target").name();
         let status = ComponentStatus::MajorOutage;
         let change = Change::CreateTarget { target: target.clone(), status, description: String::new() };
-        let failed = |status| Error::Server {
-            call: "POST /components".to_owned(),
-            status,
-            message: String::new(),
-            retry_after: None,
-        };
+        let failed =
+            |yet| PageError::new(Failure::InDoubt { yet, of_a_read: false, retry_after: None }, "no answer".to_owned());
         let mut creations = Creations::default();
-        creations.tried(&change, Some(&failed(504)), NOW);
+        creations.tried(&change, Some(&failed(true)), NOW);
         assert_eq!(creations.put_off(&target, MINUTE, NOW), Some(REQUEST_TIMEOUT));
         assert_eq!(creations.put_off(&target, MINUTE, NOW.after(REQUEST_TIMEOUT)), None);
         assert_eq!(creations.put_off(&target, MINUTE, NOW.before(MINUTE)), None);
-        creations.tried(&change, Some(&failed(500)), NOW);
+        creations.tried(&change, Some(&failed(false)), NOW);
         assert_eq!(creations.put_off(&target, MINUTE, NOW), None, "that was Cachet's last word");
     }
 }

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Blocked, Reconciler, Round, apply};
-use crate::cachet::Error;
 use crate::core::history::{About, Event, Happening};
 use crate::core::incident::{Episode, EpisodePhase, EpisodeSubject};
 use crate::core::page::DesiredPage;
 use crate::core::plan::{Change, Report, Subject};
 use crate::core::status::ComponentStatus;
+use crate::core::status_page::PageError;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::store::{Entry, StoreError};
@@ -97,11 +97,13 @@ impl Reconciler {
     /// Tells what components must show though Cachet cannot be read, nor was since the start: by what it had before. The
     /// outage of both would be missing in the uptime otherwise.
     pub(super) async fn see_by_the_last_snapshot(&mut self) {
-        let (None, Some(applied)) = (&self.memory.observed, &self.memory.applied) else { return };
+        if self.memory.observed.is_some() {
+            return;
+        }
         // A store that does not answer says so elsewhere, and without a snapshot nothing is known to compare with.
         let Ok(Some((observed, _))) = self.store.observed().await else { return };
         let now = self.clock.now();
-        let page = self.desired(&observed, applied, now);
+        let page = self.desired(&observed, &self.signals(now), now);
         self.memory.chronicle.see(&page, now);
     }
 
@@ -155,7 +157,7 @@ pub fn of_change(change: &Change, entry: &Entry, now: Timestamp) -> Option<Happe
 }
 
 /// What the history keeps of a change that failed, where the public sees it.
-pub fn of_failure(subject: &Subject, error: &Error, now: Timestamp) -> Option<Happening> {
+pub fn of_failure(subject: &Subject, error: &PageError, now: Timestamp) -> Option<Happening> {
     let about = match subject {
         Subject::Component(name) | Subject::Incident(name) => About::Component(name.clone()),
         Subject::MonitoringIncident => About::Everything,
@@ -167,7 +169,7 @@ pub fn of_failure(subject: &Subject, error: &Error, now: Timestamp) -> Option<Ha
 
 /// What the history keeps of why nothing can be written. That the store does not work, it cannot keep.
 pub fn of_block(blocked: &Blocked, now: Timestamp) -> Option<Happening> {
-    let Blocked::Cachet(error) = blocked else { return None };
+    let Blocked::Page(error) = blocked else { return None };
     let event = Event::WriteFailed { change: "everything".to_owned(), error: error.to_string() };
     Some(Happening { at: now, about: About::Everything, event })
 }

@@ -7,10 +7,10 @@ use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
 use super::{Reading, Reconciler};
-use crate::cachet::Error;
 use crate::core::maintenance::may_change_at;
 use crate::core::observed::Maintenance;
 use crate::core::plan::{Change, Rank};
+use crate::core::status_page::{Failure, PageError};
 use crate::core::time::Timestamp;
 
 /// How long an answer counts while later ones fail. One lost answer in the middle of the night must not announce every
@@ -24,7 +24,7 @@ pub struct Knowledge {
     asked_at: Option<Timestamp>,
     answered_at: Option<Timestamp>,
     /// What kind of trouble there is, once it was said.
-    failing: Option<Discriminant<Error>>,
+    failing: Option<Discriminant<Failure>>,
 }
 
 impl Knowledge {
@@ -40,7 +40,7 @@ impl Knowledge {
     /// What is in progress after Cachet was asked, `known` being what was before.
     fn take(
         &mut self,
-        answer: Result<Vec<Maintenance>, Error>,
+        answer: Result<Vec<Maintenance>, PageError>,
         known: Vec<Maintenance>,
         now: Timestamp,
     ) -> Vec<Maintenance> {
@@ -61,8 +61,8 @@ impl Knowledge {
         }
     }
 
-    fn say(&mut self, error: &Error) {
-        if self.failing.replace(discriminant(error)) != Some(discriminant(error)) {
+    fn say(&mut self, error: &PageError) {
+        if self.failing.replace(discriminant(&error.failure)) != Some(discriminant(&error.failure)) {
             tracing::warn!(
                 "{error}; the page is kept all the same, as if no maintenance were in progress once the last answer \
                  is {} minutes old",
@@ -75,7 +75,7 @@ impl Knowledge {
 impl Reconciler {
     /// Asks Cachet what maintenance is in progress. That it does not say keeps nothing else from being done.
     pub(super) async fn maintenance(&mut self, now: Timestamp) -> Vec<Maintenance> {
-        let answer = self.cachet.maintenance().await;
+        let answer = self.page.maintenance().await;
         let known = self.memory.observed.as_ref().map(|observed| observed.maintenance.clone()).unwrap_or_default();
         self.memory.maintenance.take(answer, known, now)
     }
@@ -108,8 +108,9 @@ mod tests {
         vec![Maintenance { name: "Switch".to_owned(), components: vec![ComponentId(1)], ends_if_utc_ms: None }]
     }
 
-    fn refused() -> Result<Vec<Maintenance>, Error> {
-        Err(Error::Server { call: "GET /schedules".to_owned(), status: 500, message: String::new(), retry_after: None })
+    fn refused() -> Result<Vec<Maintenance>, PageError> {
+        let failure = Failure::InDoubt { yet: false, of_a_read: true, retry_after: None };
+        Err(PageError::new(failure, "GET /schedules: HTTP 500".to_owned()))
     }
 
     #[test]

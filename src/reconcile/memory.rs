@@ -7,7 +7,6 @@ use super::creations::Creations;
 use super::history::Chronicle;
 use super::maintenance::Knowledge;
 use super::waiting::Waiting;
-use crate::core::alert::AlertRecord;
 use crate::core::config::Config;
 use crate::core::hold::Hold;
 use crate::core::incident::{EpisodePhase, PastEpisode};
@@ -20,11 +19,10 @@ use crate::store::Entry;
 
 #[derive(Debug, Default)]
 pub struct Memory {
-    pub alerts: Vec<AlertRecord>,
     /// What operators hold.
     pub holds: Vec<Hold>,
-    /// The count of news when both were read.
-    pub alerts_as_of: Option<u64>,
+    /// The count of news when both they and the sources were read.
+    pub read_as_of: Option<u64>,
     pub applied: Option<Applied>,
     /// What Cachet shows: as it was read, and what was written since.
     pub observed: Option<Observed>,
@@ -34,8 +32,6 @@ pub struct Memory {
     pub looked_at: Option<Timestamp>,
     /// When Cachet was read.
     pub observed_at: Option<Timestamp>,
-    /// How many calls it took.
-    pub calls_of_a_reading: u64,
     /// When it was asked for maintenance.
     pub maintenance: Knowledge,
     /// What keeps components of targets from being made.

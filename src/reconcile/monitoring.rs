@@ -51,7 +51,7 @@ impl Reconciler {
         now: Timestamp,
     ) -> Result<Option<Episode>, Blocked> {
         let title = self.settings.config.title(&EpisodeSubject::Monitoring);
-        let has_meta = self.cachet.probe().await?.meta;
+        let has_meta = self.page.capabilities().await?.meta;
         let inherited = inherit_monitoring(observed, (!has_meta).then_some(title.as_str()), now);
         // Once it was heard, the store knows better than the page.
         let never_heard = self.store.pulse().await? == Pulse::default();

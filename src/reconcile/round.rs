@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::BATCH;
-use crate::cachet::Error;
 use crate::core::plan::Subject;
+use crate::core::status_page::PageError;
 use crate::core::time::Timestamp;
 use crate::metrics::PageState;
 use crate::store::StoreError;
@@ -15,7 +15,7 @@ pub struct Round {
     /// How many changes were made in Cachet.
     pub written: usize,
     /// The changes that failed; the others were made all the same.
-    pub failures: Vec<(Subject, Error)>,
+    pub failures: Vec<(Subject, PageError)>,
     /// What kept everything else from being tried.
     pub blocked: Option<Blocked>,
     /// When time alone changes the page next.
@@ -32,19 +32,19 @@ pub struct Round {
 /// What keeps the reconciler from going on.
 #[derive(Debug, thiserror::Error)]
 pub enum Blocked {
-    /// Cachet does not take or answer anything.
+    /// The page does not take or answer anything.
     #[error(transparent)]
-    Cachet(#[from] Error),
+    Page(#[from] PageError),
     /// The store does not.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Blocked {
-    /// As [`Error::news`].
+    /// As [`PageError::news`].
     pub(super) fn news(&self) -> String {
         match self {
-            Self::Cachet(error) => error.news(),
+            Self::Page(error) => error.news.clone(),
             Self::Store(error) => error.to_string(),
         }
     }
@@ -58,7 +58,7 @@ impl Round {
 
     /// A Cachet that has nothing but faults to answer any more is left alone until the next attempt: each of thousands
     /// of changes might else wait for its timeout.
-    pub(super) fn give_up(&mut self) -> Option<Error> {
+    pub(super) fn give_up(&mut self) -> Option<PageError> {
         if self.unanswered >= BATCH { self.failures.pop().map(|(_, error)| error) } else { None }
     }
 
@@ -72,7 +72,7 @@ impl Round {
     /// How long Cachet asked us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let blocked = match &self.blocked {
-            Some(Blocked::Cachet(error)) => error.retry_after(),
+            Some(Blocked::Page(error)) => error.retry_after(),
             _ => None,
         };
         blocked.into_iter().chain(self.failures.iter().filter_map(|(_, error)| error.retry_after())).max()
@@ -82,6 +82,7 @@ impl Round {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::status_page::Failure;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
     const MINUTE: Duration = Duration::from_secs(60);
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_cachet_that_takes_nothing_is_left_alone_whatever_is_due() {
-        let away = Error::NotFound { call: "GET /components".to_owned() };
+        let away = PageError::new(Failure::NotFound, "GET /components: HTTP 404".to_owned());
         let round = Round { revisit_at: Some(NOW.after(SECOND)), blocked: Some(away.into()), ..Round::default() };
         assert_eq!(round.next_go(MINUTE, NOW), MINUTE);
     }

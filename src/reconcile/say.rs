@@ -21,7 +21,7 @@ impl Reconciler {
     pub(super) fn say_failures(&mut self, round: &Round) {
         let now = self.clock.now();
         for (subject, error) in &round.failures {
-            let news = error.news();
+            let news = error.news.clone();
             let said = self.memory.failing.entry(subject.clone()).or_default();
             if said.as_ref() != Some(&news) && !self.memory.blocked_by.contains(&news) {
                 tracing::warn!(subject = %subject, "{error}; it is tried again");

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Blocked, Reconciler};
-use crate::cachet::Error;
-use crate::core::observed::Observed;
+use crate::core::observed::{IncidentId, Observed};
 use crate::core::plan::{Change, UnansweredWrite, Written};
 use crate::core::status::IncidentStatus;
+use crate::core::status_page::PageError;
 use crate::core::time::Timestamp;
 use crate::store::Entry;
 
@@ -44,29 +44,20 @@ pub fn answered(change: &Change, sent_at: Timestamp) -> impl Iterator<Item = Ent
 }
 
 /// The same of a change that failed: nothing, if it may be carried out yet.
-pub fn refused(change: &Change, sent_at: Timestamp, error: &Error) -> Option<Entry> {
+pub fn refused(change: &Change, sent_at: Timestamp, error: &PageError) -> Option<Entry> {
     let may_arrive = error.may_be_applied_yet() && !error.is_of_a_read();
     unsent(change, sent_at).filter(|_| !may_arrive)
 }
 
 impl Reconciler {
-    /// Adds to what was read the incidents that may have been opened late, and that Cachet does not list as open:
-    /// releases of 2025 go on listing an incident as it was before its latest update, and show it as that says.
-    pub(super) async fn look_closer(&self, read: &mut Observed) -> Result<(), Error> {
+    /// The incidents that may have been opened late: whether they are open is read of each.
+    pub(super) fn doubtful_incidents(&self) -> Vec<IncidentId> {
         let unanswered = self.memory.applied.iter().flat_map(|applied| &applied.unanswered);
         let opened = unanswered.filter_map(|write| match write.what {
             Written::Incident { id, status, .. } if status != IncidentStatus::Fixed => Some(id),
             _ => None,
         });
-        for id in opened.collect::<BTreeSet<_>>() {
-            let is_listed = read.open_incidents.iter().any(|open| open.id == id);
-            if is_listed || self.cachet.probe().await?.meta {
-                continue;
-            }
-            let found = self.cachet.incident(id).await?;
-            read.open_incidents.extend(found.filter(|found| found.status != Some(IncidentStatus::Fixed)));
-        }
-        Ok(())
+        opened.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Forgets those that are not to be expected any more, now that Cachet was read at `read_at`.

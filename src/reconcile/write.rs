@@ -4,8 +4,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::{Blocked, Reconciler, Round, apply, history, unanswered};
-use crate::cachet::Error;
 use crate::core::plan::{AppliedTarget, Change, Subject};
+use crate::core::status_page::PageError;
 use crate::core::time::Timestamp;
 use crate::store::{Entry, Made};
 
@@ -13,7 +13,7 @@ use crate::store::{Entry, Made};
 const PARALLEL_WRITES: usize = 4;
 
 /// What came of a change; `None` if it was not sent.
-type Outcome = Option<Result<Entry, Error>>;
+type Outcome = Option<Result<Entry, PageError>>;
 
 impl Reconciler {
     /// Makes `batch`, each change remembered before and after, and returns what failed.
@@ -24,12 +24,12 @@ impl Reconciler {
         self.remember(&intents).await?;
         intents.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
 
-        let (cachet, settings, stop, clock) = (&self.cachet, &self.settings, &self.stop, &self.clock);
+        let (page, settings, stop, clock) = (self.page.as_ref(), &self.settings, &self.stop, &self.clock);
         let writes = stream::iter(batch).map(|change| async move {
             if stop.is_cancelled() {
                 return (change, None);
             }
-            let outcome = apply::apply(cachet, settings, &change, clock.now()).await;
+            let outcome = apply::apply(page, settings, &change, clock.now()).await;
             (change, Some(outcome))
         });
         let outcomes: Vec<_> = writes.buffered(PARALLEL_WRITES).collect().await;
@@ -41,9 +41,9 @@ impl Reconciler {
         let (Change::CreateTarget { target, .. }, Entry::Target(_, AppliedTarget { id, .. })) = (change, entry) else {
             return;
         };
-        if self.cachet.probe().await.is_ok_and(|capabilities| !capabilities.meta) {
+        if self.page.capabilities().await.is_ok_and(|capabilities| !capabilities.meta) {
             let made = Made::Component(*id);
-            if let Err(error) = self.store.remember_made(self.cachet.address(), made, target.as_str()).await {
+            if let Err(error) = self.store.remember_made(self.page.address(), made, target.as_str()).await {
                 tracing::warn!("`setup --prune` will not remove {:?}: {error}", target.as_str());
             }
         }
@@ -76,7 +76,7 @@ impl Reconciler {
                     entries.extend(unanswered::answered(&change, sent_at));
                 }
                 Some(Err(error)) => {
-                    let unanswered = error.may_have_been_applied() || error.is_not_cachet();
+                    let unanswered = error.is_unanswered();
                     round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
                     self.memory.surprised |= unanswered || error.is_not_found();
                     entries.extend(apply::refusal(&change, &error));

@@ -1,7 +1,7 @@
 //! Who may ask for what, and what answers carry.
 //!
 //! Where there are operators (`basic_auth_users`), the paths of the server are theirs, except those that are named here.
-//! The embedded page is not among them: it is for the public, and its API has a token of its own.
+//! The built-in page is not among them: it is for the public.
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};

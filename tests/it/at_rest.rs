@@ -1,5 +1,7 @@
 //! What runs for ever waits between its goes, and news ends the wait.
 
+use std::sync::Arc;
+
 use std::time::{Duration, Instant};
 
 use alertmanager_cachet::alertmanager::{self, Credentials};
@@ -65,8 +67,9 @@ async fn world() -> (World, Metrics) {
 /// Those of the reconciler that end as `series` says.
 fn goes_of_the_reconciler((world, metrics): (World, Metrics), series: &'static str) -> Goes {
     let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone().in_force());
-    let reconciler = Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, CancellationToken::new())
-        .watched_by(metrics.clone(), Readiness::default());
+    let reconciler =
+        Reconciler::new(store, Arc::new(cachet), settings, world.clock(), Log::memory().0, CancellationToken::new())
+            .watched_by(metrics.clone(), Readiness::default());
     let wake = reconciler.wake();
     let running = tokio::spawn(reconciler.forever());
     Goes { world, metrics, series, wake, running }

@@ -1,8 +1,11 @@
-//! The embedded page in a real browser: what a reader sees, in light and dark, wide and narrow, while things change.
+//! The built-in page in a real browser: what a reader sees, in light and dark, wide and narrow, while things change.
 
 pub mod chromium;
 mod maintenance;
 
+use alertmanager_cachet::core::observed::{ComponentId, IncidentId};
+use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
+use alertmanager_cachet::core::status::IncidentStatus;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -11,6 +14,10 @@ use tokio::task::JoinHandle;
 
 use self::chromium::{Chromium, Scheme};
 use crate::page_server::{PageServer, START_MS};
+
+/// The numbers of components of the [`Story`].
+const DATABASE: ComponentId = ComponentId(4);
+const SEARCH: ComponentId = ComponentId(5);
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
@@ -114,12 +121,11 @@ async fn a_reader_sees_an_outage_come_and_go_without_reloading() {
 async fn two_hundred_components_are_no_burden() {
     let server = PageServer::start().await;
     for group in 1..=10 {
-        server.create("/api/component-groups", json!({"name": format!("Group {group}"), "visible": true})).await;
+        let id = server.group(&format!("Group {group}")).await;
         for component in 1..=20 {
             let name = format!("Component {group}.{component}");
-            let status = if component % 7 == 0 { 3 } else { 1 };
-            let body = json!({"name": name, "status": status, "component_group_id": group});
-            server.create("/api/components", body).await;
+            let status = if component % 7 == 0 { PartialOutage } else { Operational };
+            server.component(&name, status, Some(id)).await;
         }
     }
     let (url, _serving) = serve(&server).await;
@@ -152,11 +158,24 @@ async fn the_page_is_sealed_and_works_without_script() {
 
     let again = Request::get("/").header(header::IF_NONE_MATCH, &headers[header::ETAG]).body(Body::empty());
     assert_eq!(server.send(again.expect("a request")).await.status(), StatusCode::NOT_MODIFIED);
-    server.create("/api/components", json!({"name": "new", "status": 1})).await;
+    server.component("new", Operational, None).await;
     let again = Request::get("/").header(header::IF_NONE_MATCH, &headers[header::ETAG]).body(Body::empty());
     assert_eq!(server.send(again.expect("a request")).await.status(), StatusCode::OK);
     for (asset, status) in [("page.css", 200), ("page.js", 200), ("major.svg", 200), ("nothing.svg", 404)] {
         assert_eq!(server.get(&format!("/assets/{asset}")).await.0.as_u16(), status, "{asset}");
+    }
+}
+
+#[tokio::test]
+async fn who_still_calls_the_api_is_told_what_replaced_it() {
+    let server = PageServer::start().await;
+    for (method, path) in [("GET", "/api"), ("GET", "/api/components?per_page=50"), ("POST", "/api/incidents")] {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
+        let response = server.send(request).await;
+        assert_eq!(response.status(), StatusCode::GONE, "{method} {path}");
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.expect("a body");
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        assert!(body["message"].as_str().expect("a message").contains("/console/page"), "{body}");
     }
 }
 
@@ -173,22 +192,18 @@ impl Story {
             ("Products", &["Website", "Mobile app", "Public API"][..]),
             ("Platform", &["Database", "Search", "E-mail delivery"]),
         ] {
-            let group = server.create("/api/component-groups", json!({"name": group, "visible": true})).await;
+            let group = server.group(group).await;
             for component in components {
-                let body = json!({"name": component, "status": 1, "component_group_id": group});
-                server.create("/api/components", body).await;
+                server.component(component, Operational, Some(group)).await;
             }
         }
-        server.create("/api/components", json!({"name": "db-1:9100 | Database", "status": 4, "enabled": false})).await;
-        for (days, name, component, minutes) in [(9, "Slow deliveries", 6, 95), (2, "Website is down", 1, 12)] {
+        server.component("db-1:9100 | Database", MajorOutage, None).await;
+        for (days, title, component, minutes) in [(9, "Slow deliveries", 6, 95), (2, "Website is down", 1, 12)] {
             let began = START_MS - days * DAY_MS;
             server.set_clock(began);
-            let body = json!({"name": name, "message": "We are looking into it.", "status": 1, "visible": true,
-                "component_id": component, "component_status": 4});
-            let incident = server.create("/api/incidents", body).await;
+            let incident = server.incident(title, "We are looking into it.", ComponentId(component)).await;
             server.set_clock(began + minutes * MINUTE_MS);
-            let body = json!({"status": 4, "message": "Everything is back to normal."});
-            server.create(&format!("/api/incidents/{incident}/updates"), body).await;
+            server.say(incident, IncidentStatus::Fixed, "Everything is back to normal.").await;
         }
         server.set_clock(START_MS);
         Self { server }
@@ -202,22 +217,18 @@ impl Story {
         let server = &self.server;
         server.set_clock(START_MS + MINUTE_MS);
         let message = "Connections to the database fail.\n\nThis concerns <b>us-east</b> & others.";
-        let body = json!({"name": "Database is down", "message": message, "status": 1, "visible": true,
-            "component_id": 4, "component_status": 4});
-        let incident = server.create("/api/incidents", body).await;
-        assert_eq!(server.call("PUT", "/api/components/5", Some(json!({"status": 3}))).await.0, StatusCode::OK);
+        let incident = server.incident("Database is down", message, DATABASE).await;
+        server.set_status(SEARCH, PartialOutage).await;
         server.set_clock(START_MS + 9 * MINUTE_MS);
-        let body = json!({"status": 2, "message": "A switch lost power. It is being replaced."});
-        server.create(&format!("/api/incidents/{incident}/updates"), body).await;
-        incident
+        server.say(incident, IncidentStatus::Identified, "A switch lost power. It is being replaced.").await;
+        incident.0
     }
 
     async fn recovery(&self, incident: i64) {
         let server = &self.server;
         server.set_clock(START_MS + 31 * MINUTE_MS);
-        let body = json!({"status": 4, "message": "Everything is back."});
-        server.create(&format!("/api/incidents/{incident}/updates"), body).await;
-        assert_eq!(server.call("PUT", "/api/components/5", Some(json!({"status": 1}))).await.0, StatusCode::OK);
+        server.say(IncidentId(incident), IncidentStatus::Fixed, "Everything is back.").await;
+        server.set_status(SEARCH, Operational).await;
     }
 }
 

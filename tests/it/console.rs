@@ -5,6 +5,7 @@ mod api;
 mod browser;
 mod events;
 mod gate;
+mod page;
 mod pages;
 mod whole;
 
@@ -15,6 +16,7 @@ use alertmanager_cachet::console::{Console, Parts};
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::notification::{IgnoreReason, IgnoredAlert, Notification};
 use alertmanager_cachet::metrics::Metrics;
+use alertmanager_cachet::store::PageTables;
 use alertmanager_cachet::web::auth::{Authenticator, Users};
 use axum::Router;
 use axum::body::Body;
@@ -79,11 +81,23 @@ impl Site {
         Self::for_users(world, Users::parse(USERS).expect("users").users).await
     }
 
-    async fn for_users(mut world: World, users: Users) -> Self {
+    async fn for_users(world: World, users: Users) -> Self {
+        let page = world.store.page();
+        Self::of(world, users, Some(page)).await
+    }
+
+    /// One of a server that drives a Cachet.
+    async fn beside_a_cachet() -> Self {
+        let world = World::set_up(Release::Current, TARGETS).await;
+        Self::of(world, Users::parse(USERS).expect("users").users, None).await
+    }
+
+    async fn of(mut world: World, users: Users, page: Option<PageTables>) -> Self {
         world.settle().await;
         let (metrics, stop) = (Metrics::new().expect("metrics"), CancellationToken::new());
         let console = Console::new(Parts {
             store: world.store.clone().observed_by(Arc::new(metrics.clone())),
+            page,
             authenticator: Authenticator::new(users).expect("an authenticator"),
             settings: world.settings.clone().in_force(),
             live: world.live(),

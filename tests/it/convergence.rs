@@ -1,6 +1,7 @@
 //! What happens beside the reconciler, or to it, must not leave the page wrong: another Cachet, a `setup` at the same
 //! time, a store or a clock that fails, a stop in the middle.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::clock::Clock;
@@ -190,8 +191,14 @@ async fn a_stop_does_not_wait_for_a_read_that_is_not_answered() {
     world.faults.on("GET", "/api/component-groups").hang();
     let stop = CancellationToken::new();
     let (store, settings) = (world.store.clone(), world.settings.clone().in_force());
-    let reconciler =
-        Reconciler::new(store, world.cachet().clone(), settings, Clock::system(), Log::memory().0, stop.clone());
+    let reconciler = Reconciler::new(
+        store,
+        Arc::new(world.cachet().clone()),
+        settings,
+        Clock::system(),
+        Log::memory().0,
+        stop.clone(),
+    );
     let running = tokio::spawn(reconciler.forever());
     world.faults.seen(1, "GET", "/api/component-groups").await;
     stop.cancel();

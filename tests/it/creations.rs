@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alertmanager_cachet::cachet::REQUEST_TIMEOUT;
+use alertmanager_cachet::core::status_page::REQUEST_TIMEOUT;
 use fake_cachet::Release;
 
 use crate::support::world::{TargetSpec, World};

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use alertmanager_cachet::cachet::REQUEST_TIMEOUT;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::history::{About, Event, Source, Turn};
 use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
 use alertmanager_cachet::core::status::IncidentStatus;
+use alertmanager_cachet::core::status_page::REQUEST_TIMEOUT;
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::uptime::{Span, uptime};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::cachet::REQUEST_TIMEOUT;
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::observed::IncidentId;
 use alertmanager_cachet::core::status::IncidentStatus;
+use alertmanager_cachet::core::status_page::REQUEST_TIMEOUT;
 use fake_cachet::Release;
 
 use crate::support::world::{TargetSpec, World};

@@ -1,6 +1,7 @@
 //! What Cachet writes long after we gave up on it, over something newer, must not stay on the page, nor pass for a
 //! person's word.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
@@ -275,7 +276,7 @@ async fn a_write_that_a_stop_keeps_from_being_sent_will_not_come() {
     }
     let stop = CancellationToken::new();
     let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone().in_force());
-    let mut server = Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, stop.clone());
+    let mut server = Reconciler::new(store, Arc::new(cachet), settings, world.clock(), Log::memory().0, stop.clone());
     let path = path_of(&world, "a:1 | Database").await;
     world.faults.forget_calls();
     // As long as it takes for the stop to come while the first ones are under way.

@@ -1,29 +1,31 @@
-//! The embedded page over a fresh store, with a clock that the test turns.
+//! The built-in page over a fresh store, with a clock that the test turns.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use alertmanager_cachet::builtin::BuiltinPage;
 use alertmanager_cachet::clock::Clock;
+use alertmanager_cachet::core::builtin::Affected;
+use alertmanager_cachet::core::observed::{ComponentId, GroupId, IncidentId, NewComponent, NewGroup};
+use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::time::Timestamp;
-use alertmanager_cachet::embedded::EmbeddedPage;
-use alertmanager_cachet::store::Store;
+use alertmanager_cachet::store::{ComponentChange, NewIncident, PageTables, Store};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt;
-use secrecy::ExposeSecret;
-use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 /// 2026-11-21 02:06:50 UTC.
 pub const START_MS: i64 = 1_795_226_810_000;
 
-/// The embedded page over a fresh store.
+/// The built-in page over a fresh store.
 pub struct PageServer {
     pub router: Router,
-    pub token: String,
+    pub page: BuiltinPage,
+    pub tables: PageTables,
     clock_ms: Arc<AtomicI64>,
     _folder: TempDir,
 }
@@ -35,13 +37,17 @@ impl PageServer {
         let store = Store::open(&url).await.expect("opens");
         let clock_ms = Arc::new(AtomicI64::new(START_MS));
         let hand = Arc::clone(&clock_ms);
-        let tell = Clock::new(move || Timestamp::from_millis(hand.load(Ordering::Relaxed)));
-        let page = EmbeddedPage::open_with_clock(&store, tell).await.expect("opens");
-        Self { router: page.router(), token: page.token().expose_secret().to_owned(), clock_ms, _folder: folder }
+        let clock = Clock::new(move || Timestamp::from_millis(hand.load(Ordering::Relaxed)));
+        let page = BuiltinPage::new(&store, clock);
+        Self { router: page.router(), page, tables: store.page(), clock_ms, _folder: folder }
     }
 
     pub fn set_clock(&self, now_ms: i64) {
         self.clock_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock_ms.load(Ordering::Relaxed))
     }
 
     /// A call as it is.
@@ -49,7 +55,7 @@ impl PageServer {
         self.router.clone().oneshot(request).await.expect("an answer")
     }
 
-    /// What a guest gets at `path`.
+    /// What a reader gets at `path`.
     pub async fn get(&self, path: &str) -> (StatusCode, String) {
         let response = self.send(Request::get(path).body(Body::empty()).expect("a request")).await;
         let status = response.status();
@@ -57,24 +63,37 @@ impl PageServer {
         (status, String::from_utf8(body.to_vec()).expect("UTF-8"))
     }
 
-    /// A call with the token.
-    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("Authorization", format!("Bearer {}", self.token))
-            .header("Content-Type", "application/json")
-            .body(body.map_or_else(Body::empty, |body| body.to_string().into()));
-        let response = self.send(request.expect("a request")).await;
-        let status = response.status();
-        let body = response.into_body().collect().await.expect("a body").to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
+    pub async fn group(&self, name: &str) -> GroupId {
+        self.tables.make_group(&NewGroup { name: name.to_owned(), order: 0 }).await.expect("made")
     }
 
-    /// Makes something and hands back its id.
-    pub async fn create(&self, path: &str, body: Value) -> i64 {
-        let (status, made) = self.call("POST", path, Some(body)).await;
-        assert_eq!(status, StatusCode::CREATED, "{path}: {made}");
-        made["data"]["attributes"]["id"].as_i64().expect("an id")
+    /// A component, visible unless it is of a target.
+    pub async fn component(&self, name: &str, status: ComponentStatus, group: Option<GroupId>) -> ComponentId {
+        let enabled = !name.contains('|');
+        let new = NewComponent { name: name.to_owned(), status, enabled, description: None, group, order: None };
+        self.tables.make_component(&new).await.expect("made")
+    }
+
+    pub async fn set_status(&self, component: ComponentId, status: ComponentStatus) {
+        let change = ComponentChange { status: Some(status), ..ComponentChange::default() };
+        assert!(self.tables.change_component(component, &change).await.expect("changed"));
+    }
+
+    /// An incident that begins now and gives a component Major Outage.
+    pub async fn incident(&self, title: &str, message: &str, component: ComponentId) -> IncidentId {
+        let incident = NewIncident {
+            title: title.to_owned(),
+            message: message.to_owned(),
+            status: IncidentStatus::Investigating,
+            key: None,
+            opened_for: None,
+            began_at: self.now(),
+            affected: vec![Affected { component, status: ComponentStatus::MajorOutage }],
+        };
+        self.tables.open_incident(&incident, self.now()).await.expect("opened")
+    }
+
+    pub async fn say(&self, incident: IncidentId, status: IncidentStatus, message: &str) {
+        assert!(self.tables.update_incident(incident, status, message, self.now()).await.expect("said"));
     }
 }

@@ -258,7 +258,7 @@ async fn a_cachet_that_refuses_everything_is_left_alone_and_everything_is_there_
         world.faults.forget_calls();
         world.fire("db:9100", "Database").await;
         let round: Round = world.once().await;
-        assert!(matches!(round.blocked, Some(Blocked::Cachet(_))), "{status}: {round:?}");
+        assert!(matches!(round.blocked, Some(Blocked::Page(_))), "{status}: {round:?}");
         assert!(world.faults.calls().len() <= 16, "{status}: {:?}", world.faults.calls());
         world.faults.heal();
         world.settle_within(2).await;

@@ -6,6 +6,7 @@ use alertmanager_cachet::store::Store;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
+use crate::support::built_in::BuiltIn;
 use crate::support::installation::{Installation, LOCAL};
 use crate::support::page::Page;
 use crate::support::processes::{Process, eventually, written};
@@ -27,15 +28,6 @@ impl Site {
         let variables = page.variables().map(|(name, value)| format!("{name}={value}\n"));
         written(installation.folder.path(), ".env", &variables.concat());
         let (server, url) = serving(&installation).await;
-        Self { installation, server, url, page, client: client() }
-    }
-
-    /// A server that serves the embedded page.
-    async fn without_cachet() -> Self {
-        let installation = Installation::new();
-        let (server, url) = serving(&installation).await;
-        let token = installation.prints(&["embedded-token"]);
-        let page = Page::new(format!("{url}/api"), token.trim().to_owned());
         Self { installation, server, url, page, client: client() }
     }
 
@@ -143,18 +135,21 @@ async fn the_limit_on_stored_alerts_is_that_of_the_last_reload() {
 }
 
 #[tokio::test]
-async fn what_another_server_made_on_the_embedded_page_does_not_count_after_a_reload_either() {
-    let site = Site::without_cachet().await;
-    let target = json!({"name": "other:1 | Telephone", "status": 1, "enabled": false, "description": "critical: no"});
-    let made = site.client.post(format!("{}/components", site.page.url)).bearer_auth(&site.page.token).json(&target);
-    assert_eq!(made.send().await.expect("an answer").status(), StatusCode::CREATED);
-    fs::remove_file(site.installation.folder.path().join("prometheus.yml")).expect("removed");
-    site.configure_component("Telephone");
-    let (status, text) = site.reload().await;
-    assert!(status.is_success() && text.contains("the targets that Cachet has"), "{text}");
-    site.fire("Telephone").await;
-    // All of its targets; with the other server's it would be one of two.
-    site.shows("Telephone", 4).await;
+async fn a_reload_gives_the_built_in_page_what_both_files_name() {
+    let installation = Installation::new();
+    let (server, url) = serving(&installation).await;
+    let page = BuiltIn::of(installation.folder.path()).await;
+    let names = async || page.content().await.components.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    assert!(!names().await.contains(&"Telephone".to_owned()));
+    let config = installation.folder.path().join("config.json");
+    let mut changed: Value = serde_json::from_str(&fs::read_to_string(&config).expect("read")).expect("JSON");
+    let groups = changed["groups_configuration"].as_array_mut().expect("groups");
+    groups.push(json!({"status_page_group": "New", "status_page_components": ["Telephone"]}));
+    fs::write(&config, changed.to_string()).expect("written");
+    let reload = client().post(format!("{url}/-/reload")).header("Authorization", ADMIN).send().await;
+    assert_eq!(reload.expect("an answer").status(), StatusCode::OK);
+    assert!(names().await.contains(&"Telephone".to_owned()));
+    drop(server);
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::cachet::{Cachet, IncidentSearch};
+use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::observed::{ComponentId, NewIncident};
+use alertmanager_cachet::core::status_page::IncidentSearch;
 use alertmanager_cachet::core::time::Timestamp;
 use fake_cachet::Release;
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-use super::RateBudget;
 use super::client::MAX_PARALLEL;
+use alertmanager_cachet_core::status_page::{RateBudget, Spare};
 
 /// How long Cachet's window is. It says so nowhere; its limit is one of requests a minute.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -32,17 +32,6 @@ struct Window {
     limit: u32,
     remaining: u32,
     ends: Instant,
-}
-
-/// What may be spent on writes that can wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spare {
-    /// Nothing is known of a limit: some Cachets have none.
-    Unlimited,
-    /// So many writes, without touching what is kept for the public.
-    Writes(u32),
-    /// None, until so long from now.
-    Exhausted(Duration),
 }
 
 impl Budget {

@@ -14,17 +14,17 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::abilities::AbilityAnswers;
-use super::budget::{Budget, Spare};
+use super::budget::Budget;
 use super::transport::{Call, Http, Response, Timeouts, Transport, headers};
 use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
 use super::zone::Offset;
-use super::{CallObserver, RateBudget};
-use super::{Capabilities, Error, Settings};
+use super::{CallObserver, Error, Settings};
 use alertmanager_cachet_core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed,
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
+use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch, RateBudget, Spare};
 use alertmanager_cachet_core::time::Timestamp;
 
 /// How many requests are under way at a time; more wait. Cachet's PHP workers are few, and its rate limit is what bounds
@@ -47,7 +47,6 @@ const TOLERANCE_IN_A_KNOWN_ZONE: Duration = Duration::from_secs(75 * 60);
 pub struct Cachet {
     shared: Arc<Shared>,
     observer: Option<Arc<dyn CallObserver>>,
-    is_embedded: bool,
 }
 
 struct Shared {
@@ -58,6 +57,8 @@ struct Shared {
     permits: Semaphore,
     capabilities: OnceCell<Capabilities>,
     calls: AtomicU64,
+    /// How many of them the last reading of everything took.
+    calls_of_a_reading: AtomicU64,
     /// What is left of writes.
     budget: Budget,
     /// What is left of reads.
@@ -70,21 +71,6 @@ struct Shared {
     updates: Mutex<HashMap<IncidentId, Instant>>,
     /// The UTC offset of its time zone; `None` before the first write.
     offset: Mutex<Option<Offset>>,
-}
-
-/// An incident that may have been opened by a call whose answer was lost.
-#[derive(Debug, Clone, Copy)]
-pub struct IncidentSearch<'a> {
-    /// The key of its episode, which is in its meta where Cachet has meta.
-    pub episode: &'a str,
-    /// Its title.
-    pub name: &'a str,
-    /// The component that it was opened for, if it was opened for one.
-    pub component: Option<ComponentId>,
-    /// When the outage began. If the incident shows another time, it is corrected.
-    pub occurred_at: Timestamp,
-    /// When the lost call was made.
-    pub created_not_before: Timestamp,
 }
 
 impl Cachet {
@@ -100,7 +86,7 @@ impl Cachet {
         Ok(Self::with_headers(Box::new(transport), headers, settings.per_page))
     }
 
-    /// A client that sends its requests through `transport`.
+    /// A client that reaches its Cachet another way.
     ///
     /// A token that no header can hold is left out, and refused like any other wrong one.
     pub fn over(transport: Box<dyn Transport>, token: &SecretString, per_page: u8) -> Self {
@@ -115,6 +101,7 @@ impl Cachet {
             permits: Semaphore::new(MAX_PARALLEL as usize),
             capabilities: OnceCell::new(),
             calls: AtomicU64::new(0),
+            calls_of_a_reading: AtomicU64::new(0),
             budget: Budget::default(),
             reads: Budget::default(),
             refuses_unknown: AtomicBool::new(false),
@@ -122,7 +109,7 @@ impl Cachet {
             updates: Mutex::default(),
             offset: Mutex::default(),
         };
-        Self { shared: Arc::new(shared), observer: None, is_embedded: false }
+        Self { shared: Arc::new(shared), observer: None }
     }
 
     /// This client, with its calls observed by `observer`. Later clones share the observer.
@@ -130,19 +117,9 @@ impl Cachet {
         Self { observer: Some(observer), ..self }
     }
 
-    /// This client, marked as one of the embedded page, whose token has all abilities.
-    pub fn embedded(self) -> Self {
-        Self { is_embedded: true, ..self }
-    }
-
     /// The base of its API, without anything secret; within the process it is a path.
     pub fn address(&self) -> &str {
         self.shared.transport.address()
-    }
-
-    /// Whether it is a client of the embedded page.
-    pub fn is_embedded(&self) -> bool {
-        self.is_embedded
     }
 
     /// How many requests were sent so far, answered or not.
@@ -156,9 +133,15 @@ impl Cachet {
         self.shared.budget.spare(u32::try_from(public).unwrap_or(u32::MAX))
     }
 
-    /// How long a reading of everything that can wait has to, if it takes so many calls: until the limit leaves enough for
-    /// the next one, which cannot wait, and for what the public sees. `None`: not at all.
-    pub fn reading_waits(&self, calls: u64) -> Option<Duration> {
+    /// Remembers how many calls a reading of everything took.
+    pub(super) fn has_read(&self, calls: u64) {
+        self.shared.calls_of_a_reading.store(calls, Ordering::Relaxed);
+    }
+
+    /// How long a reading of everything that can wait has to, if it takes as many calls as the last one: until the limit
+    /// leaves enough for the next one, which cannot wait, and for what the public sees. `None`: not at all.
+    pub fn reading_waits(&self) -> Option<Duration> {
+        let calls = self.shared.calls_of_a_reading.load(Ordering::Relaxed);
         self.shared.reads.lacks(u32::try_from(calls.saturating_mul(2)).unwrap_or(u32::MAX))
     }
 
@@ -251,7 +234,7 @@ impl Cachet {
             return Ok(found.find(|incident| incident.episode.as_deref() == Some(search.episode)));
         }
         let open = self.open_incident_rows().await?;
-        let Some(found) = open.into_iter().find(|row| search.fits(&row.attributes, self.offset())) else {
+        let Some(found) = open.into_iter().find(|row| fits(search, &row.attributes, self.offset())) else {
             return Ok(None);
         };
         let created = found.attributes.created_if_utc();
@@ -461,19 +444,17 @@ impl Cachet {
     }
 }
 
-impl IncidentSearch<'_> {
-    fn fits(&self, incident: &Incident, offset: Option<Offset>) -> bool {
-        let new_enough = |created: Timestamp| {
-            let latest = match offset {
-                Some(offset) => offset.moment(created).after(TOLERANCE_IN_A_KNOWN_ZONE),
-                None => created.after(TOLERANCE_IN_ANY_ZONE),
-            };
-            latest >= self.created_not_before
+fn fits(search: &IncidentSearch<'_>, incident: &Incident, offset: Option<Offset>) -> bool {
+    let new_enough = |created: Timestamp| {
+        let latest = match offset {
+            Some(offset) => offset.moment(created).after(TOLERANCE_IN_A_KNOWN_ZONE),
+            None => created.after(TOLERANCE_IN_ANY_ZONE),
         };
-        incident.name() == wire::fitting(self.name)
-            && incident.component() == self.component
-            && incident.created_if_utc().is_none_or(new_enough)
-    }
+        latest >= search.created_not_before
+    };
+    incident.name() == wire::fitting(search.name)
+        && incident.component() == search.component
+        && incident.created_if_utc().is_none_or(new_enough)
 }
 
 /// The address and no more: the rest is of no use to a reader, and the token none of their business.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use alertmanager_cachet_core::status_page::{Failure, PageError};
+
 /// The longest that a `Retry-After` is respected. The server before Cachet may say anything; one request in ten minutes
 /// does it no harm.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
@@ -11,8 +13,8 @@ const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a call to Cachet did not do what it should.
 ///
-/// Each message names the call and ends in the cure; none holds the token. [`Error::may_have_been_applied`] says
-/// whether a write can be repeated blindly, [`Error::concerns_everything`] whether the next call has any chance.
+/// Each message names the call and ends in the cure; none holds the token. [`Error::failure`] says
+/// what it means for the write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The client cannot be made from these settings; nothing was sent, ever.
@@ -126,46 +128,26 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether a write that ended so may have been done all the same. A POST is then looked up, never repeated.
-    pub fn may_have_been_applied(&self) -> bool {
+    /// What it means for who called.
+    pub fn failure(&self) -> Failure {
+        let retry_after = self.retry_after();
         match self {
-            Self::NoAnswer { .. } | Self::Server { .. } => true,
-            // it said that it did something, in words that we do not know
-            Self::NotCachet { status, .. } => (200..300).contains(status),
-            _ => false,
+            Self::Settings { .. } | Self::Unreachable { .. } | Self::Unauthorized { .. } | Self::Unavailable { .. } => {
+                Failure::Away { retry_after }
+            }
+            Self::RateLimited { .. } => Failure::RateLimited { retry_after },
+            Self::Forbidden { .. } => Failure::Forbidden,
+            Self::NotFound { .. } => Failure::NotFound,
+            Self::Invalid { .. } => Failure::Refused,
+            // It said that it did something, in words that we do not know.
+            Self::NotCachet { status, .. } => Failure::NotThePage { done: (200..300).contains(status) },
+            Self::NoAnswer { call, .. } => Failure::InDoubt { yet: true, of_a_read: is_read(call), retry_after },
+            // Nobody has said that it was ended, and Cachet goes on with a request whose client, or whose proxy, has given
+            // up. A 500 is Cachet's own word, and its last.
+            Self::Server { call, status, .. } => {
+                Failure::InDoubt { yet: *status != 500, of_a_read: is_read(call), retry_after }
+            }
         }
-    }
-
-    /// Whether a write that ended so may be done only later: nobody has said that it was ended, and Cachet goes on with
-    /// a request whose client, or whose proxy, has given up. A 500 is Cachet's own word, and its last.
-    pub fn may_be_applied_yet(&self) -> bool {
-        match self {
-            Self::NoAnswer { .. } => true,
-            Self::Server { status, .. } => *status != 500,
-            _ => false,
-        }
-    }
-
-    /// Whether it was a read that failed so, before any write was sent.
-    pub fn is_of_a_read(&self) -> bool {
-        match self {
-            Self::NoAnswer { call, .. } | Self::Server { call, .. } => call.starts_with("GET "),
-            _ => false,
-        }
-    }
-
-    /// Whether the cause lies not in this one call, so that the next change would end the same way.
-    ///
-    /// [`Error::NotCachet`] is not among these: what stands before Cachet may dislike the text of a single call.
-    pub fn concerns_everything(&self) -> bool {
-        matches!(
-            self,
-            Self::Settings { .. }
-                | Self::Unreachable { .. }
-                | Self::Unauthorized { .. }
-                | Self::RateLimited { .. }
-                | Self::Unavailable { .. }
-        )
     }
 
     /// What it says, whichever call it was and however long Cachet wants to be left alone: two errors of which this is
@@ -200,16 +182,6 @@ impl Error {
         }
     }
 
-    /// Whether the object itself is not there.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
-    }
-
-    /// Whether it was not Cachet that answered.
-    pub fn is_not_cachet(&self) -> bool {
-        matches!(self, Self::NotCachet { .. })
-    }
-
     /// Whether Cachet refused the status that was sent, which it does not know (064): `The selected status is invalid.`
     pub fn is_about_the_status(&self) -> bool {
         matches!(self, Self::Invalid { status: 422, message, .. } if message.contains("status"))
@@ -224,6 +196,16 @@ impl Error {
             _ => None,
         }
     }
+}
+
+impl From<Error> for PageError {
+    fn from(error: Error) -> Self {
+        Self { failure: error.failure(), message: error.to_string(), news: error.news() }
+    }
+}
+
+fn is_read(call: &str) -> bool {
+    call.starts_with("GET ")
 }
 
 /// The `Retry-After` of the answer for a message; empty if it had none.
@@ -278,16 +260,17 @@ mod tests {
     #[test]
     fn only_what_nobody_has_said_the_last_word_on_may_be_applied_yet() {
         let call = String::new;
-        let failed = |status| Error::Server { call: call(), status, message: String::new(), retry_after: None };
-        assert!(Error::NoAnswer { call: call(), reason: String::new() }.may_be_applied_yet());
+        let failed =
+            |status| PageError::from(Error::Server { call: call(), status, message: String::new(), retry_after: None });
+        assert!(PageError::from(Error::NoAnswer { call: call(), reason: String::new() }).may_be_applied_yet());
         assert!(failed(504).may_be_applied_yet());
         assert!(!failed(500).may_be_applied_yet() && failed(500).may_have_been_applied());
-        assert!(!Error::Unauthorized { call: call() }.may_be_applied_yet());
+        assert!(!PageError::from(Error::Unauthorized { call: call() }).may_be_applied_yet());
     }
 
     #[test]
     fn a_read_that_got_no_answer_has_written_nothing() {
-        let lost = |call: &str| Error::NoAnswer { call: call.to_owned(), reason: String::new() };
+        let lost = |call: &str| PageError::from(Error::NoAnswer { call: call.to_owned(), reason: String::new() });
         assert!(lost("GET /incidents/4").is_of_a_read());
         assert!(!lost("POST /incidents/4/updates").is_of_a_read() && !lost("PUT /incidents/4").is_of_a_read());
     }

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `client` | the calls, one method each |
 //! | `abilities` | the known abilities of the token, and the calls that check them |
+//! | `page` | the client as a status page, for the engine |
 //! | `lists` | reads all pages of a list |
 //! | `budget` | what Cachet's rate limit still allows |
 //! | `probe` | finds out what this Cachet can do, and whether it takes the token |
@@ -23,6 +24,7 @@ mod budget;
 mod client;
 mod error;
 mod lists;
+mod page;
 mod probe;
 mod transport;
 mod wire;
@@ -37,20 +39,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use abilities::{ABILITIES_OF_SERVE, CHECK_TITLE};
-pub use budget::Spare;
-pub use client::{Cachet, IncidentSearch};
+pub use client::Cachet;
 pub use error::Error;
-pub use probe::Capabilities;
-pub use transport::{MAX_ANSWER_BYTES, REQUEST_TIMEOUT, Request, Response, Transport, TransportError};
-
-/// What Cachet's rate limit allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateBudget {
-    /// Writes in a minute.
-    pub limit: u32,
-    /// Writes that are left in this one.
-    pub remaining: u32,
-}
+pub use transport::{MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
 
 /// Observes every call, for metrics.
 pub trait CallObserver: fmt::Debug + Send + Sync {

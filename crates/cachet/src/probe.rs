@@ -4,17 +4,10 @@ use super::Error;
 use super::client::Cachet;
 use super::transport::Call;
 use super::wire::{Group, Page};
+use alertmanager_cachet_core::status_page::Capabilities;
 
 /// A component that cannot exist: Cachet counts from 1.
 const NO_COMPONENT: &str = "/components/0";
-
-/// What a Cachet can do beyond what all of them can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Whether groups, components and incidents carry `meta`, which says what is ours. Without it nothing is known to
-    /// be ours but by name, and a lost incident is looked for by name, component and time.
-    pub meta: bool,
-}
 
 impl Cachet {
     /// What this Cachet can do; asked once, then remembered for the life of the client and its clones.

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::Error;
+use alertmanager_cachet_core::status_page::REQUEST_TIMEOUT;
 
 /// The largest answer that is read; a list of 100 incidents with long messages stays below it.
 pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -18,9 +19,6 @@ pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// How long an idle connection is kept. Web servers close theirs after a minute or so; closing first means that no
 /// request is ever written into a connection that is going away.
 const KEEP_IDLE: Duration = Duration::from_secs(20);
-
-/// How long a call may take, from its start to the last byte of its answer. Cachet may go on with it after that.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How an answer is lost that does not come in time.
 const TOO_LATE: &str = "it took too long";

@@ -8,13 +8,13 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::probe::Capabilities;
 use super::zone::Offset;
 use alertmanager_cachet_core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident,
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
+use alertmanager_cachet_core::status_page::Capabilities;
 use alertmanager_cachet_core::text::{cut, trimmed};
 use alertmanager_cachet_core::time::Timestamp;
 

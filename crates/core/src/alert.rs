@@ -15,6 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::signal::{Condition, Signal, Signals, SourceName};
 use super::target::{Target, excerpt};
 use super::time::Timestamp;
 
@@ -387,6 +388,23 @@ impl AlertRecord {
     fn heard_of(&self, now: Timestamp) -> Self {
         Self { last_seen_at: self.last_seen_at.max(now), ..self.clone() }
     }
+}
+
+/// What the alerts, of which none is resolved, say of their targets at `now`: a target is down while one of its alerts counts as firing.
+pub fn signals(alerts: &[AlertRecord], refire_hold: Duration, now: Timestamp) -> Signals {
+    let firing = alerts.iter().filter(|alert| alert.is_firing(now, refire_hold));
+    let signals: Vec<Signal> = firing
+        .map(|alert| Signal {
+            source: SourceName::Alertmanager,
+            target: alert.target.clone(),
+            critical: alert.critical,
+            condition: Condition::Down,
+            since: alert.fires_since(),
+            why: alert.name.clone(),
+        })
+        .collect();
+    let changes_at = alerts.iter().filter_map(|alert| alert.counts_from(now, refire_hold)).min();
+    Signals { held: alerts.len() - signals.len(), signals, changes_at }
 }
 
 #[cfg(test)]

@@ -280,16 +280,14 @@ fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
 }
 
 fn explain_target(target: &DesiredTarget) -> TargetExplanation {
-    let firing = |alert: &super::page::FiringAlert| FiringExplanation {
-        alertname: alert.name.clone(),
-        since: alert.since.to_string(),
-    };
+    let firing =
+        |cause: &super::page::Cause| FiringExplanation { alertname: cause.why.clone(), since: cause.since.to_string() };
     TargetExplanation {
         instance: target.target.instance().to_owned(),
         down: target.is_down(),
         critical: target.critical,
-        known_from_alerts_only: target.origin == TargetOrigin::Alerts,
-        firing: target.firing.iter().map(firing).collect(),
+        known_from_alerts_only: target.origin == TargetOrigin::Signals,
+        firing: target.causes.iter().map(firing).collect(),
     }
 }
 

@@ -45,7 +45,8 @@ pub struct Hold {
 pub enum HoldError {
     /// It is no status that somebody could know.
     #[error(
-        "{0} is no status to hold a component at: choose one of 1 to 4; announce maintenance in Cachet (Schedules)"
+        "{0} is no status to hold a component at: choose one of 1 to 4, or announce maintenance (in the console, \
+         or in Cachet under Schedules)"
     )]
     Status(ComponentStatus),
     /// It would be over before it began.
@@ -140,6 +141,7 @@ impl DesiredPage {
 
 #[cfg(test)]
 mod tests {
+    use super::super::alert::signals;
     use super::super::page::desired;
     use super::super::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
     use super::*;
@@ -159,7 +161,7 @@ mod tests {
     fn page() -> DesiredPage {
         let target = Target::new("db:9100", ComponentList::parse("Database").names).expect("a target");
         let inventory = Inventory::new(InventorySource::File, [KnownTarget { target, critical: false }]);
-        desired(&inventory, &[], Duration::ZERO, NOW)
+        desired(&inventory, &signals(&[], Duration::ZERO, NOW))
     }
 
     #[test]
@@ -193,7 +195,7 @@ mod tests {
         let long = "x".repeat(NOTE_LIMIT + 1);
         for (outcome, words) in [
             (hold(ComponentStatus::Unknown, soon, ""), "1 to 4"),
-            (hold(ComponentStatus::UnderMaintenance, soon, ""), "announce maintenance in Cachet"),
+            (hold(ComponentStatus::UnderMaintenance, soon, ""), "or announce maintenance"),
             (hold(good, NOW, ""), "choose a later time"),
             (hold(good, NOW.after(LONGEST_HOLD + HOUR), ""), "choose an earlier time"),
             (hold(good, soon, &long), "shorten it"),

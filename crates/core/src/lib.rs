@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod alert_limit;
+pub mod builtin;
 pub mod config;
 pub mod expiry;
 pub mod explain;
@@ -25,8 +26,10 @@ pub mod recovery;
 pub mod repair;
 pub mod rules;
 pub mod setup;
+pub mod signal;
 pub mod simulate;
 pub mod status;
+pub mod status_page;
 pub mod target;
 pub mod text;
 pub mod time;

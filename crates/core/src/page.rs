@@ -1,17 +1,15 @@
-//! What the page must show: a function of the inventory, the alerts and the time.
+//! What the page must show: a function of the inventory and of what the sources say.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use super::alert::AlertRecord;
 use super::hold::Held;
 use super::observed::Observed;
-use super::rules::{TargetHealth, component_status, target_status};
+use super::rules::{TargetHealth, component_status};
+use super::signal::{Condition, Signal, Signals};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
 use super::text::cut;
 use super::time::Timestamp;
 use super::watchdog::Monitoring;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most characters of a description that Cachet keeps on every database (PostgreSQL answers 500 to one more).
 pub const DESCRIPTION_LIMIT: usize = 255;
@@ -25,7 +23,7 @@ pub struct DesiredPage {
     /// Every visible component that a target feeds, or that is held; while the watchdog is missing, those of the
     /// configuration, too.
     pub components: BTreeMap<ComponentName, DesiredComponent>,
-    /// Every target that is in the inventory or has a firing alert.
+    /// Every target that is in the inventory, or of which a source says that it does not work.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
     /// What is known of the monitoring; see [`DesiredPage::in_view_of`].
     pub monitoring: Monitoring,
@@ -38,7 +36,7 @@ pub struct DesiredPage {
 pub struct DesiredComponent {
     /// Its status.
     pub status: ComponentStatus,
-    /// The earliest `startsAt` of the alerts that make it so, from when on nothing was heard of the monitoring, or since
+    /// The beginning of the earliest signal that makes it so, from when on nothing was heard of the monitoring, or since
     /// when it is held; `None` if it is Operational.
     pub since: Option<Timestamp>,
     /// The targets that feed it, by name.
@@ -56,8 +54,8 @@ pub struct DesiredTarget {
     pub critical: bool,
     /// How it is known.
     pub origin: TargetOrigin,
-    /// Its alerts that fire, the earliest first.
-    pub firing: Vec<FiringAlert>,
+    /// Everything that is wrong with it, the earliest first.
+    pub causes: Vec<Cause>,
 }
 
 /// How a target is known.
@@ -65,17 +63,19 @@ pub struct DesiredTarget {
 pub enum TargetOrigin {
     /// It is in the inventory.
     Inventory,
-    /// Only its alerts know it; it counts while one of them fires.
-    Alerts,
+    /// Only signals know it; it counts while one of them says that it does not work.
+    Signals,
 }
 
-/// An alert that fires.
+/// One thing that is wrong with a target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FiringAlert {
-    /// When it began to fire (`startsAt`).
+pub struct Cause {
+    /// When it began: of an alert, its `startsAt`.
     pub since: Timestamp,
-    /// The label `alertname`.
-    pub name: String,
+    /// Why: of an alert, its name.
+    pub why: String,
+    /// How the target is for it.
+    pub condition: Condition,
 }
 
 impl DesiredComponent {
@@ -91,55 +91,59 @@ impl DesiredComponent {
 }
 
 impl DesiredTarget {
-    /// Whether it is down: at least one of its alerts fires.
-    pub fn is_down(&self) -> bool {
-        !self.firing.is_empty()
+    /// The worst that a source says of it.
+    pub fn condition(&self) -> Condition {
+        self.causes.iter().map(|cause| cause.condition).max().unwrap_or(Condition::Ok)
     }
 
-    /// When it went down.
-    fn down_since(&self) -> Option<Timestamp> {
-        self.firing.first().map(|alert| alert.since)
+    /// Whether it is down.
+    pub fn is_down(&self) -> bool {
+        self.condition() == Condition::Down
+    }
+
+    /// Since when something is wrong with it.
+    fn since(&self) -> Option<Timestamp> {
+        self.causes.first().map(|cause| cause.since)
     }
 
     /// The status of its own component.
     pub fn status(&self) -> ComponentStatus {
-        target_status(self.is_down())
+        self.condition().status()
     }
 
     /// The description of its own component.
     pub fn description(&self) -> String {
-        let names: BTreeSet<&str> = self.firing.iter().map(|alert| alert.name.as_str()).collect();
+        let names: BTreeSet<&str> = self.causes.iter().map(|cause| cause.why.as_str()).collect();
         describe(self.critical, names)
     }
 
     fn health(&self) -> TargetHealth {
-        TargetHealth { down: self.is_down(), critical: self.critical }
+        TargetHealth { condition: self.condition(), critical: self.critical }
     }
 }
 
-/// What the page must show at `now`, given all alerts that are not resolved.
+/// What the page must show, given what the sources say.
 ///
-/// A target of the inventory counts always, one that only alerts know while one of them fires.
-pub fn desired(inventory: &Inventory, alerts: &[AlertRecord], refire_hold: Duration, now: Timestamp) -> DesiredPage {
+/// A target of the inventory counts always, one that only signals know while one of them says that it does not work.
+pub fn desired(inventory: &Inventory, said: &Signals) -> DesiredPage {
     let mut targets: BTreeMap<TargetName, DesiredTarget> =
         inventory.iter().map(|(name, known)| (name.clone(), quiet(known))).collect();
-    for alert in alerts.iter().filter(|alert| alert.is_firing(now, refire_hold)) {
-        let target = targets.entry(alert.target.name()).or_insert_with(|| DesiredTarget {
-            target: alert.target.clone(),
-            critical: false,
-            origin: TargetOrigin::Alerts,
-            firing: Vec::new(),
-        });
-        if target.origin == TargetOrigin::Alerts {
-            target.critical |= alert.critical;
+    for signal in said.signals.iter().filter(|signal| signal.condition != Condition::Ok) {
+        let target = targets.entry(signal.target.name()).or_insert_with(|| stranger(signal));
+        if target.origin == TargetOrigin::Signals {
+            target.critical |= signal.critical;
         }
-        target.firing.push(FiringAlert { since: alert.fires_since(), name: alert.name.clone() });
+        target.causes.push(Cause { since: signal.since, why: signal.why.clone(), condition: signal.condition });
     }
     for target in targets.values_mut() {
-        target.firing.sort();
+        target.causes.sort();
     }
-    let revisit_at = alerts.iter().filter_map(|alert| alert.counts_from(now, refire_hold)).min();
+    let revisit_at = said.changes_at;
     DesiredPage { components: components(&targets), targets, monitoring: Monitoring::Unwatched, revisit_at }
+}
+
+fn stranger(signal: &Signal) -> DesiredTarget {
+    DesiredTarget { target: signal.target.clone(), critical: false, origin: TargetOrigin::Signals, causes: Vec::new() }
 }
 
 fn quiet(known: &KnownTarget) -> DesiredTarget {
@@ -147,7 +151,7 @@ fn quiet(known: &KnownTarget) -> DesiredTarget {
         target: known.target.clone(),
         critical: known.critical,
         origin: TargetOrigin::Inventory,
-        firing: Vec::new(),
+        causes: Vec::new(),
     }
 }
 
@@ -164,11 +168,11 @@ fn components(targets: &BTreeMap<TargetName, DesiredTarget>) -> BTreeMap<Compone
 fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
     let health: Vec<TargetHealth> = targets.iter().map(|(_, target)| target.health()).collect();
     // A critical target that is down is the cause, whatever else is down beside it.
-    let critical_down = health.iter().any(|target| target.down && target.critical);
+    let critical_down = health.iter().any(|target| target.condition == Condition::Down && target.critical);
     let causes = targets.iter().filter(|(_, target)| target.critical || !critical_down);
     DesiredComponent {
         status: component_status(&health),
-        since: causes.filter_map(|(_, target)| target.down_since()).min(),
+        since: causes.filter_map(|(_, target)| target.since()).min(),
         targets: targets.iter().map(|(name, _)| (*name).clone()).collect(),
         held: None,
     }
@@ -210,20 +214,22 @@ pub(super) fn with_critical_line(description: Option<&str>, critical: bool) -> O
     Some(describe(critical, [alerts]))
 }
 
-/// The inventory that Cachet's disabled components are, for an installation without a targets file: those of the targets
-/// that count.
-pub fn inventory_of(observed: &Observed, counts: impl Fn(&TargetName) -> bool) -> Inventory {
+/// The inventory that the page's disabled components are, for an installation without a targets file.
+pub fn inventory_of(observed: &Observed) -> Inventory {
     let targets = observed.components.iter().filter(|component| !component.enabled).filter_map(|component| {
         let critical = component.description.as_deref().is_some_and(says_critical);
         Target::from_name(&component.name).map(|target| KnownTarget { target, critical })
     });
-    Inventory::new(InventorySource::Cachet, targets.filter(|known| counts(&known.target.name())))
+    Inventory::new(InventorySource::Cachet, targets)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::alert::{Alert, AlertStatus, Fingerprint};
+    use std::time::Duration;
+
+    use super::super::alert::{Alert, AlertRecord, AlertStatus, Fingerprint, signals};
     use super::super::observed::{ComponentId, ObservedComponent};
+    use super::super::signal::SourceName;
     use super::super::target::ComponentList;
     use super::*;
 
@@ -266,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_quiet_inventory_is_a_green_page() {
-        let page = desired(&inventory(&[("a", "Web", false), ("b", "Web, Database", true)]), &[], HOLD, NOW);
+        let page = desired(&inventory(&[("a", "Web", false), ("b", "Web, Database", true)]), &signals(&[], HOLD, NOW));
         assert_eq!(page.components.len(), 2);
         for component in page.components.values() {
             assert_eq!((component.status, component.since), (ComponentStatus::Operational, None));
@@ -276,9 +282,32 @@ mod tests {
     }
 
     #[test]
+    fn a_target_shows_the_worst_of_what_is_said_of_it_and_that_it_works_makes_no_target() {
+        let said = |condition, since| Signal {
+            source: SourceName::Alertmanager,
+            target: target("a", "Web"),
+            critical: false,
+            condition,
+            since: Timestamp::from_millis(since),
+            why: format!("{condition:?}"),
+        };
+        let page = |signals| desired(&inventory(&[]), &Signals { signals, held: 0, changes_at: Some(NOW) });
+        assert!(page(vec![said(Condition::Ok, 1)]).targets.is_empty());
+        let worst = page(vec![said(Condition::Degraded, 1), said(Condition::Partial, 2), said(Condition::Ok, 3)]);
+        let web = &worst.targets[&target("a", "Web").name()];
+        assert_eq!((web.status(), web.is_down()), (ComponentStatus::PartialOutage, false));
+        assert_eq!(
+            (web.since(), web.description().as_str()),
+            (Some(Timestamp::from_millis(1)), "critical: no\nDegraded, Partial")
+        );
+        assert_eq!(worst.components[&name("Web")].status, ComponentStatus::PartialOutage);
+        assert_eq!(worst.revisit_at, Some(NOW));
+    }
+
+    #[test]
     fn one_of_two_targets_down_is_a_partial_outage_of_each_component_that_it_feeds() {
         let inventory = inventory(&[("a", "Web, Api", false), ("b", "Web", false)]);
-        let page = desired(&inventory, &[firing("Down", target("a", "Web, Api"), 5)], HOLD, NOW);
+        let page = desired(&inventory, &signals(&[firing("Down", target("a", "Web, Api"), 5)], HOLD, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert_eq!(page.components[&name("Api")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.components[&name("Api")].since, Some(Timestamp::from_millis(5)));
@@ -288,7 +317,7 @@ mod tests {
     fn an_outage_began_with_its_earliest_cause_and_a_critical_target_is_the_cause_where_there_is_one() {
         let inventory = inventory(&[("a", "Web", false), ("b", "Web", true), ("c", "Web", false)]);
         let alerts = [firing("Down", target("a", "Web"), 5), firing("Down", target("b", "Web"), 9)];
-        let page = desired(&inventory, &alerts, HOLD, NOW);
+        let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.components[&name("Web")].since, Some(Timestamp::from_millis(9)));
     }
@@ -297,10 +326,10 @@ mod tests {
     fn a_target_that_only_alerts_know_counts_while_one_of_them_fires() {
         let inventory = inventory(&[("a", "Web", false)]);
         let stranger = firing("Down", target("x", "Web"), 5);
-        let page = desired(&inventory, std::slice::from_ref(&stranger), HOLD, NOW);
+        let page = desired(&inventory, &signals(std::slice::from_ref(&stranger), HOLD, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
-        assert_eq!(page.targets[&stranger.target.name()].origin, TargetOrigin::Alerts);
-        let page = desired(&inventory, &[], HOLD, NOW);
+        assert_eq!(page.targets[&stranger.target.name()].origin, TargetOrigin::Signals);
+        let page = desired(&inventory, &signals(&[], HOLD, NOW));
         assert_eq!(page.components[&name("Web")].targets.len(), 1);
     }
 
@@ -309,10 +338,10 @@ mod tests {
         let listed = inventory(&[("a", "Web", false), ("b", "Web", false)]);
         let mut alert = firing("Down", target("a", "Web"), 5);
         alert.critical = true;
-        let page = desired(&listed, &[alert.clone()], HOLD, NOW);
+        let page = desired(&listed, &signals(&[alert.clone()], HOLD, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         alert.target = target("x", "Web");
-        let page = desired(&listed, &[alert], HOLD, NOW);
+        let page = desired(&listed, &signals(&[alert], HOLD, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
     }
 
@@ -320,11 +349,11 @@ mod tests {
     fn a_target_with_two_alerts_is_down_until_both_have_ended_and_names_both() {
         let inventory = inventory(&[("a", "Web", false)]);
         let alerts = [firing("Slow", target("a", "Web"), 5), firing("Down", target("a", "Web"), 9)];
-        let page = desired(&inventory, &alerts, HOLD, NOW);
+        let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
         let web = &page.targets[&target("a", "Web").name()];
         assert_eq!(web.description(), "critical: no\nDown, Slow");
-        assert_eq!(web.down_since(), Some(Timestamp::from_millis(5)));
-        assert!(desired(&inventory, &alerts[..1], HOLD, NOW).targets[&target("a", "Web").name()].is_down());
+        assert_eq!(web.since(), Some(Timestamp::from_millis(5)));
+        assert!(desired(&inventory, &signals(&alerts[..1], HOLD, NOW)).targets[&target("a", "Web").name()].is_down());
     }
 
     #[test]
@@ -332,10 +361,10 @@ mod tests {
         let mut held = firing("Down", target("a", "Web"), 5);
         held.state = super::super::alert::AlertState::Refired { since: NOW };
         let inventory = inventory(&[("a", "Web", false)]);
-        let page = desired(&inventory, std::slice::from_ref(&held), HOLD, NOW);
+        let page = desired(&inventory, &signals(std::slice::from_ref(&held), HOLD, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::Operational);
         let due = page.revisit_at.expect("a moment");
-        let page = desired(&inventory, &[held], HOLD, due);
+        let page = desired(&inventory, &signals(&[held], HOLD, due));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.revisit_at, None);
     }
@@ -392,7 +421,6 @@ mod tests {
             inventory.iter().map(|(name, known)| (name.to_string(), known.critical)).collect()
         };
         let (a, b) = (("a:1 | Database".to_owned(), true), ("b:1 | Database".to_owned(), false));
-        assert_eq!(found(inventory_of(&observed, |_| true)), [a.clone(), b]);
-        assert_eq!(found(inventory_of(&observed, |name| name.as_str() == a.0)), [a]);
+        assert_eq!(found(inventory_of(&observed)), [a, b]);
     }
 }

@@ -1,14 +1,15 @@
-//! The three rules that the page stands on: when a target is down, what that makes of a component, and when a
-//! component has an incident.
+//! The rules that the page stands on: what the health of targets makes of a component, and when a component has an
+//! incident.
 
+use super::signal::Condition;
 use super::status::ComponentStatus;
 
 /// The health of one target of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TargetHealth {
-    /// Whether at least one of its alerts fires.
-    pub down: bool,
-    /// Whether it speaks for all of them when it is down.
+    /// The worst that a source says of it.
+    pub condition: Condition,
+    /// Whether it speaks for all of them when it is down, or when nobody knows how it is.
     pub critical: bool,
 }
 
@@ -16,18 +17,22 @@ pub struct TargetHealth {
 ///
 /// A critical target that is down speaks for all of them. A component that nothing feeds has nothing to complain about.
 pub fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
-    let down = targets.iter().filter(|target| target.down);
-    match down.clone().count() {
-        0 => ComponentStatus::Operational,
-        _ if down.clone().any(|target| target.critical) => ComponentStatus::MajorOutage,
-        count if count == targets.len() => ComponentStatus::MajorOutage,
-        _ => ComponentStatus::PartialOutage,
+    let some = |condition| targets.iter().any(|target| target.condition == condition);
+    let all_or_critical = |condition| {
+        let all = !targets.is_empty() && targets.iter().all(|target| target.condition == condition);
+        all || targets.iter().any(|target| target.critical && target.condition == condition)
+    };
+    if all_or_critical(Condition::Down) {
+        ComponentStatus::MajorOutage
+    } else if some(Condition::Down) || some(Condition::Partial) {
+        ComponentStatus::PartialOutage
+    } else if some(Condition::Degraded) {
+        ComponentStatus::PerformanceIssues
+    } else if all_or_critical(Condition::Unknown) {
+        ComponentStatus::Unknown
+    } else {
+        ComponentStatus::Operational
     }
-}
-
-/// The status of a target's own component: Major Outage or Operational, nothing between.
-pub(super) fn target_status(down: bool) -> ComponentStatus {
-    if down { ComponentStatus::MajorOutage } else { ComponentStatus::Operational }
 }
 
 /// What ends an episode, and with it the incident (`close_incident_when`).
@@ -70,14 +75,16 @@ mod tests {
 
     use super::*;
 
-    const UP: TargetHealth = TargetHealth { down: false, critical: false };
-    const DOWN: TargetHealth = TargetHealth { down: true, critical: false };
-    const CRITICAL_UP: TargetHealth = TargetHealth { down: false, critical: true };
-    const CRITICAL_DOWN: TargetHealth = TargetHealth { down: true, critical: true };
+    const UP: TargetHealth = TargetHealth { condition: Condition::Ok, critical: false };
+    const DOWN: TargetHealth = TargetHealth { condition: Condition::Down, critical: false };
+    const CRITICAL_UP: TargetHealth = TargetHealth { condition: Condition::Ok, critical: true };
+    const CRITICAL_DOWN: TargetHealth = TargetHealth { condition: Condition::Down, critical: true };
 
     #[test]
     fn the_table_of_cases() {
-        use ComponentStatus::{MajorOutage, Operational, PartialOutage};
+        use ComponentStatus::{MajorOutage, Operational, PartialOutage, PerformanceIssues};
+        use Condition::{Degraded, Partial, Unknown};
+        let of = |condition| TargetHealth { condition, critical: false };
         for (targets, status) in [
             (vec![], Operational),
             (vec![UP], Operational),
@@ -88,6 +95,15 @@ mod tests {
             (vec![DOWN, DOWN], MajorOutage),
             (vec![CRITICAL_DOWN, UP, UP], MajorOutage),
             (vec![CRITICAL_DOWN], MajorOutage),
+            (vec![of(Partial), UP], PartialOutage),
+            (vec![of(Partial), of(Partial)], PartialOutage),
+            (vec![DOWN, of(Degraded)], PartialOutage),
+            (vec![of(Degraded), UP], PerformanceIssues),
+            (vec![of(Degraded), of(Unknown)], PerformanceIssues),
+            (vec![of(Unknown), UP], Operational),
+            (vec![of(Unknown), of(Unknown)], ComponentStatus::Unknown),
+            (vec![DOWN, of(Unknown)], PartialOutage),
+            (vec![TargetHealth { condition: Unknown, critical: true }, UP], ComponentStatus::Unknown),
         ] {
             assert_eq!(component_status(&targets), status, "{targets:?}");
         }
@@ -115,24 +131,30 @@ mod tests {
     }
 
     fn health() -> impl Strategy<Value = TargetHealth> {
-        (any::<bool>(), any::<bool>()).prop_map(|(down, critical)| TargetHealth { down, critical })
+        use Condition::{Degraded, Down, Ok, Partial, Unknown};
+        let condition = prop::sample::select(vec![Ok, Unknown, Degraded, Partial, Down]);
+        (condition, any::<bool>()).prop_map(|(condition, critical)| TargetHealth { condition, critical })
     }
 
     proptest! {
         #[test]
-        fn a_target_that_fails_never_improves_a_component(
+        fn a_target_that_goes_down_never_improves_a_component(
             mut targets in prop::collection::vec(health(), 1..8), index in any::<prop::sample::Index>(),
         ) {
             let before = component_status(&targets);
             let at = index.index(targets.len());
-            targets[at].down = true;
+            targets[at].condition = Condition::Down;
             prop_assert!(component_status(&targets).severity() >= before.severity());
         }
 
         #[test]
-        fn green_means_that_nothing_is_down(targets in prop::collection::vec(health(), 0..8)) {
-            let anything_down = targets.iter().any(|target| target.down);
-            prop_assert_eq!(component_status(&targets) == ComponentStatus::Operational, !anything_down);
+        fn green_means_that_everything_known_works(targets in prop::collection::vec(health(), 0..8)) {
+            let wrong = targets.iter().any(|target| target.condition > Condition::Unknown);
+            let status = component_status(&targets);
+            prop_assert!(!(wrong && status == ComponentStatus::Operational), "{targets:?}: {status}");
+            if targets.iter().all(|target| target.condition == Condition::Ok) {
+                prop_assert_eq!(status, ComponentStatus::Operational);
+            }
         }
 
         #[test]

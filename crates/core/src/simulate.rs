@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::cachet::PerfectCachet;
 use self::ear::Ear;
 pub use self::kept::{Kept, Unknown};
-use super::alert::{Alert, AlertRecord, AlertState, Fingerprint};
+use super::alert::{Alert, AlertRecord, AlertState, Fingerprint, signals};
 use super::expiry::{Evidence, Leases, ResolveRule, RoutedWatchdogs, WatchdogAlert, WatchdogSource};
 use super::group::Group;
 use super::history::{About, AlertHappening, Event, Happening};
@@ -287,7 +287,7 @@ impl<'a> Player<'a> {
         let alerts: Vec<AlertRecord> = unresolved.cloned().collect();
         let holds: Vec<Hold> = self.holds.values().cloned().collect();
         let monitoring = self.ear.listen(self.rules.watchdog, now);
-        let desired = desired(self.rules.inventory, &alerts, self.rules.refire_hold, now)
+        let desired = desired(self.rules.inventory, &signals(&alerts, self.rules.refire_hold, now))
             .in_view_of(monitoring, &self.components)
             .held_by(&holds, now);
         let mut changes = Vec::new();

@@ -179,7 +179,7 @@ impl Target {
 
     /// Reads a target from a name as an earlier release gave it, with what nobody sees around its parts: its name is
     /// another one now.
-    fn from_earlier_name(name: &str) -> Option<Self> {
+    pub fn from_earlier_name(name: &str) -> Option<Self> {
         // A component name has no `|`, so the last separator is the one that counts.
         let (instance, components) = name.rsplit_once(" | ")?;
         if instance.chars().nth(NAME_LIMIT).is_some() {

@@ -1,9 +1,8 @@
-//! What must survive a restart: alerts, the watchdog's pulse, what was written to Cachet, episodes, and the embedded
+//! What must survive a restart: alerts, the watchdog's pulse, what was written to Cachet, episodes, and the built-in
 //! page's own data.
 //!
-//! Each unit of work loads what it concerns, lets the core decide, and saves the result, in one transaction. The SQL is
-//! text that PostgreSQL would take as well, except in `sqlite.rs`: times are integers in milliseconds, and order is decided
-//! by data.
+//! Each unit of work loads what it concerns, lets the core decide, and saves the result, in one transaction. Times are
+//! integers in milliseconds, and order is decided by data. What only SQLite has is in `sqlite.rs`, but for one `instr`.
 
 mod alert_rows;
 mod alerts;
@@ -11,6 +10,7 @@ mod applied;
 mod episodes;
 mod history;
 mod modifiers;
+mod page;
 mod recovery;
 mod sqlite;
 
@@ -25,6 +25,7 @@ use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 use self::alert_rows::Capacity;
 use self::alerts::Recordings;
 pub use self::applied::{Entry, Made};
+pub use self::page::{Announcement, ComponentChange, GroupChange, NewIncident, PageTables};
 pub use self::sqlite::StoreLock;
 use alertmanager_cachet_core::expiry::Leases;
 pub use alertmanager_cachet_core::merge::{Recorded, Statements};

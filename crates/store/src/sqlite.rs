@@ -38,6 +38,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "earlier beginnings of an alert", include_str!("../migrations/0008_first_starts_at.sql")),
     (9, "what was made in a Cachet without meta", include_str!("../migrations/0009_made.sql")),
     (10, "resolves that may be expiries", include_str!("../migrations/0010_expiry.sql")),
+    (11, "built-in page", include_str!("../migrations/0011_builtin_page.sql")),
 ];
 
 /// Held by the one server, or the one `setup`, that works on a store; released when dropped, by the system even after `kill -9`.

@@ -1,8 +1,7 @@
 //! The product's client on a router in the same process: its requests without a socket between.
 
-use alertmanager_cachet_client::{
-    Cachet, MAX_ANSWER_BYTES, REQUEST_TIMEOUT, Request, Response, Transport, TransportError,
-};
+use alertmanager_cachet_client::{Cachet, MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
+use alertmanager_cachet_core::status_page::REQUEST_TIMEOUT;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};

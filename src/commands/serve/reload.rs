@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::configured::{self, Configured};
-use super::{Watchers, set_up_embedded, settings_of};
+use super::{Watchers, set_up_built_in, settings_of};
 use crate::cli::{Common, Serve};
 use crate::commands::Page;
 use crate::config::environment::{CachetAccess, Environment};
@@ -103,11 +103,11 @@ impl Reloader {
             Err(error) => return Err(vec![format!("the files could not be read: {error}")]),
         };
         let (config, inventory) = (new.config.clone(), new.inventory.clone());
-        let settings = settings_of(&self.origin.environment, config, inventory, &self.parts.page);
+        let settings = settings_of(&self.origin.environment, config, inventory);
         let settings = settings.map_err(|error| vec![format!("{error:#}")])?;
-        if self.parts.page.embedded.is_some() {
-            let set_up = set_up_embedded(&self.parts.page, &new.config, new.inventory.as_ref()).await;
-            set_up.map_err(|error| vec![format!("the embedded page could not be brought up to date: {error:#}")])?;
+        if self.parts.page.built_in().is_some() {
+            let set_up = set_up_built_in(self.parts.page.port().as_ref(), &new.config, new.inventory.as_ref()).await;
+            set_up.map_err(|error| vec![format!("the built-in page could not be brought up to date: {error:#}")])?;
         }
         let mut said = vec![found(&new)];
         said.extend(new.warnings());

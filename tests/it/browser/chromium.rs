@@ -133,13 +133,17 @@ impl Chromium {
 
     /// Waits until the page at `path` is there, which another one led to.
     pub fn arrive_at(&mut self, path: &str) {
-        let is_there =
-            format!("location.pathname + location.search === {} && document.readyState === 'complete'", json!(path));
+        self.arrive_where(&format!("location.pathname + location.search === {}", json!(path)));
+    }
+
+    /// Waits until a page is there, which another one led to, and on which a JavaScript expression is true.
+    pub fn arrive_where(&mut self, condition: &str) {
+        let is_there = format!("document.readyState === 'complete' && ({condition})");
         let ask = json!({ "expression": is_there, "returnByValue": true });
         let deadline = Instant::now() + ANSWER_WITHIN;
         // While one page gives way to the next there is nobody to ask.
         while self.ask("Runtime.evaluate", &ask).ok().is_none_or(|answer| answer["result"]["value"] != json!(true)) {
-            assert!(Instant::now() < deadline, "not at {path} in time");
+            assert!(Instant::now() < deadline, "not where {condition} in time");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -1,20 +1,25 @@
 //! Maintenance as a reader sees it: planned, in progress, and over, without reloading.
 
+use alertmanager_cachet::core::builtin::Affected;
+use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::time::Timestamp;
+use alertmanager_cachet::store::Announcement;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_sees_maintenance_planned_and_in_progress() {
     let story = Story::begin().await;
     let server = &story.server;
-    let component = json!([{"id": 4, "status": 6}]);
-    let id = server
-        .create(
-            "/api/schedules",
-            json!({"name": "New switch", "message": "Short breaks of <b>seconds</b>.\n\nNo data is lost.",
-                "scheduled_at": "2026-11-21 03:00:00", "completed_at": "2026-11-21 05:00:00",
-                "components": component}),
-        )
-        .await;
+    let at = |text| Timestamp::parse_rfc3339(text).expect("a time");
+    let announcement = Announcement {
+        title: "New switch".to_owned(),
+        message: "Short breaks of <b>seconds</b>.\n\nNo data is lost.".to_owned(),
+        begins_at: at("2026-11-21T03:00:00Z"),
+        ends_at: Some(at("2026-11-21T05:00:00Z")),
+        affected: vec![Affected { component: DATABASE, status: ComponentStatus::UnderMaintenance }],
+    };
+    let id = server.tables.announce(&announcement, server.now()).await.expect("announced");
     let (url, _serving) = story.serve().await;
     let mut browser = Chromium::start();
     browser.show_as(1280, 900, Scheme::Light);
@@ -27,7 +32,8 @@ async fn a_reader_sees_maintenance_planned_and_in_progress() {
     look_at(&mut browser, "maintenance-planned");
 
     server.set_clock(START_MS + 60 * MINUTE_MS);
-    server.create(&format!("/api/schedules/{id}/updates"), json!({"message": "The old switch is out."})).await;
+    let said = server.tables.update_maintenance(id, "The old switch is out.", None, server.now()).await;
+    assert!(said.expect("said"));
     refresh_now(&mut browser);
     browser.wait_for("document.getElementById('headline').innerText === 'Under maintenance'");
     let running = browser.text("document.querySelector('[aria-labelledby=maintenance-in-progress]').innerText");

@@ -48,7 +48,7 @@ fn good_files_are_told_in_a_few_lines() {
          found\n\
          \x20 2 groups with 3 components in config.json\n\
          \x20 4 targets (1 critical) in prometheus.yml\n\
-         \x20 no Cachet in the environment, so the embedded page\n"
+         \x20 no Cachet in the environment, so the built-in page\n"
     );
 }
 
@@ -92,7 +92,7 @@ fn missing_files_are_problems_of_their_own() {
          found\n\
          \x20 no usable configuration in config.json\n\
          \x20 no usable targets in targets.yml\n\
-         \x20 no Cachet in the environment, so the embedded page\n\
+         \x20 no Cachet in the environment, so the built-in page\n\
          \n\
          serve refuses to start with these problems\n"
     );

@@ -160,7 +160,7 @@ async fn what_cannot_be_held_is_asked_again_with_what_was_typed() {
     for (query, words) in [
         ("status=1&until=2020-01-01T00:00&note=%3Cb%3E", "choose a later time"),
         ("status=1&until=2027-11-21T00:00&note=%3Cb%3E", "choose an earlier time"),
-        ("status=6&for=60&note=%3Cb%3E", "announce maintenance in Cachet"),
+        ("status=6&for=60&note=%3Cb%3E", "or announce maintenance"),
         ("note=%3Cb%3E", "choose the status"),
     ] {
         let answer = site.get(&format!("{HOLD}?{query}")).await;

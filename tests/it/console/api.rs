@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{HOUR, Site};
 use crate::support::world::{World, repairing};
 
-fn document() -> Value {
+pub fn document() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.yaml");
     serde_yaml::from_str(&std::fs::read_to_string(path).expect("the document")).expect("YAML")
 }
@@ -33,7 +33,7 @@ fn faults(document: &Value, schema: &str, value: &Value) -> Vec<String> {
 }
 
 /// Asks for a path, and holds the answer to the schema that the document names for it.
-async fn ask(site: &Site, document: &Value, path: &str, template: &str, status: u16) -> Value {
+pub async fn ask(site: &Site, document: &Value, path: &str, template: &str, status: u16) -> Value {
     let answer = site.get(path).await;
     assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.body);
     let described = &document["paths"][template]["get"]["responses"][status.to_string()];
@@ -50,7 +50,7 @@ async fn ask(site: &Site, document: &Value, path: &str, template: &str, status: 
 
 /// Asks for every path, and returns what each said.
 async fn ask_all(site: &Site, document: &Value) -> Vec<Value> {
-    let [components, component, changes, ignored, held, alertmanager, monitoring, _] = PATHS;
+    let [components, component, changes, ignored, held, alertmanager, monitoring, page, _] = PATHS;
     let database = component.replace("{component}", "Database");
     let mut answers = Vec::new();
     for (path, template) in [
@@ -61,6 +61,7 @@ async fn ask_all(site: &Site, document: &Value) -> Vec<Value> {
         (held, held),
         (alertmanager, alertmanager),
         (monitoring, monitoring),
+        (page, page),
     ] {
         answers.push(ask(site, document, path, template, 200).await);
     }
@@ -106,7 +107,7 @@ async fn every_answer_is_as_documented_on_a_quiet_page_and_in_the_middle_of_ever
     repair_from_nowhere(&site).await;
 
     let answers = ask_all(&site, &document).await;
-    let [components, database, changes, ignored, held, alertmanager, monitoring] = &answers[..] else {
+    let [components, database, changes, ignored, held, alertmanager, monitoring, _] = &answers[..] else {
         panic!("{answers:?}");
     };
     assert_eq!(components["components"].as_array().map(Vec::len), Some(3));

@@ -9,7 +9,7 @@ use alertmanager_cachet::setup::carry_out;
 use fake_cachet::Release;
 use serde_json::json;
 
-use super::{HOUR, Site};
+use super::{HOUR, Site, page};
 use crate::browser::LOW_CONTRAST;
 use crate::browser::chromium::{Chromium, Scheme};
 use crate::support::web::ADMIN;
@@ -250,4 +250,67 @@ async fn a_page_says_when_it_is_not_live_and_takes_no_connection_while_nobody_lo
     assert_eq!(browser.text(color), "rgb(255, 125, 125)", "not in the colour of what is well");
     assert_readable(&mut browser, "not-live");
     browser.screenshot("console-not-live");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_is_announced_in_the_console_and_is_in_the_list() {
+    let site = page::site().await;
+    let (url, _serving) = site.serve().await;
+    let mut browser = reader(1000, Scheme::Light);
+    browser.open(&format!("{url}/console"));
+    browser.click_through_to("document.querySelector('nav a[href=\"/console/page\"]')", "/console/page");
+    browser.wait_for("document.getElementById('freshness').textContent === 'Live'");
+    let announce = "document.querySelector('a[href=\"/console/page/maintenance/new\"]')";
+    browser.click_through_to(announce, "/console/page/maintenance/new");
+    for (field, content) in [
+        ("title", "'New switch'"),
+        ("message", "'Short breaks of <b>seconds</b>.\\n\\nNo data is lost.'"),
+        ("begins", "'2026-11-21T03:00'"),
+        ("ends", "'2026-11-21T01:00'"),
+    ] {
+        browser.evaluate(&format!("document.getElementById('{field}').value = {content}"));
+    }
+    browser.evaluate("document.getElementById('c1').checked = true");
+    let submit = "document.querySelector('form button').click()";
+    browser.evaluate(submit);
+    browser.arrive_where("document.querySelector('[role=alert]')?.innerText.includes('Ends is not after')");
+    assert_eq!(browser.text("document.getElementById('begins').value"), "2026-11-21T03:00", "what was typed is there");
+    assert_eq!(browser.evaluate("document.getElementById('c1').checked"), json!(true));
+    browser.evaluate("document.getElementById('ends').value = '2026-11-21T05:00'");
+    browser.evaluate(submit);
+    browser.arrive_where("document.querySelector('h1').innerText === 'Announce maintenance?'");
+    assert_eq!(browser.text("document.activeElement.tagName"), "H1", "what is asked is read first");
+    browser.screenshot("console-page-confirm");
+    browser.click_through_to("document.querySelector('button[value=do]')", "/console/page?done=announce");
+    let list = browser.text("document.querySelector('[aria-labelledby=maintenance]').innerText");
+    for words in ["New switch", "Upcoming", "Short breaks of <b>seconds</b>.\n\nNo data is lost.", "Database"] {
+        assert!(list.contains(words), "{words}: {list}");
+    }
+
+    page::edit(&site, "/console/page/incidents/new", "title=Search+is+slow&message=We+look.&status=1&c2=2").await;
+    page::open_by_the_server(&site).await;
+    site.world.live().changed();
+    browser.wait_for("document.getElementById('summary').textContent.startsWith('2 incidents open')");
+    browser.screenshot("console-page");
+    let unnamed = "[...document.querySelectorAll('input:not([type=hidden]), select, textarea')].every((one) => one.labels.length)";
+    let ids = "document.querySelectorAll('[id]').length - new Set([...document.querySelectorAll('[id]')].map((one) => one.id)).size";
+    for (name, path) in [
+        ("list", "/console/page"),
+        ("maintenance", "/console/page/maintenance/1/change"),
+        ("incident", "/console/page/incidents/new"),
+        ("move", "/console/page/components/1/move"),
+        ("remove", "/console/page/components/5/remove"),
+        ("refused", "/console/page/components/1/remove"),
+    ] {
+        browser.open(&format!("{url}{path}"));
+        assert_eq!(browser.evaluate(unnamed), json!(true), "{path}: a field without a label");
+        assert_eq!(browser.evaluate(ids), json!(0), "{path}: an id twice");
+        for (look, width, scheme) in
+            [("phone-dark", 360, Scheme::Dark), ("phone-light", 360, Scheme::Light), ("light", 1000, Scheme::Light)]
+        {
+            browser.show_as(width, 900, scheme);
+            assert_readable(&mut browser, &format!("page-{name}-{look}"));
+            browser.screenshot(&format!("console-page-{name}-{look}"));
+        }
+    }
 }

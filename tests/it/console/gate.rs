@@ -10,15 +10,19 @@ use super::{Site, TARGETS};
 use crate::support::web::{ADMIN, USERS};
 use crate::support::world::World;
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 12] = [
     "/console",
     "/console/",
     "/console/components/Database",
     "/console/components/Database/hold",
     "/console/components/Database/release",
+    "/console/page",
+    "/console/page/maintenance/new",
+    "/console/page/incidents/new",
     "/console/events",
     "/console/assets/console.js",
     "/console/api/v1/components",
+    "/console/api/v1/page",
 ];
 
 #[tokio::test]
@@ -125,7 +129,12 @@ async fn every_answer_is_sealed_and_kept_by_nobody() {
 #[tokio::test]
 async fn what_it_does_not_know_is_not_found() {
     let site = Site::start().await;
-    for path in ["/console/nothing", "/console/api/v2/components", "/console/components/Database/drop"] {
+    for path in [
+        "/console/nothing",
+        "/console/api/v2/components",
+        "/console/components/Database/drop",
+        "/console/page/groups/1/drop",
+    ] {
         assert_eq!(site.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(site.post("/console", "").await.status, StatusCode::METHOD_NOT_ALLOWED);

@@ -61,6 +61,9 @@ async fn a_hold_made_in_the_console_is_on_the_page_and_an_open_console_does_not_
     .await;
     assert!(server.stdout().contains("[HOLD] component=\"Database\" status=3 (Partial Outage)"), "{}", server.stdout());
 
+    let page = get("/console/api/v1/page").await.expect("an answer");
+    assert_eq!(page.status(), StatusCode::OK, "no Cachet is driven");
+
     let mut events = get("/console/events").await.expect("an answer");
     events.chunk().await.expect("an event").expect("a chunk");
     let began = Instant::now();

@@ -148,6 +148,7 @@ fn events() -> Vec<Vec<String>> {
         Event::IncidentHeldBack { component, maintenance: name },
         Event::Hold { component, status: old_status, until: occurred_at, user: name, note: "why" },
         Event::Release { component, user: Some(name), reason: "released" },
+        Event::PageEdited { user: name, action: "update", subject: "incident 1", name, details: "why" },
         Event::AlertIgnored { alertname: name, fingerprint: "0", reason: "why" },
         Event::ManualOverride { component, expected_status: old_status, found_status: None },
     ];

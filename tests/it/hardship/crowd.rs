@@ -46,7 +46,7 @@ const CROWD: usize = 530;
 async fn idle_connections_and_slow_bodies_leave_room_for_the_webhook_and_health() {
     let site = Site::new(Release::Current).await;
     let mut command = site.command(&["serve", "--web.listen-address=127.0.0.1:0"]);
-    // Without Cachet it serves the embedded page.
+    // Without Cachet it serves the built-in page.
     command.env_remove("CACHET_API_URL").env_remove("CACHET_API_TOKEN");
     let server = site.started(command).await;
     let head = |line: &str| format!("{line} HTTP/1.1\r\nHost: x\r\n");

@@ -28,9 +28,15 @@ impl Watched {
         let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
         let cachet = world.cachet().clone().observed_by(Arc::new(metrics.clone()));
         let (store, settings) = (world.store.clone(), world.settings.clone().in_force());
-        let reconciler =
-            Reconciler::new(store, cachet, settings, world.clock(), Log::memory().0, CancellationToken::new())
-                .watched_by(metrics.clone(), readiness.clone());
+        let reconciler = Reconciler::new(
+            store,
+            Arc::new(cachet),
+            settings,
+            world.clock(),
+            Log::memory().0,
+            CancellationToken::new(),
+        )
+        .watched_by(metrics.clone(), readiness.clone());
         let mut watched = Self { world, reconciler, metrics, readiness };
         watched.go().await;
         assert_eq!(watched.readiness.cachet(), Condition::Good);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use alertmanager_cachet::core::alert::{Alert, AlertRecord, Effect, Fingerprint};
+use alertmanager_cachet::core::alert::{Alert, AlertRecord, Effect, Fingerprint, signals};
 use alertmanager_cachet::core::notification::Notification;
 use alertmanager_cachet::core::page::{DesiredPage, desired};
 use alertmanager_cachet::core::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target};
@@ -140,7 +140,7 @@ impl Story {
     /// The page as a value.
     pub async fn page(&self) -> DesiredPage {
         let stored = self.store.unresolved_alerts().await.expect("alerts");
-        let page = desired(&self.inventory, &stored, HOLD, self.now);
+        let page = desired(&self.inventory, &signals(&stored, HOLD, self.now));
         assert_eq!(page, page_of(&self.memory, &self.inventory, self.now), "the store and the memory say the same");
         page
     }
@@ -172,7 +172,7 @@ pub fn observe(
 pub fn page_of(memory: &HashMap<Fingerprint, AlertRecord>, inventory: &Inventory, now: Timestamp) -> DesiredPage {
     let in_order: BTreeMap<Fingerprint, AlertRecord> =
         memory.iter().map(|(key, value)| (*key, value.clone())).collect();
-    desired(inventory, &in_order.into_values().collect::<Vec<_>>(), HOLD, now)
+    desired(inventory, &signals(&in_order.into_values().collect::<Vec<_>>(), HOLD, now))
 }
 
 async fn open(folder: &TempDir) -> Store {

@@ -10,7 +10,7 @@ use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
-use alertmanager_cachet::settings::{Settings, TargetsOfPage};
+use alertmanager_cachet::settings::Settings;
 
 use super::alertmanagers::SETTLE_MS;
 use super::scenario::{Repair, Scenario};
@@ -53,7 +53,6 @@ pub fn settings(scenario: &Scenario) -> Settings {
     Settings {
         config: Config { page, incidents, alerts, alertmanager, watchdog, history_days: usual.history_days },
         inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)),
-        targets_of_page: TargetsOfPage::All,
         alertmanagers: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 mod round;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
@@ -407,7 +408,14 @@ fn reconciler(
 ) -> Reconciler {
     let client = in_process(way.clone(), token.clone(), 50);
     let stop = CancellationToken::new();
-    Reconciler::new(store.clone(), client, settings.clone().in_force(), clock.of_the_server(), events.clone(), stop)
+    Reconciler::new(
+        store.clone(),
+        Arc::new(client),
+        settings.clone().in_force(),
+        clock.of_the_server(),
+        events.clone(),
+        stop,
+    )
 }
 
 /// What it is told of Alertmanager comes from the scenario; it reads nothing itself.

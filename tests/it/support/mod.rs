@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod alertmanager;
+pub mod built_in;
 pub mod certificates;
 pub mod installation;
 pub mod metrics;

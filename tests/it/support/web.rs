@@ -7,7 +7,7 @@ use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::Wake;
-use alertmanager_cachet::settings::{self as configuration, TargetsOfPage};
+use alertmanager_cachet::settings as configuration;
 use alertmanager_cachet::store::Store;
 use alertmanager_cachet::web::auth::Users;
 use alertmanager_cachet::web::{self, App, Settings, Wakes};
@@ -49,12 +49,7 @@ pub fn settings() -> Settings {
 
 /// What is configured where no watchdog is.
 fn unwatched() -> configuration::Settings {
-    configuration::Settings {
-        config: super::world::config(),
-        inventory: None,
-        targets_of_page: TargetsOfPage::All,
-        alertmanagers: Vec::new(),
-    }
+    configuration::Settings { config: super::world::config(), inventory: None, alertmanagers: Vec::new() }
 }
 
 impl Server {

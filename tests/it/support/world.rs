@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use alertmanager_cachet::alertmanager::Member;
-use alertmanager_cachet::cachet::{Cachet, REQUEST_TIMEOUT};
+use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::config::{
@@ -16,6 +16,7 @@ use alertmanager_cachet::core::incident_name::IncidentName;
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::setup::{Removal, Step, plan_setup};
+use alertmanager_cachet::core::status_page::REQUEST_TIMEOUT;
 use alertmanager_cachet::core::target::{
     ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target,
 };
@@ -24,12 +25,13 @@ use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::live::Live;
 use alertmanager_cachet::log::{Log, MemorySink};
 use alertmanager_cachet::reconcile::{Reconciler, Round, Wake};
-use alertmanager_cachet::settings::{Settings, TargetsOfPage};
+use alertmanager_cachet::settings::Settings;
 use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use fake_cachet::{FakeCachet, Faults, Options, Release, in_process, without_unknown};
+pub use fake_cachet::Release;
+use fake_cachet::{FakeCachet, Faults, Options, in_process, without_unknown};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -106,7 +108,7 @@ impl World {
         let store = open("ours").await;
         let reconciler = Reconciler::new(
             store.clone(),
-            client.clone(),
+            Arc::new(client.clone()),
             settings.clone().in_force(),
             clock.clone(),
             events.clone(),
@@ -148,7 +150,7 @@ impl World {
     pub fn restart(&mut self) {
         self.reconciler = Reconciler::new(
             self.store.clone(),
-            self.client.clone(),
+            Arc::new(self.client.clone()),
             self.settings.clone().in_force(),
             self.clock.clone(),
             self.events.clone(),
@@ -156,6 +158,11 @@ impl World {
         )
         .shown_by(self.live.clone());
         self.wake = self.reconciler.wake();
+    }
+
+    /// Which Cachet the page is.
+    pub fn release(&self) -> Release {
+        self.release
     }
 
     /// The world's time, for another part of the program.
@@ -502,7 +509,6 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
     Settings {
         config: config(),
         inventory: Some(Inventory::new(InventorySource::File, targets.iter().map(known))),
-        targets_of_page: TargetsOfPage::All,
         alertmanagers: Vec::new(),
     }
 }
@@ -546,7 +552,7 @@ pub fn repairing(alertmanagers: Vec<Member>, poll: Duration, settle: Duration) -
     let watchdog = Some(WatchdogConfig { watchdog, texts: MonitoringTexts::default() });
     let alertmanager = AlertmanagerConfig { poll, settle };
     let config = Config { alertmanager, watchdog, ..config() };
-    Settings { config, inventory: None, targets_of_page: TargetsOfPage::All, alertmanagers }
+    Settings { config, inventory: None, alertmanagers }
 }
 
 /// As [`repairing`], where alerts end that nothing is heard of for `stale_after`.

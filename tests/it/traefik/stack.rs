@@ -162,7 +162,7 @@ async fn stand_in_for_cachet(request: Request) -> ([(&'static str, &'static str)
     ([("server", "nginx/1.28"), ("x-powered-by", "PHP/8.4")], format!("stand-in for Cachet\n{asked}"))
 }
 
-/// Our program with its embedded page, so that there is much behind it that Traefik must not show.
+/// Our program with its built-in page, so that there is much behind it that Traefik must not show.
 async fn start_server(folder: &Path) -> (Process, String) {
     fs::copy(repository("config.json.example"), folder.join("config.json")).expect("copied");
     fs::copy(repository("prometheus.yml.example"), folder.join("prometheus.yml")).expect("copied");

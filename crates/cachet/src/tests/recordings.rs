@@ -9,13 +9,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use super::super::{Cachet, Capabilities, Error, IncidentSearch};
+use super::super::{Cachet, Error};
 use super::in_process;
 use alertmanager_cachet_core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup,
     NewIncident, ObservedComponent, ObservedGroup, ObservedIncident,
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch, PageError};
 use alertmanager_cachet_core::time::Timestamp;
 
 const CURRENT: &str = "cachet-2026-08";
@@ -161,7 +162,7 @@ async fn the_maintenance_in_progress_is_read_with_its_components_and_its_end() {
 #[tokio::test]
 async fn that_maintenance_cannot_be_read_says_why() {
     let refused = answering(CURRENT, "006").maintenance().await.expect_err("no such route");
-    assert!(refused.is_not_cachet(), "{refused}");
+    assert!(matches!(refused, Error::NotCachet { .. }), "{refused}");
 }
 
 #[tokio::test]
@@ -281,7 +282,7 @@ async fn a_wrong_base_or_a_switched_off_api_is_not_taken_for_a_missing_object() 
             cachet.incident(IncidentId(3)).await.expect_err("not told"),
             cachet.check_token().await.expect_err("not told"),
         ] {
-            assert!(error.is_not_cachet(), "{error}");
+            assert!(matches!(error, Error::NotCachet { .. }), "{error}");
             assert!(error.to_string().contains(said), "{error}");
         }
     }
@@ -297,8 +298,8 @@ async fn the_token_is_checked_by_a_write_that_cannot_change_anything() {
             "PUT /components/0: Cachet refused the token (HTTP 401): check CACHET_API_TOKEN",
             "{release}"
         );
-        assert!(refused.concerns_everything());
-        assert!(!refused.may_have_been_applied());
+        assert!(PageError::from(refused.clone()).concerns_everything());
+        assert!(!PageError::from(refused.clone()).may_have_been_applied());
     }
 }
 
@@ -347,6 +348,6 @@ async fn each_refusal_has_its_own_error_with_its_cure() {
 #[tokio::test]
 async fn a_500_may_have_been_applied_for_older_releases_save_and_then_fail() {
     let error = answering(OLDER, "131").update_component(ComponentId(1), &outage()).await.expect_err("500");
-    assert!(error.may_have_been_applied());
-    assert!(!error.concerns_everything());
+    assert!(PageError::from(error.clone()).may_have_been_applied());
+    assert!(!PageError::from(error.clone()).concerns_everything());
 }

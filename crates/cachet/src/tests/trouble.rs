@@ -22,6 +22,7 @@ use super::super::{Cachet, Error, Settings};
 use super::{TOKEN, in_process, settings};
 use alertmanager_cachet_core::observed::{ComponentId, ComponentUpdate, IncidentId};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::status_page::PageError;
 
 /// Serves `router` until the test ends; answers with the base of its API.
 async fn serving(router: Router) -> String {
@@ -63,8 +64,8 @@ async fn a_port_where_nothing_listens_is_unreachable_and_nothing_was_sent() {
     let error = fix_component(&base_url).await.expect_err("nobody there");
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(error.to_string().starts_with(&format!("PUT /components/12: no connection to {base_url} (")), "{error}");
-    assert!(error.concerns_everything());
-    assert!(!error.may_have_been_applied());
+    assert!(PageError::from(error.clone()).concerns_everything());
+    assert!(!PageError::from(error.clone()).may_have_been_applied());
 }
 
 #[tokio::test]
@@ -76,8 +77,8 @@ async fn a_cut_connection_leaves_open_whether_it_was_applied() {
     ] {
         let error = fix_component(&answering_bytes(bytes).await).await.expect_err("cut");
         assert!(matches!(error, Error::NoAnswer { .. }), "{what}: {error}");
-        assert!(error.may_have_been_applied(), "{what}");
-        assert!(!error.concerns_everything(), "{what}");
+        assert!(PageError::from(error.clone()).may_have_been_applied(), "{what}");
+        assert!(!PageError::from(error.clone()).concerns_everything(), "{what}");
     }
 }
 
@@ -98,8 +99,8 @@ async fn the_rate_limit_says_when_to_come_back() {
     });
     let error = fix_component(&serving(router).await).await.expect_err("limited");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(48)));
-    assert!(error.concerns_everything());
-    assert!(!error.may_have_been_applied());
+    assert!(PageError::from(error.clone()).concerns_everything());
+    assert!(!PageError::from(error.clone()).may_have_been_applied());
     assert!(error.to_string().contains("(HTTP 429, Retry-After: 48 s)"), "{error}");
 }
 
@@ -115,8 +116,8 @@ async fn a_redirect_is_not_followed_and_names_the_setting_to_correct() {
         "PUT /components/12: this is not Cachet's API (it redirects to \
          \"https://status.example.org/api/components/12\"): check CACHET_API_URL, the whole base such as http://cachet/api"
     );
-    assert!(error.is_not_cachet());
-    assert!(!error.may_have_been_applied());
+    assert!(matches!(error, Error::NotCachet { .. }));
+    assert!(!PageError::from(error.clone()).may_have_been_applied());
 }
 
 #[tokio::test]
@@ -142,7 +143,7 @@ async fn html_is_not_cachet_whatever_its_status() {
 async fn an_answer_in_other_words_may_still_have_been_applied() {
     let router = Router::new().fallback(|| async { (StatusCode::CREATED, Json(json!({"data": {"uuid": "x"}}))) });
     let error = fix_component(&serving(router).await).await.expect_err("another wire format");
-    assert!(error.may_have_been_applied());
+    assert!(PageError::from(error.clone()).may_have_been_applied());
     assert!(error.to_string().contains("its answer cannot be read at data"), "{error}");
 }
 

@@ -1,7 +1,7 @@
 //! Explanations, as a person reads them.
 
 use super::*;
-use crate::alert::{Alert, AlertStatus};
+use crate::alert::{Alert, AlertStatus, signals};
 use crate::incident::{Episode, EpisodeKey, EpisodeSubject};
 use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedComponent};
 use crate::page::desired;
@@ -40,7 +40,7 @@ fn record(instance: &str, statuses: &[AlertStatus]) -> AlertRecord {
 fn explained(alerts: &[AlertRecord], applied: &Applied, observed: &Observed) -> Option<Explanation> {
     let known = |(instance, critical)| KnownTarget { target: target(instance), critical };
     let inventory = Inventory::new(InventorySource::File, [("db-1:9100", true), ("db-22:9100", false)].map(known));
-    let page = desired(&inventory, alerts, HOLD, NOW);
+    let page = desired(&inventory, &signals(alerts, HOLD, NOW));
     let policy = Policy {
         close_incident_when: CloseIncidentWhen::NotMajorOutage,
         drift: Drift::Respect,
@@ -149,7 +149,7 @@ fn an_incident_that_is_held_back_is_explained_by_the_maintenance() {
 #[test]
 fn a_component_that_nobody_knows_has_no_explanation() {
     let observed = Observed::default();
-    let page = desired(&Inventory::new(InventorySource::File, []), &[], HOLD, NOW);
+    let page = desired(&Inventory::new(InventorySource::File, []), &signals(&[], HOLD, NOW));
     let (applied, plan) = (Applied::default(), Plan::default());
     let facts = Facts {
         page: &page,
@@ -182,7 +182,7 @@ fn the_reason_counts_the_targets_and_names_the_critical_ones_that_are_down() {
         let inventory = Inventory::new(InventorySource::File, targets.iter().map(known));
         let down = targets.iter().filter(|(_, _, down)| *down);
         let alerts: Vec<AlertRecord> = down.map(|(instance, ..)| record(instance, &[AlertStatus::Firing])).collect();
-        let page = desired(&inventory, &alerts, HOLD, NOW);
+        let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
         let targets: Vec<&DesiredTarget> = page.targets.values().collect();
         assert_eq!(reason(status, &targets), expected);
     }

@@ -1,5 +1,6 @@
 //! The switch alone, and its laws over any history of heartbeats, restarts and looks.
 
+use crate::alert::signals;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -106,7 +107,7 @@ fn page(down: &[&str]) -> DesiredPage {
         critical: false,
     };
     let inventory = Inventory::new(InventorySource::File, ["Database", "Web"].map(known));
-    let mut page = desired(&inventory, &[], MINUTE, START);
+    let mut page = desired(&inventory, &signals(&[], MINUTE, START));
     for component in down {
         page.components.get_mut(&name(component)).expect("a component").status = ComponentStatus::PartialOutage;
     }

@@ -1,10 +1,11 @@
 //! The older release against its recordings, and the client against both.
 
-use alertmanager_cachet_client::{Cachet, Capabilities, IncidentSearch};
+use alertmanager_cachet_client::Cachet;
 use alertmanager_cachet_core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident,
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch};
 use alertmanager_cachet_core::time::Timestamp;
 
 use super::*;

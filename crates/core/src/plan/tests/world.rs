@@ -1,6 +1,7 @@
 //! Cachet in memory, and plans carried out in it.
 
 use super::*;
+use crate::alert::signals;
 
 /// Cachet, what we remember of it, and a clock: enough to carry a plan out in memory.
 #[derive(Clone, Default)]
@@ -51,7 +52,7 @@ impl World {
 
     pub(super) fn plan(&self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Plan {
         let now = Timestamp::from_millis(self.now_ms);
-        let page = desired(inventory, alerts, HOLD, now)
+        let page = desired(inventory, &signals(alerts, HOLD, now))
             .in_view_of(self.monitoring, &BTreeSet::from([name("Unfed")]))
             .held_by(&self.holds, now);
         plan(&page, &self.applied, &self.observed, policy, now)

@@ -11,20 +11,18 @@ use std::collections::HashMap;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use jiff::Zoned;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use crate::core::status::{ComponentStatus, IncidentStatus};
+use super::{BuiltinPage, NO_SNIFFING};
+use crate::core::builtin::{Affected, Component, Content, Incident};
+use crate::core::hold::Hold;
+use crate::core::observed::{ComponentId, GroupId};
+use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
-
-use super::components::{self, Component, Impacts};
-use super::document;
-use super::groups::{self, Group};
-use super::incidents::{self, Incident};
-use super::request::Viewer;
-use super::{EmbeddedPage, NO_SNIFFING, times, updates};
+use crate::store::StoreError;
 
 /// The page's name.
 const NAME: &str = "System status";
@@ -39,11 +37,11 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// `GET /`.
-pub async fn page(State(page): State<EmbeddedPage>, headers: HeaderMap) -> Response {
+pub async fn page(State(page): State<BuiltinPage>, headers: HeaderMap) -> Response {
     let html = match render(&page).await {
         Ok(html) => html,
         Err(error) => {
-            tracing::error!(%error, "the embedded page could not be made");
+            tracing::error!(%error, "the page could not be made");
             return (StatusCode::INTERNAL_SERVER_ERROR, "The status cannot be shown at the moment.").into_response();
         }
     };
@@ -85,7 +83,7 @@ pub const TONES: [Tone; 6] = [OPERATIONAL, PERFORMANCE, PARTIAL, MAJOR, MAINTENA
 
 /// Everything that the page says.
 #[derive(Serialize)]
-struct Content {
+struct Told {
     name: &'static str,
     state: Overall,
     sections: Vec<Section>,
@@ -122,6 +120,10 @@ struct Line {
     held_until: Option<Moment>,
     tone: Tone,
     word: &'static str,
+    #[serde(skip)]
+    status: ComponentStatus,
+    #[serde(skip)]
+    group: Option<GroupId>,
 }
 
 /// An incident with all that was said about it, the newest first.
@@ -156,52 +158,70 @@ struct Moment {
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the store could not be read ({0}): check its disk and permissions")]
-    Store(#[from] sqlx::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("the template does not fit its content ({0}): this is a fault of the program, please report it")]
     Template(#[from] minijinja::Error),
 }
 
-async fn render(page: &EmbeddedPage) -> Result<String, Failure> {
-    let mut transaction = page.store.reader().begin().await?;
-    let content = read(&mut transaction, page.now()).await?;
-    drop(transaction);
+async fn render(page: &BuiltinPage) -> Result<String, Failure> {
+    let now = page.now();
+    let content = page.tables.content(past::first_day(now), now).await?;
+    let holds = page.store.holds().await?;
     // by its name the template is HTML, so whatever is put into it is escaped
-    let page = include_str!("page.html");
-    Ok(minijinja::Environment::new().render_named_str("page.html", page, minijinja::value::Serde(content))?)
+    let html = include_str!("page.html");
+    let told = minijinja::value::Serde(told(&content, &holds, now));
+    Ok(minijinja::Environment::new().render_named_str("page.html", html, told)?)
 }
 
-async fn read(db: &mut SqliteConnection, now: Timestamp) -> Result<Content, sqlx::Error> {
-    let impacts = components::impacts(db, now).await?;
-    let components = components::for_guests(db).await?;
-    let holds = holds(db, now).await?;
-    let groups = groups::for_guests(db).await?;
+/// What `content` says to readers at `now`.
+fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Told {
+    let (names, statuses) = (Names::of_shown(content), content.shown_statuses(now));
+    let lines: Vec<Line> = content
+        .components
+        .iter()
+        .filter(|component| content.shows(component))
+        .map(|component| line(component, statuses[&component.id], holds, now))
+        .collect();
     let (mut open, mut open_since, mut fixed) = (Vec::new(), None, Vec::new());
-    for incident in incidents::for_guests(db, past::first_day(now), now).await? {
-        let report = report(db, &incident).await?;
-        if incident.status == IncidentStatus::Fixed {
-            fixed.push((incident.began_at(), report));
-        } else {
+    for incident in content.incidents.iter().filter(|incident| incident.is_shown(now)) {
+        let report = report(incident, &names);
+        if incident.is_open() {
             // the newest comes first, so the last one seen is the oldest
-            open_since = Some(incident.began_at());
+            open_since = Some(incident.began_at);
             open.push(report);
+        } else {
+            fixed.push((incident.began_at, report));
         }
     }
-    Ok(Content {
+    Told {
         name: NAME,
-        state: state(&components, &impacts, open.len()),
-        sections: sections(groups, &components, &impacts, &holds),
+        state: state(&lines, open.len()),
+        sections: sections(content, lines),
         open,
-        maintenance: maintenance::read(db, now).await?,
+        maintenance: maintenance::of(content, &names, now),
         past: past::by_day(fixed, open_since, now),
-    })
+    }
+}
+
+/// What readers call the components that they see.
+pub struct Names<'a>(HashMap<ComponentId, &'a str>);
+
+impl<'a> Names<'a> {
+    fn of_shown(content: &'a Content) -> Self {
+        let shown = content.components.iter().filter(|component| content.shows(component));
+        Self(shown.map(|component| (component.id, component.shown_name())).collect())
+    }
+
+    /// Those of `affected`, in its order.
+    fn of(&self, affected: &[Affected]) -> Vec<String> {
+        affected.iter().filter_map(|one| self.0.get(&one.component)).map(|name| (*name).to_owned()).collect()
+    }
 }
 
 /// The headline is that of the worst component.
-fn state(components: &[Component], impacts: &Impacts, open_incidents: usize) -> Overall {
-    let worst =
-        components.iter().map(|component| component.latest_status(impacts)).max_by_key(|status| status.severity());
-    let Some(worst) = worst else {
+fn state(components: &[Line], open_incidents: usize) -> Overall {
+    let Some(worst) = worst(components) else {
         return Overall {
             tone: UNKNOWN,
             headline: "Nothing to show yet",
@@ -214,7 +234,7 @@ fn state(components: &[Component], impacts: &Impacts, open_incidents: usize) -> 
         (ComponentStatus::Unknown, worst) => worst == ComponentStatus::Unknown,
         _ => true,
     };
-    let named = components.iter().filter(|component| is_named(component.latest_status(impacts)));
+    let named = components.iter().filter(|component| is_named(component.status));
     let affected: Vec<&str> = named.map(|component| component.name.as_str()).collect();
     let (all, some) = match worst {
         ComponentStatus::Unknown => ("components are not known at the moment", "Not known at the moment"),
@@ -239,68 +259,65 @@ fn state(components: &[Component], impacts: &Impacts, open_incidents: usize) -> 
     Overall { tone: tone(worst), headline, detail }
 }
 
+fn worst(components: &[Line]) -> Option<ComponentStatus> {
+    components.iter().map(|component| component.status).max_by_key(|status| status.severity())
+}
+
 /// Groups in their order, then what is in none. A group without anything to show is left out.
-fn sections(groups: Vec<Group>, components: &[Component], impacts: &Impacts, holds: &Holds) -> Vec<Section> {
-    let section = |id: String, name: Option<String>, collapsed: Option<i64>, group: Option<i64>| {
-        let members: Vec<&Component> = components.iter().filter(|component| component.group == group).collect();
-        let statuses = members.iter().map(|component| component.latest_status(impacts));
-        let worst = statuses.max_by_key(|status| status.severity())?;
+fn sections(content: &Content, components: Vec<Line>) -> Vec<Section> {
+    let mut members: HashMap<Option<GroupId>, Vec<Line>> = HashMap::new();
+    for component in components {
+        members.entry(component.group).or_default().push(component);
+    }
+    let mut section = |id: String, name: Option<String>, folded: bool, group: Option<GroupId>| {
+        let components = members.remove(&group)?;
+        let worst = worst(&components)?;
         // where folding was asked for, it never hides that something is wrong
-        let folded = collapsed.is_some_and(|collapsed| collapsed > 0) && worst == ComponentStatus::Operational;
-        let components = members.into_iter().map(|component| line(component, impacts, holds)).collect();
-        Some(Section { id, name, folded, tone: tone(worst), word: document::component_word(worst), components })
+        let folded = folded && worst == ComponentStatus::Operational;
+        Some(Section { id, name, folded, tone: tone(worst), word: component_word(worst), components })
     };
-    let named = groups
-        .into_iter()
-        .filter_map(|group| section(format!("group-{}", group.id), Some(group.name), group.collapsed, Some(group.id)));
-    let mut sections: Vec<Section> = named.collect();
+    let groups = content.groups.iter().filter_map(|group| {
+        let (id, name) = (format!("group-{}", group.id.0), group.shown_name().to_owned());
+        section(id, Some(name), group.folded, Some(group.id))
+    });
+    let mut sections: Vec<Section> = groups.collect();
     let title = (!sections.is_empty()).then(|| "Other".to_owned());
-    sections.extend(section("group-none".to_owned(), title, None, None));
+    sections.extend(section("group-none".to_owned(), title, false, None));
     sections
 }
 
-/// Until when operators hold components, by name.
-type Holds = HashMap<String, Timestamp>;
-
-/// The holds that count at `now`. Who holds a component, and why, is nobody's business here.
-async fn holds(db: &mut SqliteConnection, now: Timestamp) -> Result<Holds, sqlx::Error> {
-    let query = "SELECT component, until_ms FROM holds WHERE until_ms > $1";
-    let rows = sqlx::query(query).bind(now.as_millis()).fetch_all(db).await?;
-    let hold = |row: &SqliteRow| Ok((row.try_get("component")?, document::moment(row, "until_ms")?));
-    rows.iter().map(hold).collect()
-}
-
-fn line(component: &Component, impacts: &Impacts, holds: &Holds) -> Line {
-    let status = component.latest_status(impacts);
+/// Who holds a component, and why, is nobody's business here.
+fn line(component: &Component, status: ComponentStatus, holds: &[Hold], now: Timestamp) -> Line {
+    let held = holds.iter().find(|hold| hold.component.as_str() == component.name && hold.until > now);
     Line {
-        held_until: holds.get(&component.name).map(|until| Moment::of(*until)),
-        name: component.name.clone(),
+        held_until: held.map(|hold| Moment::of(hold.until)),
+        name: component.shown_name().to_owned(),
         description: component.description.clone(),
         tone: tone(status),
-        word: document::component_word(status),
+        word: component_word(status),
+        status,
+        group: component.group,
     }
 }
 
-async fn report(db: &mut SqliteConnection, incident: &Incident) -> Result<Report, sqlx::Error> {
-    let attached = components::of_incident(db, incident.id, Viewer::Guest).await?;
-    let updates = updates::of_incident(db, incident.id).await?;
-    let fixed_at = updates.iter().rev().find(|update| update.status == IncidentStatus::Fixed);
-    let ended = fixed_at.map_or(incident.updated_at, |update| update.created_at);
-    let mut entries: Vec<Entry> =
-        updates.iter().rev().map(|update| entry(update.status.word(), update.created_at, &update.message)).collect();
+fn report(incident: &Incident, names: &Names<'_>) -> Report {
+    let entries = incident.updates.iter().rev().map(|update| {
+        let word = update.status.map_or("Update", |status| status.word());
+        entry(word, update.at, &update.message)
+    });
+    let mut entries: Vec<Entry> = entries.collect();
     entries.push(entry("Reported", incident.created_at, &incident.message));
-    let worst = attached.iter().map(|(_, impact)| *impact).max_by_key(|impact| impact.severity());
-    let is_fixed = incident.status == IncidentStatus::Fixed;
-    Ok(Report {
-        id: incident.id,
-        name: incident.name.clone(),
-        tone: if is_fixed { OPERATIONAL } else { worst.map_or(PARTIAL, tone) },
+    let worst = incident.affected.iter().map(|one| one.status).max_by_key(|status| status.severity());
+    Report {
+        id: incident.id.0,
+        name: incident.title.clone(),
+        tone: if incident.is_open() { worst.map_or(PARTIAL, tone) } else { OPERATIONAL },
         word: incident.status.word(),
-        components: attached.into_iter().map(|(component, _)| component.name).collect(),
-        began: Moment::of(incident.began_at()),
-        lasted: is_fixed.then(|| times::duration(incident.began_at(), ended)),
+        components: names.of(&incident.affected),
+        began: Moment::of(incident.began_at),
+        lasted: incident.fixed_at.map(|fixed_at| duration(incident.began_at, fixed_at)),
         entries,
-    })
+    }
 }
 
 fn entry(word: &'static str, at: Timestamp, message: &str) -> Entry {
@@ -310,7 +327,7 @@ fn entry(word: &'static str, at: Timestamp, message: &str) -> Entry {
 
 impl Moment {
     fn of(moment: Timestamp) -> Self {
-        let zoned = times::zoned(moment);
+        let zoned = zoned(moment);
         Self {
             text: zoned.strftime("%-d %b %Y, %H:%M UTC").to_string(),
             iso: zoned.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -327,6 +344,37 @@ fn tone(status: ComponentStatus) -> Tone {
         ComponentStatus::Unknown => UNKNOWN,
         ComponentStatus::UnderMaintenance => MAINTENANCE,
     }
+}
+
+fn component_word(status: ComponentStatus) -> &'static str {
+    match status {
+        ComponentStatus::Operational => "Operational",
+        ComponentStatus::PerformanceIssues => "Performance issues",
+        ComponentStatus::PartialOutage => "Partial outage",
+        ComponentStatus::MajorOutage => "Major outage",
+        ComponentStatus::Unknown => "Unknown",
+        ComponentStatus::UnderMaintenance => "Under maintenance",
+    }
+}
+
+/// The moment in UTC, to the second.
+fn zoned(moment: Timestamp) -> Zoned {
+    let second = moment.as_millis().div_euclid(1000);
+    jiff::Timestamp::from_second(second).unwrap_or_default().to_zoned(TimeZone::UTC)
+}
+
+/// `31 minutes`, `1 hour 35 minutes`, `2 days 3 hours`: the two largest units, cut; under a minute is said so.
+fn duration(from: Timestamp, to: Timestamp) -> String {
+    let minutes = to.since(from).as_secs() / 60;
+    let (days, hours, minutes) = (minutes / (24 * 60), minutes / 60 % 24, minutes % 60);
+    let said = |count: u64, unit: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {unit}")),
+        count => Some(format!("{count} {unit}s")),
+    };
+    let units = [said(days, "day"), said(hours, "hour"), said(minutes, "minute")];
+    let told: Vec<String> = units.into_iter().skip_while(Option::is_none).take(2).flatten().collect();
+    if told.is_empty() { "under a minute".to_owned() } else { told.join(" ") }
 }
 
 fn etag_of(html: &str) -> HeaderValue {

@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use crate::core::time::Timestamp;
 
-use super::super::times;
-use super::Report;
+use super::{Report, zoned};
 
 /// How many days back the page tells, today included.
 const DAYS: i32 = 14;
@@ -86,7 +85,7 @@ impl Without {
 }
 
 fn day_of(moment: Timestamp) -> Date {
-    times::zoned(moment).date()
+    zoned(moment).date()
 }
 
 fn long(day: Date) -> String {
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> Timestamp {
-        times::parse(text).expect("a time")
+        Timestamp::parse_rfc3339(&format!("{}Z", text.replace(' ', "T"))).expect("a time")
     }
 
     fn report(began: &str) -> (Timestamp, Report) {

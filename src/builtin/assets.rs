@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::NO_SNIFFING;
-use super::public::{TONES, Tone};
+use super::html::{TONES, Tone};
 
 /// `GET /assets/page.css`.
 pub async fn css() -> Response {

@@ -1,0 +1,89 @@
+//! What sources say of targets, whatever the sources are.
+
+use std::fmt;
+
+use super::status::ComponentStatus;
+use super::target::Target;
+use super::time::Timestamp;
+
+/// Where a signal comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceName {
+    /// Alertmanager: its notifications, and its list of alerts.
+    Alertmanager,
+}
+
+/// As in logs and metrics.
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alertmanager => "alertmanager",
+        })
+    }
+}
+
+/// How a target is, as one source says. The later one is the worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// It works.
+    Ok,
+    /// Nobody knows.
+    Unknown,
+    /// It works, slowly.
+    Degraded,
+    /// Some of it is down.
+    Partial,
+    /// It is down.
+    Down,
+}
+
+impl Condition {
+    /// The status of a target's own component in this condition.
+    pub const fn status(self) -> ComponentStatus {
+        match self {
+            Self::Ok => ComponentStatus::Operational,
+            Self::Unknown => ComponentStatus::Unknown,
+            Self::Degraded => ComponentStatus::PerformanceIssues,
+            Self::Partial => ComponentStatus::PartialOutage,
+            Self::Down => ComponentStatus::MajorOutage,
+        }
+    }
+}
+
+/// What one source says of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signal {
+    /// Who says it.
+    pub source: SourceName,
+    /// What it is about.
+    pub target: Target,
+    /// Whether the source says that the target is critical. Where the inventory knows the target, it has the say.
+    pub critical: bool,
+    /// How the target is.
+    pub condition: Condition,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why: of an alert, its name.
+    pub why: String,
+}
+
+/// What a source says at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// All of it.
+    pub signals: Vec<Signal>,
+    /// How many more would be said, and do not count yet.
+    pub held: usize,
+    /// When time alone changes it next.
+    pub changes_at: Option<Timestamp>,
+}
+
+impl Signals {
+    /// What several sources say together.
+    pub fn and(mut self, other: Self) -> Self {
+        self.signals.extend(other.signals);
+        self.held += other.held;
+        self.changes_at = self.changes_at.into_iter().chain(other.changes_at).min();
+        self
+    }
+}

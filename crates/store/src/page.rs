@@ -1,0 +1,618 @@
+//! The tables of the built-in page: everything on it is read at one moment, and each write is one transaction.
+
+use std::collections::HashMap;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
+
+use super::{Store, StoreError};
+use alertmanager_cachet_core::builtin::{
+    Affected, Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, Update,
+};
+use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, NewComponent, NewGroup};
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::time::Timestamp;
+
+/// The content of the built-in page in a store. Clones share the store's connections.
+#[derive(Debug, Clone)]
+pub struct PageTables {
+    reader: SqlitePool,
+    writer: SqlitePool,
+}
+
+/// What changes of a group; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupChange {
+    /// What readers see in place of its name; empty: its name again.
+    pub title: Option<String>,
+    /// Its place on the page.
+    pub position: Option<u32>,
+    /// Whether readers see it.
+    pub visible: Option<bool>,
+}
+
+/// What changes of a component; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ComponentChange {
+    /// What readers see in place of its name; empty: its name again.
+    pub title: Option<String>,
+    /// Its description.
+    pub description: Option<String>,
+    /// Its own status.
+    pub status: Option<ComponentStatus>,
+    /// Its place within its group.
+    pub position: Option<u32>,
+    /// Whether readers see it.
+    pub visible: Option<bool>,
+    /// The group that it moves to.
+    pub group: Option<GroupId>,
+}
+
+/// An incident to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewIncident {
+    /// Its title.
+    pub title: String,
+    /// Its first message.
+    pub message: String,
+    /// How far the work on it is.
+    pub status: IncidentStatus,
+    /// The key of the outage that it is opened for; `None` if a person writes it.
+    pub key: Option<String>,
+    /// The component that it is opened for, by name.
+    pub opened_for: Option<String>,
+    /// When what it tells of began.
+    pub began_at: Timestamp,
+    /// The components that it is about.
+    pub affected: Vec<Affected>,
+}
+
+/// A maintenance to announce, or its new state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Its title.
+    pub title: String,
+    /// The announcement.
+    pub message: String,
+    /// When it begins.
+    pub begins_at: Timestamp,
+    /// When it ends; `None`: when somebody ends it.
+    pub ends_at: Option<Timestamp>,
+    /// The components that are worked on.
+    pub affected: Vec<Affected>,
+}
+
+impl Store {
+    /// The tables of the built-in page.
+    pub fn page(&self) -> PageTables {
+        PageTables { reader: self.reader.clone(), writer: self.writer.clone() }
+    }
+}
+
+/// Each call fails with [`StoreError::Database`] if a statement failed, and then nothing was changed. Where a call says
+/// `false`, there is nothing of that number.
+impl PageTables {
+    /// Everything on the page at `now`, with the incidents that began at `since` or later, and those that are open.
+    ///
+    /// # Errors
+    /// See [`PageTables`]; [`StoreError::Corrupt`] for a row that makes no sense.
+    pub async fn content(&self, since: Timestamp, now: Timestamp) -> Result<Content, StoreError> {
+        let mut db = self.reader.begin().await?;
+        let groups = sqlx::query("SELECT * FROM page_groups ORDER BY position, id").fetch_all(&mut *db).await?;
+        let components = sqlx::query("SELECT * FROM page_components ORDER BY position, id").fetch_all(&mut *db).await?;
+        let incidents = sqlx::query(
+            "SELECT * FROM page_incidents WHERE status <> $1 OR began_at_ms >= $2 ORDER BY began_at_ms DESC, id DESC",
+        );
+        let incidents = incidents.bind(i64::from(IncidentStatus::Fixed.value())).bind(since.as_millis());
+        let incidents = incidents.fetch_all(&mut *db).await?;
+        let maintenance = sqlx::query(
+            "SELECT * FROM page_maintenance WHERE ends_at_ms IS NULL OR ends_at_ms >= $1 ORDER BY begins_at_ms, id",
+        );
+        let maintenance = maintenance.bind(now.as_millis()).fetch_all(&mut *db).await?;
+        let mut said = Said::read(&mut db, since, now).await?;
+        Ok(Content {
+            groups: groups.iter().map(group).collect::<Result<_, _>>()?,
+            components: components.iter().map(component).collect::<Result<_, _>>()?,
+            incidents: incidents.iter().map(|row| said.incident(row)).collect::<Result<_, _>>()?,
+            maintenance: maintenance.iter().map(|row| said.maintenance(row)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The incident of that number, open or fixed.
+    ///
+    /// # Errors
+    /// See [`PageTables::content`].
+    pub async fn incident(&self, id: IncidentId) -> Result<Option<Incident>, StoreError> {
+        self.one_incident("SELECT * FROM page_incidents WHERE id = $1", id.0).await
+    }
+
+    /// The first incident that was opened for the outage with this key, open or fixed.
+    ///
+    /// # Errors
+    /// See [`PageTables::content`].
+    pub async fn incident_of(&self, key: &str) -> Result<Option<Incident>, StoreError> {
+        self.one_incident("SELECT * FROM page_incidents WHERE outage_key = $1 ORDER BY id LIMIT 1", key.to_owned())
+            .await
+    }
+
+    async fn one_incident<'q, T>(&self, query: &'static str, key: T) -> Result<Option<Incident>, StoreError>
+    where
+        T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + 'q,
+    {
+        let mut db = self.reader.begin().await?;
+        let Some(row) = sqlx::query(query).bind(key).fetch_optional(&mut *db).await? else { return Ok(None) };
+        let mut said = Said::default();
+        said.read_where(&mut db, "incident_id = $1", row.try_get("id")?, 0).await?;
+        said.incident(&row).map(Some)
+    }
+
+    /// Makes a group, visible, as this program does.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn make_group(&self, new: &NewGroup) -> Result<GroupId, StoreError> {
+        let insert = sqlx::query_scalar(
+            "INSERT INTO page_groups (name, position, visible, folded, managed) VALUES ($1, $2, 1, 0, 1) RETURNING id",
+        );
+        Ok(GroupId(insert.bind(&new.name).bind(i64::from(new.order)).fetch_one(&self.writer).await?))
+    }
+
+    /// Changes a group.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn change_group(&self, id: GroupId, change: &GroupChange) -> Result<bool, StoreError> {
+        let update = sqlx::query(
+            "UPDATE page_groups SET title = NULLIF(COALESCE($1, title), ''), position = COALESCE($2, position), \
+             visible = COALESCE($3, visible) WHERE id = $4",
+        );
+        let update = update.bind(&change.title).bind(change.position.map(i64::from)).bind(change.visible).bind(id.0);
+        Ok(update.execute(&self.writer).await?.rows_affected() > 0)
+    }
+
+    /// Removes a group; its components stay, without one.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn remove_group(&self, id: GroupId) -> Result<bool, StoreError> {
+        let delete = sqlx::query("DELETE FROM page_groups WHERE id = $1").bind(id.0);
+        Ok(delete.execute(&self.writer).await?.rows_affected() > 0)
+    }
+
+    /// Gives groups the places 1, 2, 3 and so on, in this order, in one transaction.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn order_groups(&self, order: &[GroupId]) -> Result<(), StoreError> {
+        let ids = order.iter().map(|group| group.0);
+        self.order("UPDATE page_groups SET position = $1 WHERE id = $2", ids).await
+    }
+
+    /// As [`PageTables::order_groups`], the components of one group.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn order_components(&self, order: &[ComponentId]) -> Result<(), StoreError> {
+        let ids = order.iter().map(|component| component.0);
+        self.order("UPDATE page_components SET position = $1 WHERE id = $2", ids).await
+    }
+
+    async fn order(&self, update: &'static str, ids: impl Iterator<Item = i64>) -> Result<(), StoreError> {
+        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        for (position, id) in (1_i64..).zip(ids) {
+            sqlx::query(update).bind(position).bind(id).execute(&mut *db).await?;
+        }
+        db.commit().await?;
+        Ok(())
+    }
+
+    /// Makes a component, as this program does.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn make_component(&self, new: &NewComponent) -> Result<ComponentId, StoreError> {
+        let insert = sqlx::query_scalar(
+            "INSERT INTO page_components (name, description, status, position, visible, group_id, managed) \
+             VALUES ($1, $2, $3, $4, $5, $6, 1) RETURNING id",
+        );
+        let insert = insert
+            .bind(&new.name)
+            .bind(&new.description)
+            .bind(i64::from(new.status.value()))
+            .bind(i64::from(new.order.unwrap_or(0)))
+            .bind(new.enabled)
+            .bind(new.group.map(|group| group.0));
+        Ok(ComponentId(insert.fetch_one(&self.writer).await?))
+    }
+
+    /// Changes a component.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn change_component(&self, id: ComponentId, change: &ComponentChange) -> Result<bool, StoreError> {
+        let update = sqlx::query(
+            "UPDATE page_components SET title = NULLIF(COALESCE($1, title), ''), description = COALESCE($2, description), \
+             status = COALESCE($3, status), position = COALESCE($4, position), visible = COALESCE($5, visible), \
+             group_id = COALESCE($6, group_id) WHERE id = $7",
+        );
+        let update = update
+            .bind(&change.title)
+            .bind(&change.description)
+            .bind(change.status.map(|status| i64::from(status.value())))
+            .bind(change.position.map(i64::from))
+            .bind(change.visible)
+            .bind(change.group.map(|group| group.0))
+            .bind(id.0);
+        Ok(update.execute(&self.writer).await?.rows_affected() > 0)
+    }
+
+    /// Removes a component, also from incidents and maintenance.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn remove_component(&self, id: ComponentId) -> Result<bool, StoreError> {
+        let delete = sqlx::query("DELETE FROM page_components WHERE id = $1").bind(id.0);
+        Ok(delete.execute(&self.writer).await?.rows_affected() > 0)
+    }
+
+    /// Writes an incident that readers see at once.
+    ///
+    /// # Errors
+    /// See [`PageTables`]; also if one of the components does not exist.
+    pub async fn open_incident(&self, new: &NewIncident, now: Timestamp) -> Result<IncidentId, StoreError> {
+        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let insert = sqlx::query_scalar(
+            "INSERT INTO page_incidents (title, message, status, visible, outage_key, opened_for, began_at_ms, \
+             created_at_ms, published_at_ms, fixed_at_ms) VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $7, $8) RETURNING id",
+        );
+        let id: i64 = insert
+            .bind(&new.title)
+            .bind(&new.message)
+            .bind(i64::from(new.status.value()))
+            .bind(&new.key)
+            .bind(&new.opened_for)
+            .bind(new.began_at.as_millis())
+            .bind(now.as_millis())
+            .bind((new.status == IncidentStatus::Fixed).then_some(now.as_millis()))
+            .fetch_one(&mut *db)
+            .await?;
+        affect(
+            &mut db,
+            "INSERT INTO page_affected (incident_id, component_id, status) VALUES ($1, $2, $3)",
+            id,
+            &new.affected,
+        )
+        .await?;
+        db.commit().await?;
+        Ok(IncidentId(id))
+    }
+
+    /// Says something about an incident, which gives it its new status.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn update_incident(
+        &self,
+        id: IncidentId,
+        status: IncidentStatus,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let updated = update_incident(&mut db, id, status, message, now).await?;
+        db.commit().await?;
+        Ok(updated)
+    }
+
+    /// As [`PageTables::update_incident`], if its status and the number of its updates are still those of `seen`.
+    /// Otherwise nothing is changed, and this says `false`.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn update_incident_as_seen(
+        &self,
+        seen: &Incident,
+        status: IncidentStatus,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let is_as_seen = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM page_incidents WHERE id = $1 AND status = $2 \
+             AND (SELECT COUNT(*) FROM page_updates WHERE incident_id = $1) = $3)",
+        );
+        let updates = i64::try_from(seen.updates.len()).unwrap_or(i64::MAX);
+        let is_as_seen = is_as_seen.bind(seen.id.0).bind(i64::from(seen.status.value())).bind(updates);
+        let is_as_seen: bool = is_as_seen.fetch_one(&mut *db).await?;
+        let updated = is_as_seen && update_incident(&mut db, seen.id, status, message, now).await?;
+        db.commit().await?;
+        Ok(updated)
+    }
+
+    /// Gives an incident a status without saying anything.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn set_incident_status(
+        &self,
+        id: IncidentId,
+        status: IncidentStatus,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut db = self.writer.acquire().await?;
+        set_incident_status(&mut db, id, status, now).await
+    }
+
+    /// Announces a maintenance, which readers see at once.
+    ///
+    /// # Errors
+    /// See [`PageTables`]; also if one of the components does not exist.
+    pub async fn announce(&self, new: &Announcement, now: Timestamp) -> Result<MaintenanceId, StoreError> {
+        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let insert = sqlx::query_scalar(
+            "INSERT INTO page_maintenance (title, message, begins_at_ms, ends_at_ms, created_at_ms, published_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $5) RETURNING id",
+        );
+        let id: i64 = insert
+            .bind(&new.title)
+            .bind(&new.message)
+            .bind(new.begins_at.as_millis())
+            .bind(new.ends_at.map(Timestamp::as_millis))
+            .bind(now.as_millis())
+            .fetch_one(&mut *db)
+            .await?;
+        affect(&mut db, AFFECT_BY_MAINTENANCE, id, &new.affected).await?;
+        db.commit().await?;
+        Ok(MaintenanceId(id))
+    }
+
+    /// Changes a maintenance to what `new` says; what was said about it stays.
+    ///
+    /// # Errors
+    /// See [`PageTables::announce`].
+    pub async fn change_maintenance(&self, id: MaintenanceId, new: &Announcement) -> Result<bool, StoreError> {
+        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let update = sqlx::query(
+            "UPDATE page_maintenance SET title = $1, message = $2, begins_at_ms = $3, ends_at_ms = $4 WHERE id = $5",
+        );
+        let update = update
+            .bind(&new.title)
+            .bind(&new.message)
+            .bind(new.begins_at.as_millis())
+            .bind(new.ends_at.map(Timestamp::as_millis))
+            .bind(id.0);
+        if update.execute(&mut *db).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM page_affected WHERE maintenance_id = $1").bind(id.0).execute(&mut *db).await?;
+        affect(&mut db, AFFECT_BY_MAINTENANCE, id.0, &new.affected).await?;
+        db.commit().await?;
+        Ok(true)
+    }
+
+    /// Says something about a maintenance, and ends it at `ends_at` if one is given. One that begins later than that
+    /// begins and ends at `ends_at`, so that none ends before it begins.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn update_maintenance(
+        &self,
+        id: MaintenanceId,
+        message: &str,
+        ends_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let update = sqlx::query(
+            "UPDATE page_maintenance SET ends_at_ms = COALESCE($1, ends_at_ms), \
+             begins_at_ms = MIN(begins_at_ms, COALESCE($1, begins_at_ms)) WHERE id = $2",
+        );
+        let update = update.bind(ends_at.map(Timestamp::as_millis)).bind(id.0);
+        if update.execute(&mut *db).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("INSERT INTO page_updates (maintenance_id, message, created_at_ms) VALUES ($1, $2, $3)")
+            .bind(id.0)
+            .bind(message)
+            .bind(now.as_millis())
+            .execute(&mut *db)
+            .await?;
+        db.commit().await?;
+        Ok(true)
+    }
+}
+
+const AFFECT_BY_MAINTENANCE: &str =
+    "INSERT INTO page_affected (maintenance_id, component_id, status) VALUES ($1, $2, $3)";
+
+async fn affect(
+    db: &mut SqliteConnection,
+    insert: &'static str,
+    owner: i64,
+    affected: &[Affected],
+) -> Result<(), StoreError> {
+    for Affected { component, status } in affected {
+        sqlx::query(insert).bind(owner).bind(component.0).bind(i64::from(status.value())).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn update_incident(
+    db: &mut SqliteConnection,
+    id: IncidentId,
+    status: IncidentStatus,
+    message: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if !set_incident_status(db, id, status, now).await? {
+        return Ok(false);
+    }
+    let insert =
+        sqlx::query("INSERT INTO page_updates (incident_id, status, message, created_at_ms) VALUES ($1, $2, $3, $4)");
+    insert.bind(id.0).bind(i64::from(status.value())).bind(message).bind(now.as_millis()).execute(db).await?;
+    Ok(true)
+}
+
+/// An incident that is fixed already keeps the moment at which it was.
+async fn set_incident_status(
+    db: &mut SqliteConnection,
+    id: IncidentId,
+    status: IncidentStatus,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let update = sqlx::query(
+        "UPDATE page_incidents SET status = $1, fixed_at_ms = CASE WHEN $2 THEN COALESCE(fixed_at_ms, $3) END \
+         WHERE id = $4",
+    );
+    let update =
+        update.bind(i64::from(status.value())).bind(status == IncidentStatus::Fixed).bind(now.as_millis()).bind(id.0);
+    Ok(update.execute(db).await?.rows_affected() > 0)
+}
+
+/// Which incident or maintenance a row belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Owner {
+    Incident(i64),
+    Maintenance(i64),
+}
+
+/// What incidents and maintenance are about, and what was said of them.
+#[derive(Default)]
+struct Said {
+    affected: HashMap<Owner, Vec<Affected>>,
+    updates: HashMap<Owner, Vec<Update>>,
+}
+
+impl Said {
+    /// That of the incidents and the maintenance of [`PageTables::content`].
+    async fn read(db: &mut SqliteConnection, since: Timestamp, now: Timestamp) -> Result<Self, StoreError> {
+        let mut said = Self::default();
+        let incidents = "incident_id IN (SELECT id FROM page_incidents WHERE status <> $1 OR began_at_ms >= $2)";
+        said.read_where(db, incidents, i64::from(IncidentStatus::Fixed.value()), since.as_millis()).await?;
+        let maintenance =
+            "maintenance_id IN (SELECT id FROM page_maintenance WHERE ends_at_ms IS NULL OR ends_at_ms >= $1)";
+        said.read_where(db, maintenance, now.as_millis(), 0).await?;
+        Ok(said)
+    }
+
+    async fn read_where(
+        &mut self,
+        db: &mut SqliteConnection,
+        condition: &'static str,
+        first: i64,
+        second: i64,
+    ) -> Result<(), StoreError> {
+        let select = |table: &str, order: &str| {
+            sqlx::AssertSqlSafe(format!("SELECT * FROM {table} WHERE {condition} ORDER BY {order}"))
+        };
+        let query = sqlx::query(select("page_affected", "component_id")).bind(first).bind(second);
+        for row in query.fetch_all(&mut *db).await? {
+            let affected = Affected { component: ComponentId(row.try_get("component_id")?), status: status(&row)? };
+            self.affected.entry(owner(&row)?).or_default().push(affected);
+        }
+        let query = sqlx::query(select("page_updates", "created_at_ms, id")).bind(first).bind(second);
+        for row in query.fetch_all(&mut *db).await? {
+            let number: Option<i64> = row.try_get("status")?;
+            let status = number.map(incident_status).transpose()?;
+            let update = Update { status, message: row.try_get("message")?, at: moment(&row, "created_at_ms")? };
+            self.updates.entry(owner(&row)?).or_default().push(update);
+        }
+        Ok(())
+    }
+
+    fn incident(&mut self, row: &SqliteRow) -> Result<Incident, StoreError> {
+        let id = row.try_get("id")?;
+        let fixed_at: Option<i64> = row.try_get("fixed_at_ms")?;
+        let owner = Owner::Incident(id);
+        Ok(Incident {
+            id: IncidentId(id),
+            title: row.try_get("title")?,
+            message: row.try_get("message")?,
+            status: incident_status(row.try_get("status")?)?,
+            visible: row.try_get("visible")?,
+            key: row.try_get("outage_key")?,
+            opened_for: row.try_get("opened_for")?,
+            began_at: moment(row, "began_at_ms")?,
+            created_at: moment(row, "created_at_ms")?,
+            published_at: moment(row, "published_at_ms")?,
+            fixed_at: fixed_at.map(Timestamp::from_millis),
+            affected: self.affected.remove(&owner).unwrap_or_default(),
+            updates: self.updates.remove(&owner).unwrap_or_default(),
+        })
+    }
+
+    fn maintenance(&mut self, row: &SqliteRow) -> Result<PlannedMaintenance, StoreError> {
+        let id = row.try_get("id")?;
+        let ends_at: Option<i64> = row.try_get("ends_at_ms")?;
+        let owner = Owner::Maintenance(id);
+        Ok(PlannedMaintenance {
+            id: MaintenanceId(id),
+            title: row.try_get("title")?,
+            message: row.try_get("message")?,
+            begins_at: moment(row, "begins_at_ms")?,
+            ends_at: ends_at.map(Timestamp::from_millis),
+            created_at: moment(row, "created_at_ms")?,
+            published_at: moment(row, "published_at_ms")?,
+            affected: self.affected.remove(&owner).unwrap_or_default(),
+            updates: self.updates.remove(&owner).unwrap_or_default(),
+        })
+    }
+}
+
+fn owner(row: &SqliteRow) -> Result<Owner, StoreError> {
+    let incident: Option<i64> = row.try_get("incident_id")?;
+    match incident {
+        Some(incident) => Ok(Owner::Incident(incident)),
+        None => Ok(Owner::Maintenance(row.try_get("maintenance_id")?)),
+    }
+}
+
+fn group(row: &SqliteRow) -> Result<Group, StoreError> {
+    Ok(Group {
+        id: GroupId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        title: row.try_get("title")?,
+        position: position(row)?,
+        visible: row.try_get("visible")?,
+        folded: row.try_get("folded")?,
+        managed: row.try_get("managed")?,
+    })
+}
+
+fn component(row: &SqliteRow) -> Result<Component, StoreError> {
+    let group: Option<i64> = row.try_get("group_id")?;
+    Ok(Component {
+        id: ComponentId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        title: row.try_get("title")?,
+        description: row.try_get("description")?,
+        status: status(row)?,
+        position: position(row)?,
+        visible: row.try_get("visible")?,
+        group: group.map(GroupId),
+        managed: row.try_get("managed")?,
+    })
+}
+
+/// Out of range, it comes first or last.
+fn position(row: &SqliteRow) -> Result<u32, StoreError> {
+    let position: i64 = row.try_get("position")?;
+    Ok(u32::try_from(position.max(0)).unwrap_or(u32::MAX))
+}
+
+fn status(row: &SqliteRow) -> Result<ComponentStatus, StoreError> {
+    let number: i64 = row.try_get("status")?;
+    ComponentStatus::from_value(number).ok_or_else(|| corrupt(number))
+}
+
+fn incident_status(number: i64) -> Result<IncidentStatus, StoreError> {
+    IncidentStatus::from_value(number).ok_or_else(|| corrupt(number))
+}
+
+fn corrupt(status: i64) -> StoreError {
+    StoreError::Corrupt { what: format!("the status {status} on the built-in page") }
+}
+
+fn moment(row: &SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
+    row.try_get(column).map(Timestamp::from_millis)
+}

@@ -1,0 +1,170 @@
+//! The built-in page: a status page of our own, for where no Cachet is configured.
+//!
+//! The engine keeps it through the same port as a Cachet ([`StatusPage`]); its content is in the store. `html` is what
+//! readers see. Operators work on it in the console.
+
+mod assets;
+mod html;
+
+use axum::Json;
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{any, get};
+use serde_json::json;
+
+use crate::clock::Clock;
+use crate::core::builtin::Affected;
+use crate::core::observed::{
+    ComponentId, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed, ObservedIncident,
+};
+use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::status_page::{Capabilities, Failure, IncidentSearch, Operation, PageError, PageFuture, StatusPage};
+use crate::core::time::Timestamp;
+use crate::store::{self, ComponentChange, GroupChange, PageTables, Store, StoreError};
+
+/// Where the page is, as the store knows it.
+const ADDRESS: &str = "built-in";
+
+/// What replaced the API, for who still calls it.
+pub const API_IS_GONE: &str = "The built-in page has no API any more. Work on the page in the console: /console/page. \
+                               Scripts read it at /console/api/v1/page.";
+
+/// The built-in page over a store. Clones share it.
+#[derive(Debug, Clone)]
+pub struct BuiltinPage {
+    store: Store,
+    tables: PageTables,
+    clock: Clock,
+}
+
+impl BuiltinPage {
+    /// The page over `store`.
+    pub fn new(store: &Store, clock: Clock) -> Self {
+        Self { store: store.clone(), tables: store.page(), clock }
+    }
+
+    /// The page at `/` with its assets.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/", get(html::page))
+            .route("/assets/page.css", get(assets::css))
+            .route("/assets/page.js", get(assets::js))
+            .route("/assets/{icon}", get(assets::icon))
+            .route("/api", any(gone))
+            .route("/api/{*path}", any(gone))
+            .with_state(self.clone())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// `/api/…`: earlier releases imitated Cachet's API there.
+async fn gone() -> impl IntoResponse {
+    (StatusCode::GONE, Json(json!({ "message": API_IS_GONE })))
+}
+
+/// Nobody may guess a type from bytes, of whatever this module serves.
+const NO_SNIFFING: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+
+impl StatusPage for BuiltinPage {
+    fn address(&self) -> &str {
+        ADDRESS
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn capabilities(&self) -> PageFuture<'_, Capabilities> {
+        Box::pin(async { Ok(Capabilities { meta: true }) })
+    }
+
+    /// The list of open incidents is always right.
+    fn observe<'a>(&'a self, _doubtful: &'a [IncidentId]) -> PageFuture<'a, Observed> {
+        let now = self.now();
+        Box::pin(async move { Ok(self.tables.content(now, now).await.map_err(unusable)?.observed()) })
+    }
+
+    fn maintenance(&self) -> PageFuture<'_, Vec<Maintenance>> {
+        let now = self.now();
+        Box::pin(async move { Ok(self.tables.content(now, now).await.map_err(unusable)?.maintenance_in_progress(now)) })
+    }
+
+    fn incident(&self, id: IncidentId) -> PageFuture<'_, Option<ObservedIncident>> {
+        Box::pin(async move {
+            let found = self.tables.incident(id).await.map_err(unusable)?;
+            Ok(found.map(|incident| incident.observed()))
+        })
+    }
+
+    fn find_incident<'a>(&'a self, search: &'a IncidentSearch<'a>) -> PageFuture<'a, Option<ObservedIncident>> {
+        Box::pin(async move {
+            let found = self.tables.incident_of(search.episode).await.map_err(unusable)?;
+            Ok(found.map(|incident| incident.observed()))
+        })
+    }
+
+    fn create_group<'a>(&'a self, new: &'a NewGroup) -> PageFuture<'a, GroupId> {
+        Box::pin(async move { self.tables.make_group(new).await.map_err(unusable) })
+    }
+
+    fn create_component<'a>(&'a self, new: &'a NewComponent) -> PageFuture<'a, ComponentId> {
+        Box::pin(async move { self.tables.make_component(new).await.map_err(unusable) })
+    }
+
+    fn open_incident<'a>(&'a self, new: &'a NewIncident) -> PageFuture<'a, IncidentId> {
+        let affected = |id| Affected { component: id, status: ComponentStatus::MajorOutage };
+        let incident = store::NewIncident {
+            title: new.name.clone(),
+            message: new.message.clone(),
+            status: IncidentStatus::Investigating,
+            key: Some(new.episode.clone()),
+            opened_for: new.component.as_ref().map(|component| component.name.clone()),
+            began_at: new.occurred_at,
+            affected: new.component.iter().map(|component| affected(component.id)).collect(),
+        };
+        Box::pin(async move { self.tables.open_incident(&incident, self.now()).await.map_err(unusable) })
+    }
+
+    fn apply<'a>(&'a self, operation: &'a Operation) -> PageFuture<'a, ()> {
+        Box::pin(async move {
+            let (tables, now) = (&self.tables, self.now());
+            let found = match operation {
+                Operation::ShowGroup(id) => {
+                    tables.change_group(*id, &GroupChange { visible: Some(true), ..GroupChange::default() }).await
+                }
+                Operation::RemoveGroup(id) => tables.remove_group(*id).await.map(|_| true),
+                Operation::UpdateComponent(id, update) => {
+                    let change = ComponentChange {
+                        status: update.status,
+                        description: update.description.clone(),
+                        group: update.group,
+                        // An operator who shows a component is not overruled by an older reading.
+                        visible: (!update.enabled).then_some(false),
+                        ..ComponentChange::default()
+                    };
+                    tables.change_component(*id, &change).await
+                }
+                Operation::RemoveComponent(id) => tables.remove_component(*id).await.map(|_| true),
+                Operation::UpdateIncident { id, status, message } => {
+                    tables.update_incident(*id, *status, message, now).await
+                }
+                Operation::SetIncidentStatus(id, status) => tables.set_incident_status(*id, *status, now).await,
+            };
+            if found.map_err(unusable)? { Ok(()) } else { Err(not_found(operation)) }
+        })
+    }
+}
+
+/// Nothing of a transaction that failed is kept.
+fn unusable(error: StoreError) -> PageError {
+    PageError::new(Failure::Away { retry_after: None }, format!("the built-in page cannot be used: {error}"))
+}
+
+fn not_found(operation: &Operation) -> PageError {
+    let message = format!("{operation:?}: the built-in page has no such object: it was removed in the console");
+    PageError::new(Failure::NotFound, message)
+}

@@ -1,0 +1,42 @@
+//! Alertmanager as a source: a target is down while one of its stored alerts counts as firing.
+
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+
+use super::Source;
+use crate::core::alert::{self, AlertRecord};
+use crate::core::signal::Signals;
+use crate::core::time::Timestamp;
+use crate::settings::SettingsInForce;
+use crate::store::{Store, StoreError};
+
+/// The stored alerts.
+#[derive(Debug)]
+pub struct Alerts {
+    store: Store,
+    settings: SettingsInForce,
+    unresolved: Mutex<Vec<AlertRecord>>,
+}
+
+impl Alerts {
+    /// The alerts of `store`; none until they are read.
+    pub fn new(store: Store, settings: SettingsInForce) -> Self {
+        Self { store, settings, unresolved: Mutex::default() }
+    }
+}
+
+impl Source for Alerts {
+    fn refresh(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            let unresolved = self.store.unresolved_alerts().await?;
+            *self.unresolved.lock().unwrap_or_else(PoisonError::into_inner) = unresolved;
+            Ok(())
+        })
+    }
+
+    fn signals(&self, now: Timestamp) -> Signals {
+        let refire_hold = self.settings.borrow().config.alerts.refire_hold;
+        alert::signals(&self.unresolved.lock().unwrap_or_else(PoisonError::into_inner), refire_hold, now)
+    }
+}
