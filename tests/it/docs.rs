@@ -25,14 +25,19 @@ fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Every page: those of `docs/`, and those elsewhere that people read.
+/// The folders with pages of documentation, each with an index.
+const FOLDERS: &[&str] = &["docs", "docs/decisions"];
+
+/// Every page: those of `docs/` and `docs/decisions/`, and those elsewhere that people read.
 fn pages() -> Vec<Page> {
     let elsewhere = ["README.md", "ARCHITECTURE.md", "tests/README.md", "traefik/certificates/README.md"];
     let mut paths: Vec<String> = elsewhere.map(str::to_owned).to_vec();
-    for entry in fs::read_dir(repository("docs")).expect("a folder") {
-        let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
-        if name.ends_with(".md") {
-            paths.push(format!("docs/{name}"));
+    for folder in FOLDERS {
+        for entry in fs::read_dir(repository(folder)).expect("a folder") {
+            let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+            if name.ends_with(".md") {
+                paths.push(format!("{folder}/{name}"));
+            }
         }
     }
     paths.sort();

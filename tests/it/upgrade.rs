@@ -1,5 +1,5 @@
 //! Stores as earlier releases left them (`tests/fixtures/stores`): this release opens each, sees all that is in it, and
-//! goes on with it. How another one is kept when there is a release stands in ARCHITECTURE.md.
+//! goes on with it. How another one is kept when there is a release stands in tests/README.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::page::Page;
-use super::{no_faults, page, pages, repository};
+use super::{FOLDERS, no_faults, page, pages, repository};
 
 /// What is wrong with the links of a page.
 fn faults(page: &Page) -> Vec<String> {
@@ -52,12 +52,16 @@ fn every_link_leads_somewhere() {
 
 #[test]
 fn every_page_of_the_documentation_is_in_its_index_and_the_readme_leads_there() {
-    let index: BTreeSet<String> =
-        page("docs/README.md").links.iter().map(|(_, link)| beside("docs/README.md", link)).collect();
     let pages = pages();
-    let documents = pages.iter().map(|page| &page.path).filter(|path| path.starts_with("docs/"));
-    let missing: Vec<_> = documents.filter(|path| *path != "docs/README.md" && !index.contains(*path)).collect();
-    assert!(missing.is_empty(), "docs/README.md does not name {missing:?}");
+    for folder in FOLDERS {
+        let index = format!("{folder}/README.md");
+        let named: BTreeSet<String> = page(&index).links.iter().map(|(_, link)| beside(&index, link)).collect();
+        let of_folder = pages.iter().map(|page| page.path.as_str());
+        let of_folder = of_folder.filter(|path| Path::new(path).parent() == Some(Path::new(folder)) && *path != index);
+        let missing: Vec<_> = of_folder.filter(|path| !named.contains(*path)).collect();
+        assert!(missing.is_empty(), "{index} does not name {missing:?}");
+    }
+    assert!(page("docs/README.md").links.iter().any(|(_, link)| link == "decisions/README.md"));
     assert!(page("README.md").links.iter().any(|(_, link)| link == "docs/README.md"));
 }
 

@@ -83,7 +83,7 @@ async fn every_case_of_the_table_is_what_the_page_then_shows() {
         world.run_setup().await;
         match watchdog.as_str() {
             "–" => {}
-            "heard" | "missing" => world.watch(),
+            "received" | "missing" => world.watch(),
             other => panic!("{other:?}"),
         }
         world.settle().await;
@@ -91,7 +91,7 @@ async fn every_case_of_the_table_is_what_the_page_then_shows() {
             world.fire(instance, "Database").await;
         }
         match watchdog.as_str() {
-            "heard" => world.heartbeat().await,
+            "received" => world.heartbeat().await,
             "missing" => world.pass(SILENCE),
             _ => {}
         }
@@ -185,7 +185,7 @@ fn statement(text: &str) -> Alert {
 #[test]
 fn every_order_of_statements_leaves_the_alert_as_the_table_says() {
     let page = page(PAGE);
-    let table = page.table("which-statement-counts", &["what is heard, in this order", "the alert", "why"]);
+    let table = page.table("which-statement-counts", &["statements received, in this order", "the alert", "why"]);
     assert!(table.rows.len() >= 8);
     for row in &table.rows {
         let mut known: Option<AlertRecord> = None;
@@ -225,7 +225,7 @@ fn every_set_of_labels_is_taken_as_the_table_says() {
                 format!("counts for {}{critical}{partly}", names.join(" and "))
             }
             ([], false, 0) => "is ignored, and reported".to_owned(),
-            ([], true, 1) => "is nobody's business here".to_owned(),
+            ([], true, 1) => "is not for the page".to_owned(),
             other => panic!("{row:?}: {other:?}"),
         };
         assert_eq!(said, row[1], "{row:?}");
