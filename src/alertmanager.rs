@@ -10,8 +10,6 @@ pub use error::{Error, SettingsError};
 
 use secrecy::SecretString;
 
-use crate::core::watchdog::Watchdog;
-
 /// How the members of a cluster are reached.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -19,8 +17,6 @@ pub struct Settings {
     pub urls: Vec<String>,
     /// Who we are to them.
     pub credentials: Credentials,
-    /// The alert whose last sign of life is read along with the others.
-    pub watchdog: Option<Watchdog>,
     /// Certificates in PEM that are trusted beside the system's.
     pub ca_pem: Option<String>,
 }

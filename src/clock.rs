@@ -56,13 +56,13 @@ impl std::fmt::Debug for Clock {
 ///
 /// Who concludes something from silence has to know, for in that time nothing could be heard.
 #[derive(Debug, Default)]
-pub struct Vigil {
+pub(crate) struct Vigil {
     before: Option<(Timestamp, Duration)>,
 }
 
 impl Vigil {
     /// Looks at the clock. `true` if it went further, since the last look, than the time that has passed.
-    pub fn was_broken(&mut self, clock: &Clock) -> bool {
+    pub(crate) fn was_broken(&mut self, clock: &Clock) -> bool {
         let (now, awake) = (clock.now(), (clock.awake)());
         let Some((then, awake_then)) = self.before.replace((now, awake)) else { return false };
         now.since(then) > awake.saturating_sub(awake_then) + CORRECTED_UNSEEN

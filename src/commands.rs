@@ -1,14 +1,13 @@
 //! One file a subcommand, and what several of them share.
 
-pub mod check;
-pub mod demo;
+mod check;
+mod demo;
 pub mod explain;
-pub mod hash_password;
+mod hash_password;
 pub mod healthcheck;
-pub mod serve;
-pub mod setup;
-pub mod simulate;
-pub mod web_config;
+mod serve;
+mod setup;
+mod simulate;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,12 +15,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::builtin::{API_IS_GONE, BuiltinPage};
-use crate::cachet::{self, Cachet, CallObserver};
+use crate::cachet::{self, Cachet};
 use crate::cli::{Cli, Command};
 use crate::clock::Clock;
 use crate::config::Variables;
 use crate::config::environment::Environment;
 use crate::core::status_page::StatusPage;
+use crate::metrics::Metrics;
 use crate::store::Store;
 
 /// Runs the command that was asked for.
@@ -61,7 +61,7 @@ fn environment(variables: &Variables) -> anyhow::Result<Environment> {
 
 /// The page that is kept.
 #[derive(Debug, Clone)]
-pub enum Page {
+pub(crate) enum Page {
     /// A Cachet.
     Cachet(Cachet),
     /// The built-in page.
@@ -69,30 +69,26 @@ pub enum Page {
 }
 
 impl Page {
-    /// The Cachet that the environment names, whose calls `observer` sees, or the built-in page in `store`. Nothing is
+    /// The Cachet that the environment names, whose calls `metrics` count, or the built-in page in `store`. Nothing is
     /// sent yet.
     ///
     /// # Errors
     /// When the URL of the Cachet cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         environment: &Environment,
         store: &Store,
         per_page: u8,
-        observer: Option<Arc<dyn CallObserver>>,
+        metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let Some(access) = &environment.cachet else {
             return Ok(Self::BuiltIn(BuiltinPage::new(store, Clock::system())));
         };
         let settings = cachet::Settings { base_url: access.base_url.clone(), token: access.token.clone(), per_page };
-        let cachet = Cachet::over_http(settings)?;
-        Ok(Self::Cachet(match observer {
-            Some(observer) => cachet.observed_by(observer),
-            None => cachet,
-        }))
+        Ok(Self::Cachet(Cachet::over_http(settings)?.observed_by(Arc::new(metrics.clone()))))
     }
 
     /// The page, for the engine.
-    pub fn port(&self) -> Arc<dyn StatusPage> {
+    pub(crate) fn port(&self) -> Arc<dyn StatusPage> {
         match self {
             Self::Cachet(cachet) => Arc::new(cachet.clone()),
             Self::BuiltIn(page) => Arc::new(page.clone()),
@@ -100,7 +96,7 @@ impl Page {
     }
 
     /// The built-in page, if it is that.
-    pub fn built_in(&self) -> Option<&BuiltinPage> {
+    pub(crate) fn built_in(&self) -> Option<&BuiltinPage> {
         match self {
             Self::Cachet(_) => None,
             Self::BuiltIn(page) => Some(page),

@@ -16,14 +16,14 @@ use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 
 /// How many days back a timeline goes if nobody asks for more.
-pub const TIMELINE_DAYS: u32 = 7;
+pub(crate) const TIMELINE_DAYS: u32 = 7;
 
 /// How many things a timeline tells at most: more would be no page that somebody reads.
 const TIMELINE_LIMIT: usize = 500;
 
 /// The page as it is at one moment.
 #[derive(Debug)]
-pub struct Insight {
+pub(crate) struct Insight {
     page: DesiredPage,
     alerts: Vec<AlertRecord>,
     applied: Applied,
@@ -40,7 +40,7 @@ impl Insight {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
-    pub async fn read(
+    pub(crate) async fn read(
         store: &Store,
         settings: &Arc<Settings>,
         policy: Policy,
@@ -67,7 +67,7 @@ impl Insight {
     }
 
     /// What explanations are made of.
-    pub fn facts(&self) -> Facts<'_> {
+    pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
             page: &self.page,
             alerts: &self.alerts,
@@ -80,17 +80,17 @@ impl Insight {
     }
 
     /// What is known of the watchdog.
-    pub fn pulse(&self) -> Pulse {
+    pub(crate) fn pulse(&self) -> Pulse {
         self.pulse
     }
 
     /// When it was read.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
 
     /// Why `component` has its status; `None` if nothing feeds it and Cachet does not have it.
-    pub fn explain(&self, component: &ComponentName) -> Option<Explanation> {
+    pub(crate) fn explain(&self, component: &ComponentName) -> Option<Explanation> {
         explain(component, self.facts())
     }
 }
@@ -99,7 +99,7 @@ impl Insight {
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
-pub async fn past(
+pub(crate) async fn past(
     store: &Store,
     settings: &Settings,
     component: &ComponentName,

@@ -5,7 +5,7 @@
 //! Cachet shows, and writes only the difference ([`core::plan`]) through [`cachet`]. Nothing goes back up. Beside that,
 //! [`repair`] makes the stored alerts agree with what Alertmanager lists, read through [`alertmanager`].
 //!
-//! Operators look at all of it through [`console`], which tells what [`insight`] reads and [`live`] was told.
+//! Operators look at all of it through [`console`], which tells what `insight` reads and [`live`] was told.
 //!
 //! What happened is counted in [`metrics`], and how the parts are is told in [`readiness`]; both are told, and ask nobody.
 //!
@@ -13,7 +13,7 @@
 //!
 //! What is configured and may change is one value ([`settings`]), which all of them share.
 //!
-//! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `settings` ← `reconcile` ← `repair`, `insight` ← `web` ←
+//! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `tls` ← `settings` ← `reconcile` ← `repair`, `insight` ← `web` ←
 //! `console` ← `commands` ← `main`.
 
 pub mod alertmanager;
@@ -23,7 +23,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod console;
-pub mod insight;
+mod insight;
 pub mod live;
 pub mod log;
 pub mod metrics;
@@ -32,7 +32,8 @@ pub mod reconcile;
 pub mod repair;
 pub mod settings;
 pub mod setup;
-pub mod sources;
+mod sources;
+pub mod tls;
 pub mod web;
 
 pub use alertmanager_cachet_client as cachet;

@@ -63,7 +63,7 @@ pub struct Budget {
 
 /// One reading of Alertmanager.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Poll {
+pub(crate) struct Poll {
     /// When (RFC 3339).
     pub at: String,
     /// How many members were asked.
@@ -79,7 +79,7 @@ pub struct Poll {
 
 /// A member of Alertmanager that was not heard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unheard {
+pub(crate) struct Unheard {
     /// Its address, without credentials.
     pub address: String,
     /// Why, and the cure.
@@ -88,7 +88,7 @@ pub struct Unheard {
 
 /// A stored alert that was corrected without a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Repaired {
+pub(crate) struct Repaired {
     /// When (RFC 3339).
     pub at: String,
     /// The label `alertname`.
@@ -101,7 +101,7 @@ pub struct Repaired {
 
 /// An alert of ours, or a part of one, that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Ignored {
+pub(crate) struct Ignored {
     /// The label `alertname`; empty if it has none.
     pub alertname: String,
     /// Its fingerprint; empty if it has none.
@@ -126,13 +126,13 @@ impl Live {
     }
 
     /// The reconciler went.
-    pub fn reconciled(&self, writing: Writing) {
+    pub(crate) fn reconciled(&self, writing: Writing) {
         self.lock().writing = writing;
         self.changed();
     }
 
     /// Alertmanager was read at `now`, or alerts were resolved that nothing was heard of; `poll`: the reading.
-    pub fn repaired(&self, poll: Option<Poll>, repairs: &[Repair], now: Timestamp) {
+    pub(crate) fn repaired(&self, poll: Option<Poll>, repairs: &[Repair], now: Timestamp) {
         {
             let mut told = self.lock();
             told.poll = poll.or(told.poll.take());
@@ -166,17 +166,17 @@ impl Live {
     }
 
     /// The last reading of Alertmanager; `None` if there was none.
-    pub fn poll(&self) -> Option<Poll> {
+    pub(crate) fn poll(&self) -> Option<Poll> {
         self.lock().poll.clone()
     }
 
     /// What was corrected, the latest first.
-    pub fn repairs(&self) -> Vec<Repaired> {
+    pub(crate) fn repairs(&self) -> Vec<Repaired> {
         self.lock().repairs.iter().cloned().collect()
     }
 
     /// The alerts that cannot be used, the latest first.
-    pub fn ignored(&self) -> Vec<Ignored> {
+    pub(crate) fn ignored(&self) -> Vec<Ignored> {
         self.lock().ignored.iter().cloned().collect()
     }
 

@@ -7,7 +7,7 @@ mod event;
 mod request;
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,63 +22,31 @@ use crate::clock;
 /// Where events go. Clones write to the same place.
 #[derive(Clone)]
 pub struct Log {
-    sink: Arc<dyn Sink>,
+    write_line: Arc<dyn Fn(&str) + Send + Sync>,
     format: LogFormat,
-}
-
-/// Something that takes lines.
-trait Sink: Send + Sync {
-    /// Takes one line, given without its end. Must not panic, and has nobody to tell of a failure.
-    fn write_line(&self, line: &str);
 }
 
 impl Log {
     /// Events as lines on stdout. A write waits for whoever reads stdout; that it is closed is borne in silence.
     pub fn stdout(format: LogFormat) -> Self {
-        Self { sink: Arc::new(Stdout), format }
+        Self::new(format, |line| {
+            // One write under the lock, so that lines of several threads do not mix. A closed stdout must not stop alerts.
+            let _ = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+        })
     }
 
-    /// Events as text that is kept, for tests.
-    pub fn memory() -> (Self, MemorySink) {
-        let sink = MemorySink::default();
-        (Self { sink: Arc::new(sink.clone()), format: LogFormat::Text }, sink)
+    /// Events as lines, each given without its end to `write_line`, which must not panic.
+    pub fn new(format: LogFormat, write_line: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { write_line: Arc::new(write_line), format }
     }
 
     /// Writes one line.
-    pub fn emit(&self, event: &Event<'_>) {
+    pub(crate) fn emit(&self, event: &Event<'_>) {
         let line = match self.format {
             LogFormat::Text => event.to_string(),
             LogFormat::Json => event.to_json(clock::now()),
         };
-        self.sink.write_line(&line);
-    }
-}
-
-struct Stdout;
-
-impl Sink for Stdout {
-    fn write_line(&self, line: &str) {
-        // One write under the lock, so that lines of several threads do not mix. A closed stdout must not stop alerts.
-        let _ = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
-    }
-}
-
-/// Lines that are kept, for tests. Clones share them.
-#[derive(Clone, Default)]
-pub struct MemorySink {
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl MemorySink {
-    /// The lines written so far, oldest first.
-    pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Sink for MemorySink {
-    fn write_line(&self, line: &str) {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+        (self.write_line)(&line);
     }
 }
 

@@ -29,12 +29,12 @@ use prometheus::{Registry, TextEncoder};
 use self::catalogue::Catalogue;
 pub use self::catalogue::DEFINITIONS;
 pub use self::family::{Definition, Kind, Label};
-pub use self::labels::{NotificationResult, PollResult, ReconcileResult, Refusal};
-pub use self::page_state::PageState;
+pub(crate) use self::labels::{NotificationResult, PollResult, ReconcileResult, Refusal};
+pub(crate) use self::page_state::PageState;
 use crate::core::time::Timestamp;
 
 /// What the text of [`Metrics::text`] is, as HTTP calls it.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Counts and measures. Clones share what they know; the default one knows nothing and tells nothing, for commands and
 /// tests that nobody asks.
@@ -66,7 +66,7 @@ impl Metrics {
         Ok(Self { measured: Some(Arc::new(Measured { registry, catalogue })) })
     }
 
-    /// All metrics at `now`, in Prometheus' text format ([`CONTENT_TYPE`]).
+    /// All metrics at `now`, in Prometheus' text format.
     ///
     /// # Errors
     /// [`MetricsError`] if they cannot be written down.

@@ -35,7 +35,7 @@ pub enum Condition {
 /// Whether the token has an ability that `serve` needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ability {
+pub(crate) enum Ability {
     /// No call has needed it since the start.
     Unknown,
     /// The last call that needed it was carried out.
@@ -56,12 +56,12 @@ impl Readiness {
     }
 
     /// The abilities of the token, by name. Empty for the built-in page, which has no token.
-    pub fn abilities(&self) -> BTreeMap<&'static str, Ability> {
+    pub(crate) fn abilities(&self) -> BTreeMap<&'static str, Ability> {
         self.lock().abilities.clone()
     }
 
     /// Sets what is known of the abilities.
-    pub fn abilities_are(&self, abilities: BTreeMap<&'static str, Ability>) {
+    pub(crate) fn abilities_are(&self, abilities: BTreeMap<&'static str, Ability>) {
         self.lock().abilities = abilities;
     }
 

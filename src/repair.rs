@@ -17,6 +17,7 @@ use crate::core::config::{AlertmanagerConfig, Config};
 use crate::core::expiry::WatchdogSent;
 use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair, WatchdogListing};
 use crate::core::time::Timestamp;
+use crate::core::watchdog::Watchdog;
 use crate::live::{self, Live};
 use crate::metrics::{Metrics, PollResult};
 use crate::reconcile::Wake;
@@ -193,7 +194,7 @@ impl Repairer {
                 Ok(repairs)
             }
             Source::Alertmanager(members) => {
-                let poll = poll(members, now, round).await;
+                let poll = poll(members, settings.config.watchdog(), now, round).await;
                 if let Some(sent) = round.watchdog_sent
                     && self.store.record_heartbeat(sent.sent_at).await?
                 {
@@ -210,7 +211,12 @@ impl Repairer {
     /// See [`Store::apply_repair`]; then nothing was corrected.
     pub async fn correct(&mut self, poll: &Poll) -> Result<Vec<Repair>, StoreError> {
         let Config { alertmanager: AlertmanagerConfig { poll: interval, settle }, alerts, .. } = &self.settings.config;
-        let policy = Policy { settle: *settle, apart: *interval / 2, refire_hold: alerts.refire_hold };
+        let policy = Policy {
+            settle: *settle,
+            apart: *interval / 2,
+            refire_hold: alerts.refire_hold,
+            max_stored: alerts.max_stored,
+        };
         let plan = self.store.apply_repair(poll, &self.missing, policy).await?;
         let (listed, missing) = (poll.listed().count(), plan.missing.len());
         tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
@@ -266,7 +272,7 @@ impl Repairer {
     fn log_alert_limit(&mut self, over_limit: usize) {
         let is_full = over_limit > 0;
         if is_full && !self.said.is_full {
-            let max = self.store.max_alerts();
+            let max = self.settings.config.alerts.max_stored;
             tracing::warn!(
                 over_limit,
                 "Alertmanager lists new alerts that are ignored, because {max} alerts are stored and none is resolved: \
@@ -303,7 +309,7 @@ impl Repairer {
 }
 
 /// Logs each repair.
-pub fn log_repairs(repairs: &[Repair]) {
+pub(crate) fn log_repairs(repairs: &[Repair]) {
     for Repair { record, reason } in repairs {
         let (fingerprint, starts_at) = (record.fingerprint, record.starts_at);
         let (name, target) = (&record.name, record.target.name());
@@ -316,11 +322,11 @@ fn unheard((address, error): (&String, &Error)) -> live::Unheard {
 }
 
 /// Reads all members at the same time.
-async fn poll(members: &[Member], began_at: Timestamp, round: &mut Round) -> Poll {
-    let answers = join_all(members.iter().map(|member| member.hear(began_at))).await;
+async fn poll(members: &[Member], watchdog: Option<&Watchdog>, began_at: Timestamp, round: &mut Round) -> Poll {
+    let answers = join_all(members.iter().map(|member| member.hear(watchdog, began_at))).await;
     let heard = members.iter().zip(answers).map(|(member, answer)| match answer {
-        Ok(Heard { up_for, listed, watchdog }) => {
-            round.watchdog_sent = round.watchdog_sent.into_iter().chain(watchdog).max_by_key(|sent| sent.sent_at);
+        Ok(Heard { up_for, listed, watchdog: sent }) => {
+            round.watchdog_sent = round.watchdog_sent.into_iter().chain(sent).max_by_key(|sent| sent.sent_at);
             rule::Member::Heard { up_for, listed }
         }
         Err(error) => {
@@ -328,10 +334,9 @@ async fn poll(members: &[Member], began_at: Timestamp, round: &mut Round) -> Pol
             rule::Member::Unreachable
         }
     });
-    let is_watched = members.iter().any(Member::looks_for_watchdog);
     let members = heard.collect();
     let watchdog = match round.watchdog_sent {
-        _ if !is_watched => WatchdogListing::NotConfigured,
+        _ if watchdog.is_none() => WatchdogListing::NotConfigured,
         Some(sent) => WatchdogListing::Sent(sent),
         None => WatchdogListing::Unlisted,
     };

@@ -1,11 +1,18 @@
 //! What the parts of a running server are configured with, passed whole through one watch channel.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 
+use axum::http::{HeaderName, HeaderValue};
+use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use crate::alertmanager::Member;
+use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
+use crate::config::users::Users;
+use crate::config::web::{self, WebConfig};
+use crate::config::{Place, Report};
 use crate::core::config::Config;
 use crate::core::expiry::{ResolveRule, WatchdogSource};
 use crate::core::observed::Observed;
@@ -13,6 +20,7 @@ use crate::core::page::inventory_of;
 use crate::core::plan::Policy;
 use crate::core::status_page::REQUEST_TIMEOUT;
 use crate::core::target::{Inventory, InventorySource};
+use crate::tls::{Tls, TlsError};
 
 /// Where the parts of the server find the settings that are in force.
 pub type SettingsInForce = watch::Receiver<Arc<Settings>>;
@@ -26,6 +34,26 @@ pub struct Settings {
     pub inventory: Option<Inventory>,
     /// Every Alertmanager that posts notifications here and whose list is read (`ALERTMANAGER_URL`).
     pub alertmanagers: Vec<Member>,
+    /// How the web server treats those who ask it.
+    pub web: WebAccess,
+}
+
+/// How the web server treats those who ask it: `WEBHOOK_BASIC_AUTH`, and `--web.config.file` with the files that it names.
+#[derive(Debug, Clone, Default)]
+pub struct WebAccess {
+    /// Who is let in; nobody if the environment and the file name no one.
+    pub users: Users,
+    /// How TLS is spoken; `None`: it is not.
+    pub tls: Option<Tls>,
+    /// What answers carry that do not say otherwise themselves.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// With the inventory of the page, without an Alertmanager that is read, and without users.
+impl From<Config> for Settings {
+    fn from(config: Config) -> Self {
+        Self { config, inventory: None, alertmanagers: Vec::new(), web: WebAccess::default() }
+    }
 }
 
 impl Settings {
@@ -35,7 +63,7 @@ impl Settings {
     }
 
     /// The targets that there are: those of the targets file, or those of the page.
-    pub fn inventory(&self, observed: &Observed) -> Cow<'_, Inventory> {
+    pub(crate) fn inventory(&self, observed: &Observed) -> Cow<'_, Inventory> {
         self.inventory.as_ref().map_or_else(|| Cow::Owned(inventory_of(observed)), Cow::Borrowed)
     }
 
@@ -54,9 +82,60 @@ impl Settings {
     }
 
     /// How resolves are judged. `None` without a watchdog: every resolve counts.
-    pub fn resolve_rule(&self) -> Option<ResolveRule> {
+    pub(crate) fn resolve_rule(&self) -> Option<ResolveRule> {
         let source = if self.alertmanagers.is_empty() { WatchdogSource::Notifications } else { WatchdogSource::List };
         let watchdog = self.config.watchdog()?.clone();
         Some(ResolveRule { watchdog, source, refire_hold: self.config.alerts.refire_hold })
+    }
+}
+
+impl WebAccess {
+    /// Reads who may post from the environment, and the rest from `file` and what it names. Everything that is wrong is in
+    /// the report; what is returned can be used if nothing there is fatal.
+    pub(crate) fn load(file: Option<&Path>, environment: &Environment, report: &mut Report) -> Self {
+        let users = posters(environment, report);
+        let Some(config) = file.and_then(|file| web::read(file, report)) else {
+            return Self { users, ..Self::default() };
+        };
+        let users = with_operators(users, &config, report);
+        let tls = tls(&config, report);
+        Self { users, tls, headers: config.headers }
+    }
+}
+
+fn posters(environment: &Environment, report: &mut Report) -> Users {
+    let Some(text) = &environment.webhook_basic_auth else { return Users::default() };
+    let place = Place::file(PLACE).key(WEBHOOK_BASIC_AUTH);
+    match Users::parse(text.expose_secret()) {
+        Ok(parsed) => {
+            parsed.warnings.into_iter().for_each(|warning| report.remark(place.clone(), warning));
+            parsed.users
+        }
+        Err(problems) => {
+            problems.into_iter().for_each(|problem| report.fatal(place.clone(), problem));
+            Users::default()
+        }
+    }
+}
+
+fn with_operators(mut users: Users, config: &WebConfig, report: &mut Report) -> Users {
+    for user in &config.users {
+        if let Err(problem) = users.add_operator(&user.name, user.hash.expose_secret()) {
+            report.fatal(user.place.clone(), problem);
+        }
+    }
+    users
+}
+
+fn tls(config: &WebConfig, report: &mut Report) -> Option<Tls> {
+    let place = config.place.key("tls_server_config");
+    match Tls::open(config.tls.clone()?) {
+        Ok(tls) => Some(tls),
+        Err(errors) => {
+            for TlsError { key, file, fault } in errors {
+                report.fatal(place.key(key), format!("names the file {file:?}, which {fault}"));
+            }
+            None
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::core::status::ComponentStatus;
 use crate::core::status_page::{Failure, Operation, PageError, StatusPage};
 use crate::store::Made;
 
-pub use self::abilities::{TriedAbilities, try_abilities};
+pub(crate) use self::abilities::try_abilities;
 
 /// How many steps of one kind are under way at the same time.
 const PARALLEL_STEPS: usize = 4;

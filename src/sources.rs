@@ -14,7 +14,7 @@ use crate::core::time::Timestamp;
 use crate::store::StoreError;
 
 /// One source of signals.
-pub trait Source: fmt::Debug + Send + Sync {
+pub(crate) trait Source: fmt::Debug + Send + Sync {
     /// Reads what was stored since the last reading. Fails if the store does not answer; then what is known stays.
     fn refresh(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 

@@ -4,35 +4,36 @@
 
 pub mod auth;
 mod client_address;
-pub mod guard;
+pub(crate) mod guard;
 mod health;
-mod metrics;
 mod places;
 mod ready;
-pub mod reload;
+pub(crate) mod reload;
 mod serve;
-pub mod tls;
 mod webhook;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use ipnet::IpNet;
 
+use crate::clock;
 use crate::core::expiry::ResolveRule;
 use crate::live::Live;
 use crate::log::Log;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::readiness::Readiness;
 use crate::reconcile::Wake;
 use crate::settings::SettingsInForce;
 use crate::store::Store;
-use auth::{Authenticator, NoRandomness, Users};
+use auth::{Authenticator, NoRandomness};
 use health::StoreHealth;
-pub use metrics::metrics_router;
 pub use places::Limits;
 pub use serve::{HEADERS_LIMIT_BYTES, HEADERS_TIMEOUT, Listener, serve};
 pub use webhook::BODY_LIMIT_BYTES;
@@ -40,8 +41,6 @@ pub use webhook::BODY_LIMIT_BYTES;
 /// How the server behaves towards those who post.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Who may post.
-    pub users: Users,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How many bytes of a notification's body are logged; 0: none.
@@ -68,15 +67,9 @@ pub struct App {
     live: Live,
 }
 
-/// What answers carry that do not say otherwise themselves.
-type Headers = Arc<[(HeaderName, HeaderValue)]>;
-
 struct Shared {
     authenticator: Authenticator,
-    headers: RwLock<Headers>,
-    trusted_proxies: Vec<IpNet>,
-    logged_body_limit_bytes: usize,
-    in_force: SettingsInForce,
+    settings: Settings,
     store: Store,
     store_health: StoreHealth,
     wakes: Wakes,
@@ -90,11 +83,8 @@ impl App {
     /// [`NoRandomness`] if the system gives no random numbers.
     pub fn new(settings: Settings, store: Store, wakes: Wakes, log: Log) -> Result<Self, NoRandomness> {
         let shared = Shared {
-            authenticator: Authenticator::new(settings.users)?,
-            headers: RwLock::default(),
-            trusted_proxies: settings.trusted_proxies,
-            logged_body_limit_bytes: settings.logged_body_limit_bytes,
-            in_force: settings.in_force,
+            authenticator: Authenticator::new(settings.in_force.clone())?,
+            settings,
             store,
             store_health: StoreHealth::default(),
             wakes,
@@ -105,7 +95,7 @@ impl App {
     }
 
     /// Has it tell the console what arrives and cannot be used.
-    pub fn shown_by(self, live: Live) -> Self {
+    pub(crate) fn shown_by(self, live: Live) -> Self {
         Self { live, ..self }
     }
 
@@ -119,29 +109,14 @@ impl App {
         Self { metrics, readiness, ..self }
     }
 
-    /// From now on lets `users` in and nobody else, and adds `headers` to answers that do not have them.
-    pub fn go_on_with(&self, users: Users, headers: Vec<(HeaderName, HeaderValue)>) {
-        self.shared.authenticator.replace_users(users);
-        *self.shared.headers.write().unwrap_or_else(PoisonError::into_inner) = headers.into();
-    }
-
     /// How resolves are judged, by which watchdog.
     fn resolve_rule(&self) -> Option<ResolveRule> {
-        self.shared.in_force.borrow().resolve_rule()
-    }
-
-    fn headers(&self) -> Headers {
-        Arc::clone(&self.shared.headers.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// How many passwords were verified the slow way since the start.
-    pub fn password_verifications(&self) -> u64 {
-        self.shared.authenticator.verifications()
+        self.shared.settings.in_force.borrow().resolve_rule()
     }
 }
 
 /// `router` with the headers that the configuration adds to every answer.
-pub fn with_headers(router: Router, app: App) -> Router {
+pub(crate) fn with_headers(router: Router, app: App) -> Router {
     router.layer(from_fn_with_state(app, guard::add_headers))
 }
 
@@ -157,4 +132,22 @@ pub fn router(app: App) -> Router {
         .route("/-/healthy", get(health::alive))
         .route_layer(from_fn_with_state(app.clone(), guard::operators_only))
         .with_state(app)
+}
+
+/// `/metrics`, to be merged to the other paths or served on a port of its own.
+///
+/// Where there are operators (`basic_auth_users`), it is for them; else without authentication, as is usual. Whoever may
+/// reach the listen address may read it, so a reverse proxy forwards `/webhook` only.
+pub(crate) fn metrics_router(app: App) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics_text))
+        .route_layer(from_fn_with_state(app.clone(), guard::operators_only))
+        .with_state(app)
+}
+
+async fn metrics_text(State(app): State<App>) -> Response {
+    match app.metrics.text(clock::now()) {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }

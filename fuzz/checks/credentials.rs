@@ -1,16 +1,24 @@
 //! Whatever stands in `Authorization` or in `WEBHOOK_BASIC_AUTH`: nobody is let in who does not know the password, and
 //! no complaint repeats a secret.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
-use alertmanager_cachet::web::auth::{Authenticator, Users};
+use alertmanager_cachet::config;
+use alertmanager_cachet::config::users::Users;
+use alertmanager_cachet::settings::Settings;
+use alertmanager_cachet::web::auth::Authenticator;
 use axum::http::HeaderValue;
 use tokio::runtime::{Builder, Runtime};
 
 /// `admin` with the password `admin`.
 static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
-    let users = Users::parse("admin:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=").expect("a user").users;
-    Authenticator::new(users).expect("randomness")
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), include_str!("../../config.json.example")).expect("written");
+    let files = config::load(file.path(), Path::new(config::DEFAULT_TARGETS_FILE));
+    let mut settings = Settings::from(files.config.expect("valid"));
+    settings.web.users = Users::parse("admin:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=").expect("a user").users;
+    Authenticator::new(settings.in_force()).expect("randomness")
 });
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));

@@ -37,7 +37,6 @@ pub struct Member {
     /// Ends in a slash, so that paths are joined behind what a proxy puts in front.
     base: Url,
     client: reqwest::Client,
-    watchdog: Option<Watchdog>,
 }
 
 /// What a member said.
@@ -47,16 +46,13 @@ pub struct Heard {
     pub up_for: Duration,
     /// Its alerts of the status page.
     pub listed: Vec<ListedAlert>,
-    /// When Prometheus last sent it the watchdog; `None` if it does not list one, or none is configured.
+    /// When Prometheus last sent it the watchdog; `None` if it does not list one, or was not asked for it.
     pub watchdog: Option<WatchdogSent>,
 }
 
 pub(super) fn members(settings: &Settings) -> Result<Vec<Member>, SettingsError> {
     let client = client(settings, REQUEST_TIMEOUT)?;
-    let member = |url: &String| {
-        Member::new(url, client.clone()).map(|member| Member { watchdog: settings.watchdog.clone(), ..member })
-    };
-    settings.urls.iter().map(member).collect()
+    settings.urls.iter().map(|url| Member::new(url, client.clone())).collect()
 }
 
 pub(super) fn client(settings: &Settings, request_timeout: Duration) -> Result<reqwest::Client, SettingsError> {
@@ -117,7 +113,7 @@ impl Member {
     pub(super) fn new(url: &str, client: reqwest::Client) -> Result<Self, SettingsError> {
         let base = Url::parse(&format!("{}/", url.trim().trim_end_matches('/')))
             .map_err(|error| SettingsError::Url { url: url.to_owned(), reason: error.to_string() })?;
-        Ok(Self { base, client, watchdog: None })
+        Ok(Self { base, client })
     }
 
     /// Where it is, without anything secret.
@@ -125,19 +121,14 @@ impl Member {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Whether it looks for a watchdog in its list.
-    pub fn looks_for_watchdog(&self) -> bool {
-        self.watchdog.is_some()
-    }
-
-    /// Reads its alerts, and how long it has been up. `now` is for a server that does not tell its own time.
+    /// Reads its alerts, when it last got `watchdog`, and how long it has been up. `now` is for a server that does not tell its own time.
     ///
     /// # Errors
     /// See [`Error`]. Then it proves nothing.
-    pub async fn hear(&self, now: Timestamp) -> Result<Heard, Error> {
+    pub async fn hear(&self, watchdog: Option<&Watchdog>, now: Timestamp) -> Result<Heard, Error> {
         let listed = self.get("api/v2/alerts", &[("filter", OURS)]).await?;
         let mut listed = parse_listing(&listed.body)?;
-        let watchdog = match &self.watchdog {
+        let watchdog = match watchdog {
             Some(watchdog) => {
                 listed.retain(|listed| listed.alert.name != watchdog.alertname());
                 self.watchdog_sent(watchdog, now).await?

@@ -18,6 +18,7 @@ use super::*;
 use crate::core::expiry::{LeaseLength, WatchdogSent};
 use crate::core::listing::Standing;
 use crate::core::time::Timestamp;
+use crate::core::watchdog::Watchdog;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
 
@@ -49,7 +50,7 @@ async fn serving(router: Router) -> String {
 }
 
 fn settings(url: &str) -> Settings {
-    Settings { urls: vec![url.to_owned()], credentials: Credentials::None, watchdog: None, ca_pem: None }
+    Settings { urls: vec![url.to_owned()], credentials: Credentials::None, ca_pem: None }
 }
 
 fn member(url: &str) -> Member {
@@ -57,7 +58,7 @@ fn member(url: &str) -> Member {
 }
 
 async fn hear(router: Router) -> Result<Heard, Error> {
-    member(&serving(router).await).hear(NOW).await
+    member(&serving(router).await).hear(None, NOW).await
 }
 
 #[tokio::test]
@@ -139,8 +140,8 @@ async fn when_the_watchdog_was_last_sent_is_told_by_the_members_own_clock() {
         ("[]", None),
     ] {
         let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
-        let settings = Settings { watchdog: Some(watchdog), ..settings(&serving(watched(alerts)).await) };
-        let heard = settings.members().expect("settings")[0].hear(NOW).await.expect("heard");
+        let member = member(&serving(watched(alerts)).await);
+        let heard = member.hear(Some(&watchdog), NOW).await.expect("heard");
         let life = |(ago, lease)| WatchdogSent {
             sent_at: NOW.before(Duration::from_secs(ago)),
             lease: LeaseLength::between(NOW, NOW.after(Duration::from_secs(lease))),
@@ -164,7 +165,7 @@ async fn a_prefix_before_the_api_and_slashes_behind_it_do_no_harm() {
     let url = serving(Router::new().nest("/alertmanager", alertmanager("[]".to_owned()))).await;
     for url in [format!("{url}/alertmanager"), format!("{url}/alertmanager//")] {
         let member = member(&url);
-        assert!(member.hear(NOW).await.is_ok());
+        assert!(member.hear(None, NOW).await.is_ok());
         assert!(member.address().ends_with("/alertmanager"), "{}", member.address());
     }
 }
@@ -185,7 +186,7 @@ async fn our_clock_stands_in_where_a_server_does_not_tell_its_own() {
         }
     });
     let now = Timestamp::parse_rfc3339("2026-11-21T02:00:00Z").expect("a time");
-    assert_eq!(member(&url).hear(now).await.expect("heard").up_for, Duration::from_secs(120));
+    assert_eq!(member(&url).hear(None, now).await.expect("heard").up_for, Duration::from_secs(120));
 }
 
 #[tokio::test]
@@ -232,7 +233,7 @@ async fn a_port_where_nothing_listens_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let error = member(&url).hear(NOW).await.expect_err("nobody there");
+    let error = member(&url).hear(None, NOW).await.expect_err("nobody there");
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
 }
 
@@ -246,13 +247,13 @@ async fn an_answer_that_is_cut_or_does_not_come_proves_nothing() {
             let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n[]").await;
         }
     });
-    let error = member(&url).hear(NOW).await.expect_err("cut");
+    let error = member(&url).hear(None, NOW).await.expect_err("cut");
     assert!(matches!(error, Error::NoAnswer(_)), "{error}");
 
     let url = serving(Router::new().fallback(any(std::future::pending::<StatusCode>))).await;
     let client = client::client(&settings(&url), Duration::from_millis(50)).expect("a client");
     let member = Member::new(&url, client).expect("a member");
-    let error = member.hear(NOW).await.expect_err("too late");
+    let error = member.hear(None, NOW).await.expect_err("too late");
     assert_eq!(error, Error::NoAnswer("it took too long".to_owned()));
 }
 
@@ -270,11 +271,11 @@ async fn the_credentials_are_sent_and_never_printed() {
             async move { if let_in { next.run(request).await } else { StatusCode::UNAUTHORIZED.into_response() } }
         };
         let url = serving(alertmanager("[]".to_owned()).layer(from_fn(guarded))).await;
-        let error = member(&url).hear(NOW).await.expect_err("without credentials");
+        let error = member(&url).hear(None, NOW).await.expect_err("without credentials");
         assert_eq!(error, Error::Refused(401));
         let settings = Settings { credentials, ..settings(&url) };
         let member = settings.members().expect("settings").remove(0);
-        assert!(member.hear(NOW).await.is_ok());
+        assert!(member.hear(None, NOW).await.is_ok());
         let printed = format!("{settings:?} {member:?}");
         assert!(!printed.contains("hunter") && !printed.contains("cGFnZTpodW50ZXI6Mg=="), "{printed}");
     }

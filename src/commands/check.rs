@@ -7,18 +7,18 @@ use std::process::ExitCode;
 
 use ipnet::IpNet;
 
-use super::web_config;
 use crate::cli::{Check, Common};
 use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
 use crate::config::watchdog::{heard_by_route_alone, seen_too_rarely};
 use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
+use crate::settings::WebAccess;
 use crate::store::Store;
 
 /// Prints what is wrong, then what was found. Exit code 1 if anything is wrong.
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(common: &Common, args: &Check, variables: &Variables) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(common: &Common, args: &Check, variables: &Variables) -> anyhow::Result<ExitCode> {
     let mut files = config::load(&common.config_file, &common.targets_file);
     let web_file = args.web.web_config_file.as_deref();
     let (environment, report) = check_environment(common, web_file, variables);
@@ -96,7 +96,7 @@ fn check_environment(common: &Common, web_file: Option<&Path>, variables: &Varia
     let (environment, problems) = Environment::read(|name| variables.get(name));
     let users_are_unknown = problems.iter().any(|problem| problem.place.path.starts_with(WEBHOOK_BASIC_AUTH));
     report.problems.extend(problems);
-    let users = web_config::load(web_file, &environment, &mut report).users;
+    let users = WebAccess::load(web_file, &environment, &mut report).users;
     if users.is_empty() && environment.webhook_basic_auth.is_none() && !users_are_unknown {
         report.problems.extend(environment.missing_authentication());
     }

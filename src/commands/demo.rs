@@ -20,11 +20,11 @@ use super::serve::{Running, start, stop_signal};
 use crate::cli::{Common, Demo, Listen, Serve, WebFile};
 use crate::clock;
 use crate::config::environment::{Environment, Mode};
+use crate::config::users::UserName;
 use crate::core::builtin::Content;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::Log;
-use crate::web::auth::UserName;
 
 /// The example files, as they are in the repository.
 const FILES: [(&str, &str); 2] = [
@@ -48,7 +48,7 @@ const PAUSE: Duration = Duration::from_secs(8);
 ///
 /// # Errors
 /// When the server cannot be started, or the story cannot be told.
-pub async fn run(common: &Common, args: &Demo) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(common: &Common, args: &Demo) -> anyhow::Result<ExitCode> {
     if !args.listen_address.ip().is_loopback() {
         bail!("the demo listens on loopback only: choose an address in 127.0.0.0/8 or [::1]");
     }

@@ -21,7 +21,7 @@ use crate::store::Store;
 ///
 /// # Errors
 /// When there is no store, the configuration cannot be read, or no such component is known.
-pub async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
     let files = config::load(&common.config_file, &common.targets_file);
     let Some(config) = &files.config else {
         bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
@@ -32,7 +32,7 @@ pub async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
     let config = config.clone();
-    let settings = Arc::new(Settings { config, inventory, alertmanagers: Vec::new() });
+    let settings = Arc::new(Settings { inventory, ..Settings::from(config) });
     let store = Store::open_read_only(&common.storage_url).await?;
     let name = ComponentName::try_from(args.component.as_str())?;
     let explanation = explained(&store, &settings, &name, clock::now()).await?;

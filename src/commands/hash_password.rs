@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use bcrypt::{DEFAULT_COST, Version};
 
 use crate::cli;
-use crate::web::auth::UserName;
+use crate::config::users::UserName;
 
 /// The longest password that bcrypt sees whole: its limit is 72 bytes, and one is the end of the text.
 const PASSWORD_LIMIT_BYTES: usize = 71;
@@ -16,7 +16,7 @@ const PASSWORD_LIMIT_BYTES: usize = 71;
 ///
 /// # Errors
 /// When the user name or the password cannot be used, or reading or printing fails.
-pub fn run(args: &cli::HashPassword) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &cli::HashPassword) -> anyhow::Result<ExitCode> {
     let user = UserName::try_from(args.user.as_str())?;
     let stdin = io::stdin();
     let password = if stdin.is_terminal() { ask()? } else { read_line(stdin.lock())? };
@@ -56,7 +56,7 @@ pub(super) fn credentials(user: &UserName, password: &str, cost: u32) -> anyhow:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::auth::Users;
+    use crate::config::users::Users;
 
     const LOWEST_COST: u32 = 4;
 

@@ -39,12 +39,11 @@ use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
 use crate::reconcile::Reconciler;
 use crate::repair::Repairer;
-use crate::settings::{Settings, SettingsInForce};
+use crate::settings::{Settings, SettingsInForce, WebAccess};
 use crate::setup::{self, Progress};
 use crate::store::{Store, StoreLock};
-use crate::web::auth::Users;
+use crate::tls;
 use crate::web::reload::ReloadRequests;
-use crate::web::tls::Tls;
 use crate::web::{self, App, Listener, Wakes};
 
 /// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
@@ -55,7 +54,7 @@ const GRACE: Duration = Duration::from_secs(9);
 ///
 /// # Errors
 /// When it cannot serve with what it was given; every reason at once, where there are several.
-pub async fn run(
+pub(crate) async fn run(
     common: &Common,
     args: &Serve,
     environment: &Environment,
@@ -86,7 +85,7 @@ pub async fn run(
 }
 
 /// A server at work.
-pub struct Running {
+pub(crate) struct Running {
     address: SocketAddr,
     settings: SettingsInForce,
     reload: ReloadRequests,
@@ -103,7 +102,12 @@ pub struct Running {
 ///
 /// # Errors
 /// See [`run`].
-pub async fn start(common: &Common, args: &Serve, environment: &Environment, log: Log) -> anyhow::Result<Running> {
+pub(crate) async fn start(
+    common: &Common,
+    args: &Serve,
+    environment: &Environment,
+    log: Log,
+) -> anyhow::Result<Running> {
     let (common, args, environment) = (common.clone(), args.clone(), environment.clone());
     start_from(Origin { common, args, environment, variables: None }, log).await
 }
@@ -120,12 +124,11 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let Configured { config, inventory, web, .. } = configured;
     let lock = Store::lock(&common.storage_url)?;
     let store = Store::open(&common.storage_url).await?.observed_by(Arc::new(watchers.metrics.clone()));
-    store.limit_alerts(config.alerts.max_stored);
     let page = open_page(environment, &store, &config, inventory.as_ref(), &watchers.metrics).await?;
     let stop = CancellationToken::new();
 
     let started_with = config.clone();
-    let settings = settings_of(environment, config, inventory)?;
+    let settings = settings_of(environment, config, inventory, web)?;
     let (in_force, settings) = watch::channel(Arc::new(settings));
     let (reconciler, repairer) = keepers(&store, &page, &log, &stop, &settings);
     let live = Live::default();
@@ -133,11 +136,9 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let repairer = repairer.measured_by(watchers.metrics.clone()).shown_by(live.clone());
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
-    let app =
-        App::new(web_settings(args, web.users.clone(), settings.clone()), store.clone(), wakes.clone(), log.clone())?
-            .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
-            .shown_by(live.clone());
-    app.go_on_with(web.users, web.headers);
+    let app = App::new(web_settings(args, settings.clone()), store.clone(), wakes.clone(), log.clone())?
+        .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
+        .shown_by(live.clone());
     let console = Console::new(console::Parts {
         store: store.clone(),
         page: environment.cachet.is_none().then(|| store.page()),
@@ -153,16 +154,16 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let (reload, reload_queue) = web::reload::channel();
     let router = router(&app, &console, &page, &reload, args);
     let metrics_router = web::with_headers(web::metrics_router(app.clone()), app.clone());
-    let metrics_listener = metrics_listener(args, web.tls.clone()).await?;
-    let (listener, address) = listen(args.listen.listen_address, "--web.listen-address", web.tls.clone()).await?;
-    tracing::info!("listening on {}://{address}", scheme(web.tls.as_ref()));
+    let metrics_listener = metrics_listener(args, &settings).await?;
+    let (listener, address) = listen(args.listen.listen_address, "--web.listen-address", &settings).await?;
+    tracing::info!("listening on {}://{address}", scheme(&settings));
 
-    let tls = web.tls.clone();
-    let parts = Parts { app, store: store.clone(), tls, page, wakes, in_force, watchers };
+    let parts = Parts { page, wakes, in_force, watchers };
     let reloader = Reloader { origin, parts, started_with };
     part(&stop, reloader.forever(reload_queue, stop.clone()));
-    if let Some(tls) = web.tls {
-        part(&stop, tls.keep_fresh(stop.clone()));
+    if settings.borrow().web.tls.is_some() {
+        let configured = settings.clone();
+        part(&stop, tls::keep_fresh(move || configured.borrow().web.tls.clone(), stop.clone()));
     }
     let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
     let metrics = metrics_listener
@@ -221,32 +222,26 @@ fn condition(report: &Report) -> Condition {
     }
 }
 
-fn scheme(tls: Option<&Tls>) -> &'static str {
-    if tls.is_some() { "https" } else { "http" }
+fn scheme(settings: &SettingsInForce) -> &'static str {
+    if settings.borrow().web.tls.is_some() { "https" } else { "http" }
 }
 
 /// Where metrics are told and nothing else, by the same users and TLS; `None`: at the listen address.
-async fn metrics_listener(args: &Serve, tls: Option<Tls>) -> anyhow::Result<Option<Listener>> {
+async fn metrics_listener(args: &Serve, settings: &SettingsInForce) -> anyhow::Result<Option<Listener>> {
     let Some(address) = args.metrics_address else { return Ok(None) };
-    let scheme = scheme(tls.as_ref());
-    let (listener, address) = listen(address, "--web.metrics-address", tls).await?;
-    tracing::info!("telling metrics on {scheme}://{address}/metrics");
+    let (listener, address) = listen(address, "--web.metrics-address", settings).await?;
+    tracing::info!("telling metrics on {}://{address}/metrics", scheme(settings));
     Ok(Some(listener))
 }
 
-async fn listen(address: SocketAddr, flag: &str, tls: Option<Tls>) -> anyhow::Result<(Listener, SocketAddr)> {
+async fn listen(address: SocketAddr, flag: &str, settings: &SettingsInForce) -> anyhow::Result<(Listener, SocketAddr)> {
     let tcp = bind(address, flag).await?;
     let address = tcp.local_addr()?;
-    let listener = match tls {
-        Some(tls) => Listener::with_tls(tcp, tls),
-        None => Listener::from(tcp),
-    };
-    Ok((listener, address))
+    Ok((Listener::with_settings(tcp, settings.clone()), address))
 }
 
-fn web_settings(args: &Serve, users: Users, in_force: SettingsInForce) -> web::Settings {
+fn web_settings(args: &Serve, in_force: SettingsInForce) -> web::Settings {
     web::Settings {
-        users,
         trusted_proxies: args.trusted_proxies.clone(),
         logged_body_limit_bytes: args.webhook_body_limit,
         in_force,
@@ -261,7 +256,7 @@ async fn open_page(
     inventory: Option<&Inventory>,
     metrics: &Metrics,
 ) -> anyhow::Result<Page> {
-    let page = Page::new(environment, store, config.page.cachet_per_page, Some(Arc::new(metrics.clone())))?;
+    let page = Page::new(environment, store, config.page.cachet_per_page, metrics)?;
     match &environment.cachet {
         Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
         None => {
@@ -299,22 +294,22 @@ fn part<T: Send + 'static>(stop: &CancellationToken, part: impl Future<Output = 
 
 impl Running {
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// How it keeps the page.
-    pub fn settings(&self) -> Arc<Settings> {
+    pub(crate) fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()
     }
 
     /// What it keeps.
-    pub fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
     /// Waits until a part of it has ended without being told to.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         self.stop.cancelled().await;
     }
 
@@ -322,7 +317,7 @@ impl Running {
     ///
     /// # Errors
     /// When a part of it had ended before.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         let write_under_way = self.reconciler.abort_handle();
         let (served, written) = tokio::join!(self.web, tokio::time::timeout(GRACE, self.reconciler));
@@ -350,25 +345,29 @@ impl Running {
 ///
 /// # Errors
 /// When Alertmanager cannot be called as it is configured.
-fn settings_of(environment: &Environment, config: Config, inventory: Option<Inventory>) -> anyhow::Result<Settings> {
+fn settings_of(
+    environment: &Environment,
+    config: Config,
+    inventory: Option<Inventory>,
+    web: WebAccess,
+) -> anyhow::Result<Settings> {
     let alertmanagers = match &environment.alertmanager {
-        Some(access) => alertmanager_settings(access, &config).members()?,
+        Some(access) => alertmanager_settings(access).members()?,
         None => Vec::new(),
     };
     if !alertmanagers.is_empty() && config.alerts.stale_after.is_some() {
         tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
     }
-    Ok(Settings { config, inventory, alertmanagers })
+    Ok(Settings { config, inventory, alertmanagers, web })
 }
 
-fn alertmanager_settings(access: &AlertmanagerAccess, config: &Config) -> alertmanager::Settings {
+fn alertmanager_settings(access: &AlertmanagerAccess) -> alertmanager::Settings {
     let credentials = match access.credentials.clone() {
         AlertmanagerCredentials::None => Credentials::None,
         AlertmanagerCredentials::Basic { user, password } => Credentials::Basic { user, password },
         AlertmanagerCredentials::Bearer(token) => Credentials::Bearer(token),
     };
-    let watchdog = config.watchdog().cloned();
-    alertmanager::Settings { urls: access.base_urls.clone(), credentials, watchdog, ca_pem: access.ca_pem.clone() }
+    alertmanager::Settings { urls: access.base_urls.clone(), credentials, ca_pem: access.ca_pem.clone() }
 }
 
 /// Gives the built-in page what both files name. Nothing is removed from it, and what an operator has hidden stays hidden.
@@ -406,7 +405,7 @@ async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
 ///
 /// # Errors
 /// When the signals cannot be listened for.
-pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

@@ -14,6 +14,7 @@ use crate::config::environment::Environment;
 use crate::config::{self, TargetsFile};
 use crate::core::observed::IncidentId;
 use crate::core::setup::{Removal, SetupPlan, Step, plan_setup};
+use crate::metrics::Metrics;
 use crate::setup::{Progress, carry_out, patiently, try_abilities};
 use crate::store::{Made, Store, StoreError};
 
@@ -22,7 +23,7 @@ use crate::store::{Made, Store, StoreError};
 /// # Errors
 /// When the configuration has a problem, Cachet cannot be read, or a step failed; what was done stays, and running it
 /// again does the rest.
-pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment) -> anyhow::Result<ExitCode> {
     let mut common = common.clone();
     if let Some(file) = &args.file {
         common.targets_file.clone_from(file);
@@ -43,7 +44,7 @@ pub async fn run(common: &Common, args: &Setup, environment: &Environment) -> an
     } else {
         (Some(Store::lock_for_setup(&common.storage_url)?), Store::open(&common.storage_url).await?)
     };
-    let page = Page::new(environment, &store, config.page.cachet_per_page, None)?;
+    let page = Page::new(environment, &store, config.page.cachet_per_page, &Metrics::default())?;
     let port = page.port();
     // Another run may just have used the rate limit up.
     let mut observed = patiently(&Reading, || port.observe(&[])).await?;

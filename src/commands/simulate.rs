@@ -41,7 +41,7 @@ pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
         TargetsFile::Absent => known_without_file(store.as_ref()).await?,
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
-    let settings = Settings { config: config.clone(), inventory: Some(inventory.clone()), alertmanagers: Vec::new() };
+    let settings = Settings { inventory: Some(inventory.clone()), ..Settings::from(config.clone()) };
     let watchdog = config.watchdog();
     let source = match history {
         Some(history) => history,

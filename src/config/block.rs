@@ -1,8 +1,8 @@
 //! Targets with their labels, `{targets: […], labels: {…}}`: the part that both forms of the targets file and the files
 //! of `file_sd_configs` have in common.
 
-use super::nearest::did_you_mean;
 use super::report::Report;
+use super::report::did_you_mean;
 use super::targets::Found;
 use super::tree::{Map, Node, Value};
 use crate::core::target::{ComponentList, ComponentName, KnownTarget, NAME_LIMIT, Target, excerpt};

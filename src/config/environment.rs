@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::alertmanager::{self, AlertmanagerAccess};
 use super::file::{Unreadable, read_text};
-use super::nearest::did_you_mean;
+use super::report::did_you_mean;
 use super::report::{Place, Problem, Severity};
 use crate::core::target::excerpt;
 
@@ -21,7 +21,7 @@ pub const WEBHOOK_BASIC_AUTH: &str = "WEBHOOK_BASIC_AUTH";
 pub const ENVIRONMENT: &str = "ENVIRONMENT";
 
 /// What stands for the file in a problem's place.
-pub const PLACE: &str = "environment";
+pub(crate) const PLACE: &str = "environment";
 
 /// How strict to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,7 +60,7 @@ impl Environment {
     ///
     /// # Errors
     /// Every problem, each with the variable that has it.
-    pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
         let (environment, problems) = Self::read(lookup);
         if problems.is_empty() { Ok(environment) } else { Err(problems) }
     }
@@ -83,7 +83,7 @@ impl Environment {
 
     /// The problem of a webhook that anyone may post to; `None` if there are users, or if this is a developer's
     /// machine.
-    pub fn missing_authentication(&self) -> Option<Problem> {
+    pub(crate) fn missing_authentication(&self) -> Option<Problem> {
         let missing = self.mode == Mode::Production && self.webhook_basic_auth.is_none();
         missing.then(|| {
             problem(

@@ -60,12 +60,12 @@ pub struct Place {
 
 impl Place {
     /// A whole file.
-    pub fn file(file: impl Into<String>) -> Self {
+    pub(crate) fn file(file: impl Into<String>) -> Self {
         Self { file: file.into(), path: String::new(), position: None }
     }
 
     /// The value of `key` in the mapping that stands here.
-    pub fn key(&self, key: &str) -> Self {
+    pub(crate) fn key(&self, key: &str) -> Self {
         let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
         let key = if plain { excerpt(key) } else { format!("{:?}", excerpt(key)) };
         let separator = if self.path.is_empty() { "" } else { "." };
@@ -129,7 +129,7 @@ pub struct Report {
 
 impl Report {
     /// Adds a problem that the server cannot serve with.
-    pub fn fatal(&mut self, place: Place, message: impl Into<String>) {
+    pub(crate) fn fatal(&mut self, place: Place, message: impl Into<String>) {
         self.problem(Severity::Fatal, place, message);
     }
 
@@ -139,17 +139,17 @@ impl Report {
     }
 
     /// Adds a problem.
-    pub fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
+    pub(crate) fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
         self.problems.push(Problem { severity, place, message: message.into() });
     }
 
     /// Adds a remark.
-    pub fn remark(&mut self, place: Place, message: impl Into<String>) {
+    pub(crate) fn remark(&mut self, place: Place, message: impl Into<String>) {
         self.remarks.push(Remark { place, message: message.into() });
     }
 
     /// Adds everything that `other` holds.
-    pub fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         self.problems.extend(other.problems);
         self.remarks.extend(other.remarks);
     }
@@ -227,6 +227,28 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// How alike two names must be (0 to 1) for one to be suggested for the other.
+const LIKENESS: f64 = 0.6;
+
+/// The candidate that is most like `name`, whatever their case; `None` if none is like it.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+/// The question that ends an error message, or `otherwise` if no candidate is like `name`.
+pub(super) fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
+    match nearest(name, candidates) {
+        Some(candidate) => format!("did you mean {candidate:?}?"),
+        None => otherwise.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,5 +294,19 @@ mod tests {
         let place = Place::file("config.json").key("drift");
         let problem = Problem { severity: Severity::Fatal, place, message: "is a number: write a text".to_owned() };
         assert_eq!(problem.to_string(), "config.json: drift: is a number: write a text");
+    }
+
+    #[test]
+    fn a_typo_finds_its_name_and_a_stranger_none() {
+        let names = ["Database", "Web Server", "Load Balancer"];
+        for (typo, name) in [
+            ("Databse", Some("Database")),
+            ("web-server", Some("Web Server")),
+            ("DATABASE", Some("Database")),
+            ("Mail", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typo, names), name, "{typo}");
+        }
     }
 }

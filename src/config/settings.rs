@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::groups::{self, Components, Groups};
-use super::nearest::did_you_mean;
+use super::report::did_you_mean;
 use super::report::{Place, Report, Severity};
 use super::tree::{self, Form, Map, Value};
 use super::{CACHET_PER_PAGE_MAX, Config, watchdog};

@@ -40,14 +40,14 @@ pub(super) struct Mentions {
 
 impl Found {
     /// Notes that the label at `place` names a component.
-    pub fn mention(&mut self, component: &ComponentName, place: &Place) {
+    pub(super) fn mention(&mut self, component: &ComponentName, place: &Place) {
         let order = self.components.len();
         let mentions = self.components.entry(component.clone());
         mentions.or_insert_with(|| Mentions { first: place.clone(), times: 0, order }).times += 1;
     }
 
     /// The targets, each once; what is wrong with their repetitions goes into the report.
-    pub fn into_inventory(self, file: &Place, report: &mut Report) -> Inventory {
+    pub(super) fn into_inventory(self, file: &Place, report: &mut Report) -> Inventory {
         report_repetitions(&self.targets, file, report);
         remark_portless(&self.portless, report);
         Inventory::new(InventorySource::File, self.targets.into_iter().map(|(target, _)| target))

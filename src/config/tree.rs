@@ -193,21 +193,21 @@ pub(super) struct Value<'a> {
 
 impl<'a> Value<'a> {
     /// The whole file.
-    pub fn root(node: &'a Node, place: Place, severity: Severity) -> Self {
+    pub(super) fn root(node: &'a Node, place: Place, severity: Severity) -> Self {
         Self { node, place, severity }
     }
 
     /// The same; what is wrong from here on concerns only a single target, component or key.
-    pub fn degraded(self) -> Self {
+    pub(super) fn degraded(self) -> Self {
         Self { severity: Severity::Degraded, ..self }
     }
 
-    pub fn node(&self) -> &'a Node {
+    pub(super) fn node(&self) -> &'a Node {
         self.node
     }
 
     /// Its text; anything else is a problem.
-    pub fn text(&self, report: &mut Report) -> Option<&'a str> {
+    pub(super) fn text(&self, report: &mut Report) -> Option<&'a str> {
         match self.node {
             Node::Text(text) => Some(text),
             Node::Bool(_) | Node::Integer(_) | Node::Float(_) => self.wrong_type("a text", "put it in quotes", report),
@@ -216,7 +216,7 @@ impl<'a> Value<'a> {
     }
 
     /// Its whole number; anything else is a problem.
-    pub fn integer(&self, report: &mut Report) -> Option<i128> {
+    pub(super) fn integer(&self, report: &mut Report) -> Option<i128> {
         match self.node {
             Node::Integer(number) => Some(*number),
             // `50.0` is one, and so is a number that is too large for any integer; a cast stops at the largest.
@@ -227,7 +227,7 @@ impl<'a> Value<'a> {
     }
 
     /// Its truth value; anything else is a problem.
-    pub fn boolean(&self, report: &mut Report) -> Option<bool> {
+    pub(super) fn boolean(&self, report: &mut Report) -> Option<bool> {
         match self.node {
             Node::Bool(value) => Some(*value),
             Node::Text(_) => self.wrong_type("true or false", "leave the quotes out", report),
@@ -236,7 +236,7 @@ impl<'a> Value<'a> {
     }
 
     /// Its elements; anything else than a list is a problem.
-    pub fn list(&self, report: &mut Report) -> Option<Vec<Value<'a>>> {
+    pub(super) fn list(&self, report: &mut Report) -> Option<Vec<Value<'a>>> {
         let Node::List(items) = self.node else {
             return self.wrong_type("a list", "write one, even of a single entry", report);
         };
@@ -245,7 +245,7 @@ impl<'a> Value<'a> {
     }
 
     /// Its keys and values; anything else than a mapping is a problem.
-    pub fn map(&self, report: &mut Report) -> Option<Map<'a>> {
+    pub(super) fn map(&self, report: &mut Report) -> Option<Map<'a>> {
         match self.node {
             Node::Map(entries) => Some(Map { entries, place: self.place.clone(), severity: self.severity }),
             _ => self.wrong_type("a mapping", "write keys with values", report),
@@ -253,14 +253,14 @@ impl<'a> Value<'a> {
     }
 
     /// Reports that it is not of the type that it must have.
-    pub fn wrong_type<T>(&self, wanted: &str, cure: &str, report: &mut Report) -> Option<T> {
+    pub(super) fn wrong_type<T>(&self, wanted: &str, cure: &str, report: &mut Report) -> Option<T> {
         let message = format!("is {}, must be {wanted}: {cure}", self.node.kind());
         report.problem(self.severity, self.place.clone(), message);
         None
     }
 
     /// Reports what is wrong with a value of the right type.
-    pub fn problem(&self, message: impl Into<String>, report: &mut Report) {
+    pub(super) fn problem(&self, message: impl Into<String>, report: &mut Report) {
         report.problem(self.severity, self.place.clone(), message);
     }
 }
@@ -276,18 +276,18 @@ pub(super) struct Map<'a> {
 
 impl<'a> Map<'a> {
     /// The value of `key`; of a repeated key, the last.
-    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+    pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
         let (_, node) = self.entries.iter().rfind(|(known, _)| known == key)?;
         Some(Value { node, place: self.place.key(key), severity: self.severity })
     }
 
     /// The value of `key`, where a key without a value counts as none, as it does for Prometheus.
-    pub fn get_filled(&self, key: &str) -> Option<Value<'a>> {
+    pub(super) fn get_filled(&self, key: &str) -> Option<Value<'a>> {
         self.get(key).filter(|value| *value.node != Node::Null)
     }
 
     /// Every key with its value; of a repeated key, the last.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
         let last: HashMap<&str, usize> =
             self.entries.iter().enumerate().map(|(index, (key, _))| (key.as_str(), index)).collect();
         let counts = move |index: usize, key: &str| last.get(key) == Some(&index);

@@ -50,7 +50,7 @@ pub(super) fn read(config: &Map<'_>, report: &mut Report) -> Option<WatchdogConf
 }
 
 /// Recommends `ALERTMANAGER_URL`, if a watchdog is configured and arrives only in notifications.
-pub fn heard_by_route_alone(config: &Config, environment: &Environment, config_file: &Path) -> Option<Remark> {
+pub(crate) fn heard_by_route_alone(config: &Config, environment: &Environment, config_file: &Path) -> Option<Remark> {
     config.watchdog.as_ref().filter(|_| environment.alertmanager.is_none())?;
     let message = "arrives only in notifications, so the page may be green for about two notification intervals if \
                    Prometheus dies during an outage: set ALERTMANAGER_URL to prevent that"
@@ -60,7 +60,7 @@ pub fn heard_by_route_alone(config: &Config, environment: &Environment, config_f
 
 /// Where the watchdog may seem missing although it comes, for it is looked for in Alertmanager too rarely; `None`: it is
 /// not looked for there, or often enough.
-pub fn seen_too_rarely(config: &Config, environment: &Environment, config_file: &Path) -> Option<Remark> {
+pub(crate) fn seen_too_rarely(config: &Config, environment: &Environment, config_file: &Path) -> Option<Remark> {
     let watchdog = &config.watchdog.as_ref().filter(|_| environment.alertmanager.is_some())?.watchdog;
     // At a reading it may be as old as that, and becomes older until the next one.
     let longest = watchdog.timeout().saturating_sub(SHORTEST_SAFE).as_secs().max(1);

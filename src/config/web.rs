@@ -3,17 +3,17 @@
 //! The toolkit's `docs/web-configuration.md` is the reference. What is not offered here is refused by name and never
 //! passed over: a server that ignores a line about its security is worse than one that does not start.
 
-mod tls;
+pub(crate) mod tls;
 
 use std::path::Path;
 
 use axum::http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-pub use self::tls::{CURVES, ClientAuth, Preference, TLS12_SUITES, TlsConfig, TlsVersion};
+pub use self::tls::{ClientAuth, Preference, TlsConfig, TlsVersion};
 
 use super::file::{Unreadable, read_text};
-use super::nearest::did_you_mean;
+use super::report::did_you_mean;
 use super::report::{Place, Report, Severity};
 use super::tree::{Form, Map, Value, parse_filled};
 use crate::core::target::excerpt;

@@ -210,7 +210,7 @@ impl fmt::Display for Event<'_> {
 
 impl Event<'_> {
     /// The same as one JSON object on one line, statuses as numbers.
-    pub fn to_json(&self, timestamp: Timestamp) -> String {
+    pub(crate) fn to_json(&self, timestamp: Timestamp) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
             timestamp: String,

@@ -58,26 +58,26 @@ impl fmt::Display for Kind {
 }
 
 /// Something that a [`Definition`] can define.
-pub trait Family: Sized {
+pub(super) trait Family: Sized {
     const KIND: Kind;
 
     fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error>;
 }
 
 /// A counter with `N` labels.
-pub struct Counter<const N: usize>(IntCounterVec);
+pub(super) struct Counter<const N: usize>(IntCounterVec);
 
 /// A gauge with `N` labels.
-pub struct Gauge<const N: usize>(GaugeVec);
+pub(super) struct Gauge<const N: usize>(GaugeVec);
 
 /// A gauge without labels that is not there as long as its value is not known.
-pub struct GaugeOnceKnown(GaugeVec);
+pub(super) struct GaugeOnceKnown(GaugeVec);
 
 /// A histogram of durations with `N` labels.
-pub struct Histogram<const N: usize>(HistogramVec);
+pub(super) struct Histogram<const N: usize>(HistogramVec);
 
 impl<const N: usize> Counter<N> {
-    pub fn add(&self, labels: [&str; N], count: usize) {
+    pub(super) fn add(&self, labels: [&str; N], count: usize) {
         // The number of labels is right by type, so there is always one to count on.
         if let Ok(counter) = self.0.get_metric_with_label_values(&labels) {
             counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
@@ -86,25 +86,25 @@ impl<const N: usize> Counter<N> {
 }
 
 impl<const N: usize> Gauge<N> {
-    pub fn set(&self, labels: [&str; N], value: f64) {
+    pub(super) fn set(&self, labels: [&str; N], value: f64) {
         if let Ok(gauge) = self.0.get_metric_with_label_values(&labels) {
             gauge.set(value);
         }
     }
 
-    pub fn set_count(&self, labels: [&str; N], count: usize) {
+    pub(super) fn set_count(&self, labels: [&str; N], count: usize) {
         // Exact up to 2^53.
         self.set(labels, count as f64);
     }
 
     /// A moment in seconds since the Unix epoch, which is how Prometheus tells time.
-    pub fn set_moment(&self, labels: [&str; N], moment: Timestamp) {
+    pub(super) fn set_moment(&self, labels: [&str; N], moment: Timestamp) {
         self.set(labels, moment.as_millis() as f64 / 1000.0);
     }
 }
 
 impl GaugeOnceKnown {
-    pub fn set(&self, value: Option<f64>) {
+    pub(super) fn set(&self, value: Option<f64>) {
         match (value, self.0.get_metric_with_label_values::<&str>(&[])) {
             (Some(value), Ok(gauge)) => gauge.set(value),
             _ => self.0.reset(),
@@ -113,7 +113,7 @@ impl GaugeOnceKnown {
 }
 
 impl<const N: usize> Histogram<N> {
-    pub fn observe(&self, labels: [&str; N], duration: Duration) {
+    pub(super) fn observe(&self, labels: [&str; N], duration: Duration) {
         if let Ok(histogram) = self.0.get_metric_with_label_values(&labels) {
             histogram.observe(duration.as_secs_f64());
         }
@@ -190,18 +190,18 @@ fn registered<C: Collector + Clone + 'static>(family: C, registry: &Registry) ->
 }
 
 /// A moment that may have passed, and from which an age is counted when somebody asks.
-pub struct Since(AtomicI64);
+pub(super) struct Since(AtomicI64);
 
 impl Since {
     /// No moment is as late as this.
     const NEVER: i64 = i64::MAX;
 
-    pub fn set(&self, moment: Option<Timestamp>) {
+    pub(super) fn set(&self, moment: Option<Timestamp>) {
         self.0.store(moment.map_or(Self::NEVER, Timestamp::as_millis), Ordering::Relaxed);
     }
 
     /// How long ago that was; nothing, if it never was.
-    pub fn age(&self, now: Timestamp) -> Duration {
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
         now.since(Timestamp::from_millis(self.0.load(Ordering::Relaxed)))
     }
 }

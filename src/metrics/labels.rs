@@ -49,9 +49,9 @@ words! {
 }
 
 /// All values of [`store_operation`].
-pub const STORE_OPERATIONS: &[&str] = &["record", "read", "remember", "repair", "probe"];
+pub(crate) const STORE_OPERATIONS: &[&str] = &["record", "read", "remember", "repair", "probe"];
 
-pub const fn store_operation(operation: StoreOperation) -> &'static str {
+pub(crate) const fn store_operation(operation: StoreOperation) -> &'static str {
     match operation {
         StoreOperation::Record => "record",
         StoreOperation::Read => "read",
@@ -106,7 +106,7 @@ words! {
 }
 
 /// What came of an alert: [`effect`], and those that were left out.
-pub const ALERT_RESULTS: &[&str] = &[
+pub(crate) const ALERT_RESULTS: &[&str] = &[
     "fired",
     "fired_again",
     "resolved",
@@ -120,11 +120,11 @@ pub const ALERT_RESULTS: &[&str] = &[
     NOT_OURS,
 ];
 /// It is ours, and cannot be used.
-pub const IGNORED: &str = "ignored";
+pub(crate) const IGNORED: &str = "ignored";
 /// It does not carry `status_page_alert`.
-pub const NOT_OURS: &str = "not_ours";
+pub(crate) const NOT_OURS: &str = "not_ours";
 
-pub const fn effect(effect: Effect) -> &'static str {
+pub(crate) const fn effect(effect: Effect) -> &'static str {
     match effect {
         Effect::Fired => "fired",
         Effect::FiredAgain => "fired_again",
@@ -140,7 +140,7 @@ pub const fn effect(effect: Effect) -> &'static str {
 }
 
 /// Why an alert, or a part of one, was left out.
-pub const IGNORE_REASONS: &[&str] = &[
+pub(crate) const IGNORE_REASONS: &[&str] = &[
     "not_an_alert",
     "too_many_labels",
     "labels_too_large",
@@ -156,7 +156,7 @@ pub const IGNORE_REASONS: &[&str] = &[
     "store_full",
 ];
 
-pub const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
+pub(crate) const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
     match reason {
         IgnoreReason::NotAnAlert { .. } => "not_an_alert",
         IgnoreReason::TooManyLabels(_) => "too_many_labels",
@@ -175,7 +175,7 @@ pub const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
 }
 
 /// What a change does.
-pub const CHANGE_KINDS: &[&str] = &[
+pub(crate) const CHANGE_KINDS: &[&str] = &[
     "set_component",
     "open_incident",
     "close_incident",
@@ -186,7 +186,7 @@ pub const CHANGE_KINDS: &[&str] = &[
     "update_target",
 ];
 
-pub const fn change_kind(change: &Change) -> &'static str {
+pub(crate) const fn change_kind(change: &Change) -> &'static str {
     match change {
         Change::SetComponent { .. } => "set_component",
         Change::OpenIncident { .. } => "open_incident",
@@ -200,7 +200,7 @@ pub const fn change_kind(change: &Change) -> &'static str {
 }
 
 /// Why an alert was corrected: the words that the history has for it.
-pub const REPAIR_REASONS: &[&str] = &[
+pub(crate) const REPAIR_REASONS: &[&str] = &[
     "unnotified",
     "unnotified_again",
     "reappeared",
@@ -213,10 +213,10 @@ pub const REPAIR_REASONS: &[&str] = &[
 ];
 
 /// What a component can be.
-pub const STATUSES: &[&str] =
+pub(crate) const STATUSES: &[&str] =
     &["operational", "performance_issues", "partial_outage", "major_outage", "unknown", "under_maintenance"];
 
-pub const fn status(status: ComponentStatus) -> &'static str {
+pub(crate) const fn status(status: ComponentStatus) -> &'static str {
     match status {
         ComponentStatus::Operational => "operational",
         ComponentStatus::PerformanceIssues => "performance_issues",
@@ -228,15 +228,15 @@ pub const fn status(status: ComponentStatus) -> &'static str {
 }
 
 /// Whose an incident is.
-pub const OWNERS: &[&str] = &[OURS, OTHERS];
+pub(crate) const OWNERS: &[&str] = &[OURS, OTHERS];
 /// The server opened it.
-pub const OURS: &str = "ours";
+pub(crate) const OURS: &str = "ours";
 /// A person or another program did.
-pub const OTHERS: &str = "others";
+pub(crate) const OTHERS: &str = "others";
 
 /// What a person changed.
-pub const OVERRIDES: &[&str] = &[OVERRIDDEN_STATUS, OVERRIDDEN_INCIDENT];
+pub(crate) const OVERRIDES: &[&str] = &[OVERRIDDEN_STATUS, OVERRIDDEN_INCIDENT];
 /// The status of a component.
-pub const OVERRIDDEN_STATUS: &str = "component_status";
+pub(crate) const OVERRIDDEN_STATUS: &str = "component_status";
 /// They closed our incident while its component is down.
-pub const OVERRIDDEN_INCIDENT: &str = "incident_closed";
+pub(crate) const OVERRIDDEN_INCIDENT: &str = "incident_closed";

@@ -9,7 +9,7 @@ use crate::core::status::ComponentStatus;
 
 /// Numbers of what is on the page and behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PageState {
+pub(crate) struct PageState {
     /// Components that targets feed, by the status that Cachet shows.
     pub components: BTreeMap<ComponentStatus, usize>,
     /// The same components, by the status that they should have.
@@ -38,7 +38,7 @@ pub struct PageState {
 
 impl PageState {
     /// Counts, without asking anybody anything; `held` firings do not count yet.
-    pub fn of(desired: &DesiredPage, applied: &Applied, observed: &Observed, plan: &Plan, held: usize) -> Self {
+    pub(crate) fn of(desired: &DesiredPage, applied: &Applied, observed: &Observed, plan: &Plan, held: usize) -> Self {
         let firing: usize = desired.targets.values().map(|target| target.causes.len()).sum();
         let reported = |is: fn(&Report) -> bool| plan.reports.iter().filter(|report| is(report)).count();
         let (incidents_ours, incidents_others) = incidents(applied, observed);

@@ -26,7 +26,7 @@ const OTHER_CODE: &str = "other";
 
 impl Metrics {
     /// A request to the webhook was answered at `now`, or its sender hung up.
-    pub fn notification(&self, result: NotificationResult, took: Duration, now: Timestamp) {
+    pub(crate) fn notification(&self, result: NotificationResult, took: Duration, now: Timestamp) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.notifications.add([result.word()], 1);
         catalogue.notification_duration.observe([], took);
@@ -36,19 +36,19 @@ impl Metrics {
     }
 
     /// Somebody was not let in.
-    pub fn authentication_refused(&self, reason: Refusal) {
+    pub(crate) fn authentication_refused(&self, reason: Refusal) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.authentications_refused.add([reason.word()], 1);
     }
 
     /// Alerts were stored, and changed so much.
-    pub fn alerts(&self, effects: &[Effect]) {
+    pub(crate) fn alerts(&self, effects: &[Effect]) {
         let Some(catalogue) = self.catalogue() else { return };
         effects.iter().for_each(|effect| catalogue.alerts.add([labels::effect(*effect)], 1));
     }
 
     /// So much of a notification was left out.
-    pub fn left_out(&self, notification: &Notification) {
+    pub(crate) fn left_out(&self, notification: &Notification) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.alerts.add([IGNORED], notification.ignored.len());
         catalogue.alerts.add([NOT_OURS], notification.not_ours);
@@ -59,7 +59,7 @@ impl Metrics {
     }
 
     /// A go of the reconciler ended at `now`.
-    pub fn reconciled(&self, result: ReconcileResult, took: Duration, now: Timestamp) {
+    pub(crate) fn reconciled(&self, result: ReconcileResult, took: Duration, now: Timestamp) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.reconciles.add([result.word()], 1);
         catalogue.reconcile_duration.observe([], took);
@@ -69,25 +69,25 @@ impl Metrics {
     }
 
     /// A change became necessary.
-    pub fn change_planned(&self, change: &Change) {
+    pub(crate) fn change_planned(&self, change: &Change) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_planned.add([labels::change_kind(change)], 1);
     }
 
     /// A change was made.
-    pub fn change_applied(&self, change: &Change) {
+    pub(crate) fn change_applied(&self, change: &Change) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_applied.add([labels::change_kind(change)], 1);
     }
 
     /// An attempt at a change failed.
-    pub fn change_failed(&self, change: &Change) {
+    pub(crate) fn change_failed(&self, change: &Change) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_failed.add([labels::change_kind(change)], 1);
     }
 
     /// The changes that wait, by [`Self::kind_of`], and since when the oldest of them does.
-    pub fn changes_waiting(&self, kinds: impl Iterator<Item = &'static str>, oldest_since: Option<Timestamp>) {
+    pub(crate) fn changes_waiting(&self, kinds: impl Iterator<Item = &'static str>, oldest_since: Option<Timestamp>) {
         let Some(catalogue) = self.catalogue() else { return };
         let kinds: Vec<&str> = kinds.collect();
         for kind in labels::CHANGE_KINDS {
@@ -97,12 +97,12 @@ impl Metrics {
     }
 
     /// The word for what a change does.
-    pub const fn kind_of(change: &Change) -> &'static str {
+    pub(crate) const fn kind_of(change: &Change) -> &'static str {
         labels::change_kind(change)
     }
 
     /// How the page is now.
-    pub fn page(&self, page: &PageState) {
+    pub(crate) fn page(&self, page: &PageState) {
         let Some(catalogue) = self.catalogue() else { return };
         for status in ComponentStatus::ALL {
             let count = |counts: &std::collections::BTreeMap<_, _>| counts.get(&status).copied().unwrap_or_default();
@@ -122,14 +122,14 @@ impl Metrics {
     }
 
     /// What Cachet's rate limit allows now; `None` where it told of no limit.
-    pub fn cachet_budget(&self, budget: Option<RateBudget>) {
+    pub(crate) fn cachet_budget(&self, budget: Option<RateBudget>) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.cachet_budget_limit.set(budget.map(|budget| budget.limit.into()));
         catalogue.cachet_budget_remaining.set(budget.map(|budget| budget.remaining.into()));
     }
 
     /// Alertmanager was read at `now`: so many members, of which so many did not answer.
-    pub fn polled(&self, result: PollResult, members: usize, unheard: usize, now: Timestamp) {
+    pub(crate) fn polled(&self, result: PollResult, members: usize, unheard: usize, now: Timestamp) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.polls.add([result.word()], 1);
         catalogue.members.set_count([], members);
@@ -140,34 +140,34 @@ impl Metrics {
     }
 
     /// When the watchdog was last heard, and whether it is missing.
-    pub fn watchdog(&self, last_heartbeat: Option<Timestamp>, is_missing: bool) {
+    pub(crate) fn watchdog(&self, last_heartbeat: Option<Timestamp>, is_missing: bool) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.watchdog_last_seen.set(last_heartbeat.map(|moment| moment.as_millis() as f64 / 1000.0));
         catalogue.watchdog_missing.set(Some(f64::from(u8::from(is_missing))));
     }
 
     /// No watchdog is configured any more.
-    pub fn unwatched(&self) {
+    pub(crate) fn unwatched(&self) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.watchdog_last_seen.set(None);
         catalogue.watchdog_missing.set(None);
     }
 
     /// Alerts were corrected.
-    pub fn repaired(&self, repairs: &[Repair]) {
+    pub(crate) fn repaired(&self, repairs: &[Repair]) {
         let Some(catalogue) = self.catalogue() else { return };
         repairs.iter().for_each(|repair| catalogue.repairs.add([Source::from(repair.reason).word()], 1));
     }
 
     /// The configuration was read at `now` and taken.
-    pub fn configuration_taken(&self, now: Timestamp) {
+    pub(crate) fn configuration_taken(&self, now: Timestamp) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.config_successful.set([], 1.0);
         catalogue.config_success.set_moment([], now);
     }
 
     /// The configuration was read and could not be used: the one before stays.
-    pub fn configuration_refused(&self) {
+    pub(crate) fn configuration_refused(&self) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.config_successful.set([], 0.0);
     }

@@ -15,7 +15,7 @@ const UPDATES: &str = "incident-updates.manage";
 
 /// The result of the check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TriedAbilities {
+pub(crate) struct TriedAbilities {
     /// The abilities that the token lacks.
     pub missing: BTreeSet<&'static str>,
     /// The abilities that could not be checked, because there is no object to check them with. The first call that needs one
@@ -31,7 +31,7 @@ pub struct TriedAbilities {
 ///
 /// # Errors
 /// Any error other than a missing ability.
-pub async fn try_abilities(
+pub(crate) async fn try_abilities(
     cachet: &Cachet,
     observed: &Observed,
     known: Option<IncidentId>,

@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 
 /// The stored alerts.
 #[derive(Debug)]
-pub struct Alerts {
+pub(crate) struct Alerts {
     store: Store,
     settings: SettingsInForce,
     unresolved: Mutex<Vec<AlertRecord>>,
@@ -21,7 +21,7 @@ pub struct Alerts {
 
 impl Alerts {
     /// The alerts of `store`; none until they are read.
-    pub fn new(store: Store, settings: SettingsInForce) -> Self {
+    pub(crate) fn new(store: Store, settings: SettingsInForce) -> Self {
         Self { store, settings, unresolved: Mutex::default() }
     }
 }

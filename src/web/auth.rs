@@ -5,10 +5,6 @@
 //! flood of wrong passwords therefore costs a bounded part of the processor and never delays those who are known; and one
 //! from a single address leaves places to those who are not known yet.
 
-mod apr1;
-mod hash;
-mod users;
-
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +18,9 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::config::users::{Role, User};
 use crate::metrics::Refusal;
-pub use users::{Parsed, Role, UserName, UserNameError, Users};
+use crate::settings::SettingsInForce;
 
 /// How many passwords are verified at the same time, each on a thread of its own.
 const VERIFICATIONS_AT_ONCE: usize = 2;
@@ -49,7 +46,11 @@ pub struct Authenticator {
 }
 
 struct Inner {
-    known: Mutex<Known>,
+    /// Where the users are.
+    settings: SettingsInForce,
+    /// The last right password of each user, as a keyed hash, and the user that it was verified for. It counts for as long
+    /// as this user is configured as it was.
+    verified: Mutex<HashMap<String, (Fingerprint, User)>>,
     /// Known to this process only, so that what is remembered is worth nothing outside it.
     key: [u8; 32],
     workers: Arc<Semaphore>,
@@ -75,13 +76,6 @@ impl Drop for Place<'_> {
         }
         places.retain(|_, count| *count > 0);
     }
-}
-
-/// Who may come in, and who was seen already.
-struct Known {
-    users: Arc<Users>,
-    /// The last right password of each user, as a keyed hash; bounded by the number of users.
-    verified: HashMap<String, (Fingerprint, Role)>,
 }
 
 type Fingerprint = [u8; 32];
@@ -117,15 +111,16 @@ impl From<&AuthError> for Refusal {
 pub struct NoRandomness(#[from] getrandom::Error);
 
 impl Authenticator {
-    /// Lets `users` in.
+    /// Lets in the users of the settings that are in force.
     ///
     /// # Errors
     /// [`NoRandomness`] if no key can be made.
-    pub fn new(users: Users) -> Result<Self, NoRandomness> {
+    pub fn new(settings: SettingsInForce) -> Result<Self, NoRandomness> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         let inner = Inner {
-            known: Mutex::new(Known { users: Arc::new(users), verified: HashMap::new() }),
+            settings,
+            verified: Mutex::default(),
             key,
             workers: Arc::new(Semaphore::new(VERIFICATIONS_AT_ONCE)),
             queue: Semaphore::new(VERIFICATION_QUEUE),
@@ -135,17 +130,9 @@ impl Authenticator {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// From now on, lets `users` in and nobody else.
-    pub fn replace_users(&self, users: Users) {
-        let mut known = self.inner.known();
-        if *known.users != users {
-            *known = Known { users: Arc::new(users), verified: HashMap::new() };
-        }
-    }
-
     /// Whether some users are operators, so that what is theirs is closed to others.
-    pub fn has_operators(&self) -> bool {
-        self.inner.known().users.has_operators()
+    pub(crate) fn has_operators(&self) -> bool {
+        self.inner.settings.borrow().web.users.has_operators()
     }
 
     /// Checks the header `Authorization` of a request, and says what its user may do.
@@ -160,7 +147,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// See [`AuthError`].
-    pub async fn check_from(
+    pub(crate) async fn check_from(
         &self,
         authorization: Option<&HeaderValue>,
         from: Option<IpAddr>,
@@ -180,10 +167,11 @@ impl Authenticator {
         let verified = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even if the request is gone by then.
             let _worker = worker;
-            let users = Arc::clone(&inner.known().users);
-            let role = inner.verify(&users, &credentials)?;
-            inner.remember(&users, credentials.user, fingerprint, role);
-            Some(role)
+            inner.verifications.fetch_add(1, Ordering::Relaxed);
+            let settings = inner.settings.borrow().clone();
+            let user = settings.web.users.verify(&credentials.user, &credentials.password)?;
+            inner.remember(credentials.user, fingerprint, user.clone());
+            Some(user.role)
         });
         match verified.await {
             Ok(Some(role)) => Ok(role),
@@ -193,7 +181,7 @@ impl Authenticator {
     }
 
     /// Whom the header `Authorization` names, whether or not it is true.
-    pub fn claimed_user(authorization: Option<&HeaderValue>) -> Option<String> {
+    pub(crate) fn claimed_user(authorization: Option<&HeaderValue>) -> Option<String> {
         Credentials::read(authorization?).ok().map(|credentials| credentials.user)
     }
 
@@ -231,36 +219,23 @@ impl Inner {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn verified(&self) -> MutexGuard<'_, HashMap<String, (Fingerprint, User)>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remembered(&self, credentials: &Credentials, fingerprint: &Fingerprint) -> Option<Role> {
-        let known = self.known();
-        let (seen, role) = known.verified.get(&credentials.user)?;
-        bool::from(seen.ct_eq(fingerprint)).then_some(*role)
+        let verified = self.verified();
+        let (seen, user) = verified.get(&credentials.user)?;
+        let is_configured = self.settings.borrow().web.users.get(&credentials.user) == Some(user);
+        (is_configured && bool::from(seen.ct_eq(fingerprint))).then_some(user.role)
     }
 
-    /// Remembers a password that was verified against `users`; not if these were replaced meanwhile.
-    fn remember(&self, users: &Arc<Users>, user: String, fingerprint: Fingerprint, role: Role) {
-        let mut known = self.known();
-        if Arc::ptr_eq(&known.users, users) {
-            known.verified.insert(user, (fingerprint, role));
-        }
-    }
-
-    /// A refusal takes the time of the costliest hash, whoever was named, so that time does not tell who exists.
-    fn verify(&self, users: &Users, credentials: &Credentials) -> Option<Role> {
-        self.verifications.fetch_add(1, Ordering::Relaxed);
-        let user = users.get(&credentials.user);
-        if let Some(user) = user.filter(|user| user.hash.verify(&credentials.password)) {
-            return Some(user.role);
-        }
-        let costliest = users.costliest_hash();
-        if costliest.map(|hash| hash.cost()) != user.map(|user| user.hash.cost()) {
-            let _ = costliest.map(|hash| hash.verify(&credentials.password));
-        }
-        None
+    /// Remembers a right password of `user`, and forgets those of users that are not configured any more.
+    fn remember(&self, name: String, fingerprint: Fingerprint, user: User) {
+        let mut verified = self.verified();
+        verified.insert(name, (fingerprint, user));
+        let settings = self.settings.borrow();
+        verified.retain(|name, (_, user)| settings.web.users.get(name) == Some(user));
     }
 }
 
@@ -286,18 +261,38 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    fn authenticator(text: &str) -> Authenticator {
-        Authenticator::new(Users::parse(text).expect("users").users).expect("randomness")
-    }
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::config::users::Users;
+    use crate::config::{self, DEFAULT_TARGETS_FILE};
+    use crate::settings::Settings;
 
     /// `Büro` with the password `Grüße`, and `admin` with `admin`.
+    const TWO_USERS: &str = "Büro:$2b$04$CCCCCCCCCCCCCCCCCCCCC.wvEVO2Z5Vu2xtSoIvlC18/jtzkNu3xO\n\
+                             admin:$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
+
+    fn settings(text: &str) -> Settings {
+        let files = config::load(Path::new("config.json.example"), Path::new(DEFAULT_TARGETS_FILE));
+        let mut settings = Settings::from(files.config.expect("valid"));
+        settings.web.users = Users::parse(text).expect("users").users;
+        settings
+    }
+
+    fn authenticator(text: &str) -> Authenticator {
+        Authenticator::new(settings(text).in_force()).expect("randomness")
+    }
+
     fn two_users() -> Authenticator {
-        authenticator(
-            "Büro:$2b$04$CCCCCCCCCCCCCCCCCCCCC.wvEVO2Z5Vu2xtSoIvlC18/jtzkNu3xO\n\
-             admin:$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju",
-        )
+        authenticator(TWO_USERS)
+    }
+
+    /// [`two_users`], and where to replace them.
+    fn two_users_for_now() -> (Authenticator, watch::Sender<Arc<Settings>>) {
+        let (sender, in_force) = watch::channel(Arc::new(settings(TWO_USERS)));
+        (Authenticator::new(in_force).expect("randomness"), sender)
     }
 
     fn basic(text: &str) -> HeaderValue {
@@ -346,33 +341,44 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_is_no_longer_named_is_no_longer_let_in() {
-        let authenticator = two_users();
+        let (authenticator, sender) = two_users_for_now();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        let mut users = Users::nobody();
+        let mut users = Users::default();
         let hash = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
         users.add_operator("operator", hash).expect("valid");
-        authenticator.replace_users(users);
+        sender.send_modify(|settings| Arc::make_mut(settings).web.users = users);
         assert_eq!(check(&authenticator, "admin:admin").await, Err(AuthError::Wrong));
         assert_eq!(check(&authenticator, "operator:admin").await, Ok(Role::Operator));
+        assert_eq!(authenticator.inner.verified().len(), 1, "only the operator is remembered");
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_replaced_is_not_remembered() {
+        let (authenticator, sender) = two_users_for_now();
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
+        let other = settings("admin:$2b$04$CCCCCCCCCCCCCCCCCCCCC.wvEVO2Z5Vu2xtSoIvlC18/jtzkNu3xO");
+        sender.send_replace(Arc::new(other));
+        assert_eq!(check(&authenticator, "admin:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "admin:Grüße").await, Ok(Role::Poster));
     }
 
     #[tokio::test]
     async fn a_password_that_was_verified_against_users_of_before_is_not_remembered() {
-        let inner = two_users().inner;
+        let (authenticator, sender) = two_users_for_now();
+        let inner = authenticator.inner;
         let credentials = Credentials { user: "admin".to_owned(), password: b"admin".to_vec() };
         let fingerprint = inner.fingerprint(&credentials);
-        let before = Arc::clone(&inner.known().users);
-        inner.known().users = Arc::new(Users::nobody());
-        inner.remember(&before, "admin".to_owned(), fingerprint, Role::Poster);
+        let before = inner.settings.borrow().web.users.get("admin").expect("a user").clone();
+        sender.send_modify(|settings| Arc::make_mut(settings).web.users = Users::default());
+        inner.remember("admin".to_owned(), fingerprint, before);
         assert_eq!(inner.remembered(&credentials, &fingerprint), None);
     }
 
     #[tokio::test]
     async fn users_that_stay_the_same_stay_known() {
-        let authenticator = two_users();
+        let (authenticator, sender) = two_users_for_now();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        let same = Users::clone(&authenticator.inner.known().users);
-        authenticator.replace_users(same);
+        sender.send_replace(Arc::new(settings(TWO_USERS)));
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         assert_eq!(authenticator.verifications(), 1);
     }

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 ///
 /// `X-Forwarded-For` grows at its right end, so it is walked from there: everything left of the first address that is
 /// not trusted may be invented. An entry that is no address ends the walk at the proxy that wrote it.
-pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted_proxies.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
     let mut hops = headers.get_all("x-forwarded-for").iter().rev().flat_map(|header| {

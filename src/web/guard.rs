@@ -10,7 +10,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::App;
-use super::auth::{AuthError, Authenticator, Role};
+use super::auth::{AuthError, Authenticator};
+use crate::config::users::Role;
 use crate::metrics::{self, Metrics};
 
 /// What operators do not keep to themselves: what probes ask for, who have no password to send and are told no secret; and
@@ -23,7 +24,7 @@ const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Nobody is named.
     #[error("user and password are wanted")]
     Missing,
@@ -84,7 +85,7 @@ impl IntoResponse for Refusal {
 
 /// Whether a browser says that a request which changes something came from a page of ours. One that says nothing at all
 /// is none: every browser says the one or the other of what it posts.
-pub fn is_from_here(headers: &HeaderMap) -> bool {
+pub(crate) fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (text(SEC_FETCH_SITE), text(ORIGIN.as_str()), text(HOST.as_str())) {
         // A proxy may have changed the host, so what the browser itself judged counts first.
@@ -97,7 +98,7 @@ pub fn is_from_here(headers: &HeaderMap) -> bool {
 
 /// Whether a page of another site wants something for itself: to show it, to run it, to watch it. A link from there,
 /// which a person follows, is not that.
-pub fn is_loaded_from_elsewhere(headers: &HeaderMap) -> bool {
+pub(crate) fn is_loaded_from_elsewhere(headers: &HeaderMap) -> bool {
     let is = |name: &str, words: &[&str]| headers.get(name).is_some_and(|value| words.iter().any(|word| value == word));
     if headers.contains_key(SEC_FETCH_SITE) {
         return is(SEC_FETCH_SITE, &["cross-site", "same-site"]) && !is(SEC_FETCH_MODE, &["navigate"]);
@@ -110,7 +111,11 @@ pub fn is_loaded_from_elsewhere(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// See [`Refusal`].
-pub async fn known(authenticator: &Authenticator, metrics: &Metrics, headers: &HeaderMap) -> Result<Role, Refusal> {
+pub(crate) async fn known(
+    authenticator: &Authenticator,
+    metrics: &Metrics,
+    headers: &HeaderMap,
+) -> Result<Role, Refusal> {
     let checked = authenticator.check(headers.get(AUTHORIZATION)).await;
     checked.map_err(|error| counted(metrics, error.into()))
 }
@@ -119,7 +124,11 @@ pub async fn known(authenticator: &Authenticator, metrics: &Metrics, headers: &H
 ///
 /// # Errors
 /// See [`Refusal`].
-pub async fn operator(authenticator: &Authenticator, metrics: &Metrics, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) async fn operator(
+    authenticator: &Authenticator,
+    metrics: &Metrics,
+    headers: &HeaderMap,
+) -> Result<(), Refusal> {
     match known(authenticator, metrics, headers).await? {
         Role::Poster if authenticator.has_operators() => Err(counted(metrics, Refusal::NotAnOperator)),
         Role::Poster | Role::Operator => Ok(()),
@@ -127,7 +136,7 @@ pub async fn operator(authenticator: &Authenticator, metrics: &Metrics, headers:
 }
 
 /// A refusal that the metrics know of.
-pub fn counted(metrics: &Metrics, refusal: Refusal) -> Refusal {
+pub(crate) fn counted(metrics: &Metrics, refusal: Refusal) -> Refusal {
     metrics.authentication_refused(refusal.into());
     refusal
 }
@@ -146,7 +155,7 @@ pub(super) async fn operators_only(State(app): State<App>, request: Request, nex
 /// Adds the headers of `http_server_config` to an answer that does not have them already.
 pub(super) async fn add_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    for (name, value) in app.headers().iter() {
+    for (name, value) in &app.shared.settings.in_force.borrow().web.headers {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     response

@@ -43,7 +43,7 @@ impl Default for Limits {
 }
 
 /// The places of one server.
-pub struct Places {
+pub(super) struct Places {
     limits: Limits,
     open: Mutex<Open>,
     /// Notified when a connection is closed or becomes idle.
@@ -150,12 +150,12 @@ fn count_by_client<'a>(connections: impl Iterator<Item = &'a Connection>) -> Has
 }
 
 impl Places {
-    pub fn new(limits: Limits) -> Arc<Self> {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self { limits, open: Mutex::default(), changed: Notify::new() })
     }
 
     /// Waits for a place for a connection that was accepted from `peer`.
-    pub async fn place(self: &Arc<Self>, peer: IpAddr) -> Arc<Place> {
+    pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Arc<Place> {
         loop {
             if let Some(place) = self.place_now(peer) {
                 return place;
@@ -185,7 +185,7 @@ impl Places {
 }
 
 /// The place of one connection, given back when it is dropped.
-pub struct Place {
+pub(super) struct Place {
     number: u64,
     close: CancellationToken,
     cut: CancellationToken,
@@ -194,23 +194,23 @@ pub struct Place {
 
 impl Place {
     /// Completes when the connection must be closed, because a new one needs its place.
-    pub async fn closed(&self) {
+    pub(super) async fn closed(&self) {
         self.close.cancelled().await;
     }
 
     /// Completes when the request must be aborted, because a request of another client needs the room.
-    pub async fn cut(&self) {
+    pub(super) async fn cut(&self) {
         self.cut.cancelled().await;
     }
 
     /// Whether no request is in progress.
-    pub fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         let open = self.places.open();
         open.connections.get(&self.number).is_none_or(|connection| matches!(connection.activity, Activity::Idle(_)))
     }
 
     /// Begins a request; `None` if there are too many.
-    pub fn begin(self: &Arc<Self>, path: &str) -> Option<InProgress> {
+    pub(super) fn begin(self: &Arc<Self>, path: &str) -> Option<InProgress> {
         let mut open = self.places.open();
         let number = open.next_number();
         let client = open.connections.get(&self.number)?.client;
@@ -243,13 +243,13 @@ impl Drop for Place {
 }
 
 /// A request in progress, until it is dropped.
-pub struct InProgress {
+pub(super) struct InProgress {
     place: Arc<Place>,
 }
 
 impl InProgress {
     /// The body of the request, with a deadline ([`Limits::body_timeout`]).
-    pub fn timed(&self, body: Body) -> Body {
+    pub(super) fn timed(&self, body: Body) -> Body {
         // A body that is empty needs no timer.
         if body.is_end_stream() {
             return body;
@@ -260,7 +260,7 @@ impl InProgress {
     }
 
     /// The body of the answer. The request is in progress until the body is sent.
-    pub fn until_sent(self, body: Body) -> Body {
+    pub(super) fn until_sent(self, body: Body) -> Body {
         self.place.waits(true);
         // The closure keeps the request until the body is dropped.
         Body::new(body.map_err(move |error| {

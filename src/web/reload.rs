@@ -16,14 +16,14 @@ const WAITING: usize = 16;
 
 /// Asks for a reload. Clones ask the same one.
 #[derive(Debug, Clone)]
-pub struct ReloadRequests(mpsc::Sender<oneshot::Sender<Outcome>>);
+pub(crate) struct ReloadRequests(mpsc::Sender<oneshot::Sender<Outcome>>);
 
 /// The end that requests come out of, one after the other.
-pub type ReloadQueue = mpsc::Receiver<oneshot::Sender<Outcome>>;
+pub(crate) type ReloadQueue = mpsc::Receiver<oneshot::Sender<Outcome>>;
 
 /// What came of a reload, in words: a line or more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It is in effect.
     Reloaded(String),
     /// Something is wrong, and everything is as it was.
@@ -31,14 +31,14 @@ pub enum Outcome {
 }
 
 /// Both ends.
-pub fn channel() -> (ReloadRequests, ReloadQueue) {
+pub(crate) fn channel() -> (ReloadRequests, ReloadQueue) {
     let (sender, queue) = mpsc::channel(WAITING);
     (ReloadRequests(sender), queue)
 }
 
 impl ReloadRequests {
     /// Asks, and waits for what comes of it; `None` if the server ends before.
-    pub async fn ask(&self) -> Option<Outcome> {
+    pub(crate) async fn ask(&self) -> Option<Outcome> {
         let (answer, answered) = oneshot::channel();
         self.0.send(answer).await.ok()?;
         answered.await.ok()
@@ -46,7 +46,7 @@ impl ReloadRequests {
 }
 
 /// The path, to be merged to those of the server.
-pub fn router(app: App, requests: ReloadRequests) -> Router {
+pub(crate) fn router(app: App, requests: ReloadRequests) -> Router {
     Router::new().route("/-/reload", any(reload)).with_state((app, requests))
 }
 

@@ -31,7 +31,8 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::places::{Limits, Place, Places};
-use super::tls::Tls;
+use crate::settings::SettingsInForce;
+use crate::tls::Tls;
 
 /// How long a client may take for a request's headers, and how long a connection may be idle between two requests.
 /// What is in the middle of a request is not cut by it.
@@ -66,20 +67,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// Where connections come from.
 pub struct Listener {
     tcp: TcpListener,
-    tls: Option<Tls>,
+    /// Where it is said how TLS is spoken; `None`: it is not.
+    settings: Option<SettingsInForce>,
 }
 
 impl From<TcpListener> for Listener {
     /// Without TLS.
     fn from(tcp: TcpListener) -> Self {
-        Self { tcp, tls: None }
+        Self { tcp, settings: None }
     }
 }
 
 impl Listener {
-    /// Every connection begins with a TLS handshake.
-    pub fn with_tls(tcp: TcpListener, tls: Tls) -> Self {
-        Self { tcp, tls: Some(tls) }
+    /// Every connection begins with a TLS handshake if the settings that are in force by then have TLS.
+    pub fn with_settings(tcp: TcpListener, settings: SettingsInForce) -> Self {
+        Self { tcp, settings: Some(settings) }
     }
 }
 
@@ -104,7 +106,7 @@ async fn serve_within(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> io::Result<()> {
-    let Listener { tcp: listener, tls } = listener.into();
+    let Listener { tcp: listener, settings } = listener.into();
     listener.local_addr()?;
     let connections = TaskTracker::new();
     let stopping = CancellationToken::new();
@@ -115,7 +117,8 @@ async fn serve_within(
             loop {
                 let (stream, peer) = accept(&listener).await;
                 let place = places.place(peer.ip()).await;
-                let connection = Connection { stream, peer, tls: tls.clone(), router: router.clone(), place };
+                let tls = settings.as_ref().and_then(|settings| settings.borrow().web.tls.clone());
+                let connection = Connection { stream, peer, tls, router: router.clone(), place };
                 let (stopping, cut) = (stopping.clone(), cut.clone());
                 connections.spawn(async move {
                     tokio::select! {

@@ -140,17 +140,20 @@ impl Drop for Counted {
 }
 
 async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, WebhookError> {
-    let source_ip = client_address(peer.ip(), request.headers(), &app.shared.trusted_proxies);
+    let source_ip = client_address(peer.ip(), request.headers(), &app.shared.settings.trusted_proxies);
     let headers = LoggedHeaders::new(request.headers());
     let received = read(&app, source_ip, request).await;
     let body = match &received {
-        Ok(body) => LoggedBody::new(body, app.shared.logged_body_limit_bytes),
+        Ok(body) => LoggedBody::new(body, app.shared.settings.logged_body_limit_bytes),
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
         Err(error) => LoggedBody::Absent(format!("not read, status {}", error.status().as_u16())),
     };
     app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
 
-    let resolve_rule = app.resolve_rule();
+    let (resolve_rule, max_stored) = {
+        let settings = app.shared.settings.in_force.borrow();
+        (settings.resolve_rule(), settings.config.alerts.max_stored)
+    };
     let watchdog = resolve_rule.as_ref().map(|rule| &rule.watchdog);
     let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog)?)) {
         Ok(notification) => notification,
@@ -163,7 +166,7 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
     let (sent, heartbeats) = (alerts.len(), notification.heartbeats());
     let is_watched = resolve_rule.is_some();
     let watchdogs = mem::take(&mut notification.watchdogs);
-    let over_limit = store(app.clone(), Statements { alerts, watchdogs, resolve_rule }).await?;
+    let over_limit = store(app.clone(), Statements { alerts, watchdogs, resolve_rule, max_stored }).await?;
     let taken = sent - over_limit.len();
     notification.ignored.extend(over_limit);
     report(&app, &notification);
@@ -245,11 +248,11 @@ fn report(app: &App, notification: &Notification) {
 async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, WebhookError> {
     let wakes = app.shared.wakes.clone();
     let task = tokio::spawn(async move {
-        let alerts = statements.alerts.clone();
+        let (alerts, max_stored) = (statements.alerts.clone(), statements.max_stored);
         let recorded = app.shared.store.record_statements(statements, clock::now()).await;
         app.shared.store_health.note(&recorded.as_ref().map(drop));
         let Recorded { mut effects, repairs, watchdog_is_back } = recorded.ok()?;
-        let over_limit = over_limit(&alerts, &effects, app.shared.store.max_alerts());
+        let over_limit = over_limit(&alerts, &effects, max_stored);
         effects.retain(|effect| *effect != Effect::OverLimit);
         debug!(?effects, "notification stored");
         app.metrics.alerts(&effects);

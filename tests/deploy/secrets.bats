@@ -67,7 +67,7 @@ ANSWER
     dotenv_load
     make_secrets
     write_secrets
-    [ "$(head -n 1 secrets/webhook_basic_auth)" = "admin:$(sed -n 's/^const HASH_OF_ADMIN.*"\(.*\)";/\1/p' "$repository/src/web/auth/users.rs")" ]
+    [ "$(head -n 1 secrets/webhook_basic_auth)" = "admin:$(sed -n 's/^const HASH_OF_ADMIN.*"\(.*\)";/\1/p' "$repository/src/config/users.rs")" ]
     change ENVIRONMENT ENVIRONMENT=production
     dotenv_load
     make_secrets 2>said

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::metrics::value;
-use crate::support::web::{Server, settings};
+use crate::support::web::{Server, configured, with_users};
 use crate::support::world::alert;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
@@ -17,8 +17,9 @@ fn firing(instance: &str) -> Alert {
 
 #[tokio::test]
 async fn an_alert_over_the_limit_is_ignored_with_its_reason_and_the_others_are_stored() {
-    let server = Server::start(settings()).await;
-    server.store.limit_alerts(1);
+    let mut settings = with_users();
+    settings.config.alerts.max_stored = 1;
+    let server = Server::start(configured(settings)).await;
     let entry = |instance: &str, status: &str| {
         let alert = firing(instance);
         let labels = json!({"alertname": alert.name, "instance": instance, "status_page_alert": "true",

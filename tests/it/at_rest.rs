@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alertmanager_cachet::alertmanager::{self, Credentials};
-use alertmanager_cachet::log::Log;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::{Reconciler, Wake};
@@ -14,6 +13,7 @@ use fake_cachet::Release;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::log;
 use crate::support::metrics::value;
 use crate::support::processes::eventually;
 use crate::support::world::{World, repairing};
@@ -68,7 +68,7 @@ async fn world() -> (World, Metrics) {
 fn goes_of_the_reconciler((world, metrics): (World, Metrics), series: &'static str) -> Goes {
     let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone().in_force());
     let reconciler =
-        Reconciler::new(store, Arc::new(cachet), settings, world.clock(), Log::memory().0, CancellationToken::new())
+        Reconciler::new(store, Arc::new(cachet), settings, world.clock(), log::kept().0, CancellationToken::new())
             .watched_by(metrics.clone(), Readiness::default());
     let wake = reconciler.wake();
     let running = tokio::spawn(reconciler.forever());
@@ -145,7 +145,7 @@ async fn the_repairer_leaves_alertmanager_alone() {
     let (world, metrics) = world().await;
     // Nobody listens there, which is said at once.
     let urls = vec!["http://127.0.0.1:1".to_owned()];
-    let alertmanager = alertmanager::Settings { urls, credentials: Credentials::None, watchdog: None, ca_pem: None };
+    let alertmanager = alertmanager::Settings { urls, credentials: Credentials::None, ca_pem: None };
     let members = alertmanager.members().expect("a member");
     let settings = repairing(members, Duration::from_secs(3600), Duration::ZERO).in_force();
     let repairer =

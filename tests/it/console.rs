@@ -12,12 +12,13 @@ mod whole;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alertmanager_cachet::config::users::Users;
 use alertmanager_cachet::console::{Console, Parts};
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::notification::{IgnoreReason, IgnoredAlert, Notification};
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::store::PageTables;
-use alertmanager_cachet::web::auth::{Authenticator, Users};
+use alertmanager_cachet::web::auth::Authenticator;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -94,12 +95,15 @@ impl Site {
 
     async fn of(mut world: World, users: Users, page: Option<PageTables>) -> Self {
         world.settle().await;
+        let mut settings = world.settings.clone();
+        settings.web.users = users;
+        let settings = settings.in_force();
         let (metrics, stop) = (Metrics::new().expect("metrics"), CancellationToken::new());
         let console = Console::new(Parts {
             store: world.store.clone().observed_by(Arc::new(metrics.clone())),
             page,
-            authenticator: Authenticator::new(users).expect("an authenticator"),
-            settings: world.settings.clone().in_force(),
+            authenticator: Authenticator::new(settings.clone()).expect("an authenticator"),
+            settings,
             live: world.live(),
             wake: world.wake(),
             log: world.events(),

@@ -10,12 +10,12 @@ use alertmanager_cachet::core::group::{Group, GroupName};
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::setup::{Removal, plan_setup};
 use alertmanager_cachet::core::target::{ComponentList, ComponentName};
-use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::{Blocked, Reconciler};
 use alertmanager_cachet::setup::carry_out;
 use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::log;
 use crate::support::world::{Quiet, TargetSpec, World};
 
 const WEB: &[TargetSpec<'_>] =
@@ -196,7 +196,7 @@ async fn a_stop_does_not_wait_for_a_read_that_is_not_answered() {
         Arc::new(world.cachet().clone()),
         settings,
         Clock::system(),
-        Log::memory().0,
+        log::kept().0,
         stop.clone(),
     );
     let running = tokio::spawn(reconciler.forever());

@@ -7,11 +7,11 @@ use std::time::Duration;
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::plan::CARRIED_OUT_WITHIN;
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::Reconciler;
 use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::log;
 use crate::support::world::{TargetSpec, World};
 
 const DATABASE: &[TargetSpec<'_>] = &[("db:9100", "Database", true)];
@@ -276,7 +276,7 @@ async fn a_write_that_a_stop_keeps_from_being_sent_will_not_come() {
     }
     let stop = CancellationToken::new();
     let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone().in_force());
-    let mut server = Reconciler::new(store, Arc::new(cachet), settings, world.clock(), Log::memory().0, stop.clone());
+    let mut server = Reconciler::new(store, Arc::new(cachet), settings, world.clock(), log::kept().0, stop.clone());
     let path = path_of(&world, "a:1 | Database").await;
     world.faults.forget_calls();
     // As long as it takes for the stop to come while the first ones are under way.

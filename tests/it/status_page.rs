@@ -20,7 +20,7 @@ use crate::support::world::{Release, World};
 /// A page, with what a person does on it.
 enum Kept {
     BuiltIn(PageServer),
-    Cachet(World),
+    Cachet(Box<World>),
 }
 
 impl Kept {
@@ -28,8 +28,8 @@ impl Kept {
     async fn all() -> [Self; 3] {
         [
             Self::BuiltIn(PageServer::start().await),
-            Self::Cachet(World::empty(Release::Current, &[]).await),
-            Self::Cachet(World::empty(Release::Older, &[]).await),
+            Self::Cachet(Box::new(World::empty(Release::Current, &[]).await)),
+            Self::Cachet(Box::new(World::empty(Release::Older, &[]).await)),
         ]
     }
 

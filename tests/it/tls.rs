@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alertmanager_cachet::config::Report;
 use alertmanager_cachet::config::web::read;
-use alertmanager_cachet::web::tls::Tls;
+use alertmanager_cachet::tls::Tls;
 use alertmanager_cachet::web::{self, Listener};
 use axum::Router;
 use reqwest::tls::Version;
@@ -18,6 +18,7 @@ use crate::support::certificates::{Authority, Pair};
 use crate::support::installation::{Installation, LOCAL};
 use crate::support::processes::{eventually, run, written};
 use crate::support::recordings::notifications;
+use crate::support::web::with_users;
 
 /// `operator` with the password `admin`, at the lowest cost.
 const OPERATOR: &str = "basic_auth_users: {operator: $2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju}\n";
@@ -228,12 +229,13 @@ impl Here {
         let mut report = Report::default();
         let config = read(&folder.path().join("web.yml"), &mut report).and_then(|config| config.tls);
         assert!(!report.is_fatal(), "{report}");
-        let tls = Tls::open(config.expect("TLS")).expect("a pair");
+        let mut settings = with_users();
+        settings.web.tls = Some(Tls::open(config.expect("TLS")).expect("a pair"));
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("https://{}/", tcp.local_addr().expect("an address"));
         let router = Router::new().fallback(async || "hello");
         let never = std::future::pending();
-        tokio::spawn(web::serve(Listener::with_tls(tcp, tls), router, never, Duration::ZERO));
+        tokio::spawn(web::serve(Listener::with_settings(tcp, settings.in_force()), router, never, Duration::ZERO));
         Self { url, authority, clients, _folder: folder }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alertmanager_cachet::settings as configuration;
 use alertmanager_cachet::web::{BODY_LIMIT_BYTES, Settings};
 use futures_util::FutureExt as _;
 use reqwest::StatusCode;
@@ -11,8 +12,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::processes::eventually;
 use crate::support::recordings::{files, generated, notifications};
-use crate::support::web::{ADMIN, Server, read_to_end, settings};
-use crate::support::world::repairing;
+use crate::support::web::{ADMIN, Server, configured, read_to_end, settings, with_users};
+use crate::support::world::{repairing, watched as with_watchdog};
 
 const TARGET_DOWN: &str = "09-prometheus-target-down-firing.json";
 
@@ -156,7 +157,7 @@ async fn each_of_two_users_is_let_in_and_each_password_verified_once() {
             assert_eq!(request.send().await.expect("an answer").status(), StatusCode::OK);
         }
     }
-    assert_eq!(server.app.password_verifications(), 2);
+    assert_eq!(server.app.authenticator().verifications(), 2);
 }
 
 #[tokio::test]
@@ -362,8 +363,8 @@ async fn when_alertmanager_should_be_asked_the_repairer_is_woken() {
 
 /// A server that is watched by the alert `Watchdog`.
 async fn watched() -> Server {
-    let watched = repairing(Vec::new(), Duration::from_secs(60), Duration::ZERO);
-    Server::start(Settings { in_force: watched.in_force(), ..settings() }).await
+    let watched = with_watchdog(repairing(Vec::new(), Duration::from_secs(60), Duration::ZERO));
+    Server::start(configured(configuration::Settings { web: with_users().web, ..watched })).await
 }
 
 fn watchdog(status: &str) -> String {

@@ -1,6 +1,6 @@
 //! The Cachet client: reads groups, components and incidents, and writes them.
 //!
-//! It speaks to every Cachet 3: what a release can do is probed ([`Capabilities`]), for all of them say `3.x-dev` of
+//! It speaks to every Cachet 3: what a release can do is probed (`probe`), for all of them say `3.x-dev` of
 //! themselves. What each release answers was recorded from real servers; the recordings that decide something here are
 //! in `tests/fixtures/cachet-2026-08` and `tests/fixtures/cachet-2025-08`, and comments name them by number: `(014)`
 //! for the current release, `(2025-08: 131)` for the older one.

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::alert::{Alert, AlertRecord, Effect, Fingerprint};
+use super::alert_limit::DEFAULT_MAX_ALERTS;
 use super::expiry::{Evidence, Leases, ResolveRule, RoutedWatchdogs, WatchdogAlert, WatchdogVerdict};
 use super::history::{AlertHappening, Source, Turn};
 use super::repair::Repair;
@@ -13,7 +14,7 @@ use super::time::Timestamp;
 use super::watchdog::Pulse;
 
 /// The contents of one notification.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Statements {
     /// Its alerts of the status page.
     pub alerts: Vec<Alert>,
@@ -21,6 +22,16 @@ pub struct Statements {
     pub watchdogs: Vec<WatchdogAlert>,
     /// How its resolves are judged. `None`: every resolve counts.
     pub resolve_rule: Option<ResolveRule>,
+    /// How many alerts are stored at most (`max_stored_alerts`). For a new alert, the oldest resolved one is forgotten; if
+    /// no alert is resolved, the new one is not stored. Alerts that are stored already stay, even if they are more.
+    pub max_stored: u32,
+}
+
+/// Nothing, within the default limit.
+impl Default for Statements {
+    fn default() -> Self {
+        Self { alerts: Vec::new(), watchdogs: Vec::new(), resolve_rule: None, max_stored: DEFAULT_MAX_ALERTS }
+    }
 }
 
 /// The result of recording one notification.
@@ -211,7 +222,7 @@ mod tests {
             starts_at: NOW,
             ends_at: Some(NOW.after(Duration::from_secs(60))),
         };
-        let statements = Statements { alerts: Vec::new(), watchdogs: vec![watchdog], resolve_rule };
+        let statements = Statements { watchdogs: vec![watchdog], resolve_rule, ..Statements::default() };
         let verdict = merge.apply_watchdogs(&statements, NOW.after(Duration::from_secs(70)));
         assert!(verdict.died_at.is_some_and(|died_at| died_at < NOW) && verdict.may_correct());
         let repairs = merge.correct(verdict, vec![stored], NOW);

@@ -78,7 +78,7 @@ pub enum Member {
     },
 }
 
-/// How much it takes to be believed.
+/// How much it takes to be believed, and how much is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// How long a member has to be up before what it does not list counts (`alertmanager_settle_seconds`).
@@ -88,6 +88,8 @@ pub struct Policy {
     pub apart: Duration,
     /// How long a firing that follows its own resolve is held (`refire_hold_seconds`).
     pub refire_hold: Duration,
+    /// How many alerts are stored at most (`max_stored_alerts`).
+    pub max_stored: u32,
 }
 
 /// The firing alerts that no member listed in the readings so far, each with the beginning of the first of these in a

@@ -1,15 +1,14 @@
 //! The table of alerts: one row a fingerprint.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::sqlite::{SqliteArguments, SqliteExecutor, SqliteRow};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use super::{StoreError, optional_timestamp, timestamp};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
-use alertmanager_cachet_core::alert_limit::{DEFAULT_MAX_ALERTS, NewAlerts, refused};
+use alertmanager_cachet_core::alert_limit::{NewAlerts, refused};
 use alertmanager_cachet_core::expiry::WatchdogVerdict;
 use alertmanager_cachet_core::inherit::superseded;
 use alertmanager_cachet_core::target::{Target, excerpt};
@@ -21,39 +20,13 @@ pub(super) const ROWS_PER_STATEMENT: usize = 1000;
 const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, \
      ends_at_ms, last_seen_ms";
 
-/// The limit of stored alerts, and their number.
+/// The number of stored alerts; `None` if they must be counted. A transaction that writes alerts holds its guard until the
+/// commit.
 ///
 /// The alerts are counted at the first write after a start (10 ms for 100,000 rows, 18 ms for a million), and again after
 /// a transaction that failed or that deleted alerts. Between these, the number is kept in memory: only the server that
 /// holds the store's lock writes alerts, and it knows how many of them were new.
-#[derive(Debug)]
-pub(super) struct Capacity {
-    max: AtomicU32,
-    stored: Mutex<Option<usize>>,
-}
-
-impl Default for Capacity {
-    fn default() -> Self {
-        Self { max: AtomicU32::new(DEFAULT_MAX_ALERTS), stored: Mutex::default() }
-    }
-}
-
-impl Capacity {
-    /// The number of stored alerts; `None` if they must be counted. A transaction that writes alerts holds this guard
-    /// until its commit.
-    pub(super) async fn stored(&self) -> MutexGuard<'_, Option<usize>> {
-        self.stored.lock().await
-    }
-
-    /// How many alerts may be stored.
-    pub(super) fn max(&self) -> u32 {
-        self.max.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_max(&self, max: u32) {
-        self.max.store(max, Ordering::Relaxed);
-    }
-}
+pub(super) type StoredAlerts = Mutex<Option<usize>>;
 
 /// The result of [`write_within`].
 pub(super) struct Written {

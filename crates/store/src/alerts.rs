@@ -50,8 +50,8 @@ impl Store {
     /// Keeps what a notification states, all of it or nothing, and says what each alert changed.
     ///
     /// When this returns, the alerts survive a power cut. A commit waits for the disk, so those who come while one is
-    /// under way are committed together by the next. New alerts over the limit ([`Self::limit_alerts`]) are
-    /// [`Effect::OverLimit`].
+    /// under way are committed together by the next. New alerts over the limit
+    /// ([`Statements::max_stored`]) are [`Effect::OverLimit`].
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
@@ -105,7 +105,7 @@ impl Store {
     /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let mut transaction = self.begin().await?;
-        let mut stored = self.capacity.stored().await;
+        let mut stored = self.stored_alerts.lock().await;
         let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
         let known = with_fingerprints(&mut transaction, alerts.map(|alert| alert.fingerprint)).await?;
         let inherited = inherited(&mut transaction).await?;
@@ -126,7 +126,9 @@ impl Store {
             let watchdog_is_back = was_missing && merge.pulse.missing_at.is_none();
             recorded.push(Recorded { effects, repairs, watchdog_is_back });
         }
-        let room = (self.capacity.max(), &mut *stored);
+        // The limit may have changed while they waited.
+        let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
+        let room = (max, &mut *stored);
         let written = write_within(room, &mut transaction, merge.changed(), merge.known(), merge.inherited()).await?;
         for (recording, recorded) in group.iter().zip(&mut recorded) {
             for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
@@ -156,7 +158,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        *self.capacity.stored().await = None;
+        *self.stored_alerts.lock().await = None;
         // A notification may have come first.
         let mut known = of_targets_of(&mut transaction, &inheritance.alerts).await?;
         let adopted: HashSet<_> = inheritance.alerts.iter().map(|record| record.fingerprint).collect();
@@ -191,7 +193,7 @@ impl Store {
     /// [`StoreError::Database`] if the statement failed.
     pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
-        let mut stored = self.capacity.stored().await;
+        let mut stored = self.stored_alerts.lock().await;
         let forgotten = forget_resolved(&mut transaction, limit).await?;
         transaction.commit().await?;
         if forgotten > 0 {
@@ -200,21 +202,10 @@ impl Store {
         Ok(forgotten)
     }
 
-    /// Limits the stored alerts to `max` from now on. For a new alert, the oldest resolved one is forgotten; if no alert is
-    /// resolved, the new one is not stored. Alerts that are stored already stay, even if they are more than `max`.
-    pub fn limit_alerts(&self, max: u32) {
-        self.capacity.set_max(max);
-    }
-
-    /// How many alerts may be stored.
-    pub fn max_alerts(&self) -> u32 {
-        self.capacity.max()
-    }
-
     /// Makes the alerts agree with what Alertmanager lists, as [`repair::plan`] says, all of it or nothing.
     ///
     /// It plans from what is stored at this very moment, so a notification that arrived while Alertmanager was read is not
-    /// undone. When this returns, the repairs survive a power cut. New alerts over the limit ([`Self::limit_alerts`]) are left
+    /// undone. When this returns, the repairs survive a power cut. New alerts over the limit ([`Policy::max_stored`]) are left
     /// out of the plan and counted in `over_limit`.
     ///
     /// # Errors
@@ -226,7 +217,7 @@ impl Store {
 
     async fn repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
         let mut transaction = self.begin().await?;
-        let mut stored = self.capacity.stored().await;
+        let mut stored = self.stored_alerts.lock().await;
         let listed = poll.listed().map(|listed| listed.alert.fingerprint);
         let mut known = with_fingerprints(&mut transaction, listed).await?;
         let unlisted = unresolved(&mut *transaction).await?;
@@ -237,7 +228,7 @@ impl Store {
         let leases = self.leases();
         let mut plan = repair::plan(poll, &records, missing, &leases, policy);
         let repaired = plan.repairs.iter().map(|repair| &repair.record);
-        let room = (self.capacity.max(), &mut *stored);
+        let room = (policy.max_stored, &mut *stored);
         let written = write_within(room, &mut transaction, repaired, &known, &inherited).await?;
         plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
         plan.over_limit = written.refused.len();

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 
-use self::alert_rows::Capacity;
+use self::alert_rows::StoredAlerts;
 use self::alerts::Recordings;
 pub use self::applied::{Entry, Made};
 pub use self::page::{Announcement, ComponentChange, GroupChange, NewIncident, PageTables};
@@ -58,7 +58,7 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     recordings: Arc<Recordings>,
-    capacity: Arc<Capacity>,
+    stored_alerts: Arc<StoredAlerts>,
     /// The leases in Alertmanager's latest list. Not stored: the list is read again after a restart.
     leases: Arc<Mutex<Arc<Leases>>>,
     observer: Option<Arc<dyn StoreObserver>>,
@@ -197,8 +197,8 @@ fn cure(error: &sqlx::Error) -> &'static str {
 
 impl Store {
     fn on(writer: SqlitePool, reader: SqlitePool, path: &Path) -> Self {
-        let (recordings, capacity, leases) = (Arc::default(), Arc::default(), Arc::default());
-        Self { writer, reader, recordings, capacity, leases, observer: None, path: path.into() }
+        let (recordings, stored_alerts, leases) = (Arc::default(), Arc::default(), Arc::default());
+        Self { writer, reader, recordings, stored_alerts, leases, observer: None, path: path.into() }
     }
 
     /// This store, with its operations observed by `observer`. Later clones share the observer.

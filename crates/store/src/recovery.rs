@@ -69,7 +69,7 @@ impl Store {
         };
         let heard_since = recovery::heard_since(looked_at, start);
         let mut transaction = self.begin().await?;
-        *self.capacity.stored().await = None;
+        *self.stored_alerts.lock().await = None;
         let before = read_applied(&mut transaction).await?;
         let after = recovery::applied_to_newer_page(before.clone());
         save(&mut transaction, &before, &after).await?;

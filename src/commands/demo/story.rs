@@ -3,7 +3,7 @@
 use crate::core::status::ComponentStatus;
 
 /// One notification, and what it must bring about.
-pub struct Step {
+pub(super) struct Step {
     /// What happens.
     pub title: &'static str,
     /// What is sent, in words.
@@ -15,7 +15,7 @@ pub struct Step {
 }
 
 /// What the page must show of a component.
-pub struct Expected {
+pub(super) struct Expected {
     /// The component.
     pub name: &'static str,
     /// Its status.
@@ -24,7 +24,7 @@ pub struct Expected {
 
 impl Expected {
     /// Whether it has an open incident.
-    pub fn has_incident(&self) -> bool {
+    pub(super) fn has_incident(&self) -> bool {
         self.status == ComponentStatus::MajorOutage
     }
 }
@@ -34,7 +34,7 @@ const fn shows(name: &'static str, status: ComponentStatus) -> Expected {
 }
 
 /// The story, step by step.
-pub const STORY: &[Step] = &[
+pub(super) const STORY: &[Step] = &[
     Step {
         title: "A target fails",
         sent: "one of the six targets of Web Server fires",

@@ -1,21 +1,21 @@
 //! What is configured and may change while the server runs: checked as a whole, at the start and at every reload.
 
 use crate::cli::{Common, Serve};
-use crate::commands::web_config::{self, Web};
 use crate::config::environment::{Environment, Mode};
+use crate::config::users::Users;
 use crate::config::watchdog::seen_too_rarely;
 use crate::config::{self, Config, Files, Problem, Remark, Report, Severity, TargetsFile};
 use crate::core::target::Inventory;
-use crate::web::auth::Users;
+use crate::settings::WebAccess;
 
 /// Everything that can be served with.
-pub struct Configured {
+pub(super) struct Configured {
     /// `config.json`.
     pub config: Config,
     /// The targets; `None`: those that Cachet has.
     pub inventory: Option<Inventory>,
     /// Users, TLS and headers.
-    pub web: Web,
+    pub web: WebAccess,
     /// What is worth knowing, and what is wrong that can be served without.
     pub report: Report,
     /// What works, and lets in more than it should, or may show less.
@@ -27,10 +27,10 @@ pub struct Configured {
 ///
 /// # Errors
 /// Everything that the server cannot serve with.
-pub fn read(common: &Common, args: &Serve, environment: &Environment) -> Result<Configured, Vec<Problem>> {
+pub(super) fn read(common: &Common, args: &Serve, environment: &Environment) -> Result<Configured, Vec<Problem>> {
     let Files { config, targets, mut report } = config::load(&common.config_file, &common.targets_file);
     let mut about_web = Report::default();
-    let mut web = web_config::load(args.listen.web.web_config_file.as_deref(), environment, &mut about_web);
+    let mut web = WebAccess::load(args.listen.web.web_config_file.as_deref(), environment, &mut about_web);
     let mut unwise_choices = std::mem::take(&mut about_web.remarks);
     report.append(about_web);
     if web.users.is_empty() && !report.is_fatal() {
@@ -52,13 +52,13 @@ pub fn read(common: &Common, args: &Serve, environment: &Environment) -> Result<
 
 impl Configured {
     /// What an operator should change.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let left_out = self.report.problems.iter().map(|problem| format!("{problem}; serving without it"));
         left_out.chain(self.unwise_choices.iter().map(ToString::to_string)).collect()
     }
 
     /// Says it in the log.
-    pub fn log(&self, mode: Mode) {
+    pub(super) fn log(&self, mode: Mode) {
         self.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.report.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
         if mode == Mode::Local && self.web.users == Users::local_default() {

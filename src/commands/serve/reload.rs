@@ -14,12 +14,10 @@ use super::{Watchers, set_up_built_in, settings_of};
 use crate::cli::{Common, Serve};
 use crate::commands::Page;
 use crate::config::environment::{CachetAccess, Environment};
-use crate::config::{Config, Problem, Variables, counted};
+use crate::config::{Config, Problem, Report, Variables, counted};
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::web::Wakes;
 use crate::web::reload::{Outcome, ReloadQueue};
-use crate::web::tls::Tls;
-use crate::web::{App, Wakes};
 
 /// Variables that flags stand for, which are read once.
 const READ_AT_THE_START: &[&str] = &[
@@ -46,9 +44,6 @@ pub(super) struct Origin {
 
 /// Who has to know of a new configuration.
 pub(super) struct Parts {
-    pub app: App,
-    pub store: Store,
-    pub tls: Option<Tls>,
     pub page: Page,
     pub wakes: Wakes,
     pub in_force: watch::Sender<Arc<Settings>>,
@@ -102,8 +97,8 @@ impl Reloader {
             Ok(Err(problems)) => return Err(told(&problems)),
             Err(error) => return Err(vec![format!("the files could not be read: {error}")]),
         };
-        let (config, inventory) = (new.config.clone(), new.inventory.clone());
-        let settings = settings_of(&self.origin.environment, config, inventory);
+        let (config, inventory, web) = (new.config.clone(), new.inventory.clone(), new.web.clone());
+        let settings = settings_of(&self.origin.environment, config, inventory, web);
         let settings = settings.map_err(|error| vec![format!("{error:#}")])?;
         if self.parts.page.built_in().is_some() {
             let set_up = set_up_built_in(self.parts.page.port().as_ref(), &new.config, new.inventory.as_ref()).await;
@@ -113,7 +108,7 @@ impl Reloader {
         said.extend(new.warnings());
         said.extend(new.report.remarks.iter().map(ToString::to_string));
         said.extend(self.waits_for_the_next_start(&environment, variables.as_ref(), &new));
-        self.take_effect(new, settings);
+        self.take_effect(&new.report, settings);
         Ok(said)
     }
 
@@ -127,14 +122,12 @@ impl Reloader {
         Ok((environment, Some(variables)))
     }
 
-    fn take_effect(&self, new: Configured, settings: Settings) {
+    fn take_effect(&self, report: &Report, mut settings: Settings) {
         let parts = &self.parts;
-        if let (Some(tls), Some(opened)) = (&parts.tls, &new.web.tls) {
-            tls.replace_with(opened);
-        }
-        parts.watchers.configuration_taken(&new.report);
-        parts.app.go_on_with(new.web.users, new.web.headers);
-        parts.store.limit_alerts(settings.config.alerts.max_stored);
+        // Whether TLS is spoken is decided at the start.
+        let before = parts.in_force.borrow().web.tls.clone();
+        settings.web.tls = before.map(|before| settings.web.tls.take().unwrap_or(before));
+        parts.watchers.configuration_taken(report);
         parts.in_force.send_replace(Arc::new(settings));
         parts.wakes.reconciler.wake();
         parts.wakes.repairer.wake();
@@ -161,7 +154,7 @@ impl Reloader {
         if self.started_with.page.cachet_per_page != new.config.page.cachet_per_page {
             changed.push("cachet_per_page_param");
         }
-        if self.parts.tls.is_some() != new.web.tls.is_some() {
+        if self.parts.in_force.borrow().web.tls.is_some() != new.web.tls.is_some() {
             changed.push("whether TLS is spoken (tls_server_config)");
         }
         changed.iter().map(|name| format!("{name} has changed: restart the server for it to take effect")).collect()

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::refuse_unknown_keys;
-use crate::config::nearest::did_you_mean;
 use crate::config::report::Report;
+use crate::config::report::did_you_mean;
 use crate::config::tree::{Map, Value};
 use crate::core::target::excerpt;
 
@@ -48,7 +48,7 @@ const VERSIONS: &[(&str, TlsVersion)] = &[("TLS12", TlsVersion::Tls12), ("TLS13"
 const OLD_VERSIONS: &[&str] = &["TLS10", "TLS11"];
 
 /// The suites of TLS 1.2 that there are, by Go's names. Go's others are without forward secrecy or authentication.
-pub const TLS12_SUITES: &[&str] = &[
+pub(crate) const TLS12_SUITES: &[&str] = &[
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
@@ -61,7 +61,7 @@ pub const TLS12_SUITES: &[&str] = &[
 const TLS13_SUITES: &[&str] = &["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
 
 /// The curves that there are, by Go's names.
-pub const CURVES: &[&str] = &["CurveP256", "CurveP384", "X25519"];
+pub(crate) const CURVES: &[&str] = &["CurveP256", "CurveP384", "X25519"];
 
 /// How TLS is spoken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,11 +78,11 @@ pub struct TlsConfig {
     pub min_version: TlsVersion,
     /// The newest one.
     pub max_version: TlsVersion,
-    /// The suites of TLS 1.2 that are taken, the preferred first (of [`TLS12_SUITES`]); `None`: all.
+    /// The suites of TLS 1.2 that are taken, the preferred first (of `TLS12_SUITES`); `None`: all.
     pub cipher_suites: Option<Vec<&'static str>>,
     /// Whose preference decides among the suites of both.
     pub preference: Preference,
-    /// The curves, the preferred first (of [`CURVES`]); `None`: rustls' own choice.
+    /// The curves, the preferred first (of `CURVES`); `None`: rustls' own choice.
     pub curves: Option<Vec<&'static str>>,
 }
 

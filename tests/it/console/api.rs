@@ -141,12 +141,8 @@ async fn repair_from_nowhere(site: &Site) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let settings = alertmanager::Settings {
-        urls: vec![url],
-        credentials: alertmanager::Credentials::None,
-        watchdog: None,
-        ca_pem: None,
-    };
+    let settings =
+        alertmanager::Settings { urls: vec![url], credentials: alertmanager::Credentials::None, ca_pem: None };
     let settings = repairing(settings.members().expect("members"), HOUR, Duration::ZERO).in_force();
     let (store, clock, wake) = (site.world.store.clone(), site.world.clock(), site.world.wake());
     let repairer = Repairer::new(store, settings, clock, wake, CancellationToken::new());

@@ -1,7 +1,7 @@
 //! Who comes in, and what every answer carries.
 
+use alertmanager_cachet::config::users::Users;
 use alertmanager_cachet::core::time::Timestamp;
-use alertmanager_cachet::web::auth::Users;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use fake_cachet::Release;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_cachet::log::Log;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::{Condition, Readiness};
 use alertmanager_cachet::reconcile::Reconciler;
 use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::log;
 use crate::support::metrics::value;
 use crate::support::world::World;
 
@@ -28,15 +28,9 @@ impl Watched {
         let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
         let cachet = world.cachet().clone().observed_by(Arc::new(metrics.clone()));
         let (store, settings) = (world.store.clone(), world.settings.clone().in_force());
-        let reconciler = Reconciler::new(
-            store,
-            Arc::new(cachet),
-            settings,
-            world.clock(),
-            Log::memory().0,
-            CancellationToken::new(),
-        )
-        .watched_by(metrics.clone(), readiness.clone());
+        let reconciler =
+            Reconciler::new(store, Arc::new(cachet), settings, world.clock(), log::kept().0, CancellationToken::new())
+                .watched_by(metrics.clone(), readiness.clone());
         let mut watched = Self { world, reconciler, metrics, readiness };
         watched.go().await;
         assert_eq!(watched.readiness.cachet(), Condition::Good);

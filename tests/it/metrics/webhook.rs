@@ -20,7 +20,7 @@ async fn a_sender_that_hangs_up_before_the_answer_is_counted() {
     let half = format!("POST /webhook HTTP/1.1\r\nHost: x\r\nAuthorization: {ADMIN}\r\nContent-Length: 99\r\n\r\n{{");
     let under_way = server.connect(&half).await;
     // A password that was verified shows that the request is being worked on.
-    eventually("it is let in", async || match server.app.password_verifications() {
+    eventually("it is let in", async || match server.app.authenticator().verifications() {
         0 => Err("nobody was"),
         _ => Ok(()),
     })

@@ -8,7 +8,7 @@ use alertmanager_cachet::settings::Settings;
 use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::world::{World, growing_stale, repairing};
+use crate::support::world::{World, growing_stale, repairing, watched};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,7 +28,7 @@ fn reasons(repairs: &[Repair]) -> Vec<Reason> {
 #[tokio::test]
 async fn an_alert_that_was_heard_of_in_the_future_ends_when_alertmanager_does_not_list_it() {
     let mut world = world().await;
-    let mut repairer = repairer(&world, repairing(Vec::new(), INTERVAL, INTERVAL));
+    let mut repairer = repairer(&world, watched(repairing(Vec::new(), INTERVAL, INTERVAL)));
     world.fire("web-1", "Web").await;
     world.settle().await;
     world.set_back(HOUR);

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::alertmanager::{Alertmanager, SILENT};
 use crate::support::metrics::value;
 use crate::support::processes::{run, written};
-use crate::support::world::{World, growing_stale, repairing};
+use crate::support::world::{World, growing_stale, repairing, watched};
 
 pub const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -212,7 +212,7 @@ async fn a_held_firing_is_believed_or_not_as_soon_as_alertmanager_is_read() {
     let world = world().await;
     alertmanager.fire(&["web-1"], "Web").await;
     alertmanager.comes_to_know(1).await;
-    let listed = alertmanager.member().hear(world.now()).await.expect("heard").listed.remove(0);
+    let listed = alertmanager.member().hear(None, world.now()).await.expect("heard").listed.remove(0);
     let fires = listed.alert;
     let mut repairer = repairer(&world, vec![alertmanager.member()], Duration::ZERO);
     world.tell(&fires).await;
@@ -257,13 +257,9 @@ async fn a_guarded_alertmanager_is_read_with_a_password_over_tls() {
     let ca_pem = std::fs::read_to_string(folder.path().join("ca.pem")).expect("a CA");
     let basic = || Credentials::Basic { user: "page".to_owned(), password: SecretString::from("a password") };
     let hear = async |credentials, ca_pem: Option<&str>| {
-        let settings = alertmanager::Settings {
-            urls: vec![url.clone()],
-            credentials,
-            watchdog: None,
-            ca_pem: ca_pem.map(str::to_owned),
-        };
-        settings.members().expect("settings")[0].hear(alertmanager_cachet::clock::now()).await
+        let settings =
+            alertmanager::Settings { urls: vec![url.clone()], credentials, ca_pem: ca_pem.map(str::to_owned) };
+        settings.members().expect("settings")[0].hear(None, alertmanager_cachet::clock::now()).await
     };
     assert_eq!(hear(basic(), Some(&ca_pem)).await.expect("heard").listed, []);
     let error = hear(Credentials::None, Some(&ca_pem)).await.expect_err("no password");
@@ -294,7 +290,7 @@ async fn without_an_alertmanager_what_nothing_was_heard_of_for_long_has_ended() 
 #[tokio::test]
 async fn new_settings_count_from_the_next_go_on() {
     let world = world().await;
-    let (settings, in_force) = watch::channel(Arc::new(repairing(Vec::new(), INTERVAL, INTERVAL)));
+    let (settings, in_force) = watch::channel(Arc::new(watched(repairing(Vec::new(), INTERVAL, INTERVAL))));
     let mut repairer = configured(&world, in_force);
     world.fire("web-1", "Web").await;
     for _ in 0..3 {
@@ -314,14 +310,14 @@ async fn hold_resolve(world: &World, alert: Alert) {
         refire_hold: Duration::from_secs(300),
     });
     let alerts = vec![Alert { status: AlertStatus::Resolved, ..alert }];
-    let statements = Statements { alerts, watchdogs: Vec::new(), resolve_rule };
+    let statements = Statements { alerts, resolve_rule, ..Statements::default() };
     let recorded = world.store.record_statements(statements, world.now()).await.expect("recorded");
     assert_eq!(recorded.effects, [Effect::HeldResolve]);
 }
 
 #[tokio::test]
 async fn what_was_held_for_a_watchdog_counts_once_none_is_configured() {
-    for watched in [repairing(Vec::new(), INTERVAL, INTERVAL), growing_stale(50 * INTERVAL, INTERVAL)] {
+    for watched in [watched(repairing(Vec::new(), INTERVAL, INTERVAL)), growing_stale(50 * INTERVAL, INTERVAL)] {
         let world = world().await;
         let fires = world.fire("web-1", "Web").await;
         hold_resolve(&world, fires).await;

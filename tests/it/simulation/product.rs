@@ -50,11 +50,8 @@ pub fn settings(scenario: &Scenario) -> Settings {
         ..usual.alerts
     };
     let alertmanager = AlertmanagerConfig { poll: interval, settle: Duration::from_millis(SETTLE_MS) };
-    Settings {
-        config: Config { page, incidents, alerts, alertmanager, watchdog, history_days: usual.history_days },
-        inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)),
-        alertmanagers: Vec::new(),
-    }
+    let config = Config { page, incidents, alerts, alertmanager, watchdog, history_days: usual.history_days };
+    Settings { inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)), ..Settings::from(config) }
 }
 
 pub fn inventory(scenario: &Scenario) -> Inventory {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
-use alertmanager_cachet::log::{Log, MemorySink};
+use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::{Reconciler, Wake};
 use alertmanager_cachet::repair::Repairer;
 use alertmanager_cachet::settings::Settings;
@@ -28,6 +28,7 @@ use super::people::Person;
 pub use super::product::INTERVAL_MS;
 use super::product::{alert, inventory, settings, timestamp};
 use super::scenario::{Fault, Occurrence, Repair, Scenario, Step};
+use crate::support::log::{self, KeptLines};
 
 /// How late Cachet does what it was asked to, and how long after that the server reads of it: a late incident is known by
 /// its title alone, and a late write at all, for an hour.
@@ -87,7 +88,7 @@ pub struct Run<'a> {
     pub person: Person,
     pub oracle: Oracle,
     events: Log,
-    pub log: MemorySink,
+    pub log: KeptLines,
     reconciler: Reconciler,
     repairer: Repairer,
     pub alertmanagers: Pair,
@@ -125,7 +126,7 @@ impl<'a> Run<'a> {
         if scenario.set_up {
             person.makes_everything(&inventory(scenario)).await;
         }
-        let (events, log) = Log::memory();
+        let (events, log) = log::kept();
         let reconciler = reconciler(store, &way, &token, &settings, &clock, &events);
         Self {
             alerts: scenario.alerts.iter().enumerate().map(|(number, _)| alert(scenario, number)).collect(),

@@ -127,8 +127,7 @@ impl Alertmanager {
 
     /// Our client of it.
     pub fn member(&self) -> Member {
-        let settings =
-            Settings { urls: vec![self.url("")], credentials: Credentials::None, watchdog: None, ca_pem: None };
+        let settings = Settings { urls: vec![self.url("")], credentials: Credentials::None, ca_pem: None };
         settings.members().expect("settings").remove(0)
     }
 
@@ -257,7 +256,7 @@ impl Alertmanager {
     pub async fn has_been_up_for(&self, span: Duration) {
         eventually("Alertmanager has been up for a while", async || {
             let heard =
-                self.member().hear(alertmanager_cachet::clock::now()).await.map_err(|error| error.to_string())?;
+                self.member().hear(None, alertmanager_cachet::clock::now()).await.map_err(|error| error.to_string())?;
             if heard.up_for >= span { Ok(()) } else { Err(format!("for {:?} only", heard.up_for)) }
         })
         .await;

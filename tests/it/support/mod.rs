@@ -4,6 +4,7 @@ pub mod alertmanager;
 pub mod built_in;
 pub mod certificates;
 pub mod installation;
+pub mod log;
 pub mod metrics;
 pub mod page;
 pub mod processes;

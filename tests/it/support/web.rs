@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use alertmanager_cachet::log::{Log, MemorySink};
+use alertmanager_cachet::config::users::Users;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::Wake;
 use alertmanager_cachet::settings as configuration;
 use alertmanager_cachet::store::Store;
-use alertmanager_cachet::web::auth::Users;
 use alertmanager_cachet::web::{self, App, Settings, Wakes};
 use reqwest::RequestBuilder;
 use tempfile::TempDir;
@@ -17,6 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use super::log::{self, KeptLines};
 
 /// `admin` with the password `admin`, at the lowest cost; and `grafana` with `password`, as `$apr1$`.
 pub const USERS: &str = "admin:$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju\n\
@@ -32,7 +33,7 @@ pub struct Server {
     pub store: Store,
     pub wake: Wake,
     pub repair: Wake,
-    pub log: MemorySink,
+    pub log: KeptLines,
     pub metrics: Metrics,
     pub readiness: Readiness,
     pub client: reqwest::Client,
@@ -43,13 +44,19 @@ pub struct Server {
 
 /// What a server is started with if a test has no wish of its own.
 pub fn settings() -> Settings {
-    let users = Users::parse(USERS).expect("users").users;
-    Settings { users, trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, in_force: unwatched().in_force() }
+    configured(with_users())
 }
 
-/// What is configured where no watchdog is.
-fn unwatched() -> configuration::Settings {
-    configuration::Settings { config: super::world::config(), inventory: None, alertmanagers: Vec::new() }
+/// The same with these settings.
+pub fn configured(settings: configuration::Settings) -> Settings {
+    Settings { trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, in_force: settings.in_force() }
+}
+
+/// What is configured where nothing but [`USERS`] is.
+pub fn with_users() -> configuration::Settings {
+    let mut settings = configuration::Settings::from(super::world::config());
+    settings.web.users = Users::parse(USERS).expect("users").users;
+    settings
 }
 
 impl Server {
@@ -62,7 +69,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&format!("sqlite://{}/test.db", folder.path().display())).await.expect("a store");
         let (wake, repair) = (Wake::default(), Wake::default());
-        let (log, lines) = Log::memory();
+        let (log, lines) = log::kept();
         let wakes = Wakes { reconciler: wake.clone(), repairer: repair.clone() };
         let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
         let app = App::new(settings, store.clone(), wakes, log).expect("an app");

@@ -23,7 +23,7 @@ use alertmanager_cachet::core::target::{
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::live::Live;
-use alertmanager_cachet::log::{Log, MemorySink};
+use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::{Reconciler, Round, Wake};
 use alertmanager_cachet::settings::Settings;
 use alertmanager_cachet::setup::{Progress, carry_out};
@@ -37,11 +37,13 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::log::{self, KeptLines};
+
 /// The story's world. Its time moves only by [`World::pass`].
 pub struct World {
     pub faults: Faults,
     pub store: Store,
-    pub log: MemorySink,
+    pub log: KeptLines,
     pub settings: Settings,
     reconciler: Reconciler,
     wake: Wake,
@@ -103,7 +105,7 @@ impl World {
         let faults = Faults::new();
         let page = in_process(fake.router(), fake.token(), 50);
         let client = in_process(faults.around(fake.router()), fake.token(), 50);
-        let (events, log) = Log::memory();
+        let (events, log) = log::kept();
         let settings = settings(targets);
         let store = open("ours").await;
         let reconciler = Reconciler::new(
@@ -285,8 +287,7 @@ impl World {
 
     /// The program, started anew with a watchdog that may stay away for less than five minutes.
     pub fn watch(&mut self) {
-        let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
-        self.settings.config.watchdog = Some(WatchdogConfig { watchdog, texts: MonitoringTexts::default() });
+        self.settings = watched(self.settings.clone());
         self.restart();
     }
 
@@ -507,9 +508,8 @@ fn settings(targets: &[TargetSpec<'_>]) -> Settings {
         critical,
     };
     Settings {
-        config: config(),
         inventory: Some(Inventory::new(InventorySource::File, targets.iter().map(known))),
-        alertmanagers: Vec::new(),
+        ..Settings::from(config())
     }
 }
 
@@ -546,18 +546,22 @@ pub fn group(components: &str) -> Group {
     Group { name, components: ComponentList::parse(components).names }
 }
 
-/// What a repairer is configured with that reads `alertmanagers` every `poll`, and has a watchdog.
+/// What a repairer is configured with that reads `alertmanagers` every `poll`.
 pub fn repairing(alertmanagers: Vec<Member>, poll: Duration, settle: Duration) -> Settings {
+    let alertmanager = AlertmanagerConfig { poll, settle };
+    Settings { alertmanagers, ..Settings::from(Config { alertmanager, ..config() }) }
+}
+
+/// The same with a watchdog that may stay away for less than five minutes.
+pub fn watched(settings: Settings) -> Settings {
     let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
     let watchdog = Some(WatchdogConfig { watchdog, texts: MonitoringTexts::default() });
-    let alertmanager = AlertmanagerConfig { poll, settle };
-    let config = Config { alertmanager, watchdog, ..config() };
-    Settings { config, inventory: None, alertmanagers }
+    Settings { config: Config { watchdog, ..settings.config }, ..settings }
 }
 
 /// As [`repairing`], where alerts end that nothing is heard of for `stale_after`.
 pub fn growing_stale(stale_after: Duration, poll: Duration) -> Settings {
-    let settings = repairing(Vec::new(), poll, Duration::ZERO);
+    let settings = watched(repairing(Vec::new(), poll, Duration::ZERO));
     let alerts = AlertConfig { stale_after: Some(stale_after), ..settings.config.alerts.clone() };
     Settings { config: Config { alerts, ..settings.config }, ..settings }
 }

@@ -8,7 +8,8 @@ use crate::expiry::{Lease, LeaseLength};
 use crate::target::{ComponentList, Target};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const POLICY: Policy = Policy { settle: Duration::from_secs(300), apart: Duration::from_secs(30), refire_hold: HOLD };
+const POLICY: Policy =
+    Policy { settle: Duration::from_secs(300), apart: Duration::from_secs(30), refire_hold: HOLD, max_stored: 100 };
 const HOLD: Duration = Duration::from_secs(300);
 const SETTLED: Duration = Duration::from_secs(3600);
 const YOUNG: Duration = Duration::from_secs(299);

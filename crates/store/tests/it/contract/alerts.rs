@@ -20,8 +20,12 @@ use alertmanager_cachet_store::{Entry, Statements, Store};
 use super::Place;
 use crate::{NOW, after, alert, component, resolved};
 
-pub const POLICY: Policy =
-    Policy { settle: Duration::ZERO, apart: Duration::from_secs(30), refire_hold: Duration::from_secs(300) };
+pub const POLICY: Policy = Policy {
+    settle: Duration::ZERO,
+    apart: Duration::from_secs(30),
+    refire_hold: Duration::from_secs(300),
+    max_stored: 100,
+};
 
 /// One member's list of active alerts, read at `began_at`.
 pub fn listing<const N: usize>(alerts: &[Alert; N], began_at: Timestamp) -> Poll {
@@ -60,7 +64,12 @@ fn watched(alerts: &[Alert], watchdog: Option<(AlertStatus, Option<Timestamp>)>)
     });
     let fingerprint = Fingerprint::of_text("watchdog");
     let watchdog = watchdog.map(|(status, ends_at)| WatchdogAlert { fingerprint, status, starts_at: NOW, ends_at });
-    Statements { alerts: alerts.to_vec(), watchdogs: watchdog.into_iter().collect(), resolve_rule }
+    Statements {
+        alerts: alerts.to_vec(),
+        watchdogs: watchdog.into_iter().collect(),
+        resolve_rule,
+        ..Statements::default()
+    }
 }
 
 async fn states(store: &Store) -> Vec<AlertState> {

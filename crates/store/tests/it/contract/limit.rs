@@ -1,10 +1,12 @@
 //! The limit on stored alerts.
 
+use std::ops::Deref;
+
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use alertmanager_cachet_core::inherit::Inheritance;
 use alertmanager_cachet_core::observed::Observed;
-use alertmanager_cachet_core::repair::{Missing, Reason};
-use alertmanager_cachet_store::Store;
+use alertmanager_cachet_core::repair::{Missing, Plan, Policy, Poll, Reason};
+use alertmanager_cachet_store::{Statements, Store, StoreError};
 
 use super::Place;
 use super::alerts::{POLICY, listing};
@@ -18,8 +20,38 @@ fn resolved(instance: &str) -> Alert {
     crate::resolved(&firing(instance))
 }
 
-async fn recorded(store: &Store, alerts: &[Alert], seconds: u64) -> Vec<Effect> {
-    store.record(alerts, after(seconds)).await.expect("recorded")
+/// A store whose alerts are limited.
+struct Limited {
+    store: Store,
+    max: u32,
+}
+
+impl Deref for Limited {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Limited {
+    async fn open(place: &Place, max: u32) -> Self {
+        Self { store: place.open().await, max }
+    }
+
+    async fn try_record(&self, alerts: &[Alert], seconds: u64) -> Result<Vec<Effect>, StoreError> {
+        let statements = Statements { alerts: alerts.to_vec(), max_stored: self.max, ..Statements::default() };
+        Ok(self.record_statements(statements, after(seconds)).await?.effects)
+    }
+
+    async fn listed(&self, listing: &Poll, missing: &Missing) -> Plan {
+        let policy = Policy { max_stored: self.max, ..POLICY };
+        self.apply_repair(listing, missing, policy).await.expect("repaired")
+    }
+}
+
+async fn recorded(store: &Limited, alerts: &[Alert], seconds: u64) -> Vec<Effect> {
+    store.try_record(alerts, seconds).await.expect("recorded")
 }
 
 /// The instances of the stored alerts.
@@ -30,9 +62,8 @@ async fn stored(store: &Store) -> Vec<String> {
 }
 
 /// A store that remembers nothing but what the page says of `alert`.
-async fn inherited(place: &Place, max: u32, alert: &Alert) -> Store {
-    let store = place.open().await;
-    store.limit_alerts(max);
+async fn inherited(place: &Place, max: u32, alert: &Alert) -> Limited {
+    let store = Limited::open(place, max).await;
     let record = AlertRecord { state: AlertState::Inherited, ..AlertRecord::observe(None, alert, NOW).0 };
     let record = AlertRecord { fingerprint: Fingerprint::of_text("of the page"), ..record };
     let inheritance = Inheritance { alerts: vec![record], episodes: Vec::new() };
@@ -41,8 +72,7 @@ async fn inherited(place: &Place, max: u32, alert: &Alert) -> Store {
 }
 
 pub async fn the_oldest_resolved_alerts_are_forgotten_for_new_ones(place: &Place) {
-    let store = place.open().await;
-    store.limit_alerts(4);
+    let store = Limited::open(place, 4).await;
     for (second, instance) in ["a", "b", "c"].iter().enumerate() {
         let second = u64::try_from(second).expect("few");
         recorded(&store, &[firing(instance), resolved(instance)], second).await;
@@ -56,8 +86,7 @@ pub async fn the_oldest_resolved_alerts_are_forgotten_for_new_ones(place: &Place
 }
 
 pub async fn if_no_alert_is_resolved_new_ones_are_not_stored_and_known_ones_are_updated(place: &Place) {
-    let store = place.open().await;
-    store.limit_alerts(2);
+    let store = Limited::open(place, 2).await;
     let told = [firing("a"), firing("b"), firing("c"), resolved("d")];
     let effects = recorded(&store, &told, 0).await;
     assert_eq!(effects, [Effect::Fired, Effect::Fired, Effect::OverLimit, Effect::OverLimit]);
@@ -73,23 +102,18 @@ pub async fn if_no_alert_is_resolved_new_ones_are_not_stored_and_known_ones_are_
 }
 
 pub async fn listed_alerts_are_stored_within_the_limit(place: &Place) {
-    let store = place.open().await;
-    store.limit_alerts(2);
+    let store = Limited::open(place, 2).await;
     recorded(&store, &[firing("a")], 0).await;
     recorded(&store, &[firing("b"), resolved("b")], 1).await;
     let missing = Missing::new();
-    let plan = store
-        .apply_repair(&listing(&["a", "c", "d"].map(firing), after(10)), &missing, POLICY)
-        .await
-        .expect("repaired");
+    let plan = store.listed(&listing(&["a", "c", "d"].map(firing), after(10)), &missing).await;
     let reasons: Vec<Reason> = plan.repairs.iter().map(|repair| repair.reason).collect();
     assert_eq!((reasons, plan.over_limit), (vec![Reason::Unnotified], 1));
     assert_eq!(stored(&store).await.len(), 2);
     assert!(stored(&store).await.contains(&"a".to_owned()));
 
     recorded(&store, &[resolved("a")], 11).await;
-    let plan =
-        store.apply_repair(&listing(&["c", "d"].map(firing), after(20)), &missing, POLICY).await.expect("repaired");
+    let plan = store.listed(&listing(&["c", "d"].map(firing), after(20)), &missing).await;
     assert_eq!((plan.repairs.len(), plan.over_limit), (1, 0));
     assert_eq!(stored(&store).await, ["c", "d"]);
 }
@@ -111,10 +135,7 @@ pub async fn what_was_inherited_from_the_page_takes_its_true_name_where_there_is
             assert_eq!(recorded(&store, &[firing("b"), firing("a")], 1).await, [Effect::OverLimit, Effect::Fired]);
         }
         for seconds in [10, 100, 200] {
-            let plan = store
-                .apply_repair(&listing(&["a", "b"].map(firing), after(seconds)), &missing, POLICY)
-                .await
-                .expect("repaired");
+            let plan = store.listed(&listing(&["a", "b"].map(firing), after(seconds)), &missing).await;
             missing = plan.missing;
         }
         let known: Vec<_> =
@@ -127,8 +148,7 @@ pub async fn what_was_inherited_from_the_page_takes_its_true_name_where_there_is
 /// Every operation that writes or deletes alerts, in turn.
 pub async fn the_limit_is_never_exceeded_and_always_used(place: &Place) {
     const MAX: usize = 5;
-    let store = place.open().await;
-    store.limit_alerts(5);
+    let store = Limited::open(place, 5).await;
     let instances: Vec<String> = (0..12).map(|number| format!("i{number:02}")).collect();
     for step in 0..120_u64 {
         let at = |offset: u64| instances[usize::try_from(step * 7 + offset * 5).expect("few") % 12].as_str();
@@ -137,13 +157,13 @@ pub async fn the_limit_is_never_exceeded_and_always_used(place: &Place) {
             1 => drop(recorded(&store, &[resolved(at(0)), resolved(at(2)), firing(at(3))], step).await),
             2 => {
                 let listing = listing(&[at(0), at(1), at(4)].map(firing), after(step));
-                store.apply_repair(&listing, &Missing::new(), POLICY).await.expect("repaired");
+                store.listed(&listing, &Missing::new()).await;
             }
             4 => drop(store.forget_resolved_alerts(after(step - 3)).await.expect("forgotten")),
             _ => {
                 // A failed transaction changes nothing.
                 place.refuse_inserts(&store, "history_alerts").await;
-                let _ = store.record(&[firing(at(0)), resolved(at(1)), firing(at(2))], after(step)).await;
+                let _ = store.try_record(&[firing(at(0)), resolved(at(1)), firing(at(2))], step).await;
                 place.heal(&store, "history_alerts").await;
             }
         }
@@ -159,11 +179,10 @@ pub async fn the_limit_is_never_exceeded_and_always_used(place: &Place) {
 }
 
 pub async fn a_start_with_more_alerts_than_the_limit_succeeds_and_keeps_them(place: &Place) {
-    let store = place.open().await;
+    let store = Limited::open(place, 100).await;
     recorded(&store, &[firing("a"), firing("b"), firing("c")], 0).await;
     store.close().await;
-    let store = place.open().await;
-    store.limit_alerts(1);
+    let store = Limited::open(place, 1).await;
     assert_eq!(recorded(&store, &[firing("a"), firing("d")], 1).await, [Effect::Repeated, Effect::OverLimit]);
     assert_eq!(recorded(&store, &[resolved("b")], 2).await, [Effect::Resolved]);
     assert_eq!(stored(&store).await, ["a", "b", "c"]);

@@ -1,5 +1,6 @@
 //! The certificate in use, kept as its files are.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +17,15 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// What handshakes are made with. Clones share it.
 #[derive(Clone)]
 pub struct Tls {
-    state: Arc<Mutex<State>>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: TlsConfig,
+    state: Mutex<State>,
 }
 
 struct State {
-    config: TlsConfig,
     material: Material,
     server: Arc<ServerConfig>,
     /// What was last said of files that cannot be used.
@@ -29,13 +34,19 @@ struct State {
 
 /// What a look at the files came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refreshed {
+enum Refreshed {
     /// They are as they were.
     Unchanged,
     /// New handshakes are made with what they hold now.
     Renewed,
     /// What they hold cannot be used, so what was read before stays in use.
     Kept(Vec<TlsError>),
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.inner.config).finish()
+    }
 }
 
 impl Tls {
@@ -46,45 +57,33 @@ impl Tls {
     pub fn open(config: TlsConfig) -> Result<Self, Vec<TlsError>> {
         let material = Material::read(&config)?;
         let server = material.server_config(&config).map_err(|error| vec![error])?;
-        Ok(Self { state: Arc::new(Mutex::new(State { config, material, server, said: Vec::new() })) })
+        let state = Mutex::new(State { material, server, said: Vec::new() });
+        Ok(Self { inner: Arc::new(Inner { config, state }) })
     }
 
     /// Makes the next handshake; connections that are open keep what theirs was made with.
-    pub fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.lock().server))
     }
 
-    /// Goes over to what was opened anew, as after a reload.
-    pub fn replace_with(&self, other: &Self) {
-        let State { config, material, server, .. } = &*other.lock();
-        let state =
-            State { config: config.clone(), material: material.clone(), server: Arc::clone(server), said: Vec::new() };
-        *self.lock() = state;
-    }
-
     /// Reads the files again, and says once what is wrong with them. Blocks while it reads.
-    pub fn refresh(&self) -> Refreshed {
-        let config = self.lock().config.clone();
-        let read = Material::read(&config).and_then(|material| {
+    fn refresh(&self) -> Refreshed {
+        let config = &self.inner.config;
+        let read = Material::read(config).and_then(|material| {
             if self.lock().material == material {
                 return Ok(None);
             }
-            let server = material.server_config(&config).map_err(|error| vec![error])?;
+            let server = material.server_config(config).map_err(|error| vec![error])?;
             Ok(Some((material, server)))
         });
         let mut state = self.lock();
-        if state.config != config {
-            // A reload came in between, and has read newer files.
-            return Refreshed::Unchanged;
-        }
         match read {
             Ok(None) => {
                 state.said.clear();
                 Refreshed::Unchanged
             }
             Ok(Some((material, server))) => {
-                (state.material, state.server) = (material, server);
-                state.said.clear();
+                *state = State { material, server, said: Vec::new() };
                 tracing::info!("the certificate was renewed: new connections get the one in {:?}", config.cert_file);
                 Refreshed::Renewed
             }
@@ -98,18 +97,18 @@ impl Tls {
         }
     }
 
-    /// Keeps the certificate in use as its files are, until `stop`.
-    pub async fn keep_fresh(self, stop: CancellationToken) {
-        let goes_on = || stop.run_until_cancelled(tokio::time::sleep(INTERVAL));
-        while goes_on().await.is_some() {
-            let tls = self.clone();
-            // A panic in there would leave the old certificate in use, which is all that can be done about it.
-            let _ = tokio::task::spawn_blocking(move || tls.refresh()).await;
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the certificate of the `configured` TLS as its files are, until `stop`.
+pub(crate) async fn keep_fresh(configured: impl Fn() -> Option<Tls>, stop: CancellationToken) {
+    let goes_on = || stop.run_until_cancelled(tokio::time::sleep(INTERVAL));
+    while goes_on().await.is_some() {
+        let Some(tls) = configured() else { continue };
+        // A panic in there would leave the old certificate in use, which is all that can be done about it.
+        let _ = tokio::task::spawn_blocking(move || tls.refresh()).await;
     }
 }
 

@@ -1,8 +1,11 @@
 //! `WEBHOOK_BASIC_AUTH` and `basic_auth_users`: who may do what, and the hashes of their passwords.
 
+mod apr1;
+mod hash;
+
 use std::collections::BTreeMap;
 
-use super::hash::PasswordHash;
+use self::hash::PasswordHash;
 
 /// What to do about a hash that cannot be used.
 const HASH_CURE: &str = "put in what follows the colon of what `alertmanager-cachet hash-password USER` prints";
@@ -10,14 +13,14 @@ const HASH_CURE: &str = "put in what follows the colon of what `alertmanager-cac
 /// `admin`, at the lowest cost: it protects nothing.
 const HASH_OF_ADMIN: &str = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
 
-/// Who is known, and what they may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Who is known, and what they may do. By default nobody is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Users(BTreeMap<UserName, User>);
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct User {
-    pub hash: PasswordHash,
+pub(crate) struct User {
+    hash: PasswordHash,
     pub role: Role,
 }
 
@@ -42,11 +45,11 @@ pub struct Parsed {
 /// A user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at its
 /// ends, no `#` at its beginning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UserName(String);
+pub(crate) struct UserName(String);
 
 /// Why a text cannot name a user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UserNameError {
+pub(crate) enum UserNameError {
     /// There is nothing in it.
     #[error("the user name is empty: give it a name")]
     Empty,
@@ -80,7 +83,7 @@ impl TryFrom<&str> for UserName {
 
 impl UserName {
     /// The name.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -120,14 +123,9 @@ impl Users {
     }
 
     /// `admin` with the password `admin`, for a developer's machine.
-    pub fn local_default() -> Self {
+    pub(crate) fn local_default() -> Self {
         let hash = PasswordHash::Bcrypt { text: HASH_OF_ADMIN.to_owned(), cost: 4 };
         Self(BTreeMap::from([(UserName("admin".to_owned()), User { hash, role: Role::Poster })]))
-    }
-
-    /// Nobody yet, to be joined by operators.
-    pub fn nobody() -> Self {
-        Self(BTreeMap::new())
     }
 
     /// Adds one of `basic_auth_users`, who may do everything.
@@ -148,22 +146,36 @@ impl Users {
     }
 
     /// Whether there is nobody.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether somebody is an operator, so that what is theirs is closed to others.
-    pub fn has_operators(&self) -> bool {
+    pub(crate) fn has_operators(&self) -> bool {
         self.0.values().any(|user| user.role == Role::Operator)
     }
 
     /// A user by name.
-    pub(super) fn get(&self, user: &str) -> Option<&User> {
-        self.0.get(user)
+    pub(crate) fn get(&self, name: &str) -> Option<&User> {
+        self.0.get(name)
     }
 
-    /// The hash that takes longest to verify; there is always one.
-    pub(super) fn costliest_hash(&self) -> Option<&PasswordHash> {
+    /// The user with this name and this password. May take seconds.
+    ///
+    /// A refusal takes the time of the costliest hash, whoever was named, so that time does not tell who exists.
+    pub(crate) fn verify(&self, name: &str, password: &[u8]) -> Option<&User> {
+        let user = self.get(name);
+        if let Some(user) = user.filter(|user| user.hash.verify(password)) {
+            return Some(user);
+        }
+        let costliest = self.costliest_hash();
+        if costliest.map(PasswordHash::cost) != user.map(|user| user.hash.cost()) {
+            let _ = costliest.map(|hash| hash.verify(password));
+        }
+        None
+    }
+
+    fn costliest_hash(&self) -> Option<&PasswordHash> {
         self.0.values().map(|user| &user.hash).max_by_key(|hash| hash.cost())
     }
 }

@@ -1,6 +1,6 @@
 //! TLS with rustls: from the files that `--web.config.file` names to what handshakes are made with.
 //!
-//! [`Material`] is what was read, as bytes, so that a change is known for one; [`Material::server_config`] makes sense of it.
+//! `Material` is what was read, as bytes, so that a change is known for one; `Material::server_config` makes sense of it.
 
 mod current;
 mod verifier;
@@ -16,7 +16,8 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, SupportedCipherSuite, SupportedProtocolVersion};
 
-pub use self::current::{Refreshed, Tls};
+pub use self::current::Tls;
+pub(crate) use self::current::keep_fresh;
 use self::verifier::ClientVerifier;
 use crate::config::web::{ClientAuth, Preference, TlsConfig, TlsVersion};
 
@@ -40,7 +41,7 @@ impl TlsError {
 
 /// The contents of the files, unread as yet.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Material {
+pub(crate) struct Material {
     cert: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
@@ -51,7 +52,7 @@ impl Material {
     ///
     /// # Errors
     /// [`TlsError`] of each one that cannot be read.
-    pub fn read(config: &TlsConfig) -> Result<Self, Vec<TlsError>> {
+    pub(crate) fn read(config: &TlsConfig) -> Result<Self, Vec<TlsError>> {
         let mut errors = Vec::new();
         let mut read = |key, file| read(key, file).map_err(|error| errors.push(error)).unwrap_or_default();
         let material = Self {
@@ -70,7 +71,7 @@ impl Material {
     ///
     /// # Errors
     /// [`TlsError`] if a file does not hold what it should, or certificate and key do not belong together.
-    pub fn server_config(&self, config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
+    pub(crate) fn server_config(&self, config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
         let provider = Arc::new(provider(config));
         let identity = Arc::new(self.identity(config, &provider)?);
         let unusable = |error: rustls::Error| TlsError::new("cert_file", &config.cert_file, unusable(&error));
@@ -213,7 +214,7 @@ fn versions(config: &TlsConfig) -> Vec<&'static SupportedProtocolVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::web::{CURVES, TLS12_SUITES};
+    use crate::config::web::tls::{CURVES, TLS12_SUITES};
 
     #[test]
     fn every_name_of_a_suite_or_curve_that_the_file_may_have_is_one_of_rustls() {

@@ -15,14 +15,14 @@ const LAST: usize = 11;
 
 /// A hash of this kind.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Apr1 {
+pub(super) struct Apr1 {
     salt: Vec<u8>,
     encoded: [u8; 22],
 }
 
 impl Apr1 {
     /// Reads what follows `$apr1$`: a salt of at most eight characters, `$`, and 22 characters.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (salt, encoded) = text.split_once('$')?;
         let encoded: [u8; 22] = encoded.as_bytes().try_into().ok()?;
         let known = encoded.iter().all(|byte| ALPHABET.contains(byte));
@@ -30,7 +30,7 @@ impl Apr1 {
     }
 
     /// Whether it is the hash of `password`.
-    pub fn verify(&self, password: &[u8]) -> bool {
+    pub(super) fn verify(&self, password: &[u8]) -> bool {
         encode(&digest(password, &self.salt)).ct_eq(&self.encoded).into()
     }
 }

@@ -16,7 +16,7 @@ const MAX_BCRYPT_COST: u32 = 16;
 
 /// The hash of a password.
 #[derive(Clone, PartialEq, Eq)]
-pub enum PasswordHash {
+pub(super) enum PasswordHash {
     /// `$2a$`, `$2b$`, `$2y$`. Sees only the first 72 bytes of a password.
     Bcrypt {
         /// The whole hash.
@@ -32,7 +32,7 @@ pub enum PasswordHash {
 
 /// Why a text is no password hash. The text itself is not repeated: it may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordHashError {
+pub(super) enum PasswordHashError {
     /// It has the form of none.
     #[error(
         "no hash of a known form (bcrypt, $apr1$, {{SHA}}; a hash that was right has lost its dollar signs: quote it, \
@@ -69,7 +69,7 @@ impl FromStr for PasswordHash {
 
 impl PasswordHash {
     /// Whether it is the hash of `password`. May take seconds.
-    pub fn verify(&self, password: &[u8]) -> bool {
+    pub(super) fn verify(&self, password: &[u8]) -> bool {
         match self {
             Self::Bcrypt { text, .. } => bcrypt::verify(password, text).unwrap_or(false),
             Self::Apr1(hash) => hash.verify(password),
@@ -78,7 +78,7 @@ impl PasswordHash {
     }
 
     /// How long verifying takes, comparable with others.
-    pub fn cost(&self) -> u32 {
+    pub(super) fn cost(&self) -> u32 {
         match self {
             Self::Bcrypt { cost, .. } => *cost, // 4 or more
             Self::Apr1(_) => 1,
@@ -87,7 +87,7 @@ impl PasswordHash {
     }
 
     /// What the hash is called if it should not be used any more.
-    pub fn weakness(&self) -> Option<&'static str> {
+    pub(super) fn weakness(&self) -> Option<&'static str> {
         match self {
             Self::Bcrypt { .. } => None,
             Self::Apr1(_) => Some("$apr1$ (MD5)"),
