@@ -52,6 +52,7 @@ impl BuiltinPage {
             .route("/assets/page.js", get(assets::js))
             .route("/assets/{icon}", get(assets::icon))
             .route("/api", any(gone))
+            .route("/api/", any(gone))
             .route("/api/{*path}", any(gone))
             .with_state(self.clone())
     }
@@ -142,8 +143,9 @@ impl StatusPage for BuiltinPage {
                         status: update.status,
                         description: update.description.clone(),
                         group: update.group,
-                        // An operator who shows a component is not overruled by an older reading.
-                        visible: (!update.enabled).then_some(false),
+                        // Only a target's own component has a description to write, and is always hidden. Of others,
+                        // `enabled` is what was read before, and an operator may have hidden or shown them since.
+                        visible: (!update.enabled && update.description.is_some()).then_some(false),
                         ..ComponentChange::default()
                     };
                     tables.change_component(*id, &change).await
@@ -161,6 +163,10 @@ impl StatusPage for BuiltinPage {
 
 /// Nothing of a transaction that failed is kept.
 fn unusable(error: StoreError) -> PageError {
+    if error.is_of_missing_row() {
+        let message = "the built-in page has no such component or group any more: it was removed in the console";
+        return PageError::new(Failure::NotFound, message.to_owned());
+    }
     PageError::new(Failure::Away { retry_after: None }, format!("the built-in page cannot be used: {error}"))
 }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{BuiltinPage, NO_SNIFFING};
-use crate::core::builtin::{Affected, Component, Content, Incident};
+use crate::core::builtin::{Affected, Component, Content, Incident, first_day};
 use crate::core::hold::Hold;
 use crate::core::observed::{ComponentId, GroupId};
 use crate::core::status::ComponentStatus;
@@ -166,7 +166,7 @@ enum Failure {
 
 async fn render(page: &BuiltinPage) -> Result<String, Failure> {
     let now = page.now();
-    let content = page.tables.content(past::first_day(now), now).await?;
+    let content = page.tables.content(first_day(now), now).await?;
     let holds = page.store.holds().await?;
     // by its name the template is HTML, so whatever is put into it is escaped
     let html = include_str!("page.html");

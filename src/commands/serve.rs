@@ -375,7 +375,7 @@ async fn set_up_built_in(page: &dyn StatusPage, config: &Config, inventory: Opti
     let observed = page.observe(&[]).await?;
     let none = Inventory::new(InventorySource::File, []);
     let mut plan = plan_setup(&config.page.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
-    plan.steps.retain(|step| !matches!(step, Step::ShowGroup { .. }));
+    plan.leave_groups_hidden();
     setup::carry_out(page, &plan, &observed, &Silent).await?;
     let counts = plan.counts();
     if !plan.steps.is_empty() {

@@ -52,7 +52,10 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
     if let Some(store) = remembering {
         store.mark_made(port.address(), &mut observed).await?;
     }
-    let plan = plan_setup(&config.page.groups, &inventory, &observed, removal(args));
+    let mut plan = plan_setup(&config.page.groups, &inventory, &observed, removal(args));
+    if page.built_in().is_some() {
+        plan.leave_groups_hidden();
+    }
     let mut out = io::stdout();
     for remark in &plan.remarks {
         writeln!(out, "note: {remark}")?;

@@ -1,12 +1,15 @@
 //! What readers see of the built-in page, and what they must not see.
 
 use alertmanager_cachet::core::builtin::Affected;
-use alertmanager_cachet::core::observed::ComponentId;
+use alertmanager_cachet::core::observed::{self, AffectedComponent, ComponentId, ComponentUpdate, GroupId};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet::core::status_page::{Operation, StatusPage as _};
 use alertmanager_cachet::core::time::Timestamp;
-use alertmanager_cachet::store::{Announcement, ComponentChange, GroupChange, NewIncident};
+use alertmanager_cachet::store::{Announcement, ComponentChange, GroupChange, NewIncident, Store};
+use reqwest::StatusCode;
 
 use crate::page_server::{PageServer, START_MS};
+use crate::support::installation::Installation;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -146,4 +149,77 @@ async fn a_page_of_which_nobody_knows_says_so_with_an_incident_about_no_componen
     server.set_status(ComponentId(1), ComponentStatus::MajorOutage).await;
     let (_, page) = server.get("/").await;
     assert!(page.contains("Major outage") && page.contains("Affected: Database."), "{page}");
+}
+
+#[tokio::test]
+async fn an_incident_stays_on_the_page_when_the_clock_is_set_back() {
+    let server = PageServer::start().await;
+    let database = server.component("Database", ComponentStatus::MajorOutage, None).await;
+    let incident = NewIncident {
+        title: "Database is down".to_owned(),
+        message: "m".to_owned(),
+        status: IncidentStatus::Investigating,
+        key: None,
+        opened_for: None,
+        began_at: server.now(),
+        affected: vec![Affected { component: database, status: ComponentStatus::MajorOutage }],
+    };
+    let id = server.tables.open_incident(&incident, server.now()).await.expect("opened");
+    server.set_clock(START_MS - 24 * HOUR_MS);
+    let (_, open) = server.get("/").await;
+    assert!(open.contains("Open incidents") && open.contains("Database is down"), "{open}");
+    let fixed = server.tables.update_incident(id, IncidentStatus::Fixed, "It works.", server.now()).await;
+    assert!(fixed.expect("fixed"));
+    let (_, past) = server.get("/").await;
+    assert!(!past.contains("Open incidents") && past.contains("Database is down"), "{past}");
+}
+
+#[tokio::test]
+async fn every_address_of_the_api_says_that_it_is_gone() {
+    let server = PageServer::start().await;
+    for path in ["/api", "/api/", "/api/components", "/api/components/"] {
+        assert_eq!(server.get(path).await.0, StatusCode::GONE, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_was_planned_before_an_operator_showed_the_component_does_not_hide_it() {
+    let server = PageServer::start().await;
+    let database = server.component("Database", ComponentStatus::Operational, None).await;
+    let status = Some(ComponentStatus::MajorOutage);
+    let planned = ComponentUpdate { status, enabled: false, description: None, group: None };
+    server.page.apply(&Operation::UpdateComponent(database, planned)).await.expect("written");
+    let (_, html) = server.get("/").await;
+    assert!(html.contains("Affected: Database."), "{html}");
+}
+
+#[tokio::test]
+async fn an_incident_for_a_component_that_was_just_removed_concerns_that_one_alone() {
+    let server = PageServer::start().await;
+    let incident = observed::NewIncident {
+        name: "Database is down".to_owned(),
+        message: "m".to_owned(),
+        component: Some(AffectedComponent { id: ComponentId(9), name: "Database".to_owned() }),
+        episode: "9-1".to_owned(),
+        occurred_at: server.now(),
+        notify_subscribers: false,
+    };
+    let error = server.page.open_incident(&incident).await.expect_err("it is gone");
+    assert!(error.is_not_found() && !error.concerns_everything(), "{error:?}");
+    assert!(server.page.observe(&[]).await.expect("observed").open_incidents.is_empty());
+}
+
+#[tokio::test]
+async fn setup_leaves_a_group_hidden_that_an_operator_has_hidden() {
+    let installation = Installation::new();
+    let setup = |arguments: &[&str]| installation.prints(&[&["setup"], arguments].concat());
+    setup(&[]);
+    let database = installation.folder.path().join("data/alertmanager-cachet.db");
+    let store = Store::open(&format!("sqlite://{}", database.display())).await.expect("opened");
+    let hide = GroupChange { visible: Some(false), ..GroupChange::default() };
+    assert!(store.page().change_group(GroupId(1), &hide).await.expect("hidden"));
+    let expected = "nothing to do: Cachet has everything that both files name\n";
+    assert_eq!((setup(&["--dry-run"]).as_str(), setup(&[]).as_str()), (expected, expected));
+    let now = Timestamp::from_millis(START_MS);
+    assert!(!store.page().content(now, now).await.expect("read").groups[0].visible);
 }

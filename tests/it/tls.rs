@@ -132,9 +132,12 @@ async fn operators_may_do_everything_and_those_who_post_may_post_and_reload() {
         let line = format!("alertmanager_cachet_authentications_refused_total{{reason=\"{line}\n");
         assert!(told.contains(&line), "{line}: {told}");
     }
-    for open in ["/", "/health", "/-/healthy", "/-/ready"] {
+    let (ok, gone) = (StatusCode::OK, StatusCode::GONE);
+    for (open, expected) in
+        [("/", ok), ("/api/components", gone), ("/health", ok), ("/-/healthy", ok), ("/-/ready", ok)]
+    {
         let status = client.get(format!("{url}{open}")).send().await.expect("an answer").status();
-        assert_eq!(status, StatusCode::OK, "{open}");
+        assert_eq!(status, expected, "{open}");
     }
 }
 

@@ -8,6 +8,16 @@ use super::observed::{ObservedComponent, ObservedGroup, ObservedIncident};
 use super::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use super::time::Timestamp;
 
+/// For how many days back readers are told of incidents that are over, today included.
+pub const DAYS: i32 = 14;
+
+/// The beginning of the first of these days (UTC): incidents that began before it, and are over, are told no more.
+pub fn first_day(now: Timestamp) -> Timestamp {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    let today = now.as_millis().saturating_sub(now.as_millis().rem_euclid(DAY_MS));
+    Timestamp::from_millis(today.saturating_sub(i64::from(DAYS - 1) * DAY_MS))
+}
+
 /// The number of a maintenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MaintenanceId(pub i64);
@@ -165,9 +175,20 @@ impl PlannedMaintenance {
         }
     }
 
-    fn is_in_progress(&self, now: Timestamp) -> bool {
-        self.published_at <= now && self.phase(now) == ScheduleStatus::InProgress
+    /// Whether readers see it at `now`.
+    pub fn is_published(&self, now: Timestamp) -> bool {
+        is_published(self.published_at, self.created_at, now)
     }
+
+    fn is_in_progress(&self, now: Timestamp) -> bool {
+        self.is_published(now) && self.phase(now) == ScheduleStatus::InProgress
+    }
+}
+
+/// Whether what is to be published at `published_at` is, by `now`. What was published as it was written stays so when the
+/// clock is set back.
+fn is_published(published_at: Timestamp, created_at: Timestamp, now: Timestamp) -> bool {
+    published_at <= now.max(created_at)
 }
 
 impl Incident {
@@ -178,7 +199,7 @@ impl Incident {
 
     /// Whether readers see it at `now`.
     pub fn is_shown(&self, now: Timestamp) -> bool {
-        self.visible && self.published_at <= now
+        self.visible && is_published(self.published_at, self.created_at, now)
     }
 }
 
@@ -365,6 +386,20 @@ mod tests {
         let mut unpublished = maintenance(-1, None, affected);
         unpublished.published_at = Timestamp::from_millis(NOW.as_millis() + 1);
         assert_eq!(shown(unpublished), not);
+    }
+
+    #[test]
+    fn what_was_published_at_once_is_shown_though_the_clock_is_set_back() {
+        let affected = Affected { component: ComponentId(1), status: ComponentStatus::MajorOutage };
+        let earlier = Timestamp::from_millis(NOW.as_millis() - 3_600_000);
+        let open = incident(IncidentStatus::Investigating, affected);
+        assert!(open.is_shown(earlier) && !Incident { visible: false, ..open }.is_shown(earlier));
+        let mut in_progress = maintenance(-7_200_000, None, affected);
+        (in_progress.created_at, in_progress.published_at) = (NOW, NOW);
+        let mut content = Content { maintenance: vec![in_progress], ..Content::default() };
+        assert_eq!(content.maintenance_in_progress(earlier).len(), 1);
+        content.maintenance[0].published_at = Timestamp::from_millis(NOW.as_millis() + 1);
+        assert_eq!(content.maintenance_in_progress(earlier), [], "to be published later");
     }
 
     #[test]

@@ -329,6 +329,10 @@ impl<'a> Planner<'a> {
         component: Option<ComponentId>,
     ) {
         match (episode.phase, goes_on) {
+            // Its component was removed, so nothing is opened for it, or opened again.
+            (EpisodePhase::Closed { .. }, true) if component.is_none() && episode.subject.component().is_some() => {
+                self.remember_for_a_relapse(episode);
+            }
             (EpisodePhase::Closed { incident, .. }, true) if self.is_remembered(episode) => {
                 self.reopen(episode, incident, Attempt::First);
             }

@@ -128,6 +128,12 @@ pub struct Counts {
 }
 
 impl SetupPlan {
+    /// Leaves hidden what is hidden. On a page on which operators hide and show groups, one that is hidden was not left so
+    /// by mistake.
+    pub fn leave_groups_hidden(&mut self) {
+        self.steps.retain(|step| !matches!(step, Step::ShowGroup { .. }));
+    }
+
     /// What there is to do.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();

@@ -182,6 +182,13 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether what was to be written refers to something that is not there.
+    pub fn is_of_missing_row(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.is_foreign_key_violation())
+    }
+}
+
 /// What helps against an error of the database, told from SQLite's code for it.
 fn cure(error: &sqlx::Error) -> &'static str {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());

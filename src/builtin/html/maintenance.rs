@@ -35,7 +35,7 @@ struct Announcement {
 /// What is announced or in progress at `now`.
 pub fn of(content: &Content, names: &Names<'_>, now: Timestamp) -> Maintenance {
     let mut maintenance = Maintenance::default();
-    for one in content.maintenance.iter().filter(|one| one.published_at <= now).take(TOLD_MAX) {
+    for one in content.maintenance.iter().filter(|one| one.is_published(now)).take(TOLD_MAX) {
         match one.phase(now) {
             ScheduleStatus::Upcoming => maintenance.planned.push(announcement(one, names, now)),
             ScheduleStatus::InProgress => maintenance.in_progress.push(announcement(one, names, now)),

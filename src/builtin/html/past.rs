@@ -2,15 +2,12 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::core::builtin::DAYS;
 use crate::core::time::Timestamp;
 
 use super::{Report, zoned};
-
-/// How many days back the page tells, today included.
-const DAYS: i32 = 14;
 
 /// A day with incidents that are over, or one or more days in a row without any.
 #[derive(Serialize)]
@@ -29,18 +26,14 @@ const QUIET: &str = "No incidents";
 
 const NOT_OVER: &str = "Incident open, see above";
 
-/// The beginning of the first day that the page tells of.
-pub fn first_day(now: Timestamp) -> Timestamp {
-    let first = day_of(now).saturating_sub((DAYS - 1).days());
-    let start = first.to_zoned(TimeZone::UTC).map(|start| start.timestamp().as_millisecond());
-    start.map_or(now, Timestamp::from_millis)
-}
-
 /// The last days, the newest first, each with what began on it; days without are one stretch as long as the same is to
 /// be said of them. `open_since` is when the first incident began that is still open.
 pub fn by_day(reports: Vec<(Timestamp, Report)>, open_since: Option<Timestamp>, now: Timestamp) -> Vec<Stretch> {
-    let mut reports: Vec<(Date, Report)> = reports.into_iter().map(|(began, report)| (day_of(began), report)).collect();
-    let open_since = open_since.map(day_of);
+    // What began in the future, by a clock that was set back since, began today.
+    let day_of_beginning = |began: Timestamp| day_of(began.min(now));
+    let mut reports: Vec<(Date, Report)> =
+        reports.into_iter().map(|(began, report)| (day_of_beginning(began), report)).collect();
+    let open_since = open_since.map(day_of_beginning);
     let (mut stretches, mut without): (Vec<Stretch>, Option<Without>) = (Vec::new(), None);
     for back in 0..DAYS {
         let day = day_of(now).saturating_sub(back.days());
@@ -94,7 +87,7 @@ fn long(day: Date) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Moment, OPERATIONAL};
+    use super::super::{Moment, OPERATIONAL, first_day};
     use super::*;
 
     fn at(text: &str) -> Timestamp {

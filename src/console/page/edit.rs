@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::form::{Checks, Fault, Form, LONGEST_AHEAD, field_of, typed};
-use crate::core::builtin::{Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance};
+use crate::core::builtin::{Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, first_day};
 use crate::core::group;
 use crate::core::hold::Hold;
 use crate::core::observed::{ComponentId, GroupId};
@@ -274,15 +274,7 @@ impl<'a> Edit<'a> {
             Self::EndMaintenance(one) => {
                 Some(Change::UpdateMaintenance(one.id, checks.message(), Some(known.now.cut_to_seconds())))
             }
-            Self::WriteIncident => Some(Change::WriteIncident(NewIncident {
-                title: checks.title(),
-                message: checks.message(),
-                status: checks.incident_status(),
-                key: None,
-                opened_for: None,
-                began_at: checks.beginning("began", "Began", None, known.now),
-                affected: checks.affected(listed(known.content), &INCIDENT_STATUSES),
-            })),
+            Self::WriteIncident => Some(Change::WriteIncident(new_incident(&mut checks, known))),
             Self::UpdateIncident(one) => Some(Change::UpdateIncident(one, checks.incident_status(), checks.message())),
             Self::Rename(part) => {
                 let title = checks.title_or_nothing();
@@ -340,6 +332,27 @@ fn announcement(checks: &mut Checks<'_>, old: Option<&PlannedMaintenance>, known
         ends_at: checks.end(begins_at),
         affected: checks.affected(listed(known.content), &[MAINTENANCE_STATUS]),
     }
+}
+
+fn new_incident(checks: &mut Checks<'_>, known: &Known<'_>) -> NewIncident {
+    let incident = NewIncident {
+        title: checks.title(),
+        message: checks.message(),
+        status: checks.incident_status(),
+        key: None,
+        opened_for: None,
+        began_at: checks.beginning("began", "Began", None, known.now),
+        affected: checks.affected(listed(known.content), &INCIDENT_STATUSES),
+    };
+    let first_day = first_day(known.now);
+    if incident.status == IncidentStatus::Fixed && incident.began_at < first_day {
+        let problem = format!(
+            "is before {first_day}, and readers see no earlier incidents that are over: choose a later time, or another \
+             status"
+        );
+        checks.fault("began", "Began", problem);
+    }
+    incident
 }
 
 /// Whether a maintenance says all that already, to the second.

@@ -226,6 +226,23 @@ fn a_relapse_soon_after_continues_the_same_incident_and_a_later_one_has_its_own(
 }
 
 #[test]
+fn a_relapse_of_a_component_that_was_removed_does_not_open_its_incident_again() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let policy = Policy { reopen_within: Duration::from_secs(600), ..POLICY };
+    let mut world = World::set_up(&inventory);
+    let down = [firing("a", "Web")];
+    world.settle(&inventory, &down, policy);
+    world.settle(&inventory, &[], policy);
+    let web = world.component("Web").clone();
+    world.observed.components.retain(|component| component.name != "Web");
+    world.settle(&inventory, &down, policy);
+    assert_eq!(world.observed.open_incidents, []);
+    world.observed.components.push(web);
+    world.settle(&inventory, &down, policy);
+    assert_eq!(world.observed.open_incidents.len(), 1, "it is there again");
+}
+
+#[test]
 fn an_episode_ends_only_after_the_component_was_calm_for_long_enough() {
     let inventory = inventory(&[("a", "Web", false)]);
     let policy = Policy { recovery_hold: Duration::from_secs(60), ..POLICY };

@@ -219,6 +219,17 @@ fn an_incident_is_written_with_a_status_for_each_component() {
 }
 
 #[test]
+fn an_incident_that_is_over_is_not_written_for_days_that_readers_do_not_see() {
+    let content = content();
+    let form = |status: u8, began: &str| format!("title=x&message=y&status={status}&began={began}");
+    let told = faults(&content, "incidents/new", &form(4, "2026-11-07T23:59")).join("; ");
+    assert!(told.contains("Began is before 2026-11-08"), "{told}");
+    for form in [form(4, "2026-11-08T00:00"), form(1, "2026-11-07T23:59")] {
+        assert!(matches!(change(&content, "incidents/new", &form), Some(Change::WriteIncident(_))), "{form}");
+    }
+}
+
+#[test]
 fn a_title_is_given_and_taken_and_the_name_is_none() {
     let content = content();
     let title = |form: &str| match change(&content, "components/1/rename", form) {
