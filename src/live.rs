@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::core::ledger::ResourceKey;
 use crate::core::notification::{IgnoredAlert, Notification};
-use crate::core::plan::Subject;
 use crate::core::repair::Repair;
 use crate::core::time::Timestamp;
 
@@ -45,9 +45,9 @@ pub struct Writing {
     /// What Cachet's rate limit allows; `None` where it told of no limit.
     pub budget: Option<Budget>,
     /// The changes that wait, by kind and subject, each with the moment at which it became necessary.
-    pub waiting: HashMap<(&'static str, Subject), Timestamp>,
+    pub waiting: HashMap<(&'static str, ResourceKey), Timestamp>,
     /// Why some of them could not be made.
-    pub failing: BTreeMap<Subject, String>,
+    pub failing: BTreeMap<ResourceKey, String>,
     /// Whether Cachet has refused the status Unknown: what would be Unknown is left as it is, and does not wait.
     pub unknown_is_refused: bool,
 }

@@ -31,9 +31,10 @@ use self::memory::{Memory, Unkept};
 pub use self::round::{Blocked, Round};
 use crate::clock::{Clock, Vigil};
 use crate::core::inherit::inherit;
+use crate::core::ledger::ResourceKey;
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
-use crate::core::plan::{Change, Note, Plan, Policy, Rank, Subject, plan};
+use crate::core::plan::{Change, Note, Plan, Policy, Rank, plan};
 use crate::core::signal::Signals;
 use crate::core::status_page::{Spare, StatusPage};
 use crate::core::time::Timestamp;
@@ -205,7 +206,7 @@ impl Reconciler {
     }
 
     async fn write_what_differs(&mut self, round: &mut Round) -> Result<(), Blocked> {
-        let mut tried: BTreeSet<Subject> = BTreeSet::new();
+        let mut tried: BTreeSet<ResourceKey> = BTreeSet::new();
         let stop = self.stop.clone();
         let mut read = Reading::Earlier;
         loop {
@@ -227,7 +228,7 @@ impl Reconciler {
                 return Ok(self.keep_snapshot(Unkept::Bookkeeping).await?);
             }
             // `setup` may have made it since Cachet was read.
-            if read < Reading::Everything && batch.iter().any(|change| matches!(change, Change::CreateTarget { .. })) {
+            if read < Reading::Everything && batch.iter().any(|change| change.creates()) {
                 self.memory.observed_at = None;
                 continue;
             }
@@ -269,8 +270,8 @@ impl Reconciler {
         self.look_back(now).await?;
         if self.memory.applied.is_none() {
             self.store.keep_page_at(self.page.address()).await?;
-            let applied = self.store.applied().await?;
-            self.memory.creations.recall(&applied, now);
+            let mut applied = self.store.applied().await?;
+            creations::recall(&mut applied.ledger, now);
             self.memory.applied = Some(applied);
         }
         let reading = if !self.memory.is_fresh(now, self.settings.config.page.reconcile_interval) {
@@ -370,8 +371,8 @@ impl Reconciler {
     /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in
     /// this go; and of those that only operators see, no more than the rate limit has to spare. Those that failed in an
     /// earlier go come last in their rank, so that they hold up no others.
-    fn next_batch(&self, mut changes: Vec<Change>, tried: &BTreeSet<Subject>, round: &mut Round) -> Vec<Change> {
-        changes.retain(|change| !tried.contains(&change.subject()));
+    fn next_batch(&self, mut changes: Vec<Change>, tried: &BTreeSet<ResourceKey>, round: &mut Round) -> Vec<Change> {
+        changes.retain(|change| !tried.contains(&change.key()));
         let Some(rank) = changes.first().map(Change::rank) else { return Vec::new() };
         let spare = match (rank, self.page.spare(self.public_writes())) {
             (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
@@ -382,7 +383,7 @@ impl Reconciler {
             _ => BATCH,
         };
         changes.retain(|change| change.rank() == rank);
-        changes.sort_by_key(|change| self.memory.failing.contains_key(&change.subject()));
+        changes.sort_by_key(|change| self.memory.failing.contains_key(&change.key()));
         changes.truncate(spare.min(BATCH));
         changes
     }

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use alertmanager_cachet::core::alert::AlertStatus;
-use alertmanager_cachet::core::plan::Certainty;
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::store::Store;
 use anyhow::bail;
@@ -116,8 +115,8 @@ async fn all_is_written(home: &Home) -> anyhow::Result<()> {
     while began.elapsed() < PATIENCE {
         tokio::time::sleep(MOMENT).await;
         let applied = store.applied().await?;
-        let mut settled = applied.targets.values().map(|target| target.certainty == Certainty::Settled);
-        if applied.targets.len() == all_targets() && settled.all(|settled| settled) {
+        let mut targets = applied.ledger.targets();
+        if applied.ledger.targets().count() == all_targets() && targets.all(|(_, row)| row.is_confirmed()) {
             return Ok(());
         }
     }

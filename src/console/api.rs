@@ -135,8 +135,8 @@ async fn changes_of(console: &Console) -> Result<Changes, Failure> {
 pub fn changes(console: &Console, insight: &Insight) -> Changes {
     let writing = console.shared.parts.live.writing();
     let of = |change: &crate::core::plan::Change| WaitingChange {
-        since: writing.waiting.get(&(Metrics::kind_of(change), change.subject())).map(ToString::to_string),
-        problem: writing.failing.get(&change.subject()).cloned(),
+        since: writing.waiting.get(&(Metrics::kind_of(change), change.key())).map(ToString::to_string),
+        problem: writing.failing.get(&change.key()).cloned(),
         ..WaitingChange::of(change)
     };
     Changes {

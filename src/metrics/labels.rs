@@ -1,6 +1,7 @@
 //! The words of the labels. Each list has every word that the functions below can say; a test compares them.
 
 use crate::core::alert::Effect;
+use crate::core::ledger::ResourceKey;
 use crate::core::notification::IgnoreReason;
 use crate::core::plan::Change;
 use crate::core::status::ComponentStatus;
@@ -188,14 +189,14 @@ pub(crate) const CHANGE_KINDS: &[&str] = &[
 
 pub(crate) const fn change_kind(change: &Change) -> &'static str {
     match change {
-        Change::SetComponent { .. } => "set_component",
+        Change::Write { page_id: None, .. } => "create_target",
+        Change::Write { key: ResourceKey::Target(_), .. } => "update_target",
+        Change::Write { .. } => "set_component",
         Change::OpenIncident { .. } => "open_incident",
         Change::CloseIncident { .. } => "close_incident",
         Change::ReopenIncident { .. } => "reopen_incident",
         Change::FindIncident { .. } => "find_incident",
         Change::CloseStray { .. } => "close_stray",
-        Change::CreateTarget { .. } => "create_target",
-        Change::UpdateTarget { .. } => "update_target",
     }
 }
 

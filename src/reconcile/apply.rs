@@ -2,12 +2,11 @@
 
 use crate::core::config::Config;
 use crate::core::incident::{EndedBy, Episode, EpisodePhase, EpisodeSubject, LostPostings};
+use crate::core::ledger::{ComponentValue, Ledger, Recorded, ResourceKey};
 use crate::core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident,
 };
-use crate::core::plan::{
-    AppliedComponent, AppliedTarget, Attempt, Certainty, Change, Note, Report, StrayOrigin, UnansweredWrite,
-};
+use crate::core::plan::{Attempt, Change, Note, Report, StrayOrigin};
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::status_page::{IncidentSearch, Operation, PageError, StatusPage};
 use crate::core::target::ComponentName;
@@ -17,16 +16,11 @@ use crate::settings::Settings;
 use crate::store::Entry;
 
 /// What is remembered before the change is sent, so that a crash or a lost answer leads to a look and not to a guess.
-pub fn intent(change: &Change) -> Option<Entry> {
-    let certainty = Certainty::Pending;
+pub fn intent(change: &Change, ledger: &Ledger, now: Timestamp) -> Option<Entry> {
     match change.clone() {
-        // It was written already, and that was known.
-        Change::SetComponent { late: Some(_), .. } | Change::UpdateTarget { late: Some(_), .. } => None,
-        Change::SetComponent { id, name, to: status, .. } => {
-            Some(Entry::Component(name, AppliedComponent { id, status, certainty }))
-        }
-        Change::UpdateTarget { id, target, to: status, description, .. } => {
-            Some(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
+        Change::Write { key, page_id, value, late, .. } => {
+            let row = ledger.sent(&key, page_id, &value, late.is_some(), now);
+            Some(Entry::Row(key, row))
         }
         Change::OpenIncident { episode, .. } => {
             Some(Entry::Episode(Episode { phase: EpisodePhase::Opening, ..episode }))
@@ -35,10 +29,6 @@ pub fn intent(change: &Change) -> Option<Entry> {
             // Which of us closed it is told by the phase, so a person's closing must not be taken for our own.
             let phase = EpisodePhase::Closing(incident);
             matches!(episode.phase, EpisodePhase::Open(_)).then(|| Entry::Episode(Episode { phase, ..episode }))
-        }
-        // It has no number yet; if the answer is lost, it is found by its name, and ours to bring back to Operational.
-        Change::CreateTarget { target, status, description } => {
-            Some(Entry::Target(target, AppliedTarget { id: ComponentId::UNKNOWN, status, description, certainty }))
         }
         Change::ReopenIncident { incident, episode, .. } => {
             Some(Entry::Episode(Episode { phase: EpisodePhase::Reopening(incident), ..episode }))
@@ -71,37 +61,32 @@ pub async fn apply(
     change: &Change,
     now: Timestamp,
 ) -> Result<Entry, PageError> {
-    let certainty = Certainty::Settled;
     match change.clone() {
-        Change::SetComponent { id, name, from, to: status, enabled, .. } => {
-            let update = ComponentUpdate { status: Some(status), enabled, description: None, group: None };
-            let written = |status| Entry::Component(name, AppliedComponent { id, status, certainty });
-            match (page.apply(&Operation::UpdateComponent(id, update)).await, from) {
-                (Ok(()), _) => Ok(written(status)),
+        Change::Write { key, page_id: Some(id), from, value, enabled, .. } => {
+            let (status, description) = (Some(value.status), value.description.clone());
+            let update = ComponentUpdate { status, enabled, description, group: None };
+            let written = match (page.apply(&Operation::UpdateComponent(id, update)).await, from) {
+                (Ok(()), _) => value,
                 // It goes on showing what it showed. The next plan leaves it so: what is refused is not tried again.
-                (Err(_), Some(shown)) if status == ComponentStatus::Unknown && page.known().refuses_unknown => {
-                    Ok(written(shown))
+                (Err(_), Some(shown)) if value.status == ComponentStatus::Unknown && page.known().refuses_unknown => {
+                    ComponentValue { status: shown, ..value }
                 }
-                (Err(error), _) => Err(error),
-            }
+                (Err(error), _) => return Err(error),
+            };
+            Ok(Entry::Row(key, Recorded::confirmed(id, written)))
         }
-        Change::UpdateTarget { id, target, to: status, description, .. } => {
-            let (status_sent, text) = (Some(status), Some(description.clone()));
-            let update = ComponentUpdate { status: status_sent, enabled: false, description: text, group: None };
-            page.apply(&Operation::UpdateComponent(id, update)).await?;
-            Ok(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
-        }
-        Change::CreateTarget { target, status, description } => {
+        Change::Write { key, page_id: None, value, enabled, .. } => {
+            let ResourceKey::Target(target) = &key else { return Ok(Entry::Release(key)) };
             let component = NewComponent {
                 name: target.as_str().to_owned(),
-                status,
-                enabled: false,
-                description: Some(description.clone()),
+                status: value.status,
+                enabled,
+                description: value.description.clone(),
                 group: None,
                 order: None,
             };
             let id = page.create_component(&component).await?;
-            Ok(Entry::Target(target, AppliedTarget { id, status, description, certainty }))
+            Ok(Entry::Row(key, Recorded::confirmed(id, value)))
         }
         Change::OpenIncident { component, episode, attempt } => {
             open(page, settings, component, episode, attempt, now).await
@@ -289,18 +274,22 @@ async fn reopen(
 /// Says what was changed, in the words that operators grep for.
 pub fn log(log: &Log, config: &Config, change: &Change, entry: &Entry) {
     match (change, entry) {
-        (Change::SetComponent { name, from, to, late, .. }, Entry::Component(_, written)) if written.status == *to => {
-            log_status(log, name.as_str(), *from, *to, late.as_ref());
-        }
-        (Change::SetComponent { name, to, .. }, _) => {
+        (Change::Write { key: ResourceKey::Component(name), value, .. }, Entry::Row(_, row)) if row.value != *value => {
+            let to = value.status;
             tracing::warn!(
                 "this Cachet does not take {to} of component {name:?}: it is left as it is, and so are others"
             );
         }
-        (Change::UpdateTarget { target, from, to, late, .. }, _) if *from != Some(*to) => {
-            log_status(log, target.as_str(), *from, *to, late.as_ref());
+        // A new description alone is no change of status.
+        (Change::Write { from, value, .. }, _) if *from == Some(value.status) => {}
+        (Change::Write { key, from, value, late, .. }, _) => {
+            let component = match key {
+                ResourceKey::Component(name) => name.as_str(),
+                ResourceKey::Target(name) => name.as_str(),
+                ResourceKey::Incident(_) | ResourceKey::MonitoringIncident => return,
+            };
+            log_status(log, component, *from, value.status, late.is_some());
         }
-        (Change::CreateTarget { target, status, .. }, _) => log_status(log, target.as_str(), None, *status, None),
         (Change::OpenIncident { episode, .. }, Entry::Episode(Episode { phase: EpisodePhase::Open(id), .. })) => {
             let incident_name = &config.title(&episode.subject);
             let (component, occurred_at) = (named(&episode.subject), episode.occurred_at);
@@ -350,13 +339,13 @@ fn log_status(
     component: &str,
     old_status: Option<ComponentStatus>,
     new_status: ComponentStatus,
-    late: Option<&UnansweredWrite>,
+    late: bool,
 ) {
     let reason = match (late, new_status) {
-        (Some(_), _) => Some("carried out late"),
+        (true, _) => Some("carried out late"),
         // Alerts say why a component has any other status; this one it has for want of them.
-        (None, ComponentStatus::Unknown) => Some("monitoring data is missing"),
-        (None, _) => None,
+        (false, ComponentStatus::Unknown) => Some("monitoring data is missing"),
+        (false, _) => None,
     };
     log.emit(&Event::ComponentStatusChange { component, old_status, new_status, reason });
 }
@@ -379,12 +368,9 @@ pub fn log_report(log: &Log, report: &Report) {
 /// The store entry for a note.
 pub(super) fn entry(note: Note) -> Entry {
     match note {
-        Note::ComponentSettled(name, component) => Entry::Component(name, component),
-        Note::TargetSettled(name, target) => Entry::Target(name, target),
-        Note::ComponentReleased(name) => Entry::ReleaseComponent(name),
-        Note::TargetReleased(name) => Entry::ReleaseTarget(name),
+        Note::Confirmed(key, row) => Entry::Row(key, row),
+        Note::Released(key) => Entry::Release(key),
         Note::EpisodePhase(episode) => Entry::Episode(episode),
-        Note::Arrived(write) => Entry::Answered(write),
         Note::EpisodeForgotten(episode) => {
             let by = match episode.phase {
                 EpisodePhase::Closed { by, .. } => by,

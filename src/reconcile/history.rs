@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::{Blocked, Reconciler, Round, apply};
 use crate::core::history::{About, Event, Happening};
 use crate::core::incident::{Episode, EpisodePhase, EpisodeSubject};
+use crate::core::ledger::ResourceKey;
 use crate::core::page::DesiredPage;
-use crate::core::plan::{Change, Report, Subject};
+use crate::core::plan::{Change, Report};
 use crate::core::status::ComponentStatus;
 use crate::core::status_page::PageError;
 use crate::core::target::ComponentName;
@@ -134,8 +135,10 @@ pub fn of_change(change: &Change, entry: &Entry, now: Timestamp) -> Option<Happe
         (about(subject), Event::IncidentClosed { incident, reason: reason.to_owned() })
     };
     let (about, event) = match (change, entry) {
-        (Change::SetComponent { name, from, to, .. }, Entry::Component(_, written)) if written.status == *to => {
-            (About::Component(name.clone()), Event::Written { from: *from, to: *to })
+        (Change::Write { key: ResourceKey::Component(name), from, value, .. }, Entry::Row(_, row))
+            if row.value == *value =>
+        {
+            (About::Component(name.clone()), Event::Written { from: *from, to: value.status })
         }
         (Change::OpenIncident { .. }, Entry::Episode(Episode { subject, phase: EpisodePhase::Open(id), .. })) => {
             (about(subject), Event::IncidentOpened { incident: *id })
@@ -157,11 +160,11 @@ pub fn of_change(change: &Change, entry: &Entry, now: Timestamp) -> Option<Happe
 }
 
 /// What the history keeps of a change that failed, where the public sees it.
-pub fn of_failure(subject: &Subject, error: &PageError, now: Timestamp) -> Option<Happening> {
+pub fn of_failure(subject: &ResourceKey, error: &PageError, now: Timestamp) -> Option<Happening> {
     let about = match subject {
-        Subject::Component(name) | Subject::Incident(name) => About::Component(name.clone()),
-        Subject::MonitoringIncident => About::Everything,
-        Subject::Target(_) => return None,
+        ResourceKey::Component(name) | ResourceKey::Incident(name) => About::Component(name.clone()),
+        ResourceKey::MonitoringIncident => About::Everything,
+        ResourceKey::Target(_) => return None,
     };
     let event = Event::WriteFailed { change: subject.to_string(), error: error.to_string() };
     Some(Happening { at: now, about, event })

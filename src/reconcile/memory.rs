@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::creations::Creations;
+use super::creations::Vanished;
 use super::history::Chronicle;
 use super::maintenance::Knowledge;
 use super::waiting::Waiting;
 use crate::core::config::Config;
 use crate::core::hold::Hold;
 use crate::core::incident::{EpisodePhase, PastEpisode};
+use crate::core::ledger::{Recorded, ResourceKey};
 use crate::core::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
-use crate::core::plan::{Applied, AppliedTarget, Report, StrayOrigin, Subject, UnansweredWrite};
+use crate::core::plan::{Applied, Report, StrayOrigin, UnansweredWrite};
 use crate::core::status::IncidentStatus;
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Monitoring;
@@ -34,8 +35,8 @@ pub struct Memory {
     pub observed_at: Option<Timestamp>,
     /// When it was asked for maintenance.
     pub maintenance: Knowledge,
-    /// What keeps components of targets from being made.
-    pub creations: Creations,
+    /// The components that were not in the last reading and in the one before.
+    pub vanished: Vanished,
     /// What of `observed` the store does not have yet.
     pub unkept: Unkept,
     /// Whether a write ended in a way that makes what we know of Cachet doubtful.
@@ -43,7 +44,7 @@ pub struct Memory {
     /// What was said already.
     pub reported: BTreeSet<Report>,
     /// What could not be written, and what was said of it; `None` while something else says it all.
-    pub failing: BTreeMap<Subject, Option<String>>,
+    pub failing: BTreeMap<ResourceKey, Option<String>>,
     /// What was said of why nothing can be written, since something could.
     pub blocked_by: BTreeSet<String>,
     /// What Cachet has not taken yet.
@@ -74,7 +75,7 @@ impl Memory {
 
     /// Cachet was read.
     pub fn read(&mut self, observed: Observed, now: Timestamp) {
-        self.creations.read(self.observed.as_ref(), &observed);
+        self.vanished.read(self.observed.as_ref(), &observed);
         if self.observed.as_ref() != Some(&observed) || self.unkept != Unkept::Nothing {
             self.unkept = Unkept::Public;
         }
@@ -103,22 +104,17 @@ impl Memory {
         let observed = self.observed.get_or_insert_default();
         self.unkept = self.unkept.max(match &entry {
             Entry::Sent(_) | Entry::Answered(_) => Unkept::Nothing,
-            Entry::Target(..) | Entry::ReleaseTarget(_) => Unkept::Bookkeeping,
+            Entry::Row(ResourceKey::Target(_), _) | Entry::Release(ResourceKey::Target(_)) => Unkept::Bookkeeping,
             _ => Unkept::Public,
         });
         match entry {
-            Entry::Component(name, written) => {
-                if let Some(component) = observed.components.iter_mut().find(|component| component.id == written.id) {
-                    component.status = Some(written.status);
+            Entry::Row(key, row) => {
+                if row.is_confirmed() {
+                    show(observed, &key, &row);
                 }
-                applied.components.insert(name, written);
+                applied.ledger.set(key, Some(row));
             }
-            Entry::Target(name, written) => {
-                show_target(observed, name.as_str(), &written);
-                applied.targets.insert(name, written);
-            }
-            Entry::ReleaseComponent(name) => drop(applied.components.remove(&name)),
-            Entry::ReleaseTarget(name) => drop(applied.targets.remove(&name)),
+            Entry::Release(key) => applied.ledger.set(key, None),
             Entry::Episode(episode) => {
                 if let EpisodePhase::Open(id) = episode.phase
                     && !observed.open_incidents.iter().any(|incident| incident.id == id)
@@ -166,15 +162,10 @@ impl Memory {
     pub fn absorb_intent(&mut self, entry: Entry) {
         let applied = self.applied.get_or_insert_default();
         match entry {
-            Entry::Component(name, written) => drop(applied.components.insert(name, written)),
-            Entry::Target(name, written) => drop(applied.targets.insert(name, written)),
+            Entry::Row(key, row) => applied.ledger.set(key, Some(row)),
             Entry::Episode(episode) => applied.keep(episode),
             Entry::Sent(write) => applied.unanswered.push(write),
-            Entry::ReleaseComponent(_)
-            | Entry::ReleaseTarget(_)
-            | Entry::EndEpisode(..)
-            | Entry::StrayClosed(..)
-            | Entry::Answered(_) => {}
+            Entry::Release(_) | Entry::EndEpisode(..) | Entry::StrayClosed(..) | Entry::Answered(_) => {}
         }
     }
 }
@@ -186,22 +177,24 @@ fn forget(applied: &mut Applied, write: &UnansweredWrite) {
     }
 }
 
-fn show_target(observed: &mut Observed, name: &str, written: &AppliedTarget) {
-    let (status, description) = (Some(written.status), Some(written.description.clone()));
-    match observed.components.iter_mut().find(|component| component.id == written.id) {
-        Some(component) => {
-            component.status = status;
-            component.description = description;
-            component.enabled = false;
+/// The page has what the row says.
+fn show(observed: &mut Observed, key: &ResourceKey, row: &Recorded) {
+    let Some(id) = row.page_id else { return };
+    let (status, description) = (Some(row.value.status), row.value.description.clone());
+    match (key, observed.components.iter_mut().find(|component| component.id == id)) {
+        (ResourceKey::Target(_), Some(component)) => {
+            (component.status, component.description, component.enabled) = (status, description, false);
         }
-        None => observed.components.push(ObservedComponent {
-            id: written.id,
-            name: name.to_owned(),
+        (_, Some(component)) => component.status = status,
+        (ResourceKey::Target(name), None) => observed.components.push(ObservedComponent {
+            id,
+            name: name.to_string(),
             status,
             enabled: false,
             description,
             group: None,
             managed: true,
         }),
+        (_, None) => {}
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::BATCH;
-use crate::core::plan::Subject;
+use crate::core::ledger::ResourceKey;
 use crate::core::status_page::PageError;
 use crate::core::time::Timestamp;
 use crate::metrics::PageState;
@@ -15,7 +15,7 @@ pub struct Round {
     /// How many changes were made in Cachet.
     pub written: usize,
     /// The changes that failed; the others were made all the same.
-    pub failures: Vec<(Subject, PageError)>,
+    pub failures: Vec<(ResourceKey, PageError)>,
     /// What kept everything else from being tried.
     pub blocked: Option<Blocked>,
     /// When time alone changes the page next.

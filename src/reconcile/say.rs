@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Reconciler, Round, apply, history};
 use crate::core::history::{About, Event, Happening};
-use crate::core::plan::{Report, Subject};
+use crate::core::ledger::ResourceKey;
+use crate::core::plan::Report;
 
 impl Reconciler {
     /// Says each report once, and again only after it was no longer true in between.
@@ -42,10 +43,11 @@ impl Reconciler {
             return;
         }
         // What was not tried again needs no writing any more, unless the rate limit has put it off.
-        let fails = |failing: &Subject| round.failures.iter().any(|(subject, _)| subject == failing);
-        let is_put_off = |failing: &Subject| round.saving.is_some() && matches!(failing, Subject::Target(_));
+        let fails = |failing: &ResourceKey| round.failures.iter().any(|(subject, _)| subject == failing);
+        let is_put_off = |failing: &ResourceKey| round.saving.is_some() && matches!(failing, ResourceKey::Target(_));
         let failing = self.memory.failing.keys();
-        let over: Vec<Subject> = failing.filter(|failing| !fails(failing) && !is_put_off(failing)).cloned().collect();
+        let over: Vec<ResourceKey> =
+            failing.filter(|failing| !fails(failing) && !is_put_off(failing)).cloned().collect();
         over.iter().for_each(|subject| self.no_longer_fails(subject));
         if !std::mem::take(&mut self.memory.blocked_by).is_empty() {
             tracing::info!("the page can be written again");
@@ -55,7 +57,7 @@ impl Reconciler {
     }
 
     /// Says that it is over, if it was said that it began.
-    pub(super) fn no_longer_fails(&mut self, subject: &Subject) {
+    pub(super) fn no_longer_fails(&mut self, subject: &ResourceKey) {
         if let Some(Some(_)) = self.memory.failing.remove(subject) {
             tracing::info!(subject = %subject, "it is as it should be again");
         }

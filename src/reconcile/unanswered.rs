@@ -1,36 +1,28 @@
-//! Writes of which no answer came: when they are remembered, and when they are forgotten.
+//! Writes to incidents of which no answer came: when they are remembered, and when they are forgotten.
 
 use std::collections::BTreeSet;
 
 use super::{Blocked, Reconciler};
 use crate::core::observed::{IncidentId, Observed};
-use crate::core::plan::{Change, UnansweredWrite, Written};
+use crate::core::plan::{Change, UnansweredWrite};
 use crate::core::status::IncidentStatus;
 use crate::core::status_page::PageError;
 use crate::core::time::Timestamp;
 use crate::store::Entry;
 
-/// The write that `change` sends at `sent_at`, if to carry it out late would undo something newer.
+/// The write to an incident that `change` sends at `sent_at`, if to carry it out late would undo something newer.
 ///
 /// A posting makes something new, and is looked for in another way; and what closes a stray has nothing to undo.
 pub fn write_of(change: &Change, sent_at: Timestamp) -> Option<UnansweredWrite> {
-    let what = match change.clone() {
-        Change::SetComponent { id, to: status, .. } => Written::Component { id, status, description: None },
-        Change::UpdateTarget { id, to: status, description, .. } => {
-            Written::Component { id, status, description: Some(description) }
-        }
-        Change::CloseIncident { incident: id, episode, .. } => {
-            Written::Incident { id, status: IncidentStatus::Fixed, subject: episode.subject }
-        }
-        Change::ReopenIncident { incident: id, episode, .. } => {
-            Written::Incident { id, status: IncidentStatus::Investigating, subject: episode.subject }
-        }
+    let (id, status, subject) = match change.clone() {
+        Change::CloseIncident { incident, episode, .. } => (incident, IncidentStatus::Fixed, episode.subject),
+        Change::ReopenIncident { incident, episode, .. } => (incident, IncidentStatus::Investigating, episode.subject),
         Change::OpenIncident { .. }
         | Change::FindIncident { .. }
         | Change::CloseStray { .. }
-        | Change::CreateTarget { .. } => return None,
+        | Change::Write { .. } => return None,
     };
-    Some(UnansweredWrite { what, sent_at })
+    Some(UnansweredWrite { id, status, subject, sent_at })
 }
 
 /// What needs no remembering of `change`, which was not sent.
@@ -53,10 +45,7 @@ impl Reconciler {
     /// The incidents that may have been opened late: whether they are open is read of each.
     pub(super) fn doubtful_incidents(&self) -> Vec<IncidentId> {
         let unanswered = self.memory.applied.iter().flat_map(|applied| &applied.unanswered);
-        let opened = unanswered.filter_map(|write| match write.what {
-            Written::Incident { id, status, .. } if status != IncidentStatus::Fixed => Some(id),
-            _ => None,
-        });
+        let opened = unanswered.filter(|write| write.status != IncidentStatus::Fixed).map(|write| write.id);
         opened.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -64,7 +53,9 @@ impl Reconciler {
     pub(super) async fn forget_what_never_came(&mut self, read: &Observed, read_at: Timestamp) -> Result<(), Blocked> {
         let Some(applied) = &self.memory.applied else { return Ok(()) };
         let over = applied.unanswered.iter().filter(|write| write.is_over(applied, read, read_at));
-        let over: Vec<Entry> = over.cloned().map(Entry::Answered).collect();
+        let expired = applied.ledger.expired(&read.components, read_at);
+        let expired = expired.into_iter().map(|(key, row)| Entry::Row(key, row));
+        let over: Vec<Entry> = over.cloned().map(Entry::Answered).chain(expired).collect();
         self.store.remember(&over, read_at).await?;
         over.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.config));
         Ok(())

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::core::plan::{Change, Subject};
+use crate::core::ledger::ResourceKey;
+use crate::core::plan::Change;
 use crate::core::time::Timestamp;
 use crate::metrics::Metrics;
 
 /// What Cachet has not taken yet, each with the moment at which it became necessary.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    since: HashMap<(&'static str, Subject), Timestamp>,
+    since: HashMap<(&'static str, ResourceKey), Timestamp>,
 }
 
 impl Waiting {
@@ -32,7 +33,7 @@ impl Waiting {
     }
 
     /// Each of them by its kind and subject, with the moment at which it became necessary.
-    pub fn since(&self) -> &HashMap<(&'static str, Subject), Timestamp> {
+    pub fn since(&self) -> &HashMap<(&'static str, ResourceKey), Timestamp> {
         &self.since
     }
 
@@ -47,6 +48,6 @@ impl Waiting {
     }
 }
 
-fn key(change: &Change) -> (&'static str, Subject) {
-    (Metrics::kind_of(change), change.subject())
+fn key(change: &Change) -> (&'static str, ResourceKey) {
+    (Metrics::kind_of(change), change.key())
 }

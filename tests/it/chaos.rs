@@ -31,8 +31,8 @@ const WRITES: [(&str, &str); 5] = [
 const READS: [(&str, &str); 3] = [("GET", "/api/components"), ("GET", "/api/incidents"), ("GET", "/api/incidents/*")];
 
 const REFUSED: [&str; 4] = [
-    "INSERT ON applied WHEN NEW.certainty = 'settled'",
-    "DELETE ON applied",
+    "INSERT ON ledger WHEN NEW.in_doubt_since_ms IS NULL",
+    "DELETE ON ledger",
     "UPDATE ON episodes WHEN NEW.phase = 'open'",
     "UPDATE ON episodes WHEN NEW.phase = 'ended'",
 ];

@@ -138,8 +138,8 @@ async fn many_components_that_cannot_be_written_do_not_hold_up_the_others_for_ev
 async fn what_the_store_did_not_keep_is_looked_up_and_kept_later() {
     for release in Release::BOTH {
         for statement in [
-            "INSERT ON applied",
-            "INSERT ON applied WHEN NEW.certainty = 'settled'",
+            "INSERT ON ledger",
+            "INSERT ON ledger WHEN NEW.in_doubt_since_ms IS NULL",
             "INSERT ON episodes",
             "UPDATE ON episodes WHEN NEW.phase = 'open'",
             "UPDATE ON episodes WHEN NEW.phase = 'ended'",

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use alertmanager_cachet::core::ledger::CARRIED_OUT_WITHIN;
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
-use alertmanager_cachet::core::plan::CARRIED_OUT_WITHIN;
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::reconcile::Reconciler;
 use fake_cachet::Release;

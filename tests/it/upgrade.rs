@@ -164,7 +164,12 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
         };
         assert_eq!((database.as_str(), website.as_str()), ("db:9100 | Database", "web:9100 | Website"));
         let applied = store.applied().await.expect("what was written");
-        assert_eq!((applied.components.len(), applied.targets.len()), (2, 2), "{}", path.display());
+        assert_eq!(
+            (applied.ledger.components().count(), applied.ledger.targets().count()),
+            (2, 2),
+            "{}",
+            path.display()
+        );
         let open = applied.episodes.values().filter(|episode| matches!(episode.phase, EpisodePhase::Open(_)));
         assert_eq!(
             open.filter_map(|episode| episode.subject.component()).map(ToString::to_string).collect::<Vec<_>>(),

@@ -14,9 +14,10 @@ pub use self::past::{Past, TimelineEntry, timeline};
 use super::alert::{AlertRecord, AlertState};
 use super::hold::Held;
 use super::incident::EpisodePhase;
+use super::ledger::ResourceKey;
 use super::observed::{ComponentId, Observed, ObservedComponent};
 use super::page::{DesiredComponent, DesiredPage, DesiredTarget, TargetOrigin};
-use super::plan::{Applied, Change, Plan, Subject};
+use super::plan::{Applied, Change, Plan};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, TargetName};
 use super::time::Timestamp;
@@ -329,10 +330,10 @@ fn maintenance(component: ComponentId, facts: Facts<'_>) -> Vec<String> {
 
 fn waiting(component: &ComponentName, desired: Option<&DesiredComponent>, plan: &Plan) -> Vec<String> {
     let targets: BTreeSet<&TargetName> = desired.into_iter().flat_map(|desired| &desired.targets).collect();
-    let concerns = |change: &&Change| match change.subject() {
-        Subject::Component(name) | Subject::Incident(name) => name == *component,
-        Subject::MonitoringIncident => false,
-        Subject::Target(name) => targets.contains(&name),
+    let concerns = |change: &&Change| match change.key() {
+        ResourceKey::Component(name) | ResourceKey::Incident(name) => name == *component,
+        ResourceKey::MonitoringIncident => false,
+        ResourceKey::Target(name) => targets.contains(&name),
     };
     plan.changes.iter().filter(concerns).map(ToString::to_string).collect()
 }

@@ -15,6 +15,7 @@ pub mod hold;
 pub mod incident;
 pub mod incident_name;
 pub mod inherit;
+pub mod ledger;
 pub mod listing;
 pub mod maintenance;
 pub mod merge;

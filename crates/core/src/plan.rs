@@ -17,32 +17,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-pub use self::change::{Attempt, Change, Rank, StrayOrigin, Subject};
+pub use self::change::{Attempt, Change, Rank, StrayOrigin};
 pub use self::report::Report;
-pub use self::unanswered::{CARRIED_OUT_WITHIN, UnansweredWrite, Written};
+pub use self::unanswered::UnansweredWrite;
 
 use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, PastEpisode};
+use super::ledger::{ComponentValue, Ledger, Recorded, ResourceKey, Unanswered};
 use super::observed::{ComponentId, IncidentId, Maintenance, Observed, ObservedComponent, ObservedIncident};
 use super::page::{DesiredComponent, DesiredPage};
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
-use super::target::{ComponentName, InventorySource, TargetName};
+use super::target::{ComponentName, InventorySource};
 use super::time::Timestamp;
 
 /// What we last wrote to Cachet, and the episodes that are not over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// The visible components.
-    pub components: BTreeMap<ComponentName, AppliedComponent>,
-    /// The targets' own components.
-    pub targets: BTreeMap<TargetName, AppliedTarget>,
+    /// What was written to components.
+    pub ledger: Ledger,
     /// At most one episode a component.
     pub episodes: BTreeMap<ComponentName, Episode>,
     /// The episode in which monitoring data is missing.
     pub monitoring: Option<Episode>,
     /// Episodes that are over, and of which an incident may still turn up.
     pub past: BTreeMap<EpisodeKey, PastEpisode>,
-    /// Writes that Cachet may carry out yet, in the order in which they were sent.
+    /// Writes to incidents that Cachet may carry out yet, in the order in which they were sent.
     pub unanswered: Vec<UnansweredWrite>,
 }
 
@@ -82,40 +81,6 @@ impl Applied {
     }
 }
 
-/// What we last wrote of a visible component.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppliedComponent {
-    /// Which component it was written to; a component that was made anew has another number.
-    pub id: ComponentId,
-    /// The status.
-    pub status: ComponentStatus,
-    /// Whether Cachet confirmed it.
-    pub certainty: Certainty,
-}
-
-/// What we last wrote of a target's own component.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppliedTarget {
-    /// Which component it was written to.
-    pub id: ComponentId,
-    /// The status.
-    pub status: ComponentStatus,
-    /// The description.
-    pub description: String,
-    /// Whether Cachet confirmed it.
-    pub certainty: Certainty,
-}
-
-/// Whether a write is known to have arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Certainty {
-    /// Cachet answered that it did, or shows it.
-    Settled,
-    /// It was sent, or was about to be, and no answer is known: what Cachet shows decides, and nobody is accused of
-    /// having changed it.
-    Pending,
-}
-
 /// What shapes a plan beside the three views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -152,21 +117,15 @@ pub struct Plan {
 /// Something to remember that needs no call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// Cachet shows of a component what it must show.
-    ComponentSettled(ComponentName, AppliedComponent),
-    /// Cachet shows of a target's component what it must show.
-    TargetSettled(TargetName, AppliedTarget),
-    /// Nothing feeds the component any more and it is Operational: it is no longer ours to write.
-    ComponentReleased(ComponentName),
-    /// Nobody knows the target any more and its component is Operational, or gone.
-    TargetReleased(TargetName),
+    /// The page shows what was written, or what has to be written: the row of the resource.
+    Confirmed(ResourceKey, Recorded),
+    /// The component is no longer ours to write: nothing feeds it any more and it is Operational, or it is gone.
+    Released(ResourceKey),
     /// The episode is in another phase without a write: a person closed its incident or opened it again, or its
     /// component became calm.
     EpisodePhase(Episode),
     /// A relapse would no longer continue the episode.
     EpisodeForgotten(Episode),
-    /// A write of which no answer came has arrived.
-    Arrived(UnansweredWrite),
 }
 
 /// The difference between the three views at `now`.
@@ -174,8 +133,10 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
     let late = Planner::late_writes(applied, observed);
     let (observed, plan) = (Index::new(observed), Plan::default());
     let mut planner = Planner { desired, applied, observed, late, policy, now, plan };
-    let components: BTreeSet<&ComponentName> =
-        desired.components.keys().chain(applied.components.keys()).chain(applied.episodes.keys()).collect();
+    let components: BTreeSet<&ComponentName> = {
+        let recorded = applied.ledger.components().map(|(name, _)| name);
+        desired.components.keys().chain(recorded).chain(applied.episodes.keys()).collect()
+    };
     for component in components {
         planner.component(component);
     }
@@ -185,7 +146,7 @@ pub fn plan(desired: &DesiredPage, applied: &Applied, observed: &Observed, polic
     planner.targets();
     planner.leftovers();
     let mut plan = planner.plan;
-    plan.changes.sort_by_key(|change| (change.rank(), std::cmp::Reverse(change.severity()), change.subject()));
+    plan.changes.sort_by_key(|change| (change.rank(), std::cmp::Reverse(change.severity()), change.key()));
     plan
 }
 
@@ -225,18 +186,19 @@ impl<'a> Planner<'a> {
         let desired = self.desired.components.get(name);
         let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
         let found = self.find(name.as_str());
-        let ours = desired.is_some() || self.applied.components.contains_key(name);
+        let key = ResourceKey::Component(name.clone());
+        let ours = desired.is_some() || self.applied.ledger.get(&key).is_some();
         match found {
             _ if !ours => {}
             Some(found) if desired.is_none() && found.status == Some(ComponentStatus::Operational) => {
-                if !self.may_change_yet(found.id) {
-                    self.plan.notes.push(Note::ComponentReleased(name.clone()));
+                if !self.may_change_yet(&key, found) {
+                    self.plan.notes.push(Note::Released(key));
                 }
             }
             Some(found) if desired.is_some_and(|desired| self.is_left_unknown(name, desired, found)) => {}
             Some(found) => self.component_status(name, status, found),
             None if desired.is_some_and(|desired| !desired.is_fed()) => {}
-            None if desired.is_none() => self.plan.notes.push(Note::ComponentReleased(name.clone())),
+            None if desired.is_none() => self.plan.notes.push(Note::Released(key)),
             None => {
                 self.plan.reports.insert(Report::ComponentMissing { component: name.clone() });
             }
@@ -245,15 +207,15 @@ impl<'a> Planner<'a> {
     }
 
     fn component_status(&mut self, name: &ComponentName, status: ComponentStatus, found: &ObservedComponent) {
-        let settled = self.settled_status(name, found);
+        let key = ResourceKey::Component(name.clone());
+        let settled = self.settled(&key, found).map(|recorded| recorded.status);
         if found.status == Some(status) {
             if settled != Some(status) {
-                let component = AppliedComponent { id: found.id, status, certainty: Certainty::Settled };
-                self.plan.notes.push(Note::ComponentSettled(name.clone(), component));
+                self.confirm(key, found, ComponentValue::of_component(status));
             }
             return;
         }
-        let late = self.late_on(found.id).filter(|_| settled == Some(status));
+        let late = self.late_on(&key, found).filter(|_| settled == Some(status));
         if settled == Some(status) && late.is_none() && self.policy.drift == Drift::Respect {
             self.report_overridden(name, status, found);
             return;
@@ -261,20 +223,39 @@ impl<'a> Planner<'a> {
         self.set_component(name, status, found, late);
     }
 
-    /// The status that is known to have been written to a component. That Cachet shows what a pending write asked for
-    /// settles it, whatever the alerts say by now.
-    fn settled_status(&mut self, name: &ComponentName, found: &ObservedComponent) -> Option<ComponentStatus> {
-        let written = self.applied.components.get(name).filter(|written| written.id == found.id)?;
-        let status = written.status;
-        if written.certainty == Certainty::Pending {
-            if found.status != Some(status) {
+    /// The value that is known to have been written to a component. That the page shows what a write in doubt asked for
+    /// confirms it, whatever the alerts say by now.
+    fn settled(&mut self, key: &ResourceKey, found: &ObservedComponent) -> Option<ComponentValue> {
+        let recorded = self.applied.ledger.get(key).filter(|recorded| recorded.page_id == Some(found.id))?;
+        if !recorded.is_confirmed() {
+            let hidden = !found.enabled || matches!(key, ResourceKey::Component(_));
+            if !(hidden && recorded.value.is_shown_by(found)) {
                 return None;
             }
-            let settled = AppliedComponent { certainty: Certainty::Settled, ..written.clone() };
-            self.plan.notes.push(Note::ComponentSettled(name.clone(), settled));
-            self.note_arrival(&Written::Component { id: found.id, status, description: None });
+            self.plan.notes.push(Note::Confirmed(key.clone(), recorded.confirm_shown()));
         }
-        Some(status)
+        Some(recorded.value.clone())
+    }
+
+    /// The page shows of a component what it must show, though something else was recorded.
+    fn confirm(&mut self, key: ResourceKey, found: &ObservedComponent, value: ComponentValue) {
+        let unanswered = self.recorded(&key, found).map(|recorded| recorded.unanswered.clone()).unwrap_or_default();
+        let row = Recorded { unanswered, ..Recorded::confirmed(found.id, value) };
+        self.plan.notes.push(Note::Confirmed(key, row));
+    }
+
+    fn recorded(&self, key: &ResourceKey, found: &ObservedComponent) -> Option<&'a Recorded> {
+        self.applied.ledger.get(key).filter(|recorded| recorded.page_id == Some(found.id))
+    }
+
+    /// What the page has done to this component late, if that is what it shows.
+    fn late_on(&self, key: &ResourceKey, found: &ObservedComponent) -> Option<Unanswered> {
+        self.recorded(key, found)?.late(found).cloned()
+    }
+
+    /// Whether a write to this component may be carried out yet.
+    fn may_change_yet(&self, key: &ResourceKey, found: &ObservedComponent) -> bool {
+        self.recorded(key, found).is_some_and(|recorded| !recorded.unanswered.is_empty())
     }
 
     fn set_component(
@@ -282,10 +263,11 @@ impl<'a> Planner<'a> {
         name: &ComponentName,
         to: ComponentStatus,
         found: &ObservedComponent,
-        late: Option<UnansweredWrite>,
+        late: Option<Unanswered>,
     ) {
-        let (id, name, from, enabled) = (found.id, name.clone(), found.status, found.enabled);
-        self.plan.changes.push(Change::SetComponent { id, name, from, to, enabled, late });
+        let (key, value) = (ResourceKey::Component(name.clone()), ComponentValue::of_component(to));
+        let (page_id, from, enabled) = (Some(found.id), found.status, found.enabled);
+        self.plan.changes.push(Change::Write { key, page_id, from, value, enabled, late });
     }
 
     fn report_overridden(&mut self, name: &ComponentName, expected: ComponentStatus, found: &ObservedComponent) {

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::alert::{AlertRecord, AlertState};
 use super::expiry::{RoutedWatchdog, RoutedWatchdogs};
 use super::incident::{Episode, EpisodePhase, LostPostings, PastEpisode};
-use super::plan::{Applied, Certainty, UnansweredWrite};
+use super::ledger::Delivery;
+use super::plan::{Applied, UnansweredWrite};
 use super::time::Timestamp;
 use super::watchdog::Pulse;
 
@@ -20,7 +21,9 @@ pub fn applied_to_another_page(applied: Applied) -> Applied {
     let active = applied.every_episode().filter(|episode| episode.is_active());
     let moved = |episode: &Episode| Episode { phase: EpisodePhase::Absent, lost: None, ..episode.clone() };
     let moved: Vec<Episode> = active.map(moved).collect();
-    with_episodes(Applied { past: BTreeMap::new(), unanswered: Vec::new(), ..unconfirmed(applied) }, moved)
+    let mut applied = Applied { past: BTreeMap::new(), unanswered: Vec::new(), ..unconfirmed(applied) };
+    applied.ledger.iter_mut().for_each(|(_, row)| row.unanswered.clear());
+    with_episodes(applied, moved)
 }
 
 /// The recorded state in a store that is older than what was last written to the page: a restored backup.
@@ -80,6 +83,14 @@ pub fn clamp_applied(mut applied: Applied, now: Timestamp) -> Applied {
     for UnansweredWrite { sent_at, .. } in &mut applied.unanswered {
         *sent_at = (*sent_at).min(now);
     }
+    for (_, row) in applied.ledger.iter_mut() {
+        if let Delivery::InDoubt { since } = &mut row.delivery {
+            *since = (*since).min(now);
+        }
+        for sent in &mut row.unanswered {
+            sent.sent_at = sent.sent_at.min(now);
+        }
+    }
     applied
 }
 
@@ -90,12 +101,10 @@ pub fn clamp_watchdogs(watchdogs: &RoutedWatchdogs, now: Timestamp) -> RoutedWat
     }))
 }
 
+/// Every value in doubt, since the beginning of time.
 fn unconfirmed(mut applied: Applied) -> Applied {
-    for component in applied.components.values_mut() {
-        component.certainty = Certainty::Pending;
-    }
-    for target in applied.targets.values_mut() {
-        target.certainty = Certainty::Pending;
+    for (_, row) in applied.ledger.iter_mut().filter(|(_, row)| row.is_confirmed()) {
+        row.delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
     }
     applied
 }
@@ -115,9 +124,9 @@ mod tests {
 
     use super::super::alert::Fingerprint;
     use super::super::incident::{EndedBy, EpisodeKey, EpisodeSubject};
+    use super::super::ledger::{ComponentValue, Recorded, ResourceKey, Unanswered};
     use super::super::observed::{ComponentId, IncidentId};
-    use super::super::plan::{AppliedComponent, AppliedTarget, Written};
-    use super::super::status::ComponentStatus;
+    use super::super::status::{ComponentStatus, IncidentStatus};
     use super::super::target::{ComponentList, ComponentName, Target};
     use super::*;
 
@@ -149,11 +158,13 @@ mod tests {
     fn applied() -> Applied {
         let status = ComponentStatus::MajorOutage;
         let mut applied = Applied::default();
-        let settled = Certainty::Settled;
-        applied.components.insert(name("Web"), AppliedComponent { id: ComponentId(1), status, certainty: settled });
+        let value = ComponentValue::of_component(status);
+        let unanswered = vec![Unanswered { value: value.clone(), sent_at: LATER }];
+        let row = Recorded { unanswered, ..Recorded::confirmed(ComponentId(1), value) };
+        applied.ledger.set(ResourceKey::Component(name("Web")), Some(row));
         let target = Target::new("a", ComponentList::parse("Web").names).expect("a target").name();
-        let description = "critical: no\nTargetDown".to_owned();
-        applied.targets.insert(target, AppliedTarget { id: ComponentId(9), status, description, certainty: settled });
+        let value = ComponentValue::of_target(status, "critical: no\nTargetDown".to_owned());
+        applied.ledger.set(ResourceKey::Target(target), Some(Recorded::confirmed(ComponentId(9), value)));
         applied.keep(episode(1, "Web", EpisodePhase::Open(IncidentId(5)), lost(2)));
         let closed = EpisodePhase::Closed { incident: IncidentId(6), at: LATER, by: EndedBy::Person };
         applied.keep(episode(2, "Shop", closed, None));
@@ -164,16 +175,13 @@ mod tests {
         });
         let past = PastEpisode::of(episode(3, "Mail", EpisodePhase::Absent, lost(1))).expect("something is lost");
         applied.past.insert(past.key.clone(), past);
-        let what = Written::Component { id: ComponentId(1), status, description: None };
-        applied.unanswered.push(UnansweredWrite { what, sent_at: LATER });
+        let (id, status) = (IncidentId(5), IncidentStatus::Fixed);
+        applied.unanswered.push(UnansweredWrite { id, status, subject: EpisodeSubject::Monitoring, sent_at: LATER });
         applied
     }
 
     fn are_unconfirmed(applied: &Applied) -> bool {
-        let components = applied.components.values().map(|component| component.certainty);
-        let targets = applied.targets.values().map(|target| target.certainty);
-        (applied.components.len(), applied.targets.len()) == (1, 1)
-            && components.chain(targets).all(|certainty| certainty == Certainty::Pending)
+        applied.ledger.iter().count() == 2 && applied.ledger.iter().all(|(_, row)| !row.is_confirmed())
     }
 
     #[test]
@@ -237,6 +245,8 @@ mod tests {
         }
         assert!(clamped.past.values().all(|past| past.lost.missed_at == NOW));
         assert!(clamped.unanswered.iter().all(|write| write.sent_at == NOW));
+        let sent = clamped.ledger.iter().flat_map(|(_, row)| &row.unanswered);
+        assert_eq!(sent.map(|sent| sent.sent_at).collect::<Vec<_>>(), [NOW]);
         assert_eq!(clamp_applied(applied(), LATER), applied());
 
         let watchdog = |notified_at| {

@@ -1,18 +1,18 @@
 //! What was written to Cachet, the episodes, and what Cachet showed when it was last read.
 
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::episodes::{NO_COMPONENT, count_lost, end_episode, episode_of, past_episode_of, subject_of, upsert_episode};
-use super::{Store, StoreError, StoreOperation, history, timestamp};
+use super::{Store, StoreError, StoreOperation, history, optional_timestamp, timestamp};
 use alertmanager_cachet_core::history::Happening;
 use alertmanager_cachet_core::incident::{EndedBy, Episode};
+use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Recorded, ResourceKey, Unanswered};
 use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, Observed};
-use alertmanager_cachet_core::plan::{
-    Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite, Written,
-};
+use alertmanager_cachet_core::plan::{Applied, StrayOrigin, UnansweredWrite};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet_core::target::{ComponentName, Target, TargetName, excerpt};
+use alertmanager_cachet_core::target::{ComponentName, Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
 
 /// The kinds of rows.
@@ -24,23 +24,19 @@ const INCIDENT: &str = "incident";
 /// Something to remember about what was, or is about to be, written to Cachet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// The status of a visible component.
-    Component(ComponentName, AppliedComponent),
-    /// Status and description of a target's own component.
-    Target(TargetName, AppliedTarget),
-    /// A visible component is no longer ours to write.
-    ReleaseComponent(ComponentName),
-    /// A target's component is no longer ours to write.
-    ReleaseTarget(TargetName),
+    /// What was written to a component, or is about to be.
+    Row(ResourceKey, Recorded),
+    /// A component is no longer ours to write.
+    Release(ResourceKey),
     /// How far an episode is.
     Episode(Episode),
     /// An episode is over.
     EndEpisode(Episode, EndedBy),
     /// An incident that a write opened late is closed.
     StrayClosed(IncidentId, StrayOrigin),
-    /// A write is about to be sent, and no answer is known.
+    /// A write to an incident is about to be sent, and no answer is known.
     Sent(UnansweredWrite),
-    /// A write was answered, has turned up, or is not to be expected any more.
+    /// A write to an incident was answered, has turned up, or is not to be expected any more.
     Answered(UnansweredWrite),
 }
 
@@ -203,16 +199,8 @@ impl Store {
 
 async fn remember(connection: &mut SqliteConnection, entry: &Entry, now: Timestamp) -> Result<(), StoreError> {
     match entry {
-        Entry::Component(name, written) => {
-            let AppliedComponent { id, status, certainty } = written;
-            upsert_applied(connection, COMPONENT, name.as_str(), (*id, *status, "", *certainty), now).await
-        }
-        Entry::Target(name, written) => {
-            let AppliedTarget { id, status, description, certainty } = written;
-            upsert_applied(connection, TARGET, name.as_str(), (*id, *status, description, *certainty), now).await
-        }
-        Entry::ReleaseComponent(name) => release(connection, COMPONENT, name.as_str()).await,
-        Entry::ReleaseTarget(name) => release(connection, TARGET, name.as_str()).await,
+        Entry::Row(key, row) => upsert_row(connection, key, row).await,
+        Entry::Release(key) => delete_row(connection, key).await,
         Entry::Episode(episode) => upsert_episode(connection, episode).await,
         Entry::EndEpisode(episode, by) => end_episode(connection, episode, *by, now).await,
         Entry::StrayClosed(_, StrayOrigin::Posting { episode, lost }) => {
@@ -224,46 +212,62 @@ async fn remember(connection: &mut SqliteConnection, entry: &Entry, now: Timesta
     }
 }
 
-async fn upsert_applied(
+/// The kind and the name of a row in the ledger. Incidents have none: their rows are the episodes.
+fn names(key: &ResourceKey) -> Option<(&'static str, &str)> {
+    match key {
+        ResourceKey::Component(name) => Some((COMPONENT, name.as_str())),
+        ResourceKey::Target(name) => Some((TARGET, name.as_str())),
+        ResourceKey::Incident(_) | ResourceKey::MonitoringIncident => None,
+    }
+}
+
+/// A value that was sent without an answer, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredUnanswered {
+    status: ComponentStatus,
+    description: Option<String>,
+    sent_at_ms: i64,
+}
+
+pub(super) async fn upsert_row(
     connection: &mut SqliteConnection,
-    kind: &str,
-    name: &str,
-    (id, status, description, certainty): (ComponentId, ComponentStatus, &str, Certainty),
-    now: Timestamp,
+    key: &ResourceKey,
+    row: &Recorded,
 ) -> Result<(), StoreError> {
+    let Some((kind, name)) = names(key) else { return Ok(()) };
+    let unanswered = row.unanswered.iter().map(|sent| StoredUnanswered {
+        status: sent.value.status,
+        description: sent.value.description.clone(),
+        sent_at_ms: sent.sent_at.as_millis(),
+    });
+    let unanswered = serde_json::to_string(&unanswered.collect::<Vec<_>>())
+        .map_err(|error| StoreError::Corrupt { what: format!("what was sent to {key}: {error}") })?;
+    let in_doubt_since = match row.delivery {
+        Delivery::InDoubt { since } => Some(since.as_millis()),
+        Delivery::Confirmed => None,
+    };
     sqlx::query(
-        "INSERT INTO applied (kind, name, cachet_id, status, description, certainty, written_at_ms) \
+        "INSERT INTO ledger (kind, name, page_id, status, description, in_doubt_since_ms, unanswered) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) \
-         ON CONFLICT (kind, name) DO UPDATE SET cachet_id = excluded.cachet_id, status = excluded.status, \
-         description = excluded.description, certainty = excluded.certainty, written_at_ms = excluded.written_at_ms",
+         ON CONFLICT (kind, name) DO UPDATE SET page_id = excluded.page_id, status = excluded.status, \
+         description = excluded.description, in_doubt_since_ms = excluded.in_doubt_since_ms, \
+         unanswered = excluded.unanswered",
     )
     .bind(kind)
     .bind(name)
-    .bind(id.0)
-    .bind(i64::from(status.value()))
-    .bind(description)
-    .bind(certainty_word(certainty))
-    .bind(now.as_millis())
+    .bind(row.page_id.map(|id| id.0))
+    .bind(i64::from(row.value.status.value()))
+    .bind(&row.value.description)
+    .bind(in_doubt_since)
+    .bind(unanswered)
     .execute(connection)
     .await?;
     Ok(())
 }
 
-fn certainty_word(certainty: Certainty) -> &'static str {
-    match certainty {
-        Certainty::Settled => "settled",
-        Certainty::Pending => "pending",
-    }
-}
-
-pub(super) async fn update_certainty(
-    connection: &mut SqliteConnection,
-    kind: &str,
-    name: &str,
-    certainty: Certainty,
-) -> Result<(), StoreError> {
-    let query = sqlx::query("UPDATE applied SET certainty = $3 WHERE kind = $1 AND name = $2");
-    query.bind(kind).bind(name).bind(certainty_word(certainty)).execute(connection).await?;
+async fn delete_row(connection: &mut SqliteConnection, key: &ResourceKey) -> Result<(), StoreError> {
+    let Some((kind, name)) = names(key) else { return Ok(()) };
+    sqlx::query("DELETE FROM ledger WHERE kind = $1 AND name = $2").bind(kind).bind(name).execute(connection).await?;
     Ok(())
 }
 
@@ -285,16 +289,13 @@ pub(super) async fn upsert_observed(
     Ok(())
 }
 
-async fn release(connection: &mut SqliteConnection, kind: &str, name: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM applied WHERE kind = $1 AND name = $2").bind(kind).bind(name).execute(connection).await?;
-    Ok(())
-}
-
 /// Everything that was last written, and the episodes that are not over.
 pub(super) async fn read_applied(connection: &mut SqliteConnection) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
-    for row in sqlx::query("SELECT * FROM applied").fetch_all(&mut *connection).await? {
-        add_row(&row, &mut applied)?;
+    for row in sqlx::query("SELECT * FROM ledger").fetch_all(&mut *connection).await? {
+        if let Some((key, row)) = row_of(&row)? {
+            applied.ledger.set(key, Some(row));
+        }
     }
     let query = "SELECT * FROM episodes WHERE phase <> 'ended' ORDER BY began_at_ms, key";
     for row in sqlx::query(query).fetch_all(&mut *connection).await? {
@@ -313,87 +314,56 @@ pub(super) async fn read_applied(connection: &mut SqliteConnection) -> Result<Ap
     Ok(applied)
 }
 
-fn add_row(row: &SqliteRow, applied: &mut Applied) -> Result<(), StoreError> {
+/// A row of the ledger; `None` for one of a target that is not taken any more, until `serve` drops it.
+fn row_of(row: &SqliteRow) -> Result<Option<(ResourceKey, Recorded)>, StoreError> {
     let name: String = row.try_get("name")?;
     let corrupt =
         |what: &str| StoreError::Corrupt { what: format!("what was written of {:?}: {what}", excerpt(&name)) };
-    let id = ComponentId(row.try_get("cachet_id")?);
-    let status = ComponentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?;
-    let certainty = match row.try_get::<String, _>("certainty")?.as_str() {
-        "settled" => Certainty::Settled,
-        "pending" => Certainty::Pending,
-        _ => return Err(corrupt("neither settled nor pending")),
-    };
-    match row.try_get::<String, _>("kind")?.as_str() {
+    let key = match row.try_get::<String, _>("kind")?.as_str() {
         COMPONENT => {
             let name = ComponentName::try_from(name.as_str()).map_err(|error| corrupt(&error.to_string()))?;
-            applied.components.insert(name, AppliedComponent { id, status, certainty });
+            ResourceKey::Component(name)
         }
-        // A store of an earlier release may have such a row, until `serve` drops it.
-        TARGET if !Target::is_acceptable(&name, "") => {}
+        TARGET if !Target::is_acceptable(&name, "") => return Ok(None),
         TARGET => {
             let target = Target::from_name(&name).ok_or_else(|| corrupt("no name of a target"))?;
-            let description = row.try_get("description")?;
-            applied.targets.insert(target.name(), AppliedTarget { id, status, description, certainty });
+            ResourceKey::Target(target.name())
         }
         _ => return Err(corrupt("neither a component nor a target")),
-    }
-    Ok(())
-}
-
-/// The columns of a write.
-struct Columns<'a> {
-    kind: &'static str,
-    cachet_id: i64,
-    status: u8,
-    description: &'a str,
-    component: &'a str,
-    component_id: i64,
-    sent_at_ms: i64,
-}
-
-impl<'a> Columns<'a> {
-    fn of(write: &'a UnansweredWrite) -> Self {
-        let sent_at_ms = write.sent_at.as_millis();
-        match &write.what {
-            Written::Component { id, status, description } => Self {
-                kind: COMPONENT,
-                cachet_id: id.0,
-                status: status.value(),
-                // No target's description is empty.
-                description: description.as_deref().unwrap_or_default(),
-                component: NO_COMPONENT,
-                component_id: ComponentId::UNKNOWN.0,
-                sent_at_ms,
-            },
-            Written::Incident { id, status, subject } => Self {
-                kind: INCIDENT,
-                cachet_id: id.0,
-                status: status.value(),
-                description: "",
-                component: subject.component().map_or(NO_COMPONENT, ComponentName::as_str),
-                component_id: subject.component_id().unwrap_or(ComponentId::UNKNOWN).0,
-                sent_at_ms,
-            },
-        }
-    }
+    };
+    let status = ComponentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?;
+    let unanswered: Vec<StoredUnanswered> =
+        serde_json::from_str(&row.try_get::<String, _>("unanswered")?).map_err(|error| corrupt(&error.to_string()))?;
+    let unanswered = unanswered.into_iter().map(|sent| Unanswered {
+        value: ComponentValue { status: sent.status, description: sent.description },
+        sent_at: Timestamp::from_millis(sent.sent_at_ms),
+    });
+    let recorded = Recorded {
+        page_id: row.try_get::<Option<i64>, _>("page_id")?.map(ComponentId),
+        value: ComponentValue { status, description: row.try_get("description")? },
+        delivery: match optional_timestamp(row, "in_doubt_since_ms")? {
+            Some(since) => Delivery::InDoubt { since },
+            None => Delivery::Confirmed,
+        },
+        unanswered: unanswered.collect(),
+    };
+    Ok(Some((key, recorded)))
 }
 
 /// A write is about to be sent.
 async fn sent(connection: &mut SqliteConnection, write: &UnansweredWrite) -> Result<(), StoreError> {
-    let columns = Columns::of(write);
+    let subject = &write.subject;
     sqlx::query(
         "INSERT INTO unanswered_writes \
          (number, kind, cachet_id, status, description, component, component_id, sent_at_ms) \
-         SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM unanswered_writes",
+         SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, '', $4, $5, $6 FROM unanswered_writes",
     )
-    .bind(columns.kind)
-    .bind(columns.cachet_id)
-    .bind(columns.status)
-    .bind(columns.description)
-    .bind(columns.component)
-    .bind(columns.component_id)
-    .bind(columns.sent_at_ms)
+    .bind(INCIDENT)
+    .bind(write.id.0)
+    .bind(write.status.value())
+    .bind(subject.component().map_or(NO_COMPONENT, ComponentName::as_str))
+    .bind(subject.component_id().unwrap_or(ComponentId::UNKNOWN).0)
+    .bind(write.sent_at.as_millis())
     .execute(connection)
     .await?;
     Ok(())
@@ -413,16 +383,13 @@ pub(super) async fn replace_unanswered(
 
 /// A write needs no remembering any more; of several that are alike, one.
 async fn answered(connection: &mut SqliteConnection, write: &UnansweredWrite) -> Result<(), StoreError> {
-    let columns = Columns::of(write);
     sqlx::query(
         "DELETE FROM unanswered_writes WHERE number = (SELECT MIN(number) FROM unanswered_writes \
-         WHERE kind = $1 AND cachet_id = $2 AND status = $3 AND description = $4 AND sent_at_ms = $5)",
+         WHERE cachet_id = $1 AND status = $2 AND sent_at_ms = $3)",
     )
-    .bind(columns.kind)
-    .bind(columns.cachet_id)
-    .bind(columns.status)
-    .bind(columns.description)
-    .bind(columns.sent_at_ms)
+    .bind(write.id.0)
+    .bind(write.status.value())
+    .bind(write.sent_at.as_millis())
     .execute(connection)
     .await?;
     Ok(())
@@ -431,19 +398,11 @@ async fn answered(connection: &mut SqliteConnection, write: &UnansweredWrite) ->
 fn unanswered_write_of(row: &SqliteRow) -> Result<UnansweredWrite, StoreError> {
     let number: i64 = row.try_get("number")?;
     let corrupt = |what: &str| StoreError::Corrupt { what: format!("write {number} without an answer: {what}") };
-    let (id, status): (i64, i64) = (row.try_get("cachet_id")?, row.try_get("status")?);
-    let what = match row.try_get::<String, _>("kind")?.as_str() {
-        COMPONENT => {
-            let status = ComponentStatus::from_value(status).ok_or_else(|| corrupt("unknown status"))?;
-            let description = Some(row.try_get::<String, _>("description")?).filter(|text| !text.is_empty());
-            Written::Component { id: ComponentId(id), status, description }
-        }
-        INCIDENT => {
-            let status = IncidentStatus::from_value(status).ok_or_else(|| corrupt("unknown status"))?;
-            let subject = subject_of(row, &format!("of incident {id}"))?;
-            Written::Incident { id: IncidentId(id), status, subject }
-        }
-        _ => return Err(corrupt("neither to a component nor to an incident")),
-    };
-    Ok(UnansweredWrite { what, sent_at: timestamp(row, "sent_at_ms")? })
+    let id: i64 = row.try_get("cachet_id")?;
+    Ok(UnansweredWrite {
+        id: IncidentId(id),
+        status: IncidentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?,
+        subject: subject_of(row, &format!("of incident {id}"))?,
+        sent_at: timestamp(row, "sent_at_ms")?,
+    })
 }

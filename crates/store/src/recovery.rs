@@ -10,7 +10,7 @@ use std::fs;
 use sqlx::SqliteConnection;
 
 use super::alert_rows::{forget_resolved, in_future, upsert};
-use super::applied::{COMPONENT, TARGET, read_applied, replace_unanswered, update_certainty};
+use super::applied::{read_applied, replace_unanswered, upsert_row};
 use super::episodes::{end_other_episodes, upsert_episode};
 use super::modifiers::{read_pulse, read_routed, write_pulse, write_routed};
 use super::sqlite::beside;
@@ -135,15 +135,8 @@ async fn save(connection: &mut SqliteConnection, before: &Applied, after: &Appli
     if before == after {
         return Ok(());
     }
-    for (name, written) in &after.components {
-        if before.components.get(name) != Some(written) {
-            update_certainty(connection, COMPONENT, name.as_str(), written.certainty).await?;
-        }
-    }
-    for (name, written) in &after.targets {
-        if before.targets.get(name) != Some(written) {
-            update_certainty(connection, TARGET, name.as_str(), written.certainty).await?;
-        }
+    for (key, row) in after.ledger.iter().filter(|(key, row)| before.ledger.get(key) != Some(row)) {
+        upsert_row(connection, key, row).await?;
     }
     for episode in after.every_episode() {
         upsert_episode(connection, episode).await?;

@@ -39,6 +39,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "what was made in a Cachet without meta", include_str!("../migrations/0009_made.sql")),
     (10, "resolves that may be expiries", include_str!("../migrations/0010_expiry.sql")),
     (11, "built-in page", include_str!("../migrations/0011_builtin_page.sql")),
+    (12, "ledger of writes to components", include_str!("../migrations/0012_ledger.sql")),
 ];
 
 /// Held by the one server, or the one `setup`, that works on a store; released when dropped, by the system even after `kill -9`.
@@ -295,11 +296,11 @@ const MAYBE_UNACCEPTABLE: [(&str, Option<&str>, &str); 2] = [
         "DELETE FROM alerts WHERE rowid = $1",
     ),
     (
-        "SELECT rowid, name AS target, '' AS name FROM applied WHERE kind = 'target' \
+        "SELECT rowid, name AS target, '' AS name FROM ledger WHERE kind = 'target' \
          AND (length(name) - length(replace(name, ',', '')) >= $1 OR length(name) > $2 OR name GLOB '*[^ -~]*')",
         // It is found again on the page.
         None,
-        "DELETE FROM applied WHERE rowid = $1",
+        "DELETE FROM ledger WHERE rowid = $1",
     ),
 ];
 

@@ -95,13 +95,13 @@ fn url(folder: &TempDir, name: &str) -> String {
 /// All that the server stores for a Cachet.
 pub const TABLES: [&str; 11] = [
     "alerts",
-    "applied",
     "cachet",
     "episodes",
     "history_alerts",
     "history_events",
     "history_looked",
     "holds",
+    "ledger",
     "observed",
     "unanswered_writes",
     "watchdog",

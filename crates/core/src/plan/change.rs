@@ -4,27 +4,27 @@ use std::fmt;
 
 use super::{Shown, UnansweredWrite};
 use crate::incident::{Episode, EpisodeKey, EpisodeSubject, LostPostings};
+use crate::ledger::{ComponentValue, ResourceKey, Unanswered};
 use crate::observed::{ComponentId, IncidentId};
 use crate::status::ComponentStatus;
-use crate::target::{ComponentName, TargetName};
 
 /// One write to Cachet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Give a visible component its status.
-    SetComponent {
-        /// Its number.
-        id: ComponentId,
-        /// Its name.
-        name: ComponentName,
-        /// What Cachet shows.
+    /// Give a component its value, or make the component of a target.
+    Write {
+        /// Which one.
+        key: ResourceKey,
+        /// Its number; `None` if it is made.
+        page_id: Option<ComponentId>,
+        /// What the page shows.
         from: Option<ComponentStatus>,
         /// What it must show.
-        to: ComponentStatus,
-        /// The part of it that stays as it is: somebody may have hidden the component.
+        value: ComponentValue,
+        /// Whether readers see it. Of a visible component this stays as it is: somebody may have hidden it.
         enabled: bool,
         /// The earlier write that was carried out after a newer one, if that is why.
-        late: Option<UnansweredWrite>,
+        late: Option<Unanswered>,
     },
     /// Open the incident of an episode; looked up first if the episode was opening before.
     OpenIncident {
@@ -74,30 +74,6 @@ pub enum Change {
         /// What opened it.
         origin: StrayOrigin,
     },
-    /// Make the component of a target that is down and has none.
-    CreateTarget {
-        /// The target.
-        target: TargetName,
-        /// Its status.
-        status: ComponentStatus,
-        /// Its description.
-        description: String,
-    },
-    /// Give a target's own component its status and description.
-    UpdateTarget {
-        /// Its number.
-        id: ComponentId,
-        /// The target.
-        target: TargetName,
-        /// What Cachet shows.
-        from: Option<ComponentStatus>,
-        /// What it must show.
-        to: ComponentStatus,
-        /// Its description.
-        description: String,
-        /// The earlier write that was carried out after a newer one, if that is why.
-        late: Option<UnansweredWrite>,
-    },
 }
 
 /// What opened an incident that nobody expected to be open any more.
@@ -123,19 +99,6 @@ pub enum Attempt {
     Resumed,
 }
 
-/// What a change is about: one write at a time for each.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Subject {
-    /// The status of a visible component.
-    Component(ComponentName),
-    /// The incident of a component's episode.
-    Incident(ComponentName),
-    /// The incident that says that monitoring data is missing.
-    MonitoringIncident,
-    /// A target's own component.
-    Target(TargetName),
-}
-
 /// What the public sees first comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
@@ -151,9 +114,9 @@ pub enum Rank {
     Bookkeeping,
 }
 
-impl Subject {
-    pub(super) fn of(episode: &EpisodeSubject) -> Self {
-        match episode {
+impl From<&EpisodeSubject> for ResourceKey {
+    fn from(subject: &EpisodeSubject) -> Self {
+        match subject {
             EpisodeSubject::Component { name, .. } => Self::Incident(name.clone()),
             EpisodeSubject::Monitoring => Self::MonitoringIncident,
         }
@@ -162,52 +125,50 @@ impl Subject {
 
 impl Change {
     /// What it is about.
-    pub fn subject(&self) -> Subject {
+    pub fn key(&self) -> ResourceKey {
         match self {
-            Self::SetComponent { name, .. } => Subject::Component(name.clone()),
+            Self::Write { key, .. } => key.clone(),
             Self::OpenIncident { episode, .. }
             | Self::CloseIncident { episode, .. }
             | Self::ReopenIncident { episode, .. }
-            | Self::FindIncident { episode, .. } => Subject::of(&episode.subject),
-            Self::CloseStray { subject, .. } => Subject::of(subject),
-            Self::CreateTarget { target, .. } | Self::UpdateTarget { target, .. } => Subject::Target(target.clone()),
+            | Self::FindIncident { episode, .. } => (&episode.subject).into(),
+            Self::CloseStray { subject, .. } => subject.into(),
         }
     }
 
-    /// The earlier write that was carried out late, and is over with this one.
+    /// The earlier write to an incident that was carried out late, and is over with this one.
     pub fn late(&self) -> Option<&UnansweredWrite> {
         match self {
-            Self::SetComponent { late, .. }
-            | Self::UpdateTarget { late, .. }
-            | Self::CloseIncident { late, .. }
-            | Self::ReopenIncident { late, .. } => late.as_ref(),
+            Self::CloseIncident { late, .. } | Self::ReopenIncident { late, .. } => late.as_ref(),
             Self::CloseStray { origin: StrayOrigin::Reopening(write), .. } => Some(write),
-            Self::CloseStray { .. }
-            | Self::OpenIncident { .. }
-            | Self::FindIncident { .. }
-            | Self::CreateTarget { .. } => None,
+            Self::CloseStray { .. } | Self::OpenIncident { .. } | Self::FindIncident { .. } | Self::Write { .. } => {
+                None
+            }
         }
+    }
+
+    /// Whether it makes a component.
+    pub fn creates(&self) -> bool {
+        matches!(self, Self::Write { page_id: None, .. })
     }
 
     /// When its turn is.
     pub fn rank(&self) -> Rank {
         match self {
-            Self::SetComponent { from, to, .. } if from.is_none_or(|from| to.severity() > from.severity()) => {
+            Self::Write { key: ResourceKey::Target(_), .. } => Rank::Bookkeeping,
+            Self::Write { from, value, .. } if from.is_none_or(|from| value.status.severity() > from.severity()) => {
                 Rank::Worse
             }
-            Self::SetComponent { .. } => Rank::Better,
+            Self::Write { .. } => Rank::Better,
             Self::OpenIncident { .. } | Self::ReopenIncident { .. } => Rank::Open,
             Self::CloseIncident { .. } | Self::FindIncident { .. } | Self::CloseStray { .. } => Rank::Close,
-            Self::CreateTarget { .. } | Self::UpdateTarget { .. } => Rank::Bookkeeping,
         }
     }
 
     /// Within a rank, the worse first.
     pub(super) fn severity(&self) -> u8 {
         match self {
-            Self::SetComponent { to: status, .. }
-            | Self::CreateTarget { status, .. }
-            | Self::UpdateTarget { to: status, .. } => status.severity(),
+            Self::Write { value, .. } => value.status.severity(),
             Self::OpenIncident { .. }
             | Self::CloseIncident { .. }
             | Self::ReopenIncident { .. }
@@ -221,8 +182,10 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SetComponent { name, from, to, .. } => {
-                write!(f, "set component {name:?} from {} to {to}", Shown(*from))
+            Self::Write { key, page_id: None, value, .. } => write!(f, "make {key} as {}", value.status),
+            Self::Write { key, from, value, .. } if *from == Some(value.status) => write!(f, "describe {key} anew"),
+            Self::Write { key, from, value, .. } => {
+                write!(f, "set {key} from {} to {}", Shown(*from), value.status)
             }
             Self::OpenIncident { episode, .. } => write!(f, "open an incident for {}", episode.subject),
             Self::CloseIncident { incident, episode, .. } => {
@@ -237,25 +200,6 @@ impl fmt::Display for Change {
             Self::CloseStray { incident, subject, .. } => {
                 write!(f, "close incident {} of {subject}, which was opened late", incident.0)
             }
-            Self::CreateTarget { target, status, .. } => write!(f, "make target component {target:?} as {status}"),
-            Self::UpdateTarget { target, from, to, .. } if *from == Some(*to) => {
-                write!(f, "describe target component {target:?} anew")
-            }
-            Self::UpdateTarget { target, from, to, .. } => {
-                write!(f, "set target component {target:?} from {} to {to}", Shown(*from))
-            }
-        }
-    }
-}
-
-/// What it is about, as the log names it.
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Component(name) => write!(f, "component {name:?}"),
-            Self::Incident(name) => write!(f, "incident of component {name:?}"),
-            Self::MonitoringIncident => f.write_str("incident of the monitoring"),
-            Self::Target(name) => write!(f, "target component {name:?}"),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a missing watchdog changes of a plan: the incident that says so, and what is not made Unknown.
 
-use super::{Certainty, Planner};
+use super::Planner;
 use crate::incident::{EpisodeKey, EpisodeSubject};
+use crate::ledger::ResourceKey;
 use crate::observed::ObservedComponent;
 use crate::page::DesiredComponent;
 use crate::rules::Drift;
@@ -41,10 +42,11 @@ impl Planner<'_> {
         if desired.status != ComponentStatus::Unknown || found.status == Some(ComponentStatus::Unknown) {
             return false;
         }
-        let written = self.applied.components.get(name).filter(|written| written.id == found.id);
-        let settled = written.filter(|written| written.certainty == Certainty::Settled);
-        let late = self.late_on(found.id);
-        let is_ours = written.is_some_and(|_| settled.is_none_or(|settled| Some(settled.status) == found.status));
+        let key = ResourceKey::Component(name.clone());
+        let recorded = self.applied.ledger.get(&key).filter(|recorded| recorded.page_id == Some(found.id));
+        let settled = recorded.filter(|recorded| recorded.is_confirmed()).map(|recorded| recorded.value.status);
+        let late = self.late_on(&key, found);
+        let is_ours = recorded.is_some_and(|_| settled.is_none_or(|settled| Some(settled) == found.status));
         let is_ours = is_ours || late.is_some();
         let is_green = found.status == Some(ComponentStatus::Operational) && (desired.is_fed() || found.enabled);
         let is_enforced = self.policy.drift == Drift::Enforce && desired.is_fed();
@@ -52,13 +54,13 @@ impl Planner<'_> {
             return false;
         }
         if let (Some(settled), Some(late)) = (settled, late) {
-            self.set_component(name, settled.status, found, Some(late));
+            self.set_component(name, settled, found, Some(late));
             return true;
         }
         // It was said when they chose it; to be silent now would say it again afterwards.
-        let overridden = settled.filter(|settled| Some(settled.status) != found.status);
+        let overridden = settled.filter(|settled| Some(*settled) != found.status);
         if let (Some(overridden), Drift::Respect) = (overridden, self.policy.drift) {
-            self.report_overridden(name, overridden.status, found);
+            self.report_overridden(name, overridden, found);
         }
         true
     }

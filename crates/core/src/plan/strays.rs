@@ -7,8 +7,9 @@
 //! if it bears the title that was posted, on that very component, or on none, at a time when a posting may still be carried out. As
 //! many as were lost are closed and no more, so a person who opens one of them again has the last word.
 
-use super::{CARRIED_OUT_WITHIN, Change, Note, Planner, StrayOrigin};
+use super::{Change, Note, Planner, StrayOrigin};
 use crate::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode};
+use crate::ledger::{CARRIED_OUT_WITHIN, ResourceKey};
 use crate::observed::{IncidentId, ObservedIncident};
 
 /// An episode of which postings were lost.
@@ -73,8 +74,8 @@ impl<'a> Planner<'a> {
 
     /// Whether an incident about `subject` is written in this plan already: a stray can wait for the next one.
     pub(super) fn is_changing(&self, subject: &EpisodeSubject) -> bool {
-        let subject = super::Subject::of(subject);
-        self.plan.changes.iter().any(|change| change.subject() == subject)
+        let key = ResourceKey::from(subject);
+        self.plan.changes.iter().any(|change| change.key() == key)
     }
 
     /// The open incidents that the lost postings of an episode have made; none that an episode is known to have, or to

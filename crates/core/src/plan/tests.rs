@@ -154,8 +154,11 @@ fn a_write_whose_answer_was_lost_is_judged_by_what_cachet_shows_and_blamed_on_no
     world.settle(&inventory, &[], POLICY);
     // Major Outage was sent and arrived, the answer was lost, and the alert is over meanwhile.
     world.component("Web").status = Some(ComponentStatus::MajorOutage);
-    let written = world.applied.components.get_mut(&name("Web")).expect("written");
-    written.certainty = Certainty::Pending;
+    let (key, value) =
+        (ResourceKey::Component(name("Web")), ComponentValue::of_component(ComponentStatus::MajorOutage));
+    let (id, now) = (world.component("Web").id, Timestamp::from_millis(world.now_ms));
+    let sent = world.applied.ledger.sent(&key, Some(id), &value, false, now);
+    world.applied.ledger.set(key, Some(sent));
     let made = world.settle(&inventory, &[], POLICY);
     assert_eq!(lines(&made), ["set component \"Web\" from 4 (Outage) to 1 (Operational)"]);
 }
@@ -173,7 +176,7 @@ fn an_incident_whose_answer_was_lost_is_looked_up_before_it_is_posted_again() {
         other => panic!("{other:?}"),
     }
     match world.plan(&inventory, &[], POLICY).changes.as_slice() {
-        [Change::SetComponent { .. }, Change::FindIncident { .. }, Change::UpdateTarget { .. }] => {}
+        [Change::Write { .. }, Change::FindIncident { .. }, Change::Write { .. }] => {}
         other => panic!("{other:?}"),
     }
 }
@@ -285,7 +288,7 @@ fn of_two_components_with_one_name_the_lowest_number_is_used_and_both_are_report
     let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
     let ids = vec![ComponentId(2), ComponentId(3)];
     assert!(plan.reports.contains(&Report::NameTaken { name: "Web".to_owned(), ids }));
-    assert!(matches!(plan.changes[0], Change::SetComponent { id: ComponentId(2), .. }));
+    assert!(matches!(plan.changes[0], Change::Write { page_id: Some(ComponentId(2)), .. }));
 }
 
 #[test]
@@ -323,7 +326,7 @@ fn a_hidden_component_stays_hidden() {
     let mut world = World::set_up(&inventory);
     world.component("Web").enabled = false;
     let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
-    assert!(matches!(plan.changes[0], Change::SetComponent { enabled: false, .. }));
+    assert!(matches!(plan.changes[0], Change::Write { enabled: false, .. }));
 }
 
 #[test]

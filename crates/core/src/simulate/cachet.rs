@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::{Incident, Seen};
 use crate::group::Group;
 use crate::incident::{EndedBy, Episode, EpisodePhase};
+use crate::ledger::{Recorded, ResourceKey};
 use crate::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
-use crate::plan::{Applied, AppliedComponent, AppliedTarget, Certainty, Change, Note};
+use crate::plan::{Applied, Change, Note};
 use crate::status::ComponentStatus;
-use crate::target::{ComponentName, Inventory, TargetName};
+use crate::target::{ComponentName, Inventory};
 use crate::time::Timestamp;
 
 /// A page that was set up, and nobody has touched since.
@@ -58,33 +59,29 @@ impl PerfectCachet {
     pub fn remember(&mut self, note: Note) {
         let applied = &mut self.applied;
         match note {
-            Note::ComponentSettled(name, written) => drop(applied.components.insert(name, written)),
-            Note::TargetSettled(name, written) => drop(applied.targets.insert(name, written)),
-            Note::ComponentReleased(name) => drop(applied.components.remove(&name)),
-            Note::TargetReleased(name) => drop(applied.targets.remove(&name)),
+            Note::Confirmed(key, row) => applied.ledger.set(key, Some(row)),
+            Note::Released(key) => applied.ledger.set(key, None),
             Note::EpisodePhase(episode) => applied.keep(episode),
             Note::EpisodeForgotten(episode) => applied.forget(&episode.subject),
-            Note::Arrived(write) => applied.unanswered.retain(|unanswered| *unanswered != write),
         }
     }
 
     /// Makes a change, and says what the public sees of it.
     pub fn make(&mut self, change: Change, reopen_within: Duration, now: Timestamp) -> Option<Seen> {
         match change {
-            Change::SetComponent { id, name, to, .. } => {
-                let from = self.set(id, to, None)?;
-                let written = AppliedComponent { id, status: to, certainty: Certainty::Settled };
-                self.applied.components.insert(name.clone(), written);
-                Some(Seen::Component { name, from, to })
-            }
-            Change::CreateTarget { target, status, description } => {
-                let id = self.add(target.as_str(), false);
-                self.set_target(id, target, status, description);
-                None
-            }
-            Change::UpdateTarget { id, target, to, description, .. } => {
-                self.set_target(id, target, to, description);
-                None
+            Change::Write { key, page_id, value, .. } => {
+                let id = match (page_id, &key) {
+                    (Some(id), _) => id,
+                    (None, ResourceKey::Target(target)) => self.add(target.as_str(), false),
+                    (None, _) => return None,
+                };
+                let from = self.set(id, value.status, value.description.clone())?;
+                let to = value.status;
+                self.applied.ledger.set(key.clone(), Some(Recorded::confirmed(id, value)));
+                match key {
+                    ResourceKey::Component(name) => Some(Seen::Component { name, from, to }),
+                    _ => None,
+                }
             }
             Change::OpenIncident { episode, .. } => Some(self.open(episode, now)),
             Change::ReopenIncident { incident, episode, .. } => Some(self.reopen(incident, episode)),
@@ -105,11 +102,6 @@ impl PerfectCachet {
             component.description = description;
         }
         component.status.replace(to)
-    }
-
-    fn set_target(&mut self, id: ComponentId, target: TargetName, status: ComponentStatus, description: String) {
-        self.set(id, status, Some(description.clone()));
-        self.applied.targets.insert(target, AppliedTarget { id, status, description, certainty: Certainty::Settled });
     }
 
     fn open(&mut self, episode: Episode, now: Timestamp) -> Seen {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use alertmanager_cachet_core::alert::AlertState;
 use alertmanager_cachet_core::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
+use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Recorded, ResourceKey};
 use alertmanager_cachet_core::observed::{ComponentId, IncidentId, Observed};
-use alertmanager_cachet_core::plan::{AppliedComponent, Certainty};
 use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
 use alertmanager_cachet_store::{Entry, Store, StoreError};
 use tempfile::TempDir;
@@ -32,7 +33,8 @@ async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
     store.record(&told, NOW).await.expect("recorded");
     store.record_heartbeat(NOW).await.expect("kept");
     let (id, status) = (ComponentId(7), ComponentStatus::MajorOutage);
-    let written = AppliedComponent { id, status, certainty: Certainty::Settled };
+    let key = ResourceKey::Component(component("Web"));
+    let written = Recorded::confirmed(id, ComponentValue::of_component(status));
     let episode = Episode {
         key: EpisodeKey::new(id, NOW),
         subject: EpisodeSubject::Component { name: component("Web"), id },
@@ -42,7 +44,7 @@ async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
         lost: None,
         phase: EpisodePhase::Open(IncidentId(3)),
     };
-    let entries = [Entry::Component(component("Web"), written.clone()), Entry::Episode(episode)];
+    let entries = [Entry::Row(key.clone(), written.clone()), Entry::Episode(episode)];
     store.remember(&entries, NOW).await.expect("remembered");
     store.remember_observed(&Observed::default(), NOW).await.expect("remembered");
     store.look_at_the_clock(NOW).await.expect("kept");
@@ -60,8 +62,8 @@ async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
     store.record(&[resolved(&again)], after(100)).await.expect("recorded");
     assert!(store.forget_if_restored(after(90)).await.expect("it is an earlier one"));
     let applied = store.applied().await.expect("read");
-    let pending = AppliedComponent { certainty: Certainty::Pending, ..written };
-    assert_eq!((applied.components.get(&component("Web")), applied.episodes.len()), (Some(&pending), 0));
+    let in_doubt = Recorded { delivery: Delivery::InDoubt { since: Timestamp::from_millis(0) }, ..written };
+    assert_eq!((applied.ledger.get(&key), applied.episodes.len()), (Some(&in_doubt), 0));
     assert_eq!(store.observed().await.expect("read"), None);
     assert_eq!(store.pulse().await.expect("read"), Pulse::default());
     let known = store.unresolved_alerts().await.expect("read");
@@ -98,7 +100,7 @@ async fn rows_over_the_limits_do_not_fail_a_start() {
         let query = sqlx::query(row).bind(fingerprint).bind(name).bind(target);
         query.execute(store.writer()).await.expect("written");
     }
-    sqlx::query("INSERT INTO applied VALUES ('target', $1, 1, 1, '', 'settled', 0)")
+    sqlx::query("INSERT INTO ledger VALUES ('target', $1, 1, 1, '', NULL, '[]')")
         .bind(&short)
         .execute(store.writer())
         .await
@@ -108,14 +110,14 @@ async fn rows_over_the_limits_do_not_fail_a_start() {
     let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
     let alerts = reading.unresolved_alerts().await.expect("what `explain` reads before the first start");
     assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
-    assert!(reading.applied().await.expect("what was written").targets.is_empty());
+    assert!(reading.applied().await.expect("what was written").ledger.targets().next().is_none());
     reading.close().await;
 
     let began = std::time::Instant::now();
     let store = Store::open(&url(&folder)).await.expect("opens");
     let alerts = store.unresolved_alerts().await.expect("alerts");
     assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
-    assert!(store.applied().await.expect("what was written").targets.is_empty());
+    assert!(store.applied().await.expect("what was written").ledger.targets().next().is_none());
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
@@ -131,21 +133,21 @@ async fn rows_with_names_of_an_earlier_release_do_not_fail_a_start() {
                    VALUES ($1, 'TargetDown', $2, 0, 0, 'firing', 0)";
         let query = sqlx::query(row).bind(format!("{number:016x}")).bind(target);
         query.execute(store.writer()).await.expect("written");
-        let row = "INSERT INTO applied VALUES ('target', $1, 1, 1, '', 'settled', 0)";
+        let row = "INSERT INTO ledger VALUES ('target', $1, 1, 1, '', NULL, '[]')";
         sqlx::query(row).bind(target).execute(store.writer()).await.expect("written");
     }
     store.close().await;
 
     let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
     assert!(reading.unresolved_alerts().await.expect("what `explain` reads before the first start").is_empty());
-    assert!(reading.applied().await.expect("what was written").targets.is_empty());
+    assert!(reading.applied().await.expect("what was written").ledger.targets().next().is_none());
     reading.close().await;
 
     let store = Store::open(&url(&folder)).await.expect("opens");
     let alerts = store.unresolved_alerts().await.expect("alerts");
     let names: Vec<String> = alerts.iter().map(|record| record.target.name().to_string()).collect();
     assert_eq!(names, ["a | Web", "b | Web, Datab\u{200b}ase"]);
-    assert!(store.applied().await.expect("what was written").targets.is_empty());
+    assert!(store.applied().await.expect("what was written").ledger.targets().next().is_none());
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ fn a_component_that_we_never_wrote_to_and_that_nothing_feeds_is_left_as_it_is() 
     let (mut world, _, _) = outage(POLICY);
     let nothing = inventory(&[]);
     // as after a lost store: the incident is known to be ours, and nothing else
-    (world.applied.components, world.applied.targets) = Default::default();
+    world.applied.ledger = Ledger::default();
     let plan = world.plan(&nothing, &[], POLICY);
     assert!(matches!(plan.changes.as_slice(), [Change::CloseIncident { .. }]), "{:?}", plan.changes);
     assert_eq!(plan.notes, []);
@@ -99,7 +99,8 @@ fn only_targets_that_the_inventory_names_are_missed() {
 fn a_targets_own_component_is_settled_once_and_corrected_as_a_whole() {
     let inventory = inventory(&WEB);
     let mut world = World::set_up(&inventory);
-    let settled = |plan: &Plan| plan.notes.iter().any(|note| matches!(note, Note::TargetSettled(..)));
+    let settled =
+        |plan: &Plan| plan.notes.iter().any(|note| matches!(note, Note::Confirmed(ResourceKey::Target(_), _)));
     let first = world.plan(&inventory, &[], POLICY);
     assert!(settled(&first), "{:?}", first.notes);
     world.settle(&inventory, &[], POLICY);
@@ -120,10 +121,10 @@ fn a_target_that_nobody_knows_any_more_is_let_go_once_it_is_green() {
     world.settle(&before, &[firing("a", "Web")], POLICY);
     let after = inventory(&[("b", "Web", false)]);
     let plan = world.plan(&after, &[], POLICY);
-    assert!(!plan.notes.iter().any(|note| matches!(note, Note::TargetReleased(_))), "it is still red");
+    assert!(!plan.notes.iter().any(|note| matches!(note, Note::Released(ResourceKey::Target(_)))), "it is still red");
     world.settle(&after, &[], POLICY);
     assert_eq!(world.status("a | Web"), 1);
-    assert!(!world.applied.targets.contains_key(&target("a", "Web").name()));
+    assert!(world.applied.ledger.get(&ResourceKey::Target(target("a", "Web").name())).is_none());
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn of_what_becomes_worse_the_worst_comes_first() {
         .changes
         .iter()
         .filter(|change| change.rank() == Rank::Worse)
-        .map(|change| change.subject().to_string())
+        .map(|change| change.key().to_string())
         .collect();
     assert_eq!(statuses, ["component \"Db\"", "component \"Web\"", "component \"Api\""]);
 }

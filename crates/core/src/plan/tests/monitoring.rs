@@ -92,7 +92,10 @@ fn a_component_of_the_configuration_that_nothing_feeds_is_unknown_only_if_it_was
         world.monitoring = Monitoring::Unwatched;
         world.settle(&pair(), &[], POLICY);
         assert_eq!(world.component("Unfed").status, Some(by_hand));
-        assert!(!world.applied.components.contains_key(&name("Unfed")), "it is no longer ours to write");
+        assert!(
+            world.applied.ledger.get(&ResourceKey::Component(name("Unfed"))).is_none(),
+            "it is no longer ours to write"
+        );
     }
 }
 
@@ -118,7 +121,7 @@ fn a_relapse_of_the_monitoring_opens_the_same_incident_again() {
     for (monitoring, verb) in [(MISSING, "open"), (Monitoring::Unwatched, "close"), (MISSING, "open")] {
         world.monitoring = monitoring;
         let made = world.settle(&pair(), &[], policy);
-        let about_it = made.iter().filter(|change| change.subject() == Subject::MonitoringIncident);
+        let about_it = made.iter().filter(|change| change.key() == ResourceKey::MonitoringIncident);
         let about_it: Vec<String> = about_it.map(ToString::to_string).collect();
         assert!(about_it.len() == 1 && about_it[0].starts_with(verb), "{about_it:?}");
     }

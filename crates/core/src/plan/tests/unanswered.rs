@@ -1,6 +1,7 @@
 //! Writes that Cachet carries out long after we gave up on them.
 
 use super::*;
+use crate::ledger::CARRIED_OUT_WITHIN;
 use ComponentStatus::{MajorOutage, Operational, PartialOutage, PerformanceIssues, Unknown};
 
 const WEB: [(&str, &str, bool); 2] = [("a", "Web", false), ("b", "Web", false)];
@@ -11,26 +12,32 @@ fn both_down() -> [AlertRecord; 2] {
 }
 
 impl World {
-    /// A write was sent, and no answer came.
-    fn lose(&mut self, what: Written) {
+    /// A value was sent to a component, and no answer came.
+    fn lose(&mut self, id: ComponentId, value: ComponentValue) {
         let sent_at = Timestamp::from_millis(self.now_ms);
-        self.applied.unanswered.push(UnansweredWrite { what, sent_at });
+        let mut rows = self.applied.ledger.iter_mut();
+        let (_, row) = rows.find(|(_, row)| row.page_id == Some(id)).expect("it was written before");
+        row.unanswered.push(Unanswered { value, sent_at });
     }
 
     fn lose_status(&mut self, component: &str, status: ComponentStatus) {
         let id = self.component(component).id;
-        self.lose(Written::Component { id, status, description: None });
+        self.lose(id, ComponentValue::of_component(status));
     }
 
     fn lose_incident_status(&mut self, status: IncidentStatus) {
         let episode = self.applied.every_episode().next().expect("an episode").clone();
         let id = episode.phase.incident().expect("an incident");
-        self.lose(Written::Incident { id, status, subject: episode.subject });
+        let sent_at = Timestamp::from_millis(self.now_ms);
+        self.applied.unanswered.push(UnansweredWrite { id, status, subject: episode.subject, sent_at });
     }
 
     fn reads_and_forgets(&mut self) {
         let (applied, read_at) = (self.applied.clone(), Timestamp::from_millis(self.now_ms));
         self.applied.unanswered.retain(|write| !write.is_over(&applied, &self.observed, read_at));
+        for (key, row) in applied.ledger.expired(&self.observed.components, read_at) {
+            self.applied.ledger.set(key, Some(row));
+        }
     }
 }
 
@@ -50,9 +57,10 @@ fn a_status_that_is_carried_out_late_is_overwritten_and_nobody_is_accused() {
         world.component("Web").status = Some(late);
         let plan = world.plan(&inventory, &alerts, policy);
         assert_eq!(lines(&plan.changes), [format!("set component \"Web\" from {late} to {expected}")]);
-        assert_eq!((plan.changes[0].late(), plan.reports.len()), (world.applied.unanswered.first(), 0));
+        let Change::Write { late: Some(undone), .. } = &plan.changes[0] else { panic!("{:?}", plan.changes) };
+        assert_eq!((undone.value.status, plan.reports.len()), (late, 0));
         world.settle(&inventory, &alerts, policy);
-        assert_eq!((world.component("Web").status, world.applied.unanswered.len()), (Some(expected), 0));
+        assert_eq!((world.component("Web").status, world.unanswered()), (Some(expected), 0));
     }
 }
 
@@ -98,7 +106,7 @@ fn several_writes_of_different_values_are_each_undone_in_whatever_order_they_com
         assert_eq!(world.settle(&inventory, &[], POLICY).len(), 1);
         assert_eq!(world.component("Web").status, Some(Operational));
     }
-    assert_eq!(world.applied.unanswered, []);
+    assert_eq!(world.unanswered(), 0);
 }
 
 #[test]
@@ -110,9 +118,9 @@ fn news_that_comes_with_it_is_written_like_any_other() {
     world.component("Web").status = Some(MajorOutage);
     let changes = world.plan(&inventory, &[firing("a", "Web")], POLICY).changes;
     assert_eq!(changes[0].to_string(), "set component \"Web\" from 4 (Outage) to 3 (Partial Outage)");
-    assert_eq!(changes[0].late(), None, "the alerts are the reason");
+    assert!(matches!(changes[0], Change::Write { late: None, .. }), "the alerts are the reason");
     let plan = world.plan(&inventory, &both_down(), POLICY);
-    assert!(!plan.changes.iter().any(|change| matches!(change, Change::SetComponent { .. })), "{:?}", plan.changes);
+    assert!(!plan.changes.iter().any(|change| change.to_string().starts_with("set component")), "{:?}", plan.changes);
 }
 
 #[test]
@@ -122,12 +130,13 @@ fn a_write_that_is_found_to_have_arrived_is_not_expected_any_more() {
         let mut world = World::set_up(&inventory);
         world.settle(&inventory, &[], POLICY);
         let id = world.component("Web").id;
-        let pending = AppliedComponent { id, status: MajorOutage, certainty: Certainty::Pending };
-        world.applied.components.insert(name("Web"), pending);
-        world.lose_status("Web", MajorOutage);
+        let (key, value) = (ResourceKey::Component(name("Web")), ComponentValue::of_component(MajorOutage));
+        let now = Timestamp::from_millis(world.now_ms);
+        let sent = world.applied.ledger.sent(&key, Some(id), &value, false, now);
+        world.applied.ledger.set(key, Some(sent));
         world.component("Web").status = Some(MajorOutage);
         world.settle(&inventory, &alerts, POLICY);
-        assert_eq!(world.applied.unanswered, []);
+        assert_eq!(world.unanswered(), 0);
     }
 }
 
@@ -139,10 +148,10 @@ fn a_write_that_is_repeated_before_it_was_answered_is_still_expected() {
     world.lose_status("Web", MajorOutage);
     world.settle(&inventory, &both_down(), POLICY);
     world.settle(&inventory, &[], POLICY);
-    assert_eq!(world.applied.unanswered.len(), 1);
+    assert_eq!(world.unanswered(), 1);
     world.component("Web").status = Some(MajorOutage);
     world.settle(&inventory, &[], POLICY);
-    assert_eq!((world.status("Web"), world.applied.unanswered.len()), (1, 0));
+    assert_eq!((world.status("Web"), world.unanswered()), (1, 0));
 }
 
 #[test]
@@ -154,7 +163,7 @@ fn it_is_forgotten_when_cachet_is_read_after_its_time_and_does_not_show_it() {
     let over_at = world.now_ms + i64::try_from(CARRIED_OUT_WITHIN.as_millis()).expect("an hour");
     world.now_ms = over_at - 1;
     world.reads_and_forgets();
-    assert_eq!(world.applied.unanswered.len(), 1);
+    assert_eq!(world.unanswered(), 1);
     world.now_ms = over_at;
     // Cachet was away all the while, and is read for the first time.
     world.component("Web").status = Some(MajorOutage);
@@ -164,7 +173,7 @@ fn it_is_forgotten_when_cachet_is_read_after_its_time_and_does_not_show_it() {
     world.lose_status("Web", MajorOutage);
     world.now_ms += over_at;
     world.reads_and_forgets();
-    assert_eq!(world.applied.unanswered, []);
+    assert_eq!(world.unanswered(), 0);
 }
 
 #[test]
@@ -191,20 +200,20 @@ fn what_nothing_feeds_any_more_is_kept_in_mind_until_nothing_can_come() {
     let target = world.component("a | Web").clone();
     let (id, status) = (target.id, MajorOutage);
     world.settle(&after, &down[..0], POLICY);
-    assert!(world.applied.components.len() == 1 && world.applied.targets.len() == 1);
+    assert_eq!(world.applied.ledger.iter().count(), 2);
 
     let mut world = World::set_up(&before);
     world.settle(&before, &down, POLICY);
     world.lose_status("Web", MajorOutage);
-    world.lose(Written::Component { id, status, description: target.description.clone() });
+    world.lose(id, ComponentValue { status, description: target.description.clone() });
     world.settle(&after, &[], POLICY);
     world.component("Web").status = Some(MajorOutage);
     *world.component("a | Web") = target;
     world.settle(&after, &[], POLICY);
-    assert_eq!((world.status("Web"), world.status("a | Web"), world.applied.unanswered.len()), (1, 1, 0));
+    assert_eq!((world.status("Web"), world.status("a | Web"), world.unanswered()), (1, 1, 0));
     let plan = world.plan(&after, &[], POLICY);
     assert_eq!((plan.changes, plan.notes), (vec![], vec![]));
-    assert!(world.applied.components.len() == 1 && world.applied.targets.len() == 1);
+    assert_eq!(world.applied.ledger.iter().count(), 2);
 }
 
 #[test]
@@ -214,13 +223,13 @@ fn a_targets_component_is_known_by_its_status_and_description() {
     world.settle(&inventory, &[], POLICY);
     let quiet = world.component("a | Web").clone();
     let description = Some(describe(false, ["Down"]));
-    world.lose(Written::Component { id: quiet.id, status: MajorOutage, description: description.clone() });
+    world.lose(quiet.id, ComponentValue { status: MajorOutage, description: description.clone() });
     world.component("a | Web").status = Some(MajorOutage);
     assert_eq!(world.plan(&inventory, &[], POLICY).changes, [], "a person, who wrote no description");
     world.component("a | Web").description = description;
     let made = world.settle(&inventory, &[], POLICY);
     assert_eq!(lines(&made), ["set target component \"a | Web\" from 4 (Outage) to 1 (Operational)"]);
-    assert_eq!((world.component("a | Web").clone(), world.applied.unanswered.len()), (quiet, 0));
+    assert_eq!((world.component("a | Web").clone(), world.unanswered()), (quiet, 0));
 }
 
 #[test]
@@ -262,7 +271,7 @@ fn a_closing_that_is_carried_out_after_a_relapse_is_undone_and_nobody_is_accused
     );
     assert!(matches!(plan.changes[0], Change::ReopenIncident { attempt: Attempt::Resumed, .. }), "{:?}", plan.changes);
     world.settle(&inventory, &both_down(), REOPENING);
-    assert_eq!((world.observed.open_incidents.len(), world.applied.unanswered.len()), (1, 0));
+    assert_eq!((world.observed.open_incidents.len(), world.unanswered()), (1, 0));
     assert_eq!(world.observed.open_incidents[0].id, open[0].id);
 
     // Once and no more.
@@ -298,7 +307,7 @@ fn what_is_opened_again_after_the_outage_is_closed() {
         world.observed.open_incidents = open;
         let made = world.settle(&inventory, &[], policy);
         assert_eq!(lines(&made), ["close incident 4 of component \"Web\", which was opened late"]);
-        assert_eq!((world.observed.open_incidents.len(), world.applied.unanswered.len()), (0, 0));
+        assert_eq!((world.observed.open_incidents.len(), world.unanswered()), (0, 0));
     }
 }
 

@@ -85,13 +85,10 @@ impl World {
 
     pub(super) fn remember(&mut self, note: &Note) {
         match note.clone() {
-            Note::ComponentSettled(name, component) => drop(self.applied.components.insert(name, component)),
-            Note::TargetSettled(name, target) => drop(self.applied.targets.insert(name, target)),
-            Note::ComponentReleased(name) => drop(self.applied.components.remove(&name)),
-            Note::TargetReleased(name) => drop(self.applied.targets.remove(&name)),
+            Note::Confirmed(key, row) => self.applied.ledger.set(key, Some(row)),
+            Note::Released(key) => self.applied.ledger.set(key, None),
             Note::EpisodePhase(episode) => self.applied.keep(episode),
             Note::EpisodeForgotten(episode) => self.applied.forget(&episode.subject),
-            Note::Arrived(write) => self.forget(&write),
         }
     }
 
@@ -101,14 +98,26 @@ impl World {
     }
 
     pub(super) fn carry_out(&mut self, change: &Change) {
-        let certainty = Certainty::Settled;
         if let Some(write) = change.late() {
             self.forget(write);
         }
         match change.clone() {
-            Change::SetComponent { id, name, to, .. } => {
-                self.component(name.as_str()).status = Some(to);
-                self.applied.components.insert(name, AppliedComponent { id, status: to, certainty });
+            Change::Write { key, page_id, value, enabled, late, .. } => {
+                let name = match &key {
+                    ResourceKey::Component(name) => name.to_string(),
+                    ResourceKey::Target(name) => name.to_string(),
+                    other => panic!("no component: {other}"),
+                };
+                if page_id.is_none() {
+                    self.add(&name, false, None);
+                }
+                let component = self.component(&name);
+                (component.status, component.enabled) = (Some(value.status), enabled);
+                component.description = value.description.clone().or(component.description.take());
+                let id = component.id;
+                let sent_at = Timestamp::from_millis(self.now_ms);
+                let row = self.applied.ledger.answered(&key, id, (&value, sent_at), value.clone(), late.as_ref());
+                self.applied.ledger.set(key, Some(row));
             }
             Change::OpenIncident { episode, .. } => {
                 let id = IncidentId(self.id());
@@ -142,20 +151,12 @@ impl World {
                     self.applied.past.remove(&episode);
                 }
             }
-            Change::CreateTarget { target, status, description } => {
-                self.add(target.as_str(), false, Some(description.clone()));
-                let component = self.component(target.as_str());
-                component.status = Some(status);
-                let id = component.id;
-                self.applied.targets.insert(target, AppliedTarget { id, status, description, certainty });
-            }
-            Change::UpdateTarget { id, target, to, description, .. } => {
-                let component = self.component(target.as_str());
-                component.status = Some(to);
-                component.description = Some(description.clone());
-                component.enabled = false;
-                self.applied.targets.insert(target, AppliedTarget { id, status: to, description, certainty });
-            }
         }
+    }
+
+    /// How many writes may be carried out yet.
+    pub(super) fn unanswered(&self) -> usize {
+        let rows = self.applied.ledger.iter().map(|(_, row)| row.unanswered.len());
+        self.applied.unanswered.len() + rows.sum::<usize>()
     }
 }

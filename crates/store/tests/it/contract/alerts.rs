@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
 use alertmanager_cachet_core::expiry::{ResolveRule, WatchdogAlert, WatchdogSource};
 use alertmanager_cachet_core::history::{Source, Turn};
+use alertmanager_cachet_core::incident::EpisodeSubject;
 use alertmanager_cachet_core::inherit::Inheritance;
 use alertmanager_cachet_core::listing::{ListedAlert, Standing};
-use alertmanager_cachet_core::observed::ComponentId;
-use alertmanager_cachet_core::observed::Observed;
-use alertmanager_cachet_core::plan::{UnansweredWrite, Written};
+use alertmanager_cachet_core::observed::{IncidentId, Observed};
+use alertmanager_cachet_core::plan::UnansweredWrite;
 use alertmanager_cachet_core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
-use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::status::IncidentStatus;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::{Pulse, Watchdog};
 use alertmanager_cachet_store::{Entry, Statements, Store};
@@ -241,8 +241,8 @@ pub async fn a_clock_that_was_set_back_moves_everything_once(place: &Place) {
     let refired = alert("a", "Web", NOW);
     let told = [refired.clone(), resolved(&refired), refired, alert("b", "Web", NOW)];
     store.record_statements(watched(&told, Some((AlertStatus::Firing, None))), after(60)).await.expect("recorded");
-    let what = Written::Component { id: ComponentId(7), status: ComponentStatus::MajorOutage, description: None };
-    let write = UnansweredWrite { what, sent_at: after(60) };
+    let (status, subject) = (IncidentStatus::Fixed, EpisodeSubject::Monitoring);
+    let write = UnansweredWrite { id: IncidentId(7), status, subject, sent_at: after(60) };
     store.remember(&[Entry::Sent(write.clone())], after(60)).await.expect("remembered");
 
     assert_eq!(store.bring_back_to(after(60)).await.expect("nothing is later"), 0);

@@ -4,12 +4,11 @@ use alertmanager_cachet_core::history::{About, Event, Happening};
 use alertmanager_cachet_core::incident::{
     EndedBy, Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings, PastEpisode,
 };
+use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Ledger, Recorded, ResourceKey, Unanswered};
 use alertmanager_cachet_core::observed::{
     ComponentId, GroupId, IncidentId, Observed, ObservedComponent, ObservedGroup,
 };
-use alertmanager_cachet_core::plan::{
-    Applied, AppliedComponent, AppliedTarget, Certainty, StrayOrigin, UnansweredWrite, Written,
-};
+use alertmanager_cachet_core::plan::{Applied, StrayOrigin, UnansweredWrite};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet_core::target::ComponentName;
 use alertmanager_cachet_core::time::Timestamp;
@@ -34,9 +33,9 @@ fn episode(id: i64, name: &str, phase: EpisodePhase) -> Episode {
 pub async fn what_is_remembered_is_kept_whole_or_not_at_all(place: &Place) {
     let store = place.open().await;
     let status = ComponentStatus::MajorOutage;
-    let written = AppliedComponent { id: ComponentId(7), status, certainty: Certainty::Pending };
-    let entries =
-        [Entry::Component(component("Web"), written), Entry::Episode(episode(7, "Web", EpisodePhase::Opening))];
+    let (key, value) = (ResourceKey::Component(component("Web")), ComponentValue::of_component(status));
+    let row = Ledger::default().sent(&key, Some(ComponentId(7)), &value, false, NOW);
+    let entries = [Entry::Row(key, row), Entry::Episode(episode(7, "Web", EpisodePhase::Opening))];
     let event = Event::Status { from: None, to: Some(status) };
     let happened = [Happening { at: NOW, about: About::Component(component("Web")), event }];
     place.refuse_inserts(&store, "history_events").await;
@@ -45,7 +44,7 @@ pub async fn what_is_remembered_is_kept_whole_or_not_at_all(place: &Place) {
     place.heal(&store, "history_events").await;
     store.remember_with_history(&entries, &happened, NOW).await.expect("remembered");
     let applied = store.applied().await.expect("read");
-    assert_eq!((applied.components.len(), applied.episodes.len()), (1, 1));
+    assert_eq!((applied.ledger.iter().count(), applied.episodes.len()), (1, 1));
     assert_eq!(store.last_statuses().await.expect("read")[&component("Web")], status);
 }
 
@@ -53,23 +52,25 @@ pub async fn at_another_address_nothing_is_certain(place: &Place) {
     let store = place.open().await;
     store.keep_page_at("http://one/api").await.expect("kept");
     let status = ComponentStatus::MajorOutage;
-    let settled = Certainty::Settled;
-    let web = AppliedComponent { id: ComponentId(7), status, certainty: settled };
-    let target = alert("a", "Web", NOW).target.name();
+    let value = ComponentValue::of_component(status);
+    let unanswered = vec![Unanswered { value: value.clone(), sent_at: NOW }];
+    let web = Recorded { unanswered, ..Recorded::confirmed(ComponentId(7), value) };
+    let target = ResourceKey::Target(alert("a", "Web", NOW).target.name());
     let description = "critical: no\nTargetDown".to_owned();
-    let of_target = AppliedTarget { id: ComponentId(8), status, description, certainty: settled };
+    let of_target = Recorded::confirmed(ComponentId(8), ComponentValue::of_target(status, description));
+    let key = ResourceKey::Component(component("Web"));
     let lost = Some(LostPostings { count: 2, missed_at: NOW, title: None });
     let by = EndedBy::Recovery;
     let over = Episode { lost: lost.clone(), ..episode(9, "Mail", EpisodePhase::Closing(IncidentId(1))) };
-    let what = Written::Component { id: ComponentId(7), status, description: None };
+    let (id, subject) = (IncidentId(3), EpisodeSubject::Monitoring);
     let entries = [
-        Entry::Component(component("Web"), web.clone()),
-        Entry::Target(target.clone(), of_target.clone()),
+        Entry::Row(key.clone(), web.clone()),
+        Entry::Row(target.clone(), of_target.clone()),
         Entry::Episode(Episode { lost, ..episode(7, "Web", EpisodePhase::Open(IncidentId(3))) }),
         Entry::Episode(episode(8, "Shop", EpisodePhase::Closed { incident: IncidentId(4), at: NOW, by })),
         Entry::Episode(over.clone()),
         Entry::EndEpisode(over, by),
-        Entry::Sent(UnansweredWrite { what, sent_at: NOW }),
+        Entry::Sent(UnansweredWrite { id, status: IncidentStatus::Fixed, subject, sent_at: NOW }),
     ];
     store.remember(&entries, NOW).await.expect("remembered");
     store.remember_observed(&Observed::default(), NOW).await.expect("remembered");
@@ -82,9 +83,9 @@ pub async fn at_another_address_nothing_is_certain(place: &Place) {
 
     store.keep_page_at("http://another/api").await.expect("kept");
     let mut expected = Applied::default();
-    let pending = Certainty::Pending;
-    expected.components.insert(component("Web"), AppliedComponent { certainty: pending, ..web });
-    expected.targets.insert(target, AppliedTarget { certainty: pending, ..of_target });
+    let delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
+    expected.ledger.set(key, Some(Recorded { delivery, unanswered: Vec::new(), ..web }));
+    expected.ledger.set(target, Some(Recorded { delivery, ..of_target }));
     expected.keep(episode(7, "Web", EpisodePhase::Absent));
     assert_eq!(store.applied().await.expect("read"), expected);
     assert_eq!(store.observed().await.expect("read"), None);
@@ -170,11 +171,18 @@ pub async fn the_last_reading_of_cachet_is_kept_with_its_time(place: &Place) {
 pub async fn what_was_written_and_the_episodes_are_the_same_after_a_restart(place: &Place) {
     let store = place.open().await;
     let web = ComponentName::try_from("Web").expect("a name");
-    let target = alert("a:9100", "Web", NOW).target.name();
+    let target = ResourceKey::Target(alert("a:9100", "Web", NOW).target.name());
+    let key = ResourceKey::Component(web.clone());
     let status = ComponentStatus::MajorOutage;
-    let component = AppliedComponent { id: ComponentId(7), status, certainty: Certainty::Pending };
+    let value = ComponentValue::of_component(status);
+    let mut ledger = Ledger::default();
+    for page_id in [None, Some(ComponentId(7)), Some(ComponentId(7))] {
+        ledger.set(key.clone(), Some(ledger.sent(&key, page_id, &value, false, NOW)));
+    }
+    let component = ledger.get(&key).expect("the row").clone();
+    let being_made = Ledger::default().sent(&target, None, &value, false, NOW);
     let description = "critical: no\nTargetDown".to_owned();
-    let of_target = AppliedTarget { id: ComponentId(8), status, description, certainty: Certainty::Settled };
+    let of_target = Recorded::confirmed(ComponentId(8), ComponentValue::of_target(status, description));
     let episode = Episode {
         key: EpisodeKey::new(ComponentId(7), NOW),
         subject: EpisodeSubject::Component { name: web.clone(), id: ComponentId(7) },
@@ -186,8 +194,9 @@ pub async fn what_was_written_and_the_episodes_are_the_same_after_a_restart(plac
     };
     let open = Episode { phase: EpisodePhase::Open(IncidentId(3)), ..episode.clone() };
     let entries = [
-        Entry::Component(web.clone(), component.clone()),
-        Entry::Target(target.clone(), of_target.clone()),
+        Entry::Row(key.clone(), component.clone()),
+        Entry::Row(target.clone(), being_made),
+        Entry::Row(target.clone(), of_target.clone()),
         Entry::Episode(episode),
         Entry::Episode(open.clone()),
     ];
@@ -196,10 +205,10 @@ pub async fn what_was_written_and_the_episodes_are_the_same_after_a_restart(plac
 
     let store = place.open().await;
     let applied = store.applied().await.expect("applied");
-    assert_eq!(applied.components[&web], component);
-    assert_eq!(applied.targets[&target], of_target);
+    assert_eq!(applied.ledger.get(&key), Some(&component));
+    assert_eq!(applied.ledger.get(&target), Some(&of_target));
     assert_eq!(applied.episodes[&web], open);
-    let over = [Entry::EndEpisode(open, EndedBy::Recovery), Entry::ReleaseComponent(web), Entry::ReleaseTarget(target)];
+    let over = [Entry::EndEpisode(open, EndedBy::Recovery), Entry::Release(key), Entry::Release(target)];
     store.remember(&over, NOW).await.expect("remembered");
     assert_eq!(store.applied().await.expect("applied"), Default::default());
 }
@@ -209,23 +218,11 @@ pub async fn a_write_without_an_answer_is_remembered_until_it_is_answered_in_the
 ) {
     let store = place.open().await;
     let web = ComponentName::try_from("Web").expect("a name");
-    let status = ComponentStatus::MajorOutage;
-    let sent = [
-        Written::Component { id: ComponentId(7), status, description: None },
-        Written::Component { id: ComponentId(8), status, description: Some("critical: no\nTargetDown".to_owned()) },
-        Written::Incident {
-            id: IncidentId(3),
-            status: IncidentStatus::Fixed,
-            subject: EpisodeSubject::Component { name: web, id: ComponentId(7) },
-        },
-        Written::Incident {
-            id: IncidentId(7),
-            status: IncidentStatus::Investigating,
-            subject: EpisodeSubject::Monitoring,
-        },
-        Written::Component { id: ComponentId(7), status, description: None },
-    ];
-    let mut sent: Vec<UnansweredWrite> = sent.map(|what| UnansweredWrite { what, sent_at: NOW }).into();
+    let subject = EpisodeSubject::Component { name: web, id: ComponentId(7) };
+    let closing = UnansweredWrite { id: IncidentId(3), status: IncidentStatus::Fixed, subject, sent_at: NOW };
+    let (status, subject) = (IncidentStatus::Investigating, EpisodeSubject::Monitoring);
+    let reopening = UnansweredWrite { id: IncidentId(7), status, subject, sent_at: NOW };
+    let mut sent = vec![closing.clone(), reopening, closing];
     store.remember(&sent.iter().cloned().map(Entry::Sent).collect::<Vec<_>>(), NOW).await.expect("remembered");
     store.close().await;
 
