@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::observed::Observed;
 use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::status_page::StatusPage;
 use anyhow::bail;
 use axum::Router;
 use axum::extract::Request;
@@ -105,7 +106,7 @@ impl OutsideCachet {
 
     /// Everything that the page has.
     pub async fn shown(&self) -> anyhow::Result<Observed> {
-        Ok(self.page.observe().await?)
+        Ok(self.page.observe(&[]).await?)
     }
 
     /// Waits until nobody calls any more and the page is as expected.

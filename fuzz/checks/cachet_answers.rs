@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId};
 use alertmanager_cachet::core::status::IncidentStatus;
-use alertmanager_cachet::core::status_page::IncidentSearch;
+use alertmanager_cachet::core::status_page::{IncidentSearch, Operation, StatusPage};
 use alertmanager_cachet::core::time::Timestamp;
 use axum::Router;
 use axum::extract::Request;
@@ -72,12 +72,12 @@ async fn ask(cachet: &Cachet) {
         created_not_before: Timestamp::from_millis(0),
     };
     let errors = [
-        cachet.observe().await.err(),
+        cachet.observe(&[]).await.err(),
         cachet.maintenance().await.err(),
         cachet.incident(IncidentId(1)).await.err(),
         cachet.find_incident(&search).await.err(),
-        cachet.set_incident_status(IncidentId(1), IncidentStatus::Fixed).await.err(),
-        cachet.delete_component(ComponentId(1)).await.err(),
+        cachet.apply(&Operation::SetIncidentStatus(IncidentId(1), IncidentStatus::Fixed)).await.err(),
+        cachet.apply(&Operation::RemoveComponent(ComponentId(1))).await.err(),
     ];
     for error in errors.into_iter().flatten() {
         assert!(!error.to_string().chars().any(char::is_control), "{error:?}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::report::{Place, Report};
 use super::settings::report_unknown_keys;
 use super::tree::{Map, Value};
-use crate::core::group::{Group, GroupName};
+use crate::core::names::{Group, GroupName};
 use crate::core::target::{ComponentName, excerpt};
 
 /// Every key that a group may have.

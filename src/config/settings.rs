@@ -10,7 +10,7 @@ use super::tree::{self, Form, Map, Value};
 use super::{CACHET_PER_PAGE_MAX, Config, watchdog};
 use crate::core::alert_limit::DEFAULT_MAX_ALERTS;
 use crate::core::config::{AlertConfig, AlertmanagerConfig, IncidentConfig, PageConfig};
-use crate::core::incident_name::IncidentName;
+use crate::core::names::IncidentName;
 use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{NAME_LIMIT, excerpt};
 

@@ -9,7 +9,7 @@ use super::report::{Place, Remark, Report};
 use super::settings::{SECONDS_MAX, filled, report_unknown_keys};
 use super::tree::Map;
 use crate::core::config::WatchdogConfig;
-use crate::core::incident_name::IncidentName;
+use crate::core::names::IncidentName;
 use crate::core::target::NAME_LIMIT;
 use crate::core::watchdog::{MonitoringTexts, Watchdog, WatchdogError};
 

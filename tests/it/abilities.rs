@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use alertmanager_cachet::cachet::{Cachet, Settings};
 use alertmanager_cachet::core::observed::{IncidentId, Observed};
+use alertmanager_cachet::core::status_page::StatusPage;
 use fake_cachet::{FakeCachet, Faults, Options, Release, Server, serve};
 use serde_json::{Value, json};
 
@@ -85,7 +86,7 @@ impl Site {
     }
 
     async fn shown(&self) -> Observed {
-        self.page.observe().await.expect("the page")
+        self.page.observe(&[]).await.expect("the page")
     }
 
     /// Refuses every change of an existing component with 403.

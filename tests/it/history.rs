@@ -7,7 +7,7 @@ use alertmanager_cachet::core::history::{About, Event, Source, Turn};
 use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
 use alertmanager_cachet::core::status::IncidentStatus;
-use alertmanager_cachet::core::status_page::REQUEST_TIMEOUT;
+use alertmanager_cachet::core::status_page::{Operation, REQUEST_TIMEOUT};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::uptime::{Span, uptime};
@@ -131,8 +131,7 @@ async fn a_relapse_and_the_end_of_a_persons_patience_are_told_with_the_incident(
         world.fire("db:9100", "Database").await;
         world.settle().await;
         let ours = world.shown().await.open_incidents[0].id;
-        world.person().add_incident_update(ours, IncidentStatus::Fixed, "Enough.").await.expect("closed");
-        world.person().set_incident_status(ours, IncidentStatus::Fixed).await.expect("closed");
+        world.says_by_hand(ours, IncidentStatus::Fixed, "Enough.").await;
         world.pass(world.settings.config.page.reconcile_interval);
         world.settle().await;
         let incidents: Vec<_> =
@@ -243,7 +242,7 @@ async fn a_persons_word_is_kept_once_though_the_server_is_started_anew() {
         description: None,
         group: None,
     };
-    world.person().update_component(found.id, &update).await.expect("updated");
+    world.by_hand(Operation::UpdateComponent(found.id, update)).await;
     for _ in 0..3 {
         world.pass(2 * MINUTE);
         world.settle().await;

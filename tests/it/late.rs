@@ -46,13 +46,11 @@ async fn open_incident(world: &World) -> IncidentId {
 }
 
 async fn is_closed_by_hand(world: &World, incident: IncidentId) {
-    world.person().add_incident_update(incident, IncidentStatus::Fixed, "Enough.").await.expect("closed");
-    world.person().set_incident_status(incident, IncidentStatus::Fixed).await.expect("closed");
+    world.says_by_hand(incident, IncidentStatus::Fixed, "Enough.").await;
 }
 
 async fn is_opened_by_hand(world: &World, incident: IncidentId) {
-    world.person().add_incident_update(incident, IncidentStatus::Watching, "Wait.").await.expect("opened");
-    world.person().set_incident_status(incident, IncidentStatus::Watching).await.expect("opened");
+    world.says_by_hand(incident, IncidentStatus::Watching, "Wait.").await;
 }
 
 #[tokio::test]

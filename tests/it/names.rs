@@ -1,6 +1,6 @@
 //! Names that are not the same everywhere: what Cachet takes off their ends, and what people make of them.
 
-use alertmanager_cachet::core::incident_name::IncidentName;
+use alertmanager_cachet::core::names::IncidentName;
 use fake_cachet::Release;
 
 use crate::support::world::{TargetSpec, World};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet::core::status_page::Operation;
 use alertmanager_cachet::reconcile::{Blocked, Round};
 use fake_cachet::Release;
 
@@ -17,7 +18,7 @@ async fn set_status(world: &World, name: &str, status: ComponentStatus) {
     let shown = world.shown().await;
     let component = shown.components.iter().find(|component| component.name == name).expect("a component");
     let update = ComponentUpdate { status: Some(status), enabled: component.enabled, description: None, group: None };
-    world.person().update_component(component.id, &update).await.expect("updated");
+    world.by_hand(Operation::UpdateComponent(component.id, update)).await;
 }
 
 #[tokio::test]
@@ -340,9 +341,7 @@ async fn an_incident_that_a_person_closed_is_left_closed_until_the_next_outage()
         let alert = world.fire("db:9100", "Database").await;
         world.settle().await;
         let incident = world.shown().await.open_incidents[0].id;
-        let person = world.person();
-        person.add_incident_update(incident, IncidentStatus::Fixed, "A false alarm.").await.expect("closed");
-        person.set_incident_status(incident, IncidentStatus::Fixed).await.expect("closed");
+        world.says_by_hand(incident, IncidentStatus::Fixed, "A false alarm.").await;
         world.pass(Duration::from_secs(120));
         world.settle().await;
         assert_eq!(world.incidents().await, (0, 1), "{release:?}");

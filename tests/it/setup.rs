@@ -3,10 +3,11 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use alertmanager_cachet::core::group::{Group, GroupName};
+use alertmanager_cachet::core::names::{Group, GroupName};
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::setup::{Removal, SetupPlan, Step, plan_setup};
 use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::status_page::{Operation, StatusPage};
 use alertmanager_cachet::core::target::ComponentList;
 use alertmanager_cachet::setup::{Progress, carry_out, patiently};
 use alertmanager_cachet::store::{Made, Store};
@@ -50,7 +51,7 @@ impl Progress for Told {
 
 async fn plan(world: &World, groups: &[Group], removal: Removal) -> SetupPlan {
     let mut shown = world.shown().await;
-    if !world.cachet().probe().await.expect("probed").meta {
+    if !world.cachet().capabilities().await.expect("probed").meta {
         world.store.mark_made(world.cachet().address(), &mut shown).await.expect("read");
     }
     plan_setup(groups, world.settings.inventory.as_ref().expect("targets"), &shown, removal)
@@ -58,7 +59,7 @@ async fn plan(world: &World, groups: &[Group], removal: Removal) -> SetupPlan {
 
 /// Plans and carries out, as the command does.
 async fn run(world: &World, groups: &[Group], removal: Removal) -> Vec<String> {
-    let meta = world.cachet().probe().await.expect("probed").meta;
+    let meta = world.cachet().capabilities().await.expect("probed").meta;
     let store = (!meta).then(|| (world.store.clone(), world.cachet().address().to_owned()));
     let told = Told { store, ..Told::default() };
     let plan = plan(world, groups, removal).await;
@@ -141,7 +142,7 @@ async fn a_rate_limit_that_another_run_has_used_up_is_waited_for_by_the_first_re
     world.faults.rate_limit(4, Duration::from_secs(1));
     let told = Told::default();
     for _ in 0..3 {
-        patiently(&told, || world.cachet().observe()).await.expect("read");
+        patiently(&told, || world.cachet().observe(&[])).await.expect("read");
     }
     assert!(!told.waits.into_inner().expect("lock").is_empty());
 }
@@ -197,7 +198,7 @@ async fn a_target_component_that_an_older_cachet_made_visible_is_hidden_again() 
             description: None,
             group: None,
         };
-        world.person().update_component(target.id, &update).await.expect("updated");
+        world.by_hand(Operation::UpdateComponent(target.id, update)).await;
         run(&world, &groups(), Removal::Nothing).await;
         assert!(!world.shown().await.components.iter().any(|c| c.enabled && c.id == target.id), "{release:?}");
     }

@@ -6,6 +6,7 @@ use alertmanager_cachet::commands::explain::explained;
 use alertmanager_cachet::core::history::Event;
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet::core::status_page::Operation;
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use fake_cachet::Release;
@@ -48,7 +49,7 @@ async fn set_status(world: &World, name: &str, status: ComponentStatus) {
     let shown = world.shown().await;
     let component = shown.components.iter().find(|component| component.name == name).expect("a component");
     let update = ComponentUpdate { status: Some(status), enabled: true, description: None, group: None };
-    world.person().update_component(component.id, &update).await.expect("updated");
+    world.by_hand(Operation::UpdateComponent(component.id, update)).await;
 }
 
 #[tokio::test]
@@ -297,8 +298,7 @@ async fn a_person_has_the_say_over_unknown_and_over_the_incident() {
         assert_eq!(statuses(&world).await, (2, 5), "{release:?}: what a person chose is not green");
         set_status(&world, "Database", ComponentStatus::Operational).await;
         let incident = world.shown().await.open_incidents[0].id;
-        world.person().add_incident_update(incident, IncidentStatus::Fixed, "A false alarm.").await.expect("closed");
-        world.person().set_incident_status(incident, IncidentStatus::Fixed).await.expect("closed");
+        world.says_by_hand(incident, IncidentStatus::Fixed, "A false alarm.").await;
         world.faults.forget_calls();
         for _ in 0..2 {
             world.pass(MINUTE);

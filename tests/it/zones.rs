@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::observed::{ComponentId, NewIncident};
-use alertmanager_cachet::core::status_page::IncidentSearch;
+use alertmanager_cachet::core::status_page::{IncidentSearch, StatusPage};
 use alertmanager_cachet::core::time::Timestamp;
 use fake_cachet::Release;
 
@@ -58,7 +58,7 @@ async fn the_first_incident_of_all_is_corrected_as_soon_as_its_answer_tells_the_
     for minutes in ZONES {
         let world = set_up(minutes).await;
         let occurred_at = world.now().before(Duration::from_secs(90));
-        world.cachet().create_incident(&incident(occurred_at)).await.expect("posted");
+        world.cachet().open_incident(&incident(occurred_at)).await.expect("posted");
         assert_eq!(began(&world, minutes).await, occurred_at.cut_to_seconds(), "{minutes}");
         assert_eq!(world.faults.count("PUT", "/api/incidents/1"), usize::from(minutes != 0), "{minutes}");
     }
@@ -67,10 +67,10 @@ async fn the_first_incident_of_all_is_corrected_as_soon_as_its_answer_tells_the_
 #[tokio::test]
 async fn when_summer_time_ends_the_next_incident_is_right_too() {
     let world = set_up(120).await;
-    world.cachet().create_incident(&incident(world.now())).await.expect("posted");
+    world.cachet().open_incident(&incident(world.now())).await.expect("posted");
     world.remove_first_incident().await;
     world.move_cachet_ahead_of_utc_by(60);
-    let id = world.cachet().create_incident(&incident(world.now())).await.expect("posted");
+    let id = world.cachet().open_incident(&incident(world.now())).await.expect("posted");
     let shown = world.incident_by_hand(id).await["data"]["attributes"]["occurred"]["string"].take();
     assert_eq!(shown, "2026-11-21 03:00:00");
 }
@@ -80,12 +80,12 @@ async fn an_incident_that_cannot_be_corrected_is_posted_all_the_same_and_once() 
     for (status, name) in [(403, "403"), (404, "404"), (422, "422"), (500, "500")] {
         let world = set_up(120).await;
         world.faults.on("PUT", "/api/incidents/*").answer(status);
-        world.cachet().create_incident(&incident(world.now())).await.expect(name);
+        world.cachet().open_incident(&incident(world.now())).await.expect(name);
         assert_eq!(world.incidents().await, (1, 1), "{name}");
     }
     let world = set_up(120).await;
     world.faults.on("PUT", "/api/incidents/*").cut_before();
-    world.cachet().create_incident(&incident(world.now())).await.expect("posted");
+    world.cachet().open_incident(&incident(world.now())).await.expect("posted");
     assert_eq!(world.incidents().await, (1, 1));
 }
 
@@ -95,7 +95,7 @@ async fn where_the_zone_is_known_an_incident_of_hours_ago_is_not_taken_for_the_o
     for minutes in ZONES {
         let world = set_up(minutes).await;
         let cachet: &Cachet = world.cachet();
-        cachet.create_incident(&incident(world.now())).await.expect("posted");
+        cachet.open_incident(&incident(world.now())).await.expect("posted");
         let search = |created_not_before| IncidentSearch {
             episode: "e-1",
             name: "Web is down",

@@ -1,11 +1,11 @@
-//! The calls, one method each.
+//! How Cachet is asked: one call, a list to its end, and what the answers show of this Cachet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use futures_util::future::try_join_all;
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -13,64 +13,62 @@ use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::abilities::AbilityAnswers;
 use super::budget::Budget;
-use super::transport::{Call, Http, Response, Timeouts, Transport, headers};
-use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
-use super::zone::Offset;
+use super::http::{Call, Http, Response, Transport, headers};
+use super::wire::{Document, Group, Page, Row, Written};
+use super::zone::{Offset, answered_at};
 use super::{CallObserver, Error, Settings};
-use alertmanager_cachet_core::observed::{
-    ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed,
-    ObservedComponent, ObservedGroup, ObservedIncident,
-};
-use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
-use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch, RateBudget, Spare};
+use alertmanager_cachet_core::observed::IncidentId;
+use alertmanager_cachet_core::status_page::{Capabilities, REQUEST_TIMEOUT};
 use alertmanager_cachet_core::time::Timestamp;
 
 /// How many requests are under way at a time; more wait. Cachet's PHP workers are few, and its rate limit is what bounds
 /// throughput anyway.
 pub(super) const MAX_PARALLEL: u32 = 4;
 
-/// How far apart two updates of an incident are kept on a Cachet that counts them by the second.
-const UPDATES_APART: Duration = Duration::from_millis(1100);
+/// The longest list that is read; a page that always claims to have a next one ends there, as [`Error::NotCachet`].
+const MAX_ROWS: u32 = 100_000;
 
-/// How far a time that Cachet shows may be off when it is read as UTC: it comes without an offset, in the app's time
-/// zone. The zone furthest behind is twelve hours behind UTC; the thirteenth hour is for clocks that disagree.
-const TOLERANCE_IN_ANY_ZONE: Duration = Duration::from_secs(13 * 60 * 60);
+/// A component that cannot exist: Cachet counts from 1.
+const NO_COMPONENT: &str = "/components/0";
 
-/// How far it may be off where the zone is known: one hour for a change to or from summer time since then, and 15 minutes
-/// for clocks that disagree.
-const TOLERANCE_IN_A_KNOWN_ZONE: Duration = Duration::from_secs(75 * 60);
-
-/// A client of one Cachet. Clones are cheap and share connections, limits and what was probed.
+/// A client of one Cachet, which it shows as a [`StatusPage`](alertmanager_cachet_core::status_page::StatusPage). Clones
+/// are cheap and share connections, limits and what was probed.
 #[derive(Clone)]
 pub struct Cachet {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     observer: Option<Arc<dyn CallObserver>>,
 }
 
-struct Shared {
-    transport: Box<dyn Transport>,
+pub(super) struct Shared {
+    pub transport: Box<dyn Transport>,
     /// What every request carries.
     headers: HeaderMap,
     per_page: u8,
     permits: Semaphore,
-    capabilities: OnceCell<Capabilities>,
-    calls: AtomicU64,
-    /// How many of them the last reading of everything took.
-    calls_of_a_reading: AtomicU64,
+    pub capabilities: OnceCell<Capabilities>,
     /// What is left of writes.
-    budget: Budget,
+    pub writes: Budget,
     /// What is left of reads.
-    reads: Budget,
+    pub reads: Budget,
+    learned: Mutex<Learned>,
+}
+
+/// What the calls so far have shown.
+#[derive(Default)]
+pub(super) struct Learned {
+    /// How many requests were sent, answered or not.
+    pub calls: u64,
+    /// How many of them the last reading of everything took.
+    pub calls_of_a_reading: u64,
     /// Whether the status Unknown of a component was refused.
-    refuses_unknown: AtomicBool,
-    /// The known abilities of the token.
-    abilities: Mutex<AbilityAnswers>,
+    pub refuses_unknown: bool,
+    /// For each ability, the last answer to a call that needed it: the refusal, or `None` if the call was carried out.
+    pub abilities: BTreeMap<&'static str, Option<Error>>,
     /// When incidents were last updated, where that matters; those of the last second.
-    updates: Mutex<HashMap<IncidentId, Instant>>,
-    /// The UTC offset of its time zone; `None` before the first write.
-    offset: Mutex<Option<Offset>>,
+    pub updates: HashMap<IncidentId, Instant>,
+    /// The UTC offset of the time zone; `None` before the first write.
+    pub offset: Option<Offset>,
 }
 
 impl Cachet {
@@ -79,35 +77,27 @@ impl Cachet {
     /// # Errors
     /// [`Error::Settings`] if the address or the token cannot be one.
     pub fn over_http(settings: Settings) -> Result<Self, Error> {
-        let transport = Http::new(&settings.base_url, Timeouts::DEFAULT)?;
-        let headers = headers(&settings.token).ok_or_else(|| Error::Settings {
-            what: "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks".into(),
-        })?;
-        Ok(Self::with_headers(Box::new(transport), headers, settings.per_page))
+        let transport = Http::new(&settings.base_url, REQUEST_TIMEOUT)?;
+        if headers(&settings.token).is_none() {
+            let what = "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks";
+            return Err(Error::Settings { what: what.into() });
+        }
+        Ok(Self::over(Box::new(transport), &settings.token, settings.per_page))
     }
 
     /// A client that reaches its Cachet another way.
     ///
     /// A token that no header can hold is left out, and refused like any other wrong one.
     pub fn over(transport: Box<dyn Transport>, token: &SecretString, per_page: u8) -> Self {
-        Self::with_headers(transport, headers(token).unwrap_or_default(), per_page)
-    }
-
-    fn with_headers(transport: Box<dyn Transport>, headers: HeaderMap, per_page: u8) -> Self {
         let shared = Shared {
             transport,
-            headers,
+            headers: headers(token).unwrap_or_default(),
             per_page: per_page.clamp(1, 100),
             permits: Semaphore::new(MAX_PARALLEL as usize),
             capabilities: OnceCell::new(),
-            calls: AtomicU64::new(0),
-            calls_of_a_reading: AtomicU64::new(0),
-            budget: Budget::default(),
+            writes: Budget::default(),
             reads: Budget::default(),
-            refuses_unknown: AtomicBool::new(false),
-            abilities: Mutex::default(),
-            updates: Mutex::default(),
-            offset: Mutex::default(),
+            learned: Mutex::default(),
         };
         Self { shared: Arc::new(shared), observer: None }
     }
@@ -117,278 +107,80 @@ impl Cachet {
         Self { observer: Some(observer), ..self }
     }
 
-    /// The base of its API, without anything secret; within the process it is a path.
-    pub fn address(&self) -> &str {
-        self.shared.transport.address()
+    pub(super) fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.shared.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many requests were sent so far, answered or not.
-    pub fn calls(&self) -> u64 {
-        self.shared.calls.load(Ordering::Relaxed)
+    /// What this Cachet can do; asked once, then remembered for the life of the client and its clones. When Cachet does
+    /// not answer, the next call asks again.
+    pub(super) async fn probe(&self) -> Result<Capabilities, Error> {
+        let ask = || async {
+            let groups = Call::new(Method::GET, "/component-groups").with("include", "meta");
+            match self.read::<Page<Group>>(groups.with("sort", "id").with("per_page", 1)).await {
+                Ok(_) => Ok(Capabilities { meta: true }),
+                // An include that a release does not know is 400 and names it (2025-08: 030).
+                Err(Error::Invalid { status: 400, message, .. }) if message.contains("meta") => {
+                    Ok(Capabilities { meta: false })
+                }
+                Err(error) => Err(error),
+            }
+        };
+        self.shared.capabilities.get_or_try_init(ask).await.copied()
     }
 
-    /// How many writes that can wait Cachet's rate limit allows now, if the public may want to see `public` writes
-    /// before long: they are kept for that, at least a fifth of the limit and at most a half.
-    pub fn spare(&self, public: usize) -> Spare {
-        self.shared.budget.spare(u32::try_from(public).unwrap_or(u32::MAX))
-    }
-
-    /// Remembers how many calls a reading of everything took.
-    pub(super) fn has_read(&self, calls: u64) {
-        self.shared.calls_of_a_reading.store(calls, Ordering::Relaxed);
-    }
-
-    /// How long a reading of everything that can wait has to, if it takes as many calls as the last one: until the limit
-    /// leaves enough for the next one, which cannot wait, and for what the public sees. `None`: not at all.
-    pub fn reading_waits(&self) -> Option<Duration> {
-        let calls = self.shared.calls_of_a_reading.load(Ordering::Relaxed);
-        self.shared.reads.lacks(u32::try_from(calls.saturating_mul(2)).unwrap_or(u32::MAX))
-    }
-
-    /// What Cachet's rate limit allows now, for those who watch; `None` as long as it told of no limit.
-    pub fn budget(&self) -> Option<RateBudget> {
-        self.shared.budget.now()
-    }
-
-    /// Reads everything but maintenance: all groups, all components (visible or disabled), all open incidents. What keeps
-    /// [`Self::maintenance`] from being read is no reason not to keep the page.
-    ///
-    /// The token is checked along with it, at the price of one call: Cachet answers a guest where a token is wrong, and
-    /// what a guest does not see would look as if it had been removed.
-    ///
-    /// # Errors
-    /// The first error of any of these calls.
-    pub async fn observe(&self) -> Result<Observed, Error> {
-        let ((), groups, components, open_incidents) =
-            tokio::try_join!(self.check_token(), self.groups(), self.components(), self.open_incidents())?;
-        Ok(Observed { groups, components, open_incidents, maintenance: Vec::new() })
-    }
-
-    /// Every group, by number.
-    ///
-    /// # Errors
-    /// See [`Error`]; so for all calls below.
-    pub async fn groups(&self) -> Result<Vec<ObservedGroup>, Error> {
-        let list = Call::get("/component-groups");
-        let list = if self.probe().await?.meta { list.with("include", "meta") } else { list };
-        Ok(self.list::<Group>(list).await?.into_iter().map(Into::into).collect())
-    }
-
-    /// Every component, visible or disabled, by number.
-    pub async fn components(&self) -> Result<Vec<ObservedComponent>, Error> {
-        let include = if self.probe().await?.meta { "group,meta" } else { "group" };
-        // without the filter, current Cachet leaves out disabled components even for a token (089)
-        let list = Call::get("/components").with("include", include).with("filter[enabled]", "0,1");
-        Ok(self.list::<Component>(list).await?.into_iter().map(Into::into).collect())
-    }
-
-    /// Every incident that Cachet shows as not fixed, by number.
-    pub async fn open_incidents(&self) -> Result<Vec<ObservedIncident>, Error> {
-        Ok(self.open_incident_rows().await?.into_iter().map(Into::into).collect())
-    }
-
-    /// Releases of 2025 filter by one status and show another, that of the latest update (2025-08: 509), so what they
-    /// show has the say.
-    async fn open_incident_rows(&self) -> Result<Vec<Row<Incident>>, Error> {
-        let list = self.incident_call("/incidents").await?.with("filter[status]", "0,1,2,3");
-        let mut rows = self.list::<Incident>(list).await?;
-        rows.retain(|row| !row.attributes.is_fixed());
-        Ok(rows)
-    }
-
-    /// Every maintenance that Cachet shows as in progress, by number.
-    ///
-    /// Some releases filter by the day, so what they show has the say.
-    pub async fn maintenance(&self) -> Result<Vec<Maintenance>, Error> {
-        let in_progress = ScheduleStatus::InProgress;
-        let list = Call::get("/schedules").with("filter[status]", in_progress.value()).with("include", "components");
-        let rows = self.list::<Schedule>(list).await?.into_iter();
-        Ok(rows.filter(|row| row.attributes.status() == Some(in_progress)).map(Into::into).collect())
-    }
-
-    pub(super) async fn incident_call(&self, path: impl Into<String>) -> Result<Call, Error> {
-        let call = Call::get(path);
-        Ok(if self.probe().await?.meta { call.with("include", "meta") } else { call })
-    }
-
-    /// One incident, open or not; `None` if it was removed.
-    pub async fn incident(&self, id: IncidentId) -> Result<Option<ObservedIncident>, Error> {
-        let call = self.incident_call(format!("/incidents/{}", id.0)).await?;
-        match self.read::<Document<Incident>>(call).await {
-            Ok(document) => Ok(Some(document.data.into())),
-            Err(Error::NotFound { .. }) => Ok(None),
+    /// Whether Cachet takes the token, without changing anything: a write to a component that cannot exist is 404 with
+    /// a good token (152) and 401 with any other (153). A read would not tell, for a wrong token is answered as a guest
+    /// (014). Which abilities the token has shows only when they are used.
+    pub(super) async fn check_token(&self) -> Result<(), Error> {
+        let write = Call::new(Method::PUT, NO_COMPONENT).body(json!({"status": 1, "enabled": false}));
+        match self.send(&write).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// The incident that a call without an answer may have opened; of several, the first.
+    /// Every row of a list, by number, each once.
     ///
-    /// On a release with meta it is found by its episode's key, open or closed. On one without, it is looked up among the open
-    /// incidents by its exact name, its component and its time of creation, which may not be before the lost call. Clocks and
-    /// zones are allowed for: 75 minutes if the time zone is known, otherwise 13 hours. An incident that a person has closed
-    /// meanwhile is not found. If the found incident shows a wrong start time, that is corrected.
-    pub async fn find_incident(&self, search: &IncidentSearch<'_>) -> Result<Option<ObservedIncident>, Error> {
-        if self.probe().await?.meta {
-            let list = self.incident_call("/incidents").await?.with("filter[meta][episode]", search.episode);
-            let mut found = self.list::<Incident>(list).await?.into_iter().map(ObservedIncident::from);
-            return Ok(found.find(|incident| incident.episode.as_deref() == Some(search.episode)));
+    /// Without `sort=id` pages skip rows. Cachet never says how many pages there are, so pages are read ahead: one,
+    /// then two, then four at a time; those beyond the end are empty (127). A row that is removed meanwhile may push
+    /// another to a page already read; the next reading has it.
+    pub(super) async fn list<A: DeserializeOwned>(&self, list: Call) -> Result<Vec<Row<A>>, Error> {
+        let list = list.with("sort", "id").with("per_page", self.shared.per_page);
+        let last_page = MAX_ROWS / u32::from(self.shared.per_page);
+        let (mut rows, mut next, mut ahead) = (BTreeMap::new(), 1, 1);
+        while next <= last_page {
+            let pages = (next..next + ahead).map(|number| self.read::<Page<A>>(list.clone().with("page", number)));
+            for page in try_join_all(pages).await? {
+                let is_last = !page.has_next();
+                rows.extend(page.data.into_iter().map(|row| (row.id, row)));
+                if is_last {
+                    return Ok(rows.into_values().collect());
+                }
+            }
+            next += ahead;
+            ahead = (ahead * 2).min(MAX_PARALLEL);
         }
-        let open = self.open_incident_rows().await?;
-        let Some(found) = open.into_iter().find(|row| fits(search, &row.attributes, self.offset())) else {
-            return Ok(None);
-        };
-        let created = found.attributes.created_if_utc();
-        let offset = self.offset().or_else(|| Offset::between(created?, search.created_not_before));
-        self.correct_date(IncidentId(found.id), found.attributes.occurred_if_utc(), search.occurred_at, offset).await;
-        Ok(Some(found.into()))
+        let what = format!("its list has not ended after {MAX_ROWS} rows");
+        Err(Error::NotCachet { call: list.to_string(), status: 200, what })
     }
 
-    /// Makes a group, visible.
-    pub async fn create_group(&self, new: &NewGroup) -> Result<GroupId, Error> {
-        let body = wire::new_group(new, self.probe().await?);
-        self.create("/component-groups", body).await.map(GroupId)
-    }
-
-    /// Shows an existing group, and with it its components.
-    pub async fn show_group(&self, id: GroupId) -> Result<(), Error> {
-        self.update(format!("/component-groups/{}", id.0), json!({"visible": true})).await
-    }
-
-    /// Removes a group; its components stay, without one. A group that is not there is as good as removed.
-    pub async fn delete_group(&self, id: GroupId) -> Result<(), Error> {
-        self.delete(format!("/component-groups/{}", id.0)).await
-    }
-
-    /// Makes a component.
-    pub async fn create_component(&self, new: &NewComponent) -> Result<ComponentId, Error> {
-        let body = wire::new_component(new, self.probe().await?);
-        self.create("/components", body).await.map(ComponentId)
-    }
-
-    /// Brings a component up to date.
-    pub async fn update_component(&self, id: ComponentId, update: &ComponentUpdate) -> Result<(), Error> {
-        let updated = self.write_component(id, update).await;
-        if let (Some(ComponentStatus::Unknown), Err(error)) = (update.status, &updated)
-            && error.is_about_the_status()
-        {
-            self.shared.refuses_unknown.store(true, Ordering::Relaxed);
-        }
-        updated
-    }
-
-    async fn write_component(&self, id: ComponentId, update: &ComponentUpdate) -> Result<(), Error> {
-        let call = Call::put(format!("/components/{}", id.0)).body(wire::component_update(update));
-        let answer = self.send(&call).await?;
-        let written = answer.json::<Document<Written>>(&call)?.data.attributes;
-        // A status is sent only if the component shows another one. So the write changed `updated`.
-        if update.status.is_some() {
-            self.learn_offset(written.updated_if_utc(), &answer.headers);
-        }
-        Ok(())
-    }
-
-    /// Whether a component can be Unknown here, as far as is known.
-    ///
-    /// Both recorded releases take it (062). It cannot be probed without writing, for a component that does not exist is
-    /// 404 before its status is looked at (152); so it is learnt from the first refusal, for the life of the client and
-    /// its clones.
-    pub fn takes_unknown(&self) -> bool {
-        !self.shared.refuses_unknown.load(Ordering::Relaxed)
-    }
-
-    /// Removes a component. One that is not there is as good as removed.
-    pub async fn delete_component(&self, id: ComponentId) -> Result<(), Error> {
-        self.delete(format!("/components/{}", id.0)).await
-    }
-
-    /// Opens an incident. Cachet knows no idempotency: before this is repeated, [`Cachet::find_incident`] tells whether
-    /// the first one arrived.
-    pub async fn create_incident(&self, new: &NewIncident) -> Result<IncidentId, Error> {
-        let capabilities = self.probe().await?;
-        let made = self.created("/incidents", wire::new_incident(new, capabilities, self.offset())).await?;
-        let id = IncidentId(made.id);
-        if !capabilities.meta {
-            self.correct_date(id, made.attributes.occurred_if_utc(), new.occurred_at, self.offset()).await;
-        }
-        Ok(id)
-    }
-
-    /// Corrects the start time of an incident to `occurred_at`, if it shows another one. That happens if it was sent before
-    /// the time zone was known, or if summer time has begun or ended since. A failure is only logged: the incident is more
-    /// important than its date.
-    async fn correct_date(
-        &self,
-        id: IncidentId,
-        shown: Option<Timestamp>,
-        occurred_at: Timestamp,
-        offset: Option<Offset>,
-    ) {
-        let Some(offset) = offset else { return };
-        let right = offset.local(occurred_at).cut_to_seconds();
-        if shown.is_none_or(|shown| shown == right) {
-            return;
-        }
-        let body = json!({"occurred_at": wire::local(occurred_at, offset)});
-        if let Err(error) = self.update(format!("/incidents/{}", id.0), body).await {
-            tracing::warn!("incident {} shows a wrong start time, the right one is {occurred_at}: {error}", id.0);
-        }
-    }
-
-    /// Says something under an incident, with its new status.
-    ///
-    /// Two within one second tie in releases of 2025, and the first is shown; so there, the second one waits.
-    pub async fn add_incident_update(
-        &self,
-        id: IncidentId,
-        status: IncidentStatus,
-        message: &str,
-    ) -> Result<(), Error> {
-        let body = json!({"status": status.value(), "message": message});
-        let tie = self.shared.capabilities.get().is_none_or(|known| !known.meta);
-        if tie && let Some(earlier) = self.last_update(id) {
-            tokio::time::sleep_until(earlier + UPDATES_APART).await;
-        }
-        let added = self.create(&format!("/incidents/{}/updates", id.0), body).await.map(drop);
-        if tie {
-            self.remember_update(id);
-        }
-        added
-    }
-
-    fn last_update(&self, id: IncidentId) -> Option<Instant> {
-        self.shared.updates.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
-    }
-
-    fn remember_update(&self, id: IncidentId) {
-        let now = Instant::now();
-        let mut updates = self.shared.updates.lock().unwrap_or_else(PoisonError::into_inner);
-        updates.retain(|_, at| *at + UPDATES_APART > now);
-        updates.insert(id, now);
-    }
-
-    /// Sets an incident's own status, which releases of 2025 show only as long as it has no update.
-    pub async fn set_incident_status(&self, id: IncidentId, status: IncidentStatus) -> Result<(), Error> {
-        self.update(format!("/incidents/{}", id.0), json!({"status": status.value()})).await
-    }
-
-    pub(super) async fn create(&self, path: &str, body: Value) -> Result<i64, Error> {
-        Ok(self.created(path, body).await?.id)
-    }
-
-    async fn created(&self, path: &str, body: Value) -> Result<Row<Written>, Error> {
-        let call = Call::post(path).body(body);
+    /// Makes an object.
+    pub(super) async fn create(&self, path: &str, body: Value) -> Result<Row<Written>, Error> {
+        let call = Call::new(Method::POST, path).body(body);
         let answer = self.send(&call).await?;
         let made = answer.json::<Document<Written>>(&call)?.data;
-        self.learn_offset(made.attributes.created_if_utc(), &answer.headers);
+        self.learn_offset(made.attributes.created_if_utc, &answer.headers);
         Ok(made)
     }
 
+    /// Changes an object.
     pub(super) async fn update(&self, path: String, body: Value) -> Result<(), Error> {
-        self.read::<Document<Written>>(Call::put(path).body(body)).await.map(drop)
+        self.read::<Document<Written>>(Call::new(Method::PUT, path).body(body)).await.map(drop)
     }
 
+    /// Removes an object. One that is not there is as good as removed.
     pub(super) async fn delete(&self, path: String) -> Result<(), Error> {
-        match self.send(&Call::delete(path)).await {
+        match self.send(&Call::new(Method::DELETE, path)).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -399,67 +191,58 @@ impl Cachet {
         self.send(&call).await?.json(&call)
     }
 
-    /// The successful answer to `call`.
+    /// The successful answer to `call`. Whatever the answer, it shows what is left of the rate limit, and that to a write,
+    /// whether the token has the ability for it.
     pub(super) async fn send(&self, call: &Call) -> Result<Response, Error> {
         // it is never closed, so a permit always comes
         let _permit = self.shared.permits.acquire().await.ok();
-        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        self.learned().calls += 1;
         let began = Instant::now();
         let transport = &self.shared.transport;
         let sent = transport.send(call.request(&self.shared.headers)).await;
-        let answer = sent.map_err(|error| error.of(call, transport.address()));
-        let code = answer.as_ref().map(|answer| answer.status.as_u16()).map_err(Error::word);
         if let Some(observer) = &self.observer {
+            let code = sent.as_ref().map(|answer| answer.status.as_u16()).map_err(|error| error.word());
             observer.called(call.method.as_str(), &call.path, code, began.elapsed());
         }
-        let answer = answer?;
-        let budget = if call.is_write() { &self.shared.budget } else { &self.shared.reads };
+        let answer = sent.map_err(|error| error.of(call, transport.address()))?;
+        let budget = if call.is_write() { &self.shared.writes } else { &self.shared.reads };
         budget.learn(&answer.headers);
-        let answer = answer.success(call);
+        let answer = if answer.status.is_success() { Ok(answer) } else { Err(answer.error(call)) };
         if let Err(error @ Error::RateLimited { .. }) = &answer
             && let Some(wait) = error.retry_after()
         {
             budget.exhausted(wait);
         }
-        if call.is_write() {
-            self.learn_ability(call, answer.as_ref().err());
+        // Only the check of abilities deletes incidents, and it works without the ability to do so.
+        let is_optional = call.method == Method::DELETE && call.path.starts_with("/incidents");
+        if call.is_write() && !is_optional {
+            match &answer {
+                Ok(_) => drop(self.learned().abilities.insert(call.ability(), None)),
+                Err(error @ Error::Forbidden { ability, .. }) => {
+                    drop(self.learned().abilities.insert(ability, Some(error.clone())));
+                }
+                Err(_) => {}
+            }
         }
         answer
     }
 
-    pub(super) fn per_page(&self) -> u8 {
-        self.shared.per_page
+    /// Learns the offset from the answer to a write. `local` is the time of the write as Cachet shows it. Every write updates
+    /// the offset, because summer time begins and ends.
+    pub(super) fn learn_offset(&self, local: Option<Timestamp>, headers: &HeaderMap) {
+        let learned = local.and_then(|local| Offset::between(local, answered_at(headers)));
+        let Some(offset) = learned else { return };
+        let before = self.learned().offset.replace(offset).unwrap_or(Offset::UTC);
+        // A release with meta respects the offset of a time that is sent to it (2026-08: 215).
+        if before != offset && self.shared.capabilities.get().is_some_and(|known| !known.meta) {
+            tracing::info!("Cachet is in the time zone {offset}");
+        }
     }
-
-    pub(super) fn lock_abilities(&self) -> MutexGuard<'_, AbilityAnswers> {
-        self.shared.abilities.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn lock_offset(&self) -> MutexGuard<'_, Option<Offset>> {
-        self.shared.offset.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn capabilities(&self) -> &OnceCell<Capabilities> {
-        &self.shared.capabilities
-    }
-}
-
-fn fits(search: &IncidentSearch<'_>, incident: &Incident, offset: Option<Offset>) -> bool {
-    let new_enough = |created: Timestamp| {
-        let latest = match offset {
-            Some(offset) => offset.moment(created).after(TOLERANCE_IN_A_KNOWN_ZONE),
-            None => created.after(TOLERANCE_IN_ANY_ZONE),
-        };
-        latest >= search.created_not_before
-    };
-    incident.name() == wire::fitting(search.name)
-        && incident.component() == search.component
-        && incident.created_if_utc().is_none_or(new_enough)
 }
 
 /// The address and no more: the rest is of no use to a reader, and the token none of their business.
 impl fmt::Debug for Cachet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cachet").field("address", &self.address()).finish_non_exhaustive()
+        f.debug_struct("Cachet").field("address", &self.shared.transport.address()).finish_non_exhaustive()
     }
 }

@@ -13,8 +13,8 @@ const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a call to Cachet did not do what it should.
 ///
-/// Each message names the call and ends in the cure; none holds the token. [`Error::failure`] says
-/// what it means for the write.
+/// Each message names the call and ends in the cure; none holds the token. The [`PageError`] made of it
+/// says what it means for the write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The client cannot be made from these settings; nothing was sent, ever.
@@ -129,8 +129,9 @@ pub enum Error {
 
 impl Error {
     /// What it means for who called.
-    pub fn failure(&self) -> Failure {
+    fn failure(&self) -> Failure {
         let retry_after = self.retry_after();
+        let is_read = |call: &str| call.starts_with("GET ");
         match self {
             Self::Settings { .. } | Self::Unreachable { .. } | Self::Unauthorized { .. } | Self::Unavailable { .. } => {
                 Failure::Away { retry_after }
@@ -152,7 +153,7 @@ impl Error {
 
     /// What it says, whichever call it was and however long Cachet wants to be left alone: two errors of which this is
     /// the same are no news to somebody who has read of the first.
-    pub fn news(&self) -> String {
+    fn news(&self) -> String {
         let mut news = self.clone();
         match &mut news {
             Self::Settings { .. } => {}
@@ -173,20 +174,6 @@ impl Error {
         news.to_string()
     }
 
-    /// The word for a call that got no whole answer, as the metrics tell it in place of a code.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::NotCachet { .. } => "too_large",
-            _ => "no_answer",
-        }
-    }
-
-    /// Whether Cachet refused the status that was sent, which it does not know (064): `The selected status is invalid.`
-    pub fn is_about_the_status(&self) -> bool {
-        matches!(self, Self::Invalid { status: 422, message, .. } if message.contains("status"))
-    }
-
     /// How long to wait because the answer had a `Retry-After`, from 1 to 600 s; `None` if it had none.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -202,10 +189,6 @@ impl From<Error> for PageError {
     fn from(error: Error) -> Self {
         Self { failure: error.failure(), message: error.to_string(), news: error.news() }
     }
-}
-
-fn is_read(call: &str) -> bool {
-    call.starts_with("GET ")
 }
 
 /// The `Retry-After` of the answer for a message; empty if it had none.

@@ -1,32 +1,26 @@
 //! The Cachet client: reads groups, components and incidents, and writes them.
 //!
-//! It speaks to every Cachet 3: what a release can do is probed (`probe`), for all of them say `3.x-dev` of
+//! It speaks to every Cachet 3: what a release can do is probed
+//! ([`Capabilities`](alertmanager_cachet_core::status_page::Capabilities)), for all of them say `3.x-dev` of
 //! themselves. What each release answers was recorded from real servers; the recordings that decide something here are
 //! in `tests/fixtures/cachet-2026-08` and `tests/fixtures/cachet-2025-08`, and comments name them by number: `(014)`
 //! for the current release, `(2025-08: 131)` for the older one.
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `client` | the calls, one method each |
-//! | `abilities` | the known abilities of the token, and the calls that check them |
-//! | `page` | the client as a status page, for the engine |
-//! | `lists` | reads all pages of a list |
-//! | `budget` | what Cachet's rate limit still allows |
-//! | `probe` | finds out what this Cachet can do, and whether it takes the token |
+//! | `page` | what Cachet is asked: the status page for the engine, and the check of the token for `setup` |
+//! | `client` | how it is asked: one call, a list to its end, what the answers show of this Cachet |
+//! | `http` | one request over HTTP, and what its answer means: a value or an [`Error`] |
+//! | `error` | what can go wrong, one variant for each reaction |
 //! | `wire` | Cachet's JSON, in and out |
-//! | `transport` | sends one request; over HTTP, unless a test goes another way |
+//! | `budget` | what Cachet's rate limit still allows |
 //! | `zone` | the time zone of this Cachet |
-//! | `answer` | makes an [`Error`] or a value of one answer |
 
-mod abilities;
-mod answer;
 mod budget;
 mod client;
 mod error;
-mod lists;
+mod http;
 mod page;
-mod probe;
-mod transport;
 mod wire;
 mod zone;
 
@@ -38,10 +32,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use abilities::{ABILITIES_OF_SERVE, CHECK_TITLE};
 pub use client::Cachet;
 pub use error::Error;
-pub use transport::{MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
+pub use http::{MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
+pub use page::CHECK_TITLE;
 
 /// Observes every call, for metrics.
 pub trait CallObserver: fmt::Debug + Send + Sync {

@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::zone::Offset;
+use alertmanager_cachet_core::names::{cut, trimmed};
 use alertmanager_cachet_core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident,
     ObservedComponent, ObservedGroup, ObservedIncident,
 };
-use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet_core::status_page::Capabilities;
-use alertmanager_cachet_core::text::{cut, trimmed};
 use alertmanager_cachet_core::time::Timestamp;
 
 /// The longest name and description that every database behind Cachet takes, in characters. PostgreSQL answers 500 to
@@ -59,16 +59,16 @@ pub(super) struct Row<A> {
     relationships: Relationships,
 }
 
-/// The times in the answer to a write. A time in an unknown form is ignored: the write is done all the same.
+/// The times in the answer to a write.
 #[derive(Debug, Deserialize)]
 pub(super) struct Written {
-    #[serde(default, deserialize_with = "moment_or_nothing")]
-    created: Option<Moment>,
-    #[serde(default, deserialize_with = "moment_or_nothing")]
-    updated: Option<Moment>,
+    #[serde(default, rename = "created", deserialize_with = "time_if_utc")]
+    pub created_if_utc: Option<Timestamp>,
+    #[serde(default, rename = "updated", deserialize_with = "time_if_utc")]
+    pub updated_if_utc: Option<Timestamp>,
     /// Only incidents have it.
-    #[serde(default, deserialize_with = "moment_or_nothing")]
-    occurred: Option<Moment>,
+    #[serde(default, rename = "occurred", deserialize_with = "time_if_utc")]
+    pub occurred_if_utc: Option<Timestamp>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,46 +119,43 @@ pub(super) struct Component {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Incident {
-    name: String,
+    pub name: String,
     #[serde(default)]
-    status: Status,
+    pub status: Status,
     /// Only from releases without meta: newer ones attach the incident instead, and do not show this.
-    component_id: Option<i64>,
-    created: Option<Moment>,
-    #[serde(default, deserialize_with = "moment_or_nothing")]
-    occurred: Option<Moment>,
+    pub component_id: Option<i64>,
+    #[serde(default, rename = "created", deserialize_with = "time_if_utc")]
+    pub created_if_utc: Option<Timestamp>,
+    #[serde(default, rename = "occurred", deserialize_with = "time_if_utc")]
+    pub occurred_if_utc: Option<Timestamp>,
     #[serde(default)]
-    meta: Meta,
+    pub meta: Meta,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Schedule {
     name: String,
     #[serde(default)]
-    status: Status,
+    pub status: Status,
     /// When it is to end, or ended; both parts are `null` if nobody said (268).
-    completed: Option<Moment>,
+    #[serde(default, rename = "completed", deserialize_with = "time_if_utc")]
+    completed_if_utc: Option<Timestamp>,
 }
 
 /// `{"human": "Operational", "value": 1}`; both are `null` for a component made without a status (2025-08: 041).
 #[derive(Debug, Default, Deserialize)]
-struct Status {
-    value: Option<i64>,
-}
-
-/// `{"human": "1 second ago", "string": "2026-11-21 02:06:55"}`, in the app's time zone, whichever that is.
-#[derive(Debug, Deserialize)]
-struct Moment {
-    string: Option<String>,
+pub(super) struct Status {
+    pub value: Option<i64>,
 }
 
 /// What the object's meta says, if there is any: absent, `null`, `[]` when empty (150), or an object of anything.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-struct Meta(Value);
+pub(super) struct Meta(Value);
 
 impl Meta {
-    fn is_ours(&self) -> bool {
+    /// Whether it says that this program made the object.
+    pub(super) fn is_ours(&self) -> bool {
         self.text("managed_by") == Some(MANAGED_BY)
     }
 
@@ -208,70 +205,8 @@ impl From<Row<Schedule>> for Maintenance {
         Self {
             name: row.attributes.name,
             components: row.relationships.components.data.iter().map(|component| ComponentId(component.id)).collect(),
-            ends_if_utc_ms: row.attributes.completed.and_then(|end| end.if_utc()).map(Timestamp::as_millis),
+            ends_if_utc_ms: row.attributes.completed_if_utc.map(Timestamp::as_millis),
         }
-    }
-}
-
-impl Schedule {
-    /// How far it is by Cachet's own clock; `None` for a number that we do not know.
-    pub(super) fn status(&self) -> Option<ScheduleStatus> {
-        self.status.value.and_then(ScheduleStatus::from_value)
-    }
-}
-
-impl Moment {
-    /// As if the app's clock ran in UTC: right to within half a day.
-    fn if_utc(&self) -> Option<Timestamp> {
-        let moment = self.string.as_deref()?.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
-        Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
-    }
-}
-
-impl Incident {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether its meta says that this program made it.
-    pub(super) fn is_ours(&self) -> bool {
-        self.meta.is_ours()
-    }
-
-    /// Whether what Cachet shows of it is that it is over.
-    pub(super) fn is_fixed(&self) -> bool {
-        self.status.value == Some(i64::from(IncidentStatus::Fixed.value()))
-    }
-
-    pub(super) fn component(&self) -> Option<ComponentId> {
-        self.component_id.map(ComponentId)
-    }
-
-    /// When it was made, as if the app's clock ran in UTC: right to within half a day.
-    pub(super) fn created_if_utc(&self) -> Option<Timestamp> {
-        self.created.as_ref()?.if_utc()
-    }
-
-    /// When it began, as if the app's clock ran in UTC.
-    pub(super) fn occurred_if_utc(&self) -> Option<Timestamp> {
-        self.occurred.as_ref()?.if_utc()
-    }
-}
-
-impl Written {
-    /// When it was made, as if the app's clock ran in UTC.
-    pub(super) fn created_if_utc(&self) -> Option<Timestamp> {
-        self.created.as_ref()?.if_utc()
-    }
-
-    /// When it was last changed, as if the app's clock ran in UTC.
-    pub(super) fn updated_if_utc(&self) -> Option<Timestamp> {
-        self.updated.as_ref()?.if_utc()
-    }
-
-    /// When an incident began, as if the app's clock ran in UTC.
-    pub(super) fn occurred_if_utc(&self) -> Option<Timestamp> {
-        self.occurred.as_ref()?.if_utc()
     }
 }
 
@@ -341,8 +276,7 @@ pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities, offset
         body.insert("component_status".into(), json!(ComponentStatus::MajorOutage.value()));
         meta["component"] = json!(component.name);
     }
-    let offset = offset.filter(|_| !capabilities.meta);
-    if let Some(occurred_at) = offset.map_or_else(|| in_utc(new.occurred_at), |offset| local(new.occurred_at, offset)) {
+    if let Some(occurred_at) = time(new.occurred_at, offset.filter(|_| !capabilities.meta)) {
         body.insert("occurred_at".into(), json!(occurred_at));
     }
     add_meta(&mut body, capabilities, meta);
@@ -360,17 +294,19 @@ pub(super) fn fitting(text: &str) -> String {
     cut(trimmed(text), MAX_TEXT_CHARS)
 }
 
-/// `2026-11-01T08:00:00Z`. Current Cachet converts it to the app's time zone (2026-08: 215), which `Y-m-d H:i:s` would
-/// be taken to be in already. Releases of 2025 keep the digits and drop the offset (2025-08: 215), so there it is right
-/// where the app's time zone is UTC, as Cachet is delivered; elsewhere only [`local`] is.
-fn in_utc(moment: Timestamp) -> Option<String> {
-    Some(jiff::Timestamp::from_second(moment.as_millis().div_euclid(1000)).ok()?.to_string())
-}
-
-/// `2026-11-01 10:00:00`, in the app's time zone. Every release reads this form as local time (214).
-pub(super) fn local(moment: Timestamp, offset: Offset) -> Option<String> {
-    let seconds = offset.local(moment).as_millis().div_euclid(1000);
-    Some(jiff::Timestamp::from_second(seconds).ok()?.strftime("%Y-%m-%d %H:%M:%S").to_string())
+/// A time as it is sent.
+///
+/// With an offset it is `2026-11-01 10:00:00`, in the app's time zone: every release reads this form as local time (214).
+/// Without one it is `2026-11-01T08:00:00Z`. Current Cachet converts that to the app's time zone (2026-08: 215). Releases
+/// of 2025 keep the digits and drop the offset (2025-08: 215), so there it is right only where the app's time zone is UTC,
+/// as Cachet is delivered.
+pub(super) fn time(moment: Timestamp, offset: Option<Offset>) -> Option<String> {
+    let shown = offset.map_or(moment, |offset| offset.local(moment));
+    let seconds = jiff::Timestamp::from_second(shown.as_millis().div_euclid(1000)).ok()?;
+    Some(match offset {
+        Some(_) => seconds.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        None => seconds.to_string(),
+    })
 }
 
 /// `data.id` is text, `attributes.id` a number; either will do.
@@ -383,9 +319,13 @@ fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::
     .ok_or_else(|| serde::de::Error::custom("expected the number of an object"))
 }
 
-/// A moment; `None` for anything else.
-fn moment_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Moment>, D::Error> {
-    Ok(Moment::deserialize(Value::deserialize(deserializer)?).ok())
+/// A time such as `{"human": "1 second ago", "string": "2026-11-21 02:06:55"}`, which is in the app's time zone, as if the
+/// app's clock ran in UTC: right to within half a day. `None` for anything else, for the object counts all the same.
+fn time_if_utc<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let local = value.get("string").and_then(Value::as_str).and_then(|text| text.parse::<DateTime>().ok());
+    let moment = local.and_then(|local| local.to_zoned(TimeZone::UTC).ok());
+    Ok(moment.map(|moment| Timestamp::from_millis(moment.timestamp().as_millisecond())))
 }
 
 /// `true`, `1` or `"1"`, their opposites, or `null`.

@@ -9,7 +9,6 @@ use std::fmt;
 use reqwest::header::DATE;
 use reqwest::header::HeaderMap;
 
-use super::client::Cachet;
 use alertmanager_cachet_core::time::Timestamp;
 
 /// Every UTC offset in use is a multiple of 15 minutes (IANA time zone database).
@@ -27,7 +26,7 @@ const MAX_AGE_MS: i64 = 60 * 1000;
 pub(super) struct Offset(i64);
 
 impl Offset {
-    const UTC: Self = Self(0);
+    pub(super) const UTC: Self = Self(0);
 
     /// The offset of a clock that showed `local` (parsed as UTC) at `moment`, give or take a minute. `None` if no time zone
     /// has that offset.
@@ -58,34 +57,11 @@ impl fmt::Display for Offset {
     }
 }
 
-/// The time by this machine's clock.
-fn now() -> Timestamp {
-    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
-}
-
 /// When an answer was made: its header `Date`, by the server's clock. Without that header, the time now.
 pub(super) fn answered_at(headers: &HeaderMap) -> Timestamp {
     let date = headers.get(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
-    date.map_or_else(now, |date| Timestamp::from_millis(date.timestamp().as_millisecond()))
-}
-
-impl Cachet {
-    /// The UTC offset of this Cachet, learned from the last write; `None` before the first one.
-    pub(super) fn offset(&self) -> Option<Offset> {
-        *self.lock_offset()
-    }
-
-    /// Learns the offset from the answer to a write. `local` is the time of the write as Cachet shows it. Every write updates
-    /// the offset, because summer time begins and ends.
-    pub(super) fn learn_offset(&self, local: Option<Timestamp>, headers: &HeaderMap) {
-        let learned = local.and_then(|local| Offset::between(local, answered_at(headers)));
-        let Some(offset) = learned else { return };
-        let before = self.lock_offset().replace(offset).unwrap_or(Offset::UTC);
-        // A release with meta respects the offset of a time that is sent to it (2026-08: 215).
-        if before != offset && self.capabilities().get().is_some_and(|known| !known.meta) {
-            tracing::info!("Cachet is in the time zone {offset}");
-        }
-    }
+    let moment = date.map_or_else(jiff::Timestamp::now, |date| date.timestamp());
+    Timestamp::from_millis(moment.as_millisecond())
 }
 
 #[cfg(test)]
@@ -143,7 +119,7 @@ mod tests {
     fn the_time_of_an_answer_is_that_of_its_date_header_or_now() {
         let dated = |date| HeaderMap::from_iter([(DATE, HeaderValue::from_static(date))]);
         assert_eq!(answered_at(&dated("Sat, 21 Nov 2026 02:06:50 GMT")), at("2026-11-21T02:06:50Z"));
-        let before = now();
+        let before = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
         for headers in [HeaderMap::new(), dated("yesterday")] {
             assert!(answered_at(&headers) >= before, "{headers:?}");
         }

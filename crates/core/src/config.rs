@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::group::Group;
 use super::incident::EpisodeSubject;
-use super::incident_name::IncidentName;
+use super::names::{Group, IncidentName};
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
 use super::target::ComponentName;

@@ -89,7 +89,7 @@ impl Leases {
     ///
     /// The rule of the alert may be evaluated more often than the rule of the watchdog. Then its lease is shorter, and it
     /// can run out while the last sending of the watchdog is still recent for the watchdog's own lease.
-    pub fn for_alert(&self, fingerprint: Fingerprint, sent: WatchdogSent) -> WatchdogSent {
+    pub(crate) fn for_alert(&self, fingerprint: Fingerprint, sent: WatchdogSent) -> WatchdogSent {
         let shortest = self.of_alerts.get(&fingerprint).into_iter().flatten().map(|lease| lease.length).min();
         WatchdogSent { lease: sent.lease.min(shortest.unwrap_or_default()), ..sent }
     }
@@ -106,12 +106,12 @@ pub struct WatchdogSent {
 
 impl WatchdogSent {
     /// Whether it proves that a resolve dated `ended_at` is true: Prometheus was alive at that time.
-    pub fn proves_resolve(self, ended_at: Timestamp) -> bool {
+    pub(crate) fn proves_resolve(self, ended_at: Timestamp) -> bool {
         ended_at <= self.sent_at.after(self.lease.longest_resolve_delay())
     }
 
     /// Whether Prometheus is alive at `now`. Then an alert that it no longer sends has ended.
-    pub fn is_alive(self, now: Timestamp) -> bool {
+    pub(crate) fn is_alive(self, now: Timestamp) -> bool {
         now < self.sent_at.after(self.lease.longest_send_interval())
     }
 }
@@ -281,7 +281,7 @@ impl RoutedWatchdogs {
 impl ResolveRule {
     /// Records the `watchdogs` of one notification that arrived at `now`, and returns what they prove. Where
     /// Alertmanager's list is read, they prove nothing.
-    pub fn observe_watchdogs(
+    pub(crate) fn observe_watchdogs(
         &self,
         watchdogs: &[WatchdogAlert],
         pulse: &mut Pulse,

@@ -1,6 +1,6 @@
-//! Why a component has its status: the same values that the reconciler works with, laid out for a person.
+//! Why a component has its status, and all of them at a glance: the same values that the reconciler works with, laid out
+//! for a person.
 
-mod overview;
 mod past;
 
 use std::collections::BTreeSet;
@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::overview::{ComponentSummary, WaitingChange, held_refires, summaries};
 pub use self::past::{Past, TimelineEntry, timeline};
 use super::alert::{AlertRecord, AlertState};
-use super::hold::Held;
 use super::incident::EpisodePhase;
 use super::ledger::ResourceKey;
-use super::observed::{ComponentId, Observed, ObservedComponent};
+use super::observed::{Observed, ObservedComponent};
 use super::page::{DesiredComponent, DesiredPage, DesiredTarget, TargetOrigin};
 use super::plan::{Applied, Change, Plan};
 use super::status::ComponentStatus;
@@ -158,6 +156,80 @@ pub struct Shown {
     pub read_at: String,
 }
 
+/// A component in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComponentSummary {
+    /// Its name.
+    pub component: String,
+    /// The group that Cachet has it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What it must show.
+    pub status: StatusWord,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// Since when (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// What Cachet showed when it was last read; absent if it has no such component, or was never read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<StatusWord>,
+    /// Its incident, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentExplanation>,
+    /// Who holds it, if somebody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    /// Until when (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<String>,
+    /// What it would be without the hold, if somebody holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules_status: Option<StatusWord>,
+    /// How many targets feed it.
+    pub targets: usize,
+    /// How many of them are down.
+    pub targets_down: usize,
+    /// How many changes of it wait to be written.
+    pub waiting: usize,
+    /// What an operator should know.
+    pub remarks: Vec<String>,
+}
+
+/// A change that is necessary and not made yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitingChange {
+    /// What.
+    pub change: String,
+    /// Since when (RFC 3339), as far as the server knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Why it could not be made, if it was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl From<Explanation> for ComponentSummary {
+    fn from(explanation: Explanation) -> Self {
+        Self {
+            targets: explanation.targets.len(),
+            targets_down: explanation.targets.iter().filter(|target| target.down).count(),
+            component: explanation.component,
+            group: explanation.group,
+            status: explanation.status,
+            reason: explanation.reason,
+            since: explanation.since,
+            shown: explanation.shown.and_then(|shown| shown.status),
+            incident: explanation.incident,
+            held_by: explanation.hold.as_ref().map(|hold| hold.user.clone()),
+            rules_status: explanation.hold.as_ref().map(|hold| hold.rules_status.clone()),
+            held_until: explanation.hold.map(|hold| hold.until),
+            waiting: explanation.waiting.len(),
+            remarks: explanation.remarks,
+        }
+    }
+}
+
 /// What an explanation is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -190,10 +262,24 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         .map(|desired| desired.targets.iter().filter_map(|name| facts.page.targets.get(name)).collect())
         .unwrap_or_default();
     let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
-    let hold = desired.and_then(|desired| desired.held.as_ref()).map(|held| explain_hold(held, &targets));
+    let hold = desired.and_then(|desired| desired.held.as_ref()).map(|held| HoldExplanation {
+        rules_status: held.rules.into(),
+        rules_reason: reason(held.rules, &targets),
+        since: held.hold.since.to_string(),
+        until: held.hold.until.to_string(),
+        user: held.hold.user.clone(),
+        note: held.hold.note.clone(),
+    });
+    let observed = facts.observed.map(|(observed, _)| observed);
+    let groups = observed.map(|observed| observed.groups.as_slice()).unwrap_or_default();
+    let maintenance = observed.map(|observed| observed.maintenance.as_slice()).unwrap_or_default();
+    let alerts = facts.alerts.iter().filter(|alert| alert.target.components().contains(component));
+    let reports = facts.plan.reports.iter().filter(|report| report.concerns(component)).map(ToString::to_string);
     Some(Explanation {
         component: component.to_string(),
-        group: found.and_then(|found| group(found, facts)),
+        group: found
+            .and_then(|found| groups.iter().find(|group| Some(group.id) == found.group))
+            .map(|group| group.name.clone()),
         status: status.into(),
         reason: match &hold {
             Some(hold) => format!("{} holds it until {}", hold.user, hold.until),
@@ -202,44 +288,60 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         hold,
         since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
         targets: targets.iter().map(|target| explain_target(target)).collect(),
-        held: held(component, facts),
+        held: alerts.clone().filter_map(|alert| held_firing(alert, facts)).collect(),
         incident: incident(component, facts.applied),
-        maintenance: found.map(|found| maintenance(found.id, facts)).unwrap_or_default(),
+        maintenance: maintenance
+            .iter()
+            .filter(|one| found.is_some_and(|found| one.components.contains(&found.id)))
+            .map(|one| one.name.clone())
+            .collect(),
         shown: facts.observed.map(|(_, read_at)| Shown {
             status: found.and_then(|found| found.status).map(StatusWord::from),
             read_at: read_at.to_string(),
         }),
         waiting: waiting(component, desired, facts.plan),
-        remarks: remarks(component, facts),
+        remarks: reports.chain(alerts.filter_map(held_resolve)).chain(monitoring(facts)).collect(),
         past: None,
     })
 }
 
-fn group(component: &ObservedComponent, facts: Facts<'_>) -> Option<String> {
-    let groups = facts.observed.map(|(observed, _)| observed.groups.as_slice()).unwrap_or_default();
-    groups.iter().find(|group| Some(group.id) == component.group).map(|group| group.name.clone())
+/// Every visible component of the page and every one that targets feed: by group in the order of Cachet's numbers, those
+/// in none last, and by name within.
+pub fn summaries(facts: Facts<'_>) -> Vec<ComponentSummary> {
+    let observed = facts.observed.map(|(observed, _)| observed);
+    let shown = observed.map(|observed| observed.components.as_slice()).unwrap_or_default();
+    let visible = shown.iter().filter(|component| component.enabled);
+    let names: BTreeSet<ComponentName> = visible
+        .filter_map(|component| ComponentName::try_from(component.name.as_str()).ok())
+        .chain(facts.page.components.keys().cloned())
+        .collect();
+    let place = |name: &ComponentName| {
+        let found: Option<&ObservedComponent> = shown.iter().find(|found| found.name == name.as_str());
+        let group = found.and_then(|found| found.group);
+        (group.is_none(), group)
+    };
+    let mut names: Vec<_> = names.into_iter().map(|name| (place(&name), name)).collect();
+    names.sort();
+    names.iter().filter_map(|(_, name)| explain(name, facts)).map(ComponentSummary::from).collect()
 }
 
-fn explain_hold(held: &Held, targets: &[&DesiredTarget]) -> HoldExplanation {
-    HoldExplanation {
-        rules_status: held.rules.into(),
-        rules_reason: reason(held.rules, targets),
-        since: held.hold.since.to_string(),
-        until: held.hold.until.to_string(),
-        user: held.hold.user.clone(),
-        note: held.hold.note.clone(),
+/// Every firing that does not count yet, the first that will first.
+pub fn held_refires(facts: Facts<'_>) -> Vec<HeldFiring> {
+    let mut held: Vec<HeldFiring> = facts.alerts.iter().filter_map(|alert| held_firing(alert, facts)).collect();
+    held.sort_by(|one, other| one.counts_from.cmp(&other.counts_from));
+    held
+}
+
+impl WaitingChange {
+    /// One of which nothing else is known.
+    pub fn of(change: &Change) -> Self {
+        Self { change: change.to_string(), since: None, problem: None }
     }
 }
 
-fn remarks(component: &ComponentName, facts: Facts<'_>) -> Vec<String> {
-    let reports = facts.plan.reports.iter().filter(|report| report.concerns(component)).map(ToString::to_string);
-    reports.chain(held_resolves(component, facts)).chain(monitoring(facts)).collect()
-}
-
-/// The held resolves of the alerts that feed the component.
-fn held_resolves(component: &ComponentName, facts: Facts<'_>) -> impl Iterator<Item = String> {
-    let held = facts.alerts.iter().filter(|alert| alert.state == AlertState::ResolveHeld);
-    held.filter(|alert| alert.target.components().contains(component)).map(|alert| {
+/// That the resolve of this alert is held, if it is.
+fn held_resolve(alert: &AlertRecord) -> Option<String> {
+    (alert.state == AlertState::ResolveHeld).then(|| {
         format!(
             "the resolve of {} of {} is held until the watchdog is received: Alertmanager sends the same resolve when \
              Prometheus is dead",
@@ -292,11 +394,6 @@ fn explain_target(target: &DesiredTarget) -> TargetExplanation {
     }
 }
 
-fn held(component: &ComponentName, facts: Facts<'_>) -> Vec<HeldFiring> {
-    let of_component = facts.alerts.iter().filter(|alert| alert.target.components().contains(component));
-    of_component.filter_map(|alert| held_firing(alert, facts)).collect()
-}
-
 fn held_firing(alert: &AlertRecord, facts: Facts<'_>) -> Option<HeldFiring> {
     Some(HeldFiring {
         alertname: alert.name.clone(),
@@ -320,12 +417,6 @@ fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExpl
         },
         occurred_at: episode.occurred_at.to_string(),
     })
-}
-
-fn maintenance(component: ComponentId, facts: Facts<'_>) -> Vec<String> {
-    let in_progress = facts.observed.map(|(observed, _)| observed.maintenance.as_slice()).unwrap_or_default();
-    let of_component = in_progress.iter().filter(|one| one.components.contains(&component));
-    of_component.map(|one| one.name.clone()).collect()
 }
 
 fn waiting(component: &ComponentName, desired: Option<&DesiredComponent>, plan: &Plan) -> Vec<String> {

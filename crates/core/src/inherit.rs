@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::alert::{AlertRecord, AlertState, Fingerprint};
 use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings};
-use super::incident_name::IncidentName;
+use super::names::IncidentName;
 use super::observed::{ComponentId, Observed, ObservedComponent, ObservedIncident};
 use super::page::{DESCRIPTION_LIMIT, alerts_named, says_critical};
 use super::status::ComponentStatus;

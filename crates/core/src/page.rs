@@ -1,12 +1,12 @@
 //! What the page must show: a function of the inventory and of what the sources say.
 
 use super::hold::Held;
+use super::names::cut;
 use super::observed::Observed;
 use super::rules::{TargetHealth, component_status};
 use super::signal::{Condition, Signal, Signals};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
-use super::text::cut;
 use super::time::Timestamp;
 use super::watchdog::Monitoring;
 use std::collections::{BTreeMap, BTreeSet};

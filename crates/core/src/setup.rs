@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::group::{Group, GroupName};
+use super::names::{Group, GroupName};
 use super::observed::{ComponentId, GroupId, Observed, ObservedComponent, ObservedGroup};
 use super::page::{describe, with_critical_line};
 use super::target::{ComponentName, Inventory, Target, TargetName};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::text::trimmed;
+use super::names::trimmed;
 
 /// The most characters that Cachet takes in a name; one more is answered with 422.
 pub const NAME_LIMIT: usize = 255;

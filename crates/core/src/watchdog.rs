@@ -153,7 +153,7 @@ impl Pulse {
     }
 
     /// The pulse after Prometheus died at `moment`. Later notifications came from Alertmanager's memory and do not count.
-    pub fn died(self, moment: Timestamp) -> Self {
+    pub(crate) fn died(self, moment: Timestamp) -> Self {
         Self { last_heartbeat: Some(self.last_heartbeat.map_or(moment, |last| last.min(moment))), ..self }
     }
 

@@ -54,7 +54,7 @@ async fn exchange(router: Router, request: Request) -> Result<Response, Transpor
 mod tests {
     use std::time::Duration;
 
-    use alertmanager_cachet_client::Error;
+    use alertmanager_cachet_core::status_page::StatusPage;
     use axum::http::{HeaderMap, StatusCode, Uri};
     use axum::routing::any;
     use tokio::time::Instant;
@@ -68,19 +68,16 @@ mod tests {
             let told = ["host", "authorization", "accept"].map(header).join(", ");
             (StatusCode::UNPROCESSABLE_ENTITY, format!(r#"{{"message": "{uri} {told}"}}"#))
         }
-        match in_process(Router::new().fallback(echo), "1|token", 50).groups().await {
-            Err(Error::Invalid { message, .. }) => assert_eq!(
-                message,
-                "/api/component-groups?include=meta&sort=id&per_page=1 fake-cachet, Bearer 1|token, application/json"
-            ),
-            other => panic!("{other:?}"),
-        }
+        let cachet = in_process(Router::new().fallback(echo), "1|token", 50);
+        let error = cachet.capabilities().await.expect_err("refused").to_string();
+        let asked = "/api/component-groups?include=meta&sort=id&per_page=1";
+        assert!(error.contains(&format!("{asked} fake-cachet, Bearer 1|token, application/json")), "{error}");
     }
 
     #[tokio::test]
     async fn an_answer_without_end_is_not_read_to_its_end() {
         let router = Router::new().fallback(|| async { "x".repeat(MAX_ANSWER_BYTES + 1) });
-        let error = in_process(router, "1|token", 50).groups().await.expect_err("too large");
+        let error = in_process(router, "1|token", 50).capabilities().await.expect_err("too large");
         assert!(error.to_string().contains("an answer of more than 16 MiB"), "{error}");
     }
 
@@ -88,8 +85,8 @@ mod tests {
     async fn a_cachet_that_takes_too_long_is_given_up() {
         let router = Router::new().fallback(any(std::future::pending::<StatusCode>));
         let began = Instant::now();
-        let error = in_process(router, "1|token", 50).groups().await.expect_err("too late");
-        assert!(matches!(&error, Error::NoAnswer { reason, .. } if reason == "it took too long"), "{error}");
+        let error = in_process(router, "1|token", 50).capabilities().await.expect_err("too late");
+        assert!(error.to_string().contains("no answer came back (it took too long)"), "{error}");
         assert!(began.elapsed() < REQUEST_TIMEOUT + Duration::from_secs(1));
     }
 }

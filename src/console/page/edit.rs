@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::form::{Checks, Fault, Form, LONGEST_AHEAD, field_of, typed};
 use crate::core::builtin::{Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, first_day};
-use crate::core::group;
 use crate::core::hold::Hold;
+use crate::core::names;
 use crate::core::observed::{ComponentId, GroupId};
 use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use crate::core::target::{Inventory, Target};
@@ -81,7 +81,7 @@ pub struct Known<'a> {
     /// What is on the page.
     pub content: &'a Content,
     /// The groups that `config.json` names.
-    pub groups: &'a [group::Group],
+    pub groups: &'a [names::Group],
     /// The targets of the targets file, where there is one.
     pub inventory: Option<&'a Inventory>,
     /// The time.
@@ -449,7 +449,7 @@ impl<'a> Part<'a> {
     /// Why it cannot be removed: the server would make it again, or alerts would be about nothing.
     fn is_configured(self, known: &Known<'_>) -> Option<String> {
         let (name, word) = (self.name(), self.word());
-        let names = |group: &group::Group| match self {
+        let names = |group: &names::Group| match self {
             Self::Group(_) => group.name.as_str() == name,
             Self::Component(_) => group.components.iter().any(|component| component.as_str() == name),
         };

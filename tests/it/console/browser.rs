@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::core::group::{Group, GroupName};
+use alertmanager_cachet::core::names::{Group, GroupName};
 use alertmanager_cachet::core::setup::{Removal, plan_setup};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::setup::carry_out;
@@ -37,7 +37,7 @@ async fn shop() -> Site {
         components: components.iter().map(|name| ComponentName::try_from(*name).expect("a name")).collect(),
     };
     let groups: Vec<Group> = GROUPS.iter().map(group).collect();
-    let observed = world.person().observe().await.expect("the page");
+    let observed = world.shown().await;
     let inventory = world.settings.inventory.clone().expect("targets");
     let plan = plan_setup(&groups, &inventory, &observed, Removal::Nothing);
     carry_out(world.person(), &plan, &observed, &Quiet).await.expect("setup");

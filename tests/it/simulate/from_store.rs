@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use alertmanager_cachet::core::group::{Group, GroupName};
 use alertmanager_cachet::core::hold::Hold;
+use alertmanager_cachet::core::names::{Group, GroupName};
 use alertmanager_cachet::core::simulate::{Rules, simulate};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentName;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alertmanager_cachet::cachet::Cachet;
+use alertmanager_cachet::core::status_page::StatusPage;
 use alertmanager_cachet::core::target::{ComponentName, Inventory};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -56,7 +57,7 @@ impl Person {
 
     /// Every component, by number.
     pub async fn page(&self) -> Vec<Shown> {
-        let components = self.page.components().await.expect("the page");
+        let components = self.page.observe(&[]).await.expect("the page").components;
         let shown = components.into_iter().map(|component| Shown {
             id: component.id.0,
             name: component.name,

@@ -11,12 +11,12 @@ use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::config::{
     AlertConfig, AlertmanagerConfig, Config, IncidentConfig, PageConfig, WatchdogConfig,
 };
-use alertmanager_cachet::core::group::{Group, GroupName};
-use alertmanager_cachet::core::incident_name::IncidentName;
+use alertmanager_cachet::core::names::{Group, GroupName, IncidentName};
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::setup::{Removal, Step, plan_setup};
-use alertmanager_cachet::core::status_page::REQUEST_TIMEOUT;
+use alertmanager_cachet::core::status::IncidentStatus;
+use alertmanager_cachet::core::status_page::{Operation, REQUEST_TIMEOUT, StatusPage};
 use alertmanager_cachet::core::target::{
     ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target,
 };
@@ -331,7 +331,7 @@ impl World {
 
     /// Everything that the page has.
     pub async fn shown(&self) -> Observed {
-        self.page.observe().await.expect("the page")
+        self.page.observe(&[]).await.expect("the page")
     }
 
     /// A component's own status by Cachet's number.
@@ -366,6 +366,16 @@ impl World {
     /// The way to the page that the reconciler takes, faults and all.
     pub fn cachet(&self) -> &Cachet {
         &self.client
+    }
+
+    /// Carries out what a person does in Cachet.
+    pub async fn by_hand(&self, operation: Operation) {
+        self.page.apply(&operation).await.expect("done");
+    }
+
+    /// A person says something about an incident, and gives it a status.
+    pub async fn says_by_hand(&self, id: IncidentId, status: IncidentStatus, message: &str) {
+        self.by_hand(Operation::UpdateIncident { id, status, message: message.to_owned() }).await;
     }
 
     /// What a person makes in Cachet's dashboard: a component without our mark.
@@ -477,7 +487,7 @@ async fn fake_cachet(release: Release, clock: &Clock) -> FakeCachet {
 /// Runs `setup` on a page, with these components in one group.
 pub async fn set_up(page: &Cachet, components: Vec<ComponentName>, inventory: &Inventory) {
     let groups = [Group { name: GroupName::try_from("All").expect("a name"), components }];
-    let observed = page.observe().await.expect("the page");
+    let observed = page.observe(&[]).await.expect("the page");
     let plan = plan_setup(&groups, inventory, &observed, Removal::Nothing);
     carry_out(page, &plan, &observed, &Quiet).await.expect("setup");
 }

@@ -9,14 +9,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
+use super::super::wire::{Incident, Row};
 use super::super::{Cachet, Error};
 use super::in_process;
 use alertmanager_cachet_core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup,
-    NewIncident, ObservedComponent, ObservedGroup, ObservedIncident,
+    NewIncident, ObservedComponent, ObservedGroup,
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch, PageError};
+use alertmanager_cachet_core::status_page::{
+    Capabilities, Failure, IncidentSearch, Operation, PageError, StatusPage as _,
+};
 use alertmanager_cachet_core::time::Timestamp;
 
 const CURRENT: &str = "cachet-2026-08";
@@ -36,7 +39,7 @@ fn recording(release: &str, number: &str) -> Value {
 /// A client, past its probe, to whom every call is answered as in the recording; every further page is empty.
 fn answering(release: &'static str, number: &'static str) -> Cachet {
     let cachet = unprobed(release, number);
-    cachet.capabilities().set(Capabilities { meta: release == CURRENT }).expect("fresh");
+    cachet.shared.capabilities.set(Capabilities { meta: release == CURRENT }).expect("fresh");
     cachet
 }
 
@@ -70,7 +73,7 @@ async fn meta_is_probed_by_an_include_and_asked_for_once() {
     let older = unprobed(OLDER, "030");
     assert_eq!(older.probe().await, Ok(Capabilities { meta: false }));
     older.clone().probe().await.expect("remembered");
-    assert_eq!(older.calls(), 1);
+    assert_eq!(older.learned().calls, 1);
 }
 
 #[tokio::test]
@@ -78,7 +81,7 @@ async fn a_probe_that_fails_for_another_reason_says_so_and_is_made_again() {
     let cachet = unprobed(CURRENT, "408");
     assert!(matches!(cachet.probe().await, Err(Error::Unavailable { .. })));
     assert!(cachet.groups().await.is_err());
-    assert_eq!(cachet.calls(), 2);
+    assert_eq!(cachet.learned().calls, 2);
 }
 
 #[tokio::test]
@@ -140,7 +143,7 @@ async fn the_meta_of_others_makes_nothing_ours() {
 
 #[tokio::test]
 async fn open_incidents_are_those_that_cachet_shows_as_open() {
-    let ids = |incidents: Vec<ObservedIncident>| incidents.iter().map(|incident| incident.id.0).collect::<Vec<_>>();
+    let ids = |incidents: Vec<Row<Incident>>| incidents.iter().map(|incident| incident.id).collect::<Vec<_>>();
     let current = answering(CURRENT, "235").open_incidents().await.expect("incidents");
     assert_eq!(ids(current), [2, 3], "1 is fixed");
     let older = answering(OLDER, "235").open_incidents().await.expect("incidents");
@@ -162,7 +165,7 @@ async fn the_maintenance_in_progress_is_read_with_its_components_and_its_end() {
 #[tokio::test]
 async fn that_maintenance_cannot_be_read_says_why() {
     let refused = answering(CURRENT, "006").maintenance().await.expect_err("no such route");
-    assert!(matches!(refused, Error::NotCachet { .. }), "{refused}");
+    assert_eq!(refused.failure, Failure::NotThePage { done: false }, "{refused}");
 }
 
 #[tokio::test]
@@ -240,35 +243,38 @@ async fn what_was_made_is_known_by_its_number() {
     for release in [CURRENT, OLDER] {
         assert_eq!(answering(release, "021").create_group(&group).await, Ok(GroupId(1)), "{release}");
         assert_eq!(answering(release, "041").create_component(&component).await, Ok(ComponentId(1)), "{release}");
-        assert_eq!(answering(release, "161").create_incident(&incident).await, Ok(IncidentId(1)), "{release}");
+        assert_eq!(answering(release, "161").open_incident(&incident).await, Ok(IncidentId(1)), "{release}");
         let about_nothing = NewIncident { component: None, ..incident.clone() };
-        assert_eq!(answering(release, "194").create_incident(&about_nothing).await, Ok(IncidentId(2)), "{release}");
+        assert_eq!(answering(release, "194").open_incident(&about_nothing).await, Ok(IncidentId(2)), "{release}");
     }
 }
 
 #[tokio::test]
 async fn unknown_is_taken_until_it_is_refused_once() {
-    let to = |status| ComponentUpdate { status: Some(status), enabled: true, description: None, group: None };
+    let to = |status| {
+        let update = ComponentUpdate { status: Some(status), enabled: true, description: None, group: None };
+        Operation::UpdateComponent(ComponentId(1), update)
+    };
     for release in [CURRENT, OLDER] {
         let takes_it = answering(release, "062");
-        assert_eq!(takes_it.update_component(ComponentId(1), &to(ComponentStatus::Unknown)).await, Ok(()), "{release}");
-        assert!(takes_it.takes_unknown(), "{release}");
+        assert_eq!(takes_it.apply(&to(ComponentStatus::Unknown)).await, Ok(()), "{release}");
+        assert!(!takes_it.known().refuses_unknown, "{release}");
 
         // What it says of a status that it does not know.
         let refuses_it = answering(release, "064");
-        let error = refuses_it.update_component(ComponentId(1), &to(ComponentStatus::MajorOutage)).await;
-        assert!(error.is_err_and(|error| error.is_about_the_status()), "{release}");
-        assert!(refuses_it.takes_unknown(), "{release}: another status was refused");
-        refuses_it.update_component(ComponentId(1), &to(ComponentStatus::Unknown)).await.expect_err("refused");
-        assert!(!refuses_it.takes_unknown(), "{release}");
+        refuses_it.apply(&to(ComponentStatus::MajorOutage)).await.expect_err("refused");
+        assert!(!refuses_it.known().refuses_unknown, "{release}: another status was refused");
+        refuses_it.apply(&to(ComponentStatus::Unknown)).await.expect_err("refused");
+        assert!(refuses_it.known().refuses_unknown, "{release}");
     }
 }
 
 #[tokio::test]
 async fn removing_what_is_gone_is_done_and_a_missing_incident_is_none() {
     for release in [CURRENT, OLDER] {
-        assert_eq!(answering(release, "156").delete_component(ComponentId(3)).await, Ok(()), "{release}: 204");
-        assert_eq!(answering(release, "157").delete_component(ComponentId(3)).await, Ok(()), "{release}: 404");
+        let removal = Operation::RemoveComponent(ComponentId(3));
+        assert_eq!(answering(release, "156").apply(&removal).await, Ok(()), "{release}: 204");
+        assert_eq!(answering(release, "157").apply(&removal).await, Ok(()), "{release}: 404");
         assert_eq!(answering(release, "152").incident(IncidentId(99999)).await, Ok(None), "{release}");
     }
 }
@@ -278,11 +284,11 @@ async fn a_wrong_base_or_a_switched_off_api_is_not_taken_for_a_missing_object() 
     for (number, said) in [("006", "The route api/nope"), ("406", "is the API enabled")] {
         let cachet = answering(CURRENT, number);
         for error in [
-            cachet.delete_component(ComponentId(3)).await.expect_err("not done"),
+            cachet.apply(&Operation::RemoveComponent(ComponentId(3))).await.expect_err("not done"),
             cachet.incident(IncidentId(3)).await.expect_err("not told"),
-            cachet.check_token().await.expect_err("not told"),
+            cachet.check_token().await.expect_err("not told").into(),
         ] {
-            assert!(matches!(error, Error::NotCachet { .. }), "{error}");
+            assert_eq!(error.failure, Failure::NotThePage { done: false }, "{error}");
             assert!(error.to_string().contains(said), "{error}");
         }
     }
@@ -303,8 +309,12 @@ async fn the_token_is_checked_by_a_write_that_cannot_change_anything() {
     }
 }
 
-fn outage() -> ComponentUpdate {
-    ComponentUpdate { status: Some(ComponentStatus::MajorOutage), enabled: true, description: None, group: None }
+fn outage(id: i64) -> Operation {
+    let status = Some(ComponentStatus::MajorOutage);
+    Operation::UpdateComponent(
+        ComponentId(id),
+        ComponentUpdate { status, enabled: true, description: None, group: None },
+    )
 }
 
 #[tokio::test]
@@ -340,14 +350,13 @@ async fn each_refusal_has_its_own_error_with_its_cure() {
         ),
         (OLDER, "131", "PUT /components/12: Cachet failed (HTTP 500: Server Error): see Cachet's own log"),
     ] {
-        let error = answering(release, number).update_component(ComponentId(12), &outage()).await.expect_err(number);
+        let error = answering(release, number).apply(&outage(12)).await.expect_err(number);
         assert_eq!(error.to_string(), message);
     }
 }
 
 #[tokio::test]
 async fn a_500_may_have_been_applied_for_older_releases_save_and_then_fail() {
-    let error = answering(OLDER, "131").update_component(ComponentId(1), &outage()).await.expect_err("500");
-    assert!(PageError::from(error.clone()).may_have_been_applied());
-    assert!(!PageError::from(error.clone()).concerns_everything());
+    let error = answering(OLDER, "131").apply(&outage(1)).await.expect_err("500");
+    assert!(error.may_have_been_applied() && !error.concerns_everything());
 }

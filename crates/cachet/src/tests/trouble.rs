@@ -17,12 +17,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::client::MAX_PARALLEL;
-use super::super::transport::{Http, Timeouts};
+use super::super::http::Http;
 use super::super::{Cachet, Error, Settings};
 use super::{TOKEN, in_process, settings};
 use alertmanager_cachet_core::observed::{ComponentId, ComponentUpdate, IncidentId};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet_core::status_page::PageError;
+use alertmanager_cachet_core::status_page::{Operation, PageError};
 
 /// Serves `router` until the test ends; answers with the base of its API.
 async fn serving(router: Router) -> String {
@@ -53,7 +53,7 @@ async fn fix_component(base_url: &str) -> Result<(), Error> {
 async fn fix_component_of(cachet: &Cachet) -> Result<(), Error> {
     let update =
         ComponentUpdate { status: Some(ComponentStatus::Operational), enabled: true, description: None, group: None };
-    cachet.update_component(ComponentId(12), &update).await
+    cachet.carry_out(&Operation::UpdateComponent(ComponentId(12), update)).await
 }
 
 #[tokio::test]
@@ -85,8 +85,7 @@ async fn a_cut_connection_leaves_open_whether_it_was_applied() {
 #[tokio::test]
 async fn a_server_that_takes_too_long_is_given_up() {
     let router = Router::new().fallback(any(std::future::pending::<StatusCode>));
-    let timeouts = Timeouts { request: Duration::from_millis(50), ..Timeouts::DEFAULT };
-    let transport = Http::new(&serving(router).await, timeouts).expect("settings");
+    let transport = Http::new(&serving(router).await, Duration::from_millis(50)).expect("settings");
     let cachet = Cachet::over(Box::new(transport), &SecretString::from(TOKEN), 50);
     let error = fix_component_of(&cachet).await.expect_err("too late");
     assert!(matches!(&error, Error::NoAnswer { reason, .. } if reason == "it took too long"), "{error}");
@@ -164,10 +163,14 @@ async fn the_missing_ability_is_named() {
         other => panic!("{other:?}"),
     };
     assert_eq!(missing(fix_component_of(&cachet).await), "components.manage");
-    assert_eq!(missing(cachet.delete_component(ComponentId(1)).await), "components.delete");
-    let fixed = IncidentStatus::Fixed;
-    assert_eq!(missing(cachet.set_incident_status(IncidentId(1), fixed).await), "incidents.manage");
-    assert_eq!(missing(cachet.add_incident_update(IncidentId(1), fixed, "m").await), "incident-updates.manage");
+    let (id, status) = (IncidentId(1), IncidentStatus::Fixed);
+    for (operation, ability) in [
+        (Operation::RemoveComponent(ComponentId(1)), "components.delete"),
+        (Operation::SetIncidentStatus(id, status), "incidents.manage"),
+        (Operation::UpdateIncident { id, status, message: "m".into() }, "incident-updates.manage"),
+    ] {
+        assert_eq!(missing(cachet.carry_out(&operation).await), ability);
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -212,7 +215,11 @@ async fn a_list_is_read_to_its_end_page_by_counted_page() {
         let numbers: Vec<_> = groups.iter().map(|group| group.id.0).collect();
         assert_eq!(numbers, (1..=i64::from(rows)).collect::<Vec<_>>(), "{rows} rows");
         let pages = u64::from(rows.div_ceil(50).max(1));
-        assert!(cachet.calls() <= 1 + pages + u64::from(MAX_PARALLEL), "{rows} rows took {} calls", cachet.calls());
+        assert!(
+            cachet.learned().calls <= 1 + pages + u64::from(MAX_PARALLEL),
+            "{rows} rows took {} calls",
+            cachet.learned().calls
+        );
     }
 }
 
@@ -237,8 +244,9 @@ async fn no_more_than_four_requests_are_under_way_at_a_time() {
         StatusCode::NO_CONTENT
     });
     let cachet = in_process(router);
-    let removals = try_join_all((1..=20).map(|id| cachet.delete_component(ComponentId(id)))).await;
-    assert_eq!((removals.map(|all| all.len()), cachet.calls()), (Ok(20), 20));
+    let removals: Vec<_> = (1..=20).map(|id| Operation::RemoveComponent(ComponentId(id))).collect();
+    let removals = try_join_all(removals.iter().map(|removal| cachet.carry_out(removal))).await;
+    assert_eq!((removals.map(|all| all.len()), cachet.learned().calls), (Ok(20), 20));
     assert_eq!(most.load(Ordering::SeqCst), MAX_PARALLEL);
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Incident, Seen};
-use crate::group::Group;
 use crate::incident::{EndedBy, Episode, EpisodePhase};
 use crate::ledger::{Recorded, ResourceKey};
+use crate::names::Group;
 use crate::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use crate::plan::{Applied, Change, Note};
 use crate::status::ComponentStatus;

@@ -2,7 +2,7 @@ mod kept;
 
 use super::*;
 use crate::alert::AlertStatus;
-use crate::group::GroupName;
+use crate::names::GroupName;
 use crate::rules::{CloseIncidentWhen, Drift};
 use crate::target::{ComponentList, InventorySource, KnownTarget, Target};
 

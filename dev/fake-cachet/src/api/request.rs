@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
-use alertmanager_cachet_core::text::trimmed;
+use alertmanager_cachet_core::names::trimmed;
 use alertmanager_cachet_core::time::Timestamp;
 
 /// Who calls.

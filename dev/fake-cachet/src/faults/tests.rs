@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use alertmanager_cachet_client::{Cachet, Error, Settings};
+use alertmanager_cachet_client::{Cachet, Settings};
+use alertmanager_cachet_core::observed::ComponentId;
+use alertmanager_cachet_core::status_page::{Operation, StatusPage};
 
 use super::*;
 use crate::{in_process, serve, serve_at};
@@ -79,19 +81,20 @@ async fn the_client_feels_a_fault_over_http_as_in_process() {
     let router = faults.around(counting().0);
     let (url, _server) = serve(router.clone()).await;
     let settings = Settings { base_url: format!("{url}/api"), token: "1|token".into(), per_page: 50 };
-    faults.on("PUT", "/api/components/0").times(2).cut_after();
-    faults.on("PUT", "/api/components/0").answer(404);
+    faults.on("DELETE", "/api/components/0").times(2).cut_after();
+    faults.on("DELETE", "/api/components/0").answer(404);
     let over_http = Cachet::over_http(settings).expect("settings");
     let in_process = in_process(router, "1|token", 50);
+    let removal = Operation::RemoveComponent(ComponentId(0));
     for cachet in [&over_http, &in_process] {
-        assert!(matches!(cachet.check_token().await, Err(Error::NoAnswer { .. })));
+        assert!(cachet.apply(&removal).await.expect_err("cut").may_be_applied_yet());
     }
     faults.rate_limit(2, Duration::from_secs(60));
     for cachet in [&over_http, &in_process] {
-        assert_eq!(cachet.check_token().await, Ok(()));
+        assert_eq!(cachet.apply(&removal).await, Ok(()));
     }
     for cachet in [over_http, in_process] {
-        let wait = cachet.check_token().await.expect_err("limited").retry_after().expect("Retry-After");
+        let wait = cachet.apply(&removal).await.expect_err("limited").retry_after().expect("Retry-After");
         assert!((1..=60).contains(&wait.as_secs()), "{wait:?}");
     }
 }

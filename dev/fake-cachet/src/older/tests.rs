@@ -5,7 +5,7 @@ use alertmanager_cachet_core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident,
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch};
+use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch, Operation, StatusPage};
 use alertmanager_cachet_core::time::Timestamp;
 
 use super::*;
@@ -148,7 +148,7 @@ async fn the_client_gets_on_with_both_releases() {
             description: None,
             group: None,
         };
-        cachet.update_component(id, &update).await.expect("changed");
+        cachet.apply(&Operation::UpdateComponent(id, update)).await.expect("changed");
         let incident = NewIncident {
             name: "Outage of Database".into(),
             message: "m".into(),
@@ -157,10 +157,10 @@ async fn the_client_gets_on_with_both_releases() {
             occurred_at: Timestamp::from_millis(1_800_000_000_000),
             notify_subscribers: false,
         };
-        let incident_id = cachet.create_incident(&incident).await.expect("made");
+        let incident_id = cachet.open_incident(&incident).await.expect("made");
 
-        assert_eq!(cachet.probe().await, Ok(capabilities));
-        let observed = cachet.observe().await.expect("read");
+        assert_eq!(cachet.capabilities().await, Ok(capabilities));
+        let observed = cachet.observe(&[]).await.expect("read");
         assert_eq!(observed.components.len(), 1, "disabled ones too");
         let seen = &observed.components[0];
         assert_eq!((seen.status, seen.enabled), (Some(ComponentStatus::MajorOutage), false));
@@ -179,9 +179,10 @@ async fn the_client_gets_on_with_both_releases() {
         let other = IncidentSearch { episode: "e-2", component: Some(ComponentId(2)), ..search };
         assert_eq!(cachet.find_incident(&other).await, Ok(None));
 
-        cachet.add_incident_update(incident_id, IncidentStatus::Fixed, "over").await.expect("posted");
-        cachet.set_incident_status(incident_id, IncidentStatus::Fixed).await.expect("set");
-        assert_eq!(cachet.open_incidents().await, Ok(Vec::new()));
+        let status = IncidentStatus::Fixed;
+        let over = Operation::UpdateIncident { id: incident_id, status, message: "over".into() };
+        cachet.apply(&over).await.expect("closed");
+        assert_eq!(cachet.observe(&[]).await.expect("read").open_incidents, []);
         let closed = cachet.incident(incident_id).await.expect("read").expect("there");
         assert_eq!(closed.status, Some(IncidentStatus::Fixed));
         assert_eq!(cachet.incident(IncidentId(99)).await, Ok(None));

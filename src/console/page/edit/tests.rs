@@ -266,7 +266,7 @@ fn what_the_configuration_names_is_not_removed() {
     let content = content();
     let names = |name: &str| vec![ComponentName::try_from(name).expect("a name")];
     let groups =
-        [group::Group { name: group::GroupName::try_from("Platform").expect("a name"), components: names("Search") }];
+        [names::Group { name: names::GroupName::try_from("Platform").expect("a name"), components: names("Search") }];
     let target = Target::new("db:9100", names("Database")).expect("a target");
     let inventory = Inventory::new(InventorySource::File, [KnownTarget { target, critical: false }]);
     let known = Known { groups: &groups, inventory: Some(&inventory), ..known(&content) };

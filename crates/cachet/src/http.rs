@@ -1,0 +1,417 @@
+//! One request over HTTP and its whole answer: a value, or the [`Error`] that calls for the right reaction.
+
+use std::fmt;
+use std::time::Duration;
+
+use form_urlencoded::byte_serialize;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Error;
+
+/// The largest answer that is read; a list of 100 incidents with long messages stays below it.
+pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long an idle connection is kept. Web servers close theirs after a minute or so; closing first means that no
+/// request is ever written into a connection that is going away.
+const KEEP_IDLE: Duration = Duration::from_secs(20);
+
+/// How long it may take from looking up the name to the open (and encrypted) connection. What happens then:
+/// [`Error::Unreachable`].
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much of a message from the other side goes into ours.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// How an answer is lost that does not come in time.
+const TOO_LATE: &str = "it took too long";
+
+const USER_AGENT_VALUE: &str = concat!("alertmanager-cachet/", env!("CARGO_PKG_VERSION"));
+
+/// One request, before it has an address.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub method: Method,
+    /// Below the base of the API: `/components/12`.
+    pub path: String,
+    /// `?sort=id&page=2`, encoded; empty without parameters.
+    query: String,
+    body: Option<Value>,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), query: String::new(), body: None }
+    }
+
+    pub(super) fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.query.push(if self.query.is_empty() { '?' } else { '&' });
+        self.query.extend(byte_serialize(key.as_bytes()));
+        self.query.push('=');
+        self.query.extend(byte_serialize(value.to_string().as_bytes()));
+        self
+    }
+
+    pub(super) fn body(self, body: Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    /// Whether it changes something, and so counts against the user's limit.
+    pub(super) fn is_write(&self) -> bool {
+        !self.method.is_safe()
+    }
+
+    /// The ability that it takes if it is a write, as Cachet's dashboard names it.
+    pub(super) fn ability(&self) -> &'static str {
+        let delete = self.method == Method::DELETE;
+        match self.path.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
+            ["components", ..] if delete => "components.delete",
+            ["components", ..] => "components.manage",
+            ["component-groups", ..] if delete => "component-groups.delete",
+            ["component-groups", ..] => "component-groups.manage",
+            ["incidents", _, "updates", ..] => "incident-updates.manage",
+            _ => "incidents.manage",
+        }
+    }
+
+    /// This call as a request that carries `headers`.
+    pub(super) fn request(&self, headers: &HeaderMap) -> Request {
+        let mut headers = headers.clone();
+        if self.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let body = self.body.as_ref().map(Value::to_string);
+        Request { method: self.method.clone(), target: format!("{}{}", self.path, self.query), headers, body }
+    }
+}
+
+/// `PUT /components/12`: as every error names it.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// Carries requests to one Cachet and brings back its answers.
+///
+/// The product speaks HTTP ([`Cachet::over_http`](super::Cachet::over_http)). Tests bring their own way.
+pub trait Transport: Send + Sync {
+    /// The base of the API without a slash at its end and without anything secret: `http://cachet/api`.
+    fn address(&self) -> &str;
+
+    /// Sends one request and reads the whole answer, whatever its status.
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>>;
+}
+
+/// One HTTP request, complete but for the base of the API.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path and query behind the base: `/components?sort=id`.
+    pub target: String,
+    /// The headers, the token included.
+    pub headers: HeaderMap,
+    /// The JSON document, if there is one.
+    pub body: Option<String>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, of at most [`MAX_ANSWER_BYTES`].
+    pub body: Vec<u8>,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// No connection was established: nothing was sent.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    /// The request was sent, or part of it. Whether it was carried out is not known.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+    /// The answer is larger than [`MAX_ANSWER_BYTES`].
+    #[error("the answer with status {0} is too large")]
+    TooLarge(StatusCode),
+}
+
+impl TransportError {
+    /// The answer did not arrive within [`REQUEST_TIMEOUT`](alertmanager_cachet_core::status_page::REQUEST_TIMEOUT).
+    pub fn too_late() -> Self {
+        Self::NoAnswer(TOO_LATE.to_owned())
+    }
+
+    /// The word for it that the metrics tell in place of a code.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::NoAnswer(_) => "no_answer",
+            Self::TooLarge(_) => "too_large",
+        }
+    }
+
+    /// What it means for `call` to the API at `address`.
+    pub(super) fn of(self, call: &Call, address: &str) -> Error {
+        let call = call.to_string();
+        match self {
+            Self::Unreachable(reason) => Error::Unreachable { call, address: address.to_owned(), reason },
+            Self::NoAnswer(reason) => Error::NoAnswer { call, reason },
+            Self::TooLarge(status) => {
+                let what = format!("an answer of more than {} MiB", MAX_ANSWER_BYTES / 1024 / 1024);
+                Error::NotCachet { call, status: status.as_u16(), what }
+            }
+        }
+    }
+}
+
+/// Sends requests over HTTP.
+pub(super) struct Http {
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Http {
+    /// `timeout` is from the start of a call to the last byte of its answer; then it ends in [`Error::NoAnswer`].
+    pub(super) fn new(base_url: &str, timeout: Duration) -> Result<Self, Error> {
+        let base = parse_base(base_url)?;
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .pool_idle_timeout(KEEP_IDLE)
+            // a redirect turns a PUT into a GET, and may take the token to another host
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| Error::Settings {
+                what: format!(
+                    "no HTTP client can be made ({}): install the system's CA certificates (ca-certificates)",
+                    root_cause(&error)
+                ),
+            })?;
+        Ok(Self { base, client })
+    }
+}
+
+impl Transport for Http {
+    fn address(&self) -> &str {
+        &self.base
+    }
+
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+        Box::pin(async move {
+            let url = format!("{}{}", self.base, request.target);
+            let mut sending = self.client.request(request.method, url).headers(request.headers);
+            if let Some(body) = request.body {
+                sending = sending.body(body);
+            }
+            let mut response = sending.send().await.map_err(lost)?;
+            let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(lost)? {
+                if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                    return Err(TransportError::TooLarge(status));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Response { status, headers, body })
+        })
+    }
+}
+
+/// What a request without a whole answer means: nothing was sent only if no connection was established.
+fn lost(error: reqwest::Error) -> TransportError {
+    let reason = root_cause(&error);
+    if error.is_connect() { TransportError::Unreachable(reason) } else { TransportError::NoAnswer(reason) }
+}
+
+/// Reads the base of the API and refuses what could never work, or would carry a secret into messages.
+fn parse_base(base_url: &str) -> Result<String, Error> {
+    const CURE: &str = "set CACHET_API_URL to the whole base of the API, for example http://cachet/api";
+    let refuse = |what: String| Error::Settings { what: format!("{what}: {CURE}") };
+    // the text itself stays out of these messages as long as it may hold a password
+    let url = Url::parse(base_url.trim()).map_err(|error| refuse(format!("CACHET_API_URL is no address ({error})")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse(format!("CACHET_API_URL begins with {}:, not with http: or https:", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("CACHET_API_URL holds a user name or password, which Cachet's API does not take".into()));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse(format!("CACHET_API_URL {:?} has a part behind a ? or #", url.as_str())));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// What every request carries; `None` if no header can hold the token.
+pub(super) fn headers(token: &SecretString) -> Option<HeaderMap> {
+    let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
+    authorization.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, authorization);
+    // without it releases of 2025 answer errors as HTML, and a missing token with 500 (2025-08: 012)
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+    Some(headers)
+}
+
+/// The innermost cause, which says what happened; the outer ones only say where.
+fn root_cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return TOO_LATE.to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+impl Response {
+    /// The value that the body of a successful answer holds.
+    pub(super) fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let is_html = self.body.trim_ascii_start().starts_with(b"<");
+            let what = match is_html {
+                true => "it answers with HTML".to_owned(),
+                false => format!("its answer cannot be read at {}: {}", error.path(), error.inner()),
+            };
+            self.not_cachet(call, what)
+        })
+    }
+
+    /// What this answer means, which reports no success.
+    ///
+    /// A 404 for an object (152) and a 404 for the API as a whole are told apart by their messages: a wrong base is
+    /// `The route … could not be found.` (006), an API that is switched off says nothing at all (recording 406). Taking
+    /// those for "the object is gone" would have us make everything anew.
+    pub(super) fn error(&self, call: &Call) -> Error {
+        #[derive(Deserialize)]
+        struct Refusal {
+            message: String,
+        }
+        // `None` if it was not Cachet that spoke
+        let message = serde_json::from_slice::<Refusal>(&self.body).ok().map(|refusal| one_line(&refusal.message));
+        let (name, status) = (call.to_string(), self.status.as_u16());
+        match (self.status, message) {
+            (StatusCode::UNAUTHORIZED, _) => Error::Unauthorized { call: name },
+            (StatusCode::TOO_MANY_REQUESTS, _) => {
+                Error::RateLimited { call: name, retry_after: retry_after(&self.headers) }
+            }
+            (StatusCode::SERVICE_UNAVAILABLE, _) => {
+                Error::Unavailable { call: name, retry_after: retry_after(&self.headers) }
+            }
+            (code, message) if code.is_server_error() => {
+                let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+                Error::Server { call: name, status, message, retry_after: retry_after(&self.headers) }
+            }
+            (code, _) if code.is_redirection() => {
+                let location = self.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+                let to = location.map(|location| format!(" to {:?}", one_line(location))).unwrap_or_default();
+                self.not_cachet(call, format!("it redirects{to}"))
+            }
+            (StatusCode::PAYLOAD_TOO_LARGE, message) => {
+                // the web server before Cachet says so, in HTML (recording 415)
+                let message = message.unwrap_or_else(|| "the text is too long".to_owned());
+                Error::Invalid { call: name, status, message }
+            }
+            (_, None) => self.not_cachet(call, format!("it answers HTTP {status} without a reason in JSON")),
+            // Reading takes no ability, so what forbids it is something else, and says what.
+            (StatusCode::FORBIDDEN, Some(_)) if call.is_write() => {
+                Error::Forbidden { call: name, ability: call.ability() }
+            }
+            (StatusCode::NOT_FOUND, Some(message)) if message.is_empty() => {
+                self.not_cachet(call, "HTTP 404 without a reason: is the API enabled in Cachet's settings?".into())
+            }
+            (StatusCode::NOT_FOUND, Some(message)) if message.starts_with("The route ") => {
+                self.not_cachet(call, format!("HTTP 404: {message}"))
+            }
+            (StatusCode::NOT_FOUND, Some(_)) => Error::NotFound { call: name },
+            (_, Some(message)) => Error::Invalid { call: name, status, message },
+        }
+    }
+
+    /// `what` may repeat what was answered.
+    fn not_cachet(&self, call: &Call, what: String) -> Error {
+        Error::NotCachet { call: call.to_string(), status: self.status.as_u16(), what: one_line(&what) }
+    }
+}
+
+/// `Retry-After`, in seconds or as a date; `None` if it was not sent or is neither. A date is read against the server's
+/// own clock where it tells it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let moment = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
+    let value = text(RETRY_AFTER)?;
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = if is_number {
+        value.parse().unwrap_or(u64::MAX)
+    } else {
+        let now = text(DATE).and_then(moment).unwrap_or_else(Timestamp::now);
+        u64::try_from(moment(value)?.duration_since(now).as_secs()).unwrap_or(0)
+    };
+    Some(Duration::from_secs(seconds))
+}
+
+/// Text from outside, so cut and cleaned that it stays within its line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    fn waiting(headers: &[(HeaderName, &'static str)]) -> Option<u64> {
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect::<HeaderMap>();
+        retry_after(&headers).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date_and_nothing_is_made_up() {
+        assert_eq!(waiting(&[(RETRY_AFTER, "48")]), Some(48));
+        assert_eq!(waiting(&[(RETRY_AFTER, "0")]), Some(0));
+        assert_eq!(waiting(&[(RETRY_AFTER, "86400")]), Some(86_400));
+        assert_eq!(waiting(&[]), None);
+        assert_eq!(waiting(&[(RETRY_AFTER, "99999999999999999999")]), Some(u64::MAX), "more than the number has bits");
+        for none in ["soon", "", "-5", "+5", "1.5", "Sat, 31 Feb 2026 02:07:20 GMT"] {
+            assert_eq!(waiting(&[(RETRY_AFTER, none)]), None, "{none:?}");
+        }
+        let date = (DATE, "Sat, 21 Nov 2026 02:06:50 GMT");
+        assert_eq!(waiting(&[date.clone(), (RETRY_AFTER, "Sat, 21 Nov 2026 02:07:20 GMT")]), Some(30));
+        assert_eq!(waiting(&[date, (RETRY_AFTER, "Sat, 21 Nov 2026 02:00:00 GMT")]), Some(0), "past");
+    }
+
+    #[test]
+    fn a_message_from_outside_stays_on_its_line() {
+        assert_eq!(one_line("a\nb\r\u{1b}[31m"), "a b  [31m");
+        assert_eq!(one_line(&"ü".repeat(1000)).chars().count(), MAX_MESSAGE_CHARS);
+    }
+
+    #[test]
+    fn names_in_an_answer_that_cannot_be_read_stay_on_the_errors_line() {
+        let body = br#"{"a\n[INCIDENT_CLOSED]": [1, x]}"#.to_vec();
+        let answer = Response { status: StatusCode::OK, headers: HeaderMap::new(), body };
+        let call = Call::new(Method::GET, "/components");
+        let error = answer.json::<std::collections::BTreeMap<String, Vec<u8>>>(&call).expect_err("no JSON");
+        assert!(error.to_string().contains("[INCIDENT_CLOSED]"), "{error}");
+        assert!(!error.to_string().contains('\n'), "{error}");
+    }
+}
