@@ -14,7 +14,7 @@ use axum::routing::{any, get};
 use serde_json::json;
 
 use crate::clock::Clock;
-use crate::core::builtin::Affected;
+use crate::core::builtin::{Affected, Content};
 use crate::core::observed::{
     ComponentId, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed, ObservedIncident,
 };
@@ -91,7 +91,10 @@ impl StatusPage for BuiltinPage {
 
     fn maintenance(&self) -> PageFuture<'_, Vec<Maintenance>> {
         let now = self.now();
-        Box::pin(async move { Ok(self.tables.content(now, now).await.map_err(unusable)?.maintenance_in_progress(now)) })
+        Box::pin(async move {
+            let maintenance = self.tables.maintenance(now).await.map_err(unusable)?;
+            Ok(Content { maintenance, ..Content::default() }.maintenance_in_progress(now))
+        })
     }
 
     fn incident(&self, id: IncidentId) -> PageFuture<'_, Option<ObservedIncident>> {

@@ -7,7 +7,7 @@ mod hash_password;
 pub mod healthcheck;
 mod serve;
 mod setup;
-mod simulate;
+pub mod simulate;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -22,11 +22,16 @@ use crate::clock;
 /// Where events go. Clones write to the same place.
 #[derive(Clone)]
 pub struct Log {
-    write_line: Arc<dyn Fn(&str) + Send + Sync>,
-    format: LogFormat,
+    /// Must not panic, and has nobody to tell of a failure.
+    take: Arc<dyn Fn(&Event<'_>) + Send + Sync>,
 }
 
 impl Log {
+    /// Events as values, given to `take`.
+    pub(crate) fn to(take: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        Self { take: Arc::new(take) }
+    }
+
     /// Events as lines on stdout. A write waits for whoever reads stdout; that it is closed is borne in silence.
     pub fn stdout(format: LogFormat) -> Self {
         Self::new(format, |line| {
@@ -37,16 +42,15 @@ impl Log {
 
     /// Events as lines, each given without its end to `write_line`, which must not panic.
     pub fn new(format: LogFormat, write_line: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { write_line: Arc::new(write_line), format }
+        Self::to(move |event| match format {
+            LogFormat::Text => write_line(&event.to_string()),
+            LogFormat::Json => write_line(&event.to_json(clock::now())),
+        })
     }
 
-    /// Writes one line.
+    /// Writes one event.
     pub(crate) fn emit(&self, event: &Event<'_>) {
-        let line = match self.format {
-            LogFormat::Text => event.to_string(),
-            LogFormat::Json => event.to_json(clock::now()),
-        };
-        (self.write_line)(&line);
+        (self.take)(event);
     }
 }
 

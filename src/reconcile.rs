@@ -34,7 +34,7 @@ use crate::core::inherit::inherit;
 use crate::core::ledger::ResourceKey;
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
-use crate::core::plan::{Change, Note, Plan, Policy, Rank, plan};
+use crate::core::plan::{Change, Note, Plan, Policy, Rank, Report, plan};
 use crate::core::signal::Signals;
 use crate::core::status_page::{Spare, StatusPage};
 use crate::core::time::Timestamp;
@@ -160,6 +160,11 @@ impl Reconciler {
         self.wake.clone()
     }
 
+    /// What operators should know, as of the last go.
+    pub fn reported(&self) -> &BTreeSet<Report> {
+        &self.memory.reported
+    }
+
     /// Keeps the page until it is told to stop.
     pub async fn forever(mut self) {
         let mut backoff = Backoff::default();
@@ -283,14 +288,25 @@ impl Reconciler {
             self.forget_what_never_came(&observed, now).await?;
             self.memory.read(observed, now);
             self.store.confirm_observed(now).await?;
-            self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
-            self.store.forget_history(now.before(DAY * self.settings.config.history_days)).await?;
+            self.forget_what_is_old(now).await?;
             Reading::Everything
         } else {
             self.look_for_maintenance(now).await
         };
         self.keep_snapshot(Unkept::Public).await?;
         Ok(reading)
+    }
+
+    /// Forgets resolved alerts and history, once an interval: a page that costs little is read more often.
+    async fn forget_what_is_old(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let interval = self.settings.config.page.reconcile_interval;
+        if self.memory.forgot_at.is_some_and(|before| before <= now && now.since(before) < interval) {
+            return Ok(());
+        }
+        self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
+        self.store.forget_history(now.before(DAY * self.settings.config.history_days)).await?;
+        self.memory.forgot_at = Some(now);
+        Ok(())
     }
 
     /// Keeps what Cachet shows for `explain`, if what changed of it is worth that much already.

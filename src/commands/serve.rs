@@ -371,7 +371,14 @@ fn alertmanager_settings(access: &AlertmanagerAccess) -> alertmanager::Settings 
 }
 
 /// Gives the built-in page what both files name. Nothing is removed from it, and what an operator has hidden stays hidden.
-async fn set_up_built_in(page: &dyn StatusPage, config: &Config, inventory: Option<&Inventory>) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the page cannot be used.
+pub(super) async fn set_up_built_in(
+    page: &dyn StatusPage,
+    config: &Config,
+    inventory: Option<&Inventory>,
+) -> anyhow::Result<()> {
     let observed = page.observe(&[]).await?;
     let none = Inventory::new(InventorySource::File, []);
     let mut plan = plan_setup(&config.page.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);

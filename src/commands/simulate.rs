@@ -1,21 +1,24 @@
 //! `simulate`: what the page would have shown, had what happened met this configuration. Writes nothing anywhere.
 
+mod play;
 mod print;
 mod records;
 mod source;
+mod story;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::bail;
 
+pub use self::play::play;
 use self::print::Printed;
-use self::source::{Cause, Source, Window};
+use self::source::{Source, Window};
+pub use self::story::{Incident, Moment, Seen, Story};
 use crate::cli::{Common, OutputForm, Simulate};
 use crate::clock;
-use crate::config::{self, Config, TargetsFile};
+use crate::config::{self, TargetsFile};
 use crate::core::page::inventory_of;
-use crate::core::simulate::{Arrival, Rules, simulate};
 use crate::core::target::{Inventory, InventorySource};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -36,37 +39,34 @@ pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
         Some(store) => Some(Source::history(store.kept().await?, window, now)?),
         None => None,
     };
-    let inventory = match files.targets {
-        TargetsFile::Read(inventory) => inventory,
-        TargetsFile::Absent => known_without_file(store.as_ref()).await?,
+    let (inventory, targets) = match files.targets {
+        TargetsFile::Read(inventory) => (Some(inventory.clone()), inventory),
+        TargetsFile::Absent => (None, known_without_file(store.as_ref()).await?),
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
     };
-    let settings = Settings { inventory: Some(inventory.clone()), ..Settings::from(config.clone()) };
-    let watchdog = config.watchdog();
+    let settings = Settings { inventory, ..Settings::from(config.clone()) };
     let source = match history {
         Some(history) => history,
-        None => Source::files(&args.files, window, watchdog)?,
+        None => Source::files(&args.files, window, config.watchdog())?,
     };
-    let (groups, refire_hold, policy) = (&config.page.groups, config.alerts.refire_hold, settings.policy());
-    let rules = Rules { groups, inventory: &inventory, refire_hold, watchdog, policy };
-    print(&played(&source, rules, config)?, args.output)?;
+    print(&played(&source, &settings, &targets).await?, args.output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is seen of `source` by `rules`. What is not known of it is said on stderr.
-fn played(source: &Source, rules: Rules<'_>, config: &Config) -> io::Result<Printed> {
-    let arrivals: Vec<Arrival> = source.arrivals(rules.watchdog);
-    let story = simulate(rules, &arrivals, source.until());
+/// What is seen of `source` with these settings, on a page that has components of these targets. What is not known of it is
+/// said on stderr.
+async fn played(source: &Source, settings: &Settings, targets: &Inventory) -> anyhow::Result<Printed> {
+    let watchdog = settings.config.watchdog();
+    let (arrivals, causes): (Vec<_>, Vec<_>) = source.arrivals(watchdog).into_iter().unzip();
+    let story = play(settings, targets, &arrivals, source.until()).await?;
     let story = match source.since() {
         Some(since) => story.since(since),
         None => story,
     };
-    for unknown in source.unknown(rules, &story) {
+    for unknown in source.unknown(watchdog, targets, &story) {
         writeln!(io::stderr(), "note: {unknown}")?;
     }
-    let causes: Vec<Cause> =
-        arrivals.iter().enumerate().map(|(number, arrival)| source.cause(number, arrival)).collect();
-    Ok(Printed::new(&story, source.played(), &causes, source.left_out(), config))
+    Ok(Printed::new(&story, source.played(), &causes, source.left_out()))
 }
 
 fn print(printed: &Printed, form: OutputForm) -> anyhow::Result<()> {

@@ -33,6 +33,8 @@ pub struct Memory {
     pub looked_at: Option<Timestamp>,
     /// When Cachet was read.
     pub observed_at: Option<Timestamp>,
+    /// When the store last forgot what is old.
+    pub forgot_at: Option<Timestamp>,
     /// When it was asked for maintenance.
     pub maintenance: Knowledge,
     /// The components that were not in the last reading and in the one before.

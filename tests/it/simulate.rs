@@ -4,6 +4,7 @@
 //! with an echo of an HA pair in it, a request that was refused, and a body that was cut.
 
 mod from_store;
+mod play;
 
 use std::path::{Path, PathBuf};
 

@@ -106,7 +106,7 @@ impl Turn {
     }
 
     /// What a notification made of an alert; `None` if it changed nothing.
-    pub(crate) fn of_effect(effect: Effect) -> Option<Self> {
+    pub fn of_effect(effect: Effect) -> Option<Self> {
         match effect {
             Effect::Fired | Effect::FiredAgain => Some(Self::Fired),
             // One that never fired here is kept, too: played again, its late firing is held as it was.

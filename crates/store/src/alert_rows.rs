@@ -93,7 +93,8 @@ pub(super) async fn forget_resolved(connection: &mut SqliteConnection, limit: Ti
     Ok(sqlx::query(query).bind(limit.as_millis()).execute(connection).await?.rows_affected())
 }
 
-async fn delete(connection: &mut SqliteConnection, fingerprints: &[Fingerprint]) -> Result<(), StoreError> {
+/// Deletes the alerts with these fingerprints.
+pub(super) async fn delete(connection: &mut SqliteConnection, fingerprints: &[Fingerprint]) -> Result<(), StoreError> {
     for fingerprint in fingerprints {
         let query = sqlx::query("DELETE FROM alerts WHERE fingerprint = $1").bind(fingerprint.to_string());
         query.execute(&mut *connection).await?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::alert_rows::{
-    correctable, forget_resolved, inherited, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
+    correctable, delete, forget_resolved, inherited, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
 };
 use super::applied::upsert_observed;
 use super::episodes::upsert_episode;
@@ -173,6 +173,28 @@ impl Store {
         upsert_observed(&mut transaction, observed, now).await?;
         let fired = alerts.iter().map(|record| AlertHappening::of(record, Turn::Fired, Source::Page, now));
         keep_alerts(&mut transaction, &fired.collect::<Vec<_>>()).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Puts an alert into the store as it is given, without judging it: for a history that is played again. An alert that was
+    /// adopted from a page ends with any other of its target and name.
+    ///
+    /// # Errors
+    /// As [`Self::inherit`].
+    pub async fn put_alert(&self, record: &AlertRecord) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        *self.stored_alerts.lock().await = None;
+        if record.state == AlertState::Inherited {
+            let adopted = std::slice::from_ref(record);
+            let known = of_targets_of(&mut transaction, adopted).await?;
+            if !superseded(adopted, &known).is_empty() {
+                return Ok(());
+            }
+        }
+        let adopted = inherited(&mut transaction).await?;
+        upsert(&mut transaction, &[record]).await?;
+        delete(&mut transaction, &superseded(&adopted, [record])).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -62,8 +62,8 @@ pub struct Store {
     /// The leases in Alertmanager's latest list. Not stored: the list is read again after a restart.
     leases: Arc<Mutex<Arc<Leases>>>,
     observer: Option<Arc<dyn StoreObserver>>,
-    /// The database file.
-    path: Arc<Path>,
+    /// The database file; `None` for a store in memory, beside which nothing is kept.
+    path: Option<Arc<Path>>,
 }
 
 /// Why the store could not be used.
@@ -203,9 +203,9 @@ fn cure(error: &sqlx::Error) -> &'static str {
 }
 
 impl Store {
-    fn on(writer: SqlitePool, reader: SqlitePool, path: &Path) -> Self {
+    fn on(writer: SqlitePool, reader: SqlitePool, path: Option<&Path>) -> Self {
         let (recordings, stored_alerts, leases) = (Arc::default(), Arc::default(), Arc::default());
-        Self { writer, reader, recordings, stored_alerts, leases, observer: None, path: path.into() }
+        Self { writer, reader, recordings, stored_alerts, leases, observer: None, path: path.map(Arc::from) }
     }
 
     /// This store, with its operations observed by `observer`. Later clones share the observer.

@@ -105,17 +105,27 @@ impl PageTables {
         );
         let incidents = incidents.bind(i64::from(IncidentStatus::Fixed.value())).bind(since.as_millis());
         let incidents = incidents.fetch_all(&mut *db).await?;
-        let maintenance = sqlx::query(
-            "SELECT * FROM page_maintenance WHERE ends_at_ms IS NULL OR ends_at_ms >= $1 ORDER BY begins_at_ms, id",
-        );
-        let maintenance = maintenance.bind(now.as_millis()).fetch_all(&mut *db).await?;
-        let mut said = Said::read(&mut db, since, now).await?;
+        let mut said = Said::default();
+        if !incidents.is_empty() {
+            let condition = "incident_id IN (SELECT id FROM page_incidents WHERE status <> $1 OR began_at_ms >= $2)";
+            let fixed = i64::from(IncidentStatus::Fixed.value());
+            said.read_where(&mut db, condition, fixed, since.as_millis()).await?;
+        }
         Ok(Content {
             groups: groups.iter().map(group).collect::<Result<_, _>>()?,
             components: components.iter().map(component).collect::<Result<_, _>>()?,
             incidents: incidents.iter().map(|row| said.incident(row)).collect::<Result<_, _>>()?,
-            maintenance: maintenance.iter().map(|row| said.maintenance(row)).collect::<Result<_, _>>()?,
+            maintenance: maintenance(&mut db, now).await?,
         })
+    }
+
+    /// The maintenance that is not over at `now`; what begins first comes first.
+    ///
+    /// # Errors
+    /// See [`PageTables::content`].
+    pub async fn maintenance(&self, now: Timestamp) -> Result<Vec<PlannedMaintenance>, StoreError> {
+        let mut db = self.reader.begin().await?;
+        maintenance(&mut db, now).await
     }
 
     /// The incident of that number, open or fixed.
@@ -422,6 +432,20 @@ impl PageTables {
     }
 }
 
+async fn maintenance(db: &mut SqliteConnection, now: Timestamp) -> Result<Vec<PlannedMaintenance>, StoreError> {
+    let announced = sqlx::query(
+        "SELECT * FROM page_maintenance WHERE ends_at_ms IS NULL OR ends_at_ms >= $1 ORDER BY begins_at_ms, id",
+    );
+    let announced = announced.bind(now.as_millis()).fetch_all(&mut *db).await?;
+    if announced.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut said = Said::default();
+    let condition = "maintenance_id IN (SELECT id FROM page_maintenance WHERE ends_at_ms IS NULL OR ends_at_ms >= $1)";
+    said.read_where(db, condition, now.as_millis(), 0).await?;
+    announced.iter().map(|row| said.maintenance(row)).collect()
+}
+
 const AFFECT_BY_MAINTENANCE: &str =
     "INSERT INTO page_affected (maintenance_id, component_id, status) VALUES ($1, $2, $3)";
 
@@ -484,17 +508,6 @@ struct Said {
 }
 
 impl Said {
-    /// That of the incidents and the maintenance of [`PageTables::content`].
-    async fn read(db: &mut SqliteConnection, since: Timestamp, now: Timestamp) -> Result<Self, StoreError> {
-        let mut said = Self::default();
-        let incidents = "incident_id IN (SELECT id FROM page_incidents WHERE status <> $1 OR began_at_ms >= $2)";
-        said.read_where(db, incidents, i64::from(IncidentStatus::Fixed.value()), since.as_millis()).await?;
-        let maintenance =
-            "maintenance_id IN (SELECT id FROM page_maintenance WHERE ends_at_ms IS NULL OR ends_at_ms >= $1)";
-        said.read_where(db, maintenance, now.as_millis(), 0).await?;
-        Ok(said)
-    }
-
     async fn read_where(
         &mut self,
         db: &mut SqliteConnection,

@@ -118,14 +118,14 @@ impl Store {
     /// Keeps beside the database that the server looked at `now`, after the database knows it. If that fails, a restored
     /// backup is not recognised, and nothing else comes of it.
     pub(super) fn look_beside(&self, now: Timestamp) {
-        let kept = fs::write(beside(&self.path, LOOKED), now.as_millis().to_string());
-        if let Err(error) = kept {
+        let Some(path) = &self.path else { return };
+        if let Err(error) = fs::write(beside(path, LOOKED), now.as_millis().to_string()) {
             tracing::debug!(%error, "cannot keep beside the store when the server looked");
         }
     }
 
     fn looked_beside(&self) -> Option<Timestamp> {
-        let text = fs::read_to_string(beside(&self.path, LOOKED)).ok()?;
+        let text = fs::read_to_string(beside(self.path.as_ref()?, LOOKED)).ok()?;
         text.trim().parse().ok().map(Timestamp::from_millis)
     }
 }

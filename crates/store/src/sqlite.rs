@@ -71,7 +71,7 @@ impl Store {
         migrate(&writer, &path).await?;
         drop_unacceptable_rows(&writer).await?;
         let reader = pool_options().max_connections(READERS).connect_with(options.read_only(true)).await;
-        Ok(Self::on(writer, reader.map_err(cannot_open(&path))?, &path))
+        Ok(Self::on(writer, reader.map_err(cannot_open(&path))?, Some(&path)))
     }
 
     /// Opens an existing store for reading only, beside a running server.
@@ -88,7 +88,7 @@ impl Store {
         let reader = pool_options().max_connections(READERS).connect_with(options).await;
         let reader = reader.map_err(cannot_open(&path))?;
         expect_schema_of_this_release(&reader, &path).await?;
-        Ok(Self::on(reader.clone(), reader, &path))
+        Ok(Self::on(reader.clone(), reader, Some(&path)))
     }
 
     /// Opens a copy of the store in memory, with the schema of this release; an empty one if there is no store yet. No
@@ -98,18 +98,31 @@ impl Store {
     /// See [`StoreError`].
     pub async fn open_copy_in_memory(url: &str) -> Result<Self, StoreError> {
         let path = database_path(url)?;
-        let options: SqliteConnectOptions = "sqlite::memory:".parse().map_err(cannot_open(&path))?;
+        Self::in_memory(&path, path.exists().then_some(path.as_path())).await
+    }
+
+    /// Opens an empty store in memory, which no file backs.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn open_in_memory() -> Result<Self, StoreError> {
+        Self::in_memory(Path::new(":memory:"), None).await
+    }
+
+    /// A store in memory that errors call `name`, with the content of the file `copied`.
+    async fn in_memory(name: &Path, copied: Option<&Path>) -> Result<Self, StoreError> {
+        let options: SqliteConnectOptions = "sqlite::memory:".parse().map_err(cannot_open(name))?;
         let memory = options.get_filename().display().to_string();
         let options = options.foreign_keys(true);
-        // The copy goes with the last connection, so this one lives as long as the store.
+        // The content goes with the last connection, so this one lives as long as the store.
         let writer = pool_options().max_connections(1).idle_timeout(None).max_lifetime(None);
-        let writer = writer.connect_with(options.clone()).await.map_err(cannot_open(&path))?;
-        if path.exists() {
-            copy(&path, &memory).await.map_err(cannot_open(&path))?;
+        let writer = writer.connect_with(options.clone()).await.map_err(cannot_open(name))?;
+        if let Some(path) = copied {
+            copy(path, &memory).await.map_err(cannot_open(path))?;
         }
-        migrate(&writer, &path).await?;
+        migrate(&writer, name).await?;
         let reader = pool_options().max_connections(READERS).connect_with(options).await;
-        Ok(Self::on(writer, reader.map_err(cannot_open(&path))?, &path))
+        Ok(Self::on(writer, reader.map_err(cannot_open(name))?, None))
     }
 
     /// Whether `url` names a kind of store that is supported. Nothing is opened.

@@ -7,16 +7,14 @@ use serde::Serialize;
 
 use super::records::LeftOut;
 use super::source::Cause;
+use super::story::{Moment, Seen, Story};
 use crate::config::counted;
-use crate::core::config::Config;
-use crate::core::incident::EpisodeSubject;
-use crate::core::simulate::{Moment, Seen, Story};
 use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 
-/// How much of what was learned at one moment stands in a line; the JSON has all of it.
-const LEARNED: usize = 3;
+/// How much of what arrived at one moment stands in a line; the JSON has all of it.
+const ARRIVED: usize = 3;
 
 /// All of it. Times are RFC 3339, statuses Cachet's numbers.
 #[derive(Serialize)]
@@ -47,7 +45,7 @@ pub(super) enum Played {
 #[derive(Serialize)]
 struct PrintedMoment {
     at: String,
-    /// Where the notification stands.
+    /// Where the notification stands; where all of them stand, if several came at that moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     notification: Option<String>,
     /// What was learned.
@@ -85,7 +83,7 @@ struct PrintedComponent {
 
 impl Printed {
     /// `causes` are those of the arrivals that were played.
-    pub fn new(story: &Story, played: Played, causes: &[Cause], left_out: &[LeftOut], config: &Config) -> Self {
+    pub fn new(story: &Story, played: Played, causes: &[Cause], left_out: &[LeftOut]) -> Self {
         Self {
             played,
             page_before: printed_page(&story.before),
@@ -95,8 +93,8 @@ impl Printed {
                 .iter()
                 .map(|incident| PrintedIncident {
                     incident: incident.id.0,
-                    component: named(&incident.subject),
-                    name: config.title(&incident.subject),
+                    component: incident.component.as_ref().map(ToString::to_string),
+                    name: incident.name.clone(),
                     occurred_at: incident.occurred_at.to_string(),
                     opened_at: incident.opened_at.to_string(),
                     closed_at: incident.closed_at.as_ref().map(Timestamp::to_string),
@@ -115,16 +113,19 @@ fn printed_page(page: &BTreeMap<ComponentName, ComponentStatus>) -> Vec<PrintedC
 }
 
 fn printed_moment(moment: &Moment, causes: &[Cause]) -> PrintedMoment {
+    let named = |component: &Option<ComponentName>| component.as_ref().map(ToString::to_string);
     let changes = moment.changes.iter().map(|change| match change {
         Seen::Component { name, from, to } => {
             PrintedChange::Status { component: name.to_string(), from: *from, to: *to }
         }
-        Seen::Opened(id, subject) => PrintedChange::IncidentOpened { incident: id.0, component: named(subject) },
-        Seen::Closed(id, subject) => PrintedChange::IncidentClosed { incident: id.0, component: named(subject) },
-        Seen::Reopened(id, subject) => PrintedChange::IncidentReopened { incident: id.0, component: named(subject) },
+        Seen::Opened(id, component) => PrintedChange::IncidentOpened { incident: id.0, component: named(component) },
+        Seen::Closed(id, component) => PrintedChange::IncidentClosed { incident: id.0, component: named(component) },
+        Seen::Reopened(id, component) => {
+            PrintedChange::IncidentReopened { incident: id.0, component: named(component) }
+        }
     });
     let (notification, learned) = match moment.arrival.and_then(|number| causes.get(number)) {
-        Some(Cause::Notification(place)) => (Some(place.clone()), Vec::new()),
+        Some(Cause::Notifications(places)) => (Some(places.join("; ")), Vec::new()),
         Some(Cause::Learned(learned)) => (None, learned.clone()),
         None => (None, Vec::new()),
     };
@@ -184,9 +185,9 @@ impl fmt::Display for PrintedMoment {
             (Some(place), _) => writeln!(f, "{}  {place}", self.at)?,
             (None, []) => writeln!(f, "{}  time passes", self.at)?,
             (None, learned) => {
-                let told: Vec<&str> = learned.iter().take(LEARNED).map(String::as_str).collect();
+                let told: Vec<&str> = learned.iter().take(ARRIVED).map(String::as_str).collect();
                 write!(f, "{}  {}", self.at, told.join("; "))?;
-                match learned.len().saturating_sub(LEARNED) {
+                match learned.len().saturating_sub(ARRIVED) {
                     0 => writeln!(f)?,
                     more => writeln!(f, "; and {more} more")?,
                 }
@@ -207,11 +208,6 @@ impl fmt::Display for PrintedChange {
             }
         }
     }
-}
-
-/// The component that an incident is about, if there is one.
-fn named(subject: &EpisodeSubject) -> Option<String> {
-    subject.component().map(ToString::to_string)
 }
 
 fn of(component: &Option<String>) -> String {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::core::notification::Notification;
-use crate::core::simulate::{Arrival, Told};
+use crate::core::simulate::Told;
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
 
@@ -36,11 +36,9 @@ pub(super) struct Record {
 
 impl Record {
     /// What is played of it.
-    pub fn arrival(&self) -> Arrival {
+    pub fn told(&self) -> Told {
         let Notification { alerts, watchdogs, .. } = &self.notification;
-        let watchdogs = Some(watchdogs).filter(|watchdogs| !watchdogs.is_empty());
-        let watchdogs = watchdogs.map(|watchdogs| Told::Watchdogs(watchdogs.clone()));
-        Arrival { at: self.at, told: watchdogs.into_iter().chain(alerts.iter().cloned().map(Told::Alert)).collect() }
+        Told::Notified { alerts: alerts.clone(), watchdogs: watchdogs.clone() }
     }
 }
 

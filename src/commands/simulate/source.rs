@@ -8,10 +8,11 @@ use anyhow::{Context as _, bail};
 
 use super::print::Played;
 use super::records::{self, LeftOut, Record};
+use super::story::Story;
 use crate::cli::Simulate;
 use crate::core::history::About;
-use crate::core::incident::EpisodeSubject;
-use crate::core::simulate::{Arrival, Kept, Rules, Story, Told};
+use crate::core::simulate::{Arrival, Kept, Told};
+use crate::core::target::Inventory;
 use crate::core::time::Timestamp;
 use crate::core::uptime::Span;
 use crate::core::watchdog::Watchdog;
@@ -127,21 +128,26 @@ impl Source {
         }
     }
 
-    /// What arrived when.
-    pub fn arrivals(&self, watchdog: Option<&Watchdog>) -> Vec<Arrival> {
-        match self {
-            Self::Notifications { records, .. } => records.iter().map(Record::arrival).collect(),
-            Self::History { kept, .. } => kept.arrivals(watchdog),
-        }
-    }
-
-    /// What the arrival of that number is.
-    pub fn cause(&self, number: usize, arrival: &Arrival) -> Cause {
+    /// What arrived when, and what that is for people. Of notifications that came at the same moment, the page shows what
+    /// is left.
+    pub fn arrivals(&self, watchdog: Option<&Watchdog>) -> Vec<(Arrival, Cause)> {
         match self {
             Self::Notifications { records, .. } => {
-                Cause::Notification(records.get(number).map(|record| record.place.clone()).unwrap_or_default())
+                let moments = records.chunk_by(|one, next| one.at == next.at);
+                let arrivals = moments.filter_map(|records| {
+                    let arrival = Arrival { at: records.first()?.at, told: records.iter().map(Record::told).collect() };
+                    let places = records.iter().map(|record| record.place.clone());
+                    Some((arrival, Cause::Notifications(places.collect())))
+                });
+                arrivals.collect()
             }
-            Self::History { .. } => Cause::Learned(arrival.told.iter().filter_map(in_words).collect()),
+            Self::History { kept, .. } => {
+                let arrivals = kept.arrivals(watchdog).into_iter().map(|arrival| {
+                    let learned = arrival.told.iter().filter_map(in_words).collect();
+                    (arrival, Cause::Learned(learned))
+                });
+                arrivals.collect()
+            }
         }
     }
 
@@ -179,21 +185,23 @@ impl Source {
         }
     }
 
-    /// What a replay by `rules`, which told `story`, does not know.
-    pub fn unknown(&self, rules: Rules<'_>, story: &Story) -> Vec<String> {
+    /// What a replay with `watchdog` and these targets, which told `story`, does not know.
+    pub fn unknown(&self, watchdog: Option<&Watchdog>, targets: &Inventory, story: &Story) -> Vec<String> {
         match self {
             Self::Notifications { records, .. } => {
-                rules.watchdog.and_then(|watchdog| unknown_of(watchdog, records, story)).into_iter().collect()
+                watchdog.and_then(|watchdog| unknown_of(watchdog, records, story)).into_iter().collect()
             }
-            Self::History { kept, span } => kept.unknown(rules, *span).iter().map(ToString::to_string).collect(),
+            Self::History { kept, span } => {
+                kept.unknown(watchdog, targets, *span).iter().map(ToString::to_string).collect()
+            }
         }
     }
 }
 
 /// What an arrival is, in words.
 pub(super) enum Cause {
-    /// The notification that stands there.
-    Notification(String),
+    /// The notifications that stand at these places.
+    Notifications(Vec<String>),
     /// What was learned.
     Learned(Vec<String>),
 }
@@ -205,7 +213,7 @@ fn in_words(told: &Told) -> Option<String> {
             About::Component(component) => format!("{component}: {}", happening.event),
             About::Everything => happening.event.to_string(),
         }),
-        Told::Alert(_) | Told::Watchdogs(_) => None,
+        Told::Notified { .. } => None,
     }
 }
 
@@ -217,7 +225,7 @@ fn unknown_of(watchdog: &Watchdog, records: &[Record], story: &Story) -> Option<
             "the watchdog {alertname:?} is in none of the notifications, so its absence is not played"
         ));
     }
-    let missing = story.incidents.iter().any(|incident| incident.subject == EpisodeSubject::Monitoring);
+    let missing = story.incidents.iter().any(|incident| incident.component.is_none());
     missing.then(|| {
         format!(
             "the watchdog {alertname:?} is missing here when no notification brings it: a server with ALERTMANAGER_URL \

@@ -98,10 +98,9 @@ fn every_command_has_its_row() {
     let table = page.table("commands", &["command", ""]);
     let documented: Vec<&str> =
         table.rows.iter().map(|row| code(&row[0])[0].split(' ').next().expect("a word")).collect();
-    let shown = Cli::command();
-    let shown = shown.get_subcommands().filter(|one| !one.is_hide_set());
-    let known = shown.map(|one| one.get_name().to_owned()).collect();
-    assert_eq!(unique(&documented), known);
+    let command = Cli::command();
+    let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
+    assert_eq!(unique(&documented), shown.map(|one| one.get_name().to_owned()).collect());
 }
 
 #[test]

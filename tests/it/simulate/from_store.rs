@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
+use alertmanager_cachet::commands::simulate::play;
 use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::names::{Group, GroupName};
-use alertmanager_cachet::core::simulate::{Rules, simulate};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentName;
 use fake_cachet::Release;
@@ -220,12 +220,12 @@ async fn what_is_replayed_of_a_story_is_what_the_page_has_shown() {
     let kept = world.store.kept().await.expect("its history");
     let components = vec![name("Database"), name("Mail"), name("Website")];
     let groups = [Group { name: GroupName::try_from("All").expect("a name"), components }];
-    let settings = &world.settings;
-    let inventory = settings.inventory.as_ref().expect("targets");
-    let (watchdog, policy) = (settings.config.watchdog(), settings.policy());
-    let rules = Rules { groups: &groups, inventory, refire_hold: settings.config.alerts.refire_hold, watchdog, policy };
+    let mut settings = world.settings.clone();
+    settings.config.page.groups = groups.to_vec();
+    let targets = settings.inventory.clone().expect("targets");
+    let arrivals = kept.arrivals(settings.config.watchdog());
     for (at, statuses) in shown {
-        let story = simulate(rules, &kept.arrivals(watchdog), Some(at));
+        let story = play(&settings, &targets, &arrivals, Some(at)).await.expect("it is played");
         assert_eq!(story.page.values().map(|status| status.value()).collect::<Vec<_>>(), statuses, "{at}");
     }
 }

@@ -1,236 +1,118 @@
-mod kept;
+//! In which order the history is played, and what it does not know.
+
+use std::time::Duration;
 
 use super::*;
-use crate::alert::AlertStatus;
-use crate::names::GroupName;
-use crate::rules::{CloseIncidentWhen, Drift};
-use crate::target::{ComponentList, InventorySource, KnownTarget, Target};
+use crate::alert::Fingerprint;
+use crate::history::Turn;
+use crate::status::ComponentStatus;
+use crate::target::{ComponentList, ComponentName, KnownTarget, Target};
 
-const HOLD: Duration = Duration::from_secs(300);
-
-fn component(name: &str) -> ComponentName {
-    ComponentName::try_from(name).expect("a name")
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_millis(second * 1000)
 }
 
 fn target(instance: &str) -> Target {
     Target::new(instance, ComponentList::parse("Web").names).expect("a target")
 }
 
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_millis(second * 1000)
-}
-
-/// The alert of an instance, as it is told at a second; it began at second 1.
-fn told(second: i64, instance: &str, status: AlertStatus) -> Arrival {
-    let alert = Alert {
+/// What was learned of the alert of an instance at a second.
+fn learned(second: i64, instance: &str, turn: Turn) -> AlertHappening {
+    AlertHappening {
+        at: at(second),
         fingerprint: Fingerprint::of_text(instance),
         name: "Down".to_owned(),
         target: target(instance),
         critical: false,
-        status,
         starts_at: at(1),
-        ends_at: None,
-    };
-    Arrival { at: at(second), told: vec![Told::Alert(alert)] }
+        turn,
+        source: Source::Notification,
+    }
 }
 
-/// The watchdog fires.
-fn beats(second: i64) -> Arrival {
-    watchdog_told(second, AlertStatus::Firing, None)
+fn kept(alerts: Vec<AlertHappening>, events: &[(i64, About, Event)]) -> Kept {
+    let events = events.iter().map(|(second, about, event)| Happening {
+        at: at(*second),
+        about: about.clone(),
+        event: event.clone(),
+    });
+    Kept { from: at(0), alerts, events: events.collect(), last_heartbeat: None }
 }
 
-/// The watchdog is said to have ended.
-fn watchdog_ends(second: i64) -> Arrival {
-    watchdog_told(second, AlertStatus::Resolved, Some(at(second)))
+fn watchdog(timeout: u64) -> Watchdog {
+    Watchdog::new("Watchdog", Duration::from_secs(timeout)).expect("a watchdog")
 }
 
-fn watchdog_told(second: i64, status: AlertStatus, ends_at: Option<Timestamp>) -> Arrival {
-    let fingerprint = Fingerprint::of_text("Watchdog");
-    let watchdog = WatchdogAlert { fingerprint, status, starts_at: at(1), ends_at };
-    Arrival { at: at(second), told: vec![Told::Watchdogs(vec![watchdog])] }
+fn missing(since: i64) -> Event {
+    Event::WatchdogMissing { since_ms: at(since).as_millis() }
 }
 
-fn fires(second: i64, instance: &str) -> Arrival {
-    told(second, instance, AlertStatus::Firing)
-}
-
-fn ends(second: i64, instance: &str) -> Arrival {
-    told(second, instance, AlertStatus::Resolved)
-}
-
-/// Plays over a page of `groups` with the targets `a` and `b`, and says in a line each what was seen.
-fn play(groups: &[&str], recovery_hold: u64, reopen_within: u64, arrivals: &[Arrival]) -> (Vec<String>, Story) {
-    play_with(None, groups, recovery_hold, reopen_within, arrivals)
-}
-
-/// As [`play`], where a watchdog is listened for.
-fn play_watched(arrivals: &[Arrival]) -> (Vec<String>, Story) {
-    let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
-    play_with(Some(&watchdog), &["Web", "Mail"], 0, 600, arrivals)
-}
-
-fn play_with(
-    watchdog: Option<&Watchdog>,
-    groups: &[&str],
-    recovery_hold: u64,
-    reopen_within: u64,
-    arrivals: &[Arrival],
-) -> (Vec<String>, Story) {
-    let story = over_page(watchdog, groups, recovery_hold, reopen_within, |rules| simulate(rules, arrivals, None));
-    (seen(&story), story)
-}
-
-/// Answers with what `look` makes of the rules.
-fn over_page<T>(
-    watchdog: Option<&Watchdog>,
-    groups: &[&str],
-    recovery_hold: u64,
-    reopen_within: u64,
-    look: impl FnOnce(Rules<'_>) -> T,
-) -> T {
-    let components = groups.iter().map(|name| component(name)).collect();
-    let groups = [Group { name: GroupName::try_from("Group").expect("a name"), components }];
+fn unknown(kept: &Kept, watchdog: Option<&Watchdog>, from: i64, until: i64) -> Vec<String> {
     let known = ["a", "b"].map(|instance| KnownTarget { target: target(instance), critical: false });
     let inventory = Inventory::new(InventorySource::File, known);
-    let policy = Policy {
-        close_incident_when: CloseIncidentWhen::NotMajorOutage,
-        drift: Drift::Respect,
-        recovery_hold: Duration::from_secs(recovery_hold),
-        reopen_within: Duration::from_secs(reopen_within),
-        takes_unknown: true,
-        posting_patience: Duration::ZERO,
-        inventory: InventorySource::File,
-    };
-    look(Rules { groups: &groups, inventory: &inventory, refire_hold: HOLD, watchdog, policy })
-}
-
-/// What was seen, in a line each.
-fn seen(story: &Story) -> Vec<String> {
-    let seen = story.moments.iter().flat_map(|moment| {
-        moment.changes.iter().map(|change| {
-            let what = match change {
-                Seen::Component { name, to, .. } if name.as_str() == "Web" => format!("is {}", to.value()),
-                Seen::Component { name, to, .. } => format!("{name} is {}", to.value()),
-                Seen::Opened(id, _) => format!("opens {}", id.0),
-                Seen::Closed(id, _) => format!("closes {}", id.0),
-                Seen::Reopened(id, _) => format!("reopens {}", id.0),
-            };
-            let cause = if moment.arrival.is_some() { "" } else { " by time" };
-            format!("{}: {what}{cause}", moment.at.as_millis() / 1000)
-        })
-    });
-    seen.collect()
+    let window = Span { from: at(from), until: at(until) };
+    kept.unknown(watchdog, &inventory, window).iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn an_outage_is_told_from_its_beginning_to_its_end() {
-    let arrivals = [fires(10, "a"), fires(20, "b"), fires(30, "b"), ends(40, "b"), ends(50, "a")];
-    let (seen, story) = play(&["Web"], 0, 600, &arrivals);
-    assert_eq!(seen, ["10: is 3", "20: is 4", "20: opens 1", "40: is 3", "40: closes 1", "50: is 1"]);
-    let [incident] = &story.incidents[..] else { panic!("one incident: {:?}", story.incidents) };
-    assert_eq!((incident.occurred_at, incident.opened_at, incident.closed_at), (at(1), at(20), Some(at(40))));
-    assert_eq!(story.page[&component("Web")], ComponentStatus::Operational);
-}
-
-#[test]
-fn a_held_firing_counts_at_its_very_second_and_after_the_last_arrival_too() {
-    let arrivals = [fires(10, "a"), ends(20, "a"), fires(30, "a")];
-    let (seen, _) = play(&["Web"], 0, 600, &arrivals);
-    assert_eq!(seen, ["10: is 3", "20: is 1", "330: is 3 by time"]);
-}
-
-#[test]
-fn a_recovery_is_waited_out_and_a_relapse_opens_the_same_incident_again() {
-    let down = [fires(10, "a"), fires(10, "b")];
-    let again = |second| {
-        let mut arrival = fires(second, "b");
-        for told in &mut arrival.told {
-            let Told::Alert(alert) = told else { panic!("it tells of an alert: {told:?}") };
-            alert.starts_at = at(second);
-        }
-        arrival
-    };
-    let relapse = |second| [&down[..], &[ends(20, "b"), again(second)]].concat();
-    let reopened =
-        ["10: is 3", "10: is 4", "10: opens 1", "20: is 3", "80: closes 1 by time", "100: is 4", "100: reopens 1"];
-    let (seen, story) = play(&["Web"], 60, 600, &relapse(100));
-    assert_eq!(seen, reopened);
-    assert_eq!((story.incidents[0].reopened, story.incidents[0].closed_at), (1, None));
-    let (seen, story) = play(&["Web"], 60, 600, &relapse(680));
-    assert_eq!(seen.last().map(String::as_str), Some("680: opens 2"));
-    assert_eq!(story.incidents.len(), 2);
-}
-
-#[test]
-fn a_component_in_no_group_shows_nowhere_and_is_named() {
-    let (seen, story) = play(&["Mail"], 0, 0, &[fires(10, "a"), fires(20, "b")]);
-    assert!(seen.is_empty(), "{seen:?}");
-    assert_eq!(story.missing, BTreeSet::from([component("Web")]));
-}
-
-#[test]
-fn nothing_that_arrives_is_a_quiet_page() {
-    let (seen, story) = play(&["Web"], 0, 0, &[]);
-    assert!(seen.is_empty() && story.incidents.is_empty());
-    assert_eq!(story.page, BTreeMap::from([(component("Web"), ComponentStatus::Operational)]));
-}
-
-#[test]
-fn when_the_watchdog_ends_resolves_since_four_minutes_before_are_taken_back_until_it_has_come_twice() {
-    let (seen, _) = play_watched(&[
-        beats(300),
-        fires(310, "a"),
-        fires(310, "b"),
-        beats(360),
-        ends(400, "a"),
-        ends(400, "b"),
-        watchdog_ends(420),
-        beats(900),
-        beats(960),
-    ]);
-    let of_the_outage = |line: &&String| !line.contains("Mail") && !line.contains(" 2");
-    let outage = seen.iter().filter(of_the_outage).collect::<Vec<_>>();
+fn what_was_learned_later_counts_later_though_it_is_dated_earlier() {
+    let (first, second, late) =
+        (learned(10, "a", Turn::Fired), learned(30, "b", Turn::Fired), learned(20, "a", Turn::Resolved));
+    let arrivals = kept(vec![first.clone(), second.clone(), late.clone()], &[]).arrivals(None);
     let expected = [
-        "310: is 3",
-        "310: is 4",
-        "310: opens 1",
-        "400: is 3",
-        "400: closes 1",
-        "400: is 1",
-        "420: is 4",
-        "420: reopens 1",
-        "960: is 1",
-        "960: closes 1",
+        Arrival { at: at(10), told: vec![Told::Learned(first)] },
+        Arrival { at: at(30), told: vec![Told::Learned(second), Told::Learned(late)] },
     ];
-    assert_eq!(outage, expected, "{seen:?}");
+    assert_eq!(arrivals, expected);
 }
 
 #[test]
-fn while_the_watchdog_is_missing_what_was_green_is_unknown_and_one_incident_says_so() {
-    let (seen, story) = play_watched(&[beats(10), fires(20, "a"), beats(100), beats(1000), ends(1010, "a")]);
-    assert_eq!(
-        seen,
-        [
-            "20: is 3",
-            "400: Mail is 5 by time",
-            "400: opens 1 by time",
-            "1000: Mail is 1",
-            "1000: closes 1",
-            "1010: is 1"
-        ]
+fn an_absence_of_the_watchdog_counts_from_when_on_nothing_was_heard() {
+    let kept = kept(Vec::new(), &[(400, About::Everything, missing(100))]);
+    let times = kept.arrivals(Some(&watchdog(300))).into_iter().map(|arrival| arrival.at);
+    assert_eq!(times.collect::<Vec<_>>(), [at(0), at(100)], "it is heard in the beginning");
+}
+
+#[test]
+fn what_a_replay_does_not_know_is_told_if_it_concerns_the_time_that_is_looked_at() {
+    let web = || About::Component(ComponentName::try_from("Web").expect("a name"));
+    let overridden = Event::StatusOverridden { expected: ComponentStatus::Operational, found: None };
+    let mut alerts = vec![learned(100, "a", Turn::Fired), learned(110, "elsewhere", Turn::Fired)];
+    alerts.push(AlertHappening { source: Source::Unlisted, ..learned(120, "a", Turn::Resolved) });
+    let kept = kept(
+        alerts,
+        &[
+            (100, web(), overridden),
+            (110, web(), Event::IncidentHeldBack { maintenance: "New switch".to_owned() }),
+            (300, About::Everything, Event::NotRunning { since_ms: at(120).as_millis() }),
+        ],
     );
-    let [incident] = &story.incidents[..] else { panic!("one incident: {:?}", story.incidents) };
-    let expected = (&EpisodeSubject::Monitoring, at(100), at(400), Some(at(1000)));
-    assert_eq!((&incident.subject, incident.occurred_at, incident.opened_at, incident.closed_at), expected);
+    let all = unknown(&kept, Some(&watchdog(300)), -1, 1000);
+    for (number, words) in [
+        "the history begins",
+        "was not running from 1970-01-01T00:02:00Z to 1970-01-01T00:05:00Z",
+        "people changed in Cachet is not played: 1 ",
+        "held back 1 ",
+        "without a notification is played as the server learned it",
+        "knows of no watchdog, so the absence of \"Watchdog\" is not played",
+        "does not name \"elsewhere | Web\"",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(all[number].contains(words), "{words}: {all:?}");
+    }
+    assert_eq!(all.len(), 7, "{all:?}");
+    assert!(unknown(&kept, None, 500, 1000).is_empty());
 }
 
 #[test]
-fn a_watchdog_counts_from_its_first_arrival_to_the_last_one_of_all() {
-    let (seen, story) = play_watched(&[fires(10, "a"), ends(5000, "a"), beats(6000), fires(6200, "a")]);
-    // The same occurrence fires again, which is held, and counts though the watchdog would be missing by then.
-    assert_eq!(seen, ["10: is 3", "5000: is 1", "6500: is 3 by time"]);
-    assert!(story.incidents.is_empty());
-    let (seen, story) = play_watched(&[beats(10), fires(1000, "a")]);
-    assert_eq!(seen.last().map(String::as_str), Some("1000: is 3"), "{seen:?}");
-    assert_eq!(story.incidents[0].closed_at, None, "it stays missing");
+fn shorter_absences_are_unknown_unless_the_timeout_is_as_long_as_it_was() {
+    let noticed = kept(Vec::new(), &[(400, About::Everything, missing(100))]);
+    assert!(unknown(&noticed, Some(&watchdog(300)), 0, 1000).is_empty());
+    assert!(unknown(&noticed, Some(&watchdog(299)), 0, 1000)[0].contains("stayed away for less is not known"));
+    let heard = Kept { last_heartbeat: Some(at(5)), ..kept(Vec::new(), &[]) };
+    assert!(unknown(&heard, Some(&watchdog(300)), 0, 1000)[0].contains("stayed away for less is not known"));
+    let long_ago = Kept { last_heartbeat: Some(at(-5)), ..kept(Vec::new(), &[]) };
+    assert!(unknown(&long_ago, Some(&watchdog(300)), 0, 1000)[0].contains("knows of no watchdog"));
 }

@@ -20,7 +20,7 @@ pub struct Place {
 enum Kind {
     /// A file of SQLite.
     File,
-    /// A copy of an SQLite file in memory. Each opening makes an empty one, as there is no file.
+    /// SQLite in memory. Each opening makes an empty one.
     Memory,
 }
 
@@ -42,7 +42,7 @@ impl Place {
     pub async fn open(&self) -> Store {
         match self.kind {
             Kind::File => Store::open(&self.url()).await.expect("opens"),
-            Kind::Memory => Store::open_copy_in_memory(&self.url()).await.expect("opens"),
+            Kind::Memory => Store::open_in_memory().await.expect("opens"),
         }
     }
 
@@ -88,6 +88,7 @@ macro_rules! any_store {
                 what_was_inherited_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard,
                 the_end_of_what_was_inherited_is_taken_back_when_prometheus_had_died,
                 what_a_notification_has_named_already_is_not_adopted,
+                an_alert_that_is_put_is_not_judged_and_ends_what_was_adopted_of_it,
                 resolved_alerts_are_forgotten_after_a_while_and_firing_ones_never,
                 a_correction_is_kept_whole_or_not_at_all,
                 silence_and_a_missing_watchdog_end_alerts_with_a_history,

@@ -291,6 +291,23 @@ pub async fn a_write_beside_another_writer_fails_in_time_and_can_be_repeated(pla
     assert_eq!(record().await.expect("recorded"), [Effect::Fired]);
 }
 
+pub async fn an_alert_that_is_put_is_not_judged_and_ends_what_was_adopted_of_it(place: &Place) {
+    let store = place.open().await;
+    let told = alert("a", "Web", NOW);
+    let (firing, _) = AlertRecord::observe(None, &told, NOW);
+    let adopted = inheritance(std::slice::from_ref(&told)).alerts.remove(0);
+    store.put_alert(&adopted).await.expect("put");
+    assert_eq!(states(&store).await, [AlertState::Inherited]);
+    store.put_alert(&AlertRecord { state: AlertState::Resolved, ..firing.clone() }).await.expect("put");
+    assert_eq!(states(&store).await, []);
+    store.put_alert(&adopted).await.expect("put");
+    assert_eq!(states(&store).await, [], "more is known of it");
+    // A notification that says the same is held, as it follows its own resolve.
+    store.put_alert(&firing).await.expect("put");
+    assert_eq!(states(&store).await, [AlertState::Firing]);
+    assert!(turns(&store).await.is_empty(), "a history that is played is not written again");
+}
+
 pub async fn what_was_inherited_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard(place: &Place) {
     let fires = alert("10.0.0.5:9100", "Database", NOW);
     let store = adopted(place, &fires).await;

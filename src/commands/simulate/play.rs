@@ -1,0 +1,312 @@
+//! The engine over a page and a store in memory, and a clock that is set.
+//!
+//! Nobody touches the page, or announces maintenance on it. Time passes from one arrival to the next, and stops wherever
+//! the engine says that time alone changes something: when a held firing begins to count, or a recovery was waited out.
+//! After the last arrival it goes on until it changes nothing any more, or the end is reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
+
+use super::story::{Collected, Moment, Story};
+use crate::builtin::BuiltinPage;
+use crate::clock::Clock;
+use crate::commands::serve::set_up_built_in;
+use crate::core::alert::{Alert, AlertStatus, Effect};
+use crate::core::config::WatchdogConfig;
+use crate::core::expiry::WatchdogAlert;
+use crate::core::history::{About, Event, Happening};
+use crate::core::hold::Hold;
+use crate::core::plan::Report;
+use crate::core::simulate::{Arrival, Told};
+use crate::core::status::ComponentStatus;
+use crate::core::status_page::StatusPage as _;
+use crate::core::target::{ComponentName, Inventory};
+use crate::core::time::Timestamp;
+use crate::log::Log;
+use crate::reconcile::{Reconciler, Wake};
+use crate::settings::Settings;
+use crate::store::{Recorded, Statements, Store};
+
+/// The end of time.
+const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
+
+/// The shortest time.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Plays `arrivals`, which are in the order of their times, as far as they were before `end`; `None`: until time changes
+/// nothing any more. `targets` are those that have a component on the page at the beginning.
+///
+/// Alerts that nobody resolved stay as they are, and a watchdog that notifications bring as it was at the last arrival:
+/// nothing is known of what came later.
+///
+/// # Errors
+/// When the store or the page in memory does not work.
+pub async fn play(
+    settings: &Settings,
+    targets: &Inventory,
+    arrivals: &[Arrival],
+    end: Option<Timestamp>,
+) -> anyhow::Result<Story> {
+    let end = end.unwrap_or(NEVER);
+    let played = async {
+        let beginning = arrivals.first().map_or(Timestamp::from_millis(0), |first| first.at).min(end).before(TICK);
+        let mut replay = Replay::start(settings, targets, beginning).await?;
+        for (number, arrival) in arrivals.iter().enumerate().take_while(|(_, arrival)| arrival.at < end) {
+            replay.let_time_pass_until(arrival.at).await?;
+            replay.look_before(arrival.at).await?;
+            if replay.take(arrival).await? {
+                replay.run(arrival.at, Some(number)).await?;
+            }
+        }
+        if let Some(last) = arrivals.last().filter(|last| last.at < end) {
+            replay.hear_no_more_after(last.at).await?;
+        }
+        replay.let_time_pass_until(end).await?;
+        replay.story().await
+    };
+    // What the engine says to its operators is not about a page that anybody has.
+    played.with_subscriber(NoSubscriber::new()).await
+}
+
+struct Replay {
+    now: Time,
+    settings: watch::Sender<Arc<Settings>>,
+    /// The watchdog that is listened for once something is known of it.
+    watchdog: Option<WatchdogConfig>,
+    is_notified_of_watchdog: bool,
+    store: Store,
+    page: BuiltinPage,
+    reconciler: Reconciler,
+    wake: Wake,
+    collected: Arc<Mutex<Collected>>,
+    before: BTreeMap<ComponentName, ComponentStatus>,
+    moments: Vec<Moment>,
+    missing: BTreeSet<ComponentName>,
+    ran_at: Timestamp,
+    revisit_at: Option<Timestamp>,
+}
+
+/// The time, which moves only when it is set.
+#[derive(Clone)]
+struct Time(Arc<AtomicI64>);
+
+impl Time {
+    fn set(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    fn clock(&self) -> Clock {
+        let time = self.clone();
+        Clock::new(move || Timestamp::from_millis(time.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl Replay {
+    /// A server that starts at `now` on an empty store, with its own page.
+    async fn start(settings: &Settings, targets: &Inventory, now: Timestamp) -> anyhow::Result<Self> {
+        let time = Time(Arc::default());
+        time.set(now);
+        let clock = time.clock();
+        let store = Store::open_in_memory().await?;
+        let page = BuiltinPage::new(&store, clock.clone());
+        set_up_built_in(&page, &settings.config, Some(targets)).await?;
+        let mut config = settings.config.clone();
+        let watchdog = config.watchdog.take();
+        let (settings, in_force) = watch::channel(Arc::new(Settings { config, ..settings.clone() }));
+        let collected = Arc::<Mutex<Collected>>::default();
+        let (collector, told_at) = (Arc::clone(&collected), clock.clone());
+        let log = Log::to(move |event| lock(&collector).add(event, told_at.now()));
+        let stop = CancellationToken::new();
+        let reconciler = Reconciler::new(store.clone(), Arc::new(page.clone()), in_force, clock, log, stop);
+        let mut replay = Self {
+            now: time,
+            settings,
+            watchdog,
+            is_notified_of_watchdog: false,
+            store,
+            page,
+            wake: reconciler.wake(),
+            reconciler,
+            collected,
+            before: BTreeMap::new(),
+            moments: Vec::new(),
+            missing: BTreeSet::new(),
+            ran_at: now,
+            revisit_at: None,
+        };
+        replay.before = replay.shown().await?;
+        replay.run(now, None).await?;
+        Ok(replay)
+    }
+
+    /// One run of the engine at `now`, after `arrival`.
+    async fn run(&mut self, now: Timestamp, arrival: Option<usize>) -> anyhow::Result<()> {
+        self.now.set(now);
+        let run = self.reconciler.once().await;
+        if let Some(blocked) = run.blocked {
+            bail!("the simulation stopped at {now}: {blocked}");
+        }
+        if let Some((subject, error)) = run.failures.first() {
+            bail!("the simulation stopped at {now}: {subject}: {error}");
+        }
+        self.ran_at = now;
+        self.revisit_at = run.revisit_at.filter(|at| *at > now);
+        self.missing.extend(self.reconciler.reported().iter().filter_map(|report| match report {
+            Report::ComponentMissing { component } => Some(component.clone()),
+            _ => None,
+        }));
+        let changes = mem::take(&mut lock(&self.collected).changes);
+        if !changes.is_empty() {
+            self.moments.push(Moment { at: now, arrival, changes });
+        }
+        Ok(())
+    }
+
+    /// Stops at every moment before `until` at which time alone changes something.
+    async fn let_time_pass_until(&mut self, until: Timestamp) -> anyhow::Result<()> {
+        while let Some(at) = self.revisit_at.filter(|at| *at < until) {
+            self.run(at, None).await?;
+        }
+        Ok(())
+    }
+
+    /// A server runs on its interval as well, and forgets what is old. One run just before `arrival` does the same.
+    async fn look_before(&mut self, arrival: Timestamp) -> anyhow::Result<()> {
+        let interval = self.settings.borrow().config.page.reconcile_interval;
+        if arrival.since(self.ran_at) > interval {
+            self.run(arrival.before(TICK), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores what arrives. Returns whether that may change the page: repetitions and heartbeats do not.
+    async fn take(&mut self, arrival: &Arrival) -> anyhow::Result<bool> {
+        self.now.set(arrival.at);
+        let mut is_news = false;
+        for told in &arrival.told {
+            is_news |= match told {
+                Told::Notified { alerts, watchdogs } => self.take_notification(alerts, watchdogs, arrival.at).await?,
+                Told::Learned(happening) => {
+                    self.store.put_alert(&happening.record(arrival.at)).await?;
+                    true
+                }
+                Told::Happened(happening) => {
+                    self.live_through(happening, arrival.at).await?;
+                    true
+                }
+            };
+        }
+        if is_news {
+            self.wake.wake();
+        }
+        Ok(is_news)
+    }
+
+    async fn take_notification(
+        &mut self,
+        alerts: &[Alert],
+        watchdogs: &[WatchdogAlert],
+        now: Timestamp,
+    ) -> anyhow::Result<bool> {
+        // One that has ended may be missing earlier than was known.
+        let has_ended = watchdogs.iter().any(|watchdog| watchdog.status == AlertStatus::Resolved);
+        let is_first_watchdog = !watchdogs.is_empty() && !mem::replace(&mut self.is_notified_of_watchdog, true);
+        if is_first_watchdog {
+            self.listen();
+        }
+        let (resolve_rule, max_stored) = {
+            let settings = self.settings.borrow();
+            (settings.resolve_rule(), settings.config.alerts.max_stored)
+        };
+        let (alerts, watchdogs) = (alerts.to_vec(), watchdogs.to_vec());
+        let statements = Statements { alerts, watchdogs, resolve_rule, max_stored };
+        let Recorded { effects, repairs, watchdog_is_back } = self.store.record_statements(statements, now).await?;
+        let is_news = |effect: &Effect| !matches!(effect, Effect::Repeated | Effect::Outdated);
+        Ok(is_first_watchdog || has_ended || watchdog_is_back || !repairs.is_empty() || effects.iter().any(is_news))
+    }
+
+    /// Takes over what the history knows of holds and of the watchdog. The end of a hold's time is the engine's to notice.
+    async fn live_through(&mut self, Happening { about, event, .. }: &Happening, at: Timestamp) -> anyhow::Result<()> {
+        match (about, event) {
+            (About::Component(component), Event::Held { status, until_ms, user, note }) => {
+                let until = Timestamp::from_millis(*until_ms);
+                let (component, user, note) = (component.clone(), user.clone(), note.clone());
+                self.store.hold(&Hold { component, status: *status, since: at, until, user, note }).await?;
+            }
+            (About::Component(component), Event::Released { user }) => {
+                self.store.release(component, user, at).await?;
+            }
+            (_, Event::WatchdogMissing { since_ms }) => {
+                self.store.record_heartbeat(Timestamp::from_millis(*since_ms)).await?;
+                self.listen();
+            }
+            (_, Event::WatchdogHeard) => {
+                self.store.record_heartbeat(at).await?;
+                self.listen_no_more();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// From now on the watchdog is expected.
+    fn listen(&self) {
+        self.listen_for(self.watchdog.clone());
+    }
+
+    /// From now on the watchdog is heard, or nothing is known of it. Which one, makes no difference to the page.
+    fn listen_no_more(&self) {
+        self.listen_for(None);
+    }
+
+    fn listen_for(&self, watchdog: Option<WatchdogConfig>) {
+        self.settings.send_if_modified(|settings| {
+            let differs = settings.config.watchdog != watchdog;
+            if differs {
+                Arc::make_mut(settings).config.watchdog = watchdog;
+            }
+            differs
+        });
+    }
+
+    /// That no notification comes after the last one says nothing of the watchdog; the history knows it until its end.
+    async fn hear_no_more_after(&mut self, last: Timestamp) -> anyhow::Result<()> {
+        if !self.is_notified_of_watchdog {
+            return Ok(());
+        }
+        self.run(last, None).await?;
+        if self.store.pulse().await?.missing_at.is_none() {
+            self.listen_no_more();
+            self.run(last, None).await?;
+        }
+        Ok(())
+    }
+
+    /// The components that the public sees, with their status.
+    async fn shown(&self) -> anyhow::Result<BTreeMap<ComponentName, ComponentStatus>> {
+        let components = self.page.observe(&[]).await?.components;
+        let visible = components.into_iter().filter(|component| component.enabled);
+        let shown = visible.filter_map(|it| Some((ComponentName::try_from(it.name.as_str()).ok()?, it.status?)));
+        Ok(shown.collect())
+    }
+
+    async fn story(self) -> anyhow::Result<Story> {
+        let page = self.shown().await?;
+        let incidents = mem::take(&mut lock(&self.collected).incidents);
+        let Self { before, moments, missing, .. } = self;
+        Ok(Story { before, moments, incidents, page, missing })
+    }
+}
+
+fn lock(collected: &Mutex<Collected>) -> MutexGuard<'_, Collected> {
+    collected.lock().unwrap_or_else(PoisonError::into_inner)
+}
