@@ -14,7 +14,7 @@ use axum::routing::{any, get};
 use serde_json::json;
 
 use crate::clock::Clock;
-use crate::core::builtin::{Affected, Content};
+use crate::core::builtin::{AffectedStatus, Content};
 use crate::core::observed::{
     ComponentId, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed, ObservedIncident,
 };
@@ -83,7 +83,7 @@ impl StatusPage for BuiltinPage {
         Box::pin(async { Ok(Capabilities { meta: true }) })
     }
 
-    /// The list of open incidents is always right.
+    /// `doubtful` is not needed: the list of open incidents is always complete.
     fn observe<'a>(&'a self, _doubtful: &'a [IncidentId]) -> PageFuture<'a, Observed> {
         let now = self.now();
         Box::pin(async move { Ok(self.tables.content(now, now).await.map_err(unusable)?.observed()) })
@@ -120,7 +120,7 @@ impl StatusPage for BuiltinPage {
     }
 
     fn open_incident<'a>(&'a self, new: &'a NewIncident) -> PageFuture<'a, IncidentId> {
-        let affected = |id| Affected { component: id, status: ComponentStatus::MajorOutage };
+        let affected = |id| AffectedStatus { component: id, status: ComponentStatus::MajorOutage };
         let incident = store::NewIncident {
             title: new.name.clone(),
             message: new.message.clone(),
@@ -174,6 +174,10 @@ fn unusable(error: StoreError) -> PageError {
 }
 
 fn not_found(operation: &Operation) -> PageError {
-    let message = format!("{operation:?}: the built-in page has no such object: it was removed in the console");
-    PageError::new(Failure::NotFound, message)
+    let object = match operation {
+        Operation::ShowGroup(id) | Operation::RemoveGroup(id) => format!("group {}", id.0),
+        Operation::UpdateComponent(id, _) | Operation::RemoveComponent(id) => format!("component {}", id.0),
+        Operation::UpdateIncident { id, .. } | Operation::SetIncidentStatus(id, _) => format!("incident {}", id.0),
+    };
+    PageError::new(Failure::NotFound, format!("{object} is not on the built-in page: it was removed in the console"))
 }

@@ -43,7 +43,7 @@ pub(crate) const CACHET_PER_PAGE_MAX: u8 = 100;
 /// What the targets file came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetsFile {
-    /// There is no [`DEFAULT_TARGETS_FILE`], and no other was named: the targets are those that Cachet has.
+    /// There is no [`DEFAULT_TARGETS_FILE`], and no other was named: the targets are those that the page has.
     Absent,
     /// It is no targets file, or cannot be read; the report says why.
     Unusable,
@@ -105,7 +105,7 @@ fn load_targets(path: &Path, settings: &Settings, report: &mut Report) -> Target
             TargetsFile::Read(found.into_inventory(&place, report))
         }
         Err(Unreadable::Absent) if path == Path::new(DEFAULT_TARGETS_FILE) => {
-            report.remark(place, "does not exist, so the targets are those that Cachet has");
+            report.remark(place, "does not exist, so the targets are those that the page has");
             TargetsFile::Absent
         }
         Err(Unreadable::Absent) => {

@@ -275,9 +275,7 @@ impl Reconciler {
         self.look_back(now).await?;
         if self.memory.applied.is_none() {
             self.store.keep_page_at(self.page.address()).await?;
-            let mut applied = self.store.applied().await?;
-            creations::recall(&mut applied.ledger, now);
-            self.memory.applied = Some(applied);
+            self.recall(now).await?;
         }
         let reading = if !self.memory.is_fresh(now, self.settings.config.page.reconcile_interval) {
             let observed = self.page.observe(&self.doubtful_incidents()).await?;
@@ -333,7 +331,14 @@ impl Reconciler {
             tracing::info!(alerts, incidents, "the page was there before this store: what it says is taken over");
         }
         self.refresh_sources().await?;
-        self.memory.applied = Some(self.store.applied().await?);
+        Ok(self.recall(now).await?)
+    }
+
+    /// Reads what an earlier run has recorded.
+    async fn recall(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let mut applied = self.store.applied().await?;
+        creations::recall(&mut applied.ledger, now);
+        self.memory.applied = Some(applied);
         Ok(())
     }
 

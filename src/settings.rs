@@ -67,7 +67,7 @@ impl Settings {
         self.inventory.as_ref().map_or_else(|| Cow::Owned(inventory_of(observed)), Cow::Borrowed)
     }
 
-    /// What shapes a plan, for a Cachet that takes every status.
+    /// The settings that a plan depends on, for a page that accepts every status.
     pub fn policy(&self) -> Policy {
         let incidents = &self.config.incidents;
         Policy {

@@ -1,7 +1,7 @@
 //! Where signals come from: each source reads what it needs, and says at any moment how the targets are.
 //!
-//! A source takes in facts in its own way (notifications, a list, a ping), keeps them in the store, and wakes the engine.
-//! The engine asks each of them and knows nothing else of any.
+//! A source keeps its facts in the store in its own way and wakes the reconciler, which asks every source for signals and
+//! knows nothing else about it.
 
 pub mod alertmanager;
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{BuiltinPage, NO_SNIFFING};
-use crate::core::builtin::{Affected, Component, Content, Incident, first_day};
+use crate::core::builtin::{AffectedStatus, Component, Content, Incident, first_day};
 use crate::core::hold::Hold;
 use crate::core::observed::{ComponentId, GroupId};
 use crate::core::status::ComponentStatus;
@@ -46,7 +46,7 @@ pub async fn page(State(page): State<BuiltinPage>, headers: HeaderMap) -> Respon
         }
     };
     let etag = etag_of(&html);
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag);
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| is_named(known, &etag));
     let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { Html(html).into_response() };
     let headers: [(HeaderName, HeaderValue); 5] = [
         (header::ETAG, etag),
@@ -57,6 +57,12 @@ pub async fn page(State(page): State<BuiltinPage>, headers: HeaderMap) -> Respon
     ];
     response.headers_mut().extend(headers);
     response
+}
+
+/// Whether `If-None-Match` names this page (RFC 9110, section 13.1.2). A proxy that compresses it makes the tag a weak one.
+fn is_named(if_none_match: &HeaderValue, etag: &HeaderValue) -> bool {
+    let listed = if_none_match.to_str().unwrap_or_default().split(',').map(str::trim);
+    listed.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)
 }
 
 /// A state as it is shown: by colour, by sign and by word, so that no one of them is needed.
@@ -214,7 +220,7 @@ impl<'a> Names<'a> {
     }
 
     /// Those of `affected`, in its order.
-    fn of(&self, affected: &[Affected]) -> Vec<String> {
+    fn of(&self, affected: &[AffectedStatus]) -> Vec<String> {
         affected.iter().filter_map(|one| self.0.get(&one.component)).map(|name| (*name).to_owned()).collect()
     }
 }

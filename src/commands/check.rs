@@ -61,7 +61,7 @@ fn found_groups(config: Option<&Config>, file: &Path) -> String {
 
 fn found_targets(targets: &TargetsFile, file: &Path) -> String {
     match targets {
-        TargetsFile::Absent => "the targets that Cachet has".to_owned(),
+        TargetsFile::Absent => "the targets that the page has".to_owned(),
         TargetsFile::Unusable => format!("no usable targets in {}", file.display()),
         TargetsFile::Read(inventory) => {
             let critical = inventory.iter().filter(|(_, target)| target.critical).count();

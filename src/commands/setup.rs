@@ -60,7 +60,7 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
     for remark in &plan.remarks {
         writeln!(out, "note: {remark}")?;
     }
-    const NOTHING_TO_DO: &str = "nothing to do: Cachet has everything that both files name";
+    const NOTHING_TO_DO: &str = "nothing to do: the page has everything that both files name";
     if args.dry_run {
         if plan.steps.is_empty() {
             writeln!(out, "{NOTHING_TO_DO}")?;

@@ -80,7 +80,7 @@ pub async fn component(
         let mut page = component_page(&console, &user, &name, asked.days.as_deref()).await?;
         // Said behind the redirect that follows what was done, as long as it is true.
         page.done = match (asked.done.as_deref(), &page.it.hold) {
-            (Some("held"), Some(_)) => Some("It is held. Cachet is written now."),
+            (Some("held"), Some(_)) => Some("It is held. The page is written now."),
             (Some("released"), None) => Some("It is released: the alerts say what it shows."),
             (Some("nothing"), None) => Some("It is not held: there is nothing to release."),
             _ => None,

@@ -68,7 +68,11 @@ pub async fn apply(
             let written = match (page.apply(&Operation::UpdateComponent(id, update)).await, from) {
                 (Ok(()), _) => value,
                 // It goes on showing what it showed. The next plan leaves it so: what is refused is not tried again.
-                (Err(_), Some(shown)) if value.status == ComponentStatus::Unknown && page.known().refuses_unknown => {
+                (Err(_), Some(shown))
+                    if matches!(key, ResourceKey::Component(_))
+                        && value.status == ComponentStatus::Unknown
+                        && page.known().refuses_unknown =>
+                {
                     ComponentValue { status: shown, ..value }
                 }
                 (Err(error), _) => return Err(error),

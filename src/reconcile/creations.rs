@@ -1,7 +1,7 @@
 //! What keeps the component of a target from being made for now.
 //!
-//! Cachet takes the same name twice, and nobody would ever remove the second one. So none is made as long as it may be
-//! there, or may yet come to be; and none with the last readings that Cachet's limit leaves.
+//! Cachet accepts two components with one name, and nobody would remove the second. So no component is created while an
+//! earlier create may still have made it, or while the rate limit leaves too few reads to check.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub fn recall(ledger: &mut Ledger, now: Timestamp) {
     }
 }
 
-/// How long a component with this row is not made yet, as it may yet come to be.
+/// How long to wait before creating a component with this row: an earlier create may still be carried out.
 fn in_doubt_for(row: Option<&Recorded>, now: Timestamp) -> Option<Duration> {
     let Recorded { page_id: None, delivery: Delivery::InDoubt { since }, .. } = row? else { return None };
     // A clock that was set back since must not put it off for longer.

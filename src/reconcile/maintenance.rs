@@ -49,7 +49,7 @@ impl Knowledge {
             Ok(in_progress) => {
                 self.answered_at = Some(now);
                 if self.failing.take().is_some() {
-                    tracing::info!("Cachet tells again which maintenance is in progress");
+                    tracing::info!("the page tells again which maintenance is in progress");
                 }
                 in_progress
             }

@@ -20,9 +20,9 @@ use crate::store::Entry;
 
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// What operators hold.
+    /// The overrides in force.
     pub holds: Vec<Hold>,
-    /// The count of news when both they and the sources were read.
+    /// The wake count at which overrides and sources were last read.
     pub read_as_of: Option<u64>,
     pub applied: Option<Applied>,
     /// What Cachet shows: as it was read, and what was written since.
@@ -35,19 +35,19 @@ pub struct Memory {
     pub observed_at: Option<Timestamp>,
     /// When the store last forgot what is old.
     pub forgot_at: Option<Timestamp>,
-    /// When it was asked for maintenance.
+    /// When maintenance was last requested and answered.
     pub maintenance: Knowledge,
     /// The components that were not in the last reading and in the one before.
     pub vanished: Vanished,
     /// What of `observed` the store does not have yet.
     pub unkept: Unkept,
-    /// Whether a write ended in a way that makes what we know of Cachet doubtful.
+    /// Whether a write ended so that the page must be read again.
     pub surprised: bool,
-    /// What was said already.
+    /// Reports already logged.
     pub reported: BTreeSet<Report>,
-    /// What could not be written, and what was said of it; `None` while something else says it all.
+    /// Resources that could not be written, each with the error logged for it; `None` while a general error covers it.
     pub failing: BTreeMap<ResourceKey, Option<String>>,
-    /// What was said of why nothing can be written, since something could.
+    /// Errors logged since the last successful write that blocked all writing.
     pub blocked_by: BTreeSet<String>,
     /// What Cachet has not taken yet.
     pub waiting: Waiting,
@@ -160,14 +160,17 @@ impl Memory {
         }
     }
 
-    /// As [`Self::absorb`], of what is about to be written: nothing is true of Cachet yet.
+    /// As [`Self::absorb`], of what is about to be written, has failed, or is not to be expected any more: the page is as it
+    /// was.
     pub fn absorb_intent(&mut self, entry: Entry) {
         let applied = self.applied.get_or_insert_default();
         match entry {
             Entry::Row(key, row) => applied.ledger.set(key, Some(row)),
             Entry::Episode(episode) => applied.keep(episode),
+            Entry::Release(key) => applied.ledger.set(key, None),
             Entry::Sent(write) => applied.unanswered.push(write),
-            Entry::Release(_) | Entry::EndEpisode(..) | Entry::StrayClosed(..) | Entry::Answered(_) => {}
+            Entry::Answered(write) => forget(applied, &write),
+            Entry::EndEpisode(..) | Entry::StrayClosed(..) => {}
         }
     }
 }

@@ -57,7 +57,7 @@ impl Reconciler {
         let expired = expired.into_iter().map(|(key, row)| Entry::Row(key, row));
         let over: Vec<Entry> = over.cloned().map(Entry::Answered).chain(expired).collect();
         self.store.remember(&over, read_at).await?;
-        over.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.config));
+        over.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
         Ok(())
     }
 }

@@ -83,12 +83,12 @@ impl Reconciler {
         sent_at: Timestamp,
         round: &mut Round,
     ) -> Result<Vec<ResourceKey>, Blocked> {
-        let (mut entries, mut failed, mut blocked) = (Vec::new(), Vec::new(), None);
+        let (mut entries, mut doubts, mut failed, mut blocked) = (Vec::new(), Vec::new(), Vec::new(), None);
         let now = self.clock.now();
         for (change, outcome) in outcomes {
             match outcome {
                 None => {
-                    entries.extend(self.failed(&change, sent_at, None));
+                    doubts.extend(self.failed(&change, sent_at, None));
                     entries.extend(unanswered::unsent(&change, sent_at));
                 }
                 Some(Ok(entry)) => {
@@ -109,7 +109,7 @@ impl Reconciler {
                     round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
                     self.memory.surprised |= unanswered || error.is_not_found();
                     entries.extend(apply::refusal(&change, &error));
-                    entries.extend(self.failed(&change, sent_at, Some(error.failure)));
+                    doubts.extend(self.failed(&change, sent_at, Some(error.failure)));
                     entries.extend(unanswered::refused(&change, sent_at, &error));
                     failed.push(change.key());
                     self.metrics.change_failed(&change);
@@ -121,12 +121,14 @@ impl Reconciler {
                 }
             }
         }
-        if let Err(error) = self.remember(&entries).await {
+        let all: Vec<Entry> = entries.iter().chain(&doubts).cloned().collect();
+        if let Err(error) = self.remember(&all).await {
             // What the store does not know would be unknown after a restart, so it is looked up again now.
             self.memory.doubt_everything();
             return Err(error.into());
         }
         entries.into_iter().for_each(|entry| self.memory.absorb(entry, &self.settings.config));
+        doubts.into_iter().for_each(|entry| self.memory.absorb_intent(entry));
         match blocked.or_else(|| round.give_up()) {
             Some(error) => Err(error.into()),
             None => Ok(failed),

@@ -66,7 +66,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     let parts = Parts {
         store: Part::from(health::store(&app).await),
         cachet: CachetPart {
-            part: Part::known(app.readiness.cachet(), "Cachet was not asked yet: ask again in a moment"),
+            part: Part::known(app.readiness.cachet(), "the page was not asked yet: ask again in a moment"),
             abilities: app.readiness.abilities(),
         },
         configuration: Part::known(app.readiness.configuration(), "the configuration was not read yet: ask again"),

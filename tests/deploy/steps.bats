@@ -184,7 +184,7 @@ ANSWER
 
 @test "setup that has nothing to do asks nothing" {
     healthy_container
-    echo 'echo "nothing to do: Cachet has everything"' >"$answers/podman-exec"
+    echo 'echo "nothing to do: the page has everything"' >"$answers/podman-exec"
     run set_components_up </dev/null
     [[ $output == *'already there'* ]]
 }

@@ -1,6 +1,6 @@
 //! What readers see of the built-in page, and what they must not see.
 
-use alertmanager_cachet::core::builtin::Affected;
+use alertmanager_cachet::core::builtin::AffectedStatus;
 use alertmanager_cachet::core::observed::{self, AffectedComponent, ComponentId, ComponentUpdate, GroupId};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::status_page::{Operation, StatusPage as _};
@@ -19,7 +19,7 @@ async fn with_maintenance() -> (PageServer, Announcement) {
     let mut affected = Vec::new();
     for name in ["Database", "hidden | Database"] {
         let component = server.component(name, ComponentStatus::Operational, None).await;
-        affected.push(Affected { component, status: ComponentStatus::UnderMaintenance });
+        affected.push(AffectedStatus { component, status: ComponentStatus::UnderMaintenance });
     }
     let at = |text| Timestamp::parse_rfc3339(text).expect("a time");
     let announcement = Announcement {
@@ -69,7 +69,7 @@ async fn a_maintenance_can_be_changed_and_ended_and_its_components_be_replaced()
     let search = server.component("Search", ComponentStatus::Operational, None).await;
     let id = server.tables.announce(&announcement, server.now()).await.expect("announced");
     announcement.ends_at = None;
-    announcement.affected = vec![Affected { component: search, status: ComponentStatus::UnderMaintenance }];
+    announcement.affected = vec![AffectedStatus { component: search, status: ComponentStatus::UnderMaintenance }];
     assert!(server.tables.change_maintenance(id, &announcement).await.expect("changed"));
     server.set_clock(START_MS + 24 * HOUR_MS);
     let (_, running) = server.get("/").await;
@@ -92,7 +92,7 @@ async fn what_is_hidden_is_named_nowhere() {
     let hidden = server.component("secret-component", ComponentStatus::MajorOutage, Some(open)).await;
     let hide = ComponentChange { visible: Some(false), ..ComponentChange::default() };
     assert!(server.tables.change_component(hidden, &hide).await.expect("hidden"));
-    let affected = |component| Affected { component, status: ComponentStatus::PartialOutage };
+    let affected = |component| AffectedStatus { component, status: ComponentStatus::PartialOutage };
     let incident = NewIncident {
         title: "An incident".to_owned(),
         message: "m".to_owned(),
@@ -162,7 +162,7 @@ async fn an_incident_stays_on_the_page_when_the_clock_is_set_back() {
         key: None,
         opened_for: None,
         began_at: server.now(),
-        affected: vec![Affected { component: database, status: ComponentStatus::MajorOutage }],
+        affected: vec![AffectedStatus { component: database, status: ComponentStatus::MajorOutage }],
     };
     let id = server.tables.open_incident(&incident, server.now()).await.expect("opened");
     server.set_clock(START_MS - 24 * HOUR_MS);
@@ -218,8 +218,22 @@ async fn setup_leaves_a_group_hidden_that_an_operator_has_hidden() {
     let store = Store::open(&format!("sqlite://{}", database.display())).await.expect("opened");
     let hide = GroupChange { visible: Some(false), ..GroupChange::default() };
     assert!(store.page().change_group(GroupId(1), &hide).await.expect("hidden"));
-    let expected = "nothing to do: Cachet has everything that both files name\n";
+    let expected = "nothing to do: the page has everything that both files name\n";
     assert_eq!((setup(&["--dry-run"]).as_str(), setup(&[]).as_str()), (expected, expected));
     let now = Timestamp::from_millis(START_MS);
     assert!(!store.page().content(now, now).await.expect("read").groups[0].visible);
+}
+
+#[tokio::test]
+async fn an_incident_that_lasted_for_weeks_is_shown_after_it_was_fixed() {
+    let server = PageServer::start().await;
+    let database = server.component("Database", ComponentStatus::Operational, None).await;
+    let incident = server.incident("A long outage", "We are looking into it.", database).await;
+    server.set_clock(START_MS + 20 * 24 * HOUR_MS);
+    assert!(server.get("/").await.1.contains("A long outage"), "it is open");
+    server.say(incident, IncidentStatus::Fixed, "It is over at last.").await;
+    let (_, html) = server.get("/").await;
+    assert!(html.contains("A long outage") && html.contains("It is over at last."), "{html}");
+    server.set_clock(START_MS + 40 * 24 * HOUR_MS);
+    assert!(!server.get("/").await.1.contains("A long outage"), "it was fixed long ago");
 }

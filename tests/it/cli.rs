@@ -181,7 +181,7 @@ async fn explain_of_an_unknown_component_names_the_nearest() {
     assert_eq!((&object["component"], &object["status"]["value"]), (&"Database".into(), &1.into()));
 }
 
-const NOTHING_TO_DO: &str = "nothing to do: Cachet has everything that both files name\n";
+const NOTHING_TO_DO: &str = "nothing to do: the page has everything that both files name\n";
 
 #[test]
 fn a_dry_run_of_setup_writes_nothing_and_setup_does_it_once() {

@@ -105,10 +105,10 @@ async fn an_outage_is_told_from_its_status_to_the_incident_that_was_closed() {
             [
                 "must show Operational",
                 "must show Outage instead of Operational",
-                "written to Cachet: Outage instead of Operational",
+                "written to the page: Outage instead of Operational",
                 "incident 1 was opened",
                 "must show Operational instead of Outage",
-                "written to Cachet: Operational instead of Outage",
+                "written to the page: Operational instead of Outage",
                 "incident 1 was closed: recovered",
             ],
             "{release:?}"
@@ -172,15 +172,15 @@ async fn an_incident_that_is_refused_or_held_back_or_comes_late_is_told() {
     world.pass(world.settings.config.page.reconcile_interval);
     world.settle().await;
     let said = told(&world, "Database").await;
-    let of_incidents = ["no incident is opened during", "Cachet did not take it: ", "incident"];
+    let of_incidents = ["no incident is opened during", "the page did not take it: ", "incident"];
     let kinds: Vec<&str> =
         said.iter().filter_map(|line| of_incidents.into_iter().find(|start| line.starts_with(start))).collect();
     assert_eq!(
         kinds,
         [
             "no incident is opened during",
-            "Cachet did not take it: ",
-            "Cachet did not take it: ",
+            "the page did not take it: ",
+            "the page did not take it: ",
             "incident",
             "incident"
         ],

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use alertmanager_cachet::builtin::BuiltinPage;
 use alertmanager_cachet::clock::Clock;
-use alertmanager_cachet::core::builtin::Affected;
+use alertmanager_cachet::core::builtin::AffectedStatus;
 use alertmanager_cachet::core::observed::{ComponentId, GroupId, IncidentId, NewComponent, NewGroup};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::time::Timestamp;
@@ -88,7 +88,7 @@ impl PageServer {
             key: None,
             opened_for: None,
             began_at: self.now(),
-            affected: vec![Affected { component, status: ComponentStatus::MajorOutage }],
+            affected: vec![AffectedStatus { component, status: ComponentStatus::MajorOutage }],
         };
         self.tables.open_incident(&incident, self.now()).await.expect("opened")
     }

@@ -128,7 +128,7 @@ async fn of_maintenance_that_cachet_does_not_tell() {
     assert_eq!(said.news(), NOTHING);
     world.faults.heal();
     goes(&mut world).await;
-    assert_begin(&said.news(), &["INFO Cachet tells again which maintenance is in progress"]);
+    assert_begin(&said.news(), &["INFO the page tells again which maintenance is in progress"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_cachet::core::builtin::Affected;
+use alertmanager_cachet::core::builtin::AffectedStatus;
 use alertmanager_cachet::core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewGroup, NewIncident, Observed,
     ObservedComponent,
@@ -67,7 +67,7 @@ impl Kept {
         match self {
             Self::BuiltIn(server) => {
                 let begins_at = server.now().after(begins_in);
-                let affected = Affected { component: component.0, status: ComponentStatus::UnderMaintenance };
+                let affected = AffectedStatus { component: component.0, status: ComponentStatus::UnderMaintenance };
                 let announcement = Announcement {
                     title: title.to_owned(),
                     message: "Announced.".to_owned(),

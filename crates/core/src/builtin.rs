@@ -29,7 +29,7 @@ pub struct Content {
     pub groups: Vec<Group>,
     /// Every component, in the order of the page; the targets' own are hidden ones.
     pub components: Vec<Component>,
-    /// The incidents that are open, and those that began since the moment that was asked for; the newest first.
+    /// The incidents that are open, and those that began or were fixed since the moment that was asked for; the newest first.
     pub incidents: Vec<Incident>,
     /// The maintenance that is not over; what begins first comes first.
     pub maintenance: Vec<PlannedMaintenance>,
@@ -79,7 +79,7 @@ pub struct Component {
 
 /// A component that an incident or a maintenance is about, and the status that it gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Affected {
+pub struct AffectedStatus {
     /// The component.
     pub component: ComponentId,
     /// What readers see of it meanwhile, unless it is worse by itself.
@@ -112,7 +112,7 @@ pub struct Incident {
     /// When it was fixed, if it is.
     pub fixed_at: Option<Timestamp>,
     /// The components that it is about.
-    pub affected: Vec<Affected>,
+    pub affected: Vec<AffectedStatus>,
     /// What was said since, the oldest first.
     pub updates: Vec<Update>,
 }
@@ -146,7 +146,7 @@ pub struct PlannedMaintenance {
     /// From when on readers see it.
     pub published_at: Timestamp,
     /// The components that are worked on.
-    pub affected: Vec<Affected>,
+    pub affected: Vec<AffectedStatus>,
     /// What was said since, the oldest first.
     pub updates: Vec<Update>,
 }
@@ -287,7 +287,7 @@ impl Incident {
 }
 
 /// The worst status that each component is given.
-fn worst<'a>(affected: impl Iterator<Item = &'a Affected>) -> HashMap<ComponentId, ComponentStatus> {
+fn worst<'a>(affected: impl Iterator<Item = &'a AffectedStatus>) -> HashMap<ComponentId, ComponentStatus> {
     let mut worst = HashMap::new();
     for one in affected {
         let known = worst.entry(one.component).or_insert(one.status);
@@ -318,7 +318,7 @@ mod tests {
         }
     }
 
-    fn incident(status: IncidentStatus, affected: Affected) -> Incident {
+    fn incident(status: IncidentStatus, affected: AffectedStatus) -> Incident {
         Incident {
             id: IncidentId(1),
             title: "Down".to_owned(),
@@ -336,7 +336,7 @@ mod tests {
         }
     }
 
-    fn maintenance(begins_ms: i64, ends_ms: Option<i64>, affected: Affected) -> PlannedMaintenance {
+    fn maintenance(begins_ms: i64, ends_ms: Option<i64>, affected: AffectedStatus) -> PlannedMaintenance {
         let at = |ms| Timestamp::from_millis(NOW.as_millis() + ms);
         PlannedMaintenance {
             id: MaintenanceId(1),
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_component_shows_the_worse_of_its_own_status_and_an_open_incident() {
-        let affected = |status| Affected { component: ComponentId(1), status };
+        let affected = |status| AffectedStatus { component: ComponentId(1), status };
         let shown = |own, incident: Incident| {
             let content =
                 Content { components: vec![component(1, own, None)], incidents: vec![incident], ..Content::default() };
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn maintenance_in_progress_takes_the_place_of_the_components_own_status() {
-        let affected = Affected { component: ComponentId(1), status: ComponentStatus::UnderMaintenance };
+        let affected = AffectedStatus { component: ComponentId(1), status: ComponentStatus::UnderMaintenance };
         let shown = |maintenance| {
             let components = vec![component(1, ComponentStatus::MajorOutage, None)];
             let content = Content { components, maintenance: vec![maintenance], ..Content::default() };
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn what_was_published_at_once_is_shown_though_the_clock_is_set_back() {
-        let affected = Affected { component: ComponentId(1), status: ComponentStatus::MajorOutage };
+        let affected = AffectedStatus { component: ComponentId(1), status: ComponentStatus::MajorOutage };
         let earlier = Timestamp::from_millis(NOW.as_millis() - 3_600_000);
         let open = incident(IncidentStatus::Investigating, affected);
         assert!(open.is_shown(earlier) && !Incident { visible: false, ..open }.is_shown(earlier));

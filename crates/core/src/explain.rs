@@ -453,7 +453,7 @@ impl fmt::Display for Explanation {
             let HeldFiring { alertname, instance, counts_from } = held;
             writeln!(f, "  held  {instance}: {alertname} fires again, counts from {counts_from} unless resolved")?;
         }
-        writeln!(f, "\nCachet")?;
+        writeln!(f, "\nPage")?;
         match &self.shown {
             Some(Shown { status: Some(status), read_at }) => writeln!(f, "  showed {status} at {read_at}")?,
             Some(Shown { status: None, read_at }) => writeln!(f, "  had no such component at {read_at}")?,

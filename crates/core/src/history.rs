@@ -393,11 +393,11 @@ impl fmt::Display for Event {
             }
             Self::Status { to: None, .. } => f.write_str("nothing is said of it any more"),
             Self::Written { from: Some(from), to } => {
-                write!(f, "written to Cachet: {} instead of {}", to.word(), from.word())
+                write!(f, "written to the page: {} instead of {}", to.word(), from.word())
             }
-            Self::Written { from: None, to } => write!(f, "written to Cachet: {}", to.word()),
-            Self::WriteFailed { change, error } => write!(f, "Cachet did not take it: {change}: {error}"),
-            Self::WritableAgain => f.write_str("Cachet can be written again"),
+            Self::Written { from: None, to } => write!(f, "written to the page: {}", to.word()),
+            Self::WriteFailed { change, error } => write!(f, "the page did not take it: {change}: {error}"),
+            Self::WritableAgain => f.write_str("the page can be written again"),
             Self::IncidentOpened { incident } => write!(f, "incident {} was opened", incident.0),
             Self::IncidentReopened { incident } => write!(f, "incident {} was opened again", incident.0),
             Self::IncidentClosed { incident, reason } => write!(f, "incident {} was closed: {reason}", incident.0),
@@ -405,10 +405,10 @@ impl fmt::Display for Event {
                 write!(f, "no incident is opened during the maintenance {maintenance:?}")
             }
             Self::StatusOverridden { expected, found: Some(found) } => {
-                write!(f, "a person set it to {} in Cachet instead of {}", found.word(), expected.word())
+                write!(f, "a person set it to {} on the page instead of {}", found.word(), expected.word())
             }
             Self::StatusOverridden { expected, found: None } => {
-                write!(f, "a person set it in Cachet to a status that we do not know instead of {}", expected.word())
+                write!(f, "a person set it on the page to a status that we do not know instead of {}", expected.word())
             }
             Self::IncidentClosedByPerson { incident } => {
                 write!(f, "a person closed incident {} in the middle of the outage", incident.0)

@@ -71,7 +71,8 @@ pub enum Delivery {
     Confirmed,
 }
 
-/// A value that was sent without an answer.
+/// A value of a component that was sent without an answer. For incidents see
+/// [`UnansweredWrite`](super::plan::UnansweredWrite).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
     /// The value.
@@ -147,18 +148,20 @@ impl Recorded {
         }
     }
 
-    /// Forgets one value that was sent without an answer: of several that are alike, the latest.
-    fn forget(&mut self, value: &ComponentValue, sent_at: Option<Timestamp>) {
-        let is_it = |sent: &Unanswered| sent.value == *value && sent_at.is_none_or(|sent_at| sent.sent_at == sent_at);
+    /// Forgets one value that was sent without an answer.
+    fn forget(&mut self, value: &ComponentValue, sent_at: Timestamp) {
+        let is_it = |sent: &Unanswered| sent.value == *value && sent.sent_at == sent_at;
         if let Some(place) = self.unanswered.iter().rposition(is_it) {
             self.unanswered.remove(place);
         }
     }
 
-    /// The page shows the recorded value: it is confirmed.
+    /// The page shows the recorded value: it is confirmed, and the write that was in doubt was carried out.
     pub fn confirm_shown(&self) -> Self {
         let mut confirmed = Self { delivery: Delivery::Confirmed, ..self.clone() };
-        confirmed.forget(&self.value, None);
+        if let Delivery::InDoubt { since } = self.delivery {
+            confirmed.forget(&self.value, since);
+        }
         confirmed
     }
 
@@ -249,9 +252,13 @@ impl Ledger {
         late: Option<&Unanswered>,
     ) -> Recorded {
         let mut row = self.get(key).cloned().unwrap_or_else(|| Recorded::confirmed(page_id, written.clone()));
-        row.forget(value, Some(sent_at));
+        if row.page_id != Some(page_id) {
+            // It was made now: what earlier creates may make yet are other components.
+            row.unanswered.clear();
+        }
+        row.forget(value, sent_at);
         if let Some(late) = late {
-            row.forget(&late.value, Some(late.sent_at));
+            row.forget(&late.value, late.sent_at);
         }
         (row.page_id, row.value, row.delivery) = (Some(page_id), written, Delivery::Confirmed);
         row
@@ -275,13 +282,13 @@ impl Ledger {
             }
             Some(Failure::InDoubt { of_a_read: false, .. } | Failure::NotThePage { done: true }) => {
                 // That was the page's last word: it is done already, or never will be.
-                row.forget(value, Some(sent_at));
+                row.forget(value, sent_at);
                 if row.page_id.is_none() {
                     row.delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
                 }
             }
             _ => {
-                row.forget(value, Some(sent_at));
+                row.forget(value, sent_at);
                 // Nothing was made, and nothing else is being made.
                 if row.page_id.is_none() && row.unanswered.is_empty() {
                     return None;
@@ -296,5 +303,134 @@ impl Ledger {
         let shown = |row: &Recorded| read.iter().find(|component| Some(component.id) == row.page_id);
         let waiting = self.0.iter().filter(|(_, row)| !row.unanswered.is_empty());
         waiting.filter_map(|(key, row)| Some((key.clone(), row.without_expired(shown(row), read_at)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+    const LATER: Timestamp = Timestamp::from_millis(1_015_000);
+    const DOWN: ComponentValue = ComponentValue::of_component(ComponentStatus::MajorOutage);
+    const UP: ComponentValue = ComponentValue::of_component(ComponentStatus::Operational);
+
+    fn key() -> ResourceKey {
+        ResourceKey::Component(ComponentName::try_from("Database").expect("a name"))
+    }
+
+    fn shown(status: ComponentStatus) -> ObservedComponent {
+        ObservedComponent {
+            id: ComponentId(7),
+            name: "Database".to_owned(),
+            status: Some(status),
+            enabled: true,
+            description: None,
+            group: None,
+            managed: true,
+        }
+    }
+
+    /// A ledger in which `value` was sent to component 7, or is sent to make a component.
+    fn sent(page_id: Option<ComponentId>) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.set(key(), Some(ledger.sent(&key(), page_id, &DOWN, false, NOW)));
+        ledger
+    }
+
+    const fn in_doubt(yet: bool) -> Option<Failure> {
+        Some(Failure::InDoubt { yet, of_a_read: false, retry_after: None })
+    }
+
+    #[test]
+    fn a_write_is_in_doubt_until_it_is_answered() {
+        let mut ledger = sent(Some(ComponentId(7)));
+        let row = ledger.get(&key()).expect("a row");
+        assert_eq!((row.delivery, row.unanswered.len()), (Delivery::InDoubt { since: NOW }, 1));
+        ledger.set(key(), Some(ledger.answered(&key(), ComponentId(7), (&DOWN, NOW), DOWN, None)));
+        assert_eq!(ledger.get(&key()), Some(&Recorded::confirmed(ComponentId(7), DOWN)));
+    }
+
+    #[test]
+    fn only_a_write_that_may_be_carried_out_yet_is_kept_in_mind() {
+        for (failure, kept) in [
+            (None, 0),
+            (Some(Failure::Refused), 0),
+            (Some(Failure::Away { retry_after: None }), 0),
+            (Some(Failure::NotThePage { done: false }), 0),
+            (Some(Failure::NotThePage { done: true }), 0),
+            (in_doubt(false), 0),
+            (in_doubt(true), 1),
+        ] {
+            let failed = sent(Some(ComponentId(7))).failed(&key(), (&DOWN, NOW), failure, LATER);
+            let row = failed.expect("the component exists");
+            assert_eq!((row.unanswered.len(), row.is_confirmed()), (kept, false), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_create_that_was_not_carried_out_leaves_nothing_and_one_that_may_be_is_waited_for() {
+        let failed = |failure| sent(None).failed(&key(), (&DOWN, NOW), failure, LATER).map(|row| row.delivery);
+        assert_eq!(failed(None), None);
+        assert_eq!(failed(Some(Failure::Refused)), None);
+        assert_eq!(failed(in_doubt(true)), Some(Delivery::InDoubt { since: LATER }));
+        let last_word = Some(Delivery::InDoubt { since: Timestamp::from_millis(0) });
+        assert_eq!(failed(in_doubt(false)), last_word, "it is done already, or never will be");
+    }
+
+    #[test]
+    fn a_late_write_is_undone_once_and_the_row_stays_confirmed_meanwhile() {
+        let mut ledger = sent(Some(ComponentId(7)));
+        let mut row = ledger.get(&key()).expect("a row").clone();
+        (row.value, row.delivery) = (UP, Delivery::Confirmed);
+        let late = row.late(&shown(ComponentStatus::MajorOutage)).expect("it is late").clone();
+        assert_eq!(row.late(&shown(ComponentStatus::PartialOutage)), None, "a value that was never sent");
+        ledger.set(key(), Some(row));
+
+        ledger.set(key(), Some(ledger.sent(&key(), Some(ComponentId(7)), &UP, true, LATER)));
+        assert!(ledger.get(&key()).is_some_and(Recorded::is_confirmed));
+        let failed = ledger.failed(&key(), (&UP, LATER), Some(Failure::Away { retry_after: None }), LATER);
+        assert!(failed.expect("a row").late(&shown(ComponentStatus::MajorOutage)).is_some(), "it is undone yet");
+        let done = ledger.answered(&key(), ComponentId(7), (&UP, LATER), UP, Some(&late));
+        assert_eq!(done, Recorded::confirmed(ComponentId(7), UP));
+    }
+
+    #[test]
+    fn a_component_that_was_made_anew_expects_nothing_of_the_one_before() {
+        let ledger = sent(Some(ComponentId(7)));
+        let row = ledger.sent(&key(), Some(ComponentId(8)), &UP, false, LATER);
+        assert_eq!(row.unanswered, [Unanswered { value: UP, sent_at: LATER }]);
+    }
+
+    #[test]
+    fn a_component_that_was_made_expects_nothing_of_the_creates_before() {
+        let mut ledger = sent(None);
+        ledger.set(key(), Some(ledger.sent(&key(), None, &DOWN, false, LATER)));
+        let made = ledger.answered(&key(), ComponentId(7), (&DOWN, LATER), DOWN, None);
+        assert_eq!(made, Recorded::confirmed(ComponentId(7), DOWN));
+    }
+
+    #[test]
+    fn what_the_page_shows_confirms_the_last_write_and_no_earlier_one_of_the_same_value() {
+        let mut ledger = sent(Some(ComponentId(7)));
+        ledger.set(key(), Some(ledger.sent(&key(), Some(ComponentId(7)), &DOWN, false, LATER)));
+        let row = ledger.get(&key()).expect("a row").confirm_shown();
+        let first = [Unanswered { value: DOWN, sent_at: NOW }];
+        assert_eq!(row.unanswered, first);
+        let failed = ledger.failed(&key(), (&DOWN, LATER), in_doubt(false), LATER).expect("a row");
+        assert_eq!(
+            failed.confirm_shown().unanswered,
+            first,
+            "the page has said its last word on the second, not on the first"
+        );
+    }
+
+    #[test]
+    fn no_more_values_without_an_answer_are_kept_than_the_limit() {
+        let mut ledger = Ledger::default();
+        for _ in 0..2 * UNANSWERED_MAX {
+            ledger.set(key(), Some(ledger.sent(&key(), Some(ComponentId(7)), &DOWN, false, NOW)));
+        }
+        assert_eq!(ledger.get(&key()).expect("a row").unanswered.len(), UNANSWERED_MAX);
     }
 }

@@ -214,7 +214,7 @@ pub(super) fn with_critical_line(description: Option<&str>, critical: bool) -> O
     Some(describe(critical, [alerts]))
 }
 
-/// The inventory that the page's disabled components are, for an installation without a targets file.
+/// The inventory from the page's target components, for an installation without a targets file.
 pub fn inventory_of(observed: &Observed) -> Inventory {
     let targets = observed.components.iter().filter(|component| !component.enabled).filter_map(|component| {
         let critical = component.description.as_deref().is_some_and(says_critical);

@@ -9,7 +9,7 @@ use super::status::ComponentStatus;
 pub struct TargetHealth {
     /// The worst that a source says of it.
     pub condition: Condition,
-    /// Whether it speaks for all of them when it is down, or when nobody knows how it is.
+    /// Whether its being down, or unknown, decides the status of the component alone.
     pub critical: bool,
 }
 
@@ -51,7 +51,7 @@ impl CloseIncidentWhen {
     pub(super) fn in_episode(self, status: ComponentStatus, was_in_episode: bool) -> bool {
         match (status, self) {
             (ComponentStatus::MajorOutage, _) => true,
-            // Whether it is over is what nobody knows: Alertmanager itself resolves what a dead Prometheus reported.
+            // Nobody knows whether it is over: Alertmanager also resolves alerts when Prometheus is dead.
             (ComponentStatus::Unknown, _) => was_in_episode,
             (ComponentStatus::Operational, _) | (_, Self::NotMajorOutage) => false,
             (_, Self::Operational) => was_in_episode,
@@ -59,13 +59,13 @@ impl CloseIncidentWhen {
     }
 }
 
-/// What is done about a status that a person changed in Cachet while our own view stayed the same (`drift`).
+/// What to do when a person changed a status on the page and the alerts say nothing new (`drift`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Drift {
-    /// The person's word stays until our view changes next.
+    /// Keep the person's status until the alerts change.
     #[default]
     Respect,
-    /// It is overwritten.
+    /// Overwrite it.
     Enforce,
 }
 

@@ -176,7 +176,7 @@ impl SetupPlan {
         for group in observed.groups.iter().rev() {
             if let Some(other) = names.insert(&group.name, group) {
                 let (name, id) = (&group.name, group.id.0);
-                self.remarks.push(format!("Cachet has another group named {name:?} ({}): {id} is used", other.id.0));
+                self.remarks.push(format!("the page has another group named {name:?} ({}): {id} is used", other.id.0));
             }
         }
         let mut components = Vec::new();
@@ -302,7 +302,7 @@ impl SetupPlan {
         namesakes.sort_by_key(|component| component.id);
         if let [first, second, ..] = namesakes.as_slice() {
             let (first, second) = (first.id.0, second.id.0);
-            self.remarks.push(format!("Cachet has another component named {name:?} ({second}): {first} is used"));
+            self.remarks.push(format!("the page has another component named {name:?} ({second}): {first} is used"));
         }
         namesakes.first().copied()
     }

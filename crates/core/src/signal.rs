@@ -22,7 +22,7 @@ impl fmt::Display for SourceName {
     }
 }
 
-/// How a target is, as one source says. The later one is the worse.
+/// The condition of a target, ordered from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
     /// It works.
@@ -57,7 +57,7 @@ pub struct Signal {
     pub source: SourceName,
     /// What it is about.
     pub target: Target,
-    /// Whether the source says that the target is critical. Where the inventory knows the target, it has the say.
+    /// Whether the source calls the target critical. The inventory takes precedence.
     pub critical: bool,
     /// How the target is.
     pub condition: Condition,
@@ -72,9 +72,9 @@ pub struct Signal {
 pub struct Signals {
     /// All of it.
     pub signals: Vec<Signal>,
-    /// How many more would be said, and do not count yet.
+    /// How many alerts are still within their refire delay.
     pub held: usize,
-    /// When time alone changes it next.
+    /// When the signals change next without news.
     pub changes_at: Option<Timestamp>,
 }
 

@@ -224,7 +224,7 @@ impl fmt::Display for Unknown {
                 f,
                 "the server was not running from {from} to {until}: what happened meanwhile is played when it was learned"
             ),
-            Self::People { times } => write!(f, "what people changed in Cachet is not played: {times} in this time"),
+            Self::People { times } => write!(f, "what people changed on the page is not played: {times} in this time"),
             Self::Maintenance { incidents } => write!(
                 f,
                 "announced maintenance is not played: of the incidents here, it held back {incidents} in this time"

@@ -31,8 +31,8 @@ pub trait StatusPage: fmt::Debug + Send + Sync {
     /// What this page can do.
     fn capabilities(&self) -> PageFuture<'_, Capabilities>;
 
-    /// Everything but maintenance: all groups, all components, and all open incidents. Incidents of `doubtful` that are
-    /// open are among them even where the page's own list of open ones is not to be relied on.
+    /// All groups, components and open incidents; maintenance is read separately. `doubtful` names incidents that must be
+    /// checked one by one where the page's list of open incidents is unreliable.
     fn observe<'a>(&'a self, doubtful: &'a [IncidentId]) -> PageFuture<'a, Observed>;
 
     /// The maintenance that is in progress.
@@ -56,7 +56,7 @@ pub trait StatusPage: fmt::Debug + Send + Sync {
     /// Changes or removes what is there.
     fn apply<'a>(&'a self, operation: &'a Operation) -> PageFuture<'a, ()>;
 
-    /// Whether a reading costs little and is true until somebody acts, so that each run of the engine begins with one.
+    /// Whether reading is cheap, so that every reconcile run starts with it.
     fn is_local(&self) -> bool {
         false
     }
@@ -66,21 +66,20 @@ pub trait StatusPage: fmt::Debug + Send + Sync {
         Known::default()
     }
 
-    /// How many writes that can wait the page's rate limit allows now, if readers may want to see `public` writes before
-    /// long: those are kept in reserve.
+    /// How many deferrable writes the rate limit allows now. A reserve is kept for `public` writes that readers wait for.
     fn spare(&self, public: usize) -> Spare {
         let _ = public;
         Spare::Unlimited
     }
 
-    /// How long a reading of everything that can wait has to wait, so that the rate limit leaves enough for the next one
-    /// that cannot. `None`: not at all.
+    /// How long to delay a full reading that is not urgent, so that the next urgent one fits the rate limit. `None`: no
+    /// delay.
     fn reading_waits(&self) -> Option<Duration> {
         None
     }
 }
 
-/// A write to what is there.
+/// A write to something that exists. Creating is a call of its own, because it returns a number and cannot be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Shows an existing group, and with it its components.
@@ -169,8 +168,7 @@ pub struct PageError {
     pub failure: Failure,
     /// Which call failed, why, and the cure.
     pub message: String,
-    /// The message without what changes from call to call: two errors of which this is the same are no news to somebody
-    /// who has read of the first.
+    /// The message without the parts that change from call to call. Errors with the same text are logged once.
     pub news: String,
 }
 
@@ -200,9 +198,9 @@ pub enum Failure {
     },
     /// It may have been done.
     InDoubt {
-        /// Whether it may also be done later: nobody has said the last word on it.
+        /// Whether the page may still carry it out later.
         yet: bool,
-        /// Whether it was a read, before any write was sent.
+        /// Whether a read failed, before any write was sent.
         of_a_read: bool,
         /// As that of [`Failure::Away`].
         retry_after: Option<Duration>,
@@ -235,7 +233,7 @@ impl PageError {
         matches!(self.failure, Failure::InDoubt { .. } | Failure::NotThePage { .. })
     }
 
-    /// Whether the cause lies not in this one call, so that the next one would end the same way.
+    /// Whether the next call would fail for the same reason.
     ///
     /// [`Failure::NotThePage`] is not among these: what stands before a page may dislike the text of a single call.
     pub fn concerns_everything(&self) -> bool {

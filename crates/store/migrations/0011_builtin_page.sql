@@ -38,6 +38,7 @@ CREATE TABLE page_incidents (
     fixed_at_ms     INTEGER
 );
 CREATE INDEX page_incidents_by_beginning ON page_incidents (began_at_ms);
+CREATE INDEX page_incidents_by_end ON page_incidents (fixed_at_ms);
 CREATE INDEX page_incidents_by_status ON page_incidents (status);
 CREATE INDEX page_incidents_by_key ON page_incidents (outage_key);
 

@@ -1,4 +1,4 @@
-//! What was written to Cachet, the episodes, and what Cachet showed when it was last read.
+//! What was written to the page, the episodes, and what the page showed when it was last read.
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
@@ -21,7 +21,7 @@ pub(super) const TARGET: &str = "target";
 const GROUP: &str = "group";
 const INCIDENT: &str = "incident";
 
-/// Something to remember about what was, or is about to be, written to Cachet.
+/// Something to remember about what was, or is about to be, written to the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// What was written to a component, or is about to be.
@@ -110,7 +110,7 @@ impl Store {
         self.measured(StoreOperation::Read, read).await
     }
 
-    /// Remembers what Cachet shows, for explaining.
+    /// Remembers what the page shows, for explaining.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
@@ -119,7 +119,7 @@ impl Store {
         self.measured(StoreOperation::Remember, keep).await
     }
 
-    /// Cachet was read, and still shows what is remembered.
+    /// The page was read, and still shows what is remembered.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
@@ -128,7 +128,7 @@ impl Store {
         Ok(())
     }
 
-    /// What Cachet showed when it was last read, and when that was; `None` if it never was.
+    /// What the page showed when it was last read, and when that was; `None` if it never was.
     ///
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] if the snapshot makes no sense.
@@ -138,7 +138,7 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let snapshot: String = row.try_get("snapshot")?;
         let observed = serde_json::from_str(&snapshot)
-            .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
+            .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of the page: {error}") })?;
         Ok(Some((observed, timestamp(&row, "taken_at_ms")?)))
     }
 
@@ -277,7 +277,7 @@ pub(super) async fn upsert_observed(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let snapshot = serde_json::to_string(observed)
-        .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of Cachet: {error}") })?;
+        .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of the page: {error}") })?;
     sqlx::query(
         "INSERT INTO observed (id, snapshot, taken_at_ms) VALUES (1, $1, $2) \
          ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, taken_at_ms = excluded.taken_at_ms",

@@ -1,5 +1,5 @@
-//! What must survive a restart: alerts, the watchdog's pulse, what was written to Cachet, episodes, and the built-in
-//! page's own data.
+//! What must survive a restart: alerts, the watchdog's pulse, what was written to the page, episodes, and the content of
+//! the built-in page.
 //!
 //! Each unit of work loads what it concerns, lets the core decide, and saves the result, in one transaction. Times are
 //! integers in milliseconds, and order is decided by data. What only SQLite has is in `sqlite.rs`, but for one `instr`.
@@ -36,9 +36,9 @@ use alertmanager_cachet_core::time::Timestamp;
 pub enum StoreOperation {
     /// Keeping what a notification says.
     Record,
-    /// Reading alerts, and what was written to Cachet.
+    /// Reading alerts, and what was written to the page.
     Read,
-    /// Keeping what is written to Cachet, and what it shows.
+    /// Keeping what is written to the page, and what it shows.
     Remember,
     /// Correcting alerts by what Alertmanager lists.
     Repair,

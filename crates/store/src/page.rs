@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, timestamp};
 use alertmanager_cachet_core::builtin::{
-    Affected, Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, Update,
+    AffectedStatus, Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, Update,
 };
 use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, NewComponent, NewGroup};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
@@ -25,8 +25,6 @@ pub struct PageTables {
 pub struct GroupChange {
     /// What readers see in place of its name; empty: its name again.
     pub title: Option<String>,
-    /// Its place on the page.
-    pub position: Option<u32>,
     /// Whether readers see it.
     pub visible: Option<bool>,
 }
@@ -40,8 +38,6 @@ pub struct ComponentChange {
     pub description: Option<String>,
     /// Its own status.
     pub status: Option<ComponentStatus>,
-    /// Its place within its group.
-    pub position: Option<u32>,
     /// Whether readers see it.
     pub visible: Option<bool>,
     /// The group that it moves to.
@@ -64,7 +60,7 @@ pub struct NewIncident {
     /// When what it tells of began.
     pub began_at: Timestamp,
     /// The components that it is about.
-    pub affected: Vec<Affected>,
+    pub affected: Vec<AffectedStatus>,
 }
 
 /// A maintenance to announce, or its new state.
@@ -79,7 +75,7 @@ pub struct Announcement {
     /// When it ends; `None`: when somebody ends it.
     pub ends_at: Option<Timestamp>,
     /// The components that are worked on.
-    pub affected: Vec<Affected>,
+    pub affected: Vec<AffectedStatus>,
 }
 
 impl Store {
@@ -92,7 +88,8 @@ impl Store {
 /// Each call fails with [`StoreError::Database`] if a statement failed, and then nothing was changed. Where a call says
 /// `false`, there is nothing of that number.
 impl PageTables {
-    /// Everything on the page at `now`, with the incidents that began at `since` or later, and those that are open.
+    /// Everything on the page at `now`, with the incidents that began or were fixed at `since` or later, and those
+    /// that are open.
     ///
     /// # Errors
     /// See [`PageTables`]; [`StoreError::Corrupt`] for a row that makes no sense.
@@ -101,13 +98,15 @@ impl PageTables {
         let groups = sqlx::query("SELECT * FROM page_groups ORDER BY position, id").fetch_all(&mut *db).await?;
         let components = sqlx::query("SELECT * FROM page_components ORDER BY position, id").fetch_all(&mut *db).await?;
         let incidents = sqlx::query(
-            "SELECT * FROM page_incidents WHERE status <> $1 OR began_at_ms >= $2 ORDER BY began_at_ms DESC, id DESC",
+            "SELECT * FROM page_incidents WHERE status <> $1 OR began_at_ms >= $2 OR fixed_at_ms >= $2 \
+             ORDER BY began_at_ms DESC, id DESC",
         );
         let incidents = incidents.bind(i64::from(IncidentStatus::Fixed.value())).bind(since.as_millis());
         let incidents = incidents.fetch_all(&mut *db).await?;
         let mut said = Said::default();
         if !incidents.is_empty() {
-            let condition = "incident_id IN (SELECT id FROM page_incidents WHERE status <> $1 OR began_at_ms >= $2)";
+            let condition = "incident_id IN (SELECT id FROM page_incidents \
+                         WHERE status <> $1 OR began_at_ms >= $2 OR fixed_at_ms >= $2)";
             let fixed = i64::from(IncidentStatus::Fixed.value());
             said.read_where(&mut db, condition, fixed, since.as_millis()).await?;
         }
@@ -173,10 +172,9 @@ impl PageTables {
     /// See [`PageTables`].
     pub async fn change_group(&self, id: GroupId, change: &GroupChange) -> Result<bool, StoreError> {
         let update = sqlx::query(
-            "UPDATE page_groups SET title = NULLIF(COALESCE($1, title), ''), position = COALESCE($2, position), \
-             visible = COALESCE($3, visible) WHERE id = $4",
+            "UPDATE page_groups SET title = NULLIF(COALESCE($1, title), ''), visible = COALESCE($2, visible) WHERE id = $3",
         );
-        let update = update.bind(&change.title).bind(change.position.map(i64::from)).bind(change.visible).bind(id.0);
+        let update = update.bind(&change.title).bind(change.visible).bind(id.0);
         Ok(update.execute(&self.writer).await?.rows_affected() > 0)
     }
 
@@ -242,14 +240,13 @@ impl PageTables {
     pub async fn change_component(&self, id: ComponentId, change: &ComponentChange) -> Result<bool, StoreError> {
         let update = sqlx::query(
             "UPDATE page_components SET title = NULLIF(COALESCE($1, title), ''), description = COALESCE($2, description), \
-             status = COALESCE($3, status), position = COALESCE($4, position), visible = COALESCE($5, visible), \
-             group_id = COALESCE($6, group_id) WHERE id = $7",
+             status = COALESCE($3, status), visible = COALESCE($4, visible), group_id = COALESCE($5, group_id) \
+             WHERE id = $6",
         );
         let update = update
             .bind(&change.title)
             .bind(&change.description)
             .bind(change.status.map(|status| i64::from(status.value())))
-            .bind(change.position.map(i64::from))
             .bind(change.visible)
             .bind(change.group.map(|group| group.0))
             .bind(id.0);
@@ -453,9 +450,9 @@ async fn affect(
     db: &mut SqliteConnection,
     insert: &'static str,
     owner: i64,
-    affected: &[Affected],
+    affected: &[AffectedStatus],
 ) -> Result<(), StoreError> {
-    for Affected { component, status } in affected {
+    for AffectedStatus { component, status } in affected {
         sqlx::query(insert).bind(owner).bind(component.0).bind(i64::from(status.value())).execute(&mut *db).await?;
     }
     Ok(())
@@ -503,7 +500,7 @@ enum Owner {
 /// What incidents and maintenance are about, and what was said of them.
 #[derive(Default)]
 struct Said {
-    affected: HashMap<Owner, Vec<Affected>>,
+    affected: HashMap<Owner, Vec<AffectedStatus>>,
     updates: HashMap<Owner, Vec<Update>>,
 }
 
@@ -520,14 +517,15 @@ impl Said {
         };
         let query = sqlx::query(select("page_affected", "component_id")).bind(first).bind(second);
         for row in query.fetch_all(&mut *db).await? {
-            let affected = Affected { component: ComponentId(row.try_get("component_id")?), status: status(&row)? };
+            let affected =
+                AffectedStatus { component: ComponentId(row.try_get("component_id")?), status: status(&row)? };
             self.affected.entry(owner(&row)?).or_default().push(affected);
         }
         let query = sqlx::query(select("page_updates", "created_at_ms, id")).bind(first).bind(second);
         for row in query.fetch_all(&mut *db).await? {
             let number: Option<i64> = row.try_get("status")?;
             let status = number.map(incident_status).transpose()?;
-            let update = Update { status, message: row.try_get("message")?, at: moment(&row, "created_at_ms")? };
+            let update = Update { status, message: row.try_get("message")?, at: timestamp(&row, "created_at_ms")? };
             self.updates.entry(owner(&row)?).or_default().push(update);
         }
         Ok(())
@@ -545,9 +543,9 @@ impl Said {
             visible: row.try_get("visible")?,
             key: row.try_get("outage_key")?,
             opened_for: row.try_get("opened_for")?,
-            began_at: moment(row, "began_at_ms")?,
-            created_at: moment(row, "created_at_ms")?,
-            published_at: moment(row, "published_at_ms")?,
+            began_at: timestamp(row, "began_at_ms")?,
+            created_at: timestamp(row, "created_at_ms")?,
+            published_at: timestamp(row, "published_at_ms")?,
             fixed_at: fixed_at.map(Timestamp::from_millis),
             affected: self.affected.remove(&owner).unwrap_or_default(),
             updates: self.updates.remove(&owner).unwrap_or_default(),
@@ -562,10 +560,10 @@ impl Said {
             id: MaintenanceId(id),
             title: row.try_get("title")?,
             message: row.try_get("message")?,
-            begins_at: moment(row, "begins_at_ms")?,
+            begins_at: timestamp(row, "begins_at_ms")?,
             ends_at: ends_at.map(Timestamp::from_millis),
-            created_at: moment(row, "created_at_ms")?,
-            published_at: moment(row, "published_at_ms")?,
+            created_at: timestamp(row, "created_at_ms")?,
+            published_at: timestamp(row, "published_at_ms")?,
             affected: self.affected.remove(&owner).unwrap_or_default(),
             updates: self.updates.remove(&owner).unwrap_or_default(),
         })
@@ -624,8 +622,4 @@ fn incident_status(number: i64) -> Result<IncidentStatus, StoreError> {
 
 fn corrupt(status: i64) -> StoreError {
     StoreError::Corrupt { what: format!("the status {status} on the built-in page") }
-}
-
-fn moment(row: &SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
-    row.try_get(column).map(Timestamp::from_millis)
 }

@@ -24,7 +24,7 @@ use alertmanager_cachet_core::time::Timestamp;
 const LOOKED: &str = "looked";
 
 impl Store {
-    /// Keeps the address of the Cachet that the store is about. If it is another one than before, the recorded state is
+    /// Keeps the address of the page that the store is about. If it is another one than before, the recorded state is
     /// changed as [`recovery::applied_to_another_page`] says, and the last reading is forgotten.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what the store says of Cachet if it is older than the last server that worked on it, and returns whether
+    /// Forgets what the store says of the page if it is older than the last server that worked on it, and returns whether
     /// there was anything to forget: a new store in the place of a lost one seems to be older, too.
     ///
     /// Then all is as after the loss of a store. What was written counts as unconfirmed; what is red on the page, its open

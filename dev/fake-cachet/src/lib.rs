@@ -1,4 +1,4 @@
-//! An imitation of Cachet's API, for tests, simulations, benchmarks and container stand-ins.
+//! An imitation of Cachet's API, for tests, benchmarks and container stand-ins.
 //!
 //! ```text
 //! let cachet = FakeCachet::open(Options::of(Release::Older)).await?;

@@ -26,11 +26,13 @@ const QUIET: &str = "No incidents";
 
 const NOT_OVER: &str = "Incident open, see above";
 
-/// The last days, the newest first, each with what began on it; days without are one stretch as long as the same is to
+/// The last days, the newest first, each with the incidents that began on it and are over; days without are one stretch as long as the same is to
 /// be said of them. `open_since` is when the first incident began that is still open.
 pub fn by_day(reports: Vec<(Timestamp, Report)>, open_since: Option<Timestamp>, now: Timestamp) -> Vec<Stretch> {
-    // What began in the future, by a clock that was set back since, began today.
-    let day_of_beginning = |began: Timestamp| day_of(began.min(now));
+    // What began in the future, by a clock that was set back since, began today. What began earlier and was fixed lately is
+    // shown on the first of the days.
+    let first = day_of(now).saturating_sub((DAYS - 1).days());
+    let day_of_beginning = |began: Timestamp| day_of(began.min(now)).max(first);
     let mut reports: Vec<(Date, Report)> =
         reports.into_iter().map(|(began, report)| (day_of_beginning(began), report)).collect();
     let open_since = open_since.map(day_of_beginning);

@@ -169,7 +169,7 @@ fn found(new: &Configured) -> String {
     let groups = counted(new.config.page.groups.len(), "group");
     match &new.inventory {
         Some(inventory) => format!("configuration reloaded: {groups}, {}", counted(inventory.len(), "target")),
-        None => format!("configuration reloaded: {groups}, the targets that Cachet has"),
+        None => format!("configuration reloaded: {groups}, the targets that the page has"),
     }
 }
 

@@ -124,7 +124,7 @@ impl<'a> Edit<'a> {
             "incidents" => {
                 let found = content.incidents.iter().find(|one| one.id.0 == id);
                 let one = found.ok_or_else(|| {
-                    format!("there is no incident {id} that is open or began in the last 14 days: write a new one")
+                    format!("there is no incident {id} that is open, or began or was fixed in the last 14 days: write a new one")
                 })?;
                 return if action == "update" { Ok(Self::UpdateIncident(one)) } else { Err(unknown()) };
             }
@@ -439,7 +439,7 @@ impl<'a> Part<'a> {
 
     fn changed(self, title: Option<String>, visible: Option<bool>) -> Change<'a> {
         match self {
-            Self::Group(group) => Change::Group(group.id, GroupChange { title, visible, ..GroupChange::default() }),
+            Self::Group(group) => Change::Group(group.id, GroupChange { title, visible }),
             Self::Component(component) => {
                 Change::Component(component.id, ComponentChange { title, visible, ..ComponentChange::default() })
             }

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::super::asked::moment;
-use crate::core::builtin::{Affected, Component};
+use crate::core::builtin::{AffectedStatus, Component};
+use crate::core::names::trimmed;
 use crate::core::observed::ComponentId;
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
@@ -134,7 +135,7 @@ impl<'a> Checks<'a> {
 
     /// A title, which may be left out.
     pub fn title_or_nothing(&mut self) -> String {
-        let title = self.form.get("title").trim().to_owned();
+        let title = trimmed(self.form.get("title")).to_owned();
         let characters = title.chars().count();
         if characters > TITLE_LIMIT {
             self.fault("title", "Title", format!("has {characters} characters: shorten it to {TITLE_LIMIT}"));
@@ -146,7 +147,7 @@ impl<'a> Checks<'a> {
 
     /// A message, which must be there.
     pub fn message(&mut self) -> String {
-        let message = self.form.get("message").trim().to_owned();
+        let message = trimmed(self.form.get("message")).to_owned();
         if message.is_empty() {
             self.fault("message", "Message", "is missing: say what readers should know");
         } else if message.len() > MESSAGE_LIMIT_BYTES {
@@ -217,7 +218,7 @@ impl<'a> Checks<'a> {
         &mut self,
         components: impl Iterator<Item = &'c Component>,
         allowed: &[ComponentStatus],
-    ) -> Vec<Affected> {
+    ) -> Vec<AffectedStatus> {
         const LABEL: &str = "Components";
         let (mut affected, mut known) = (Vec::new(), 0);
         for component in components {
@@ -227,7 +228,7 @@ impl<'a> Checks<'a> {
             }
             known += 1;
             match text.parse().ok().and_then(ComponentStatus::from_value).filter(|status| allowed.contains(status)) {
-                Some(status) => affected.push(Affected { component: component.id, status }),
+                Some(status) => affected.push(AffectedStatus { component: component.id, status }),
                 None => {
                     let name = component.shown_name();
                     self.fault("components", LABEL, format!("{name} has no such status: choose one of the list"));

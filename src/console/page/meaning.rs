@@ -2,7 +2,7 @@
 
 use super::super::view::when;
 use super::edit::{Change, Edit, Known, Part, is_in_progress, listed};
-use crate::core::builtin::{Affected, Component, Content, Incident, PlannedMaintenance};
+use crate::core::builtin::{AffectedStatus, Component, Content, Incident, PlannedMaintenance};
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
 use crate::store::{Announcement, NewIncident};
@@ -241,7 +241,7 @@ impl Change<'_> {
     /// What the log says of it.
     pub fn details(&self, known: &Known<'_>) -> String {
         let content = known.content;
-        let about = |affected: &[Affected]| match affected {
+        let about = |affected: &[AffectedStatus]| match affected {
             [] => "no components".to_owned(),
             affected => format!("components {}", names(affected, content)),
         };
@@ -322,12 +322,12 @@ pub fn done(action: &str) -> Option<&'static str> {
     })
 }
 
-fn names(affected: &[Affected], content: &Content) -> String {
+fn names(affected: &[AffectedStatus], content: &Content) -> String {
     let names: Vec<&str> = affected.iter().map(|one| name_of(one, content)).collect();
     if names.is_empty() { "no component".to_owned() } else { names.join(", ") }
 }
 
-fn name_of<'a>(affected: &Affected, content: &'a Content) -> &'a str {
+fn name_of<'a>(affected: &AffectedStatus, content: &'a Content) -> &'a str {
     let component = content.components.iter().find(|one| one.id == affected.component);
     component.map_or("a component that is gone", Component::shown_name)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::edit::listed;
-use crate::core::builtin::{Affected, Component, Content, Group, Incident, PlannedMaintenance, Update};
+use crate::core::builtin::{AffectedStatus, Component, Content, Group, Incident, PlannedMaintenance, Update};
 use crate::core::explain::StatusWord;
 use crate::core::observed::ComponentId;
 use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
@@ -20,7 +20,7 @@ pub struct PageState {
     pub groups: Vec<GroupState>,
     /// The components, in the order of the page; not the targets' own.
     pub components: Vec<ComponentState>,
-    /// The incidents that are open, and those of the last 14 days; the newest first.
+    /// The incidents that are open, and those that began or were fixed in the last 14 days; the newest first.
     pub incidents: Vec<IncidentState>,
     /// The maintenance that is not over.
     pub maintenance: Vec<MaintenanceState>,
@@ -234,8 +234,8 @@ impl UpdateState {
     }
 }
 
-fn affected(affected: &[Affected], content: &Content) -> Vec<AffectedState> {
-    let of = |one: &Affected| {
+fn affected(affected: &[AffectedStatus], content: &Content) -> Vec<AffectedState> {
+    let of = |one: &AffectedStatus| {
         let component = content.components.iter().find(|component| component.id == one.component)?;
         let (id, name) = (one.component.0, component.shown_name().to_owned());
         Some(AffectedState { id, name, status: one.status.into() })

@@ -1,6 +1,6 @@
 //! Maintenance as a reader sees it: planned, in progress, and over, without reloading.
 
-use alertmanager_cachet::core::builtin::Affected;
+use alertmanager_cachet::core::builtin::AffectedStatus;
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::Announcement;
@@ -17,7 +17,7 @@ async fn a_reader_sees_maintenance_planned_and_in_progress() {
         message: "Short breaks of <b>seconds</b>.\n\nNo data is lost.".to_owned(),
         begins_at: at("2026-11-21T03:00:00Z"),
         ends_at: Some(at("2026-11-21T05:00:00Z")),
-        affected: vec![Affected { component: DATABASE, status: ComponentStatus::UnderMaintenance }],
+        affected: vec![AffectedStatus { component: DATABASE, status: ComponentStatus::UnderMaintenance }],
     };
     let id = server.tables.announce(&announcement, server.now()).await.expect("announced");
     let (url, _serving) = story.serve().await;

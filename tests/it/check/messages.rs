@@ -22,8 +22,7 @@ const SOURCES: &[&str] = &[
     "src/config/web.rs",
     "src/config/web/tls.rs",
     "src/settings.rs",
-    "crates/core/src/group.rs",
-    "crates/core/src/incident_name.rs",
+    "crates/core/src/names.rs",
     "crates/core/src/watchdog.rs",
 ];
 
@@ -35,7 +34,7 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("does not exist: copy config.json.example", "missing_files_are_problems_of_their_own"),
     ("does not exist: create it, or correct --targets.file", "missing_files_are_problems_of_their_own"),
     ("does not exist, so the targets are", "without_a_targets_file_the_targets_are_those_of_cachet"),
-    ("the targets that Cachet has", "without_a_targets_file_the_targets_are_those_of_cachet"),
+    ("the targets that the page has", "without_a_targets_file_the_targets_are_those_of_cachet"),
     ("a web configuration in ", "a_good_web_configuration_is_found"),
     ("does not exist: create it, or correct --web.config.file", "a_good_web_configuration_is_found"),
     ("a Cachet in the environment", "a_good_environment_has_no_problems"),

@@ -104,10 +104,10 @@ fn without_a_targets_file_the_targets_are_those_of_cachet() {
     std::fs::remove_file(folder.path().join("prometheus.yml")).expect("removed");
     let report = good_report(folder.path(), &[("ENVIRONMENT", "local")]);
     assert!(
-        report.contains("prometheus.yml\n  does not exist, so the targets are those that Cachet has\n"),
+        report.contains("prometheus.yml\n  does not exist, so the targets are those that the page has\n"),
         "{report}"
     );
-    assert!(report.contains("\n  the targets that Cachet has\n"), "{report}");
+    assert!(report.contains("\n  the targets that the page has\n"), "{report}");
 }
 
 #[test]

@@ -117,7 +117,7 @@ async fn an_outage_comes_and_is_held_and_released_without_a_reload() {
     browser.screenshot("console-confirm");
     browser.click_through_to("document.querySelector('form button')", "/console/components/Database?done=held");
     site.world.settle().await;
-    browser.wait_for("document.getElementById('live').innerText.includes('written to Cachet: Partial Outage')");
+    browser.wait_for("document.getElementById('live').innerText.includes('written to the page: Partial Outage')");
     assert_eq!(site.world.status("Database").await, 3);
     let live = browser.text("document.getElementById('live').innerText");
     assert!(live.contains("held by admin until") && live.contains("Replica serves reads"), "{live}");

@@ -1,6 +1,6 @@
 //! The status page in the console: every edit is asked, confirmed and done, and what keeps others from doing it.
 
-use alertmanager_cachet::core::builtin::{Affected, Content, MaintenanceId};
+use alertmanager_cachet::core::builtin::{AffectedStatus, Content, MaintenanceId};
 use alertmanager_cachet::core::observed::{ComponentId, GroupId, IncidentId, NewComponent, NewGroup};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet::core::time::Timestamp;
@@ -122,7 +122,7 @@ async fn maintenance_is_announced_changed_updated_and_ended() {
     assert_eq!((one.title.as_str(), one.message.as_str()), ("New switch", "Short <breaks>.\n\nSorry."));
     let times = (one.begins_at.to_string(), one.ends_at.map(|at| at.to_string()));
     assert_eq!(times, ("2026-11-21T03:00:00Z".to_owned(), Some("2026-11-21T05:00:00Z".to_owned())));
-    let during = |id| Affected { component: ComponentId(id), status: ComponentStatus::UnderMaintenance };
+    let during = |id| AffectedStatus { component: ComponentId(id), status: ComponentStatus::UnderMaintenance };
     assert_eq!(one.affected, [during(1), during(2)]);
 
     let change = "/console/page/maintenance/1/change";
@@ -240,7 +240,7 @@ pub async fn open_by_the_server(site: &Site) -> IncidentId {
         key: Some("key".to_owned()),
         opened_for: Some("Database".to_owned()),
         began_at: site.world.now(),
-        affected: vec![Affected { component: ComponentId(1), status: ComponentStatus::MajorOutage }],
+        affected: vec![AffectedStatus { component: ComponentId(1), status: ComponentStatus::MajorOutage }],
     };
     tables(site).open_incident(&new, site.world.now()).await.expect("an incident")
 }

@@ -169,6 +169,9 @@ async fn a_page_of_the_middleware_is_taken_over_in_the_middle_of_an_outage() {
         // This program did not make what no file names any more, so it is named and stays.
         let pruned = run(&mut ours(&["setup", "--prune", "--yes"]));
         assert!(pruned.stdout.contains("setup did not make it"), "{release:?}: {}", pruned.stdout);
-        assert!(pruned.stdout.ends_with("nothing to do: Cachet has everything that both files name\n"), "{release:?}");
+        assert!(
+            pruned.stdout.ends_with("nothing to do: the page has everything that both files name\n"),
+            "{release:?}"
+        );
     }
 }

@@ -36,7 +36,7 @@ const TOLD: &[&str] = &[
     "[MANUAL_OVERRIDE]",
     "notification not taken",
     "it is tried again",
-    "does not exist in Cachet",
+    "does not exist on the page",
     "cut alerts off",
     "Alertmanager http://127.0.0.1:1",
 ];

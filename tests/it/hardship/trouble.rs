@@ -188,7 +188,7 @@ async fn a_component_that_was_removed_is_reported_with_the_cure_and_the_others_g
     let mut story = Story::begin().await;
     story.site.page.loses("Website").await;
     assert_eq!(story.server.sender.post(&[alert(2, Target::Website, "firing", 0)]).await, Some(StatusCode::OK));
-    story.says(1, r#"component "Website" does not exist in Cachet"#).await;
+    story.says(1, r#"component "Website" does not exist on the page"#).await;
     story.says(1, "run `setup`").await;
     story.turns().await;
     let database = ["Database: Operational", "Database is down: Fixed (It works again.)"];

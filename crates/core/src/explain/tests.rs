@@ -91,14 +91,14 @@ Targets
         TargetDown since 2026-11-21T01:59:00Z
   up    db-22:9100
 
-Cachet
+Page
   showed 1 (Operational) at 2026-11-21T02:00:00Z
   no incident
   waits: set component \"Database\" from 1 (Operational) to 4 (Outage)
   waits: open an incident for component \"Database\"
   waits: make target component \"db-1:9100 | Database\" as 4 (Outage)
 
-Note: Cachet lacks 1 target component of the inventory (\"db-22:9100 | Database\"): run `setup`
+Note: the page lacks 1 target component of the inventory (\"db-22:9100 | Database\"): run `setup`
 "
     );
 }

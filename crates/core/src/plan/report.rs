@@ -101,22 +101,30 @@ impl fmt::Display for Report {
         match self {
             Self::ComponentMissing { component } => write!(
                 f,
-                "component {component:?} does not exist in Cachet, so its alerts are kept and show nowhere: run `setup`"
+                "component {component:?} does not exist on the page, so its alerts are kept and show nowhere: run `setup`"
             ),
             Self::NameTaken { name, ids } => {
                 let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
                 let ids = ids.join(", ");
-                write!(f, "Cachet has several components named {name:?} ({ids}): the first is used, remove the others")
+                write!(
+                    f,
+                    "the page has several components named {name:?} ({ids}): the first is used, remove the others"
+                )
             }
             Self::Leftovers { targets } => write!(
                 f,
-                "Cachet has {} of targets that the targets file does not name ({}), which count for nothing: run \
-                 `setup --prune`, and remove in Cachet what that leaves",
+                "the page has {} of targets that the targets file does not name ({}), which count for nothing: run \
+                 `setup --prune`, and remove on the page what that leaves",
                 Counted(targets.len()),
                 Listed(targets)
             ),
             Self::NotSetUp { targets } => {
-                write!(f, "Cachet lacks {} of the inventory ({}): run `setup`", Counted(targets.len()), Listed(targets))
+                write!(
+                    f,
+                    "the page lacks {} of the inventory ({}): run `setup`",
+                    Counted(targets.len()),
+                    Listed(targets)
+                )
             }
             Self::TargetNameTooLong { target } => write!(
                 f,

@@ -20,14 +20,16 @@ impl Planner<'_> {
                 None if !name.fits_cachet() => {
                     self.plan.reports.insert(Report::TargetNameTooLong { target: name.clone() });
                 }
-                None if target.condition() != Condition::Ok => self.plan.changes.push(Change::Write {
-                    key: ResourceKey::Target(name.clone()),
-                    page_id: None,
-                    from: None,
-                    value: ComponentValue::of_target(target.status(), target.description()),
-                    enabled: false,
-                    late: None,
-                }),
+                None if !matches!(target.condition(), Condition::Ok | Condition::Unknown) => {
+                    self.plan.changes.push(Change::Write {
+                        key: ResourceKey::Target(name.clone()),
+                        page_id: None,
+                        from: None,
+                        value: ComponentValue::of_target(target.status(), target.description()),
+                        enabled: false,
+                        late: None,
+                    })
+                }
                 None if target.origin == TargetOrigin::Inventory => not_set_up.push(name.clone()),
                 None => {}
             }
@@ -55,9 +57,7 @@ impl Planner<'_> {
     /// reported; `setup --prune` removes them.
     pub(super) fn leftovers(&mut self) {
         let applied = self.applied;
-        for name in
-            applied.ledger.targets().map(|(name, _)| name).filter(|name| !self.desired.targets.contains_key(name))
-        {
+        for (name, row) in applied.ledger.targets().filter(|(name, _)| !self.desired.targets.contains_key(name)) {
             match self.find(name.as_str()) {
                 Some(found) if found.status != Some(ComponentStatus::Operational) => {
                     let critical = found.description.as_deref().is_some_and(says_critical);
@@ -65,6 +65,8 @@ impl Planner<'_> {
                     self.target(name, value, found);
                 }
                 Some(found) if self.may_change_yet(&ResourceKey::Target(name.clone()), found) => {}
+                // A create in doubt: the page may make the component yet.
+                None if row.page_id.is_none() && !row.unanswered.is_empty() => {}
                 _ => self.plan.notes.push(Note::Released(ResourceKey::Target(name.clone()))),
             }
         }

@@ -213,7 +213,7 @@ fn the_lowest_number_is_used_where_a_name_is_taken_twice() {
     observed.components.push(twin);
     let plan = plan_setup(&groups, &inventory(&[]), &observed, Removal::Nothing);
     assert_eq!(plan.steps, []);
-    assert_eq!(plan.remarks, ["Cachet has another component named \"Database\" (50): 2 is used"]);
+    assert_eq!(plan.remarks, ["the page has another component named \"Database\" (50): 2 is used"]);
 }
 
 #[test]

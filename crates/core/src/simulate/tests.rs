@@ -91,7 +91,7 @@ fn what_a_replay_does_not_know_is_told_if_it_concerns_the_time_that_is_looked_at
     for (number, words) in [
         "the history begins",
         "was not running from 1970-01-01T00:02:00Z to 1970-01-01T00:05:00Z",
-        "people changed in Cachet is not played: 1 ",
+        "people changed on the page is not played: 1 ",
         "held back 1 ",
         "without a notification is played as the server learned it",
         "knows of no watchdog, so the absence of \"Watchdog\" is not played",

@@ -11,6 +11,8 @@ use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
 use alertmanager_cachet_store::{Entry, Store, StoreError};
+use sqlx::Connection as _;
+use sqlx::sqlite::SqliteConnection;
 use tempfile::TempDir;
 
 use crate::{NOW, after, alert, component, resolved};
@@ -312,4 +314,43 @@ async fn one_setup_at_a_time_and_beside_a_server() {
     assert!(matches!(Store::lock_for_setup(&url(&folder)), Err(StoreError::SetupRunning { .. })));
     drop(first);
     Store::lock_for_setup(&url(&folder)).expect("when the first is done");
+}
+
+#[tokio::test]
+async fn what_was_written_to_components_moves_to_the_ledger_with_what_is_in_doubt() {
+    let mut db = SqliteConnection::connect("sqlite::memory:").await.expect("a database");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut steps: Vec<_> =
+        std::fs::read_dir(folder).expect("the steps").map(|step| step.expect("a step").path()).collect();
+    steps.sort();
+    let before = steps.iter().position(|step| step.ends_with("0012_ledger.sql")).expect("the step");
+    for step in &steps[..before] {
+        let sql = std::fs::read_to_string(step).expect("SQL");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut db).await.expect("migrated");
+    }
+    let rows = "INSERT INTO applied VALUES
+        ('component', 'Database', 7, 4, '', 'settled', 100), ('component', 'Search', 8, 1, '', 'pending', 200),
+        ('target', 'a | Database', 0, 4, 'critical: no', 'pending', 300);
+        INSERT INTO unanswered_writes VALUES
+        (1, 'component', 7, 1, '', '', 0, 50), (2, 'incident', 7, 4, '', 'Database', 7, 60),
+        (3, 'component', 7, 3, '', '', 0, 70), (4, 'component', 9, 3, '', '', 0, 80)";
+    sqlx::raw_sql(rows).execute(&mut db).await.expect("inserted");
+    let step = std::fs::read_to_string(&steps[before]).expect("SQL");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(step)).execute(&mut db).await.expect("migrated");
+
+    let query = "SELECT json_array(name, page_id, status, description, in_doubt_since_ms, json(unanswered)) \
+                 FROM ledger ORDER BY name";
+    let ledger: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut db).await.expect("the ledger");
+    let sent = r#"[{"status":1,"description":null,"sent_at_ms":50},{"status":3,"description":null,"sent_at_ms":70}]"#;
+    assert_eq!(
+        ledger,
+        [
+            format!(r#"["Database",7,4,null,null,{sent}]"#),
+            r#"["Search",8,1,null,200,[]]"#.to_owned(),
+            r#"["a | Database",null,4,"critical: no",300,[]]"#.to_owned(),
+        ]
+    );
+    let left: Vec<i64> =
+        sqlx::query_scalar("SELECT number FROM unanswered_writes").fetch_all(&mut db).await.expect("the rest");
+    assert_eq!(left, [2], "those to incidents stay");
 }

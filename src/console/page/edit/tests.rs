@@ -1,7 +1,7 @@
 //! Forms, and what becomes of them.
 
 use super::*;
-use crate::core::builtin::Affected;
+use crate::core::builtin::AffectedStatus;
 use crate::core::observed::IncidentId;
 use crate::core::target::{ComponentName, InventorySource, KnownTarget};
 
@@ -54,7 +54,7 @@ fn content() -> Content {
         ends_at: Some(NOW.after(2 * HOUR)),
         created_at: NOW,
         published_at: NOW,
-        affected: vec![Affected { component: ComponentId(1), status: MAINTENANCE_STATUS }],
+        affected: vec![AffectedStatus { component: ComponentId(1), status: MAINTENANCE_STATUS }],
         updates: Vec::new(),
     };
     Content {
@@ -193,6 +193,7 @@ fn titles_and_messages_have_limits() {
         ("x".to_owned(), "x".repeat(16 * 1024 + 1), "has 16385 bytes: shorten it to 16384"),
         ("x".to_owned(), "a%00b".to_owned(), "has a control character"),
         ("+".to_owned(), "y".to_owned(), "is missing"),
+        ("%E2%80%8B".to_owned(), "y".to_owned(), "is missing"),
     ] {
         let problem = incident(&title, &message).expect_err(words);
         assert!(problem.contains(words), "{words}: {problem}");

@@ -115,6 +115,23 @@ fn a_targets_own_component_is_settled_once_and_corrected_as_a_whole() {
 }
 
 #[test]
+fn a_create_in_doubt_of_a_target_that_nobody_knows_any_more_is_waited_for() {
+    let after = inventory(&[("b", "Web", false)]);
+    let mut world = World::set_up(&after);
+    let key = ResourceKey::Target(target("a", "Web").name());
+    let red = ComponentValue::of_target(ComponentStatus::MajorOutage, "critical: no\nDown".to_owned());
+    let in_doubt = world.applied.ledger.sent(&key, None, &red, false, Timestamp::from_millis(world.now_ms));
+    world.applied.ledger.set(key.clone(), Some(in_doubt));
+    world.settle(&after, &[], POLICY);
+    assert!(world.applied.ledger.get(&key).is_some(), "the page may make it yet");
+    world.add("a | Web", false, red.description);
+    world.component("a | Web").status = Some(red.status);
+    world.settle(&after, &[], POLICY);
+    assert_eq!(world.status("a | Web"), 1);
+    assert!(world.applied.ledger.get(&key).is_none());
+}
+
+#[test]
 fn a_target_that_nobody_knows_any_more_is_let_go_once_it_is_green() {
     let before = inventory(&[("a", "Web", false), ("b", "Web", false)]);
     let mut world = World::set_up(&before);
