@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
+use alertmanager_cachet::core::expiry::WatchdogAlert;
 use alertmanager_cachet::core::notification::Notification;
 use alertmanager_cachet::core::target::{ComponentName, Target};
 use alertmanager_cachet::core::time::Timestamp;
@@ -24,8 +25,8 @@ struct Told {
     statements: Vec<Statement>,
     truncated: u32,
     others: u8,
-    heartbeats: u8,
-    ended_watchdogs: u8,
+    /// The watchdog's alerts: whether each fires.
+    watchdogs: Vec<bool>,
     retold: Vec<u8>,
 }
 
@@ -113,12 +114,32 @@ impl Statement {
     }
 }
 
+fn of_watchdog(number: u64, fires: bool) -> WatchdogAlert {
+    let starts_at = Timestamp::from_millis(1_795_226_400_000);
+    WatchdogAlert {
+        fingerprint: fingerprint(number),
+        status: if fires { AlertStatus::Firing } else { AlertStatus::Resolved },
+        starts_at,
+        ends_at: (!fires).then(|| starts_at.after(HOLD)),
+    }
+}
+
+fn watchdog_json(alert: &WatchdogAlert, alertname: &str) -> Value {
+    json!({
+        "status": if alert.status == AlertStatus::Firing { "firing" } else { "resolved" },
+        "labels": {"alertname": alertname},
+        "startsAt": alert.starts_at.to_string(),
+        "endsAt": alert.ends_at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |ends_at| ends_at.to_string()),
+        "fingerprint": alert.fingerprint.to_string(),
+    })
+}
+
 fuzz_target!(|told: Told| {
     let mut alerts: Vec<Value> = told.statements.iter().map(Statement::json).collect();
     let watchdog = Watchdog::new(WATCHDOG, HOLD).expect("a watchdog");
-    let of_watchdog = |status| json!({"status": status, "labels": {"alertname": watchdog.alertname()}});
-    alerts.extend((0..told.heartbeats).map(|_| of_watchdog("firing")));
-    alerts.extend((0..told.ended_watchdogs).map(|_| of_watchdog("resolved")));
+    let watchdogs: Vec<WatchdogAlert> =
+        (0..).zip(&told.watchdogs).map(|(number, &fires)| of_watchdog(number, fires)).collect();
+    alerts.extend(watchdogs.iter().map(|alert| watchdog_json(alert, watchdog.alertname())));
     alerts.extend((0..told.others).map(|_| json!({"status": "firing", "labels": {"alertname": "NotOurs"}})));
     let body = json!({
         "version": "4",
@@ -136,8 +157,7 @@ fuzz_target!(|told: Told| {
     let expected = Notification {
         alerts: said.clone(),
         not_ours: told.others.into(),
-        heartbeats: told.heartbeats.into(),
-        ended_watchdogs: told.ended_watchdogs.into(),
+        watchdogs,
         truncated_alerts: told.truncated.into(),
         receiver: "status-page".to_owned(),
         ..Notification::default()

@@ -17,9 +17,9 @@ promtool check config "$scratch/prometheus.yml" >/dev/null
 amtool check-config monitoring/alertmanager.yml >/dev/null
 
 # The seeder's token may do what the server's own error messages say that a call takes, and nothing else.
-needed=$(sed -n '/fn ability(/,/^}/p' crates/cachet/src/answer.rs | grep -oE '"[a-z-]+\.(manage|delete)"' | tr -d '"' | sort -u)
+needed=$(sed -n '/fn ability(/,/^    }/p' crates/cachet/src/http.rs | grep -oE '"[a-z-]+\.(manage|delete)"' | tr -d '"' | sort -u)
 given=$(sed -n '/ABILITIES = \[/,/\]/p' containers/cachet/seeder/Seeder.php | grep -oE "'[a-z.-]+'" | tr -d "'" | sort -u)
 if [ "$needed" != "$given" ]; then
-    printf 'the seeder gives other abilities than crates/cachet/src/answer.rs needs:\n%s\n' "$(diff <(echo "$needed") <(echo "$given"))" >&2
+    printf 'the seeder gives other abilities than crates/cachet/src/http.rs needs:\n%s\n' "$(diff <(echo "$needed") <(echo "$given"))" >&2
     exit 1
 fi

@@ -304,7 +304,8 @@ esac
 ANSWER
     # The connection is lost while the store is copied: the whole of deploy.sh gets the signal.
     echo '[[ "$*" != *a-volume-of-data* ]] || kill -HUP "$(<backup.pid)"' >"$answers/podman-run"
-    run -129 bash -c 'set -euo pipefail; source "$1/deploy.sh"; dotenv_load; echo "$$" >backup.pid; backup saved.tar.gz' bash "$repository"
+    # A test that nohup runs would pass on that the signal is ignored.
+    run -129 env --default-signal=HUP bash -c 'set -euo pipefail; source "$1/deploy.sh"; dotenv_load; echo "$$" >backup.pid; backup saved.tar.gz' bash "$repository"
     [ "$(tail -n 1 "$calls" | cut -d ' ' -f 2)" = start ]
     [ ! -e saved.tar.gz ]
 }
