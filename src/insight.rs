@@ -57,7 +57,7 @@ impl Insight {
         let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_hold, now))
             .in_view_of(monitoring, &settings.config.components())
             .held_by(&holds, now);
-        // Of a Cachet that was never read nothing can be said.
+        // Nothing can be said of a page that was never read.
         let plan = match observed {
             Some(_) => plan(&page, &applied, shown, policy, now),
             None => Plan::default(),

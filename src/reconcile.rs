@@ -322,7 +322,7 @@ impl Reconciler {
         let inventory = self.settings.inventory(observed).into_owned();
         let mut inheritance = inherit(&inventory, observed, &self.settings.config.incidents.new_name, now);
         inheritance.episodes.extend(self.inherit_monitoring(observed, now).await?);
-        // Of what the store does know something, as after a move from another Cachet, it has the say.
+        // What the store knows already, as after a move from another Cachet, is kept.
         let known = self.memory.applied.take().unwrap_or_default();
         inheritance.episodes.retain(|episode| known.episode(&episode.subject).is_none());
         self.store.inherit(&inheritance, observed, now).await?;

@@ -135,7 +135,7 @@ impl Repairer {
     /// Repairs until it is told to stop.
     pub async fn forever(mut self) {
         let stop = self.stop.clone();
-        // To stop in the middle is as good as a failure: an unfinished transaction leaves nothing.
+        // Stopping in the middle is safe: an unfinished transaction changes nothing.
         while stop.run_until_cancelled(self.once()).await.is_some() {
             tokio::select! {
                 () = stop.cancelled() => {}

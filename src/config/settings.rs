@@ -53,7 +53,7 @@ const DEFAULT_ALERTMANAGER_SETTLE_SECONDS: u64 = 300;
 /// alerts between two notifications of any Alertmanager, and a month is longer than any repeats.
 const STALE_AFTER_SECONDS: RangeInclusive<u64> = 60..=31 * 86_400;
 
-/// For how many days it may be kept what happened: ten years at most.
+/// How many days of history may be kept: ten years at most.
 const HISTORY_DAYS: RangeInclusive<u32> = 1..=3650;
 const DEFAULT_HISTORY_DAYS: u32 = 90;
 

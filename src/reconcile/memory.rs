@@ -160,8 +160,8 @@ impl Memory {
         }
     }
 
-    /// As [`Self::absorb`], of what is about to be written, has failed, or is not to be expected any more: the page is as it
-    /// was.
+    /// Like [`Self::absorb`], for an entry that does not change the page: a write that is about to be sent, has failed, or
+    /// is not to be expected any more.
     pub fn absorb_intent(&mut self, entry: Entry) {
         let applied = self.applied.get_or_insert_default();
         match entry {
@@ -175,7 +175,7 @@ impl Memory {
     }
 }
 
-/// Of several that are alike, one.
+/// Forgets one such write, if there are several.
 fn forget(applied: &mut Applied, write: &UnansweredWrite) {
     if let Some(place) = applied.unanswered.iter().position(|known| known == write) {
         applied.unanswered.remove(place);

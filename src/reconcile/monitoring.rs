@@ -19,7 +19,7 @@ impl Reconciler {
         // What they speak of may have been made just before.
         self.memory.observed_at = None;
         if before.config.watchdog() != self.settings.config.watchdog() {
-            // As after a restart: another watchdog could not be heard before, and without one nothing is missing.
+            // Begin as after a restart: nobody listened for this watchdog before, and without one nothing is missing.
             self.listening_since = self.clock.now();
             self.memory.monitoring = Monitoring::default();
             self.metrics.unwatched();

@@ -71,7 +71,7 @@ impl StatusPage for Cachet {
         })
     }
 
-    /// Some releases filter by the day, so what they show has the say.
+    /// Some releases filter by the day, so the times in their answer decide.
     fn maintenance(&self) -> PageFuture<'_, Vec<Maintenance>> {
         Box::pin(async {
             let list = Call::new(Method::GET, "/schedules").with("include", "components");
@@ -194,8 +194,8 @@ impl Cachet {
 
     /// Every incident that Cachet shows as not fixed, by number.
     ///
-    /// Releases of 2025 filter by one status and show another, that of the latest update (2025-08: 509), so what they
-    /// show has the say.
+    /// Releases of 2025 filter by one status and show another, that of the latest update (2025-08: 509), so the
+    /// status in their answer decides.
     pub(super) async fn open_incidents(&self) -> Result<Vec<Row<Incident>>, Error> {
         let list = self.incident_call("/incidents").await?.with("filter[status]", "0,1,2,3");
         let mut rows = self.list::<Incident>(list).await?;

@@ -25,7 +25,7 @@ pub struct Config {
     pub alertmanager: AlertmanagerConfig,
     /// The dead man's switch (`watchdog`); `None`: there is none.
     pub watchdog: Option<WatchdogConfig>,
-    /// For how many days it is kept what happened: 1 to 3650 (`history_days`).
+    /// How many days of history are kept: 1 to 3650 (`history_days`).
     pub history_days: u32,
 }
 

@@ -26,7 +26,7 @@ use super::watchdog::Monitoring;
 pub struct Explanation {
     /// Its name.
     pub component: String,
-    /// The group that Cachet has it in.
+    /// The group that it is in on the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// What it must show: what the alerts say, or what an operator holds it at.
@@ -161,7 +161,7 @@ pub struct Shown {
 pub struct ComponentSummary {
     /// Its name.
     pub component: String,
-    /// The group that Cachet has it in.
+    /// The group that it is in on the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// What it must show.
@@ -171,7 +171,7 @@ pub struct ComponentSummary {
     /// Since when (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// What Cachet showed when it was last read; absent if it has no such component, or was never read.
+    /// What the page showed when it was last read; absent if it has no such component, or was never read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<StatusWord>,
     /// Its incident, while there is one.

@@ -125,7 +125,7 @@ fn episodes_without_component(observed: &Observed, now: Timestamp) -> impl Itera
 
 /// The episode in which monitoring data is missing, if a page that was read at `now` has an open incident of it.
 ///
-/// Of what we make, only that incident is about no component. `title` is for a Cachet without meta, where nothing but
+/// It is the only incident of ours that is about no component. `title` is for a Cachet without meta, where nothing but
 /// the configured title tells whose it is; elsewhere it has to be `None`, or a person's incident could pass for ours.
 pub fn inherit_monitoring(observed: &Observed, title: Option<&str>, now: Timestamp) -> Option<Episode> {
     let ours = |incident: &&ObservedIncident| match title {

@@ -16,8 +16,7 @@ pub enum Removal {
     /// Nothing.
     #[default]
     Nothing,
-    /// Of what we made: target components whose target is gone, and the visible components and groups that no file
-    /// names any more.
+    /// What we made and no file names any more: components of targets that are gone, visible components, and groups.
     Prune,
     /// Every component and group that we made, before anything is made.
     Everything,

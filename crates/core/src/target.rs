@@ -240,7 +240,7 @@ pub struct KnownTarget {
 /// Where the list of targets comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InventorySource {
-    /// The targets file, which has the say where there is one.
+    /// The targets file. Where there is one, it decides.
     File,
     /// The disabled components in Cachet.
     Cachet,

@@ -53,7 +53,7 @@ impl<'a> Planner<'a> {
     /// Closes what has turned up beside the incident of its episode, or after its end.
     pub(super) fn strays(&mut self) {
         let applied = self.applied;
-        // Of an episode whose own incident is not known yet, the first that turns up is it.
+        // If the number of an episode's incident is not known yet, the first incident that turns up is the one.
         let present = applied.every_episode().filter(|episode| episode.phase.incident().is_some());
         let losers: Vec<Loser<'_>> =
             present.filter_map(Loser::present).chain(applied.past.values().map(Loser::past)).collect();

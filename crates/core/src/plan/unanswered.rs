@@ -55,11 +55,11 @@ impl<'a> Planner<'a> {
 
     /// The closing without an answer that has closed the incident of an episode that goes on, if one may have.
     ///
-    /// Of an incident that is being closed, or opened again, nothing is told by what Cachet shows: either takes two calls,
-    /// and the one of them that got no answer may still come when the other one has done it all.
+    /// What Cachet shows of an incident that is being closed or opened again proves nothing: both take two calls, and the
+    /// call without an answer may still be carried out after the other one has done everything.
     pub(super) fn closed_late(&self, episode: &Episode) -> Option<UnansweredWrite> {
         let EpisodePhase::Open(incident) = episode.phase else { return None };
-        // Of an incident that is open here, only a closing can be late.
+        // The incident is open here, so only a closing can be late.
         self.late.iter().find(|write| write.id == incident).map(|write| (*write).clone())
     }
 
