@@ -106,7 +106,7 @@ impl StatusPage for BuiltinPage {
 
     fn find_incident<'a>(&'a self, search: &'a IncidentSearch<'a>) -> PageFuture<'a, Option<ObservedIncident>> {
         Box::pin(async move {
-            let found = self.tables.incident_of(search.episode).await.map_err(unusable)?;
+            let found = self.tables.incident_of(search.outage).await.map_err(unusable)?;
             Ok(found.map(|incident| incident.observed()))
         })
     }
@@ -125,7 +125,7 @@ impl StatusPage for BuiltinPage {
             title: new.name.clone(),
             message: new.message.clone(),
             status: IncidentStatus::Investigating,
-            key: Some(new.episode.clone()),
+            key: Some(new.outage.clone()),
             opened_for: new.component.as_ref().map(|component| component.name.clone()),
             began_at: new.occurred_at,
             affected: new.component.iter().map(|component| affected(component.id)).collect(),
@@ -158,6 +158,7 @@ impl StatusPage for BuiltinPage {
                     tables.update_incident(*id, *status, message, now).await
                 }
                 Operation::SetIncidentStatus(id, status) => tables.set_incident_status(*id, *status, now).await,
+                Operation::HideIncident(id) => tables.hide_incident(*id, now).await,
             };
             if found.map_err(unusable)? { Ok(()) } else { Err(not_found(operation)) }
         })
@@ -177,7 +178,9 @@ fn not_found(operation: &Operation) -> PageError {
     let object = match operation {
         Operation::ShowGroup(id) | Operation::RemoveGroup(id) => format!("group {}", id.0),
         Operation::UpdateComponent(id, _) | Operation::RemoveComponent(id) => format!("component {}", id.0),
-        Operation::UpdateIncident { id, .. } | Operation::SetIncidentStatus(id, _) => format!("incident {}", id.0),
+        Operation::UpdateIncident { id, .. } | Operation::SetIncidentStatus(id, _) | Operation::HideIncident(id) => {
+            format!("incident {}", id.0)
+        }
     };
     PageError::new(Failure::NotFound, format!("{object} is not on the built-in page: it was removed in the console"))
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::core::alert::{AlertRecord, signals};
 use crate::core::explain::{Explanation, Facts, Past, explain, timeline};
+use crate::core::ledger::Ledger;
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
-use crate::core::plan::{Applied, Plan, Policy, plan};
+use crate::core::plan::{Plan, Policy, plan};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::core::uptime::{Span, UPTIME_DAYS, uptime_of_days};
@@ -26,7 +27,7 @@ const TIMELINE_LIMIT: usize = 500;
 pub(crate) struct Insight {
     page: DesiredPage,
     alerts: Vec<AlertRecord>,
-    applied: Applied,
+    ledger: Ledger,
     observed: Option<(Observed, Timestamp)>,
     plan: Plan,
     pulse: Pulse,
@@ -46,7 +47,7 @@ impl Insight {
         policy: Policy,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let (alerts, applied, holds) = (store.unresolved_alerts().await?, store.applied().await?, store.holds().await?);
+        let (alerts, ledger, holds) = (store.unresolved_alerts().await?, store.ledger().await?, store.holds().await?);
         let (observed, pulse) = (store.observed().await?, store.pulse().await?);
         let nothing = Observed::default();
         let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
@@ -59,11 +60,11 @@ impl Insight {
             .held_by(&holds, now);
         // Nothing can be said of a page that was never read.
         let plan = match observed {
-            Some(_) => plan(&page, &applied, shown, policy, now),
+            Some(_) => plan(&page, &ledger, shown, policy, now),
             None => Plan::default(),
         };
         let settings = Arc::clone(settings);
-        Ok(Self { page, alerts, applied, observed, plan, pulse, settings, now })
+        Ok(Self { page, alerts, ledger, observed, plan, pulse, settings, now })
     }
 
     /// What explanations are made of.
@@ -71,7 +72,7 @@ impl Insight {
         Facts {
             page: &self.page,
             alerts: &self.alerts,
-            applied: &self.applied,
+            ledger: &self.ledger,
             observed: self.observed.as_ref().map(|(observed, read_at)| (observed, *read_at)),
             plan: &self.plan,
             refire_hold: self.settings.config.alerts.refire_hold,

@@ -1,9 +1,9 @@
 //! The log: the lines that operators grep for on stdout, and everything else on stderr.
 //!
-//! An [`Event`] is one line on stdout, whose words and order are part of the program's face to the outside. What the
-//! program has to say beside that goes through `tracing` to stderr; [`init`] sets that up.
+//! A [`Line`] goes to stdout; its words and their order are part of the program's face to the outside. What the program has to
+//! say beside that goes through `tracing` to stderr; [`init`] sets that up.
 
-mod event;
+mod line;
 mod request;
 
 use std::io::{self, IsTerminal, Write};
@@ -13,26 +13,28 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-pub use event::Event;
+pub use line::Line;
 pub use request::{LoggedBody, LoggedHeaders};
 
 use crate::cli::{LogFormat, LogLevel};
 use crate::clock;
+use crate::core::history::Happening;
 
-/// Where events go. Clones write to the same place.
+/// Where events and other lines go. Clones write to the same place.
 #[derive(Clone)]
 pub struct Log {
-    /// Must not panic, and has nobody to tell of a failure.
-    take: Arc<dyn Fn(&Event<'_>) + Send + Sync>,
+    /// Neither may panic, and neither has anybody to tell of a failure.
+    event: Arc<dyn Fn(&Happening) + Send + Sync>,
+    line: Arc<dyn Fn(&Line) + Send + Sync>,
 }
 
 impl Log {
-    /// Events as values, given to `take`.
-    pub(crate) fn to(take: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        Self { take: Arc::new(take) }
+    /// Events as values, given to `take`; other lines are dropped.
+    pub(crate) fn of_events(take: impl Fn(&Happening) + Send + Sync + 'static) -> Self {
+        Self { event: Arc::new(take), line: Arc::new(|_| {}) }
     }
 
-    /// Events as lines on stdout. A write waits for whoever reads stdout; that it is closed is borne in silence.
+    /// Lines on stdout. A write waits for whoever reads stdout; that it is closed is borne in silence.
     pub fn stdout(format: LogFormat) -> Self {
         Self::new(format, |line| {
             // One write under the lock, so that lines of several threads do not mix. A closed stdout must not stop alerts.
@@ -40,17 +42,24 @@ impl Log {
         })
     }
 
-    /// Events as lines, each given without its end to `write_line`, which must not panic.
+    /// Lines, each given without its end to `write_line`, which must not panic.
     pub fn new(format: LogFormat, write_line: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self::to(move |event| match format {
-            LogFormat::Text => write_line(&event.to_string()),
-            LogFormat::Json => write_line(&event.to_json(clock::now())),
-        })
+        let line: Arc<dyn Fn(&Line) + Send + Sync> = Arc::new(move |line: &Line| match format {
+            LogFormat::Text => write_line(&line.to_string()),
+            LogFormat::Json => write_line(&line.to_json(clock::now())),
+        });
+        let of_event = Arc::clone(&line);
+        Self { event: Arc::new(move |event| Line::of(event).iter().for_each(|line| of_event(line))), line }
     }
 
-    /// Writes one event.
-    pub(crate) fn emit(&self, event: &Event<'_>) {
-        (self.take)(event);
+    /// Writes the line of an event, if it has one.
+    pub fn emit(&self, event: &Happening) {
+        (self.event)(event);
+    }
+
+    /// Writes a line that is no event.
+    pub fn line(&self, line: &Line) {
+        (self.line)(line);
     }
 }
 

@@ -18,7 +18,6 @@ use crate::core::expiry::{ResolveRule, WatchdogSource};
 use crate::core::observed::Observed;
 use crate::core::page::inventory_of;
 use crate::core::plan::Policy;
-use crate::core::status_page::REQUEST_TIMEOUT;
 use crate::core::target::{Inventory, InventorySource};
 use crate::tls::{Tls, TlsError};
 
@@ -76,7 +75,6 @@ impl Settings {
             recovery_hold: incidents.recovery_hold,
             reopen_within: incidents.reopen_within,
             takes_unknown: true,
-            posting_patience: REQUEST_TIMEOUT,
             inventory: self.inventory.as_ref().map_or(InventorySource::Cachet, Inventory::source),
         }
     }

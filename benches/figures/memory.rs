@@ -114,9 +114,9 @@ async fn all_is_written(home: &Home) -> anyhow::Result<()> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         tokio::time::sleep(MOMENT).await;
-        let applied = store.applied().await?;
-        let mut targets = applied.ledger.targets();
-        if applied.ledger.targets().count() == all_targets() && targets.all(|(_, row)| row.is_confirmed()) {
+        let ledger = store.ledger().await?;
+        let mut targets = ledger.targets();
+        if ledger.targets().count() == all_targets() && targets.all(|(_, row)| row.is_confirmed()) {
             return Ok(());
         }
     }

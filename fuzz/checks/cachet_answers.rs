@@ -65,7 +65,7 @@ fn answer_to(request: &Request, answers: &[Answer]) -> Option<Answer> {
 
 async fn ask(cachet: &Cachet) {
     let search = IncidentSearch {
-        episode: "1-1",
+        outage: "1-1",
         name: "Database is down",
         component: Some(ComponentId(1)),
         occurred_at: Timestamp::from_millis(0),

@@ -17,11 +17,11 @@ use super::pages::{component_page, problem, show};
 use super::view::{HoldForm, path_of};
 use super::{Console, Failure};
 use crate::core::explain::{Explanation, StatusWord};
+use crate::core::history::{About, Event, Happening};
 use crate::core::hold::Hold;
 use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
-use crate::log::Event;
 use crate::web::guard::{self, Refusal};
 
 /// What is asked before it is done.
@@ -104,9 +104,8 @@ pub async fn hold(
         }
         let parts = &console.shared.parts;
         parts.store.hold(&hold).await?;
-        let Hold { status, until, note, .. } = &hold;
-        let component = hold.component.as_str();
-        parts.log.emit(&Event::Hold { component, status: *status, until: *until, user: &user.0, note });
+        let (at, about) = (hold.since, About::Component(hold.component.clone()));
+        parts.log.emit(&Happening { at, about, event: Event::held(&hold) });
         parts.wake.wake();
         parts.live.changed();
         Ok(see(&name, "held"))
@@ -152,8 +151,8 @@ pub async fn release(
         }
         let parts = &console.shared.parts;
         if parts.store.release(&component, &user.0, insight.now()).await?.is_some() {
-            let component = component.as_str();
-            parts.log.emit(&Event::Release { component, user: Some(&user.0), reason: "released" });
+            let (at, about) = (insight.now(), About::Component(component));
+            parts.log.emit(&Happening { at, about, event: Event::Released { user: user.0.clone() } });
             parts.wake.wake();
             parts.live.changed();
         }

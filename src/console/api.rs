@@ -134,7 +134,7 @@ async fn changes_of(console: &Console) -> Result<Changes, Failure> {
 /// What waits, with what the server knows of it.
 pub fn changes(console: &Console, insight: &Insight) -> Changes {
     let writing = console.shared.parts.live.writing();
-    let of = |change: &crate::core::plan::Change| WaitingChange {
+    let of = |change: &crate::core::operation::Change| WaitingChange {
         since: writing.waiting.get(&(Metrics::kind_of(change), change.key())).map(ToString::to_string),
         problem: writing.failing.get(&change.key()).cloned(),
         ..WaitingChange::of(change)

@@ -39,7 +39,7 @@ use super::pages::{problem, show};
 use super::{Console, Failure};
 use crate::core::builtin::{Component, Content};
 use crate::core::status::{ComponentStatus, IncidentStatus};
-use crate::log::Event;
+use crate::log::Line;
 use crate::settings::Settings;
 use crate::store::{PageTables, StoreError};
 
@@ -224,7 +224,7 @@ async fn decide(
             let parts = &console.shared.parts;
             let name = if edit.name().is_empty() { change.title().unwrap_or_default() } else { edit.name() };
             let (action, details) = (edit.action(), change.details(&desk.known()));
-            parts.log.emit(&Event::PageEdited { user: &user.0, action, subject: &subject, name, details: &details });
+            parts.log.line(&Line::page_edited(&user.0, action, &subject, name, &details));
             parts.wake.wake();
             parts.live.changed();
             return Ok(see(action));

@@ -3,7 +3,7 @@
 use crate::core::alert::Effect;
 use crate::core::ledger::ResourceKey;
 use crate::core::notification::IgnoreReason;
-use crate::core::plan::Change;
+use crate::core::operation::Change;
 use crate::core::status::ComponentStatus;
 use crate::store::StoreOperation;
 
@@ -193,10 +193,10 @@ pub(crate) const fn change_kind(change: &Change) -> &'static str {
         Change::Write { key: ResourceKey::Target(_), .. } => "update_target",
         Change::Write { .. } => "set_component",
         Change::OpenIncident { .. } => "open_incident",
-        Change::CloseIncident { .. } => "close_incident",
+        Change::CloseIncident { outage, .. } if outage.ended.is_none() => "close_incident",
         Change::ReopenIncident { .. } => "reopen_incident",
         Change::FindIncident { .. } => "find_incident",
-        Change::CloseStray { .. } => "close_stray",
+        Change::CloseIncident { .. } | Change::HideDuplicate { .. } => "close_stray",
     }
 }
 

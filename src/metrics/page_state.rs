@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::ledger::Ledger;
 use crate::core::observed::{IncidentId, Observed};
+use crate::core::outage::Outage;
 use crate::core::page::DesiredPage;
-use crate::core::plan::{Applied, Plan, Report};
+use crate::core::plan::{Plan, Report};
 use crate::core::status::ComponentStatus;
 
 /// Numbers of what is on the page and behind it.
@@ -38,10 +40,10 @@ pub(crate) struct PageState {
 
 impl PageState {
     /// Counts, without asking anybody anything; `held` firings do not count yet.
-    pub(crate) fn of(desired: &DesiredPage, applied: &Applied, observed: &Observed, plan: &Plan, held: usize) -> Self {
+    pub(crate) fn of(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, plan: &Plan, held: usize) -> Self {
         let firing: usize = desired.targets.values().map(|target| target.causes.len()).sum();
         let reported = |is: fn(&Report) -> bool| plan.reports.iter().filter(|report| is(report)).count();
-        let (incidents_ours, incidents_others) = incidents(applied, observed);
+        let (incidents_ours, incidents_others) = incidents(ledger, observed);
         let shown = shown(desired, observed);
         Self {
             components_missing: desired.components.len() - shown.len(),
@@ -71,11 +73,11 @@ fn shown(desired: &DesiredPage, observed: &Observed) -> BTreeMap<String, Compone
 }
 
 /// Open incidents: ours, and those of others.
-fn incidents(applied: &Applied, observed: &Observed) -> (usize, usize) {
-    let ours: BTreeSet<IncidentId> = applied.every_episode().filter_map(|episode| episode.phase.incident()).collect();
+fn incidents(ledger: &Ledger, observed: &Observed) -> (usize, usize) {
+    let ours: BTreeSet<IncidentId> = ledger.outages().filter_map(Outage::incident_id).collect();
     let open = observed.open_incidents.iter();
     let (ours, others): (Vec<_>, Vec<_>) =
-        open.partition(|incident| incident.episode.is_some() || ours.contains(&incident.id));
+        open.partition(|incident| incident.outage.is_some() || ours.contains(&incident.id));
     (ours.len(), others.len())
 }
 

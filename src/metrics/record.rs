@@ -11,7 +11,7 @@ use crate::cachet::CallObserver;
 use crate::core::alert::Effect;
 use crate::core::history::Source;
 use crate::core::notification::Notification;
-use crate::core::plan::Change;
+use crate::core::operation::Change;
 use crate::core::repair::Repair;
 use crate::core::status::ComponentStatus;
 use crate::core::status_page::RateBudget;

@@ -6,9 +6,10 @@ use super::*;
 use crate::cachet::CallObserver as _;
 use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint, signals};
 use crate::core::history::Source;
+use crate::core::ledger::Ledger;
 use crate::core::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::desired;
-use crate::core::plan::{Applied, Plan, Report};
+use crate::core::plan::{Plan, Report};
 use crate::core::repair::Reason;
 use crate::core::status::ComponentStatus;
 use crate::core::status_page::RateBudget;
@@ -181,14 +182,15 @@ fn component(id: i64, name: &str, status: ComponentStatus) -> ObservedComponent 
     }
 }
 
-fn incident(id: i64, episode: Option<&str>) -> ObservedIncident {
+fn incident(id: i64, outage: Option<&str>) -> ObservedIncident {
     ObservedIncident {
         id: IncidentId(id),
         name: String::new(),
         status: None,
-        episode: episode.map(str::to_owned),
+        outage: outage.map(str::to_owned),
         component: None,
         component_id: None,
+        is_anonymous: false,
     }
 }
 
@@ -240,7 +242,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let overridden = Report::ComponentOverridden { component: name, expected, found };
     let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
     assert_eq!(
-        PageState::of(&desired, &Applied::default(), &observed, &plan, said.held),
+        PageState::of(&desired, &Ledger::default(), &observed, &plan, said.held),
         PageState {
             // Of two with one name, the first is the one that is written.
             components: BTreeMap::from([(ComponentStatus::MajorOutage, 1), (ComponentStatus::UnderMaintenance, 1)]),

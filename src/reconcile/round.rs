@@ -1,5 +1,6 @@
 //! What came of one go of the reconciler, and what kept it from going on.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::BATCH;
@@ -23,6 +24,10 @@ pub struct Round {
     /// How long the targets' components wait until Cachet's rate limit allows them, or it is known that they are not
     /// there; what the public sees is written.
     pub saving: Option<Duration>,
+    /// What was tried in this run and failed: it is not tried again in it.
+    pub(super) tried: BTreeSet<ResourceKey>,
+    /// Whether a write ended so that what is known of the page is in doubt.
+    pub(super) is_surprised: bool,
     /// How many changes in a row got no answer that makes sense.
     pub(super) unanswered: usize,
     /// How the page is, as far as it is known.

@@ -21,7 +21,7 @@ use super::guard::is_from_here;
 use crate::clock;
 use crate::core::alert::{Alert, Effect};
 use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
-use crate::log::{Event, LoggedBody, LoggedHeaders};
+use crate::log::{Line, LoggedBody, LoggedHeaders};
 use crate::metrics::{Metrics, NotificationResult, Refusal};
 use crate::repair::log_repairs;
 use crate::store::{Recorded, Statements};
@@ -148,7 +148,7 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
         Err(error) => LoggedBody::Absent(format!("not read, status {}", error.status().as_u16())),
     };
-    app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
+    app.shared.log.line(&Line::webhook_request(source_ip, &headers, &body));
 
     let (resolve_rule, max_stored) = {
         let settings = app.shared.settings.in_force.borrow();
@@ -226,7 +226,7 @@ fn report(app: &App, notification: &Notification) {
     app.live.left_out(notification, clock::now());
     let left_out = || notification.ignored.iter().chain(&notification.partly_ignored);
     for IgnoredAlert { fingerprint, alertname, reason } in left_out().take(IGNORED_LOGGED) {
-        app.shared.log.emit(&Event::AlertIgnored { alertname, fingerprint, reason: &reason.to_string() });
+        app.shared.log.line(&Line::alert_ignored(alertname, fingerprint, &reason.to_string()));
     }
     let unsaid = left_out().count().saturating_sub(IGNORED_LOGGED);
     if unsaid > 0 {

@@ -200,7 +200,7 @@ async fn an_incident_for_a_component_that_was_just_removed_concerns_that_one_alo
         name: "Database is down".to_owned(),
         message: "m".to_owned(),
         component: Some(AffectedComponent { id: ComponentId(9), name: "Database".to_owned() }),
-        episode: "9-1".to_owned(),
+        outage: "9-1".to_owned(),
         occurred_at: server.now(),
         notify_subscribers: false,
     };

@@ -33,8 +33,8 @@ const READS: [(&str, &str); 3] = [("GET", "/api/components"), ("GET", "/api/inci
 const REFUSED: [&str; 4] = [
     "INSERT ON ledger WHEN NEW.in_doubt_since_ms IS NULL",
     "DELETE ON ledger",
-    "UPDATE ON episodes WHEN NEW.phase = 'open'",
-    "UPDATE ON episodes WHEN NEW.phase = 'ended'",
+    "UPDATE ON outages WHEN NEW.incident_id IS NOT NULL AND NEW.ended_at_ms IS NULL",
+    "UPDATE ON outages WHEN NEW.ended_at_ms IS NOT NULL",
 ];
 
 /// Numbers that are the same in every run of a test.

@@ -141,9 +141,9 @@ async fn what_the_store_did_not_keep_is_looked_up_and_kept_later() {
         for statement in [
             "INSERT ON ledger",
             "INSERT ON ledger WHEN NEW.in_doubt_since_ms IS NULL",
-            "INSERT ON episodes",
-            "UPDATE ON episodes WHEN NEW.phase = 'open'",
-            "UPDATE ON episodes WHEN NEW.phase = 'ended'",
+            "INSERT ON outages",
+            "UPDATE ON outages WHEN NEW.incident_id IS NOT NULL AND NEW.ended_at_ms IS NULL",
+            "UPDATE ON outages WHEN NEW.ended_at_ms IS NOT NULL",
         ] {
             let mut world = World::set_up(release, WEB).await;
             world.settle().await;
@@ -162,7 +162,11 @@ async fn what_the_store_did_not_keep_is_looked_up_and_kept_later() {
             assert!(round.is_complete() || matches!(round.blocked, Some(Blocked::Store(_))), "{context}");
             world.settle_within(2).await;
             assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{context}");
-            assert_eq!(world.store.applied().await.expect("applied").episodes.len(), 0, "{context}");
+            assert_eq!(
+                world.store.ledger().await.expect("the ledger").outages().filter(|it| it.is_active()).count(),
+                0,
+                "{context}"
+            );
             world.faults.forget_calls();
             world.restart();
             world.settle().await;

@@ -205,7 +205,7 @@ async fn what_a_component_has_to_show_is_kept_though_cachet_takes_nothing() {
     assert!((1..=2).contains(&failures), "each cause is kept once: {told:?}");
     let statuses = told.iter().filter(|event| matches!(event, Event::Status { .. })).count();
     assert_eq!(statuses, 2, "{told:?}");
-    let written = Event::Written { from: Some(Operational), to: MajorOutage };
+    let written = Event::Written { from: Some(Operational), to: MajorOutage, late: false };
     assert!(told.contains(&written) && told.contains(&Event::WritableAgain), "{told:?}");
 }
 

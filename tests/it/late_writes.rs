@@ -189,8 +189,9 @@ async fn what_is_written_over_a_late_status_may_itself_be_lost_and_comes_all_the
 
 /// How many writes are remembered that got no answer.
 async fn unanswered(world: &World) -> usize {
-    let applied = world.store.applied().await.expect("what was written");
-    applied.unanswered.len() + applied.ledger.iter().map(|(_, row)| row.unanswered.len()).sum::<usize>()
+    let ledger = world.store.ledger().await.expect("what was written");
+    let of_components = ledger.rows().map(|(_, row)| row.unanswered.len()).sum::<usize>();
+    of_components + ledger.outages().map(|outage| outage.unanswered().len()).sum::<usize>()
 }
 
 /// A write whose answer was lost, and which never comes.

@@ -87,12 +87,12 @@ fn component(name: &str) -> NewComponent {
     NewComponent { name: name.to_owned(), status, enabled, description: None, group: None, order: None }
 }
 
-fn incident(name: &str, episode: &str, component: Option<ComponentId>, occurred_at: Timestamp) -> NewIncident {
+fn incident(name: &str, outage: &str, component: Option<ComponentId>, occurred_at: Timestamp) -> NewIncident {
     NewIncident {
         name: name.to_owned(),
         message: "We are looking into it.".to_owned(),
         component: component.map(|id| AffectedComponent { id, name: "Database".to_owned() }),
-        episode: episode.to_owned(),
+        outage: outage.to_owned(),
         occurred_at,
         notify_subscribers: false,
     }
@@ -231,6 +231,13 @@ async fn an_incident_is_listed_while_it_is_open_and_known_by_its_number_afterwar
         kept.pass(Duration::from_secs(2));
         page.apply(&Operation::SetIncidentStatus(about_nothing, IncidentStatus::Fixed)).await.expect("closed");
         assert!(!open(&observed(page.as_ref()).await).contains(&about_nothing), "{name}");
+        let twice = page.open_incident(&incident("Down", "e-1", Some(database), began)).await.expect("opened");
+        page.apply(&Operation::HideIncident(twice)).await.expect("hidden");
+        assert!(!open(&observed(page.as_ref()).await).contains(&twice), "{name}");
+        let told = page.incident(twice).await.expect("read").expect("it still exists");
+        assert_eq!(told.status, Some(IncidentStatus::Fixed), "{name}");
+        let gone = page.apply(&Operation::HideIncident(IncidentId(999))).await.expect_err("there is none");
+        assert!(gone.is_not_found(), "{name}: {gone}");
         assert_eq!(page.incident(IncidentId(999)).await.expect("read"), None, "{name}");
     }
 }
@@ -241,8 +248,8 @@ async fn a_lost_incident_is_found_if_it_was_opened_and_only_then() {
         let (page, name) = (kept.page(), kept.name());
         let database = page.create_component(&component("Database")).await.expect("a component");
         let (began, no_earlier) = (kept.now(), kept.now());
-        let search = |episode, name| IncidentSearch {
-            episode,
+        let search = |outage, name| IncidentSearch {
+            outage,
             name,
             component: Some(database),
             occurred_at: began,
@@ -277,7 +284,7 @@ async fn what_is_removed_is_gone_and_removing_it_again_is_no_fault() {
         let write = Operation::UpdateComponent(goes, status(ComponentStatus::MajorOutage));
         let error = page.apply(&write).await.expect_err("it is gone");
         assert_eq!(error.failure, Failure::NotFound, "{name}: {error}");
-        assert!(!error.may_have_been_applied() && !error.concerns_everything(), "{name}: {error}");
+        assert!(!error.failure.may_have_been_applied() && !error.concerns_everything(), "{name}: {error}");
         let made = page.create_component(&component("Search")).await.expect("made anew");
         assert_ne!(made, goes, "{name}: a number is never given twice");
     }

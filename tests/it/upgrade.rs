@@ -8,7 +8,6 @@ use std::time::Duration;
 use alertmanager_cachet::clock;
 use alertmanager_cachet::core::alert::AlertState;
 use alertmanager_cachet::core::history::Turn;
-use alertmanager_cachet::core::incident::EpisodePhase;
 use alertmanager_cachet::core::observed::{GroupId, NewGroup};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
@@ -103,7 +102,7 @@ async fn contents(database: &Path) -> (Vec<i64>, i64) {
     let options = SqliteConnectOptions::new().filename(database).read_only(true);
     let mut connection = SqliteConnection::connect_with(&options).await.expect("it opens");
     let mut counts = Vec::new();
-    for table in ["alerts", "episodes"] {
+    for table in ["alerts", "cachet"] {
         let count = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")));
         counts.push(count.fetch_one(&mut connection).await.expect("its rows"));
     }
@@ -163,16 +162,13 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
             panic!("{}: {states:?}", path.display());
         };
         assert_eq!((database.as_str(), website.as_str()), ("db:9100 | Database", "web:9100 | Website"));
-        let applied = store.applied().await.expect("what was written");
+        let ledger = store.ledger().await.expect("what was written");
+        assert_eq!((ledger.components().count(), ledger.targets().count()), (2, 2), "{}", path.display());
+        let open = ledger.outages().filter(|outage| {
+            outage.is_active() && outage.incident.as_ref().is_some_and(|row| row.is_confirmed() && row.value.is_open())
+        });
         assert_eq!(
-            (applied.ledger.components().count(), applied.ledger.targets().count()),
-            (2, 2),
-            "{}",
-            path.display()
-        );
-        let open = applied.episodes.values().filter(|episode| matches!(episode.phase, EpisodePhase::Open(_)));
-        assert_eq!(
-            open.filter_map(|episode| episode.subject.component()).map(ToString::to_string).collect::<Vec<_>>(),
+            open.filter_map(|outage| outage.subject.component()).map(ToString::to_string).collect::<Vec<_>>(),
             ["Database"]
         );
         assert!(store.observed().await.expect("the last reading").is_some(), "{}", path.display());
@@ -186,7 +182,7 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
         assert_eq!(database.opened_for.as_deref(), Some("Database"));
         assert_eq!((website.is_open(), website.updates[0].message.as_str()), (false, "It works again."));
         assert_eq!(website.fixed_at, Some(website.updates[0].at));
-        let of_store = applied.episodes.values().map(|episode| episode.key.as_str());
+        let of_store = ledger.outages().map(|outage| outage.key.as_str());
         assert!(of_store.collect::<Vec<_>>().contains(&database.key.as_deref().expect("a key")), "{database:?}");
         let made = NewGroup { name: "new".to_owned(), order: 0 };
         assert_eq!(store.page().make_group(&made).await.expect("made"), GroupId(2), "numbers go on");

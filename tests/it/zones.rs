@@ -35,7 +35,7 @@ fn incident(occurred_at: Timestamp) -> NewIncident {
         name: "Web is down".into(),
         message: "We are looking into it.".into(),
         component: None,
-        episode: "e-1".into(),
+        outage: "e-1".into(),
         occurred_at,
         notify_subscribers: false,
     }
@@ -97,7 +97,7 @@ async fn where_the_zone_is_known_an_incident_of_hours_ago_is_not_taken_for_the_o
         let cachet: &Cachet = world.cachet();
         cachet.open_incident(&incident(world.now())).await.expect("posted");
         let search = |created_not_before| IncidentSearch {
-            episode: "e-1",
+            outage: "e-1",
             name: "Web is down",
             component: None::<ComponentId>,
             occurred_at: world.now(),

@@ -245,16 +245,19 @@ mod tests {
         let call = String::new;
         let failed =
             |status| PageError::from(Error::Server { call: call(), status, message: String::new(), retry_after: None });
-        assert!(PageError::from(Error::NoAnswer { call: call(), reason: String::new() }).may_be_applied_yet());
-        assert!(failed(504).may_be_applied_yet());
-        assert!(!failed(500).may_be_applied_yet() && failed(500).may_have_been_applied());
-        assert!(!PageError::from(Error::Unauthorized { call: call() }).may_be_applied_yet());
+        assert!(PageError::from(Error::NoAnswer { call: call(), reason: String::new() }).failure.may_be_applied_yet());
+        assert!(failed(504).failure.may_be_applied_yet());
+        assert!(!failed(500).failure.may_be_applied_yet() && failed(500).failure.may_have_been_applied());
+        assert!(!PageError::from(Error::Unauthorized { call: call() }).failure.may_be_applied_yet());
     }
 
     #[test]
     fn a_read_that_got_no_answer_has_written_nothing() {
         let lost = |call: &str| PageError::from(Error::NoAnswer { call: call.to_owned(), reason: String::new() });
-        assert!(lost("GET /incidents/4").is_of_a_read());
-        assert!(!lost("POST /incidents/4/updates").is_of_a_read() && !lost("PUT /incidents/4").is_of_a_read());
+        assert!(!lost("GET /incidents/4").failure.may_have_been_applied());
+        assert!(
+            lost("POST /incidents/4/updates").failure.may_be_applied_yet()
+                && lost("PUT /incidents/4").failure.may_be_applied_yet()
+        );
     }
 }

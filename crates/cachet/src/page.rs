@@ -17,7 +17,7 @@ use alertmanager_cachet_core::observed::{
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use alertmanager_cachet_core::status_page::{
-    Capabilities, IncidentSearch, Known, Operation, PageFuture, Spare, StatusPage,
+    Capabilities, IncidentSearch, Known, Operation, PageError, PageFuture, Spare, StatusPage,
 };
 use alertmanager_cachet_core::time::Timestamp;
 
@@ -57,14 +57,16 @@ impl StatusPage for Cachet {
             let before = self.learned().calls;
             let ((), groups, components, open) =
                 tokio::try_join!(self.check_token(), self.groups(), self.components(), self.open_incidents())?;
+            let is_anonymous = !self.probe().await?.meta;
             let mut open_incidents: Vec<ObservedIncident> = open.into_iter().map(Into::into).collect();
             for &id in doubtful {
-                if self.probe().await?.meta || open_incidents.iter().any(|open| open.id == id) {
+                if !is_anonymous || open_incidents.iter().any(|open| open.id == id) {
                     continue;
                 }
                 let found = self.read_incident(id).await?;
                 open_incidents.extend(found.filter(|found| found.status != Some(IncidentStatus::Fixed)));
             }
+            open_incidents.iter_mut().for_each(|incident| incident.is_anonymous = is_anonymous);
             let mut learned = self.learned();
             learned.calls_of_a_reading = learned.calls.saturating_sub(before);
             Ok(Observed { groups, components, open_incidents, maintenance: Vec::new() })
@@ -86,16 +88,16 @@ impl StatusPage for Cachet {
         Box::pin(async move { Ok(self.read_incident(id).await?) })
     }
 
-    /// On a release with meta it is found by its episode's key, open or closed. On one without, it is looked up among the open
+    /// On a release with meta it is found by its outage's key, open or closed. On one without, it is looked up among the open
     /// incidents by its exact name, its component and its time of creation, which may not be before the lost call. Clocks and
     /// zones are allowed for: 75 minutes if the time zone is known, otherwise 13 hours. An incident that a person has closed
     /// meanwhile is not found. If the found incident shows a wrong start time, that is corrected. Of several, it is the first.
     fn find_incident<'a>(&'a self, search: &'a IncidentSearch<'a>) -> PageFuture<'a, Option<ObservedIncident>> {
         Box::pin(async move {
             if self.probe().await?.meta {
-                let list = self.incident_call("/incidents").await?.with("filter[meta][episode]", search.episode);
+                let list = self.incident_call("/incidents").await?.with("filter[meta][episode]", search.outage);
                 let mut found = self.list::<Incident>(list).await?.into_iter().map(ObservedIncident::from);
-                return Ok(found.find(|incident| incident.episode.as_deref() == Some(search.episode)));
+                return Ok(found.find(|incident| incident.outage.as_deref() == Some(search.outage)));
             }
             let open = self.open_incidents().await?;
             let offset = self.learned().offset;
@@ -150,7 +152,15 @@ impl StatusPage for Cachet {
     }
 
     fn apply<'a>(&'a self, operation: &'a Operation) -> PageFuture<'a, ()> {
-        Box::pin(async move { Ok(self.carry_out(operation).await?) })
+        Box::pin(async move {
+            self.carry_out(operation).await?;
+            // Releases of 2025 show the status of the latest update and filter by the incident's own.
+            if let Operation::UpdateIncident { id, status, .. } = operation {
+                let second = self.carry_out(&Operation::SetIncidentStatus(*id, *status)).await;
+                return second.map_err(|error| PageError::from(error).of_a_second_call());
+            }
+            Ok(())
+        })
     }
 
     fn known(&self) -> Known {
@@ -217,6 +227,7 @@ impl Cachet {
         Ok(if self.probe().await?.meta { call.with("include", "meta") } else { call })
     }
 
+    /// One call; an update of an incident takes a second one, which gives the incident its status.
     pub(super) async fn carry_out(&self, operation: &Operation) -> Result<(), Error> {
         match operation {
             Operation::ShowGroup(id) => {
@@ -225,13 +236,13 @@ impl Cachet {
             Operation::RemoveGroup(id) => self.delete(format!("/component-groups/{}", id.0)).await,
             Operation::UpdateComponent(id, update) => self.update_component(*id, update).await,
             Operation::RemoveComponent(id) => self.delete(format!("/components/{}", id.0)).await,
-            Operation::UpdateIncident { id, status, message } => {
-                self.add_incident_update(*id, *status, message).await?;
-                // Releases of 2025 show the status of the latest update and filter by the incident's own.
-                self.update(format!("/incidents/{}", id.0), json!({"status": status.value()})).await
-            }
+            Operation::UpdateIncident { id, status, message } => self.add_incident_update(*id, *status, message).await,
             Operation::SetIncidentStatus(id, status) => {
                 self.update(format!("/incidents/{}", id.0), json!({"status": status.value()})).await
+            }
+            Operation::HideIncident(id) => {
+                let body = json!({"status": IncidentStatus::Fixed.value(), "visible": false});
+                self.update(format!("/incidents/{}", id.0), body).await
             }
         }
     }

@@ -193,9 +193,10 @@ impl From<Row<Incident>> for ObservedIncident {
             id: IncidentId(row.id),
             name,
             status: status.value.and_then(IncidentStatus::from_value),
-            episode: meta.text("episode").filter(|_| meta.is_ours()).map(str::to_owned),
+            outage: meta.text("episode").filter(|_| meta.is_ours()).map(str::to_owned),
             component: meta.text("component").filter(|_| meta.is_ours()).map(str::to_owned),
             component_id: component_id.map(ComponentId),
+            is_anonymous: false,
         }
     }
 }
@@ -269,7 +270,7 @@ pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities, offset
     body.insert("status".into(), json!(IncidentStatus::Investigating.value()));
     body.insert("visible".into(), json!(true));
     body.insert("notifications".into(), json!(new.notify_subscribers));
-    let mut meta = json!({"managed_by": MANAGED_BY, "episode": new.episode});
+    let mut meta = json!({"managed_by": MANAGED_BY, "episode": new.outage});
     // Without a component an incident is attached to none and changes the status of none (194).
     if let Some(component) = &new.component {
         body.insert("component_id".into(), json!(component.id.0));
@@ -351,7 +352,7 @@ mod tests {
             name: "Outage of Database".into(),
             message: "down".into(),
             component: Some(AffectedComponent { id: ComponentId(7), name: "Database".into() }),
-            episode: "e-1".into(),
+            outage: "e-1".into(),
             occurred_at: Timestamp::parse_rfc3339("2026-11-01T10:00:00.999+02:00").expect("valid"),
             notify_subscribers: false,
         }
@@ -430,7 +431,7 @@ mod tests {
     fn whose_an_incident_is_says_only_its_meta() {
         let episode = |meta: Value| {
             let row = json!({"id": 1, "attributes": {"name": "n", "meta": meta}});
-            ObservedIncident::from(serde_json::from_value::<Row<Incident>>(row).expect("a row")).episode
+            ObservedIncident::from(serde_json::from_value::<Row<Incident>>(row).expect("a row")).outage
         };
         assert_eq!(episode(json!({"managed_by": "alertmanager-cachet", "episode": "e-1"})).as_deref(), Some("e-1"));
         for meta in [

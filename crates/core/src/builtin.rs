@@ -279,9 +279,10 @@ impl Incident {
             id: self.id,
             name: self.title.clone(),
             status: Some(self.status),
-            episode: self.key.clone(),
+            outage: self.key.clone(),
             component: self.opened_for.clone(),
             component_id: None,
+            is_anonymous: false,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::incident::EpisodeSubject;
 use super::names::{Group, IncidentName};
+use super::outage::OutageSubject;
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
 use super::target::ComponentName;
@@ -55,7 +55,7 @@ pub struct IncidentConfig {
     pub partially_resolved_message: String,
     /// The update that opens an incident again (`recurring_alert_update_message`).
     pub relapse_message: String,
-    /// What ends an episode (`close_incident_when`).
+    /// What ends an outage (`close_incident_when`).
     pub close_when: CloseIncidentWhen,
     /// How long a component has to be below Major Outage before its incident is closed (`recovery_hold_seconds`).
     pub recovery_hold: Duration,
@@ -106,26 +106,26 @@ impl Config {
         self.page.groups.iter().flat_map(|group| group.components.iter().cloned()).collect()
     }
 
-    /// The title of the incident of an episode about `subject`.
-    pub fn title(&self, subject: &EpisodeSubject) -> String {
+    /// The title of the incident of an outage of `subject`.
+    pub fn title(&self, subject: &OutageSubject) -> String {
         match subject {
-            EpisodeSubject::Component { name, .. } => self.incidents.new_name.render(name),
-            EpisodeSubject::Monitoring => self.monitoring().new_incident_name.clone(),
+            OutageSubject::Component { name, .. } => self.incidents.new_name.render(name),
+            OutageSubject::Monitoring => self.monitoring().new_incident_name.clone(),
         }
     }
 
     /// What it says when it is opened.
-    pub fn first_message(&self, subject: &EpisodeSubject) -> String {
+    pub fn first_message(&self, subject: &OutageSubject) -> String {
         match subject {
-            EpisodeSubject::Component { .. } => self.incidents.new_message.clone(),
-            EpisodeSubject::Monitoring => self.monitoring().new_incident_message.clone(),
+            OutageSubject::Component { .. } => self.incidents.new_message.clone(),
+            OutageSubject::Monitoring => self.monitoring().new_incident_message.clone(),
         }
     }
 
     /// What it says when it is closed and its component, if it has one, is `now`.
-    pub fn last_message(&self, subject: &EpisodeSubject, now: ComponentStatus) -> String {
+    pub fn last_message(&self, subject: &OutageSubject, now: ComponentStatus) -> String {
         match (subject, now) {
-            (EpisodeSubject::Monitoring, _) => self.monitoring().resolved_incident_message.clone(),
+            (OutageSubject::Monitoring, _) => self.monitoring().resolved_incident_message.clone(),
             // A closing that was begun while it was Operational is finished as such, though nobody knows by now.
             (_, ComponentStatus::Operational | ComponentStatus::Unknown) => self.incidents.resolved_message.clone(),
             _ => self.incidents.partially_resolved_message.clone(),

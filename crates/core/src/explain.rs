@@ -11,11 +11,12 @@ use serde::Serialize;
 
 pub use self::past::{Past, TimelineEntry, timeline};
 use super::alert::{AlertRecord, AlertState};
-use super::incident::EpisodePhase;
-use super::ledger::ResourceKey;
+use super::ledger::{Ledger, ResourceKey};
 use super::observed::{Observed, ObservedComponent};
+use super::operation::Change;
+use super::outage::Outage;
 use super::page::{DesiredComponent, DesiredPage, DesiredTarget, TargetOrigin};
-use super::plan::{Applied, Change, Plan};
+use super::plan::Plan;
 use super::status::ComponentStatus;
 use super::target::{ComponentName, TargetName};
 use super::time::Timestamp;
@@ -238,7 +239,7 @@ pub struct Facts<'a> {
     /// The alerts that are not resolved.
     pub alerts: &'a [AlertRecord],
     /// What was written.
-    pub applied: &'a Applied,
+    pub ledger: &'a Ledger,
     /// What Cachet showed, and when.
     pub observed: Option<(&'a Observed, Timestamp)>,
     /// What is not written yet.
@@ -289,7 +290,7 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
         targets: targets.iter().map(|target| explain_target(target)).collect(),
         held: alerts.clone().filter_map(|alert| held_firing(alert, facts)).collect(),
-        incident: incident(component, facts.applied),
+        incident: incident(component, facts),
         maintenance: maintenance
             .iter()
             .filter(|one| found.is_some_and(|found| one.components.contains(&found.id)))
@@ -354,7 +355,7 @@ fn held_resolve(alert: &AlertRecord) -> Option<String> {
 /// That monitoring data is missing, if it is: it says something about every component.
 fn monitoring(facts: Facts<'_>) -> Option<String> {
     let Monitoring::Missing { since, .. } = facts.page.monitoring else { return None };
-    let incident = facts.applied.monitoring.as_ref().and_then(|episode| episode.phase.incident());
+    let incident = facts.ledger.active(None).and_then(Outage::incident_id);
     let incident = incident.map(|id| format!(" (incident {})", id.0)).unwrap_or_default();
     Some(format!(
         "monitoring data is missing since {since}{incident}: what would be Operational is Unknown until the watchdog is \
@@ -402,20 +403,22 @@ fn held_firing(alert: &AlertRecord, facts: Facts<'_>) -> Option<HeldFiring> {
     })
 }
 
-fn incident(component: &ComponentName, applied: &Applied) -> Option<IncidentExplanation> {
-    let episode = applied.episodes.get(component).filter(|episode| episode.is_active())?;
+fn incident(component: &ComponentName, facts: Facts<'_>) -> Option<IncidentExplanation> {
+    let outage = facts.ledger.active(Some(component))?;
+    let open = facts.observed.map(|(observed, _)| observed.open_incidents.as_slice());
+    let is_shown = |id| open.is_none_or(|open| open.iter().any(|open| open.id == id));
+    let state = match outage.incident.as_ref().map(|row| (row, row.page_id)) {
+        None => "not opened yet",
+        Some((_, None)) => "being opened",
+        Some((row, _)) if !row.value.is_open() => "being closed",
+        Some((row, _)) if !row.is_confirmed() => "being opened again",
+        Some((_, Some(id))) if !is_shown(id) => "closed by a person",
+        Some(_) => "open",
+    };
     Some(IncidentExplanation {
-        id: episode.phase.incident().map(|id| id.0),
-        state: match episode.phase {
-            EpisodePhase::Opening => "being opened",
-            EpisodePhase::Absent => "not opened yet",
-            EpisodePhase::Open(_) => "open",
-            EpisodePhase::Closing(_) => "being closed",
-            EpisodePhase::ClosedByPerson(_) => "closed by a person",
-            EpisodePhase::Closed { .. } => "closed",
-            EpisodePhase::Reopening(_) => "being opened again",
-        },
-        occurred_at: episode.occurred_at.to_string(),
+        id: outage.incident_id().map(|id| id.0),
+        state,
+        occurred_at: outage.occurred_at.to_string(),
     })
 }
 

@@ -12,10 +12,12 @@ pub use self::retention::{Sequence, Standing, findings, forgotten};
 use serde::{Deserialize, Serialize};
 
 use super::alert::{AlertRecord, AlertState, Effect, Fingerprint};
+use super::hold::Hold;
 use super::observed::IncidentId;
+use super::outage::OutageSubject;
 use super::repair::Reason;
 use super::status::ComponentStatus;
-use super::target::{ComponentName, Target};
+use super::target::{ComponentName, Target, TargetName};
 use super::time::Timestamp;
 
 /// Something that was learned of an alert, and changed what is known of it.
@@ -250,8 +252,16 @@ impl fmt::Display for AlertHappening {
 pub enum About {
     /// A visible component.
     Component(ComponentName),
+    /// A target's own component. The history does not keep what is about it, for that says what its alerts said.
+    Target(TargetName),
     /// The server, or the monitoring: every component.
     Everything,
+}
+
+impl From<&OutageSubject> for About {
+    fn from(subject: &OutageSubject) -> Self {
+        subject.component().map_or(Self::Everything, |name| Self::Component(name.clone()))
+    }
 }
 
 /// Something that happened to a component, or to all of them.
@@ -282,6 +292,9 @@ pub enum Event {
         from: Option<ComponentStatus>,
         /// What it shows now.
         to: ComponentStatus,
+        /// Whether it had shown it before, and the page carried out an older write after that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        late: bool,
     },
     /// Something could not be written to Cachet; kept once for each cause.
     WriteFailed {
@@ -294,13 +307,22 @@ pub enum Event {
     WritableAgain,
     /// An incident was opened.
     IncidentOpened {
-        /// Its number in Cachet.
+        /// Its number on the page.
         incident: IncidentId,
+        /// Its title. Empty in what earlier releases kept.
+        #[serde(default)]
+        title: String,
+        /// When the outage began, in milliseconds since the Unix epoch. 0 in what earlier releases kept.
+        #[serde(default)]
+        occurred_at_ms: i64,
     },
-    /// An incident was opened again after a relapse.
+    /// An incident was opened again.
     IncidentReopened {
-        /// Its number in Cachet.
+        /// Its number on the page.
         incident: IncidentId,
+        /// Why, where it is not for a relapse.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// An incident was closed.
     IncidentClosed {
@@ -360,6 +382,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// An operator sets an override.
+    pub fn held(hold: &Hold) -> Self {
+        let (status, until_ms) = (hold.status, hold.until.as_millis());
+        Self::Held { status, until_ms, user: hold.user.clone(), note: hold.note.clone() }
+    }
+
     /// The word for it in the store and in the API.
     pub const fn word(&self) -> &'static str {
         match self {
@@ -392,14 +420,14 @@ impl fmt::Display for Event {
                 write!(f, "must show {} instead of {}", to.word(), from.word())
             }
             Self::Status { to: None, .. } => f.write_str("nothing is said of it any more"),
-            Self::Written { from: Some(from), to } => {
+            Self::Written { from: Some(from), to, .. } => {
                 write!(f, "written to the page: {} instead of {}", to.word(), from.word())
             }
-            Self::Written { from: None, to } => write!(f, "written to the page: {}", to.word()),
+            Self::Written { from: None, to, .. } => write!(f, "written to the page: {}", to.word()),
             Self::WriteFailed { change, error } => write!(f, "the page did not take it: {change}: {error}"),
             Self::WritableAgain => f.write_str("the page can be written again"),
-            Self::IncidentOpened { incident } => write!(f, "incident {} was opened", incident.0),
-            Self::IncidentReopened { incident } => write!(f, "incident {} was opened again", incident.0),
+            Self::IncidentOpened { incident, .. } => write!(f, "incident {} was opened", incident.0),
+            Self::IncidentReopened { incident, .. } => write!(f, "incident {} was opened again", incident.0),
             Self::IncidentClosed { incident, reason } => write!(f, "incident {} was closed: {reason}", incident.0),
             Self::IncidentHeldBack { maintenance } => {
                 write!(f, "no incident is opened during the maintenance {maintenance:?}")

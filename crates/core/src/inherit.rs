@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alert::{AlertRecord, AlertState, Fingerprint};
-use super::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject, LostPostings};
+use super::ledger::{Recorded, Unanswered};
 use super::names::IncidentName;
 use super::observed::{ComponentId, Observed, ObservedComponent, ObservedIncident};
+use super::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
 use super::page::{DESCRIPTION_LIMIT, alerts_named, says_critical};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, Target};
@@ -21,8 +22,8 @@ use super::time::Timestamp;
 pub struct Inheritance {
     /// Alerts that count as firing until a resolve of the same target and name comes, or Alertmanager does not list them.
     pub alerts: Vec<AlertRecord>,
-    /// Episodes whose incident is open.
-    pub episodes: Vec<Episode>,
+    /// Outages whose incident is open.
+    pub outages: Vec<Outage>,
 }
 
 /// What a page that was read at `now` leaves to a store that remembers nothing of it.
@@ -37,9 +38,9 @@ pub fn inherit(
     let alerts = observed.components.iter().flat_map(|component| alerts_of(inventory, component, now)).collect();
     // A person may have hidden a component meanwhile: its incident is ours all the same.
     let components = observed.components.iter();
-    let episodes = components.filter_map(|component| episode_of(component, observed, incident_name, now));
-    let episodes = episodes.chain(episodes_without_component(observed, now)).collect();
-    Inheritance { alerts, episodes }
+    let outages = components.filter_map(|component| outage_of(component, observed, incident_name, now));
+    let outages = outages.chain(outages_without_component(observed, now)).collect();
+    Inheritance { alerts, outages }
 }
 
 /// The `inherited` alerts that have ended: an alert of the same target and name is among those that have `changed`, and
@@ -88,68 +89,69 @@ fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestam
     names.into_iter().map(record).collect()
 }
 
-fn episode_of(
+fn outage_of(
     component: &ObservedComponent,
     observed: &Observed,
     incident_name: &IncidentName,
     now: Timestamp,
-) -> Option<Episode> {
+) -> Option<Outage> {
     let name = ComponentName::try_from(component.name.as_str()).ok()?;
     let title = incident_name.render(&name);
     let ours = |incident: &&ObservedIncident| match &incident.component {
         Some(marked) => *marked == component.name,
-        // A Cachet without meta: what bears the configured title on this very component.
+        // An anonymous one: what has the configured title on this very component.
         None => incident.component_id == Some(component.id) && incident.name == title,
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
-    let key = incident.episode.clone().map_or_else(|| EpisodeKey::new(component.id, now), EpisodeKey::from_stored);
-    Some(inherited(key, EpisodeSubject::Component { name, id: component.id }, incident, observed, now))
+    let key = incident.outage.clone().map_or_else(|| OutageKey::new(component.id, now), OutageKey::from_stored);
+    Some(inherited(key, OutageSubject::Component { name, id: component.id }, incident, observed, now))
 }
 
-/// The episodes whose incident is open and ours by its meta, and whose component is gone: a person has removed or renamed it
+/// The outages whose incident is open and ours by its meta, and whose component is gone: a person has removed or renamed it
 /// meanwhile. Nobody else would ever close what is about nothing.
-fn episodes_without_component(observed: &Observed, now: Timestamp) -> impl Iterator<Item = Episode> {
+fn outages_without_component(observed: &Observed, now: Timestamp) -> impl Iterator<Item = Outage> {
     let there: BTreeSet<&str> = observed.components.iter().map(|component| component.name.as_str()).collect();
-    let mut gone: BTreeMap<ComponentName, (EpisodeKey, &ObservedIncident)> = BTreeMap::new();
+    let mut gone: BTreeMap<ComponentName, (OutageKey, &ObservedIncident)> = BTreeMap::new();
     for incident in &observed.open_incidents {
-        let (Some(key), Some(marked)) = (&incident.episode, &incident.component) else { continue };
+        let (Some(key), Some(marked)) = (&incident.outage, &incident.component) else { continue };
         let Ok(name) = ComponentName::try_from(marked.as_str()) else { continue };
         if !there.contains(name.as_str()) && gone.get(&name).is_none_or(|(_, known)| incident.id < known.id) {
-            gone.insert(name, (EpisodeKey::from_stored(key.clone()), incident));
+            gone.insert(name, (OutageKey::from_stored(key.clone()), incident));
         }
     }
     gone.into_iter().map(move |(name, (key, incident))| {
-        inherited(key, EpisodeSubject::Component { name, id: ComponentId::UNKNOWN }, incident, observed, now)
+        inherited(key, OutageSubject::Component { name, id: ComponentId::UNKNOWN }, incident, observed, now)
     })
 }
 
-/// The episode in which monitoring data is missing, if a page that was read at `now` has an open incident of it.
+/// The outage of the monitoring, if a page that was read at `now` has an open incident of it.
 ///
-/// It is the only incident of ours that is about no component. `title` is for a Cachet without meta, where nothing but
-/// the configured title tells whose it is; elsewhere it has to be `None`, or a person's incident could pass for ours.
-pub fn inherit_monitoring(observed: &Observed, title: Option<&str>, now: Timestamp) -> Option<Episode> {
-    let ours = |incident: &&ObservedIncident| match title {
-        Some(title) => incident.component_id.is_none() && incident.name == title,
-        None => incident.episode.is_some() && incident.component.is_none(),
+/// It is the only incident of ours that is about no component. Of an anonymous one, nothing but the configured `title` tells
+/// whose it is.
+pub fn inherit_monitoring(observed: &Observed, title: &str, now: Timestamp) -> Option<Outage> {
+    let ours = |incident: &&ObservedIncident| match incident.is_anonymous {
+        true => incident.component_id.is_none() && incident.name == title,
+        false => incident.outage.is_some() && incident.component.is_none(),
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
-    let key = incident.episode.clone().map_or_else(|| EpisodeKey::of_monitoring(now), EpisodeKey::from_stored);
-    Some(inherited(key, EpisodeSubject::Monitoring, incident, observed, now))
+    let key = incident.outage.clone().map_or_else(|| OutageKey::of_monitoring(now), OutageKey::from_stored);
+    Some(inherited(key, OutageSubject::Monitoring, incident, observed, now))
 }
 
-/// The episode of an open incident. What else bears its key was made by postings that seemed lost, and is closed.
+/// The outage of an open incident. What else has its key was created by lost creates, and is hidden.
 fn inherited(
-    key: EpisodeKey,
-    subject: EpisodeSubject,
+    key: OutageKey,
+    subject: OutageSubject,
     incident: &ObservedIncident,
     observed: &Observed,
     now: Timestamp,
-) -> Episode {
-    let of_it = observed.open_incidents.iter().filter(|open| open.episode.as_deref() == Some(key.as_str()));
-    let too_many = of_it.filter(|open| open.id != incident.id);
-    let lost = too_many.fold(None, |lost, _| Some(LostPostings::one_more(lost, None, now)));
-    let phase = EpisodePhase::Open(incident.id);
-    Episode { key, subject, occurred_at: now, began_at: now, calm_since: None, lost, phase }
+) -> Outage {
+    let of_it = observed.open_incidents.iter().filter(|open| open.outage.as_deref() == Some(key.as_str()));
+    let duplicates = of_it.filter(|open| open.id != incident.id);
+    let created = |incident: &ObservedIncident| IncidentValue::Created { title: incident.name.clone() };
+    let unanswered = duplicates.map(|duplicate| Unanswered { value: created(duplicate), sent_at: now }).collect();
+    let row = Recorded { unanswered, ..Recorded::confirmed(incident.id, created(incident)) };
+    Outage { key, subject, occurred_at: now, began_at: now, calm_since: None, ended: None, incident: Some(row) }
 }
 
 #[cfg(test)]
@@ -178,9 +180,10 @@ mod tests {
             id: IncidentId(id),
             name: name.to_owned(),
             status: Some(IncidentStatus::Investigating),
-            episode: None,
+            outage: None,
             component: None,
             component_id: None,
+            is_anonymous: false,
         }
     }
 
@@ -275,80 +278,82 @@ mod tests {
         let web = component(4, "Web", true, ComponentStatus::MajorOutage, "");
         let marked = ObservedIncident {
             component: Some("Web".to_owned()),
-            episode: Some("4-1".to_owned()),
+            outage: Some("4-1".to_owned()),
             ..incident(9, "renamed by a person")
         };
         let later = ObservedIncident { id: IncidentId(11), ..marked.clone() };
         let by_hand = incident(2, "Web is down");
-        let episodes = inherited(vec![web.clone()], vec![by_hand.clone(), later, marked]).episodes;
-        assert_eq!(episodes.len(), 1);
-        assert_eq!((episodes[0].key.as_str(), episodes[0].phase), ("4-1", EpisodePhase::Open(IncidentId(9))));
-        assert_eq!(inherited(vec![web.clone()], vec![by_hand.clone()]).episodes, []);
-        let older = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand };
-        assert_eq!(inherited(vec![web], vec![older]).episodes[0].phase, EpisodePhase::Open(IncidentId(2)));
+        let outages = inherited(vec![web.clone()], vec![by_hand.clone(), later, marked]).outages;
+        assert_eq!(outages.len(), 1);
+        assert_eq!((outages[0].key.as_str(), outages[0].incident_id()), ("4-1", Some(IncidentId(9))));
+        assert_eq!(inherited(vec![web.clone()], vec![by_hand.clone()]).outages, []);
+        let older = ObservedIncident { component_id: Some(ComponentId(4)), is_anonymous: true, ..by_hand };
+        assert_eq!(inherited(vec![web], vec![older]).outages[0].incident_id(), Some(IncidentId(2)));
     }
 
     #[test]
-    fn of_several_incidents_of_one_episode_the_first_is_taken_over_and_the_others_count_as_lost() {
+    fn of_several_incidents_of_one_outage_the_first_is_taken_over_and_the_others_count_as_lost() {
         let web = component(4, "Web", true, ComponentStatus::MajorOutage, "");
-        let of_episode = |id, key: &str| ObservedIncident {
+        let of_outage = |id, key: &str| ObservedIncident {
             component: Some("Web".to_owned()),
-            episode: Some(key.to_owned()),
+            outage: Some(key.to_owned()),
             ..incident(id, "Web is down")
         };
-        let open = vec![of_episode(9, "4-1"), of_episode(7, "4-1"), of_episode(8, "4-1"), of_episode(10, "4-2")];
-        let episodes = inherited(vec![web], open).episodes;
-        assert_eq!(episodes.len(), 1);
-        assert_eq!(episodes[0].phase, EpisodePhase::Open(IncidentId(7)));
-        assert_eq!(episodes[0].lost.as_ref().map(|lost| lost.count), Some(2));
+        let open = vec![of_outage(9, "4-1"), of_outage(7, "4-1"), of_outage(8, "4-1"), of_outage(10, "4-2")];
+        let outages = inherited(vec![web], open).outages;
+        assert_eq!(outages.len(), 1);
+        assert_eq!(outages[0].incident_id(), Some(IncidentId(7)));
+        assert_eq!(outages[0].unanswered().len(), 2);
     }
 
     #[test]
     fn an_incident_of_ours_whose_component_is_gone_is_taken_over_so_that_it_is_closed() {
         let incident_of = |id, component: &str, key: &str| ObservedIncident {
             component: Some(component.to_owned()),
-            episode: Some(key.to_owned()),
+            outage: Some(key.to_owned()),
             ..incident(id, "Web is down")
         };
         let renamed = component(4, "Web (old)", true, ComponentStatus::MajorOutage, "");
         let open = [incident_of(9, "Web", "4-2"), incident_of(7, "Web", "4-1"), incident_of(8, "Shop", "5-1")];
         let by_hand = incident(2, "Web is down");
-        let episodes = inherited(vec![renamed], [open.to_vec(), vec![by_hand]].concat()).episodes;
-        let taken: Vec<_> = episodes.iter().map(|episode| (episode.key.as_str(), episode.phase)).collect();
-        assert_eq!(taken, [("5-1", EpisodePhase::Open(IncidentId(8))), ("4-1", EpisodePhase::Open(IncidentId(7)))]);
-        assert_eq!(episodes[0].subject.component().map(ComponentName::as_str), Some("Shop"));
+        let outages = inherited(vec![renamed], [open.to_vec(), vec![by_hand]].concat()).outages;
+        let taken: Vec<_> = outages.iter().map(|outage| (outage.key.as_str(), outage.incident_id())).collect();
+        assert_eq!(taken, [("5-1", Some(IncidentId(8))), ("4-1", Some(IncidentId(7)))]);
+        assert_eq!(outages[0].subject.component().map(ComponentName::as_str), Some("Shop"));
     }
 
     #[test]
     fn of_the_monitoring_an_incident_is_taken_over_that_is_ours_and_about_no_component() {
-        let by_hand = incident(1, "Monitoring data is missing");
+        let title = "Monitoring data is missing";
+        let by_hand = incident(1, title);
         let of_component = ObservedIncident {
-            episode: Some("4-1".to_owned()),
+            outage: Some("4-1".to_owned()),
             component: Some("Web".to_owned()),
             ..incident(2, "Monitoring data is missing")
         };
-        let ours = ObservedIncident { episode: Some("0-7".to_owned()), ..incident(3, "Another title by now") };
+        let ours = ObservedIncident { outage: Some("0-7".to_owned()), ..incident(3, "Another title by now") };
         let page = |incidents: &[&ObservedIncident]| Observed {
             open_incidents: incidents.iter().copied().cloned().collect(),
             ..Observed::default()
         };
-        assert_eq!(inherit_monitoring(&page(&[&by_hand, &of_component]), None, NOW), None);
-        let episode = inherit_monitoring(&page(&[&by_hand, &of_component, &ours]), None, NOW).expect("taken over");
-        assert_eq!((episode.key.as_str(), episode.phase), ("0-7", EpisodePhase::Open(IncidentId(3))));
-        assert_eq!(episode.subject, EpisodeSubject::Monitoring);
+        assert_eq!(inherit_monitoring(&page(&[&by_hand, &of_component]), title, NOW), None);
+        let outage = inherit_monitoring(&page(&[&by_hand, &of_component, &ours]), title, NOW).expect("taken over");
+        assert_eq!((outage.key.as_str(), outage.incident_id()), ("0-7", Some(IncidentId(3))));
+        assert_eq!(outage.subject, OutageSubject::Monitoring);
 
-        // A Cachet without meta, where only the title tells.
-        let of_component = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand.clone() };
-        let title = Some("Monitoring data is missing");
+        // A page that cannot say who opened it, where only the title tells.
+        let of_component =
+            ObservedIncident { component_id: Some(ComponentId(4)), is_anonymous: true, ..by_hand.clone() };
+        let by_hand = ObservedIncident { is_anonymous: true, ..by_hand };
         assert_eq!(inherit_monitoring(&page(&[&of_component]), title, NOW), None);
-        let episode = inherit_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
-        assert_eq!((episode.key.as_str(), episode.phase), ("0-1000000", EpisodePhase::Open(IncidentId(1))));
+        let outage = inherit_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
+        assert_eq!((outage.key.as_str(), outage.incident_id()), ("0-1000000", Some(IncidentId(1))));
     }
 
     #[test]
     fn the_incident_of_a_component_that_a_person_has_hidden_is_taken_over_as_well() {
         let hidden = component(4, "Web", false, ComponentStatus::MajorOutage, "");
         let ours = ObservedIncident { component: Some("Web".to_owned()), ..incident(9, "Web is down") };
-        assert_eq!(inherited(vec![hidden], vec![ours]).episodes[0].phase, EpisodePhase::Open(IncidentId(9)));
+        assert_eq!(inherited(vec![hidden], vec![ours]).outages[0].incident_id(), Some(IncidentId(9)));
     }
 }

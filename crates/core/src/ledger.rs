@@ -1,7 +1,7 @@
-//! The ledger: what was last written to each component of the page, and what of it is in doubt.
+//! The ledger: what was last written to each component and incident of the page, and what of it is in doubt.
 //!
-//! Each visible component and each target's own component has one row. The row is stored in doubt before a call, and
-//! confirmed after the answer. While it is in doubt, what the page shows decides.
+//! Each visible component, each target's own component and each outage's incident has one row. The row is stored in doubt
+//! before a call, and confirmed after the answer. While it is in doubt, what the page shows decides.
 //!
 //! A page may carry out a write long after its client gave up, and after something newer was written. That looks as if a
 //! person had done it. So each row keeps the values that were sent without an answer: where the page shows exactly one of
@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::observed::{ComponentId, ObservedComponent};
+use super::observed::{ComponentId, Observed, ObservedComponent};
+use super::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
 use super::status::ComponentStatus;
-use super::status_page::Failure;
+use super::status_page::{Failure, REQUEST_TIMEOUT};
 use super::target::{ComponentName, TargetName};
 use super::time::Timestamp;
 
@@ -38,6 +39,15 @@ pub enum ResourceKey {
     Target(TargetName),
 }
 
+impl From<&OutageSubject> for ResourceKey {
+    fn from(subject: &OutageSubject) -> Self {
+        match subject {
+            OutageSubject::Component { name, .. } => Self::Incident(name.clone()),
+            OutageSubject::Monitoring => Self::MonitoringIncident,
+        }
+    }
+}
+
 /// As the log names it.
 impl fmt::Display for ResourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,45 +69,6 @@ pub struct ComponentValue {
     pub description: Option<String>,
 }
 
-/// Whether the recorded value is known to be on the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// It was sent, or was about to be, and no answer is known.
-    InDoubt {
-        /// When it was sent, or failed in a way after which it may yet be carried out.
-        since: Timestamp,
-    },
-    /// The page answered that it did, or shows it.
-    Confirmed,
-}
-
-/// A value of a component that was sent without an answer. For incidents see
-/// [`UnansweredWrite`](super::plan::UnansweredWrite).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswered {
-    /// The value.
-    pub value: ComponentValue,
-    /// When it was sent.
-    pub sent_at: Timestamp,
-}
-
-/// What was last written to a component.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    /// The component's number; `None` while it is being made. One that was made anew has another number.
-    pub page_id: Option<ComponentId>,
-    /// The value.
-    pub value: ComponentValue,
-    /// Whether the page is known to have it.
-    pub delivery: Delivery,
-    /// Values that the page may carry out yet, in the order in which they were sent.
-    pub unanswered: Vec<Unanswered>,
-}
-
-/// One row for each component that was written.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ledger(BTreeMap<ResourceKey, Recorded>);
-
 impl ComponentValue {
     /// The value of a visible component.
     pub const fn of_component(status: ComponentStatus) -> Self {
@@ -116,9 +87,46 @@ impl ComponentValue {
     }
 }
 
-impl Recorded {
+/// Whether the recorded value is known to be on the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It was sent, or was about to be, and no answer is known.
+    InDoubt {
+        /// When it was sent, or failed in a way after which it may yet be carried out.
+        since: Timestamp,
+    },
+    /// The page answered that it did, or shows it.
+    Confirmed,
+}
+
+/// A value that was sent without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered<V> {
+    /// The value.
+    pub value: V,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+}
+
+/// What was last written to a resource with numbers of the type `I` and values of the type `V`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded<I, V> {
+    /// The number of the resource; `None` while it is being created. One that was created anew has another number.
+    pub page_id: Option<I>,
+    /// The value.
+    pub value: V,
+    /// Whether the page is known to have it.
+    pub delivery: Delivery,
+    /// Values that the page may carry out yet, in the order in which they were sent.
+    pub unanswered: Vec<Unanswered<V>>,
+}
+
+/// What was last written to a component.
+pub type RecordedComponent = Recorded<ComponentId, ComponentValue>;
+
+impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
     /// A confirmed value.
-    pub const fn confirmed(page_id: ComponentId, value: ComponentValue) -> Self {
+    pub const fn confirmed(page_id: I, value: V) -> Self {
         Self { page_id: Some(page_id), value, delivery: Delivery::Confirmed, unanswered: Vec::new() }
     }
 
@@ -127,30 +135,82 @@ impl Recorded {
         self.delivery == Delivery::Confirmed
     }
 
-    /// The write that was carried out after something newer, if that is what the component shows.
-    pub fn late(&self, shown: &ObservedComponent) -> Option<&Unanswered> {
-        let is_late = |sent: &&Unanswered| sent.value != self.value && sent.value.is_shown_by(shown);
-        self.unanswered.iter().find(is_late).filter(|_| self.is_confirmed() && self.page_id == Some(shown.id))
+    /// Until when the request that is in doubt can still be on its way, so that a resource that is being created must not be
+    /// created again; `None` if none can be at `now`.
+    pub fn on_its_way_until(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.delivery {
+            // A clock that was set back since must not put it off for longer.
+            Delivery::InDoubt { since } if since <= now => {
+                Some(since.after(REQUEST_TIMEOUT)).filter(|until| now < *until)
+            }
+            Delivery::InDoubt { .. } | Delivery::Confirmed => None,
+        }
     }
 
-    /// The value is sent at `now`. If it is `late`, the row has it already, and it is only sent again.
-    fn send(&mut self, page_id: Option<ComponentId>, value: ComponentValue, now: Timestamp, late: bool) {
-        if self.page_id != page_id {
-            // The component was made anew.
-            self.unanswered.clear();
-        }
-        self.unanswered.push(Unanswered { value: value.clone(), sent_at: now });
+    /// The row once `value` is sent at `now` to the resource with the number `page_id`, or to create it. `before` is the
+    /// row of the same resource until now.
+    pub fn sent(before: Option<&Self>, page_id: Option<I>, value: V, now: Timestamp) -> Self {
+        let unanswered = before.map(|row| row.unanswered.clone()).unwrap_or_default();
+        Self { page_id, value, delivery: Delivery::InDoubt { since: now }, unanswered }.resent(now)
+    }
+
+    /// The row once its value is sent again at `now`, because the page carried out an older one.
+    pub fn resent(mut self, now: Timestamp) -> Self {
+        self.unanswered.push(Unanswered { value: self.value.clone(), sent_at: now });
         if self.unanswered.len() > UNANSWERED_MAX {
             self.unanswered.remove(0);
         }
-        if !late {
-            (self.page_id, self.value, self.delivery) = (page_id, value, Delivery::InDoubt { since: now });
+        self
+    }
+
+    /// The row once the page is known to have `value`. Of the values without an answer, `settled` are over.
+    pub fn settled<'a>(mut self, page_id: I, value: V, settled: impl IntoIterator<Item = (&'a V, Timestamp)>) -> Self
+    where
+        V: 'a,
+    {
+        settled.into_iter().for_each(|(value, sent_at)| self.forget(value, sent_at));
+        Self { page_id: Some(page_id), value, delivery: Delivery::Confirmed, ..self }
+    }
+
+    /// The row once the write of `value`, sent at `sent_at`, has failed as `failure` says, or was not sent at all (`None`).
+    /// The result is `None` if there is nothing left to remember.
+    pub fn failed(mut self, value: &V, sent_at: Timestamp, failure: Option<Failure>, now: Timestamp) -> Option<Self> {
+        let creates = self.page_id.is_none();
+        match failure {
+            Some(failure) if failure.may_be_applied_yet() => {
+                if creates {
+                    // Later than it was sent: a create that a crash interrupted has no other moment than that.
+                    let since = now.max(sent_at.after(Duration::from_millis(1)));
+                    self.delivery = Delivery::InDoubt { since };
+                }
+            }
+            Some(failure) if failure.may_have_been_applied() => {
+                // That was the page's last word: it is done already, or never will be.
+                self.forget(value, sent_at);
+                if creates {
+                    self.delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
+                }
+            }
+            _ => self.forget(value, sent_at),
+        }
+        // If nothing was created, and nothing else is being created, there is no resource.
+        let may_exist = !creates || !self.unanswered.is_empty() || failure.is_some_and(Failure::may_have_been_applied);
+        may_exist.then_some(self)
+    }
+
+    /// By a clock that was set back to `now`, nothing was sent later than that.
+    pub(super) fn clamp(&mut self, now: Timestamp) {
+        if let Delivery::InDoubt { since } = &mut self.delivery {
+            *since = (*since).min(now);
+        }
+        for sent in &mut self.unanswered {
+            sent.sent_at = sent.sent_at.min(now);
         }
     }
 
     /// Forgets one value that was sent without an answer.
-    fn forget(&mut self, value: &ComponentValue, sent_at: Timestamp) {
-        let is_it = |sent: &Unanswered| sent.value == *value && sent.sent_at == sent_at;
+    pub(super) fn forget(&mut self, value: &V, sent_at: Timestamp) {
+        let is_it = |sent: &Unanswered<V>| sent.value == *value && sent.sent_at == sent_at;
         if let Some(place) = self.unanswered.iter().rposition(is_it) {
             self.unanswered.remove(place);
         }
@@ -165,144 +225,131 @@ impl Recorded {
         confirmed
     }
 
-    /// Without the values that are not to be expected any more, now that the page was read at `read_at` and shows `shown`.
-    /// `None` if there are none.
+    /// Without the values that are not to be expected any more, now that the page was read at `read_at`. `None` if there are
+    /// none.
     ///
-    /// What is carried out while the page cannot be read is seen only afterwards, so time alone ends nothing.
-    fn without_expired(&self, shown: Option<&ObservedComponent>, read_at: Timestamp) -> Option<Self> {
-        let late = shown.and_then(|shown| self.late(shown)).cloned();
+    /// What is carried out while the page cannot be read is seen only afterwards. So those that the page `shows` are kept,
+    /// and time alone ends nothing.
+    fn without_expired(&self, shows: impl Fn(&V) -> bool, read_at: Timestamp) -> Option<Self> {
         let mut kept = self.clone();
-        kept.unanswered.retain(|sent| {
-            read_at < sent.sent_at.after(CARRIED_OUT_WITHIN)
-                || late.as_ref().is_some_and(|late| late.value == sent.value)
-        });
+        kept.unanswered.retain(|sent| read_at < sent.sent_at.after(CARRIED_OUT_WITHIN) || shows(&sent.value));
         (kept != *self).then_some(kept)
     }
 }
 
+impl RecordedComponent {
+    /// The write that was carried out after something newer, if that is what the component shows.
+    pub fn late(&self, shown: &ObservedComponent) -> Option<&Unanswered<ComponentValue>> {
+        let is_late = |sent: &&Unanswered<ComponentValue>| sent.value != self.value && sent.value.is_shown_by(shown);
+        self.unanswered.iter().find(is_late).filter(|_| self.is_confirmed() && self.page_id == Some(shown.id))
+    }
+}
+
+/// One row for each resource that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
+    components: BTreeMap<ResourceKey, RecordedComponent>,
+    outages: BTreeMap<OutageKey, Outage>,
+}
+
+/// One changed row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// The row of a component; `None`: it is not ours to write any more.
+    Component(ResourceKey, Option<RecordedComponent>),
+    /// An outage with the row of its incident; `None`: nothing more can come of it.
+    Outage(OutageKey, Option<Outage>),
+}
+
+impl From<Outage> for Update {
+    fn from(outage: Outage) -> Self {
+        Self::Outage(outage.key.clone(), Some(outage))
+    }
+}
+
 impl Ledger {
-    /// The row of a resource.
-    pub fn get(&self, key: &ResourceKey) -> Option<&Recorded> {
-        self.0.get(key)
+    /// The row of a component.
+    pub fn get(&self, key: &ResourceKey) -> Option<&RecordedComponent> {
+        self.components.get(key)
     }
 
-    /// All rows.
-    pub fn iter(&self) -> impl Iterator<Item = (&ResourceKey, &Recorded)> {
-        self.0.iter()
+    /// The rows of all components.
+    pub fn rows(&self) -> impl Iterator<Item = (&ResourceKey, &RecordedComponent)> {
+        self.components.iter()
     }
 
-    /// All rows, to change them.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&ResourceKey, &mut Recorded)> {
-        self.0.iter_mut()
+    /// The rows of all components, to change them.
+    pub fn rows_mut(&mut self) -> impl Iterator<Item = (&ResourceKey, &mut RecordedComponent)> {
+        self.components.iter_mut()
     }
 
     /// The visible components that have a row.
-    pub fn components(&self) -> impl Iterator<Item = (&ComponentName, &Recorded)> {
-        self.0.iter().filter_map(|(key, row)| match key {
+    pub fn components(&self) -> impl Iterator<Item = (&ComponentName, &RecordedComponent)> {
+        self.components.iter().filter_map(|(key, row)| match key {
             ResourceKey::Component(name) => Some((name, row)),
             _ => None,
         })
     }
 
     /// The targets whose own component has a row.
-    pub fn targets(&self) -> impl Iterator<Item = (&TargetName, &Recorded)> {
-        self.0.iter().filter_map(|(key, row)| match key {
+    pub fn targets(&self) -> impl Iterator<Item = (&TargetName, &RecordedComponent)> {
+        self.components.iter().filter_map(|(key, row)| match key {
             ResourceKey::Target(name) => Some((name, row)),
             _ => None,
         })
     }
 
-    /// Replaces the row of a resource, or removes it.
-    pub fn set(&mut self, key: ResourceKey, row: Option<Recorded>) {
-        match row {
-            Some(row) => drop(self.0.insert(key, row)),
-            None => drop(self.0.remove(&key)),
-        }
+    /// All outages, by key.
+    pub fn outages(&self) -> impl Iterator<Item = &Outage> {
+        self.outages.values()
     }
 
-    /// The row of a resource once `value` is sent to it at `now`. With `late`, the value is the recorded one, and is sent
-    /// again because the page carried out an older one.
-    pub fn sent(
-        &self,
-        key: &ResourceKey,
-        page_id: Option<ComponentId>,
-        value: &ComponentValue,
-        late: bool,
-        now: Timestamp,
-    ) -> Recorded {
-        let blank = || Recorded {
-            page_id,
-            value: value.clone(),
-            delivery: Delivery::InDoubt { since: now },
-            unanswered: Vec::new(),
-        };
-        let mut row = self.get(key).cloned().unwrap_or_else(blank);
-        row.send(page_id, value.clone(), now, late);
-        row
+    /// All outages, to change them.
+    pub fn outages_mut(&mut self) -> impl Iterator<Item = &mut Outage> {
+        self.outages.values_mut()
     }
 
-    /// The row of a resource once the page has answered that it carried out the write of `value`, sent at `sent_at`. It
-    /// shows `written` then, and `late` is undone.
-    pub fn answered(
-        &self,
-        key: &ResourceKey,
-        page_id: ComponentId,
-        (value, sent_at): (&ComponentValue, Timestamp),
-        written: ComponentValue,
-        late: Option<&Unanswered>,
-    ) -> Recorded {
-        let mut row = self.get(key).cloned().unwrap_or_else(|| Recorded::confirmed(page_id, written.clone()));
-        if row.page_id != Some(page_id) {
-            // It was made now: what earlier creates may make yet are other components.
-            row.unanswered.clear();
-        }
-        row.forget(value, sent_at);
-        if let Some(late) = late {
-            row.forget(&late.value, late.sent_at);
-        }
-        (row.page_id, row.value, row.delivery) = (Some(page_id), written, Delivery::Confirmed);
-        row
+    /// The outage with this key.
+    pub fn outage(&self, key: &OutageKey) -> Option<&Outage> {
+        self.outages.get(key)
     }
 
-    /// The row of a resource once the write of `value`, sent at `sent_at`, has failed as `failure` says, or was not sent at
-    /// all (`None`). The result is `None` if there is nothing left to remember.
-    pub fn failed(
-        &self,
-        key: &ResourceKey,
-        (value, sent_at): (&ComponentValue, Timestamp),
-        failure: Option<Failure>,
-        now: Timestamp,
-    ) -> Option<Recorded> {
-        let mut row = self.get(key)?.clone();
-        match failure {
-            Some(Failure::InDoubt { yet: true, of_a_read: false, .. }) => {
-                if row.page_id.is_none() {
-                    row.delivery = Delivery::InDoubt { since: now };
-                }
-            }
-            Some(Failure::InDoubt { of_a_read: false, .. } | Failure::NotThePage { done: true }) => {
-                // That was the page's last word: it is done already, or never will be.
-                row.forget(value, sent_at);
-                if row.page_id.is_none() {
-                    row.delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
-                }
-            }
-            _ => {
-                row.forget(value, sent_at);
-                // Nothing was made, and nothing else is being made.
-                if row.page_id.is_none() && row.unanswered.is_empty() {
-                    return None;
-                }
-            }
+    /// The outage of a component, or of the monitoring (`None`), that goes on.
+    pub fn active(&self, component: Option<&ComponentName>) -> Option<&Outage> {
+        self.outages.values().find(|outage| outage.is_active() && outage.subject.component() == component)
+    }
+
+    /// Replaces or removes a row.
+    pub fn record(&mut self, update: Update) {
+        match update {
+            Update::Component(key, Some(row)) => drop(self.components.insert(key, row)),
+            Update::Component(key, None) => drop(self.components.remove(&key)),
+            Update::Outage(key, Some(outage)) => drop(self.outages.insert(key, outage)),
+            Update::Outage(key, None) => drop(self.outages.remove(&key)),
         }
-        Some(row)
     }
 
     /// The rows that change because values are not to be expected any more, now that the page was read at `read_at`.
-    pub fn expired(&self, read: &[ObservedComponent], read_at: Timestamp) -> Vec<(ResourceKey, Recorded)> {
-        let shown = |row: &Recorded| read.iter().find(|component| Some(component.id) == row.page_id);
-        let waiting = self.0.iter().filter(|(_, row)| !row.unanswered.is_empty());
-        waiting.filter_map(|(key, row)| Some((key.clone(), row.without_expired(shown(row), read_at)?))).collect()
+    pub fn expired(&self, read: &Observed, read_at: Timestamp) -> Vec<Update> {
+        let components = self.components.iter().filter(|(_, row)| !row.unanswered.is_empty());
+        let components = components.filter_map(|(key, row)| {
+            let shown = read.components.iter().find(|component| Some(component.id) == row.page_id);
+            let late = shown.and_then(|shown| row.late(shown)).map(|late| &late.value);
+            Some(Update::Component(key.clone(), Some(row.without_expired(|value| late == Some(value), read_at)?)))
+        });
+        let outages = self.outages.values().filter(|outage| !outage.unanswered().is_empty());
+        let outages = outages.filter_map(|outage| {
+            let is_open = read.open_incidents.iter().any(|open| Some(open.id) == outage.incident_id());
+            let late = outage.late(is_open).map(|late| &late.value);
+            let created = read
+                .open_incidents
+                .iter()
+                .any(|open| Some(open.id) != outage.incident_id() && outage.may_have_created(open));
+            let shows = |value: &IncidentValue| late == Some(value) || (value.creates() && created);
+            let incident = outage.incident.as_ref()?.without_expired(shows, read_at)?;
+            Some(Outage { incident: Some(incident), ..outage.clone() }.into())
+        });
+        components.chain(outages).collect()
     }
 }
 
@@ -314,10 +361,7 @@ mod tests {
     const LATER: Timestamp = Timestamp::from_millis(1_015_000);
     const DOWN: ComponentValue = ComponentValue::of_component(ComponentStatus::MajorOutage);
     const UP: ComponentValue = ComponentValue::of_component(ComponentStatus::Operational);
-
-    fn key() -> ResourceKey {
-        ResourceKey::Component(ComponentName::try_from("Database").expect("a name"))
-    }
+    const ID: Option<ComponentId> = Some(ComponentId(7));
 
     fn shown(status: ComponentStatus) -> ObservedComponent {
         ObservedComponent {
@@ -331,11 +375,9 @@ mod tests {
         }
     }
 
-    /// A ledger in which `value` was sent to component 7, or is sent to make a component.
-    fn sent(page_id: Option<ComponentId>) -> Ledger {
-        let mut ledger = Ledger::default();
-        ledger.set(key(), Some(ledger.sent(&key(), page_id, &DOWN, false, NOW)));
-        ledger
+    /// The row of a component to which Major Outage was sent, or which is created so (`None`).
+    fn sent(page_id: Option<ComponentId>) -> RecordedComponent {
+        Recorded::sent(None, page_id, DOWN, NOW)
     }
 
     const fn in_doubt(yet: bool) -> Option<Failure> {
@@ -344,33 +386,31 @@ mod tests {
 
     #[test]
     fn a_write_is_in_doubt_until_it_is_answered() {
-        let mut ledger = sent(Some(ComponentId(7)));
-        let row = ledger.get(&key()).expect("a row");
+        let row = sent(ID);
         assert_eq!((row.delivery, row.unanswered.len()), (Delivery::InDoubt { since: NOW }, 1));
-        ledger.set(key(), Some(ledger.answered(&key(), ComponentId(7), (&DOWN, NOW), DOWN, None)));
-        assert_eq!(ledger.get(&key()), Some(&Recorded::confirmed(ComponentId(7), DOWN)));
+        assert_eq!(row.settled(ComponentId(7), DOWN, [(&DOWN, NOW)]), Recorded::confirmed(ComponentId(7), DOWN));
     }
 
     #[test]
-    fn only_a_write_that_may_be_carried_out_yet_is_kept_in_mind() {
+    fn only_a_write_that_may_be_carried_out_yet_is_remembered() {
         for (failure, kept) in [
             (None, 0),
             (Some(Failure::Refused), 0),
             (Some(Failure::Away { retry_after: None }), 0),
             (Some(Failure::NotThePage { done: false }), 0),
             (Some(Failure::NotThePage { done: true }), 0),
+            (Some(Failure::InDoubt { yet: true, of_a_read: true, retry_after: None }), 0),
             (in_doubt(false), 0),
             (in_doubt(true), 1),
         ] {
-            let failed = sent(Some(ComponentId(7))).failed(&key(), (&DOWN, NOW), failure, LATER);
-            let row = failed.expect("the component exists");
+            let row = sent(ID).failed(&DOWN, NOW, failure, LATER).expect("the component exists");
             assert_eq!((row.unanswered.len(), row.is_confirmed()), (kept, false), "{failure:?}");
         }
     }
 
     #[test]
     fn a_create_that_was_not_carried_out_leaves_nothing_and_one_that_may_be_is_waited_for() {
-        let failed = |failure| sent(None).failed(&key(), (&DOWN, NOW), failure, LATER).map(|row| row.delivery);
+        let failed = |failure| sent(None).failed(&DOWN, NOW, failure, LATER).map(|row| row.delivery);
         assert_eq!(failed(None), None);
         assert_eq!(failed(Some(Failure::Refused)), None);
         assert_eq!(failed(in_doubt(true)), Some(Delivery::InDoubt { since: LATER }));
@@ -379,45 +419,34 @@ mod tests {
     }
 
     #[test]
+    fn a_create_in_doubt_is_waited_for_and_never_longer_because_a_clock_was_set_back() {
+        let row = sent(None);
+        assert_eq!(row.on_its_way_until(NOW), Some(NOW.after(REQUEST_TIMEOUT)));
+        assert_eq!(row.on_its_way_until(NOW.after(REQUEST_TIMEOUT)), None);
+        assert_eq!(row.on_its_way_until(NOW.before(Duration::from_secs(60))), None);
+        assert_eq!(Recorded::confirmed(ComponentId(7), DOWN).on_its_way_until(NOW), None);
+    }
+
+    #[test]
     fn a_late_write_is_undone_once_and_the_row_stays_confirmed_meanwhile() {
-        let mut ledger = sent(Some(ComponentId(7)));
-        let mut row = ledger.get(&key()).expect("a row").clone();
-        (row.value, row.delivery) = (UP, Delivery::Confirmed);
+        let row = RecordedComponent { value: UP, delivery: Delivery::Confirmed, ..sent(ID) };
         let late = row.late(&shown(ComponentStatus::MajorOutage)).expect("it is late").clone();
         assert_eq!(row.late(&shown(ComponentStatus::PartialOutage)), None, "a value that was never sent");
-        ledger.set(key(), Some(row));
 
-        ledger.set(key(), Some(ledger.sent(&key(), Some(ComponentId(7)), &UP, true, LATER)));
-        assert!(ledger.get(&key()).is_some_and(Recorded::is_confirmed));
-        let failed = ledger.failed(&key(), (&UP, LATER), Some(Failure::Away { retry_after: None }), LATER);
+        let row = row.resent(LATER);
+        assert!(row.is_confirmed());
+        let failed = row.clone().failed(&UP, LATER, Some(Failure::Away { retry_after: None }), LATER);
         assert!(failed.expect("a row").late(&shown(ComponentStatus::MajorOutage)).is_some(), "it is undone yet");
-        let done = ledger.answered(&key(), ComponentId(7), (&UP, LATER), UP, Some(&late));
+        let done = row.settled(ComponentId(7), UP, [(&UP, LATER), (&late.value, late.sent_at)]);
         assert_eq!(done, Recorded::confirmed(ComponentId(7), UP));
     }
 
     #[test]
-    fn a_component_that_was_made_anew_expects_nothing_of_the_one_before() {
-        let ledger = sent(Some(ComponentId(7)));
-        let row = ledger.sent(&key(), Some(ComponentId(8)), &UP, false, LATER);
-        assert_eq!(row.unanswered, [Unanswered { value: UP, sent_at: LATER }]);
-    }
-
-    #[test]
-    fn a_component_that_was_made_expects_nothing_of_the_creates_before() {
-        let mut ledger = sent(None);
-        ledger.set(key(), Some(ledger.sent(&key(), None, &DOWN, false, LATER)));
-        let made = ledger.answered(&key(), ComponentId(7), (&DOWN, LATER), DOWN, None);
-        assert_eq!(made, Recorded::confirmed(ComponentId(7), DOWN));
-    }
-
-    #[test]
     fn what_the_page_shows_confirms_the_last_write_and_no_earlier_one_of_the_same_value() {
-        let mut ledger = sent(Some(ComponentId(7)));
-        ledger.set(key(), Some(ledger.sent(&key(), Some(ComponentId(7)), &DOWN, false, LATER)));
-        let row = ledger.get(&key()).expect("a row").confirm_shown();
+        let row = Recorded::sent(Some(&sent(ID)), ID, DOWN, LATER);
         let first = [Unanswered { value: DOWN, sent_at: NOW }];
-        assert_eq!(row.unanswered, first);
-        let failed = ledger.failed(&key(), (&DOWN, LATER), in_doubt(false), LATER).expect("a row");
+        assert_eq!(row.confirm_shown().unanswered, first);
+        let failed = row.failed(&DOWN, LATER, in_doubt(false), LATER).expect("a row");
         assert_eq!(
             failed.confirm_shown().unanswered,
             first,
@@ -427,10 +456,7 @@ mod tests {
 
     #[test]
     fn no_more_values_without_an_answer_are_kept_than_the_limit() {
-        let mut ledger = Ledger::default();
-        for _ in 0..2 * UNANSWERED_MAX {
-            ledger.set(key(), Some(ledger.sent(&key(), Some(ComponentId(7)), &DOWN, false, NOW)));
-        }
-        assert_eq!(ledger.get(&key()).expect("a row").unanswered.len(), UNANSWERED_MAX);
+        let row = (0..2 * UNANSWERED_MAX).fold(sent(ID), |row, _| Recorded::sent(Some(&row), ID, DOWN, NOW));
+        assert_eq!(row.unanswered.len(), UNANSWERED_MAX);
     }
 }

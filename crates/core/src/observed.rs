@@ -69,14 +69,18 @@ pub struct ObservedIncident {
     pub name: String,
     /// How far the work on it is, as Cachet shows it; `None` for a number that we do not know.
     pub status: Option<IncidentStatus>,
-    /// The key of our episode that it was opened for (from its meta); `None` if it is not ours, or Cachet has no meta.
-    pub episode: Option<String>,
-    /// The component that it was opened for (from its meta), as `episode`.
+    /// The key of our outage that it was opened for; `None` if it is not ours, or `is_anonymous`.
+    #[serde(alias = "episode")]
+    pub outage: Option<String>,
+    /// The component that it was opened for, as `outage`.
     #[serde(default)]
     pub component: Option<String>,
-    /// The component that it was posted with; only Cachets without meta show it.
+    /// The component that it was posted with; only pages whose incidents are anonymous show it.
     #[serde(default)]
     pub component_id: Option<ComponentId>,
+    /// Whether the page cannot say who opened it.
+    #[serde(default)]
+    pub is_anonymous: bool,
 }
 
 /// A maintenance that is in progress: a schedule of Cachet's that has begun and is not over.
@@ -163,8 +167,8 @@ pub struct NewIncident {
     pub message: String,
     /// The component that it is attached to; `None`: it is about no single one.
     pub component: Option<AffectedComponent>,
-    /// The key of the episode, for the incident's meta.
-    pub episode: String,
+    /// The key of the outage, with which the page marks the incident.
+    pub outage: String,
     /// When it began.
     pub occurred_at: Timestamp,
     /// Whether Cachet writes to its subscribers.

@@ -3,38 +3,40 @@
 //! In each case the store is right about some of what it holds and wrong about the rest. The functions take what is
 //! stored and return what is to be stored instead.
 
-use std::collections::BTreeMap;
-
 use super::alert::{AlertRecord, AlertState};
 use super::expiry::{RoutedWatchdog, RoutedWatchdogs};
-use super::incident::{Episode, EpisodePhase, LostPostings, PastEpisode};
-use super::ledger::Delivery;
-use super::plan::{Applied, UnansweredWrite};
+use super::ledger::{Delivery, Ledger, Recorded, Update};
+use super::outage::{Ended, EndedBy, IncidentValue, Outage};
 use super::time::Timestamp;
 use super::watchdog::Pulse;
 
-/// The recorded state for a page at another address than before.
+/// The ledger for a page at another address than before.
 ///
-/// Ids of components and incidents mean nothing there. Every status counts as unconfirmed. An incident is looked up by
-/// the key of its episode, and opened if it does not exist. No write to the other page is awaited any longer.
-pub fn applied_to_another_page(applied: Applied) -> Applied {
-    let active = applied.every_episode().filter(|episode| episode.is_active());
-    let moved = |episode: &Episode| Episode { phase: EpisodePhase::Absent, lost: None, ..episode.clone() };
-    let moved: Vec<Episode> = active.map(moved).collect();
-    let mut applied = Applied { past: BTreeMap::new(), unanswered: Vec::new(), ..unconfirmed(applied) };
-    applied.ledger.iter_mut().for_each(|(_, row)| row.unanswered.clear());
-    with_episodes(applied, moved)
+/// Numbers of components and incidents mean nothing there. Every status counts as unconfirmed. The incident of an outage is
+/// looked up by its key, and opened if it does not exist. No write to the other page is awaited any longer.
+pub fn ledger_of_another_page(ledger: Ledger) -> Ledger {
+    let mut moved = unconfirmed(&ledger);
+    moved.rows_mut().for_each(|(_, row)| row.unanswered.clear());
+    for outage in ledger.outages().filter(|outage| outage.is_active()) {
+        let delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
+        let value = IncidentValue::Created { title: String::new() };
+        let incident = Recorded { page_id: None, value, delivery, unanswered: Vec::new() };
+        moved.record(Outage { incident: Some(incident), ..outage.clone() }.into());
+    }
+    moved
 }
 
-/// The recorded state in a store that is older than what was last written to the page: a restored backup.
+/// The ledger in a store that is older than what was last written to the page: a restored backup.
 ///
-/// The page is right then. Every status counts as unconfirmed, and every episode has ended: the open incidents are
-/// adopted from the page.
-pub fn applied_to_newer_page(applied: Applied) -> Applied {
-    let mut applied = unconfirmed(applied);
-    let ended: Vec<Episode> = applied.every_episode().cloned().collect();
-    applied.past.extend(ended.into_iter().filter_map(PastEpisode::of).map(|past| (past.key.clone(), past)));
-    with_episodes(applied, [])
+/// The page is right then. Every status counts as unconfirmed, and every outage has ended: the open incidents are adopted
+/// from the page.
+pub fn ledger_of_newer_page(ledger: Ledger) -> Ledger {
+    let mut older = unconfirmed(&ledger);
+    let ended = Some(Ended { at: Timestamp::from_millis(0), by: EndedBy::Recovery });
+    for outage in ledger.outages().filter(|outage| !outage.unanswered().is_empty()) {
+        older.record(Outage { ended, ..outage.clone() }.into());
+    }
+    older
 }
 
 /// Whether a store is a restored backup: `looked_at` is when the last server looked at the page, `known` is when the store
@@ -69,29 +71,15 @@ pub fn clamp_alert(record: &AlertRecord, now: Timestamp) -> AlertRecord {
     AlertRecord { state, ends_at, last_seen_at: record.last_seen_at.min(now), ..record.clone() }
 }
 
-/// The recorded state by a clock that was set back to `now`: every wait in it begins at `now` at the latest.
-pub fn clamp_applied(mut applied: Applied, now: Timestamp) -> Applied {
-    let clamp_lost = |lost: &mut LostPostings| lost.missed_at = lost.missed_at.min(now);
-    for episode in applied.every_episode_mut() {
-        episode.calm_since = episode.calm_since.map(|since| since.min(now));
-        if let EpisodePhase::Closed { at, .. } = &mut episode.phase {
-            *at = (*at).min(now);
-        }
-        episode.lost.iter_mut().for_each(clamp_lost);
+/// The ledger by a clock that was set back to `now`: every wait in it begins at `now` at the latest.
+pub fn clamp_ledger(mut ledger: Ledger, now: Timestamp) -> Ledger {
+    ledger.rows_mut().for_each(|(_, row)| row.clamp(now));
+    for outage in ledger.outages_mut() {
+        outage.calm_since = outage.calm_since.map(|since| since.min(now));
+        outage.ended = outage.ended.map(|ended| Ended { at: ended.at.min(now), ..ended });
+        outage.incident.iter_mut().for_each(|row| row.clamp(now));
     }
-    applied.past.values_mut().map(|past| &mut past.lost).for_each(clamp_lost);
-    for UnansweredWrite { sent_at, .. } in &mut applied.unanswered {
-        *sent_at = (*sent_at).min(now);
-    }
-    for (_, row) in applied.ledger.iter_mut() {
-        if let Delivery::InDoubt { since } = &mut row.delivery {
-            *since = (*since).min(now);
-        }
-        for sent in &mut row.unanswered {
-            sent.sent_at = sent.sent_at.min(now);
-        }
-    }
-    applied
+    ledger
 }
 
 /// The watchdogs of notifications by a clock that was set back to `now`.
@@ -101,21 +89,17 @@ pub fn clamp_watchdogs(watchdogs: &RoutedWatchdogs, now: Timestamp) -> RoutedWat
     }))
 }
 
-/// Every value in doubt, since the beginning of time.
-fn unconfirmed(mut applied: Applied) -> Applied {
-    for (_, row) in applied.ledger.iter_mut().filter(|(_, row)| row.is_confirmed()) {
-        row.delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
+/// The rows of the components, every value in doubt since the beginning of time.
+fn unconfirmed(ledger: &Ledger) -> Ledger {
+    let mut unconfirmed = Ledger::default();
+    for (key, row) in ledger.rows() {
+        let mut row = row.clone();
+        if row.is_confirmed() {
+            row.delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
+        }
+        unconfirmed.record(Update::Component(key.clone(), Some(row)));
     }
-    applied
-}
-
-/// `applied` with these episodes instead of its own.
-fn with_episodes(applied: Applied, episodes: impl IntoIterator<Item = Episode>) -> Applied {
-    let mut applied = Applied { episodes: BTreeMap::new(), monitoring: None, ..applied };
-    for episode in episodes {
-        applied.keep(episode);
-    }
-    applied
+    unconfirmed
 }
 
 #[cfg(test)]
@@ -123,10 +107,10 @@ mod tests {
     use std::time::Duration;
 
     use super::super::alert::Fingerprint;
-    use super::super::incident::{EndedBy, EpisodeKey, EpisodeSubject};
-    use super::super::ledger::{ComponentValue, Recorded, ResourceKey, Unanswered};
+    use super::super::ledger::{ComponentValue, ResourceKey, Unanswered};
     use super::super::observed::{ComponentId, IncidentId};
-    use super::super::status::{ComponentStatus, IncidentStatus};
+    use super::super::outage::{OutageKey, OutageSubject, RecordedIncident};
+    use super::super::status::ComponentStatus;
     use super::super::target::{ComponentList, ComponentName, Target};
     use super::*;
 
@@ -138,70 +122,67 @@ mod tests {
         ComponentName::try_from(text).expect("a name")
     }
 
-    fn lost(count: u32) -> Option<LostPostings> {
-        Some(LostPostings { count, missed_at: LATER, title: None })
+    fn created(count: usize) -> RecordedIncident {
+        let value = IncidentValue::Created { title: "Down".to_owned() };
+        let unanswered = vec![Unanswered { value: value.clone(), sent_at: LATER }; count];
+        Recorded { page_id: None, value, delivery: Delivery::InDoubt { since: LATER }, unanswered }
     }
 
-    fn episode(id: i64, component: &str, phase: EpisodePhase, lost: Option<LostPostings>) -> Episode {
-        Episode {
-            key: EpisodeKey::new(ComponentId(id), NOW),
-            subject: EpisodeSubject::Component { name: name(component), id: ComponentId(id) },
+    fn outage(id: i64, component: &str, ended: Option<Ended>, incident: RecordedIncident) -> Outage {
+        Outage {
+            key: OutageKey::new(ComponentId(id), NOW),
+            subject: OutageSubject::Component { name: name(component), id: ComponentId(id) },
             occurred_at: NOW,
             began_at: NOW,
             calm_since: Some(LATER),
-            lost,
-            phase,
+            ended,
+            incident: Some(incident),
         }
     }
 
-    /// An open episode (1), a closed one (2), one that is over (3), and one of the monitoring.
-    fn applied() -> Applied {
+    /// An outage that goes on (1), a closed one (2), one of which only lost creates are left (3), and one of the monitoring.
+    fn ledger() -> Ledger {
         let status = ComponentStatus::MajorOutage;
-        let mut applied = Applied::default();
+        let mut ledger = Ledger::default();
         let value = ComponentValue::of_component(status);
         let unanswered = vec![Unanswered { value: value.clone(), sent_at: LATER }];
         let row = Recorded { unanswered, ..Recorded::confirmed(ComponentId(1), value) };
-        applied.ledger.set(ResourceKey::Component(name("Web")), Some(row));
+        ledger.record(Update::Component(ResourceKey::Component(name("Web")), Some(row)));
         let target = Target::new("a", ComponentList::parse("Web").names).expect("a target").name();
         let value = ComponentValue::of_target(status, "critical: no\nTargetDown".to_owned());
-        applied.ledger.set(ResourceKey::Target(target), Some(Recorded::confirmed(ComponentId(9), value)));
-        applied.keep(episode(1, "Web", EpisodePhase::Open(IncidentId(5)), lost(2)));
-        let closed = EpisodePhase::Closed { incident: IncidentId(6), at: LATER, by: EndedBy::Person };
-        applied.keep(episode(2, "Shop", closed, None));
-        applied.keep(Episode {
-            key: EpisodeKey::of_monitoring(NOW),
-            subject: EpisodeSubject::Monitoring,
-            ..episode(0, "Web", EpisodePhase::Opening, None)
-        });
-        let past = PastEpisode::of(episode(3, "Mail", EpisodePhase::Absent, lost(1))).expect("something is lost");
-        applied.past.insert(past.key.clone(), past);
-        let (id, status) = (IncidentId(5), IncidentStatus::Fixed);
-        applied.unanswered.push(UnansweredWrite { id, status, subject: EpisodeSubject::Monitoring, sent_at: LATER });
-        applied
+        let row = Recorded::confirmed(ComponentId(9), value);
+        ledger.record(Update::Component(ResourceKey::Target(target), Some(row)));
+        let open = Recorded { page_id: Some(IncidentId(5)), delivery: Delivery::Confirmed, ..created(2) };
+        ledger.record(outage(1, "Web", None, open).into());
+        let closed = Recorded::confirmed(IncidentId(6), IncidentValue::Fixed);
+        ledger.record(outage(2, "Shop", Some(Ended { at: LATER, by: EndedBy::Person }), closed).into());
+        let (key, subject) = (OutageKey::of_monitoring(NOW), OutageSubject::Monitoring);
+        ledger.record(Outage { key, subject, ..outage(0, "Web", None, created(0)) }.into());
+        ledger.record(outage(3, "Mail", Some(Ended { at: LATER, by: EndedBy::Unopened }), created(1)).into());
+        ledger
     }
 
-    fn are_unconfirmed(applied: &Applied) -> bool {
-        applied.ledger.iter().count() == 2 && applied.ledger.iter().all(|(_, row)| !row.is_confirmed())
+    fn are_unconfirmed(ledger: &Ledger) -> bool {
+        ledger.rows().count() == 2 && ledger.rows().all(|(_, row)| !row.is_confirmed())
     }
 
     #[test]
-    fn on_another_page_active_episodes_are_looked_up_again_and_nothing_is_awaited() {
-        let moved = applied_to_another_page(applied());
+    fn on_another_page_active_outages_are_looked_up_again_and_nothing_is_awaited() {
+        let moved = ledger_of_another_page(ledger());
         assert!(are_unconfirmed(&moved));
-        let phases: Vec<_> = moved.every_episode().map(|it| (it.key.as_str(), it.phase, it.lost.clone())).collect();
-        let absent = EpisodePhase::Absent;
-        assert_eq!(phases, [("1-1000000", absent, None), ("0-1000000", absent, None)]);
-        assert_eq!((moved.past.len(), moved.unanswered.len()), (0, 0));
+        let keys: Vec<_> = moved.outages().map(|it| (it.key.as_str(), it.incident_id(), it.is_active())).collect();
+        assert_eq!(keys, [("0-1000000", None, true), ("1-1000000", None, true)]);
+        assert!(moved.outages().all(|outage| outage.incident.is_some() && outage.unanswered().is_empty()));
+        assert!(moved.rows().all(|(_, row)| row.unanswered.is_empty()));
     }
 
     #[test]
-    fn after_a_restore_every_episode_has_ended_and_lost_writes_are_still_awaited() {
-        let restored = applied_to_newer_page(applied());
+    fn after_a_restore_every_outage_has_ended_and_lost_writes_are_still_awaited() {
+        let restored = ledger_of_newer_page(ledger());
         assert!(are_unconfirmed(&restored));
-        assert_eq!(restored.every_episode().count(), 0);
-        let past: Vec<_> = restored.past.values().map(|past| (past.key.as_str(), past.lost.count)).collect();
-        assert_eq!(past, [("1-1000000", 2), ("3-1000000", 1)]);
-        assert_eq!(restored.unanswered, applied().unanswered);
+        assert!(restored.outages().all(|outage| !outage.is_active()));
+        let awaited: Vec<_> = restored.outages().map(|it| (it.key.as_str(), it.unanswered().len())).collect();
+        assert_eq!(awaited, [("1-1000000", 2), ("3-1000000", 1)]);
     }
 
     #[test]
@@ -237,17 +218,17 @@ mod tests {
         assert_eq!(clamped.starts_at, LATER, "which occurrence it is does not depend on the clock");
         assert_eq!(clamp_alert(&record(EARLIER), NOW), record(EARLIER));
 
-        let clamped = clamp_applied(applied(), NOW);
-        for episode in clamped.every_episode() {
-            assert_eq!(episode.calm_since, Some(NOW));
-            assert!(episode.lost.as_ref().is_none_or(|lost| lost.missed_at == NOW));
-            assert!(!matches!(episode.phase, EpisodePhase::Closed { at, .. } if at != NOW));
+        let clamped = clamp_ledger(ledger(), NOW);
+        for outage in clamped.outages() {
+            assert_eq!(outage.calm_since, Some(NOW));
+            assert!(outage.ended.is_none_or(|ended| ended.at == NOW));
+            let row = outage.incident.as_ref().expect("an incident");
+            assert!(!matches!(row.delivery, Delivery::InDoubt { since } if since != NOW));
+            assert!(outage.unanswered().iter().all(|sent| sent.sent_at == NOW));
         }
-        assert!(clamped.past.values().all(|past| past.lost.missed_at == NOW));
-        assert!(clamped.unanswered.iter().all(|write| write.sent_at == NOW));
-        let sent = clamped.ledger.iter().flat_map(|(_, row)| &row.unanswered);
+        let sent = clamped.rows().flat_map(|(_, row)| &row.unanswered);
         assert_eq!(sent.map(|sent| sent.sent_at).collect::<Vec<_>>(), [NOW]);
-        assert_eq!(clamp_applied(applied(), LATER), applied());
+        assert_eq!(clamp_ledger(ledger(), LATER), ledger());
 
         let watchdog = |notified_at| {
             let interval = Some(Duration::from_secs(60));

@@ -35,7 +35,7 @@ pub fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
     }
 }
 
-/// What ends an episode, and with it the incident (`close_incident_when`).
+/// What ends an outage, and with it the incident (`close_incident_when`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CloseIncidentWhen {
     /// As soon as the component is no longer in Major Outage. Cachet shows a component with an open incident as red
@@ -47,14 +47,14 @@ pub enum CloseIncidentWhen {
 }
 
 impl CloseIncidentWhen {
-    /// Whether a component of this status is in an episode, given whether it was in one.
-    pub(super) fn in_episode(self, status: ComponentStatus, was_in_episode: bool) -> bool {
+    /// Whether a component of this status is in an outage, given whether it was in one.
+    pub(super) fn in_outage(self, status: ComponentStatus, was_in_outage: bool) -> bool {
         match (status, self) {
             (ComponentStatus::MajorOutage, _) => true,
             // Nobody knows whether it is over: Alertmanager also resolves alerts when Prometheus is dead.
-            (ComponentStatus::Unknown, _) => was_in_episode,
+            (ComponentStatus::Unknown, _) => was_in_outage,
             (ComponentStatus::Operational, _) | (_, Self::NotMajorOutage) => false,
-            (_, Self::Operational) => was_in_episode,
+            (_, Self::Operational) => was_in_outage,
         }
     }
 }
@@ -110,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn an_episode_ends_below_major_outage_or_when_so_configured_only_at_operational() {
+    fn an_outage_ends_below_major_outage_or_when_so_configured_only_at_operational() {
         use ComponentStatus::{MajorOutage, Operational, PartialOutage, Unknown};
         let default = CloseIncidentWhen::NotMajorOutage;
         let patient = CloseIncidentWhen::Operational;
-        for (policy, status, was_in_episode, in_episode) in [
+        for (policy, status, was_in_outage, in_outage) in [
             (default, MajorOutage, false, true),
             (default, PartialOutage, true, false),
             (default, Operational, true, false),
@@ -126,7 +126,7 @@ mod tests {
             (default, Unknown, false, false),
             (patient, Unknown, true, true),
         ] {
-            assert_eq!(policy.in_episode(status, was_in_episode), in_episode, "{policy:?} {status} {was_in_episode}");
+            assert_eq!(policy.in_outage(status, was_in_outage), in_outage, "{policy:?} {status} {was_in_outage}");
         }
     }
 

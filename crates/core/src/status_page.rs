@@ -101,6 +101,8 @@ pub enum Operation {
     },
     /// Gives an incident a status without a word.
     SetIncidentStatus(IncidentId, IncidentStatus),
+    /// Closes an incident without a word, and hides it from readers.
+    HideIncident(IncidentId),
 }
 
 /// What a page can do beyond what all of them can.
@@ -148,8 +150,8 @@ pub enum Spare {
 /// An incident that may have been opened by a call whose answer was lost.
 #[derive(Debug, Clone, Copy)]
 pub struct IncidentSearch<'a> {
-    /// The key of its episode, which is in its meta where the page has meta.
-    pub episode: &'a str,
+    /// The key of its outage, with which the page may have marked it.
+    pub outage: &'a str,
     /// Its title.
     pub name: &'a str,
     /// The component that it was opened for, if it was opened for one.
@@ -207,25 +209,28 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// Whether a write that ended so may have been done all the same. A create is then looked up, never repeated.
+    pub fn may_have_been_applied(self) -> bool {
+        matches!(self, Self::InDoubt { of_a_read: false, .. } | Self::NotThePage { done: true })
+    }
+
+    /// Whether a write that ended so may be done only later.
+    pub fn may_be_applied_yet(self) -> bool {
+        matches!(self, Self::InDoubt { yet: true, of_a_read: false, .. })
+    }
+}
+
 impl PageError {
     /// An error whose message is the same from call to call.
     pub fn new(failure: Failure, message: String) -> Self {
         Self { failure, news: message.clone(), message }
     }
 
-    /// Whether a write that ended so may have been done all the same. A create is then looked up, never repeated.
-    pub fn may_have_been_applied(&self) -> bool {
-        matches!(self.failure, Failure::InDoubt { .. } | Failure::NotThePage { done: true })
-    }
-
-    /// Whether a write that ended so may be done only later.
-    pub fn may_be_applied_yet(&self) -> bool {
-        matches!(self.failure, Failure::InDoubt { yet: true, .. })
-    }
-
-    /// Whether it was a read that failed so, before any write was sent.
-    pub fn is_of_a_read(&self) -> bool {
-        matches!(self.failure, Failure::InDoubt { of_a_read: true, .. })
+    /// The error of an operation whose first call was carried out and whose second one failed so: a part of it is done.
+    pub fn of_a_second_call(self) -> Self {
+        let (yet, retry_after) = (self.failure.may_be_applied_yet(), self.retry_after());
+        Self { failure: Failure::InDoubt { yet, of_a_read: false, retry_after }, ..self }
     }
 
     /// Whether no answer came that makes sense.

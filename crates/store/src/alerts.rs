@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 use super::alert_rows::{
     correctable, delete, forget_resolved, inherited, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
 };
-use super::applied::upsert_observed;
-use super::episodes::upsert_episode;
 use super::history::keep_alerts;
+use super::ledger::upsert_observed;
+use super::ledger::upsert_outage;
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect};
 use alertmanager_cachet_core::expiry::Leases;
@@ -167,8 +167,8 @@ impl Store {
         let alerts = inheritance.alerts.iter().filter(|record| !ended.contains(&record.fingerprint));
         let alerts: Vec<&AlertRecord> = alerts.collect();
         upsert(&mut transaction, &alerts).await?;
-        for episode in &inheritance.episodes {
-            upsert_episode(&mut transaction, episode).await?;
+        for outage in &inheritance.outages {
+            upsert_outage(&mut transaction, outage).await?;
         }
         upsert_observed(&mut transaction, observed, now).await?;
         let fired = alerts.iter().map(|record| AlertHappening::of(record, Turn::Fired, Source::Page, now));

@@ -262,6 +262,7 @@ pub(super) async fn keep(connection: &mut SqliteConnection, happenings: &[Happen
             .bind(at.as_millis())
             .bind(match about {
                 About::Component(name) => name.as_str(),
+                About::Target(_) => continue,
                 About::Everything => EVERYTHING,
             })
             .bind(event.word())

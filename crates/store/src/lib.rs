@@ -1,4 +1,4 @@
-//! What must survive a restart: alerts, the watchdog's pulse, what was written to the page, episodes, and the content of
+//! What must survive a restart: alerts, the watchdog's pulse, what was written to the page, outages, and the content of
 //! the built-in page.
 //!
 //! Each unit of work loads what it concerns, lets the core decide, and saves the result, in one transaction. Times are
@@ -6,9 +6,8 @@
 
 mod alert_rows;
 mod alerts;
-mod applied;
-mod episodes;
 mod history;
+mod ledger;
 mod modifiers;
 mod page;
 mod recovery;
@@ -24,7 +23,7 @@ use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 
 use self::alert_rows::StoredAlerts;
 use self::alerts::Recordings;
-pub use self::applied::{Entry, Made};
+pub use self::ledger::Made;
 pub use self::page::{Announcement, ComponentChange, GroupChange, NewIncident, PageTables};
 pub use self::sqlite::StoreLock;
 use alertmanager_cachet_core::expiry::Leases;

@@ -75,9 +75,7 @@ impl Store {
         .bind(&hold.note)
         .execute(&mut *transaction)
         .await?;
-        let (status, until_ms) = (hold.status, hold.until.as_millis());
-        let event = Event::Held { status, until_ms, user: hold.user.clone(), note: hold.note.clone() };
-        note(&mut transaction, &hold.component, event, hold.since).await?;
+        note(&mut transaction, &hold.component, Event::held(hold), hold.since).await?;
         transaction.commit().await?;
         Ok(())
     }

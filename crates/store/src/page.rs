@@ -350,6 +350,18 @@ impl PageTables {
         set_incident_status(&mut db, id, status, now).await
     }
 
+    /// Closes an incident without a word and hides it from readers. `false`: there is none.
+    ///
+    /// # Errors
+    /// See [`PageTables`].
+    pub async fn hide_incident(&self, id: IncidentId, now: Timestamp) -> Result<bool, StoreError> {
+        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let found = set_incident_status(&mut db, id, IncidentStatus::Fixed, now).await?;
+        sqlx::query("UPDATE page_incidents SET visible = 0 WHERE id = $1").bind(id.0).execute(&mut *db).await?;
+        db.commit().await?;
+        Ok(found)
+    }
+
     /// Announces a maintenance, which readers see at once.
     ///
     /// # Errors

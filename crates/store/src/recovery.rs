@@ -7,16 +7,12 @@
 
 use std::fs;
 
-use sqlx::SqliteConnection;
-
 use super::alert_rows::{forget_resolved, in_future, upsert};
-use super::applied::{read_applied, replace_unanswered, upsert_row};
-use super::episodes::{end_other_episodes, upsert_episode};
+use super::ledger::{read_ledger, save_differences};
 use super::modifiers::{read_pulse, read_routed, write_pulse, write_routed};
 use super::sqlite::beside;
 use super::{Store, StoreError};
 use alertmanager_cachet_core::alert::AlertRecord;
-use alertmanager_cachet_core::plan::Applied;
 use alertmanager_cachet_core::recovery;
 use alertmanager_cachet_core::time::Timestamp;
 
@@ -25,7 +21,7 @@ const LOOKED: &str = "looked";
 
 impl Store {
     /// Keeps the address of the page that the store is about. If it is another one than before, the recorded state is
-    /// changed as [`recovery::applied_to_another_page`] says, and the last reading is forgotten.
+    /// changed as [`recovery::ledger_of_another_page`] says, and the last reading is forgotten.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
@@ -36,9 +32,9 @@ impl Store {
         if known.as_deref() == Some(address) {
             return Ok(());
         }
-        let before = read_applied(&mut transaction).await?;
-        let after = recovery::applied_to_another_page(before.clone());
-        save(&mut transaction, &before, &after).await?;
+        let before = read_ledger(&mut transaction).await?;
+        let after = recovery::ledger_of_another_page(before.clone());
+        save_differences(&mut transaction, &before, &after).await?;
         sqlx::query("DELETE FROM observed").execute(&mut *transaction).await?;
         sqlx::query(
             "INSERT INTO cachet (id, address) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET address = excluded.address",
@@ -70,9 +66,9 @@ impl Store {
         let heard_since = recovery::heard_since(looked_at, start);
         let mut transaction = self.begin().await?;
         *self.stored_alerts.lock().await = None;
-        let before = read_applied(&mut transaction).await?;
-        let after = recovery::applied_to_newer_page(before.clone());
-        save(&mut transaction, &before, &after).await?;
+        let before = read_ledger(&mut transaction).await?;
+        let after = recovery::ledger_of_newer_page(before.clone());
+        save_differences(&mut transaction, &before, &after).await?;
         let deleted = sqlx::query("DELETE FROM observed").execute(&mut *transaction).await?.rows_affected();
         let forgotten = deleted + forget_resolved(&mut transaction, heard_since).await?;
         let pulse_before = read_pulse(&mut *transaction).await?;
@@ -95,9 +91,9 @@ impl Store {
         let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
         upsert(&mut transaction, &clamped.iter().collect::<Vec<_>>()).await?;
 
-        let applied_before = read_applied(&mut transaction).await?;
-        let applied = recovery::clamp_applied(applied_before.clone(), now);
-        save(&mut transaction, &applied_before, &applied).await?;
+        let ledger_before = read_ledger(&mut transaction).await?;
+        let ledger = recovery::clamp_ledger(ledger_before.clone(), now);
+        save_differences(&mut transaction, &ledger_before, &ledger).await?;
 
         let routed_before = read_routed(&mut transaction).await?;
         let routed = recovery::clamp_watchdogs(&routed_before, now);
@@ -110,7 +106,7 @@ impl Store {
             write_pulse(&mut transaction, pulse).await?;
         }
         transaction.commit().await?;
-        let others = [applied != applied_before, routed != routed_before, pulse != pulse_before];
+        let others = [ledger != ledger_before, routed != routed_before, pulse != pulse_before];
         let moved = clamped.len() + others.into_iter().filter(|moved| *moved).count();
         Ok(u64::try_from(moved).unwrap_or(u64::MAX))
     }
@@ -128,22 +124,4 @@ impl Store {
         let text = fs::read_to_string(beside(self.path.as_ref()?, LOOKED)).ok()?;
         text.trim().parse().ok().map(Timestamp::from_millis)
     }
-}
-
-/// Saves what a recovery changed: how certain the recorded statuses are, the episodes, and the writes without an answer.
-async fn save(connection: &mut SqliteConnection, before: &Applied, after: &Applied) -> Result<(), StoreError> {
-    if before == after {
-        return Ok(());
-    }
-    for (key, row) in after.ledger.iter().filter(|(key, row)| before.ledger.get(key) != Some(row)) {
-        upsert_row(connection, key, row).await?;
-    }
-    for episode in after.every_episode() {
-        upsert_episode(connection, episode).await?;
-    }
-    end_other_episodes(connection, after).await?;
-    if before.unanswered != after.unanswered {
-        replace_unanswered(connection, &after.unanswered).await?;
-    }
-    Ok(())
 }

@@ -123,8 +123,8 @@ impl Replay {
         let watchdog = config.watchdog.take();
         let (settings, in_force) = watch::channel(Arc::new(Settings { config, ..settings.clone() }));
         let collected = Arc::<Mutex<Collected>>::default();
-        let (collector, told_at) = (Arc::clone(&collected), clock.clone());
-        let log = Log::to(move |event| lock(&collector).add(event, told_at.now()));
+        let collector = Arc::clone(&collected);
+        let log = Log::of_events(move |event| lock(&collector).add(event));
         let stop = CancellationToken::new();
         let reconciler = Reconciler::new(store.clone(), Arc::new(page.clone()), in_force, clock, log, stop);
         let mut replay = Self {

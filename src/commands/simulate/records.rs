@@ -199,7 +199,7 @@ mod tests {
     use axum::http::HeaderMap;
 
     use super::*;
-    use crate::log::{Event, LoggedBody, LoggedHeaders};
+    use crate::log::{Line, LoggedBody, LoggedHeaders};
 
     const LATEST: &str = "2026-11-21T01:59:00Z";
 
@@ -214,12 +214,9 @@ mod tests {
         layout(&value)
     }
 
-    fn logged(body: &str, limit: usize) -> Event<'static> {
-        Event::WebhookRequest {
-            source_ip: [10, 0, 0, 5].into(),
-            headers: LoggedHeaders::new(&HeaderMap::new()),
-            body: LoggedBody::new(body.as_bytes(), limit),
-        }
+    fn logged(body: &str, limit: usize) -> Line {
+        let (headers, body) = (LoggedHeaders::new(&HeaderMap::new()), LoggedBody::new(body.as_bytes(), limit));
+        Line::webhook_request([10, 0, 0, 5].into(), &headers, &body)
     }
 
     fn time(text: &str) -> Timestamp {

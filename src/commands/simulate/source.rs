@@ -211,6 +211,7 @@ fn in_words(told: &Told) -> Option<String> {
         Told::Learned(happening) => Some(happening.to_string()),
         Told::Happened(happening) => Some(match &happening.about {
             About::Component(component) => format!("{component}: {}", happening.event),
+            About::Target(target) => format!("{target}: {}", happening.event),
             About::Everything => happening.event.to_string(),
         }),
         Told::Notified { .. } => None,

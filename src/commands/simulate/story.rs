@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::history::{About, Event, Happening};
 use crate::core::observed::IncidentId;
 use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
-use crate::log::Event;
 
 /// What would have happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,35 +97,36 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    /// Takes an event of `now`. Those of targets' own components are left out: the public does not see these, and no
-    /// visible component has such a name.
-    pub fn add(&mut self, event: &Event<'_>, now: Timestamp) {
-        match *event {
-            Event::ComponentStatusChange { component, old_status: Some(from), new_status: to, .. } => {
-                let name = ComponentName::try_from(component).ok();
-                self.changes.extend(name.map(|name| Seen::Component { name, from, to }));
+    /// Takes an event. The public does not see those of targets' own components.
+    pub fn add(&mut self, event: &Happening) {
+        let component = match &event.about {
+            About::Component(name) => Some(name.clone()),
+            About::Target(_) => return,
+            About::Everything => None,
+        };
+        match (&event.event, component) {
+            (Event::Written { from: Some(from), to, .. }, Some(name)) => {
+                self.changes.push(Seen::Component { name, from: *from, to: *to });
             }
-            Event::IncidentOpened { component, incident: id, name, occurred_at } => {
-                let component = named(component);
-                self.changes.push(Seen::Opened(id, component.clone()));
-                let (name, opened_at) = (name.to_owned(), now);
+            (Event::IncidentOpened { incident, title, occurred_at_ms }, component) => {
+                self.changes.push(Seen::Opened(*incident, component.clone()));
                 self.incidents.push(Incident {
-                    id,
+                    id: *incident,
                     component,
-                    name,
-                    occurred_at,
-                    opened_at,
+                    name: title.clone(),
+                    occurred_at: Timestamp::from_millis(*occurred_at_ms),
+                    opened_at: event.at,
                     closed_at: None,
                     reopened: 0,
                 });
             }
-            Event::IncidentClosed { component, incident: id, .. } => {
-                self.changes.push(Seen::Closed(id, named(component)));
-                self.of(id).for_each(|incident| incident.closed_at = Some(now));
+            (Event::IncidentClosed { incident, .. }, component) => {
+                self.changes.push(Seen::Closed(*incident, component));
+                self.of(*incident).for_each(|incident| incident.closed_at = Some(event.at));
             }
-            Event::IncidentReopened { component, incident: id, .. } => {
-                self.changes.push(Seen::Reopened(id, named(component)));
-                self.of(id).for_each(|incident| {
+            (Event::IncidentReopened { incident, .. }, component) => {
+                self.changes.push(Seen::Reopened(*incident, component));
+                self.of(*incident).for_each(|incident| {
                     incident.closed_at = None;
                     incident.reopened += 1;
                 });
@@ -137,8 +138,4 @@ impl Collected {
     fn of(&mut self, id: IncidentId) -> impl Iterator<Item = &mut Incident> {
         self.incidents.iter_mut().filter(move |incident| incident.id == id)
     }
-}
-
-fn named(component: Option<&str>) -> Option<ComponentName> {
-    component.and_then(|name| ComponentName::try_from(name).ok())
 }

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use alertmanager_cachet::cli::LogFormat;
 use alertmanager_cachet::config;
+use alertmanager_cachet::core::history::{About, Event, Happening};
 use alertmanager_cachet::core::observed::IncidentId;
 use alertmanager_cachet::core::status::ComponentStatus;
+use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
-use alertmanager_cachet::log::{Event, LoggedBody, LoggedHeaders};
+use alertmanager_cachet::log::{Line, Log, LoggedBody, LoggedHeaders};
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
@@ -128,31 +132,38 @@ fn shape(line: &str) -> Vec<String> {
 
 /// The shape of every line that there is.
 fn events() -> Vec<Vec<String>> {
-    let (component, incident, name) = ("Database", IncidentId(1), "title");
-    let [old_status, new_status] = [ComponentStatus::Operational, ComponentStatus::MajorOutage];
-    let change = |reason| Event::ComponentStatusChange { component, old_status: Some(old_status), new_status, reason };
-    let reopened = |reason| Event::IncidentReopened { component: Some(component), incident, reason };
-    let occurred_at = Timestamp::from_millis(0);
+    let (incident, title, why) = (IncidentId(1), "title".to_owned(), || "why".to_owned());
+    let (operational, red) = (ComponentStatus::Operational, ComponentStatus::MajorOutage);
+    let (until_ms, user, note) = (0, why(), why());
     let events = [
-        Event::WebhookRequest {
-            source_ip: [127, 0, 0, 1].into(),
-            headers: LoggedHeaders::new(&HeaderMap::new()),
-            body: LoggedBody::new(b"{}", 2),
-        },
-        change(None),
-        change(Some("why")),
-        Event::IncidentOpened { component: Some(component), incident, name, occurred_at },
-        Event::IncidentClosed { component: Some(component), incident, reason: "recovered" },
-        reopened(None),
-        reopened(Some("why")),
-        Event::IncidentHeldBack { component, maintenance: name },
-        Event::Hold { component, status: old_status, until: occurred_at, user: name, note: "why" },
-        Event::Release { component, user: Some(name), reason: "released" },
-        Event::PageEdited { user: name, action: "update", subject: "incident 1", name, details: "why" },
-        Event::AlertIgnored { alertname: name, fingerprint: "0", reason: "why" },
-        Event::ManualOverride { component, expected_status: old_status, found_status: None },
+        Event::Written { from: Some(operational), to: red, late: false },
+        Event::Written { from: Some(operational), to: red, late: true },
+        Event::IncidentOpened { incident, title, occurred_at_ms: 0 },
+        Event::IncidentClosed { incident, reason: why() },
+        Event::IncidentReopened { incident, reason: None },
+        Event::IncidentReopened { incident, reason: Some(why()) },
+        Event::IncidentHeldBack { maintenance: why() },
+        Event::Held { status: operational, until_ms, user, note },
+        Event::Released { user: why() },
+        Event::StatusOverridden { expected: operational, found: None },
     ];
-    events.iter().map(|event| shape(&event.to_string())).collect()
+    let about = About::Component(ComponentName::try_from("Database").expect("a name"));
+    let at = Timestamp::from_millis(0);
+    let events = events.map(|event| Happening { at, about: about.clone(), event });
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&lines);
+    let log = Log::new(LogFormat::Text, move |line| taken.lock().expect("no panic").push(shape(line)));
+    events.iter().for_each(|event| log.emit(event));
+    let (headers, body) = (LoggedHeaders::new(&HeaderMap::new()), LoggedBody::new(b"{}", 2));
+    for line in [
+        Line::webhook_request([127, 0, 0, 1].into(), &headers, &body),
+        Line::page_edited("ada", "update", "incident 1", "title", "why"),
+        Line::alert_ignored("title", "0", "why"),
+    ] {
+        log.line(&line);
+    }
+    let lines = lines.lock().expect("no panic");
+    lines.iter().cloned().collect()
 }
 
 /// Keys of `config.json`, put into the example, or all of it.

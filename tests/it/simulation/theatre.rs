@@ -93,17 +93,16 @@ fn url(folder: &TempDir, name: &str) -> String {
 }
 
 /// All that the server stores for a Cachet.
-pub const TABLES: [&str; 11] = [
+pub const TABLES: [&str; 10] = [
     "alerts",
     "cachet",
-    "episodes",
     "history_alerts",
     "history_events",
     "history_looked",
     "holds",
     "ledger",
     "observed",
-    "unanswered_writes",
+    "outages",
     "watchdog",
 ];
 

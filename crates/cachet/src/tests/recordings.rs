@@ -138,7 +138,7 @@ async fn the_meta_of_others_makes_nothing_ours() {
     let components = answering(CURRENT, "106").components().await.expect("components");
     assert_eq!((components.len(), components[0].managed), (1, false));
     let empty = answering(CURRENT, "168").incident(IncidentId(1)).await.expect("an answer").expect("there");
-    assert_eq!(empty.episode, None, "empty meta is []");
+    assert_eq!(empty.outage, None, "empty meta is []");
 }
 
 #[tokio::test]
@@ -187,14 +187,14 @@ async fn a_lost_incident_is_found_again_without_meta_by_name_component_and_time(
     // made at 02:06:57 of a clock in an unknown zone
     let called_at = Timestamp::parse_rfc3339("2026-11-21T12:00:00Z").expect("valid");
     let search = IncidentSearch {
-        episode: "e",
+        outage: "e",
         name: " EMBARGO ",
         component: Some(ComponentId(1)),
         occurred_at: Timestamp::from_millis(0),
         created_not_before: called_at,
     };
     let found = cachet.find_incident(&search).await.expect("an answer").expect("found");
-    assert_eq!((found.id, found.episode), (IncidentId(15), None));
+    assert_eq!((found.id, found.outage), (IncidentId(15), None));
 
     let tomorrow = Timestamp::parse_rfc3339("2026-11-22T02:00:00Z").expect("valid");
     for (what, other) in [
@@ -212,7 +212,7 @@ async fn a_lost_incident_is_found_again_without_meta_by_name_component_and_time(
 async fn an_incident_with_the_episodes_key_but_of_another_owner_is_not_found() {
     let cachet = answering(CURRENT, "199");
     let search = IncidentSearch {
-        episode: "fp-123",
+        outage: "fp-123",
         name: "Multi",
         component: Some(ComponentId(1)),
         occurred_at: Timestamp::from_millis(0),
@@ -236,7 +236,7 @@ async fn what_was_made_is_known_by_its_number() {
         name: "Outage|web-1".into(),
         message: "It is **down**".into(),
         component: Some(AffectedComponent { id: ComponentId(1), name: "web-1".into() }),
-        episode: "e-1".into(),
+        outage: "e-1".into(),
         occurred_at: Timestamp::from_millis(0),
         notify_subscribers: false,
     };
@@ -305,7 +305,7 @@ async fn the_token_is_checked_by_a_write_that_cannot_change_anything() {
             "{release}"
         );
         assert!(PageError::from(refused.clone()).concerns_everything());
-        assert!(!PageError::from(refused.clone()).may_have_been_applied());
+        assert!(!PageError::from(refused.clone()).failure.may_have_been_applied());
     }
 }
 
@@ -358,5 +358,5 @@ async fn each_refusal_has_its_own_error_with_its_cure() {
 #[tokio::test]
 async fn a_500_may_have_been_applied_for_older_releases_save_and_then_fail() {
     let error = answering(OLDER, "131").apply(&outage(1)).await.expect_err("500");
-    assert!(error.may_have_been_applied() && !error.concerns_everything());
+    assert!(error.failure.may_have_been_applied() && !error.concerns_everything());
 }

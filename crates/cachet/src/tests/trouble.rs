@@ -65,7 +65,7 @@ async fn a_port_where_nothing_listens_is_unreachable_and_nothing_was_sent() {
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(error.to_string().starts_with(&format!("PUT /components/12: no connection to {base_url} (")), "{error}");
     assert!(PageError::from(error.clone()).concerns_everything());
-    assert!(!PageError::from(error.clone()).may_have_been_applied());
+    assert!(!PageError::from(error.clone()).failure.may_have_been_applied());
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_cut_connection_leaves_open_whether_it_was_applied() {
     ] {
         let error = fix_component(&answering_bytes(bytes).await).await.expect_err("cut");
         assert!(matches!(error, Error::NoAnswer { .. }), "{what}: {error}");
-        assert!(PageError::from(error.clone()).may_have_been_applied(), "{what}");
+        assert!(PageError::from(error.clone()).failure.may_have_been_applied(), "{what}");
         assert!(!PageError::from(error.clone()).concerns_everything(), "{what}");
     }
 }
@@ -99,7 +99,7 @@ async fn the_rate_limit_says_when_to_come_back() {
     let error = fix_component(&serving(router).await).await.expect_err("limited");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(48)));
     assert!(PageError::from(error.clone()).concerns_everything());
-    assert!(!PageError::from(error.clone()).may_have_been_applied());
+    assert!(!PageError::from(error.clone()).failure.may_have_been_applied());
     assert!(error.to_string().contains("(HTTP 429, Retry-After: 48 s)"), "{error}");
 }
 
@@ -116,7 +116,7 @@ async fn a_redirect_is_not_followed_and_names_the_setting_to_correct() {
          \"https://status.example.org/api/components/12\"): check CACHET_API_URL, the whole base such as http://cachet/api"
     );
     assert!(matches!(error, Error::NotCachet { .. }));
-    assert!(!PageError::from(error.clone()).may_have_been_applied());
+    assert!(!PageError::from(error.clone()).failure.may_have_been_applied());
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn html_is_not_cachet_whatever_its_status() {
 async fn an_answer_in_other_words_may_still_have_been_applied() {
     let router = Router::new().fallback(|| async { (StatusCode::CREATED, Json(json!({"data": {"uuid": "x"}}))) });
     let error = fix_component(&serving(router).await).await.expect_err("another wire format");
-    assert!(PageError::from(error.clone()).may_have_been_applied());
+    assert!(PageError::from(error.clone()).failure.may_have_been_applied());
     assert!(error.to_string().contains("its answer cannot be read at data"), "{error}");
 }
 

@@ -68,8 +68,8 @@ impl TimelineEntry {
                 _ => None,
             },
             incident: match event {
-                Event::IncidentOpened { incident }
-                | Event::IncidentReopened { incident }
+                Event::IncidentOpened { incident, .. }
+                | Event::IncidentReopened { incident, .. }
                 | Event::IncidentClosed { incident, .. }
                 | Event::IncidentClosedByPerson { incident } => Some(incident),
                 _ => None,

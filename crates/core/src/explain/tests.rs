@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::alert::{Alert, AlertStatus, signals};
-use crate::incident::{Episode, EpisodeKey, EpisodeSubject};
-use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedComponent};
+use crate::ledger::Recorded;
+use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedComponent, ObservedIncident};
+use crate::outage::{IncidentValue, OutageKey, OutageSubject};
 use crate::page::desired;
 use crate::plan::{Policy, plan};
 use crate::rules::{CloseIncidentWhen, Drift};
+use crate::status::IncidentStatus;
 use crate::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 
 const HOLD: Duration = Duration::from_secs(300);
@@ -37,7 +39,7 @@ fn record(instance: &str, statuses: &[AlertStatus]) -> AlertRecord {
     known.expect("a statement")
 }
 
-fn explained(alerts: &[AlertRecord], applied: &Applied, observed: &Observed) -> Option<Explanation> {
+fn explained(alerts: &[AlertRecord], ledger: &Ledger, observed: &Observed) -> Option<Explanation> {
     let known = |(instance, critical)| KnownTarget { target: target(instance), critical };
     let inventory = Inventory::new(InventorySource::File, [("db-1:9100", true), ("db-22:9100", false)].map(known));
     let page = desired(&inventory, &signals(alerts, HOLD, NOW));
@@ -47,14 +49,13 @@ fn explained(alerts: &[AlertRecord], applied: &Applied, observed: &Observed) -> 
         recovery_hold: Duration::ZERO,
         reopen_within: Duration::ZERO,
         takes_unknown: true,
-        posting_patience: Duration::ZERO,
         inventory: InventorySource::File,
     };
-    let plan = plan(&page, applied, observed, policy, NOW);
+    let plan = plan(&page, ledger, observed, policy, NOW);
     let facts = Facts {
         page: &page,
         alerts,
-        applied,
+        ledger,
         observed: Some((observed, NOW)),
         plan: &plan,
         refire_hold: HOLD,
@@ -79,7 +80,7 @@ fn page_with_database() -> Observed {
 #[test]
 fn an_outage_is_explained_by_its_targets_and_alerts_and_by_what_still_waits() {
     let alerts = [record("db-1:9100", &[AlertStatus::Firing])];
-    let text = explained(&alerts, &Applied::default(), &page_with_database()).expect("known").to_string();
+    let text = explained(&alerts, &Ledger::default(), &page_with_database()).expect("known").to_string();
     assert_eq!(
         text,
         "\
@@ -106,18 +107,28 @@ Note: the page lacks 1 target component of the inventory (\"db-22:9100 | Databas
 #[test]
 fn an_open_incident_and_a_held_firing_are_named() {
     let alerts = [record("db-22:9100", &[AlertStatus::Firing, AlertStatus::Resolved, AlertStatus::Firing])];
-    let mut applied = Applied::default();
-    let episode = Episode {
-        key: EpisodeKey::new(ComponentId(1), NOW),
-        subject: EpisodeSubject::Component { name: name("Database"), id: ComponentId(1) },
+    let mut ledger = Ledger::default();
+    let outage = Outage {
+        key: OutageKey::new(ComponentId(1), NOW),
+        subject: OutageSubject::Component { name: name("Database"), id: ComponentId(1) },
         occurred_at: NOW,
         began_at: NOW,
         calm_since: None,
-        lost: None,
-        phase: EpisodePhase::Open(IncidentId(12)),
+        ended: None,
+        incident: Some(Recorded::confirmed(IncidentId(12), IncidentValue::Reopened)),
     };
-    applied.episodes.insert(name("Database"), episode);
-    let explanation = explained(&alerts, &applied, &page_with_database()).expect("known");
+    ledger.record(outage.into());
+    let open = ObservedIncident {
+        id: IncidentId(12),
+        name: "Database is down".to_owned(),
+        status: Some(IncidentStatus::Investigating),
+        outage: None,
+        component: None,
+        component_id: Some(ComponentId(1)),
+        is_anonymous: true,
+    };
+    let page = Observed { open_incidents: vec![open], ..page_with_database() };
+    let explanation = explained(&alerts, &ledger, &page).expect("known");
     assert_eq!(explanation.reason, "all its 2 targets are up");
     let text = explanation.to_string();
     for line in [
@@ -135,7 +146,7 @@ fn an_incident_that_is_held_back_is_explained_by_the_maintenance() {
     let maintenance =
         Maintenance { name: "New switch".to_owned(), components: vec![ComponentId(1)], ends_if_utc_ms: None };
     let observed = Observed { maintenance: vec![maintenance], ..page_with_database() };
-    let text = explained(&alerts, &Applied::default(), &observed).expect("known").to_string();
+    let text = explained(&alerts, &Ledger::default(), &observed).expect("known").to_string();
     for line in [
         "  no incident\n  maintenance \"New switch\" is in progress\n",
         "Note: component \"Database\" is down during the maintenance \"New switch\", so no incident is opened: if it \
@@ -150,11 +161,11 @@ fn an_incident_that_is_held_back_is_explained_by_the_maintenance() {
 fn a_component_that_nobody_knows_has_no_explanation() {
     let observed = Observed::default();
     let page = desired(&Inventory::new(InventorySource::File, []), &signals(&[], HOLD, NOW));
-    let (applied, plan) = (Applied::default(), Plan::default());
+    let (ledger, plan) = (Ledger::default(), Plan::default());
     let facts = Facts {
         page: &page,
         alerts: &[],
-        applied: &applied,
+        ledger: &ledger,
         observed: Some((&observed, NOW)),
         plan: &plan,
         refire_hold: HOLD,
@@ -190,7 +201,7 @@ fn the_reason_counts_the_targets_and_names_the_critical_ones_that_are_down() {
 
 #[test]
 fn a_component_is_explained_if_anything_knows_it() {
-    let unseen = explained(&[], &Applied::default(), &Observed::default()).expect("targets feed it");
+    let unseen = explained(&[], &Ledger::default(), &Observed::default()).expect("targets feed it");
     assert_eq!(unseen.reason, "all its 2 targets are up");
     assert_eq!(unseen.shown.expect("Cachet was read").status, None);
 }
@@ -204,7 +215,7 @@ fn only_changes_of_its_own_targets_are_waited_for() {
         ..record("db-1:9100", &[AlertStatus::Firing])
     };
     let alerts = [record("db-1:9100", &[AlertStatus::Firing]), another];
-    let waiting = explained(&alerts, &Applied::default(), &page_with_database()).expect("known").waiting;
+    let waiting = explained(&alerts, &Ledger::default(), &page_with_database()).expect("known").waiting;
     let starts: Vec<&str> = waiting.iter().map(|line| line.split(" as ").next().unwrap_or_default()).collect();
     assert_eq!(
         starts,

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::Shown;
-use crate::incident::EpisodeSubject;
+use crate::history::{About, Event};
 use crate::observed::{ComponentId, IncidentId};
+use crate::operation::Shown;
+use crate::outage::OutageSubject;
 use crate::status::ComponentStatus;
 use crate::target::{ComponentName, NAME_LIMIT, Target, TargetName};
 use crate::time::Timestamp;
@@ -48,10 +49,10 @@ pub enum Report {
         /// What Cachet shows; `None` for a number that we do not know.
         found: Option<ComponentStatus>,
     },
-    /// A person closed the incident of an episode that goes on.
+    /// A person closed the incident of an outage that goes on.
     IncidentClosedByPerson {
-        /// What the episode is about.
-        subject: EpisodeSubject,
+        /// What the outage is about.
+        subject: OutageSubject,
         /// The incident.
         incident: IncidentId,
     },
@@ -89,6 +90,24 @@ impl Report {
             Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
             Self::TargetNameTooLong { target } => of_target(target),
         }
+    }
+}
+
+impl Report {
+    /// What happened, if it says that something did.
+    pub fn event(&self) -> Option<(About, Event)> {
+        Some(match self {
+            Self::ComponentOverridden { component, expected, found } => {
+                (About::Component(component.clone()), Event::StatusOverridden { expected: *expected, found: *found })
+            }
+            Self::IncidentClosedByPerson { subject, incident } => {
+                (subject.into(), Event::IncidentClosedByPerson { incident: *incident })
+            }
+            Self::IncidentHeldBack { component, maintenance } => {
+                (About::Component(component.clone()), Event::IncidentHeldBack { maintenance: maintenance.clone() })
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -137,13 +156,13 @@ impl fmt::Display for Report {
                  say something new",
                 Shown(*found)
             ),
-            Self::IncidentClosedByPerson { subject: EpisodeSubject::Component { name, .. }, incident } => write!(
+            Self::IncidentClosedByPerson { subject: OutageSubject::Component { name, .. }, incident } => write!(
                 f,
                 "a person closed incident {} of component {name:?} while it is down: it stays closed until the \
                  component has recovered",
                 incident.0
             ),
-            Self::IncidentClosedByPerson { subject: EpisodeSubject::Monitoring, incident } => write!(
+            Self::IncidentClosedByPerson { subject: OutageSubject::Monitoring, incident } => write!(
                 f,
                 "a person closed incident {} while monitoring data is missing: it stays closed until the watchdog is \
                  heard again",

@@ -15,10 +15,12 @@ use self::world::World;
 use super::*;
 use crate::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use crate::hold::Hold;
-use crate::incident::EndedBy;
-use crate::observed::ObservedIncident;
+use crate::observed::{ComponentId, IncidentId, ObservedIncident};
+use crate::operation::{Outcome, Rank};
+use crate::outage::{EndedBy, IncidentValue, Outage, OutageSubject};
 use crate::page::{DESCRIPTION_LIMIT, describe, desired};
 use crate::status::IncidentStatus;
+use crate::status_page::REQUEST_TIMEOUT;
 use crate::target::{ComponentList, Inventory, KnownTarget, Target};
 use crate::watchdog::Monitoring;
 
@@ -29,7 +31,6 @@ const POLICY: Policy = Policy {
     recovery_hold: Duration::ZERO,
     reopen_within: Duration::ZERO,
     takes_unknown: true,
-    posting_patience: Duration::from_secs(15),
     inventory: InventorySource::File,
 };
 
@@ -157,8 +158,8 @@ fn a_write_whose_answer_was_lost_is_judged_by_what_cachet_shows_and_blamed_on_no
     let (key, value) =
         (ResourceKey::Component(name("Web")), ComponentValue::of_component(ComponentStatus::MajorOutage));
     let (id, now) = (world.component("Web").id, Timestamp::from_millis(world.now_ms));
-    let sent = world.applied.ledger.sent(&key, Some(id), &value, false, now);
-    world.applied.ledger.set(key, Some(sent));
+    let sent = Recorded::sent(world.ledger.get(&key), Some(id), value, now);
+    world.ledger.record(Update::Component(key, Some(sent)));
     let made = world.settle(&inventory, &[], POLICY);
     assert_eq!(lines(&made), ["set component \"Web\" from 4 (Outage) to 1 (Operational)"]);
 }
@@ -167,22 +168,56 @@ fn a_write_whose_answer_was_lost_is_judged_by_what_cachet_shows_and_blamed_on_no
 fn an_incident_whose_answer_was_lost_is_looked_up_before_it_is_posted_again() {
     let inventory = inventory(&[("a", "Web", false)]);
     let mut world = World::set_up(&inventory);
-    world.settle(&inventory, &[firing("a", "Web")], POLICY);
-    let episode = world.applied.episodes.get_mut(&name("Web")).expect("episode");
-    episode.phase = EpisodePhase::Opening;
-    let key = episode.key.clone();
-    match world.plan(&inventory, &[firing("a", "Web")], POLICY).changes.as_slice() {
-        [Change::OpenIncident { episode, attempt: Attempt::Resumed, .. }] => assert_eq!(episode.key, key),
-        other => panic!("{other:?}"),
-    }
-    match world.plan(&inventory, &[], POLICY).changes.as_slice() {
-        [Change::Write { .. }, Change::FindIncident { .. }, Change::Write { .. }] => {}
-        other => panic!("{other:?}"),
+    let down = [firing("a", "Web")];
+    let opening = |plan: &Plan| plan.changes.iter().find(|change| change.rank() == Rank::Open).cloned();
+    let first = opening(&world.plan(&inventory, &down, POLICY)).expect("an incident");
+    assert!(first.outage().expect("an outage").incident.is_none(), "nothing was sent, so nothing is looked up");
+    world.send(&first);
+    let plan = world.plan(&inventory, &down, POLICY);
+    let until = Timestamp::from_millis(world.now_ms).after(REQUEST_TIMEOUT);
+    assert_eq!((opening(&plan), plan.revisit_at), (None, Some(until)), "the request may be on its way");
+
+    world.now_ms = until.as_millis();
+    let again = opening(&world.plan(&inventory, &down, POLICY)).expect("an incident");
+    let (before, after) = (first.outage().expect("an outage"), again.outage().expect("an outage"));
+    assert_eq!((&before.key, after.unanswered().len()), (&after.key, 1));
+    let changes = world.plan(&inventory, &[], POLICY).changes;
+    assert!(changes.iter().any(|change| matches!(change, Change::FindIncident { .. })), "{changes:?}");
+
+    world.show_open(IncidentId(9), before);
+    let plan = world.plan(&inventory, &down, POLICY);
+    assert_eq!(opening(&plan), None, "it is there");
+    let [Update::Outage(_, Some(found))] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
+    assert_eq!((found.incident_id(), found.unanswered().len()), (Some(IncidentId(9)), 0));
+}
+
+#[test]
+fn what_lost_creates_open_beside_the_incident_of_an_outage_is_hidden_once_for_each() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let down = [firing("a", "Web")];
+    for ended in [false, true] {
+        let mut world = World::set_up(&inventory);
+        let plan = world.plan(&inventory, &down, POLICY);
+        let open = plan.changes.iter().find(|change| change.rank() == Rank::Open).expect("an incident");
+        world.send(open);
+        world.now_ms += 15_000;
+        world.settle(&inventory, &down, POLICY);
+        assert_eq!((world.observed.open_incidents.len(), world.unanswered()), (1, 1));
+        let outage = world.outage("Web").expect("an outage").clone();
+        let alerts = if ended { &down[..0] } else { &down };
+        world.settle(&inventory, alerts, POLICY);
+
+        world.show_open(IncidentId(90), &outage);
+        let made = world.settle(&inventory, alerts, POLICY);
+        assert_eq!(lines(&made), ["close incident 90 of component \"Web\", which was opened late"]);
+        assert_eq!((world.observed.open_incidents.len(), world.unanswered()), (usize::from(!ended), 0));
+        world.show_open(IncidentId(90), &outage);
+        assert_eq!(world.settle(&inventory, alerts, POLICY), [], "a person opened it");
     }
 }
 
 #[test]
-fn an_incident_that_a_person_closed_stays_closed_for_that_episode() {
+fn an_incident_that_a_person_closed_stays_closed_for_that_outage() {
     let inventory = inventory(&[("a", "Web", false)]);
     let mut world = World::set_up(&inventory);
     let down = [firing("a", "Web")];
@@ -192,7 +227,7 @@ fn an_incident_that_a_person_closed_stays_closed_for_that_episode() {
     let reports = world.plan(&inventory, &down, POLICY).reports;
     assert!(matches!(reports.first(), Some(Report::IncidentClosedByPerson { .. })), "{reports:?}");
     world.settle(&inventory, &[], POLICY);
-    assert!(world.applied.episodes.is_empty());
+    assert_eq!(world.ledger.outages().count(), 0);
     world.settle(&inventory, &down, POLICY);
     assert_eq!(world.observed.open_incidents.len(), 1);
 }
@@ -205,7 +240,7 @@ fn an_incident_that_only_seemed_closed_is_looked_at_before_it_is_given_up() {
     world.observed.open_incidents.clear();
     let changes = world.plan(&inventory, &[], POLICY).changes;
     let closing = changes.iter().find(|change| change.rank() == Rank::Close);
-    assert!(matches!(closing, Some(Change::CloseIncident { attempt: Attempt::Resumed, .. })), "{changes:?}");
+    assert!(matches!(closing, Some(Change::CloseIncident { late: None, .. })), "{changes:?}");
 }
 
 #[test]
@@ -246,7 +281,7 @@ fn a_relapse_of_a_component_that_was_removed_does_not_open_its_incident_again() 
 }
 
 #[test]
-fn an_episode_ends_only_after_the_component_was_calm_for_long_enough() {
+fn an_outage_ends_only_after_the_component_was_calm_for_long_enough() {
     let inventory = inventory(&[("a", "Web", false)]);
     let policy = Policy { recovery_hold: Duration::from_secs(60), ..POLICY };
     let mut world = World::set_up(&inventory);

@@ -103,7 +103,6 @@ macro_rules! any_store {
                 the_limit_is_never_exceeded_and_always_used;
             page:
                 what_is_remembered_is_kept_whole_or_not_at_all,
-                what_was_posted_without_an_answer_is_remembered_until_it_has_turned_up,
                 the_last_reading_of_cachet_is_kept_with_its_time,
                 at_another_address_nothing_is_certain,
                 what_was_made_is_known_by_number_and_name;
@@ -131,8 +130,7 @@ macro_rules! durable_store {
             limit:
                 a_start_with_more_alerts_than_the_limit_succeeds_and_keeps_them;
             page:
-                what_was_written_and_the_episodes_are_the_same_after_a_restart,
-                a_write_without_an_answer_is_remembered_until_it_is_answered_in_the_order_in_which_they_were_sent;
+                what_was_written_is_the_same_after_a_restart;
             history:
                 holds_and_the_watchdog_are_the_same_after_a_restart,
                 two_processes_write_at_the_same_time;

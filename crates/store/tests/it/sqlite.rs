@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use alertmanager_cachet_core::alert::AlertState;
-use alertmanager_cachet_core::incident::{Episode, EpisodeKey, EpisodePhase, EpisodeSubject};
-use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Recorded, ResourceKey};
+use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Recorded, ResourceKey, Update};
 use alertmanager_cachet_core::observed::{ComponentId, IncidentId, Observed};
+use alertmanager_cachet_core::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
 use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
-use alertmanager_cachet_store::{Entry, Store, StoreError};
+use alertmanager_cachet_store::{Store, StoreError};
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tempfile::TempDir;
@@ -37,17 +37,17 @@ async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
     let (id, status) = (ComponentId(7), ComponentStatus::MajorOutage);
     let key = ResourceKey::Component(component("Web"));
     let written = Recorded::confirmed(id, ComponentValue::of_component(status));
-    let episode = Episode {
-        key: EpisodeKey::new(id, NOW),
-        subject: EpisodeSubject::Component { name: component("Web"), id },
+    let outage = Outage {
+        key: OutageKey::new(id, NOW),
+        subject: OutageSubject::Component { name: component("Web"), id },
         occurred_at: NOW,
         began_at: NOW,
         calm_since: None,
-        lost: None,
-        phase: EpisodePhase::Open(IncidentId(3)),
+        ended: None,
+        incident: Some(Recorded::confirmed(IncidentId(3), IncidentValue::Reopened)),
     };
-    let entries = [Entry::Row(key.clone(), written.clone()), Entry::Episode(episode)];
-    store.remember(&entries, NOW).await.expect("remembered");
+    let updates = [Update::Component(key.clone(), Some(written.clone())), outage.into()];
+    store.remember(&updates, &[]).await.expect("remembered");
     store.remember_observed(&Observed::default(), NOW).await.expect("remembered");
     store.look_at_the_clock(NOW).await.expect("kept");
     assert!(!store.forget_if_restored(after(1)).await.expect("it is the last one"));
@@ -63,9 +63,9 @@ async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
     // A notification comes before the first look.
     store.record(&[resolved(&again)], after(100)).await.expect("recorded");
     assert!(store.forget_if_restored(after(90)).await.expect("it is an earlier one"));
-    let applied = store.applied().await.expect("read");
+    let ledger = store.ledger().await.expect("read");
     let in_doubt = Recorded { delivery: Delivery::InDoubt { since: Timestamp::from_millis(0) }, ..written };
-    assert_eq!((applied.ledger.get(&key), applied.episodes.len()), (Some(&in_doubt), 0));
+    assert_eq!((ledger.get(&key), ledger.outages().count()), (Some(&in_doubt), 0));
     assert_eq!(store.observed().await.expect("read"), None);
     assert_eq!(store.pulse().await.expect("read"), Pulse::default());
     let known = store.unresolved_alerts().await.expect("read");
@@ -112,14 +112,14 @@ async fn rows_over_the_limits_do_not_fail_a_start() {
     let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
     let alerts = reading.unresolved_alerts().await.expect("what `explain` reads before the first start");
     assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
-    assert!(reading.applied().await.expect("what was written").ledger.targets().next().is_none());
+    assert!(reading.ledger().await.expect("what was written").targets().next().is_none());
     reading.close().await;
 
     let began = std::time::Instant::now();
     let store = Store::open(&url(&folder)).await.expect("opens");
     let alerts = store.unresolved_alerts().await.expect("alerts");
     assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
-    assert!(store.applied().await.expect("what was written").ledger.targets().next().is_none());
+    assert!(store.ledger().await.expect("what was written").targets().next().is_none());
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
@@ -142,14 +142,14 @@ async fn rows_with_names_of_an_earlier_release_do_not_fail_a_start() {
 
     let reading = Store::open_read_only(&url(&folder)).await.expect("opens");
     assert!(reading.unresolved_alerts().await.expect("what `explain` reads before the first start").is_empty());
-    assert!(reading.applied().await.expect("what was written").ledger.targets().next().is_none());
+    assert!(reading.ledger().await.expect("what was written").targets().next().is_none());
     reading.close().await;
 
     let store = Store::open(&url(&folder)).await.expect("opens");
     let alerts = store.unresolved_alerts().await.expect("alerts");
     let names: Vec<String> = alerts.iter().map(|record| record.target.name().to_string()).collect();
     assert_eq!(names, ["a | Web", "b | Web, Datab\u{200b}ase"]);
-    assert!(store.applied().await.expect("what was written").ledger.targets().next().is_none());
+    assert!(store.ledger().await.expect("what was written").targets().next().is_none());
 }
 
 #[tokio::test]
@@ -319,15 +319,7 @@ async fn one_setup_at_a_time_and_beside_a_server() {
 #[tokio::test]
 async fn what_was_written_to_components_moves_to_the_ledger_with_what_is_in_doubt() {
     let mut db = SqliteConnection::connect("sqlite::memory:").await.expect("a database");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut steps: Vec<_> =
-        std::fs::read_dir(folder).expect("the steps").map(|step| step.expect("a step").path()).collect();
-    steps.sort();
-    let before = steps.iter().position(|step| step.ends_with("0012_ledger.sql")).expect("the step");
-    for step in &steps[..before] {
-        let sql = std::fs::read_to_string(step).expect("SQL");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut db).await.expect("migrated");
-    }
+    let step = migrate_before(&mut db, "0012_ledger.sql").await;
     let rows = "INSERT INTO applied VALUES
         ('component', 'Database', 7, 4, '', 'settled', 100), ('component', 'Search', 8, 1, '', 'pending', 200),
         ('target', 'a | Database', 0, 4, 'critical: no', 'pending', 300);
@@ -335,7 +327,6 @@ async fn what_was_written_to_components_moves_to_the_ledger_with_what_is_in_doub
         (1, 'component', 7, 1, '', '', 0, 50), (2, 'incident', 7, 4, '', 'Database', 7, 60),
         (3, 'component', 7, 3, '', '', 0, 70), (4, 'component', 9, 3, '', '', 0, 80)";
     sqlx::raw_sql(rows).execute(&mut db).await.expect("inserted");
-    let step = std::fs::read_to_string(&steps[before]).expect("SQL");
     sqlx::raw_sql(sqlx::AssertSqlSafe(step)).execute(&mut db).await.expect("migrated");
 
     let query = "SELECT json_array(name, page_id, status, description, in_doubt_since_ms, json(unanswered)) \
@@ -353,4 +344,64 @@ async fn what_was_written_to_components_moves_to_the_ledger_with_what_is_in_doub
     let left: Vec<i64> =
         sqlx::query_scalar("SELECT number FROM unanswered_writes").fetch_all(&mut db).await.expect("the rest");
     assert_eq!(left, [2], "those to incidents stay");
+}
+
+/// Takes an empty database through all steps before `step`, which is returned.
+async fn migrate_before(db: &mut SqliteConnection, step: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut steps: Vec<_> =
+        std::fs::read_dir(folder).expect("the steps").map(|step| step.expect("a step").path()).collect();
+    steps.sort();
+    let before = steps.iter().position(|path| path.ends_with(step)).expect("the step");
+    for step in &steps[..before] {
+        let sql = std::fs::read_to_string(step).expect("SQL");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *db).await.expect("migrated");
+    }
+    std::fs::read_to_string(&steps[before]).expect("SQL")
+}
+
+#[tokio::test]
+async fn episodes_in_every_phase_become_outages_with_all_that_is_in_doubt() {
+    let mut db = SqliteConnection::connect("sqlite::memory:").await.expect("a database");
+    let step = migrate_before(&mut db, "0013_outages.sql").await;
+    let rows = "INSERT INTO episodes (key, component, component_id, occurred_at_ms, began_at_ms, phase, incident_id,
+            calm_since_ms, closed_at_ms, ended_at_ms, ended_by, lost_count, lost_missed_at_ms, lost_title) VALUES
+        ('01-opening', 'Web', 1, 5, 6, 'opening', NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL),
+        ('02-absent', 'Web', 1, 5, 6, 'absent', NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL),
+        ('03-lost', 'Web', 1, 5, 6, 'absent', NULL, NULL, NULL, NULL, NULL, 2, 30, 'Down'),
+        ('04-open', 'Web', 1, 5, 6, 'open', 11, 7, NULL, NULL, NULL, 1, 30, NULL),
+        ('05-closing', '', 0, 5, 6, 'closing', 12, NULL, NULL, NULL, NULL, 0, NULL, NULL),
+        ('06-by-person', 'Web', 1, 5, 6, 'closed_by_person', 13, NULL, NULL, NULL, NULL, 0, NULL, NULL),
+        ('07-closed', 'Web', 1, 5, 6, 'closed', 14, NULL, 40, NULL, 'person', 0, NULL, NULL),
+        ('08-reopening', 'Web', 1, 5, 6, 'reopening', 15, NULL, NULL, NULL, NULL, 0, NULL, NULL),
+        ('09-past', 'Web', 1, 5, 6, 'ended', 16, NULL, NULL, 50, 'recovery', 1, 30, NULL),
+        ('10-reopened', 'Web', 1, 5, 6, 'ended', 17, NULL, NULL, 50, NULL, 0, NULL, NULL),
+        ('11-over', 'Web', 1, 5, 6, 'ended', 18, NULL, NULL, 50, 'recovery', 0, NULL, NULL);
+        INSERT INTO unanswered_writes VALUES
+        (1, 'incident', 11, 4, '', 'Web', 1, 60), (2, 'incident', 17, 1, '', 'Web', 1, 70),
+        (3, 'incident', 11, 1, '', 'Web', 1, 80), (4, 'incident', 99, 4, '', 'Web', 1, 90)";
+    sqlx::raw_sql(rows).execute(&mut db).await.expect("inserted");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(step)).execute(&mut db).await.expect("migrated");
+
+    let query = "SELECT concat_ws(' ', key, COALESCE(calm_since_ms, '-'), COALESCE(ended_at_ms, '-'), \
+                 COALESCE(ended_by, '-'), COALESCE(incident_id, '-'), COALESCE(value, '-'), title, \
+                 COALESCE(in_doubt_since_ms, '-'), (SELECT group_concat(COALESCE(json_extract(value, '$.value') || \
+                 '@' || json_extract(value, '$.sent_at_ms'), ''), ',') FROM json_each(unanswered))) \
+                 FROM outages ORDER BY key";
+    let outages: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut db).await.expect("the outages");
+    assert_eq!(
+        outages,
+        [
+            "01-opening - - - - created  6 created@6",
+            "02-absent - - - - -  6",
+            "03-lost - - - - created Down 30 created@30,created@30",
+            "04-open 7 - - 11 created  - created@30,fixed@60,reopened@80",
+            "05-closing - - - 12 fixed  6",
+            "06-by-person - - - 13 created  -",
+            "07-closed - 40 person 14 fixed  -",
+            "08-reopening - - - 15 reopened  6",
+            "09-past - 50 recovery 16 fixed  - created@30",
+            "10-reopened - 50 recovery 17 fixed  - reopened@70",
+        ]
+    );
 }

@@ -87,7 +87,7 @@ async fn the_client_feels_a_fault_over_http_as_in_process() {
     let in_process = in_process(router, "1|token", 50);
     let removal = Operation::RemoveComponent(ComponentId(0));
     for cachet in [&over_http, &in_process] {
-        assert!(cachet.apply(&removal).await.expect_err("cut").may_be_applied_yet());
+        assert!(cachet.apply(&removal).await.expect_err("cut").failure.may_be_applied_yet());
     }
     faults.rate_limit(2, Duration::from_secs(60));
     for cachet in [&over_http, &in_process] {

@@ -153,7 +153,7 @@ async fn the_client_gets_on_with_both_releases() {
             name: "Outage of Database".into(),
             message: "m".into(),
             component: Some(AffectedComponent { id, name: "Database".into() }),
-            episode: "e-1".into(),
+            outage: "e-1".into(),
             occurred_at: Timestamp::from_millis(1_800_000_000_000),
             notify_subscribers: false,
         };
@@ -165,10 +165,10 @@ async fn the_client_gets_on_with_both_releases() {
         let seen = &observed.components[0];
         assert_eq!((seen.status, seen.enabled), (Some(ComponentStatus::MajorOutage), false));
         assert_eq!(seen.managed, capabilities.meta);
-        assert_eq!(observed.open_incidents[0].episode.is_some(), capabilities.meta);
+        assert_eq!(observed.open_incidents[0].outage.is_some(), capabilities.meta);
 
         let search = IncidentSearch {
-            episode: "e-1",
+            outage: "e-1",
             name: "Outage of Database",
             component: Some(id),
             occurred_at: incident.occurred_at,
@@ -176,7 +176,7 @@ async fn the_client_gets_on_with_both_releases() {
         };
         let found = cachet.find_incident(&search).await.expect("read").expect("found");
         assert_eq!(found.id, incident_id);
-        let other = IncidentSearch { episode: "e-2", component: Some(ComponentId(2)), ..search };
+        let other = IncidentSearch { outage: "e-2", component: Some(ComponentId(2)), ..search };
         assert_eq!(cachet.find_incident(&other).await, Ok(None));
 
         let status = IncidentStatus::Fixed;

@@ -4,7 +4,7 @@ use super::*;
 
 const WEB: [(&str, &str, bool); 1] = [("a", "Web", false)];
 
-/// A page of one component in an outage, and its episode.
+/// A page of one component in an outage, and its outage.
 fn outage(policy: Policy) -> (World, Inventory, [AlertRecord; 1]) {
     let inventory = inventory(&WEB);
     let mut world = World::set_up(&inventory);
@@ -13,8 +13,8 @@ fn outage(policy: Policy) -> (World, Inventory, [AlertRecord; 1]) {
     (world, inventory, down)
 }
 
-fn phase(world: &World) -> Option<EpisodePhase> {
-    world.applied.episodes.get(&name("Web")).map(|episode| episode.phase)
+fn incident(world: &World) -> Option<IncidentId> {
+    world.outage("Web")?.incident_id()
 }
 
 #[test]
@@ -30,35 +30,23 @@ fn a_relapse_continues_the_incident_until_the_time_for_that_is_over_and_then_beg
 
     world.now_ms = forgotten_at;
     let plan = world.plan(&inventory, &down, policy);
-    assert!(matches!(plan.notes.as_slice(), [Note::EpisodeForgotten(_)]), "{:?}", plan.notes);
-    assert_eq!(plan.revisit_at, Some(Timestamp::from_millis(forgotten_at)), "the new one does not wait for news");
-    assert_eq!(world.plan(&inventory, &[], policy).revisit_at, None, "nothing waits if there is no relapse");
-    plan.notes.iter().for_each(|note| world.remember(note));
-    let changes = world.plan(&inventory, &down, policy).changes;
-    assert!(changes.iter().any(|change| matches!(change, Change::OpenIncident { .. })), "{changes:?}");
-}
-
-#[test]
-fn an_incident_that_is_known_to_be_open_is_closed_without_another_look() {
-    let (world, inventory, _) = outage(POLICY);
-    let changes = world.plan(&inventory, &[], POLICY).changes;
-    let closing = changes.iter().find(|change| change.rank() == Rank::Close);
-    assert!(matches!(closing, Some(Change::CloseIncident { attempt: Attempt::First, .. })), "{changes:?}");
+    assert!(matches!(plan.notes.as_slice(), [Update::Outage(_, None)]), "{:?}", plan.notes);
+    assert!(plan.changes.iter().any(|change| matches!(change, Change::OpenIncident { .. })), "{:?}", plan.changes);
 }
 
 #[test]
 fn an_incident_that_a_person_closes_and_opens_again_is_ours_again() {
     let (mut world, inventory, down) = outage(POLICY);
     let open = std::mem::take(&mut world.observed.open_incidents);
-    let incident = open[0].id;
+    let closed = open[0].id;
     world.settle(&inventory, &down, POLICY);
-    assert_eq!(phase(&world), Some(EpisodePhase::ClosedByPerson(incident)));
+    assert_eq!(incident(&world), Some(closed));
     let reports = world.plan(&inventory, &down, POLICY).reports;
     assert_eq!(reports.len(), 1, "it is said as long as it is so: {reports:?}");
 
     world.observed.open_incidents = open;
     world.settle(&inventory, &down, POLICY);
-    assert_eq!(phase(&world), Some(EpisodePhase::Open(incident)));
+    assert_eq!(incident(&world), Some(closed));
     assert_eq!(world.plan(&inventory, &down, POLICY).reports, BTreeSet::new());
 }
 
@@ -67,7 +55,8 @@ fn a_component_that_we_never_wrote_to_and_that_nothing_feeds_is_left_as_it_is() 
     let (mut world, _, _) = outage(POLICY);
     let nothing = inventory(&[]);
     // as after a lost store: the incident is known to be ours, and nothing else
-    world.applied.ledger = Ledger::default();
+    let rows: Vec<ResourceKey> = world.ledger.rows().map(|(key, _)| key.clone()).collect();
+    rows.into_iter().for_each(|key| world.ledger.record(Update::Component(key, None)));
     let plan = world.plan(&nothing, &[], POLICY);
     assert!(matches!(plan.changes.as_slice(), [Change::CloseIncident { .. }]), "{:?}", plan.changes);
     assert_eq!(plan.notes, []);
@@ -81,7 +70,7 @@ fn a_component_that_is_gone_and_that_nothing_feeds_is_nobodys_concern() {
     world.observed.components.clear();
     world.settle(&nothing, &[], POLICY);
     assert_eq!(world.plan(&nothing, &[], POLICY).reports, BTreeSet::new());
-    assert_eq!(world.applied, Applied::default());
+    assert_eq!(world.ledger, Ledger::default());
 }
 
 #[test]
@@ -100,7 +89,7 @@ fn a_targets_own_component_is_settled_once_and_corrected_as_a_whole() {
     let inventory = inventory(&WEB);
     let mut world = World::set_up(&inventory);
     let settled =
-        |plan: &Plan| plan.notes.iter().any(|note| matches!(note, Note::Confirmed(ResourceKey::Target(_), _)));
+        |plan: &Plan| plan.notes.iter().any(|note| matches!(note, Update::Component(ResourceKey::Target(_), Some(_))));
     let first = world.plan(&inventory, &[], POLICY);
     assert!(settled(&first), "{:?}", first.notes);
     world.settle(&inventory, &[], POLICY);
@@ -120,15 +109,15 @@ fn a_create_in_doubt_of_a_target_that_nobody_knows_any_more_is_waited_for() {
     let mut world = World::set_up(&after);
     let key = ResourceKey::Target(target("a", "Web").name());
     let red = ComponentValue::of_target(ComponentStatus::MajorOutage, "critical: no\nDown".to_owned());
-    let in_doubt = world.applied.ledger.sent(&key, None, &red, false, Timestamp::from_millis(world.now_ms));
-    world.applied.ledger.set(key.clone(), Some(in_doubt));
+    let in_doubt = Recorded::sent(None, None, red.clone(), Timestamp::from_millis(world.now_ms));
+    world.ledger.record(Update::Component(key.clone(), Some(in_doubt)));
     world.settle(&after, &[], POLICY);
-    assert!(world.applied.ledger.get(&key).is_some(), "the page may make it yet");
+    assert!(world.ledger.get(&key).is_some(), "the page may make it yet");
     world.add("a | Web", false, red.description);
     world.component("a | Web").status = Some(red.status);
     world.settle(&after, &[], POLICY);
     assert_eq!(world.status("a | Web"), 1);
-    assert!(world.applied.ledger.get(&key).is_none());
+    assert!(world.ledger.get(&key).is_none());
 }
 
 #[test]
@@ -138,10 +127,13 @@ fn a_target_that_nobody_knows_any_more_is_let_go_once_it_is_green() {
     world.settle(&before, &[firing("a", "Web")], POLICY);
     let after = inventory(&[("b", "Web", false)]);
     let plan = world.plan(&after, &[], POLICY);
-    assert!(!plan.notes.iter().any(|note| matches!(note, Note::Released(ResourceKey::Target(_)))), "it is still red");
+    assert!(
+        !plan.notes.iter().any(|note| matches!(note, Update::Component(ResourceKey::Target(_), None))),
+        "it is still red"
+    );
     world.settle(&after, &[], POLICY);
     assert_eq!(world.status("a | Web"), 1);
-    assert!(world.applied.ledger.get(&ResourceKey::Target(target("a", "Web").name())).is_none());
+    assert!(world.ledger.get(&ResourceKey::Target(target("a", "Web").name())).is_none());
 }
 
 #[test]
@@ -157,7 +149,7 @@ fn a_second_alert_of_a_target_that_is_down_is_added_to_what_it_says() {
 }
 
 #[test]
-fn a_partial_outage_after_an_episode_does_not_continue_it() {
+fn a_partial_outage_after_an_outage_does_not_continue_it() {
     let inventory = inventory(&[("a", "Web", false), ("b", "Web", false)]);
     let policy = Policy {
         close_incident_when: CloseIncidentWhen::Operational,
@@ -202,7 +194,7 @@ fn a_target_that_is_only_described_anew_reads_so() {
 fn a_report_concerns_the_components_that_it_is_about_and_no_others() {
     let targets = || vec![target("a", "Web").name(), target("b", "Db, Api").name()];
     let component = || name("Web");
-    let subject = EpisodeSubject::Component { name: component(), id: ComponentId(1) };
+    let subject = OutageSubject::Component { name: component(), id: ComponentId(1) };
     let incident = IncidentId(1);
     for (report, about) in [
         (Report::ComponentMissing { component: component() }, &["Web"][..]),

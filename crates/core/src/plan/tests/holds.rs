@@ -35,7 +35,7 @@ fn a_better_status_opens_no_incident_and_what_is_still_down_gets_its_own_when_it
     world.now_ms += 3_600_000;
     let plan = world.plan(&inventory, &down, POLICY);
     let opened = plan.changes.iter().find_map(|change| match change {
-        Change::OpenIncident { episode, .. } => Some(episode.occurred_at),
+        Change::OpenIncident { outage, .. } => Some(outage.occurred_at),
         _ => None,
     });
     assert_eq!(opened, Some(Timestamp::from_millis(1)), "it is down since its alert fires");
@@ -71,7 +71,7 @@ fn held_at_major_outage_it_has_its_incident_until_the_hold_is_over() {
     world.now_ms = 5_000;
     world.hold("Web", MajorOutage);
     assert_eq!(incidents(&world.settle(&inventory, &[], POLICY)), (1, 0));
-    let occurred_at = world.applied.episodes[&name("Web")].occurred_at;
+    let occurred_at = world.outage("Web").expect("an outage").occurred_at;
     assert_eq!((world.status("Web"), occurred_at), (4, Timestamp::from_millis(5_000)));
     world.now_ms += 3_600_000;
     assert_eq!(incidents(&world.settle(&inventory, &[], POLICY)), (0, 1));

@@ -35,10 +35,10 @@ fn during_maintenance_the_status_is_written_and_the_incident_is_opened_when_it_i
 
     world.observed.maintenance.clear();
     let plan = world.plan(&inventory, &down, POLICY);
-    let [Change::OpenIncident { episode, attempt: Attempt::First, .. }] = plan.changes.as_slice() else {
+    let [Change::OpenIncident { outage, .. }] = plan.changes.as_slice() else {
         panic!("{:?}", plan.changes);
     };
-    assert_eq!(episode.occurred_at, Timestamp::from_millis(1), "it is down since its alert fires");
+    assert_eq!(outage.occurred_at, Timestamp::from_millis(1), "it is down since its alert fires");
     assert!(!held_back(&plan));
 }
 
@@ -51,7 +51,7 @@ fn what_recovers_before_the_maintenance_is_over_has_no_incident() {
     world.settle(&inventory, &[], POLICY);
     world.observed.maintenance.clear();
     assert_eq!(world.settle(&inventory, &[], POLICY), []);
-    assert_eq!((world.status("Web"), world.applied.episodes.len()), (1, 0));
+    assert_eq!((world.status("Web"), world.ledger.outages().count()), (1, 0));
 }
 
 #[test]
@@ -109,15 +109,18 @@ fn an_incident_whose_answer_was_lost_is_not_posted_during_maintenance_but_taken_
     let mut world = World::set_up(&inventory);
     let down = [firing("a", "Web")];
     world.settle(&inventory, &down, POLICY);
-    let phase = |world: &mut World, phase: EpisodePhase| {
-        world.applied.episodes.get_mut(&name("Web")).expect("episode").phase = phase;
-    };
     let incident = world.observed.open_incidents[0].id;
     world.maintain("Web", OPEN_END);
-    for lost in [EpisodePhase::Opening, EpisodePhase::Reopening(incident)] {
-        phase(&mut world, lost);
+    let title = "component \"Web\"".to_owned();
+    for (page_id, value) in [(None, IncidentValue::Created { title }), (Some(incident), IncidentValue::Reopened)] {
+        let lost = Outage {
+            incident: Some(Recorded::sent(None, page_id, value, Timestamp::from_millis(world.now_ms))),
+            ..world.outage("Web").expect("an outage").clone()
+        };
+        world.ledger.record(lost.clone().into());
         let plan = world.plan(&inventory, &down, POLICY);
-        assert_eq!((opened(&plan.changes), held_back(&plan)), (1, false), "{lost:?}, it is there");
+        let goes_on = opened(&plan.changes) + plan.notes.len();
+        assert_eq!((goes_on, held_back(&plan)), (1, false), "{lost:?}, it is there");
         let shown = std::mem::take(&mut world.observed.open_incidents);
         let plan = world.plan(&inventory, &down, POLICY);
         assert_eq!((opened(&plan.changes), held_back(&plan)), (0, true), "{lost:?}, it is not there");

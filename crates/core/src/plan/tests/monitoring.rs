@@ -20,7 +20,7 @@ fn green_becomes_unknown_with_one_incident_and_all_is_as_the_alerts_say_afterwar
         ["set component \"Database\" from 1 (Operational) to 5 (Unknown)", "open an incident for the monitoring"]
     );
     assert_eq!((world.status("Web"), world.status("Database")), (3, 5));
-    assert_eq!(world.applied.monitoring.as_ref().map(|episode| episode.occurred_at), Some(Timestamp::from_millis(5)));
+    assert_eq!(world.ledger.active(None).map(|outage| outage.occurred_at), Some(Timestamp::from_millis(5)));
     world.monitoring = Monitoring::Unwatched;
     let made = world.settle(&pair(), &down, POLICY);
     assert_eq!(made[0].to_string(), "set component \"Database\" from 5 (Unknown) to 1 (Operational)");
@@ -92,10 +92,7 @@ fn a_component_of_the_configuration_that_nothing_feeds_is_unknown_only_if_it_was
         world.monitoring = Monitoring::Unwatched;
         world.settle(&pair(), &[], POLICY);
         assert_eq!(world.component("Unfed").status, Some(by_hand));
-        assert!(
-            world.applied.ledger.get(&ResourceKey::Component(name("Unfed"))).is_none(),
-            "it is no longer ours to write"
-        );
+        assert!(world.ledger.get(&ResourceKey::Component(name("Unfed"))).is_none(), "it is no longer ours to write");
     }
 }
 

@@ -15,7 +15,7 @@ impl World {
     /// A value was sent to a component, and no answer came.
     fn lose(&mut self, id: ComponentId, value: ComponentValue) {
         let sent_at = Timestamp::from_millis(self.now_ms);
-        let mut rows = self.applied.ledger.iter_mut();
+        let mut rows = self.ledger.rows_mut();
         let (_, row) = rows.find(|(_, row)| row.page_id == Some(id)).expect("it was written before");
         row.unanswered.push(Unanswered { value, sent_at });
     }
@@ -25,19 +25,15 @@ impl World {
         self.lose(id, ComponentValue::of_component(status));
     }
 
-    fn lose_incident_status(&mut self, status: IncidentStatus) {
-        let episode = self.applied.every_episode().next().expect("an episode").clone();
-        let id = episode.phase.incident().expect("an incident");
+    fn lose_incident(&mut self, value: IncidentValue) {
         let sent_at = Timestamp::from_millis(self.now_ms);
-        self.applied.unanswered.push(UnansweredWrite { id, status, subject: episode.subject, sent_at });
+        let outage = self.ledger.outages_mut().next().expect("an outage");
+        outage.incident.as_mut().expect("an incident").unanswered.push(Unanswered { value, sent_at });
     }
 
     fn reads_and_forgets(&mut self) {
-        let (applied, read_at) = (self.applied.clone(), Timestamp::from_millis(self.now_ms));
-        self.applied.unanswered.retain(|write| !write.is_over(&applied, &self.observed, read_at));
-        for (key, row) in applied.ledger.expired(&self.observed.components, read_at) {
-            self.applied.ledger.set(key, Some(row));
-        }
+        let expired = self.ledger.expired(&self.observed, Timestamp::from_millis(self.now_ms));
+        expired.into_iter().for_each(|update| self.ledger.record(update));
     }
 }
 
@@ -132,8 +128,8 @@ fn a_write_that_is_found_to_have_arrived_is_not_expected_any_more() {
         let id = world.component("Web").id;
         let (key, value) = (ResourceKey::Component(name("Web")), ComponentValue::of_component(MajorOutage));
         let now = Timestamp::from_millis(world.now_ms);
-        let sent = world.applied.ledger.sent(&key, Some(id), &value, false, now);
-        world.applied.ledger.set(key, Some(sent));
+        let sent = Recorded::sent(world.ledger.get(&key), Some(id), value, now);
+        world.ledger.record(Update::Component(key, Some(sent)));
         world.component("Web").status = Some(MajorOutage);
         world.settle(&inventory, &alerts, POLICY);
         assert_eq!(world.unanswered(), 0);
@@ -200,7 +196,7 @@ fn what_nothing_feeds_any_more_is_kept_in_mind_until_nothing_can_come() {
     let target = world.component("a | Web").clone();
     let (id, status) = (target.id, MajorOutage);
     world.settle(&after, &down[..0], POLICY);
-    assert_eq!(world.applied.ledger.iter().count(), 2);
+    assert_eq!(world.ledger.rows().count(), 2);
 
     let mut world = World::set_up(&before);
     world.settle(&before, &down, POLICY);
@@ -213,7 +209,7 @@ fn what_nothing_feeds_any_more_is_kept_in_mind_until_nothing_can_come() {
     assert_eq!((world.status("Web"), world.status("a | Web"), world.unanswered()), (1, 1, 0));
     let plan = world.plan(&after, &[], POLICY);
     assert_eq!((plan.changes, plan.notes), (vec![], vec![]));
-    assert_eq!(world.applied.ledger.iter().count(), 2);
+    assert_eq!(world.ledger.rows().count(), 2);
 }
 
 #[test]
@@ -262,14 +258,14 @@ fn a_closing_that_is_carried_out_after_a_relapse_is_undone_and_nobody_is_accused
     for alerts in [&both_down()[..], &[], &both_down()] {
         world.settle(&inventory, alerts, REOPENING);
     }
-    world.lose_incident_status(IncidentStatus::Fixed);
+    world.lose_incident(IncidentValue::Fixed);
     let open = std::mem::take(&mut world.observed.open_incidents);
     let plan = world.plan(&inventory, &both_down(), REOPENING);
     assert_eq!(
         (lines(&plan.changes), plan.reports.len()),
         (vec!["open incident 4 of component \"Web\" again".to_owned()], 0)
     );
-    assert!(matches!(plan.changes[0], Change::ReopenIncident { attempt: Attempt::Resumed, .. }), "{:?}", plan.changes);
+    assert!(matches!(plan.changes[0], Change::ReopenIncident { late: Some(_), .. }), "{:?}", plan.changes);
     world.settle(&inventory, &both_down(), REOPENING);
     assert_eq!((world.observed.open_incidents.len(), world.unanswered()), (1, 0));
     assert_eq!(world.observed.open_incidents[0].id, open[0].id);
@@ -287,23 +283,23 @@ fn a_closing_that_comes_late_when_the_outage_is_over_is_no_persons_either() {
     for alerts in [&both_down()[..], &[], &both_down()] {
         world.settle(&inventory, alerts, REOPENING);
     }
-    world.lose_incident_status(IncidentStatus::Fixed);
+    world.lose_incident(IncidentValue::Fixed);
     world.observed.open_incidents.clear();
     let changes = world.plan(&inventory, &[], REOPENING).changes;
     let closing = changes.iter().find(|change| change.rank() == Rank::Close);
-    assert!(matches!(closing, Some(Change::CloseIncident { attempt: Attempt::First, .. })), "{changes:?}");
+    assert!(matches!(closing, Some(Change::CloseIncident { late: Some(_), .. })), "{changes:?}");
 }
 
 #[test]
 fn what_is_opened_again_after_the_outage_is_closed() {
     let inventory = inventory(&WEB);
-    for (policy, remembered) in [(REOPENING, true), (POLICY, false)] {
+    for policy in [REOPENING, POLICY] {
         let mut world = World::set_up(&inventory);
         world.settle(&inventory, &both_down(), policy);
-        world.lose_incident_status(IncidentStatus::Investigating);
+        world.lose_incident(IncidentValue::Reopened);
         let open = world.observed.open_incidents.clone();
         world.settle(&inventory, &[], policy);
-        assert_eq!(world.applied.every_episode().count() > 0, remembered);
+        assert_eq!(world.ledger.outages().count(), 1);
         world.observed.open_incidents = open;
         let made = world.settle(&inventory, &[], policy);
         assert_eq!(lines(&made), ["close incident 4 of component \"Web\", which was opened late"]);

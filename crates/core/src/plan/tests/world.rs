@@ -7,7 +7,7 @@ use crate::alert::signals;
 #[derive(Clone, Default)]
 pub(super) struct World {
     pub(super) observed: Observed,
-    pub(super) applied: Applied,
+    pub(super) ledger: Ledger,
     pub(super) monitoring: Monitoring,
     pub(super) holds: Vec<Hold>,
     pub(super) now_ms: i64,
@@ -55,7 +55,7 @@ impl World {
         let page = desired(inventory, &signals(alerts, HOLD, now))
             .in_view_of(self.monitoring, &BTreeSet::from([name("Unfed")]))
             .held_by(&self.holds, now);
-        plan(&page, &self.applied, &self.observed, policy, now)
+        plan(&page, &self.ledger, &self.observed, policy, now)
     }
 
     /// Plans and carries out, twice if need be (a relapse during a closing opens in the second go), and returns all
@@ -65,45 +65,38 @@ impl World {
         for _ in 0..2 {
             self.now_ms += 1000;
             let plan = self.plan(inventory, alerts, policy);
-            plan.notes.iter().for_each(|note| self.remember(note));
+            plan.notes.iter().cloned().for_each(|note| self.ledger.record(note));
             plan.changes.iter().for_each(|change| self.carry_out(change));
             made.extend(plan.changes);
         }
         made
     }
 
-    pub(super) fn show_open(&mut self, id: IncidentId, episode: &Episode) {
+    pub(super) fn show_open(&mut self, id: IncidentId, outage: &Outage) {
+        self.observed.open_incidents.retain(|open| open.id != id);
         self.observed.open_incidents.push(ObservedIncident {
             id,
-            name: episode.subject.to_string(),
+            name: outage.subject.to_string(),
             status: Some(IncidentStatus::Investigating),
-            episode: Some(episode.key.to_string()),
-            component: episode.subject.component().map(ToString::to_string),
+            outage: Some(outage.key.to_string()),
+            component: outage.subject.component().map(ToString::to_string),
             component_id: None,
+            is_anonymous: false,
         });
     }
 
-    pub(super) fn remember(&mut self, note: &Note) {
-        match note.clone() {
-            Note::Confirmed(key, row) => self.applied.ledger.set(key, Some(row)),
-            Note::Released(key) => self.applied.ledger.set(key, None),
-            Note::EpisodePhase(episode) => self.applied.keep(episode),
-            Note::EpisodeForgotten(episode) => self.applied.forget(&episode.subject),
-        }
-    }
-
-    pub(super) fn forget(&mut self, write: &UnansweredWrite) {
-        let place = self.applied.unanswered.iter().position(|known| known == write).expect("it is remembered");
-        self.applied.unanswered.remove(place);
+    /// The change is sent, and no answer comes.
+    pub(super) fn send(&mut self, change: &Change) {
+        let now = Timestamp::from_millis(self.now_ms);
+        let sent = change.sent(&self.ledger, OutageSubject::to_string, now);
+        sent.into_iter().for_each(|update| self.ledger.record(update));
     }
 
     pub(super) fn carry_out(&mut self, change: &Change) {
-        if let Some(write) = change.late() {
-            self.forget(write);
-        }
-        match change.clone() {
-            Change::Write { key, page_id, value, enabled, late, .. } => {
-                let name = match &key {
+        self.send(change);
+        let outcome = match change {
+            Change::Write { key, page_id, value, enabled, .. } => {
+                let name = match key {
                     ResourceKey::Component(name) => name.to_string(),
                     ResourceKey::Target(name) => name.to_string(),
                     other => panic!("no component: {other}"),
@@ -112,51 +105,42 @@ impl World {
                     self.add(&name, false, None);
                 }
                 let component = self.component(&name);
-                (component.status, component.enabled) = (Some(value.status), enabled);
+                (component.status, component.enabled) = (Some(value.status), *enabled);
                 component.description = value.description.clone().or(component.description.take());
-                let id = component.id;
-                let sent_at = Timestamp::from_millis(self.now_ms);
-                let row = self.applied.ledger.answered(&key, id, (&value, sent_at), value.clone(), late.as_ref());
-                self.applied.ledger.set(key, Some(row));
+                Outcome::Written(component.id, value.clone())
             }
-            Change::OpenIncident { episode, .. } => {
+            Change::OpenIncident { outage, .. } => {
                 let id = IncidentId(self.id());
-                let episode = Episode { phase: EpisodePhase::Open(id), ..episode };
-                self.show_open(id, &episode);
-                self.applied.keep(episode);
+                self.show_open(id, outage);
+                Outcome::Opened(id)
             }
-            Change::CloseIncident { incident, episode, .. } => {
-                self.observed.open_incidents.retain(|open| open.id != incident);
-                let at = Timestamp::from_millis(self.now_ms);
-                let phase = EpisodePhase::Closed { incident, at, by: EndedBy::Recovery };
-                let episode = Episode { phase, calm_since: None, ..episode };
-                self.applied.keep(episode);
+            Change::CloseIncident { incident, .. } => {
+                self.observed.open_incidents.retain(|open| open.id != *incident);
+                Outcome::Closed(EndedBy::Recovery)
             }
-            Change::ReopenIncident { incident, episode, .. } => {
-                self.observed.open_incidents.retain(|open| open.id != incident);
-                self.show_open(incident, &episode);
-                let episode = Episode { phase: EpisodePhase::Open(incident), calm_since: None, ..episode };
-                self.applied.keep(episode);
+            Change::ReopenIncident { incident, outage, .. } => {
+                self.show_open(*incident, outage);
+                Outcome::Reopened
             }
-            Change::FindIncident { episode } => self.applied.forget(&episode.subject),
-            Change::CloseStray { incident, origin, .. } => {
-                self.observed.open_incidents.retain(|open| open.id != incident);
-                let StrayOrigin::Posting { episode, lost } = origin else { return };
-                for present in self.applied.episodes.values_mut().filter(|present| present.key == episode) {
-                    present.lost.clone_from(&lost);
-                }
-                if let (Some(past), Some(lost)) = (self.applied.past.get_mut(&episode), &lost) {
-                    past.lost = lost.clone();
-                } else {
-                    self.applied.past.remove(&episode);
-                }
+            Change::FindIncident { .. } => Outcome::NotFound,
+            Change::HideDuplicate { incident, .. } => {
+                self.observed.open_incidents.retain(|open| open.id != *incident);
+                Outcome::Hidden(*incident)
             }
-        }
+        };
+        let now = Timestamp::from_millis(self.now_ms);
+        let answered = change.answered(&self.ledger, &outcome, now, now);
+        answered.into_iter().for_each(|update| self.ledger.record(update));
+    }
+
+    /// The outage of a component that goes on.
+    pub(super) fn outage(&self, component: &str) -> Option<&Outage> {
+        self.ledger.active(Some(&name(component)))
     }
 
     /// How many writes may be carried out yet.
     pub(super) fn unanswered(&self) -> usize {
-        let rows = self.applied.ledger.iter().map(|(_, row)| row.unanswered.len());
-        self.applied.unanswered.len() + rows.sum::<usize>()
+        let rows = self.ledger.rows().map(|(_, row)| row.unanswered.len());
+        rows.sum::<usize>() + self.ledger.outages().map(|outage| outage.unanswered().len()).sum::<usize>()
     }
 }

@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
 use alertmanager_cachet_core::expiry::{ResolveRule, WatchdogAlert, WatchdogSource};
 use alertmanager_cachet_core::history::{Source, Turn};
-use alertmanager_cachet_core::incident::EpisodeSubject;
 use alertmanager_cachet_core::inherit::Inheritance;
+use alertmanager_cachet_core::ledger::Recorded as Row;
 use alertmanager_cachet_core::listing::{ListedAlert, Standing};
 use alertmanager_cachet_core::observed::{IncidentId, Observed};
-use alertmanager_cachet_core::plan::UnansweredWrite;
+use alertmanager_cachet_core::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
 use alertmanager_cachet_core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
-use alertmanager_cachet_core::status::IncidentStatus;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::{Pulse, Watchdog};
-use alertmanager_cachet_store::{Entry, Statements, Store};
+use alertmanager_cachet_store::{Statements, Store};
 
 use super::Place;
 use crate::{NOW, after, alert, component, resolved};
@@ -51,7 +50,7 @@ fn inheritance(fires: &[Alert]) -> Inheritance {
         let fingerprint = Fingerprint::of_text(&format!("of the page: {}", record.target.name()));
         AlertRecord { fingerprint, state: AlertState::Inherited, ..record }
     };
-    Inheritance { alerts: fires.iter().map(inherited).collect(), episodes: Vec::new() }
+    Inheritance { alerts: fires.iter().map(inherited).collect(), outages: Vec::new() }
 }
 
 /// A notification, where the watchdog arrives only in notifications.
@@ -241,9 +240,16 @@ pub async fn a_clock_that_was_set_back_moves_everything_once(place: &Place) {
     let refired = alert("a", "Web", NOW);
     let told = [refired.clone(), resolved(&refired), refired, alert("b", "Web", NOW)];
     store.record_statements(watched(&told, Some((AlertStatus::Firing, None))), after(60)).await.expect("recorded");
-    let (status, subject) = (IncidentStatus::Fixed, EpisodeSubject::Monitoring);
-    let write = UnansweredWrite { id: IncidentId(7), status, subject, sent_at: after(60) };
-    store.remember(&[Entry::Sent(write.clone())], after(60)).await.expect("remembered");
+    let outage = Outage {
+        key: OutageKey::of_monitoring(NOW),
+        subject: OutageSubject::Monitoring,
+        occurred_at: NOW,
+        began_at: NOW,
+        calm_since: None,
+        ended: None,
+        incident: Some(Row::sent(None, Some(IncidentId(7)), IncidentValue::Fixed, after(60))),
+    };
+    store.remember(&[outage.clone().into()], &[]).await.expect("remembered");
 
     assert_eq!(store.bring_back_to(after(60)).await.expect("nothing is later"), 0);
     // Two alerts, what was sent, the watchdog, and the notification of it.
@@ -252,8 +258,9 @@ pub async fn a_clock_that_was_set_back_moves_everything_once(place: &Place) {
     let known = store.unresolved_alerts().await.expect("read");
     assert!(known.iter().all(|record| record.last_seen_at == after(10)), "{known:?}");
     assert!(known.iter().any(|record| record.state == AlertState::Refired { since: after(10) }), "{known:?}");
-    let expected = [UnansweredWrite { sent_at: after(10), ..write }];
-    assert_eq!(store.applied().await.expect("read").unanswered, expected);
+    let incident = Some(Row::sent(None, Some(IncidentId(7)), IncidentValue::Fixed, after(10)));
+    let ledger = store.ledger().await.expect("read");
+    assert_eq!(ledger.outages().collect::<Vec<_>>(), [&Outage { incident, ..outage }]);
     assert_eq!(store.pulse().await.expect("read").last_heartbeat, Some(after(10)));
 }
 

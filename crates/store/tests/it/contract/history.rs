@@ -17,7 +17,7 @@ const START: Timestamp = Timestamp::from_millis(0);
 
 async fn happened(store: &Store, component_name: &str, event: Event, at: Timestamp) {
     let about = About::Component(component(component_name));
-    store.remember_with_history(&[], &[Happening { at, about, event }], at).await.expect("remembered");
+    store.remember(&[], &[Happening { at, about, event }]).await.expect("remembered");
 }
 
 fn status(to: ComponentStatus) -> Event {
@@ -78,7 +78,7 @@ pub async fn a_history_begins_with_the_first_look(place: &Place) {
     store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
     let absence = Event::NotRunning { since_ms: NOW.as_millis() };
     let happening = Happening { at: after(60), about: About::Everything, event: absence };
-    store.remember_with_history(&[], std::slice::from_ref(&happening), NOW).await.expect("remembered");
+    store.remember(&[], std::slice::from_ref(&happening)).await.expect("remembered");
     let kept = store.kept().await.expect("read");
     assert_eq!((kept.from, kept.alerts.len(), kept.events), (NOW, 1, vec![happening]));
     let absences = store.absences(START).await.expect("read");

@@ -66,7 +66,7 @@ async fn inherited(place: &Place, max: u32, alert: &Alert) -> Limited {
     let store = Limited::open(place, max).await;
     let record = AlertRecord { state: AlertState::Inherited, ..AlertRecord::observe(None, alert, NOW).0 };
     let record = AlertRecord { fingerprint: Fingerprint::of_text("of the page"), ..record };
-    let inheritance = Inheritance { alerts: vec![record], episodes: Vec::new() };
+    let inheritance = Inheritance { alerts: vec![record], outages: Vec::new() };
     store.inherit(&inheritance, &Observed::default(), NOW).await.expect("kept");
     store
 }

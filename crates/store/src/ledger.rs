@@ -1,17 +1,19 @@
-//! What was written to the page, the episodes, and what the page showed when it was last read.
+//! What was written to the page ([`Ledger`]), what the page showed when it was last read, and what was made there.
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::episodes::{NO_COMPONENT, count_lost, end_episode, episode_of, past_episode_of, subject_of, upsert_episode};
 use super::{Store, StoreError, StoreOperation, history, optional_timestamp, timestamp};
 use alertmanager_cachet_core::history::Happening;
-use alertmanager_cachet_core::incident::{EndedBy, Episode};
-use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Recorded, ResourceKey, Unanswered};
+use alertmanager_cachet_core::ledger::{
+    ComponentValue, Delivery, Ledger, Recorded, RecordedComponent, ResourceKey, Unanswered, Update,
+};
 use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, Observed};
-use alertmanager_cachet_core::plan::{Applied, StrayOrigin, UnansweredWrite};
-use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::outage::{
+    Ended, EndedBy, IncidentValue, Outage, OutageKey, OutageSubject, RecordedIncident,
+};
+use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::target::{ComponentName, Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
 
@@ -21,24 +23,8 @@ pub(super) const TARGET: &str = "target";
 const GROUP: &str = "group";
 const INCIDENT: &str = "incident";
 
-/// Something to remember about what was, or is about to be, written to the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
-    /// What was written to a component, or is about to be.
-    Row(ResourceKey, Recorded),
-    /// A component is no longer ours to write.
-    Release(ResourceKey),
-    /// How far an episode is.
-    Episode(Episode),
-    /// An episode is over.
-    EndEpisode(Episode, EndedBy),
-    /// An incident that a write opened late is closed.
-    StrayClosed(IncidentId, StrayOrigin),
-    /// A write to an incident is about to be sent, and no answer is known.
-    Sent(UnansweredWrite),
-    /// A write to an incident was answered, has turned up, or is not to be expected any more.
-    Answered(UnansweredWrite),
-}
+/// What stands for the component in an outage of the monitoring: no component has an empty name.
+const NO_COMPONENT: &str = "";
 
 /// What was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,51 +48,32 @@ impl Made {
 }
 
 impl Store {
-    /// Remembers `entries`, all of them or none.
+    /// Saves changed rows of the ledger, and with them what happened, all of it or nothing.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.
-    pub async fn remember(&self, entries: &[Entry], now: Timestamp) -> Result<(), StoreError> {
-        self.remember_with_history(entries, &[], now).await
-    }
-
-    /// Remembers `entries`, and with them what happened, all of it or nothing.
-    ///
-    /// # Errors
-    /// As [`Self::remember`].
-    pub async fn remember_with_history(
-        &self,
-        entries: &[Entry],
-        happenings: &[Happening],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        if entries.is_empty() && happenings.is_empty() {
+    pub async fn remember(&self, updates: &[Update], happenings: &[Happening]) -> Result<(), StoreError> {
+        if updates.is_empty() && happenings.is_empty() {
             return Ok(());
         }
-        self.measured(StoreOperation::Remember, self.remember_all(entries, happenings, now)).await
+        let remember = async {
+            let mut transaction = self.begin().await?;
+            for update in updates {
+                save_update(&mut transaction, update).await?;
+            }
+            history::keep(&mut transaction, happenings).await?;
+            transaction.commit().await?;
+            Ok(())
+        };
+        self.measured(StoreOperation::Remember, remember).await
     }
 
-    async fn remember_all(
-        &self,
-        entries: &[Entry],
-        happenings: &[Happening],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        for entry in entries {
-            remember(&mut transaction, entry, now).await?;
-        }
-        history::keep(&mut transaction, happenings).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Everything that was last written, and the episodes that are not over.
+    /// Everything that was last written, and the outages that go on or may be continued.
     ///
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
-    pub async fn applied(&self) -> Result<Applied, StoreError> {
-        let read = async { read_applied(&mut *self.reader.acquire().await?).await };
+    pub async fn ledger(&self) -> Result<Ledger, StoreError> {
+        let read = async { read_ledger(&mut *self.reader.acquire().await?).await };
         self.measured(StoreOperation::Read, read).await
     }
 
@@ -197,22 +164,38 @@ impl Store {
     }
 }
 
-async fn remember(connection: &mut SqliteConnection, entry: &Entry, now: Timestamp) -> Result<(), StoreError> {
-    match entry {
-        Entry::Row(key, row) => upsert_row(connection, key, row).await,
-        Entry::Release(key) => delete_row(connection, key).await,
-        Entry::Episode(episode) => upsert_episode(connection, episode).await,
-        Entry::EndEpisode(episode, by) => end_episode(connection, episode, *by, now).await,
-        Entry::StrayClosed(_, StrayOrigin::Posting { episode, lost }) => {
-            count_lost(connection, episode, lost.as_ref()).await
+/// Saves a changed row of the ledger.
+pub(super) async fn save_update(connection: &mut SqliteConnection, update: &Update) -> Result<(), StoreError> {
+    match update {
+        Update::Component(key, Some(row)) => upsert_row(connection, key, row).await,
+        Update::Component(key, None) => delete_row(connection, key).await,
+        Update::Outage(_, Some(outage)) => upsert_outage(connection, outage).await,
+        Update::Outage(key, None) => {
+            sqlx::query("DELETE FROM outages WHERE key = $1").bind(key.as_str()).execute(connection).await?;
+            Ok(())
         }
-        Entry::Sent(write) => sent(connection, write).await,
-        Entry::StrayClosed(_, StrayOrigin::Reopening(_)) => Ok(()),
-        Entry::Answered(write) => answered(connection, write).await,
     }
 }
 
-/// The kind and the name of a row in the ledger. Incidents have none: their rows are the episodes.
+/// Saves what differs between two states of the ledger.
+pub(super) async fn save_differences(
+    connection: &mut SqliteConnection,
+    before: &Ledger,
+    after: &Ledger,
+) -> Result<(), StoreError> {
+    for (key, row) in after.rows().filter(|(key, row)| before.get(key) != Some(row)) {
+        upsert_row(connection, key, row).await?;
+    }
+    for outage in after.outages().filter(|outage| before.outage(&outage.key) != Some(outage)) {
+        upsert_outage(connection, outage).await?;
+    }
+    for outage in before.outages().filter(|outage| after.outage(&outage.key).is_none()) {
+        save_update(connection, &Update::Outage(outage.key.clone(), None)).await?;
+    }
+    Ok(())
+}
+
+/// The kind and the name of a row in the ledger. Incidents are in the table of outages.
 fn names(key: &ResourceKey) -> Option<(&'static str, &str)> {
     match key {
         ResourceKey::Component(name) => Some((COMPONENT, name.as_str())),
@@ -221,7 +204,7 @@ fn names(key: &ResourceKey) -> Option<(&'static str, &str)> {
     }
 }
 
-/// A value that was sent without an answer, as it is stored.
+/// A value of a component that was sent without an answer, as it is stored.
 #[derive(Serialize, Deserialize)]
 struct StoredUnanswered {
     status: ComponentStatus,
@@ -229,10 +212,30 @@ struct StoredUnanswered {
     sent_at_ms: i64,
 }
 
-pub(super) async fn upsert_row(
+/// A value of an incident that was sent without an answer, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredWrite {
+    value: String,
+    title: Option<String>,
+    sent_at_ms: i64,
+}
+
+fn to_json<T: Serialize>(values: &[T], what: &str) -> Result<String, StoreError> {
+    serde_json::to_string(values)
+        .map_err(|error| StoreError::Corrupt { what: format!("what was sent to {what}: {error}") })
+}
+
+fn in_doubt_since(delivery: Delivery) -> Option<i64> {
+    match delivery {
+        Delivery::InDoubt { since } => Some(since.as_millis()),
+        Delivery::Confirmed => None,
+    }
+}
+
+async fn upsert_row(
     connection: &mut SqliteConnection,
     key: &ResourceKey,
-    row: &Recorded,
+    row: &RecordedComponent,
 ) -> Result<(), StoreError> {
     let Some((kind, name)) = names(key) else { return Ok(()) };
     let unanswered = row.unanswered.iter().map(|sent| StoredUnanswered {
@@ -240,12 +243,7 @@ pub(super) async fn upsert_row(
         description: sent.value.description.clone(),
         sent_at_ms: sent.sent_at.as_millis(),
     });
-    let unanswered = serde_json::to_string(&unanswered.collect::<Vec<_>>())
-        .map_err(|error| StoreError::Corrupt { what: format!("what was sent to {key}: {error}") })?;
-    let in_doubt_since = match row.delivery {
-        Delivery::InDoubt { since } => Some(since.as_millis()),
-        Delivery::Confirmed => None,
-    };
+    let unanswered = to_json(&unanswered.collect::<Vec<_>>(), &key.to_string())?;
     sqlx::query(
         "INSERT INTO ledger (kind, name, page_id, status, description, in_doubt_since_ms, unanswered) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -258,11 +256,128 @@ pub(super) async fn upsert_row(
     .bind(row.page_id.map(|id| id.0))
     .bind(i64::from(row.value.status.value()))
     .bind(&row.value.description)
-    .bind(in_doubt_since)
+    .bind(in_doubt_since(row.delivery))
     .bind(unanswered)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A value of an incident as it is stored: a word, and the title of one that is created.
+fn words(value: &IncidentValue) -> (&'static str, Option<&str>) {
+    match value {
+        IncidentValue::Created { title } => ("created", Some(title)),
+        IncidentValue::Reopened => ("reopened", None),
+        IncidentValue::Fixed => ("fixed", None),
+    }
+}
+
+pub(super) async fn upsert_outage(connection: &mut SqliteConnection, outage: &Outage) -> Result<(), StoreError> {
+    let row = outage.incident.as_ref();
+    let (value, title) = row.map(|row| words(&row.value)).unzip();
+    let unanswered = outage.unanswered().iter().map(|sent| {
+        let (value, title) = words(&sent.value);
+        let (value, title) = (value.to_owned(), title.map(str::to_owned));
+        StoredWrite { value, title, sent_at_ms: sent.sent_at.as_millis() }
+    });
+    let unanswered = to_json(&unanswered.collect::<Vec<_>>(), &format!("the incident of {}", outage.subject))?;
+    sqlx::query(
+        "INSERT INTO outages (key, component, component_id, occurred_at_ms, began_at_ms, calm_since_ms, ended_at_ms, \
+         ended_by, incident_id, value, title, in_doubt_since_ms, unanswered) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         ON CONFLICT (key) DO UPDATE SET component_id = excluded.component_id, \
+         calm_since_ms = excluded.calm_since_ms, ended_at_ms = excluded.ended_at_ms, ended_by = excluded.ended_by, \
+         incident_id = excluded.incident_id, value = excluded.value, title = excluded.title, \
+         in_doubt_since_ms = excluded.in_doubt_since_ms, unanswered = excluded.unanswered",
+    )
+    .bind(outage.key.as_str())
+    .bind(outage.subject.component().map_or(NO_COMPONENT, ComponentName::as_str))
+    .bind(outage.subject.component_id().unwrap_or(ComponentId::UNKNOWN).0)
+    .bind(outage.occurred_at.as_millis())
+    .bind(outage.began_at.as_millis())
+    .bind(outage.calm_since.map(Timestamp::as_millis))
+    .bind(outage.ended.map(|ended| ended.at.as_millis()))
+    .bind(outage.ended.map(|ended| ended_by(ended.by)))
+    .bind(outage.incident_id().map(|id| id.0))
+    .bind(value)
+    .bind(title.flatten())
+    .bind(row.and_then(|row| in_doubt_since(row.delivery)))
+    .bind(unanswered)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn ended_by(by: EndedBy) -> &'static str {
+    match by {
+        EndedBy::Recovery => "recovery",
+        EndedBy::Person => "person",
+        EndedBy::Removal => "removal",
+        EndedBy::Unopened => "unopened",
+    }
+}
+
+fn outage_of(row: &SqliteRow) -> Result<Outage, StoreError> {
+    let key: String = row.try_get("key")?;
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("outage {key:?}: {what}") };
+    let value_of = |word: &str, title: Option<String>| match word {
+        "created" => Ok(IncidentValue::Created { title: title.unwrap_or_default() }),
+        "reopened" => Ok(IncidentValue::Reopened),
+        "fixed" => Ok(IncidentValue::Fixed),
+        other => Err(corrupt(&format!("the value {other:?} of its incident makes no sense"))),
+    };
+    let ended = match (optional_timestamp(row, "ended_at_ms")?, row.try_get::<Option<String>, _>("ended_by")?) {
+        (None, _) => None,
+        (Some(at), by) => {
+            let by = match by.as_deref() {
+                Some("recovery") => EndedBy::Recovery,
+                Some("person") => EndedBy::Person,
+                Some("removal") => EndedBy::Removal,
+                Some("unopened") => EndedBy::Unopened,
+                other => return Err(corrupt(&format!("ended by {other:?} makes no sense"))),
+            };
+            Some(Ended { at, by })
+        }
+    };
+    let stored: Vec<StoredWrite> =
+        serde_json::from_str(&row.try_get::<String, _>("unanswered")?).map_err(|error| corrupt(&error.to_string()))?;
+    let unanswered = stored.into_iter().map(|sent| {
+        let value = value_of(&sent.value, sent.title)?;
+        Ok(Unanswered { value, sent_at: Timestamp::from_millis(sent.sent_at_ms) })
+    });
+    let unanswered = unanswered.collect::<Result<Vec<_>, StoreError>>()?;
+    let incident = match row.try_get::<Option<String>, _>("value")? {
+        None => None,
+        Some(word) => Some(RecordedIncident {
+            page_id: row.try_get::<Option<i64>, _>("incident_id")?.map(IncidentId),
+            value: value_of(&word, row.try_get("title")?)?,
+            delivery: delivery_of(row)?,
+            unanswered,
+        }),
+    };
+    let component: String = row.try_get("component")?;
+    let subject = if component == NO_COMPONENT {
+        OutageSubject::Monitoring
+    } else {
+        let name = ComponentName::try_from(component.as_str()).map_err(|error| corrupt(&error.to_string()))?;
+        OutageSubject::Component { name, id: ComponentId(row.try_get("component_id")?) }
+    };
+    Ok(Outage {
+        subject,
+        occurred_at: timestamp(row, "occurred_at_ms")?,
+        began_at: timestamp(row, "began_at_ms")?,
+        calm_since: optional_timestamp(row, "calm_since_ms")?,
+        ended,
+        incident,
+        key: OutageKey::from_stored(key),
+    })
+}
+
+fn delivery_of(row: &SqliteRow) -> Result<Delivery, StoreError> {
+    Ok(match optional_timestamp(row, "in_doubt_since_ms")? {
+        Some(since) => Delivery::InDoubt { since },
+        None => Delivery::Confirmed,
+    })
 }
 
 async fn delete_row(connection: &mut SqliteConnection, key: &ResourceKey) -> Result<(), StoreError> {
@@ -289,33 +404,22 @@ pub(super) async fn upsert_observed(
     Ok(())
 }
 
-/// Everything that was last written, and the episodes that are not over.
-pub(super) async fn read_applied(connection: &mut SqliteConnection) -> Result<Applied, StoreError> {
-    let mut applied = Applied::default();
+/// Everything that was last written.
+pub(super) async fn read_ledger(connection: &mut SqliteConnection) -> Result<Ledger, StoreError> {
+    let mut ledger = Ledger::default();
     for row in sqlx::query("SELECT * FROM ledger").fetch_all(&mut *connection).await? {
         if let Some((key, row)) = row_of(&row)? {
-            applied.ledger.set(key, Some(row));
+            ledger.record(Update::Component(key, Some(row)));
         }
     }
-    let query = "SELECT * FROM episodes WHERE phase <> 'ended' ORDER BY began_at_ms, key";
-    for row in sqlx::query(query).fetch_all(&mut *connection).await? {
-        let episode = episode_of(&row)?;
-        applied.keep(episode);
+    for row in sqlx::query("SELECT * FROM outages").fetch_all(&mut *connection).await? {
+        ledger.record(outage_of(&row)?.into());
     }
-    let query = "SELECT * FROM episodes WHERE phase = 'ended' AND lost_count > 0";
-    for row in sqlx::query(query).fetch_all(&mut *connection).await? {
-        let past = past_episode_of(&row)?;
-        applied.past.insert(past.key.clone(), past);
-    }
-    let query = "SELECT * FROM unanswered_writes ORDER BY number";
-    for row in sqlx::query(query).fetch_all(&mut *connection).await? {
-        applied.unanswered.push(unanswered_write_of(&row)?);
-    }
-    Ok(applied)
+    Ok(ledger)
 }
 
 /// A row of the ledger; `None` for one of a target that is not taken any more, until `serve` drops it.
-fn row_of(row: &SqliteRow) -> Result<Option<(ResourceKey, Recorded)>, StoreError> {
+fn row_of(row: &SqliteRow) -> Result<Option<(ResourceKey, RecordedComponent)>, StoreError> {
     let name: String = row.try_get("name")?;
     let corrupt =
         |what: &str| StoreError::Corrupt { what: format!("what was written of {:?}: {what}", excerpt(&name)) };
@@ -341,68 +445,8 @@ fn row_of(row: &SqliteRow) -> Result<Option<(ResourceKey, Recorded)>, StoreError
     let recorded = Recorded {
         page_id: row.try_get::<Option<i64>, _>("page_id")?.map(ComponentId),
         value: ComponentValue { status, description: row.try_get("description")? },
-        delivery: match optional_timestamp(row, "in_doubt_since_ms")? {
-            Some(since) => Delivery::InDoubt { since },
-            None => Delivery::Confirmed,
-        },
+        delivery: delivery_of(row)?,
         unanswered: unanswered.collect(),
     };
     Ok(Some((key, recorded)))
-}
-
-/// A write is about to be sent.
-async fn sent(connection: &mut SqliteConnection, write: &UnansweredWrite) -> Result<(), StoreError> {
-    let subject = &write.subject;
-    sqlx::query(
-        "INSERT INTO unanswered_writes \
-         (number, kind, cachet_id, status, description, component, component_id, sent_at_ms) \
-         SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, '', $4, $5, $6 FROM unanswered_writes",
-    )
-    .bind(INCIDENT)
-    .bind(write.id.0)
-    .bind(write.status.value())
-    .bind(subject.component().map_or(NO_COMPONENT, ComponentName::as_str))
-    .bind(subject.component_id().unwrap_or(ComponentId::UNKNOWN).0)
-    .bind(write.sent_at.as_millis())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Keeps these writes in place of all others.
-pub(super) async fn replace_unanswered(
-    connection: &mut SqliteConnection,
-    writes: &[UnansweredWrite],
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM unanswered_writes").execute(&mut *connection).await?;
-    for write in writes {
-        sent(connection, write).await?;
-    }
-    Ok(())
-}
-
-/// A write needs no remembering any more; of several that are alike, one.
-async fn answered(connection: &mut SqliteConnection, write: &UnansweredWrite) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM unanswered_writes WHERE number = (SELECT MIN(number) FROM unanswered_writes \
-         WHERE cachet_id = $1 AND status = $2 AND sent_at_ms = $3)",
-    )
-    .bind(write.id.0)
-    .bind(write.status.value())
-    .bind(write.sent_at.as_millis())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn unanswered_write_of(row: &SqliteRow) -> Result<UnansweredWrite, StoreError> {
-    let number: i64 = row.try_get("number")?;
-    let corrupt = |what: &str| StoreError::Corrupt { what: format!("write {number} without an answer: {what}") };
-    let id: i64 = row.try_get("cachet_id")?;
-    Ok(UnansweredWrite {
-        id: IncidentId(id),
-        status: IncidentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?,
-        subject: subject_of(row, &format!("of incident {id}"))?,
-        sent_at: timestamp(row, "sent_at_ms")?,
-    })
 }

@@ -1,0 +1,372 @@
+//! One write to the page as data: what it is about, when its turn is, how it reads, and what the ledger records of it
+//! before it is sent and after it was answered.
+
+use std::fmt;
+
+use super::history::{About, Event};
+use super::ledger::{ComponentValue, Delivery, Ledger, Recorded, ResourceKey, Unanswered, Update};
+use super::observed::{ComponentId, IncidentId};
+use super::outage::{Ended, EndedBy, IncidentValue, Outage, OutageSubject};
+use super::status::ComponentStatus;
+use super::status_page::Failure;
+use super::time::Timestamp;
+
+/// One write to the page. Each carries the outage as it was before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Give a component its value, or create the component of a target.
+    Write {
+        /// Which one.
+        key: ResourceKey,
+        /// Its number; `None` if it is created.
+        page_id: Option<ComponentId>,
+        /// What the page shows.
+        from: Option<ComponentStatus>,
+        /// What it must show.
+        value: ComponentValue,
+        /// Whether readers see it. Of a visible component this stays as it is: somebody may have hidden it.
+        enabled: bool,
+        /// The earlier write that was carried out after a newer one, if that is why.
+        late: Option<Unanswered<ComponentValue>>,
+    },
+    /// Open the incident of an outage. If an earlier create may have done that, the incident is looked up first.
+    OpenIncident {
+        /// The component that it is attached to; `None` for that of the monitoring.
+        component: Option<ComponentId>,
+        /// The outage.
+        outage: Outage,
+    },
+    /// Find out whether the incident of an outage that is over was ever opened.
+    FindIncident {
+        /// The outage.
+        outage: Outage,
+    },
+    /// Close the incident of an outage that is over.
+    CloseIncident {
+        /// The incident.
+        incident: IncidentId,
+        /// The outage.
+        outage: Outage,
+        /// What the component is now: the closing message depends on it.
+        now: ComponentStatus,
+        /// The earlier write that was carried out late, if that is why it is open, or closed already.
+        late: Option<Unanswered<IncidentValue>>,
+    },
+    /// Open the incident of an outage that relapsed again, or one that an earlier closing has closed late.
+    ReopenIncident {
+        /// The incident.
+        incident: IncidentId,
+        /// The outage.
+        outage: Outage,
+        /// The earlier closing that was carried out late, if that is why.
+        late: Option<Unanswered<IncidentValue>>,
+    },
+    /// Close and hide an incident that a lost create has opened beside the one that its outage has, or after its end.
+    HideDuplicate {
+        /// The incident.
+        incident: IncidentId,
+        /// The outage.
+        outage: Outage,
+    },
+}
+
+/// What came of a write that was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The component with this number has this value.
+    Written(ComponentId, ComponentValue),
+    /// The incident was created.
+    Opened(IncidentId),
+    /// The incident is there already, and nothing was written.
+    Found {
+        /// The incident.
+        incident: IncidentId,
+        /// Whether it is open.
+        is_open: bool,
+    },
+    /// The incident was never created.
+    NotFound,
+    /// The incident is open again.
+    Reopened,
+    /// The incident is closed, or removed.
+    Closed(EndedBy),
+    /// This duplicate is hidden.
+    Hidden(IncidentId),
+}
+
+/// What the public sees first comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// A component gets worse.
+    Worse,
+    /// An incident opens.
+    Open,
+    /// A component gets better.
+    Better,
+    /// An incident closes.
+    Close,
+    /// The targets' own components, which only operators see.
+    Bookkeeping,
+}
+
+impl Change {
+    /// What it is about.
+    pub fn key(&self) -> ResourceKey {
+        match self {
+            Self::Write { key, .. } => key.clone(),
+            Self::OpenIncident { outage, .. }
+            | Self::FindIncident { outage }
+            | Self::CloseIncident { outage, .. }
+            | Self::ReopenIncident { outage, .. }
+            | Self::HideDuplicate { outage, .. } => (&outage.subject).into(),
+        }
+    }
+
+    /// The outage whose incident it is about, if it is about one.
+    pub fn outage(&self) -> Option<&Outage> {
+        match self {
+            Self::Write { .. } => None,
+            Self::OpenIncident { outage, .. }
+            | Self::FindIncident { outage }
+            | Self::CloseIncident { outage, .. }
+            | Self::ReopenIncident { outage, .. }
+            | Self::HideDuplicate { outage, .. } => Some(outage),
+        }
+    }
+
+    /// Whether it creates a component.
+    pub fn creates(&self) -> bool {
+        matches!(self, Self::Write { page_id: None, .. })
+    }
+
+    /// When its turn is.
+    pub fn rank(&self) -> Rank {
+        match self {
+            Self::Write { key: ResourceKey::Target(_), .. } => Rank::Bookkeeping,
+            Self::Write { from, value, .. } if from.is_none_or(|from| value.status.severity() > from.severity()) => {
+                Rank::Worse
+            }
+            Self::Write { .. } => Rank::Better,
+            Self::OpenIncident { .. } | Self::ReopenIncident { .. } => Rank::Open,
+            Self::CloseIncident { .. } | Self::FindIncident { .. } | Self::HideDuplicate { .. } => Rank::Close,
+        }
+    }
+
+    /// Within a rank, the worse first.
+    pub(super) fn severity(&self) -> u8 {
+        match self {
+            Self::Write { value, .. } => value.status.severity(),
+            _ => 0,
+        }
+    }
+
+    /// What is recorded before it is sent at `now`, so that a crash or a lost answer leads to a look and not to a guess.
+    /// `None` if it only looks, or if to carry it out late would undo nothing newer. `title` gives the title of a new
+    /// incident.
+    pub fn sent(
+        &self,
+        ledger: &Ledger,
+        title: impl FnOnce(&OutageSubject) -> String,
+        now: Timestamp,
+    ) -> Option<Update> {
+        match self {
+            Self::Write { key, late: Some(_), .. } => {
+                let row = ledger.get(key)?.clone().resent(now);
+                Some(Update::Component(key.clone(), Some(row)))
+            }
+            Self::Write { key, page_id, value, .. } => {
+                // One that was created anew expects nothing of the one before.
+                let before = ledger.get(key).filter(|row| row.page_id == *page_id);
+                let row = Recorded::sent(before, *page_id, value.clone(), now);
+                Some(Update::Component(key.clone(), Some(row)))
+            }
+            Self::OpenIncident { component, outage } => {
+                let created = IncidentValue::Created { title: title(&outage.subject) };
+                let mut outage = outage.clone();
+                // The component may have been created anew. A lost create is looked up where the last one was sent.
+                if let (OutageSubject::Component { id, .. }, Some(component)) = (&mut outage.subject, component) {
+                    *id = *component;
+                }
+                Some(incident_sent(&outage, None, created, now))
+            }
+            Self::CloseIncident { incident, outage, .. } if outage.is_active() => {
+                Some(incident_sent(outage, Some(*incident), IncidentValue::Fixed, now))
+            }
+            Self::ReopenIncident { incident, outage, .. } => {
+                Some(incident_sent(outage, Some(*incident), IncidentValue::Reopened, now))
+            }
+            Self::CloseIncident { .. } | Self::FindIncident { .. } | Self::HideDuplicate { .. } => None,
+        }
+    }
+
+    /// What is recorded once the page has answered the write that was sent at `sent_at`.
+    pub fn answered(&self, ledger: &Ledger, outcome: &Outcome, sent_at: Timestamp, now: Timestamp) -> Option<Update> {
+        if let (Self::Write { key, value, late, .. }, Outcome::Written(id, written)) = (self, outcome) {
+            // What earlier creates may create yet are other components.
+            let row = ledger.get(key).cloned().filter(|row| row.page_id == Some(*id));
+            let row = row.unwrap_or_else(|| Recorded::confirmed(*id, written.clone()));
+            let settled = late.as_ref().map(|late| (&late.value, late.sent_at));
+            let row = row.settled(*id, written.clone(), settled.into_iter().chain([(value, sent_at)]));
+            return Some(Update::Component(key.clone(), Some(row)));
+        }
+        let before = self.outage()?;
+        let mut outage = ledger.outage(&before.key)?.clone();
+        let row = outage.incident.as_mut()?;
+        row.forget(&row.value.clone(), sent_at);
+        let over = match (self, outcome) {
+            (Self::CloseIncident { late, .. } | Self::ReopenIncident { late, .. }, _) => late.as_ref(),
+            // A create without an answer has created what was found.
+            (_, Outcome::Found { .. } | Outcome::Hidden(_)) => before.lost_create(),
+            _ => None,
+        };
+        if let Some(over) = over {
+            row.forget(&over.value, over.sent_at);
+        }
+        match outcome {
+            Outcome::Opened(id) | Outcome::Found { incident: id, .. } => {
+                (row.page_id, row.delivery) = (Some(*id), Delivery::Confirmed);
+            }
+            Outcome::Reopened => {
+                row.delivery = Delivery::Confirmed;
+                outage.calm_since = None;
+            }
+            Outcome::Closed(by) => {
+                (row.value, row.delivery) = (IncidentValue::Fixed, Delivery::Confirmed);
+                outage.calm_since = None;
+                // One that was removed cannot be continued.
+                let ended = before.ended.filter(|_| *by != EndedBy::Removal);
+                outage.ended = ended.or(Some(Ended { at: now, by: *by }));
+            }
+            Outcome::NotFound => outage.ended = Some(Ended { at: now, by: EndedBy::Unopened }),
+            Outcome::Hidden(_) | Outcome::Written(..) => {}
+        }
+        Some(outage.into())
+    }
+
+    /// What happened by it; `None` if that is no news. `title` gives the title of a new incident.
+    pub fn event(&self, outcome: &Outcome, title: impl FnOnce(&OutageSubject) -> String) -> Option<(About, Event)> {
+        let about_outage = |outage: &Outage| About::from(&outage.subject);
+        Some(match (self, outcome) {
+            // What the page refuses is left as it is, and a new description alone is no change of status.
+            (Self::Write { from, value, .. }, Outcome::Written(_, written))
+                if written != value || *from == Some(value.status) =>
+            {
+                return None;
+            }
+            (Self::Write { key, from, value, late, .. }, _) => {
+                let about = match key {
+                    ResourceKey::Component(name) => About::Component(name.clone()),
+                    ResourceKey::Target(name) => About::Target(name.clone()),
+                    ResourceKey::Incident(_) | ResourceKey::MonitoringIncident => return None,
+                };
+                (about, Event::Written { from: *from, to: value.status, late: late.is_some() })
+            }
+            (
+                Self::OpenIncident { outage, .. },
+                Outcome::Opened(incident) | Outcome::Found { incident, is_open: true },
+            ) => {
+                let (incident, title) = (*incident, title(&outage.subject));
+                let occurred_at_ms = outage.occurred_at.as_millis();
+                (about_outage(outage), Event::IncidentOpened { incident, title, occurred_at_ms })
+            }
+            (Self::ReopenIncident { incident, outage, late }, Outcome::Reopened) => {
+                let reason = late.as_ref().map(|_| "closed late".to_owned());
+                (about_outage(outage), Event::IncidentReopened { incident: *incident, reason })
+            }
+            (
+                Self::CloseIncident { incident, outage, .. } | Self::ReopenIncident { incident, outage, .. },
+                Outcome::Closed(by),
+            ) => {
+                let reason = match (by, &outage.subject) {
+                    (EndedBy::Recovery, _) if !outage.is_active() => "opened late",
+                    (EndedBy::Recovery | EndedBy::Unopened, OutageSubject::Component { .. }) => "recovered",
+                    (EndedBy::Recovery | EndedBy::Unopened, OutageSubject::Monitoring) => {
+                        "monitoring data comes in again"
+                    }
+                    (EndedBy::Person, _) => "closed by a person",
+                    (EndedBy::Removal, _) => "removed by a person",
+                };
+                (about_outage(outage), Event::IncidentClosed { incident: *incident, reason: reason.to_owned() })
+            }
+            (Self::HideDuplicate { incident, outage }, Outcome::Hidden(_)) => {
+                let reason = "opened late".to_owned();
+                (about_outage(outage), Event::IncidentClosed { incident: *incident, reason })
+            }
+            _ => return None,
+        })
+    }
+
+    /// What is recorded once the write that was sent at `sent_at` has failed as `failure` says, or was not sent at all
+    /// (`None`).
+    pub fn failed(
+        &self,
+        ledger: &Ledger,
+        failure: Option<Failure>,
+        sent_at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Update> {
+        match self {
+            Self::Write { key, value, .. } => {
+                let row = ledger.get(key)?.clone().failed(value, sent_at, failure, now);
+                Some(Update::Component(key.clone(), row))
+            }
+            Self::FindIncident { .. } | Self::HideDuplicate { .. } => None,
+            Self::OpenIncident { outage: before, .. }
+            | Self::CloseIncident { outage: before, .. }
+            | Self::ReopenIncident { outage: before, .. } => {
+                if !failure.is_some_and(Failure::may_have_been_applied) {
+                    return Some(before.clone().into());
+                }
+                let mut outage = ledger.outage(&before.key)?.clone();
+                let row = outage.incident.take()?;
+                let value = row.value.clone();
+                outage.incident = row.failed(&value, sent_at, failure, now);
+                Some(outage.into())
+            }
+        }
+    }
+}
+
+/// What is recorded of an outage before `value` is sent to its incident.
+fn incident_sent(outage: &Outage, id: Option<IncidentId>, value: IncidentValue, now: Timestamp) -> Update {
+    let row = Recorded::sent(outage.incident.as_ref(), id, value, now);
+    Outage { incident: Some(row), ended: None, ..outage.clone() }.into()
+}
+
+/// One line, as `explain` prints it.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write { key, page_id: None, value, .. } => write!(f, "make {key} as {}", value.status),
+            Self::Write { key, from, value, .. } if *from == Some(value.status) => write!(f, "describe {key} anew"),
+            Self::Write { key, from, value, .. } => {
+                write!(f, "set {key} from {} to {}", Shown(*from), value.status)
+            }
+            Self::OpenIncident { outage, .. } => write!(f, "open an incident for {}", outage.subject),
+            Self::FindIncident { outage } => {
+                write!(f, "look for the incident of {}, whose answer was lost", outage.subject)
+            }
+            Self::CloseIncident { incident, outage, .. } if outage.is_active() => {
+                write!(f, "close incident {} of {}", incident.0, outage.subject)
+            }
+            Self::ReopenIncident { incident, outage, .. } => {
+                write!(f, "open incident {} of {} again", incident.0, outage.subject)
+            }
+            Self::CloseIncident { incident, outage, .. } | Self::HideDuplicate { incident, outage } => {
+                write!(f, "close incident {} of {}, which was opened late", incident.0, outage.subject)
+            }
+        }
+    }
+}
+
+/// What the page shows of a component.
+pub(super) struct Shown(pub(super) Option<ComponentStatus>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, "{status}"),
+            None => f.write_str("a status that we do not know"),
+        }
+    }
+}

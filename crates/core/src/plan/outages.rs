@@ -1,0 +1,286 @@
+//! Outages and their incidents: when one is opened, closed, reopened, suppressed, or left to a person.
+
+use super::{Planner, Report};
+use crate::hold::Held;
+use crate::ledger::{ResourceKey, Unanswered, Update};
+use crate::maintenance;
+use crate::observed::{ComponentId, IncidentId, ObservedIncident};
+use crate::operation::Change;
+use crate::outage::{EndedBy, IncidentValue, Outage, OutageKey, OutageSubject, RecordedIncident};
+use crate::page::DesiredComponent;
+use crate::status::ComponentStatus;
+use crate::target::ComponentName;
+use crate::time::Timestamp;
+use crate::watchdog::Monitoring;
+
+/// The override of a component with something better than Major Outage; with that, the component has its incident as ever.
+fn better(desired: Option<&DesiredComponent>) -> Option<&Held> {
+    desired.and_then(|desired| desired.held.as_ref()).filter(|held| held.hold.status != ComponentStatus::MajorOutage)
+}
+
+impl<'a> Planner<'a> {
+    /// The outage of a component.
+    pub(super) fn component_outage(
+        &mut self,
+        name: &ComponentName,
+        status: ComponentStatus,
+        desired: Option<&DesiredComponent>,
+        component: Option<ComponentId>,
+    ) {
+        let outage = self.outage_of(Some(name));
+        let was_in_outage = outage.is_some_and(Outage::is_active);
+        // An override closes no incident.
+        let status_by_rules = better(desired).map_or(status, |held| held.rules);
+        let goes_on = self.policy.close_incident_when.in_outage(status_by_rules, was_in_outage);
+        let is_suppressed =
+            goes_on && (self.is_in_maintenance(name, outage, component) || self.is_held_better(name, outage, desired));
+        match (outage, component) {
+            (Some(outage), _) if is_suppressed => self.await_relapse(outage),
+            (None, _) if is_suppressed => {}
+            (Some(outage), _) => self.follow(outage, goes_on, status, component),
+            (None, Some(id)) if goes_on => {
+                let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
+                let subject = OutageSubject::Component { name: name.clone(), id };
+                self.begin(OutageKey::new(id, self.now), subject, occurred_at);
+            }
+            // Without its component there is nothing to attach an incident to; that is reported elsewhere.
+            (None, _) => {}
+        }
+    }
+
+    /// The outage of the monitoring. A watchdog that is no longer configured ends it as one that came back does.
+    pub(super) fn monitoring(&mut self) {
+        let monitoring = self.desired.monitoring;
+        match (self.outage_of(None), monitoring) {
+            (Some(outage), _) => {
+                let status =
+                    if monitoring.is_missing() { ComponentStatus::Unknown } else { ComponentStatus::Operational };
+                self.follow(outage, monitoring.is_missing(), status, None);
+            }
+            (None, Monitoring::Missing { since, .. }) => {
+                self.begin(OutageKey::of_monitoring(self.now), OutageSubject::Monitoring, since);
+            }
+            (None, Monitoring::Unwatched | Monitoring::Heard { .. }) => {}
+        }
+    }
+
+    /// The outage of a component, or of the monitoring (`None`): the one that goes on, else the last one that a relapse
+    /// would continue.
+    fn outage_of(&self, component: Option<&ComponentName>) -> Option<&'a Outage> {
+        let outages = self.ledger.outages().filter(|outage| outage.subject.component() == component);
+        let outages = outages.filter(|outage| outage.is_active() || self.relapse_until(outage).is_some());
+        outages.max_by_key(|outage| (outage.is_active(), outage.began_at))
+    }
+
+    /// Until when a relapse would continue this outage, if it would now.
+    fn relapse_until(&self, outage: &Outage) -> Option<Timestamp> {
+        let ended = outage.ended.filter(|ended| matches!(ended.by, EndedBy::Recovery | EndedBy::Person))?;
+        outage.incident_id()?;
+        Some(ended.at.after(self.policy.reopen_within)).filter(|until| self.now < *until)
+    }
+
+    fn await_relapse(&mut self, outage: &Outage) {
+        if let Some(until) = self.relapse_until(outage) {
+            self.revisit(until);
+        }
+    }
+
+    fn begin(&mut self, key: OutageKey, subject: OutageSubject, occurred_at: Timestamp) {
+        let (component, began_at) = (subject.component_id(), self.now);
+        let outage = Outage { key, subject, occurred_at, began_at, calm_since: None, ended: None, incident: None };
+        self.plan.changes.push(Change::OpenIncident { component, outage });
+    }
+
+    /// Takes an outage further: its subject is still in trouble (it `goes_on`), or has recovered to `status`.
+    fn follow(&mut self, outage: &Outage, goes_on: bool, status: ComponentStatus, component: Option<ComponentId>) {
+        let is_removed = component.is_none() && outage.subject.component().is_some();
+        match (outage.incident.as_ref().map(|row| (row, row.page_id)), goes_on) {
+            // The component was removed, so nothing is opened or reopened for it.
+            (None | Some((_, None)), true) if is_removed => {}
+            (Some(_), true) if is_removed && !outage.is_active() => self.await_relapse(outage),
+            (None, true) => self.open(outage, component),
+            (None, false) => self.plan.notes.push(Update::Outage(outage.key.clone(), None)),
+            (Some((row, None)), _) => self.find_created(outage, row, goes_on, component),
+            (Some((_, Some(incident))), true) if !outage.is_active() => self.reopen(outage, incident, None),
+            (Some(_), false) if !outage.is_active() => self.await_relapse(outage),
+            (Some((row, Some(incident))), true) => self.continue_incident(outage, row, incident, status),
+            (Some((row, Some(incident))), false) => self.end_incident(outage, row, incident, status),
+        }
+    }
+
+    /// An incident that was sent, and whose number is not known: if the page shows it, it is that one. If not, it is looked
+    /// up and sent again only when no earlier request can still be on its way.
+    fn find_created(&mut self, outage: &Outage, row: &RecordedIncident, goes_on: bool, component: Option<ComponentId>) {
+        // An anonymous one is only looked up, for its time of creation has to fit as well.
+        let mut created = self.created_by(outage).into_iter().filter(|incident| !incident.is_anonymous);
+        if let (Some(incident), Some(create)) = (created.next(), outage.lost_create()) {
+            let over = (&create.value, create.sent_at);
+            let row = row.clone().settled(incident.id, row.value.clone(), [over]);
+            self.plan.notes.push(Outage { incident: Some(row), ..outage.clone() }.into());
+            // If the outage is over already, it has to be closed.
+            self.revisit(self.now);
+            return;
+        }
+        match row.on_its_way_until(self.now) {
+            Some(until) => self.revisit(until),
+            None if goes_on => self.open(outage, component),
+            None => self.plan.changes.push(Change::FindIncident { outage: outage.clone() }),
+        }
+    }
+
+    fn open(&mut self, outage: &Outage, component: Option<ComponentId>) {
+        self.plan.changes.push(Change::OpenIncident { component, outage: outage.clone() });
+    }
+
+    fn continue_incident(
+        &mut self,
+        outage: &Outage,
+        row: &RecordedIncident,
+        incident: IncidentId,
+        status: ComponentStatus,
+    ) {
+        let is_open = self.is_open(incident);
+        match outage.late(is_open) {
+            // The component relapsed while its incident was being closed: it is closed first, and reopened then.
+            _ if !row.value.is_open() => self.close(outage, incident, status),
+            _ if !row.is_confirmed() => self.reopen(outage, incident, None),
+            Some(late) => self.reopen(outage, incident, Some(late)),
+            None => {
+                if !is_open {
+                    let subject = outage.subject.clone();
+                    self.plan.reports.insert(Report::IncidentClosedByPerson { subject, incident });
+                }
+                self.remember_calm(outage, None);
+            }
+        }
+    }
+
+    fn end_incident(&mut self, outage: &Outage, row: &RecordedIncident, incident: IncidentId, status: ComponentStatus) {
+        let calm_since = outage.calm_since.unwrap_or(self.now);
+        let over_at = calm_since.after(self.policy.recovery_hold);
+        if row.is_confirmed() && self.now < over_at {
+            self.remember_calm(outage, Some(calm_since));
+            self.revisit(over_at);
+        } else {
+            self.close(outage, incident, status);
+        }
+    }
+
+    fn is_open(&self, incident: IncidentId) -> bool {
+        self.observed.open_incidents.iter().any(|open| open.id == incident)
+    }
+
+    fn close(&mut self, outage: &Outage, incident: IncidentId, now: ComponentStatus) {
+        let late = outage.late(self.is_open(incident)).cloned();
+        self.plan.changes.push(Change::CloseIncident { incident, outage: outage.clone(), now, late });
+    }
+
+    fn reopen(&mut self, outage: &Outage, incident: IncidentId, late: Option<&Unanswered<IncidentValue>>) {
+        self.plan.changes.push(Change::ReopenIncident { incident, outage: outage.clone(), late: late.cloned() });
+    }
+
+    fn remember_calm(&mut self, outage: &Outage, calm_since: Option<Timestamp>) {
+        if outage.calm_since != calm_since {
+            self.plan.notes.push(Outage { calm_since, ..outage.clone() }.into());
+        }
+    }
+
+    /// What writes without an answer have done to incidents since: an incident that was reopened after its outage is
+    /// closed, and one that was created beside another one is hidden. As many are undone as writes were lost and no more, so
+    /// a person who wants the same has the last word. Ended outages of which nothing more can come are forgotten.
+    pub(super) fn late_incidents(&mut self) {
+        for outage in self.ledger.outages() {
+            if !outage.is_active() && outage.unanswered().is_empty() && self.relapse_until(outage).is_none() {
+                self.plan.notes.push(Update::Outage(outage.key.clone(), None));
+                continue;
+            }
+            // One write at a time for each resource; the others wait for the next plan.
+            let key = ResourceKey::from(&outage.subject);
+            if self.plan.changes.iter().any(|change| change.key() == key) {
+                continue;
+            }
+            let reopened = outage.incident_id().filter(|id| !outage.is_active() && self.is_open(*id));
+            if let Some(incident) = reopened.filter(|_| outage.late(true).is_some()) {
+                self.close(outage, incident, ComponentStatus::Operational);
+            } else if outage.incident_id().is_some() || !outage.is_active() {
+                let duplicates = self.created_by(outage);
+                let hide = |incident: &&ObservedIncident| Change::HideDuplicate {
+                    incident: incident.id,
+                    outage: outage.clone(),
+                };
+                self.plan.changes.extend(duplicates.first().map(hide));
+            }
+        }
+    }
+
+    /// The open incidents that lost creates of an outage have created; none that an outage is known to have, or to have had,
+    /// for a person may have opened that again.
+    fn created_by(&self, outage: &Outage) -> Vec<&'a ObservedIncident> {
+        let is_known = |id: IncidentId| self.ledger.outages().any(|known| known.incident_id() == Some(id));
+        // By title alone it may be that of another outage of the same subject, whose number is not known either.
+        let is_rival = |other: &Outage| {
+            other.key != outage.key && other.is_active() && other.subject.component() == outage.subject.component()
+        };
+        let has_rival = self.ledger.outages().any(|other| is_rival(other) && other.incident_id().is_none());
+        let created = |incident: &&ObservedIncident| {
+            outage.may_have_created(incident) && !is_known(incident.id) && !(incident.is_anonymous && has_rival)
+        };
+        self.observed.open_incidents.iter().filter(created).collect()
+    }
+
+    /// Whether the incident of a component that is down is suppressed, because maintenance of the component is in progress;
+    /// that is reported then.
+    ///
+    /// An incident that is open stays and is closed as ever. One that was being opened when the maintenance began may be
+    /// there or not: if the page does not show it, it is looked up when the maintenance is over, for to look it up earlier
+    /// would be to open it.
+    fn is_in_maintenance(
+        &mut self,
+        name: &ComponentName,
+        outage: Option<&Outage>,
+        component: Option<ComponentId>,
+    ) -> bool {
+        let in_progress = self.observed.maintenance;
+        let Some(maintenance) = component.and_then(|id| maintenance::of_component(in_progress, id)) else {
+            return false;
+        };
+        if self.has_incident(outage) {
+            return false;
+        }
+        let (component, maintenance_name) = (name.clone(), maintenance.name.clone());
+        self.plan.reports.insert(Report::IncidentHeldBack { component, maintenance: maintenance_name });
+        if let Some(may_end_at) = maintenance.may_end_at(self.now) {
+            self.revisit(may_end_at);
+        }
+        true
+    }
+
+    /// Whether the incident of a component that is down by the rules is suppressed, because an override shows something
+    /// better; that is reported then. One that is open stays.
+    fn is_held_better(
+        &mut self,
+        name: &ComponentName,
+        outage: Option<&Outage>,
+        desired: Option<&DesiredComponent>,
+    ) -> bool {
+        let Some(Held { hold, .. }) = better(desired) else { return false };
+        if self.has_incident(outage) {
+            return false;
+        }
+        let (component, user) = (name.clone(), hold.user.clone());
+        self.plan.reports.insert(Report::IncidentHeldByOperator { component, user, until: hold.until });
+        true
+    }
+
+    /// Whether the incident of an outage exists already, so that going on with it opens none.
+    fn has_incident(&self, outage: Option<&Outage>) -> bool {
+        let Some(outage) = outage.filter(|outage| outage.is_active()) else { return false };
+        match outage.incident.as_ref().map(|row| (row, row.page_id)) {
+            None => false,
+            Some((_, None)) => !self.created_by(outage).is_empty(),
+            Some((row, Some(incident))) => {
+                row.is_confirmed() || row.value != IncidentValue::Reopened || self.is_open(incident)
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The third stage: chooses the next operations of a plan and carries them out, each recorded before and after.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::apply::apply;
+use super::gather::Reading;
+use super::report::Reporter;
+use super::round::Round;
+use super::view::View;
+use super::{BATCH, Blocked, Context};
+use crate::core::ledger::{ResourceKey, Update};
+use crate::core::operation::{Change, Outcome, Rank};
+use crate::core::status_page::{PageError, Spare};
+use crate::core::time::Timestamp;
+use crate::metrics::Metrics;
+use crate::store::{Made, Store};
+
+/// How many writes are under way at the same time.
+const PARALLEL_WRITES: usize = 4;
+
+/// What is not written yet.
+#[derive(Debug, Default)]
+pub struct Deliverer {
+    /// The operations that are necessary, by kind and subject, each with the moment at which it became so.
+    waiting: HashMap<(&'static str, ResourceKey), Timestamp>,
+}
+
+impl Deliverer {
+    /// These are all the operations that are necessary at `now`.
+    pub fn plan(&mut self, changes: &[Change], now: Timestamp, metrics: &Metrics) {
+        let mut before = std::mem::take(&mut self.waiting);
+        for change in changes {
+            let key = waiting_key(change);
+            let since = before.remove(&key).unwrap_or_else(|| {
+                metrics.change_planned(change);
+                now
+            });
+            self.waiting.insert(key, since);
+        }
+    }
+
+    /// The operations that wait, by kind and subject, each with the moment at which it became necessary.
+    pub fn waiting(&self) -> &HashMap<(&'static str, ResourceKey), Timestamp> {
+        &self.waiting
+    }
+
+    /// The next operations to carry out: of one rank, so that what the public sees first is there first; none that was
+    /// `tried` in this run; and of those that only operators see, no more than the rate limit has to spare. Those that failed
+    /// in an earlier run come last in their rank, so that they hold up no others.
+    pub fn next_batch(
+        &self,
+        context: &Context,
+        view: &View,
+        mut changes: Vec<Change>,
+        read: Reading,
+        failing: &BTreeMap<ResourceKey, Option<String>>,
+        round: &mut Round,
+    ) -> Vec<Change> {
+        self.hold_creates(context, view, &mut changes, read, round);
+        changes.retain(|change| !round.tried.contains(&change.key()));
+        let Some(rank) = changes.first().map(Change::rank) else { return Vec::new() };
+        // How many writes it takes to turn everything red that the public sees: a status and an incident each.
+        let components = view.observed.iter().flat_map(|observed| &observed.components);
+        let public_writes = 2 * components.filter(|component| component.enabled).count();
+        let spare = match (rank, context.page.spare(public_writes)) {
+            (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
+                round.saving = Some(wait);
+                return Vec::new();
+            }
+            (Rank::Bookkeeping, Spare::Writes(writes)) => usize::try_from(writes).unwrap_or(BATCH),
+            _ => BATCH,
+        };
+        changes.retain(|change| change.rank() == rank);
+        changes.sort_by_key(|change| failing.contains_key(&change.key()));
+        changes.truncate(spare.min(BATCH));
+        changes
+    }
+
+    /// Leaves out the components that must not be created yet. A page accepts two components with one name, and nobody would
+    /// remove the second. So none is created while an earlier create may still have created it, or while the rate limit
+    /// leaves too few reads to check: a storm of new targets must not use up what it takes to keep what the public sees.
+    fn hold_creates(
+        &self,
+        context: &Context,
+        view: &View,
+        changes: &mut Vec<Change>,
+        read: Reading,
+        round: &mut Round,
+    ) {
+        let (now, interval) = (context.clock.now(), context.settings.config.page.reconcile_interval);
+        let unread = read < Reading::Everything;
+        let too_dear = unread.then(|| context.page.reading_waits()).flatten();
+        changes.retain(|change| {
+            let Change::Write { key: key @ ResourceKey::Target(target), page_id: None, .. } = change else {
+                return true;
+            };
+            let row = view.ledger.as_ref().and_then(|ledger| ledger.get(key));
+            let vanished = view.vanished.contains(target.as_str()).then_some(interval);
+            let on_its_way = || Some(row?.on_its_way_until(now)?.since(now));
+            let wait: Option<Duration> = vanished.or_else(on_its_way).or(too_dear);
+            round.saving = round.saving.into_iter().chain(wait).min();
+            wait.is_none()
+        });
+    }
+
+    /// Carries out `batch`, each operation recorded before and after. What failed is in `round`.
+    ///
+    /// # Errors
+    /// [`Blocked`] if the next operation would fail for the same reason.
+    pub async fn deliver(
+        &mut self,
+        context: &Context,
+        view: &mut View,
+        reporter: &mut Reporter,
+        batch: Vec<Change>,
+        round: &mut Round,
+    ) -> Result<(), Blocked> {
+        let (sent_at, config) = (context.clock.now(), &context.settings.config);
+        let ledger = view.ledger.get_or_insert_default();
+        let sent = |change: &Change| change.sent(ledger, |subject| config.title(subject), sent_at);
+        let intents: Vec<Update> = batch.iter().filter_map(sent).collect();
+        reporter.remember(&context.store, &intents).await?;
+        intents.into_iter().for_each(|update| view.record(update));
+
+        let writes = stream::iter(batch).map(|change| async move {
+            if context.stop.is_cancelled() {
+                return (change, None);
+            }
+            let result = apply(context.page.as_ref(), config, &change).await;
+            (change, Some(result))
+        });
+        let results: Vec<_> = writes.buffered(PARALLEL_WRITES).collect().await;
+        self.conclude(context, view, reporter, results, sent_at, round).await
+    }
+
+    async fn conclude(
+        &mut self,
+        context: &Context,
+        view: &mut View,
+        reporter: &mut Reporter,
+        results: Vec<(Change, Option<Result<Outcome, PageError>>)>,
+        sent_at: Timestamp,
+        round: &mut Round,
+    ) -> Result<(), Blocked> {
+        let (now, config) = (context.clock.now(), &context.settings.config);
+        let (mut written, mut not_written, mut blocked) = (Vec::new(), Vec::new(), None);
+        let ledger = view.ledger.get_or_insert_default();
+        for (change, result) in results {
+            match result {
+                None => not_written.extend(change.failed(ledger, None, sent_at, now)),
+                Some(Ok(outcome)) => {
+                    round.written += 1;
+                    round.unanswered = 0;
+                    self.waiting.remove(&waiting_key(&change));
+                    remember_made(&context.store, context.page.address(), &change, &outcome).await;
+                    reporter.written(context, &change, &outcome, now);
+                    let update = change.answered(ledger, &outcome, sent_at, now);
+                    written.extend(update.map(|update| (update, outcome)));
+                }
+                Some(Err(error)) => {
+                    let unanswered = error.is_unanswered();
+                    round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
+                    round.is_surprised |= unanswered || error.is_not_found();
+                    not_written.extend(change.failed(ledger, Some(error.failure), sent_at, now));
+                    round.tried.insert(change.key());
+                    context.metrics.change_failed(&change);
+                    if error.concerns_everything() && blocked.is_none() {
+                        blocked = Some(error);
+                    } else {
+                        round.failures.push((change.key(), error));
+                    }
+                }
+            }
+        }
+        if round.is_surprised {
+            view.doubt();
+        }
+        let all: Vec<Update> = written.iter().map(|(update, _)| update).chain(&not_written).cloned().collect();
+        if let Err(error) = reporter.remember(&context.store, &all).await {
+            // What the store does not know would be unknown after a restart, so it is looked up again now.
+            view.forget();
+            return Err(error.into());
+        }
+        written.into_iter().for_each(|(update, outcome)| view.written(update, &outcome, config));
+        not_written.into_iter().for_each(|update| view.record(update));
+        match blocked.or_else(|| round.give_up()) {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn waiting_key(change: &Change) -> (&'static str, ResourceKey) {
+    (Metrics::kind_of(change), change.key())
+}
+
+/// Remembers the component of a target that was created, for pages that do not say who created it.
+async fn remember_made(store: &Store, address: &str, change: &Change, outcome: &Outcome) {
+    if let (Change::Write { key: ResourceKey::Target(target), page_id: None, .. }, Outcome::Written(id, _)) =
+        (change, outcome)
+        && let Err(error) = store.remember_made(address, Made::Component(*id), target.as_str()).await
+    {
+        tracing::warn!("`setup --prune` will not remove {:?}: {error}", target.as_str());
+    }
+}

@@ -1,0 +1,285 @@
+//! The fourth stage: what operators read of a run, and what the history keeps of it. Each thing is said once, and once that
+//! it is over.
+//!
+//! An event waits in memory for the next thing that is written to the store anyway, and goes into the same transaction; at the
+//! end of a run whatever is left is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Context;
+use super::deliver::Deliverer;
+use super::round::{Blocked, Round};
+use crate::core::history::{About, Event, Happening};
+use crate::core::ledger::{ResourceKey, Update};
+use crate::core::operation::{Change, Outcome};
+use crate::core::page::DesiredPage;
+use crate::core::plan::Report;
+use crate::core::status::ComponentStatus;
+use crate::core::status_page::Known;
+use crate::core::target::ComponentName;
+use crate::core::time::Timestamp;
+use crate::live::{Budget, Live, Writing};
+use crate::log::Log;
+use crate::metrics::ReconcileResult;
+use crate::readiness::{Ability, Condition, Readiness};
+use crate::store::{Store, StoreError};
+
+/// How much longer than its interval the server may not have looked before that is a downtime, of which nothing is known.
+/// An upgrade is shorter, and what happens meanwhile is heard afterwards.
+const SHORTEST_DOWNTIME: Duration = Duration::from_secs(5 * 60);
+
+/// How often it is stored that the server looks.
+const LOOKED_EVERY: Duration = Duration::from_secs(60);
+
+/// How many events wait at most for a store that does not take them; more are not kept.
+const WAITING_LIMIT: usize = 10_000;
+
+/// What was said, and what is to be kept of it.
+pub struct Reporter {
+    /// The lines that operators grep for.
+    pub log: Log,
+    /// Whether the page works.
+    pub readiness: Readiness,
+    /// How the work goes, for the console.
+    pub live: Live,
+    /// Reports already logged.
+    pub reported: BTreeSet<Report>,
+    /// Resources that could not be written, each with the error logged for it; `None` while a general error covers it.
+    pub failing: BTreeMap<ResourceKey, Option<String>>,
+    /// Errors logged since the last successful write that blocked all writing.
+    blocked_by: BTreeSet<String>,
+    /// What each component had to show last; `None` until it was read.
+    statuses: Option<BTreeMap<ComponentName, ComponentStatus>>,
+    /// What was reported before the start, and is reported again.
+    reported_before: BTreeSet<(About, Event)>,
+    /// Events that the store does not have yet.
+    waiting: Vec<Happening>,
+    looked_at: Option<Timestamp>,
+}
+
+impl Reporter {
+    pub fn new(log: Log) -> Self {
+        Self {
+            log,
+            readiness: Readiness::default(),
+            live: Live::default(),
+            reported: BTreeSet::new(),
+            failing: BTreeMap::new(),
+            blocked_by: BTreeSet::new(),
+            statuses: None,
+            reported_before: BTreeSet::new(),
+            waiting: Vec::new(),
+            looked_at: None,
+        }
+    }
+
+    /// Something happened: the history keeps it, unless it is about a target's own component.
+    fn keep(&mut self, event: Happening) {
+        if self.waiting.len() < WAITING_LIMIT && !matches!(event.about, About::Target(_)) {
+            self.waiting.push(event);
+        }
+    }
+
+    /// Reads, once, what the history knows already, and stores that the server looks.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not work.
+    pub async fn look_back(&mut self, context: &Context, now: Timestamp) -> Result<(), StoreError> {
+        let store = &context.store;
+        if self.statuses.is_none() {
+            self.statuses = Some(store.last_statuses().await?);
+            self.reported_before = store.found_out().await?;
+        }
+        let before = self.looked_at;
+        if before.is_some_and(|before| now >= before && now.since(before) < LOOKED_EVERY) {
+            return Ok(());
+        }
+        let stored = store.look_at_the_clock(now).await?;
+        self.looked_at = Some(now);
+        // While it runs it looks often enough, or its clock was set; neither is a downtime.
+        if let (Some(since), None) = (stored, before)
+            && now.since(since) > context.settings.config.page.reconcile_interval + SHORTEST_DOWNTIME
+        {
+            let event = Event::NotRunning { since_ms: since.as_millis() };
+            self.keep(Happening { at: now, about: About::Everything, event });
+        }
+        Ok(())
+    }
+
+    /// This is what the page must show at `now`.
+    pub fn desired(&mut self, page: &DesiredPage, now: Timestamp) {
+        let Some(before) = self.statuses.take() else { return };
+        let after: BTreeMap<ComponentName, ComponentStatus> =
+            page.components.iter().map(|(name, component)| (name.clone(), component.status)).collect();
+        let names: BTreeSet<&ComponentName> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let (from, to) = (before.get(name).copied(), after.get(name).copied());
+            if from != to {
+                let (about, event) = (About::Component(name.clone()), Event::Status { from, to });
+                self.keep(Happening { at: now, about, event });
+            }
+        }
+        self.statuses = Some(after);
+    }
+
+    /// Says each report once, and again only after it was no longer true in between.
+    pub fn reports(&mut self, reports: BTreeSet<Report>, now: Timestamp) {
+        let before = std::mem::replace(&mut self.reported, reports);
+        for report in self.reported.clone().difference(&before) {
+            let Some((about, event)) = report.event() else {
+                tracing::warn!("{report}");
+                continue;
+            };
+            let event = Happening { at: now, about, event };
+            match event.event {
+                Event::IncidentClosedByPerson { .. } => tracing::warn!("{report}"),
+                _ => self.log.emit(&event),
+            }
+            if !self.reported_before.remove(&(event.about.clone(), event.event.clone())) {
+                self.keep(event);
+            }
+        }
+    }
+
+    /// A change was made.
+    pub fn written(&mut self, context: &Context, change: &Change, outcome: &Outcome, now: Timestamp) {
+        self.no_longer_fails(&change.key());
+        context.metrics.change_applied(change);
+        if let (Change::Write { key: ResourceKey::Component(name), value, .. }, Outcome::Written(_, written)) =
+            (change, outcome)
+            && written != value
+        {
+            let to = value.status;
+            tracing::warn!(
+                "this Cachet does not take {to} of component {name:?}: it is left as it is, and so are others"
+            );
+        }
+        let title = |subject: &_| context.settings.config.title(subject);
+        if let Some((about, event)) = change.event(outcome, title) {
+            let event = Happening { at: now, about, event };
+            self.log.emit(&event);
+            self.keep(event);
+        }
+    }
+
+    /// Says once of each thing why it could not be written, unless that is why nothing can be.
+    pub fn failures(&mut self, round: &Round, now: Timestamp) {
+        for (subject, error) in &round.failures {
+            let news = error.news.clone();
+            let said = self.failing.entry(subject.clone()).or_default();
+            if said.as_ref() == Some(&news) || self.blocked_by.contains(&news) {
+                continue;
+            }
+            tracing::warn!(subject = %subject, "{error}; it is tried again");
+            *said = Some(news);
+            let about = match subject {
+                ResourceKey::Component(name) | ResourceKey::Incident(name) => About::Component(name.clone()),
+                ResourceKey::MonitoringIncident => About::Everything,
+                ResourceKey::Target(name) => About::Target(name.clone()),
+            };
+            let event = Event::WriteFailed { change: subject.to_string(), error: error.to_string() };
+            self.keep(Happening { at: now, about, event });
+        }
+    }
+
+    /// Says once why nothing can be written, and once that this is over.
+    pub fn result(&mut self, round: &Round, now: Timestamp) {
+        let about = About::Everything;
+        if let Some(blocked) = &round.blocked {
+            if self.blocked_by.insert(blocked.news()) {
+                tracing::error!("{blocked}; nothing is lost, it is tried again");
+                // That the store does not work, it cannot keep.
+                if let Blocked::Page(error) = blocked {
+                    let event = Event::WriteFailed { change: "everything".to_owned(), error: error.to_string() };
+                    self.keep(Happening { at: now, about, event });
+                }
+            }
+            return;
+        }
+        // What was not tried again needs no writing any more, unless the rate limit has put it off.
+        let fails = |failing: &ResourceKey| round.failures.iter().any(|(subject, _)| subject == failing);
+        let is_put_off = |failing: &ResourceKey| round.saving.is_some() && matches!(failing, ResourceKey::Target(_));
+        let over: Vec<ResourceKey> =
+            self.failing.keys().filter(|failing| !fails(failing) && !is_put_off(failing)).cloned().collect();
+        over.iter().for_each(|subject| self.no_longer_fails(subject));
+        if !std::mem::take(&mut self.blocked_by).is_empty() {
+            tracing::info!("the page can be written again");
+            self.keep(Happening { at: now, about, event: Event::WritableAgain });
+        }
+    }
+
+    /// Says that it is over, if it was said that it began.
+    fn no_longer_fails(&mut self, subject: &ResourceKey) {
+        if let Some(Some(_)) = self.failing.remove(subject) {
+            tracing::info!(subject = %subject, "it is as it should be again");
+        }
+    }
+
+    /// Says what came of a run, from what is known anyway: no query, no call.
+    pub fn publish(&self, context: &Context, deliverer: &Deliverer, round: &Round, took: Duration) {
+        let (now, metrics, waiting) = (context.clock.now(), &context.metrics, deliverer.waiting());
+        let result = match &round.blocked {
+            Some(Blocked::Page(_)) => ReconcileResult::CachetBlocked,
+            Some(Blocked::Store(_)) => ReconcileResult::StoreBlocked,
+            None if round.is_complete() => ReconcileResult::Complete,
+            None => ReconcileResult::Incomplete,
+        };
+        metrics.reconciled(result, took, now);
+        metrics.changes_waiting(waiting.keys().map(|(kind, _)| *kind), waiting.values().min().copied());
+        let known = context.page.known();
+        metrics.cachet_budget(known.budget);
+        if let Some(page) = &round.page {
+            metrics.page(page);
+        }
+        self.readiness.abilities_are(abilities(&known));
+        match (&round.blocked, &known.lacking) {
+            (None, None) => self.readiness.cachet_is(Condition::Good),
+            (None, Some(error)) | (Some(Blocked::Page(error)), _) => {
+                self.readiness.cachet_is(Condition::Bad(error.to_string()));
+            }
+            // That says nothing about the page.
+            (Some(Blocked::Store(_)), _) => {}
+        }
+        let failing = self.failing.iter();
+        self.live.reconciled(Writing {
+            at: Some(now),
+            problem: round.blocked.as_ref().map(ToString::to_string),
+            budget: known.budget.map(|budget| Budget { limit: budget.limit, remaining: budget.remaining }),
+            waiting: waiting.clone(),
+            unknown_is_refused: known.refuses_unknown,
+            failing: failing.filter_map(|(subject, said)| Some((subject.clone(), said.clone()?))).collect(),
+        });
+    }
+
+    /// Saves changed rows of the ledger, and with them what happened.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not take it.
+    pub async fn remember(&mut self, store: &Store, updates: &[Update]) -> Result<(), StoreError> {
+        store.remember(updates, &self.waiting).await?;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Saves what is left at the end of a run. A store that does not take it is asked again at the end of the next one; it
+    /// says so itself where it matters. One that has just refused something else is left to those who post.
+    pub async fn save_events(&mut self, store: &Store, round: &Round) {
+        if matches!(round.blocked, Some(Blocked::Store(_))) {
+            return;
+        }
+        if let Err(error) = self.remember(store, &[]).await {
+            tracing::debug!("what happened could not be kept: {error}; it is tried again");
+        }
+    }
+}
+
+/// What is known of the token's abilities.
+fn abilities(known: &Known) -> BTreeMap<&'static str, Ability> {
+    let ability = |has| match has {
+        None => Ability::Unknown,
+        Some(true) => Ability::Works,
+        Some(false) => Ability::Missing,
+    };
+    known.abilities.iter().map(|(name, has)| (*name, ability(*has))).collect()
+}
