@@ -12,7 +12,7 @@
 //! store, the client of Cachet, the reconciler and the repairer. Labels have few values, known beforehand; never the
 //! name of a component or a target, of which there may be thousands. `docs/metrics.md` says what each metric means.
 
-mod catalogue;
+pub mod catalogue;
 mod family;
 mod labels;
 mod page_state;
@@ -27,8 +27,6 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
 use self::catalogue::Catalogue;
-pub use self::catalogue::DEFINITIONS;
-pub use self::family::{Definition, Kind, Label};
 pub(crate) use self::labels::{NotificationResult, PollResult, ReconcileResult, Refusal};
 pub(crate) use self::page_state::PageState;
 use crate::core::time::Timestamp;

@@ -6,11 +6,11 @@ pub mod auth;
 mod client_address;
 pub(crate) mod guard;
 mod health;
-mod places;
+pub mod places;
 mod ready;
 pub(crate) mod reload;
-mod serve;
-mod webhook;
+pub mod serve;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -34,9 +34,7 @@ use crate::settings::SettingsInForce;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness};
 use health::StoreHealth;
-pub use places::Limits;
-pub use serve::{HEADERS_LIMIT_BYTES, HEADERS_TIMEOUT, Listener, serve};
-pub use webhook::BODY_LIMIT_BYTES;
+pub use serve::{Listener, serve};
 
 /// How the server behaves towards those who post.
 #[derive(Debug, Clone)]

@@ -8,28 +8,15 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use super::asked::{Asked, Named};
-use super::{Console, Failure};
+use super::{API_PATHS, Console, Failure};
 use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, WaitingChange, held_refires, summaries};
 use crate::insight::{self, Insight, TIMELINE_DAYS};
 use crate::live::{Budget, Ignored, Poll, Repaired};
 use crate::metrics::Metrics;
 
-/// Every path of the API, as OpenAPI writes them.
-pub const PATHS: [&str; 9] = [
-    "/console/api/v1/components",
-    "/console/api/v1/components/{component}",
-    "/console/api/v1/changes",
-    "/console/api/v1/ignored-alerts",
-    "/console/api/v1/held-refires",
-    "/console/api/v1/alertmanager",
-    "/console/api/v1/monitoring",
-    "/console/api/v1/page",
-    "/console/api/v1/openapi.yaml",
-];
-
-/// The routes of [`PATHS`].
+/// The routes of [`API_PATHS`].
 pub fn routes() -> Router<Console> {
-    let [components, component, changes, ignored, held, alertmanager, monitoring, page, openapi] = PATHS;
+    let [components, component, changes, ignored, held, alertmanager, monitoring, page, openapi] = API_PATHS;
     Router::new()
         .route(components, get(list))
         .route(component, get(one))

@@ -5,7 +5,8 @@
 
 use prometheus::{Error, Registry};
 
-use super::family::{Counter, Definition, Family, Gauge, GaugeOnceKnown, Histogram, Label, Since};
+use super::family::{Counter, Family, Gauge, GaugeOnceKnown, Histogram, Since};
+pub use super::family::{Definition, Label};
 use super::labels::{
     ALERT_RESULTS, CHANGE_KINDS, IGNORE_REASONS, NotificationResult, OVERRIDES, OWNERS, PollResult, REPAIR_REASONS,
     ReconcileResult, Refusal, STATUSES, STORE_OPERATIONS,
@@ -24,7 +25,6 @@ macro_rules! catalogue {
         /// Every metric, as data, but for those of the process (`process_…`), which Prometheus' clients share.
         pub const DEFINITIONS: &[Definition] = &[$(Definition {
             name: concat!("alertmanager_cachet_", $name),
-            kind: <$family>::KIND,
             labels: &[$(Label { name: $label, values: $values }),*],
             help: $help,
         }),+];

@@ -1,6 +1,5 @@
 //! Counters, gauges and histograms whose number of labels the compiler knows, and their definitions as data.
 
-use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -17,8 +16,6 @@ const BUCKETS_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 pub struct Definition {
     /// Its whole name.
     pub name: &'static str,
-    /// What it is.
-    pub kind: Kind,
     /// Its labels, in the order in which they are given.
     pub labels: &'static [Label],
     /// What it means, in a sentence.
@@ -35,32 +32,8 @@ pub struct Label {
     pub values: &'static [&'static str],
 }
 
-/// What a metric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows, from 0 at the start of the process.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-    /// Durations in seconds, counted by how long they were.
-    Histogram,
-}
-
-/// As Prometheus writes it.
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        })
-    }
-}
-
 /// Something that a [`Definition`] can define.
 pub(super) trait Family: Sized {
-    const KIND: Kind;
-
     fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error>;
 }
 
@@ -121,8 +94,6 @@ impl<const N: usize> Histogram<N> {
 }
 
 impl<const N: usize> Family for Counter<N> {
-    const KIND: Kind = Kind::Counter;
-
     fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
         let family = IntCounterVec::new(options(definition), &label_names(definition))?;
         for values in series(definition) {
@@ -133,8 +104,6 @@ impl<const N: usize> Family for Counter<N> {
 }
 
 impl<const N: usize> Family for Gauge<N> {
-    const KIND: Kind = Kind::Gauge;
-
     fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
         let family = GaugeVec::new(options(definition), &label_names(definition))?;
         for values in series(definition) {
@@ -145,16 +114,12 @@ impl<const N: usize> Family for Gauge<N> {
 }
 
 impl Family for GaugeOnceKnown {
-    const KIND: Kind = Kind::Gauge;
-
     fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
         registered(GaugeVec::new(options(definition), &[])?, registry).map(Self)
     }
 }
 
 impl<const N: usize> Family for Histogram<N> {
-    const KIND: Kind = Kind::Histogram;
-
     fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
         let options = HistogramOpts::from(options(definition)).buckets(BUCKETS_SECONDS.to_vec());
         let family = HistogramVec::new(options, &label_names(definition))?;

@@ -2,7 +2,7 @@
 //!
 //! A place is room for one connection. When all places are taken, an idle connection is closed for a new one. A request in
 //! progress keeps its connection, so the limit of requests is below the number of places: the rest is for the paths in
-//! [`RESERVED`].
+//! `RESERVED`.
 //!
 //! Places are shared by address, so one address cannot keep the others out: the address that holds most makes room. Behind
 //! a reverse proxy there is only one address, and it may use every place.

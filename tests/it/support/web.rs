@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::log::{self, KeptLines};
+use super::world::in_force;
 
 /// `admin` with the password `admin`, at the lowest cost; and `grafana` with `password`, as `$apr1$`.
 pub const USERS: &str = "admin:$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju\n\
@@ -29,7 +30,6 @@ pub const ADMIN: &str = "Basic YWRtaW46YWRtaW4=";
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
-    pub app: App,
     pub store: Store,
     pub wake: Wake,
     pub repair: Wake,
@@ -49,7 +49,7 @@ pub fn settings() -> Settings {
 
 /// The same with these settings.
 pub fn configured(settings: configuration::Settings) -> Settings {
-    Settings { trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, in_force: settings.in_force() }
+    Settings { trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, in_force: in_force(settings) }
 }
 
 /// What is configured where nothing but [`USERS`] is.
@@ -80,11 +80,10 @@ impl Server {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let serving = tokio::spawn(web::serve(listener, web::router(app.clone()), shutdown, grace));
+        let serving = tokio::spawn(web::serve(listener, web::router(app), shutdown, grace));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self {
             address,
-            app,
             store,
             wake,
             repair,
