@@ -14,7 +14,7 @@ use super::{Watchers, set_up_built_in, settings_of};
 use crate::cli::{Common, Serve};
 use crate::commands::Page;
 use crate::config::environment::{CachetAccess, Environment};
-use crate::config::{Config, Problem, Report, Variables, counted};
+use crate::config::{Problem, Report, Variables, counted};
 use crate::settings::Settings;
 use crate::web::Wakes;
 use crate::web::reload::{Outcome, ReloadQueue};
@@ -54,8 +54,6 @@ pub(super) struct Parts {
 pub(super) struct Reloader {
     pub origin: Origin,
     pub parts: Parts,
-    /// The configuration that the server was started with.
-    pub started_with: Config,
 }
 
 impl Reloader {
@@ -150,9 +148,6 @@ impl Reloader {
         }
         if before.alertmanager != environment.alertmanager {
             changed.push("the access to Alertmanager (ALERTMANAGER_…)");
-        }
-        if self.started_with.page.cachet_per_page != new.config.page.cachet_per_page {
-            changed.push("cachet_per_page_param");
         }
         if self.parts.in_force.borrow().web.tls.is_some() != new.web.tls.is_some() {
             changed.push("whether TLS is spoken (tls_server_config)");
