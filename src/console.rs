@@ -4,39 +4,45 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `gate` | who comes in, what every answer carries, and that a form was sent from here |
-//! | `asked` | what a path and a query ask for |
 //! | `api` | the read API, which `docs/openapi.yaml` documents |
-//! | `view` | what the pages say |
 //! | `pages` | the pages: HTML without a single outside resource |
-//! | `actions` | hold and release: asked, confirmed, logged |
+//! | `holds` | hold and release: asked, confirmed, logged |
 //! | `page` | the status page that the server serves itself: what is on it, and the forms that edit it |
 //! | `events` | that something changed, as server-sent events |
 //!
 //! Pages and API tell the values of [`core::explain`](crate::core::explain), as `explain` does.
 
-mod actions;
 mod api;
-mod asked;
 mod events;
 mod gate;
+mod holds;
 mod page;
 mod pages;
-mod view;
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
+use axum::http::{StatusCode, request};
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use minijinja::Environment;
+use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use self::gate::Forged;
 use crate::clock::Clock;
 use crate::core::explain::Explanation;
 use crate::core::plan::Policy;
 use crate::core::target::ComponentName;
+use crate::core::time::Timestamp;
 use crate::insight::Insight;
 use crate::live::Live;
 use crate::log::Log;
@@ -96,7 +102,7 @@ pub struct Console {
 struct Shared {
     parts: Parts,
     tokens: gate::Tokens,
-    pages: pages::Templates,
+    pages: Environment<'static>,
     watchers: Arc<Semaphore>,
     /// How many have asked for what is known.
     asked: AtomicU64,
@@ -119,6 +125,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error("the template does not fit its content ({0}): this is a fault of the program, please report it")]
     Template(#[from] minijinja::Error),
+    #[error(transparent)]
+    Forged(#[from] Forged),
     #[error("there is no component {name:?}: {cure}")]
     UnknownComponent { name: String, cure: String },
     /// What a path below `/console/page` names is not there.
@@ -139,7 +147,7 @@ impl Console {
     /// [`NoRandomness`] if no key can be made.
     pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
         let watchers = Arc::new(Semaphore::new(events::WATCHERS_AT_ONCE));
-        let (tokens, pages) = (gate::Tokens::new()?, pages::Templates::new());
+        let (tokens, pages) = (gate::Tokens::new()?, pages::templates());
         let (asked, last_read, acting) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
         let shared = Shared { parts, tokens, pages, watchers, asked, last_read, acting };
         Ok(Self { shared: Arc::new(shared) })
@@ -152,8 +160,8 @@ impl Console {
             .route("/console", get(pages::overview))
             .route("/console/", get(pages::overview))
             .route(one, get(pages::component))
-            .route(&format!("{one}/hold"), get(actions::ask_hold).post(actions::hold))
-            .route(&format!("{one}/release"), get(actions::ask_release).post(actions::release))
+            .route(&format!("{one}/hold"), get(holds::ask_hold).post(holds::hold))
+            .route(&format!("{one}/release"), get(holds::ask_release).post(holds::release))
             .route("/console/page", get(page::list))
             .route("/console/page/", get(page::list))
             .route(
@@ -209,4 +217,55 @@ fn unknown(name: &str, insight: &Insight) -> Failure {
         None => "the overview has all of them".to_owned(),
     };
     Failure::UnknownComponent { name: name.chars().take(100).collect(), cure }
+}
+
+impl Failure {
+    /// The status code, wherever the failure is told.
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UnknownComponent { .. } | Self::UnknownOnPage(_) | Self::NoPage => StatusCode::NOT_FOUND,
+            Self::Forged(_) => StatusCode::FORBIDDEN,
+            Self::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.status(), Json(json!({ "error": self.to_string() }))).into_response()
+    }
+}
+
+/// The component that the path names, as it was typed. Whatever is in a path or a query is taken as it comes, so that what is
+/// wrong with it is said in our words, and nowhere in a framework's.
+#[derive(Debug)]
+struct Named(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Infallible> {
+        let named = Path::<String>::from_request_parts(parts, state).await;
+        // What is no UTF-8 is the name of nothing.
+        Ok(named.map_or_else(|_| Self(char::REPLACEMENT_CHARACTER.to_string()), |Path(name)| Self(name)))
+    }
+}
+
+/// The fields of a query or of the body of a form; of one that is there twice, the last.
+fn fields(text: &[u8]) -> HashMap<String, String> {
+    form_urlencoded::parse(text).into_owned().collect()
+}
+
+/// Reads RFC 3339, or a date and a time in UTC. A zone that is named (`[Europe/Berlin]`) is refused: it would be passed
+/// over, and the hold end hours too early or too late.
+fn moment(text: &str) -> Option<Timestamp> {
+    let in_utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+    if text.contains('[') {
+        return None;
+    }
+    Timestamp::parse_rfc3339(text)
+        .ok()
+        .or_else(|| in_utc().map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond())))
 }

@@ -69,10 +69,7 @@ impl Tokens {
     }
 
     /// Checks that `user` sent a form from here.
-    ///
-    /// # Errors
-    /// See [`Forged`].
-    pub fn check(&self, user: &User, token: &str, headers: &HeaderMap) -> Result<(), Forged> {
+    fn check(&self, user: &User, token: &str, headers: &HeaderMap) -> Result<(), Forged> {
         if !is_from_here(headers) {
             return Err(Forged::Elsewhere);
         }
@@ -89,6 +86,18 @@ impl Tokens {
         mac.update(user.0.as_bytes());
         mac
     }
+}
+
+/// Checks that `user` sent a form from here; what another site sent is counted.
+///
+/// # Errors
+/// See [`Forged`].
+pub fn check(console: &Console, user: &User, headers: &HeaderMap, token: Option<&String>) -> Result<(), Forged> {
+    let checked = console.shared.tokens.check(user, token.map_or("", String::as_str), headers);
+    if checked == Err(Forged::Elsewhere) {
+        guard::counted(&console.shared.parts.metrics, Refusal::CrossSite);
+    }
+    checked
 }
 
 /// Lets in who says who they are, and gives every answer its headers.

@@ -3,7 +3,7 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `page/edit` | what can be done, and what becomes of a form |
-//! | `page/form` | the fields of a form, and what is wrong with them |
+//! | `page/form` | the fields of a form, and the checks of what was typed |
 //! | `page/meaning` | what a change means, before and after it is done |
 //! | `page/state` | the content of the page, for the API and the list |
 //!
@@ -26,22 +26,21 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 
-use self::edit::{Change, Edit, INCIDENT_STATUSES, Known, MAINTENANCE_STATUS, listed};
-use self::form::{Fault, Form, MESSAGE_LIMIT_BYTES, TITLE_LIMIT, field_of, is_of_component};
-pub use self::state::PageState;
-use self::state::Section;
-use super::actions::check;
-use super::asked::{Asked, Named, moment};
-use super::gate::{Forged, User};
+use self::edit::{Change, Edit, Known, PartId};
+use self::form::{Fault, Field, Form, components, fields, typed};
+use self::state::PageState;
+use super::gate::{Forged, User, check};
 use super::pages::{problem, show};
-use super::{Console, Failure};
-use crate::core::builtin::{Component, Content};
-use crate::core::status::{ComponentStatus, IncidentStatus};
+use super::{Console, Failure, Named};
+use crate::core::builtin::Content;
+use crate::core::observed::{ComponentId, GroupId};
 use crate::log::Event;
 use crate::settings::Settings;
-use crate::store::{PageTables, StoreError};
+use crate::store::{ComponentChange, GroupChange, PageTables, StoreError};
 
 /// The longest form that is taken: a message, each byte of which may be sent as three, and a field for each component.
 pub const FORM_LIMIT_BYTES: usize = 256 * 1024;
@@ -54,24 +53,9 @@ const OVERTAKEN: &str = "It was changed meanwhile, and nothing was done. Review 
 /// What is said to who publishes something new where something else was published since the form was opened.
 const PUBLISHED: &str = "nothing was done. If it is the same, cancel; if not, submit again.";
 
-/// The list of all that is on the page.
-#[derive(Serialize)]
-struct List {
-    user: String,
-    title: &'static str,
-    on_page: bool,
-    /// What was just done.
-    done: Option<&'static str>,
-    /// Absent where a Cachet is driven.
-    state: Option<PageState>,
-    summary: String,
-    sections: Vec<Section>,
-}
-
 /// A form, or what it means.
 #[derive(Serialize)]
 struct EditPage {
-    user: String,
     title: String,
     on_page: bool,
     confirming: bool,
@@ -83,47 +67,29 @@ struct EditPage {
     fields: Vec<Field>,
     components: Vec<Field>,
     has_form: bool,
-    button: &'static str,
+    button: String,
     means: Vec<String>,
     heading: Option<String>,
     message: Option<String>,
     hidden: Vec<(String, String)>,
 }
 
-/// A field of a form.
-#[derive(Serialize)]
-struct Field {
-    name: String,
-    label: String,
-    /// `text`, `area`, `time`, `select` or `check`.
-    kind: &'static str,
-    value: String,
-    hint: &'static str,
-    limit: usize,
-    required: bool,
-    faulty: bool,
-    options: Vec<(String, String)>,
-}
-
 /// `GET /console/page`.
-pub async fn list(State(console): State<Console>, Extension(User(user)): Extension<User>, asked: Asked) -> Response {
-    let page = async {
-        let state = match state(&console).await {
-            Ok(state) => Some(state),
-            Err(Failure::NoPage) => None,
-            Err(failure) => return Err(failure),
-        };
-        Ok(List {
-            user: user.clone(),
-            title: "Status page",
-            on_page: true,
-            done: asked.done.as_deref().and_then(meaning::done),
-            summary: state.as_ref().map(PageState::summary).unwrap_or_default(),
-            sections: state.as_ref().map(PageState::sections).unwrap_or_default(),
-            state,
-        })
+pub async fn list(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let asked = Form::read(query.unwrap_or_default().as_bytes());
+    let content = match state(&console).await {
+        // Absent where a Cachet is driven.
+        Err(Failure::NoPage) => Ok(None),
+        state => state.map(|state| Some(Serde(state))),
     };
-    show(&console, &user, "page.html", StatusCode::OK, page.await)
+    let content = content.map(|state| {
+        context! { title => "Status page", on_page => true, done => meaning::done(asked.get("done")), state }
+    });
+    show(&console, &user, "page.html", StatusCode::OK, content)
 }
 
 /// The content of the page.
@@ -153,8 +119,9 @@ pub async fn ask(
         let content = content(&console, tables(&console)?).await?;
         let edit = Edit::find(&path, &content).map_err(Failure::UnknownOnPage)?;
         let desk = Desk::new(&console, &user, &content);
-        let is_said = !edit.has_form() || (matches!(edit, Edit::Move(_)) && asked.has("to"));
-        let form = edit.filled_in(&desk.known()).overlaid(asked);
+        let is_said = !edit.has_form() || (matches!(edit, Edit::Move(_)) && asked.0.contains_key("to"));
+        let mut form = edit.filled_in(&desk.known());
+        form.0.extend(asked.0);
         if !is_said {
             return Ok(desk.form(edit, &form, edit.seen(&content), StatusCode::OK, Vec::new()));
         }
@@ -164,7 +131,7 @@ pub async fn ask(
             Err(faults) => desk.refuse(edit, &form, edit.seen(&content), faults),
         })
     };
-    answer.await.unwrap_or_else(|failure| told(&console, &user, &failure))
+    answer.await.unwrap_or_else(|failure: Failure| problem(&console, &user, failure.status(), &failure.to_string()))
 }
 
 /// `POST /console/page/…`: what a form means; with `step=do`, it is done; with `step=edit`, the form again.
@@ -177,15 +144,18 @@ pub async fn submit(
 ) -> Response {
     let Ok(body) = body else {
         let words = format!("the form is longer than {} KiB: shorten the message", FORM_LIMIT_BYTES / 1024);
-        return problem(&console, &user.0, StatusCode::PAYLOAD_TOO_LARGE, &words);
+        return problem(&console, &user, StatusCode::PAYLOAD_TOO_LARGE, &words);
     };
-    let checked = check(&console, &user, &headers, &body);
-    if checked == Err(Forged::Elsewhere) {
-        return problem(&console, &user.0, StatusCode::FORBIDDEN, &Forged::Elsewhere.to_string());
-    }
-    let _acting = console.shared.acting.lock().await;
-    let answer = decide(&console, &user, &path, Form::read(&body), checked.is_ok());
-    answer.await.unwrap_or_else(|failure| told(&console, &user, &failure))
+    let form = Form::read(&body);
+    let answer = async {
+        let is_ours = match check(&console, &user, &headers, form.0.get("token")) {
+            Err(Forged::Elsewhere) => return Err(Forged::Elsewhere.into()),
+            checked => checked.is_ok(),
+        };
+        let _acting = console.shared.acting.lock().await;
+        decide(&console, &user, &path, form, is_ours).await
+    };
+    answer.await.unwrap_or_else(|failure| problem(&console, &user, failure.status(), &failure.to_string()))
 }
 
 async fn decide(
@@ -195,8 +165,7 @@ async fn decide(
     mut form: Form,
     is_ours: bool,
 ) -> Result<Response, Failure> {
-    let (step, seen) = (form.take("step"), form.take("seen"));
-    form.take("token");
+    let [step, seen, _] = ["step", "seen", "token"].map(|field| form.0.remove(field).unwrap_or_default());
     let tables = tables(console)?;
     loop {
         let content = content(console, tables).await?;
@@ -222,7 +191,8 @@ async fn decide(
         }
         if let Some(subject) = carry_out(tables, edit, &change, console).await? {
             let parts = &console.shared.parts;
-            let name = if edit.name().is_empty() { change.title().unwrap_or_default() } else { edit.name() };
+            let (title, _) = change.text();
+            let name = Some(edit.subject().name).filter(|name| !name.is_empty()).or(title).unwrap_or_default();
             let (action, details) = (edit.action(), change.details(&desk.known()));
             parts.log.emit(&Event::PageEdited { user: &user.0, action, subject: &subject, name, details: &details });
             parts.wake.wake();
@@ -244,30 +214,50 @@ async fn carry_out(
     let done = match change {
         Change::Announce(new) => return Ok(Some(format!("maintenance {}", tables.announce(new, now).await?.0))),
         Change::WriteIncident(new) => return Ok(Some(format!("incident {}", tables.open_incident(new, now).await?.0))),
-        Change::Maintenance(id, new) => tables.change_maintenance(*id, new).await?,
-        Change::UpdateMaintenance(id, message, ends_at) => {
-            tables.update_maintenance(*id, message, *ends_at, now).await?
+        Change::ChangeMaintenance(one, new) => tables.change_maintenance(one.id, new).await?,
+        Change::UpdateMaintenance(one, message) => tables.update_maintenance(one.id, message, None, now).await?,
+        Change::EndMaintenance(one, message) => {
+            tables.update_maintenance(one.id, message, Some(now.cut_to_seconds()), now).await?
         }
         Change::UpdateIncident(seen, status, message) => {
             tables.update_incident_as_seen(seen, *status, message, now).await?
         }
-        Change::Group(id, change) => tables.change_group(*id, change).await?,
-        Change::Component(id, change) => tables.change_component(*id, change).await?,
-        Change::OrderGroups(order) => tables.order_groups(order).await.map(|()| true)?,
-        Change::OrderComponents(order) => tables.order_components(order).await.map(|()| true)?,
-        Change::RemoveGroup(id) => tables.remove_group(*id).await?,
-        Change::RemoveComponent(id) => tables.remove_component(*id).await?,
+        Change::Rename(part, title) => change_part(tables, part.id, Some(title.clone()), None).await?,
+        Change::SetVisible(part, visible) => change_part(tables, part.id, None, Some(*visible)).await?,
+        Change::Order(part, order) => {
+            let order = order.iter().copied();
+            match part.id {
+                PartId::Group(_) => tables.order_groups(&order.map(GroupId).collect::<Vec<_>>()).await?,
+                PartId::Component(_) => tables.order_components(&order.map(ComponentId).collect::<Vec<_>>()).await?,
+            }
+            true
+        }
+        Change::Remove(part) => match part.id {
+            PartId::Group(id) => tables.remove_group(id).await?,
+            PartId::Component(id) => tables.remove_component(id).await?,
+        },
     };
-    Ok(done.then(|| edit.subject()))
+    let subject = edit.subject();
+    Ok(done.then(|| format!("{} {}", subject.word, subject.id.unwrap_or_default())))
+}
+
+async fn change_part(
+    tables: &PageTables,
+    part: PartId,
+    title: Option<String>,
+    visible: Option<bool>,
+) -> Result<bool, StoreError> {
+    match part {
+        PartId::Group(id) => tables.change_group(id, &GroupChange { title, visible }).await,
+        PartId::Component(id) => {
+            tables.change_component(id, &ComponentChange { title, visible, ..ComponentChange::default() }).await
+        }
+    }
 }
 
 /// The list, which says what was done. A reload of it does nothing again.
 fn see(done: &str) -> Response {
     Redirect::to(&format!("/console/page?done={done}")).into_response()
-}
-
-fn told(console: &Console, user: &User, failure: &Failure) -> Response {
-    problem(console, &user.0, failure.status(), &failure.to_string())
 }
 
 /// Answers one user about the content as it was read.
@@ -295,8 +285,7 @@ impl<'a> Desk<'a> {
 
     fn page(&self, edit: Edit<'_>, seen: String) -> EditPage {
         EditPage {
-            user: self.user.0.clone(),
-            title: edit.title(),
+            title: meaning::title(edit),
             on_page: true,
             confirming: true,
             path: edit.path(),
@@ -307,7 +296,7 @@ impl<'a> Desk<'a> {
             fields: Vec::new(),
             components: Vec::new(),
             has_form: edit.has_form(),
-            button: edit.button(),
+            button: meaning::button(edit),
             means: Vec::new(),
             heading: None,
             message: None,
@@ -316,7 +305,7 @@ impl<'a> Desk<'a> {
     }
 
     fn show(&self, template: &str, status: StatusCode, page: EditPage) -> Response {
-        show(self.console, &self.user.0, template, status, Ok(page))
+        show(self.console, self.user, template, status, Ok(Serde(page).into()))
     }
 
     /// The form with what was typed, and what is wrong with it.
@@ -335,13 +324,13 @@ impl<'a> Desk<'a> {
             return self.form(edit, form, seen, StatusCode::UNPROCESSABLE_ENTITY, faults);
         }
         let problems: Vec<String> = faults.into_iter().map(|fault| fault.problem).collect();
-        problem(self.console, &self.user.0, StatusCode::UNPROCESSABLE_ENTITY, &problems.join("; "))
+        problem(self.console, self.user, StatusCode::UNPROCESSABLE_ENTITY, &problems.join("; "))
     }
 
     /// The form of a user whose token is not known.
     fn outdated(&self, edit: Edit<'_>, form: &Form, seen: String) -> Response {
         if !edit.has_form() {
-            return problem(self.console, &self.user.0, StatusCode::FORBIDDEN, &Forged::Token.to_string());
+            return problem(self.console, self.user, StatusCode::FORBIDDEN, &Forged::Token.to_string());
         }
         let problem = Some(format!("{}. What you typed is below: review it and submit again.", Forged::Token));
         let page = EditPage { problem, ..self.form_page(edit, form, seen, Vec::new()) };
@@ -349,104 +338,26 @@ impl<'a> Desk<'a> {
     }
 
     /// What a change means, to be confirmed; at a conflict, because somebody was faster.
-    fn confirm(&self, edit: Edit<'_>, change: &Change<'_>, form: Form, status: StatusCode) -> Response {
-        let is_known = |field: &str| FIELDS.contains(&field) || is_of_component(field);
-        let form = change.asked_by(form);
-        let hidden = form.filled().filter(|(field, _)| is_known(field));
+    fn confirm(&self, edit: Edit<'_>, change: &Change<'_>, mut form: Form, status: StatusCode) -> Response {
+        // What was left to the moment of asking is in the form that is confirmed.
+        match change {
+            Change::Announce(new) | Change::ChangeMaintenance(_, new) => form.set("begins", typed(new.begins_at)),
+            Change::WriteIncident(new) => form.set("began", typed(new.began_at)),
+            _ => {}
+        }
         let overtaken = || match edit.last_made(self.content) {
             Some((_, title)) => format!("“{title}” was published meanwhile, and {PUBLISHED}"),
             None => OVERTAKEN.to_owned(),
         };
+        let (heading, message) = change.text();
         let page = EditPage {
             problem: (status == StatusCode::CONFLICT).then(overtaken),
-            means: edit.meaning(change, &self.known()),
-            heading: change.title().map(str::to_owned),
-            message: change.message().map(str::to_owned),
-            hidden: hidden.map(|(field, content)| (field.to_owned(), content.to_owned())).collect(),
+            means: change.meaning(&self.known()),
+            heading: heading.map(str::to_owned),
+            message: message.map(str::to_owned),
+            hidden: form.filled().map(|(field, content)| (field.to_owned(), content.to_owned())).collect(),
             ..self.page(edit, edit.seen(self.content))
         };
         self.show("edit_confirm.html", status, page)
     }
-}
-
-/// Every field that a form can have, but for those of components.
-const FIELDS: [&str; 7] = ["title", "message", "begins", "ends", "began", "status", "to"];
-
-/// The fields of a form, in their order.
-fn fields(edit: Edit<'_>, form: &Form, faults: &[Fault], content: &Content) -> Vec<Field> {
-    let field = |name: &'static str, label: &str, kind: &'static str| {
-        // What is no time stays as it was typed, where a field for a time would show nothing.
-        let value = form.get(name);
-        let is_no_time = kind == "time" && !value.is_empty() && moment(value).is_none();
-        Field {
-            name: name.to_owned(),
-            label: label.to_owned(),
-            kind: if is_no_time { "text" } else { kind },
-            value: value.to_owned(),
-            hint: "",
-            limit: if kind == "area" { MESSAGE_LIMIT_BYTES } else { TITLE_LIMIT },
-            required: matches!(name, "title" | "message"),
-            faulty: faults.iter().any(|fault| fault.field == name),
-            options: Vec::new(),
-        }
-    };
-    let (title, message) = (|| field("title", "Title", "text"), || field("message", "Message", "area"));
-    let status = || Field {
-        options: IncidentStatus::ALL.map(|status| (status.value().to_string(), status.word().to_owned())).to_vec(),
-        ..field("status", "Status", "select")
-    };
-    match edit {
-        Edit::Announce | Edit::ChangeMaintenance(_) => vec![
-            title(),
-            Field { hint: "Empty: now.", ..field("begins", "Begins (UTC)", "time") },
-            Field { hint: "Empty: when somebody ends it.", ..field("ends", "Ends (UTC)", "time") },
-            message(),
-        ],
-        Edit::UpdateMaintenance(_) | Edit::EndMaintenance(_) => vec![message()],
-        Edit::WriteIncident => {
-            vec![title(), status(), Field { hint: "Empty: now.", ..field("began", "Began (UTC)", "time") }, message()]
-        }
-        Edit::UpdateIncident(_) => vec![status(), message()],
-        Edit::Rename(_) => {
-            vec![Field { hint: "What readers see. Empty: its name.", required: false, ..title() }]
-        }
-        Edit::Move(part) => {
-            let beside = part.beside(content);
-            let places = beside.iter().enumerate().map(|(place, (_, name))| {
-                let place = place + 1;
-                (place.to_string(), format!("{place} (now {name})"))
-            });
-            vec![Field { options: places.collect(), ..field("to", "Place", "select") }]
-        }
-        Edit::Hide(_) | Edit::Show(_) | Edit::Remove(_) => Vec::new(),
-    }
-}
-
-/// A field for each component: what status it is given.
-fn components(edit: Edit<'_>, form: &Form, content: &Content) -> Vec<Field> {
-    let (kind, statuses): (_, &[ComponentStatus]) = match edit {
-        Edit::Announce | Edit::ChangeMaintenance(_) => ("check", &[MAINTENANCE_STATUS]),
-        Edit::WriteIncident => ("select", &INCIDENT_STATUSES),
-        _ => return Vec::new(),
-    };
-    let options = statuses.iter().map(|status| (status.value().to_string(), status.word().to_owned()));
-    let options: Vec<(String, String)> = match kind {
-        "select" => std::iter::once((String::new(), "not affected".to_owned())).chain(options).collect(),
-        _ => options.collect(),
-    };
-    let of = |component: &Component| {
-        let name = field_of(component.id);
-        Field {
-            value: form.get(&name).to_owned(),
-            name,
-            label: component.shown_name().to_owned(),
-            kind,
-            hint: if content.shows(component) { "" } else { "hidden" },
-            limit: 0,
-            required: false,
-            faulty: false,
-            options: options.clone(),
-        }
-    };
-    listed(content).map(of).collect()
 }

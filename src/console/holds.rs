@@ -1,0 +1,238 @@
+//! The two things that can be done: hold a component, and release it. Each is asked for (GET, which changes nothing), shown
+//! with what it means, and done by a form (POST) that only this page can send. The form says which hold it takes the place
+//! of: if that is another one by then, nothing is done, and it is asked for again.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::context;
+use minijinja::value::Serde;
+
+use super::gate::{User, check};
+use super::pages::{component_page, path_of, problem, show};
+use super::{Console, Failure, Named, api, fields, moment};
+use crate::core::explain::{Explanation, StatusWord};
+use crate::core::hold::Hold;
+use crate::core::status::ComponentStatus;
+use crate::core::target::ComponentName;
+use crate::core::time::Timestamp;
+use crate::log::Event;
+
+/// What is said to who was slower than somebody else.
+const OVERTAKEN: &str = "Meanwhile somebody else has held or released it, or its time was over. See what is true now, and \
+                         say so again.";
+
+/// `GET …/hold`: what it would mean.
+pub async fn ask_hold(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    Named(name): Named,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let form = fields(query.unwrap_or_default().as_bytes());
+    let answer = async {
+        let (component, explanation, insight) = console.explained(&name).await?;
+        Ok(match wanted(&form, component, &user, insight.now()) {
+            Ok(hold) => confirm(&console, &user, &explanation, Some(&hold), None),
+            Err(fault) => refuse_form(&console, &user, &name, form, fault).await,
+        })
+    };
+    answer.await.unwrap_or_else(|failure: Failure| problem(&console, &user, failure.status(), &failure.to_string()))
+}
+
+/// `POST …/hold`.
+pub async fn hold(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    Named(name): Named,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let form = fields(&body);
+    let done = async {
+        check(&console, &user, &headers, form.get("token"))?;
+        let _acting = console.shared.acting.lock().await;
+        let (component, explanation, insight) = console.explained(&name).await?;
+        let hold = match wanted(&form, component, &user, insight.now()) {
+            Ok(hold) => hold,
+            Err(fault) => return Ok(refuse_form(&console, &user, &name, form, fault).await),
+        };
+        if is_overtaken(&form, &explanation) {
+            return Ok(confirm(&console, &user, &explanation, Some(&hold), Some(OVERTAKEN)));
+        }
+        let parts = &console.shared.parts;
+        parts.store.hold(&hold).await?;
+        let Hold { status, until, note, .. } = &hold;
+        let component = hold.component.as_str();
+        parts.log.emit(&Event::Hold { component, status: *status, until: *until, user: &user.0, note });
+        parts.wake.wake();
+        parts.live.changed();
+        Ok(see(&name, "held"))
+    };
+    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user, failure.status(), &failure.to_string()))
+}
+
+/// `GET …/release`: what it would mean.
+pub async fn ask_release(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    Named(name): Named,
+) -> Response {
+    match console.explained(&name).await {
+        Ok((_, explanation, _)) if explanation.hold.is_none() => see(&name, "nothing"),
+        Ok((_, explanation, _)) => confirm(&console, &user, &explanation, None, None),
+        Err(failure) => problem(&console, &user, failure.status(), &failure.to_string()),
+    }
+}
+
+/// `POST …/release`.
+pub async fn release(
+    State(console): State<Console>,
+    Extension(user): Extension<User>,
+    Named(name): Named,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let form = fields(&body);
+    let done = async {
+        check(&console, &user, &headers, form.get("token"))?;
+        let _acting = console.shared.acting.lock().await;
+        let (component, explanation, insight) = console.explained(&name).await?;
+        if explanation.hold.is_none() {
+            return Ok(see(&name, "nothing"));
+        }
+        if is_overtaken(&form, &explanation) {
+            return Ok(confirm(&console, &user, &explanation, None, Some(OVERTAKEN)));
+        }
+        let parts = &console.shared.parts;
+        if parts.store.release(&component, &user.0, insight.now()).await?.is_some() {
+            let component = component.as_str();
+            parts.log.emit(&Event::Release { component, user: Some(&user.0), reason: "released" });
+            parts.wake.wake();
+            parts.live.changed();
+        }
+        Ok(see(&name, "released"))
+    };
+    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user, failure.status(), &failure.to_string()))
+}
+
+/// The component's page, which says what was done. A reload of it does nothing again.
+fn see(name: &str, done: &str) -> Response {
+    Redirect::to(&format!("{}?done={done}", path_of(name))).into_response()
+}
+
+/// The hold that there is, as a form says which one it has seen: since when; nothing, if there is none.
+fn seen(explanation: &Explanation) -> &str {
+    explanation.hold.as_ref().map_or("", |hold| &hold.since)
+}
+
+fn is_overtaken(form: &HashMap<String, String>, now: &Explanation) -> bool {
+    form.get("seen").map_or("", String::as_str) != seen(now)
+}
+
+/// What it means to hold it, or without a `hold` to release it, to be confirmed; `overtaken`: why it is asked for again.
+fn confirm(console: &Console, user: &User, it: &Explanation, hold: Option<&Hold>, overtaken: Option<&str>) -> Response {
+    let content = context! {
+        title => format!("{} {}", if hold.is_some() { "Hold" } else { "Release" }, it.component),
+        component => &*it.component,
+        confirming => true,
+        token => console.shared.tokens.of(user),
+        seen => seen(it),
+        it => Serde(it),
+        problem => overtaken,
+        hold => hold.map(|hold| context! {
+            status => Serde(StatusWord::from(hold.status)), until => hold.until.to_string(), note => &*hold.note,
+        }),
+    };
+    let status = if overtaken.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
+    show(console, user, "confirm.html", status, Ok(content))
+}
+
+/// The component's page again, with what was typed and why it cannot be done.
+async fn refuse_form(
+    console: &Console,
+    user: &User,
+    name: &str,
+    form: HashMap<String, String>,
+    fault: String,
+) -> Response {
+    let it = api::component(console, name, None).await;
+    let content = it.map(|it| context! { problem => fault, ..component_page(console, &it, &form) });
+    show(console, user, "component.html", StatusCode::UNPROCESSABLE_ENTITY, content)
+}
+
+/// The hold that a form asks for; else what is wrong with it, and the cure. A time that is named wins over a span.
+fn wanted(
+    form: &HashMap<String, String>,
+    component: ComponentName,
+    user: &User,
+    now: Timestamp,
+) -> Result<Hold, String> {
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    let status = field("status").parse().ok().and_then(ComponentStatus::from_value);
+    let status = status.ok_or("choose the status to hold it at")?;
+    let until = match (field("until").trim(), field("for").parse()) {
+        // To the second: nobody reads milliseconds at night.
+        ("", Ok(seconds)) => now.after(Duration::from_secs(seconds)).cut_to_seconds(),
+        ("", Err(_)) => return Err("choose for how long to hold it".to_owned()),
+        (text, _) => {
+            moment(text).ok_or_else(|| format!("{text:?} is no time: write it as 2026-11-21 18:00, in UTC"))?
+        }
+    };
+    Hold::new(component, status, until, (&user.0, field("note")), now).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000); // 2026-11-21T02:00:00Z
+
+    fn wanted_by(query: &str) -> Result<Hold, String> {
+        let component = ComponentName::try_from("Database").expect("a name");
+        wanted(&fields(query.as_bytes()), component, &User("ada".to_owned()), NOW)
+    }
+
+    #[test]
+    fn a_form_is_read_with_a_span_or_with_a_time_in_utc_which_wins() {
+        let hold = wanted_by("status=3&for=3600&until=&note=two+words").expect("a hold");
+        assert_eq!((hold.status, hold.note.as_str()), (ComponentStatus::PartialOutage, "two words"));
+        assert_eq!(hold.until.to_string(), "2026-11-21T03:00:00Z");
+        for until in
+            ["2026-11-21T18%3A30", "2026-11-21+18:30", "2026-11-21T19:30:00%2B01:00", "2026-11-21T19:30%2B01:00"]
+        {
+            let hold = wanted_by(&format!("status=1&for=3600&until={until}")).expect("a hold");
+            assert_eq!(hold.until.to_string(), "2026-11-21T18:30:00Z", "{until}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_says_the_cure() {
+        for (query, words) in [
+            ("", "choose the status"),
+            ("status=9&for=60", "choose the status"),
+            ("status=5&for=60", "choose one of 1 to 4"),
+            ("status=1", "choose for how long"),
+            ("status=1&until=soon", "write it as"),
+            ("status=1&until=2026-11-21T18:30[Europe/Berlin]", "write it as"),
+            ("status=1&until=2026-11-21T18:30+Europe/Berlin", "write it as"),
+            ("status=1&until=9999-12-01T23:59", "choose an earlier time"),
+            ("status=1&until=-009998-01-01T00:00", "choose a later time"),
+            ("status=1&for=0", "choose a later time"),
+            ("status=1&for=-3600", "choose for how long"),
+            ("status=1&for=18446744073709551615", "choose an earlier time"),
+            ("status=-1&for=60", "choose the status"),
+            ("status=1&until=2026-11-20T00:00", "choose a later time"),
+            ("status=1&for=99999999999999999999", "choose for how long"),
+            ("status=1&for=9999999", "choose an earlier time"),
+        ] {
+            let fault = wanted_by(query).expect_err("no hold");
+            assert!(fault.contains(words), "{query}: {fault}");
+        }
+    }
+}
