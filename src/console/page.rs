@@ -214,7 +214,7 @@ async fn carry_out(
     let done = match change {
         Change::Announce(new) => return Ok(Some(format!("maintenance {}", tables.announce(new, now).await?.0))),
         Change::WriteIncident(new) => return Ok(Some(format!("incident {}", tables.open_incident(new, now).await?.0))),
-        Change::ChangeMaintenance(one, new) => tables.change_maintenance(one.id, new).await?,
+        Change::Maintenance(one, new) => tables.change_maintenance(one.id, new).await?,
         Change::UpdateMaintenance(one, message) => tables.update_maintenance(one.id, message, None, now).await?,
         Change::EndMaintenance(one, message) => {
             tables.update_maintenance(one.id, message, Some(now.cut_to_seconds()), now).await?
@@ -341,7 +341,7 @@ impl<'a> Desk<'a> {
     fn confirm(&self, edit: Edit<'_>, change: &Change<'_>, mut form: Form, status: StatusCode) -> Response {
         // What was left to the moment of asking is in the form that is confirmed.
         match change {
-            Change::Announce(new) | Change::ChangeMaintenance(_, new) => form.set("begins", typed(new.begins_at)),
+            Change::Announce(new) | Change::Maintenance(_, new) => form.set("begins", typed(new.begins_at)),
             Change::WriteIncident(new) => form.set("began", typed(new.began_at)),
             _ => {}
         }

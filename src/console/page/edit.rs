@@ -90,7 +90,7 @@ pub enum Change<'a> {
     /// Announce a maintenance.
     Announce(Announcement),
     /// Give a maintenance a new state.
-    ChangeMaintenance(&'a PlannedMaintenance, Announcement),
+    Maintenance(&'a PlannedMaintenance, Announcement),
     /// Say something about a maintenance.
     UpdateMaintenance(&'a PlannedMaintenance, String),
     /// Say something about a maintenance, and end it.
@@ -293,7 +293,7 @@ impl<'a> Edit<'a> {
                     && one.ends_at.map(Timestamp::cut_to_seconds) == new.ends_at
                     && one.affected.len() == new.affected.len()
                     && new.affected.iter().all(|affected: &AffectedStatus| one.affected.contains(affected));
-                (!is_same).then_some(Change::ChangeMaintenance(one, new))
+                (!is_same).then_some(Change::Maintenance(one, new))
             }
             Self::UpdateMaintenance(one) => Some(Change::UpdateMaintenance(one, checks.message())),
             Self::EndMaintenance(one) => Some(Change::EndMaintenance(one, checks.message())),

@@ -37,7 +37,7 @@ impl Change<'_> {
         let content = known.content;
         let sentences: &[&str] = match self {
             Self::Announce(new) => return announced(new, known),
-            Self::ChangeMaintenance(old, new) => {
+            Self::Maintenance(old, new) => {
                 return differences(old, new, content).into_iter().chain(announced(new, known)).collect();
             }
             Self::UpdateMaintenance(..) => &["Readers see the message below the announcement at once."],
@@ -112,7 +112,7 @@ impl Change<'_> {
             affected => format!("components {}", names(affected, content)),
         };
         match self {
-            Self::Announce(new) | Self::ChangeMaintenance(_, new) => {
+            Self::Announce(new) | Self::Maintenance(_, new) => {
                 let ends = new.ends_at.map_or_else(|| "open".to_owned(), |ends_at| ends_at.to_string());
                 format!("begins {}, ends {ends}, {}: {}", new.begins_at, about(&new.affected), new.message)
             }
@@ -141,7 +141,7 @@ impl Change<'_> {
     /// What readers are told in it: the title, where it has one, and the message.
     pub fn text(&self) -> (Option<&str>, Option<&str>) {
         match self {
-            Self::Announce(new) | Self::ChangeMaintenance(_, new) => (Some(&new.title), Some(&new.message)),
+            Self::Announce(new) | Self::Maintenance(_, new) => (Some(&new.title), Some(&new.message)),
             Self::WriteIncident(new) => (Some(&new.title), Some(&new.message)),
             Self::UpdateMaintenance(_, message)
             | Self::EndMaintenance(_, message)

@@ -145,7 +145,7 @@ fn a_maintenance_that_says_all_that_already_is_not_changed() {
     assert_eq!(edit.check(&form, &known(&content)), Ok(None));
     form.set("ends", "");
     let changed = edit.check(&form, &known(&content)).expect("no faults");
-    assert!(matches!(changed, Some(Change::ChangeMaintenance(_, Announcement { ends_at: None, .. }))), "{changed:?}");
+    assert!(matches!(changed, Some(Change::Maintenance(_, Announcement { ends_at: None, .. }))), "{changed:?}");
 }
 
 #[test]
