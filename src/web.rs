@@ -7,7 +7,6 @@ mod client_address;
 pub(crate) mod guard;
 mod health;
 pub mod places;
-mod ready;
 pub(crate) mod reload;
 pub mod serve;
 pub mod webhook;
@@ -126,7 +125,7 @@ pub fn router(app: App) -> Router {
         // A slash too many in Alertmanager's configuration would be a 404, and every alert lost.
         .route("/webhook/", any(webhook::receive))
         .route("/health", get(health::health))
-        .route("/-/ready", get(ready::ready))
+        .route("/-/ready", get(health::ready))
         .route("/-/healthy", get(health::alive))
         .route_layer(from_fn_with_state(app.clone(), guard::operators_only))
         .with_state(app)

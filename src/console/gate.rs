@@ -11,8 +11,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{Console, Parts};
+use crate::metrics::Refusal;
 use crate::web::auth::{Authenticator, NoRandomness};
-use crate::web::guard::{self, Refusal, is_from_here, is_loaded_from_elsewhere};
+use crate::web::guard::{self, is_from_here, is_loaded_from_elsewhere};
 
 /// Nothing but what we serve ourselves, forms to nowhere else, and nobody may frame it. Not `no-referrer`: browsers would
 /// send forms with the origin `null`.

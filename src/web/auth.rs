@@ -78,31 +78,6 @@ impl Drop for Place<'_> {
 
 type Fingerprint = [u8; 32];
 
-/// Why a request is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// It does not say who it is.
-    #[error("Basic Auth is wanted: set http_config.basic_auth in Alertmanager's webhook_configs")]
-    Missing,
-    /// User and password do not fit.
-    #[error("user or password is wrong: compare http_config.basic_auth in Alertmanager with WEBHOOK_BASIC_AUTH here")]
-    Wrong,
-    /// Too many passwords wait to be verified: nothing is known about this one.
-    #[error("too many passwords wait to be verified: try again")]
-    Busy,
-}
-
-/// As it is counted.
-impl From<&AuthError> for Refusal {
-    fn from(error: &AuthError) -> Self {
-        match error {
-            AuthError::Missing => Self::Missing,
-            AuthError::Wrong => Self::Wrong,
-            AuthError::Busy => Self::Busy,
-        }
-    }
-}
-
 /// The system gives no random numbers.
 #[derive(Debug, thiserror::Error)]
 #[error("the system gives no random numbers ({0}): check that the container's seccomp profile allows getrandom")]
@@ -132,30 +107,19 @@ impl Authenticator {
         self.inner.settings.borrow().web.users.has_operators()
     }
 
-    /// Checks the header `Authorization` of a request, and says what its user may do.
+    /// Checks the header `Authorization` of a request, and says what its user may do. An address that it comes `from` can
+    /// fill no more than its share of the queue.
     ///
     /// # Errors
-    /// See [`AuthError`].
-    pub async fn check(&self, authorization: Option<&HeaderValue>) -> Result<Role, AuthError> {
-        self.check_from(authorization, None).await
-    }
-
-    /// As [`Self::check`], of a request from an address, which can fill no more than its share of the queue.
-    ///
-    /// # Errors
-    /// See [`AuthError`].
-    pub(crate) async fn check_from(
-        &self,
-        authorization: Option<&HeaderValue>,
-        from: Option<IpAddr>,
-    ) -> Result<Role, AuthError> {
-        let credentials = Credentials::read(authorization.ok_or(AuthError::Missing)?)?;
+    /// [`Refusal::Missing`], [`Refusal::Wrong`], or [`Refusal::Busy`]: nothing is known about this password.
+    pub async fn check(&self, authorization: Option<&HeaderValue>, from: Option<IpAddr>) -> Result<Role, Refusal> {
+        let credentials = Credentials::read(authorization.ok_or(Refusal::Missing)?)?;
         let fingerprint = self.inner.fingerprint(&credentials);
         if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
             return Ok(role);
         }
         let _place = self.inner.place(from)?;
-        let worker = Arc::clone(&self.inner.workers).acquire_owned().await.map_err(|_| AuthError::Busy)?;
+        let worker = Arc::clone(&self.inner.workers).acquire_owned().await.map_err(|_| Refusal::Busy)?;
         // Many requests with the same new password, as after a start: the first one has verified it for all.
         if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
             return Ok(role);
@@ -171,8 +135,8 @@ impl Authenticator {
         });
         match verified.await {
             Ok(Some(role)) => Ok(role),
-            Ok(None) => Err(AuthError::Wrong),
-            Err(_) => Err(AuthError::Busy),
+            Ok(None) => Err(Refusal::Wrong),
+            Err(_) => Err(Refusal::Busy),
         }
     }
 
@@ -193,13 +157,13 @@ impl Inner {
         hasher.finalize().into()
     }
 
-    fn place(&self, from: Option<IpAddr>) -> Result<Place<'_>, AuthError> {
-        let permit = self.queue.try_acquire().map_err(|_| AuthError::Busy)?;
+    fn place(&self, from: Option<IpAddr>) -> Result<Place<'_>, Refusal> {
+        let permit = self.queue.try_acquire().map_err(|_| Refusal::Busy)?;
         if let Some(from) = from {
             let mut places = self.places();
             let count = places.entry(from).or_default();
             if *count >= PLACES_OF_ONE_ADDRESS {
-                return Err(AuthError::Busy);
+                return Err(Refusal::Busy);
             }
             *count += 1;
         }
@@ -238,14 +202,14 @@ struct Credentials {
 
 impl Credentials {
     /// Reads `Basic <base64 of user:password>`; the password may contain colons.
-    fn read(header: &HeaderValue) -> Result<Self, AuthError> {
-        let (scheme, encoded) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(AuthError::Wrong)?;
+    fn read(header: &HeaderValue) -> Result<Self, Refusal> {
+        let (scheme, encoded) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Refusal::Wrong)?;
         if !scheme.eq_ignore_ascii_case("basic") {
-            return Err(AuthError::Missing);
+            return Err(Refusal::Missing);
         }
-        let decoded = BASE64.decode(encoded.trim()).map_err(|_| AuthError::Wrong)?;
-        let colon = decoded.iter().position(|&byte| byte == b':').ok_or(AuthError::Wrong)?;
-        let user = String::from_utf8(decoded[..colon].to_vec()).map_err(|_| AuthError::Wrong)?;
+        let decoded = BASE64.decode(encoded.trim()).map_err(|_| Refusal::Wrong)?;
+        let colon = decoded.iter().position(|&byte| byte == b':').ok_or(Refusal::Wrong)?;
+        let user = String::from_utf8(decoded[..colon].to_vec()).map_err(|_| Refusal::Wrong)?;
         Ok(Self { user, password: decoded[colon + 1..].to_vec() })
     }
 }
@@ -290,11 +254,11 @@ mod tests {
         HeaderValue::try_from(format!("Basic {}", BASE64.encode(text))).expect("a value")
     }
 
-    async fn check(authenticator: &Authenticator, text: &str) -> Result<Role, AuthError> {
-        authenticator.check(Some(&basic(text))).await
+    async fn check(authenticator: &Authenticator, text: &str) -> Result<Role, Refusal> {
+        authenticator.check(Some(&basic(text)), None).await
     }
 
-    /// From now on, a password that is not remembered is [`AuthError::Busy`].
+    /// From now on, a password that is not remembered is [`Refusal::Busy`].
     fn verify_no_more(authenticator: &Authenticator) {
         authenticator.inner.workers.close();
     }
@@ -312,26 +276,26 @@ mod tests {
         let authenticator = two_users();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         for _ in 0..2 {
-            assert_eq!(check(&authenticator, "admin:Admin").await, Err(AuthError::Wrong));
+            assert_eq!(check(&authenticator, "admin:Admin").await, Err(Refusal::Wrong));
         }
         verify_no_more(&authenticator);
-        assert_eq!(check(&authenticator, "admin:Admin").await, Err(AuthError::Busy));
+        assert_eq!(check(&authenticator, "admin:Admin").await, Err(Refusal::Busy));
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
     }
 
     #[tokio::test]
     async fn an_unknown_user_is_verified_as_a_known_one_is() {
         let authenticator = two_users();
-        assert_eq!(check(&authenticator, "nobody:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "nobody:admin").await, Err(Refusal::Wrong));
         verify_no_more(&authenticator);
-        assert_eq!(check(&authenticator, "nobody:admin").await, Err(AuthError::Busy));
+        assert_eq!(check(&authenticator, "nobody:admin").await, Err(Refusal::Busy));
     }
 
     #[tokio::test]
     async fn one_users_password_does_not_let_another_in() {
         let authenticator = two_users();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        assert_eq!(check(&authenticator, "Büro:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "Büro:admin").await, Err(Refusal::Wrong));
         assert_eq!(check(&authenticator, "Büro:Grüße").await, Ok(Role::Poster));
     }
 
@@ -343,7 +307,7 @@ mod tests {
         let hash = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
         users.add_operator("operator", hash).expect("valid");
         sender.send_modify(|settings| Arc::make_mut(settings).web.users = users);
-        assert_eq!(check(&authenticator, "admin:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "admin:admin").await, Err(Refusal::Wrong));
         assert_eq!(check(&authenticator, "operator:admin").await, Ok(Role::Operator));
         assert_eq!(authenticator.inner.verified().len(), 1, "only the operator is remembered");
     }
@@ -354,7 +318,7 @@ mod tests {
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         let other = settings("admin:$2b$04$CCCCCCCCCCCCCCCCCCCCC.wvEVO2Z5Vu2xtSoIvlC18/jtzkNu3xO");
         sender.send_replace(Arc::new(other));
-        assert_eq!(check(&authenticator, "admin:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "admin:admin").await, Err(Refusal::Wrong));
         assert_eq!(check(&authenticator, "admin:Grüße").await, Ok(Role::Poster));
     }
 
@@ -390,7 +354,7 @@ mod tests {
         let authenticator = two_users();
         for header in ["basic YWRtaW46YWRtaW4=", "BASIC YWRtaW46YWRtaW4", "Basic  YWRtaW46YWRtaW4="] {
             let header = HeaderValue::from_static(header);
-            assert_eq!(authenticator.check(Some(&header)).await, Ok(Role::Poster), "{header:?}");
+            assert_eq!(authenticator.check(Some(&header), None).await, Ok(Role::Poster), "{header:?}");
         }
     }
 
@@ -398,16 +362,20 @@ mod tests {
     async fn what_is_no_basic_auth_is_refused_without_a_verification() {
         let authenticator = two_users();
         verify_no_more(&authenticator);
-        assert_eq!(authenticator.check(None).await, Err(AuthError::Missing));
+        assert_eq!(authenticator.check(None, None).await, Err(Refusal::Missing));
         for (header, error) in [
-            ("Bearer abc", AuthError::Missing),
-            ("Basic", AuthError::Wrong),
-            ("", AuthError::Wrong),
-            ("Basic !!!", AuthError::Wrong),
-            ("Basic YWRtaW4=", AuthError::Wrong),         // no colon
-            ("Basic /zpwYXNzd29yZA==", AuthError::Wrong), // the user is no UTF-8
+            ("Bearer abc", Refusal::Missing),
+            ("Basic", Refusal::Wrong),
+            ("", Refusal::Wrong),
+            ("Basic !!!", Refusal::Wrong),
+            ("Basic YWRtaW4=", Refusal::Wrong),         // no colon
+            ("Basic /zpwYXNzd29yZA==", Refusal::Wrong), // the user is no UTF-8
         ] {
-            assert_eq!(authenticator.check(Some(&HeaderValue::from_static(header))).await, Err(error), "{header}");
+            assert_eq!(
+                authenticator.check(Some(&HeaderValue::from_static(header)), None).await,
+                Err(error),
+                "{header}"
+            );
         }
     }
 
@@ -417,7 +385,7 @@ mod tests {
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         let queue = &authenticator.inner.queue;
         let _all_places = queue.try_acquire_many(VERIFICATION_QUEUE as u32).expect("nobody waits");
-        assert_eq!(check(&authenticator, "admin:wrong").await, Err(AuthError::Busy));
+        assert_eq!(check(&authenticator, "admin:wrong").await, Err(Refusal::Busy));
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
     }
 
@@ -429,10 +397,10 @@ mod tests {
         let inner = &authenticator.inner;
         let places: Vec<Place<'_>> = std::iter::from_fn(|| inner.place(flood).ok()).collect();
         assert_eq!(places.len(), PLACES_OF_ONE_ADDRESS);
-        assert_eq!(authenticator.check_from(Some(&right), flood).await, Err(AuthError::Busy));
-        assert_eq!(authenticator.check_from(Some(&right), other).await, Ok(Role::Poster));
+        assert_eq!(authenticator.check(Some(&right), flood).await, Err(Refusal::Busy));
+        assert_eq!(authenticator.check(Some(&right), other).await, Ok(Role::Poster));
         drop(places);
-        assert_eq!(authenticator.check_from(Some(&basic("admin:wrong")), flood).await, Err(AuthError::Wrong));
+        assert_eq!(authenticator.check(Some(&basic("admin:wrong")), flood).await, Err(Refusal::Wrong));
         assert!(inner.places().is_empty(), "nobody waits any more");
     }
 

@@ -3,6 +3,8 @@
 //! Where there are operators (`basic_auth_users`), the paths of the server are theirs, except those that are named here.
 //! The built-in page is not among them: it is for the public.
 
+use std::fmt;
+
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -10,9 +12,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::App;
-use super::auth::{AuthError, Authenticator};
+use super::auth::Authenticator;
 use crate::config::users::Role;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{Metrics, Refusal};
 
 /// What operators do not keep to themselves: what probes ask for, who have no password to send and are told no secret; and
 /// what looks at passwords itself, because those who may post may use it as well.
@@ -22,46 +24,17 @@ const NOT_ONLY_OPERATORS: &[&str] = &["/health", "/-/ready", "/-/healthy", "/web
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 
-/// Why somebody is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// Nobody is named.
-    #[error("user and password are wanted")]
-    Missing,
-    /// Whoever is named, it is not them.
-    #[error("user or password is wrong")]
-    Wrong,
-    /// Somebody who may post, where there are operators.
-    #[error("this is for the users in basic_auth_users of --web.config.file, and you are one of WEBHOOK_BASIC_AUTH")]
-    NotAnOperator,
-    /// Another site had a browser send it, with the password that the browser knows.
-    #[error("another site sent this through your browser: open it yourself")]
-    CrossSite,
-    /// It cannot be found out now.
-    #[error("too many passwords wait to be verified: try again")]
-    Busy,
-}
-
-/// As it is counted.
-impl From<Refusal> for metrics::Refusal {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Missing => Self::Missing,
-            Refusal::Wrong => Self::Wrong,
-            Refusal::NotAnOperator => Self::NotAnOperator,
-            Refusal::CrossSite => Self::CrossSite,
-            Refusal::Busy => Self::Busy,
-        }
-    }
-}
-
-impl From<AuthError> for Refusal {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::Missing => Self::Missing,
-            AuthError::Wrong => Self::Wrong,
-            AuthError::Busy => Self::Busy,
-        }
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "user and password are wanted",
+            Self::Wrong => "user or password is wrong",
+            Self::Busy => "too many passwords wait to be verified: try again",
+            Self::NotAnOperator => {
+                "this is for the users in basic_auth_users of --web.config.file, and you are one of WEBHOOK_BASIC_AUTH"
+            }
+            Self::CrossSite => "another site sent this through your browser: open it yourself",
+        })
     }
 }
 
@@ -116,8 +89,8 @@ pub(crate) async fn known(
     metrics: &Metrics,
     headers: &HeaderMap,
 ) -> Result<Role, Refusal> {
-    let checked = authenticator.check(headers.get(AUTHORIZATION)).await;
-    checked.map_err(|error| counted(metrics, error.into()))
+    let checked = authenticator.check(headers.get(AUTHORIZATION), None).await;
+    checked.map_err(|refusal| counted(metrics, refusal))
 }
 
 /// Lets operators pass, and where there are none, whoever is known. Who may not is counted.
@@ -137,7 +110,7 @@ pub(crate) async fn operator(
 
 /// A refusal that the metrics know of.
 pub(crate) fn counted(metrics: &Metrics, refusal: Refusal) -> Refusal {
-    metrics.authentication_refused(refusal.into());
+    metrics.authentication_refused(refusal);
     refusal
 }
 

@@ -182,7 +182,7 @@ impl Connection {
         let shaken = tokio::select! {
             shaken = timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls)) => shaken,
             () = stopping.cancelled() => return,
-            () = place.closed() => return,
+            () = place.close.cancelled() => return,
         };
         match shaken {
             Ok(Ok(stream)) => speak_http(stream, peer, router, place, stopping).await,
@@ -222,7 +222,7 @@ async fn speak_http(
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
-            () = place.closed() => {
+            () = place.close.cancelled() => {
                 debug!(%peer, "an idle connection is closed for a new one");
                 connection.as_mut().graceful_shutdown();
                 match timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
@@ -237,7 +237,7 @@ async fn speak_http(
     };
     let ended = tokio::select! {
         ended = served => ended,
-        () = place.cut() => {
+        () = place.cut.cancelled() => {
             debug!(%peer, "a request is aborted for one of another address: this address has most requests in progress");
             return;
         }

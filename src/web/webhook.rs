@@ -15,11 +15,10 @@ use serde_json::json;
 use tracing::{debug, error, warn};
 
 use super::App;
-use super::auth::AuthError;
 use super::client_address::client_address;
-use super::guard::is_from_here;
+use super::guard::{counted, is_from_here};
 use crate::clock;
-use crate::core::alert::{Alert, Effect};
+use crate::core::alert::Effect;
 use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
 use crate::log::{Event, LoggedBody, LoggedHeaders};
 use crate::metrics::{Metrics, NotificationResult, Refusal};
@@ -40,10 +39,8 @@ const IGNORED_LOGGED: usize = 100;
 pub(super) enum WebhookError {
     #[error("a notification is posted: use POST")]
     Method,
-    #[error("another site sent this through a browser: notifications are taken from Alertmanager alone")]
-    CrossSite,
-    #[error(transparent)]
-    Auth(#[from] AuthError),
+    #[error("{}", words_for_senders(*.0))]
+    Refused(Refusal),
     #[error(
         "the body is over the limit of {BODY_LIMIT_BYTES} bytes: group alerts more finely (group_by) in Alertmanager"
     )]
@@ -56,42 +53,49 @@ pub(super) enum WebhookError {
     NotStored,
 }
 
-impl WebhookError {
-    /// The status code, which decides what becomes of the alerts: Alertmanager sends again after 5xx, and **drops the
-    /// notification after anything else, 429 included**. So 4xx is only for what would fail for ever as it stands, and
-    /// whatever may go better next time is a 503.
-    fn status(&self) -> StatusCode {
-        match self {
-            // It can never be right: somebody has to change the sender.
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::Auth(AuthError::Missing | AuthError::Wrong) => StatusCode::UNAUTHORIZED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoNotification(_) => StatusCode::BAD_REQUEST,
-            // It may be right: we could not look at it, get it, or keep it.
-            Self::Auth(AuthError::Busy) | Self::BodyLost | Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
+fn words_for_senders(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Missing => {
+            "Basic Auth is wanted: set http_config.basic_auth in Alertmanager's webhook_configs".to_owned()
         }
+        Refusal::Wrong => {
+            "user or password is wrong: compare http_config.basic_auth in Alertmanager with WEBHOOK_BASIC_AUTH here"
+                .to_owned()
+        }
+        Refusal::CrossSite => {
+            "another site sent this through a browser: notifications are taken from Alertmanager alone".to_owned()
+        }
+        Refusal::Busy | Refusal::NotAnOperator => refusal.to_string(),
     }
 }
 
 impl WebhookError {
-    /// As it is counted.
-    fn result(&self) -> NotificationResult {
+    /// The status code, and how it is counted. The code decides what becomes of the alerts: Alertmanager sends again after
+    /// 5xx, and **drops the notification after anything else, 429 included**. So 4xx is only for what would fail for ever
+    /// as it stands, and whatever may go better next time is a 503.
+    fn outcome(&self) -> (StatusCode, NotificationResult) {
         match self {
-            Self::Method => NotificationResult::WrongMethod,
-            Self::CrossSite | Self::Auth(AuthError::Missing | AuthError::Wrong) => NotificationResult::Unauthorized,
-            Self::Auth(AuthError::Busy) => NotificationResult::Busy,
-            Self::TooLarge => NotificationResult::TooLarge,
-            Self::BodyLost => NotificationResult::BodyLost,
-            Self::NoNotification(_) => NotificationResult::Invalid,
-            Self::NotStored => NotificationResult::NotStored,
+            // It can never be right: somebody has to change the sender.
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, NotificationResult::WrongMethod),
+            Self::Refused(Refusal::Missing | Refusal::Wrong) => {
+                (StatusCode::UNAUTHORIZED, NotificationResult::Unauthorized)
+            }
+            Self::Refused(Refusal::CrossSite | Refusal::NotAnOperator) => {
+                (StatusCode::FORBIDDEN, NotificationResult::Unauthorized)
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, NotificationResult::TooLarge),
+            Self::NoNotification(_) => (StatusCode::BAD_REQUEST, NotificationResult::Invalid),
+            // It may be right: we could not look at it, get it, or keep it.
+            Self::Refused(Refusal::Busy) => (StatusCode::SERVICE_UNAVAILABLE, NotificationResult::Busy),
+            Self::BodyLost => (StatusCode::SERVICE_UNAVAILABLE, NotificationResult::BodyLost),
+            Self::NotStored => (StatusCode::SERVICE_UNAVAILABLE, NotificationResult::NotStored),
         }
     }
 }
 
 impl IntoResponse for WebhookError {
     fn into_response(self) -> Response {
-        let status = self.status();
+        let (status, _) = self.outcome();
         let mut response = (status, Json(json!({ "status": "error", "error": self.to_string() }))).into_response();
         let header = match status {
             StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "POST")),
@@ -114,9 +118,10 @@ pub(super) async fn receive(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, WebhookError> {
-    let mut counted = Counted::new(app.metrics.clone());
+    let (metrics, result) = (app.metrics.clone(), NotificationResult::Abandoned);
+    let mut counted = Counted { metrics, began: Instant::now(), result };
     let outcome = take(app, peer, request).await;
-    counted.result = outcome.as_ref().map_or_else(WebhookError::result, |_| NotificationResult::Stored);
+    counted.result = outcome.as_ref().map_or_else(|error| error.outcome().1, |_| NotificationResult::Stored);
     outcome
 }
 
@@ -125,12 +130,6 @@ struct Counted {
     metrics: Metrics,
     began: Instant,
     result: NotificationResult,
-}
-
-impl Counted {
-    fn new(metrics: Metrics) -> Self {
-        Self { metrics, began: Instant::now(), result: NotificationResult::Abandoned }
-    }
 }
 
 impl Drop for Counted {
@@ -146,7 +145,7 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
     let body = match &received {
         Ok(body) => LoggedBody::new(body, app.shared.settings.logged_body_limit_bytes),
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
-        Err(error) => LoggedBody::Absent(format!("not read, status {}", error.status().as_u16())),
+        Err(error) => LoggedBody::Absent(format!("not read, status {}", error.outcome().0.as_u16())),
     };
     app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
 
@@ -158,7 +157,11 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
     let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog)?)) {
         Ok(notification) => notification,
         Err(error) => {
-            warn_of(&error, source_ip);
+            match error.outcome().0 {
+                // Their request's own line says the status, and strangers must not fill the log.
+                StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
+                status => warn!(%source_ip, status = status.as_u16(), "notification not taken: {error}"),
+            }
             return Err(error);
         }
     };
@@ -182,15 +185,6 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
     Ok(Json(answer).into_response())
 }
 
-/// Says why a notification is not taken, except to those who need not be one: their request's own line says the status,
-/// and strangers must not fill the log.
-fn warn_of(error: &WebhookError, source_ip: IpAddr) {
-    match error.status() {
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
-        status => warn!(%source_ip, status = status.as_u16(), "notification not taken: {error}"),
-    }
-}
-
 /// The body of a request that is let in.
 async fn read(app: &App, source_ip: IpAddr, request: Request) -> Result<Bytes, WebhookError> {
     if request.method() != Method::POST {
@@ -198,12 +192,11 @@ async fn read(app: &App, source_ip: IpAddr, request: Request) -> Result<Bytes, W
     }
     // A browser that has an operator's password sends it along with whatever another site has it post.
     if !is_from_here(request.headers()) {
-        app.metrics.authentication_refused(Refusal::CrossSite);
-        return Err(WebhookError::CrossSite);
+        return Err(WebhookError::Refused(counted(&app.metrics, Refusal::CrossSite)));
     }
     let authorization = request.headers().get(AUTHORIZATION);
-    let allowed = app.shared.authenticator.check_from(authorization, Some(source_ip)).await;
-    allowed.inspect_err(|error| app.metrics.authentication_refused(error.into()))?;
+    let allowed = app.shared.authenticator.check(authorization, Some(source_ip)).await;
+    allowed.map_err(|refusal| WebhookError::Refused(counted(&app.metrics, refusal)))?;
     collect(request.into_body()).await
 }
 
@@ -252,13 +245,27 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
         let recorded = app.shared.store.record_statements(statements, clock::now()).await;
         app.shared.store_health.note(&recorded.as_ref().map(drop));
         let Recorded { mut effects, repairs, watchdog_is_back } = recorded.ok()?;
-        let over_limit = over_limit(&alerts, &effects, max_stored);
+        // Those over the limit of stored alerts are ignored for that reason.
+        let over_limit = alerts.iter().zip(&effects).filter(|(_, effect)| **effect == Effect::OverLimit);
+        let over_limit = over_limit.map(|(alert, _)| IgnoredAlert {
+            fingerprint: alert.fingerprint.to_string(),
+            alertname: alert.name.clone(),
+            reason: IgnoreReason::StoreFull(max_stored),
+        });
+        let over_limit: Vec<IgnoredAlert> = over_limit.collect();
         effects.retain(|effect| *effect != Effect::OverLimit);
         debug!(?effects, "notification stored");
         app.metrics.alerts(&effects);
         log_repairs(&repairs);
         app.metrics.repaired(&repairs);
-        log_held_resolves(&effects);
+        let held = effects.iter().filter(|effect| **effect == Effect::HeldResolve).count();
+        if held > 0 {
+            warn!(
+                held,
+                "resolves are held until the watchdog is received: Alertmanager sends the same resolves when Prometheus is dead; \
+                 their alerts count as firing meanwhile"
+            );
+        }
         // An ordinary heartbeat of the watchdog changes nothing for the reconciler.
         if !alerts.is_empty() || watchdog_is_back || !repairs.is_empty() {
             app.shared.wakes.reconciler.wake();
@@ -279,29 +286,6 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
     Err(WebhookError::NotStored)
 }
 
-/// Logs how many resolves are held.
-fn log_held_resolves(effects: &[Effect]) {
-    let held = effects.iter().filter(|effect| **effect == Effect::HeldResolve).count();
-    if held > 0 {
-        warn!(
-            held,
-            "resolves are held until the watchdog is received: Alertmanager sends the same resolves when Prometheus is dead; \
-             their alerts count as firing meanwhile"
-        );
-    }
-}
-
-/// The alerts over the limit of stored alerts, as ignored alerts with that reason.
-fn over_limit(alerts: &[Alert], effects: &[Effect], max: u32) -> Vec<IgnoredAlert> {
-    let over = alerts.iter().zip(effects).filter(|(_, effect)| **effect == Effect::OverLimit);
-    over.map(|(alert, _)| IgnoredAlert {
-        fingerprint: alert.fingerprint.to_string(),
-        alertname: alert.name.clone(),
-        reason: IgnoreReason::StoreFull(max),
-    })
-    .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -314,13 +298,13 @@ mod tests {
     async fn a_body_that_does_not_arrive_in_time_is_asked_for_again() {
         let broken_off = stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::TimedOut)) });
         let error = collect(Body::from_stream(broken_off)).await.expect_err("nothing arrived");
-        assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(error.outcome().0, StatusCode::SERVICE_UNAVAILABLE);
     }
 
     #[test]
     fn what_may_go_better_next_time_is_never_a_4xx() {
-        for error in [WebhookError::Auth(AuthError::Busy), WebhookError::BodyLost, WebhookError::NotStored] {
-            assert!(error.status().is_server_error(), "{error}");
+        for error in [WebhookError::Refused(Refusal::Busy), WebhookError::BodyLost, WebhookError::NotStored] {
+            assert!(error.outcome().0.is_server_error(), "{error}");
         }
     }
 }

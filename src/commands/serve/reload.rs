@@ -70,7 +70,7 @@ impl Reloader {
         match self.reload().await {
             Ok(said) => {
                 said.iter().for_each(|line| tracing::info!("{line}"));
-                Outcome::Reloaded(lines(&said))
+                Ok(lines(&said))
             }
             Err(problems) => {
                 self.parts.watchers.configuration_refused(problems.first().map_or("", String::as_str));
@@ -78,7 +78,7 @@ impl Reloader {
                     vec!["the configuration was not reloaded, and the one before stays in effect".to_owned()];
                 said.extend(problems);
                 said.iter().for_each(|line| tracing::error!("{line}"));
-                Outcome::Refused(lines(&said))
+                Err(lines(&said))
             }
         }
     }
