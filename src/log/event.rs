@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::request::{LoggedBody, LoggedHeaders};
+use super::{LoggedBody, LoggedHeaders};
 use crate::core::observed::IncidentId;
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
