@@ -3,7 +3,6 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `catalogue` | **every metric**: name, labels, help; nowhere else is one defined |
-//! | `family` | counters, gauges and histograms whose number of labels the compiler knows |
 //! | `labels` | the words of the labels, and which word says what |
 //! | `record` | what the parts of the server tell: one method an occasion |
 //! | `page_state` | how the page is at the end of a go of the reconciler |
@@ -13,7 +12,6 @@
 //! name of a component or a target, of which there may be thousands. `docs/metrics.md` says what each metric means.
 
 pub mod catalogue;
-mod family;
 mod labels;
 mod page_state;
 mod record;
@@ -71,7 +69,7 @@ impl Metrics {
     pub fn text(&self, now: Timestamp) -> Result<String, MetricsError> {
         let Some(measured) = &self.measured else { return Ok(String::new()) };
         // An age is as old as the scrape, not as the go of the reconciler that saw its beginning.
-        let age = measured.catalogue.oldest_waiting_since.age(now);
+        let age = measured.catalogue.oldest_waiting_since().map(|since| now.since(since)).unwrap_or_default();
         measured.catalogue.oldest_waiting_age.set([], age.as_secs_f64());
         Ok(TextEncoder::new().encode_to_string(&measured.registry.gather())?)
     }

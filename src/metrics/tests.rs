@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::catalogue::DEFINITIONS;
-use super::family::Definition;
+use super::catalogue::{DEFINITIONS, Definition};
 use super::labels::{self, ALERT_RESULTS, IGNORED, NOT_OURS};
 use super::*;
 use crate::cachet::CallObserver as _;
