@@ -21,6 +21,7 @@ mod pages;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,7 +40,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::gate::Forged;
 use crate::clock::Clock;
-use crate::core::explain::Explanation;
+use crate::config::nearest;
+use crate::core::explain::{Explanation, summaries};
 use crate::core::plan::Policy;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
@@ -95,11 +97,18 @@ pub struct Parts {
 
 /// The console. Clones share it.
 #[derive(Clone)]
-pub struct Console {
-    shared: Arc<Shared>,
+pub struct Console(Arc<Shared>);
+
+impl Deref for Console {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
-struct Shared {
+/// What the clones of a [`Console`] share.
+pub struct Shared {
     parts: Parts,
     tokens: gate::Tokens,
     pages: Environment<'static>,
@@ -136,6 +145,8 @@ enum Failure {
         "this server drives a Cachet (CACHET_API_URL) and has no page of its own: edit the page in Cachet's dashboard"
     )]
     NoPage,
+    #[error("the form is longer than {} KiB: shorten the message", page::FORM_LIMIT_BYTES / 1024)]
+    TooLong,
     #[error("{0}")]
     Bad(String),
 }
@@ -149,8 +160,7 @@ impl Console {
         let watchers = Arc::new(Semaphore::new(events::WATCHERS_AT_ONCE));
         let (tokens, pages) = (gate::Tokens::new()?, pages::templates());
         let (asked, last_read, acting) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
-        let shared = Shared { parts, tokens, pages, watchers, asked, last_read, acting };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self(Arc::new(Shared { parts, tokens, pages, watchers, asked, last_read, acting })))
     }
 
     /// Everything below `/console`.
@@ -181,16 +191,16 @@ impl Console {
     /// One reads at a time, and those who ask meanwhile share the next reading: in a storm every open page asks at every
     /// moment, and the store has better things to do.
     async fn insight(&self) -> Result<Arc<Insight>, StoreError> {
-        let ticket = self.shared.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut last = self.shared.last_read.lock().await;
+        let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut last = self.last_read.lock().await;
         let shared = if ticket < last.asked { last.insight.clone() } else { last.insight.take() };
         // It was read after this was asked.
         if let Some(insight) = shared.filter(|_| ticket <= last.asked) {
             return Ok(insight);
         }
-        let parts = &self.shared.parts;
+        let parts = &self.parts;
         let settings = parts.settings.borrow().clone();
-        let asked = self.shared.asked.load(Ordering::SeqCst);
+        let asked = self.asked.load(Ordering::SeqCst);
         let policy = Policy { takes_unknown: !parts.live.writing().unknown_is_refused, ..settings.policy() };
         let insight = Arc::new(Insight::read(&parts.store, &settings, policy, parts.clock.now()).await?);
         *last = LastRead { asked, insight: (asked > ticket).then(|| Arc::clone(&insight)) };
@@ -204,19 +214,17 @@ impl Console {
         let explanation = component.as_ref().and_then(|component| insight.explain(component));
         match (component, explanation) {
             (Some(component), Some(explanation)) => Ok((component, explanation, insight)),
-            _ => Err(unknown(name, &insight)),
+            _ => {
+                let components = summaries(insight.facts());
+                let near = nearest(name, components.iter().map(|summary| summary.component.as_str()));
+                let cure = near.map_or_else(
+                    || "the overview has all of them".to_owned(),
+                    |near| format!("did you mean {near:?}?"),
+                );
+                Err(Failure::UnknownComponent { name: name.chars().take(100).collect(), cure })
+            }
         }
     }
-}
-
-fn unknown(name: &str, insight: &Insight) -> Failure {
-    let components = crate::core::explain::summaries(insight.facts());
-    let known = components.iter().map(|summary| summary.component.as_str());
-    let cure = match crate::config::nearest(name, known) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => "the overview has all of them".to_owned(),
-    };
-    Failure::UnknownComponent { name: name.chars().take(100).collect(), cure }
 }
 
 impl Failure {
@@ -227,6 +235,7 @@ impl Failure {
             Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnknownComponent { .. } | Self::UnknownOnPage(_) | Self::NoPage => StatusCode::NOT_FOUND,
             Self::Forged(_) => StatusCode::FORBIDDEN,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }

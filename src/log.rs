@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -157,37 +157,29 @@ fn title_case(name: &str) -> String {
     words.collect::<Vec<_>>().join("-")
 }
 
-/// A body as it may be logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LoggedBody {
-    /// Its beginning, made safe.
-    Excerpt(String),
-    /// It is not shown, for this reason.
-    Absent(String),
-}
+/// A body as it may be logged: its beginning, made safe; or why it is not shown, in parentheses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct LoggedBody(String);
 
 impl LoggedBody {
     /// A body of which at most `limit` bytes are shown; with 0, only its size.
     pub fn new(body: &[u8], limit: usize) -> Self {
         match limit {
-            0 => Self::Absent(format!("{} bytes, not logged", body.len())),
-            limit => Self::Excerpt(excerpt(body, limit)),
+            0 => Self::absent(&format!("{} bytes, not logged", body.len())),
+            limit => Self(excerpt(body, limit)),
         }
+    }
+
+    /// A body that is not shown, for this reason.
+    pub fn absent(reason: &str) -> Self {
+        Self(format!("({reason})"))
     }
 }
 
 impl fmt::Display for LoggedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Excerpt(text) => f.write_str(text),
-            Self::Absent(reason) => write!(f, "({reason})"),
-        }
-    }
-}
-
-impl Serialize for LoggedBody {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        f.write_str(&self.0)
     }
 }
 

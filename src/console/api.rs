@@ -6,11 +6,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use serde_json::json;
 
 use super::{API_PATHS, Console, Failure, Named, fields};
-use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, WaitingChange, held_refires, summaries};
+use crate::core::explain::{Explanation, WaitingChange, held_refires, summaries};
 use crate::insight::{self, Insight, TIMELINE_DAYS};
-use crate::live::{Budget, Ignored, Poll, Repaired};
+use crate::live::{Budget, Poll, Repaired};
 use crate::metrics::Metrics;
 
 /// The routes of [`API_PATHS`].
@@ -18,7 +19,7 @@ pub fn routes() -> Router<Console> {
     let [components, one_component, waiting, ignored, held, polled, watchdog, page, openapi] = API_PATHS;
     let list = async |State(console): State<Console>| {
         let insight = console.insight().await.map_err(Failure::from);
-        answer(insight.map(|insight| Components { components: summaries(insight.facts()) }))
+        answer(insight.map(|insight| json!({ "components": summaries(insight.facts()) })))
     };
     let one = async |State(console): State<Console>, Named(name): Named, RawQuery(query): RawQuery| {
         let asked = fields(query.unwrap_or_default().as_bytes());
@@ -28,10 +29,10 @@ pub fn routes() -> Router<Console> {
         answer(console.insight().await.map(|insight| changes(&console, &insight)).map_err(Failure::from))
     };
     let ignored_alerts =
-        async |State(console): State<Console>| Json(IgnoredAlerts { ignored: console.shared.parts.live.ignored() });
+        async |State(console): State<Console>| Json(json!({ "ignored": console.parts.live.ignored() }));
     let held_refires = async |State(console): State<Console>| {
         let insight = console.insight().await.map_err(Failure::from);
-        answer(insight.map(|insight| HeldRefires { held: held_refires(insight.facts()) }))
+        answer(insight.map(|insight| json!({ "held": held_refires(insight.facts()) })))
     };
     let alertmanager = async |State(console): State<Console>| Json(alertmanager(&console));
     let monitoring = async |State(console): State<Console>| {
@@ -50,12 +51,6 @@ pub fn routes() -> Router<Console> {
         .route(openapi, get(document))
 }
 
-/// All components.
-#[derive(Debug, Serialize)]
-struct Components {
-    components: Vec<ComponentSummary>,
-}
-
 /// What Cachet has not taken yet.
 #[derive(Debug, Serialize)]
 pub struct Changes {
@@ -70,18 +65,6 @@ pub struct Changes {
     pub budget: Option<Budget>,
     /// What waits, in the order in which it is written.
     pub changes: Vec<WaitingChange>,
-}
-
-/// The alerts that cannot be used.
-#[derive(Debug, Serialize)]
-struct IgnoredAlerts {
-    ignored: Vec<Ignored>,
-}
-
-/// The firings that do not count yet.
-#[derive(Debug, Serialize)]
-struct HeldRefires {
-    held: Vec<HeldFiring>,
 }
 
 /// What was learned by reading Alertmanager.
@@ -110,7 +93,7 @@ pub struct MonitoringState {
 
 /// A component with its past; `days`: as somebody typed it.
 pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Result<Explanation, Failure> {
-    let parts = &console.shared.parts;
+    let parts = &console.parts;
     let settings = parts.settings.borrow().clone();
     let longest = settings.config.history_days;
     let days = match days {
@@ -127,7 +110,7 @@ pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Res
 
 /// What waits, with what the server knows of it.
 pub fn changes(console: &Console, insight: &Insight) -> Changes {
-    let writing = console.shared.parts.live.writing();
+    let writing = console.parts.live.writing();
     let of = |change: &crate::core::plan::Change| WaitingChange {
         since: writing.waiting.get(&(Metrics::kind_of(change), change.key())).map(ToString::to_string),
         problem: writing.failing.get(&change.key()).cloned(),
@@ -143,13 +126,13 @@ pub fn changes(console: &Console, insight: &Insight) -> Changes {
 
 /// What was learned by reading Alertmanager.
 pub fn alertmanager(console: &Console) -> Alertmanager {
-    let live = &console.shared.parts.live;
+    let live = &console.parts.live;
     Alertmanager { last_poll: live.poll(), repairs: live.repairs() }
 }
 
 /// Whether monitoring data comes in.
 pub fn monitoring(console: &Console, insight: &Insight) -> MonitoringState {
-    let settings = console.shared.parts.settings.borrow();
+    let settings = console.parts.settings.borrow();
     let Some(watchdog) = settings.config.watchdog() else {
         return MonitoringState { watchdog: None, last_heard_at: None, missing_since: None };
     };

@@ -9,11 +9,9 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio_util::sync::CancellationToken;
+use futures_util::{StreamExt as _, stream};
 
-use super::Console;
+use super::{Console, Parts};
 
 /// How many pages are kept fresh at the same time; one more reloads by hand. Each holds one of the server's connections,
 /// which those who post need.
@@ -31,43 +29,24 @@ const RECONNECT: Duration = Duration::from_secs(2);
 /// Keeps nginx, if it is in front, from waiting until there is enough to pass on.
 const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
-/// A page that is kept fresh.
-struct Watcher {
-    changes: watch::Receiver<u64>,
-    stop: CancellationToken,
-    greeted: bool,
-    _place: OwnedSemaphorePermit,
-}
-
 /// `GET /console/events`.
 pub async fn events(State(console): State<Console>) -> Response {
-    let Ok(place) = console.shared.watchers.clone().try_acquire_owned() else {
+    let Ok(place) = console.watchers.clone().try_acquire_owned() else {
         let text = "too many pages are kept fresh already: reload by hand\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], text).into_response();
     };
-    let parts = &console.shared.parts;
-    let watcher = Watcher { changes: parts.live.watch(), stop: parts.stop.clone(), greeted: false, _place: place };
-    let events = stream::unfold(watcher, |mut watcher| async move {
-        let event = watcher.next().await?;
-        Some((Ok::<_, Infallible>(event), watcher))
-    });
-    ([UNBUFFERED], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
-}
-
-impl Watcher {
-    /// The next event; `None` when the server stops.
-    async fn next(&mut self) -> Option<Event> {
-        if !self.greeted {
-            // What changed between the page and this connection is not lost: the page looks once more now.
-            self.greeted = true;
-            return Some(Event::default().event("changed").data("connected").retry(RECONNECT));
-        }
-        let stop = self.stop.clone();
+    let Parts { live, stop, .. } = &console.parts;
+    // What changed between the page and this connection is not lost: the page looks once more now.
+    let connected = stream::once(async { Event::default().event("changed").data("connected").retry(RECONNECT) });
+    let state = (live.watch(), stop.clone(), place);
+    let changes = stream::unfold(state, |(mut changes, stop, place)| async move {
         let changed = stop.run_until_cancelled(async {
             tokio::time::sleep(SHORTEST_PAUSE).await;
-            self.changes.changed().await
+            changes.changed().await
         });
         changed.await?.ok()?;
-        Some(Event::default().event("changed").data("something changed"))
-    }
+        Some((Event::default().event("changed").data("something changed"), (changes, stop, place)))
+    });
+    let events = connected.chain(changes).map(Ok::<_, Infallible>);
+    ([UNBUFFERED], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
 }

@@ -94,16 +94,16 @@ impl Tokens {
 /// # Errors
 /// See [`Forged`].
 pub fn check(console: &Console, user: &User, headers: &HeaderMap, token: Option<&String>) -> Result<(), Forged> {
-    let checked = console.shared.tokens.check(user, token.map_or("", String::as_str), headers);
+    let checked = console.tokens.check(user, token.map_or("", String::as_str), headers);
     if checked == Err(Forged::Elsewhere) {
-        guard::counted(&console.shared.parts.metrics, Refusal::CrossSite);
+        guard::counted(&console.parts.metrics, Refusal::CrossSite);
     }
     checked
 }
 
 /// Lets in who says who they are, and gives every answer its headers.
 pub async fn let_in(State(console): State<Console>, mut request: Request, next: Next) -> Response {
-    let who = known(&console.shared.parts, request.headers()).await;
+    let who = known(&console.parts, request.headers()).await;
     let mut response = match who {
         Ok(user) => {
             request.extensions_mut().insert(user);

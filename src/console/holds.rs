@@ -42,7 +42,7 @@ pub async fn ask_hold(
             Err(fault) => refuse_form(&console, &user, &name, form, fault).await,
         })
     };
-    answer.await.unwrap_or_else(|failure: Failure| problem(&console, &user, failure.status(), &failure.to_string()))
+    answer.await.unwrap_or_else(|failure: Failure| problem(&console, &user, &failure))
 }
 
 /// `POST …/hold`.
@@ -56,7 +56,7 @@ pub async fn hold(
     let form = fields(&body);
     let done = async {
         check(&console, &user, &headers, form.get("token"))?;
-        let _acting = console.shared.acting.lock().await;
+        let _acting = console.acting.lock().await;
         let (component, explanation, insight) = console.explained(&name).await?;
         let hold = match wanted(&form, component, &user, insight.now()) {
             Ok(hold) => hold,
@@ -65,7 +65,7 @@ pub async fn hold(
         if is_overtaken(&form, &explanation) {
             return Ok(confirm(&console, &user, &explanation, Some(&hold), Some(OVERTAKEN)));
         }
-        let parts = &console.shared.parts;
+        let parts = &console.parts;
         parts.store.hold(&hold).await?;
         let Hold { status, until, note, .. } = &hold;
         let component = hold.component.as_str();
@@ -74,7 +74,7 @@ pub async fn hold(
         parts.live.changed();
         Ok(see(&name, "held"))
     };
-    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user, failure.status(), &failure.to_string()))
+    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user, &failure))
 }
 
 /// `GET …/release`: what it would mean.
@@ -86,7 +86,7 @@ pub async fn ask_release(
     match console.explained(&name).await {
         Ok((_, explanation, _)) if explanation.hold.is_none() => see(&name, "nothing"),
         Ok((_, explanation, _)) => confirm(&console, &user, &explanation, None, None),
-        Err(failure) => problem(&console, &user, failure.status(), &failure.to_string()),
+        Err(failure) => problem(&console, &user, &failure),
     }
 }
 
@@ -101,7 +101,7 @@ pub async fn release(
     let form = fields(&body);
     let done = async {
         check(&console, &user, &headers, form.get("token"))?;
-        let _acting = console.shared.acting.lock().await;
+        let _acting = console.acting.lock().await;
         let (component, explanation, insight) = console.explained(&name).await?;
         if explanation.hold.is_none() {
             return Ok(see(&name, "nothing"));
@@ -109,7 +109,7 @@ pub async fn release(
         if is_overtaken(&form, &explanation) {
             return Ok(confirm(&console, &user, &explanation, None, Some(OVERTAKEN)));
         }
-        let parts = &console.shared.parts;
+        let parts = &console.parts;
         if parts.store.release(&component, &user.0, insight.now()).await?.is_some() {
             let component = component.as_str();
             parts.log.emit(&Event::Release { component, user: Some(&user.0), reason: "released" });
@@ -118,7 +118,7 @@ pub async fn release(
         }
         Ok(see(&name, "released"))
     };
-    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user, failure.status(), &failure.to_string()))
+    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user, &failure))
 }
 
 /// The component's page, which says what was done. A reload of it does nothing again.
@@ -141,7 +141,7 @@ fn confirm(console: &Console, user: &User, it: &Explanation, hold: Option<&Hold>
         title => format!("{} {}", if hold.is_some() { "Hold" } else { "Release" }, it.component),
         component => &*it.component,
         confirming => true,
-        token => console.shared.tokens.of(user),
+        token => console.tokens.of(user),
         seen => seen(it),
         it => Serde(it),
         problem => overtaken,

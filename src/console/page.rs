@@ -26,12 +26,11 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use minijinja::context;
 use minijinja::value::Serde;
-use serde::Serialize;
+use minijinja::{Value, context};
 
 use self::edit::{Change, Edit, Known, PartId};
-use self::form::{Fault, Field, Form, components, fields, typed};
+use self::form::{Fault, Form, components, fields, typed};
 use self::state::PageState;
 use super::gate::{Forged, User, check};
 use super::pages::{problem, show};
@@ -53,27 +52,6 @@ const OVERTAKEN: &str = "It was changed meanwhile, and nothing was done. Review 
 /// What is said to who publishes something new where something else was published since the form was opened.
 const PUBLISHED: &str = "nothing was done. If it is the same, cancel; if not, submit again.";
 
-/// A form, or what it means.
-#[derive(Serialize)]
-struct EditPage {
-    title: String,
-    on_page: bool,
-    confirming: bool,
-    path: String,
-    token: String,
-    seen: String,
-    problem: Option<String>,
-    faults: Vec<Fault>,
-    fields: Vec<Field>,
-    components: Vec<Field>,
-    has_form: bool,
-    button: String,
-    means: Vec<String>,
-    heading: Option<String>,
-    message: Option<String>,
-    hidden: Vec<(String, String)>,
-}
-
 /// `GET /console/page`.
 pub async fn list(
     State(console): State<Console>,
@@ -94,16 +72,16 @@ pub async fn list(
 
 /// The content of the page.
 pub async fn state(console: &Console) -> Result<PageState, Failure> {
-    let now = console.shared.parts.clock.now();
+    let now = console.parts.clock.now();
     Ok(PageState::of(&content(console, tables(console)?).await?, now))
 }
 
 fn tables(console: &Console) -> Result<&PageTables, Failure> {
-    console.shared.parts.page.as_ref().ok_or(Failure::NoPage)
+    console.parts.page.as_ref().ok_or(Failure::NoPage)
 }
 
 async fn content(console: &Console, tables: &PageTables) -> Result<Content, StoreError> {
-    let now = console.shared.parts.clock.now();
+    let now = console.parts.clock.now();
     tables.content(now.before(LISTED), now).await
 }
 
@@ -123,15 +101,15 @@ pub async fn ask(
         let mut form = edit.filled_in(&desk.known());
         form.0.extend(asked.0);
         if !is_said {
-            return Ok(desk.form(edit, &form, edit.seen(&content), StatusCode::OK, Vec::new()));
+            return desk.form(edit, &form, &edit.seen(&content), None, &[]);
         }
-        Ok(match edit.check(&form, &desk.known()) {
-            Ok(None) => see("nothing"),
-            Ok(Some(change)) => desk.confirm(edit, &change, form, StatusCode::OK),
-            Err(faults) => desk.refuse(edit, &form, edit.seen(&content), faults),
-        })
+        match edit.check(&form, &desk.known()) {
+            Ok(None) => Ok(see("nothing")),
+            Ok(Some(change)) => Ok(desk.confirm(edit, &change, form, StatusCode::OK)),
+            Err(faults) => desk.form(edit, &form, &edit.seen(&content), None, &faults),
+        }
     };
-    answer.await.unwrap_or_else(|failure: Failure| problem(&console, &user, failure.status(), &failure.to_string()))
+    answer.await.unwrap_or_else(|failure: Failure| problem(&console, &user, &failure))
 }
 
 /// `POST /console/page/…`: what a form means; with `step=do`, it is done; with `step=edit`, the form again.
@@ -143,8 +121,7 @@ pub async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let Ok(body) = body else {
-        let words = format!("the form is longer than {} KiB: shorten the message", FORM_LIMIT_BYTES / 1024);
-        return problem(&console, &user, StatusCode::PAYLOAD_TOO_LARGE, &words);
+        return problem(&console, &user, &Failure::TooLong);
     };
     let form = Form::read(&body);
     let answer = async {
@@ -152,10 +129,10 @@ pub async fn submit(
             Err(Forged::Elsewhere) => return Err(Forged::Elsewhere.into()),
             checked => checked.is_ok(),
         };
-        let _acting = console.shared.acting.lock().await;
+        let _acting = console.acting.lock().await;
         decide(&console, &user, &path, form, is_ours).await
     };
-    answer.await.unwrap_or_else(|failure| problem(&console, &user, failure.status(), &failure.to_string()))
+    answer.await.unwrap_or_else(|failure| problem(&console, &user, &failure))
 }
 
 async fn decide(
@@ -173,15 +150,20 @@ async fn decide(
         let desk = Desk::new(console, user, &content);
         if !is_ours {
             // What was typed is not lost by a restart of the server.
-            return Ok(desk.outdated(edit, &form, seen));
+            let problem = format!("{}. What you typed is below: review it and submit again.", Forged::Token);
+            return if edit.has_form() {
+                desk.form(edit, &form, &seen, Some(problem), &[])
+            } else {
+                Err(Forged::Token.into())
+            };
         }
         if step == "edit" && edit.has_form() {
-            return Ok(desk.form(edit, &form, seen, StatusCode::OK, Vec::new()));
+            return desk.form(edit, &form, &seen, None, &[]);
         }
         let change = match edit.check(&form, &desk.known()) {
             Ok(Some(change)) => change,
             Ok(None) => return Ok(see("nothing")),
-            Err(faults) => return Ok(desk.refuse(edit, &form, seen, faults)),
+            Err(faults) => return desk.form(edit, &form, &seen, None, &faults),
         };
         if seen != edit.seen(&content) {
             return Ok(desk.confirm(edit, &change, form, StatusCode::CONFLICT));
@@ -190,7 +172,7 @@ async fn decide(
             return Ok(desk.confirm(edit, &change, form, StatusCode::OK));
         }
         if let Some(subject) = carry_out(tables, edit, &change, console).await? {
-            let parts = &console.shared.parts;
+            let parts = &console.parts;
             let (title, _) = change.text();
             let name = Some(edit.subject().name).filter(|name| !name.is_empty()).or(title).unwrap_or_default();
             let (action, details) = (edit.action(), change.details(&desk.known()));
@@ -210,7 +192,7 @@ async fn carry_out(
     change: &Change<'_>,
     console: &Console,
 ) -> Result<Option<String>, StoreError> {
-    let now = console.shared.parts.clock.now();
+    let now = console.parts.clock.now();
     let done = match change {
         Change::Announce(new) => return Ok(Some(format!("maintenance {}", tables.announce(new, now).await?.0))),
         Change::WriteIncident(new) => return Ok(Some(format!("incident {}", tables.open_incident(new, now).await?.0))),
@@ -270,7 +252,7 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     fn new(console: &'a Console, user: &'a User, content: &'a Content) -> Self {
-        let settings = console.shared.parts.settings.borrow().clone();
+        let settings = console.parts.settings.borrow().clone();
         Self { console, user, content, settings }
     }
 
@@ -279,62 +261,50 @@ impl<'a> Desk<'a> {
             content: self.content,
             groups: &self.settings.config.page.groups,
             inventory: self.settings.inventory.as_ref(),
-            now: self.console.shared.parts.clock.now(),
+            now: self.console.parts.clock.now(),
         }
     }
 
-    fn page(&self, edit: Edit<'_>, seen: String) -> EditPage {
-        EditPage {
-            title: meaning::title(edit),
-            on_page: true,
-            confirming: true,
-            path: edit.path(),
-            token: self.console.shared.tokens.of(self.user),
+    /// What the form and its confirmation have in common.
+    fn page(&self, edit: Edit<'_>, seen: &str) -> Value {
+        context! {
+            title => meaning::title(edit),
+            on_page => true,
+            confirming => true,
+            path => edit.path(),
+            token => self.console.tokens.of(self.user),
             seen,
-            problem: None,
-            faults: Vec::new(),
-            fields: Vec::new(),
-            components: Vec::new(),
-            has_form: edit.has_form(),
-            button: meaning::button(edit),
-            means: Vec::new(),
-            heading: None,
-            message: None,
-            hidden: Vec::new(),
+            has_form => edit.has_form(),
+            button => meaning::button(edit),
         }
     }
 
-    fn show(&self, template: &str, status: StatusCode, page: EditPage) -> Response {
-        show(self.console, self.user, template, status, Ok(Serde(page).into()))
-    }
-
-    /// The form with what was typed, and what is wrong with it.
-    fn form(&self, edit: Edit<'_>, form: &Form, seen: String, status: StatusCode, faults: Vec<Fault>) -> Response {
-        self.show("edit.html", status, self.form_page(edit, form, seen, faults))
-    }
-
-    fn form_page(&self, edit: Edit<'_>, form: &Form, seen: String, faults: Vec<Fault>) -> EditPage {
-        let fields = fields(edit, form, &faults, self.content);
-        let components = components(edit, form, self.content);
-        EditPage { fields, components, faults, ..self.page(edit, seen) }
-    }
-
-    fn refuse(&self, edit: Edit<'_>, form: &Form, seen: String, faults: Vec<Fault>) -> Response {
-        if edit.has_form() {
-            return self.form(edit, form, seen, StatusCode::UNPROCESSABLE_ENTITY, faults);
-        }
-        let problems: Vec<String> = faults.into_iter().map(|fault| fault.problem).collect();
-        problem(self.console, self.user, StatusCode::UNPROCESSABLE_ENTITY, &problems.join("; "))
-    }
-
-    /// The form of a user whose token is not known.
-    fn outdated(&self, edit: Edit<'_>, form: &Form, seen: String) -> Response {
+    /// The form with what was typed, why it was not taken, and what is wrong with its fields.
+    fn form(
+        &self,
+        edit: Edit<'_>,
+        form: &Form,
+        seen: &str,
+        outdated: Option<String>,
+        faults: &[Fault],
+    ) -> Result<Response, Failure> {
         if !edit.has_form() {
-            return problem(self.console, self.user, StatusCode::FORBIDDEN, &Forged::Token.to_string());
+            let problems: Vec<&str> = faults.iter().map(|fault| fault.problem.as_str()).collect();
+            return Err(Failure::Bad(problems.join("; ")));
         }
-        let problem = Some(format!("{}. What you typed is below: review it and submit again.", Forged::Token));
-        let page = EditPage { problem, ..self.form_page(edit, form, seen, Vec::new()) };
-        self.show("edit.html", StatusCode::FORBIDDEN, page)
+        let status = match (&outdated, faults) {
+            (Some(_), _) => StatusCode::FORBIDDEN,
+            (None, []) => StatusCode::OK,
+            (None, _) => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let page = context! {
+            problem => outdated,
+            fields => Serde(fields(edit, form, faults, self.content)),
+            components => Serde(components(edit, form, self.content)),
+            faults => Serde(faults),
+            ..self.page(edit, seen)
+        };
+        Ok(show(self.console, self.user, "edit.html", status, Ok(page)))
     }
 
     /// What a change means, to be confirmed; at a conflict, because somebody was faster.
@@ -350,14 +320,14 @@ impl<'a> Desk<'a> {
             None => OVERTAKEN.to_owned(),
         };
         let (heading, message) = change.text();
-        let page = EditPage {
-            problem: (status == StatusCode::CONFLICT).then(overtaken),
-            means: change.meaning(&self.known()),
-            heading: heading.map(str::to_owned),
-            message: message.map(str::to_owned),
-            hidden: form.filled().map(|(field, content)| (field.to_owned(), content.to_owned())).collect(),
-            ..self.page(edit, edit.seen(self.content))
+        let page = context! {
+            problem => (status == StatusCode::CONFLICT).then(overtaken),
+            means => change.meaning(&self.known()),
+            heading,
+            message,
+            hidden => Serde(form.filled().collect::<Vec<_>>()),
+            ..self.page(edit, &edit.seen(self.content))
         };
-        self.show("edit_confirm.html", status, page)
+        show(self.console, self.user, "edit_confirm.html", status, Ok(page))
     }
 }

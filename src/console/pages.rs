@@ -73,7 +73,7 @@ pub fn templates() -> Environment<'static> {
 pub async fn overview(State(console): State<Console>, Extension(user): Extension<User>) -> Response {
     let content = async {
         let insight = console.insight().await?;
-        let parts = &console.shared.parts;
+        let parts = &console.parts;
         let components = summaries(insight.facts());
         // What is not Operational, the worst first.
         let operational = ComponentStatus::Operational.value();
@@ -134,7 +134,7 @@ pub async fn component(
 
 /// The page of a component, with what is in the form of a hold.
 pub fn component_page(console: &Console, it: &Explanation, form: &HashMap<String, String>) -> Value {
-    let history_days = console.shared.parts.settings.borrow().config.history_days;
+    let history_days = console.parts.settings.borrow().config.history_days;
     let mut spans: Vec<u32> = UPTIME_DAYS.into_iter().filter(|days| *days <= history_days).collect();
     if !spans.contains(&history_days) {
         spans.push(history_days);
@@ -189,22 +189,23 @@ pub fn show(
     content: Result<Value, Failure>,
 ) -> Response {
     let rendered = content.and_then(|content| {
-        Ok(console.shared.pages.get_template(template)?.render(context! { user => &*user.0, ..content })?)
+        Ok(console.pages.get_template(template)?.render(context! { user => &*user.0, ..content })?)
     });
     match rendered {
         Ok(html) => (status, Html(html)).into_response(),
-        Err(failure) => problem(console, user, failure.status(), &failure.to_string()),
+        Err(failure) => problem(console, user, &failure),
     }
 }
 
 /// A page that says what is wrong.
-pub fn problem(console: &Console, user: &User, status: StatusCode, problem: &str) -> Response {
+pub fn problem(console: &Console, user: &User, failure: &Failure) -> Response {
+    let (status, problem) = (failure.status(), failure.to_string());
     if status.is_server_error() {
         tracing::error!("the console could not be shown: {problem}");
     }
     let title = if status == StatusCode::NOT_FOUND { "Not found" } else { "That cannot be done" };
-    let template = console.shared.pages.get_template("problem.html");
-    match template.and_then(|template| template.render(context! { user => &*user.0, title, problem })) {
+    let template = console.pages.get_template("problem.html");
+    match template.and_then(|template| template.render(context! { user => &*user.0, title, problem => &*problem })) {
         Ok(html) => (status, Html(html)).into_response(),
         Err(_) => (status, format!("{problem}\n")).into_response(),
     }

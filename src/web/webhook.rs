@@ -145,7 +145,7 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
     let body = match &received {
         Ok(body) => LoggedBody::new(body, app.shared.settings.logged_body_limit_bytes),
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
-        Err(error) => LoggedBody::Absent(format!("not read, status {}", error.outcome().0.as_u16())),
+        Err(error) => LoggedBody::absent(&format!("not read, status {}", error.outcome().0.as_u16())),
     };
     app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
 
