@@ -40,20 +40,25 @@ impl fmt::Display for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, header) = match self {
-            Self::Missing | Self::Wrong => {
-                let wanted = r#"Basic realm="alertmanager-cachet", charset="UTF-8""#;
-                (StatusCode::UNAUTHORIZED, Some((WWW_AUTHENTICATE, wanted)))
-            }
-            Self::NotAnOperator | Self::CrossSite => (StatusCode::FORBIDDEN, None),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "5"))),
+        let status = match self {
+            Self::Missing | Self::Wrong => StatusCode::UNAUTHORIZED,
+            Self::NotAnOperator | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let mut response = (status, format!("{self}\n")).into_response();
-        if let Some((name, value)) = header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        response
+        with_advice((status, format!("{self}\n")).into_response())
     }
+}
+
+/// An answer with what its status tells the sender to do: to say who it is, or to come again.
+pub(super) fn with_advice(mut response: Response) -> Response {
+    let (name, value) = match response.status() {
+        StatusCode::UNAUTHORIZED => (WWW_AUTHENTICATE, r#"Basic realm="alertmanager-cachet", charset="UTF-8""#),
+        // In seconds. Alertmanager does not look at it, others do.
+        StatusCode::SERVICE_UNAVAILABLE => (RETRY_AFTER, "5"),
+        _ => return response,
+    };
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
 }
 
 /// Whether a browser says that a request which changes something came from a page of ours. One that says nothing at all

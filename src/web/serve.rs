@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::header::CONNECTION;
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::guard::with_advice;
 use super::places::{Limits, Place, Places};
 use crate::settings::SettingsInForce;
 use crate::tls::Tls;
@@ -44,9 +45,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a connection that is closed for a new one may take for what it still sends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// When a client that is told to come again should.
-const RETRY_AFTER_SECONDS: &str = "5";
 
 /// How long a TLS handshake may take. The connection is idle meanwhile.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -254,9 +252,8 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let Some(in_progress) = place.begin(request.uri().path()) else {
-        let headers = [(RETRY_AFTER, RETRY_AFTER_SECONDS), (CONNECTION, "close")];
         let text = "too many requests are in progress: try again\n";
-        return Ok((StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response());
+        return Ok(with_advice((StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], text).into_response()));
     };
     let mut request = request.map(|body| in_progress.timed(Body::new(body)));
     request.extensions_mut().insert(ConnectInfo(peer));

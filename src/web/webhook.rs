@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, AUTHORIZATION};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -16,7 +16,7 @@ use tracing::{debug, error, warn};
 
 use super::App;
 use super::client_address::client_address;
-use super::guard::{counted, is_from_here};
+use super::guard::{counted, is_from_here, with_advice};
 use crate::clock;
 use crate::core::alert::Effect;
 use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
@@ -27,9 +27,6 @@ use crate::store::{Recorded, Statements};
 
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
 pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
-
-/// When those who are told to come again should. Alertmanager does not look at it, others do.
-const RETRY_AFTER_SECONDS: &str = "5";
 
 /// How many ignored alerts of one notification are logged one by one; the rest is counted.
 const IGNORED_LOGGED: usize = 100;
@@ -97,18 +94,10 @@ impl IntoResponse for WebhookError {
     fn into_response(self) -> Response {
         let (status, _) = self.outcome();
         let mut response = (status, Json(json!({ "status": "error", "error": self.to_string() }))).into_response();
-        let header = match status {
-            StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "POST")),
-            StatusCode::UNAUTHORIZED => {
-                Some((WWW_AUTHENTICATE, r#"Basic realm="alertmanager-cachet", charset="UTF-8""#))
-            }
-            StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
-            _ => None,
-        };
-        if let Some((name, value)) = header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         }
-        response
+        with_advice(response)
     }
 }
 
