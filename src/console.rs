@@ -5,15 +5,13 @@
 //! | --- | --- |
 //! | `gate` | who comes in, what every answer carries, and that a form was sent from here |
 //! | `api` | the read API, which `docs/openapi.yaml` documents |
-//! | `pages` | the pages: HTML without a single outside resource |
+//! | `pages` | the pages, which are HTML without a single outside resource, and the events that keep them fresh |
 //! | `holds` | hold and release: asked, confirmed, logged |
 //! | `page` | the status page that the server serves itself: what is on it, and the forms that edit it |
-//! | `events` | that something changed, as server-sent events |
 //!
 //! Pages and API tell the values of [`core::explain`](crate::core::explain), as `explain` does.
 
 mod api;
-mod events;
 mod gate;
 mod holds;
 mod page;
@@ -26,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, request};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -157,7 +156,7 @@ impl Console {
     /// # Errors
     /// [`NoRandomness`] if no key can be made.
     pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
-        let watchers = Arc::new(Semaphore::new(events::WATCHERS_AT_ONCE));
+        let watchers = Arc::new(Semaphore::new(pages::WATCHERS_AT_ONCE));
         let (tokens, pages) = (gate::Tokens::new()?, pages::templates());
         let (asked, last_read, acting) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
         Ok(Self(Arc::new(Shared { parts, tokens, pages, watchers, asked, last_read, acting })))
@@ -166,6 +165,7 @@ impl Console {
     /// Everything below `/console`.
     pub fn router(&self) -> Router {
         let one = "/console/components/{component}";
+        let asset = |kind, text: &'static str| ([(CONTENT_TYPE, format!("{kind}; charset=utf-8"))], text);
         api::routes()
             .route("/console", get(pages::overview))
             .route("/console/", get(pages::overview))
@@ -178,9 +178,9 @@ impl Console {
                 "/console/page/{*edit}",
                 get(page::ask).post(page::submit).layer(DefaultBodyLimit::max(page::FORM_LIMIT_BYTES)),
             )
-            .route("/console/events", get(events::events))
-            .route("/console/assets/console.css", get(pages::css))
-            .route("/console/assets/console.js", get(pages::js))
+            .route("/console/events", get(pages::events))
+            .route("/console/assets/console.css", get(asset("text/css", include_str!("console/console.css"))))
+            .route("/console/assets/console.js", get(asset("text/javascript", include_str!("console/console.js"))))
             .layer(DefaultBodyLimit::max(FORM_LIMIT_BYTES))
             .layer(from_fn_with_state(self.clone(), gate::let_in))
             .with_state(self.clone())

@@ -104,7 +104,7 @@ pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Res
         })?,
     };
     let (component, explanation, insight) = console.explained(name).await?;
-    let past = insight::past(&parts.store, &settings, &component, days, insight.now()).await?;
+    let past = insight::past(&parts.store, &settings, &component, days, insight.now).await?;
     Ok(Explanation { past: Some(past), ..explanation })
 }
 
@@ -136,7 +136,7 @@ pub fn monitoring(console: &Console, insight: &Insight) -> MonitoringState {
     let Some(watchdog) = settings.config.watchdog() else {
         return MonitoringState { watchdog: None, last_heard_at: None, missing_since: None };
     };
-    let pulse = insight.pulse();
+    let pulse = insight.pulse;
     MonitoringState {
         watchdog: Some(watchdog.alertname().to_owned()),
         last_heard_at: pulse.last_heartbeat.map(|moment| moment.to_string()),

@@ -37,7 +37,7 @@ pub async fn ask_hold(
     let form = fields(query.unwrap_or_default().as_bytes());
     let answer = async {
         let (component, explanation, insight) = console.explained(&name).await?;
-        Ok(match wanted(&form, component, &user, insight.now()) {
+        Ok(match wanted(&form, component, &user, insight.now) {
             Ok(hold) => confirm(&console, &user, &explanation, Some(&hold), None),
             Err(fault) => refuse_form(&console, &user, &name, form, fault).await,
         })
@@ -58,7 +58,7 @@ pub async fn hold(
         check(&console, &user, &headers, form.get("token"))?;
         let _acting = console.acting.lock().await;
         let (component, explanation, insight) = console.explained(&name).await?;
-        let hold = match wanted(&form, component, &user, insight.now()) {
+        let hold = match wanted(&form, component, &user, insight.now) {
             Ok(hold) => hold,
             Err(fault) => return Ok(refuse_form(&console, &user, &name, form, fault).await),
         };
@@ -110,7 +110,7 @@ pub async fn release(
             return Ok(confirm(&console, &user, &explanation, None, Some(OVERTAKEN)));
         }
         let parts = &console.parts;
-        if parts.store.release(&component, &user.0, insight.now()).await?.is_some() {
+        if parts.store.release(&component, &user.0, insight.now).await?.is_some() {
             let component = component.as_str();
             parts.log.emit(&Event::Release { component, user: Some(&user.0), reason: "released" });
             parts.wake.wake();

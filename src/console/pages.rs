@@ -1,20 +1,25 @@
 //! The pages: the overview, a component, and what every page shares. What is put into a template is escaped, for its name ends
-//! in `.html`.
+//! in `.html`. Server-sent events keep the pages fresh: they say that something changed, and what changed is fetched by who
+//! wants to know, so nothing is told twice in two forms.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
+use futures_util::{StreamExt as _, stream};
 use jiff::tz::TimeZone;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::gate::User;
-use super::{Console, Failure, Named, api, fields};
+use super::{Console, Failure, Named, Parts, api, fields};
 use crate::core::explain::{Explanation, StatusWord, held_refires, summaries};
 use crate::core::hold::{Hold, NOTE_LIMIT};
 use crate::core::status::ComponentStatus;
@@ -41,6 +46,22 @@ const DURATIONS: [(u64, &str); 8] = [
 
 /// What is chosen of them as long as nobody chose.
 const DEFAULT_DURATION: (&str, &str) = ("for", "3600");
+
+/// How many pages are kept fresh at the same time; one more reloads by hand. Each holds one of the server's connections,
+/// which those who post need.
+pub const WATCHERS_AT_ONCE: usize = 32;
+
+/// The shortest time between two events: in a storm, a page that is made anew twice a second is fresh enough.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a connection on which nothing happens is kept from being taken for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a browser waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Keeps nginx, if it is in front, from waiting until there is enough to pass on.
+const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
 const TEMPLATES: [(&str, &str); 8] = [
     ("layout.html", include_str!("templates/layout.html")),
@@ -211,14 +232,26 @@ pub fn problem(console: &Console, user: &User, failure: &Failure) -> Response {
     }
 }
 
-/// `GET /console/assets/console.css`.
-pub async fn css() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("console.css")).into_response()
-}
-
-/// `GET /console/assets/console.js`.
-pub async fn js() -> Response {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("console.js")).into_response()
+/// `GET /console/events`.
+pub async fn events(State(console): State<Console>) -> Response {
+    let Ok(place) = console.watchers.clone().try_acquire_owned() else {
+        let text = "too many pages are kept fresh already: reload by hand\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], text).into_response();
+    };
+    let Parts { live, stop, .. } = &console.parts;
+    // What changed between the page and this connection is not lost: the page looks once more now.
+    let connected = stream::once(async { Event::default().event("changed").data("connected").retry(RECONNECT) });
+    let state = (live.watch(), stop.clone(), place);
+    let changes = stream::unfold(state, |(mut changes, stop, place)| async move {
+        let changed = stop.run_until_cancelled(async {
+            tokio::time::sleep(SHORTEST_PAUSE).await;
+            changes.changed().await
+        });
+        changed.await?.ok()?;
+        Some((Event::default().event("changed").data("something changed"), (changes, stop, place)))
+    });
+    let events = connected.chain(changes).map(Ok::<_, Infallible>);
+    ([UNBUFFERED], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
 }
 
 /// The page of a component.
