@@ -17,15 +17,13 @@ mod holds;
 mod page;
 mod pages;
 
-use std::collections::HashMap;
-use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{StatusCode, request};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -245,26 +243,6 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         (self.status(), Json(json!({ "error": self.to_string() }))).into_response()
     }
-}
-
-/// The component that the path names, as it was typed. Whatever is in a path or a query is taken as it comes, so that what is
-/// wrong with it is said in our words, and nowhere in a framework's.
-#[derive(Debug)]
-struct Named(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Infallible> {
-        let named = Path::<String>::from_request_parts(parts, state).await;
-        // What is no UTF-8 is the name of nothing.
-        Ok(named.map_or_else(|_| Self(char::REPLACEMENT_CHARACTER.to_string()), |Path(name)| Self(name)))
-    }
-}
-
-/// The fields of a query or of the body of a form; of one that is there twice, the last.
-fn fields(text: &[u8]) -> HashMap<String, String> {
-    form_urlencoded::parse(text).into_owned().collect()
 }
 
 /// Reads RFC 3339, or a date and a time in UTC. A zone that is named (`[Europe/Berlin]`) is refused: it would be passed

@@ -1,6 +1,6 @@
 //! The read API. Every path and every answer stands in `docs/openapi.yaml`, which a test compares with this.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -8,7 +8,8 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{API_PATHS, Console, Failure, Named, fields};
+use super::gate::Visit;
+use super::{API_PATHS, Console, Failure};
 use crate::core::explain::{Explanation, WaitingChange, held_refires, summaries};
 use crate::insight::{self, Insight, TIMELINE_DAYS};
 use crate::live::{Budget, Poll, Repaired};
@@ -21,9 +22,8 @@ pub fn routes() -> Router<Console> {
         let insight = console.insight().await.map_err(Failure::from);
         answer(insight.map(|insight| json!({ "components": summaries(insight.facts()) })))
     };
-    let one = async |State(console): State<Console>, Named(name): Named, RawQuery(query): RawQuery| {
-        let asked = fields(query.unwrap_or_default().as_bytes());
-        answer(component(&console, &name, asked.get("days").map(String::as_str)).await)
+    let one = async |visit: Visit| {
+        answer(component(&visit.console, &visit.name, visit.query.0.get("days").map(String::as_str)).await)
     };
     let changes = async |State(console): State<Console>| {
         answer(console.insight().await.map(|insight| changes(&console, &insight)).map_err(Failure::from))

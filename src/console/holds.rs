@@ -2,20 +2,17 @@
 //! with what it means, and done by a form (POST) that only this page can send. The form says which hold it takes the place
 //! of: if that is another one by then, nothing is done, and it is asked for again.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 use minijinja::value::Serde;
 
-use super::gate::{User, check};
-use super::pages::{component_page, path_of, problem, show};
-use super::{Console, Failure, Named, api, fields, moment};
+use super::gate::{Form, User, Visit};
+use super::pages::{component_page, path_of};
+use super::{Failure, api, moment};
 use crate::core::explain::{Explanation, StatusWord};
 use crate::core::hold::Hold;
 use crate::core::status::ComponentStatus;
@@ -28,97 +25,76 @@ const OVERTAKEN: &str = "Meanwhile somebody else has held or released it, or its
                          say so again.";
 
 /// `GET …/hold`: what it would mean.
-pub async fn ask_hold(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(name): Named,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let form = fields(query.unwrap_or_default().as_bytes());
-    let answer = async {
-        let (component, explanation, insight) = console.explained(&name).await?;
-        Ok(match wanted(&form, component, &user, insight.now) {
-            Ok(hold) => confirm(&console, &user, &explanation, Some(&hold), None),
-            Err(fault) => refuse_form(&console, &user, &name, form, fault).await,
-        })
+pub async fn ask_hold(visit: Visit) -> Response {
+    let page = async {
+        let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
+        match wanted(&visit.query, component, &visit.user, insight.now) {
+            Ok(hold) => confirm(&visit, &explanation, Some(&hold), None),
+            Err(fault) => refuse_form(&visit, &visit.query, fault).await,
+        }
     };
-    answer.await.unwrap_or_else(|failure: Failure| problem(&console, &user, &failure))
+    visit.answer(page.await)
 }
 
 /// `POST …/hold`.
-pub async fn hold(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(name): Named,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = fields(&body);
+pub async fn hold(visit: Visit, body: Bytes) -> Response {
+    let (form, parts) = (Form::read(&body), &visit.console.parts);
     let done = async {
-        check(&console, &user, &headers, form.get("token"))?;
-        let _acting = console.acting.lock().await;
-        let (component, explanation, insight) = console.explained(&name).await?;
-        let hold = match wanted(&form, component, &user, insight.now) {
+        visit.check(&form)?;
+        let _acting = visit.console.acting.lock().await;
+        let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
+        let hold = match wanted(&form, component, &visit.user, insight.now) {
             Ok(hold) => hold,
-            Err(fault) => return Ok(refuse_form(&console, &user, &name, form, fault).await),
+            Err(fault) => return refuse_form(&visit, &form, fault).await,
         };
-        if is_overtaken(&form, &explanation) {
-            return Ok(confirm(&console, &user, &explanation, Some(&hold), Some(OVERTAKEN)));
+        if form.get("seen") != seen(&explanation) {
+            return confirm(&visit, &explanation, Some(&hold), Some(OVERTAKEN));
         }
-        let parts = &console.parts;
         parts.store.hold(&hold).await?;
         let Hold { status, until, note, .. } = &hold;
-        let component = hold.component.as_str();
-        parts.log.emit(&Event::Hold { component, status: *status, until: *until, user: &user.0, note });
+        let (component, user) = (hold.component.as_str(), visit.user.0.as_str());
+        parts.log.emit(&Event::Hold { component, status: *status, until: *until, user, note });
         parts.wake.wake();
         parts.live.changed();
-        Ok(see(&name, "held"))
+        Ok(see(&visit.name, "held"))
     };
-    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user, &failure))
+    visit.answer(done.await)
 }
 
 /// `GET …/release`: what it would mean.
-pub async fn ask_release(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(name): Named,
-) -> Response {
-    match console.explained(&name).await {
-        Ok((_, explanation, _)) if explanation.hold.is_none() => see(&name, "nothing"),
-        Ok((_, explanation, _)) => confirm(&console, &user, &explanation, None, None),
-        Err(failure) => problem(&console, &user, &failure),
-    }
+pub async fn ask_release(visit: Visit) -> Response {
+    let page = async {
+        match visit.console.explained(&visit.name).await? {
+            (_, explanation, _) if explanation.hold.is_none() => Ok(see(&visit.name, "nothing")),
+            (_, explanation, _) => confirm(&visit, &explanation, None, None),
+        }
+    };
+    visit.answer(page.await)
 }
 
 /// `POST …/release`.
-pub async fn release(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(name): Named,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = fields(&body);
+pub async fn release(visit: Visit, body: Bytes) -> Response {
+    let (form, parts) = (Form::read(&body), &visit.console.parts);
     let done = async {
-        check(&console, &user, &headers, form.get("token"))?;
-        let _acting = console.acting.lock().await;
-        let (component, explanation, insight) = console.explained(&name).await?;
+        visit.check(&form)?;
+        let _acting = visit.console.acting.lock().await;
+        let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
         if explanation.hold.is_none() {
-            return Ok(see(&name, "nothing"));
+            return Ok(see(&visit.name, "nothing"));
         }
-        if is_overtaken(&form, &explanation) {
-            return Ok(confirm(&console, &user, &explanation, None, Some(OVERTAKEN)));
+        if form.get("seen") != seen(&explanation) {
+            return confirm(&visit, &explanation, None, Some(OVERTAKEN));
         }
-        let parts = &console.parts;
-        if parts.store.release(&component, &user.0, insight.now).await?.is_some() {
+        let user = visit.user.0.as_str();
+        if parts.store.release(&component, user, insight.now).await?.is_some() {
             let component = component.as_str();
-            parts.log.emit(&Event::Release { component, user: Some(&user.0), reason: "released" });
+            parts.log.emit(&Event::Release { component, user: Some(user), reason: "released" });
             parts.wake.wake();
             parts.live.changed();
         }
-        Ok(see(&name, "released"))
+        Ok(see(&visit.name, "released"))
     };
-    done.await.unwrap_or_else(|failure: Failure| problem(&console, &user, &failure))
+    visit.answer(done.await)
 }
 
 /// The component's page, which says what was done. A reload of it does nothing again.
@@ -131,17 +107,13 @@ fn seen(explanation: &Explanation) -> &str {
     explanation.hold.as_ref().map_or("", |hold| &hold.since)
 }
 
-fn is_overtaken(form: &HashMap<String, String>, now: &Explanation) -> bool {
-    form.get("seen").map_or("", String::as_str) != seen(now)
-}
-
 /// What it means to hold it, or without a `hold` to release it, to be confirmed; `overtaken`: why it is asked for again.
-fn confirm(console: &Console, user: &User, it: &Explanation, hold: Option<&Hold>, overtaken: Option<&str>) -> Response {
+fn confirm(visit: &Visit, it: &Explanation, hold: Option<&Hold>, overtaken: Option<&str>) -> Result<Response, Failure> {
     let content = context! {
         title => format!("{} {}", if hold.is_some() { "Hold" } else { "Release" }, it.component),
         component => &*it.component,
         confirming => true,
-        token => console.tokens.of(user),
+        token => visit.console.tokens.of(&visit.user),
         seen => seen(it),
         it => Serde(it),
         problem => overtaken,
@@ -150,33 +122,21 @@ fn confirm(console: &Console, user: &User, it: &Explanation, hold: Option<&Hold>
         }),
     };
     let status = if overtaken.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
-    show(console, user, "confirm.html", status, Ok(content))
+    visit.page("confirm.html", status, content)
 }
 
 /// The component's page again, with what was typed and why it cannot be done.
-async fn refuse_form(
-    console: &Console,
-    user: &User,
-    name: &str,
-    form: HashMap<String, String>,
-    fault: String,
-) -> Response {
-    let it = api::component(console, name, None).await;
-    let content = it.map(|it| context! { problem => fault, ..component_page(console, &it, &form) });
-    show(console, user, "component.html", StatusCode::UNPROCESSABLE_ENTITY, content)
+async fn refuse_form(visit: &Visit, form: &Form, fault: String) -> Result<Response, Failure> {
+    let it = api::component(&visit.console, &visit.name, None).await?;
+    let content = context! { problem => fault, ..component_page(&visit.console, &it, form) };
+    visit.page("component.html", StatusCode::UNPROCESSABLE_ENTITY, content)
 }
 
 /// The hold that a form asks for; else what is wrong with it, and the cure. A time that is named wins over a span.
-fn wanted(
-    form: &HashMap<String, String>,
-    component: ComponentName,
-    user: &User,
-    now: Timestamp,
-) -> Result<Hold, String> {
-    let field = |name: &str| form.get(name).map_or("", String::as_str);
-    let status = field("status").parse().ok().and_then(ComponentStatus::from_value);
+fn wanted(form: &Form, component: ComponentName, user: &User, now: Timestamp) -> Result<Hold, String> {
+    let status = form.get("status").parse().ok().and_then(ComponentStatus::from_value);
     let status = status.ok_or("choose the status to hold it at")?;
-    let until = match (field("until").trim(), field("for").parse()) {
+    let until = match (form.get("until").trim(), form.get("for").parse()) {
         // To the second: nobody reads milliseconds at night.
         ("", Ok(seconds)) => now.after(Duration::from_secs(seconds)).cut_to_seconds(),
         ("", Err(_)) => return Err("choose for how long to hold it".to_owned()),
@@ -184,7 +144,7 @@ fn wanted(
             moment(text).ok_or_else(|| format!("{text:?} is no time: write it as 2026-11-21 18:00, in UTC"))?
         }
     };
-    Hold::new(component, status, until, (&user.0, field("note")), now).map_err(|error| error.to_string())
+    Hold::new(component, status, until, (&user.0, form.get("note")), now).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -195,7 +155,7 @@ mod tests {
 
     fn wanted_by(query: &str) -> Result<Hold, String> {
         let component = ComponentName::try_from("Database").expect("a name");
-        wanted(&fields(query.as_bytes()), component, &User("ada".to_owned()), NOW)
+        wanted(&Form::read(query.as_bytes()), component, &User("ada".to_owned()), NOW)
     }
 
     #[test]

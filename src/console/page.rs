@@ -20,21 +20,18 @@ mod state;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use self::edit::{Change, Edit, Known, PartId};
-use self::form::{Fault, Form, components, fields, typed};
+use self::form::{Fault, components, fields, filled, typed};
 use self::state::PageState;
-use super::gate::{Forged, User, check};
-use super::pages::{problem, show};
-use super::{Console, Failure, Named};
+use super::gate::{Forged, Form, Visit};
+use super::{Console, Failure};
 use crate::core::builtin::Content;
 use crate::core::observed::{ComponentId, GroupId};
 use crate::log::Event;
@@ -53,21 +50,17 @@ const OVERTAKEN: &str = "It was changed meanwhile, and nothing was done. Review 
 const PUBLISHED: &str = "nothing was done. If it is the same, cancel; if not, submit again.";
 
 /// `GET /console/page`.
-pub async fn list(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let asked = Form::read(query.unwrap_or_default().as_bytes());
-    let content = match state(&console).await {
-        // Absent where a Cachet is driven.
-        Err(Failure::NoPage) => Ok(None),
-        state => state.map(|state| Some(Serde(state))),
+pub async fn list(visit: Visit) -> Response {
+    let page = async {
+        let state = match state(&visit.console).await {
+            // Absent where a Cachet is driven.
+            Err(Failure::NoPage) => None,
+            state => Some(Serde(state?)),
+        };
+        let done = meaning::done(visit.query.get("done"));
+        visit.page("page.html", StatusCode::OK, context! { title => "Status page", on_page => true, done, state })
     };
-    let content = content.map(|state| {
-        context! { title => "Status page", on_page => true, done => meaning::done(asked.get("done")), state }
-    });
-    show(&console, &user, "page.html", StatusCode::OK, content)
+    visit.answer(page.await)
 }
 
 /// The content of the page.
@@ -86,68 +79,48 @@ async fn content(console: &Console, tables: &PageTables) -> Result<Content, Stor
 }
 
 /// `GET /console/page/…`: a form; or, if there is nothing to fill in or a link says it all, what it means.
-pub async fn ask(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(path): Named,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let asked = Form::read(query.unwrap_or_default().as_bytes());
-    let answer = async {
-        let content = content(&console, tables(&console)?).await?;
-        let edit = Edit::find(&path, &content).map_err(Failure::UnknownOnPage)?;
-        let desk = Desk::new(&console, &user, &content);
-        let is_said = !edit.has_form() || (matches!(edit, Edit::Move(_)) && asked.0.contains_key("to"));
+pub async fn ask(visit: Visit) -> Response {
+    let page = async {
+        let content = content(&visit.console, tables(&visit.console)?).await?;
+        let edit = Edit::find(&visit.name, &content).map_err(Failure::UnknownOnPage)?;
+        let desk = Desk::new(&visit, &content);
+        let is_said = !edit.has_form() || (matches!(edit, Edit::Move(_)) && visit.query.0.contains_key("to"));
         let mut form = edit.filled_in(&desk.known());
-        form.0.extend(asked.0);
+        form.0.extend(visit.query.0.clone());
         if !is_said {
             return desk.form(edit, &form, &edit.seen(&content), None, &[]);
         }
         match edit.check(&form, &desk.known()) {
             Ok(None) => Ok(see("nothing")),
-            Ok(Some(change)) => Ok(desk.confirm(edit, &change, form, StatusCode::OK)),
+            Ok(Some(change)) => desk.confirm(edit, &change, form, StatusCode::OK),
             Err(faults) => desk.form(edit, &form, &edit.seen(&content), None, &faults),
         }
     };
-    answer.await.unwrap_or_else(|failure: Failure| problem(&console, &user, &failure))
+    visit.answer(page.await)
 }
 
 /// `POST /console/page/…`: what a form means; with `step=do`, it is done; with `step=edit`, the form again.
-pub async fn submit(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(path): Named,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let Ok(body) = body else {
-        return problem(&console, &user, &Failure::TooLong);
+pub async fn submit(visit: Visit, body: Result<Bytes, BytesRejection>) -> Response {
+    let outcome = match body {
+        Ok(body) => decide(&visit, Form::read(&body)).await,
+        Err(_) => Err(Failure::TooLong),
     };
-    let form = Form::read(&body);
-    let answer = async {
-        let is_ours = match check(&console, &user, &headers, form.0.get("token")) {
-            Err(Forged::Elsewhere) => return Err(Forged::Elsewhere.into()),
-            checked => checked.is_ok(),
-        };
-        let _acting = console.acting.lock().await;
-        decide(&console, &user, &path, form, is_ours).await
-    };
-    answer.await.unwrap_or_else(|failure| problem(&console, &user, &failure))
+    visit.answer(outcome)
 }
 
-async fn decide(
-    console: &Console,
-    user: &User,
-    path: &str,
-    mut form: Form,
-    is_ours: bool,
-) -> Result<Response, Failure> {
+async fn decide(visit: &Visit, mut form: Form) -> Result<Response, Failure> {
+    let is_ours = match visit.check(&form) {
+        Err(Forged::Elsewhere) => return Err(Forged::Elsewhere.into()),
+        checked => checked.is_ok(),
+    };
+    let (console, user) = (&visit.console, visit.user.0.as_str());
+    let _acting = console.acting.lock().await;
     let [step, seen, _] = ["step", "seen", "token"].map(|field| form.0.remove(field).unwrap_or_default());
     let tables = tables(console)?;
     loop {
         let content = content(console, tables).await?;
-        let edit = Edit::find(path, &content).map_err(Failure::UnknownOnPage)?;
-        let desk = Desk::new(console, user, &content);
+        let edit = Edit::find(&visit.name, &content).map_err(Failure::UnknownOnPage)?;
+        let desk = Desk::new(visit, &content);
         if !is_ours {
             // What was typed is not lost by a restart of the server.
             let problem = format!("{}. What you typed is below: review it and submit again.", Forged::Token);
@@ -166,17 +139,17 @@ async fn decide(
             Err(faults) => return desk.form(edit, &form, &seen, None, &faults),
         };
         if seen != edit.seen(&content) {
-            return Ok(desk.confirm(edit, &change, form, StatusCode::CONFLICT));
+            return desk.confirm(edit, &change, form, StatusCode::CONFLICT);
         }
         if step != "do" {
-            return Ok(desk.confirm(edit, &change, form, StatusCode::OK));
+            return desk.confirm(edit, &change, form, StatusCode::OK);
         }
         if let Some(subject) = carry_out(tables, edit, &change, console).await? {
             let parts = &console.parts;
             let (title, _) = change.text();
             let name = Some(edit.subject().name).filter(|name| !name.is_empty()).or(title).unwrap_or_default();
             let (action, details) = (edit.action(), change.details(&desk.known()));
-            parts.log.emit(&Event::PageEdited { user: &user.0, action, subject: &subject, name, details: &details });
+            parts.log.emit(&Event::PageEdited { user, action, subject: &subject, name, details: &details });
             parts.wake.wake();
             parts.live.changed();
             return Ok(see(action));
@@ -244,16 +217,15 @@ fn see(done: &str) -> Response {
 
 /// Answers one user about the content as it was read.
 struct Desk<'a> {
-    console: &'a Console,
-    user: &'a User,
+    visit: &'a Visit,
     content: &'a Content,
     settings: Arc<Settings>,
 }
 
 impl<'a> Desk<'a> {
-    fn new(console: &'a Console, user: &'a User, content: &'a Content) -> Self {
-        let settings = console.parts.settings.borrow().clone();
-        Self { console, user, content, settings }
+    fn new(visit: &'a Visit, content: &'a Content) -> Self {
+        let settings = visit.console.parts.settings.borrow().clone();
+        Self { visit, content, settings }
     }
 
     fn known(&self) -> Known<'_> {
@@ -261,7 +233,7 @@ impl<'a> Desk<'a> {
             content: self.content,
             groups: &self.settings.config.page.groups,
             inventory: self.settings.inventory.as_ref(),
-            now: self.console.parts.clock.now(),
+            now: self.visit.console.parts.clock.now(),
         }
     }
 
@@ -272,7 +244,7 @@ impl<'a> Desk<'a> {
             on_page => true,
             confirming => true,
             path => edit.path(),
-            token => self.console.tokens.of(self.user),
+            token => self.visit.console.tokens.of(&self.visit.user),
             seen,
             has_form => edit.has_form(),
             button => meaning::button(edit),
@@ -304,11 +276,17 @@ impl<'a> Desk<'a> {
             faults => Serde(faults),
             ..self.page(edit, seen)
         };
-        Ok(show(self.console, self.user, "edit.html", status, Ok(page)))
+        self.visit.page("edit.html", status, page)
     }
 
     /// What a change means, to be confirmed; at a conflict, because somebody was faster.
-    fn confirm(&self, edit: Edit<'_>, change: &Change<'_>, mut form: Form, status: StatusCode) -> Response {
+    fn confirm(
+        &self,
+        edit: Edit<'_>,
+        change: &Change<'_>,
+        mut form: Form,
+        status: StatusCode,
+    ) -> Result<Response, Failure> {
         // What was left to the moment of asking is in the form that is confirmed.
         match change {
             Change::Announce(new) | Change::Maintenance(_, new) => form.set("begins", typed(new.begins_at)),
@@ -325,9 +303,9 @@ impl<'a> Desk<'a> {
             means => change.meaning(&self.known()),
             heading,
             message,
-            hidden => Serde(form.filled().collect::<Vec<_>>()),
+            hidden => Serde(filled(&form).collect::<Vec<_>>()),
             ..self.page(edit, &edit.seen(self.content))
         };
-        show(self.console, self.user, "edit_confirm.html", status, Ok(page))
+        self.visit.page("edit_confirm.html", status, page)
     }
 }

@@ -3,23 +3,21 @@
 //! wants to know, so nothing is told twice in two forms.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
 use jiff::tz::TimeZone;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
-use super::gate::User;
-use super::{Console, Failure, Named, Parts, api, fields};
+use super::gate::{Form, Visit};
+use super::{Console, Parts, api};
 use crate::core::explain::{Explanation, StatusWord, held_refires, summaries};
 use crate::core::hold::{Hold, NOTE_LIMIT};
 use crate::core::status::ComponentStatus;
@@ -45,7 +43,7 @@ const DURATIONS: [(u64, &str); 8] = [
 ];
 
 /// What is chosen of them as long as nobody chose.
-const DEFAULT_DURATION: (&str, &str) = ("for", "3600");
+const DEFAULT_DURATION_SECONDS: &str = "3600";
 
 /// How many pages are kept fresh at the same time; one more reloads by hand. Each holds one of the server's connections,
 /// which those who post need.
@@ -91,8 +89,9 @@ pub fn templates() -> Environment<'static> {
 }
 
 /// `GET /console`.
-pub async fn overview(State(console): State<Console>, Extension(user): Extension<User>) -> Response {
-    let content = async {
+pub async fn overview(visit: Visit) -> Response {
+    let console = &visit.console;
+    let page = async {
         let insight = console.insight().await?;
         let parts = &console.parts;
         let components = summaries(insight.facts());
@@ -113,48 +112,45 @@ pub async fn overview(State(console): State<Console>, Extension(user): Extension
             let name = components.first().and_then(|one| one.group.as_deref()).unwrap_or("In no group");
             context! { name, components => Serde(components) }
         });
-        Ok(context! {
+        let content = context! {
             title,
             affected => Serde(&affected),
             sections => sections.collect::<Vec<_>>(),
-            changes => Serde(api::changes(&console, &insight)),
+            changes => Serde(api::changes(console, &insight)),
             held => Serde(held_refires(insight.facts())),
             ignored => Serde(parts.live.ignored()),
-            alertmanager => Serde(api::alertmanager(&console)),
-            monitoring => Serde(api::monitoring(&console, &insight)),
+            alertmanager => Serde(api::alertmanager(console)),
+            monitoring => Serde(api::monitoring(console, &insight)),
             has_page => parts.page.is_some(),
             listed => LISTED,
-        })
+        };
+        visit.page("overview.html", StatusCode::OK, content)
     };
-    show(&console, &user, "overview.html", StatusCode::OK, content.await)
+    visit.answer(page.await)
 }
 
 /// `GET /console/components/{component}`.
-pub async fn component(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(name): Named,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let asked = fields(query.unwrap_or_default().as_bytes());
-    let content = async {
-        let it = api::component(&console, &name, asked.get("days").map(String::as_str)).await?;
+pub async fn component(visit: Visit) -> Response {
+    let asked = |field: &str| visit.query.0.get(field).map(String::as_str);
+    let page = async {
+        let it = api::component(&visit.console, &visit.name, asked("days")).await?;
         // Said behind the redirect that follows what was done, as long as it is true.
-        let done = match (asked.get("done").map(String::as_str), &it.hold) {
+        let done = match (asked("done"), &it.hold) {
             (Some("held"), Some(_)) => Some("It is held. The page is written now."),
             (Some("released"), None) => Some("It is released: the alerts say what it shows."),
             (Some("nothing"), None) => Some("It is not held: there is nothing to release."),
             _ => None,
         };
-        let (field, content) = DEFAULT_DURATION;
-        let form = HashMap::from([(field.to_owned(), content.to_owned())]);
-        Ok(context! { done, ..component_page(&console, &it, &form) })
+        let mut form = Form::default();
+        form.set("for", DEFAULT_DURATION_SECONDS);
+        let content = context! { done, ..component_page(&visit.console, &it, &form) };
+        visit.page("component.html", StatusCode::OK, content)
     };
-    show(&console, &user, "component.html", StatusCode::OK, content.await)
+    visit.answer(page.await)
 }
 
 /// The page of a component, with what is in the form of a hold.
-pub fn component_page(console: &Console, it: &Explanation, form: &HashMap<String, String>) -> Value {
+pub fn component_page(console: &Console, it: &Explanation, form: &Form) -> Value {
     let history_days = console.parts.settings.borrow().config.history_days;
     let mut spans: Vec<u32> = UPTIME_DAYS.into_iter().filter(|days| *days <= history_days).collect();
     if !spans.contains(&history_days) {
@@ -184,7 +180,7 @@ pub fn component_page(console: &Console, it: &Explanation, form: &HashMap<String
         statuses => Serde(Hold::STATUSES.map(StatusWord::from)),
         durations => DURATIONS.map(|(seconds, label)| context! { seconds, label }).to_vec(),
         note_limit => NOTE_LIMIT,
-        form => Serde(form),
+        form => Serde(&form.0),
     }
 }
 
@@ -198,37 +194,6 @@ fn uptime(uptime: &UptimeOfDays) -> Value {
         span => if uptime.days == 1 { "1 day".to_owned() } else { format!("{} days", uptime.days) },
         share => uptime.percent.map_or_else(|| "not known".to_owned(), told_percent),
         detail => detail.join(", "),
-    }
-}
-
-/// A page, or one that says why there is none.
-pub fn show(
-    console: &Console,
-    user: &User,
-    template: &str,
-    status: StatusCode,
-    content: Result<Value, Failure>,
-) -> Response {
-    let rendered = content.and_then(|content| {
-        Ok(console.pages.get_template(template)?.render(context! { user => &*user.0, ..content })?)
-    });
-    match rendered {
-        Ok(html) => (status, Html(html)).into_response(),
-        Err(failure) => problem(console, user, &failure),
-    }
-}
-
-/// A page that says what is wrong.
-pub fn problem(console: &Console, user: &User, failure: &Failure) -> Response {
-    let (status, problem) = (failure.status(), failure.to_string());
-    if status.is_server_error() {
-        tracing::error!("the console could not be shown: {problem}");
-    }
-    let title = if status == StatusCode::NOT_FOUND { "Not found" } else { "That cannot be done" };
-    let template = console.pages.get_template("problem.html");
-    match template.and_then(|template| template.render(context! { user => &*user.0, title, problem => &*problem })) {
-        Ok(html) => (status, Html(html)).into_response(),
-        Err(_) => (status, format!("{problem}\n")).into_response(),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::form::{Checks, Fault, Form, field_of, typed};
+use super::super::gate::Form;
+use super::form::{Checks, Fault, field_of, typed};
 use crate::core::builtin::{AffectedStatus, Component, Content, Group, Incident, PlannedMaintenance, first_day};
 use crate::core::hold::Hold;
 use crate::core::names;

@@ -1,11 +1,11 @@
 //! The forms of the page: their fields, and the checks of what somebody typed. Every fault names the field and the cure.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::super::gate::Form;
 use super::super::moment;
 use super::edit::{Edit, INCIDENT_STATUSES, Known, MAINTENANCE_STATUS, listed};
 use crate::core::builtin::{AffectedStatus, Component, Content, PlannedMaintenance};
@@ -32,10 +32,6 @@ const LONGEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Every field that a form can have, but for those of components ([`field_of`]).
 const FIELDS: [&str; 7] = ["title", "message", "begins", "ends", "began", "status", "to"];
-
-/// What was typed into the fields of a form, by their names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Form(pub BTreeMap<String, String>);
 
 /// What is wrong with a field, and the cure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,29 +60,10 @@ pub struct Field {
     options: Vec<(String, String)>,
 }
 
-impl Form {
-    /// Reads a query or the body of a form; of a field that is there twice, the last. Lines end as they do everywhere else:
-    /// a browser ends them with two characters.
-    pub fn read(text: &[u8]) -> Self {
-        let fields = form_urlencoded::parse(text).into_owned();
-        Self(fields.map(|(field, content)| (field, content.replace("\r\n", "\n"))).collect())
-    }
-
-    /// What a field has; nothing, if it is not there.
-    pub fn get(&self, field: &str) -> &str {
-        self.0.get(field).map(String::as_str).unwrap_or_default()
-    }
-
-    /// Gives a field its content.
-    pub fn set(&mut self, field: impl Into<String>, content: impl Into<String>) {
-        self.0.insert(field.into(), content.into());
-    }
-
-    /// The fields of a form that have a content.
-    pub fn filled(&self) -> impl Iterator<Item = (&str, &str)> {
-        let fields = self.0.iter().map(|(field, content)| (field.as_str(), content.as_str()));
-        fields.filter(|(field, content)| !content.is_empty() && (FIELDS.contains(field) || is_of_component(field)))
-    }
+/// The fields of a form that have a content; others that were sent with it are none of its own.
+pub fn filled(form: &Form) -> impl Iterator<Item = (&str, &str)> {
+    let fields = form.0.iter().map(|(field, content)| (field.as_str(), content.as_str()));
+    fields.filter(|(field, content)| !content.is_empty() && (FIELDS.contains(field) || is_of_component(field)))
 }
 
 /// The field that says which status a component is given.
@@ -237,7 +214,7 @@ impl Checks<'_> {
                 }
             }
         }
-        if self.form.filled().filter(|(field, _)| is_of_component(field)).count() > known {
+        if filled(self.form).filter(|(field, _)| is_of_component(field)).count() > known {
             let problem = "one of those that were chosen was removed meanwhile: look at the list again";
             self.fault("components", LABEL, problem);
         }
