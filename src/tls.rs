@@ -173,7 +173,10 @@ impl Material {
         let provider = Arc::new(provider(config));
         let identity = Arc::new(self.identity(config, &provider)?);
         let unusable = |error: rustls::Error| TlsError::new("cert_file", &config.cert_file, unusable(&error));
-        let versions = versions(config);
+        let versions = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
+        let spoken = config.min_version..=config.max_version;
+        let versions: Vec<&SupportedProtocolVersion> =
+            versions.into_iter().filter(|(version, _)| spoken.contains(version)).map(|(_, version)| version).collect();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions);
         let builder = builder.map_err(unusable)?;
         let builder = match self.client_verifier(config, &identity, provider)? {
@@ -293,12 +296,6 @@ fn curve(name: &str) -> Option<&'static dyn SupportedKxGroup> {
         "X25519" => Some(aws_lc_rs::kx_group::X25519),
         _ => None,
     }
-}
-
-fn versions(config: &TlsConfig) -> Vec<&'static SupportedProtocolVersion> {
-    let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
-    let spoken = |version: TlsVersion| (config.min_version..=config.max_version).contains(&version);
-    all.into_iter().filter(|(version, _)| spoken(*version)).map(|(_, version)| version).collect()
 }
 
 /// Verifies clients' certificates as `client_auth_type` says.

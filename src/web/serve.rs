@@ -4,7 +4,10 @@
 //! connections, and waits for its last client without end.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{
+    self,
+    ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset},
+};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -116,11 +119,11 @@ async fn serve_within(
                 let (stream, peer) = accept(&listener).await;
                 let place = places.place(peer.ip()).await;
                 let tls = settings.as_ref().and_then(|settings| settings.borrow().web.tls.clone());
-                let connection = Connection { stream, peer, tls, router: router.clone(), place };
-                let (stopping, cut) = (stopping.clone(), cut.clone());
+                let connection = converse(stream, peer, tls, router.clone(), place, stopping.clone());
+                let cut = cut.clone();
                 connections.spawn(async move {
                     tokio::select! {
-                        () = connection.run(stopping) => {}
+                        () = connection => {}
                         () = cut.cancelled() => {}
                     }
                 });
@@ -147,7 +150,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) if is_the_clients(&error) => {}
+            // The client was gone before it was accepted.
+            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {}
             Err(error) => {
                 warn!(%error, "a connection was not accepted; trying again soon");
                 sleep(ACCEPT_PAUSE).await;
@@ -156,37 +160,28 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// The client was gone before it was accepted.
-fn is_the_clients(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-struct Connection {
+/// Serves one connection to its end.
+async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<Tls>,
     router: Router,
     place: Arc<Place>,
-}
-
-impl Connection {
-    async fn run(self, stopping: CancellationToken) {
-        let Self { stream, peer, tls, router, place } = self;
-        // Answers are small, so waiting for more to send with them only delays them.
-        let _ = stream.set_nodelay(true);
-        let Some(tls) = tls else { return speak_http(stream, peer, router, place, stopping).await };
-        // Nothing was asked yet, so neither a stop nor a new connection need wait for it.
-        let shaken = tokio::select! {
-            shaken = timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls)) => shaken,
-            () = stopping.cancelled() => return,
-            () = place.close.cancelled() => return,
-        };
-        match shaken {
-            Ok(Ok(stream)) => speak_http(stream, peer, router, place, stopping).await,
-            Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
-            Err(_) => debug!(%peer, "TLS handshake took too long"),
-        }
+    stopping: CancellationToken,
+) {
+    // Answers are small, so waiting for more to send with them only delays them.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return speak_http(stream, peer, router, place, stopping).await };
+    // Nothing was asked yet, so neither a stop nor a new connection need wait for it.
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls)) => shaken,
+        () = stopping.cancelled() => return,
+        () = place.close.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => speak_http(stream, peer, router, place, stopping).await,
+        Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => debug!(%peer, "TLS handshake took too long"),
     }
 }
 
