@@ -25,7 +25,8 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
 use self::catalogue::Catalogue;
-pub(crate) use self::labels::{NotificationResult, PollResult, ReconcileResult, Refusal};
+pub use self::labels::Refusal;
+pub(crate) use self::labels::{NotificationResult, PollResult, ReconcileResult};
 pub(crate) use self::page_state::PageState;
 use crate::core::time::Timestamp;
 

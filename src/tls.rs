@@ -1,6 +1,6 @@
 //! TLS with rustls: from the files that `--web.config.file` names to what handshakes are made with, kept as the files are.
 //!
-//! [`Material`] is what was read, as bytes, so that a change is known for one; [`Material::server_config`] makes sense of it.
+//! `Material` is what was read, as bytes, so that a change is known for one; `Material::server_config` makes sense of it.
 
 use std::fmt;
 use std::io;

@@ -11,6 +11,7 @@ pub(crate) mod reload;
 pub mod serve;
 pub mod webhook;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -55,60 +56,58 @@ pub struct Wakes {
     pub repairer: Wake,
 }
 
-/// What the handlers share. Clones are cheap and share it, too.
+/// What the server works with.
 #[derive(Clone)]
-pub struct App {
-    shared: Arc<Shared>,
-    metrics: Metrics,
-    readiness: Readiness,
-    live: Live,
+pub struct Parts {
+    /// How it behaves.
+    pub settings: Settings,
+    /// Where alerts go.
+    pub store: Store,
+    /// Whom it tells of them.
+    pub wakes: Wakes,
+    /// What gets a line a request.
+    pub log: Log,
+    /// What counts the requests.
+    pub metrics: Metrics,
+    /// How the parts are that it does not see.
+    pub readiness: Readiness,
+    /// What tells the console what arrives and cannot be used.
+    pub live: Live,
 }
 
-struct Shared {
-    authenticator: Authenticator,
-    settings: Settings,
-    store: Store,
+/// What the handlers share. Clones are cheap and share it, too.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+/// What the clones of an [`App`] share.
+pub struct Shared {
+    parts: Parts,
+    /// Who knows who may come in, for others that ask for a password as well.
+    pub authenticator: Authenticator,
     store_health: StoreHealth,
-    wakes: Wakes,
-    log: Log,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl App {
-    /// The server's state: alerts go to `store`, then `wakes` are called; `log` gets a line a request.
+    /// The server's state.
     ///
     /// # Errors
     /// [`NoRandomness`] if the system gives no random numbers.
-    pub fn new(settings: Settings, store: Store, wakes: Wakes, log: Log) -> Result<Self, NoRandomness> {
-        let shared = Shared {
-            authenticator: Authenticator::new(settings.in_force.clone())?,
-            settings,
-            store,
-            store_health: StoreHealth::default(),
-            wakes,
-            log,
-        };
-        let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
-        Ok(Self { shared: Arc::new(shared), metrics, readiness, live })
-    }
-
-    /// Has it tell the console what arrives and cannot be used.
-    pub(crate) fn shown_by(self, live: Live) -> Self {
-        Self { live, ..self }
-    }
-
-    /// Who knows who may come in, for others that ask for a password.
-    pub fn authenticator(&self) -> &Authenticator {
-        &self.shared.authenticator
-    }
-
-    /// Has it tell what is posted, and tell others how the parts are that it does not see.
-    pub fn watched_by(self, metrics: Metrics, readiness: Readiness) -> Self {
-        Self { metrics, readiness, ..self }
+    pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
+        let authenticator = Authenticator::new(parts.settings.in_force.clone())?;
+        Ok(Self(Arc::new(Shared { parts, authenticator, store_health: StoreHealth::default() })))
     }
 
     /// How resolves are judged, by which watchdog.
     fn resolve_rule(&self) -> Option<ResolveRule> {
-        self.shared.settings.in_force.borrow().resolve_rule()
+        self.parts.settings.in_force.borrow().resolve_rule()
     }
 }
 
@@ -143,7 +142,7 @@ pub(crate) fn metrics_router(app: App) -> Router {
 }
 
 async fn metrics_text(State(app): State<App>) -> Response {
-    match app.metrics.text(clock::now()) {
+    match app.parts.metrics.text(clock::now()) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

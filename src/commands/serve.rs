@@ -135,13 +135,19 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let repairer = repairer.measured_by(watchers.metrics.clone()).shown_by(live.clone());
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
-    let app = App::new(web_settings(args, settings.clone()), store.clone(), wakes.clone(), log.clone())?
-        .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
-        .shown_by(live.clone());
+    let app = App::new(web::Parts {
+        settings: web_settings(args, settings.clone()),
+        store: store.clone(),
+        wakes: wakes.clone(),
+        log: log.clone(),
+        metrics: watchers.metrics.clone(),
+        readiness: watchers.readiness.clone(),
+        live: live.clone(),
+    })?;
     let console = Console::new(console::Parts {
         store: store.clone(),
         page: environment.cachet.is_none().then(|| store.page()),
-        authenticator: app.authenticator().clone(),
+        authenticator: app.authenticator.clone(),
         settings: settings.clone(),
         live,
         wake: wakes.reconciler.clone(),

@@ -121,10 +121,10 @@ pub(crate) fn counted(metrics: &Metrics, refusal: Refusal) -> Refusal {
 
 /// Lets only operators pass, where there are some.
 pub(super) async fn operators_only(State(app): State<App>, request: Request, next: Next) -> Response {
-    if NOT_ONLY_OPERATORS.contains(&request.uri().path()) || !app.shared.authenticator.has_operators() {
+    if NOT_ONLY_OPERATORS.contains(&request.uri().path()) || !app.authenticator.has_operators() {
         return next.run(request).await;
     }
-    match operator(&app.shared.authenticator, &app.metrics, request.headers()).await {
+    match operator(&app.authenticator, &app.parts.metrics, request.headers()).await {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -133,7 +133,7 @@ pub(super) async fn operators_only(State(app): State<App>, request: Request, nex
 /// Adds the headers of `http_server_config` to an answer that does not have them already.
 pub(super) async fn add_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    for (name, value) in &app.shared.settings.in_force.borrow().web.headers {
+    for (name, value) in &app.parts.settings.in_force.borrow().web.headers {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     response

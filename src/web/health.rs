@@ -87,7 +87,7 @@ pub(super) async fn health(State(app): State<App>) -> Response {
 /// Whether monitoring data comes in; `None` if no watchdog is configured, or the store does not tell in time.
 async fn monitoring(app: &App) -> Option<Verdict> {
     let watchdog = app.resolve_rule()?.watchdog;
-    let pulse = timeout(WRITE_TIMEOUT, app.shared.store.pulse()).await.ok()?.ok()?;
+    let pulse = timeout(WRITE_TIMEOUT, app.parts.store.pulse()).await.ok()?.ok()?;
     Some(match pulse.missing_at {
         None => Ok(()),
         Some(since) => Err(format!(
@@ -104,7 +104,7 @@ async fn store(app: &App) -> Verdict {
         Ok(verdict) => verdict,
         Err(_) => {
             let verdict = Err(format!("the store did not answer within {WRITE_TIMEOUT:?}: check its disk"));
-            app.shared.store_health.note(&verdict);
+            app.store_health.note(&verdict);
             verdict
         }
     }
@@ -113,7 +113,7 @@ async fn store(app: &App) -> Verdict {
 /// Looks at the last write, or tries one. A task of its own does it: whoever asks may go before it is done, and there is
 /// never more than one that waits for a disk.
 async fn can_store(app: &App) -> Verdict {
-    let store = &app.shared.store_health;
+    let store = &app.store_health;
     if let Some(verdict) = store.known() {
         return verdict;
     }
@@ -124,8 +124,8 @@ async fn can_store(app: &App) -> Verdict {
     let app = app.clone();
     let tried = tokio::spawn(async move {
         let _turn = turn;
-        let outcome = app.shared.store.try_write().await;
-        app.shared.store_health.note(&outcome);
+        let outcome = app.parts.store.try_write().await;
+        app.store_health.note(&outcome);
         outcome.map_err(|error| error.to_string())
     });
     tried.await.unwrap_or_else(|_| Err("the attempt to write to the store ended early: see the log".to_owned()))
@@ -168,11 +168,11 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
         Condition::Bad(problem) => part(Err(problem)),
         Condition::Unknown => part(Err(unknown.to_owned())),
     };
-    let cachet = known(app.readiness.cachet(), "the page was not asked yet: ask again in a moment");
+    let cachet = known(app.parts.readiness.cachet(), "the page was not asked yet: ask again in a moment");
     let parts = Parts {
         store: part(store(&app).await),
-        cachet: Part { abilities: app.readiness.abilities(), ..cachet },
-        configuration: known(app.readiness.configuration(), "the configuration was not read yet: ask again"),
+        cachet: Part { abilities: app.parts.readiness.abilities(), ..cachet },
+        configuration: known(app.parts.readiness.configuration(), "the configuration was not read yet: ask again"),
         monitoring: monitoring(&app).await.map(part),
     };
     let others = [Some(&parts.cachet), Some(&parts.configuration), parts.monitoring.as_ref()];

@@ -52,9 +52,9 @@ async fn reload(State((app, requests)): State<(App, ReloadRequests)>, method: Me
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST, PUT")], text).into_response();
     }
     if !is_from_here(&headers) {
-        return counted(&app.metrics, Refusal::CrossSite).into_response();
+        return counted(&app.parts.metrics, Refusal::CrossSite).into_response();
     }
-    if let Err(refusal) = known(&app.shared.authenticator, &app.metrics, &headers).await {
+    if let Err(refusal) = known(&app.authenticator, &app.parts.metrics, &headers).await {
         return refusal.into_response();
     }
     // In a task of its own, so that it comes to its end though whoever asked hangs up.

@@ -107,7 +107,7 @@ pub(super) async fn receive(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, WebhookError> {
-    let (metrics, result) = (app.metrics.clone(), NotificationResult::Abandoned);
+    let (metrics, result) = (app.parts.metrics.clone(), NotificationResult::Abandoned);
     let mut counted = Counted { metrics, began: Instant::now(), result };
     let outcome = take(app, peer, request).await;
     counted.result = outcome.as_ref().map_or_else(|error| error.outcome().1, |_| NotificationResult::Stored);
@@ -128,18 +128,18 @@ impl Drop for Counted {
 }
 
 async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, WebhookError> {
-    let source_ip = client_address(peer.ip(), request.headers(), &app.shared.settings.trusted_proxies);
+    let source_ip = client_address(peer.ip(), request.headers(), &app.parts.settings.trusted_proxies);
     let headers = LoggedHeaders::new(request.headers());
     let received = read(&app, source_ip, request).await;
     let body = match &received {
-        Ok(body) => LoggedBody::new(body, app.shared.settings.logged_body_limit_bytes),
+        Ok(body) => LoggedBody::new(body, app.parts.settings.logged_body_limit_bytes),
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
         Err(error) => LoggedBody::absent(&format!("not read, status {}", error.outcome().0.as_u16())),
     };
-    app.shared.log.emit(&Event::WebhookRequest { source_ip, headers, body });
+    app.parts.log.emit(&Event::WebhookRequest { source_ip, headers, body });
 
     let (resolve_rule, max_stored) = {
-        let settings = app.shared.settings.in_force.borrow();
+        let settings = app.parts.settings.in_force.borrow();
         (settings.resolve_rule(), settings.config.alerts.max_stored)
     };
     let watchdog = resolve_rule.as_ref().map(|rule| &rule.watchdog);
@@ -181,11 +181,11 @@ async fn read(app: &App, source_ip: IpAddr, request: Request) -> Result<Bytes, W
     }
     // A browser that has an operator's password sends it along with whatever another site has it post.
     if !is_from_here(request.headers()) {
-        return Err(WebhookError::Refused(counted(&app.metrics, Refusal::CrossSite)));
+        return Err(WebhookError::Refused(counted(&app.parts.metrics, Refusal::CrossSite)));
     }
     let authorization = request.headers().get(AUTHORIZATION);
-    let allowed = app.shared.authenticator.check(authorization, Some(source_ip)).await;
-    allowed.map_err(|refusal| WebhookError::Refused(counted(&app.metrics, refusal)))?;
+    let allowed = app.authenticator.check(authorization, Some(source_ip)).await;
+    allowed.map_err(|refusal| WebhookError::Refused(counted(&app.parts.metrics, refusal)))?;
     collect(request.into_body()).await
 }
 
@@ -204,11 +204,11 @@ async fn collect(body: Body) -> Result<Bytes, WebhookError> {
 
 /// Says what of a notification is left out.
 fn report(app: &App, notification: &Notification) {
-    app.metrics.left_out(notification);
-    app.live.left_out(notification, clock::now());
+    app.parts.metrics.left_out(notification);
+    app.parts.live.left_out(notification, clock::now());
     let left_out = || notification.ignored.iter().chain(&notification.partly_ignored);
     for IgnoredAlert { fingerprint, alertname, reason } in left_out().take(IGNORED_LOGGED) {
-        app.shared.log.emit(&Event::AlertIgnored { alertname, fingerprint, reason: &reason.to_string() });
+        app.parts.log.emit(&Event::AlertIgnored { alertname, fingerprint, reason: &reason.to_string() });
     }
     let unsaid = left_out().count().saturating_sub(IGNORED_LOGGED);
     if unsaid > 0 {
@@ -220,7 +220,7 @@ fn report(app: &App, notification: &Notification) {
             receiver = notification.receiver,
             "Alertmanager cut alerts off, which may fire and resolve unseen: set max_alerts: 0 in its webhook_configs"
         );
-        app.shared.wakes.repairer.wake();
+        app.parts.wakes.repairer.wake();
     }
 }
 
@@ -228,11 +228,11 @@ fn report(app: &App, notification: &Notification) {
 ///
 /// It runs in its own task. If the sender hangs up in the middle, the stored alerts still wake the reconciler.
 async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, WebhookError> {
-    let wakes = app.shared.wakes.clone();
+    let wakes = app.parts.wakes.clone();
     let task = tokio::spawn(async move {
         let (alerts, max_stored) = (statements.alerts.clone(), statements.max_stored);
-        let recorded = app.shared.store.record_statements(statements, clock::now()).await;
-        app.shared.store_health.note(&recorded.as_ref().map(drop));
+        let recorded = app.parts.store.record_statements(statements, clock::now()).await;
+        app.store_health.note(&recorded.as_ref().map(drop));
         let Recorded { mut effects, repairs, watchdog_is_back } = recorded.ok()?;
         // Those over the limit of stored alerts are ignored for that reason.
         let over_limit = alerts.iter().zip(&effects).filter(|(_, effect)| **effect == Effect::OverLimit);
@@ -244,9 +244,9 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
         let over_limit: Vec<IgnoredAlert> = over_limit.collect();
         effects.retain(|effect| *effect != Effect::OverLimit);
         debug!(?effects, "notification stored");
-        app.metrics.alerts(&effects);
+        app.parts.metrics.alerts(&effects);
         log_repairs(&repairs);
-        app.metrics.repaired(&repairs);
+        app.parts.metrics.repaired(&repairs);
         let held = effects.iter().filter(|effect| **effect == Effect::HeldResolve).count();
         if held > 0 {
             warn!(
@@ -257,10 +257,10 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
         }
         // An ordinary heartbeat of the watchdog changes nothing for the reconciler.
         if !alerts.is_empty() || watchdog_is_back || !repairs.is_empty() {
-            app.shared.wakes.reconciler.wake();
+            app.parts.wakes.reconciler.wake();
         }
         if effects.contains(&Effect::HeldRefire) || effects.contains(&Effect::HeldResolve) {
-            app.shared.wakes.repairer.wake();
+            app.parts.wakes.repairer.wake();
         }
         Some(over_limit)
     });

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use alertmanager_cachet::config::users::Users;
+use alertmanager_cachet::live::Live;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::Wake;
 use alertmanager_cachet::settings as configuration;
 use alertmanager_cachet::store::Store;
-use alertmanager_cachet::web::{self, App, Settings, Wakes};
+use alertmanager_cachet::web::{self, App, Parts, Settings, Wakes};
 use reqwest::RequestBuilder;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -72,8 +73,16 @@ impl Server {
         let (log, lines) = log::kept();
         let wakes = Wakes { reconciler: wake.clone(), repairer: repair.clone() };
         let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
-        let app = App::new(settings, store.clone(), wakes, log).expect("an app");
-        let app = app.watched_by(metrics.clone(), readiness.clone());
+        let parts = Parts {
+            settings,
+            store: store.clone(),
+            wakes,
+            log,
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+            live: Live::default(),
+        };
+        let app = App::new(parts).expect("an app");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
