@@ -78,8 +78,10 @@ part() {
 part 'packages' packages
 part 'format' cargo fmt --all --check
 part 'lints' cargo clippy --locked --workspace --all-targets -- -D warnings
+part 'lints of the program' cargo clippy --locked --workspace --lib --bins -- -D warnings
 part 'fuzz targets' cargo check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir target
-part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet --document-private-items
+part 'documentation for tests' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet --features internals
 part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh tests/clocks.sh tests/slowest.sh
 part 'tools' tests/tools.sh
 part 'tests' cargo test --locked --workspace --no-fail-fast

@@ -10,7 +10,7 @@ use clap::builder::Resettable;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-pub use self::when::{When, WhenError};
+pub use self::when::When;
 use crate::config::Variables;
 
 /// Version and commit, as `--version` prints them.
@@ -115,7 +115,7 @@ pub struct Common {
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it, and clap would print docs as help")]
+#[allow(missing_docs, reason = "the names say it, and clap would print docs as help")]
 pub enum LogLevel {
     Error,
     Warn,
@@ -126,7 +126,7 @@ pub enum LogLevel {
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it, and clap would print docs as help")]
+#[allow(missing_docs, reason = "the names say it, and clap would print docs as help")]
 pub enum LogFormat {
     Text,
     Json,
@@ -254,7 +254,7 @@ pub struct Explain {
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it, and clap would print docs as help")]
+#[allow(missing_docs, reason = "the names say it, and clap would print docs as help")]
 pub enum OutputForm {
     Text,
     Json,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::builtin::{API_IS_GONE, BuiltinPage};
-use crate::cachet::{self, Cachet};
+use crate::cachet::Cachet;
 use crate::cli::{Cli, Command};
 use crate::clock::Clock;
 use crate::config::Variables;
@@ -70,21 +70,21 @@ pub(crate) enum Page {
 
 impl Page {
     /// The Cachet that the environment names, whose calls `metrics` count, or the built-in page in `store`. Nothing is
-    /// sent yet.
+    /// sent yet. `per_page` says how many rows of Cachet's lists are asked for at a time.
     ///
     /// # Errors
     /// When the URL of the Cachet cannot be used.
     pub(crate) fn new(
         environment: &Environment,
         store: &Store,
-        per_page: u8,
+        per_page: impl Fn() -> u8 + Send + Sync + 'static,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let Some(access) = &environment.cachet else {
             return Ok(Self::BuiltIn(BuiltinPage::new(store, Clock::system())));
         };
-        let settings = cachet::Settings { base_url: access.base_url.clone(), token: access.token.clone(), per_page };
-        Ok(Self::Cachet(Cachet::over_http(settings)?.observed_by(Arc::new(metrics.clone()))))
+        let cachet = Cachet::over_http(&access.base_url, &access.token, per_page)?;
+        Ok(Self::Cachet(cachet.observed_by(Arc::new(metrics.clone()))))
     }
 
     /// The page, for the engine.

@@ -10,9 +10,9 @@ mod discovery;
 mod dotenv;
 pub mod environment;
 mod file;
-mod groups;
+pub mod groups;
 mod report;
-mod settings;
+pub mod settings;
 mod targets;
 mod tree;
 pub mod users;
@@ -22,7 +22,7 @@ pub mod web;
 
 use std::path::Path;
 
-pub use self::report::{Place, Position, Problem, Remark, Report, Severity, counted};
+pub use self::report::{Place, Problem, Remark, Report, Severity, counted};
 pub use self::variables::Variables;
 
 use self::file::{Unreadable, read_text};
@@ -60,17 +60,6 @@ pub struct Files {
     pub targets: TargetsFile,
     /// Everything that is wrong.
     pub report: Report,
-}
-
-/// Every key that `config.json` may have, with the way to it: `drift`, `watchdog.alertname`, and with `[]` for the
-/// elements of a list, `groups_configuration[].status_page_group`.
-pub fn known_keys() -> Vec<String> {
-    let below =
-        |parent: &'static str, keys: &'static [&'static str]| keys.iter().map(move |key| format!("{parent}{key}"));
-    below("", settings::KEYS)
-        .chain(below("groups_configuration[].", groups::KEYS))
-        .chain(below("watchdog.", watchdog::KEYS))
-        .collect()
 }
 
 /// Reads and checks both files; never fails: everything that is wrong is in the report.

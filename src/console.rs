@@ -4,39 +4,44 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `gate` | who comes in, what every answer carries, and that a form was sent from here |
-//! | `asked` | what a path and a query ask for |
 //! | `api` | the read API, which `docs/openapi.yaml` documents |
-//! | `view` | what the pages say |
-//! | `pages` | the pages: HTML without a single outside resource |
-//! | `actions` | hold and release: asked, confirmed, logged |
+//! | `pages` | the pages, which are HTML without a single outside resource, and the events that keep them fresh |
+//! | `holds` | hold and release: asked, confirmed, logged |
 //! | `page` | the status page that the server serves itself: what is on it, and the forms that edit it |
-//! | `events` | that something changed, as server-sent events |
 //!
 //! Pages and API tell the values of [`core::explain`](crate::core::explain), as `explain` does.
 
-mod actions;
 mod api;
-mod asked;
-mod events;
 mod gate;
+mod holds;
 mod page;
 mod pages;
-mod view;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use minijinja::Environment;
+use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use self::gate::Forged;
 use crate::clock::Clock;
-use crate::core::explain::Explanation;
+use crate::config::nearest;
+use crate::core::explain::{Explanation, summaries};
 use crate::core::plan::Policy;
 use crate::core::target::ComponentName;
+use crate::core::time::Timestamp;
 use crate::insight::Insight;
 use crate::live::Live;
 use crate::log::Log;
@@ -46,7 +51,18 @@ use crate::settings::SettingsInForce;
 use crate::store::{PageTables, Store, StoreError};
 use crate::web::auth::{Authenticator, NoRandomness};
 
-pub use api::PATHS;
+/// Every path of the read API, as OpenAPI writes them.
+pub const API_PATHS: [&str; 9] = [
+    "/console/api/v1/components",
+    "/console/api/v1/components/{component}",
+    "/console/api/v1/changes",
+    "/console/api/v1/ignored-alerts",
+    "/console/api/v1/held-refires",
+    "/console/api/v1/alertmanager",
+    "/console/api/v1/monitoring",
+    "/console/api/v1/page",
+    "/console/api/v1/openapi.yaml",
+];
 
 /// The longest form that is taken.
 const FORM_LIMIT_BYTES: usize = 16 * 1024;
@@ -78,14 +94,21 @@ pub struct Parts {
 
 /// The console. Clones share it.
 #[derive(Clone)]
-pub struct Console {
-    shared: Arc<Shared>,
+pub struct Console(Arc<Shared>);
+
+impl Deref for Console {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
-struct Shared {
+/// What the clones of a [`Console`] share.
+pub struct Shared {
     parts: Parts,
     tokens: gate::Tokens,
-    pages: pages::Templates,
+    pages: Environment<'static>,
     watchers: Arc<Semaphore>,
     /// How many have asked for what is known.
     asked: AtomicU64,
@@ -108,6 +131,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error("the template does not fit its content ({0}): this is a fault of the program, please report it")]
     Template(#[from] minijinja::Error),
+    #[error(transparent)]
+    Forged(#[from] Forged),
     #[error("there is no component {name:?}: {cure}")]
     UnknownComponent { name: String, cure: String },
     /// What a path below `/console/page` names is not there.
@@ -117,6 +142,8 @@ enum Failure {
         "this server drives a Cachet (CACHET_API_URL) and has no page of its own: edit the page in Cachet's dashboard"
     )]
     NoPage,
+    #[error("the form is longer than {} KiB: shorten the message", page::FORM_LIMIT_BYTES / 1024)]
+    TooLong,
     #[error("{0}")]
     Bad(String),
 }
@@ -127,31 +154,31 @@ impl Console {
     /// # Errors
     /// [`NoRandomness`] if no key can be made.
     pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
-        let watchers = Arc::new(Semaphore::new(events::WATCHERS_AT_ONCE));
-        let (tokens, pages) = (gate::Tokens::new()?, pages::Templates::new());
+        let watchers = Arc::new(Semaphore::new(pages::WATCHERS_AT_ONCE));
+        let (tokens, pages) = (gate::Tokens::new()?, pages::templates());
         let (asked, last_read, acting) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
-        let shared = Shared { parts, tokens, pages, watchers, asked, last_read, acting };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self(Arc::new(Shared { parts, tokens, pages, watchers, asked, last_read, acting })))
     }
 
     /// Everything below `/console`.
     pub fn router(&self) -> Router {
         let one = "/console/components/{component}";
+        let asset = |kind, text: &'static str| ([(CONTENT_TYPE, format!("{kind}; charset=utf-8"))], text);
         api::routes()
             .route("/console", get(pages::overview))
             .route("/console/", get(pages::overview))
             .route(one, get(pages::component))
-            .route(&format!("{one}/hold"), get(actions::ask_hold).post(actions::hold))
-            .route(&format!("{one}/release"), get(actions::ask_release).post(actions::release))
+            .route(&format!("{one}/hold"), get(holds::ask_hold).post(holds::hold))
+            .route(&format!("{one}/release"), get(holds::ask_release).post(holds::release))
             .route("/console/page", get(page::list))
             .route("/console/page/", get(page::list))
             .route(
                 "/console/page/{*edit}",
                 get(page::ask).post(page::submit).layer(DefaultBodyLimit::max(page::FORM_LIMIT_BYTES)),
             )
-            .route("/console/events", get(events::events))
-            .route("/console/assets/console.css", get(pages::css))
-            .route("/console/assets/console.js", get(pages::js))
+            .route("/console/events", get(pages::events))
+            .route("/console/assets/console.css", get(asset("text/css", include_str!("console/console.css"))))
+            .route("/console/assets/console.js", get(asset("text/javascript", include_str!("console/console.js"))))
             .layer(DefaultBodyLimit::max(FORM_LIMIT_BYTES))
             .layer(from_fn_with_state(self.clone(), gate::let_in))
             .with_state(self.clone())
@@ -162,16 +189,16 @@ impl Console {
     /// One reads at a time, and those who ask meanwhile share the next reading: in a storm every open page asks at every
     /// moment, and the store has better things to do.
     async fn insight(&self) -> Result<Arc<Insight>, StoreError> {
-        let ticket = self.shared.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut last = self.shared.last_read.lock().await;
+        let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut last = self.last_read.lock().await;
         let shared = if ticket < last.asked { last.insight.clone() } else { last.insight.take() };
         // It was read after this was asked.
         if let Some(insight) = shared.filter(|_| ticket <= last.asked) {
             return Ok(insight);
         }
-        let parts = &self.shared.parts;
+        let parts = &self.parts;
         let settings = parts.settings.borrow().clone();
-        let asked = self.shared.asked.load(Ordering::SeqCst);
+        let asked = self.asked.load(Ordering::SeqCst);
         let policy = Policy { takes_unknown: !parts.live.writing().unknown_is_refused, ..settings.policy() };
         let insight = Arc::new(Insight::read(&parts.store, &settings, policy, parts.clock.now()).await?);
         *last = LastRead { asked, insight: (asked > ticket).then(|| Arc::clone(&insight)) };
@@ -185,17 +212,47 @@ impl Console {
         let explanation = component.as_ref().and_then(|component| insight.explain(component));
         match (component, explanation) {
             (Some(component), Some(explanation)) => Ok((component, explanation, insight)),
-            _ => Err(unknown(name, &insight)),
+            _ => {
+                let components = summaries(insight.facts());
+                let near = nearest(name, components.iter().map(|summary| summary.component.as_str()));
+                let cure = near.map_or_else(
+                    || "the overview has all of them".to_owned(),
+                    |near| format!("did you mean {near:?}?"),
+                );
+                Err(Failure::UnknownComponent { name: name.chars().take(100).collect(), cure })
+            }
         }
     }
 }
 
-fn unknown(name: &str, insight: &Insight) -> Failure {
-    let components = crate::core::explain::summaries(insight.facts());
-    let known = components.iter().map(|summary| summary.component.as_str());
-    let cure = match crate::config::nearest(name, known) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => "the overview has all of them".to_owned(),
-    };
-    Failure::UnknownComponent { name: name.chars().take(100).collect(), cure }
+impl Failure {
+    /// The status code, wherever the failure is told.
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UnknownComponent { .. } | Self::UnknownOnPage(_) | Self::NoPage => StatusCode::NOT_FOUND,
+            Self::Forged(_) => StatusCode::FORBIDDEN,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.status(), Json(json!({ "error": self.to_string() }))).into_response()
+    }
+}
+
+/// Reads RFC 3339, or a date and a time in UTC. A zone that is named (`[Europe/Berlin]`) is refused: it would be passed
+/// over, and the hold end hours too early or too late.
+fn moment(text: &str) -> Option<Timestamp> {
+    let in_utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+    if text.contains('[') {
+        return None;
+    }
+    Timestamp::parse_rfc3339(text)
+        .ok()
+        .or_else(|| in_utc().map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond())))
 }

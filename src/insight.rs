@@ -30,9 +30,11 @@ pub(crate) struct Insight {
     ledger: Ledger,
     observed: Option<(Observed, Timestamp)>,
     plan: Plan,
-    pulse: Pulse,
+    /// What is known of the watchdog.
+    pub pulse: Pulse,
     settings: Arc<Settings>,
-    now: Timestamp,
+    /// When it was read.
+    pub now: Timestamp,
 }
 
 impl Insight {
@@ -78,16 +80,6 @@ impl Insight {
             refire_hold: self.settings.config.alerts.refire_hold,
             now: self.now,
         }
-    }
-
-    /// What is known of the watchdog.
-    pub(crate) fn pulse(&self) -> Pulse {
-        self.pulse
-    }
-
-    /// When it was read.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.now
     }
 
     /// Why `component` has its status; `None` if nothing feeds it and Cachet does not have it.

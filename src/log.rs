@@ -2,23 +2,56 @@
 //!
 //! A [`Line`] goes to stdout; its words and their order are part of the program's face to the outside. What the program has to
 //! say beside that goes through `tracing` to stderr; [`init`] sets that up.
+//!
+//! A request is logged without secrets, on one line, and of bounded length ([`LoggedHeaders`], [`LoggedBody`]).
 
 mod line;
-mod request;
 
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use line::Line;
-pub use request::{LoggedBody, LoggedHeaders};
 
 use crate::cli::{LogFormat, LogLevel};
 use crate::clock;
 use crate::core::history::Happening;
+
+/// How many bytes of one header's value are logged.
+const HEADER_VALUE_LIMIT: usize = 512;
+
+/// How many headers are logged.
+const HEADERS_LIMIT: usize = 40;
+
+/// Stands for a value that must not be seen.
+const REDACTED: &str = "[redacted]";
+
+/// A header whose name holds one of these carries a secret, or may.
+const SECRET_NAMES: &[&str] = &[
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "api-key",
+    "apikey",
+    "access-key",
+    "signature",
+    "session",
+    "credential",
+    "jwt",
+    "csrf",
+    "xsrf",
+];
+
+/// A value that begins with one of these is a secret, whatever the header's name.
+const SECRET_SCHEMES: &[&str] = &["basic ", "bearer ", "digest ", "negotiate ", "token "];
 
 /// Where events and other lines go. Clones write to the same place.
 #[derive(Clone)]
@@ -68,7 +101,13 @@ impl Log {
 /// `level` is this program's own. Of libraries only warnings and errors are heard, whatever it is: below that, HTTP
 /// clients and servers write what they send, secrets included.
 pub fn init(level: LogLevel, format: LogFormat) {
-    let level = level_filter(level);
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
     let targets =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
     let registry = tracing_subscriber::registry().with(targets);
@@ -79,12 +118,201 @@ pub fn init(level: LogLevel, format: LogFormat) {
     };
 }
 
-fn level_filter(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
+/// Headers as they may be logged: `Host: example.com; User-Agent: curl/7.68.0`. Secrets are `[redacted]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct LoggedHeaders(Vec<String>);
+
+impl LoggedHeaders {
+    /// The headers of a request.
+    pub fn new(headers: &HeaderMap) -> Self {
+        let mut logged: Vec<String> = headers
+            .iter()
+            .take(HEADERS_LIMIT)
+            .map(|(name, value)| {
+                let value = match is_secret(name, value) {
+                    true => REDACTED.to_owned(),
+                    false => excerpt(value.as_bytes(), HEADER_VALUE_LIMIT),
+                };
+                format!("{}: {value}", title_case(name.as_str()))
+            })
+            .collect();
+        if headers.len() > HEADERS_LIMIT {
+            logged.push(format!("… ({} in all)", headers.len()));
+        }
+        Self(logged)
+    }
+}
+
+impl fmt::Display for LoggedHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+fn is_secret(name: &HeaderName, value: &HeaderValue) -> bool {
+    let scheme = value.as_bytes().iter().take(16).map(|&byte| char::from(byte.to_ascii_lowercase()));
+    let scheme: String = scheme.collect();
+    SECRET_NAMES.iter().any(|part| name.as_str().contains(part))
+        || SECRET_SCHEMES.iter().any(|prefix| scheme.trim_start().starts_with(prefix))
+}
+
+/// `user-agent` as people write it: `User-Agent`.
+fn title_case(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+/// A body as it may be logged: its beginning, made safe; or why it is not shown, in parentheses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct LoggedBody(String);
+
+impl LoggedBody {
+    /// A body of which at most `limit` bytes are shown; with 0, only its size.
+    pub fn new(body: &[u8], limit: usize) -> Self {
+        match limit {
+            0 => Self::absent(&format!("{} bytes, not logged", body.len())),
+            limit => Self(excerpt(body, limit)),
+        }
+    }
+
+    /// A body that is not shown, for this reason.
+    pub fn absent(reason: &str) -> Self {
+        Self(format!("({reason})"))
+    }
+}
+
+impl fmt::Display for LoggedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// At most `limit` bytes of a text on one line: cut between characters, with the full size if it was cut; what is no
+/// UTF-8 replaced; what could break or disguise a line escaped.
+fn excerpt(bytes: &[u8], limit: usize) -> String {
+    let end = floor_char_boundary(bytes, limit);
+    let mut line = String::with_capacity(end);
+    for character in String::from_utf8_lossy(&bytes[..end]).chars() {
+        if is_unsafe(character) {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    if end < bytes.len() {
+        // Writing to a String cannot fail.
+        let _ = write!(line, "… ({} bytes in all)", bytes.len());
+    }
+    line
+}
+
+/// Control characters, line and paragraph separators, and what turns the direction of writing.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn floor_char_boundary(bytes: &[u8], limit: usize) -> usize {
+    const CONTINUATION_BYTES: usize = 3;
+    let is_boundary = |&at: &usize| bytes.get(at).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
+    let end = bytes.len().min(limit);
+    (end.saturating_sub(CONTINUATION_BYTES)..=end).rev().find(is_boundary).unwrap_or(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+        list.iter()
+            .map(|(name, value)| {
+                (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn headers_are_written_as_people_write_them() {
+        let headers =
+            headers(&[("host", "example.com"), ("user-agent", "curl/7.68.0"), ("content-type", "application/json")]);
+        assert_eq!(
+            LoggedHeaders::new(&headers).to_string(),
+            "Host: example.com; User-Agent: curl/7.68.0; Content-Type: application/json"
+        );
+    }
+
+    #[test]
+    fn secrets_are_redacted_by_name_and_by_form() {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "set-cookie",
+            "x-api-key",
+            "x-auth-token",
+            "x-gitlab-token",
+            "x-hub-signature-256",
+            "x-session-id",
+            "x-amz-security-token",
+            "x-client-secret",
+        ] {
+            let logged = LoggedHeaders::new(&headers(&[(name, "hunter2")])).to_string();
+            assert!(logged.ends_with(": [redacted]"), "{logged}");
+        }
+        for value in ["Basic YWRtaW46YWRtaW4=", "bearer hunter2", "  Bearer hunter2"] {
+            let logged = LoggedHeaders::new(&headers(&[("x-forwarded-thing", value)])).to_string();
+            assert_eq!(logged, "X-Forwarded-Thing: [redacted]");
+        }
+    }
+
+    #[test]
+    fn headers_have_a_limit_in_length_and_number() {
+        let mut many = headers(&[("a", &"x".repeat(5000))]);
+        assert_eq!(LoggedHeaders::new(&many).to_string(), format!("A: {}… (5000 bytes in all)", "x".repeat(512)));
+        for _ in 0..99 {
+            many.append("b", HeaderValue::from_static("y"));
+        }
+        assert!(LoggedHeaders::new(&many).to_string().ends_with("; B: y; … (100 in all)"));
+    }
+
+    #[test]
+    fn a_body_is_cut_between_characters_with_its_size() {
+        assert_eq!(LoggedBody::new("aü🚨".as_bytes(), 7).to_string(), "aü🚨");
+        assert_eq!(LoggedBody::new("aü🚨".as_bytes(), 6).to_string(), "aü… (7 bytes in all)");
+        assert_eq!(LoggedBody::new("aü🚨".as_bytes(), 2).to_string(), "a… (7 bytes in all)");
+        assert_eq!(LoggedBody::new(b"abc", 0).to_string(), "(3 bytes, not logged)");
+        assert_eq!(LoggedBody::new(b"", 5).to_string(), "");
+    }
+
+    #[test]
+    fn a_body_cannot_start_a_line() {
+        let body = "{\r\n \"a\": \"\u{1b}[2J\u{85}\u{2028}\"}\n[INCIDENT_OPENED] \u{0}";
+        let logged = LoggedBody::new(body.as_bytes(), 100).to_string();
+        assert_eq!(logged, r#"{\r\n "a": "\u{1b}[2J\u{85}\u{2028}"}\n[INCIDENT_OPENED] \u{0}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_one_line_of_bounded_length(
+            bytes in prop::collection::vec(any::<u8>(), 0..300), limit in 1..200_usize,
+        ) {
+            let line = LoggedBody::new(&bytes, limit).to_string();
+            prop_assert!(!line.chars().any(is_unsafe));
+            prop_assert!(line.chars().count() <= limit * 6 + 30);
+        }
+
+        #[test]
+        fn a_cut_text_is_a_prefix(text in "[a-zäöü🚨]{0,60}", limit in 1..80_usize) {
+            let line = LoggedBody::new(text.as_bytes(), limit).to_string();
+            let shown = line.split('…').next().expect("always one");
+            prop_assert!(text.starts_with(shown) && shown.len() + 4 > limit.min(text.len()));
+        }
     }
 }

@@ -3,7 +3,6 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `catalogue` | **every metric**: name, labels, help; nowhere else is one defined |
-//! | `family` | counters, gauges and histograms whose number of labels the compiler knows |
 //! | `labels` | the words of the labels, and which word says what |
 //! | `record` | what the parts of the server tell: one method an occasion |
 //! | `page_state` | how the page is at the end of a go of the reconciler |
@@ -12,8 +11,7 @@
 //! store, the client of Cachet, the reconciler and the repairer. Labels have few values, known beforehand; never the
 //! name of a component or a target, of which there may be thousands. `docs/metrics.md` says what each metric means.
 
-mod catalogue;
-mod family;
+pub mod catalogue;
 mod labels;
 mod page_state;
 mod record;
@@ -27,9 +25,8 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
 use self::catalogue::Catalogue;
-pub use self::catalogue::DEFINITIONS;
-pub use self::family::{Definition, Kind, Label};
-pub(crate) use self::labels::{NotificationResult, PollResult, ReconcileResult, Refusal};
+pub use self::labels::Refusal;
+pub(crate) use self::labels::{NotificationResult, PollResult, ReconcileResult};
 pub(crate) use self::page_state::PageState;
 use crate::core::time::Timestamp;
 
@@ -73,7 +70,7 @@ impl Metrics {
     pub fn text(&self, now: Timestamp) -> Result<String, MetricsError> {
         let Some(measured) = &self.measured else { return Ok(String::new()) };
         // An age is as old as the scrape, not as the go of the reconciler that saw its beginning.
-        let age = measured.catalogue.oldest_waiting_since.age(now);
+        let age = measured.catalogue.oldest_waiting_since().map(|since| now.since(since)).unwrap_or_default();
         measured.catalogue.oldest_waiting_age.set([], age.as_secs_f64());
         Ok(TextEncoder::new().encode_to_string(&measured.registry.gather())?)
     }

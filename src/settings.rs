@@ -56,11 +56,6 @@ impl From<Config> for Settings {
 }
 
 impl Settings {
-    /// These, which stay in force.
-    pub fn in_force(self) -> SettingsInForce {
-        watch::channel(Arc::new(self)).1
-    }
-
     /// The targets that there are: those of the targets file, or those of the page.
     pub(crate) fn inventory(&self, observed: &Observed) -> Cow<'_, Inventory> {
         self.inventory.as_ref().map_or_else(|| Cow::Owned(inventory_of(observed)), Cow::Borrowed)

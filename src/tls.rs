@@ -1,25 +1,37 @@
-//! TLS with rustls: from the files that `--web.config.file` names to what handshakes are made with.
+//! TLS with rustls: from the files that `--web.config.file` names to what handshakes are made with, kept as the files are.
 //!
 //! `Material` is what was read, as bytes, so that a change is known for one; `Material::server_config` makes sense of it.
 
-mod current;
-mod verifier;
-
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{
+    CryptoProvider, SupportedKxGroup, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
+    verify_tls13_signature,
+};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, RootCertStore, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, InconsistentKeys, RootCertStore, SignatureScheme, SupportedCipherSuite,
+    SupportedProtocolVersion,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
-pub use self::current::Tls;
-pub(crate) use self::current::keep_fresh;
-use self::verifier::ClientVerifier;
 use crate::config::web::{ClientAuth, Preference, TlsConfig, TlsVersion};
+
+/// How often the files are compared with what is in use. They are a few thousand bytes.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The most bytes of one of these files that are read; a chain takes a few thousand.
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
 
 /// What is wrong with a file that TLS takes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,9 +51,95 @@ impl TlsError {
     }
 }
 
+/// What handshakes are made with. Clones share it.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<TlsConfig>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    material: Material,
+    server: Arc<ServerConfig>,
+    /// What was last said of files that cannot be used.
+    said: Vec<TlsError>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.config).finish()
+    }
+}
+
+impl Tls {
+    /// Reads the files that `config` names.
+    ///
+    /// # Errors
+    /// [`TlsError`] for each that cannot be used.
+    pub fn open(config: TlsConfig) -> Result<Self, Vec<TlsError>> {
+        let material = Material::read(&config)?;
+        let server = material.server_config(&config).map_err(|error| vec![error])?;
+        let state = Arc::new(Mutex::new(State { material, server, said: Vec::new() }));
+        Ok(Self { config: Arc::new(config), state })
+    }
+
+    /// Makes the next handshake; connections that are open keep what theirs was made with.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.lock().server))
+    }
+
+    /// Reads the files again; whether new handshakes are made with what they hold now. Blocks while it reads.
+    ///
+    /// # Errors
+    /// What is wrong with them, which is logged once. What was read before stays in use.
+    fn refresh(&self) -> Result<bool, Vec<TlsError>> {
+        let read = Material::read(&self.config).and_then(|material| {
+            if self.lock().material == material {
+                return Ok(None);
+            }
+            let server = material.server_config(&self.config).map_err(|error| vec![error])?;
+            Ok(Some((material, server)))
+        });
+        let mut state = self.lock();
+        match read {
+            Ok(None) => {
+                state.said.clear();
+                Ok(false)
+            }
+            Ok(Some((material, server))) => {
+                *state = State { material, server, said: Vec::new() };
+                let cert_file = &self.config.cert_file;
+                tracing::info!("the certificate was renewed: new connections get the one in {cert_file:?}");
+                Ok(true)
+            }
+            Err(errors) => {
+                for error in errors.iter().filter(|error| !state.said.contains(error)) {
+                    tracing::error!("tls_server_config.{error}; the certificate that was read before stays in use");
+                }
+                state.said.clone_from(&errors);
+                Err(errors)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the certificate of the `configured` TLS as its files are, until `stop`.
+pub(crate) async fn keep_fresh(configured: impl Fn() -> Option<Tls>, stop: CancellationToken) {
+    let goes_on = || stop.run_until_cancelled(tokio::time::sleep(INTERVAL));
+    while goes_on().await.is_some() {
+        let Some(tls) = configured() else { continue };
+        // A panic in there would leave the old certificate in use, which is all that can be done about it.
+        let _ = tokio::task::spawn_blocking(move || tls.refresh()).await;
+    }
+}
+
 /// The contents of the files, unread as yet.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Material {
+struct Material {
     cert: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
@@ -52,7 +150,7 @@ impl Material {
     ///
     /// # Errors
     /// [`TlsError`] of each one that cannot be read.
-    pub(crate) fn read(config: &TlsConfig) -> Result<Self, Vec<TlsError>> {
+    fn read(config: &TlsConfig) -> Result<Self, Vec<TlsError>> {
         let mut errors = Vec::new();
         let mut read = |key, file| read(key, file).map_err(|error| errors.push(error)).unwrap_or_default();
         let material = Self {
@@ -71,18 +169,21 @@ impl Material {
     ///
     /// # Errors
     /// [`TlsError`] if a file does not hold what it should, or certificate and key do not belong together.
-    pub(crate) fn server_config(&self, config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
+    fn server_config(&self, config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
         let provider = Arc::new(provider(config));
         let identity = Arc::new(self.identity(config, &provider)?);
         let unusable = |error: rustls::Error| TlsError::new("cert_file", &config.cert_file, unusable(&error));
-        let versions = versions(config);
+        let versions = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
+        let spoken = config.min_version..=config.max_version;
+        let versions: Vec<&SupportedProtocolVersion> =
+            versions.into_iter().filter(|(version, _)| spoken.contains(version)).map(|(_, version)| version).collect();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions);
         let builder = builder.map_err(unusable)?;
         let builder = match self.client_verifier(config, &identity, provider)? {
             Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier)),
             None => builder.with_no_client_auth(),
         };
-        let mut server = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity)));
+        let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
         server.ignore_client_order = config.preference == Preference::Server;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(server))
@@ -116,10 +217,11 @@ impl Material {
     ) -> Result<Option<ClientVerifier>, TlsError> {
         let own = identity.cert.first().cloned();
         let algorithms = provider.signature_verification_algorithms;
+        let verifier = |taken| Ok(Some(ClientVerifier { taken, algorithms }));
         match config.client_auth {
             ClientAuth::None => return Ok(None),
-            ClientAuth::Request => return Ok(Some(ClientVerifier::anybody_or_none(algorithms))),
-            ClientAuth::RequireAny => return Ok(Some(ClientVerifier::anybody(algorithms))),
+            ClientAuth::Request => return verifier(Taken::AnybodyOrNone),
+            ClientAuth::RequireAny => return verifier(Taken::Anybody),
             ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {}
         }
         let file = config.client_ca_file.as_deref().unwrap_or(Path::new(""));
@@ -133,20 +235,11 @@ impl Material {
             ClientAuth::VerifyIfGiven => builder.allow_unauthenticated(),
             _ => builder,
         };
-        let known = builder.build().map_err(|error| fault(format!("cannot be used ({error}): name another one")))?;
-        Ok(Some(ClientVerifier::known(known, own, algorithms)))
+        let authorities = builder.build();
+        let authorities = authorities.map_err(|error| fault(format!("cannot be used ({error}): name another one")))?;
+        verifier(Taken::Known { authorities, own })
     }
 }
-
-/// What does not belong into a log.
-impl std::fmt::Debug for Material {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Material({} and {} bytes)", self.cert.len(), self.key.len())
-    }
-}
-
-/// The most bytes of one of these files that are read; a chain takes a few thousand.
-const FILE_LIMIT_BYTES: u64 = 1 << 20;
 
 fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     use io::Read as _;
@@ -205,16 +298,156 @@ fn curve(name: &str) -> Option<&'static dyn SupportedKxGroup> {
     }
 }
 
-fn versions(config: &TlsConfig) -> Vec<&'static SupportedProtocolVersion> {
-    let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
-    let spoken = |version: TlsVersion| (config.min_version..=config.max_version).contains(&version);
-    all.into_iter().filter(|(version, _)| spoken(*version)).map(|(_, version)| version).collect()
+/// Verifies clients' certificates as `client_auth_type` says.
+///
+/// In whichever way, the client has to prove that it holds the certificate's key.
+#[derive(Debug)]
+struct ClientVerifier {
+    taken: Taken,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+#[derive(Debug)]
+enum Taken {
+    /// Anybody's.
+    Anybody,
+    /// Anybody's, or none.
+    AnybodyOrNone,
+    /// What a known authority has signed.
+    Known {
+        authorities: Arc<dyn ClientCertVerifier>,
+        /// The server's own, which `healthcheck` shows. Whoever holds its key could be the server, so that it lets
+        /// them in gives nothing away.
+        own: Option<CertificateDer<'static>>,
+    },
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        match &self.taken {
+            Taken::Anybody => true,
+            Taken::AnybodyOrNone => false,
+            Taken::Known { authorities, .. } => authorities.client_auth_mandatory(),
+        }
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        match &self.taken {
+            Taken::Anybody | Taken::AnybodyOrNone => &[],
+            Taken::Known { authorities, .. } => authorities.root_hint_subjects(),
+        }
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        match &self.taken {
+            Taken::Anybody | Taken::AnybodyOrNone => Ok(ClientCertVerified::assertion()),
+            Taken::Known { own, .. } if own.as_ref() == Some(end_entity) => Ok(ClientCertVerified::assertion()),
+            Taken::Known { authorities, .. } => authorities.verify_client_cert(end_entity, intermediates, now),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
     use crate::config::web::tls::{CURVES, TLS12_SUITES};
+
+    /// A certificate for `localhost` and its key, in PEM.
+    fn pair() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    fn write(folder: &Path, name: &str, text: &str) {
+        std::fs::write(folder.join(name), text).expect("written");
+    }
+
+    fn opened() -> (TempDir, Tls) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (cert, key) = pair();
+        write(folder.path(), "cert.pem", &cert);
+        write(folder.path(), "key.pem", &key);
+        let config = TlsConfig {
+            cert_file: folder.path().join("cert.pem"),
+            key_file: folder.path().join("key.pem"),
+            client_auth: ClientAuth::None,
+            client_ca_file: None,
+            min_version: TlsVersion::Tls12,
+            max_version: TlsVersion::Tls13,
+            cipher_suites: None,
+            preference: Preference::Server,
+            curves: None,
+        };
+        let tls = Tls::open(config).expect("a pair");
+        (folder, tls)
+    }
+
+    fn kept(tls: &Tls) -> TlsError {
+        let before = Arc::clone(&tls.lock().server);
+        let mut errors = tls.refresh().expect_err("it was taken");
+        assert!(Arc::ptr_eq(&before, &tls.lock().server));
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        errors.remove(0)
+    }
+
+    #[test]
+    fn a_pair_that_is_half_replaced_is_taken_when_its_second_half_is_there() {
+        let (folder, tls) = opened();
+        assert_eq!(tls.refresh(), Ok(false));
+        let (cert, key) = pair();
+        write(folder.path(), "cert.pem", &cert);
+        let error = kept(&tls);
+        assert!(error.fault.starts_with("is not the key of the certificate in "), "{error}");
+        write(folder.path(), "key.pem", &key);
+        assert_eq!(tls.refresh(), Ok(true));
+        assert_eq!(tls.refresh(), Ok(false));
+    }
+
+    #[test]
+    fn what_cannot_be_used_leaves_the_old_certificate_in_use() {
+        let (folder, tls) = opened();
+        let (cert, _) = pair();
+        for (text, fault) in [
+            ("", "holds no certificate in PEM: "),
+            (&cert[..cert.len() / 2], "is cut off or damaged: "),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be used ("),
+        ] {
+            write(folder.path(), "cert.pem", text);
+            let error = kept(&tls);
+            assert!(error.key == "cert_file" && error.fault.starts_with(fault), "{error}");
+        }
+        std::fs::remove_file(folder.path().join("key.pem")).expect("removed");
+        assert_eq!(kept(&tls).key, "key_file");
+    }
 
     #[test]
     fn every_name_of_a_suite_or_curve_that_the_file_may_have_is_one_of_rustls() {

@@ -6,12 +6,12 @@ pub mod auth;
 mod client_address;
 pub(crate) mod guard;
 mod health;
-mod places;
-mod ready;
+pub mod places;
 pub(crate) mod reload;
-mod serve;
-mod webhook;
+pub mod serve;
+pub mod webhook;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -34,9 +34,7 @@ use crate::settings::SettingsInForce;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness};
 use health::StoreHealth;
-pub use places::Limits;
-pub use serve::{HEADERS_LIMIT_BYTES, HEADERS_TIMEOUT, Listener, serve};
-pub use webhook::BODY_LIMIT_BYTES;
+pub use serve::{Listener, serve};
 
 /// How the server behaves towards those who post.
 #[derive(Debug, Clone)]
@@ -58,60 +56,58 @@ pub struct Wakes {
     pub repairer: Wake,
 }
 
-/// What the handlers share. Clones are cheap and share it, too.
+/// What the server works with.
 #[derive(Clone)]
-pub struct App {
-    shared: Arc<Shared>,
-    metrics: Metrics,
-    readiness: Readiness,
-    live: Live,
+pub struct Parts {
+    /// How it behaves.
+    pub settings: Settings,
+    /// Where alerts go.
+    pub store: Store,
+    /// Whom it tells of them.
+    pub wakes: Wakes,
+    /// What gets a line a request.
+    pub log: Log,
+    /// What counts the requests.
+    pub metrics: Metrics,
+    /// How the parts are that it does not see.
+    pub readiness: Readiness,
+    /// What tells the console what arrives and cannot be used.
+    pub live: Live,
 }
 
-struct Shared {
-    authenticator: Authenticator,
-    settings: Settings,
-    store: Store,
+/// What the handlers share. Clones are cheap and share it, too.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+/// What the clones of an [`App`] share.
+pub struct Shared {
+    parts: Parts,
+    /// Who knows who may come in, for others that ask for a password as well.
+    pub authenticator: Authenticator,
     store_health: StoreHealth,
-    wakes: Wakes,
-    log: Log,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl App {
-    /// The server's state: alerts go to `store`, then `wakes` are called; `log` gets a line a request.
+    /// The server's state.
     ///
     /// # Errors
     /// [`NoRandomness`] if the system gives no random numbers.
-    pub fn new(settings: Settings, store: Store, wakes: Wakes, log: Log) -> Result<Self, NoRandomness> {
-        let shared = Shared {
-            authenticator: Authenticator::new(settings.in_force.clone())?,
-            settings,
-            store,
-            store_health: StoreHealth::default(),
-            wakes,
-            log,
-        };
-        let (metrics, readiness, live) = (Metrics::default(), Readiness::default(), Live::default());
-        Ok(Self { shared: Arc::new(shared), metrics, readiness, live })
-    }
-
-    /// Has it tell the console what arrives and cannot be used.
-    pub(crate) fn shown_by(self, live: Live) -> Self {
-        Self { live, ..self }
-    }
-
-    /// Who knows who may come in, for others that ask for a password.
-    pub fn authenticator(&self) -> &Authenticator {
-        &self.shared.authenticator
-    }
-
-    /// Has it tell what is posted, and tell others how the parts are that it does not see.
-    pub fn watched_by(self, metrics: Metrics, readiness: Readiness) -> Self {
-        Self { metrics, readiness, ..self }
+    pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
+        let authenticator = Authenticator::new(parts.settings.in_force.clone())?;
+        Ok(Self(Arc::new(Shared { parts, authenticator, store_health: StoreHealth::default() })))
     }
 
     /// How resolves are judged, by which watchdog.
     fn resolve_rule(&self) -> Option<ResolveRule> {
-        self.shared.settings.in_force.borrow().resolve_rule()
+        self.parts.settings.in_force.borrow().resolve_rule()
     }
 }
 
@@ -128,7 +124,7 @@ pub fn router(app: App) -> Router {
         // A slash too many in Alertmanager's configuration would be a 404, and every alert lost.
         .route("/webhook/", any(webhook::receive))
         .route("/health", get(health::health))
-        .route("/-/ready", get(ready::ready))
+        .route("/-/ready", get(health::ready))
         .route("/-/healthy", get(health::alive))
         .route_layer(from_fn_with_state(app.clone(), guard::operators_only))
         .with_state(app)
@@ -146,7 +142,7 @@ pub(crate) fn metrics_router(app: App) -> Router {
 }
 
 async fn metrics_text(State(app): State<App>) -> Response {
-    match app.metrics.text(clock::now()) {
+    match app.parts.metrics.text(clock::now()) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

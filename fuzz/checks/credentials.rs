@@ -2,7 +2,7 @@
 //! no complaint repeats a secret.
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use alertmanager_cachet::config;
 use alertmanager_cachet::config::users::Users;
@@ -10,6 +10,7 @@ use alertmanager_cachet::settings::Settings;
 use alertmanager_cachet::web::auth::Authenticator;
 use axum::http::HeaderValue;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 
 /// `admin` with the password `admin`.
 static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
@@ -18,14 +19,14 @@ static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
     let files = config::load(file.path(), Path::new(config::DEFAULT_TARGETS_FILE));
     let mut settings = Settings::from(files.config.expect("valid"));
     settings.web.users = Users::parse("admin:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=").expect("a user").users;
-    Authenticator::new(settings.in_force()).expect("randomness")
+    Authenticator::new(watch::channel(Arc::new(settings)).1).expect("randomness")
 });
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
 
 pub fn check(data: &[u8]) {
     if let Ok(header) = HeaderValue::from_bytes(data) {
-        let let_in = RUNTIME.block_on(AUTHENTICATOR.check(Some(&header))).is_ok();
+        let let_in = RUNTIME.block_on(AUTHENTICATOR.check(Some(&header), None)).is_ok();
         let text = String::from_utf8_lossy(data);
         assert!(!let_in || text.contains("YWRtaW46YWRtaW4"), "{text:?} was let in");
     }

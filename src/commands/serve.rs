@@ -124,25 +124,30 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let Configured { config, inventory, web, .. } = configured;
     let lock = Store::lock(&common.storage_url)?;
     let store = Store::open(&common.storage_url).await?.observed_by(Arc::new(watchers.metrics.clone()));
-    let page = open_page(environment, &store, &config, inventory.as_ref(), &watchers.metrics).await?;
-    let stop = CancellationToken::new();
-
-    let started_with = config.clone();
     let settings = settings_of(environment, config, inventory, web)?;
     let (in_force, settings) = watch::channel(Arc::new(settings));
+    let page = open_page(environment, &store, &settings, &watchers.metrics).await?;
+    let stop = CancellationToken::new();
+
     let (reconciler, repairer) = keepers(&store, &page, &log, &stop, &settings);
     let live = Live::default();
     let reconciler = reconciler.watched_by(watchers.metrics.clone(), watchers.readiness.clone()).shown_by(live.clone());
     let repairer = repairer.measured_by(watchers.metrics.clone()).shown_by(live.clone());
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
-    let app = App::new(web_settings(args, settings.clone()), store.clone(), wakes.clone(), log.clone())?
-        .watched_by(watchers.metrics.clone(), watchers.readiness.clone())
-        .shown_by(live.clone());
+    let app = App::new(web::Parts {
+        settings: web_settings(args, settings.clone()),
+        store: store.clone(),
+        wakes: wakes.clone(),
+        log: log.clone(),
+        metrics: watchers.metrics.clone(),
+        readiness: watchers.readiness.clone(),
+        live: live.clone(),
+    })?;
     let console = Console::new(console::Parts {
         store: store.clone(),
         page: environment.cachet.is_none().then(|| store.page()),
-        authenticator: app.authenticator().clone(),
+        authenticator: app.authenticator.clone(),
         settings: settings.clone(),
         live,
         wake: wakes.reconciler.clone(),
@@ -159,7 +164,7 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
     tracing::info!("listening on {}://{address}", scheme(&settings));
 
     let parts = Parts { page, wakes, in_force, watchers };
-    let reloader = Reloader { origin, parts, started_with };
+    let reloader = Reloader { origin, parts };
     part(&stop, reloader.forever(reload_queue, stop.clone()));
     if settings.borrow().web.tls.is_some() {
         let configured = settings.clone();
@@ -252,16 +257,17 @@ fn web_settings(args: &Serve, in_force: SettingsInForce) -> web::Settings {
 async fn open_page(
     environment: &Environment,
     store: &Store,
-    config: &Config,
-    inventory: Option<&Inventory>,
+    settings: &SettingsInForce,
     metrics: &Metrics,
 ) -> anyhow::Result<Page> {
-    let page = Page::new(environment, store, config.page.cachet_per_page, metrics)?;
+    let in_force = settings.clone();
+    let page = Page::new(environment, store, move || in_force.borrow().config.page.cachet_per_page, metrics)?;
     match &environment.cachet {
         Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
         None => {
             tracing::info!("CACHET_API_URL is not set: driving the built-in page, which is served here");
-            set_up_built_in(page.port().as_ref(), config, inventory).await?;
+            let settings = settings.borrow().clone();
+            set_up_built_in(page.port().as_ref(), &settings.config, settings.inventory.as_ref()).await?;
         }
     }
     if let Some(access) = &environment.alertmanager {

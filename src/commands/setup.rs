@@ -44,7 +44,8 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
     } else {
         (Some(Store::lock_for_setup(&common.storage_url)?), Store::open(&common.storage_url).await?)
     };
-    let page = Page::new(environment, &store, config.page.cachet_per_page, &Metrics::default())?;
+    let per_page = config.page.cachet_per_page;
+    let page = Page::new(environment, &store, move || per_page, &Metrics::default())?;
     let port = page.port();
     // Another run may just have used the rate limit up.
     let mut observed = patiently(&Reading, || port.observe(&[])).await?;

@@ -4,7 +4,7 @@ mod play;
 mod print;
 mod records;
 mod source;
-mod story;
+pub mod story;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -14,7 +14,6 @@ use anyhow::bail;
 pub use self::play::play;
 use self::print::Printed;
 use self::source::{Source, Window};
-pub use self::story::{Incident, Moment, Seen, Story};
 use crate::cli::{Common, OutputForm, Simulate};
 use crate::clock;
 use crate::config::{self, TargetsFile};

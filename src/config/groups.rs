@@ -9,7 +9,7 @@ use crate::core::names::{Group, GroupName};
 use crate::core::target::{ComponentName, excerpt};
 
 /// Every key that a group may have.
-pub(super) const KEYS: &[&str] = &["status_page_group", "status_page_components"];
+pub const KEYS: &[&str] = &["status_page_group", "status_page_components"];
 
 /// Every component that stands in a group, and where.
 pub(super) type Components = BTreeMap<ComponentName, Place>;

@@ -15,7 +15,7 @@ use crate::core::rules::{CloseIncidentWhen, Drift};
 use crate::core::target::{NAME_LIMIT, excerpt};
 
 /// Every key that the file may have.
-pub(super) const KEYS: &[&str] = &[
+pub const KEYS: &[&str] = &[
     "new_incident_name",
     "new_incident_message",
     "resolved_incident_message",

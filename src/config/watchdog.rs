@@ -14,7 +14,7 @@ use crate::core::target::NAME_LIMIT;
 use crate::core::watchdog::{MonitoringTexts, Watchdog, WatchdogError};
 
 /// Every key that it may have.
-pub(super) const KEYS: &[&str] =
+pub const KEYS: &[&str] =
     &["alertname", "timeout_seconds", "new_incident_name", "new_incident_message", "resolved_incident_message"];
 
 /// The alert that comes with the usual collections of rules for Prometheus.

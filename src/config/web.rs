@@ -3,7 +3,7 @@
 //! The toolkit's `docs/web-configuration.md` is the reference. What is not offered here is refused by name and never
 //! passed over: a server that ignores a line about its security is worse than one that does not start.
 
-pub(crate) mod tls;
+pub mod tls;
 
 use std::path::Path;
 
@@ -18,9 +18,11 @@ use super::report::{Place, Report, Severity};
 use super::tree::{Form, Map, Value, parse_filled};
 use crate::core::target::excerpt;
 
-/// Every key of the file, and of its part about HTTP.
-const KEYS: &[&str] = &["tls_server_config", "http_server_config", "basic_auth_users"];
-const HTTP_KEYS: &[&str] = &["http2", "headers"];
+/// Every key of the file.
+pub const KEYS: &[&str] = &["tls_server_config", "http_server_config", "basic_auth_users"];
+
+/// Every key of `http_server_config`.
+pub const HTTP_KEYS: &[&str] = &["http2", "headers"];
 
 /// What the toolkit has and this program has not, each with the reason and the cure.
 const REFUSED: &[(&str, &str)] = &[(
@@ -29,7 +31,7 @@ const REFUSED: &[(&str, &str)] = &[(
 )];
 
 /// The headers that may be added to answers; where there is a list, one of its values. As in the toolkit.
-const HEADERS: &[(&str, &[&str])] = &[
+pub const HEADERS: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("X-Frame-Options", &["deny", "sameorigin"]),
     ("X-Content-Type-Options", &["nosniff"]),
@@ -59,18 +61,6 @@ pub struct WebUser {
     pub name: String,
     /// What should be a bcrypt hash.
     pub hash: SecretString,
-}
-
-/// Every key that the file may have, with the way to it: `tls_server_config.cert_file`.
-pub fn known_keys() -> Vec<String> {
-    let below =
-        |parent: &'static str, keys: &'static [&'static str]| keys.iter().map(move |key| format!("{parent}{key}"));
-    let headers = HEADERS.iter().map(|(name, _)| format!("http_server_config.headers.{name}"));
-    below("", KEYS)
-        .chain(below("tls_server_config.", tls::KEYS))
-        .chain(below("http_server_config.", HTTP_KEYS))
-        .chain(headers)
-        .collect()
 }
 
 /// Reads the file at `path`. What is wrong goes into the report, and nearly all of it is fatal; `None` if there is no

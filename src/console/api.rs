@@ -1,51 +1,54 @@
 //! The read API. Every path and every answer stands in `docs/openapi.yaml`, which a test compares with this.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use serde_json::json;
 
-use super::asked::{Asked, Named};
-use super::{Console, Failure};
-use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, WaitingChange, held_refires, summaries};
+use super::gate::Visit;
+use super::{API_PATHS, Console, Failure};
+use crate::core::explain::{Explanation, WaitingChange, held_refires, summaries};
 use crate::insight::{self, Insight, TIMELINE_DAYS};
-use crate::live::{Budget, Ignored, Poll, Repaired};
+use crate::live::{Budget, Poll, Repaired};
 use crate::metrics::Metrics;
 
-/// Every path of the API, as OpenAPI writes them.
-pub const PATHS: [&str; 9] = [
-    "/console/api/v1/components",
-    "/console/api/v1/components/{component}",
-    "/console/api/v1/changes",
-    "/console/api/v1/ignored-alerts",
-    "/console/api/v1/held-refires",
-    "/console/api/v1/alertmanager",
-    "/console/api/v1/monitoring",
-    "/console/api/v1/page",
-    "/console/api/v1/openapi.yaml",
-];
-
-/// The routes of [`PATHS`].
+/// The routes of [`API_PATHS`].
 pub fn routes() -> Router<Console> {
-    let [components, component, changes, ignored, held, alertmanager, monitoring, page, openapi] = PATHS;
+    let [components, one_component, waiting, ignored, held, polled, watchdog, page, openapi] = API_PATHS;
+    let list = async |State(console): State<Console>| {
+        let insight = console.insight().await.map_err(Failure::from);
+        answer(insight.map(|insight| json!({ "components": summaries(insight.facts()) })))
+    };
+    let one = async |visit: Visit| {
+        answer(component(&visit.console, &visit.name, visit.query.0.get("days").map(String::as_str)).await)
+    };
+    let changes = async |State(console): State<Console>| {
+        answer(console.insight().await.map(|insight| changes(&console, &insight)).map_err(Failure::from))
+    };
+    let ignored_alerts =
+        async |State(console): State<Console>| Json(json!({ "ignored": console.parts.live.ignored() }));
+    let held_refires = async |State(console): State<Console>| {
+        let insight = console.insight().await.map_err(Failure::from);
+        answer(insight.map(|insight| json!({ "held": held_refires(insight.facts()) })))
+    };
+    let alertmanager = async |State(console): State<Console>| Json(alertmanager(&console));
+    let monitoring = async |State(console): State<Console>| {
+        answer(console.insight().await.map(|insight| monitoring(&console, &insight)).map_err(Failure::from))
+    };
+    let document = ([(header::CONTENT_TYPE, "application/yaml")], include_str!("../../docs/openapi.yaml"));
     Router::new()
         .route(components, get(list))
-        .route(component, get(one))
-        .route(changes, get(|State(console): State<Console>| async move { answer(changes_of(&console).await) }))
-        .route(ignored, get(|State(console): State<Console>| async move { Json(ignored_of(&console)) }))
-        .route(held, get(|State(console): State<Console>| async move { answer(held_of(&console).await) }))
-        .route(alertmanager, get(|State(console): State<Console>| async move { Json(alertmanager_of(&console)) }))
-        .route(monitoring, get(|State(console): State<Console>| async move { answer(monitoring_now(&console).await) }))
-        .route(page, get(|State(console): State<Console>| async move { answer(super::page::state(&console).await) }))
+        .route(one_component, get(one))
+        .route(waiting, get(changes))
+        .route(ignored, get(ignored_alerts))
+        .route(held, get(held_refires))
+        .route(polled, get(alertmanager))
+        .route(watchdog, get(monitoring))
+        .route(page, get(async |State(console): State<Console>| answer(super::page::state(&console).await)))
         .route(openapi, get(document))
-}
-
-/// All components.
-#[derive(Debug, Serialize)]
-struct Components {
-    components: Vec<ComponentSummary>,
 }
 
 /// What Cachet has not taken yet.
@@ -62,18 +65,6 @@ pub struct Changes {
     pub budget: Option<Budget>,
     /// What waits, in the order in which it is written.
     pub changes: Vec<WaitingChange>,
-}
-
-/// The alerts that cannot be used.
-#[derive(Debug, Serialize)]
-struct IgnoredAlerts {
-    ignored: Vec<Ignored>,
-}
-
-/// The firings that do not count yet.
-#[derive(Debug, Serialize)]
-struct HeldRefires {
-    held: Vec<HeldFiring>,
 }
 
 /// What was learned by reading Alertmanager.
@@ -100,18 +91,9 @@ pub struct MonitoringState {
     pub missing_since: Option<String>,
 }
 
-async fn list(State(console): State<Console>) -> Response {
-    let insight = console.insight().await.map_err(Failure::from);
-    answer(insight.map(|insight| Components { components: summaries(insight.facts()) }))
-}
-
-async fn one(State(console): State<Console>, Named(name): Named, asked: Asked) -> Response {
-    answer(component(&console, &name, asked.days.as_deref()).await)
-}
-
 /// A component with its past; `days`: as somebody typed it.
 pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Result<Explanation, Failure> {
-    let parts = &console.shared.parts;
+    let parts = &console.parts;
     let settings = parts.settings.borrow().clone();
     let longest = settings.config.history_days;
     let days = match days {
@@ -122,18 +104,13 @@ pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Res
         })?,
     };
     let (component, explanation, insight) = console.explained(name).await?;
-    let past = insight::past(&parts.store, &settings, &component, days, insight.now()).await?;
+    let past = insight::past(&parts.store, &settings, &component, days, insight.now).await?;
     Ok(Explanation { past: Some(past), ..explanation })
-}
-
-async fn changes_of(console: &Console) -> Result<Changes, Failure> {
-    let insight = console.insight().await?;
-    Ok(changes(console, &insight))
 }
 
 /// What waits, with what the server knows of it.
 pub fn changes(console: &Console, insight: &Insight) -> Changes {
-    let writing = console.shared.parts.live.writing();
+    let writing = console.parts.live.writing();
     let of = |change: &crate::core::operation::Change| WaitingChange {
         since: writing.waiting.get(&(Metrics::kind_of(change), change.key())).map(ToString::to_string),
         problem: writing.failing.get(&change.key()).cloned(),
@@ -147,32 +124,19 @@ pub fn changes(console: &Console, insight: &Insight) -> Changes {
     }
 }
 
-fn ignored_of(console: &Console) -> IgnoredAlerts {
-    IgnoredAlerts { ignored: console.shared.parts.live.ignored() }
-}
-
-async fn held_of(console: &Console) -> Result<HeldRefires, Failure> {
-    Ok(HeldRefires { held: held_refires(console.insight().await?.facts()) })
-}
-
 /// What was learned by reading Alertmanager.
-pub fn alertmanager_of(console: &Console) -> Alertmanager {
-    let live = &console.shared.parts.live;
+pub fn alertmanager(console: &Console) -> Alertmanager {
+    let live = &console.parts.live;
     Alertmanager { last_poll: live.poll(), repairs: live.repairs() }
-}
-
-async fn monitoring_now(console: &Console) -> Result<MonitoringState, Failure> {
-    let insight = console.insight().await?;
-    Ok(monitoring(console, &insight))
 }
 
 /// Whether monitoring data comes in.
 pub fn monitoring(console: &Console, insight: &Insight) -> MonitoringState {
-    let settings = console.shared.parts.settings.borrow();
+    let settings = console.parts.settings.borrow();
     let Some(watchdog) = settings.config.watchdog() else {
         return MonitoringState { watchdog: None, last_heard_at: None, missing_since: None };
     };
-    let pulse = insight.pulse();
+    let pulse = insight.pulse;
     MonitoringState {
         watchdog: Some(watchdog.alertname().to_owned()),
         last_heard_at: pulse.last_heartbeat.map(|moment| moment.to_string()),
@@ -180,33 +144,6 @@ pub fn monitoring(console: &Console, insight: &Insight) -> MonitoringState {
     }
 }
 
-/// The document that describes all of this.
-async fn document() -> Response {
-    ([(header::CONTENT_TYPE, "application/yaml")], include_str!("../../docs/openapi.yaml")).into_response()
-}
-
 fn answer<T: Serialize>(outcome: Result<T, Failure>) -> Response {
     outcome.map_or_else(IntoResponse::into_response, |value| Json(value).into_response())
-}
-
-impl Failure {
-    /// The status code, wherever the failure is told.
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::UnknownComponent { .. } | Self::UnknownOnPage(_) | Self::NoPage => StatusCode::NOT_FOUND,
-            Self::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        }
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Problem {
-            error: String,
-        }
-        (self.status(), Json(Problem { error: self.to_string() })).into_response()
-    }
 }

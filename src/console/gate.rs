@@ -1,18 +1,24 @@
-//! Who comes in, what every answer carries, and that a form was sent from here.
+//! Who comes in and for what, what every answer carries, and that a form was sent from here.
 
-use axum::extract::{Request, State};
+use std::collections::BTreeMap;
+
+use axum::Extension;
+use axum::extract::rejection::ExtensionRejection;
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use hmac::{Hmac, KeyInit, Mac};
+use minijinja::{Value, context};
 use sha2::Sha256;
 
-use super::{Console, Parts};
+use super::{Console, Failure, Parts};
+use crate::metrics::Refusal;
 use crate::web::auth::{Authenticator, NoRandomness};
-use crate::web::guard::{self, Refusal, is_from_here, is_loaded_from_elsewhere};
+use crate::web::guard::{self, is_from_here, is_loaded_from_elsewhere};
 
 /// Nothing but what we serve ourselves, forms to nowhere else, and nobody may frame it. Not `no-referrer`: browsers would
 /// send forms with the origin `null`.
@@ -69,10 +75,7 @@ impl Tokens {
     }
 
     /// Checks that `user` sent a form from here.
-    ///
-    /// # Errors
-    /// See [`Forged`].
-    pub fn check(&self, user: &User, token: &str, headers: &HeaderMap) -> Result<(), Forged> {
+    fn check(&self, user: &User, token: &str, headers: &HeaderMap) -> Result<(), Forged> {
         if !is_from_here(headers) {
             return Err(Forged::Elsewhere);
         }
@@ -91,9 +94,99 @@ impl Tokens {
     }
 }
 
+/// What was typed into the fields of a form or of a query, by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Form(pub BTreeMap<String, String>);
+
+impl Form {
+    /// Reads a query or the body of a form; of a field that is there twice, the last. Lines end as they do everywhere else:
+    /// a browser ends them with two characters.
+    pub fn read(text: &[u8]) -> Self {
+        let fields = form_urlencoded::parse(text).into_owned();
+        Self(fields.map(|(field, content)| (field, content.replace("\r\n", "\n"))).collect())
+    }
+
+    /// What a field has; nothing, if it is not there.
+    pub fn get(&self, field: &str) -> &str {
+        self.0.get(field).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Gives a field its content.
+    pub fn set(&mut self, field: impl Into<String>, content: impl Into<String>) {
+        self.0.insert(field.into(), content.into());
+    }
+}
+
+/// A request that was let in: who asks, and for what. Whatever is in a path or a query is taken as it comes, so that what is
+/// wrong with it is said in our words, and nowhere in a framework's.
+pub struct Visit {
+    /// Where they ask.
+    pub console: Console,
+    /// Who asks.
+    pub user: User,
+    /// What the path names: a component, or an edit of the page.
+    pub name: String,
+    /// What the query says.
+    pub query: Form,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<Console> for Visit {
+    type Rejection = ExtensionRejection;
+
+    async fn from_request_parts(parts: &mut request::Parts, console: &Console) -> Result<Self, Self::Rejection> {
+        let Extension(user) = Extension::from_request_parts(parts, console).await?;
+        let name = Path::<String>::from_request_parts(parts, console).await;
+        Ok(Self {
+            console: console.clone(),
+            user,
+            // What is no UTF-8 is the name of nothing.
+            name: name.map_or_else(|_| char::REPLACEMENT_CHARACTER.to_string(), |Path(name)| name),
+            query: Form::read(parts.uri.query().unwrap_or_default().as_bytes()),
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+impl Visit {
+    /// Checks that the user sent `form` from here; what another site sent is counted.
+    ///
+    /// # Errors
+    /// See [`Forged`].
+    pub fn check(&self, form: &Form) -> Result<(), Forged> {
+        let checked = self.console.tokens.check(&self.user, form.get("token"), &self.headers);
+        if checked == Err(Forged::Elsewhere) {
+            guard::counted(&self.console.parts.metrics, Refusal::CrossSite);
+        }
+        checked
+    }
+
+    /// A page.
+    ///
+    /// # Errors
+    /// [`Failure::Template`].
+    pub fn page(&self, template: &str, status: StatusCode, content: Value) -> Result<Response, Failure> {
+        let template = self.console.pages.get_template(template)?;
+        let html = template.render(context! { user => &*self.user.0, ..content })?;
+        Ok((status, Html(html)).into_response())
+    }
+
+    /// The answer: what came of the request, or a page that says what is wrong.
+    pub fn answer(&self, outcome: Result<Response, Failure>) -> Response {
+        let Err(failure) = outcome else { return outcome.into_response() };
+        let (status, problem) = (failure.status(), failure.to_string());
+        if status.is_server_error() {
+            tracing::error!("the console could not be shown: {problem}");
+        }
+        let title = if status == StatusCode::NOT_FOUND { "Not found" } else { "That cannot be done" };
+        let page = self.page("problem.html", status, context! { title, problem => &*problem });
+        page.unwrap_or_else(|_| (status, format!("{problem}\n")).into_response())
+    }
+}
+
 /// Lets in who says who they are, and gives every answer its headers.
 pub async fn let_in(State(console): State<Console>, mut request: Request, next: Next) -> Response {
-    let who = known(&console.shared.parts, request.headers()).await;
+    let who = known(&console.parts, request.headers()).await;
     let mut response = match who {
         Ok(user) => {
             request.extensions_mut().insert(user);

@@ -3,7 +3,7 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `page/edit` | what can be done, and what becomes of a form |
-//! | `page/form` | the fields of a form, and what is wrong with them |
+//! | `page/form` | the fields of a form, and the checks of what was typed |
 //! | `page/meaning` | what a change means, before and after it is done |
 //! | `page/state` | the content of the page, for the API and the list |
 //!
@@ -20,28 +20,23 @@ mod state;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Serialize;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
 
-use self::edit::{Change, Edit, INCIDENT_STATUSES, Known, MAINTENANCE_STATUS, listed};
-use self::form::{Fault, Form, MESSAGE_LIMIT_BYTES, TITLE_LIMIT, field_of, is_of_component};
-pub use self::state::PageState;
-use self::state::Section;
-use super::actions::check;
-use super::asked::{Asked, Named, moment};
-use super::gate::{Forged, User};
-use super::pages::{problem, show};
+use self::edit::{Change, Edit, Known, PartId};
+use self::form::{Fault, components, fields, filled, typed};
+use self::state::PageState;
+use super::gate::{Forged, Form, Visit};
 use super::{Console, Failure};
-use crate::core::builtin::{Component, Content};
-use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::builtin::Content;
+use crate::core::observed::{ComponentId, GroupId};
 use crate::log::Line;
 use crate::settings::Settings;
-use crate::store::{PageTables, StoreError};
+use crate::store::{ComponentChange, GroupChange, PageTables, StoreError};
 
 /// The longest form that is taken: a message, each byte of which may be sent as three, and a field for each component.
 pub const FORM_LIMIT_BYTES: usize = 256 * 1024;
@@ -54,177 +49,107 @@ const OVERTAKEN: &str = "It was changed meanwhile, and nothing was done. Review 
 /// What is said to who publishes something new where something else was published since the form was opened.
 const PUBLISHED: &str = "nothing was done. If it is the same, cancel; if not, submit again.";
 
-/// The list of all that is on the page.
-#[derive(Serialize)]
-struct List {
-    user: String,
-    title: &'static str,
-    on_page: bool,
-    /// What was just done.
-    done: Option<&'static str>,
-    /// Absent where a Cachet is driven.
-    state: Option<PageState>,
-    summary: String,
-    sections: Vec<Section>,
-}
-
-/// A form, or what it means.
-#[derive(Serialize)]
-struct EditPage {
-    user: String,
-    title: String,
-    on_page: bool,
-    confirming: bool,
-    path: String,
-    token: String,
-    seen: String,
-    problem: Option<String>,
-    faults: Vec<Fault>,
-    fields: Vec<Field>,
-    components: Vec<Field>,
-    has_form: bool,
-    button: &'static str,
-    means: Vec<String>,
-    heading: Option<String>,
-    message: Option<String>,
-    hidden: Vec<(String, String)>,
-}
-
-/// A field of a form.
-#[derive(Serialize)]
-struct Field {
-    name: String,
-    label: String,
-    /// `text`, `area`, `time`, `select` or `check`.
-    kind: &'static str,
-    value: String,
-    hint: &'static str,
-    limit: usize,
-    required: bool,
-    faulty: bool,
-    options: Vec<(String, String)>,
-}
-
 /// `GET /console/page`.
-pub async fn list(State(console): State<Console>, Extension(User(user)): Extension<User>, asked: Asked) -> Response {
+pub async fn list(visit: Visit) -> Response {
     let page = async {
-        let state = match state(&console).await {
-            Ok(state) => Some(state),
+        let state = match state(&visit.console).await {
+            // Absent where a Cachet is driven.
             Err(Failure::NoPage) => None,
-            Err(failure) => return Err(failure),
+            state => Some(Serde(state?)),
         };
-        Ok(List {
-            user: user.clone(),
-            title: "Status page",
-            on_page: true,
-            done: asked.done.as_deref().and_then(meaning::done),
-            summary: state.as_ref().map(PageState::summary).unwrap_or_default(),
-            sections: state.as_ref().map(PageState::sections).unwrap_or_default(),
-            state,
-        })
+        let done = meaning::done(visit.query.get("done"));
+        visit.page("page.html", StatusCode::OK, context! { title => "Status page", on_page => true, done, state })
     };
-    show(&console, &user, "page.html", StatusCode::OK, page.await)
+    visit.answer(page.await)
 }
 
 /// The content of the page.
 pub async fn state(console: &Console) -> Result<PageState, Failure> {
-    let now = console.shared.parts.clock.now();
+    let now = console.parts.clock.now();
     Ok(PageState::of(&content(console, tables(console)?).await?, now))
 }
 
 fn tables(console: &Console) -> Result<&PageTables, Failure> {
-    console.shared.parts.page.as_ref().ok_or(Failure::NoPage)
+    console.parts.page.as_ref().ok_or(Failure::NoPage)
 }
 
 async fn content(console: &Console, tables: &PageTables) -> Result<Content, StoreError> {
-    let now = console.shared.parts.clock.now();
+    let now = console.parts.clock.now();
     tables.content(now.before(LISTED), now).await
 }
 
 /// `GET /console/page/…`: a form; or, if there is nothing to fill in or a link says it all, what it means.
-pub async fn ask(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(path): Named,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let asked = Form::read(query.unwrap_or_default().as_bytes());
-    let answer = async {
-        let content = content(&console, tables(&console)?).await?;
-        let edit = Edit::find(&path, &content).map_err(Failure::UnknownOnPage)?;
-        let desk = Desk::new(&console, &user, &content);
-        let is_said = !edit.has_form() || (matches!(edit, Edit::Move(_)) && asked.has("to"));
-        let form = edit.filled_in(&desk.known()).overlaid(asked);
+pub async fn ask(visit: Visit) -> Response {
+    let page = async {
+        let content = content(&visit.console, tables(&visit.console)?).await?;
+        let edit = Edit::find(&visit.name, &content).map_err(Failure::UnknownOnPage)?;
+        let desk = Desk::new(&visit, &content);
+        let is_said = !edit.has_form() || (matches!(edit, Edit::Move(_)) && visit.query.0.contains_key("to"));
+        let mut form = edit.filled_in(&desk.known());
+        form.0.extend(visit.query.0.clone());
         if !is_said {
-            return Ok(desk.form(edit, &form, edit.seen(&content), StatusCode::OK, Vec::new()));
+            return desk.form(edit, &form, &edit.seen(&content), None, &[]);
         }
-        Ok(match edit.check(&form, &desk.known()) {
-            Ok(None) => see("nothing"),
+        match edit.check(&form, &desk.known()) {
+            Ok(None) => Ok(see("nothing")),
             Ok(Some(change)) => desk.confirm(edit, &change, form, StatusCode::OK),
-            Err(faults) => desk.refuse(edit, &form, edit.seen(&content), faults),
-        })
+            Err(faults) => desk.form(edit, &form, &edit.seen(&content), None, &faults),
+        }
     };
-    answer.await.unwrap_or_else(|failure| told(&console, &user, &failure))
+    visit.answer(page.await)
 }
 
 /// `POST /console/page/…`: what a form means; with `step=do`, it is done; with `step=edit`, the form again.
-pub async fn submit(
-    State(console): State<Console>,
-    Extension(user): Extension<User>,
-    Named(path): Named,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let Ok(body) = body else {
-        let words = format!("the form is longer than {} KiB: shorten the message", FORM_LIMIT_BYTES / 1024);
-        return problem(&console, &user.0, StatusCode::PAYLOAD_TOO_LARGE, &words);
+pub async fn submit(visit: Visit, body: Result<Bytes, BytesRejection>) -> Response {
+    let outcome = match body {
+        Ok(body) => decide(&visit, Form::read(&body)).await,
+        Err(_) => Err(Failure::TooLong),
     };
-    let checked = check(&console, &user, &headers, &body);
-    if checked == Err(Forged::Elsewhere) {
-        return problem(&console, &user.0, StatusCode::FORBIDDEN, &Forged::Elsewhere.to_string());
-    }
-    let _acting = console.shared.acting.lock().await;
-    let answer = decide(&console, &user, &path, Form::read(&body), checked.is_ok());
-    answer.await.unwrap_or_else(|failure| told(&console, &user, &failure))
+    visit.answer(outcome)
 }
 
-async fn decide(
-    console: &Console,
-    user: &User,
-    path: &str,
-    mut form: Form,
-    is_ours: bool,
-) -> Result<Response, Failure> {
-    let (step, seen) = (form.take("step"), form.take("seen"));
-    form.take("token");
+async fn decide(visit: &Visit, mut form: Form) -> Result<Response, Failure> {
+    let is_ours = match visit.check(&form) {
+        Err(Forged::Elsewhere) => return Err(Forged::Elsewhere.into()),
+        checked => checked.is_ok(),
+    };
+    let (console, user) = (&visit.console, visit.user.0.as_str());
+    let _acting = console.acting.lock().await;
+    let [step, seen, _] = ["step", "seen", "token"].map(|field| form.0.remove(field).unwrap_or_default());
     let tables = tables(console)?;
     loop {
         let content = content(console, tables).await?;
-        let edit = Edit::find(path, &content).map_err(Failure::UnknownOnPage)?;
-        let desk = Desk::new(console, user, &content);
+        let edit = Edit::find(&visit.name, &content).map_err(Failure::UnknownOnPage)?;
+        let desk = Desk::new(visit, &content);
         if !is_ours {
             // What was typed is not lost by a restart of the server.
-            return Ok(desk.outdated(edit, &form, seen));
+            let problem = format!("{}. What you typed is below: review it and submit again.", Forged::Token);
+            return if edit.has_form() {
+                desk.form(edit, &form, &seen, Some(problem), &[])
+            } else {
+                Err(Forged::Token.into())
+            };
         }
         if step == "edit" && edit.has_form() {
-            return Ok(desk.form(edit, &form, seen, StatusCode::OK, Vec::new()));
+            return desk.form(edit, &form, &seen, None, &[]);
         }
         let change = match edit.check(&form, &desk.known()) {
             Ok(Some(change)) => change,
             Ok(None) => return Ok(see("nothing")),
-            Err(faults) => return Ok(desk.refuse(edit, &form, seen, faults)),
+            Err(faults) => return desk.form(edit, &form, &seen, None, &faults),
         };
         if seen != edit.seen(&content) {
-            return Ok(desk.confirm(edit, &change, form, StatusCode::CONFLICT));
+            return desk.confirm(edit, &change, form, StatusCode::CONFLICT);
         }
         if step != "do" {
-            return Ok(desk.confirm(edit, &change, form, StatusCode::OK));
+            return desk.confirm(edit, &change, form, StatusCode::OK);
         }
         if let Some(subject) = carry_out(tables, edit, &change, console).await? {
-            let parts = &console.shared.parts;
-            let name = if edit.name().is_empty() { change.title().unwrap_or_default() } else { edit.name() };
+            let parts = &console.parts;
+            let (title, _) = change.text();
+            let name = Some(edit.subject().name).filter(|name| !name.is_empty()).or(title).unwrap_or_default();
             let (action, details) = (edit.action(), change.details(&desk.known()));
-            parts.log.line(&Line::page_edited(&user.0, action, &subject, name, &details));
+            parts.log.line(&Line::page_edited(user, action, &subject, name, &details));
             parts.wake.wake();
             parts.live.changed();
             return Ok(see(action));
@@ -240,25 +165,49 @@ async fn carry_out(
     change: &Change<'_>,
     console: &Console,
 ) -> Result<Option<String>, StoreError> {
-    let now = console.shared.parts.clock.now();
+    let now = console.parts.clock.now();
     let done = match change {
         Change::Announce(new) => return Ok(Some(format!("maintenance {}", tables.announce(new, now).await?.0))),
         Change::WriteIncident(new) => return Ok(Some(format!("incident {}", tables.open_incident(new, now).await?.0))),
-        Change::Maintenance(id, new) => tables.change_maintenance(*id, new).await?,
-        Change::UpdateMaintenance(id, message, ends_at) => {
-            tables.update_maintenance(*id, message, *ends_at, now).await?
+        Change::Maintenance(one, new) => tables.change_maintenance(one.id, new).await?,
+        Change::UpdateMaintenance(one, message) => tables.update_maintenance(one.id, message, None, now).await?,
+        Change::EndMaintenance(one, message) => {
+            tables.update_maintenance(one.id, message, Some(now.cut_to_seconds()), now).await?
         }
         Change::UpdateIncident(seen, status, message) => {
             tables.update_incident_as_seen(seen, *status, message, now).await?
         }
-        Change::Group(id, change) => tables.change_group(*id, change).await?,
-        Change::Component(id, change) => tables.change_component(*id, change).await?,
-        Change::OrderGroups(order) => tables.order_groups(order).await.map(|()| true)?,
-        Change::OrderComponents(order) => tables.order_components(order).await.map(|()| true)?,
-        Change::RemoveGroup(id) => tables.remove_group(*id).await?,
-        Change::RemoveComponent(id) => tables.remove_component(*id).await?,
+        Change::Rename(part, title) => change_part(tables, part.id, Some(title.clone()), None).await?,
+        Change::SetVisible(part, visible) => change_part(tables, part.id, None, Some(*visible)).await?,
+        Change::Order(part, order) => {
+            let order = order.iter().copied();
+            match part.id {
+                PartId::Group(_) => tables.order_groups(&order.map(GroupId).collect::<Vec<_>>()).await?,
+                PartId::Component(_) => tables.order_components(&order.map(ComponentId).collect::<Vec<_>>()).await?,
+            }
+            true
+        }
+        Change::Remove(part) => match part.id {
+            PartId::Group(id) => tables.remove_group(id).await?,
+            PartId::Component(id) => tables.remove_component(id).await?,
+        },
     };
-    Ok(done.then(|| edit.subject()))
+    let subject = edit.subject();
+    Ok(done.then(|| format!("{} {}", subject.word, subject.id.unwrap_or_default())))
+}
+
+async fn change_part(
+    tables: &PageTables,
+    part: PartId,
+    title: Option<String>,
+    visible: Option<bool>,
+) -> Result<bool, StoreError> {
+    match part {
+        PartId::Group(id) => tables.change_group(id, &GroupChange { title, visible }).await,
+        PartId::Component(id) => {
+            tables.change_component(id, &ComponentChange { title, visible, ..ComponentChange::default() }).await
+        }
+    }
 }
 
 /// The list, which says what was done. A reload of it does nothing again.
@@ -266,22 +215,17 @@ fn see(done: &str) -> Response {
     Redirect::to(&format!("/console/page?done={done}")).into_response()
 }
 
-fn told(console: &Console, user: &User, failure: &Failure) -> Response {
-    problem(console, &user.0, failure.status(), &failure.to_string())
-}
-
 /// Answers one user about the content as it was read.
 struct Desk<'a> {
-    console: &'a Console,
-    user: &'a User,
+    visit: &'a Visit,
     content: &'a Content,
     settings: Arc<Settings>,
 }
 
 impl<'a> Desk<'a> {
-    fn new(console: &'a Console, user: &'a User, content: &'a Content) -> Self {
-        let settings = console.shared.parts.settings.borrow().clone();
-        Self { console, user, content, settings }
+    fn new(visit: &'a Visit, content: &'a Content) -> Self {
+        let settings = visit.console.parts.settings.borrow().clone();
+        Self { visit, content, settings }
     }
 
     fn known(&self) -> Known<'_> {
@@ -289,164 +233,79 @@ impl<'a> Desk<'a> {
             content: self.content,
             groups: &self.settings.config.page.groups,
             inventory: self.settings.inventory.as_ref(),
-            now: self.console.shared.parts.clock.now(),
+            now: self.visit.console.parts.clock.now(),
         }
     }
 
-    fn page(&self, edit: Edit<'_>, seen: String) -> EditPage {
-        EditPage {
-            user: self.user.0.clone(),
-            title: edit.title(),
-            on_page: true,
-            confirming: true,
-            path: edit.path(),
-            token: self.console.shared.tokens.of(self.user),
+    /// What the form and its confirmation have in common.
+    fn page(&self, edit: Edit<'_>, seen: &str) -> Value {
+        context! {
+            title => meaning::title(edit),
+            on_page => true,
+            confirming => true,
+            path => edit.path(),
+            token => self.visit.console.tokens.of(&self.visit.user),
             seen,
-            problem: None,
-            faults: Vec::new(),
-            fields: Vec::new(),
-            components: Vec::new(),
-            has_form: edit.has_form(),
-            button: edit.button(),
-            means: Vec::new(),
-            heading: None,
-            message: None,
-            hidden: Vec::new(),
+            has_form => edit.has_form(),
+            button => meaning::button(edit),
         }
     }
 
-    fn show(&self, template: &str, status: StatusCode, page: EditPage) -> Response {
-        show(self.console, &self.user.0, template, status, Ok(page))
-    }
-
-    /// The form with what was typed, and what is wrong with it.
-    fn form(&self, edit: Edit<'_>, form: &Form, seen: String, status: StatusCode, faults: Vec<Fault>) -> Response {
-        self.show("edit.html", status, self.form_page(edit, form, seen, faults))
-    }
-
-    fn form_page(&self, edit: Edit<'_>, form: &Form, seen: String, faults: Vec<Fault>) -> EditPage {
-        let fields = fields(edit, form, &faults, self.content);
-        let components = components(edit, form, self.content);
-        EditPage { fields, components, faults, ..self.page(edit, seen) }
-    }
-
-    fn refuse(&self, edit: Edit<'_>, form: &Form, seen: String, faults: Vec<Fault>) -> Response {
-        if edit.has_form() {
-            return self.form(edit, form, seen, StatusCode::UNPROCESSABLE_ENTITY, faults);
-        }
-        let problems: Vec<String> = faults.into_iter().map(|fault| fault.problem).collect();
-        problem(self.console, &self.user.0, StatusCode::UNPROCESSABLE_ENTITY, &problems.join("; "))
-    }
-
-    /// The form of a user whose token is not known.
-    fn outdated(&self, edit: Edit<'_>, form: &Form, seen: String) -> Response {
+    /// The form with what was typed, why it was not taken, and what is wrong with its fields.
+    fn form(
+        &self,
+        edit: Edit<'_>,
+        form: &Form,
+        seen: &str,
+        outdated: Option<String>,
+        faults: &[Fault],
+    ) -> Result<Response, Failure> {
         if !edit.has_form() {
-            return problem(self.console, &self.user.0, StatusCode::FORBIDDEN, &Forged::Token.to_string());
+            let problems: Vec<&str> = faults.iter().map(|fault| fault.problem.as_str()).collect();
+            return Err(Failure::Bad(problems.join("; ")));
         }
-        let problem = Some(format!("{}. What you typed is below: review it and submit again.", Forged::Token));
-        let page = EditPage { problem, ..self.form_page(edit, form, seen, Vec::new()) };
-        self.show("edit.html", StatusCode::FORBIDDEN, page)
+        let status = match (&outdated, faults) {
+            (Some(_), _) => StatusCode::FORBIDDEN,
+            (None, []) => StatusCode::OK,
+            (None, _) => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let page = context! {
+            problem => outdated,
+            fields => Serde(fields(edit, form, faults, self.content)),
+            components => Serde(components(edit, form, self.content)),
+            faults => Serde(faults),
+            ..self.page(edit, seen)
+        };
+        self.visit.page("edit.html", status, page)
     }
 
     /// What a change means, to be confirmed; at a conflict, because somebody was faster.
-    fn confirm(&self, edit: Edit<'_>, change: &Change<'_>, form: Form, status: StatusCode) -> Response {
-        let is_known = |field: &str| FIELDS.contains(&field) || is_of_component(field);
-        let form = change.asked_by(form);
-        let hidden = form.filled().filter(|(field, _)| is_known(field));
+    fn confirm(
+        &self,
+        edit: Edit<'_>,
+        change: &Change<'_>,
+        mut form: Form,
+        status: StatusCode,
+    ) -> Result<Response, Failure> {
+        // What was left to the moment of asking is in the form that is confirmed.
+        match change {
+            Change::Announce(new) | Change::Maintenance(_, new) => form.set("begins", typed(new.begins_at)),
+            Change::WriteIncident(new) => form.set("began", typed(new.began_at)),
+            _ => {}
+        }
         let overtaken = || match edit.last_made(self.content) {
             Some((_, title)) => format!("“{title}” was published meanwhile, and {PUBLISHED}"),
             None => OVERTAKEN.to_owned(),
         };
-        let page = EditPage {
-            problem: (status == StatusCode::CONFLICT).then(overtaken),
-            means: edit.meaning(change, &self.known()),
-            heading: change.title().map(str::to_owned),
-            message: change.message().map(str::to_owned),
-            hidden: hidden.map(|(field, content)| (field.to_owned(), content.to_owned())).collect(),
-            ..self.page(edit, edit.seen(self.content))
+        let (heading, message) = change.text();
+        let page = context! {
+            problem => (status == StatusCode::CONFLICT).then(overtaken),
+            means => change.meaning(&self.known()),
+            heading,
+            message,
+            hidden => Serde(filled(&form).collect::<Vec<_>>()),
+            ..self.page(edit, &edit.seen(self.content))
         };
-        self.show("edit_confirm.html", status, page)
+        self.visit.page("edit_confirm.html", status, page)
     }
-}
-
-/// Every field that a form can have, but for those of components.
-const FIELDS: [&str; 7] = ["title", "message", "begins", "ends", "began", "status", "to"];
-
-/// The fields of a form, in their order.
-fn fields(edit: Edit<'_>, form: &Form, faults: &[Fault], content: &Content) -> Vec<Field> {
-    let field = |name: &'static str, label: &str, kind: &'static str| {
-        // What is no time stays as it was typed, where a field for a time would show nothing.
-        let value = form.get(name);
-        let is_no_time = kind == "time" && !value.is_empty() && moment(value).is_none();
-        Field {
-            name: name.to_owned(),
-            label: label.to_owned(),
-            kind: if is_no_time { "text" } else { kind },
-            value: value.to_owned(),
-            hint: "",
-            limit: if kind == "area" { MESSAGE_LIMIT_BYTES } else { TITLE_LIMIT },
-            required: matches!(name, "title" | "message"),
-            faulty: faults.iter().any(|fault| fault.field == name),
-            options: Vec::new(),
-        }
-    };
-    let (title, message) = (|| field("title", "Title", "text"), || field("message", "Message", "area"));
-    let status = || Field {
-        options: IncidentStatus::ALL.map(|status| (status.value().to_string(), status.word().to_owned())).to_vec(),
-        ..field("status", "Status", "select")
-    };
-    match edit {
-        Edit::Announce | Edit::ChangeMaintenance(_) => vec![
-            title(),
-            Field { hint: "Empty: now.", ..field("begins", "Begins (UTC)", "time") },
-            Field { hint: "Empty: when somebody ends it.", ..field("ends", "Ends (UTC)", "time") },
-            message(),
-        ],
-        Edit::UpdateMaintenance(_) | Edit::EndMaintenance(_) => vec![message()],
-        Edit::WriteIncident => {
-            vec![title(), status(), Field { hint: "Empty: now.", ..field("began", "Began (UTC)", "time") }, message()]
-        }
-        Edit::UpdateIncident(_) => vec![status(), message()],
-        Edit::Rename(_) => {
-            vec![Field { hint: "What readers see. Empty: its name.", required: false, ..title() }]
-        }
-        Edit::Move(part) => {
-            let beside = part.beside(content);
-            let places = beside.iter().enumerate().map(|(place, (_, name))| {
-                let place = place + 1;
-                (place.to_string(), format!("{place} (now {name})"))
-            });
-            vec![Field { options: places.collect(), ..field("to", "Place", "select") }]
-        }
-        Edit::Hide(_) | Edit::Show(_) | Edit::Remove(_) => Vec::new(),
-    }
-}
-
-/// A field for each component: what status it is given.
-fn components(edit: Edit<'_>, form: &Form, content: &Content) -> Vec<Field> {
-    let (kind, statuses): (_, &[ComponentStatus]) = match edit {
-        Edit::Announce | Edit::ChangeMaintenance(_) => ("check", &[MAINTENANCE_STATUS]),
-        Edit::WriteIncident => ("select", &INCIDENT_STATUSES),
-        _ => return Vec::new(),
-    };
-    let options = statuses.iter().map(|status| (status.value().to_string(), status.word().to_owned()));
-    let options: Vec<(String, String)> = match kind {
-        "select" => std::iter::once((String::new(), "not affected".to_owned())).chain(options).collect(),
-        _ => options.collect(),
-    };
-    let of = |component: &Component| {
-        let name = field_of(component.id);
-        Field {
-            value: form.get(&name).to_owned(),
-            name,
-            label: component.shown_name().to_owned(),
-            kind,
-            hint: if content.shows(component) { "" } else { "hidden" },
-            limit: 0,
-            required: false,
-            faulty: false,
-            options: options.clone(),
-        }
-    };
-    listed(content).map(of).collect()
 }

@@ -1,17 +1,65 @@
-//! The pages. What is put into a template is escaped, for its name ends in `.html`.
+//! The pages: the overview, a component, and what every page shares. What is put into a template is escaped, for its name ends
+//! in `.html`. Server-sent events keep the pages fresh: they say that something changed, and what changed is fetched by who
+//! wants to know, so nothing is told twice in two forms.
 
-use axum::Extension;
+use std::cmp::Reverse;
+use std::convert::Infallible;
+use std::time::Duration;
+
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use minijinja::{Environment, UndefinedBehavior, Value};
-use serde::Serialize;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, stream};
+use jiff::tz::TimeZone;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 
-use super::asked::{Asked, Named};
-use super::gate::User;
-use super::view::{self, ComponentPage, Known, Overview};
-use super::{Console, Failure, api};
-use crate::core::explain::{held_refires, summaries};
+use super::gate::{Form, Visit};
+use super::{Console, Parts, api};
+use crate::core::explain::{Explanation, StatusWord, held_refires, summaries};
+use crate::core::hold::{Hold, NOTE_LIMIT};
+use crate::core::status::ComponentStatus;
+use crate::core::time::Timestamp;
+use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, told_duration, told_percent};
+
+/// How many entries of a list the overview has at most; the API has all of them.
+const LISTED: usize = 20;
+
+/// How many targets the page of a component has at most; the API has all of them.
+const TARGETS_LISTED: usize = 100;
+
+/// For how long a component may be held, to choose from: seconds, and how it is called.
+const DURATIONS: [(u64, &str); 8] = [
+    (1800, "30 minutes"),
+    (3600, "1 hour"),
+    (2 * 3600, "2 hours"),
+    (4 * 3600, "4 hours"),
+    (8 * 3600, "8 hours"),
+    (24 * 3600, "1 day"),
+    (7 * 24 * 3600, "7 days"),
+    (30 * 24 * 3600, "30 days"),
+];
+
+/// What is chosen of them as long as nobody chose.
+const DEFAULT_DURATION_SECONDS: &str = "3600";
+
+/// How many pages are kept fresh at the same time; one more reloads by hand. Each holds one of the server's connections,
+/// which those who post need.
+pub const WATCHERS_AT_ONCE: usize = 32;
+
+/// The shortest time between two events: in a storm, a page that is made anew twice a second is fresh enough.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a connection on which nothing happens is kept from being taken for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a browser waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Keeps nginx, if it is in front, from waiting until there is enough to pass on.
+const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
 const TEMPLATES: [(&str, &str); 8] = [
     ("layout.html", include_str!("templates/layout.html")),
@@ -24,126 +72,168 @@ const TEMPLATES: [(&str, &str); 8] = [
     ("problem.html", include_str!("templates/problem.html")),
 ];
 
-/// The templates, read once.
-pub struct Templates {
-    environment: Environment<'static>,
-    fault: Option<minijinja::Error>,
-}
-
-impl Templates {
-    /// Reads them. A fault in one is told when a page is asked for; a test rules it out.
-    pub fn new() -> Self {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-        environment.add_filter("when", |iso: &str| view::when(iso));
-        environment.add_filter("clock", |iso: &str| view::clock(iso));
-        // Whatever the name, there is nothing to escape in its path.
-        environment.add_filter("path", |component: &str| Value::from_safe_string(view::path_of(component)));
-        let added = TEMPLATES.into_iter().try_for_each(|(name, text)| environment.add_template(name, text));
-        Self { environment, fault: added.err() }
-    }
-
-    fn render(&self, name: &str, content: &impl Serialize) -> Result<String, minijinja::Error> {
-        match &self.fault {
-            None => self.environment.get_template(name)?.render(minijinja::value::Serde(content)),
-            Some(fault) => Err(minijinja::Error::new(fault.kind(), fault.to_string())),
+/// The templates. A fault in one is told when its page is asked for; a test rules it out.
+pub fn templates() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+    environment.add_filter("when", |iso: &str| when(iso));
+    environment.add_filter("clock", |iso: &str| told(iso, "%H:%M:%S"));
+    // Whatever the name, there is nothing to escape in its path.
+    environment.add_filter("path", |component: &str| Value::from_safe_string(path_of(component)));
+    for (name, text) in TEMPLATES {
+        if let Err(error) = environment.add_template(name, text) {
+            tracing::error!("the template {name} is none: {error}");
         }
     }
+    environment
 }
 
 /// `GET /console`.
-pub async fn overview(State(console): State<Console>, Extension(User(user)): Extension<User>) -> Response {
+pub async fn overview(visit: Visit) -> Response {
+    let console = &visit.console;
     let page = async {
         let insight = console.insight().await?;
-        let known = Known {
-            components: summaries(insight.facts()),
-            changes: api::changes(&console, &insight),
-            held: held_refires(insight.facts()),
-            ignored: console.shared.parts.live.ignored(),
-            alertmanager: api::alertmanager_of(&console),
-            monitoring: api::monitoring(&console, &insight),
-            has_page: console.shared.parts.page.is_some(),
+        let parts = &console.parts;
+        let components = summaries(insight.facts());
+        // What is not Operational, the worst first.
+        let operational = ComponentStatus::Operational.value();
+        let mut affected: Vec<_> = components.iter().filter(|one| one.status.value != operational).collect();
+        affected.sort_by_key(|one| {
+            Reverse(ComponentStatus::from_value(one.status.value.into()).map(ComponentStatus::severity))
+        });
+        // All of it in a few words, also for who does not see the page.
+        let title = match affected.as_slice() {
+            [] if components.is_empty() => "No components".to_owned(),
+            [] => "All operational".to_owned(),
+            [one] => format!("{}: {}", one.component, one.status.word),
+            several => format!("{} of {} components are not operational", several.len(), components.len()),
         };
-        Ok(Overview::of(user.clone(), known))
+        let sections = components.chunk_by(|one, next| one.group == next.group).map(|components| {
+            let name = components.first().and_then(|one| one.group.as_deref()).unwrap_or("In no group");
+            context! { name, components => Serde(components) }
+        });
+        let content = context! {
+            title,
+            affected => Serde(&affected),
+            sections => sections.collect::<Vec<_>>(),
+            changes => Serde(api::changes(console, &insight)),
+            held => Serde(held_refires(insight.facts())),
+            ignored => Serde(parts.live.ignored()),
+            alertmanager => Serde(api::alertmanager(console)),
+            monitoring => Serde(api::monitoring(console, &insight)),
+            has_page => parts.page.is_some(),
+            listed => LISTED,
+        };
+        visit.page("overview.html", StatusCode::OK, content)
     };
-    show(&console, &user, "overview.html", StatusCode::OK, page.await)
+    visit.answer(page.await)
 }
 
 /// `GET /console/components/{component}`.
-pub async fn component(
-    State(console): State<Console>,
-    Extension(User(user)): Extension<User>,
-    Named(name): Named,
-    asked: Asked,
-) -> Response {
+pub async fn component(visit: Visit) -> Response {
+    let asked = |field: &str| visit.query.0.get(field).map(String::as_str);
     let page = async {
-        let mut page = component_page(&console, &user, &name, asked.days.as_deref()).await?;
+        let it = api::component(&visit.console, &visit.name, asked("days")).await?;
         // Said behind the redirect that follows what was done, as long as it is true.
-        page.done = match (asked.done.as_deref(), &page.it.hold) {
+        let done = match (asked("done"), &it.hold) {
             (Some("held"), Some(_)) => Some("It is held. The page is written now."),
             (Some("released"), None) => Some("It is released: the alerts say what it shows."),
             (Some("nothing"), None) => Some("It is not held: there is nothing to release."),
             _ => None,
         };
-        Ok(page)
+        let mut form = Form::default();
+        form.set("for", DEFAULT_DURATION_SECONDS);
+        let content = context! { done, ..component_page(&visit.console, &it, &form) };
+        visit.page("component.html", StatusCode::OK, content)
     };
-    show(&console, &user, "component.html", StatusCode::OK, page.await)
+    visit.answer(page.await)
 }
 
-/// The page of a component, with an empty form.
-pub async fn component_page(
-    console: &Console,
-    user: &str,
-    name: &str,
-    days: Option<&str>,
-) -> Result<ComponentPage, Failure> {
-    let explanation = api::component(console, name, days).await?;
-    let history_days = console.shared.parts.settings.borrow().config.history_days;
-    Ok(ComponentPage::of(user.to_owned(), explanation, history_days))
-}
-
-/// A page, or one that says why there is none.
-pub fn show<T: Serialize>(
-    console: &Console,
-    user: &str,
-    template: &str,
-    status: StatusCode,
-    content: Result<T, Failure>,
-) -> Response {
-    let pages = &console.shared.pages;
-    let rendered = content.and_then(|content| Ok(pages.render(template, &content)?));
-    match rendered {
-        Ok(html) => (status, Html(html)).into_response(),
-        Err(failure) => problem(console, user, failure.status(), &failure.to_string()),
+/// The page of a component, with what is in the form of a hold.
+pub fn component_page(console: &Console, it: &Explanation, form: &Form) -> Value {
+    let history_days = console.parts.settings.borrow().config.history_days;
+    let mut spans: Vec<u32> = UPTIME_DAYS.into_iter().filter(|days| *days <= history_days).collect();
+    if !spans.contains(&history_days) {
+        spans.push(history_days);
+    }
+    // Those that are down first, as many as somebody reads.
+    let mut targets: Vec<_> = it.targets.iter().collect();
+    targets.sort_by_key(|target| (!target.down, !target.critical));
+    let down_and_not_listed = targets.iter().skip(TARGETS_LISTED).filter(|target| target.down).count();
+    targets.truncate(TARGETS_LISTED);
+    let past = it.past.as_ref();
+    let timeline = past.map(|past| past.timeline.as_slice()).unwrap_or_default();
+    // All times are told in UTC, so a day is the beginning of each.
+    let days = timeline.chunk_by(|one, next| one.at.get(..10) == next.at.get(..10)).map(|entries| {
+        let at = entries.first().map_or("", |entry| &entry.at);
+        context! { label => told(at, "%-d %B %Y"), iso => at.get(..10), entries => Serde(entries) }
+    });
+    context! {
+        title => format!("{}: {}", it.component, it.status.word),
+        component => &*it.component,
+        it => Serde(it),
+        uptime => past.iter().flat_map(|past| &past.uptime).map(uptime).collect::<Vec<_>>(),
+        targets => Serde(&targets),
+        down_and_not_listed,
+        days => days.collect::<Vec<_>>(),
+        spans,
+        statuses => Serde(Hold::STATUSES.map(StatusWord::from)),
+        durations => DURATIONS.map(|(seconds, label)| context! { seconds, label }).to_vec(),
+        note_limit => NOTE_LIMIT,
+        form => Serde(&form.0),
     }
 }
 
-/// A page that says what is wrong.
-pub fn problem(console: &Console, user: &str, status: StatusCode, problem: &str) -> Response {
-    #[derive(Serialize)]
-    struct Content<'a> {
-        user: &'a str,
-        title: &'a str,
-        problem: &'a str,
-    }
-    if status.is_server_error() {
-        tracing::error!("the console could not be shown: {problem}");
-    }
-    let title = if status == StatusCode::NOT_FOUND { "Not found" } else { "That cannot be done" };
-    match console.shared.pages.render("problem.html", &Content { user, title, problem }) {
-        Ok(html) => (status, Html(html)).into_response(),
-        Err(_) => (status, format!("{problem}\n")).into_response(),
+fn uptime(uptime: &UptimeOfDays) -> Value {
+    let parts =
+        [(uptime.down_seconds, "down"), (uptime.partial_seconds, "partly down"), (uptime.unknown_seconds, "not known")];
+    let parts = parts.into_iter().filter(|(seconds, _)| *seconds > 0);
+    let detail: Vec<String> =
+        parts.map(|(seconds, what)| format!("{what} {}", told_duration(Duration::from_secs(seconds)))).collect();
+    context! {
+        span => if uptime.days == 1 { "1 day".to_owned() } else { format!("{} days", uptime.days) },
+        share => uptime.percent.map_or_else(|| "not known".to_owned(), told_percent),
+        detail => detail.join(", "),
     }
 }
 
-/// `GET /console/assets/console.css`.
-pub async fn css() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("console.css")).into_response()
+/// `GET /console/events`.
+pub async fn events(State(console): State<Console>) -> Response {
+    let Ok(place) = console.watchers.clone().try_acquire_owned() else {
+        let text = "too many pages are kept fresh already: reload by hand\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], text).into_response();
+    };
+    let Parts { live, stop, .. } = &console.parts;
+    // What changed between the page and this connection is not lost: the page looks once more now.
+    let connected = stream::once(async { Event::default().event("changed").data("connected").retry(RECONNECT) });
+    let state = (live.watch(), stop.clone(), place);
+    let changes = stream::unfold(state, |(mut changes, stop, place)| async move {
+        let changed = stop.run_until_cancelled(async {
+            tokio::time::sleep(SHORTEST_PAUSE).await;
+            changes.changed().await
+        });
+        changed.await?.ok()?;
+        Some((Event::default().event("changed").data("something changed"), (changes, stop, place)))
+    });
+    let events = connected.chain(changes).map(Ok::<_, Infallible>);
+    ([UNBUFFERED], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
 }
 
-/// `GET /console/assets/console.js`.
-pub async fn js() -> Response {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("console.js")).into_response()
+/// The page of a component.
+pub fn path_of(component: &str) -> String {
+    let name = percent_encoding::utf8_percent_encode(component, percent_encoding::NON_ALPHANUMERIC);
+    format!("/console/components/{name}")
+}
+
+/// A moment, `21 Nov 2026, 14:05 UTC`.
+pub fn when(iso: &str) -> String {
+    told(iso, "%-d %b %Y, %H:%M UTC")
+}
+
+fn told(iso: &str, form: &str) -> String {
+    let moment =
+        Timestamp::parse_rfc3339(iso).ok().and_then(|at| jiff::Timestamp::from_millisecond(at.as_millis()).ok());
+    moment.map_or_else(|| iso.to_owned(), |moment| moment.to_zoned(TimeZone::UTC).strftime(form).to_string())
 }
 
 #[cfg(test)]
@@ -152,6 +242,21 @@ mod tests {
 
     #[test]
     fn every_template_is_one() {
-        assert!(Templates::new().fault.is_none());
+        let environment = templates();
+        for (name, _) in TEMPLATES {
+            assert!(environment.get_template(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_survives_whatever_a_component_is_called() {
+        assert_eq!(path_of("A/B ü%?"), "/console/components/A%2FB%20%C3%BC%25%3F");
+    }
+
+    #[test]
+    fn a_moment_is_told_in_utc() {
+        assert_eq!(when("2026-11-21T14:05:09.5Z"), "21 Nov 2026, 14:05 UTC");
+        assert_eq!(told("2026-11-21T14:05:09.5Z", "%H:%M:%S"), "14:05:09");
+        assert_eq!(when("never"), "never");
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use super::request::{LoggedBody, LoggedHeaders};
+use super::{LoggedBody, LoggedHeaders};
 use crate::core::history::{About, Event, Happening};
 use crate::core::observed::IncidentId;
 use crate::core::status::ComponentStatus;

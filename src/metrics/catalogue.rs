@@ -3,13 +3,20 @@
 //! To add one: a line here, a line in `docs/metrics.md` (a test compares them), and a method in `record`. Names begin
 //! with `alertmanager_cachet_`, are in base units, and end in `_total` (counters), `_seconds` or `_timestamp_seconds`.
 
-use prometheus::{Error, Registry};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::family::{Counter, Definition, Family, Gauge, GaugeOnceKnown, Histogram, Label, Since};
+use prometheus::core::{MetricVec, MetricVecBuilder};
+use prometheus::{Error, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
 use super::labels::{
     ALERT_RESULTS, CHANGE_KINDS, IGNORE_REASONS, NotificationResult, OVERRIDES, OWNERS, PollResult, REPAIR_REASONS,
     ReconcileResult, Refusal, STATUSES, STORE_OPERATIONS,
 };
+use crate::core::time::Timestamp;
+
+/// The upper bounds of every histogram, in seconds: from a commit on a good disk to more than the longest timeout.
+const BUCKETS_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Makes [`Catalogue`] and [`DEFINITIONS`] of one list.
 macro_rules! catalogue {
@@ -18,13 +25,12 @@ macro_rules! catalogue {
         pub(super) struct Catalogue {
             $(#[doc = $help] pub $field: $family,)+
             /// Since when the oldest change waits: its age is told when somebody asks.
-            pub oldest_waiting_since: Since,
+            oldest_waiting_since: Mutex<Option<Timestamp>>,
         }
 
         /// Every metric, as data, but for those of the process (`process_…`), which Prometheus' clients share.
         pub const DEFINITIONS: &[Definition] = &[$(Definition {
             name: concat!("alertmanager_cachet_", $name),
-            kind: <$family>::KIND,
             labels: &[$(Label { name: $label, values: $values }),*],
             help: $help,
         }),+];
@@ -37,7 +43,7 @@ macro_rules! catalogue {
                 let mut next = || definitions.next().ok_or_else(|| Error::Msg("a definition is missing".to_owned()));
                 Ok(Self {
                     $($field: <$family>::register(next()?, registry)?,)+
-                    oldest_waiting_since: Since::default(),
+                    oldest_waiting_since: Mutex::default(),
                 })
             }
         }
@@ -143,4 +149,152 @@ catalogue! {
         "When the configuration was last read and taken.";
     build_info: Gauge<2> = "build_info" ["version": OPEN, "commit": OPEN]
         "Always 1, with the version and the commit that the program was built from.";
+}
+
+impl Catalogue {
+    /// Since when the oldest change waits; `None`: none does.
+    pub(super) fn oldest_waiting_since(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.oldest_waiting_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One metric, as data: what the documentation and the dashboard are checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    /// Its whole name.
+    pub name: &'static str,
+    /// Its labels, in the order in which they are given.
+    pub labels: &'static [Label],
+    /// What it means, in a sentence.
+    pub help: &'static str,
+}
+
+/// A label of a metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// Every value that it can have, each of which is there from the start; empty where they come as they come (the
+    /// version, an answer's code), which are few all the same.
+    pub values: &'static [&'static str],
+}
+
+/// Something that a [`Definition`] can define.
+trait Family: Sized {
+    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error>;
+}
+
+/// A counter with `N` labels.
+pub(super) struct Counter<const N: usize>(IntCounterVec);
+
+/// A gauge with `N` labels.
+pub(super) struct Gauge<const N: usize>(GaugeVec);
+
+/// A gauge without labels that is not there as long as its value is not known.
+pub(super) struct GaugeOnceKnown(GaugeVec);
+
+/// A histogram of durations with `N` labels.
+pub(super) struct Histogram<const N: usize>(HistogramVec);
+
+impl<const N: usize> Counter<N> {
+    pub(super) fn add(&self, labels: [&str; N], count: usize) {
+        // The number of labels is right by type, so there is always one to count on.
+        if let Ok(counter) = self.0.get_metric_with_label_values(&labels) {
+            counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+impl<const N: usize> Gauge<N> {
+    pub(super) fn set(&self, labels: [&str; N], value: f64) {
+        if let Ok(gauge) = self.0.get_metric_with_label_values(&labels) {
+            gauge.set(value);
+        }
+    }
+
+    pub(super) fn set_count(&self, labels: [&str; N], count: usize) {
+        // Exact up to 2^53.
+        self.set(labels, count as f64);
+    }
+
+    /// A moment in seconds since the Unix epoch, which is how Prometheus tells time.
+    pub(super) fn set_moment(&self, labels: [&str; N], moment: Timestamp) {
+        self.set(labels, moment.as_millis() as f64 / 1000.0);
+    }
+}
+
+impl GaugeOnceKnown {
+    pub(super) fn set(&self, value: Option<f64>) {
+        match (value, self.0.get_metric_with_label_values::<&str>(&[])) {
+            (Some(value), Ok(gauge)) => gauge.set(value),
+            _ => self.0.reset(),
+        }
+    }
+}
+
+impl<const N: usize> Histogram<N> {
+    pub(super) fn observe(&self, labels: [&str; N], duration: Duration) {
+        if let Ok(histogram) = self.0.get_metric_with_label_values(&labels) {
+            histogram.observe(duration.as_secs_f64());
+        }
+    }
+}
+
+impl<const N: usize> Family for Counter<N> {
+    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
+        let family = IntCounterVec::new(definition.options(), &definition.label_names())?;
+        registered(family, definition, registry).map(Self)
+    }
+}
+
+impl<const N: usize> Family for Gauge<N> {
+    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
+        let family = GaugeVec::new(definition.options(), &definition.label_names())?;
+        registered(family, definition, registry).map(Self)
+    }
+}
+
+impl Family for GaugeOnceKnown {
+    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
+        let family = GaugeVec::new(definition.options(), &[])?;
+        registry.register(Box::new(family.clone()))?;
+        Ok(Self(family))
+    }
+}
+
+impl<const N: usize> Family for Histogram<N> {
+    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
+        let options = HistogramOpts::from(definition.options()).buckets(BUCKETS_SECONDS.to_vec());
+        let family = HistogramVec::new(options, &definition.label_names())?;
+        registered(family, definition, registry).map(Self)
+    }
+}
+
+impl Definition {
+    fn options(&self) -> Opts {
+        Opts::new(self.name, self.help)
+    }
+
+    fn label_names(&self) -> Vec<&'static str> {
+        self.labels.iter().map(|label| label.name).collect()
+    }
+}
+
+/// Registers a family with every series whose labels are known, so that the first occurrence is an increase and not the
+/// beginning of a series, which Prometheus could not tell from one that was always there.
+fn registered<B: MetricVecBuilder + 'static>(
+    family: MetricVec<B>,
+    definition: &Definition,
+    registry: &Registry,
+) -> Result<MetricVec<B>, Error> {
+    let series = definition.labels.iter().fold(vec![Vec::new()], |series: Vec<Vec<&str>>, label| {
+        let with_each =
+            |before: Vec<&'static str>| label.values.iter().map(move |value| [&*before, &[*value]].concat());
+        series.into_iter().flat_map(with_each).collect()
+    });
+    for values in series {
+        family.get_metric_with_label_values(&values)?;
+    }
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
 }

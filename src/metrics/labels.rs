@@ -25,6 +25,18 @@ macro_rules! words {
     };
 }
 
+/// Defines a list of words, and the function that says which of them a value is.
+macro_rules! words_of {
+    ($(#[$doc:meta])* $function:ident($value:ty), $words:ident { $($pattern:pat => $word:literal,)+ }) => {
+        $(#[$doc])*
+        pub(crate) const $words: &[&str] = &[$($word),+];
+
+        pub(crate) const fn $function(value: $value) -> &'static str {
+            match value { $($pattern => $word,)+ }
+        }
+    };
+}
+
 words! {
     /// What became of a request to the webhook.
     NotificationResult {
@@ -49,11 +61,9 @@ words! {
     }
 }
 
-/// All values of [`store_operation`].
-pub(crate) const STORE_OPERATIONS: &[&str] = &["record", "read", "remember", "repair", "probe"];
-
-pub(crate) const fn store_operation(operation: StoreOperation) -> &'static str {
-    match operation {
+words_of! {
+    /// What the store does.
+    store_operation(StoreOperation), STORE_OPERATIONS {
         StoreOperation::Record => "record",
         StoreOperation::Read => "read",
         StoreOperation::Remember => "remember",
@@ -140,25 +150,9 @@ pub(crate) const fn effect(effect: Effect) -> &'static str {
     }
 }
 
-/// Why an alert, or a part of one, was left out.
-pub(crate) const IGNORE_REASONS: &[&str] = &[
-    "not_an_alert",
-    "too_many_labels",
-    "labels_too_large",
-    "name_too_long",
-    "no_instance",
-    "no_alertname",
-    "no_component",
-    "component_name",
-    "no_fingerprint",
-    "fingerprint",
-    "starts_at",
-    "status",
-    "store_full",
-];
-
-pub(crate) const fn ignore_reason(reason: &IgnoreReason) -> &'static str {
-    match reason {
+words_of! {
+    /// Why an alert, or a part of one, was left out.
+    ignore_reason(&IgnoreReason), IGNORE_REASONS {
         IgnoreReason::NotAnAlert { .. } => "not_an_alert",
         IgnoreReason::TooManyLabels(_) => "too_many_labels",
         IgnoreReason::LabelsTooLarge(_) => "labels_too_large",
@@ -213,12 +207,9 @@ pub(crate) const REPAIR_REASONS: &[&str] = &[
     "stale",
 ];
 
-/// What a component can be.
-pub(crate) const STATUSES: &[&str] =
-    &["operational", "performance_issues", "partial_outage", "major_outage", "unknown", "under_maintenance"];
-
-pub(crate) const fn status(status: ComponentStatus) -> &'static str {
-    match status {
+words_of! {
+    /// What a component can be.
+    status(ComponentStatus), STATUSES {
         ComponentStatus::Operational => "operational",
         ComponentStatus::PerformanceIssues => "performance_issues",
         ComponentStatus::PartialOutage => "partial_outage",

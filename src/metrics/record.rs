@@ -93,7 +93,7 @@ impl Metrics {
         for kind in labels::CHANGE_KINDS {
             catalogue.changes_waiting.set_count([kind], kinds.iter().filter(|waiting| *waiting == kind).count());
         }
-        catalogue.oldest_waiting_since.set(oldest_since);
+        *catalogue.oldest_waiting_since() = oldest_since;
     }
 
     /// The word for what a change does.

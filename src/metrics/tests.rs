@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::catalogue::{DEFINITIONS, Definition};
 use super::labels::{self, ALERT_RESULTS, IGNORED, NOT_OURS};
 use super::*;
 use crate::cachet::CallObserver as _;
@@ -36,11 +37,12 @@ fn value(metrics: &Metrics, series: &str) -> Option<f64> {
 #[test]
 fn every_name_says_what_it_is() {
     let mut names = BTreeSet::new();
-    for Definition { name, kind, labels, help } in DEFINITIONS {
+    let text = text(&metrics());
+    for Definition { name, labels, help } in DEFINITIONS {
         assert!(names.insert(name), "{name} is defined twice");
         assert!(name.starts_with("alertmanager_cachet_"), "{name}");
-        assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
-        assert!(*kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
+        assert_eq!(name.ends_with("_total"), text.contains(&format!("# TYPE {name} counter\n")), "{name}");
+        assert!(name.ends_with("_seconds") || !text.contains(&format!("# TYPE {name} histogram\n")), "{name}");
         assert!(!name.contains("_ms") && !name.contains("millis"), "{name} is not in base units");
         assert!(help.ends_with('.') && help.starts_with(char::is_uppercase), "{name}: {help}");
         assert!(labels.iter().all(|label| !["component", "target", "instance", "job"].contains(&label.name)), "{name}");

@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderValue;
@@ -57,7 +56,6 @@ struct Inner {
     queue: Semaphore,
     /// How many places each address has in the queue.
     places: Mutex<HashMap<IpAddr, usize>>,
-    verifications: AtomicU64,
 }
 
 /// A place in the queue; given back when dropped.
@@ -80,31 +78,6 @@ impl Drop for Place<'_> {
 
 type Fingerprint = [u8; 32];
 
-/// Why a request is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// It does not say who it is.
-    #[error("Basic Auth is wanted: set http_config.basic_auth in Alertmanager's webhook_configs")]
-    Missing,
-    /// User and password do not fit.
-    #[error("user or password is wrong: compare http_config.basic_auth in Alertmanager with WEBHOOK_BASIC_AUTH here")]
-    Wrong,
-    /// Too many passwords wait to be verified: nothing is known about this one.
-    #[error("too many passwords wait to be verified: try again")]
-    Busy,
-}
-
-/// As it is counted.
-impl From<&AuthError> for Refusal {
-    fn from(error: &AuthError) -> Self {
-        match error {
-            AuthError::Missing => Self::Missing,
-            AuthError::Wrong => Self::Wrong,
-            AuthError::Busy => Self::Busy,
-        }
-    }
-}
-
 /// The system gives no random numbers.
 #[derive(Debug, thiserror::Error)]
 #[error("the system gives no random numbers ({0}): check that the container's seccomp profile allows getrandom")]
@@ -125,7 +98,6 @@ impl Authenticator {
             workers: Arc::new(Semaphore::new(VERIFICATIONS_AT_ONCE)),
             queue: Semaphore::new(VERIFICATION_QUEUE),
             places: Mutex::default(),
-            verifications: AtomicU64::new(0),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -135,30 +107,19 @@ impl Authenticator {
         self.inner.settings.borrow().web.users.has_operators()
     }
 
-    /// Checks the header `Authorization` of a request, and says what its user may do.
+    /// Checks the header `Authorization` of a request, and says what its user may do. An address that it comes `from` can
+    /// fill no more than its share of the queue.
     ///
     /// # Errors
-    /// See [`AuthError`].
-    pub async fn check(&self, authorization: Option<&HeaderValue>) -> Result<Role, AuthError> {
-        self.check_from(authorization, None).await
-    }
-
-    /// As [`Self::check`], of a request from an address, which can fill no more than its share of the queue.
-    ///
-    /// # Errors
-    /// See [`AuthError`].
-    pub(crate) async fn check_from(
-        &self,
-        authorization: Option<&HeaderValue>,
-        from: Option<IpAddr>,
-    ) -> Result<Role, AuthError> {
-        let credentials = Credentials::read(authorization.ok_or(AuthError::Missing)?)?;
+    /// [`Refusal::Missing`], [`Refusal::Wrong`], or [`Refusal::Busy`]: nothing is known about this password.
+    pub async fn check(&self, authorization: Option<&HeaderValue>, from: Option<IpAddr>) -> Result<Role, Refusal> {
+        let credentials = Credentials::read(authorization.ok_or(Refusal::Missing)?)?;
         let fingerprint = self.inner.fingerprint(&credentials);
         if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
             return Ok(role);
         }
         let _place = self.inner.place(from)?;
-        let worker = Arc::clone(&self.inner.workers).acquire_owned().await.map_err(|_| AuthError::Busy)?;
+        let worker = Arc::clone(&self.inner.workers).acquire_owned().await.map_err(|_| Refusal::Busy)?;
         // Many requests with the same new password, as after a start: the first one has verified it for all.
         if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
             return Ok(role);
@@ -167,7 +128,6 @@ impl Authenticator {
         let verified = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even if the request is gone by then.
             let _worker = worker;
-            inner.verifications.fetch_add(1, Ordering::Relaxed);
             let settings = inner.settings.borrow().clone();
             let user = settings.web.users.verify(&credentials.user, &credentials.password)?;
             inner.remember(credentials.user, fingerprint, user.clone());
@@ -175,19 +135,14 @@ impl Authenticator {
         });
         match verified.await {
             Ok(Some(role)) => Ok(role),
-            Ok(None) => Err(AuthError::Wrong),
-            Err(_) => Err(AuthError::Busy),
+            Ok(None) => Err(Refusal::Wrong),
+            Err(_) => Err(Refusal::Busy),
         }
     }
 
     /// Whom the header `Authorization` names, whether or not it is true.
     pub(crate) fn claimed_user(authorization: Option<&HeaderValue>) -> Option<String> {
         Credentials::read(authorization?).ok().map(|credentials| credentials.user)
-    }
-
-    /// How many passwords were verified the slow way since the start.
-    pub fn verifications(&self) -> u64 {
-        self.inner.verifications.load(Ordering::Relaxed)
     }
 }
 
@@ -202,13 +157,13 @@ impl Inner {
         hasher.finalize().into()
     }
 
-    fn place(&self, from: Option<IpAddr>) -> Result<Place<'_>, AuthError> {
-        let permit = self.queue.try_acquire().map_err(|_| AuthError::Busy)?;
+    fn place(&self, from: Option<IpAddr>) -> Result<Place<'_>, Refusal> {
+        let permit = self.queue.try_acquire().map_err(|_| Refusal::Busy)?;
         if let Some(from) = from {
             let mut places = self.places();
             let count = places.entry(from).or_default();
             if *count >= PLACES_OF_ONE_ADDRESS {
-                return Err(AuthError::Busy);
+                return Err(Refusal::Busy);
             }
             *count += 1;
         }
@@ -247,14 +202,14 @@ struct Credentials {
 
 impl Credentials {
     /// Reads `Basic <base64 of user:password>`; the password may contain colons.
-    fn read(header: &HeaderValue) -> Result<Self, AuthError> {
-        let (scheme, encoded) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(AuthError::Wrong)?;
+    fn read(header: &HeaderValue) -> Result<Self, Refusal> {
+        let (scheme, encoded) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Refusal::Wrong)?;
         if !scheme.eq_ignore_ascii_case("basic") {
-            return Err(AuthError::Missing);
+            return Err(Refusal::Missing);
         }
-        let decoded = BASE64.decode(encoded.trim()).map_err(|_| AuthError::Wrong)?;
-        let colon = decoded.iter().position(|&byte| byte == b':').ok_or(AuthError::Wrong)?;
-        let user = String::from_utf8(decoded[..colon].to_vec()).map_err(|_| AuthError::Wrong)?;
+        let decoded = BASE64.decode(encoded.trim()).map_err(|_| Refusal::Wrong)?;
+        let colon = decoded.iter().position(|&byte| byte == b':').ok_or(Refusal::Wrong)?;
+        let user = String::from_utf8(decoded[..colon].to_vec()).map_err(|_| Refusal::Wrong)?;
         Ok(Self { user, password: decoded[colon + 1..].to_vec() })
     }
 }
@@ -282,7 +237,7 @@ mod tests {
     }
 
     fn authenticator(text: &str) -> Authenticator {
-        Authenticator::new(settings(text).in_force()).expect("randomness")
+        Authenticator::new(watch::channel(Arc::new(settings(text))).1).expect("randomness")
     }
 
     fn two_users() -> Authenticator {
@@ -299,17 +254,21 @@ mod tests {
         HeaderValue::try_from(format!("Basic {}", BASE64.encode(text))).expect("a value")
     }
 
-    async fn check(authenticator: &Authenticator, text: &str) -> Result<Role, AuthError> {
-        authenticator.check(Some(&basic(text))).await
+    async fn check(authenticator: &Authenticator, text: &str) -> Result<Role, Refusal> {
+        authenticator.check(Some(&basic(text)), None).await
+    }
+
+    /// From now on, a password that is not remembered is [`Refusal::Busy`].
+    fn verify_no_more(authenticator: &Authenticator) {
+        authenticator.inner.workers.close();
     }
 
     #[tokio::test]
     async fn a_right_password_is_verified_once_and_then_remembered() {
         let authenticator = two_users();
-        for _ in 0..3 {
-            assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        }
-        assert_eq!(authenticator.verifications(), 1);
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
+        verify_no_more(&authenticator);
+        assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
     }
 
     #[tokio::test]
@@ -317,25 +276,26 @@ mod tests {
         let authenticator = two_users();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         for _ in 0..2 {
-            assert_eq!(check(&authenticator, "admin:Admin").await, Err(AuthError::Wrong));
+            assert_eq!(check(&authenticator, "admin:Admin").await, Err(Refusal::Wrong));
         }
-        assert_eq!(authenticator.verifications(), 3);
+        verify_no_more(&authenticator);
+        assert_eq!(check(&authenticator, "admin:Admin").await, Err(Refusal::Busy));
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        assert_eq!(authenticator.verifications(), 3);
     }
 
     #[tokio::test]
     async fn an_unknown_user_is_verified_as_a_known_one_is() {
         let authenticator = two_users();
-        assert_eq!(check(&authenticator, "nobody:admin").await, Err(AuthError::Wrong));
-        assert_eq!(authenticator.verifications(), 1);
+        assert_eq!(check(&authenticator, "nobody:admin").await, Err(Refusal::Wrong));
+        verify_no_more(&authenticator);
+        assert_eq!(check(&authenticator, "nobody:admin").await, Err(Refusal::Busy));
     }
 
     #[tokio::test]
     async fn one_users_password_does_not_let_another_in() {
         let authenticator = two_users();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        assert_eq!(check(&authenticator, "Büro:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "Büro:admin").await, Err(Refusal::Wrong));
         assert_eq!(check(&authenticator, "Büro:Grüße").await, Ok(Role::Poster));
     }
 
@@ -347,7 +307,7 @@ mod tests {
         let hash = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
         users.add_operator("operator", hash).expect("valid");
         sender.send_modify(|settings| Arc::make_mut(settings).web.users = users);
-        assert_eq!(check(&authenticator, "admin:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "admin:admin").await, Err(Refusal::Wrong));
         assert_eq!(check(&authenticator, "operator:admin").await, Ok(Role::Operator));
         assert_eq!(authenticator.inner.verified().len(), 1, "only the operator is remembered");
     }
@@ -358,7 +318,7 @@ mod tests {
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         let other = settings("admin:$2b$04$CCCCCCCCCCCCCCCCCCCCC.wvEVO2Z5Vu2xtSoIvlC18/jtzkNu3xO");
         sender.send_replace(Arc::new(other));
-        assert_eq!(check(&authenticator, "admin:admin").await, Err(AuthError::Wrong));
+        assert_eq!(check(&authenticator, "admin:admin").await, Err(Refusal::Wrong));
         assert_eq!(check(&authenticator, "admin:Grüße").await, Ok(Role::Poster));
     }
 
@@ -379,8 +339,8 @@ mod tests {
         let (authenticator, sender) = two_users_for_now();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         sender.send_replace(Arc::new(settings(TWO_USERS)));
+        verify_no_more(&authenticator);
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        assert_eq!(authenticator.verifications(), 1);
     }
 
     #[tokio::test]
@@ -394,25 +354,29 @@ mod tests {
         let authenticator = two_users();
         for header in ["basic YWRtaW46YWRtaW4=", "BASIC YWRtaW46YWRtaW4", "Basic  YWRtaW46YWRtaW4="] {
             let header = HeaderValue::from_static(header);
-            assert_eq!(authenticator.check(Some(&header)).await, Ok(Role::Poster), "{header:?}");
+            assert_eq!(authenticator.check(Some(&header), None).await, Ok(Role::Poster), "{header:?}");
         }
     }
 
     #[tokio::test]
     async fn what_is_no_basic_auth_is_refused_without_a_verification() {
         let authenticator = two_users();
-        assert_eq!(authenticator.check(None).await, Err(AuthError::Missing));
+        verify_no_more(&authenticator);
+        assert_eq!(authenticator.check(None, None).await, Err(Refusal::Missing));
         for (header, error) in [
-            ("Bearer abc", AuthError::Missing),
-            ("Basic", AuthError::Wrong),
-            ("", AuthError::Wrong),
-            ("Basic !!!", AuthError::Wrong),
-            ("Basic YWRtaW4=", AuthError::Wrong),         // no colon
-            ("Basic /zpwYXNzd29yZA==", AuthError::Wrong), // the user is no UTF-8
+            ("Bearer abc", Refusal::Missing),
+            ("Basic", Refusal::Wrong),
+            ("", Refusal::Wrong),
+            ("Basic !!!", Refusal::Wrong),
+            ("Basic YWRtaW4=", Refusal::Wrong),         // no colon
+            ("Basic /zpwYXNzd29yZA==", Refusal::Wrong), // the user is no UTF-8
         ] {
-            assert_eq!(authenticator.check(Some(&HeaderValue::from_static(header))).await, Err(error), "{header}");
+            assert_eq!(
+                authenticator.check(Some(&HeaderValue::from_static(header)), None).await,
+                Err(error),
+                "{header}"
+            );
         }
-        assert_eq!(authenticator.verifications(), 0);
     }
 
     #[tokio::test]
@@ -421,7 +385,7 @@ mod tests {
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
         let queue = &authenticator.inner.queue;
         let _all_places = queue.try_acquire_many(VERIFICATION_QUEUE as u32).expect("nobody waits");
-        assert_eq!(check(&authenticator, "admin:wrong").await, Err(AuthError::Busy));
+        assert_eq!(check(&authenticator, "admin:wrong").await, Err(Refusal::Busy));
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
     }
 
@@ -433,25 +397,34 @@ mod tests {
         let inner = &authenticator.inner;
         let places: Vec<Place<'_>> = std::iter::from_fn(|| inner.place(flood).ok()).collect();
         assert_eq!(places.len(), PLACES_OF_ONE_ADDRESS);
-        assert_eq!(authenticator.check_from(Some(&right), flood).await, Err(AuthError::Busy));
-        assert_eq!(authenticator.check_from(Some(&right), other).await, Ok(Role::Poster));
+        assert_eq!(authenticator.check(Some(&right), flood).await, Err(Refusal::Busy));
+        assert_eq!(authenticator.check(Some(&right), other).await, Ok(Role::Poster));
         drop(places);
-        assert_eq!(authenticator.check_from(Some(&basic("admin:wrong")), flood).await, Err(AuthError::Wrong));
+        assert_eq!(authenticator.check(Some(&basic("admin:wrong")), flood).await, Err(Refusal::Wrong));
         assert!(inner.places().is_empty(), "nobody waits any more");
     }
 
     #[tokio::test]
-    async fn many_requests_with_the_same_new_password_cost_a_few_verifications() {
+    async fn who_waits_for_a_verification_is_let_in_by_what_was_verified_meanwhile() {
         let authenticator = two_users();
-        let checks: Vec<_> = (0..50)
+        let inner = &authenticator.inner;
+        let workers = Arc::clone(&inner.workers).acquire_many_owned(VERIFICATIONS_AT_ONCE as u32).await.expect("open");
+        // A wrong password, which no verification would let in.
+        let waiting: Vec<_> = (0..50)
             .map(|_| {
                 let authenticator = authenticator.clone();
-                tokio::spawn(async move { check(&authenticator, "admin:admin").await })
+                tokio::spawn(async move { check(&authenticator, "admin:wrong").await })
             })
             .collect();
-        for check in checks {
+        while inner.queue.available_permits() > VERIFICATION_QUEUE - waiting.len() {
+            tokio::task::yield_now().await;
+        }
+        let credentials = Credentials::read(&basic("admin:wrong")).expect("credentials");
+        let user = inner.settings.borrow().web.users.get("admin").expect("a user").clone();
+        inner.remember("admin".to_owned(), inner.fingerprint(&credentials), user);
+        drop(workers);
+        for check in waiting {
             assert_eq!(check.await.expect("no panic"), Ok(Role::Poster));
         }
-        assert!(authenticator.verifications() <= VERIFICATIONS_AT_ONCE as u64, "{}", authenticator.verifications());
     }
 }

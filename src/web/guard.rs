@@ -3,6 +3,8 @@
 //! Where there are operators (`basic_auth_users`), the paths of the server are theirs, except those that are named here.
 //! The built-in page is not among them: it is for the public.
 
+use std::fmt;
+
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -10,9 +12,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::App;
-use super::auth::{AuthError, Authenticator};
+use super::auth::Authenticator;
 use crate::config::users::Role;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{Metrics, Refusal};
 
 /// What operators do not keep to themselves: what probes ask for, who have no password to send and are told no secret; and
 /// what looks at passwords itself, because those who may post may use it as well.
@@ -22,65 +24,41 @@ const NOT_ONLY_OPERATORS: &[&str] = &["/health", "/-/ready", "/-/healthy", "/web
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 
-/// Why somebody is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// Nobody is named.
-    #[error("user and password are wanted")]
-    Missing,
-    /// Whoever is named, it is not them.
-    #[error("user or password is wrong")]
-    Wrong,
-    /// Somebody who may post, where there are operators.
-    #[error("this is for the users in basic_auth_users of --web.config.file, and you are one of WEBHOOK_BASIC_AUTH")]
-    NotAnOperator,
-    /// Another site had a browser send it, with the password that the browser knows.
-    #[error("another site sent this through your browser: open it yourself")]
-    CrossSite,
-    /// It cannot be found out now.
-    #[error("too many passwords wait to be verified: try again")]
-    Busy,
-}
-
-/// As it is counted.
-impl From<Refusal> for metrics::Refusal {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Missing => Self::Missing,
-            Refusal::Wrong => Self::Wrong,
-            Refusal::NotAnOperator => Self::NotAnOperator,
-            Refusal::CrossSite => Self::CrossSite,
-            Refusal::Busy => Self::Busy,
-        }
-    }
-}
-
-impl From<AuthError> for Refusal {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::Missing => Self::Missing,
-            AuthError::Wrong => Self::Wrong,
-            AuthError::Busy => Self::Busy,
-        }
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "user and password are wanted",
+            Self::Wrong => "user or password is wrong",
+            Self::Busy => "too many passwords wait to be verified: try again",
+            Self::NotAnOperator => {
+                "this is for the users in basic_auth_users of --web.config.file, and you are one of WEBHOOK_BASIC_AUTH"
+            }
+            Self::CrossSite => "another site sent this through your browser: open it yourself",
+        })
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, header) = match self {
-            Self::Missing | Self::Wrong => {
-                let wanted = r#"Basic realm="alertmanager-cachet", charset="UTF-8""#;
-                (StatusCode::UNAUTHORIZED, Some((WWW_AUTHENTICATE, wanted)))
-            }
-            Self::NotAnOperator | Self::CrossSite => (StatusCode::FORBIDDEN, None),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "5"))),
+        let status = match self {
+            Self::Missing | Self::Wrong => StatusCode::UNAUTHORIZED,
+            Self::NotAnOperator | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let mut response = (status, format!("{self}\n")).into_response();
-        if let Some((name, value)) = header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        response
+        with_advice((status, format!("{self}\n")).into_response())
     }
+}
+
+/// An answer with what its status tells the sender to do: to say who it is, or to come again.
+pub(super) fn with_advice(mut response: Response) -> Response {
+    let (name, value) = match response.status() {
+        StatusCode::UNAUTHORIZED => (WWW_AUTHENTICATE, r#"Basic realm="alertmanager-cachet", charset="UTF-8""#),
+        // In seconds. Alertmanager does not look at it, others do.
+        StatusCode::SERVICE_UNAVAILABLE => (RETRY_AFTER, "5"),
+        _ => return response,
+    };
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
 }
 
 /// Whether a browser says that a request which changes something came from a page of ours. One that says nothing at all
@@ -116,8 +94,8 @@ pub(crate) async fn known(
     metrics: &Metrics,
     headers: &HeaderMap,
 ) -> Result<Role, Refusal> {
-    let checked = authenticator.check(headers.get(AUTHORIZATION)).await;
-    checked.map_err(|error| counted(metrics, error.into()))
+    let checked = authenticator.check(headers.get(AUTHORIZATION), None).await;
+    checked.map_err(|refusal| counted(metrics, refusal))
 }
 
 /// Lets operators pass, and where there are none, whoever is known. Who may not is counted.
@@ -137,16 +115,16 @@ pub(crate) async fn operator(
 
 /// A refusal that the metrics know of.
 pub(crate) fn counted(metrics: &Metrics, refusal: Refusal) -> Refusal {
-    metrics.authentication_refused(refusal.into());
+    metrics.authentication_refused(refusal);
     refusal
 }
 
 /// Lets only operators pass, where there are some.
 pub(super) async fn operators_only(State(app): State<App>, request: Request, next: Next) -> Response {
-    if NOT_ONLY_OPERATORS.contains(&request.uri().path()) || !app.shared.authenticator.has_operators() {
+    if NOT_ONLY_OPERATORS.contains(&request.uri().path()) || !app.authenticator.has_operators() {
         return next.run(request).await;
     }
-    match operator(&app.shared.authenticator, &app.metrics, request.headers()).await {
+    match operator(&app.authenticator, &app.parts.metrics, request.headers()).await {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -155,7 +133,7 @@ pub(super) async fn operators_only(State(app): State<App>, request: Request, nex
 /// Adds the headers of `http_server_config` to an answer that does not have them already.
 pub(super) async fn add_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    for (name, value) in &app.shared.settings.in_force.borrow().web.headers {
+    for (name, value) in &app.parts.settings.in_force.borrow().web.headers {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     response

@@ -1,9 +1,16 @@
-//! Whether the server works, for those who restart it. No authentication, no details.
+//! Whether the server works: for those who restart it, without details (`/health`, `/-/healthy`), and which parts of it do
+//! (`/-/ready`). No authentication, no secrets.
 //!
 //! Healthy is a server that can store notifications. Its last write tells; where that was a while ago, one is tried.
 //! That monitoring data is missing is no reason to be unhealthy: a server that nobody sends requests to would never hear
 //! the watchdog again.
+//!
+//! Three ask whether it is ready. A reverse proxy and a container's health check look at the status code alone: one stops
+//! sending requests here, the other starts the server again. Both would only do harm while Cachet is away or a file has a
+//! typo, for notifications are stored all the same and take effect later; so 503 means one thing, that they **cannot be
+//! stored**. A person reads the body, which says of each part whether it is good, and if not, what is wrong and the cure.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,11 +19,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
 use tracing::{debug, error, info};
 
 use super::App;
+use crate::readiness::{Ability, Condition};
 
 /// How long a write may take before the store counts as broken. Longer than a write waits for a lock, so that this is
 /// what is said of a locked store; shorter than `healthcheck` waits.
@@ -39,7 +48,7 @@ struct Outcome {
 }
 
 /// Whether the store can be written; else why not, and the cure.
-pub(super) type Verdict = Result<(), String>;
+type Verdict = Result<(), String>;
 
 impl StoreHealth {
     /// Takes note of what came of a write. Says once that the store does not work, with the cause, and once that it is
@@ -76,9 +85,9 @@ pub(super) async fn health(State(app): State<App>) -> Response {
 }
 
 /// Whether monitoring data comes in; `None` if no watchdog is configured, or the store does not tell in time.
-pub(super) async fn monitoring(app: &App) -> Option<Verdict> {
+async fn monitoring(app: &App) -> Option<Verdict> {
     let watchdog = app.resolve_rule()?.watchdog;
-    let pulse = timeout(WRITE_TIMEOUT, app.shared.store.pulse()).await.ok()?.ok()?;
+    let pulse = timeout(WRITE_TIMEOUT, app.parts.store.pulse()).await.ok()?.ok()?;
     Some(match pulse.missing_at {
         None => Ok(()),
         Some(since) => Err(format!(
@@ -90,12 +99,12 @@ pub(super) async fn monitoring(app: &App) -> Option<Verdict> {
 }
 
 /// Whether notifications can be stored.
-pub(super) async fn store(app: &App) -> Verdict {
+async fn store(app: &App) -> Verdict {
     match timeout(WRITE_TIMEOUT, can_store(app)).await {
         Ok(verdict) => verdict,
         Err(_) => {
             let verdict = Err(format!("the store did not answer within {WRITE_TIMEOUT:?}: check its disk"));
-            app.shared.store_health.note(&verdict);
+            app.store_health.note(&verdict);
             verdict
         }
     }
@@ -104,7 +113,7 @@ pub(super) async fn store(app: &App) -> Verdict {
 /// Looks at the last write, or tries one. A task of its own does it: whoever asks may go before it is done, and there is
 /// never more than one that waits for a disk.
 async fn can_store(app: &App) -> Verdict {
-    let store = &app.shared.store_health;
+    let store = &app.store_health;
     if let Some(verdict) = store.known() {
         return verdict;
     }
@@ -115,11 +124,64 @@ async fn can_store(app: &App) -> Verdict {
     let app = app.clone();
     let tried = tokio::spawn(async move {
         let _turn = turn;
-        let outcome = app.shared.store.try_write().await;
-        app.shared.store_health.note(&outcome);
+        let outcome = app.parts.store.try_write().await;
+        app.store_health.note(&outcome);
         outcome.map_err(|error| error.to_string())
     });
     tried.await.unwrap_or_else(|_| Err("the attempt to write to the store ended early: see the log".to_owned()))
+}
+
+/// What `/-/ready` answers.
+#[derive(Debug, Serialize)]
+struct Ready {
+    /// `ready`; `degraded`: notifications are stored, but a person should look at a part; `not_ready`: they cannot be stored.
+    status: &'static str,
+    parts: Parts,
+}
+
+/// In the order of what matters.
+#[derive(Debug, Serialize)]
+struct Parts {
+    store: Part,
+    cachet: Part,
+    configuration: Part,
+    /// Only where a watchdog is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitoring: Option<Part>,
+}
+
+#[derive(Debug, Serialize)]
+struct Part {
+    good: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    /// The abilities of Cachet's token. An unknown ability is not a problem: no call has needed it yet.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    abilities: BTreeMap<&'static str, Ability>,
+}
+
+/// `GET /-/ready`: how each part is.
+pub(super) async fn ready(State(app): State<App>) -> Response {
+    let part = |verdict: Verdict| Part { good: verdict.is_ok(), problem: verdict.err(), abilities: BTreeMap::new() };
+    let known = |condition, unknown: &str| match condition {
+        Condition::Good => part(Ok(())),
+        Condition::Bad(problem) => part(Err(problem)),
+        Condition::Unknown => part(Err(unknown.to_owned())),
+    };
+    let cachet = known(app.parts.readiness.cachet(), "the page was not asked yet: ask again in a moment");
+    let parts = Parts {
+        store: part(store(&app).await),
+        cachet: Part { abilities: app.parts.readiness.abilities(), ..cachet },
+        configuration: known(app.parts.readiness.configuration(), "the configuration was not read yet: ask again"),
+        monitoring: monitoring(&app).await.map(part),
+    };
+    let others = [Some(&parts.cachet), Some(&parts.configuration), parts.monitoring.as_ref()];
+    let (code, status) = match (parts.store.good, others.into_iter().flatten().all(|part| part.good)) {
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+        (true, false) => (StatusCode::OK, "degraded"),
+        (true, true) => (StatusCode::OK, "ready"),
+    };
+    (code, Json(Ready { status, parts })).into_response()
 }
 
 /// `GET /-/healthy`: whether the process answers at all.

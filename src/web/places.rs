@@ -2,7 +2,7 @@
 //!
 //! A place is room for one connection. When all places are taken, an idle connection is closed for a new one. A request in
 //! progress keeps its connection, so the limit of requests is below the number of places: the rest is for the paths in
-//! [`RESERVED`].
+//! `RESERVED`.
 //!
 //! Places are shared by address, so one address cannot keep the others out: the address that holds most makes room. Behind
 //! a reverse proxy there is only one address, and it may use every place.
@@ -57,7 +57,8 @@ struct Open {
 }
 
 struct Connection {
-    client: Client,
+    /// See [`client_of`].
+    client: IpAddr,
     activity: Activity,
     /// Cancelled to close it while it is idle, because its place is needed.
     close: CancellationToken,
@@ -81,15 +82,10 @@ enum Activity {
 }
 
 /// The unit that places are shared by: an IPv4 address, or an IPv6 network of 64 bits, which usually belongs to one customer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Client(IpAddr);
-
-impl From<IpAddr> for Client {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
-            address @ IpAddr::V4(_) => Self(address),
-        }
+fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -127,7 +123,7 @@ impl Open {
     ///
     /// It aborts a request of the client with most requests: the oldest one that waits for its client. That client must have
     /// more requests than `client` will have with the new one.
-    fn cut_for(&mut self, client: Client) -> bool {
+    fn cut_for(&mut self, client: IpAddr) -> bool {
         let counts = count_by_client(self.with_request());
         let count = |client| counts.get(&client).copied().unwrap_or_default();
         let waiting = self.connections.values_mut().filter_map(|connection| match connection.activity {
@@ -143,7 +139,7 @@ impl Open {
     }
 }
 
-fn count_by_client<'a>(connections: impl Iterator<Item = &'a Connection>) -> HashMap<Client, usize> {
+fn count_by_client<'a>(connections: impl Iterator<Item = &'a Connection>) -> HashMap<IpAddr, usize> {
     let mut counts = HashMap::new();
     connections.for_each(|connection| *counts.entry(connection.client).or_default() += 1);
     counts
@@ -174,7 +170,7 @@ impl Places {
         let number = open.next_number();
         let (close, cut) = (CancellationToken::new(), CancellationToken::new());
         let activity = Activity::Idle(number);
-        let connection = Connection { client: peer.into(), activity, close: close.clone(), cut: cut.clone() };
+        let connection = Connection { client: client_of(peer), activity, close: close.clone(), cut: cut.clone() };
         open.connections.insert(number, connection);
         Some(Arc::new(Place { number, close, cut, places: Arc::clone(self) }))
     }
@@ -187,22 +183,14 @@ impl Places {
 /// The place of one connection, given back when it is dropped.
 pub(super) struct Place {
     number: u64,
-    close: CancellationToken,
-    cut: CancellationToken,
+    /// Cancelled when the connection must be closed, because a new one needs its place.
+    pub close: CancellationToken,
+    /// Cancelled when the request must be aborted, because a request of another client needs the room.
+    pub cut: CancellationToken,
     places: Arc<Places>,
 }
 
 impl Place {
-    /// Completes when the connection must be closed, because a new one needs its place.
-    pub(super) async fn closed(&self) {
-        self.close.cancelled().await;
-    }
-
-    /// Completes when the request must be aborted, because a request of another client needs the room.
-    pub(super) async fn cut(&self) {
-        self.cut.cancelled().await;
-    }
-
     /// Whether no request is in progress.
     pub(super) fn is_idle(&self) -> bool {
         let open = self.places.open();

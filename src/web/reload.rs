@@ -9,7 +9,8 @@ use axum::routing::any;
 use tokio::sync::{mpsc, oneshot};
 
 use super::App;
-use super::guard::{Refusal, counted, is_from_here, known};
+use super::guard::{counted, is_from_here, known};
+use crate::metrics::Refusal;
 
 /// How many requests wait for their turn; more wait for a place. They are served one after the other.
 const WAITING: usize = 16;
@@ -21,14 +22,8 @@ pub(crate) struct ReloadRequests(mpsc::Sender<oneshot::Sender<Outcome>>);
 /// The end that requests come out of, one after the other.
 pub(crate) type ReloadQueue = mpsc::Receiver<oneshot::Sender<Outcome>>;
 
-/// What came of a reload, in words: a line or more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It is in effect.
-    Reloaded(String),
-    /// Something is wrong, and everything is as it was.
-    Refused(String),
-}
+/// What came of a reload, a line or more: what is in effect; or what is wrong, and everything is as it was.
+pub(crate) type Outcome = Result<String, String>;
 
 /// Both ends.
 pub(crate) fn channel() -> (ReloadRequests, ReloadQueue) {
@@ -57,15 +52,15 @@ async fn reload(State((app, requests)): State<(App, ReloadRequests)>, method: Me
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST, PUT")], text).into_response();
     }
     if !is_from_here(&headers) {
-        return counted(&app.metrics, Refusal::CrossSite).into_response();
+        return counted(&app.parts.metrics, Refusal::CrossSite).into_response();
     }
-    if let Err(refusal) = known(&app.shared.authenticator, &app.metrics, &headers).await {
+    if let Err(refusal) = known(&app.authenticator, &app.parts.metrics, &headers).await {
         return refusal.into_response();
     }
     // In a task of its own, so that it comes to its end though whoever asked hangs up.
     match tokio::spawn(async move { requests.ask().await }).await {
-        Ok(Some(Outcome::Reloaded(text))) => (StatusCode::OK, text).into_response(),
-        Ok(Some(Outcome::Refused(text))) => (StatusCode::INTERNAL_SERVER_ERROR, text).into_response(),
+        Ok(Some(Ok(text))) => (StatusCode::OK, text).into_response(),
+        Ok(Some(Err(text))) => (StatusCode::INTERNAL_SERVER_ERROR, text).into_response(),
         Ok(None) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response(),
     }
 }

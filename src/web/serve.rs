@@ -4,7 +4,10 @@
 //! connections, and waits for its last client without end.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{
+    self,
+    ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset},
+};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::header::CONNECTION;
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
@@ -30,6 +33,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::guard::with_advice;
 use super::places::{Limits, Place, Places};
 use crate::settings::SettingsInForce;
 use crate::tls::Tls;
@@ -44,9 +48,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a connection that is closed for a new one may take for what it still sends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// When a client that is told to come again should.
-const RETRY_AFTER_SECONDS: &str = "5";
 
 /// How long a TLS handshake may take. The connection is idle meanwhile.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,11 +119,11 @@ async fn serve_within(
                 let (stream, peer) = accept(&listener).await;
                 let place = places.place(peer.ip()).await;
                 let tls = settings.as_ref().and_then(|settings| settings.borrow().web.tls.clone());
-                let connection = Connection { stream, peer, tls, router: router.clone(), place };
-                let (stopping, cut) = (stopping.clone(), cut.clone());
+                let connection = converse(stream, peer, tls, router.clone(), place, stopping.clone());
+                let cut = cut.clone();
                 connections.spawn(async move {
                     tokio::select! {
-                        () = connection.run(stopping) => {}
+                        () = connection => {}
                         () = cut.cancelled() => {}
                     }
                 });
@@ -149,7 +150,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) if is_the_clients(&error) => {}
+            // The client was gone before it was accepted.
+            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {}
             Err(error) => {
                 warn!(%error, "a connection was not accepted; trying again soon");
                 sleep(ACCEPT_PAUSE).await;
@@ -158,37 +160,28 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// The client was gone before it was accepted.
-fn is_the_clients(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-struct Connection {
+/// Serves one connection to its end.
+async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<Tls>,
     router: Router,
     place: Arc<Place>,
-}
-
-impl Connection {
-    async fn run(self, stopping: CancellationToken) {
-        let Self { stream, peer, tls, router, place } = self;
-        // Answers are small, so waiting for more to send with them only delays them.
-        let _ = stream.set_nodelay(true);
-        let Some(tls) = tls else { return speak_http(stream, peer, router, place, stopping).await };
-        // Nothing was asked yet, so neither a stop nor a new connection need wait for it.
-        let shaken = tokio::select! {
-            shaken = timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls)) => shaken,
-            () = stopping.cancelled() => return,
-            () = place.closed() => return,
-        };
-        match shaken {
-            Ok(Ok(stream)) => speak_http(stream, peer, router, place, stopping).await,
-            Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
-            Err(_) => debug!(%peer, "TLS handshake took too long"),
-        }
+    stopping: CancellationToken,
+) {
+    // Answers are small, so waiting for more to send with them only delays them.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return speak_http(stream, peer, router, place, stopping).await };
+    // Nothing was asked yet, so neither a stop nor a new connection need wait for it.
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls)) => shaken,
+        () = stopping.cancelled() => return,
+        () = place.close.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => speak_http(stream, peer, router, place, stopping).await,
+        Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => debug!(%peer, "TLS handshake took too long"),
     }
 }
 
@@ -222,7 +215,7 @@ async fn speak_http(
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
-            () = place.closed() => {
+            () = place.close.cancelled() => {
                 debug!(%peer, "an idle connection is closed for a new one");
                 connection.as_mut().graceful_shutdown();
                 match timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
@@ -237,7 +230,7 @@ async fn speak_http(
     };
     let ended = tokio::select! {
         ended = served => ended,
-        () = place.cut() => {
+        () = place.cut.cancelled() => {
             debug!(%peer, "a request is aborted for one of another address: this address has most requests in progress");
             return;
         }
@@ -254,9 +247,8 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let Some(in_progress) = place.begin(request.uri().path()) else {
-        let headers = [(RETRY_AFTER, RETRY_AFTER_SECONDS), (CONNECTION, "close")];
         let text = "too many requests are in progress: try again\n";
-        return Ok((StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response());
+        return Ok(with_advice((StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], text).into_response()));
     };
     let mut request = request.map(|body| in_progress.timed(Body::new(body)));
     request.extensions_mut().insert(ConnectInfo(peer));

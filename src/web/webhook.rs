@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, AUTHORIZATION};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -15,11 +15,10 @@ use serde_json::json;
 use tracing::{debug, error, warn};
 
 use super::App;
-use super::auth::AuthError;
 use super::client_address::client_address;
-use super::guard::is_from_here;
+use super::guard::{counted, is_from_here, with_advice};
 use crate::clock;
-use crate::core::alert::{Alert, Effect};
+use crate::core::alert::Effect;
 use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
 use crate::log::{Line, LoggedBody, LoggedHeaders};
 use crate::metrics::{Metrics, NotificationResult, Refusal};
@@ -29,9 +28,6 @@ use crate::store::{Recorded, Statements};
 /// The longest body that is taken: about 28,000 alerts. A longer one is answered with 413.
 pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
-/// When those who are told to come again should. Alertmanager does not look at it, others do.
-const RETRY_AFTER_SECONDS: &str = "5";
-
 /// How many ignored alerts of one notification are logged one by one; the rest is counted.
 const IGNORED_LOGGED: usize = 100;
 
@@ -40,10 +36,8 @@ const IGNORED_LOGGED: usize = 100;
 pub(super) enum WebhookError {
     #[error("a notification is posted: use POST")]
     Method,
-    #[error("another site sent this through a browser: notifications are taken from Alertmanager alone")]
-    CrossSite,
-    #[error(transparent)]
-    Auth(#[from] AuthError),
+    #[error("{}", words_for_senders(*.0))]
+    Refused(Refusal),
     #[error(
         "the body is over the limit of {BODY_LIMIT_BYTES} bytes: group alerts more finely (group_by) in Alertmanager"
     )]
@@ -56,55 +50,54 @@ pub(super) enum WebhookError {
     NotStored,
 }
 
-impl WebhookError {
-    /// The status code, which decides what becomes of the alerts: Alertmanager sends again after 5xx, and **drops the
-    /// notification after anything else, 429 included**. So 4xx is only for what would fail for ever as it stands, and
-    /// whatever may go better next time is a 503.
-    fn status(&self) -> StatusCode {
-        match self {
-            // It can never be right: somebody has to change the sender.
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::Auth(AuthError::Missing | AuthError::Wrong) => StatusCode::UNAUTHORIZED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoNotification(_) => StatusCode::BAD_REQUEST,
-            // It may be right: we could not look at it, get it, or keep it.
-            Self::Auth(AuthError::Busy) | Self::BodyLost | Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
+fn words_for_senders(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Missing => {
+            "Basic Auth is wanted: set http_config.basic_auth in Alertmanager's webhook_configs".to_owned()
         }
+        Refusal::Wrong => {
+            "user or password is wrong: compare http_config.basic_auth in Alertmanager with WEBHOOK_BASIC_AUTH here"
+                .to_owned()
+        }
+        Refusal::CrossSite => {
+            "another site sent this through a browser: notifications are taken from Alertmanager alone".to_owned()
+        }
+        Refusal::Busy | Refusal::NotAnOperator => refusal.to_string(),
     }
 }
 
 impl WebhookError {
-    /// As it is counted.
-    fn result(&self) -> NotificationResult {
+    /// The status code, and how it is counted. The code decides what becomes of the alerts: Alertmanager sends again after
+    /// 5xx, and **drops the notification after anything else, 429 included**. So 4xx is only for what would fail for ever
+    /// as it stands, and whatever may go better next time is a 503.
+    fn outcome(&self) -> (StatusCode, NotificationResult) {
         match self {
-            Self::Method => NotificationResult::WrongMethod,
-            Self::CrossSite | Self::Auth(AuthError::Missing | AuthError::Wrong) => NotificationResult::Unauthorized,
-            Self::Auth(AuthError::Busy) => NotificationResult::Busy,
-            Self::TooLarge => NotificationResult::TooLarge,
-            Self::BodyLost => NotificationResult::BodyLost,
-            Self::NoNotification(_) => NotificationResult::Invalid,
-            Self::NotStored => NotificationResult::NotStored,
+            // It can never be right: somebody has to change the sender.
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, NotificationResult::WrongMethod),
+            Self::Refused(Refusal::Missing | Refusal::Wrong) => {
+                (StatusCode::UNAUTHORIZED, NotificationResult::Unauthorized)
+            }
+            Self::Refused(Refusal::CrossSite | Refusal::NotAnOperator) => {
+                (StatusCode::FORBIDDEN, NotificationResult::Unauthorized)
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, NotificationResult::TooLarge),
+            Self::NoNotification(_) => (StatusCode::BAD_REQUEST, NotificationResult::Invalid),
+            // It may be right: we could not look at it, get it, or keep it.
+            Self::Refused(Refusal::Busy) => (StatusCode::SERVICE_UNAVAILABLE, NotificationResult::Busy),
+            Self::BodyLost => (StatusCode::SERVICE_UNAVAILABLE, NotificationResult::BodyLost),
+            Self::NotStored => (StatusCode::SERVICE_UNAVAILABLE, NotificationResult::NotStored),
         }
     }
 }
 
 impl IntoResponse for WebhookError {
     fn into_response(self) -> Response {
-        let status = self.status();
+        let (status, _) = self.outcome();
         let mut response = (status, Json(json!({ "status": "error", "error": self.to_string() }))).into_response();
-        let header = match status {
-            StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "POST")),
-            StatusCode::UNAUTHORIZED => {
-                Some((WWW_AUTHENTICATE, r#"Basic realm="alertmanager-cachet", charset="UTF-8""#))
-            }
-            StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
-            _ => None,
-        };
-        if let Some((name, value)) = header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         }
-        response
+        with_advice(response)
     }
 }
 
@@ -114,9 +107,10 @@ pub(super) async fn receive(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, WebhookError> {
-    let mut counted = Counted::new(app.metrics.clone());
+    let (metrics, result) = (app.parts.metrics.clone(), NotificationResult::Abandoned);
+    let mut counted = Counted { metrics, began: Instant::now(), result };
     let outcome = take(app, peer, request).await;
-    counted.result = outcome.as_ref().map_or_else(WebhookError::result, |_| NotificationResult::Stored);
+    counted.result = outcome.as_ref().map_or_else(|error| error.outcome().1, |_| NotificationResult::Stored);
     outcome
 }
 
@@ -127,12 +121,6 @@ struct Counted {
     result: NotificationResult,
 }
 
-impl Counted {
-    fn new(metrics: Metrics) -> Self {
-        Self { metrics, began: Instant::now(), result: NotificationResult::Abandoned }
-    }
-}
-
 impl Drop for Counted {
     fn drop(&mut self) {
         self.metrics.notification(self.result, self.began.elapsed(), clock::now());
@@ -140,25 +128,29 @@ impl Drop for Counted {
 }
 
 async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, WebhookError> {
-    let source_ip = client_address(peer.ip(), request.headers(), &app.shared.settings.trusted_proxies);
+    let source_ip = client_address(peer.ip(), request.headers(), &app.parts.settings.trusted_proxies);
     let headers = LoggedHeaders::new(request.headers());
     let received = read(&app, source_ip, request).await;
     let body = match &received {
-        Ok(body) => LoggedBody::new(body, app.shared.settings.logged_body_limit_bytes),
+        Ok(body) => LoggedBody::new(body, app.parts.settings.logged_body_limit_bytes),
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
-        Err(error) => LoggedBody::Absent(format!("not read, status {}", error.status().as_u16())),
+        Err(error) => LoggedBody::absent(&format!("not read, status {}", error.outcome().0.as_u16())),
     };
-    app.shared.log.line(&Line::webhook_request(source_ip, &headers, &body));
+    app.parts.log.line(&Line::webhook_request(source_ip, &headers, &body));
 
     let (resolve_rule, max_stored) = {
-        let settings = app.shared.settings.in_force.borrow();
+        let settings = app.parts.settings.in_force.borrow();
         (settings.resolve_rule(), settings.config.alerts.max_stored)
     };
     let watchdog = resolve_rule.as_ref().map(|rule| &rule.watchdog);
     let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog)?)) {
         Ok(notification) => notification,
         Err(error) => {
-            warn_of(&error, source_ip);
+            match error.outcome().0 {
+                // Their request's own line says the status, and strangers must not fill the log.
+                StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
+                status => warn!(%source_ip, status = status.as_u16(), "notification not taken: {error}"),
+            }
             return Err(error);
         }
     };
@@ -182,15 +174,6 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
     Ok(Json(answer).into_response())
 }
 
-/// Says why a notification is not taken, except to those who need not be one: their request's own line says the status,
-/// and strangers must not fill the log.
-fn warn_of(error: &WebhookError, source_ip: IpAddr) {
-    match error.status() {
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
-        status => warn!(%source_ip, status = status.as_u16(), "notification not taken: {error}"),
-    }
-}
-
 /// The body of a request that is let in.
 async fn read(app: &App, source_ip: IpAddr, request: Request) -> Result<Bytes, WebhookError> {
     if request.method() != Method::POST {
@@ -198,12 +181,11 @@ async fn read(app: &App, source_ip: IpAddr, request: Request) -> Result<Bytes, W
     }
     // A browser that has an operator's password sends it along with whatever another site has it post.
     if !is_from_here(request.headers()) {
-        app.metrics.authentication_refused(Refusal::CrossSite);
-        return Err(WebhookError::CrossSite);
+        return Err(WebhookError::Refused(counted(&app.parts.metrics, Refusal::CrossSite)));
     }
     let authorization = request.headers().get(AUTHORIZATION);
-    let allowed = app.shared.authenticator.check_from(authorization, Some(source_ip)).await;
-    allowed.inspect_err(|error| app.metrics.authentication_refused(error.into()))?;
+    let allowed = app.authenticator.check(authorization, Some(source_ip)).await;
+    allowed.map_err(|refusal| WebhookError::Refused(counted(&app.parts.metrics, refusal)))?;
     collect(request.into_body()).await
 }
 
@@ -222,11 +204,11 @@ async fn collect(body: Body) -> Result<Bytes, WebhookError> {
 
 /// Says what of a notification is left out.
 fn report(app: &App, notification: &Notification) {
-    app.metrics.left_out(notification);
-    app.live.left_out(notification, clock::now());
+    app.parts.metrics.left_out(notification);
+    app.parts.live.left_out(notification, clock::now());
     let left_out = || notification.ignored.iter().chain(&notification.partly_ignored);
     for IgnoredAlert { fingerprint, alertname, reason } in left_out().take(IGNORED_LOGGED) {
-        app.shared.log.line(&Line::alert_ignored(alertname, fingerprint, &reason.to_string()));
+        app.parts.log.line(&Line::alert_ignored(alertname, fingerprint, &reason.to_string()));
     }
     let unsaid = left_out().count().saturating_sub(IGNORED_LOGGED);
     if unsaid > 0 {
@@ -238,7 +220,7 @@ fn report(app: &App, notification: &Notification) {
             receiver = notification.receiver,
             "Alertmanager cut alerts off, which may fire and resolve unseen: set max_alerts: 0 in its webhook_configs"
         );
-        app.shared.wakes.repairer.wake();
+        app.parts.wakes.repairer.wake();
     }
 }
 
@@ -246,25 +228,39 @@ fn report(app: &App, notification: &Notification) {
 ///
 /// It runs in its own task. If the sender hangs up in the middle, the stored alerts still wake the reconciler.
 async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, WebhookError> {
-    let wakes = app.shared.wakes.clone();
+    let wakes = app.parts.wakes.clone();
     let task = tokio::spawn(async move {
         let (alerts, max_stored) = (statements.alerts.clone(), statements.max_stored);
-        let recorded = app.shared.store.record_statements(statements, clock::now()).await;
-        app.shared.store_health.note(&recorded.as_ref().map(drop));
+        let recorded = app.parts.store.record_statements(statements, clock::now()).await;
+        app.store_health.note(&recorded.as_ref().map(drop));
         let Recorded { mut effects, repairs, watchdog_is_back } = recorded.ok()?;
-        let over_limit = over_limit(&alerts, &effects, max_stored);
+        // Those over the limit of stored alerts are ignored for that reason.
+        let over_limit = alerts.iter().zip(&effects).filter(|(_, effect)| **effect == Effect::OverLimit);
+        let over_limit = over_limit.map(|(alert, _)| IgnoredAlert {
+            fingerprint: alert.fingerprint.to_string(),
+            alertname: alert.name.clone(),
+            reason: IgnoreReason::StoreFull(max_stored),
+        });
+        let over_limit: Vec<IgnoredAlert> = over_limit.collect();
         effects.retain(|effect| *effect != Effect::OverLimit);
         debug!(?effects, "notification stored");
-        app.metrics.alerts(&effects);
+        app.parts.metrics.alerts(&effects);
         log_repairs(&repairs);
-        app.metrics.repaired(&repairs);
-        log_held_resolves(&effects);
+        app.parts.metrics.repaired(&repairs);
+        let held = effects.iter().filter(|effect| **effect == Effect::HeldResolve).count();
+        if held > 0 {
+            warn!(
+                held,
+                "resolves are held until the watchdog is received: Alertmanager sends the same resolves when Prometheus is dead; \
+                 their alerts count as firing meanwhile"
+            );
+        }
         // An ordinary heartbeat of the watchdog changes nothing for the reconciler.
         if !alerts.is_empty() || watchdog_is_back || !repairs.is_empty() {
-            app.shared.wakes.reconciler.wake();
+            app.parts.wakes.reconciler.wake();
         }
         if effects.contains(&Effect::HeldRefire) || effects.contains(&Effect::HeldResolve) {
-            app.shared.wakes.repairer.wake();
+            app.parts.wakes.repairer.wake();
         }
         Some(over_limit)
     });
@@ -279,29 +275,6 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
     Err(WebhookError::NotStored)
 }
 
-/// Logs how many resolves are held.
-fn log_held_resolves(effects: &[Effect]) {
-    let held = effects.iter().filter(|effect| **effect == Effect::HeldResolve).count();
-    if held > 0 {
-        warn!(
-            held,
-            "resolves are held until the watchdog is received: Alertmanager sends the same resolves when Prometheus is dead; \
-             their alerts count as firing meanwhile"
-        );
-    }
-}
-
-/// The alerts over the limit of stored alerts, as ignored alerts with that reason.
-fn over_limit(alerts: &[Alert], effects: &[Effect], max: u32) -> Vec<IgnoredAlert> {
-    let over = alerts.iter().zip(effects).filter(|(_, effect)| **effect == Effect::OverLimit);
-    over.map(|(alert, _)| IgnoredAlert {
-        fingerprint: alert.fingerprint.to_string(),
-        alertname: alert.name.clone(),
-        reason: IgnoreReason::StoreFull(max),
-    })
-    .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -314,13 +287,13 @@ mod tests {
     async fn a_body_that_does_not_arrive_in_time_is_asked_for_again() {
         let broken_off = stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::TimedOut)) });
         let error = collect(Body::from_stream(broken_off)).await.expect_err("nothing arrived");
-        assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(error.outcome().0, StatusCode::SERVICE_UNAVAILABLE);
     }
 
     #[test]
     fn what_may_go_better_next_time_is_never_a_4xx() {
-        for error in [WebhookError::Auth(AuthError::Busy), WebhookError::BodyLost, WebhookError::NotStored] {
-            assert!(error.status().is_server_error(), "{error}");
+        for error in [WebhookError::Refused(Refusal::Busy), WebhookError::BodyLost, WebhookError::NotStored] {
+            assert!(error.outcome().0.is_server_error(), "{error}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alertmanager_cachet::cachet::{Cachet, Settings};
+use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::observed::{IncidentId, Observed};
 use alertmanager_cachet::core::status_page::StatusPage;
 use fake_cachet::{FakeCachet, Faults, Options, Release, Server, serve};
@@ -44,11 +44,10 @@ impl Site {
             ("CACHET_API_URL", format!("{url}/api")),
             ("CACHET_API_TOKEN", token.to_owned()),
         ];
-        let settings = Settings { base_url: format!("{page_url}/api"), token: token.into(), per_page: 50 };
         Self {
             installation: Arc::new(installation),
             faults,
-            page: Cachet::over_http(settings).expect("a client"),
+            page: Cachet::over_http(&format!("{page_url}/api"), &token.into(), || 50).expect("a client"),
             page_url,
             token: token.to_owned(),
             environment,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::log;
 use crate::support::metrics::value;
 use crate::support::processes::eventually;
-use crate::support::world::{World, repairing};
+use crate::support::world::{World, in_force, repairing};
 
 /// Goes that a Cachet which takes nothing has ended.
 const BLOCKED: &str = r#"reconciles_total{result="cachet_blocked"}"#;
@@ -66,7 +66,7 @@ async fn world() -> (World, Metrics) {
 
 /// Those of the reconciler that end as `series` says.
 fn goes_of_the_reconciler((world, metrics): (World, Metrics), series: &'static str) -> Goes {
-    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone().in_force());
+    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), in_force(world.settings.clone()));
     let reconciler =
         Reconciler::new(store, Arc::new(cachet), settings, world.clock(), log::kept().0, CancellationToken::new())
             .watched_by(metrics.clone(), Readiness::default());
@@ -147,7 +147,7 @@ async fn the_repairer_leaves_alertmanager_alone() {
     let urls = vec!["http://127.0.0.1:1".to_owned()];
     let alertmanager = alertmanager::Settings { urls, credentials: Credentials::None, ca_pem: None };
     let members = alertmanager.members().expect("a member");
-    let settings = repairing(members, Duration::from_secs(3600), Duration::ZERO).in_force();
+    let settings = in_force(repairing(members, Duration::from_secs(3600), Duration::ZERO));
     let repairer =
         Repairer::new(world.store.clone(), settings, world.clock(), Wake::default(), CancellationToken::new())
             .measured_by(metrics.clone());

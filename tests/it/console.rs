@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::support::web::{ADMIN, USERS};
-use crate::support::world::{TargetSpec, World};
+use crate::support::world::{TargetSpec, World, in_force};
 
 const TARGETS: &[TargetSpec<'_>] = &[
     ("db-1:9100", "Database", true),
@@ -97,7 +97,7 @@ impl Site {
         world.settle().await;
         let mut settings = world.settings.clone();
         settings.web.users = users;
-        let settings = settings.in_force();
+        let settings = in_force(settings);
         let (metrics, stop) = (Metrics::new().expect("metrics"), CancellationToken::new());
         let console = Console::new(Parts {
             store: world.store.clone().observed_by(Arc::new(metrics.clone())),

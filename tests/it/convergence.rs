@@ -17,7 +17,7 @@ use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::log;
-use crate::support::world::{Quiet, TargetSpec, World};
+use crate::support::world::{Quiet, TargetSpec, World, in_force};
 
 const WEB: &[TargetSpec<'_>] =
     &[("web-1:9100", "Web", false), ("web-2:9100", "Web", false), ("db:9100", "Database", true)];
@@ -195,7 +195,7 @@ async fn a_stop_does_not_wait_for_a_read_that_is_not_answered() {
     world.faults.on("GET", "*").hang();
     world.faults.on("GET", "/api/component-groups").hang();
     let stop = CancellationToken::new();
-    let (store, settings) = (world.store.clone(), world.settings.clone().in_force());
+    let (store, settings) = (world.store.clone(), in_force(world.settings.clone()));
     let reconciler = Reconciler::new(
         store,
         Arc::new(world.cachet().clone()),

@@ -13,7 +13,7 @@ use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::log;
-use crate::support::world::{TargetSpec, World};
+use crate::support::world::{TargetSpec, World, in_force};
 
 const DATABASE: &[TargetSpec<'_>] = &[("db:9100", "Database", true)];
 const TARGET: &str = "db:9100 | Database";
@@ -282,7 +282,7 @@ async fn a_write_that_a_stop_keeps_from_being_sent_will_not_come() {
         world.fire(instance, "Database").await;
     }
     let stop = CancellationToken::new();
-    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), world.settings.clone().in_force());
+    let (store, cachet, settings) = (world.store.clone(), world.cachet().clone(), in_force(world.settings.clone()));
     let mut server = Reconciler::new(store, Arc::new(cachet), settings, world.clock(), log::kept().0, stop.clone());
     let path = path_of(&world, "a:1 | Database").await;
     world.faults.forget_calls();

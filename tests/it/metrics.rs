@@ -9,8 +9,13 @@ mod webhook;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
 
-use alertmanager_cachet::metrics::{DEFINITIONS, Kind};
+use alertmanager_cachet::cachet::CallObserver as _;
+use alertmanager_cachet::clock;
+use alertmanager_cachet::metrics::Metrics;
+use alertmanager_cachet::metrics::catalogue::DEFINITIONS;
 
 /// A file of the repository.
 fn file(path: &str) -> String {
@@ -33,11 +38,23 @@ const PROCESS: &[&str] = &[
     "process_virtual_memory_bytes",
 ];
 
+/// What the server says after a first call to Cachet.
+static SAID: LazyLock<String> = LazyLock::new(|| {
+    let metrics = Metrics::new().expect("definitions that fit together");
+    metrics.called("GET", "/components", Ok(200), Duration::ZERO);
+    metrics.text(clock::now()).expect("a text")
+});
+
+/// What kind of metric one of ours is. One that is not there yet is a gauge whose value is not known yet.
+fn kind_of(name: &str) -> &'static str {
+    SAID.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {name} "))).unwrap_or("gauge")
+}
+
 /// Every name that a query may use.
 fn series_names() -> Vec<String> {
-    let ours = DEFINITIONS.iter().flat_map(|definition| match definition.kind {
-        Kind::Histogram => ["_bucket", "_sum", "_count"].map(|end| format!("{}{end}", definition.name)).to_vec(),
-        Kind::Counter | Kind::Gauge => vec![definition.name.to_owned()],
+    let ours = DEFINITIONS.iter().flat_map(|definition| match kind_of(definition.name) {
+        "histogram" => ["_bucket", "_sum", "_count"].map(|end| format!("{}{end}", definition.name)).to_vec(),
+        _ => vec![definition.name.to_owned()],
     });
     ours.chain(PROCESS.iter().map(|name| (*name).to_owned())).collect()
 }

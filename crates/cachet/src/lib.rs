@@ -30,8 +30,6 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 pub use client::Cachet;
 pub use error::Error;
 pub use http::{MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
@@ -41,15 +39,4 @@ pub use page::CHECK_TITLE;
 pub trait CallObserver: fmt::Debug + Send + Sync {
     /// A call has ended after `took`. `answer` is the HTTP status, or a word for why there was none.
     fn called(&self, method: &str, path: &str, answer: Result<u16, &'static str>, took: Duration);
-}
-
-/// Where Cachet is and how it is asked.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The whole base of the API, for example `http://cachet/api`; trailing slashes do no harm.
-    pub base_url: String,
-    /// The API token, as Cachet's dashboard shows it once (`1|…`).
-    pub token: SecretString,
-    /// How many rows of a list are asked for at a time, 1 to 100 (more is taken as 100, as Cachet does).
-    pub per_page: u8,
 }

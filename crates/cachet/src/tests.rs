@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tower::ServiceExt;
 
-use super::{Cachet, MAX_ANSWER_BYTES, Request, Response, Settings, Transport, TransportError};
+use super::{Cachet, Error, MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
 
 /// A token that must never show anywhere.
 const TOKEN: &str = "1|the-secret-token";
@@ -39,9 +39,9 @@ impl Transport for InProcess {
 }
 
 fn in_process(router: Router) -> Cachet {
-    Cachet::over(Box::new(InProcess(router)), &SecretString::from(TOKEN), 50)
+    Cachet::over(Box::new(InProcess(router)), &SecretString::from(TOKEN), || 50)
 }
 
-fn settings(base_url: &str) -> Settings {
-    Settings { base_url: base_url.to_owned(), token: SecretString::from(TOKEN), per_page: 50 }
+fn over_http(base_url: &str) -> Result<Cachet, Error> {
+    Cachet::over_http(base_url, &SecretString::from(TOKEN), || 50)
 }

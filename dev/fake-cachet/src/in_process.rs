@@ -18,7 +18,7 @@ const HOST: HeaderValue = HeaderValue::from_static("fake-cachet");
 
 /// A client of the Cachet that `router` serves below `/api`, with the limits and timeouts of the client over HTTP.
 pub fn in_process(router: Router, token: impl Into<SecretString>, per_page: u8) -> Cachet {
-    Cachet::over(Box::new(InProcess(router)), &token.into(), per_page)
+    Cachet::over(Box::new(InProcess(router)), &token.into(), move || per_page)
 }
 
 struct InProcess(Router);

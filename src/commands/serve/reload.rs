@@ -14,7 +14,7 @@ use super::{Watchers, set_up_built_in, settings_of};
 use crate::cli::{Common, Serve};
 use crate::commands::Page;
 use crate::config::environment::{CachetAccess, Environment};
-use crate::config::{Config, Problem, Report, Variables, counted};
+use crate::config::{Problem, Report, Variables, counted};
 use crate::settings::Settings;
 use crate::web::Wakes;
 use crate::web::reload::{Outcome, ReloadQueue};
@@ -54,8 +54,6 @@ pub(super) struct Parts {
 pub(super) struct Reloader {
     pub origin: Origin,
     pub parts: Parts,
-    /// The configuration that the server was started with.
-    pub started_with: Config,
 }
 
 impl Reloader {
@@ -72,7 +70,7 @@ impl Reloader {
         match self.reload().await {
             Ok(said) => {
                 said.iter().for_each(|line| tracing::info!("{line}"));
-                Outcome::Reloaded(lines(&said))
+                Ok(lines(&said))
             }
             Err(problems) => {
                 self.parts.watchers.configuration_refused(problems.first().map_or("", String::as_str));
@@ -80,7 +78,7 @@ impl Reloader {
                     vec!["the configuration was not reloaded, and the one before stays in effect".to_owned()];
                 said.extend(problems);
                 said.iter().for_each(|line| tracing::error!("{line}"));
-                Outcome::Refused(lines(&said))
+                Err(lines(&said))
             }
         }
     }
@@ -150,9 +148,6 @@ impl Reloader {
         }
         if before.alertmanager != environment.alertmanager {
             changed.push("the access to Alertmanager (ALERTMANAGER_…)");
-        }
-        if self.started_with.page.cachet_per_page != new.config.page.cachet_per_page {
-            changed.push("cachet_per_page_param");
         }
         if self.parts.in_force.borrow().web.tls.is_some() != new.web.tls.is_some() {
             changed.push("whether TLS is spoken (tls_server_config)");

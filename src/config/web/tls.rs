@@ -9,7 +9,7 @@ use crate::config::tree::{Map, Value};
 use crate::core::target::excerpt;
 
 /// Every key that is read.
-pub(super) const KEYS: &[&str] = &[
+pub const KEYS: &[&str] = &[
     "cert_file",
     "key_file",
     "client_auth_type",

@@ -2,15 +2,16 @@
 
 use sha2::{Digest, Sha256};
 
-use super::form::{Checks, Fault, Form, LONGEST_AHEAD, field_of, typed};
-use crate::core::builtin::{Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, first_day};
+use super::super::gate::Form;
+use super::form::{Checks, Fault, field_of, typed};
+use crate::core::builtin::{AffectedStatus, Component, Content, Group, Incident, PlannedMaintenance, first_day};
 use crate::core::hold::Hold;
 use crate::core::names;
 use crate::core::observed::{ComponentId, GroupId};
-use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
+use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::target::{Inventory, Target};
 use crate::core::time::Timestamp;
-use crate::store::{Announcement, ComponentChange, GroupChange, NewIncident};
+use crate::store::{Announcement, NewIncident};
 
 /// What an operator wants to do, and what to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +40,49 @@ pub enum Edit<'a> {
     Remove(Part<'a>),
 }
 
-/// A group or a component.
+/// A group, or a component that is not a target's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part<'a> {
+pub struct Part<'a> {
+    /// Which it is.
+    pub id: PartId,
+    /// Its name, as the configuration has it.
+    pub name: &'a str,
+    /// What readers see in place of its name.
+    pub title: Option<&'a str>,
+    /// Whether it is not hidden itself.
+    pub visible: bool,
+    /// The group that a component is in.
+    pub group: Option<GroupId>,
+}
+
+/// Which group or component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartId {
     /// A group.
-    Group(&'a Group),
-    /// A component that is not a target's own.
-    Component(&'a Component),
+    Group(GroupId),
+    /// A component.
+    Component(ComponentId),
+}
+
+impl PartId {
+    /// The number.
+    pub fn number(self) -> i64 {
+        let (Self::Group(GroupId(number)) | Self::Component(ComponentId(number))) = self;
+        number
+    }
+}
+
+/// What an edit is done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// What it is: `maintenance`, `incident`, `group` or `component`.
+    pub word: &'static str,
+    /// Its number; `None` if it is yet to be made.
+    pub id: Option<i64>,
+    /// Its title, or the name that the configuration has; empty if it is yet to be made.
+    pub name: &'a str,
+    /// What readers call it.
+    pub shown_name: &'a str,
 }
 
 /// What an edit comes to.
@@ -54,25 +91,23 @@ pub enum Change<'a> {
     /// Announce a maintenance.
     Announce(Announcement),
     /// Give a maintenance a new state.
-    Maintenance(MaintenanceId, Announcement),
-    /// Say something about a maintenance, and end it then if a time is given.
-    UpdateMaintenance(MaintenanceId, String, Option<Timestamp>),
+    Maintenance(&'a PlannedMaintenance, Announcement),
+    /// Say something about a maintenance.
+    UpdateMaintenance(&'a PlannedMaintenance, String),
+    /// Say something about a maintenance, and end it.
+    EndMaintenance(&'a PlannedMaintenance, String),
     /// Write an incident.
     WriteIncident(NewIncident),
     /// Say something about an incident as it was seen.
     UpdateIncident(&'a Incident, IncidentStatus, String),
-    /// Change a group.
-    Group(GroupId, GroupChange),
-    /// Change a component.
-    Component(ComponentId, ComponentChange),
-    /// Order the groups.
-    OrderGroups(Vec<GroupId>),
-    /// Order the components of a group.
-    OrderComponents(Vec<ComponentId>),
-    /// Remove a group.
-    RemoveGroup(GroupId),
-    /// Remove a component.
-    RemoveComponent(ComponentId),
+    /// Give a title in place of the name; empty: the name again.
+    Rename(Part<'a>, String),
+    /// Show it to readers, or hide it.
+    SetVisible(Part<'a>, bool),
+    /// Order it and those beside it, by number.
+    Order(Part<'a>, Vec<i64>),
+    /// Remove it.
+    Remove(Part<'a>),
 }
 
 /// What a form is checked against.
@@ -128,8 +163,8 @@ impl<'a> Edit<'a> {
                 })?;
                 return if action == "update" { Ok(Self::UpdateIncident(one)) } else { Err(unknown()) };
             }
-            "groups" => content.groups.iter().find(|one| one.id.0 == id).map(Part::Group),
-            "components" => listed(content).find(|one| one.id.0 == id).map(Part::Component),
+            "groups" => content.groups.iter().find(|one| one.id.0 == id).map(Part::from),
+            "components" => listed(content).find(|one| one.id.0 == id).map(Part::from),
             _ => return Err(unknown()),
         };
         let word = if kind == "groups" { "group" } else { "component" };
@@ -160,46 +195,31 @@ impl<'a> Edit<'a> {
         }
     }
 
+    /// What it is done to.
+    pub fn subject(self) -> Subject<'a> {
+        let (word, id, name) = match self {
+            Self::Announce => ("maintenance", None, ""),
+            Self::WriteIncident => ("incident", None, ""),
+            Self::ChangeMaintenance(one) | Self::UpdateMaintenance(one) | Self::EndMaintenance(one) => {
+                ("maintenance", Some(one.id.0), one.title.as_str())
+            }
+            Self::UpdateIncident(one) => ("incident", Some(one.id.0), one.title.as_str()),
+            Self::Rename(part) | Self::Move(part) | Self::Hide(part) | Self::Show(part) | Self::Remove(part) => {
+                let word = if matches!(part.id, PartId::Group(_)) { "group" } else { "component" };
+                let id = Some(part.id.number());
+                return Subject { word, id, name: part.name, shown_name: part.shown_name() };
+            }
+        };
+        Subject { word, id, name, shown_name: name }
+    }
+
     /// Its path.
     pub fn path(self) -> String {
-        let action = self.action();
-        match self {
-            Self::Announce => "/console/page/maintenance/new".to_owned(),
-            Self::WriteIncident => "/console/page/incidents/new".to_owned(),
-            Self::ChangeMaintenance(one) | Self::UpdateMaintenance(one) | Self::EndMaintenance(one) => {
-                format!("/console/page/maintenance/{}/{action}", one.id.0)
-            }
-            Self::UpdateIncident(one) => format!("/console/page/incidents/{}/{action}", one.id.0),
-            Self::Rename(part) | Self::Move(part) | Self::Hide(part) | Self::Show(part) | Self::Remove(part) => {
-                format!("/console/page/{}s/{}/{action}", part.word(), part.id())
-            }
-        }
-    }
-
-    /// What the log calls what it is done to: `maintenance 3`.
-    pub fn subject(self) -> String {
-        match self {
-            Self::Announce => "maintenance".to_owned(),
-            Self::WriteIncident => "incident".to_owned(),
-            Self::ChangeMaintenance(one) | Self::UpdateMaintenance(one) | Self::EndMaintenance(one) => {
-                format!("maintenance {}", one.id.0)
-            }
-            Self::UpdateIncident(one) => format!("incident {}", one.id.0),
-            Self::Rename(part) | Self::Move(part) | Self::Hide(part) | Self::Show(part) | Self::Remove(part) => {
-                format!("{} {}", part.word(), part.id())
-            }
-        }
-    }
-
-    /// The title or the name of what it is done to; empty if it is yet to be made.
-    pub fn name(self) -> &'a str {
-        match self {
-            Self::Announce | Self::WriteIncident => "",
-            Self::ChangeMaintenance(one) | Self::UpdateMaintenance(one) | Self::EndMaintenance(one) => &one.title,
-            Self::UpdateIncident(one) => &one.title,
-            Self::Rename(part) | Self::Move(part) | Self::Hide(part) | Self::Show(part) | Self::Remove(part) => {
-                part.name()
-            }
+        let subject = self.subject();
+        let plural = if subject.word == "maintenance" { "" } else { "s" };
+        match subject.id {
+            Some(id) => format!("/console/page/{}{plural}/{id}/{}", subject.word, self.action()),
+            None => format!("/console/page/{}{plural}/new", subject.word),
         }
     }
 
@@ -223,7 +243,7 @@ impl<'a> Edit<'a> {
             }
             Self::WriteIncident => form.set("status", IncidentStatus::Investigating.value().to_string()),
             Self::UpdateIncident(one) => form.set("status", one.status.value().to_string()),
-            Self::Rename(part) => form.set("title", part.title().unwrap_or_default()),
+            Self::Rename(part) => form.set("title", part.title.unwrap_or_default()),
             Self::Move(part) => form.set("to", (part.place(known.content) + 1).to_string()),
             _ => {}
         }
@@ -252,7 +272,7 @@ impl<'a> Edit<'a> {
             Self::UpdateIncident(one) => format!("{one:?}"),
             Self::Move(part) => format!("{:?}", part.beside(content)),
             Self::Rename(part) | Self::Hide(part) | Self::Show(part) | Self::Remove(part) => {
-                format!("{:?}", (part.name(), part.title(), part.is_visible()))
+                format!("{:?}", (part.name, part.title, part.visible))
             }
         };
         Sha256::digest(state).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -263,54 +283,69 @@ impl<'a> Edit<'a> {
     /// # Errors
     /// All that is wrong with the form.
     pub fn check(self, form: &Form, known: &Known<'_>) -> Result<Option<Change<'a>>, Vec<Fault>> {
-        let mut checks = Checks::of(form, known.now);
+        let mut checks = Checks { form, known, faults: Vec::new() };
         let change = match self {
-            Self::Announce => Some(Change::Announce(announcement(&mut checks, None, known))),
+            Self::Announce => Some(Change::Announce(checks.announcement(None))),
             Self::ChangeMaintenance(one) => {
-                let new = announcement(&mut checks, Some(one), known);
-                (!says(one, &new)).then_some(Change::Maintenance(one.id, new))
+                let new = checks.announcement(Some(one));
+                let is_same = one.title == new.title
+                    && one.message == new.message
+                    && one.begins_at.cut_to_seconds() == new.begins_at
+                    && one.ends_at.map(Timestamp::cut_to_seconds) == new.ends_at
+                    && one.affected.len() == new.affected.len()
+                    && new.affected.iter().all(|affected: &AffectedStatus| one.affected.contains(affected));
+                (!is_same).then_some(Change::Maintenance(one, new))
             }
-            Self::UpdateMaintenance(one) => Some(Change::UpdateMaintenance(one.id, checks.message(), None)),
-            Self::EndMaintenance(one) => {
-                Some(Change::UpdateMaintenance(one.id, checks.message(), Some(known.now.cut_to_seconds())))
+            Self::UpdateMaintenance(one) => Some(Change::UpdateMaintenance(one, checks.message())),
+            Self::EndMaintenance(one) => Some(Change::EndMaintenance(one, checks.message())),
+            Self::WriteIncident => {
+                let new = NewIncident {
+                    title: checks.title(),
+                    message: checks.message(),
+                    status: checks.incident_status(),
+                    key: None,
+                    opened_for: None,
+                    began_at: checks.beginning("began", "Began", None, known.now),
+                    affected: checks.affected(&INCIDENT_STATUSES),
+                };
+                let first_day = first_day(known.now);
+                if new.status == IncidentStatus::Fixed && new.began_at < first_day {
+                    let problem = format!(
+                        "is before {first_day}, and readers see no earlier incidents that are over: choose a later \
+                         time, or another status"
+                    );
+                    checks.fault("began", "Began", problem);
+                }
+                Some(Change::WriteIncident(new))
             }
-            Self::WriteIncident => Some(Change::WriteIncident(new_incident(&mut checks, known))),
             Self::UpdateIncident(one) => Some(Change::UpdateIncident(one, checks.incident_status(), checks.message())),
             Self::Rename(part) => {
                 let title = checks.title_or_nothing();
                 // The name itself is no title.
-                let title = if title == part.name() { String::new() } else { title };
-                (part.title().unwrap_or_default() != title).then(|| part.changed(Some(title), None))
+                let title = if title == part.name { String::new() } else { title };
+                (part.title.unwrap_or_default() != title).then_some(Change::Rename(part, title))
             }
             Self::Move(part) => {
-                let place = checks.place(part.beside(known.content).len()) - 1;
-                (place != part.place(known.content)).then(|| part.moved(place, known.content))
+                let mut order: Vec<i64> = part.beside(known.content).into_iter().map(|(id, _)| id).collect();
+                let place = form.get("to").trim().parse().ok().filter(|place| (1..=order.len()).contains(place));
+                if place.is_none() {
+                    checks.fault("to", "Place", format!("is not in the order: choose 1 to {}", order.len()));
+                }
+                let place = place.unwrap_or(1) - 1;
+                order.retain(|id| *id != part.id.number());
+                order.insert(place.min(order.len()), part.id.number());
+                (place != part.place(known.content)).then_some(Change::Order(part, order))
             }
-            Self::Hide(part) => part.is_visible().then(|| part.changed(None, Some(false))),
-            Self::Show(part) => (!part.is_visible()).then(|| part.changed(None, Some(true))),
+            Self::Hide(part) => part.visible.then_some(Change::SetVisible(part, false)),
+            Self::Show(part) => (!part.visible).then_some(Change::SetVisible(part, true)),
             Self::Remove(part) => {
                 if let Some(problem) = part.is_configured(known) {
                     checks.fault("remove", "Remove", problem);
                 }
-                Some(match part {
-                    Part::Group(group) => Change::RemoveGroup(group.id),
-                    Part::Component(component) => Change::RemoveComponent(component.id),
-                })
+                Some(Change::Remove(part))
             }
         };
-        checks.finish(change)
-    }
-}
-
-impl Change<'_> {
-    /// The form that asks for exactly this: what was left to the moment of asking is in it.
-    pub fn asked_by(&self, mut form: Form) -> Form {
-        match self {
-            Self::Announce(new) | Self::Maintenance(_, new) => form.set("begins", typed(new.begins_at)),
-            Self::WriteIncident(new) => form.set("began", typed(new.began_at)),
-            _ => {}
-        }
-        form
+        if checks.faults.is_empty() { Ok(change) } else { Err(checks.faults) }
     }
 }
 
@@ -322,101 +357,32 @@ pub fn listed(content: &Content) -> impl Iterator<Item = &Component> {
     groups.flat_map(move |group| content.components.iter().filter(move |one| one.group == group).filter(is_listed))
 }
 
-fn announcement(checks: &mut Checks<'_>, old: Option<&PlannedMaintenance>, known: &Known<'_>) -> Announcement {
-    let latest = known.now.after(LONGEST_AHEAD);
-    let begins_at = checks.beginning("begins", "Begins", old.map(|old| old.begins_at), latest);
-    Announcement {
-        title: checks.title(),
-        message: checks.message(),
-        begins_at,
-        ends_at: checks.end(begins_at),
-        affected: checks.affected(listed(known.content), &[MAINTENANCE_STATUS]),
+impl<'a> From<&'a Group> for Part<'a> {
+    fn from(group: &'a Group) -> Self {
+        let Group { id, name, title, visible, .. } = group;
+        Self { id: PartId::Group(*id), name, title: title.as_deref(), visible: *visible, group: None }
     }
 }
 
-fn new_incident(checks: &mut Checks<'_>, known: &Known<'_>) -> NewIncident {
-    let incident = NewIncident {
-        title: checks.title(),
-        message: checks.message(),
-        status: checks.incident_status(),
-        key: None,
-        opened_for: None,
-        began_at: checks.beginning("began", "Began", None, known.now),
-        affected: checks.affected(listed(known.content), &INCIDENT_STATUSES),
-    };
-    let first_day = first_day(known.now);
-    if incident.status == IncidentStatus::Fixed && incident.began_at < first_day {
-        let problem = format!(
-            "is before {first_day}, and readers see no earlier incidents that are over: choose a later time, or another \
-             status"
-        );
-        checks.fault("began", "Began", problem);
+impl<'a> From<&'a Component> for Part<'a> {
+    fn from(component: &'a Component) -> Self {
+        let Component { id, name, title, visible, group, .. } = component;
+        Self { id: PartId::Component(*id), name, title: title.as_deref(), visible: *visible, group: *group }
     }
-    incident
-}
-
-/// Whether a maintenance says all that already, to the second.
-fn says(one: &PlannedMaintenance, new: &Announcement) -> bool {
-    one.title == new.title
-        && one.message == new.message
-        && one.begins_at.cut_to_seconds() == new.begins_at
-        && one.ends_at.map(Timestamp::cut_to_seconds) == new.ends_at
-        && one.affected.len() == new.affected.len()
-        && new.affected.iter().all(|affected| one.affected.contains(affected))
 }
 
 impl<'a> Part<'a> {
-    /// What it is.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Group(_) => "group",
-            Self::Component(_) => "component",
-        }
-    }
-
-    /// Its number.
-    pub fn id(self) -> i64 {
-        match self {
-            Self::Group(group) => group.id.0,
-            Self::Component(component) => component.id.0,
-        }
-    }
-
-    /// Its name, as the configuration has it.
-    pub fn name(self) -> &'a str {
-        match self {
-            Self::Group(group) => &group.name,
-            Self::Component(component) => &component.name,
-        }
-    }
-
     /// What readers call it.
     pub fn shown_name(self) -> &'a str {
-        self.title().unwrap_or_else(|| self.name())
-    }
-
-    /// What readers see in place of its name.
-    pub fn title(self) -> Option<&'a str> {
-        match self {
-            Self::Group(group) => group.title.as_deref(),
-            Self::Component(component) => component.title.as_deref(),
-        }
-    }
-
-    /// Whether it is not hidden itself.
-    pub fn is_visible(self) -> bool {
-        match self {
-            Self::Group(group) => group.visible,
-            Self::Component(component) => component.visible,
-        }
+        self.title.unwrap_or(self.name)
     }
 
     /// Those that it is ordered among, itself included, in their order: number and what readers call it.
     pub fn beside(self, content: &Content) -> Vec<(i64, &str)> {
-        match self {
-            Self::Group(_) => content.groups.iter().map(|one| (one.id.0, one.shown_name())).collect(),
-            Self::Component(component) => {
-                let beside = listed(content).filter(|one| one.group == component.group);
+        match self.id {
+            PartId::Group(_) => content.groups.iter().map(|one| (one.id.0, one.shown_name())).collect(),
+            PartId::Component(_) => {
+                let beside = listed(content).filter(|one| one.group == self.group);
                 beside.map(|one| (one.id.0, one.shown_name())).collect()
             }
         }
@@ -424,59 +390,34 @@ impl<'a> Part<'a> {
 
     /// Its place among them, from 0.
     pub fn place(self, content: &Content) -> usize {
-        self.beside(content).iter().position(|(id, _)| *id == self.id()).unwrap_or_default()
-    }
-
-    fn moved(self, place: usize, content: &Content) -> Change<'a> {
-        let mut order: Vec<i64> = self.beside(content).into_iter().map(|(id, _)| id).collect();
-        order.retain(|id| *id != self.id());
-        order.insert(place.min(order.len()), self.id());
-        match self {
-            Self::Group(_) => Change::OrderGroups(order.into_iter().map(GroupId).collect()),
-            Self::Component(_) => Change::OrderComponents(order.into_iter().map(ComponentId).collect()),
-        }
-    }
-
-    fn changed(self, title: Option<String>, visible: Option<bool>) -> Change<'a> {
-        match self {
-            Self::Group(group) => Change::Group(group.id, GroupChange { title, visible }),
-            Self::Component(component) => {
-                Change::Component(component.id, ComponentChange { title, visible, ..ComponentChange::default() })
-            }
-        }
+        self.beside(content).iter().position(|(id, _)| *id == self.id.number()).unwrap_or_default()
     }
 
     /// Why it cannot be removed: the server would make it again, or alerts would be about nothing.
     fn is_configured(self, known: &Known<'_>) -> Option<String> {
-        let (name, word) = (self.name(), self.word());
-        let names = |group: &names::Group| match self {
-            Self::Group(_) => group.name.as_str() == name,
-            Self::Component(_) => group.components.iter().any(|component| component.as_str() == name),
+        let name = self.name;
+        let (word, is_named) = match self.id {
+            PartId::Group(_) => ("group", known.groups.iter().any(|group| group.name.as_str() == name)),
+            PartId::Component(_) => {
+                let mut components = known.groups.iter().flat_map(|group| &group.components);
+                ("component", components.any(|component| component.as_str() == name))
+            }
         };
-        if known.groups.iter().any(names) {
+        if is_named {
             return Some(format!(
                 "config.json names the {word} {name:?}, so the server would make it again: remove it from config.json \
                  and reload first, or hide it"
             ));
         }
         let feeds = |target: &Target| target.components().iter().any(|component| component.as_str() == name);
-        let target = match self {
-            Self::Group(_) => None,
-            Self::Component(_) => known.inventory?.iter().find(|(_, known)| feeds(&known.target)),
-        };
-        target.map(|(_, target)| {
-            format!(
-                "the target {:?} feeds the component {name:?}: remove it from the labels of its targets and reload \
-                 first, or hide it",
-                target.target.instance()
-            )
-        })
+        let mut targets = known.inventory.filter(|_| matches!(self.id, PartId::Component(_)))?.iter();
+        let (_, fed_by) = targets.find(|(_, known)| feeds(&known.target))?;
+        Some(format!(
+            "the target {:?} feeds the component {name:?}: remove it from the labels of its targets and reload first, or \
+             hide it",
+            fed_by.target.instance()
+        ))
     }
-}
-
-/// Whether a maintenance is in progress.
-pub fn is_in_progress(one: &PlannedMaintenance, now: Timestamp) -> bool {
-    one.phase(now) == ScheduleStatus::InProgress
 }
 
 #[cfg(test)]

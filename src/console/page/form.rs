@@ -1,38 +1,37 @@
-//! What somebody typed into a form of the page, and the checks of its fields. Every fault names the field and the cure.
+//! The forms of the page: their fields, and the checks of what somebody typed. Every fault names the field and the cure.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::super::asked::moment;
-use crate::core::builtin::{AffectedStatus, Component};
+use super::super::gate::Form;
+use super::super::moment;
+use super::edit::{Edit, INCIDENT_STATUSES, Known, MAINTENANCE_STATUS, listed};
+use crate::core::builtin::{AffectedStatus, Component, Content, PlannedMaintenance};
 use crate::core::names::trimmed;
 use crate::core::observed::ComponentId;
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::time::Timestamp;
+use crate::store::Announcement;
 
 /// The most characters of a title.
-pub const TITLE_LIMIT: usize = 255;
+const TITLE_LIMIT: usize = 255;
 
 /// The most bytes of a message.
-pub const MESSAGE_LIMIT_BYTES: usize = 16 * 1024;
+const MESSAGE_LIMIT_BYTES: usize = 16 * 1024;
 
 /// The most components that an incident or a maintenance is about.
-pub const AFFECTED_LIMIT: usize = 500;
+const AFFECTED_LIMIT: usize = 500;
 
 /// How long ago an incident may have begun, or a maintenance.
-pub const LONGEST_AGO: Duration = Duration::from_secs(90 * 24 * 3600);
+const LONGEST_AGO: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How far away the beginning of a maintenance may be, and how long it may take.
-pub const LONGEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 3600);
+const LONGEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The fields of a form, as they were typed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Form {
-    fields: BTreeMap<String, String>,
-}
+/// Every field that a form can have, but for those of components ([`field_of`]).
+const FIELDS: [&str; 7] = ["title", "message", "begins", "ends", "began", "status", "to"];
 
 /// What is wrong with a field, and the cure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,50 +44,35 @@ pub struct Fault {
     pub problem: String,
 }
 
-impl Form {
-    /// Reads a query or the body of a form; of a field that is there twice, the last. Lines end as they do everywhere else:
-    /// a browser ends them with two characters.
-    pub fn read(text: &[u8]) -> Self {
-        let fields = form_urlencoded::parse(text).into_owned();
-        Self { fields: fields.map(|(field, content)| (field, content.replace("\r\n", "\n"))).collect() }
-    }
+/// A field of a form, for its template.
+#[derive(Serialize)]
+pub struct Field {
+    name: String,
+    label: String,
+    /// `text`, `area`, `time`, `select` or `check`.
+    kind: &'static str,
+    value: String,
+    hint: &'static str,
+    limit: usize,
+    required: bool,
+    faulty: bool,
+    /// Value and label of each choice.
+    options: Vec<(String, String)>,
+}
 
-    /// What a field has; nothing, if it is not there.
-    pub fn get(&self, field: &str) -> &str {
-        self.fields.get(field).map(String::as_str).unwrap_or_default()
-    }
-
-    /// Gives a field its content.
-    pub fn set(&mut self, field: impl Into<String>, content: impl Into<String>) {
-        self.fields.insert(field.into(), content.into());
-    }
-
-    /// Takes a field out.
-    pub fn take(&mut self, field: &str) -> String {
-        self.fields.remove(field).unwrap_or_default()
-    }
-
-    /// Whether it has a field.
-    pub fn has(&self, field: &str) -> bool {
-        self.fields.contains_key(field)
-    }
-
-    /// Puts the fields of `other` in the place of those here.
-    pub fn overlaid(mut self, other: Self) -> Self {
-        self.fields.extend(other.fields);
-        self
-    }
-
-    /// Every field that has a content.
-    pub fn filled(&self) -> impl Iterator<Item = (&str, &str)> {
-        let fields = self.fields.iter().map(|(field, content)| (field.as_str(), content.as_str()));
-        fields.filter(|(_, content)| !content.is_empty())
-    }
+/// The fields of a form that have a content; others that were sent with it are none of its own.
+pub fn filled(form: &Form) -> impl Iterator<Item = (&str, &str)> {
+    let fields = form.0.iter().map(|(field, content)| (field.as_str(), content.as_str()));
+    fields.filter(|(field, content)| !content.is_empty() && (FIELDS.contains(field) || is_of_component(field)))
 }
 
 /// The field that says which status a component is given.
 pub fn field_of(component: ComponentId) -> String {
     format!("c{}", component.0)
+}
+
+fn is_of_component(field: &str) -> bool {
+    field.strip_prefix('c').is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A moment as a field for a time has it.
@@ -100,28 +84,38 @@ pub fn typed(at: Timestamp) -> String {
 
 /// Reads the fields of a form, and collects all that is wrong with them.
 pub struct Checks<'a> {
-    form: &'a Form,
-    now: Timestamp,
-    faults: Vec<Fault>,
+    /// What was typed.
+    pub form: &'a Form,
+    /// What it is checked against.
+    pub known: &'a Known<'a>,
+    /// What is wrong so far.
+    pub faults: Vec<Fault>,
 }
 
-impl<'a> Checks<'a> {
-    /// Checks of a form that was sent `now`.
-    pub fn of(form: &'a Form, now: Timestamp) -> Self {
-        Self { form, now, faults: Vec::new() }
-    }
-
-    /// `value`, if nothing was wrong.
-    ///
-    /// # Errors
-    /// All that was wrong.
-    pub fn finish<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        if self.faults.is_empty() { Ok(value) } else { Err(self.faults) }
-    }
-
+impl Checks<'_> {
     /// Something is wrong with a field.
     pub fn fault(&mut self, field: &'static str, label: &'static str, problem: impl Into<String>) {
         self.faults.push(Fault { field, label, problem: problem.into() });
+    }
+
+    /// All that a maintenance says; `old`: what it said before.
+    pub fn announcement(&mut self, old: Option<&PlannedMaintenance>) -> Announcement {
+        let now = self.known.now;
+        let begins_at = self.beginning("begins", "Begins", old.map(|old| old.begins_at), now.after(LONGEST_AHEAD));
+        let (title, message) = (self.title(), self.message());
+        let ends_at = self.time("ends", "Ends");
+        let problem = match ends_at {
+            Some(ends) if ends <= begins_at => Some("is not after the beginning: choose a later time"),
+            Some(ends) if ends <= now => Some("is over already: choose a later time"),
+            Some(ends) if ends > begins_at.after(LONGEST_AHEAD) => {
+                Some("is more than a year after the beginning: choose an earlier time, or leave it empty")
+            }
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            self.fault("ends", "Ends", problem);
+        }
+        Announcement { title, message, begins_at, ends_at, affected: self.affected(&[MAINTENANCE_STATUS]) }
     }
 
     /// A title, which must be there.
@@ -160,7 +154,7 @@ impl<'a> Checks<'a> {
     }
 
     /// A moment, to the second; `None` if the field is empty, or if it is no time, which is a fault.
-    pub fn time(&mut self, field: &'static str, label: &'static str) -> Option<Timestamp> {
+    fn time(&mut self, field: &'static str, label: &'static str) -> Option<Timestamp> {
         let text = self.form.get(field).trim();
         let read = moment(text).map(Timestamp::cut_to_seconds);
         if read.is_none() && !text.is_empty() {
@@ -171,7 +165,8 @@ impl<'a> Checks<'a> {
         read
     }
 
-    /// When something begins; an empty field means now. `earliest` may lie further back than new ones can begin.
+    /// When something begins; an empty field means now, to the minute. `earliest` may lie further back than new ones can
+    /// begin.
     pub fn beginning(
         &mut self,
         field: &'static str,
@@ -179,29 +174,17 @@ impl<'a> Checks<'a> {
         earliest: Option<Timestamp>,
         latest: Timestamp,
     ) -> Timestamp {
-        let begins = self.time(field, label).unwrap_or_else(|| cut_to_minutes(self.now));
-        let longest_ago = self.now.before(LONGEST_AGO);
+        let now_ms = self.known.now.as_millis();
+        let this_minute = Timestamp::from_millis(now_ms.saturating_sub(now_ms.rem_euclid(60_000)));
+        let begins = self.time(field, label).unwrap_or(this_minute);
+        let longest_ago = self.known.now.before(LONGEST_AGO);
         if begins < earliest.map_or(longest_ago, |earliest| earliest.cut_to_seconds().min(longest_ago)) {
             self.fault(field, label, "is more than 90 days ago: choose a later time");
         } else if begins > latest {
-            let problem = if latest > self.now { "is more than a year away" } else { "is in the future" };
+            let problem = if latest > self.known.now { "is more than a year away" } else { "is in the future" };
             self.fault(field, label, format!("{problem}: choose an earlier time"));
         }
         begins
-    }
-
-    /// When what begins at `begins` ends; an empty field means that somebody ends it.
-    pub fn end(&mut self, begins: Timestamp) -> Option<Timestamp> {
-        let ends = self.time("ends", "Ends")?;
-        if ends <= begins {
-            self.fault("ends", "Ends", "is not after the beginning: choose a later time");
-        } else if ends <= self.now {
-            self.fault("ends", "Ends", "is over already: choose a later time");
-        } else if ends > begins.after(LONGEST_AHEAD) {
-            let problem = "is more than a year after the beginning: choose an earlier time, or leave it empty";
-            self.fault("ends", "Ends", problem);
-        }
-        Some(ends)
     }
 
     /// The status of an incident.
@@ -214,14 +197,10 @@ impl<'a> Checks<'a> {
     }
 
     /// The components that have a status in the form, each one of `allowed`.
-    pub fn affected<'c>(
-        &mut self,
-        components: impl Iterator<Item = &'c Component>,
-        allowed: &[ComponentStatus],
-    ) -> Vec<AffectedStatus> {
+    pub fn affected(&mut self, allowed: &[ComponentStatus]) -> Vec<AffectedStatus> {
         const LABEL: &str = "Components";
         let (mut affected, mut known) = (Vec::new(), 0);
-        for component in components {
+        for component in listed(self.known.content) {
             let text = self.form.get(&field_of(component.id));
             if text.is_empty() {
                 continue;
@@ -235,7 +214,7 @@ impl<'a> Checks<'a> {
                 }
             }
         }
-        if self.form.filled().filter(|(field, _)| is_of_component(field)).count() > known {
+        if filled(self.form).filter(|(field, _)| is_of_component(field)).count() > known {
             let problem = "one of those that were chosen was removed meanwhile: look at the list again";
             self.fault("components", LABEL, problem);
         }
@@ -245,22 +224,81 @@ impl<'a> Checks<'a> {
         }
         affected
     }
+}
 
-    /// A place from 1 to `last`.
-    pub fn place(&mut self, last: usize) -> usize {
-        let place = self.form.get("to").trim().parse().ok().filter(|place| (1..=last).contains(place));
-        if place.is_none() {
-            self.fault("to", "Place", format!("is not in the order: choose 1 to {last}"));
+/// The fields of a form, in their order.
+pub fn fields(edit: Edit<'_>, form: &Form, faults: &[Fault], content: &Content) -> Vec<Field> {
+    let field = |name: &'static str, label: &str, kind: &'static str| {
+        // What is no time stays as it was typed, where a field for a time would show nothing.
+        let value = form.get(name);
+        let is_no_time = kind == "time" && !value.is_empty() && moment(value).is_none();
+        Field {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            kind: if is_no_time { "text" } else { kind },
+            value: value.to_owned(),
+            hint: "",
+            limit: if kind == "area" { MESSAGE_LIMIT_BYTES } else { TITLE_LIMIT },
+            required: matches!(name, "title" | "message"),
+            faulty: faults.iter().any(|fault| fault.field == name),
+            options: Vec::new(),
         }
-        place.unwrap_or(1)
+    };
+    let (title, message) = (|| field("title", "Title", "text"), || field("message", "Message", "area"));
+    let status = || Field {
+        options: IncidentStatus::ALL.map(|status| (status.value().to_string(), status.word().to_owned())).to_vec(),
+        ..field("status", "Status", "select")
+    };
+    match edit {
+        Edit::Announce | Edit::ChangeMaintenance(_) => vec![
+            title(),
+            Field { hint: "Empty: now.", ..field("begins", "Begins (UTC)", "time") },
+            Field { hint: "Empty: when somebody ends it.", ..field("ends", "Ends (UTC)", "time") },
+            message(),
+        ],
+        Edit::UpdateMaintenance(_) | Edit::EndMaintenance(_) => vec![message()],
+        Edit::WriteIncident => {
+            vec![title(), status(), Field { hint: "Empty: now.", ..field("began", "Began (UTC)", "time") }, message()]
+        }
+        Edit::UpdateIncident(_) => vec![status(), message()],
+        Edit::Rename(_) => {
+            vec![Field { hint: "What readers see. Empty: its name.", required: false, ..title() }]
+        }
+        Edit::Move(part) => {
+            let beside = part.beside(content);
+            let places =
+                (1..).zip(beside).map(|(place, (_, name))| (place.to_string(), format!("{place} (now {name})")));
+            vec![Field { options: places.collect(), ..field("to", "Place", "select") }]
+        }
+        Edit::Hide(_) | Edit::Show(_) | Edit::Remove(_) => Vec::new(),
     }
 }
 
-/// Whether a field says which status a component is given.
-pub fn is_of_component(field: &str) -> bool {
-    field.strip_prefix('c').is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn cut_to_minutes(at: Timestamp) -> Timestamp {
-    Timestamp::from_millis(at.as_millis().saturating_sub(at.as_millis().rem_euclid(60_000)))
+/// A field for each component: what status it is given.
+pub fn components(edit: Edit<'_>, form: &Form, content: &Content) -> Vec<Field> {
+    let (kind, statuses): (_, &[ComponentStatus]) = match edit {
+        Edit::Announce | Edit::ChangeMaintenance(_) => ("check", &[MAINTENANCE_STATUS]),
+        Edit::WriteIncident => ("select", &INCIDENT_STATUSES),
+        _ => return Vec::new(),
+    };
+    let options = statuses.iter().map(|status| (status.value().to_string(), status.word().to_owned()));
+    let options: Vec<(String, String)> = match kind {
+        "select" => std::iter::once((String::new(), "not affected".to_owned())).chain(options).collect(),
+        _ => options.collect(),
+    };
+    let of = |component: &Component| {
+        let name = field_of(component.id);
+        Field {
+            value: form.get(&name).to_owned(),
+            name,
+            label: component.shown_name().to_owned(),
+            kind,
+            hint: if content.shows(component) { "" } else { "hidden" },
+            limit: 0,
+            required: false,
+            faulty: false,
+            options: options.clone(),
+        }
+    };
+    listed(content).map(of).collect()
 }

@@ -1,118 +1,152 @@
 //! What a change means, in sentences: before it is done, on the page that asks for confirmation, and after it, in the log.
 
-use super::super::view::when;
-use super::edit::{Change, Edit, Known, Part, is_in_progress, listed};
+use super::super::pages::when;
+use super::edit::{Change, Edit, Known, Part, PartId, listed};
 use crate::core::builtin::{AffectedStatus, Component, Content, Incident, PlannedMaintenance};
-use crate::core::status::{ComponentStatus, IncidentStatus};
+use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
 use crate::store::{Announcement, NewIncident};
 
-impl Edit<'_> {
-    /// What is done, as a heading.
-    pub fn title(self) -> String {
-        let named = |verb: &str, word: &str, name: &str| format!("{verb} {word} “{name}”");
-        let part = |verb, part: Part<'_>| named(verb, part.word(), part.shown_name());
-        match self {
-            Self::Announce => "Announce maintenance".to_owned(),
-            Self::ChangeMaintenance(one) => named("Change", "maintenance", &one.title),
-            Self::UpdateMaintenance(one) => named("Update", "maintenance", &one.title),
-            Self::EndMaintenance(one) => named("End", "maintenance", &one.title),
-            Self::WriteIncident => "Write an incident".to_owned(),
-            Self::UpdateIncident(one) => named("Update", "incident", &one.title),
-            Self::Rename(one) => part("Rename", one),
-            Self::Move(one) => part("Move", one),
-            Self::Hide(one) => part("Hide", one),
-            Self::Show(one) => part("Show", one),
-            Self::Remove(one) => part("Remove", one),
-        }
+/// What is done, as a heading.
+pub fn title(edit: Edit<'_>) -> String {
+    let subject = edit.subject();
+    match edit {
+        Edit::Announce => "Announce maintenance".to_owned(),
+        Edit::WriteIncident => "Write an incident".to_owned(),
+        _ => format!("{} {} “{}”", verb(edit), subject.word, subject.shown_name),
     }
+}
 
-    /// What the button says that does it.
-    pub fn button(self) -> &'static str {
-        match self {
-            Self::Announce => "Announce it",
-            Self::ChangeMaintenance(_) => "Change it",
-            Self::UpdateMaintenance(_) | Self::UpdateIncident(_) | Self::WriteIncident => "Publish it",
-            Self::EndMaintenance(_) => "End it",
-            Self::Rename(_) => "Rename it",
-            Self::Move(_) => "Move it",
-            Self::Hide(_) => "Hide it",
-            Self::Show(_) => "Show it",
-            Self::Remove(_) => "Remove it",
-        }
+/// What the button says that does it.
+pub fn button(edit: Edit<'_>) -> String {
+    match edit {
+        Edit::UpdateMaintenance(_) | Edit::UpdateIncident(_) | Edit::WriteIncident => "Publish it".to_owned(),
+        _ => format!("{} it", verb(edit)),
     }
+}
 
-    /// What `change` means for readers, for the server and for what was there before.
-    pub fn meaning(self, change: &Change<'_>, known: &Known<'_>) -> Vec<String> {
+/// What is done, as a sentence begins with it.
+fn verb(edit: Edit<'_>) -> String {
+    let (first, rest) = edit.action().split_at(1);
+    first.to_uppercase() + rest
+}
+
+impl Change<'_> {
+    /// What it means for readers, for the server and for what was there before.
+    pub fn meaning(&self, known: &Known<'_>) -> Vec<String> {
         let content = known.content;
-        match (self, change) {
-            (_, Change::Announce(new)) => announced(new, known),
-            (Self::ChangeMaintenance(old), Change::Maintenance(_, new)) => {
-                let mut means = differences(old, new, content);
-                means.extend(announced(new, known));
-                means
+        let sentences: &[&str] = match self {
+            Self::Announce(new) => return announced(new, known),
+            Self::Maintenance(old, new) => {
+                return differences(old, new, content).into_iter().chain(announced(new, known)).collect();
             }
-            (Self::EndMaintenance(one), _) if is_in_progress(one, known.now) => vec![
-                "It is over at once. Readers see the components’ own statuses again.".to_owned(),
-                "A component that is in Major Outage then gets its incident.".to_owned(),
+            Self::UpdateMaintenance(..) => &["Readers see the message below the announcement at once."],
+            Self::EndMaintenance(one, _) if one.phase(known.now) == ScheduleStatus::InProgress => &[
+                "It is over at once. Readers see the components’ own statuses again.",
+                "A component that is in Major Outage then gets its incident.",
             ],
-            (Self::EndMaintenance(one), _) => {
-                vec![format!(
-                    "It has not begun (planned for {}), so it is called off. Readers no longer see it.",
-                    at(one.begins_at)
-                )]
+            Self::EndMaintenance(one, _) => {
+                let begins = at(one.begins_at);
+                return vec![format!(
+                    "It has not begun (planned for {begins}), so it is called off. Readers no longer see it."
+                )];
             }
-            (Self::UpdateMaintenance(_), _) => {
-                vec!["Readers see the message below the announcement at once.".to_owned()]
+            Self::WriteIncident(new) => return written(new, content),
+            Self::UpdateIncident(one, status, _) => return updated(one, *status, content),
+            Self::Rename(part, title) if title.is_empty() => {
+                return vec![format!("Readers see its name “{}” again.", part.name)];
             }
-            (_, Change::WriteIncident(new)) => written(new, content),
-            (_, Change::UpdateIncident(one, status, _)) => updated(one, *status, content),
-            (Self::Rename(part), Change::Group(_, change)) => renamed(part, change.title.as_deref()),
-            (Self::Rename(part), Change::Component(_, change)) => renamed(part, change.title.as_deref()),
-            (Self::Move(part), Change::OrderGroups(order)) => {
-                moved(part, order.iter().position(|id| id.0 == part.id()), content)
+            Self::Rename(part, title) => {
+                let name = part.name;
+                return vec![
+                    format!("Readers see “{title}” in place of “{}”.", part.shown_name()),
+                    format!("Its name stays “{name}” in labels, in config.json, in the log and in the console."),
+                ];
             }
-            (Self::Move(part), Change::OrderComponents(order)) => {
-                moved(part, order.iter().position(|id| id.0 == part.id()), content)
-            }
-            (Self::Hide(Part::Group(group)), _) => {
-                let inside = listed(content).filter(|one| one.group == Some(group.id)).count();
-                vec![
-                    format!("Readers see neither the group nor its components ({inside})."),
-                    "The server goes on keeping their statuses. An outage still opens an incident, which readers see."
-                        .to_owned(),
-                ]
-            }
-            (Self::Hide(Part::Component(_)), _) => vec![
-                "Readers do not see it.".to_owned(),
-                "The server goes on keeping its status. An outage still opens an incident, which readers see."
-                    .to_owned(),
-            ],
-            (Self::Show(Part::Component(component)), _) => {
-                let group = content.groups.iter().find(|group| Some(group.id) == component.group);
-                match group.filter(|group| !group.visible) {
-                    Some(group) => {
-                        vec![format!("Readers see it once its group “{}” is shown, too.", group.shown_name())]
-                    }
-                    None => vec!["Readers see it, with its status.".to_owned()],
+            Self::Order(part, order) => return moved(*part, order, content),
+            Self::SetVisible(part, visible) => match (part.id, visible) {
+                (PartId::Group(id), false) => {
+                    let inside = listed(content).filter(|one| one.group == Some(id)).count();
+                    let sees = format!("Readers see neither the group nor its components ({inside}).");
+                    let goes_on = "The server goes on keeping their statuses. An outage still opens an incident, which \
+                                   readers see.";
+                    return vec![sees, goes_on.to_owned()];
                 }
+                (PartId::Component(_), false) => &[
+                    "Readers do not see it.",
+                    "The server goes on keeping its status. An outage still opens an incident, which readers see.",
+                ],
+                (PartId::Group(_), true) => {
+                    &["Readers see it, and those of its components that are not hidden themselves."]
+                }
+                (PartId::Component(_), true) => {
+                    let group = content.groups.iter().find(|group| Some(group.id) == part.group);
+                    if let Some(group) = group.filter(|group| !group.visible) {
+                        let group = group.shown_name();
+                        return vec![format!("Readers see it once its group “{group}” is shown, too.")];
+                    }
+                    &["Readers see it, with its status."]
+                }
+            },
+            Self::Remove(part) => match part.id {
+                PartId::Group(id) => {
+                    let inside = listed(content).filter(|one| one.group == Some(id)).count();
+                    let stay = format!("Its components ({inside}) stay on the page, in no group.");
+                    return vec![stay, "This cannot be undone.".to_owned()];
+                }
+                PartId::Component(_) => &[
+                    "It is removed from the page, and from every incident and maintenance that is about it.",
+                    "Alerts that name it change nothing on the page from then on.",
+                    "This cannot be undone.",
+                ],
+            },
+        };
+        sentences.iter().map(|sentence| (*sentence).to_owned()).collect()
+    }
+
+    /// What the log says of it.
+    pub fn details(&self, known: &Known<'_>) -> String {
+        let content = known.content;
+        let about = |affected: &[AffectedStatus]| match affected {
+            [] => "no components".to_owned(),
+            affected => format!("components {}", names(affected, content)),
+        };
+        match self {
+            Self::Announce(new) | Self::Maintenance(_, new) => {
+                let ends = new.ends_at.map_or_else(|| "open".to_owned(), |ends_at| ends_at.to_string());
+                format!("begins {}, ends {ends}, {}: {}", new.begins_at, about(&new.affected), new.message)
             }
-            (Self::Show(Part::Group(_)), _) => {
-                vec!["Readers see it, and those of its components that are not hidden themselves.".to_owned()]
+            Self::UpdateMaintenance(_, message) | Self::EndMaintenance(_, message) => message.clone(),
+            Self::WriteIncident(new) => {
+                let (status, about) = (new.status.word(), about(&new.affected));
+                format!("status {status}, began {}, {about}: {}", new.began_at, new.message)
             }
-            (_, Change::RemoveGroup(id)) => {
-                let inside = listed(content).filter(|one| one.group == Some(*id)).count();
-                vec![
-                    format!("Its components ({inside}) stay on the page, in no group."),
-                    "This cannot be undone.".to_owned(),
-                ]
+            Self::UpdateIncident(_, status, message) => format!("status {}: {message}", status.word()),
+            Self::Rename(_, title) if title.is_empty() => "no title".to_owned(),
+            Self::Rename(_, title) => format!("title {title}"),
+            Self::SetVisible(_, visible) => if *visible { "shown" } else { "hidden" }.to_owned(),
+            Self::Order(part, order) => {
+                let name = |id: &i64| match part.id {
+                    PartId::Group(_) => content.groups.iter().find(|one| one.id.0 == *id).map(|one| one.name.as_str()),
+                    PartId::Component(_) => {
+                        content.components.iter().find(|one| one.id.0 == *id).map(|one| one.name.as_str())
+                    }
+                };
+                format!("order {}", order.iter().filter_map(name).collect::<Vec<_>>().join(", "))
             }
-            (_, Change::RemoveComponent(_)) => vec![
-                "It is removed from the page, and from every incident and maintenance that is about it.".to_owned(),
-                "Alerts that name it change nothing on the page from then on.".to_owned(),
-                "This cannot be undone.".to_owned(),
-            ],
-            _ => Vec::new(),
+            Self::Remove(_) => "removed".to_owned(),
+        }
+    }
+
+    /// What readers are told in it: the title, where it has one, and the message.
+    pub fn text(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Announce(new) | Self::Maintenance(_, new) => (Some(&new.title), Some(&new.message)),
+            Self::WriteIncident(new) => (Some(&new.title), Some(&new.message)),
+            Self::UpdateMaintenance(_, message)
+            | Self::EndMaintenance(_, message)
+            | Self::UpdateIncident(_, _, message) => (None, Some(message)),
+            _ => (None, None),
         }
     }
 }
@@ -212,96 +246,17 @@ fn updated(one: &Incident, status: IncidentStatus, content: &Content) -> Vec<Str
     means
 }
 
-fn renamed(part: Part<'_>, title: Option<&str>) -> Vec<String> {
-    let name = part.name();
-    match title.unwrap_or_default() {
-        "" => vec![format!("Readers see its name “{name}” again.")],
-        title => vec![
-            format!("Readers see “{title}” in place of “{}”.", part.shown_name()),
-            format!("Its name stays “{name}” in labels, in config.json, in the log and in the console."),
-        ],
-    }
-}
-
-fn moved(part: Part<'_>, place: Option<usize>, content: &Content) -> Vec<String> {
+fn moved(part: Part<'_>, order: &[i64], content: &Content) -> Vec<String> {
     let (old, beside) = (part.place(content), part.beside(content));
-    let place = place.unwrap_or(old);
-    let neighbour = |at: Option<usize>| at.and_then(|at| beside.iter().filter(|(id, _)| *id != part.id()).nth(at));
+    let place = order.iter().position(|id| *id == part.id.number()).unwrap_or(old);
+    let name = |at: Option<usize>| {
+        let id = order.get(at?)?;
+        beside.iter().find(|(beside, _)| beside == id).map(|(_, name)| name)
+    };
     let mut means = vec![format!("It moves from place {} to place {} of {}.", old + 1, place + 1, beside.len())];
-    if let Some((_, name)) = neighbour(place.checked_sub(1)) {
-        means.push(format!("It comes after {name}."));
-    }
-    if let Some((_, name)) = neighbour(Some(place)) {
-        means.push(format!("It comes before {name}."));
-    }
+    means.extend(name(place.checked_sub(1)).map(|before| format!("It comes after {before}.")));
+    means.extend(name(Some(place + 1)).map(|after| format!("It comes before {after}.")));
     means
-}
-
-impl Change<'_> {
-    /// What the log says of it.
-    pub fn details(&self, known: &Known<'_>) -> String {
-        let content = known.content;
-        let about = |affected: &[AffectedStatus]| match affected {
-            [] => "no components".to_owned(),
-            affected => format!("components {}", names(affected, content)),
-        };
-        match self {
-            Self::Announce(new) | Self::Maintenance(_, new) => {
-                let ends = new.ends_at.map_or_else(|| "open".to_owned(), |ends_at| ends_at.to_string());
-                format!("begins {}, ends {ends}, {}: {}", new.begins_at, about(&new.affected), new.message)
-            }
-            Self::UpdateMaintenance(_, message, _) => message.clone(),
-            Self::WriteIncident(new) => {
-                format!(
-                    "status {}, began {}, {}: {}",
-                    new.status.word(),
-                    new.began_at,
-                    about(&new.affected),
-                    new.message
-                )
-            }
-            Self::UpdateIncident(_, status, message) => format!("status {}: {message}", status.word()),
-            Self::Group(_, change) => part_details(change.title.as_deref(), change.visible),
-            Self::Component(_, change) => part_details(change.title.as_deref(), change.visible),
-            Self::OrderGroups(order) => {
-                let names = order.iter().filter_map(|id| content.groups.iter().find(|one| one.id == *id));
-                format!("order {}", names.map(|one| one.name.as_str()).collect::<Vec<_>>().join(", "))
-            }
-            Self::OrderComponents(order) => {
-                let names = order.iter().filter_map(|id| content.components.iter().find(|one| one.id == *id));
-                format!("order {}", names.map(|one| one.name.as_str()).collect::<Vec<_>>().join(", "))
-            }
-            Self::RemoveGroup(_) | Self::RemoveComponent(_) => "removed".to_owned(),
-        }
-    }
-
-    /// The title under which readers are told of it, where it has one.
-    pub fn title(&self) -> Option<&str> {
-        match self {
-            Self::Announce(new) | Self::Maintenance(_, new) => Some(&new.title),
-            Self::WriteIncident(new) => Some(&new.title),
-            _ => None,
-        }
-    }
-
-    /// What readers are told in it.
-    pub fn message(&self) -> Option<&str> {
-        match self {
-            Self::Announce(new) | Self::Maintenance(_, new) => Some(&new.message),
-            Self::WriteIncident(new) => Some(&new.message),
-            Self::UpdateMaintenance(_, message, _) | Self::UpdateIncident(_, _, message) => Some(message),
-            _ => None,
-        }
-    }
-}
-
-fn part_details(title: Option<&str>, visible: Option<bool>) -> String {
-    match (title, visible) {
-        (Some(""), _) => "no title".to_owned(),
-        (Some(title), _) => format!("title {title}"),
-        (None, Some(true)) => "shown".to_owned(),
-        (None, _) => "hidden".to_owned(),
-    }
 }
 
 /// What is said of what was just done, on the page that follows.

@@ -1,34 +1,30 @@
 //! The content of the status page as the read API tells it, and as the console's page lists it.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use super::edit::listed;
-use crate::core::builtin::{AffectedStatus, Component, Content, Group, Incident, PlannedMaintenance, Update};
+use crate::core::builtin::{AffectedStatus, Content, Update};
 use crate::core::explain::StatusWord;
-use crate::core::observed::ComponentId;
-use crate::core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
 
 /// The content of the page.
 #[derive(Debug, Serialize)]
 pub struct PageState {
     /// When it was read (RFC 3339).
-    pub read_at: String,
+    read_at: String,
     /// The groups, in the order of the page.
-    pub groups: Vec<GroupState>,
+    groups: Vec<GroupState>,
     /// The components, in the order of the page; not the targets' own.
-    pub components: Vec<ComponentState>,
+    components: Vec<ComponentState>,
     /// The incidents that are open, and those that began or were fixed in the last 14 days; the newest first.
-    pub incidents: Vec<IncidentState>,
+    incidents: Vec<IncidentState>,
     /// The maintenance that is not over.
-    pub maintenance: Vec<MaintenanceState>,
+    maintenance: Vec<MaintenanceState>,
 }
 
 /// A group.
-#[derive(Debug, Clone, Serialize)]
-pub struct GroupState {
+#[derive(Debug, Serialize)]
+struct GroupState {
     id: i64,
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,8 +33,8 @@ pub struct GroupState {
 }
 
 /// A component.
-#[derive(Debug, Clone, Serialize)]
-pub struct ComponentState {
+#[derive(Debug, Serialize)]
+struct ComponentState {
     id: i64,
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,11 +54,11 @@ pub struct ComponentState {
 
 /// An incident.
 #[derive(Debug, Serialize)]
-pub struct IncidentState {
+struct IncidentState {
     id: i64,
     title: String,
     message: String,
-    status: Word,
+    status: StatusWord,
     visible: bool,
     /// The component that the server opened it for; absent if a person wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,11 +74,11 @@ pub struct IncidentState {
 
 /// A maintenance.
 #[derive(Debug, Serialize)]
-pub struct MaintenanceState {
+struct MaintenanceState {
     id: i64,
     title: String,
     message: String,
-    phase: Word,
+    phase: StatusWord,
     begins_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<String>,
@@ -90,13 +86,6 @@ pub struct MaintenanceState {
     published_at: String,
     components: Vec<AffectedState>,
     updates: Vec<UpdateState>,
-}
-
-/// A status of an incident, or the phase of a maintenance, by number and word.
-#[derive(Debug, Clone, Serialize)]
-pub struct Word {
-    value: u8,
-    word: &'static str,
 }
 
 /// A component that an incident or a maintenance is about.
@@ -112,74 +101,21 @@ struct AffectedState {
 struct UpdateState {
     at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Word>,
+    status: Option<StatusWord>,
     message: String,
-}
-
-impl From<IncidentStatus> for Word {
-    fn from(status: IncidentStatus) -> Self {
-        Self { value: status.value(), word: status.word() }
-    }
-}
-
-impl From<ScheduleStatus> for Word {
-    fn from(status: ScheduleStatus) -> Self {
-        Self { value: status.value(), word: status.word() }
-    }
 }
 
 impl PageState {
     /// The content as it is `now`.
     pub fn of(content: &Content, now: Timestamp) -> Self {
         let shown = content.shown_statuses(now);
-        Self {
-            read_at: now.to_string(),
-            groups: content.groups.iter().map(GroupState::of).collect(),
-            components: listed(content).map(|one| ComponentState::of(one, content, &shown)).collect(),
-            incidents: content.incidents.iter().map(|one| IncidentState::of(one, content)).collect(),
-            maintenance: content.maintenance.iter().map(|one| MaintenanceState::of(one, content, now)).collect(),
-        }
-    }
-
-    /// How much there is to look after, in one sentence.
-    pub fn summary(&self) -> String {
-        let open = self.incidents.iter().filter(|one| one.status.value != IncidentStatus::Fixed.value()).count();
-        let (open, maintenance) = (open, self.maintenance.len());
-        format!("{} open, {maintenance} maintenance planned or in progress.", counted(open, "incident"))
-    }
-
-    /// The components by group, those in none last.
-    pub fn sections(&self) -> Vec<Section> {
-        let of = |group: Option<i64>| self.components.iter().filter(move |one| one.group == group).cloned().collect();
-        let mut sections: Vec<Section> = self
-            .groups
-            .iter()
-            .map(|group| Section { group: Some(group.clone()), components: of(Some(group.id)) })
-            .collect();
-        let in_none: Vec<ComponentState> = of(None);
-        if !in_none.is_empty() {
-            sections.push(Section { group: None, components: in_none });
-        }
-        sections
-    }
-}
-
-/// A group with its components; without one, those that are in none.
-#[derive(Debug, Serialize)]
-pub struct Section {
-    group: Option<GroupState>,
-    components: Vec<ComponentState>,
-}
-
-impl GroupState {
-    fn of(group: &Group) -> Self {
-        Self { id: group.id.0, name: group.name.clone(), title: group.title.clone(), visible: group.visible }
-    }
-}
-
-impl ComponentState {
-    fn of(component: &Component, content: &Content, shown: &HashMap<ComponentId, ComponentStatus>) -> Self {
-        Self {
+        let groups = content.groups.iter().map(|group| GroupState {
+            id: group.id.0,
+            name: group.name.clone(),
+            title: group.title.clone(),
+            visible: group.visible,
+        });
+        let components = listed(content).map(|component| ComponentState {
             id: component.id.0,
             name: component.name.clone(),
             title: component.title.clone(),
@@ -188,17 +124,12 @@ impl ComponentState {
             shown_status: shown.get(&component.id).copied().unwrap_or(component.status).into(),
             visible: component.visible,
             shown: content.shows(component),
-        }
-    }
-}
-
-impl IncidentState {
-    fn of(incident: &Incident, content: &Content) -> Self {
-        Self {
+        });
+        let incidents = content.incidents.iter().map(|incident| IncidentState {
             id: incident.id.0,
             title: incident.title.clone(),
             message: incident.message.clone(),
-            status: incident.status.into(),
+            status: StatusWord { value: incident.status.value(), word: incident.status.word() },
             visible: incident.visible,
             opened_for: incident.opened_for.clone(),
             began_at: incident.began_at.to_string(),
@@ -206,31 +137,27 @@ impl IncidentState {
             published_at: incident.published_at.to_string(),
             fixed_at: incident.fixed_at.map(|at| at.to_string()),
             components: affected(&incident.affected, content),
-            updates: incident.updates.iter().map(UpdateState::of).collect(),
-        }
-    }
-}
-
-impl MaintenanceState {
-    fn of(maintenance: &PlannedMaintenance, content: &Content, now: Timestamp) -> Self {
-        Self {
+            updates: updates(&incident.updates),
+        });
+        let maintenance = content.maintenance.iter().map(|maintenance| MaintenanceState {
             id: maintenance.id.0,
             title: maintenance.title.clone(),
             message: maintenance.message.clone(),
-            phase: maintenance.phase(now).into(),
+            phase: StatusWord { value: maintenance.phase(now).value(), word: maintenance.phase(now).word() },
             begins_at: maintenance.begins_at.to_string(),
             ends_at: maintenance.ends_at.map(|at| at.to_string()),
             created_at: maintenance.created_at.to_string(),
             published_at: maintenance.published_at.to_string(),
             components: affected(&maintenance.affected, content),
-            updates: maintenance.updates.iter().map(UpdateState::of).collect(),
+            updates: updates(&maintenance.updates),
+        });
+        Self {
+            read_at: now.to_string(),
+            groups: groups.collect(),
+            components: components.collect(),
+            incidents: incidents.collect(),
+            maintenance: maintenance.collect(),
         }
-    }
-}
-
-impl UpdateState {
-    fn of(update: &Update) -> Self {
-        Self { at: update.at.to_string(), status: update.status.map(Word::from), message: update.message.clone() }
     }
 }
 
@@ -243,10 +170,11 @@ fn affected(affected: &[AffectedStatus], content: &Content) -> Vec<AffectedState
     affected.iter().filter_map(of).collect()
 }
 
-fn counted(count: usize, word: &str) -> String {
-    match count {
-        0 => format!("No {word}"),
-        1 => format!("1 {word}"),
-        count => format!("{count} {word}s"),
-    }
+fn updates(updates: &[Update]) -> Vec<UpdateState> {
+    let of = |update: &Update| UpdateState {
+        at: update.at.to_string(),
+        status: update.status.map(|status| StatusWord { value: status.value(), word: status.word() }),
+        message: update.message.clone(),
+    };
+    updates.iter().map(of).collect()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use alertmanager_cachet::alertmanager;
-use alertmanager_cachet::console::PATHS;
+use alertmanager_cachet::console::API_PATHS;
 use alertmanager_cachet::repair::Repairer;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{HOUR, Site};
-use crate::support::world::{World, repairing};
+use crate::support::world::{World, in_force, repairing};
 
 pub fn document() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.yaml");
@@ -50,7 +50,7 @@ pub async fn ask(site: &Site, document: &Value, path: &str, template: &str, stat
 
 /// Asks for every path, and returns what each said.
 async fn ask_all(site: &Site, document: &Value) -> Vec<Value> {
-    let [components, component, changes, ignored, held, alertmanager, monitoring, page, _] = PATHS;
+    let [components, component, changes, ignored, held, alertmanager, monitoring, page, _] = API_PATHS;
     let database = component.replace("{component}", "Database");
     let mut answers = Vec::new();
     for (path, template) in [
@@ -71,9 +71,9 @@ async fn ask_all(site: &Site, document: &Value) -> Vec<Value> {
 #[tokio::test]
 async fn every_path_is_documented_and_every_documented_path_is_there() {
     let documented = document()["paths"].as_object().expect("paths").keys().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(documented, PATHS.map(str::to_owned).into());
+    assert_eq!(documented, API_PATHS.map(str::to_owned).into());
     let site = Site::start().await;
-    for path in PATHS {
+    for path in API_PATHS {
         let answer = site.get(&path.replace("{component}", "Database")).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
     }
@@ -143,7 +143,7 @@ async fn repair_from_nowhere(site: &Site) {
     drop(listener);
     let settings =
         alertmanager::Settings { urls: vec![url], credentials: alertmanager::Credentials::None, ca_pem: None };
-    let settings = repairing(settings.members().expect("members"), HOUR, Duration::ZERO).in_force();
+    let settings = in_force(repairing(settings.members().expect("members"), HOUR, Duration::ZERO));
     let (store, clock, wake) = (site.world.store.clone(), site.world.clock(), site.world.wake());
     let repairer = Repairer::new(store, settings, clock, wake, CancellationToken::new());
     repairer.shown_by(site.world.live()).once().await;
@@ -180,7 +180,7 @@ async fn whatever_is_asked_for_is_answered_in_the_words_of_the_document() {
 #[tokio::test]
 async fn what_is_refused_at_the_gate_is_documented_for_every_path() {
     let (site, document) = (Site::start().await, document());
-    for path in PATHS {
+    for path in API_PATHS {
         let stranger = Request::get(path.replace("{component}", "Database"));
         let foreign = Request::get(path.replace("{component}", "Database")).header("Sec-Fetch-Site", "cross-site");
         for (request, status) in [(stranger, "401"), (foreign, "403")] {

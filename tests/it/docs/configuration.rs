@@ -7,11 +7,13 @@ use std::fs;
 
 use alertmanager_cachet::cli::Cli;
 use alertmanager_cachet::config::environment::Environment;
-use alertmanager_cachet::config::{self, Config, web};
+use alertmanager_cachet::config::{self, Config, groups, settings, watchdog, web};
 use alertmanager_cachet::core::alert_limit::DEFAULT_MAX_ALERTS;
 use alertmanager_cachet::core::notification::{LABEL_LIMIT, LABELS_LIMIT_BYTES};
 use alertmanager_cachet::core::target::{COMPONENT_LIMIT, NAME_LIMIT};
-use alertmanager_cachet::web::{BODY_LIMIT_BYTES, HEADERS_LIMIT_BYTES, HEADERS_TIMEOUT, Limits};
+use alertmanager_cachet::web::places::Limits;
+use alertmanager_cachet::web::serve::{HEADERS_LIMIT_BYTES, HEADERS_TIMEOUT};
+use alertmanager_cachet::web::webhook::BODY_LIMIT_BYTES;
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
@@ -167,18 +169,30 @@ fn keys() -> Vec<[String; 3]> {
     table.rows.iter().map(|row| [code(&row[0])[0].to_owned(), row[1].clone(), row[2].clone()]).collect()
 }
 
+/// Keys with the path of the object that has them.
+fn below(parent: &str, keys: &[&str]) -> impl Iterator<Item = String> {
+    keys.iter().map(move |key| format!("{parent}{key}"))
+}
+
 #[test]
 fn every_key_of_the_configuration_has_its_row() {
     let keys = keys();
     let documented: Vec<&str> = keys.iter().map(|[key, ..]| key.as_str()).collect();
-    assert_eq!(unique(&documented), config::known_keys().into_iter().collect());
+    let known = below("", settings::KEYS)
+        .chain(below("groups_configuration[].", groups::KEYS))
+        .chain(below("watchdog.", watchdog::KEYS));
+    assert_eq!(unique(&documented), known.collect());
 }
 
 #[test]
 fn every_key_of_the_web_configuration_has_its_row() {
     let page = page(PAGE);
     let table = page.table("tls-and-users", &["key", "meaning"]);
-    assert_eq!(unique(&names(table)), web::known_keys().into_iter().collect());
+    let known = below("", web::KEYS)
+        .chain(below("tls_server_config.", web::tls::KEYS))
+        .chain(below("http_server_config.", web::HTTP_KEYS))
+        .chain(web::HEADERS.iter().map(|(name, _)| format!("http_server_config.headers.{name}")));
+    assert_eq!(unique(&names(table)), known.collect());
 }
 
 /// The smallest configuration, with a watchdog that says nothing of itself.

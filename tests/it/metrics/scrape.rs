@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use alertmanager_cachet::metrics::DEFINITIONS;
+use alertmanager_cachet::metrics::catalogue::DEFINITIONS;
 use fake_cachet::{FakeCachet, Faults, Options, Server, serve};
 use serde_json::Value;
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::log;
 use crate::support::metrics::value;
-use crate::support::world::World;
+use crate::support::world::{World, in_force};
 
 /// A world whose reconciler is watched.
 struct Watched {
@@ -27,7 +27,7 @@ impl Watched {
         let world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
         let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
         let cachet = world.cachet().clone().observed_by(Arc::new(metrics.clone()));
-        let (store, settings) = (world.store.clone(), world.settings.clone().in_force());
+        let (store, settings) = (world.store.clone(), in_force(world.settings.clone()));
         let reconciler =
             Reconciler::new(store, Arc::new(cachet), settings, world.clock(), log::kept().0, CancellationToken::new())
                 .watched_by(metrics.clone(), readiness.clone());

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use alertmanager_cachet::metrics::{DEFINITIONS, Definition};
+use alertmanager_cachet::metrics::catalogue::{DEFINITIONS, Definition, Label};
 
-use super::{PROCESS, file};
+use super::{PROCESS, file, kind_of};
 
 /// A row as the table has to have it.
 fn row(definition: &Definition) -> String {
-    let label = |label: &alertmanager_cachet::metrics::Label| match label.values {
+    let label = |label: &Label| match label.values {
         [] => format!("`{}`", label.name),
         values => format!("`{}`: {}", label.name, values.join(", ")),
     };
     let labels: Vec<String> = definition.labels.iter().map(label).collect();
-    format!("| `{}` | {} | {} | {} |", definition.name, definition.kind, labels.join("; "), definition.help)
+    format!("| `{}` | {} | {} | {} |", definition.name, kind_of(definition.name), labels.join("; "), definition.help)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use alertmanager_cachet::settings::Settings;
 use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::world::{World, growing_stale, repairing, watched};
+use crate::support::world::{World, growing_stale, in_force, repairing, watched};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -18,7 +18,7 @@ async fn world() -> World {
 }
 
 fn repairer(world: &World, settings: Settings) -> Repairer {
-    Repairer::new(world.store.clone(), settings.in_force(), world.clock(), world.wake(), CancellationToken::new())
+    Repairer::new(world.store.clone(), in_force(settings), world.clock(), world.wake(), CancellationToken::new())
 }
 
 fn reasons(repairs: &[Repair]) -> Vec<Reason> {

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::alertmanager::{Alertmanager, SILENT};
 use crate::support::metrics::value;
 use crate::support::processes::{run, written};
-use crate::support::world::{World, growing_stale, repairing, watched};
+use crate::support::world::{World, growing_stale, in_force, repairing, watched};
 
 pub const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -46,7 +46,7 @@ async fn world() -> World {
 }
 
 pub fn repairer(world: &World, members: Vec<Member>, settle: Duration) -> Repairer {
-    configured(world, repairing(members, INTERVAL, settle).in_force())
+    configured(world, in_force(repairing(members, INTERVAL, settle)))
 }
 
 fn configured(world: &World, settings: SettingsInForce) -> Repairer {
@@ -272,13 +272,13 @@ async fn a_guarded_alertmanager_is_read_with_a_password_over_tls() {
 async fn without_an_alertmanager_what_nothing_was_heard_of_for_long_has_ended() {
     let mut world = world().await;
     let hour = Duration::from_secs(3600);
-    let mut repairer = configured(&world, growing_stale(hour, INTERVAL).in_force());
+    let mut repairer = configured(&world, in_force(growing_stale(hour, INTERVAL)));
     let web = world.fire("web-1", "Web").await;
     world.fire("net-1", "Network").await;
     world.pass(hour);
     world.tell(&web).await;
     assert_eq!(reasons(&repairer.once().await), NOTHING, "an hour is not over an hour");
-    let mut restarted = configured(&world, growing_stale(hour, INTERVAL).in_force());
+    let mut restarted = configured(&world, in_force(growing_stale(hour, INTERVAL)));
     assert_eq!(reasons(&step(&world, &mut restarted).await), NOTHING, "nobody listened before");
     let round = step(&world, &mut repairer).await;
     assert_eq!(reasons(&round), [Reason::Stale]);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use alertmanager_cachet::commands::simulate::{Seen, Story, play};
+use alertmanager_cachet::commands::simulate::play;
+use alertmanager_cachet::commands::simulate::story::{Seen, Story};
 use alertmanager_cachet::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use alertmanager_cachet::core::config::WatchdogConfig;
 use alertmanager_cachet::core::expiry::WatchdogAlert;

@@ -29,6 +29,7 @@ pub use super::product::INTERVAL_MS;
 use super::product::{alert, inventory, settings, timestamp};
 use super::scenario::{Fault, Occurrence, Repair, Scenario, Step};
 use crate::support::log::{self, KeptLines};
+use crate::support::world::in_force;
 
 /// How late Cachet does what it was asked to, and how long after that the server reads of it: a late incident is known by
 /// its title alone, and a late write at all, for an hour.
@@ -412,7 +413,7 @@ fn reconciler(
     Reconciler::new(
         store.clone(),
         Arc::new(client),
-        settings.clone().in_force(),
+        in_force(settings.clone()),
         clock.of_the_server(),
         events.clone(),
         stop,
@@ -421,5 +422,5 @@ fn reconciler(
 
 /// What it is told of Alertmanager comes from the scenario; it reads nothing itself.
 fn repairer(scenario: &Scenario, store: &Store, clock: &SimulatedClock, wake: Wake) -> Repairer {
-    Repairer::new(store.clone(), settings(scenario).in_force(), clock.of_the_server(), wake, CancellationToken::new())
+    Repairer::new(store.clone(), in_force(settings(scenario)), clock.of_the_server(), wake, CancellationToken::new())
 }

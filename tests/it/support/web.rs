@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use alertmanager_cachet::config::users::Users;
+use alertmanager_cachet::live::Live;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::Wake;
 use alertmanager_cachet::settings as configuration;
 use alertmanager_cachet::store::Store;
-use alertmanager_cachet::web::{self, App, Settings, Wakes};
+use alertmanager_cachet::web::{self, App, Parts, Settings, Wakes};
 use reqwest::RequestBuilder;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::log::{self, KeptLines};
+use super::world::in_force;
 
 /// `admin` with the password `admin`, at the lowest cost; and `grafana` with `password`, as `$apr1$`.
 pub const USERS: &str = "admin:$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju\n\
@@ -29,7 +31,6 @@ pub const ADMIN: &str = "Basic YWRtaW46YWRtaW4=";
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
-    pub app: App,
     pub store: Store,
     pub wake: Wake,
     pub repair: Wake,
@@ -49,7 +50,7 @@ pub fn settings() -> Settings {
 
 /// The same with these settings.
 pub fn configured(settings: configuration::Settings) -> Settings {
-    Settings { trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, in_force: settings.in_force() }
+    Settings { trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, in_force: in_force(settings) }
 }
 
 /// What is configured where nothing but [`USERS`] is.
@@ -72,19 +73,26 @@ impl Server {
         let (log, lines) = log::kept();
         let wakes = Wakes { reconciler: wake.clone(), repairer: repair.clone() };
         let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
-        let app = App::new(settings, store.clone(), wakes, log).expect("an app");
-        let app = app.watched_by(metrics.clone(), readiness.clone());
+        let parts = Parts {
+            settings,
+            store: store.clone(),
+            wakes,
+            log,
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+            live: Live::default(),
+        };
+        let app = App::new(parts).expect("an app");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let serving = tokio::spawn(web::serve(listener, web::router(app.clone()), shutdown, grace));
+        let serving = tokio::spawn(web::serve(listener, web::router(app), shutdown, grace));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self {
             address,
-            app,
             store,
             wake,
             repair,

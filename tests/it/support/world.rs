@@ -25,7 +25,7 @@ use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::live::Live;
 use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::{Reconciler, Round, Wake};
-use alertmanager_cachet::settings::Settings;
+use alertmanager_cachet::settings::{Settings, SettingsInForce};
 use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
 use axum::body::{Body, to_bytes};
@@ -34,6 +34,7 @@ pub use fake_cachet::Release;
 use fake_cachet::{FakeCachet, Faults, Options, in_process, without_unknown};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -111,7 +112,7 @@ impl World {
         let reconciler = Reconciler::new(
             store.clone(),
             Arc::new(client.clone()),
-            settings.clone().in_force(),
+            in_force(settings.clone()),
             clock.clone(),
             events.clone(),
             CancellationToken::new(),
@@ -153,7 +154,7 @@ impl World {
         self.reconciler = Reconciler::new(
             self.store.clone(),
             Arc::new(self.client.clone()),
-            self.settings.clone().in_force(),
+            in_force(self.settings.clone()),
             self.clock.clone(),
             self.events.clone(),
             CancellationToken::new(),
@@ -554,6 +555,11 @@ pub fn config() -> Config {
 pub fn group(components: &str) -> Group {
     let name = GroupName::try_from("Group").expect("a name");
     Group { name, components: ComponentList::parse(components).names }
+}
+
+/// The settings, as the parts of a server find them.
+pub fn in_force(settings: Settings) -> SettingsInForce {
+    watch::channel(Arc::new(settings)).1
 }
 
 /// What a repairer is configured with that reads `alertmanagers` every `poll`.

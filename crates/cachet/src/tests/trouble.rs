@@ -1,7 +1,7 @@
 //! Servers, proxies and networks that misbehave, over real sockets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Query, Request};
@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 
 use super::super::client::MAX_PARALLEL;
 use super::super::http::Http;
-use super::super::{Cachet, Error, Settings};
-use super::{TOKEN, in_process, settings};
+use super::super::{Cachet, Error};
+use super::{TOKEN, in_process, over_http};
 use alertmanager_cachet_core::observed::{ComponentId, ComponentUpdate, IncidentId};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet_core::status_page::{Operation, PageError};
@@ -47,7 +47,7 @@ async fn answering_bytes(answer: &'static [u8]) -> String {
 }
 
 async fn fix_component(base_url: &str) -> Result<(), Error> {
-    fix_component_of(&Cachet::over_http(settings(base_url)).expect("settings")).await
+    fix_component_of(&over_http(base_url).expect("settings")).await
 }
 
 async fn fix_component_of(cachet: &Cachet) -> Result<(), Error> {
@@ -86,7 +86,7 @@ async fn a_cut_connection_leaves_open_whether_it_was_applied() {
 async fn a_server_that_takes_too_long_is_given_up() {
     let router = Router::new().fallback(any(std::future::pending::<StatusCode>));
     let transport = Http::new(&serving(router).await, Duration::from_millis(50)).expect("settings");
-    let cachet = Cachet::over(Box::new(transport), &SecretString::from(TOKEN), 50);
+    let cachet = Cachet::over(Box::new(transport), &SecretString::from(TOKEN), || 50);
     let error = fix_component_of(&cachet).await.expect_err("too late");
     assert!(matches!(&error, Error::NoAnswer { reason, .. } if reason == "it took too long"), "{error}");
 }
@@ -210,7 +210,7 @@ fn groups_of(rows: u32) -> Router {
 #[tokio::test]
 async fn a_list_is_read_to_its_end_page_by_counted_page() {
     for rows in [0, 1, 49, 50, 51, 100, 101, 333] {
-        let cachet = Cachet::over_http(settings(&serving(groups_of(rows)).await)).expect("settings");
+        let cachet = over_http(&serving(groups_of(rows)).await).expect("settings");
         let groups = cachet.groups().await.expect("groups");
         let numbers: Vec<_> = groups.iter().map(|group| group.id.0).collect();
         assert_eq!(numbers, (1..=i64::from(rows)).collect::<Vec<_>>(), "{rows} rows");
@@ -221,6 +221,25 @@ async fn a_list_is_read_to_its_end_page_by_counted_page() {
             cachet.learned().calls
         );
     }
+}
+
+#[tokio::test]
+async fn each_list_is_asked_for_with_the_rows_per_page_of_that_moment() {
+    let (set, rows) = (Arc::new(AtomicU8::new(100)), 200);
+    let per_page = {
+        let set = Arc::clone(&set);
+        move || set.load(Ordering::Relaxed)
+    };
+    let url = serving(groups_of(rows)).await;
+    let cachet = Cachet::over_http(&url, &SecretString::from(TOKEN), per_page).expect("settings");
+    let mut calls = Vec::new();
+    for size in [100, 5, 255, 0] {
+        set.store(size, Ordering::Relaxed);
+        let before = cachet.learned().calls;
+        assert_eq!(cachet.groups().await.expect("groups").len(), 200, "{size}");
+        calls.push(cachet.learned().calls - before);
+    }
+    assert!(calls[0] < 8 && calls[1] >= 40 && calls[2] < 8 && calls[3] >= 200, "{calls:?}");
 }
 
 #[tokio::test]
@@ -264,7 +283,7 @@ async fn every_request_says_who_asks_and_for_what() {
     );
     let router = Router::new().fallback(echo);
     let with_slashes = format!("{}///", serving(router.clone()).await);
-    for cachet in [Cachet::over_http(settings(&with_slashes)).expect("settings"), in_process(router)] {
+    for cachet in [over_http(&with_slashes).expect("settings"), in_process(router)] {
         match cachet.probe().await {
             Err(Error::Invalid { message, .. }) => assert_eq!(message, expected),
             other => panic!("{other:?}"),
@@ -282,7 +301,7 @@ fn a_base_that_cannot_be_one_is_refused_with_the_setting_to_correct() {
         ("http://admin:hunter2@cachet/api", "holds a user name or password"),
         ("http://cachet/api?x=1", "has a part behind a ? or #"),
     ] {
-        let error = Cachet::over_http(settings(base_url)).expect_err(base_url).to_string();
+        let error = over_http(base_url).expect_err(base_url).to_string();
         assert!(error.contains(said), "{base_url}: {error}");
         assert!(error.ends_with("set CACHET_API_URL to the whole base of the API, for example http://cachet/api"));
         assert!(!error.contains("hunter2"));
@@ -291,11 +310,10 @@ fn a_base_that_cannot_be_one_is_refused_with_the_setting_to_correct() {
 
 #[test]
 fn the_token_is_in_no_text() {
-    let settings = settings("http://cachet/api");
-    let cachet = Cachet::over_http(settings.clone()).expect("settings");
-    let broken = Settings { token: format!("{TOKEN}\n").into(), ..settings.clone() };
-    let error = Cachet::over_http(broken).expect_err("a line break");
-    for text in [format!("{settings:?}"), format!("{cachet:?}"), format!("{error:?}"), error.to_string()] {
+    let cachet = over_http("http://cachet/api").expect("settings");
+    let broken = SecretString::from(format!("{TOKEN}\n"));
+    let error = Cachet::over_http("http://cachet/api", &broken, || 50).expect_err("a line break");
+    for text in [format!("{cachet:?}"), format!("{error:?}"), error.to_string()] {
         assert!(!text.contains("the-secret"), "{text}");
     }
     assert!(format!("{cachet:?}").contains("http://cachet/api"));

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use alertmanager_cachet_client::{Cachet, Settings};
+use alertmanager_cachet_client::Cachet;
 use alertmanager_cachet_core::observed::ComponentId;
 use alertmanager_cachet_core::status_page::{Operation, StatusPage};
 
@@ -80,10 +80,9 @@ async fn the_client_feels_a_fault_over_http_as_in_process() {
     let faults = Faults::new();
     let router = faults.around(counting().0);
     let (url, _server) = serve(router.clone()).await;
-    let settings = Settings { base_url: format!("{url}/api"), token: "1|token".into(), per_page: 50 };
     faults.on("DELETE", "/api/components/0").times(2).cut_after();
     faults.on("DELETE", "/api/components/0").answer(404);
-    let over_http = Cachet::over_http(settings).expect("settings");
+    let over_http = Cachet::over_http(&format!("{url}/api"), &"1|token".into(), || 50).expect("settings");
     let in_process = in_process(router, "1|token", 50);
     let removal = Operation::RemoveComponent(ComponentId(0));
     for cachet in [&over_http, &in_process] {

@@ -1,7 +1,7 @@
 //! Forms, and what becomes of them.
 
 use super::*;
-use crate::core::builtin::AffectedStatus;
+use crate::core::builtin::MaintenanceId;
 use crate::core::observed::IncidentId;
 use crate::core::target::{ComponentName, InventorySource, KnownTarget};
 
@@ -234,7 +234,7 @@ fn an_incident_that_is_over_is_not_written_for_days_that_readers_do_not_see() {
 fn a_title_is_given_and_taken_and_the_name_is_none() {
     let content = content();
     let title = |form: &str| match change(&content, "components/1/rename", form) {
-        Some(Change::Component(ComponentId(1), change)) => change.title,
+        Some(Change::Rename(_, title)) => Some(title),
         None => None,
         other => panic!("{other:?}"),
     };
@@ -247,8 +247,7 @@ fn a_title_is_given_and_taken_and_the_name_is_none() {
 fn a_part_moves_among_those_beside_it() {
     let content = content();
     let order = |path: &str, to: &str| match change(&content, path, &format!("to={to}")) {
-        Some(Change::OrderComponents(order)) => order.iter().map(|id| id.0).collect(),
-        Some(Change::OrderGroups(order)) => order.iter().map(|id| id.0).collect(),
+        Some(Change::Order(_, order)) => order,
         None => Vec::new(),
         other => panic!("{other:?}"),
     };
@@ -283,8 +282,8 @@ fn what_the_configuration_names_is_not_removed() {
         let problem = remove(path).expect_err(path);
         assert!(problem.contains(words), "{path}: {problem}");
     }
-    assert_eq!(remove("groups/2/remove"), Ok(Some(Change::RemoveGroup(GroupId(2)))));
-    assert_eq!(remove("components/3/remove"), Ok(Some(Change::RemoveComponent(ComponentId(3)))));
+    assert_eq!(remove("groups/2/remove"), Ok(Some(Change::Remove(Part::from(&content.groups[1])))));
+    assert_eq!(remove("components/3/remove"), Ok(Some(Change::Remove(Part::from(&content.components[2])))));
 }
 
 #[test]

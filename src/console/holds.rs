@@ -1,0 +1,197 @@
+//! The two things that can be done: hold a component, and release it. Each is asked for (GET, which changes nothing), shown
+//! with what it means, and done by a form (POST) that only this page can send. The form says which hold it takes the place
+//! of: if that is another one by then, nothing is done, and it is asked for again.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::context;
+use minijinja::value::Serde;
+
+use super::gate::{Form, User, Visit};
+use super::pages::{component_page, path_of};
+use super::{Failure, api, moment};
+use crate::core::explain::{Explanation, StatusWord};
+use crate::core::history::{About, Event, Happening};
+use crate::core::hold::Hold;
+use crate::core::status::ComponentStatus;
+use crate::core::target::ComponentName;
+use crate::core::time::Timestamp;
+
+/// What is said to who was slower than somebody else.
+const OVERTAKEN: &str = "Meanwhile somebody else has held or released it, or its time was over. See what is true now, and \
+                         say so again.";
+
+/// `GET …/hold`: what it would mean.
+pub async fn ask_hold(visit: Visit) -> Response {
+    let page = async {
+        let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
+        match wanted(&visit.query, component, &visit.user, insight.now) {
+            Ok(hold) => confirm(&visit, &explanation, Some(&hold), None),
+            Err(fault) => refuse_form(&visit, &visit.query, fault).await,
+        }
+    };
+    visit.answer(page.await)
+}
+
+/// `POST …/hold`.
+pub async fn hold(visit: Visit, body: Bytes) -> Response {
+    let (form, parts) = (Form::read(&body), &visit.console.parts);
+    let done = async {
+        visit.check(&form)?;
+        let _acting = visit.console.acting.lock().await;
+        let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
+        let hold = match wanted(&form, component, &visit.user, insight.now) {
+            Ok(hold) => hold,
+            Err(fault) => return refuse_form(&visit, &form, fault).await,
+        };
+        if form.get("seen") != seen(&explanation) {
+            return confirm(&visit, &explanation, Some(&hold), Some(OVERTAKEN));
+        }
+        parts.store.hold(&hold).await?;
+        let (at, about) = (hold.since, About::Component(hold.component.clone()));
+        parts.log.emit(&Happening { at, about, event: Event::held(&hold) });
+        parts.wake.wake();
+        parts.live.changed();
+        Ok(see(&visit.name, "held"))
+    };
+    visit.answer(done.await)
+}
+
+/// `GET …/release`: what it would mean.
+pub async fn ask_release(visit: Visit) -> Response {
+    let page = async {
+        match visit.console.explained(&visit.name).await? {
+            (_, explanation, _) if explanation.hold.is_none() => Ok(see(&visit.name, "nothing")),
+            (_, explanation, _) => confirm(&visit, &explanation, None, None),
+        }
+    };
+    visit.answer(page.await)
+}
+
+/// `POST …/release`.
+pub async fn release(visit: Visit, body: Bytes) -> Response {
+    let (form, parts) = (Form::read(&body), &visit.console.parts);
+    let done = async {
+        visit.check(&form)?;
+        let _acting = visit.console.acting.lock().await;
+        let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
+        if explanation.hold.is_none() {
+            return Ok(see(&visit.name, "nothing"));
+        }
+        if form.get("seen") != seen(&explanation) {
+            return confirm(&visit, &explanation, None, Some(OVERTAKEN));
+        }
+        let user = visit.user.0.as_str();
+        if parts.store.release(&component, user, insight.now).await?.is_some() {
+            let (at, about) = (insight.now, About::Component(component));
+            parts.log.emit(&Happening { at, about, event: Event::Released { user: user.to_owned() } });
+            parts.wake.wake();
+            parts.live.changed();
+        }
+        Ok(see(&visit.name, "released"))
+    };
+    visit.answer(done.await)
+}
+
+/// The component's page, which says what was done. A reload of it does nothing again.
+fn see(name: &str, done: &str) -> Response {
+    Redirect::to(&format!("{}?done={done}", path_of(name))).into_response()
+}
+
+/// The hold that there is, as a form says which one it has seen: since when; nothing, if there is none.
+fn seen(explanation: &Explanation) -> &str {
+    explanation.hold.as_ref().map_or("", |hold| &hold.since)
+}
+
+/// What it means to hold it, or without a `hold` to release it, to be confirmed; `overtaken`: why it is asked for again.
+fn confirm(visit: &Visit, it: &Explanation, hold: Option<&Hold>, overtaken: Option<&str>) -> Result<Response, Failure> {
+    let content = context! {
+        title => format!("{} {}", if hold.is_some() { "Hold" } else { "Release" }, it.component),
+        component => &*it.component,
+        confirming => true,
+        token => visit.console.tokens.of(&visit.user),
+        seen => seen(it),
+        it => Serde(it),
+        problem => overtaken,
+        hold => hold.map(|hold| context! {
+            status => Serde(StatusWord::from(hold.status)), until => hold.until.to_string(), note => &*hold.note,
+        }),
+    };
+    let status = if overtaken.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
+    visit.page("confirm.html", status, content)
+}
+
+/// The component's page again, with what was typed and why it cannot be done.
+async fn refuse_form(visit: &Visit, form: &Form, fault: String) -> Result<Response, Failure> {
+    let it = api::component(&visit.console, &visit.name, None).await?;
+    let content = context! { problem => fault, ..component_page(&visit.console, &it, form) };
+    visit.page("component.html", StatusCode::UNPROCESSABLE_ENTITY, content)
+}
+
+/// The hold that a form asks for; else what is wrong with it, and the cure. A time that is named wins over a span.
+fn wanted(form: &Form, component: ComponentName, user: &User, now: Timestamp) -> Result<Hold, String> {
+    let status = form.get("status").parse().ok().and_then(ComponentStatus::from_value);
+    let status = status.ok_or("choose the status to hold it at")?;
+    let until = match (form.get("until").trim(), form.get("for").parse()) {
+        // To the second: nobody reads milliseconds at night.
+        ("", Ok(seconds)) => now.after(Duration::from_secs(seconds)).cut_to_seconds(),
+        ("", Err(_)) => return Err("choose for how long to hold it".to_owned()),
+        (text, _) => {
+            moment(text).ok_or_else(|| format!("{text:?} is no time: write it as 2026-11-21 18:00, in UTC"))?
+        }
+    };
+    Hold::new(component, status, until, (&user.0, form.get("note")), now).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000); // 2026-11-21T02:00:00Z
+
+    fn wanted_by(query: &str) -> Result<Hold, String> {
+        let component = ComponentName::try_from("Database").expect("a name");
+        wanted(&Form::read(query.as_bytes()), component, &User("ada".to_owned()), NOW)
+    }
+
+    #[test]
+    fn a_form_is_read_with_a_span_or_with_a_time_in_utc_which_wins() {
+        let hold = wanted_by("status=3&for=3600&until=&note=two+words").expect("a hold");
+        assert_eq!((hold.status, hold.note.as_str()), (ComponentStatus::PartialOutage, "two words"));
+        assert_eq!(hold.until.to_string(), "2026-11-21T03:00:00Z");
+        for until in
+            ["2026-11-21T18%3A30", "2026-11-21+18:30", "2026-11-21T19:30:00%2B01:00", "2026-11-21T19:30%2B01:00"]
+        {
+            let hold = wanted_by(&format!("status=1&for=3600&until={until}")).expect("a hold");
+            assert_eq!(hold.until.to_string(), "2026-11-21T18:30:00Z", "{until}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_says_the_cure() {
+        for (query, words) in [
+            ("", "choose the status"),
+            ("status=9&for=60", "choose the status"),
+            ("status=5&for=60", "choose one of 1 to 4"),
+            ("status=1", "choose for how long"),
+            ("status=1&until=soon", "write it as"),
+            ("status=1&until=2026-11-21T18:30[Europe/Berlin]", "write it as"),
+            ("status=1&until=2026-11-21T18:30+Europe/Berlin", "write it as"),
+            ("status=1&until=9999-12-01T23:59", "choose an earlier time"),
+            ("status=1&until=-009998-01-01T00:00", "choose a later time"),
+            ("status=1&for=0", "choose a later time"),
+            ("status=1&for=-3600", "choose for how long"),
+            ("status=1&for=18446744073709551615", "choose an earlier time"),
+            ("status=-1&for=60", "choose the status"),
+            ("status=1&until=2026-11-20T00:00", "choose a later time"),
+            ("status=1&for=99999999999999999999", "choose for how long"),
+            ("status=1&for=9999999", "choose an earlier time"),
+        ] {
+            let fault = wanted_by(query).expect_err("no hold");
+            assert!(fault.contains(words), "{query}: {fault}");
+        }
+    }
+}
