@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use ipnet::IpNet;
 
-use crate::cli::{Check, Common};
+use crate::cli::{Common, WebFile};
 use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
 use crate::config::watchdog::{heard_by_route_alone, seen_too_rarely};
 use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
@@ -18,9 +18,9 @@ use crate::store::Store;
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub(crate) fn run(common: &Common, args: &Check, variables: &Variables) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(common: &Common, web: &WebFile, variables: &Variables) -> anyhow::Result<ExitCode> {
     let mut files = config::load(&common.config_file, &common.targets_file);
-    let web_file = args.web.web_config_file.as_deref();
+    let web_file = web.web_config_file.as_deref();
     let (environment, report) = check_environment(common, web_file, variables);
     files.report.append(report);
     if let Some(config) = &files.config {

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use bcrypt::{DEFAULT_COST, Version};
 
-use crate::cli;
 use crate::config::users::UserName;
 
 /// The longest password that bcrypt sees whole: its limit is 72 bytes, and one is the end of the text.
@@ -16,8 +15,8 @@ const PASSWORD_LIMIT_BYTES: usize = 71;
 ///
 /// # Errors
 /// When the user name or the password cannot be used, or reading or printing fails.
-pub(crate) fn run(args: &cli::HashPassword) -> anyhow::Result<ExitCode> {
-    let user = UserName::try_from(args.user.as_str())?;
+pub(crate) fn run(user: &str) -> anyhow::Result<ExitCode> {
+    let user = UserName::try_from(user)?;
     let stdin = io::stdin();
     let password = if stdin.is_terminal() { ask()? } else { read_line(stdin.lock())? };
     let line = credentials(&user, &password, DEFAULT_COST)?;

@@ -21,8 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// When not even that line can be printed.
-pub async fn run(args: &cli::Healthcheck) -> anyhow::Result<ExitCode> {
-    match ask(&args.listen).await {
+pub async fn run(listen: &cli::Listen) -> anyhow::Result<ExitCode> {
+    match ask(listen).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             writeln!(io::stderr(), "unhealthy: {error:#}")?;

@@ -16,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
-use super::story::{Collected, Moment, Story};
+use super::story::{Cause, Incident, Moment, Seen, Story};
 use crate::builtin::BuiltinPage;
 use crate::clock::Clock;
 use crate::commands::serve::set_up_built_in;
 use crate::core::alert::{Alert, AlertStatus, Effect};
 use crate::core::config::WatchdogConfig;
 use crate::core::expiry::WatchdogAlert;
-use crate::core::history::{About, Event, Happening};
+use crate::core::history::{About, Event as Change, Happening};
 use crate::core::hold::Hold;
 use crate::core::plan::Report;
 use crate::core::simulate::{Arrival, Told};
@@ -31,7 +31,7 @@ use crate::core::status::ComponentStatus;
 use crate::core::status_page::StatusPage as _;
 use crate::core::target::{ComponentName, Inventory};
 use crate::core::time::Timestamp;
-use crate::log::Log;
+use crate::log::{Event, Log};
 use crate::reconcile::{Reconciler, Wake};
 use crate::settings::Settings;
 use crate::store::{Recorded, Statements, Store};
@@ -62,23 +62,35 @@ pub async fn play(
         let mut replay = Replay::start(settings, targets, beginning).await?;
         for (number, arrival) in arrivals.iter().enumerate().take_while(|(_, arrival)| arrival.at < end) {
             replay.let_time_pass_until(arrival.at).await?;
-            replay.look_before(arrival.at).await?;
+            // A server runs on its interval as well, and forgets what is old. One run just before does the same.
+            let interval = replay.settings.borrow().config.page.reconcile_interval;
+            if arrival.at.since(replay.ran_at) > interval {
+                replay.run(arrival.at.before(TICK), None).await?;
+            }
             if replay.take(arrival).await? {
                 replay.run(arrival.at, Some(number)).await?;
             }
         }
-        if let Some(last) = arrivals.last().filter(|last| last.at < end) {
-            replay.hear_no_more_after(last.at).await?;
+        // That no notification comes after the last one says nothing of the watchdog; the history knows it until its end.
+        if let Some(last) = arrivals.last().filter(|last| last.at < end && replay.is_notified_of_watchdog) {
+            replay.run(last.at, None).await?;
+            if replay.store.pulse().await?.missing_at.is_none() {
+                replay.listen_for(None);
+                replay.run(last.at, None).await?;
+            }
         }
         replay.let_time_pass_until(end).await?;
-        replay.story().await
+        let page = replay.shown().await?;
+        let incidents = mem::take(&mut lock(&replay.collected).incidents);
+        Ok(Story { before: replay.before, moments: replay.moments, incidents, page, missing: replay.missing })
     };
     // What the engine says to its operators is not about a page that anybody has.
     played.with_subscriber(NoSubscriber::new()).await
 }
 
 struct Replay {
-    now: Time,
+    /// The time, in milliseconds, which moves only when it is set.
+    now: Arc<AtomicI64>,
     settings: watch::Sender<Arc<Settings>>,
     /// The watchdog that is listened for once something is known of it.
     watchdog: Option<WatchdogConfig>,
@@ -95,27 +107,12 @@ struct Replay {
     revisit_at: Option<Timestamp>,
 }
 
-/// The time, which moves only when it is set.
-#[derive(Clone)]
-struct Time(Arc<AtomicI64>);
-
-impl Time {
-    fn set(&self, now: Timestamp) {
-        self.0.store(now.as_millis(), Ordering::Relaxed);
-    }
-
-    fn clock(&self) -> Clock {
-        let time = self.clone();
-        Clock::new(move || Timestamp::from_millis(time.0.load(Ordering::Relaxed)))
-    }
-}
-
 impl Replay {
     /// A server that starts at `now` on an empty store, with its own page.
     async fn start(settings: &Settings, targets: &Inventory, now: Timestamp) -> anyhow::Result<Self> {
-        let time = Time(Arc::default());
-        time.set(now);
-        let clock = time.clock();
+        let time = Arc::new(AtomicI64::new(now.as_millis()));
+        let shown = Arc::clone(&time);
+        let clock = Clock::new(move || Timestamp::from_millis(shown.load(Ordering::Relaxed)));
         let store = Store::open_in_memory().await?;
         let page = BuiltinPage::new(&store, clock.clone());
         set_up_built_in(&page, &settings.config, Some(targets)).await?;
@@ -150,7 +147,7 @@ impl Replay {
 
     /// One run of the engine at `now`, after `arrival`.
     async fn run(&mut self, now: Timestamp, arrival: Option<usize>) -> anyhow::Result<()> {
-        self.now.set(now);
+        self.now.store(now.as_millis(), Ordering::Relaxed);
         let run = self.reconciler.once().await;
         if let Some(blocked) = run.blocked {
             bail!("the simulation stopped at {now}: {blocked}");
@@ -166,7 +163,7 @@ impl Replay {
         }));
         let changes = mem::take(&mut lock(&self.collected).changes);
         if !changes.is_empty() {
-            self.moments.push(Moment { at: now, arrival, changes });
+            self.moments.push(Moment { at: now, arrival, cause: Cause::default(), changes });
         }
         Ok(())
     }
@@ -179,18 +176,9 @@ impl Replay {
         Ok(())
     }
 
-    /// A server runs on its interval as well, and forgets what is old. One run just before `arrival` does the same.
-    async fn look_before(&mut self, arrival: Timestamp) -> anyhow::Result<()> {
-        let interval = self.settings.borrow().config.page.reconcile_interval;
-        if arrival.since(self.ran_at) > interval {
-            self.run(arrival.before(TICK), None).await?;
-        }
-        Ok(())
-    }
-
     /// Stores what arrives. Returns whether that may change the page: repetitions and heartbeats do not.
     async fn take(&mut self, arrival: &Arrival) -> anyhow::Result<bool> {
-        self.now.set(arrival.at);
+        self.now.store(arrival.at.as_millis(), Ordering::Relaxed);
         let mut is_news = false;
         for told in &arrival.told {
             is_news |= match told {
@@ -221,7 +209,7 @@ impl Replay {
         let has_ended = watchdogs.iter().any(|watchdog| watchdog.status == AlertStatus::Resolved);
         let is_first_watchdog = !watchdogs.is_empty() && !mem::replace(&mut self.is_notified_of_watchdog, true);
         if is_first_watchdog {
-            self.listen();
+            self.listen_for(self.watchdog.clone());
         }
         let (resolve_rule, max_stored) = {
             let settings = self.settings.borrow();
@@ -237,37 +225,29 @@ impl Replay {
     /// Takes over what the history knows of holds and of the watchdog. The end of a hold's time is the engine's to notice.
     async fn live_through(&mut self, Happening { about, event, .. }: &Happening, at: Timestamp) -> anyhow::Result<()> {
         match (about, event) {
-            (About::Component(component), Event::Held { status, until_ms, user, note }) => {
+            (About::Component(component), Change::Held { status, until_ms, user, note }) => {
                 let until = Timestamp::from_millis(*until_ms);
                 let (component, user, note) = (component.clone(), user.clone(), note.clone());
                 self.store.hold(&Hold { component, status: *status, since: at, until, user, note }).await?;
             }
-            (About::Component(component), Event::Released { user }) => {
+            (About::Component(component), Change::Released { user }) => {
                 self.store.release(component, user, at).await?;
             }
-            (_, Event::WatchdogMissing { since_ms }) => {
+            (_, Change::WatchdogMissing { since_ms }) => {
                 self.store.record_heartbeat(Timestamp::from_millis(*since_ms)).await?;
-                self.listen();
+                self.listen_for(self.watchdog.clone());
             }
-            (_, Event::WatchdogHeard) => {
+            (_, Change::WatchdogHeard) => {
                 self.store.record_heartbeat(at).await?;
-                self.listen_no_more();
+                self.listen_for(None);
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// From now on the watchdog is expected.
-    fn listen(&self) {
-        self.listen_for(self.watchdog.clone());
-    }
-
-    /// From now on the watchdog is heard, or nothing is known of it. Which one, makes no difference to the page.
-    fn listen_no_more(&self) {
-        self.listen_for(None);
-    }
-
+    /// From now on this watchdog is expected. With `None`, it is heard, or nothing is known of it: which one, makes no
+    /// difference to the page.
     fn listen_for(&self, watchdog: Option<WatchdogConfig>) {
         self.settings.send_if_modified(|settings| {
             let differs = settings.config.watchdog != watchdog;
@@ -278,19 +258,6 @@ impl Replay {
         });
     }
 
-    /// That no notification comes after the last one says nothing of the watchdog; the history knows it until its end.
-    async fn hear_no_more_after(&mut self, last: Timestamp) -> anyhow::Result<()> {
-        if !self.is_notified_of_watchdog {
-            return Ok(());
-        }
-        self.run(last, None).await?;
-        if self.store.pulse().await?.missing_at.is_none() {
-            self.listen_no_more();
-            self.run(last, None).await?;
-        }
-        Ok(())
-    }
-
     /// The components that the public sees, with their status.
     async fn shown(&self) -> anyhow::Result<BTreeMap<ComponentName, ComponentStatus>> {
         let components = self.page.observe(&[]).await?.components;
@@ -298,12 +265,47 @@ impl Replay {
         let shown = visible.filter_map(|it| Some((ComponentName::try_from(it.name.as_str()).ok()?, it.status?)));
         Ok(shown.collect())
     }
+}
 
-    async fn story(self) -> anyhow::Result<Story> {
-        let page = self.shown().await?;
-        let incidents = mem::take(&mut lock(&self.collected).incidents);
-        let Self { before, moments, missing, .. } = self;
-        Ok(Story { before, moments, incidents, page, missing })
+/// What the events of the engine say so far.
+#[derive(Default)]
+struct Collected {
+    /// What the public saw since this was last taken.
+    changes: Vec<Seen>,
+    /// Every incident.
+    incidents: Vec<Incident>,
+}
+
+impl Collected {
+    /// Takes an event of `now`. Those of targets' own components are left out: the public does not see these, and no
+    /// visible component has such a name.
+    fn add(&mut self, event: &Event<'_>, now: Timestamp) {
+        let named = |component: Option<&str>| component.and_then(|name| ComponentName::try_from(name).ok());
+        match *event {
+            Event::ComponentStatusChange { component, old_status: Some(from), new_status: to, .. } => {
+                let component = named(Some(component));
+                self.changes.extend(component.map(|component| Seen::Status { component, from, to }));
+            }
+            Event::IncidentOpened { component, incident: id, name, occurred_at } => {
+                let (component, name, opened_at) = (named(component), name.to_owned(), now);
+                self.changes.push(Seen::IncidentOpened { incident: id, component: component.clone() });
+                let (closed_at, reopened) = (None, 0);
+                self.incidents.push(Incident { id, component, name, occurred_at, opened_at, closed_at, reopened });
+            }
+            Event::IncidentClosed { component, incident: id, .. } => {
+                self.changes.push(Seen::IncidentClosed { incident: id, component: named(component) });
+                let closed = self.incidents.iter_mut().filter(|incident| incident.id == id);
+                closed.for_each(|incident| incident.closed_at = Some(now));
+            }
+            Event::IncidentReopened { component, incident: id, .. } => {
+                self.changes.push(Seen::IncidentReopened { incident: id, component: named(component) });
+                for incident in self.incidents.iter_mut().filter(|incident| incident.id == id) {
+                    incident.closed_at = None;
+                    incident.reopened += 1;
+                }
+            }
+            _ => {}
+        }
     }
 }
 
