@@ -30,7 +30,7 @@ use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
 use crate::config::environment::Environment;
 use crate::config::{Config, Report, Variables};
 use crate::console::{self, Console};
-use crate::core::setup::{Removal, Step, plan_setup};
+use crate::core::setup::{Removal, plan_setup};
 use crate::core::status_page::StatusPage;
 use crate::core::target::{Inventory, InventorySource};
 use crate::live::Live;
@@ -40,7 +40,7 @@ use crate::readiness::{Condition, Readiness};
 use crate::reconcile::Reconciler;
 use crate::repair::Repairer;
 use crate::settings::{Settings, SettingsInForce, WebAccess};
-use crate::setup::{self, Progress};
+use crate::setup;
 use crate::store::{Store, StoreLock};
 use crate::tls;
 use crate::web::reload::ReloadRequests;
@@ -383,22 +383,12 @@ pub(super) async fn set_up_built_in(
     let none = Inventory::new(InventorySource::File, []);
     let mut plan = plan_setup(&config.page.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
     plan.leave_groups_hidden();
-    setup::carry_out(page, &plan, &observed, &Silent).await?;
+    setup::carry_out(page, &plan, &observed, &()).await?;
     let counts = plan.counts();
     if !plan.steps.is_empty() {
         tracing::info!("the built-in page was brought up to date with both files: {counts}");
     }
     Ok(())
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn done(&self, step: &Step) {
-        tracing::debug!("{step}");
-    }
-
-    fn waiting(&self, _seconds: u64) {}
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
