@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use self::serve::Origin;
 use crate::builtin::{API_IS_GONE, BuiltinPage};
 use crate::cachet::{self, Cachet};
 use crate::cli::{Cli, Command, Common};
@@ -40,7 +41,12 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
         Command::Healthcheck(listen) => runtime.block_on(healthcheck::run(listen)),
         Command::EmbeddedToken => bail!("{API_IS_GONE}"),
         Command::Explain(args) => runtime.block_on(explain::run(common, args)),
-        Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?, variables)),
+        Command::Serve(args) => runtime.block_on(serve::run(Origin {
+            common: common.clone(),
+            args: args.clone(),
+            environment: environment(variables)?,
+            variables: Some(variables.clone()),
+        })),
         Command::Setup(args) => runtime.block_on(setup::run(common, args, &environment(variables)?)),
         Command::Demo(args) => runtime.block_on(demo::run(common, args)),
     };
@@ -54,10 +60,12 @@ fn environment(variables: &Variables) -> anyhow::Result<Environment> {
     for problem in variables.problems() {
         tracing::warn!("{problem}");
     }
-    Environment::from_vars(|name| variables.get(name)).map_err(|problems| {
+    let (environment, problems) = Environment::read(|name| variables.get(name));
+    if !problems.is_empty() {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the environment cannot be used:\n  {}", problems.join("\n  "))
-    })
+        bail!("the environment cannot be used:\n  {}", problems.join("\n  "));
+    }
+    Ok(environment)
 }
 
 /// `config.json` and the targets, `None` if they are those of the page; for commands that only read.

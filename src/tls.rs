@@ -19,7 +19,7 @@ use rustls::{InconsistentKeys, RootCertStore, SupportedCipherSuite, SupportedPro
 pub use self::current::Tls;
 pub(crate) use self::current::keep_fresh;
 use self::verifier::ClientVerifier;
-use crate::config::web::{ClientAuth, Preference, TlsConfig, TlsVersion};
+use crate::config::web::{ClientAuth, TlsConfig, TlsVersion};
 
 /// What is wrong with a file that TLS takes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +83,7 @@ impl Material {
             None => builder.with_no_client_auth(),
         };
         let mut server = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity)));
-        server.ignore_client_order = config.preference == Preference::Server;
+        server.ignore_client_order = config.prefer_server_cipher_suites;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(server))
     }
@@ -214,7 +214,7 @@ fn versions(config: &TlsConfig) -> Vec<&'static SupportedProtocolVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::web::tls::{CURVES, TLS12_SUITES};
+    use crate::config::web::{CURVES, TLS12_SUITES};
 
     #[test]
     fn every_name_of_a_suite_or_curve_that_the_file_may_have_is_one_of_rustls() {

@@ -9,7 +9,6 @@ use ipnet::IpNet;
 
 use crate::cli::{Common, WebFile};
 use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
-use crate::config::watchdog::{heard_by_route_alone, seen_too_rarely};
 use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
 use crate::settings::WebAccess;
 use crate::store::Store;
@@ -24,8 +23,8 @@ pub(crate) fn run(common: &Common, web: &WebFile, variables: &Variables) -> anyh
     let (environment, report) = check_environment(common, web_file, variables);
     files.report.append(report);
     if let Some(config) = &files.config {
-        files.report.remarks.extend(seen_too_rarely(config, &environment, &common.config_file));
-        files.report.remarks.extend(heard_by_route_alone(config, &environment, &common.config_file));
+        files.report.remarks.extend(config::watchdog_seen_too_rarely(config, &environment, &common.config_file));
+        files.report.remarks.extend(config::watchdog_heard_by_route_alone(config, &environment, &common.config_file));
     }
     let report = &files.report;
 

@@ -16,11 +16,10 @@ use serde_json::Value;
 use self::story::{Expected, STORY, Step};
 use super::explain::explained;
 use super::hash_password;
-use super::serve::{Running, start, stop_signal};
+use super::serve::{Origin, Running, start, stop_signal};
 use crate::cli::{Common, Demo, Listen, Serve, WebFile};
 use crate::clock;
 use crate::config::environment::{Environment, Mode};
-use crate::config::users::UserName;
 use crate::core::builtin::Content;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
@@ -58,7 +57,7 @@ pub(crate) async fn run(common: &Common, args: &Demo) -> anyhow::Result<ExitCode
     let password: String = password.iter().map(|byte| format!("{byte:02x}")).collect();
     let stop = stop_signal()?;
     let running = serve(common, args, folder.path(), &password).await?;
-    let mut demo = Teller { url: format!("http://{}", running.address()), password, client: client()?, running };
+    let mut demo = Teller { url: format!("http://{}", running.address), password, client: client()?, running };
     tokio::pin!(stop);
     let told = tokio::select! {
         told = demo.tell(args.once) => Some(told?),
@@ -89,14 +88,15 @@ async fn serve(common: &Common, args: &Demo, folder: &std::path::Path, password:
         trusted_proxies: Vec::new(),
         webhook_body_limit: 0,
     };
-    let credentials = hash_password::credentials(&UserName::try_from(USER)?, password, bcrypt::DEFAULT_COST)?;
+    let credentials = hash_password::credentials(USER, password, bcrypt::DEFAULT_COST)?;
     let environment = Environment {
         mode: Mode::Production,
         cachet: None,
         webhook_basic_auth: Some(SecretString::from(credentials)),
         alertmanager: None,
     };
-    start(&common, &serve, &environment, Log::stdout(common.log_format)).await
+    let log = Log::stdout(common.log_format);
+    start(Origin { common, args: serve, environment, variables: None }, log).await
 }
 
 fn client() -> anyhow::Result<reqwest::Client> {
@@ -180,7 +180,7 @@ impl Teller {
 
     async fn content(&self) -> anyhow::Result<(Content, Timestamp)> {
         let now = clock::now();
-        Ok((self.running.store().page().content(now, now).await?, now))
+        Ok((self.running.store.page().content(now, now).await?, now))
     }
 
     /// What the page shows now, and why: the words of `explain`.
@@ -188,7 +188,8 @@ impl Teller {
         let (content, now) = self.content().await?;
         for component in expected {
             let name = ComponentName::try_from(component.name)?;
-            let explanation = explained(self.running.store(), &self.running.settings(), &name, now).await?;
+            let explanation =
+                explained(&self.running.store, &self.running.settings.borrow().clone(), &name, now).await?;
             say(&format!("     page: {} {} because {}", component.name, explanation.status, explanation.reason))?;
         }
         for incident in content.incidents.iter().filter(|incident| incident.is_open()) {

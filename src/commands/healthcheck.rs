@@ -12,6 +12,7 @@ use reqwest::redirect::Policy;
 
 use crate::cli;
 use crate::config::Report;
+use crate::config::users::Users;
 use crate::config::web::{self, ClientAuth, TlsConfig};
 
 /// How long the server may take.
@@ -49,7 +50,7 @@ async fn ask(listen: &cli::Listen) -> anyhow::Result<()> {
 /// How the server speaks TLS, as far as that can be read.
 fn tls_config(file: &Path) -> anyhow::Result<Option<TlsConfig>> {
     let mut report = Report::default();
-    match web::read(file, &mut report) {
+    match web::read(file, &mut Users::default(), &mut report) {
         Some(config) => Ok(config.tls),
         None => {
             let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();

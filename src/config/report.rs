@@ -7,13 +7,15 @@ use crate::core::target::excerpt;
 /// The width that a report is wrapped to, in characters.
 const WIDTH: usize = 80;
 
-/// What a problem costs.
+/// What a finding costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The server cannot serve: a file that is unreadable or no such file, a required key missing, a wrong type.
     Fatal,
     /// It concerns a single target, component or key: `serve` warns and goes on without it; `check` and `setup` fail.
     Degraded,
+    /// Nothing: it is worth knowing, and not wrong.
+    Remark,
 }
 
 /// A line and a column of a file, both counted from 1.
@@ -25,25 +27,16 @@ pub struct Position {
     pub column: Option<usize>,
 }
 
-/// Something that must be put right.
+/// Something that was found.
 ///
 /// Printed, it is one line for a log: `config.json: groups_configuration[1]: what is wrong: its cure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Finding {
     /// What it costs.
     pub severity: Severity,
     /// Where it is.
     pub place: Place,
     /// What is wrong, and what to do about it: lower case, ends in the cure.
-    pub message: String,
-}
-
-/// Something worth knowing that is not wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    /// Where it is.
-    pub place: Place,
-    /// What it is.
     pub message: String,
 }
 
@@ -105,13 +98,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
-}
-
-impl fmt::Display for Remark {
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
     }
@@ -122,9 +109,9 @@ impl fmt::Display for Remark {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// What must be put right, in the order of the files.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Finding>,
     /// What is worth knowing.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<Finding>,
 }
 
 impl Report {
@@ -138,14 +125,14 @@ impl Report {
         self.problem(Severity::Degraded, place, message);
     }
 
-    /// Adds a problem.
-    pub(crate) fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
-        self.problems.push(Problem { severity, place, message: message.into() });
+    /// Adds something that is only worth knowing.
+    pub(crate) fn remark(&mut self, place: Place, message: impl Into<String>) {
+        self.remarks.push(Finding { severity: Severity::Remark, place, message: message.into() });
     }
 
-    /// Adds a remark.
-    pub(crate) fn remark(&mut self, place: Place, message: impl Into<String>) {
-        self.remarks.push(Remark { place, message: message.into() });
+    /// Adds a problem of that severity.
+    pub(super) fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
+        self.problems.push(Finding { severity, place, message: message.into() });
     }
 
     /// Adds everything that `other` holds.
@@ -160,49 +147,37 @@ impl Report {
     }
 }
 
+/// `2 problems`, then each file with its own; likewise the remarks.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_section(f, "problem", self.problems.iter().map(|problem| (&problem.place, problem.message.as_str())))?;
-        if !self.problems.is_empty() && !self.remarks.is_empty() {
-            writeln!(f)?;
-        }
-        write_section(f, "remark", self.remarks.iter().map(|remark| (&remark.place, remark.message.as_str())))
-    }
-}
-
-/// `2 problems`, then each file with its entries.
-fn write_section<'a>(
-    f: &mut fmt::Formatter<'_>,
-    word: &str,
-    entries: impl Iterator<Item = (&'a Place, &'a str)>,
-) -> fmt::Result {
-    let mut files: Vec<(&str, Vec<(&Place, &str)>)> = Vec::new();
-    let mut count = 0;
-    for (place, message) in entries {
-        count += 1;
-        match files.iter_mut().find(|(file, _)| *file == place.file) {
-            Some((_, entries)) => entries.push((place, message)),
-            None => files.push((&place.file, vec![(place, message)])),
-        }
-    }
-    if count > 0 {
-        writeln!(f, "{}", counted(count, word))?;
-    }
-    for (file, entries) in files {
-        writeln!(f, "\n{file}")?;
-        for (place, message) in entries {
-            let inside = place.inside();
-            if let Some(inside) = &inside {
-                write_indented(f, "  ", inside)?;
+        for (word, findings) in [("problem", &self.problems), ("remark", &self.remarks)] {
+            let mut files: Vec<(&str, Vec<&Finding>)> = Vec::new();
+            for finding in findings {
+                match files.iter_mut().find(|(file, _)| *file == finding.place.file) {
+                    Some((_, of_file)) => of_file.push(finding),
+                    None => files.push((&finding.place.file, vec![finding])),
+                }
             }
-            write_indented(f, if inside.is_some() { "    " } else { "  " }, message)?;
+            if word == "remark" && !self.problems.is_empty() && !findings.is_empty() {
+                writeln!(f)?;
+            }
+            if !findings.is_empty() {
+                writeln!(f, "{}", counted(findings.len(), word))?;
+            }
+            for (file, findings) in files {
+                writeln!(f, "\n{file}")?;
+                for Finding { place, message, .. } in findings {
+                    let inside = place.inside();
+                    for (depth, text) in (1..).zip(inside.iter().chain([message])) {
+                        let indent = "  ".repeat(depth);
+                        let lines = wrapped(text, WIDTH - indent.len());
+                        lines.iter().try_for_each(|line| writeln!(f, "{indent}{}", line.trim_end()))?;
+                    }
+                }
+            }
         }
+        Ok(())
     }
-    Ok(())
-}
-
-fn write_indented(f: &mut fmt::Formatter<'_>, indent: &str, text: &str) -> fmt::Result {
-    wrapped(text, WIDTH - indent.len()).iter().try_for_each(|line| writeln!(f, "{indent}{}", line.trim_end()))
 }
 
 /// A number and its noun: `1 problem`, `2 problems`.
@@ -227,11 +202,10 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// How alike two names must be (0 to 1) for one to be suggested for the other.
-const LIKENESS: f64 = 0.6;
-
 /// The candidate that is most like `name`, whatever their case; `None` if none is like it.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// How alike two names must be (0 to 1) for one to be suggested for the other.
+    const LIKENESS: f64 = 0.6;
     let name = name.to_lowercase();
     candidates
         .into_iter()
@@ -243,10 +217,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 
 /// The question that ends an error message, or `otherwise` if no candidate is like `name`.
 pub(super) fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
-    match nearest(name, candidates) {
-        Some(candidate) => format!("did you mean {candidate:?}?"),
-        None => otherwise.to_owned(),
-    }
+    nearest(name, candidates).map_or_else(|| otherwise.to_owned(), |candidate| format!("did you mean {candidate:?}?"))
 }
 
 #[cfg(test)]
@@ -292,7 +263,7 @@ mod tests {
     #[test]
     fn a_problem_alone_is_one_line_of_a_log() {
         let place = Place::file("config.json").key("drift");
-        let problem = Problem { severity: Severity::Fatal, place, message: "is a number: write a text".to_owned() };
+        let problem = Finding { severity: Severity::Fatal, place, message: "is a number: write a text".to_owned() };
         assert_eq!(problem.to_string(), "config.json: drift: is a number: write a text");
     }
 

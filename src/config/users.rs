@@ -1,11 +1,8 @@
 //! `WEBHOOK_BASIC_AUTH` and `basic_auth_users`: who may do what, and the hashes of their passwords.
 
-mod apr1;
-mod hash;
-
 use std::collections::BTreeMap;
 
-use self::hash::PasswordHash;
+use super::password::PasswordHash;
 
 /// What to do about a hash that cannot be used.
 const HASH_CURE: &str = "put in what follows the colon of what `alertmanager-cachet hash-password USER` prints";
@@ -15,7 +12,7 @@ const HASH_OF_ADMIN: &str = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru
 
 /// Who is known, and what they may do. By default nobody is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Users(BTreeMap<UserName, User>);
+pub struct Users(BTreeMap<String, User>);
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,55 +39,22 @@ pub struct Parsed {
     pub warnings: Vec<String>,
 }
 
-/// A user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at its
-/// ends, no `#` at its beginning.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct UserName(String);
-
-/// Why a text cannot name a user.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UserNameError {
-    /// There is nothing in it.
-    #[error("the user name is empty: give it a name")]
-    Empty,
-    /// It would break the list of users.
-    #[error("user name {name:?} contains {character:?}: leave it out")]
-    Character {
-        /// The whole name.
-        name: String,
-        /// The first character that may not be there.
-        character: char,
-    },
-}
-
-impl TryFrom<&str> for UserName {
-    type Error = UserNameError;
-
-    fn try_from(name: &str) -> Result<Self, Self::Error> {
-        let first = name.chars().next().ok_or(UserNameError::Empty)?;
-        let ends = [Some(first), name.chars().next_back()].into_iter().flatten();
-        let bad = name
-            .chars()
-            .find(|&character| matches!(character, ':' | ',') || character.is_control())
-            .or_else(|| ends.clone().find(|character| character.is_whitespace()))
-            .or_else(|| Some(first).filter(|&character| character == '#'));
-        match bad {
-            Some(character) => Err(UserNameError::Character { name: name.to_owned(), character }),
-            None => Ok(Self(name.to_owned())),
-        }
-    }
-}
-
-impl UserName {
-    /// The name.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::borrow::Borrow<str> for UserName {
-    fn borrow(&self) -> &str {
-        &self.0
+/// Checks a user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at
+/// its ends, no `#` at its beginning.
+///
+/// # Errors
+/// Why the text cannot name a user.
+pub(crate) fn check_user_name(name: &str) -> Result<(), String> {
+    let Some(first) = name.chars().next() else { return Err("the user name is empty: give it a name".to_owned()) };
+    let ends = [Some(first), name.chars().next_back()].into_iter().flatten();
+    let bad = name
+        .chars()
+        .find(|&character| matches!(character, ':' | ',') || character.is_control())
+        .or_else(|| ends.clone().find(|character| character.is_whitespace()))
+        .or_else(|| Some(first).filter(|&character| character == '#'));
+    match bad {
+        Some(character) => Err(format!("user name {name:?} contains {character:?}: leave it out")),
+        None => Ok(()),
     }
 }
 
@@ -101,18 +65,37 @@ impl Users {
     /// # Errors
     /// Everything that is wrong with it. Neither passwords nor hashes are repeated.
     pub fn parse(text: &str) -> Result<Parsed, Vec<String>> {
-        let mut users = BTreeMap::new();
-        let mut problems = Vec::new();
-        let mut warnings = Vec::new();
-        for (number, entry) in (1..).zip(entries(text)) {
-            match parse_entry(number, entry) {
-                Err(problem) => problems.push(problem),
-                Ok((user, _)) if users.contains_key(&user) => {
-                    problems.push(format!("user {:?} is named twice: remove one of the two", user.as_str()));
+        let (mut users, mut problems, mut warnings) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let entries = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty());
+        for (number, entry) in (1..).zip(entries) {
+            let Some((name, hash)) = entry.split_once(':') else {
+                // What stands there may be a password.
+                problems.push(format!(
+                    "entry {number} has no colon: write user:hash, as `alertmanager-cachet hash-password USER` prints it"
+                ));
+                continue;
+            };
+            if let Err(error) = check_user_name(name) {
+                problems.push(format!("entry {number}: {error}"));
+                continue;
+            }
+            match PasswordHash::parse(hash) {
+                Err(error) => problems.push(format!(
+                    "user {name:?}: what follows the colon is {error}: put in what `alertmanager-cachet hash-password \
+                     {name}` prints"
+                )),
+                Ok(_) if users.contains_key(name) => {
+                    problems.push(format!("user {name:?} is named twice: remove one of the two"));
                 }
-                Ok((user, hash)) => {
-                    warnings.extend(hash.weakness().map(|weakness| weak_hash(user.as_str(), weakness)));
-                    users.insert(user, User { hash, role: Role::Poster });
+                Ok(hash) => {
+                    warnings.extend(hash.weakness().map(|weakness| {
+                        format!(
+                            "user {name:?}: the hash is {weakness}, which is weak: replace it by what \
+                             `alertmanager-cachet hash-password {name}` prints"
+                        )
+                    }));
+                    users.insert(name.to_owned(), User { hash, role: Role::Poster });
                 }
             }
         }
@@ -125,7 +108,7 @@ impl Users {
     /// `admin` with the password `admin`, for a developer's machine.
     pub(crate) fn local_default() -> Self {
         let hash = PasswordHash::Bcrypt { text: HASH_OF_ADMIN.to_owned(), cost: 4 };
-        Self(BTreeMap::from([(UserName("admin".to_owned()), User { hash, role: Role::Poster })]))
+        Self(BTreeMap::from([("admin".to_owned(), User { hash, role: Role::Poster })]))
     }
 
     /// Adds one of `basic_auth_users`, who may do everything.
@@ -133,15 +116,15 @@ impl Users {
     /// # Errors
     /// What is wrong with name or hash, and the cure; the hash is not repeated.
     pub fn add_operator(&mut self, name: &str, hash: &str) -> Result<(), String> {
-        let user = UserName::try_from(name).map_err(|error| error.to_string())?;
-        let hash: PasswordHash = hash.parse().map_err(|error| format!("is {error}: {HASH_CURE}"))?;
+        check_user_name(name)?;
+        let hash = PasswordHash::parse(hash).map_err(|error| format!("is {error}: {HASH_CURE}"))?;
         if hash.weakness().is_some() {
             return Err(format!("is no bcrypt hash, the only kind that is taken here: {HASH_CURE}"));
         }
         if self.0.contains_key(name) {
             return Err("is a user of WEBHOOK_BASIC_AUTH as well: name it in one of the two".to_owned());
         }
-        self.0.insert(user, User { hash, role: Role::Operator });
+        self.0.insert(name.to_owned(), User { hash, role: Role::Operator });
         Ok(())
     }
 
@@ -168,45 +151,12 @@ impl Users {
         if let Some(user) = user.filter(|user| user.hash.verify(password)) {
             return Some(user);
         }
-        let costliest = self.costliest_hash();
+        let costliest = self.0.values().map(|user| &user.hash).max_by_key(|hash| hash.cost());
         if costliest.map(PasswordHash::cost) != user.map(|user| user.hash.cost()) {
             let _ = costliest.map(|hash| hash.verify(password));
         }
         None
     }
-
-    fn costliest_hash(&self) -> Option<&PasswordHash> {
-        self.0.values().map(|user| &user.hash).max_by_key(|hash| hash.cost())
-    }
-}
-
-fn entries(text: &str) -> impl Iterator<Item = &str> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty())
-}
-
-fn parse_entry(number: usize, entry: &str) -> Result<(UserName, PasswordHash), String> {
-    let Some((user, hash)) = entry.split_once(':') else {
-        // What stands there may be a password.
-        return Err(format!(
-            "entry {number} has no colon: write user:hash, as `alertmanager-cachet hash-password USER` prints it"
-        ));
-    };
-    let user = UserName::try_from(user).map_err(|error| format!("entry {number}: {error}"))?;
-    let hash = hash.parse().map_err(|error| {
-        let name = user.as_str();
-        format!(
-            "user {name:?}: what follows the colon is {error}: put in what `alertmanager-cachet hash-password {name}` prints"
-        )
-    })?;
-    Ok((user, hash))
-}
-
-fn weak_hash(user: &str, weakness: &str) -> String {
-    format!(
-        "user {user:?}: the hash is {weakness}, which is weak: replace it by what `alertmanager-cachet hash-password \
-         {user}` prints"
-    )
 }
 
 #[cfg(test)]
@@ -219,7 +169,7 @@ mod tests {
     const SHA: &str = "{SHA}9kl1HW4btG+MhqjgMAI3wz3wcHQ=";
 
     fn names(text: &str) -> Vec<String> {
-        Users::parse(text).expect(text).users.0.keys().map(|name| name.as_str().to_owned()).collect()
+        Users::parse(text).expect(text).users.0.into_keys().collect()
     }
 
     #[test]
@@ -293,12 +243,6 @@ mod tests {
         assert!(Users::local_default().get("admin").expect("admin").hash.verify(b"admin"));
     }
 
-    #[test]
-    fn the_costliest_hash_is_found() {
-        let users = Users::parse(&format!("a:{SHA},b:{APR1}")).expect("valid").users;
-        assert_eq!(users.costliest_hash(), users.get("b").map(|user| &user.hash));
-    }
-
     proptest! {
         #[test]
         fn any_text_is_read_or_refused_without_a_panic(text in "[\\PC\n:,]{0,80}") {
@@ -307,7 +251,7 @@ mod tests {
 
         #[test]
         fn a_user_name_that_is_taken_is_found_again(name in "\\PC{1,12}") {
-            if UserName::try_from(name.as_str()).is_ok() {
+            if check_user_name(&name).is_ok() {
                 prop_assert_eq!(names(&format!("{name}:{SHA}")), [name]);
             }
         }

@@ -119,7 +119,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::config::web::{ClientAuth, Preference, TlsVersion};
+    use crate::config::web::{ClientAuth, TlsVersion};
 
     /// A certificate for `localhost` and its key, in PEM.
     fn pair() -> (String, String) {
@@ -144,7 +144,7 @@ mod tests {
             min_version: TlsVersion::Tls12,
             max_version: TlsVersion::Tls13,
             cipher_suites: None,
-            preference: Preference::Server,
+            prefer_server_cipher_suites: true,
             curves: None,
         };
         let tls = Tls::open(config).expect("a pair");

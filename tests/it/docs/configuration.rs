@@ -300,13 +300,11 @@ fn range(values: &str) -> Option<(i64, i64)> {
 #[test]
 fn every_key_and_label_of_the_targets_file_has_its_row() {
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    for file in ["block", "discovery", "targets"] {
-        let text = fs::read_to_string(repository(&format!("src/config/{file}.rs"))).expect("a source");
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for mark in [".get(\"", ".get_filled(\"", "&str = \""] {
-            let found = code.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
-            asked.extend(found.map(str::to_owned));
-        }
+    let text = fs::read_to_string(repository("src/config/targets.rs")).expect("a source");
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    for mark in [".get(\"", ".get_filled(\"", "&str = \""] {
+        let found = code.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
+        asked.extend(found.map(str::to_owned));
     }
     // What is looked at only to say that it is not read, and what a typo of our labels begins with.
     for known in ["target_label", "source_labels", "statuspage"] {
