@@ -3,7 +3,6 @@
 //! The HTML says only what the store says, never when it was asked: so it changes exactly when something happened (that
 //! announced maintenance begins or ends is such a thing), its ETag is true, and the script that refreshes the page has something to compare.
 
-mod maintenance;
 mod past;
 
 use std::collections::HashMap;
@@ -17,10 +16,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{BuiltinPage, NO_SNIFFING};
-use crate::core::builtin::{AffectedStatus, Component, Content, Incident, first_day};
+use crate::core::builtin::{AffectedStatus, Content, Incident, first_day};
 use crate::core::hold::Hold;
 use crate::core::observed::{ComponentId, GroupId};
-use crate::core::status::ComponentStatus;
+use crate::core::status::{ComponentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
 
@@ -29,6 +28,9 @@ const NAME: &str = "System status";
 
 /// How many affected components the headline names.
 const NAMED_MAX: usize = 3;
+
+/// How much maintenance the page tells of, what begins first; who plans more than that does not plan by this page.
+const MAINTENANCE_MAX: usize = 20;
 
 /// Nothing but what we serve ourselves, nowhere else to send anything to, and nobody may frame it.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
@@ -45,8 +47,13 @@ pub async fn page(State(page): State<BuiltinPage>, headers: HeaderMap) -> Respon
             return (StatusCode::INTERNAL_SERVER_ERROR, "The status cannot be shown at the moment.").into_response();
         }
     };
-    let etag = etag_of(&html);
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| is_named(known, &etag));
+    let digest: String = Sha256::digest(&html).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let etag = HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+    // RFC 9110, section 13.1.2. A proxy that compresses the page makes the tag a weak one.
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| {
+        let listed = known.to_str().unwrap_or_default().split(',').map(str::trim);
+        listed.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)
+    });
     let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { Html(html).into_response() };
     let headers: [(HeaderName, HeaderValue); 5] = [
         (header::ETAG, etag),
@@ -59,33 +66,66 @@ pub async fn page(State(page): State<BuiltinPage>, headers: HeaderMap) -> Respon
     response
 }
 
-/// Whether `If-None-Match` names this page (RFC 9110, section 13.1.2). A proxy that compresses it makes the tag a weak one.
-fn is_named(if_none_match: &HeaderValue, etag: &HeaderValue) -> bool {
-    let listed = if_none_match.to_str().unwrap_or_default().split(',').map(str::trim);
-    listed.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)
-}
-
 /// A state as it is shown: by colour, by sign and by word, so that no one of them is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Tone {
+pub(super) struct Tone {
     /// The name of its class in the style sheet, and of its icon.
     pub key: &'static str,
+    /// What a component is that has it.
+    word: &'static str,
+    /// What the page is whose worst component has it.
+    headline: &'static str,
     /// The colour of its icon; white on it has a contrast of at least 4.5.
     pub colour: &'static str,
     /// Its sign, as an SVG path on a field of 16 by 16.
     pub sign: &'static str,
 }
 
-const OPERATIONAL: Tone = Tone { key: "operational", colour: "#1a7f4b", sign: "M4.75 8.25l2.25 2.25 4.25-4.75" };
-const PERFORMANCE: Tone = Tone { key: "performance", colour: "#8a5a00", sign: "M8 4.5v4l2.5 1.75" };
-const PARTIAL: Tone = Tone { key: "partial", colour: "#b3470f", sign: "M8 4.25v4.5M8 11.5v.01" };
-const MAJOR: Tone = Tone { key: "major", colour: "#c0262d", sign: "M5.25 5.25l5.5 5.5M10.75 5.25l-5.5 5.5" };
-const MAINTENANCE: Tone = Tone { key: "maintenance", colour: "#2559b8", sign: "M6 5v6M10 5v6" };
-const UNKNOWN: Tone =
-    Tone { key: "unknown", colour: "#5a6472", sign: "M6 6.25a2 2 0 1 1 2.75 1.9C8.25 8.4 8 8.6 8 9.25M8 11.75v.01" };
+const OPERATIONAL: Tone = Tone {
+    key: "operational",
+    word: "Operational",
+    headline: "All systems operational",
+    colour: "#1a7f4b",
+    sign: "M4.75 8.25l2.25 2.25 4.25-4.75",
+};
+const PERFORMANCE: Tone = Tone {
+    key: "performance",
+    word: "Performance issues",
+    headline: "Degraded performance",
+    colour: "#8a5a00",
+    sign: "M8 4.5v4l2.5 1.75",
+};
+const PARTIAL: Tone = Tone {
+    key: "partial",
+    word: "Partial outage",
+    headline: "Partial outage",
+    colour: "#b3470f",
+    sign: "M8 4.25v4.5M8 11.5v.01",
+};
+const MAJOR: Tone = Tone {
+    key: "major",
+    word: "Major outage",
+    headline: "Major outage",
+    colour: "#c0262d",
+    sign: "M5.25 5.25l5.5 5.5M10.75 5.25l-5.5 5.5",
+};
+const MAINTENANCE: Tone = Tone {
+    key: "maintenance",
+    word: "Under maintenance",
+    headline: "Under maintenance",
+    colour: "#2559b8",
+    sign: "M6 5v6M10 5v6",
+};
+const UNKNOWN: Tone = Tone {
+    key: "unknown",
+    word: "Unknown",
+    headline: "Status unknown",
+    colour: "#5a6472",
+    sign: "M6 6.25a2 2 0 1 1 2.75 1.9C8.25 8.4 8 8.6 8 9.25M8 11.75v.01",
+};
 
 /// Every tone, for the icons.
-pub const TONES: [Tone; 6] = [OPERATIONAL, PERFORMANCE, PARTIAL, MAJOR, MAINTENANCE, UNKNOWN];
+pub(super) const TONES: [Tone; 6] = [OPERATIONAL, PERFORMANCE, PARTIAL, MAJOR, MAINTENANCE, UNKNOWN];
 
 /// Everything that the page says.
 #[derive(Serialize)]
@@ -94,7 +134,7 @@ struct Told {
     state: Overall,
     sections: Vec<Section>,
     open: Vec<Report>,
-    maintenance: maintenance::Maintenance,
+    maintenance: Maintenance,
     past: Vec<past::Stretch>,
 }
 
@@ -113,7 +153,6 @@ struct Section {
     name: Option<String>,
     folded: bool,
     tone: Tone,
-    word: &'static str,
     components: Vec<Line>,
 }
 
@@ -123,9 +162,9 @@ struct Line {
     name: String,
     description: Option<String>,
     /// Until when a person says so, and not the monitoring.
+    /// Who does, and why, is nobody's business here.
     held_until: Option<Moment>,
     tone: Tone,
-    word: &'static str,
     #[serde(skip)]
     status: ComponentStatus,
     #[serde(skip)]
@@ -143,6 +182,27 @@ struct Report {
     began: Moment,
     /// How long it lasted; none: it is open.
     lasted: Option<String>,
+    entries: Vec<Entry>,
+}
+
+/// What the page tells of maintenance.
+#[derive(Default, Serialize)]
+struct Maintenance {
+    in_progress: Vec<Announcement>,
+    planned: Vec<Announcement>,
+}
+
+/// One maintenance with all that was said about it, the newest first.
+#[derive(Serialize)]
+struct Announcement {
+    id: i64,
+    name: String,
+    tone: Tone,
+    word: &'static str,
+    components: Vec<String>,
+    begins: Moment,
+    /// None: when somebody ends it.
+    ends: Option<Moment>,
     entries: Vec<Entry>,
 }
 
@@ -171,7 +231,7 @@ enum Failure {
 }
 
 async fn render(page: &BuiltinPage) -> Result<String, Failure> {
-    let now = page.now();
+    let now = page.clock.now();
     let content = page.tables.content(first_day(now), now).await?;
     let holds = page.store.holds().await?;
     // by its name the template is HTML, so whatever is put into it is escaped
@@ -182,13 +242,22 @@ async fn render(page: &BuiltinPage) -> Result<String, Failure> {
 
 /// What `content` says to readers at `now`.
 fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Told {
-    let (names, statuses) = (Names::of_shown(content), content.shown_statuses(now));
-    let lines: Vec<Line> = content
-        .components
-        .iter()
-        .filter(|component| content.shows(component))
-        .map(|component| line(component, statuses[&component.id], holds, now))
-        .collect();
+    let statuses = content.shown_statuses(now);
+    let shown = || content.components.iter().filter(|component| content.shows(component));
+    let names: Names<'_> = shown().map(|component| (component.id, component.shown_name())).collect();
+    let lines = shown().map(|component| {
+        let held = holds.iter().find(|hold| hold.component.as_str() == component.name && hold.until > now);
+        let status = statuses[&component.id];
+        Line {
+            held_until: held.map(|hold| Moment::of(hold.until)),
+            name: component.shown_name().to_owned(),
+            description: component.description.clone(),
+            tone: tone(status),
+            status,
+            group: component.group,
+        }
+    });
+    let lines: Vec<Line> = lines.collect();
     let (mut open, mut open_since, mut fixed) = (Vec::new(), None, Vec::new());
     for incident in content.incidents.iter().filter(|incident| incident.is_shown(now)) {
         let report = report(incident, &names);
@@ -205,24 +274,17 @@ fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Told {
         state: state(&lines, open.len()),
         sections: sections(content, lines),
         open,
-        maintenance: maintenance::of(content, &names, now),
+        maintenance: maintenance(content, &names, now),
         past: past::by_day(fixed, open_since, now),
     }
 }
 
 /// What readers call the components that they see.
-pub struct Names<'a>(HashMap<ComponentId, &'a str>);
+type Names<'a> = HashMap<ComponentId, &'a str>;
 
-impl<'a> Names<'a> {
-    fn of_shown(content: &'a Content) -> Self {
-        let shown = content.components.iter().filter(|component| content.shows(component));
-        Self(shown.map(|component| (component.id, component.shown_name())).collect())
-    }
-
-    /// Those of `affected`, in its order.
-    fn of(&self, affected: &[AffectedStatus]) -> Vec<String> {
-        affected.iter().filter_map(|one| self.0.get(&one.component)).map(|name| (*name).to_owned()).collect()
-    }
+/// The names of `affected`, in its order.
+fn named(affected: &[AffectedStatus], names: &Names<'_>) -> Vec<String> {
+    affected.iter().filter_map(|one| names.get(&one.component)).map(|name| (*name).to_owned()).collect()
 }
 
 /// The headline is that of the worst component.
@@ -246,14 +308,6 @@ fn state(components: &[Line], open_incidents: usize) -> Overall {
         ComponentStatus::Unknown => ("components are not known at the moment", "Not known at the moment"),
         _ => ("components are affected", "Affected"),
     };
-    let headline = match worst {
-        ComponentStatus::Operational => "All systems operational",
-        ComponentStatus::PerformanceIssues => "Degraded performance",
-        ComponentStatus::PartialOutage => "Partial outage",
-        ComponentStatus::MajorOutage => "Major outage",
-        ComponentStatus::Unknown => "Status unknown",
-        ComponentStatus::UnderMaintenance => "Under maintenance",
-    };
     let detail = match (affected.len(), open_incidents) {
         (0, 0) => "No open incidents.".to_owned(),
         (0, 1) => "One incident is still being worked on.".to_owned(),
@@ -262,7 +316,7 @@ fn state(components: &[Line], open_incidents: usize) -> Overall {
         (count, _) if count <= NAMED_MAX => format!("{some}: {}.", affected.join(", ")),
         (count, _) => format!("{some}: {} and {} more.", affected[..NAMED_MAX].join(", "), count - NAMED_MAX),
     };
-    Overall { tone: tone(worst), headline, detail }
+    Overall { tone: tone(worst), headline: tone(worst).headline, detail }
 }
 
 fn worst(components: &[Line]) -> Option<ComponentStatus> {
@@ -280,7 +334,7 @@ fn sections(content: &Content, components: Vec<Line>) -> Vec<Section> {
         let worst = worst(&components)?;
         // where folding was asked for, it never hides that something is wrong
         let folded = folded && worst == ComponentStatus::Operational;
-        Some(Section { id, name, folded, tone: tone(worst), word: component_word(worst), components })
+        Some(Section { id, name, folded, tone: tone(worst), components })
     };
     let groups = content.groups.iter().filter_map(|group| {
         let (id, name) = (format!("group-{}", group.id.0), group.shown_name().to_owned());
@@ -290,20 +344,6 @@ fn sections(content: &Content, components: Vec<Line>) -> Vec<Section> {
     let title = (!sections.is_empty()).then(|| "Other".to_owned());
     sections.extend(section("group-none".to_owned(), title, false, None));
     sections
-}
-
-/// Who holds a component, and why, is nobody's business here.
-fn line(component: &Component, status: ComponentStatus, holds: &[Hold], now: Timestamp) -> Line {
-    let held = holds.iter().find(|hold| hold.component.as_str() == component.name && hold.until > now);
-    Line {
-        held_until: held.map(|hold| Moment::of(hold.until)),
-        name: component.shown_name().to_owned(),
-        description: component.description.clone(),
-        tone: tone(status),
-        word: component_word(status),
-        status,
-        group: component.group,
-    }
 }
 
 fn report(incident: &Incident, names: &Names<'_>) -> Report {
@@ -319,11 +359,35 @@ fn report(incident: &Incident, names: &Names<'_>) -> Report {
         name: incident.title.clone(),
         tone: if incident.is_open() { worst.map_or(PARTIAL, tone) } else { OPERATIONAL },
         word: incident.status.word(),
-        components: names.of(&incident.affected),
+        components: named(&incident.affected, names),
         began: Moment::of(incident.began_at),
         lasted: incident.fixed_at.map(|fixed_at| duration(incident.began_at, fixed_at)),
         entries,
     }
+}
+
+/// What is announced or in progress at `now`.
+fn maintenance(content: &Content, names: &Names<'_>, now: Timestamp) -> Maintenance {
+    let mut told = Maintenance::default();
+    for one in content.maintenance.iter().filter(|one| one.is_published(now)).take(MAINTENANCE_MAX) {
+        let list = match one.phase(now) {
+            ScheduleStatus::Upcoming => &mut told.planned,
+            ScheduleStatus::InProgress => &mut told.in_progress,
+            ScheduleStatus::Complete => continue,
+        };
+        let said = one.updates.iter().rev().map(|update| entry("Update", update.at, &update.message));
+        list.push(Announcement {
+            id: one.id.0,
+            name: one.title.clone(),
+            tone: MAINTENANCE,
+            word: one.phase(now).word(),
+            components: named(&one.affected, names),
+            begins: Moment::of(one.begins_at),
+            ends: one.ends_at.map(Moment::of),
+            entries: said.chain([entry("Announced", one.created_at, &one.message)]).collect(),
+        });
+    }
+    told
 }
 
 fn entry(word: &'static str, at: Timestamp, message: &str) -> Entry {
@@ -352,17 +416,6 @@ fn tone(status: ComponentStatus) -> Tone {
     }
 }
 
-fn component_word(status: ComponentStatus) -> &'static str {
-    match status {
-        ComponentStatus::Operational => "Operational",
-        ComponentStatus::PerformanceIssues => "Performance issues",
-        ComponentStatus::PartialOutage => "Partial outage",
-        ComponentStatus::MajorOutage => "Major outage",
-        ComponentStatus::Unknown => "Unknown",
-        ComponentStatus::UnderMaintenance => "Under maintenance",
-    }
-}
-
 /// The moment in UTC, to the second.
 fn zoned(moment: Timestamp) -> Zoned {
     let second = moment.as_millis().div_euclid(1000);
@@ -381,9 +434,4 @@ fn duration(from: Timestamp, to: Timestamp) -> String {
     let units = [said(days, "day"), said(hours, "hour"), said(minutes, "minute")];
     let told: Vec<String> = units.into_iter().skip_while(Option::is_none).take(2).flatten().collect();
     if told.is_empty() { "under a minute".to_owned() } else { told.join(" ") }
-}
-
-fn etag_of(html: &str) -> HeaderValue {
-    let digest: String = Sha256::digest(html).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }

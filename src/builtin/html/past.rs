@@ -11,7 +11,7 @@ use super::{Report, zoned};
 
 /// A day with incidents that are over, or one or more days in a row without any.
 #[derive(Serialize)]
-pub struct Stretch {
+pub(super) struct Stretch {
     /// `21 November 2026`, or `8 – 20 November 2026`.
     label: String,
     /// The day in ISO form; the first of several.
@@ -28,59 +28,47 @@ const NOT_OVER: &str = "Incident open, see above";
 
 /// The last days, the newest first, each with the incidents that began on it and are over; days without are one stretch as long as the same is to
 /// be said of them. `open_since` is when the first incident began that is still open.
-pub fn by_day(reports: Vec<(Timestamp, Report)>, open_since: Option<Timestamp>, now: Timestamp) -> Vec<Stretch> {
+pub(super) fn by_day(reports: Vec<(Timestamp, Report)>, open_since: Option<Timestamp>, now: Timestamp) -> Vec<Stretch> {
     // What began in the future, by a clock that was set back since, began today. What began earlier and was fixed lately is
     // shown on the first of the days.
-    let first = day_of(now).saturating_sub((DAYS - 1).days());
-    let day_of_beginning = |began: Timestamp| day_of(began.min(now)).max(first);
+    let today = zoned(now).date();
+    let first = today.saturating_sub((DAYS - 1).days());
+    let day_of_beginning = |began: Timestamp| zoned(began.min(now)).date().max(first);
     let mut reports: Vec<(Date, Report)> =
         reports.into_iter().map(|(began, report)| (day_of_beginning(began), report)).collect();
     let open_since = open_since.map(day_of_beginning);
-    let (mut stretches, mut without): (Vec<Stretch>, Option<Without>) = (Vec::new(), None);
+    let mut stretches: Vec<Stretch> = Vec::new();
+    // The days that the last stretch is about, if it is one of days without incidents.
+    let mut without: Option<(Date, &str)> = None;
     for back in 0..DAYS {
-        let day = day_of(now).saturating_sub(back.days());
+        let day = today.saturating_sub(back.days());
         let incidents: Vec<Report> =
             reports.extract_if(.., |(began, _)| *began == day).map(|(_, report)| report).collect();
         let note = if open_since.is_some_and(|since| since <= day) { NOT_OVER } else { QUIET };
-        match &mut without {
-            Some(running) if incidents.is_empty() && running.note == note => running.first = day,
-            _ => {
-                stretches.extend(without.take().map(Without::told));
-                if incidents.is_empty() {
-                    without = Some(Without { first: day, last: day, note });
-                } else {
-                    stretches.push(Stretch { label: long(day), iso: day.to_string(), incidents, note });
-                }
-            }
+        if !incidents.is_empty() {
+            without = None;
+            stretches.push(Stretch { label: long(day), iso: day.to_string(), incidents, note });
+        } else if let Some((last, _)) = without.filter(|(_, before)| *before == note) {
+            stretches.pop();
+            stretches.push(without_incidents(day, last, note));
+        } else {
+            without = Some((day, note));
+            stretches.push(without_incidents(day, day, note));
         }
     }
-    stretches.extend(without.map(Without::told));
     stretches
 }
 
-/// Days in a row without incidents that are over.
-struct Without {
-    first: Date,
-    last: Date,
-    note: &'static str,
-}
-
-impl Without {
-    fn told(self) -> Stretch {
-        let Self { first, last, note } = self;
-        let label = if first == last {
-            long(first)
-        } else if (first.year(), first.month()) == (last.year(), last.month()) {
-            format!("{} – {}", first.day(), long(last))
-        } else {
-            format!("{} – {}", first.strftime("%-d %B"), long(last))
-        };
-        Stretch { label, iso: first.to_string(), incidents: Vec::new(), note }
-    }
-}
-
-fn day_of(moment: Timestamp) -> Date {
-    zoned(moment).date()
+/// Days in a row, from `first` to `last`, without incidents that are over.
+fn without_incidents(first: Date, last: Date, note: &'static str) -> Stretch {
+    let label = if first == last {
+        long(first)
+    } else if (first.year(), first.month()) == (last.year(), last.month()) {
+        format!("{} – {}", first.day(), long(last))
+    } else {
+        format!("{} – {}", first.strftime("%-d %B"), long(last))
+    };
+    Stretch { label, iso: first.to_string(), incidents: Vec::new(), note }
 }
 
 fn long(day: Date) -> String {
