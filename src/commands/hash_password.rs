@@ -18,19 +18,19 @@ const PASSWORD_LIMIT_BYTES: usize = 71;
 pub(crate) fn run(user: &str) -> anyhow::Result<ExitCode> {
     check_user_name(user).map_err(Error::msg)?;
     let stdin = io::stdin();
-    let password = if stdin.is_terminal() { ask()? } else { read_line(stdin.lock())? };
-    let line = credentials(user, &password, DEFAULT_COST)?;
-    writeln!(io::stdout(), "{line}").context("the line cannot be printed: check where stdout goes")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn ask() -> anyhow::Result<String> {
     let prompt = |text| {
         rpassword::prompt_password(text).context("the password cannot be read from the terminal: pipe it in instead")
     };
-    let password = prompt("Password: ")?;
-    ensure!(password == prompt("Again: ")?, "the two passwords differ: try again");
-    Ok(password)
+    let password = if stdin.is_terminal() {
+        let password = prompt("Password: ")?;
+        ensure!(password == prompt("Again: ")?, "the two passwords differ: try again");
+        password
+    } else {
+        read_line(stdin.lock())?
+    };
+    let line = credentials(user, &password, DEFAULT_COST)?;
+    writeln!(io::stdout(), "{line}").context("the line cannot be printed: check where stdout goes")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read_line(mut input: impl BufRead) -> anyhow::Result<String> {
