@@ -25,7 +25,7 @@ use crate::store::{self, ComponentChange, GroupChange, PageTables, Store, StoreE
 const ADDRESS: &str = "built-in";
 
 /// What replaced the API, for who still calls it.
-pub const API_IS_GONE: &str = "The built-in page has no API any more. Work on the page in the console: /console/page. \
+pub(crate) const API_IS_GONE: &str = "The built-in page has no API any more. Work on the page in the console: /console/page. \
                                Scripts read it at /console/api/v1/page.";
 
 /// The built-in page over a store. Clones share it.

@@ -27,7 +27,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUIL
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 
     /// Flags that every command takes.
     #[command(flatten)]
@@ -134,7 +134,7 @@ pub enum LogFormat {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Receive notifications and keep the status page true
     Serve(Serve),
     /// Create what is missing in Cachet: groups, components, and one disabled component a target
@@ -189,7 +189,7 @@ pub struct Listen {
 
 /// `serve`.
 #[derive(Debug, Clone, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Where to listen.
     #[command(flatten)]
     pub listen: Listen,
@@ -214,7 +214,7 @@ pub struct Serve {
 
 /// `setup`.
 #[derive(Debug, Clone, Args)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Read the targets from FILE instead of --targets.file
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -238,7 +238,7 @@ pub struct Setup {
 
 /// `explain`.
 #[derive(Debug, Clone, Args)]
-pub struct Explain {
+pub(crate) struct Explain {
     /// The component, by its name on the page
     #[arg(value_name = "COMPONENT")]
     pub component: String,
@@ -250,8 +250,7 @@ pub struct Explain {
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it, and clap would print docs as help")]
-pub enum OutputForm {
+pub(crate) enum OutputForm {
     Text,
     Json,
 }
@@ -259,7 +258,7 @@ pub enum OutputForm {
 /// `simulate`.
 #[derive(Debug, Clone, Args)]
 #[command(group = clap::ArgGroup::new("played").required(true))]
-pub struct Simulate {
+pub(crate) struct Simulate {
     /// The log of `serve` (stdout, text or JSON, with or without a collector's time in front), or files with what
     /// Alertmanager posted: one JSON notification, a list of them, or one after the other; `-`: standard input
     #[arg(value_name = "FILE", group = "played")]
@@ -284,7 +283,7 @@ pub struct Simulate {
 
 /// `demo`.
 #[derive(Debug, Clone, Args)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Loopback address to listen on; port 0: any free one
     #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub listen_address: SocketAddr,

@@ -14,12 +14,14 @@ mod tree;
 pub mod users;
 pub mod web;
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
 pub use self::environment::Variables;
+pub(crate) use self::report::counted;
 pub(crate) use self::report::nearest;
-pub use self::report::{Finding, Place, Position, Report, Severity, counted};
+pub use self::report::{Finding, Place, Report, Severity};
 
 use self::config_json::SHORTEST_SAFE_TIMEOUT;
 use self::environment::Environment;
@@ -56,20 +58,20 @@ pub struct Files {
 
 /// Reads and checks both files; never fails: everything that is wrong is in the report.
 pub fn load(config_file: &Path, targets_file: &Path) -> Files {
-    let mut report = Report::default();
-    let (config, groups) = config_json::read(config_file, &mut report);
-    let config = config.filter(|_| !report.is_fatal());
+    let report: RefCell<Report> = RefCell::default();
+    let (config, groups) = config_json::read(config_file, &report);
+    let config = config.filter(|_| !report.borrow().is_fatal());
     let targets = if targets_file == Path::new(DEFAULT_TARGETS_FILE) && matches!(targets_file.try_exists(), Ok(false)) {
         let place = Place::file(DEFAULT_TARGETS_FILE);
-        report.remark(place, "does not exist, so the targets are those that the page has");
+        report.borrow_mut().remark(place, "does not exist, so the targets are those that the page has");
         TargetsFile::Absent
     } else {
-        match targets::read(targets_file, groups.as_ref(), &mut report) {
+        match targets::read(targets_file, groups.as_ref(), &report) {
             Some(inventory) => TargetsFile::Read(inventory),
             None => TargetsFile::Unusable,
         }
     };
-    Files { config, targets, report }
+    Files { config, targets, report: report.into_inner() }
 }
 
 /// Recommends `ALERTMANAGER_URL`, if a watchdog is configured and arrives only in notifications.

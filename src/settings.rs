@@ -97,9 +97,9 @@ impl WebAccess {
         let place = Place::file(PLACE).key(WEBHOOK_BASIC_AUTH);
         match environment.webhook_basic_auth.as_ref().map(|text| Users::parse(text.expose_secret())) {
             None => {}
-            Some(Ok(parsed)) => {
-                parsed.warnings.into_iter().for_each(|warning| report.remark(place.clone(), warning));
-                users = parsed.users;
+            Some(Ok((posters, warnings))) => {
+                warnings.into_iter().for_each(|warning| report.remark(place.clone(), warning));
+                users = posters;
             }
             Some(Err(problems)) => problems.into_iter().for_each(|problem| report.fatal(place.clone(), problem)),
         }

@@ -1,5 +1,6 @@
 //! `config.json`: from the tree of the file to the checked [`Config`]. What can be used is used, whatever else is wrong.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -87,50 +88,49 @@ pub(super) struct Groups {
 ///
 /// The groups are known even where something else is fatal, so that the targets file can be compared with them all the
 /// same; `None` if there is no list of them.
-pub(super) fn read(path: &Path, report: &mut Report) -> (Option<Config>, Option<Groups>) {
+pub(super) fn read(path: &Path, report: &RefCell<Report>) -> (Option<Config>, Option<Groups>) {
     let if_absent = "does not exist: copy config.json.example there, or correct --config.file (CONFIG_FILE)";
     let node = read_file(path, Form::Json, Severity::Fatal, if_absent, report);
-    let Some(map) = node.as_ref().and_then(|node| Value::root(node, path, Severity::Fatal).map(report)) else {
+    let Some(map) = node.as_ref().and_then(|node| Value::root(node, path, Severity::Fatal, report).map()) else {
         return (None, None);
     };
-    report_unknown_keys(&map, KEYS, report);
-    let groups = required(&map, "groups_configuration", report).and_then(|list| read_groups(&list, report));
-    (read_config(&map, groups.as_ref(), report), groups)
+    report_unknown_keys(&map, KEYS);
+    let groups = required(&map, "groups_configuration").and_then(|list| read_groups(&list));
+    (read_config(&map, groups.as_ref()), groups)
 }
 
-fn read_config(map: &Value<'_>, groups: Option<&Groups>, report: &mut Report) -> Option<Config> {
-    let new_name = incident_name(map, groups, report);
-    let new_message = required(map, "new_incident_message", report).and_then(|text| filled(&text, report));
-    let resolved_message = required(map, "resolved_incident_message", report).and_then(|text| filled(&text, report));
+fn read_config(map: &Value<'_>, groups: Option<&Groups>) -> Option<Config> {
+    let new_name = incident_name(map, groups);
+    let new_message = required(map, "new_incident_message").and_then(|text| filled(&text));
+    let resolved_message = required(map, "resolved_incident_message").and_then(|text| filled(&text));
     let partially_resolved_message =
-        message(map, "partially_resolved_incident_message", DEFAULT_PARTIALLY_RESOLVED_MESSAGE, report);
-    let relapse_message = message(map, "recurring_alert_update_message", DEFAULT_RELAPSE_MESSAGE, report);
-    let cachet_per_page = number(map, "cachet_per_page_param", 1..=CACHET_PER_PAGE_MAX, 50, report);
+        message(map, "partially_resolved_incident_message", DEFAULT_PARTIALLY_RESOLVED_MESSAGE);
+    let relapse_message = message(map, "recurring_alert_update_message", DEFAULT_RELAPSE_MESSAGE);
+    let cachet_per_page = number(map, "cachet_per_page_param", 1..=CACHET_PER_PAGE_MAX, 50);
     let close_when = choice(
         map,
         "close_incident_when",
         &[("not_major_outage", CloseIncidentWhen::NotMajorOutage), ("operational", CloseIncidentWhen::Operational)],
-        report,
     );
-    let drift = choice(map, "drift", &[("respect", Drift::Respect), ("enforce", Drift::Enforce)], report);
-    let refire_hold = seconds(map, "refire_hold_seconds", 0, 300, report);
-    let recovery_hold = seconds(map, "recovery_hold_seconds", 0, 0, report);
-    let reopen_within = seconds(map, "reopen_within_seconds", 0, 600, report);
-    let notify_subscribers = map.get("notify_subscribers").and_then(|value| value.boolean(report)).unwrap_or(false);
-    let reconcile_interval = seconds(map, "reconcile_interval_seconds", 1, 60, report);
+    let drift = choice(map, "drift", &[("respect", Drift::Respect), ("enforce", Drift::Enforce)]);
+    let refire_hold = seconds(map, "refire_hold_seconds", 0, 300);
+    let recovery_hold = seconds(map, "recovery_hold_seconds", 0, 0);
+    let reopen_within = seconds(map, "reopen_within_seconds", 0, 600);
+    let notify_subscribers = map.get("notify_subscribers").and_then(|value| value.boolean()).unwrap_or(false);
+    let reconcile_interval = seconds(map, "reconcile_interval_seconds", 1, 60);
     let alertmanager = AlertmanagerConfig {
-        poll: seconds(map, "alertmanager_poll_seconds", 1, 60, report),
-        settle: seconds(map, "alertmanager_settle_seconds", 0, 300, report),
+        poll: seconds(map, "alertmanager_poll_seconds", 1, 60),
+        settle: seconds(map, "alertmanager_settle_seconds", 0, 300),
     };
     let stale_after = map.get("stale_after_seconds").and_then(|value| {
         let (from, to) = (STALE_AFTER_SECONDS.start(), STALE_AFTER_SECONDS.end());
-        in_range(&value, &STALE_AFTER_SECONDS, report, |wanted| {
+        in_range(&value, &STALE_AFTER_SECONDS, |wanted| {
             format!("is {wanted}, out of range: write a number from {from} to {to}, or remove it (off)")
         })
     });
-    let watchdog = map.get_filled("watchdog").and_then(|value| read_watchdog(&value, report));
-    let history_days = number(map, "history_days", HISTORY_DAYS, 90, report);
-    let max_stored = number(map, "max_stored_alerts", MAX_ALERTS, DEFAULT_MAX_ALERTS, report);
+    let watchdog = map.get_filled("watchdog").and_then(|value| read_watchdog(&value));
+    let history_days = number(map, "history_days", HISTORY_DAYS, 90);
+    let max_stored = number(map, "max_stored_alerts", MAX_ALERTS, DEFAULT_MAX_ALERTS);
     // The required ones last, so that the others were looked at whatever is missing.
     Some(Config {
         page: PageConfig { groups: groups?.usable.clone(), drift, reconcile_interval, cachet_per_page },
@@ -153,12 +153,11 @@ fn read_config(map: &Value<'_>, groups: Option<&Groups>, report: &mut Report) ->
 }
 
 /// Cachet refuses a title that is too long, and an incident whose title is cut is better than none.
-fn incident_name(map: &Value<'_>, groups: Option<&Groups>, report: &mut Report) -> Option<IncidentName> {
-    let value = required(map, "new_incident_name", report)?;
-    let name = IncidentName::new(value.text(report)?).map_err(|error| value.problem(error.to_string(), report)).ok()?;
+fn incident_name(map: &Value<'_>, groups: Option<&Groups>) -> Option<IncidentName> {
+    let value = required(map, "new_incident_name")?;
+    let name = IncidentName::new(value.text()?).map_err(|error| value.problem(error.to_string())).ok()?;
     if !name.names_the_component() {
-        let message = "has no %s (the component), so every incident will have the same title";
-        report.remark(value.place.clone(), message);
+        value.remark("has no %s (the component), so every incident will have the same title");
     }
     let components = groups.into_iter().flat_map(|groups| groups.components.keys());
     if let Some(component) = components.max_by_key(|component| name.length(component))
@@ -170,21 +169,21 @@ fn incident_name(map: &Value<'_>, groups: Option<&Groups>, report: &mut Report) 
              (until then it is cut)",
             excerpt(component.as_str())
         );
-        report.degraded(value.place, message);
+        value.degraded().problem(message);
     }
     Some(name)
 }
 
 /// Reads the groups of the page, each with a name and components of its own; `None` if there is no list. What is wrong
 /// with a group costs only that group.
-fn read_groups(list: &Value<'_>, report: &mut Report) -> Option<Groups> {
-    let entries = list.list(report)?;
+fn read_groups(list: &Value<'_>) -> Option<Groups> {
+    let entries = list.list()?;
     if entries.is_empty() {
-        list.clone().degraded().problem("is empty, so the page shows nothing: add a group", report);
+        list.degraded().problem("is empty, so the page shows nothing: add a group");
     }
     let mut found = Groups::default();
     for entry in entries {
-        let Some((name, components)) = read_group(&entry.degraded(), &mut found, report) else { continue };
+        let Some((name, components)) = read_group(&entry.degraded(), &mut found) else { continue };
         match found.usable.iter_mut().find(|group| group.name == name) {
             Some(group) => group.components.extend(components),
             None if components.is_empty() => {}
@@ -194,38 +193,37 @@ fn read_groups(list: &Value<'_>, report: &mut Report) -> Option<Groups> {
     Some(found)
 }
 
-fn read_group(entry: &Value<'_>, found: &mut Groups, report: &mut Report) -> Option<(GroupName, Vec<ComponentName>)> {
+fn read_group(entry: &Value<'_>, found: &mut Groups) -> Option<(GroupName, Vec<ComponentName>)> {
     const MISSING: &str = "is missing, so the group is left out: add it";
-    let map = entry.map(report)?;
-    report_unknown_keys(&map, GROUP_KEYS, report);
-    let name = map.get("status_page_group").or_else(|| map.missing("status_page_group", MISSING, report));
+    let map = entry.map()?;
+    report_unknown_keys(&map, GROUP_KEYS);
+    let name = map.get("status_page_group").or_else(|| map.missing("status_page_group", MISSING));
     let name = name.and_then(|value| {
-        let name = GroupName::try_from(value.text(report)?);
-        let name = name.map_err(|error| value.problem(error.to_string(), report)).ok()?;
+        let name = GroupName::try_from(value.text()?);
+        let name = name.map_err(|error| value.problem(error.to_string())).ok()?;
         match found.names.get(&name) {
             Some(first) => {
                 let first = &first.path;
-                value.problem(format!("names the same group as {first}: put their components into one"), report);
+                value.problem(format!("names the same group as {first}: put their components into one"));
             }
             None => drop(found.names.insert(name.clone(), value.place)),
         }
         Some(name)
     });
-    let list = map.get("status_page_components").or_else(|| map.missing("status_page_components", MISSING, report))?;
-    let entries = list.list(report)?;
+    let list = map.get("status_page_components").or_else(|| map.missing("status_page_components", MISSING))?;
+    let entries = list.list()?;
     if entries.is_empty() {
-        list.problem("is empty, so the group is left out: name its components, or remove the group", report);
+        list.problem("is empty, so the group is left out: name its components, or remove the group");
     }
     let mut components = Vec::new();
     for entry in entries {
-        let Some(text) = entry.text(report) else { continue };
+        let Some(text) = entry.text() else { continue };
         match ComponentName::try_from(text) {
-            Err(error) => entry.problem(error.to_string(), report),
+            Err(error) => entry.problem(error.to_string()),
             Ok(component) => match found.components.get(&component) {
                 Some(first) => {
                     let (name, first) = (excerpt(component.as_str()), &first.path);
-                    let message = format!("component {name:?} already stands at {first}: keep it in one place");
-                    entry.problem(message, report);
+                    entry.problem(format!("component {name:?} already stands at {first}: keep it in one place"));
                 }
                 None => {
                     found.components.insert(component.clone(), entry.place);
@@ -238,46 +236,45 @@ fn read_group(entry: &Value<'_>, found: &mut Groups, report: &mut Report) -> Opt
 }
 
 /// Reads the dead man's switch.
-fn read_watchdog(value: &Value<'_>, report: &mut Report) -> Option<WatchdogConfig> {
-    let map = value.map(report)?;
-    report_unknown_keys(&map, WATCHDOG_KEYS, report);
+fn read_watchdog(value: &Value<'_>) -> Option<WatchdogConfig> {
+    let map = value.map()?;
+    report_unknown_keys(&map, WATCHDOG_KEYS);
     let timeout = match map.get("timeout_seconds") {
         None => Some(300),
-        Some(value) => in_range(&value, &(1..=SECONDS_MAX), report, |wanted| match wanted {
+        Some(value) => in_range(&value, &(1..=SECONDS_MAX), |wanted| match wanted {
             0 => WatchdogError::NoTimeout.to_string(),
             _ => format!("is {wanted}, out of range: write a number of seconds from 1 to {SECONDS_MAX}"),
         }),
     };
     let default = MonitoringTexts::default();
-    let new_incident_message = message(&map, "new_incident_message", &default.new_incident_message, report);
-    let resolved_incident_message =
-        message(&map, "resolved_incident_message", &default.resolved_incident_message, report);
+    let new_incident_message = message(&map, "new_incident_message", &default.new_incident_message);
+    let resolved_incident_message = message(&map, "resolved_incident_message", &default.resolved_incident_message);
     let title = map.get("new_incident_name").and_then(|value| {
-        let text = filled(&value, report)?;
-        let name = IncidentName::new(&text).map_err(|error| value.problem(error.to_string(), report)).ok()?;
+        let text = filled(&value)?;
+        let name = IncidentName::new(&text).map_err(|error| value.problem(error.to_string())).ok()?;
         if name.names_the_component() {
-            report.degraded(value.place.clone(), "has %s, and is about no component: write the title without it");
+            value.degraded().problem("has %s, and is about no component: write the title without it");
         }
         let length = text.trim().chars().count();
         if length > NAME_LIMIT {
             let message = format!("has {length} characters, and Cachet takes at most {NAME_LIMIT}: shorten it");
-            report.degraded(value.place, message);
+            value.degraded().problem(message);
         }
         Some(name.render_plain())
     });
     let new_incident_name = title.unwrap_or(default.new_incident_name);
     let alertname = match map.get("alertname") {
-        Some(value) => value.text(report)?,
+        Some(value) => value.text()?,
         None => DEFAULT_WATCHDOG,
     };
     // The name is looked at even where the timeout cannot be used, whatever stands in for that.
     let watchdog = Watchdog::new(alertname, timeout.map_or(SHORTEST_SAFE_TIMEOUT, Duration::from_secs))
-        .map_err(|error| report.fatal(map.place.key("alertname"), error.to_string()))
+        .map_err(|error| map.problem_of("alertname", error.to_string()))
         .ok()?;
     timeout?;
     if watchdog.timeout() < SHORTEST_SAFE_TIMEOUT {
-        report.remark(
-            map.place.key("timeout_seconds"),
+        map.remark_of(
+            "timeout_seconds",
             "is below 120, and Prometheus sends a firing alert again after a minute or later, so it may seem missing \
              though all is well",
         );
@@ -287,71 +284,70 @@ fn read_watchdog(value: &Value<'_>, report: &mut Report) -> Option<WatchdogConfi
 }
 
 /// Reports keys that nothing reads.
-fn report_unknown_keys(map: &Value<'_>, known: &[&str], report: &mut Report) {
+fn report_unknown_keys(map: &Value<'_>, known: &[&str]) {
     for (key, value) in map.entries().into_iter().filter(|(key, _)| !known.contains(key)) {
         let cure = did_you_mean(key, known.iter().copied(), "remove it (config.json.example has every key)");
-        report.degraded(value.place, format!("is not a known key: {cure}"));
+        value.degraded().problem(format!("is not a known key: {cure}"));
     }
 }
 
-fn required<'a>(map: &Value<'a>, key: &str, report: &mut Report) -> Option<Value<'a>> {
-    map.get(key).or_else(|| map.missing(key, "is missing: add it (config.json.example shows it)", report))
+fn required<'a>(map: &Value<'a>, key: &str) -> Option<Value<'a>> {
+    map.get(key).or_else(|| map.missing(key, "is missing: add it (config.json.example shows it)"))
 }
 
 /// A text that says something.
-fn filled(value: &Value<'_>, report: &mut Report) -> Option<String> {
-    let text = value.text(report)?;
+fn filled(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
     if text.trim().is_empty() {
-        value.problem("is empty, and Cachet takes no empty message: write one", report);
+        value.problem("is empty, and Cachet takes no empty message: write one");
         return None;
     }
     Some(text.to_owned())
 }
 
-fn message(map: &Value<'_>, key: &str, default: &str, report: &mut Report) -> String {
-    map.get(key).and_then(|text| filled(&text, report)).unwrap_or_else(|| default.to_owned())
+fn message(map: &Value<'_>, key: &str, default: &str) -> String {
+    map.get(key).and_then(|text| filled(&text)).unwrap_or_else(|| default.to_owned())
 }
 
 /// A whole number within `range`. `otherwise` says what is wrong with one that is not.
 fn in_range<N: TryFrom<i128> + PartialOrd>(
     value: &Value<'_>,
     range: &RangeInclusive<N>,
-    report: &mut Report,
     otherwise: impl Fn(i128) -> String,
 ) -> Option<N> {
-    let wanted = value.integer(report)?;
+    let wanted = value.integer()?;
     let number = N::try_from(wanted).ok().filter(|number| range.contains(number));
     if number.is_none() {
-        value.problem(otherwise(wanted), report);
+        value.problem(otherwise(wanted));
     }
     number
 }
 
-fn number<N>(map: &Value<'_>, key: &str, range: RangeInclusive<N>, default: N, report: &mut Report) -> N
+fn number<N>(map: &Value<'_>, key: &str, range: RangeInclusive<N>, default: N) -> N
 where
     N: TryFrom<i128> + PartialOrd + Display,
 {
     let Some(value) = map.get(key) else { return default };
     let (from, to) = (range.start(), range.end());
-    let number = in_range(&value, &range, report, |wanted| {
+    let number = in_range(&value, &range, |wanted| {
         format!("is {wanted}, out of range: write a number from {from} to {to} (without it: {default})")
     });
     number.unwrap_or(default)
 }
 
-fn seconds(map: &Value<'_>, key: &str, least: u64, default: u64, report: &mut Report) -> Duration {
-    Duration::from_secs(number(map, key, least..=SECONDS_MAX, default, report))
+fn seconds(map: &Value<'_>, key: &str, least: u64, default: u64) -> Duration {
+    Duration::from_secs(number(map, key, least..=SECONDS_MAX, default))
 }
 
 /// One of several words.
-fn choice<T: Copy + Default>(map: &Value<'_>, key: &str, words: &[(&str, T)], report: &mut Report) -> T {
+fn choice<T: Copy + Default>(map: &Value<'_>, key: &str, words: &[(&str, T)]) -> T {
     let Some(value) = map.get(key) else { return T::default() };
-    let Some(text) = value.text(report) else { return T::default() };
+    let Some(text) = value.text() else { return T::default() };
     if let Some((_, choice)) = words.iter().find(|(word, _)| *word == text) {
         return *choice;
     }
     let all: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
     let cure = did_you_mean(text, words.iter().map(|(word, _)| *word), "write one of the two");
-    value.problem(format!("is {:?}, must be {}: {cure}", excerpt(text), all.join(" or ")), report);
+    value.problem(format!("is {:?}, must be {}: {cure}", excerpt(text), all.join(" or ")));
     T::default()
 }

@@ -88,7 +88,7 @@ impl Variables {
 
 /// How strict to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// The webhook needs authentication.
     Production,
     /// A developer's machine: the webhook may do with `admin:admin`.
@@ -97,7 +97,7 @@ pub enum Mode {
 
 /// How Cachet is reached.
 #[derive(Debug, Clone)]
-pub struct CachetAccess {
+pub(crate) struct CachetAccess {
     /// The base of its API without a slash at the end, for example `http://cachet/api`.
     pub base_url: String,
     /// Its bearer token.
@@ -119,13 +119,13 @@ pub struct AlertmanagerAccess {
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// How strict to be.
-    pub mode: Mode,
+    pub(crate) mode: Mode,
     /// How Cachet is reached; `None`: the built-in page is the page.
-    pub cachet: Option<CachetAccess>,
+    pub(crate) cachet: Option<CachetAccess>,
     /// The users of the webhook as they were given, `user:hash` and so on; not empty.
-    pub webhook_basic_auth: Option<SecretString>,
+    pub(crate) webhook_basic_auth: Option<SecretString>,
     /// How Alertmanager is read; `None`: it is not.
-    pub alertmanager: Option<AlertmanagerAccess>,
+    pub(crate) alertmanager: Option<AlertmanagerAccess>,
 }
 
 impl Environment {
@@ -240,13 +240,11 @@ impl Reader<'_> {
         let (urls, problems_before) = (self.secret(ALERTMANAGER_URL), self.problems.len());
         let authorization = match (self.secret(ALERTMANAGER_BASIC_AUTH), self.secret(ALERTMANAGER_BEARER_TOKEN)) {
             (Some(_), Some(_)) => {
-                let message = "is set, and ALERTMANAGER_BASIC_AUTH too: unset one of them";
-                self.problem(ALERTMANAGER_BEARER_TOKEN, message);
+                self.problem(ALERTMANAGER_BEARER_TOKEN, "is set, and ALERTMANAGER_BASIC_AUTH too: unset one of them");
                 None
             }
             (Some(basic), None) if !matches!(basic.split_once(':'), Some((user, _)) if !user.is_empty()) => {
-                let message = "is no user and password: write it as user:password";
-                self.problem(ALERTMANAGER_BASIC_AUTH, message);
+                self.problem(ALERTMANAGER_BASIC_AUTH, "is no user and password: write it as user:password");
                 None
             }
             (Some(basic), None) => Some(format!("Basic {}", BASE64_STANDARD.encode(basic))),
@@ -276,8 +274,7 @@ impl Reader<'_> {
             parts.map(|part| base_url(part, "http://alertmanager:9093")).collect();
         let base_urls = self.checked(ALERTMANAGER_URL, base_urls)?;
         if base_urls.is_empty() {
-            let message = "names no address: write it as in http://alertmanager:9093, or unset it";
-            self.problem(ALERTMANAGER_URL, message);
+            self.problem(ALERTMANAGER_URL, "names no address: write it as in http://alertmanager:9093, or unset it");
             return None;
         }
         is_usable.then_some(AlertmanagerAccess { base_urls, authorization, ca_pem })

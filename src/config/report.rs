@@ -20,7 +20,7 @@ pub enum Severity {
 
 /// A line and a column of a file, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Position {
+pub(crate) struct Position {
     /// The line.
     pub line: usize,
     /// The column, in characters; not known for a whole line.
@@ -48,7 +48,7 @@ pub struct Place {
     /// The way inside it, for example `groups_configuration[1].status_page_components[0]`; empty for the whole file.
     pub path: String,
     /// Line and column, where they are known.
-    pub position: Option<Position>,
+    pub(crate) position: Option<Position>,
 }
 
 impl Place {
@@ -66,12 +66,12 @@ impl Place {
     }
 
     /// The element at `index`, counted from 0, of the list that stands here.
-    pub fn index(&self, index: usize) -> Self {
+    pub(super) fn index(&self, index: usize) -> Self {
         Self { path: format!("{}[{index}]", self.path), ..self.clone() }
     }
 
     /// The same file at a line and column.
-    pub fn at(&self, position: Position) -> Self {
+    pub(super) fn at(&self, position: Position) -> Self {
         Self { position: Some(position), ..self.clone() }
     }
 
@@ -121,7 +121,7 @@ impl Report {
     }
 
     /// Adds a problem that the server can go on with.
-    pub fn degraded(&mut self, place: Place, message: impl Into<String>) {
+    pub(super) fn degraded(&mut self, place: Place, message: impl Into<String>) {
         self.problem(Severity::Degraded, place, message);
     }
 
@@ -181,7 +181,7 @@ impl fmt::Display for Report {
 }
 
 /// A number and its noun: `1 problem`, `2 problems`.
-pub fn counted(count: usize, noun: &str) -> String {
+pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

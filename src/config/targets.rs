@@ -2,6 +2,7 @@
 //! `scrape_configs` with `static_configs` and `file_sd_configs`. It is somebody else's file, so what is not ours in it
 //! is left alone.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ const FILES_PER_PATTERN: usize = 1000;
 struct Reader<'a> {
     /// The targets file. Patterns of `file_sd_configs` are relative to its folder.
     path: &'a Path,
-    report: &'a mut Report,
+    report: &'a RefCell<Report>,
     /// Every target of ours, as often as it is named, and where.
     targets: Vec<(KnownTarget, Place)>,
     /// Every component that a label names.
@@ -53,10 +54,10 @@ struct Mentions {
 
 /// Reads the targets file at `path`; `None` if it is no targets file. What is wrong goes into the report, also that its
 /// components are not those of `groups`.
-pub(super) fn read(path: &Path, groups: Option<&Groups>, report: &mut Report) -> Option<Inventory> {
+pub(super) fn read(path: &Path, groups: Option<&Groups>, report: &RefCell<Report>) -> Option<Inventory> {
     let if_absent = "does not exist: create it, or correct --targets.file (TARGETS_FILE)";
     let node = read_file(path, form_of(path), Severity::Fatal, if_absent, report)?;
-    let root = Value::root(&node, path, Severity::Fatal).map(report)?;
+    let root = Value::root(&node, path, Severity::Fatal, report).map()?;
     let mut reader =
         Reader { path, report, targets: vec![], components: BTreeMap::new(), portless: vec![], unseen: false };
     reader.read(&root)?;
@@ -80,33 +81,29 @@ impl Reader<'_> {
     fn read(&mut self, root: &Value<'_>) -> Option<()> {
         let (ansible, prometheus) = (root.get_filled("prometheus_targets"), root.get_filled("scrape_configs"));
         if ansible.is_none() && prometheus.is_none() {
-            root.problem(
-                "has neither scrape_configs nor prometheus_targets: check that it is the right file",
-                self.report,
-            );
+            root.problem("has neither scrape_configs nor prometheus_targets: check that it is the right file");
             return None;
         }
         if let (Some(_), Some(jobs)) = (&ansible, &prometheus) {
-            self.report.remark(jobs.place.clone(), "stands beside prometheus_targets, and both are read");
+            jobs.remark("stands beside prometheus_targets, and both are read");
         }
-        let problems_before = self.report.problems.len();
+        let problems_before = self.report.borrow().problems.len();
         if let Some(jobs) = ansible {
-            for (_, job) in jobs.map(self.report)?.entries().into_iter().filter(|(_, job)| *job.node() != Node::Null) {
+            for (_, job) in jobs.map()?.entries().into_iter().filter(|(_, job)| *job.node != Node::Null) {
                 self.read_blocks(&job.degraded());
             }
         }
         if let Some(jobs) = prometheus {
-            for job in jobs.list(self.report)? {
+            for job in jobs.list()? {
                 self.read_job(&job.degraded());
             }
         }
         if let Some(files) = root.get_filled("scrape_config_files") {
             self.unseen = true;
-            self.report.remark(files.place, "is not read: its targets are known only while they alert");
+            files.remark("is not read: its targets are known only while they alert");
         }
-        if self.targets.is_empty() && !self.unseen && self.report.problems.len() == problems_before {
-            self.report.degraded(
-                root.place.clone(),
+        if self.targets.is_empty() && !self.unseen && self.report.borrow().problems.len() == problems_before {
+            root.degraded().problem(
                 "no target has the label status_page_alert: true, so nothing is watched: label the targets that count \
                  (prometheus.yml.example shows how)",
             );
@@ -116,21 +113,20 @@ impl Reader<'_> {
 
     /// One entry of `scrape_configs`.
     fn read_job(&mut self, job: &Value<'_>) -> Option<()> {
-        let job = job.map(self.report)?;
+        let job = job.map()?;
         let (targets_before, portless_before) = (self.targets.len(), self.portless.len());
         if let Some(blocks) = job.get_filled("static_configs") {
             self.read_blocks(&blocks);
         }
         if let Some(discoveries) = job.get_filled("file_sd_configs") {
-            for discovery in discoveries.list(self.report).unwrap_or_default() {
+            for discovery in discoveries.list().unwrap_or_default() {
                 self.read_discovery(&discovery);
             }
         }
         for (key, value) in job.entries() {
             if key.ends_with("_sd_configs") && key != "file_sd_configs" {
                 self.unseen = true;
-                let message = "finds targets that no file names: they are known only while they alert";
-                self.report.remark(value.place, message);
+                value.remark("finds targets that no file names: they are known only while they alert");
             }
         }
         let has_targets = self.targets.len() > targets_before;
@@ -143,13 +139,10 @@ impl Reader<'_> {
                     }
                 }
                 self.unseen = true;
-                self.report.remark(
-                    rule.place,
-                    format!(
-                        "sets the label {label}, so this file alone cannot tell what an alert will carry: prefer to \
+                rule.remark(format!(
+                    "sets the label {label}, so this file alone cannot tell what an alert will carry: prefer to \
                          set it under `labels`"
-                    ),
-                );
+                ));
             }
         }
         Some(())
@@ -157,18 +150,18 @@ impl Reader<'_> {
 
     /// One entry of `file_sd_configs`: the files in which Prometheus looks for more targets.
     fn read_discovery(&mut self, discovery: &Value<'_>) -> Option<()> {
-        let map = discovery.map(self.report)?;
+        let map = discovery.map()?;
         let patterns = map
             .get_filled("files")
-            .or_else(|| map.missing("files", "is missing: name the files, or remove the entry", self.report))?;
-        for pattern in patterns.list(self.report)? {
-            for path in files_of(&pattern, self.path, self.report).unwrap_or_default() {
+            .or_else(|| map.missing("files", "is missing: name the files, or remove the entry"))?;
+        for pattern in patterns.list()? {
+            for path in files_of(&pattern, self.path).unwrap_or_default() {
                 let if_absent = "is gone: create it, or remove its name";
                 let node = read_file(&path, form_of(&path), Severity::Degraded, if_absent, self.report);
                 let Some(node) = node else { continue };
-                let blocks = Value::root(&node, &path, Severity::Degraded);
+                let blocks = Value::root(&node, &path, Severity::Degraded, self.report);
                 if node == Node::Null {
-                    self.report.remark(blocks.place, "is empty, so it names no targets");
+                    blocks.remark("is empty, so it names no targets");
                 } else {
                     self.read_blocks(&blocks);
                 }
@@ -180,52 +173,50 @@ impl Reader<'_> {
     /// A list of targets with their labels, `{targets: […], labels: {…}}`, which both forms of the targets file and the
     /// files of `file_sd_configs` have in common.
     fn read_blocks(&mut self, blocks: &Value<'_>) {
-        for block in blocks.list(self.report).unwrap_or_default() {
+        for block in blocks.list().unwrap_or_default() {
             self.read_block(&block);
         }
     }
 
     /// `None` where it has no targets of ours, or none that can be used.
     fn read_block(&mut self, block: &Value<'_>) -> Option<()> {
-        let block = block.map(self.report)?;
-        let labels = block.get_filled("labels")?.map(self.report)?;
+        let block = block.map()?;
+        let labels = block.get_filled("labels")?.map()?;
         let ours = [ALERT, COMPONENT, CRITICAL];
         for (label, value) in labels.entries().into_iter().filter(|(label, _)| !ours.contains(label)) {
             if label.to_lowercase().replace(['_', '-'], "").starts_with(OUR_PREFIX) {
                 let cure = did_you_mean(label, ours, "remove it");
-                value.problem(format!("is no label of ours: {cure}"), self.report);
+                value.problem(format!("is no label of ours: {cure}"));
             }
         }
         let Some(alert) = labels.get_filled(ALERT) else {
             if let Some(component) = labels.get_filled(COMPONENT) {
-                let message = "counts for nothing without status_page_alert: true beside it";
-                self.report.remark(component.place, message);
+                component.remark("counts for nothing without status_page_alert: true beside it");
             }
             return None;
         };
-        truth(&alert, self.report).filter(|is_ours| *is_ours)?;
+        truth(&alert).filter(|is_ours| *is_ours)?;
         let components = self.components(&labels);
-        let critical = labels.get_filled(CRITICAL).and_then(|value| truth(&value, self.report)).unwrap_or(false);
+        let critical = labels.get_filled(CRITICAL).and_then(|value| truth(&value)).unwrap_or(false);
         let addresses = block.get_filled("targets").or_else(|| {
             let message = "is missing, so the labels label nothing: add the addresses";
-            block.missing("targets", message, self.report)
+            block.missing("targets", message)
         })?;
         let mut usable: Vec<(&str, Value<'_>)> = Vec::new();
-        for value in addresses.list(self.report)? {
-            match value.text(self.report) {
+        for value in addresses.list()? {
+            match value.text() {
                 Some(text) if text.contains("{{") => value.problem(
                     "is a template that Ansible would fill in: write the address, or use the file that the role writes \
                      for Prometheus",
-                    self.report,
                 ),
                 Some(text) => usable.push((text, value)),
                 None => {}
             }
         }
         let components = components?;
-        let Some(label) = labels.get_filled(INSTANCE).filter(|label| *label.node() != Node::Text(String::new())) else {
+        let Some(label) = labels.get_filled(INSTANCE).filter(|label| *label.node != Node::Text(String::new())) else {
             for (address, value) in usable {
-                let Some(target) = target(address, &components, &value, self.report) else { continue };
+                let Some(target) = target(address, &components, &value) else { continue };
                 self.targets.push((KnownTarget { target, critical }, value.place.clone()));
                 if !address.contains([':', '/']) {
                     self.portless.push((address.to_owned(), value.place));
@@ -236,11 +227,10 @@ impl Reader<'_> {
         if usable.is_empty() {
             return None;
         }
-        let target = target(label.text(self.report)?, &components, &label, self.report)?;
+        let target = target(label.text()?, &components, &label)?;
         self.targets.push((KnownTarget { target, critical }, label.place.clone()));
         if usable.len() > 1 {
-            let message = format!("is the same for {} addresses, which makes them one target", usable.len());
-            self.report.remark(label.place, message);
+            label.remark(format!("is the same for {} addresses, which makes them one target", usable.len()));
         }
         Some(())
     }
@@ -249,14 +239,14 @@ impl Reader<'_> {
     fn components(&mut self, labels: &Value<'_>) -> Option<Vec<ComponentName>> {
         let value = labels.get_filled(COMPONENT).or_else(|| {
             let message = "is missing, so these targets feed nothing: name the components, separated by commas";
-            labels.missing(COMPONENT, message, self.report)
+            labels.missing(COMPONENT, message)
         })?;
-        let list = ComponentList::parse(value.text(self.report)?);
+        let list = ComponentList::parse(value.text()?);
         for error in &list.rejected {
-            value.problem(error.to_string(), self.report);
+            value.problem(error.to_string());
         }
         if list.names.is_empty() && list.rejected.is_empty() {
-            value.problem("is empty: name the components, separated by commas", self.report);
+            value.problem("is empty: name the components, separated by commas");
         }
         for name in &list.names {
             let order = self.components.len();
@@ -279,14 +269,16 @@ impl Reader<'_> {
                 times => format!(" (named in {times} places)"),
             };
             let name = excerpt(name.as_str());
-            self.report.degraded(mentions.first.clone(), format!("component {name:?} is in no group{more}: {cure}"));
+            self.report
+                .borrow_mut()
+                .degraded(mentions.first.clone(), format!("component {name:?} is in no group{more}: {cure}"));
         }
         for name in groups.usable.iter().flat_map(|group| &group.components) {
             if let Some(place) = groups.components.get(name)
                 && !self.components.contains_key(name)
             {
                 let (name, file) = (excerpt(name.as_str()), &file.file);
-                self.report.remark(
+                self.report.borrow_mut().remark(
                     place.clone(),
                     format!(
                         "no target of {file} feeds component {name:?}, so it is operational unless an alert names it"
@@ -310,7 +302,7 @@ impl Reader<'_> {
             if earlier.critical != target.critical {
                 let earlier =
                     if earlier_place.file == place.file { &earlier_place.path } else { &earlier_place.to_string() };
-                self.report.degraded(
+                self.report.borrow_mut().degraded(
                     place.clone(),
                     format!(
                         "target {:?} is critical in one place and not in the other ({earlier}), and counts as \
@@ -325,7 +317,7 @@ impl Reader<'_> {
             let (count, verb) = (counted(repeated.len(), "target"), if repeated.len() == 1 { "is" } else { "are" });
             let example = excerpt(example.as_str());
             let message = format!("{count} {verb} named more than once and counted once, for example {example:?}");
-            self.report.remark(file.clone(), message);
+            self.report.borrow_mut().remark(file.clone(), message);
         }
     }
 
@@ -336,7 +328,7 @@ impl Reader<'_> {
             0 => String::new(),
             others => format!(" (likewise in {})", counted(others, "other place")),
         };
-        self.report.remark(
+        self.report.borrow_mut().remark(
             place.clone(),
             format!(
                 "{:?} has no port{others}, and Prometheus before 3.0 adds :80 or :443 to the label instance, by which \
@@ -348,8 +340,8 @@ impl Reader<'_> {
 }
 
 /// The files that a pattern names, in order.
-fn files_of(pattern: &Value<'_>, targets_file: &Path, report: &mut Report) -> Option<Vec<PathBuf>> {
-    let text = pattern.text(report)?;
+fn files_of(pattern: &Value<'_>, targets_file: &Path) -> Option<Vec<PathBuf>> {
+    let text = pattern.text()?;
     let folder = targets_file.parent().unwrap_or(Path::new("")).to_string_lossy();
     let absolute = if Path::new(text).is_absolute() || folder.is_empty() {
         text.to_owned()
@@ -357,26 +349,22 @@ fn files_of(pattern: &Value<'_>, targets_file: &Path, report: &mut Report) -> Op
         format!("{}/{text}", glob::Pattern::escape(&folder))
     };
     let found = glob::glob(&absolute);
-    let found =
-        found.map_err(|error| pattern.problem(format!("is no pattern of file names ({error}): correct it"), report));
+    let found = found.map_err(|error| pattern.problem(format!("is no pattern of file names ({error}): correct it")));
     // A folder on the way that cannot be listed hides its files; a pattern that then names nothing is reported.
     let mut files: Vec<PathBuf> = found.ok()?.filter_map(Result::ok).collect();
     if files.is_empty() && text.contains(['*', '?', '[']) {
-        report.remark(pattern.place.clone(), format!("{text:?} matches no file"));
+        pattern.remark(format!("{text:?} matches no file"));
     } else if files.is_empty() {
-        pattern.problem(
-            format!(
-                "there is no file {text:?}, so its targets are unknown: create it, or correct the name (it is relative \
+        pattern.problem(format!(
+            "there is no file {text:?}, so its targets are unknown: create it, or correct the name (it is relative \
                  to the folder of {targets_file:?})"
-            ),
-            report,
-        );
+        ));
     }
     if files.len() > FILES_PER_PATTERN {
-        pattern.problem(
-            format!("names {} files, and only the first {FILES_PER_PATTERN} are read: use fewer", files.len()),
-            report,
-        );
+        pattern.problem(format!(
+            "names {} files, and only the first {FILES_PER_PATTERN} are read: use fewer",
+            files.len()
+        ));
         files.truncate(FILES_PER_PATTERN);
     }
     Some(files)
@@ -385,40 +373,41 @@ fn files_of(pattern: &Value<'_>, targets_file: &Path, report: &mut Report) -> Op
 /// The rules under `key` that set a label of ours, which relabelling may change behind the file's back, or `instance`,
 /// which names the target; and which. Rules of a wrong form are Prometheus' business.
 fn labelling_rules<'a>(job: &Value<'a>, key: &str) -> Vec<(&'a str, Value<'a>)> {
-    let mut ignored = Report::default();
-    let rules = job.get_filled(key).and_then(|rules| rules.list(&mut ignored)).unwrap_or_default();
-    let labelled = |rule: Value<'a>| {
-        let label = rule.get("target_label")?.text(&mut ignored)?;
-        [INSTANCE, ALERT, COMPONENT, CRITICAL].contains(&label).then_some((label, rule))
-    };
-    rules.into_iter().filter_map(labelled).collect()
+    let rules = job.get_filled(key).map(|rules| rules.items()).unwrap_or_default();
+    let labelled = rules.into_iter().filter_map(|rule| match rule.get("target_label")?.node {
+        Node::Text(label) => Some((label.as_str(), rule)),
+        _ => None,
+    });
+    labelled.filter(|(label, _)| [INSTANCE, ALERT, COMPONENT, CRITICAL].contains(label)).collect()
 }
 
 /// Whether a rule makes the label what stands in the file, as the usual rules for the blackbox exporter do.
 fn copies_the_address(rule: &Value<'_>) -> bool {
-    let mut ignored = Report::default();
-    let sources = rule.get("source_labels").and_then(|sources| sources.list(&mut ignored)).unwrap_or_default();
-    let sources: Vec<_> = sources.iter().filter_map(|source| source.text(&mut ignored)).collect();
-    matches!(sources.as_slice(), ["__address__" | "__param_target"])
+    let sources = rule.get("source_labels").map(|sources| sources.items()).unwrap_or_default();
+    let source = match sources.as_slice() {
+        [Value { node: Node::Text(source), .. }] => source.as_str(),
+        _ => return false,
+    };
+    matches!(source, "__address__" | "__param_target")
         && rule.entries().iter().all(|(key, _)| matches!(*key, "source_labels" | "target_label"))
 }
 
 /// A truth value, or its text form as Prometheus makes labels of it; anything else is a problem.
-fn truth(value: &Value<'_>, report: &mut Report) -> Option<bool> {
-    match value.node() {
+fn truth(value: &Value<'_>) -> Option<bool> {
+    match value.node {
         Node::Bool(truth) => Some(*truth),
         Node::Text(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
         Node::Text(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
         Node::Text(text) => {
-            value.problem(format!("is {:?}, must be true or false: write one of them", excerpt(text)), report);
+            value.problem(format!("is {:?}, must be true or false: write one of them", excerpt(text)));
             None
         }
-        _ => value.wrong_type("true or false", "write one of them", report),
+        _ => value.wrong_type("true or false", "write one of them"),
     }
 }
 
 /// The target of that instance, if Cachet can have a component for it.
-fn target(instance: &str, components: &[ComponentName], place: &Value<'_>, report: &mut Report) -> Option<Target> {
+fn target(instance: &str, components: &[ComponentName], place: &Value<'_>) -> Option<Target> {
     let problem = if let Some(character) = instance.chars().find(|&c| c == '|' || c.is_control()) {
         let instance = excerpt(instance);
         format!("instance {instance:?} contains {character:?}, which no target's name may: leave it out")
@@ -436,7 +425,7 @@ fn target(instance: &str, components: &[ComponentName], place: &Value<'_>, repor
     } else {
         "is empty: write an address, as in host:port".to_owned()
     };
-    place.problem(problem, report);
+    place.problem(problem);
     None
 }
 
@@ -456,9 +445,10 @@ mod tests {
         }
         let targets_file = folder.path().join("prometheus.yml");
         std::fs::write(&targets_file, "scrape_configs: [{file_sd_configs: [{files: ['*.json']}]}]").expect("written");
-        let mut report = Report::default();
-        let inventory = read(&targets_file, None, &mut report).expect("targets");
+        let report = RefCell::default();
+        let inventory = read(&targets_file, None, &report).expect("targets");
         assert_eq!(inventory.len(), FILES_PER_PATTERN);
+        let report: Report = report.into_inner();
         let messages: Vec<&str> = report.problems.iter().map(|problem| problem.message.as_str()).collect();
         assert_eq!(messages, ["names 1001 files, and only the first 1000 are read: use fewer"]);
     }

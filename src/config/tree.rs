@@ -1,6 +1,7 @@
 //! Reads a file of text, up to a limit, and a JSON or YAML file as a tree. The tree still holds what serde's types would
 //! hide, repeated keys and wrong types beside right ones, so that all problems are found at once, each with its path.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
@@ -79,13 +80,13 @@ pub(super) fn read_file(
     form: Form,
     severity: Severity,
     if_absent: &str,
-    report: &mut Report,
+    report: &RefCell<Report>,
 ) -> Option<Node> {
     let place = Place::file(path.display().to_string());
     match read_text(path).and_then(|text| text.ok_or_else(|| if_absent.to_owned())) {
         Ok(text) => parse(&text, form, &place, severity, report),
         Err(fault) => {
-            report.problem(severity, place, fault);
+            report.borrow_mut().problem(severity, place, fault);
             None
         }
     }
@@ -93,7 +94,13 @@ pub(super) fn read_file(
 
 /// Reads `text`, which is the content of `place`; of an empty one, [`Node::Null`]. What is wrong goes into the report:
 /// as `severity` what is no such file at all, as degraded what is repeated in it.
-pub(super) fn parse(text: &str, form: Form, place: &Place, severity: Severity, report: &mut Report) -> Option<Node> {
+pub(super) fn parse(
+    text: &str,
+    form: Form,
+    place: &Place,
+    severity: Severity,
+    report: &RefCell<Report>,
+) -> Option<Node> {
     let parsed = match form {
         // serde_json takes an empty file for one that was cut.
         Form::Json if text.trim().is_empty() => Ok(Node::Null),
@@ -108,11 +115,11 @@ pub(super) fn parse(text: &str, form: Form, place: &Place, severity: Severity, r
     };
     match parsed {
         Ok(node) => {
-            report_repeated_keys(&node, place, report);
+            report_repeated_keys(&node, place, &mut report.borrow_mut());
             Some(node)
         }
         Err((position, message)) => {
-            report.problem(severity, Place { position, ..place.clone() }, message);
+            report.borrow_mut().problem(severity, Place { position, ..place.clone() }, message);
             None
         }
     }
@@ -204,75 +211,87 @@ impl Node {
 /// A value of a file and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Value<'a> {
-    node: &'a Node,
+    pub node: &'a Node,
     /// Where it stands.
     pub place: Place,
-    /// What a wrong type here costs.
+    /// What a problem here costs.
     severity: Severity,
+    /// Where problems go.
+    report: &'a RefCell<Report>,
 }
 
 impl<'a> Value<'a> {
     /// The whole file at `path`.
-    pub(super) fn root(node: &'a Node, path: &Path, severity: Severity) -> Self {
-        Self { node, place: Place::file(path.display().to_string()), severity }
+    pub(super) fn root(node: &'a Node, path: &Path, severity: Severity, report: &'a RefCell<Report>) -> Self {
+        Self { node, place: Place::file(path.display().to_string()), severity, report }
     }
 
     /// The same; what is wrong from here on concerns only a single target, component or key.
-    pub(super) fn degraded(self) -> Self {
-        Self { severity: Severity::Degraded, ..self }
-    }
-
-    pub(super) fn node(&self) -> &'a Node {
-        self.node
+    pub(super) fn degraded(&self) -> Self {
+        Self { severity: Severity::Degraded, ..self.clone() }
     }
 
     /// Its text; anything else is a problem.
-    pub(super) fn text(&self, report: &mut Report) -> Option<&'a str> {
+    pub(super) fn text(&self) -> Option<&'a str> {
         match self.node {
             Node::Text(text) => Some(text),
-            Node::Bool(_) | Node::Integer(_) | Node::Float(_) => self.wrong_type("a text", "put it in quotes", report),
-            _ => self.wrong_type("a text", "write one in quotes", report),
+            Node::Bool(_) | Node::Integer(_) | Node::Float(_) => self.wrong_type("a text", "put it in quotes"),
+            _ => self.wrong_type("a text", "write one in quotes"),
         }
     }
 
     /// Its whole number; anything else is a problem.
-    pub(super) fn integer(&self, report: &mut Report) -> Option<i128> {
+    pub(super) fn integer(&self) -> Option<i128> {
         match self.node {
             Node::Integer(number) => Some(*number),
             // `50.0` is one, and so is a number that is too large for any integer; a cast stops at the largest.
             Node::Float(number) if number.fract() == 0.0 => Some(*number as i128),
-            Node::Text(_) => self.wrong_type("a whole number", "leave the quotes out", report),
-            _ => self.wrong_type("a whole number", "write one", report),
+            Node::Text(_) => self.wrong_type("a whole number", "leave the quotes out"),
+            _ => self.wrong_type("a whole number", "write one"),
         }
     }
 
     /// Its truth value; anything else is a problem.
-    pub(super) fn boolean(&self, report: &mut Report) -> Option<bool> {
+    pub(super) fn boolean(&self) -> Option<bool> {
         match self.node {
             Node::Bool(value) => Some(*value),
-            Node::Text(_) => self.wrong_type("true or false", "leave the quotes out", report),
-            _ => self.wrong_type("true or false", "write one of them", report),
+            Node::Text(_) => self.wrong_type("true or false", "leave the quotes out"),
+            _ => self.wrong_type("true or false", "write one of them"),
         }
     }
 
     /// Its elements; anything else than a list is a problem.
-    pub(super) fn list(&self, report: &mut Report) -> Option<Vec<Value<'a>>> {
-        let Node::List(items) = self.node else {
-            return self.wrong_type("a list", "write one, even of a single entry", report);
-        };
-        let child = |(index, node)| Value { node, place: self.place.index(index), severity: self.severity };
-        Some(items.iter().enumerate().map(child).collect())
+    pub(super) fn list(&self) -> Option<Vec<Self>> {
+        match self.node {
+            Node::List(_) => Some(self.items()),
+            _ => self.wrong_type("a list", "write one, even of a single entry"),
+        }
+    }
+
+    /// The elements of a list; of anything else, none.
+    pub(super) fn items(&self) -> Vec<Self> {
+        let Node::List(items) = self.node else { return Vec::new() };
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, node)| Self {
+                node,
+                place: self.place.index(index),
+                severity: self.severity,
+                report: self.report,
+            })
+            .collect()
     }
 
     /// Itself, if it has keys and values; anything else is a problem.
-    pub(super) fn map(&self, report: &mut Report) -> Option<Self> {
+    pub(super) fn map(&self) -> Option<Self> {
         match self.node {
             Node::Map(_) => Some(self.clone()),
             Node::Null if self.place.path.is_empty() => {
-                self.problem("is empty: fill it, or name another file", report);
+                self.problem("is empty: fill it, or name another file");
                 None
             }
-            _ => self.wrong_type("a mapping", "write keys with values", report),
+            _ => self.wrong_type("a mapping", "write keys with values"),
         }
     }
 
@@ -280,7 +299,7 @@ impl<'a> Value<'a> {
     pub(super) fn get(&self, key: &str) -> Option<Self> {
         let Node::Map(entries) = self.node else { return None };
         let (_, node) = entries.iter().rfind(|(known, _)| known == key)?;
-        Some(Self { node, place: self.place.key(key), severity: self.severity })
+        Some(self.child(key, node))
     }
 
     /// The value of `key`, where a key without a value counts as none, as it does for Prometheus.
@@ -294,28 +313,44 @@ impl<'a> Value<'a> {
         let last: HashMap<&str, usize> =
             entries.iter().zip(0..).map(|((key, _), index)| (key.as_str(), index)).collect();
         let counts = entries.iter().zip(0..).filter(|((key, _), index)| last.get(key.as_str()) == Some(index));
-        let entry = |(key, node): &'a (String, Node)| {
-            (key.as_str(), Self { node, place: self.place.key(key), severity: self.severity })
-        };
+        let entry = |(key, node): &'a (String, Node)| (key.as_str(), self.child(key, node));
         counts.map(|(pair, _)| entry(pair)).collect()
     }
 
+    fn child(&self, key: &str, node: &'a Node) -> Self {
+        Self { node, place: self.place.key(key), severity: self.severity, report: self.report }
+    }
+
     /// Reports that a mapping lacks `key`.
-    pub(super) fn missing<T>(&self, key: &str, message: &str, report: &mut Report) -> Option<T> {
-        report.problem(self.severity, self.place.key(key), message);
+    pub(super) fn missing<T>(&self, key: &str, message: &str) -> Option<T> {
+        self.problem_of(key, message);
         None
     }
 
     /// Reports that it is not of the type that it must have.
-    pub(super) fn wrong_type<T>(&self, wanted: &str, cure: &str, report: &mut Report) -> Option<T> {
-        let message = format!("is {}, must be {wanted}: {cure}", self.node.kind());
-        report.problem(self.severity, self.place.clone(), message);
+    pub(super) fn wrong_type<T>(&self, wanted: &str, cure: &str) -> Option<T> {
+        self.problem(format!("is {}, must be {wanted}: {cure}", self.node.kind()));
         None
     }
 
-    /// Reports what is wrong with a value of the right type.
-    pub(super) fn problem(&self, message: impl Into<String>, report: &mut Report) {
-        report.problem(self.severity, self.place.clone(), message);
+    /// Reports what is wrong with it.
+    pub(super) fn problem(&self, message: impl Into<String>) {
+        self.report.borrow_mut().problem(self.severity, self.place.clone(), message);
+    }
+
+    /// Reports what is wrong with the value of a mapping's `key`, which may be missing.
+    pub(super) fn problem_of(&self, key: &str, message: impl Into<String>) {
+        self.report.borrow_mut().problem(self.severity, self.place.key(key), message);
+    }
+
+    /// Reports what is worth knowing of it.
+    pub(super) fn remark(&self, message: impl Into<String>) {
+        self.report.borrow_mut().remark(self.place.clone(), message);
+    }
+
+    /// Reports what is worth knowing of the value of a mapping's `key`, which may be missing.
+    pub(super) fn remark_of(&self, key: &str, message: impl Into<String>) {
+        self.report.borrow_mut().remark(self.place.key(key), message);
     }
 }
 
@@ -407,9 +442,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str, form: Form) -> (Option<Node>, Report) {
-        let mut report = Report::default();
-        let node = parse(text, form, &Place::file("file"), Severity::Fatal, &mut report);
-        (node, report)
+        let report = RefCell::default();
+        let node = parse(text, form, &Place::file("file"), Severity::Fatal, &report);
+        (node, report.into_inner())
     }
 
     #[test]
@@ -429,10 +464,9 @@ mod tests {
         let (node, report) = read("base: &base {a: 1, b: 2}\nown: {<<: *base, b: 3}\nsecret: !vault x\n", Form::Yaml);
         assert!(report.problems.is_empty(), "{report}");
         let node = node.expect("valid");
-        let root = Value::root(&node, Path::new("file"), Severity::Fatal);
-        let mut report = Report::default();
-        let map = root.map(&mut report).expect("a mapping");
-        let own = map.get("own").and_then(|own| own.map(&mut report)).expect("a mapping");
+        let report = RefCell::default();
+        let map = Value::root(&node, Path::new("file"), Severity::Fatal, &report).map().expect("a mapping");
+        let own = map.get("own").and_then(|own| own.map()).expect("a mapping");
         assert_eq!(own.get("a").map(|value| value.node), Some(&Node::Integer(1)));
         assert_eq!(own.get("b").map(|value| value.node), Some(&Node::Integer(3)));
         assert_eq!(map.get("secret").map(|value| value.node), Some(&Node::Text("x".to_owned())));

@@ -30,15 +30,6 @@ pub enum Role {
     Operator,
 }
 
-/// What was read, and what is to be said about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parsed {
-    /// At least one user.
-    pub users: Users,
-    /// What works, but should be changed.
-    pub warnings: Vec<String>,
-}
-
 /// Checks a user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at
 /// its ends, no `#` at its beginning.
 ///
@@ -60,11 +51,12 @@ pub(crate) fn check_user_name(name: &str) -> Result<(), String> {
 
 impl Users {
     /// Reads `user:hash`, several separated by newlines or commas. Empty lines and lines that begin with `#` are passed
-    /// over, so an htpasswd file is read as it is.
+    /// over, so an htpasswd file is read as it is. Beside the users, of whom there is at least one, are the warnings: what
+    /// works, but should be changed.
     ///
     /// # Errors
     /// Everything that is wrong with it. Neither passwords nor hashes are repeated.
-    pub fn parse(text: &str) -> Result<Parsed, Vec<String>> {
+    pub fn parse(text: &str) -> Result<(Self, Vec<String>), Vec<String>> {
         let (mut users, mut problems, mut warnings) = (BTreeMap::new(), Vec::new(), Vec::new());
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let entries = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty());
@@ -102,7 +94,7 @@ impl Users {
         if users.is_empty() && problems.is_empty() {
             problems.push("no user is named: put in what `alertmanager-cachet hash-password USER` prints".to_owned());
         }
-        if problems.is_empty() { Ok(Parsed { users: Self(users), warnings }) } else { Err(problems) }
+        if problems.is_empty() { Ok((Self(users), warnings)) } else { Err(problems) }
     }
 
     /// `admin` with the password `admin`, for a developer's machine.
@@ -169,7 +161,7 @@ mod tests {
     const SHA: &str = "{SHA}9kl1HW4btG+MhqjgMAI3wz3wcHQ=";
 
     fn names(text: &str) -> Vec<String> {
-        Users::parse(text).expect(text).users.0.into_keys().collect()
+        Users::parse(text).expect(text).0.0.into_keys().collect()
     }
 
     #[test]
@@ -180,9 +172,9 @@ mod tests {
 
     #[test]
     fn weak_hashes_are_taken_with_a_warning() {
-        let parsed = Users::parse(&format!("a:{HASH_OF_ADMIN},b:{APR1},c:{SHA}")).expect("valid");
+        let (_, warnings) = Users::parse(&format!("a:{HASH_OF_ADMIN},b:{APR1},c:{SHA}")).expect("valid");
         assert_eq!(
-            parsed.warnings,
+            warnings,
             [
                 "user \"b\": the hash is $apr1$ (MD5), which is weak: replace it by what `alertmanager-cachet \
                  hash-password b` prints",
@@ -214,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_operator_has_a_bcrypt_hash_and_a_name_of_its_own() {
-        let mut users = Users::parse(&format!("poster:{APR1}")).expect("valid").users;
+        let mut users = Users::parse(&format!("poster:{APR1}")).expect("valid").0;
         assert!(!users.has_operators());
         for (name, hash, problem) in [
             ("operator", "hunter2", "is no hash of a known form"),

@@ -3,6 +3,7 @@
 //! The toolkit's `docs/web-configuration.md` is the reference. What is not offered here is refused by name and never
 //! passed over: a server that ignores a line about its security is worse than one that does not start.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use axum::http::{HeaderName, HeaderValue};
@@ -94,28 +95,28 @@ pub struct WebConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
     /// The server's certificate and those between it and its authority, in PEM.
-    pub cert_file: PathBuf,
+    pub(crate) cert_file: PathBuf,
     /// Its key, in PEM.
-    pub key_file: PathBuf,
+    pub(crate) key_file: PathBuf,
     /// What is asked of clients.
-    pub client_auth: ClientAuth,
+    pub(crate) client_auth: ClientAuth,
     /// Who signs clients' certificates, in PEM; there is one if they are verified.
-    pub client_ca_file: Option<PathBuf>,
+    pub(crate) client_ca_file: Option<PathBuf>,
     /// The oldest version that is spoken.
-    pub min_version: TlsVersion,
+    pub(crate) min_version: TlsVersion,
     /// The newest one.
-    pub max_version: TlsVersion,
+    pub(crate) max_version: TlsVersion,
     /// The suites of TLS 1.2 that are taken, the preferred first (of `TLS12_SUITES`); `None`: all.
-    pub cipher_suites: Option<Vec<&'static str>>,
+    pub(crate) cipher_suites: Option<Vec<&'static str>>,
     /// Whether the server's preference decides among the suites of both, and not the client's.
-    pub prefer_server_cipher_suites: bool,
+    pub(crate) prefer_server_cipher_suites: bool,
     /// The curves, the preferred first (of `CURVES`); `None`: rustls' own choice.
-    pub curves: Option<Vec<&'static str>>,
+    pub(crate) curves: Option<Vec<&'static str>>,
 }
 
 /// What is asked of clients (`client_auth_type`, with the meaning that Go gives the words).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientAuth {
+pub(crate) enum ClientAuth {
     /// No certificate.
     None,
     /// A certificate, which may be missing or anybody's.
@@ -130,14 +131,14 @@ pub enum ClientAuth {
 
 impl ClientAuth {
     /// Whether certificates are compared with known authorities.
-    pub fn verifies(self) -> bool {
+    pub(crate) fn verifies(self) -> bool {
         matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
     }
 }
 
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
+pub(crate) enum TlsVersion {
     /// 1.2.
     Tls12,
     /// 1.3.
@@ -147,101 +148,107 @@ pub enum TlsVersion {
 /// Reads the file at `path`, and adds its `basic_auth_users` to `users`. What is wrong goes into the report, and nearly all
 /// of it is fatal; `None` if there is no such file, or it is none.
 pub fn read(path: &Path, users: &mut Users, report: &mut Report) -> Option<WebConfig> {
+    let own = RefCell::default();
+    let config = read_into(path, users, &own);
+    report.append(own.into_inner());
+    config
+}
+
+fn read_into(path: &Path, users: &mut Users, report: &RefCell<Report>) -> Option<WebConfig> {
     let if_absent = "does not exist: create it, or correct --web.config.file (WEB_CONFIG_FILE)";
     // An empty file would be one without TLS and without users, which somebody who is just writing it does not mean.
     let node = read_file(path, Form::Yaml, Severity::Fatal, if_absent, report)?;
-    let map = Value::root(&node, path, Severity::Fatal).map(report)?;
-    refuse_unknown_keys(&map, KEYS, REFUSED, report);
+    let map = Value::root(&node, path, Severity::Fatal, report).map()?;
+    refuse_unknown_keys(&map, KEYS, REFUSED);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let tls = map.get_filled("tls_server_config").and_then(|tls| read_tls(&tls.map(report)?, folder, report));
-    let operators = map.get_filled("basic_auth_users").and_then(|operators| operators.map(report));
+    let tls = map.get_filled("tls_server_config").and_then(|tls| read_tls(&tls.map()?, folder));
+    let operators = map.get_filled("basic_auth_users").and_then(|operators| operators.map());
     let operators = operators.iter().flat_map(Value::entries);
-    let operators: Vec<_> = operators.filter_map(|(name, hash)| Some((name, hash.text(report)?, hash))).collect();
-    let headers = map.get_filled("http_server_config").and_then(|http| read_http(&http.map(report)?, report));
+    let operators: Vec<_> = operators.filter_map(|(name, hash)| Some((name, hash.text()?, hash))).collect();
+    let headers = map.get_filled("http_server_config").and_then(|http| read_http(&http.map()?));
     for (name, text, hash) in operators {
         if let Err(problem) = users.add_operator(name, text) {
-            hash.problem(problem, report);
+            hash.problem(problem);
         }
     }
     Some(WebConfig { place: map.place, tls, headers: headers.unwrap_or_default() })
 }
 
 /// Reports keys that nothing reads.
-fn refuse_unknown_keys(map: &Value<'_>, known: &[&str], refused: &[(&str, &str)], report: &mut Report) {
+fn refuse_unknown_keys(map: &Value<'_>, known: &[&str], refused: &[(&str, &str)]) {
     for (key, value) in map.entries().into_iter().filter(|(key, _)| !known.contains(key)) {
         match refused.iter().find(|(name, _)| *name == key) {
-            Some((_, reason)) => value.problem(*reason, report),
+            Some((_, reason)) => value.problem(*reason),
             None => {
                 let cure = did_you_mean(key, known.iter().copied(), "remove it");
-                value.problem(format!("is not a known key: {cure}"), report);
+                value.problem(format!("is not a known key: {cure}"));
             }
         }
     }
 }
 
-fn read_http(http: &Value<'_>, report: &mut Report) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    refuse_unknown_keys(http, HTTP_KEYS, &[], report);
-    if http.get_filled("http2").and_then(|value| value.boolean(report)) == Some(true) {
-        report.remark(http.place.key("http2"), "HTTP/2 is not spoken; every client of it speaks HTTP/1.1 as well");
+fn read_http(http: &Value<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    refuse_unknown_keys(http, HTTP_KEYS, &[]);
+    if http.get_filled("http2").and_then(|value| value.boolean()) == Some(true) {
+        http.remark_of("http2", "HTTP/2 is not spoken; every client of it speaks HTTP/1.1 as well");
     }
-    let headers = http.get_filled("headers")?.map(report)?;
-    Some(headers.entries().into_iter().filter_map(|(name, value)| header(name, &value, report)).collect())
+    let headers = http.get_filled("headers")?.map()?;
+    Some(headers.entries().into_iter().filter_map(|(name, value)| header(name, &value)).collect())
 }
 
 /// A header with its value; `None` if it is left blank, which unsets it, or cannot be used.
-fn header(name: &str, value: &Value<'_>, report: &mut Report) -> Option<(HeaderName, HeaderValue)> {
+fn header(name: &str, value: &Value<'_>) -> Option<(HeaderName, HeaderValue)> {
     let Some((known, words)) = HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) else {
         let known = HEADERS.iter().map(|(known, _)| *known);
         let cure = did_you_mean(name, known, "remove it, or let a reverse proxy set it");
-        value.problem(format!("is not a header that can be set: {cure}"), report);
+        value.problem(format!("is not a header that can be set: {cure}"));
         return None;
     };
-    let text = value.text(report)?;
+    let text = value.text()?;
     if text.is_empty() {
         return None;
     }
     if !words.is_empty() && !words.iter().any(|word| word.eq_ignore_ascii_case(text)) {
         let cure = did_you_mean(text, words.iter().copied(), "remove it");
-        value.problem(format!("is {:?}, must be {}: {cure}", excerpt(text), words.join(" or ")), report);
+        value.problem(format!("is {:?}, must be {}: {cure}", excerpt(text), words.join(" or ")));
         return None;
     }
     match (HeaderName::try_from(*known), HeaderValue::from_str(text)) {
         (Ok(name), Ok(text)) => Some((name, text)),
         _ => {
-            value.problem("holds a character that no header may have: leave it out", report);
+            value.problem("holds a character that no header may have: leave it out");
             None
         }
     }
 }
 
 /// Reads the mapping; paths are relative to `folder`. `None` if certificate or key is missing.
-fn read_tls(map: &Value<'_>, folder: &Path, report: &mut Report) -> Option<TlsConfig> {
-    refuse_unknown_keys(map, TLS_KEYS, REFUSED_OF_TLS, report);
-    let client_ca_file = path(map, "client_ca_file", folder, report);
-    let client_auth = client_auth(map, report);
+fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
+    refuse_unknown_keys(map, TLS_KEYS, REFUSED_OF_TLS);
+    let client_ca_file = path(map, "client_ca_file", folder);
+    let client_auth = client_auth(map);
     let (mut min_version, max_version) = (
-        version(map, "min_version", report).unwrap_or(TlsVersion::Tls12),
-        version(map, "max_version", report).unwrap_or(TlsVersion::Tls13),
+        version(map, "min_version").unwrap_or(TlsVersion::Tls12),
+        version(map, "max_version").unwrap_or(TlsVersion::Tls13),
     );
     if min_version > max_version {
-        report.fatal(map.place.key("min_version"), "is above max_version: correct one of the two");
+        map.problem_of("min_version", "is above max_version: correct one of the two");
         min_version = max_version;
     }
     let cure = "remove it; without cipher_suites all safe ones are taken";
-    let mut cipher_suites = names(map, "cipher_suites", &[TLS12_SUITES, TLS13_SUITES].concat(), cure, report);
+    let mut cipher_suites = names(map, "cipher_suites", &[TLS12_SUITES, TLS13_SUITES].concat(), cure);
     if let Some(suites) = &mut cipher_suites {
         suites.retain(|suite| TLS12_SUITES.contains(suite));
         if suites.is_empty() && max_version == TlsVersion::Tls12 {
-            let message = "names no suite of TLS 1.2, and max_version is TLS12: add one";
-            report.fatal(map.place.key("cipher_suites"), message);
+            map.problem_of("cipher_suites", "names no suite of TLS 1.2, and max_version is TLS12: add one");
         }
     }
-    let curves = names(map, "curve_preferences", CURVES, "remove it; without curve_preferences all are taken", report);
-    let prefer_server = map.get_filled("prefer_server_cipher_suites").and_then(|value| value.boolean(report));
-    let mut required = |key| {
-        let path = path(map, key, folder, report);
+    let curves = names(map, "curve_preferences", CURVES, "remove it; without curve_preferences all are taken");
+    let prefer_server = map.get_filled("prefer_server_cipher_suites").and_then(|value| value.boolean());
+    let required = |key| {
+        let path = path(map, key, folder);
         if map.get_filled(key).is_none() {
-            report.fatal(map.place.key(key), "is missing: TLS takes a certificate (cert_file) and its key (key_file)");
+            map.problem_of(key, "is missing: TLS takes a certificate (cert_file) and its key (key_file)");
         }
         path
     };
@@ -259,68 +266,65 @@ fn read_tls(map: &Value<'_>, folder: &Path, report: &mut Report) -> Option<TlsCo
     })
 }
 
-fn path(map: &Value<'_>, key: &str, folder: &Path, report: &mut Report) -> Option<PathBuf> {
+fn path(map: &Value<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
     let value = map.get_filled(key)?;
-    let text = value.text(report)?;
+    let text = value.text()?;
     if text.is_empty() {
-        value.problem("is empty: name a file", report);
+        value.problem("is empty: name a file");
         return None;
     }
     Some(folder.join(text))
 }
 
-fn client_auth(map: &Value<'_>, report: &mut Report) -> ClientAuth {
+fn client_auth(map: &Value<'_>) -> ClientAuth {
     // An empty text is the default, as in the toolkit.
     let client_auth = match map.get_filled("client_auth_type") {
         None => ClientAuth::None,
-        Some(value) => match value.text(report) {
+        Some(value) => match value.text() {
             Some("") => ClientAuth::None,
-            text => match text.and_then(|text| choice(&value, text, CLIENT_AUTH, report)) {
+            text => match text.and_then(|text| choice(&value, text, CLIENT_AUTH)) {
                 Some(client_auth) => client_auth,
                 None => return ClientAuth::None,
             },
         },
     };
-    let place = map.place.key("client_ca_file");
     match (client_auth.verifies(), map.get_filled("client_ca_file").is_some()) {
-        (true, false) => report.fatal(place, "is missing: name the certificates of who signs the clients' ones"),
-        (false, true) => report
-            .fatal(place, "is given, but this client_auth_type verifies nothing: set it to RequireAndVerifyClientCert"),
+        (true, false) => {
+            map.problem_of("client_ca_file", "is missing: name the certificates of who signs the clients' ones");
+        }
+        (false, true) => map.problem_of(
+            "client_ca_file",
+            "is given, but this client_auth_type verifies nothing: set it to RequireAndVerifyClientCert",
+        ),
         _ => {}
     }
     if matches!(client_auth, ClientAuth::Request | ClientAuth::RequireAny) {
-        let place = map.place.key("client_auth_type");
-        report.remark(place, "any certificate will do, and anybody can make one: RequireAndVerifyClientCert is safe");
+        let message = "any certificate will do, and anybody can make one: RequireAndVerifyClientCert is safe";
+        map.remark_of("client_auth_type", message);
     }
     client_auth
 }
 
-fn version(map: &Value<'_>, key: &str, report: &mut Report) -> Option<TlsVersion> {
+fn version(map: &Value<'_>, key: &str) -> Option<TlsVersion> {
     let value = map.get_filled(key)?;
-    let text = value.text(report)?;
+    let text = value.text()?;
     // The toolkit knows these, and nobody should speak them any more.
     if ["TLS10", "TLS11"].contains(&text) {
-        value.problem("is not supported, for it is no longer safe: write TLS12 or TLS13", report);
+        value.problem("is not supported, for it is no longer safe: write TLS12 or TLS13");
         return None;
     }
-    choice(&value, text, VERSIONS, report)
+    choice(&value, text, VERSIONS)
 }
 
 /// A list of known names; `None` if it is absent or empty, which both mean the default.
-fn names(
-    map: &Value<'_>,
-    key: &str,
-    known: &[&'static str],
-    cure: &str,
-    report: &mut Report,
-) -> Option<Vec<&'static str>> {
-    let items = map.get_filled(key)?.list(report)?;
+fn names(map: &Value<'_>, key: &str, known: &[&'static str], cure: &str) -> Option<Vec<&'static str>> {
+    let items = map.get_filled(key)?.list()?;
     let names = items.iter().filter_map(|item| {
-        let text = item.text(report)?;
+        let text = item.text()?;
         let name = known.iter().find(|name| **name == text);
         if name.is_none() {
             let cure = did_you_mean(text, known.iter().copied(), cure);
-            item.problem(format!("{:?} is not supported: {cure}", excerpt(text)), report);
+            item.problem(format!("{:?} is not supported: {cure}", excerpt(text)));
         }
         name.copied()
     });
@@ -328,13 +332,13 @@ fn names(
 }
 
 /// One of several words.
-fn choice<T: Copy>(value: &Value<'_>, text: &str, words: &[(&str, T)], report: &mut Report) -> Option<T> {
+fn choice<T: Copy>(value: &Value<'_>, text: &str, words: &[(&str, T)]) -> Option<T> {
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
     if found.is_none() {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let otherwise = format!("write one of {}", all.join(", "));
         let cure = did_you_mean(text, all, &otherwise);
-        value.problem(format!("is {:?}, which has no meaning here: {cure}", excerpt(text)), report);
+        value.problem(format!("is {:?}, which has no meaning here: {cure}", excerpt(text)));
     }
     found
 }
