@@ -13,6 +13,7 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{BuiltinPage, NO_SNIFFING};
@@ -127,98 +128,18 @@ const UNKNOWN: Tone = Tone {
 /// Every tone, for the icons.
 pub(super) const TONES: [Tone; 6] = [OPERATIONAL, PERFORMANCE, PARTIAL, MAJOR, MAINTENANCE, UNKNOWN];
 
-/// Everything that the page says.
-#[derive(Serialize)]
-struct Told {
-    name: &'static str,
-    state: Overall,
-    sections: Vec<Section>,
-    open: Vec<Report>,
-    maintenance: Maintenance,
-    past: Vec<past::Stretch>,
-}
-
-/// The state of everything together.
-#[derive(Serialize)]
-struct Overall {
-    tone: Tone,
-    headline: &'static str,
-    detail: String,
-}
-
-/// A group, or the components that are in none.
-#[derive(Serialize)]
-struct Section {
-    id: String,
-    name: Option<String>,
-    folded: bool,
-    tone: Tone,
-    components: Vec<Line>,
-}
-
 /// A component.
 #[derive(Serialize)]
 struct Line {
     name: String,
     description: Option<String>,
-    /// Until when a person says so, and not the monitoring.
-    /// Who does, and why, is nobody's business here.
-    held_until: Option<Moment>,
+    /// Until when a person says so, and not the monitoring. Who does, and why, is nobody's business here.
+    held_until: Option<Value>,
     tone: Tone,
     #[serde(skip)]
     status: ComponentStatus,
     #[serde(skip)]
     group: Option<GroupId>,
-}
-
-/// An incident with all that was said about it, the newest first.
-#[derive(Serialize)]
-struct Report {
-    id: i64,
-    name: String,
-    tone: Tone,
-    word: &'static str,
-    components: Vec<String>,
-    began: Moment,
-    /// How long it lasted; none: it is open.
-    lasted: Option<String>,
-    entries: Vec<Entry>,
-}
-
-/// What the page tells of maintenance.
-#[derive(Default, Serialize)]
-struct Maintenance {
-    in_progress: Vec<Announcement>,
-    planned: Vec<Announcement>,
-}
-
-/// One maintenance with all that was said about it, the newest first.
-#[derive(Serialize)]
-struct Announcement {
-    id: i64,
-    name: String,
-    tone: Tone,
-    word: &'static str,
-    components: Vec<String>,
-    begins: Moment,
-    /// None: when somebody ends it.
-    ends: Option<Moment>,
-    entries: Vec<Entry>,
-}
-
-/// One thing that was said.
-#[derive(Debug, Serialize)]
-struct Entry {
-    word: &'static str,
-    at: Moment,
-    paragraphs: Vec<String>,
-}
-
-/// A moment for readers and for the script, which tells it in the reader's own time.
-#[derive(Debug, Serialize)]
-struct Moment {
-    text: String,
-    iso: String,
 }
 
 /// Why there is no page.
@@ -240,8 +161,8 @@ async fn render(page: &BuiltinPage) -> Result<String, Failure> {
     Ok(minijinja::Environment::new().render_named_str("page.html", html, told)?)
 }
 
-/// What `content` says to readers at `now`.
-fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Told {
+/// What `content` says to readers at `now`, by the names of the template.
+fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Value {
     let statuses = content.shown_statuses(now);
     let shown = || content.components.iter().filter(|component| content.shows(component));
     let names: Names<'_> = shown().map(|component| (component.id, component.shown_name())).collect();
@@ -249,7 +170,7 @@ fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Told {
         let held = holds.iter().find(|hold| hold.component.as_str() == component.name && hold.until > now);
         let status = statuses[&component.id];
         Line {
-            held_until: held.map(|hold| Moment::of(hold.until)),
+            held_until: held.map(|hold| moment(hold.until)),
             name: component.shown_name().to_owned(),
             description: component.description.clone(),
             tone: tone(status),
@@ -269,14 +190,14 @@ fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Told {
             fixed.push((incident.began_at, report));
         }
     }
-    Told {
-        name: NAME,
-        state: state(&lines, open.len()),
-        sections: sections(content, lines),
-        open,
-        maintenance: maintenance(content, &names, now),
-        past: past::by_day(fixed, open_since, now),
-    }
+    json!({
+        "name": NAME,
+        "state": state(&lines, open.len()),
+        "sections": sections(content, lines),
+        "open": open,
+        "maintenance": maintenance(content, &names, now),
+        "past": past::by_day(fixed, open_since, now),
+    })
 }
 
 /// What readers call the components that they see.
@@ -288,13 +209,9 @@ fn named(affected: &[AffectedStatus], names: &Names<'_>) -> Vec<String> {
 }
 
 /// The headline is that of the worst component.
-fn state(components: &[Line], open_incidents: usize) -> Overall {
+fn state(components: &[Line], open_incidents: usize) -> Value {
     let Some(worst) = worst(components) else {
-        return Overall {
-            tone: UNKNOWN,
-            headline: "Nothing to show yet",
-            detail: "No components are set up.".to_owned(),
-        };
+        return json!({ "tone": UNKNOWN, "headline": "Nothing to show yet", "detail": "No components are set up." });
     };
     // What nobody knows of is not affected: it is named only where there is nothing worse to say.
     let is_named = |status: ComponentStatus| match (status, worst) {
@@ -316,7 +233,7 @@ fn state(components: &[Line], open_incidents: usize) -> Overall {
         (count, _) if count <= NAMED_MAX => format!("{some}: {}.", affected.join(", ")),
         (count, _) => format!("{some}: {} and {} more.", affected[..NAMED_MAX].join(", "), count - NAMED_MAX),
     };
-    Overall { tone: tone(worst), headline: tone(worst).headline, detail }
+    json!({ "tone": tone(worst), "headline": tone(worst).headline, "detail": detail })
 }
 
 fn worst(components: &[Line]) -> Option<ComponentStatus> {
@@ -324,7 +241,7 @@ fn worst(components: &[Line]) -> Option<ComponentStatus> {
 }
 
 /// Groups in their order, then what is in none. A group without anything to show is left out.
-fn sections(content: &Content, components: Vec<Line>) -> Vec<Section> {
+fn sections(content: &Content, components: Vec<Line>) -> Vec<Value> {
     let mut members: HashMap<Option<GroupId>, Vec<Line>> = HashMap::new();
     for component in components {
         members.entry(component.group).or_default().push(component);
@@ -334,75 +251,71 @@ fn sections(content: &Content, components: Vec<Line>) -> Vec<Section> {
         let worst = worst(&components)?;
         // where folding was asked for, it never hides that something is wrong
         let folded = folded && worst == ComponentStatus::Operational;
-        Some(Section { id, name, folded, tone: tone(worst), components })
+        Some(json!({ "id": id, "name": name, "folded": folded, "tone": tone(worst), "components": components }))
     };
     let groups = content.groups.iter().filter_map(|group| {
         let (id, name) = (format!("group-{}", group.id.0), group.shown_name().to_owned());
         section(id, Some(name), group.folded, Some(group.id))
     });
-    let mut sections: Vec<Section> = groups.collect();
+    let mut sections: Vec<Value> = groups.collect();
     let title = (!sections.is_empty()).then(|| "Other".to_owned());
     sections.extend(section("group-none".to_owned(), title, false, None));
     sections
 }
 
-fn report(incident: &Incident, names: &Names<'_>) -> Report {
+/// An incident with all that was said about it, the newest first.
+fn report(incident: &Incident, names: &Names<'_>) -> Value {
     let entries = incident.updates.iter().rev().map(|update| {
         let word = update.status.map_or("Update", |status| status.word());
         entry(word, update.at, &update.message)
     });
-    let mut entries: Vec<Entry> = entries.collect();
-    entries.push(entry("Reported", incident.created_at, &incident.message));
     let worst = incident.affected.iter().map(|one| one.status).max_by_key(|status| status.severity());
-    Report {
-        id: incident.id.0,
-        name: incident.title.clone(),
-        tone: if incident.is_open() { worst.map_or(PARTIAL, tone) } else { OPERATIONAL },
-        word: incident.status.word(),
-        components: named(&incident.affected, names),
-        began: Moment::of(incident.began_at),
-        lasted: incident.fixed_at.map(|fixed_at| duration(incident.began_at, fixed_at)),
-        entries,
-    }
+    json!({
+        "id": incident.id,
+        "name": incident.title,
+        "tone": if incident.is_open() { worst.map_or(PARTIAL, tone) } else { OPERATIONAL },
+        "word": incident.status.word(),
+        "components": named(&incident.affected, names),
+        "began": moment(incident.began_at),
+        "lasted": incident.fixed_at.map(|fixed_at| duration(incident.began_at, fixed_at)),
+        "entries": entries.chain([entry("Reported", incident.created_at, &incident.message)]).collect::<Vec<_>>(),
+    })
 }
 
-/// What is announced or in progress at `now`.
-fn maintenance(content: &Content, names: &Names<'_>, now: Timestamp) -> Maintenance {
-    let mut told = Maintenance::default();
+/// What is announced or in progress at `now`, each with all that was said about it, the newest first.
+fn maintenance(content: &Content, names: &Names<'_>, now: Timestamp) -> Value {
+    let (mut planned, mut in_progress) = (Vec::new(), Vec::new());
     for one in content.maintenance.iter().filter(|one| one.is_published(now)).take(MAINTENANCE_MAX) {
         let list = match one.phase(now) {
-            ScheduleStatus::Upcoming => &mut told.planned,
-            ScheduleStatus::InProgress => &mut told.in_progress,
+            ScheduleStatus::Upcoming => &mut planned,
+            ScheduleStatus::InProgress => &mut in_progress,
             ScheduleStatus::Complete => continue,
         };
-        let said = one.updates.iter().rev().map(|update| entry("Update", update.at, &update.message));
-        list.push(Announcement {
-            id: one.id.0,
-            name: one.title.clone(),
-            tone: MAINTENANCE,
-            word: one.phase(now).word(),
-            components: named(&one.affected, names),
-            begins: Moment::of(one.begins_at),
-            ends: one.ends_at.map(Moment::of),
-            entries: said.chain([entry("Announced", one.created_at, &one.message)]).collect(),
-        });
+        let entries = one.updates.iter().rev().map(|update| entry("Update", update.at, &update.message));
+        list.push(json!({
+            "id": one.id.0,
+            "name": one.title,
+            "tone": MAINTENANCE,
+            "word": one.phase(now).word(),
+            "components": named(&one.affected, names),
+            "begins": moment(one.begins_at),
+            "ends": one.ends_at.map(moment),
+            "entries": entries.chain([entry("Announced", one.created_at, &one.message)]).collect::<Vec<_>>(),
+        }));
     }
-    told
+    json!({ "planned": planned, "in_progress": in_progress })
 }
 
-fn entry(word: &'static str, at: Timestamp, message: &str) -> Entry {
+/// One thing that was said.
+fn entry(word: &str, at: Timestamp, message: &str) -> Value {
     let paragraphs = message.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
-    Entry { word, at: Moment::of(at), paragraphs: paragraphs.map(str::to_owned).collect() }
+    json!({ "word": word, "at": moment(at), "paragraphs": paragraphs.collect::<Vec<_>>() })
 }
 
-impl Moment {
-    fn of(moment: Timestamp) -> Self {
-        let zoned = zoned(moment);
-        Self {
-            text: zoned.strftime("%-d %b %Y, %H:%M UTC").to_string(),
-            iso: zoned.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        }
-    }
+/// A moment for readers and for the script, which tells it in the reader's own time.
+fn moment(moment: Timestamp) -> Value {
+    let (text, iso) = ("%-d %b %Y, %H:%M UTC", "%Y-%m-%dT%H:%M:%SZ");
+    json!({ "text": zoned(moment).strftime(text).to_string(), "iso": zoned(moment).strftime(iso).to_string() })
 }
 
 fn tone(status: ComponentStatus) -> Tone {

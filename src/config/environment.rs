@@ -10,7 +10,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use super::dotenv;
-use super::report::{Finding, Place, Position, Severity, did_you_mean};
+use super::report::{Finding, Place, Severity, did_you_mean};
 use super::tree::read_text;
 use crate::core::target::excerpt;
 
@@ -69,7 +69,7 @@ impl Variables {
         for (name, value) in file.values {
             values.entry(name).or_insert(value);
         }
-        let at = |line| place.at(Position { line, column: None });
+        let at = |line| Place { position: Some(format!("line {line}")), ..place.clone() };
         let message = "is not of the form NAME=value and was skipped: correct it (quotes must be closed)";
         let problems = file.bad_lines.into_iter().map(|line| problem(at(line), message.to_owned())).collect();
         Self { values, problems }
@@ -509,7 +509,7 @@ mod tests {
         let variables = overlay(&[], "A=1\nB='open\n");
         assert_eq!(variables.get("A"), Some("1".to_owned()));
         let problem = variables.problems().first().expect("a problem");
-        assert_eq!(problem.place.position, Some(Position { line: 2, column: None }));
+        assert_eq!(problem.place.position, Some("line 2".to_owned()));
     }
 
     #[test]

@@ -18,15 +18,6 @@ pub enum Severity {
     Remark,
 }
 
-/// A line and a column of a file, both counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Position {
-    /// The line.
-    pub line: usize,
-    /// The column, in characters; not known for a whole line.
-    pub column: Option<usize>,
-}
-
 /// Something that was found.
 ///
 /// Printed, it is one line for a log: `config.json: groups_configuration[1]: what is wrong: its cure`.
@@ -47,8 +38,8 @@ pub struct Place {
     pub file: String,
     /// The way inside it, for example `groups_configuration[1].status_page_components[0]`; empty for the whole file.
     pub path: String,
-    /// Line and column, where they are known.
-    pub(crate) position: Option<Position>,
+    /// Line and column, both counted from 1, where they are known: `line 3, column 7`.
+    pub(crate) position: Option<String>,
 }
 
 impl Place {
@@ -70,19 +61,10 @@ impl Place {
         Self { path: format!("{}[{index}]", self.path), ..self.clone() }
     }
 
-    /// The same file at a line and column.
-    pub(super) fn at(&self, position: Position) -> Self {
-        Self { position: Some(position), ..self.clone() }
-    }
-
     /// The way inside the file, in words.
     fn inside(&self) -> Option<String> {
-        let position = self.position.map(|position| match position.column {
-            Some(column) => format!("line {}, column {column}", position.line),
-            None => format!("line {}", position.line),
-        });
-        match (self.path.is_empty(), position) {
-            (true, position) => position,
+        match (self.path.is_empty(), &self.position) {
+            (true, position) => position.clone(),
             (false, None) => Some(self.path.clone()),
             (false, Some(position)) => Some(format!("{} ({position})", self.path)),
         }
@@ -231,7 +213,8 @@ mod tests {
         report.remark(config.key("recurring_alert_update_message"), "is unused for now");
         report.fatal(config.key("groups").index(1).key("my name"), "is a number: ".to_owned() + &"words ".repeat(20));
         report.degraded(Place::file("prometheus.yml"), "is empty: fill it");
-        report.degraded(config.at(Position { line: 3, column: Some(7) }), "a comma is missing: add it");
+        let position = Some("line 3, column 7".to_owned());
+        report.degraded(Place { position, ..config }, "a comma is missing: add it");
         assert_eq!(
             report.to_string(),
             "3 problems\n\

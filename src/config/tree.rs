@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-use super::report::{Place, Position, Report, Severity};
+use super::report::{Place, Report, Severity};
 
 /// The key by which YAML merges another mapping into this one.
 const MERGE_KEY: &str = "<<";
@@ -108,7 +108,7 @@ pub(super) fn parse(
             let (line, column) = (error.line(), error.column());
             let detail = error.to_string();
             let detail = detail.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&detail);
-            let position = Position { line, column: Some(column).filter(|column| *column > 0) };
+            let position = if column > 0 { format!("line {line}, column {column}") } else { format!("line {line}") };
             (Some(position), format!("is not valid JSON ({detail}): correct it here, or just before"))
         }),
         Form::Yaml => serde_yaml::from_str(text).map(Node::merged).map_err(|error| yaml_fault(&error)),
@@ -125,10 +125,10 @@ pub(super) fn parse(
     }
 }
 
-fn yaml_fault(error: &serde_yaml::Error) -> (Option<Position>, String) {
+fn yaml_fault(error: &serde_yaml::Error) -> (Option<String>, String) {
     /// The words of the YAML crate repeat keys of the file as they stand there: of any length and with any character.
     const LIMIT: usize = 200;
-    let position = error.location().map(|at| Position { line: at.line(), column: Some(at.column()) });
+    let position = error.location().map(|at| format!("line {}, column {}", at.line(), at.column()));
     let mut detail = error.to_string();
     // The place of what is wrong is told apart; those of other things stay in the text.
     if let Some(at) = error.location() {

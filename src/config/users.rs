@@ -143,11 +143,15 @@ impl Users {
         if let Some(user) = user.filter(|user| user.hash.verify(password)) {
             return Some(user);
         }
-        let costliest = self.0.values().map(|user| &user.hash).max_by_key(|hash| hash.cost());
+        let costliest = self.costliest_hash();
         if costliest.map(PasswordHash::cost) != user.map(|user| user.hash.cost()) {
             let _ = costliest.map(|hash| hash.verify(password));
         }
         None
+    }
+
+    fn costliest_hash(&self) -> Option<&PasswordHash> {
+        self.0.values().map(|user| &user.hash).max_by_key(|hash| hash.cost())
     }
 }
 
@@ -233,6 +237,12 @@ mod tests {
     #[test]
     fn the_default_of_a_developers_machine_is_admin_admin() {
         assert!(Users::local_default().get("admin").expect("admin").hash.verify(b"admin"));
+    }
+
+    #[test]
+    fn the_costliest_hash_is_found() {
+        let users = Users::parse(&format!("a:{SHA},b:{APR1}")).expect("valid").0;
+        assert_eq!(users.costliest_hash(), users.get("b").map(|user| &user.hash));
     }
 
     proptest! {
