@@ -7,7 +7,6 @@
 mod config_json;
 mod dotenv;
 pub mod environment;
-mod password;
 mod report;
 mod targets;
 mod tree;
