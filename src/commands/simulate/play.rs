@@ -4,7 +4,7 @@
 //! the engine says that time alone changes something: when a held firing begins to count, or a recovery was waited out.
 //! After the last arrival it goes on until it changes nothing any more, or the end is reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,7 +82,7 @@ pub async fn play(
         replay.let_time_pass_until(end).await?;
         let page = replay.shown().await?;
         let incidents = mem::take(&mut lock(&replay.collected).incidents);
-        Ok(Story { before: replay.before, moments: replay.moments, incidents, page, missing: replay.missing })
+        Ok(Story { page, incidents, ..replay.story })
     };
     // What the engine says to its operators is not about a page that anybody has.
     played.with_subscriber(NoSubscriber::new()).await
@@ -100,9 +100,7 @@ struct Replay {
     reconciler: Reconciler,
     wake: Wake,
     collected: Arc<Mutex<Collected>>,
-    before: BTreeMap<ComponentName, ComponentStatus>,
-    moments: Vec<Moment>,
-    missing: BTreeSet<ComponentName>,
+    story: Story,
     ran_at: Timestamp,
     revisit_at: Option<Timestamp>,
 }
@@ -134,13 +132,11 @@ impl Replay {
             wake: reconciler.wake(),
             reconciler,
             collected,
-            before: BTreeMap::new(),
-            moments: Vec::new(),
-            missing: BTreeSet::new(),
+            story: Story::default(),
             ran_at: now,
             revisit_at: None,
         };
-        replay.before = replay.shown().await?;
+        replay.story.before = replay.shown().await?;
         replay.run(now, None).await?;
         Ok(replay)
     }
@@ -157,13 +153,13 @@ impl Replay {
         }
         self.ran_at = now;
         self.revisit_at = run.revisit_at.filter(|at| *at > now);
-        self.missing.extend(self.reconciler.reported().iter().filter_map(|report| match report {
+        self.story.missing.extend(self.reconciler.reported().iter().filter_map(|report| match report {
             Report::ComponentMissing { component } => Some(component.clone()),
             _ => None,
         }));
         let changes = mem::take(&mut lock(&self.collected).changes);
         if !changes.is_empty() {
-            self.moments.push(Moment { at: now, arrival, cause: Cause::default(), changes });
+            self.story.moments.push(Moment { at: now, arrival, cause: Cause::default(), changes });
         }
         Ok(())
     }
@@ -251,9 +247,7 @@ impl Replay {
     fn listen_for(&self, watchdog: Option<WatchdogConfig>) {
         self.settings.send_if_modified(|settings| {
             let differs = settings.config.watchdog != watchdog;
-            if differs {
-                Arc::make_mut(settings).config.watchdog = watchdog;
-            }
+            Arc::make_mut(settings).config.watchdog = watchdog;
             differs
         });
     }

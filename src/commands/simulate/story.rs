@@ -16,7 +16,7 @@ use crate::core::time::Timestamp;
 const LEARNED_IN_A_LINE: usize = 3;
 
 /// What would have happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Story {
     /// The page at the beginning.
     #[serde(rename = "page_before", serialize_with = "components")]
