@@ -18,8 +18,8 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use self::environment::Variables;
-pub(crate) use self::report::counted;
 pub(crate) use self::report::nearest;
+pub(crate) use self::report::{ENVIRONMENT, counted};
 pub use self::report::{Finding, Place, Report, Severity};
 
 use self::config_json::SHORTEST_SAFE_TIMEOUT;

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use crate::alertmanager::Member;
-use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
+use crate::config::environment::{Environment, WEBHOOK_BASIC_AUTH};
 use crate::config::users::Users;
 use crate::config::web::{self, WebConfig};
 use crate::config::{Place, Report};
@@ -94,7 +94,7 @@ impl WebAccess {
     /// the report; what is returned can be used if nothing there is fatal.
     pub(crate) fn load(file: Option<&Path>, environment: &Environment, report: &mut Report) -> Self {
         let mut users = Users::default();
-        let place = Place::file(PLACE).key(WEBHOOK_BASIC_AUTH);
+        let place = Place::variable(WEBHOOK_BASIC_AUTH);
         match environment.webhook_basic_auth.as_ref().map(|text| Users::parse(text.expose_secret())) {
             None => {}
             Some(Ok((posters, warnings))) => {

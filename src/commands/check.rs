@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use ipnet::IpNet;
 
 use crate::cli::{Common, WebFile};
-use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
-use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
+use crate::config::environment::{Environment, WEBHOOK_BASIC_AUTH};
+use crate::config::{self, Config, ENVIRONMENT, Place, Report, TargetsFile, Variables, counted};
 use crate::settings::WebAccess;
 use crate::store::Store;
 
@@ -56,7 +56,7 @@ pub(crate) fn run(common: &Common, web: &WebFile, variables: &Variables) -> anyh
         }
     };
     writeln!(out, "  {targets}")?;
-    let is_of_cachet = |place: &Place| place.file == PLACE && place.path.starts_with("CACHET_");
+    let is_of_cachet = |place: &Place| place.file == ENVIRONMENT && place.path.starts_with("CACHET_");
     let page = match environment.cachet {
         Some(_) => "a Cachet in the environment",
         None if report.problems.iter().any(|problem| is_of_cachet(&problem.place)) => {
@@ -97,10 +97,9 @@ fn check_environment(common: &Common, web_file: Option<&Path>, variables: &Varia
 
 /// What `serve` would refuse on its command line, where it comes from a variable: `check` does not take these flags.
 fn check_flags_of_serve(common: &Common, variables: &Variables, report: &mut Report) {
-    let variable = |name: &str| Place::file(PLACE).key(name);
     let mut check = |name: &str, is_valid: fn(&str) -> bool, message: &str| {
         if variables.get(name).is_some_and(|value| !is_valid(&value)) {
-            report.fatal(variable(name), message);
+            report.fatal(Place::variable(name), message);
         }
     };
     check(
@@ -126,6 +125,6 @@ fn check_flags_of_serve(common: &Common, variables: &Variables, report: &mut Rep
     // The value is not repeated, for the URL of a database may hold a password.
     if !Store::supports(&common.storage_url) {
         let message = "is not supported: write it as in sqlite://data/alertmanager-cachet.db";
-        report.fatal(variable("STORAGE_URL"), message);
+        report.fatal(Place::variable("STORAGE_URL"), message);
     }
 }

@@ -31,9 +31,6 @@ const ALERTMANAGER_BEARER_TOKEN: &str = "ALERTMANAGER_BEARER_TOKEN";
 /// The variable with the path of certificates that are trusted beside the system's.
 const ALERTMANAGER_CA_FILE: &str = "ALERTMANAGER_CA_FILE";
 
-/// What stands for the file in a problem's place.
-pub(crate) const PLACE: &str = "environment";
-
 /// The file that is read from the working directory.
 const DOTENV_FILE: &str = ".env";
 
@@ -154,18 +151,14 @@ impl Environment {
     /// machine.
     pub(crate) fn missing_authentication(&self) -> Option<Finding> {
         let missing = self.mode == Mode::Production && self.webhook_basic_auth.is_none();
-        missing.then(|| {
-            problem(
-                WEBHOOK_BASIC_AUTH,
-                "is missing, and without it anyone could post alerts: set it to what `alertmanager-cachet \
-                 hash-password USER` prints (or set ENVIRONMENT=local on a developer's machine)",
-            )
+        missing.then(|| Finding {
+            severity: Severity::Fatal,
+            place: Place::variable(WEBHOOK_BASIC_AUTH),
+            message: "is missing, and without it anyone could post alerts: set it to what `alertmanager-cachet \
+                      hash-password USER` prints (or set ENVIRONMENT=local on a developer's machine)"
+                .to_owned(),
         })
     }
-}
-
-fn problem(variable: &str, message: impl Into<String>) -> Finding {
-    Finding { severity: Severity::Fatal, place: Place::file(PLACE).key(variable), message: message.into() }
 }
 
 /// Reads variables and collects what is wrong with them.
@@ -176,7 +169,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn problem(&mut self, variable: &str, message: impl Into<String>) {
-        self.problems.push(problem(variable, message));
+        let (severity, place) = (Severity::Fatal, Place::variable(variable));
+        self.problems.push(Finding { severity, place, message: message.into() });
     }
 
     /// What `check` makes of a text of `variable`.

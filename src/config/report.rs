@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::core::target::excerpt;
 
+/// What stands for the file in the place of a variable.
+pub(crate) const ENVIRONMENT: &str = "environment";
+
 /// The width that a report is wrapped to, in characters.
 const WIDTH: usize = 80;
 
@@ -46,6 +49,11 @@ impl Place {
     /// A whole file.
     pub(crate) fn file(file: impl Into<String>) -> Self {
         Self { file: file.into(), path: String::new(), position: None }
+    }
+
+    /// A variable of the environment.
+    pub(crate) fn variable(name: &str) -> Self {
+        Self::file(ENVIRONMENT).key(name)
     }
 
     /// The value of `key` in the mapping that stands here.
