@@ -156,8 +156,8 @@ async fn render(page: &BuiltinPage) -> Result<String, Failure> {
     let holds = page.store.holds().await?;
     // by its name the template is HTML, so whatever is put into it is escaped
     let html = include_str!("page.html");
-    let told = minijinja::value::Serde(told(&content, &holds, now));
-    Ok(minijinja::Environment::new().render_named_str("page.html", html, told)?)
+    let told = told(&content, &holds, now);
+    Ok(minijinja::Environment::new().render_named_str("page.html", html, minijinja::value::Serde(told))?)
 }
 
 /// What `content` says to readers at `now`, by the names of the template.

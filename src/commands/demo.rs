@@ -172,7 +172,12 @@ impl Teller {
     async fn tell(&self, once: bool) -> anyhow::Result<bool> {
         say(&format!("The status page is at {}", self.url))?;
         let mut is_right = true;
-        let mut notifications = STORY.iter().map(|step| notification(step.recording)).collect::<Result<Vec<_>, _>>()?;
+        let mut notifications = Vec::new();
+        for step in STORY {
+            let recording: Value = serde_json::from_str(step.recording)?;
+            let body = recording["body"].as_str().context("a recording has a body")?;
+            notifications.push(serde_json::from_str(body)?);
+        }
         move_to_now(&mut notifications)?;
         for ((step, number), notification) in STORY.iter().zip(1..).zip(notifications) {
             if !once {
@@ -242,12 +247,6 @@ impl Teller {
         }
         Ok(())
     }
-}
-
-/// The body of a recorded notification.
-fn notification(recording: &str) -> anyhow::Result<Value> {
-    let recording: Value = serde_json::from_str(recording)?;
-    Ok(serde_json::from_str(recording["body"].as_str().context("a recording has a body")?)?)
 }
 
 /// Moves the recorded times so that the last thing that happens in the story happens now, and nothing in the future.

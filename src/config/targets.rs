@@ -134,7 +134,12 @@ impl Reader<'_> {
             for (label, rule) in labelling_rules(&job, rules) {
                 if label == INSTANCE {
                     self.portless.truncate(portless_before);
-                    if !has_targets || copies_the_address(&rule) {
+                    // The usual rules for the blackbox exporter make the label what stands in the file.
+                    let sources = rule.get("source_labels").map(|sources| sources.items()).unwrap_or_default();
+                    let is_address = matches!(sources.as_slice(), [Value { node: Node::Text(source), .. }]
+                        if matches!(source.as_str(), "__address__" | "__param_target"));
+                    let is_copy = |(key, _): (&str, _)| matches!(key, "source_labels" | "target_label");
+                    if !has_targets || is_address && rule.entries().into_iter().all(is_copy) {
                         continue;
                     }
                 }
@@ -379,17 +384,6 @@ fn labelling_rules<'a>(job: &Value<'a>, key: &str) -> Vec<(&'a str, Value<'a>)> 
         _ => None,
     });
     labelled.filter(|(label, _)| [INSTANCE, ALERT, COMPONENT, CRITICAL].contains(label)).collect()
-}
-
-/// Whether a rule makes the label what stands in the file, as the usual rules for the blackbox exporter do.
-fn copies_the_address(rule: &Value<'_>) -> bool {
-    let sources = rule.get("source_labels").map(|sources| sources.items()).unwrap_or_default();
-    let source = match sources.as_slice() {
-        [Value { node: Node::Text(source), .. }] => source.as_str(),
-        _ => return false,
-    };
-    matches!(source, "__address__" | "__param_target")
-        && rule.entries().iter().all(|(key, _)| matches!(*key, "source_labels" | "target_label"))
 }
 
 /// A truth value, or its text form as Prometheus makes labels of it; anything else is a problem.

@@ -171,20 +171,6 @@ fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
 }
 
 impl Node {
-    /// What it is, in words.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(true) => "true",
-            Self::Bool(false) => "false",
-            Self::Integer(_) => "a number",
-            Self::Float(_) => "a number with a fraction",
-            Self::Text(_) => "a text",
-            Self::List(_) => "a list",
-            Self::Map(_) => "a mapping",
-        }
-    }
-
     /// The same with YAML's merge keys applied: a mapping's own keys win over merged ones, earlier ones over later.
     fn merged(self) -> Self {
         match self {
@@ -329,7 +315,17 @@ impl<'a> Value<'a> {
 
     /// Reports that it is not of the type that it must have.
     pub(super) fn wrong_type<T>(&self, wanted: &str, cure: &str) -> Option<T> {
-        self.problem(format!("is {}, must be {wanted}: {cure}", self.node.kind()));
+        let kind = match self.node {
+            Node::Null => "null",
+            Node::Bool(true) => "true",
+            Node::Bool(false) => "false",
+            Node::Integer(_) => "a number",
+            Node::Float(_) => "a number with a fraction",
+            Node::Text(_) => "a text",
+            Node::List(_) => "a list",
+            Node::Map(_) => "a mapping",
+        };
+        self.problem(format!("is {kind}, must be {wanted}: {cure}"));
         None
     }
 
