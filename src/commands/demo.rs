@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, Error, bail};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use super::serve::{Origin, Running, start, stop_signal};
 use crate::cli::{Common, Demo, Listen, Serve, WebFile};
 use crate::clock;
 use crate::config::environment::{Environment, Mode};
+use crate::config::users::UserName;
 use crate::core::builtin::Content;
 use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
@@ -149,7 +150,8 @@ async fn serve(common: &Common, args: &Demo, folder: &std::path::Path, password:
         trusted_proxies: Vec::new(),
         webhook_body_limit: 0,
     };
-    let credentials = hash_password::credentials(USER, password, bcrypt::DEFAULT_COST)?;
+    let credentials =
+        hash_password::credentials(&UserName::new(USER).map_err(Error::msg)?, password, bcrypt::DEFAULT_COST)?;
     let environment = Environment {
         mode: Mode::Production,
         cachet: None,

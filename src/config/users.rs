@@ -17,7 +17,7 @@ const HASH_OF_ADMIN: &str = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru
 
 /// Who is known, and what they may do. By default nobody is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Users(BTreeMap<String, User>);
+pub struct Users(BTreeMap<UserName, User>);
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,22 +35,39 @@ pub enum Role {
     Operator,
 }
 
-/// Checks a user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at
-/// its ends, no `#` at its beginning.
-///
-/// # Errors
-/// Why the text cannot name a user.
-pub(crate) fn check_user_name(name: &str) -> Result<(), String> {
-    let Some(first) = name.chars().next() else { return Err("the user name is empty: give it a name".to_owned()) };
-    let ends = [Some(first), name.chars().next_back()].into_iter().flatten();
-    let bad = name
-        .chars()
-        .find(|&character| matches!(character, ':' | ',') || character.is_control())
-        .or_else(|| ends.clone().find(|character| character.is_whitespace()))
-        .or_else(|| Some(first).filter(|&character| character == '#'));
-    match bad {
-        Some(character) => Err(format!("user name {name:?} contains {character:?}: leave it out")),
-        None => Ok(()),
+/// A user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at its
+/// ends, no `#` at its beginning.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UserName(String);
+
+impl UserName {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// Why the text cannot name a user.
+    pub(crate) fn new(name: &str) -> Result<Self, String> {
+        let Some(first) = name.chars().next() else { return Err("the user name is empty: give it a name".to_owned()) };
+        let ends = [Some(first), name.chars().next_back()].into_iter().flatten();
+        let bad = name
+            .chars()
+            .find(|&character| matches!(character, ':' | ',') || character.is_control())
+            .or_else(|| ends.clone().find(|character| character.is_whitespace()))
+            .or_else(|| Some(first).filter(|&character| character == '#'));
+        match bad {
+            Some(character) => Err(format!("user name {name:?} contains {character:?}: leave it out")),
+            None => Ok(Self(name.to_owned())),
+        }
+    }
+
+    /// The name.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for UserName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -73,10 +90,13 @@ impl Users {
                 ));
                 continue;
             };
-            if let Err(error) = check_user_name(name) {
-                problems.push(format!("entry {number}: {error}"));
-                continue;
-            }
+            let user = match UserName::new(name) {
+                Ok(user) => user,
+                Err(error) => {
+                    problems.push(format!("entry {number}: {error}"));
+                    continue;
+                }
+            };
             match PasswordHash::parse(hash) {
                 Err(error) => problems.push(format!(
                     "user {name:?}: what follows the colon is {error}: put in what `alertmanager-cachet hash-password \
@@ -92,7 +112,7 @@ impl Users {
                              `alertmanager-cachet hash-password {name}` prints"
                         )
                     }));
-                    users.insert(name.to_owned(), User { hash, role: Role::Poster });
+                    users.insert(user, User { hash, role: Role::Poster });
                 }
             }
         }
@@ -105,7 +125,7 @@ impl Users {
     /// `admin` with the password `admin`, for a developer's machine.
     pub(crate) fn local_default() -> Self {
         let hash = PasswordHash::Bcrypt { text: HASH_OF_ADMIN.to_owned(), cost: 4 };
-        Self(BTreeMap::from([("admin".to_owned(), User { hash, role: Role::Poster })]))
+        Self(BTreeMap::from([(UserName("admin".to_owned()), User { hash, role: Role::Poster })]))
     }
 
     /// Adds one of `basic_auth_users`, who may do everything.
@@ -113,7 +133,7 @@ impl Users {
     /// # Errors
     /// What is wrong with name or hash, and the cure; the hash is not repeated.
     pub fn add_operator(&mut self, name: &str, hash: &str) -> Result<(), String> {
-        check_user_name(name)?;
+        let user = UserName::new(name)?;
         let hash = PasswordHash::parse(hash).map_err(|error| format!("is {error}: {HASH_CURE}"))?;
         if hash.weakness().is_some() {
             return Err(format!("is no bcrypt hash, the only kind that is taken here: {HASH_CURE}"));
@@ -121,7 +141,7 @@ impl Users {
         if self.0.contains_key(name) {
             return Err("is a user of WEBHOOK_BASIC_AUTH as well: name it in one of the two".to_owned());
         }
-        self.0.insert(name.to_owned(), User { hash, role: Role::Operator });
+        self.0.insert(user, User { hash, role: Role::Operator });
         Ok(())
     }
 
@@ -310,7 +330,7 @@ mod tests {
     const SHA: &str = "{SHA}9kl1HW4btG+MhqjgMAI3wz3wcHQ=";
 
     fn names(text: &str) -> Vec<String> {
-        Users::parse(text).expect(text).0.0.into_keys().collect()
+        Users::parse(text).expect(text).0.0.into_keys().map(|name| name.0).collect()
     }
 
     #[test]
@@ -398,7 +418,7 @@ mod tests {
 
         #[test]
         fn a_user_name_that_is_taken_is_found_again(name in "\\PC{1,12}") {
-            if check_user_name(&name).is_ok() {
+            if UserName::new(&name).is_ok() {
                 prop_assert_eq!(names(&format!("{name}:{SHA}")), [name]);
             }
         }
