@@ -3,14 +3,13 @@
 //! The engine keeps it through the same port as a Cachet ([`StatusPage`]); its content is in the store. `html` is what
 //! readers see. Operators work on it in the console.
 
-mod assets;
 mod html;
 
-use axum::Json;
-use axum::Router;
+use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::{Json, Router};
 use serde_json::json;
 
 use crate::clock::Clock;
@@ -20,14 +19,13 @@ use crate::core::observed::{
 };
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::status_page::{Capabilities, Failure, IncidentSearch, Operation, PageError, PageFuture, StatusPage};
-use crate::core::time::Timestamp;
 use crate::store::{self, ComponentChange, GroupChange, PageTables, Store, StoreError};
 
 /// Where the page is, as the store knows it.
 const ADDRESS: &str = "built-in";
 
 /// What replaced the API, for who still calls it.
-pub const API_IS_GONE: &str = "The built-in page has no API any more. Work on the page in the console: /console/page. \
+pub(crate) const API_IS_GONE: &str = "The built-in page has no API any more. Work on the page in the console: /console/page. \
                                Scripts read it at /console/api/v1/page.";
 
 /// The built-in page over a store. Clones share it.
@@ -48,23 +46,42 @@ impl BuiltinPage {
     pub fn router(&self) -> Router {
         Router::new()
             .route("/", get(html::page))
-            .route("/assets/page.css", get(assets::css))
-            .route("/assets/page.js", get(assets::js))
-            .route("/assets/{icon}", get(assets::icon))
+            .route(
+                "/assets/page.css",
+                get(|| asset("text/css; charset=utf-8", include_str!("builtin/page.css").to_owned())),
+            )
+            .route(
+                "/assets/page.js",
+                get(|| asset("text/javascript; charset=utf-8", include_str!("builtin/page.js").to_owned())),
+            )
+            .route("/assets/{icon}", get(icon))
+            // Earlier releases imitated Cachet's API there.
             .route("/api", any(gone))
             .route("/api/", any(gone))
             .route("/api/{*path}", any(gone))
             .with_state(self.clone())
     }
-
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
 }
 
-/// `/api/…`: earlier releases imitated Cachet's API there.
 async fn gone() -> impl IntoResponse {
     (StatusCode::GONE, Json(json!({ "message": API_IS_GONE })))
+}
+
+/// `GET /assets/{state}.svg`: the tab's icon, in the colour and with the sign of a state.
+async fn icon(Path(name): Path<String>) -> Response {
+    let tone = name.strip_suffix(".svg").and_then(|key| html::TONES.iter().find(|tone| tone.key == key));
+    let Some(html::Tone { colour, sign, .. }) = tone else { return StatusCode::NOT_FOUND.into_response() };
+    let svg = format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="{colour}"/><path d="{sign}" fill="none" stroke="white" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round"/></svg>"#
+    );
+    asset("image/svg+xml", svg).await
+}
+
+/// Revalidated after an hour: an upgrade shows soon, and a page that refreshes does not ask each time.
+async fn asset(kind: &'static str, body: String) -> Response {
+    let cache = HeaderValue::from_static("public, max-age=3600");
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CACHE_CONTROL, cache), NO_SNIFFING];
+    (headers, body).into_response()
 }
 
 /// Nobody may guess a type from bytes, of whatever this module serves.
@@ -85,12 +102,12 @@ impl StatusPage for BuiltinPage {
 
     /// `doubtful` is not needed: the list of open incidents is always complete.
     fn observe<'a>(&'a self, _doubtful: &'a [IncidentId]) -> PageFuture<'a, Observed> {
-        let now = self.now();
+        let now = self.clock.now();
         Box::pin(async move { Ok(self.tables.content(now, now).await.map_err(unusable)?.observed()) })
     }
 
     fn maintenance(&self) -> PageFuture<'_, Vec<Maintenance>> {
-        let now = self.now();
+        let now = self.clock.now();
         Box::pin(async move {
             let maintenance = self.tables.maintenance(now).await.map_err(unusable)?;
             Ok(Content { maintenance, ..Content::default() }.maintenance_in_progress(now))
@@ -130,12 +147,12 @@ impl StatusPage for BuiltinPage {
             began_at: new.occurred_at,
             affected: new.component.iter().map(|component| affected(component.id)).collect(),
         };
-        Box::pin(async move { self.tables.open_incident(&incident, self.now()).await.map_err(unusable) })
+        Box::pin(async move { self.tables.open_incident(&incident, self.clock.now()).await.map_err(unusable) })
     }
 
     fn apply<'a>(&'a self, operation: &'a Operation) -> PageFuture<'a, ()> {
         Box::pin(async move {
-            let (tables, now) = (&self.tables, self.now());
+            let (tables, now) = (&self.tables, self.clock.now());
             let found = match operation {
                 Operation::ShowGroup(id) => {
                     tables.change_group(*id, &GroupChange { visible: Some(true), ..GroupChange::default() }).await

@@ -1,17 +1,18 @@
 //! The command line: flags after the manner of Prometheus, each with an environment variable.
 
-mod when;
-
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::Resettable;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use jiff::{Span, SpanRelativeTo};
 
-pub use self::when::When;
+use crate::clock;
 use crate::config::Variables;
+use crate::core::time::Timestamp;
 
 /// Version and commit, as `--version` prints them.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUILD_COMMIT"), ")");
@@ -26,7 +27,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUIL
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 
     /// Flags that every command takes.
     #[command(flatten)]
@@ -51,9 +52,8 @@ impl Cli {
         variables: &Variables,
     ) -> Result<ArgMatches, clap::Error> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
-        let value_of = |name: &str| variables.get(name);
         with_variables(Self::command(), |_| None).try_get_matches_from(&arguments)?;
-        with_variables(Self::command(), value_of).try_get_matches_from(&arguments)
+        with_variables(Self::command(), |name| variables.get(name)).try_get_matches_from(&arguments)
     }
 }
 
@@ -134,23 +134,27 @@ pub enum LogFormat {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Receive notifications and keep the status page true
     Serve(Serve),
     /// Create what is missing in Cachet: groups, components, and one disabled component a target
     #[command(alias = "setup-components")]
     Setup(Setup),
     /// Check all files and the environment, and report every problem at once
-    Check(Check),
+    Check(WebFile),
     /// Say why a component has its status
     Explain(Explain),
     /// Say what the page would have shown with this configuration, given recorded notifications or the history in the
     /// store; writes nothing
     Simulate(Simulate),
     /// Print the user:hash line that WEBHOOK_BASIC_AUTH wants
-    HashPassword(HashPassword),
+    HashPassword {
+        /// The user name
+        #[arg(value_name = "USER")]
+        user: String,
+    },
     /// Ask a running server whether it is healthy (for container images without curl)
-    Healthcheck(Healthcheck),
+    Healthcheck(Listen),
     /// Gone, with the API of the built-in page: say what replaced it
     #[command(hide = true)]
     EmbeddedToken,
@@ -164,14 +168,6 @@ pub struct WebFile {
     /// TLS, users and headers of the server, as in Prometheus' exporter-toolkit; none if not given
     #[arg(long = "web.config.file", env = "WEB_CONFIG_FILE", value_name = "FILE")]
     pub web_config_file: Option<PathBuf>,
-}
-
-/// `check`.
-#[derive(Debug, Clone, Args)]
-pub struct Check {
-    /// The file about TLS and users.
-    #[command(flatten)]
-    pub web: WebFile,
 }
 
 /// Where the server listens.
@@ -193,7 +189,7 @@ pub struct Listen {
 
 /// `serve`.
 #[derive(Debug, Clone, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Where to listen.
     #[command(flatten)]
     pub listen: Listen,
@@ -218,7 +214,7 @@ pub struct Serve {
 
 /// `setup`.
 #[derive(Debug, Clone, Args)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Read the targets from FILE instead of --targets.file
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -242,7 +238,7 @@ pub struct Setup {
 
 /// `explain`.
 #[derive(Debug, Clone, Args)]
-pub struct Explain {
+pub(crate) struct Explain {
     /// The component, by its name on the page
     #[arg(value_name = "COMPONENT")]
     pub component: String,
@@ -254,8 +250,7 @@ pub struct Explain {
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs, reason = "the names say it, and clap would print docs as help")]
-pub enum OutputForm {
+pub(crate) enum OutputForm {
     Text,
     Json,
 }
@@ -263,7 +258,7 @@ pub enum OutputForm {
 /// `simulate`.
 #[derive(Debug, Clone, Args)]
 #[command(group = clap::ArgGroup::new("played").required(true))]
-pub struct Simulate {
+pub(crate) struct Simulate {
     /// The log of `serve` (stdout, text or JSON, with or without a collector's time in front), or files with what
     /// Alertmanager posted: one JSON notification, a list of them, or one after the other; `-`: standard input
     #[arg(value_name = "FILE", group = "played")]
@@ -274,37 +269,21 @@ pub struct Simulate {
     pub from_store: bool,
 
     /// Tell only what was from then on: RFC 3339, or how long ago, as in 7d or 1h30m
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<When>,
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| moment(text, clock::now()))]
+    pub since: Option<Timestamp>,
 
     /// Play only what was before
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<When>,
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| moment(text, clock::now()))]
+    pub until: Option<Timestamp>,
 
     /// Form of the answer
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub output: OutputForm,
 }
 
-/// `hash-password`.
-#[derive(Debug, Clone, Args)]
-pub struct HashPassword {
-    /// The user name
-    #[arg(value_name = "USER")]
-    pub user: String,
-}
-
-/// `healthcheck`.
-#[derive(Debug, Clone, Args)]
-pub struct Healthcheck {
-    /// Where the server listens.
-    #[command(flatten)]
-    pub listen: Listen,
-}
-
 /// `demo`.
 #[derive(Debug, Clone, Args)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Loopback address to listen on; port 0: any free one
     #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub listen_address: SocketAddr,
@@ -312,6 +291,18 @@ pub struct Demo {
     /// End after the story, with exit code 1 if the page did not show what it should
     #[arg(long)]
     pub once: bool,
+}
+
+/// A moment: RFC 3339, or how long before `now`, where a day has 24 hours.
+fn moment(text: &str, now: Timestamp) -> Result<Timestamp, &'static str> {
+    let ago = || {
+        let span: Span = text.parse().ok()?;
+        let span = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        Some(now.before(Duration::try_from(span).ok()?))
+    };
+    Timestamp::parse_rfc3339(text).ok().or_else(ago).ok_or(
+        "it is no moment: give an RFC 3339 time, as in 2026-11-21T02:00:00Z, or how long ago, as in 7d, 36h or 1h30m",
+    )
 }
 
 #[cfg(test)]
@@ -382,5 +373,28 @@ mod tests {
     fn help_shows_the_programs_defaults_whatever_the_environment_says() {
         let error = parse(&["serve", "--help"], &[("LISTEN_ADDRESS", "127.0.0.1:6000")]).expect_err("help").to_string();
         assert!(error.contains("[env: LISTEN_ADDRESS] [default: 0.0.0.0:5000]"), "{error}");
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago() {
+        let now = Timestamp::parse_rfc3339("2026-11-21T02:00:00Z").expect("a time");
+        for (text, moment) in [
+            ("2026-11-14T02:00:00Z", "2026-11-14T02:00:00Z"),
+            ("2026-11-14T03:00:00+01:00", "2026-11-14T02:00:00Z"),
+            ("7d", "2026-11-14T02:00:00Z"),
+            ("1w", "2026-11-14T02:00:00Z"),
+            ("1h30m", "2026-11-21T00:30:00Z"),
+            ("0s", "2026-11-21T02:00:00Z"),
+        ] {
+            assert_eq!(super::moment(text, now).expect(text).to_string(), moment, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused_with_examples() {
+        for text in ["", "yesterday", "7", "-7d", "7d ago", "1mo", "2026-11-14", "2026-11-14T02:00:00"] {
+            let error = moment(text, Timestamp::from_millis(0)).expect_err(text);
+            assert!(error.contains("as in 7d"), "{text}");
+        }
     }
 }

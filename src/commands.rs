@@ -14,13 +14,15 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use self::serve::Origin;
 use crate::builtin::{API_IS_GONE, BuiltinPage};
 use crate::cachet::Cachet;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Common};
 use crate::clock::Clock;
-use crate::config::Variables;
 use crate::config::environment::Environment;
+use crate::config::{self, Config, TargetsFile, Variables};
 use crate::core::status_page::StatusPage;
+use crate::core::target::Inventory;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -33,13 +35,18 @@ pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
         .context("the async runtime cannot be started: check the limits on threads and file descriptors")?;
     let common = &cli.common;
     let outcome = match &cli.command {
-        Command::Check(args) => check::run(common, args, variables),
+        Command::Check(web) => check::run(common, web, variables),
         Command::Simulate(args) => runtime.block_on(simulate::run(common, args)),
-        Command::HashPassword(args) => hash_password::run(args),
-        Command::Healthcheck(args) => runtime.block_on(healthcheck::run(args)),
+        Command::HashPassword { user } => hash_password::run(user),
+        Command::Healthcheck(listen) => runtime.block_on(healthcheck::run(listen)),
         Command::EmbeddedToken => bail!("{API_IS_GONE}"),
         Command::Explain(args) => runtime.block_on(explain::run(common, args)),
-        Command::Serve(args) => runtime.block_on(serve::run(common, args, &environment(variables)?, variables)),
+        Command::Serve(args) => runtime.block_on(serve::run(Origin {
+            common: common.clone(),
+            args: args.clone(),
+            environment: environment(variables)?,
+            variables: Some(variables.clone()),
+        })),
         Command::Setup(args) => runtime.block_on(setup::run(common, args, &environment(variables)?)),
         Command::Demo(args) => runtime.block_on(demo::run(common, args)),
     };
@@ -53,10 +60,25 @@ fn environment(variables: &Variables) -> anyhow::Result<Environment> {
     for problem in variables.problems() {
         tracing::warn!("{problem}");
     }
-    Environment::from_vars(|name| variables.get(name)).map_err(|problems| {
+    let (environment, problems) = Environment::read(|name| variables.get(name));
+    if !problems.is_empty() {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the environment cannot be used:\n  {}", problems.join("\n  "))
-    })
+        bail!("the environment cannot be used:\n  {}", problems.join("\n  "));
+    }
+    Ok(environment)
+}
+
+/// `config.json` and the targets, `None` if they are those of the page; for commands that only read.
+fn usable_files(common: &Common) -> anyhow::Result<(Config, Option<Inventory>)> {
+    let files = config::load(&common.config_file, &common.targets_file);
+    let Some(config) = files.config else {
+        bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
+    };
+    match files.targets {
+        TargetsFile::Read(inventory) => Ok((config, Some(inventory))),
+        TargetsFile::Absent => Ok((config, None)),
+        TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
+    }
 }
 
 /// The page that is kept.

@@ -4,35 +4,28 @@
 //! cannot exist. Nothing stops at the first fault: [`load`] and [`environment::Environment::read`] report every
 //! problem at once, each with its place, its cure, and the name that a typo was probably meant to be.
 
-pub mod alertmanager;
-mod block;
-mod discovery;
+mod config_json;
 mod dotenv;
 pub mod environment;
-mod file;
-pub mod groups;
 mod report;
-pub mod settings;
 mod targets;
 mod tree;
 pub mod users;
-mod variables;
-pub mod watchdog;
 pub mod web;
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::time::Duration;
 
-pub use self::report::{Place, Problem, Remark, Report, Severity, counted};
-pub use self::variables::Variables;
-
-use self::file::{Unreadable, read_text};
-use self::groups::Groups;
-use self::report::did_you_mean;
+pub use self::environment::Variables;
 pub(crate) use self::report::nearest;
-use self::settings::Settings;
-use self::targets::Found;
+pub(crate) use self::report::{ENVIRONMENT, counted};
+pub use self::report::{Finding, Place, Report, Severity};
+
+use self::config_json::SHORTEST_SAFE_TIMEOUT;
+use self::environment::Environment;
 pub use crate::core::config::Config;
-use crate::core::target::{ComponentName, Inventory, excerpt};
+use crate::core::target::Inventory;
 
 /// The targets file that is read if no other is named. Only this one may be absent: who names a file means it.
 pub const DEFAULT_TARGETS_FILE: &str = "prometheus.yml";
@@ -64,73 +57,64 @@ pub struct Files {
 
 /// Reads and checks both files; never fails: everything that is wrong is in the report.
 pub fn load(config_file: &Path, targets_file: &Path) -> Files {
-    let mut report = Report::default();
-    let settings = load_config(config_file, &mut report);
-    let targets = load_targets(targets_file, &settings, &mut report);
-    Files { config: settings.config, targets, report }
-}
-
-fn load_config(path: &Path, report: &mut Report) -> Settings {
-    let place = Place::file(path.display().to_string());
-    let fault = match read_text(path) {
-        Ok(text) => return settings::read(&text, &place, report),
-        Err(Unreadable::Absent) => {
-            "does not exist: copy config.json.example there, or correct --config.file (CONFIG_FILE)".to_owned()
+    let report: RefCell<Report> = RefCell::default();
+    let (config, groups) = config_json::read(config_file, &report);
+    let config = config.filter(|_| !report.borrow().is_fatal());
+    let targets = if targets_file == Path::new(DEFAULT_TARGETS_FILE) && matches!(targets_file.try_exists(), Ok(false)) {
+        let place = Place::file(DEFAULT_TARGETS_FILE);
+        report.borrow_mut().remark(place, "does not exist, so the targets are those that the page has");
+        TargetsFile::Absent
+    } else {
+        match targets::read(targets_file, groups.as_ref(), &report) {
+            Some(inventory) => TargetsFile::Read(inventory),
+            None => TargetsFile::Unusable,
         }
-        Err(Unreadable::Fault(fault)) => fault,
     };
-    report.fatal(place, fault);
-    Settings::default()
+    Files { config, targets, report: report.into_inner() }
 }
 
-fn load_targets(path: &Path, settings: &Settings, report: &mut Report) -> TargetsFile {
-    let place = Place::file(path.display().to_string());
-    match read_text(path) {
-        Ok(text) => {
-            let Some(found) = targets::read(&text, path, &place, report) else { return TargetsFile::Unusable };
-            if let Some(groups) = &settings.groups {
-                compare(groups, &found, &place, report);
-            }
-            TargetsFile::Read(found.into_inventory(&place, report))
-        }
-        Err(Unreadable::Absent) if path == Path::new(DEFAULT_TARGETS_FILE) => {
-            report.remark(place, "does not exist, so the targets are those that the page has");
-            TargetsFile::Absent
-        }
-        Err(Unreadable::Absent) => {
-            report.fatal(place, "does not exist: create it, or correct --targets.file (TARGETS_FILE)");
-            TargetsFile::Unusable
-        }
-        Err(Unreadable::Fault(fault)) => {
-            report.fatal(place, fault);
-            TargetsFile::Unusable
-        }
-    }
+/// Recommends `ALERTMANAGER_URL`, if a watchdog is configured and arrives only in notifications.
+pub(crate) fn watchdog_heard_by_route_alone(
+    config: &Config,
+    environment: &Environment,
+    config_file: &Path,
+) -> Option<Finding> {
+    config.watchdog().filter(|_| environment.alertmanager.is_none())?;
+    let place = Place::file(config_file.display().to_string()).key("watchdog");
+    let message = "arrives only in notifications, so the page may be green for about two notification intervals if \
+                   Prometheus dies during an outage: set ALERTMANAGER_URL to prevent that"
+        .to_owned();
+    Some(Finding { severity: Severity::Remark, place, message })
 }
 
-/// Compares the two files: every component that a label names must be in a group, and should be fed by a target if it is.
-fn compare(groups: &Groups, found: &Found, targets_file: &Place, report: &mut Report) {
-    let mut strangers: Vec<_> =
-        found.components.iter().filter(|(name, _)| !groups.components.contains_key(name)).collect();
-    strangers.sort_by_key(|(_, mentions)| mentions.order);
-    for (name, mentions) in strangers {
-        let known = groups.components.keys().map(ComponentName::as_str);
-        let cure = did_you_mean(name.as_str(), known, "add it to a group in groups_configuration");
-        let more = match mentions.times {
-            1 => String::new(),
-            times => format!(" (named in {times} places)"),
-        };
-        let name = excerpt(name.as_str());
-        report.degraded(mentions.first.clone(), format!("component {name:?} is in no group{more}: {cure}"));
+/// Where the watchdog may seem missing although it comes, for it is looked for in Alertmanager too rarely; `None`: it is
+/// not looked for there, or often enough.
+pub(crate) fn watchdog_seen_too_rarely(
+    config: &Config,
+    environment: &Environment,
+    config_file: &Path,
+) -> Option<Finding> {
+    let watchdog = config.watchdog().filter(|_| environment.alertmanager.is_some())?;
+    // At a reading it may be as old as that, and becomes older until the next one.
+    let longest = watchdog.timeout().saturating_sub(SHORTEST_SAFE_TIMEOUT).as_secs().max(1);
+    if config.alertmanager.poll <= Duration::from_secs(longest) {
+        return None;
     }
-    for name in groups.usable.iter().flat_map(|group| &group.components) {
-        let Some(place) = groups.components.get(name).filter(|_| !found.components.contains_key(name)) else {
-            continue;
-        };
-        let (name, file) = (excerpt(name.as_str()), &targets_file.file);
-        report.remark(
-            place.clone(),
-            format!("no target of {file} feeds component {name:?}, so it is operational unless an alert names it"),
-        );
-    }
+    let place = Place::file(config_file.display().to_string()).key("alertmanager_poll_seconds");
+    let message = format!(
+        "is {}, so the watchdog may seem missing between two readings though all is well: write at most {longest}, or \
+         raise watchdog.timeout_seconds ({})",
+        config.alertmanager.poll.as_secs(),
+        watchdog.timeout().as_secs()
+    );
+    Some(Finding { severity: Severity::Remark, place, message })
+}
+
+/// Every key that `config.json` may have, with the way to it: `drift`, `watchdog.alertname`, and with `[]` for the
+/// elements of a list, `groups_configuration[].status_page_group`.
+#[cfg(feature = "internals")]
+pub fn known_keys() -> Vec<String> {
+    let groups = config_json::GROUP_KEYS.iter().map(|key| format!("groups_configuration[].{key}"));
+    let watchdog = config_json::WATCHDOG_KEYS.iter().map(|key| format!("watchdog.{key}"));
+    config_json::KEYS.iter().map(|key| (*key).to_owned()).chain(groups).chain(watchdog).collect()
 }

@@ -27,26 +27,6 @@ use crate::store::{Store, StoreError};
 /// The shortest time between two goes, however often one is asked for.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the alerts are compared with.
-enum Source<'a> {
-    /// Nothing: they stay as notifications left them.
-    Nothing,
-    /// The lists of all members of an Alertmanager cluster: what none of them lists has ended.
-    Alertmanager(&'a [Member]),
-    /// The clock alone: what nothing was heard of for so long has ended.
-    Silence(Duration),
-}
-
-impl<'a> From<&'a Settings> for Source<'a> {
-    fn from(settings: &'a Settings) -> Self {
-        match (settings.alertmanagers.as_slice(), settings.config.alerts.stale_after) {
-            ([], None) => Self::Nothing,
-            ([], Some(longest)) => Self::Silence(longest),
-            (members, _) => Self::Alertmanager(members),
-        }
-    }
-}
-
 /// What came of one go.
 #[derive(Debug, Default)]
 pub struct Round {
@@ -73,17 +53,12 @@ pub struct Repairer {
     reconciler: Wake,
     stop: CancellationToken,
     missing: Missing,
-    said: Said,
+    // What was said already, so that it is said once.
+    said_unheard: BTreeMap<String, Error>,
+    said_failure: Option<String>,
+    said_full: bool,
     metrics: Metrics,
     live: Live,
-}
-
-/// What was said already, so that it is said once.
-#[derive(Debug, Default)]
-struct Said {
-    unheard: BTreeMap<String, Error>,
-    failure: Option<String>,
-    is_full: bool,
 }
 
 impl Repairer {
@@ -96,24 +71,23 @@ impl Repairer {
         reconciler: Wake,
         stop: CancellationToken,
     ) -> Self {
-        let (wake, missing, said) = (Wake::default(), Missing::new(), Said::default());
-        let (listening_since, vigil) = (clock.now(), Vigil::default());
-        let (metrics, live) = (Metrics::default(), Live::default());
         let settings = settings_in_force.borrow_and_update().clone();
         Self {
             store,
             settings,
             settings_in_force,
+            listening_since: clock.now(),
             clock,
-            listening_since,
-            vigil,
-            wake,
+            vigil: Vigil::default(),
+            wake: Wake::default(),
             reconciler,
             stop,
-            missing,
-            said,
-            metrics,
-            live,
+            missing: Missing::new(),
+            said_unheard: BTreeMap::new(),
+            said_failure: None,
+            said_full: false,
+            metrics: Metrics::default(),
+            live: Live::default(),
         }
     }
 
@@ -137,18 +111,12 @@ impl Repairer {
         let stop = self.stop.clone();
         // Stopping in the middle is safe: an unfinished transaction changes nothing.
         while stop.run_until_cancelled(self.once()).await.is_some() {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.until_due() => {}
-            }
-        }
-    }
-
-    async fn until_due(&self) {
-        tokio::time::sleep(SHORTEST_PAUSE).await;
-        tokio::select! {
-            () = tokio::time::sleep(self.settings.config.alertmanager.poll.saturating_sub(SHORTEST_PAUSE)) => {}
-            () = self.wake.woken() => {}
+            let until_due = async {
+                tokio::time::sleep(SHORTEST_PAUSE).await;
+                let poll = self.settings.config.alertmanager.poll;
+                let _ = tokio::time::timeout(poll.saturating_sub(SHORTEST_PAUSE), self.wake.woken()).await;
+            };
+            stop.run_until_cancelled(until_due).await;
         }
     }
 
@@ -163,9 +131,7 @@ impl Repairer {
         if !round.repairs.is_empty() {
             self.reconciler.wake();
         }
-        self.say(&round);
-        self.measure(&round);
-        self.show(&round);
+        self.tell(&round);
         round
     }
 
@@ -177,32 +143,26 @@ impl Repairer {
             self.listening_since = now;
         }
         let settings = Arc::clone(&self.settings);
-        let is_watched = settings.config.watchdog.is_some();
-        match Source::from(&*settings) {
-            Source::Nothing if is_watched => Ok(Vec::new()),
-            Source::Nothing => self.store.confirm_held_resolves(now).await,
-            // While the watchdog is missing, silence does not mean that an alert has ended.
-            Source::Silence(_) if is_watched && self.store.pulse().await?.missing_at.is_some() => {
-                self.listening_since = now;
-                Ok(Vec::new())
+        if !settings.alertmanagers.is_empty() {
+            let poll = poll(&settings.alertmanagers, settings.config.watchdog(), now, round).await;
+            if let Some(sent) = round.watchdog_sent
+                && self.store.record_heartbeat(sent.sent_at).await?
+            {
+                self.reconciler.wake();
             }
-            Source::Silence(longest) => {
-                let mut repairs = if is_watched { Vec::new() } else { self.store.confirm_held_resolves(now).await? };
-                if let Some(limit) = rule::stale_before(now, self.listening_since, longest) {
-                    repairs.extend(self.store.resolve_stale_alerts(limit, now).await?);
-                }
-                Ok(repairs)
-            }
-            Source::Alertmanager(members) => {
-                let poll = poll(members, settings.config.watchdog(), now, round).await;
-                if let Some(sent) = round.watchdog_sent
-                    && self.store.record_heartbeat(sent.sent_at).await?
-                {
-                    self.reconciler.wake();
-                }
-                self.correct(&poll).await
-            }
+            return self.correct(&poll).await;
         }
+        let (is_watched, stale_after) = (settings.config.watchdog.is_some(), settings.config.alerts.stale_after);
+        // While the watchdog is missing, silence does not mean that an alert has ended.
+        if stale_after.is_some() && is_watched && self.store.pulse().await?.missing_at.is_some() {
+            self.listening_since = now;
+            return Ok(Vec::new());
+        }
+        let mut repairs = if is_watched { Vec::new() } else { self.store.confirm_held_resolves(now).await? };
+        if let Some(limit) = stale_after.and_then(|longest| rule::stale_before(now, self.listening_since, longest)) {
+            repairs.extend(self.store.resolve_stale_alerts(limit, now).await?);
+        }
+        Ok(repairs)
     }
 
     /// Corrects the stored alerts by what was read of Alertmanager.
@@ -221,90 +181,71 @@ impl Repairer {
         let (listed, missing) = (poll.listed().count(), plan.missing.len());
         tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
         self.missing = plan.missing;
-        self.log_alert_limit(plan.over_limit);
+        let is_full = plan.over_limit > 0;
+        if is_full && !self.said_full {
+            let max = alerts.max_stored;
+            tracing::warn!(
+                over_limit = plan.over_limit,
+                "Alertmanager lists new alerts that are ignored, because {max} alerts are stored and none is resolved: \
+                 find the rule that makes so many, or raise max_stored_alerts"
+            );
+        } else if !is_full && self.said_full {
+            tracing::info!("there is room again for every alert that Alertmanager lists");
+        }
+        self.said_full = is_full;
         Ok(plan.repairs)
     }
 
-    /// Says each repair, and what is wrong once, and once that it is over.
-    fn say(&mut self, round: &Round) {
+    /// Tells the log each repair, what is wrong once, and once that it is over; and metrics and the console all of it.
+    fn tell(&mut self, round: &Round) {
         log_repairs(&round.repairs);
-        self.say_unheard(round);
+        for (address, error) in &round.unheard {
+            if self.said_unheard.get(address) != Some(error) {
+                tracing::warn!("Alertmanager {address}: {error}; what it does not list counts for nothing meanwhile");
+            }
+        }
+        for address in self.said_unheard.keys().filter(|address| !round.unheard.contains_key(*address)) {
+            tracing::info!("Alertmanager {address} can be read again");
+        }
+        let members = &self.settings.alertmanagers;
+        let hears_nobody = |unheard: &BTreeMap<String, Error>| {
+            !members.is_empty() && members.iter().all(|member| unheard.contains_key(member.address()))
+        };
+        if hears_nobody(&round.unheard) && !hears_nobody(&self.said_unheard) {
+            tracing::error!("no Alertmanager can be read: only notifications count until one can");
+        }
         let failure = round.failure.as_ref().map(ToString::to_string);
-        match (&self.said.failure, &failure) {
+        match (&self.said_failure, &failure) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
                 tracing::error!("alerts cannot be repaired: {now}; it is tried again");
             }
             (Some(_), None) => tracing::info!("alerts can be repaired again"),
             _ => {}
         }
-        self.said.failure = failure;
-    }
-
-    fn measure(&self, round: &Round) {
-        self.metrics.repaired(&round.repairs);
-        if let Source::Alertmanager(members) = Source::from(&*self.settings) {
-            let (members, unheard) = (members.len(), round.unheard.len());
-            let result = match &round.failure {
-                _ if unheard == members => PollResult::Unheard,
-                Some(_) => PollResult::NotStored,
-                None if unheard > 0 => PollResult::Incomplete,
-                None => PollResult::Complete,
-            };
-            self.metrics.polled(result, members, unheard, self.clock.now());
-        }
-    }
-
-    fn show(&self, round: &Round) {
         let now = self.clock.now();
-        let poll = match Source::from(&*self.settings) {
-            Source::Alertmanager(members) => Some(live::Poll {
+        self.metrics.repaired(&round.repairs);
+        let poll = (!members.is_empty()).then(|| {
+            let result = match &round.failure {
+                _ if round.unheard.len() == members.len() => PollResult::Unheard,
+                Some(_) => PollResult::NotStored,
+                None if round.unheard.is_empty() => PollResult::Complete,
+                None => PollResult::Incomplete,
+            };
+            self.metrics.polled(result, members.len(), round.unheard.len(), now);
+            let unheard = round.unheard.iter();
+            live::Poll {
                 at: now.to_string(),
                 members: members.len(),
-                unheard: round.unheard.iter().map(unheard).collect(),
+                unheard: unheard
+                    .map(|(address, error)| live::Unheard { address: address.clone(), problem: error.to_string() })
+                    .collect(),
                 repaired: round.repairs.len(),
-                problem: round.failure.as_ref().map(ToString::to_string),
-            }),
-            Source::Nothing | Source::Silence(_) => None,
-        };
-        self.live.repaired(poll, &round.repairs, now);
-    }
-
-    fn log_alert_limit(&mut self, over_limit: usize) {
-        let is_full = over_limit > 0;
-        if is_full && !self.said.is_full {
-            let max = self.settings.config.alerts.max_stored;
-            tracing::warn!(
-                over_limit,
-                "Alertmanager lists new alerts that are ignored, because {max} alerts are stored and none is resolved: \
-                 find the rule that makes so many, or raise max_stored_alerts"
-            );
-        } else if !is_full && self.said.is_full {
-            tracing::info!("there is room again for every alert that Alertmanager lists");
-        }
-        self.said.is_full = is_full;
-    }
-
-    fn say_unheard(&mut self, round: &Round) {
-        for (address, error) in &round.unheard {
-            if self.said.unheard.get(address) != Some(error) {
-                tracing::warn!("Alertmanager {address}: {error}; what it does not list counts for nothing meanwhile");
+                problem: failure.clone(),
             }
-        }
-        for address in self.said.unheard.keys().filter(|address| !round.unheard.contains_key(*address)) {
-            tracing::info!("Alertmanager {address} can be read again");
-        }
-        if self.is_deaf(&round.unheard) && !self.is_deaf(&self.said.unheard) {
-            tracing::error!("no Alertmanager can be read: only notifications count until one can");
-        }
-        self.said.unheard = round.unheard.clone();
-    }
-
-    /// Whether no member is heard.
-    fn is_deaf(&self, unheard: &BTreeMap<String, Error>) -> bool {
-        match Source::from(&*self.settings) {
-            Source::Alertmanager(members) => members.iter().all(|member| unheard.contains_key(member.address())),
-            Source::Nothing | Source::Silence(_) => false,
-        }
+        });
+        self.live.repaired(poll, &round.repairs, now);
+        self.said_unheard = round.unheard.clone();
+        self.said_failure = failure;
     }
 }
 
@@ -315,10 +256,6 @@ pub(crate) fn log_repairs(repairs: &[Repair]) {
         let (name, target) = (&record.name, record.target.name());
         tracing::info!(%fingerprint, %starts_at, "repaired: {name:?} of {target:?} {reason}");
     }
-}
-
-fn unheard((address, error): (&String, &Error)) -> live::Unheard {
-    live::Unheard { address: address.clone(), problem: error.to_string() }
 }
 
 /// Reads all members at the same time.

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use crate::alertmanager::Member;
-use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
+use crate::config::environment::{Environment, WEBHOOK_BASIC_AUTH};
 use crate::config::users::Users;
 use crate::config::web::{self, WebConfig};
 use crate::config::{Place, Report};
@@ -86,49 +86,29 @@ impl WebAccess {
     /// Reads who may post from the environment, and the rest from `file` and what it names. Everything that is wrong is in
     /// the report; what is returned can be used if nothing there is fatal.
     pub(crate) fn load(file: Option<&Path>, environment: &Environment, report: &mut Report) -> Self {
-        let users = posters(environment, report);
-        let Some(config) = file.and_then(|file| web::read(file, report)) else {
+        let mut users = Users::default();
+        let place = Place::variable(WEBHOOK_BASIC_AUTH);
+        match environment.webhook_basic_auth.as_ref().map(|text| Users::parse(text.expose_secret())) {
+            None => {}
+            Some(Ok((posters, warnings))) => {
+                warnings.into_iter().for_each(|warning| report.remark(place.clone(), warning));
+                users = posters;
+            }
+            Some(Err(problems)) => problems.into_iter().for_each(|problem| report.fatal(place.clone(), problem)),
+        }
+        let Some(WebConfig { place, tls, headers }) = file.and_then(|file| web::read(file, &mut users, report)) else {
             return Self { users, ..Self::default() };
         };
-        let users = with_operators(users, &config, report);
-        let tls = tls(&config, report);
-        Self { users, tls, headers: config.headers }
-    }
-}
-
-fn posters(environment: &Environment, report: &mut Report) -> Users {
-    let Some(text) = &environment.webhook_basic_auth else { return Users::default() };
-    let place = Place::file(PLACE).key(WEBHOOK_BASIC_AUTH);
-    match Users::parse(text.expose_secret()) {
-        Ok(parsed) => {
-            parsed.warnings.into_iter().for_each(|warning| report.remark(place.clone(), warning));
-            parsed.users
-        }
-        Err(problems) => {
-            problems.into_iter().for_each(|problem| report.fatal(place.clone(), problem));
-            Users::default()
-        }
-    }
-}
-
-fn with_operators(mut users: Users, config: &WebConfig, report: &mut Report) -> Users {
-    for user in &config.users {
-        if let Err(problem) = users.add_operator(&user.name, user.hash.expose_secret()) {
-            report.fatal(user.place.clone(), problem);
-        }
-    }
-    users
-}
-
-fn tls(config: &WebConfig, report: &mut Report) -> Option<Tls> {
-    let place = config.place.key("tls_server_config");
-    match Tls::open(config.tls.clone()?) {
-        Ok(tls) => Some(tls),
-        Err(errors) => {
-            for TlsError { key, file, fault } in errors {
-                report.fatal(place.key(key), format!("names the file {file:?}, which {fault}"));
+        let place = place.key("tls_server_config");
+        let tls = tls.and_then(|config| match Tls::open(config) {
+            Ok(tls) => Some(tls),
+            Err(errors) => {
+                for TlsError { key, file, fault } in errors {
+                    report.fatal(place.key(key), format!("names the file {file:?}, which {fault}"));
+                }
+                None
             }
-            None
-        }
+        });
+        Self { users, tls, headers }
     }
 }

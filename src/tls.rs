@@ -25,7 +25,7 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::web::{ClientAuth, Preference, TlsConfig, TlsVersion};
+use crate::config::web::{ClientAuth, TlsConfig, TlsVersion};
 
 /// How often the files are compared with what is in use. They are a few thousand bytes.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -184,7 +184,7 @@ impl Material {
             None => builder.with_no_client_auth(),
         };
         let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
-        server.ignore_client_order = config.preference == Preference::Server;
+        server.ignore_client_order = config.prefer_server_cipher_suites;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(server))
     }
@@ -379,7 +379,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::config::web::tls::{CURVES, TLS12_SUITES};
+    use crate::config::web::{CURVES, TLS12_SUITES};
 
     /// A certificate for `localhost` and its key, in PEM.
     fn pair() -> (String, String) {
@@ -404,7 +404,7 @@ mod tests {
             min_version: TlsVersion::Tls12,
             max_version: TlsVersion::Tls13,
             cipher_suites: None,
-            preference: Preference::Server,
+            prefer_server_cipher_suites: true,
             curves: None,
         };
         let tls = Tls::open(config).expect("a pair");

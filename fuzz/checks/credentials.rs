@@ -18,7 +18,7 @@ static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
     std::fs::write(file.path(), include_str!("../../config.json.example")).expect("written");
     let files = config::load(file.path(), Path::new(config::DEFAULT_TARGETS_FILE));
     let mut settings = Settings::from(files.config.expect("valid"));
-    settings.web.users = Users::parse("admin:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=").expect("a user").users;
+    settings.web.users = Users::parse("admin:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=").expect("a user").0;
     Authenticator::new(watch::channel(Arc::new(settings)).1).expect("randomness")
 });
 

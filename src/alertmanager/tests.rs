@@ -49,12 +49,12 @@ async fn serving(router: Router) -> String {
     format!("http://{address}")
 }
 
-fn settings(url: &str) -> Settings {
-    Settings { urls: vec![url.to_owned()], credentials: Credentials::None, ca_pem: None }
+fn access(url: &str) -> AlertmanagerAccess {
+    AlertmanagerAccess { base_urls: vec![url.parse().expect("an address")], authorization: None, ca_pem: None }
 }
 
 fn member(url: &str) -> Member {
-    settings(url).members().expect("settings").remove(0)
+    members(&access(url)).expect("settings").remove(0)
 }
 
 async fn hear(router: Router) -> Result<Heard, Error> {
@@ -99,7 +99,7 @@ async fn silenced_and_inhibited_alerts_are_listed_as_suppressed() {
         alert["labels"]["status_page_component"] = json!("Web");
     }
     let heard = hear(alertmanager(alerts.to_string())).await.expect("heard");
-    let suppressed = |entry: &&crate::core::listing::ListedAlert| entry.standing == Standing::Suppressed;
+    let suppressed = |entry: &&ListedAlert| entry.standing == Standing::Suppressed;
     assert_eq!((heard.listed.len(), heard.listed.iter().filter(suppressed).count()), (8, 5));
 }
 
@@ -251,21 +251,17 @@ async fn an_answer_that_is_cut_or_does_not_come_proves_nothing() {
     assert!(matches!(error, Error::NoAnswer(_)), "{error}");
 
     let url = serving(Router::new().fallback(any(std::future::pending::<StatusCode>))).await;
-    let client = client::client(&settings(&url), Duration::from_millis(50)).expect("a client");
-    let member = Member::new(&url, client).expect("a member");
+    let member = members_with_timeout(&access(&url), Duration::from_millis(50)).expect("a client").remove(0);
     let error = member.hear(None, NOW).await.expect_err("too late");
     assert_eq!(error, Error::NoAnswer("it took too long".to_owned()));
 }
 
 #[tokio::test]
 async fn the_credentials_are_sent_and_never_printed() {
-    for (credentials, expected) in [
-        (
-            Credentials::Basic { user: "page".to_owned(), password: SecretString::from("hunter:2") },
-            HeaderValue::from_static("Basic cGFnZTpodW50ZXI6Mg=="),
-        ),
-        (Credentials::Bearer(SecretString::from("hunter.2")), HeaderValue::from_static("Bearer hunter.2")),
-    ] {
+    for text in ["Basic cGFnZTpodW50ZXI6Mg==", "Bearer hunter.2"] {
+        let mut authorization = HeaderValue::from_static(text);
+        authorization.set_sensitive(true);
+        let expected = authorization.clone();
         let guarded = move |headers: HeaderMap, request: Request, next: Next| {
             let let_in = headers.get(AUTHORIZATION) == Some(&expected);
             async move { if let_in { next.run(request).await } else { StatusCode::UNAUTHORIZED.into_response() } }
@@ -273,23 +269,19 @@ async fn the_credentials_are_sent_and_never_printed() {
         let url = serving(alertmanager("[]".to_owned()).layer(from_fn(guarded))).await;
         let error = member(&url).hear(None, NOW).await.expect_err("without credentials");
         assert_eq!(error, Error::Refused(401));
-        let settings = Settings { credentials, ..settings(&url) };
-        let member = settings.members().expect("settings").remove(0);
+        let access = AlertmanagerAccess { authorization: Some(authorization), ..access(&url) };
+        let member = members(&access).expect("settings").remove(0);
         assert!(member.hear(None, NOW).await.is_ok());
-        let printed = format!("{settings:?} {member:?}");
+        let printed = format!("{access:?} {member:?}");
         assert!(!printed.contains("hunter") && !printed.contains("cGFnZTpodW50ZXI6Mg=="), "{printed}");
     }
 }
 
 #[test]
-fn settings_that_cannot_be_used_say_so() {
-    let url = settings("alertmanager").members().expect_err("no address").to_string();
-    assert!(url.starts_with("ALERTMANAGER_URL \"alertmanager\" is no address ("), "{url}");
-    let line_break = Credentials::Bearer(SecretString::from("a\nb"));
-    let settings = |credentials, ca_pem| Settings { credentials, ca_pem, ..settings("http://am:9093") };
-    assert_eq!(settings(line_break, None).members().expect_err("no header"), SettingsError::Credentials);
+fn certificates_that_cannot_be_used_say_so() {
     for pem in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-        let error = settings(Credentials::None, Some(pem.to_owned())).members().expect_err("no certificate");
+        let access = AlertmanagerAccess { ca_pem: Some(pem.to_owned()), ..access("http://am:9093") };
+        let error = members(&access).expect_err("no certificate");
         assert!(error.to_string().starts_with("ALERTMANAGER_CA_FILE cannot be used ("), "{pem:?}: {error}");
     }
 }

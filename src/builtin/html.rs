@@ -3,24 +3,23 @@
 //! The HTML says only what the store says, never when it was asked: so it changes exactly when something happened (that
 //! announced maintenance begins or ends is such a thing), its ETag is true, and the script that refreshes the page has something to compare.
 
-mod maintenance;
-mod past;
-
 use std::collections::HashMap;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use jiff::Zoned;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{ToSpan, Zoned};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{BuiltinPage, NO_SNIFFING};
-use crate::core::builtin::{AffectedStatus, Component, Content, Incident, first_day};
+use crate::core::builtin::{AffectedStatus, Content, DAYS, Incident, first_day};
 use crate::core::hold::Hold;
 use crate::core::observed::{ComponentId, GroupId};
-use crate::core::status::ComponentStatus;
+use crate::core::status::{ComponentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
 
@@ -29,6 +28,9 @@ const NAME: &str = "System status";
 
 /// How many affected components the headline names.
 const NAMED_MAX: usize = 3;
+
+/// How much maintenance the page tells of, what begins first; who plans more than that does not plan by this page.
+const MAINTENANCE_MAX: usize = 20;
 
 /// Nothing but what we serve ourselves, nowhere else to send anything to, and nobody may frame it.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
@@ -45,8 +47,13 @@ pub async fn page(State(page): State<BuiltinPage>, headers: HeaderMap) -> Respon
             return (StatusCode::INTERNAL_SERVER_ERROR, "The status cannot be shown at the moment.").into_response();
         }
     };
-    let etag = etag_of(&html);
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| is_named(known, &etag));
+    let digest: String = Sha256::digest(&html).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let etag = HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+    // RFC 9110, section 13.1.2. A proxy that compresses the page makes the tag a weak one.
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| {
+        let listed = known.to_str().unwrap_or_default().split(',').map(str::trim);
+        listed.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)
+    });
     let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { Html(html).into_response() };
     let headers: [(HeaderName, HeaderValue); 5] = [
         (header::ETAG, etag),
@@ -59,106 +66,79 @@ pub async fn page(State(page): State<BuiltinPage>, headers: HeaderMap) -> Respon
     response
 }
 
-/// Whether `If-None-Match` names this page (RFC 9110, section 13.1.2). A proxy that compresses it makes the tag a weak one.
-fn is_named(if_none_match: &HeaderValue, etag: &HeaderValue) -> bool {
-    let listed = if_none_match.to_str().unwrap_or_default().split(',').map(str::trim);
-    listed.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)
-}
-
 /// A state as it is shown: by colour, by sign and by word, so that no one of them is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Tone {
+pub(super) struct Tone {
     /// The name of its class in the style sheet, and of its icon.
     pub key: &'static str,
+    /// What a component is that has it.
+    word: &'static str,
+    /// What the page is whose worst component has it.
+    headline: &'static str,
     /// The colour of its icon; white on it has a contrast of at least 4.5.
     pub colour: &'static str,
     /// Its sign, as an SVG path on a field of 16 by 16.
     pub sign: &'static str,
 }
 
-const OPERATIONAL: Tone = Tone { key: "operational", colour: "#1a7f4b", sign: "M4.75 8.25l2.25 2.25 4.25-4.75" };
-const PERFORMANCE: Tone = Tone { key: "performance", colour: "#8a5a00", sign: "M8 4.5v4l2.5 1.75" };
-const PARTIAL: Tone = Tone { key: "partial", colour: "#b3470f", sign: "M8 4.25v4.5M8 11.5v.01" };
-const MAJOR: Tone = Tone { key: "major", colour: "#c0262d", sign: "M5.25 5.25l5.5 5.5M10.75 5.25l-5.5 5.5" };
-const MAINTENANCE: Tone = Tone { key: "maintenance", colour: "#2559b8", sign: "M6 5v6M10 5v6" };
-const UNKNOWN: Tone =
-    Tone { key: "unknown", colour: "#5a6472", sign: "M6 6.25a2 2 0 1 1 2.75 1.9C8.25 8.4 8 8.6 8 9.25M8 11.75v.01" };
+const OPERATIONAL: Tone = Tone {
+    key: "operational",
+    word: "Operational",
+    headline: "All systems operational",
+    colour: "#1a7f4b",
+    sign: "M4.75 8.25l2.25 2.25 4.25-4.75",
+};
+const PERFORMANCE: Tone = Tone {
+    key: "performance",
+    word: "Performance issues",
+    headline: "Degraded performance",
+    colour: "#8a5a00",
+    sign: "M8 4.5v4l2.5 1.75",
+};
+const PARTIAL: Tone = Tone {
+    key: "partial",
+    word: "Partial outage",
+    headline: "Partial outage",
+    colour: "#b3470f",
+    sign: "M8 4.25v4.5M8 11.5v.01",
+};
+const MAJOR: Tone = Tone {
+    key: "major",
+    word: "Major outage",
+    headline: "Major outage",
+    colour: "#c0262d",
+    sign: "M5.25 5.25l5.5 5.5M10.75 5.25l-5.5 5.5",
+};
+const MAINTENANCE: Tone = Tone {
+    key: "maintenance",
+    word: "Under maintenance",
+    headline: "Under maintenance",
+    colour: "#2559b8",
+    sign: "M6 5v6M10 5v6",
+};
+const UNKNOWN: Tone = Tone {
+    key: "unknown",
+    word: "Unknown",
+    headline: "Status unknown",
+    colour: "#5a6472",
+    sign: "M6 6.25a2 2 0 1 1 2.75 1.9C8.25 8.4 8 8.6 8 9.25M8 11.75v.01",
+};
 
 /// Every tone, for the icons.
-pub const TONES: [Tone; 6] = [OPERATIONAL, PERFORMANCE, PARTIAL, MAJOR, MAINTENANCE, UNKNOWN];
-
-/// Everything that the page says.
-#[derive(Serialize)]
-struct Told {
-    name: &'static str,
-    state: Overall,
-    sections: Vec<Section>,
-    open: Vec<Report>,
-    maintenance: maintenance::Maintenance,
-    past: Vec<past::Stretch>,
-}
-
-/// The state of everything together.
-#[derive(Serialize)]
-struct Overall {
-    tone: Tone,
-    headline: &'static str,
-    detail: String,
-}
-
-/// A group, or the components that are in none.
-#[derive(Serialize)]
-struct Section {
-    id: String,
-    name: Option<String>,
-    folded: bool,
-    tone: Tone,
-    word: &'static str,
-    components: Vec<Line>,
-}
+pub(super) const TONES: [Tone; 6] = [OPERATIONAL, PERFORMANCE, PARTIAL, MAJOR, MAINTENANCE, UNKNOWN];
 
 /// A component.
 #[derive(Serialize)]
 struct Line {
     name: String,
     description: Option<String>,
-    /// Until when a person says so, and not the monitoring.
-    held_until: Option<Moment>,
+    /// Until when a person says so, and not the monitoring. Who does, and why, is nobody's business here.
+    held_until: Option<Value>,
     tone: Tone,
-    word: &'static str,
     #[serde(skip)]
     status: ComponentStatus,
     #[serde(skip)]
     group: Option<GroupId>,
-}
-
-/// An incident with all that was said about it, the newest first.
-#[derive(Serialize)]
-struct Report {
-    id: i64,
-    name: String,
-    tone: Tone,
-    word: &'static str,
-    components: Vec<String>,
-    began: Moment,
-    /// How long it lasted; none: it is open.
-    lasted: Option<String>,
-    entries: Vec<Entry>,
-}
-
-/// One thing that was said.
-#[derive(Debug, Serialize)]
-struct Entry {
-    word: &'static str,
-    at: Moment,
-    paragraphs: Vec<String>,
-}
-
-/// A moment for readers and for the script, which tells it in the reader's own time.
-#[derive(Debug, Serialize)]
-struct Moment {
-    text: String,
-    iso: String,
 }
 
 /// Why there is no page.
@@ -171,24 +151,33 @@ enum Failure {
 }
 
 async fn render(page: &BuiltinPage) -> Result<String, Failure> {
-    let now = page.now();
+    let now = page.clock.now();
     let content = page.tables.content(first_day(now), now).await?;
     let holds = page.store.holds().await?;
     // by its name the template is HTML, so whatever is put into it is escaped
     let html = include_str!("page.html");
-    let told = minijinja::value::Serde(told(&content, &holds, now));
-    Ok(minijinja::Environment::new().render_named_str("page.html", html, told)?)
+    let told = told(&content, &holds, now);
+    Ok(minijinja::Environment::new().render_named_str("page.html", html, minijinja::value::Serde(told))?)
 }
 
-/// What `content` says to readers at `now`.
-fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Told {
-    let (names, statuses) = (Names::of_shown(content), content.shown_statuses(now));
-    let lines: Vec<Line> = content
-        .components
-        .iter()
-        .filter(|component| content.shows(component))
-        .map(|component| line(component, statuses[&component.id], holds, now))
-        .collect();
+/// What `content` says to readers at `now`, by the names of the template.
+fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Value {
+    let statuses = content.shown_statuses(now);
+    let shown = || content.components.iter().filter(|component| content.shows(component));
+    let names: Names<'_> = shown().map(|component| (component.id, component.shown_name())).collect();
+    let lines = shown().map(|component| {
+        let held = holds.iter().find(|hold| hold.component.as_str() == component.name && hold.until > now);
+        let status = statuses[&component.id];
+        Line {
+            held_until: held.map(|hold| moment(hold.until)),
+            name: component.shown_name().to_owned(),
+            description: component.description.clone(),
+            tone: tone(status),
+            status,
+            group: component.group,
+        }
+    });
+    let lines: Vec<Line> = lines.collect();
     let (mut open, mut open_since, mut fixed) = (Vec::new(), None, Vec::new());
     for incident in content.incidents.iter().filter(|incident| incident.is_shown(now)) {
         let report = report(incident, &names);
@@ -200,39 +189,28 @@ fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Told {
             fixed.push((incident.began_at, report));
         }
     }
-    Told {
-        name: NAME,
-        state: state(&lines, open.len()),
-        sections: sections(content, lines),
-        open,
-        maintenance: maintenance::of(content, &names, now),
-        past: past::by_day(fixed, open_since, now),
-    }
+    json!({
+        "name": NAME,
+        "state": state(&lines, open.len()),
+        "sections": sections(content, lines),
+        "open": open,
+        "maintenance": maintenance(content, &names, now),
+        "past": by_day(fixed, open_since, now),
+    })
 }
 
 /// What readers call the components that they see.
-pub struct Names<'a>(HashMap<ComponentId, &'a str>);
+type Names<'a> = HashMap<ComponentId, &'a str>;
 
-impl<'a> Names<'a> {
-    fn of_shown(content: &'a Content) -> Self {
-        let shown = content.components.iter().filter(|component| content.shows(component));
-        Self(shown.map(|component| (component.id, component.shown_name())).collect())
-    }
-
-    /// Those of `affected`, in its order.
-    fn of(&self, affected: &[AffectedStatus]) -> Vec<String> {
-        affected.iter().filter_map(|one| self.0.get(&one.component)).map(|name| (*name).to_owned()).collect()
-    }
+/// The names of `affected`, in its order.
+fn named(affected: &[AffectedStatus], names: &Names<'_>) -> Vec<String> {
+    affected.iter().filter_map(|one| names.get(&one.component)).map(|name| (*name).to_owned()).collect()
 }
 
 /// The headline is that of the worst component.
-fn state(components: &[Line], open_incidents: usize) -> Overall {
+fn state(components: &[Line], open_incidents: usize) -> Value {
     let Some(worst) = worst(components) else {
-        return Overall {
-            tone: UNKNOWN,
-            headline: "Nothing to show yet",
-            detail: "No components are set up.".to_owned(),
-        };
+        return json!({ "tone": UNKNOWN, "headline": "Nothing to show yet", "detail": "No components are set up." });
     };
     // What nobody knows of is not affected: it is named only where there is nothing worse to say.
     let is_named = |status: ComponentStatus| match (status, worst) {
@@ -246,14 +224,6 @@ fn state(components: &[Line], open_incidents: usize) -> Overall {
         ComponentStatus::Unknown => ("components are not known at the moment", "Not known at the moment"),
         _ => ("components are affected", "Affected"),
     };
-    let headline = match worst {
-        ComponentStatus::Operational => "All systems operational",
-        ComponentStatus::PerformanceIssues => "Degraded performance",
-        ComponentStatus::PartialOutage => "Partial outage",
-        ComponentStatus::MajorOutage => "Major outage",
-        ComponentStatus::Unknown => "Status unknown",
-        ComponentStatus::UnderMaintenance => "Under maintenance",
-    };
     let detail = match (affected.len(), open_incidents) {
         (0, 0) => "No open incidents.".to_owned(),
         (0, 1) => "One incident is still being worked on.".to_owned(),
@@ -262,7 +232,7 @@ fn state(components: &[Line], open_incidents: usize) -> Overall {
         (count, _) if count <= NAMED_MAX => format!("{some}: {}.", affected.join(", ")),
         (count, _) => format!("{some}: {} and {} more.", affected[..NAMED_MAX].join(", "), count - NAMED_MAX),
     };
-    Overall { tone: tone(worst), headline, detail }
+    json!({ "tone": tone(worst), "headline": tone(worst).headline, "detail": detail })
 }
 
 fn worst(components: &[Line]) -> Option<ComponentStatus> {
@@ -270,7 +240,7 @@ fn worst(components: &[Line]) -> Option<ComponentStatus> {
 }
 
 /// Groups in their order, then what is in none. A group without anything to show is left out.
-fn sections(content: &Content, components: Vec<Line>) -> Vec<Section> {
+fn sections(content: &Content, components: Vec<Line>) -> Vec<Value> {
     let mut members: HashMap<Option<GroupId>, Vec<Line>> = HashMap::new();
     for component in components {
         members.entry(component.group).or_default().push(component);
@@ -280,65 +250,137 @@ fn sections(content: &Content, components: Vec<Line>) -> Vec<Section> {
         let worst = worst(&components)?;
         // where folding was asked for, it never hides that something is wrong
         let folded = folded && worst == ComponentStatus::Operational;
-        Some(Section { id, name, folded, tone: tone(worst), word: component_word(worst), components })
+        Some(json!({ "id": id, "name": name, "folded": folded, "tone": tone(worst), "components": components }))
     };
     let groups = content.groups.iter().filter_map(|group| {
         let (id, name) = (format!("group-{}", group.id.0), group.shown_name().to_owned());
         section(id, Some(name), group.folded, Some(group.id))
     });
-    let mut sections: Vec<Section> = groups.collect();
+    let mut sections: Vec<Value> = groups.collect();
     let title = (!sections.is_empty()).then(|| "Other".to_owned());
     sections.extend(section("group-none".to_owned(), title, false, None));
     sections
 }
 
-/// Who holds a component, and why, is nobody's business here.
-fn line(component: &Component, status: ComponentStatus, holds: &[Hold], now: Timestamp) -> Line {
-    let held = holds.iter().find(|hold| hold.component.as_str() == component.name && hold.until > now);
-    Line {
-        held_until: held.map(|hold| Moment::of(hold.until)),
-        name: component.shown_name().to_owned(),
-        description: component.description.clone(),
-        tone: tone(status),
-        word: component_word(status),
-        status,
-        group: component.group,
-    }
-}
-
-fn report(incident: &Incident, names: &Names<'_>) -> Report {
+/// An incident with all that was said about it, the newest first.
+fn report(incident: &Incident, names: &Names<'_>) -> Value {
     let entries = incident.updates.iter().rev().map(|update| {
         let word = update.status.map_or("Update", |status| status.word());
         entry(word, update.at, &update.message)
     });
-    let mut entries: Vec<Entry> = entries.collect();
-    entries.push(entry("Reported", incident.created_at, &incident.message));
     let worst = incident.affected.iter().map(|one| one.status).max_by_key(|status| status.severity());
-    Report {
-        id: incident.id.0,
-        name: incident.title.clone(),
-        tone: if incident.is_open() { worst.map_or(PARTIAL, tone) } else { OPERATIONAL },
-        word: incident.status.word(),
-        components: names.of(&incident.affected),
-        began: Moment::of(incident.began_at),
-        lasted: incident.fixed_at.map(|fixed_at| duration(incident.began_at, fixed_at)),
-        entries,
+    json!({
+        "id": incident.id,
+        "name": incident.title,
+        "tone": if incident.is_open() { worst.map_or(PARTIAL, tone) } else { OPERATIONAL },
+        "word": incident.status.word(),
+        "components": named(&incident.affected, names),
+        "began": moment(incident.began_at),
+        "lasted": incident.fixed_at.map(|fixed_at| duration(incident.began_at, fixed_at)),
+        "entries": entries.chain([entry("Reported", incident.created_at, &incident.message)]).collect::<Vec<_>>(),
+    })
+}
+
+/// What is announced or in progress at `now`, each with all that was said about it, the newest first.
+fn maintenance(content: &Content, names: &Names<'_>, now: Timestamp) -> Value {
+    let (mut planned, mut in_progress) = (Vec::new(), Vec::new());
+    for one in content.maintenance.iter().filter(|one| one.is_published(now)).take(MAINTENANCE_MAX) {
+        let list = match one.phase(now) {
+            ScheduleStatus::Upcoming => &mut planned,
+            ScheduleStatus::InProgress => &mut in_progress,
+            ScheduleStatus::Complete => continue,
+        };
+        let entries = one.updates.iter().rev().map(|update| entry("Update", update.at, &update.message));
+        list.push(json!({
+            "id": one.id.0,
+            "name": one.title,
+            "tone": MAINTENANCE,
+            "word": one.phase(now).word(),
+            "components": named(&one.affected, names),
+            "begins": moment(one.begins_at),
+            "ends": one.ends_at.map(moment),
+            "entries": entries.chain([entry("Announced", one.created_at, &one.message)]).collect::<Vec<_>>(),
+        }));
     }
+    json!({ "planned": planned, "in_progress": in_progress })
 }
 
-fn entry(word: &'static str, at: Timestamp, message: &str) -> Entry {
+/// One thing that was said.
+fn entry(word: &str, at: Timestamp, message: &str) -> Value {
     let paragraphs = message.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
-    Entry { word, at: Moment::of(at), paragraphs: paragraphs.map(str::to_owned).collect() }
+    json!({ "word": word, "at": moment(at), "paragraphs": paragraphs.collect::<Vec<_>>() })
 }
 
-impl Moment {
-    fn of(moment: Timestamp) -> Self {
-        let zoned = zoned(moment);
-        Self {
-            text: zoned.strftime("%-d %b %Y, %H:%M UTC").to_string(),
-            iso: zoned.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+/// A moment for readers and for the script, which tells it in the reader's own time.
+fn moment(moment: Timestamp) -> Value {
+    let (text, iso) = ("%-d %b %Y, %H:%M UTC", "%Y-%m-%dT%H:%M:%SZ");
+    json!({ "text": zoned(moment).strftime(text).to_string(), "iso": zoned(moment).strftime(iso).to_string() })
+}
+
+/// A day with incidents that are over, or one or more days in a row without any.
+#[derive(Serialize)]
+struct Stretch {
+    /// `21 November 2026`, or `8 – 20 November 2026`.
+    label: String,
+    /// The day in ISO form; the first of several.
+    iso: String,
+    /// None: nothing happened, or it is not over.
+    incidents: Vec<Value>,
+    /// What to say of days without.
+    note: &'static str,
+}
+
+const QUIET: &str = "No incidents";
+
+const NOT_OVER: &str = "Incident open, see above";
+
+/// The last days, the newest first, each with the incidents that began on it and are over; days without are one stretch as long as the same is to
+/// be said of them. `open_since` is when the first incident began that is still open.
+fn by_day(reports: Vec<(Timestamp, Value)>, open_since: Option<Timestamp>, now: Timestamp) -> Vec<Stretch> {
+    // What began in the future, by a clock that was set back since, began today. What began earlier and was fixed lately is
+    // shown on the first of the days.
+    let today = zoned(now).date();
+    let first = today.saturating_sub((DAYS - 1).days());
+    let day_of_beginning = |began: Timestamp| zoned(began.min(now)).date().max(first);
+    let mut reports: Vec<(Date, Value)> =
+        reports.into_iter().map(|(began, report)| (day_of_beginning(began), report)).collect();
+    let open_since = open_since.map(day_of_beginning);
+    let mut stretches: Vec<Stretch> = Vec::new();
+    // The days that the last stretch is about, if it is one of days without incidents.
+    let mut without: Option<(Date, &str)> = None;
+    for back in 0..DAYS {
+        let day = today.saturating_sub(back.days());
+        let incidents: Vec<Value> =
+            reports.extract_if(.., |(began, _)| *began == day).map(|(_, report)| report).collect();
+        let note = if open_since.is_some_and(|since| since <= day) { NOT_OVER } else { QUIET };
+        if !incidents.is_empty() {
+            without = None;
+            stretches.push(Stretch { label: long(day), iso: day.to_string(), incidents, note });
+        } else if let Some((last, _)) = without.filter(|(_, before)| *before == note) {
+            stretches.pop();
+            stretches.push(without_incidents(day, last, note));
+        } else {
+            without = Some((day, note));
+            stretches.push(without_incidents(day, day, note));
         }
     }
+    stretches
+}
+
+/// Days in a row, from `first` to `last`, without incidents that are over.
+fn without_incidents(first: Date, last: Date, note: &'static str) -> Stretch {
+    let label = if first == last {
+        long(first)
+    } else if (first.year(), first.month()) == (last.year(), last.month()) {
+        format!("{} – {}", first.day(), long(last))
+    } else {
+        format!("{} – {}", first.strftime("%-d %B"), long(last))
+    };
+    Stretch { label, iso: first.to_string(), incidents: Vec::new(), note }
+}
+
+fn long(day: Date) -> String {
+    day.strftime("%-d %B %Y").to_string()
 }
 
 fn tone(status: ComponentStatus) -> Tone {
@@ -349,17 +391,6 @@ fn tone(status: ComponentStatus) -> Tone {
         ComponentStatus::MajorOutage => MAJOR,
         ComponentStatus::Unknown => UNKNOWN,
         ComponentStatus::UnderMaintenance => MAINTENANCE,
-    }
-}
-
-fn component_word(status: ComponentStatus) -> &'static str {
-    match status {
-        ComponentStatus::Operational => "Operational",
-        ComponentStatus::PerformanceIssues => "Performance issues",
-        ComponentStatus::PartialOutage => "Partial outage",
-        ComponentStatus::MajorOutage => "Major outage",
-        ComponentStatus::Unknown => "Unknown",
-        ComponentStatus::UnderMaintenance => "Under maintenance",
     }
 }
 
@@ -383,7 +414,41 @@ fn duration(from: Timestamp, to: Timestamp) -> String {
     if told.is_empty() { "under a minute".to_owned() } else { told.join(" ") }
 }
 
-fn etag_of(html: &str) -> HeaderValue {
-    let digest: String = Sha256::digest(html).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(&format!("{}Z", text.replace(' ', "T"))).expect("a time")
+    }
+
+    fn report(began: &str) -> (Timestamp, Value) {
+        (at(began), Value::from(began))
+    }
+
+    #[test]
+    fn quiet_days_in_a_row_are_told_at_once() {
+        let now = at("2026-12-03 12:00:00");
+        let stretches = by_day(vec![report("2026-12-02 23:59:59"), report("2026-11-29 00:00:00")], None, now);
+        let told: Vec<(&str, usize)> = stretches.iter().map(|one| (one.label.as_str(), one.incidents.len())).collect();
+        assert_eq!(
+            told,
+            [
+                ("3 December 2026", 0),
+                ("2 December 2026", 1),
+                ("30 November – 1 December 2026", 0),
+                ("29 November 2026", 1),
+                ("20 – 28 November 2026", 0),
+            ]
+        );
+        assert_eq!(first_day(now), at("2026-11-20 00:00:00"));
+    }
+
+    #[test]
+    fn a_day_with_an_incident_that_is_not_over_is_not_called_quiet() {
+        let now = at("2026-12-03 12:00:00");
+        let stretches = by_day(Vec::new(), Some(at("2026-12-01 18:00:00")), now);
+        let told: Vec<(&str, &str)> = stretches.iter().map(|one| (one.label.as_str(), one.note)).collect();
+        assert_eq!(told, [("1 – 3 December 2026", NOT_OVER), ("20 – 30 November 2026", QUIET)]);
+    }
 }

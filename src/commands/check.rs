@@ -7,10 +7,9 @@ use std::process::ExitCode;
 
 use ipnet::IpNet;
 
-use crate::cli::{Check, Common};
-use crate::config::environment::{Environment, PLACE, WEBHOOK_BASIC_AUTH};
-use crate::config::watchdog::{heard_by_route_alone, seen_too_rarely};
-use crate::config::{self, Config, Place, Report, TargetsFile, Variables, counted};
+use crate::cli::{Common, WebFile};
+use crate::config::environment::{Environment, WEBHOOK_BASIC_AUTH};
+use crate::config::{self, Config, ENVIRONMENT, Place, Report, TargetsFile, Variables, counted};
 use crate::settings::WebAccess;
 use crate::store::Store;
 
@@ -18,14 +17,14 @@ use crate::store::Store;
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub(crate) fn run(common: &Common, args: &Check, variables: &Variables) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(common: &Common, web: &WebFile, variables: &Variables) -> anyhow::Result<ExitCode> {
     let mut files = config::load(&common.config_file, &common.targets_file);
-    let web_file = args.web.web_config_file.as_deref();
+    let web_file = web.web_config_file.as_deref();
     let (environment, report) = check_environment(common, web_file, variables);
     files.report.append(report);
     if let Some(config) = &files.config {
-        files.report.remarks.extend(seen_too_rarely(config, &environment, &common.config_file));
-        files.report.remarks.extend(heard_by_route_alone(config, &environment, &common.config_file));
+        files.report.remarks.extend(config::watchdog_seen_too_rarely(config, &environment, &common.config_file));
+        files.report.remarks.extend(config::watchdog_heard_by_route_alone(config, &environment, &common.config_file));
     }
     let report = &files.report;
 
@@ -38,11 +37,40 @@ pub(crate) fn run(common: &Common, args: &Check, variables: &Variables) -> anyho
     }
     write!(out, "{report}")?;
     writeln!(out, "\nfound")?;
-    writeln!(out, "  {}", found_groups(files.config.as_ref(), &common.config_file))?;
-    writeln!(out, "  {}", found_targets(&files.targets, &common.targets_file))?;
-    writeln!(out, "  {}", found_page(&environment, report))?;
-    if let Some(file) = web_file {
-        writeln!(out, "  {}", found_web(file, report))?;
+    let config_file = common.config_file.display();
+    match &files.config {
+        Some(Config { page, .. }) => {
+            let components = page.groups.iter().map(|group| group.components.len()).sum();
+            let (groups, components) = (counted(page.groups.len(), "group"), counted(components, "component"));
+            writeln!(out, "  {groups} with {components} in {config_file}")?;
+        }
+        None => writeln!(out, "  no usable configuration in {config_file}")?,
+    }
+    let targets_file = common.targets_file.display();
+    let targets = match &files.targets {
+        TargetsFile::Absent => "the targets that the page has".to_owned(),
+        TargetsFile::Unusable => format!("no usable targets in {targets_file}"),
+        TargetsFile::Read(inventory) => {
+            let critical = inventory.iter().filter(|(_, target)| target.critical).count();
+            format!("{} ({critical} critical) in {targets_file}", counted(inventory.len(), "target"))
+        }
+    };
+    writeln!(out, "  {targets}")?;
+    let is_of_cachet = |place: &Place| place.file == ENVIRONMENT && place.path.starts_with("CACHET_");
+    let page = match environment.cachet {
+        Some(_) => "a Cachet in the environment",
+        None if report.problems.iter().any(|problem| is_of_cachet(&problem.place)) => {
+            "no usable Cachet in the environment"
+        }
+        None => "no Cachet in the environment, so the built-in page",
+    };
+    writeln!(out, "  {page}")?;
+    if let Some(file) = web_file.map(|file| file.display().to_string()) {
+        let web = match report.problems.iter().any(|problem| problem.place.file == file) {
+            true => format!("no usable web configuration in {file}"),
+            false => format!("a web configuration in {file}"),
+        };
+        writeln!(out, "  {web}")?;
     }
     if report.is_fatal() {
         writeln!(out, "\nserve refuses to start with these problems")?;
@@ -50,43 +78,6 @@ pub(crate) fn run(common: &Common, args: &Check, variables: &Variables) -> anyho
         writeln!(out, "\nserve starts all the same, without what these problems concern")?;
     }
     Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn found_groups(config: Option<&Config>, file: &Path) -> String {
-    let Some(config) = config else { return format!("no usable configuration in {}", file.display()) };
-    let components = config.page.groups.iter().map(|group| group.components.len()).sum();
-    let (groups, components) = (counted(config.page.groups.len(), "group"), counted(components, "component"));
-    format!("{groups} with {components} in {}", file.display())
-}
-
-fn found_targets(targets: &TargetsFile, file: &Path) -> String {
-    match targets {
-        TargetsFile::Absent => "the targets that the page has".to_owned(),
-        TargetsFile::Unusable => format!("no usable targets in {}", file.display()),
-        TargetsFile::Read(inventory) => {
-            let critical = inventory.iter().filter(|(_, target)| target.critical).count();
-            format!("{} ({critical} critical) in {}", counted(inventory.len(), "target"), file.display())
-        }
-    }
-}
-
-fn found_page(environment: &Environment, report: &Report) -> &'static str {
-    let of_cachet = |place: &Place| place.file == PLACE && place.path.starts_with("CACHET_");
-    match environment.cachet {
-        Some(_) => "a Cachet in the environment",
-        None if report.problems.iter().any(|problem| of_cachet(&problem.place)) => {
-            "no usable Cachet in the environment"
-        }
-        None => "no Cachet in the environment, so the built-in page",
-    }
-}
-
-fn found_web(file: &Path, report: &Report) -> String {
-    let name = file.display().to_string();
-    match report.problems.iter().any(|problem| problem.place.file == name) {
-        true => format!("no usable web configuration in {name}"),
-        false => format!("a web configuration in {name}"),
-    }
 }
 
 /// The environment as far as it can be used, and what is wrong with it, with `.env` and with who may do what.
@@ -108,7 +99,7 @@ fn check_environment(common: &Common, web_file: Option<&Path>, variables: &Varia
 fn check_flags_of_serve(common: &Common, variables: &Variables, report: &mut Report) {
     let mut check = |name: &str, is_valid: fn(&str) -> bool, message: &str| {
         if variables.get(name).is_some_and(|value| !is_valid(&value)) {
-            report.fatal(variable(name), message);
+            report.fatal(Place::variable(name), message);
         }
     };
     check(
@@ -134,10 +125,6 @@ fn check_flags_of_serve(common: &Common, variables: &Variables, report: &mut Rep
     // The value is not repeated, for the URL of a database may hold a password.
     if !Store::supports(&common.storage_url) {
         let message = "is not supported: write it as in sqlite://data/alertmanager-cachet.db";
-        report.fatal(variable("STORAGE_URL"), message);
+        report.fatal(Place::variable("STORAGE_URL"), message);
     }
-}
-
-fn variable(name: &str) -> Place {
-    Place::file(PLACE).key(name)
 }

@@ -3,25 +3,23 @@
 //! The notifications were recorded from an Alertmanager 0.25 that got the alerts of the targets of
 //! `prometheus.yml.example`. They are posted over HTTP with Basic Auth, moved in time so that it all has just happened.
 
-mod story;
-
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, Error, bail};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use self::story::{Expected, STORY, Step};
 use super::explain::explained;
 use super::hash_password;
-use super::serve::{Running, start, stop_signal};
+use super::serve::{Origin, Running, start, stop_signal};
 use crate::cli::{Common, Demo, Listen, Serve, WebFile};
 use crate::clock;
 use crate::config::environment::{Environment, Mode};
 use crate::config::users::UserName;
 use crate::core::builtin::Content;
+use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::Log;
@@ -44,6 +42,67 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How long each step can be watched on the page.
 const PAUSE: Duration = Duration::from_secs(8);
 
+/// One notification, and what it must bring about.
+struct Step {
+    /// What happens.
+    title: &'static str,
+    /// What is sent, in words.
+    sent: &'static str,
+    /// The recording that is sent.
+    recording: &'static str,
+    /// What the page must show of the components that matter here; every open incident is of one of these.
+    expected: &'static [Expected],
+}
+
+/// A component and its status. It has an incident in a major outage.
+type Expected = (&'static str, ComponentStatus);
+
+/// The story, step by step.
+const STORY: &[Step] = &[
+    Step {
+        title: "A target fails",
+        sent: "one of the six targets of Web Server fires",
+        recording: include_str!("demo/1-a-target-fails.json"),
+        expected: &[("Web Server", ComponentStatus::PartialOutage)],
+    },
+    Step {
+        title: "Half of a component fails",
+        sent: "two more targets of Web Server fire, and one of Database",
+        recording: include_str!("demo/2-half-a-component-fails.json"),
+        expected: &[("Web Server", ComponentStatus::PartialOutage), ("Database", ComponentStatus::PartialOutage)],
+    },
+    Step {
+        title: "A critical target fails",
+        sent: "the critical target of Database and Backend fires",
+        recording: include_str!("demo/3-a-critical-target-fails.json"),
+        expected: &[
+            ("Database", ComponentStatus::MajorOutage),
+            ("Backend", ComponentStatus::MajorOutage),
+            ("Web Server", ComponentStatus::PartialOutage),
+        ],
+    },
+    Step {
+        title: "The critical target recovers",
+        sent: "its alert is resolved, in a notification that still says \"firing\" for the others",
+        recording: include_str!("demo/4-the-critical-target-recovers.json"),
+        expected: &[
+            ("Database", ComponentStatus::PartialOutage),
+            ("Backend", ComponentStatus::Operational),
+            ("Web Server", ComponentStatus::PartialOutage),
+        ],
+    },
+    Step {
+        title: "Everything recovers",
+        sent: "all other alerts are resolved",
+        recording: include_str!("demo/5-all-recovers.json"),
+        expected: &[
+            ("Web Server", ComponentStatus::Operational),
+            ("Database", ComponentStatus::Operational),
+            ("Backend", ComponentStatus::Operational),
+        ],
+    },
+];
+
 /// Serves, tells the story, and keeps serving until Ctrl-C.
 ///
 /// # Errors
@@ -58,18 +117,20 @@ pub(crate) async fn run(common: &Common, args: &Demo) -> anyhow::Result<ExitCode
     let password: String = password.iter().map(|byte| format!("{byte:02x}")).collect();
     let stop = stop_signal()?;
     let running = serve(common, args, folder.path(), &password).await?;
-    let mut demo = Teller { url: format!("http://{}", running.address()), password, client: client()?, running };
+    // No certificates are needed on loopback, and a small container image has none.
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?;
+    let demo = Teller { url: format!("http://{}", running.address), password, client, running };
     tokio::pin!(stop);
-    let told = tokio::select! {
+    let is_right = tokio::select! {
         told = demo.tell(args.once) => Some(told?),
         () = &mut stop => None,
     };
-    if let (Some(_), false) = (told, args.once) {
+    if is_right.is_some() && !args.once {
         say(&format!("\nThe page stays at {} until Ctrl-C.", demo.url))?;
         stop.await;
     }
     demo.running.stop().await?;
-    Ok(if told == Some(Outcome::Wrong) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if is_right == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The server, as `serve` starts it, over the example files and an empty store.
@@ -89,26 +150,16 @@ async fn serve(common: &Common, args: &Demo, folder: &std::path::Path, password:
         trusted_proxies: Vec::new(),
         webhook_body_limit: 0,
     };
-    let credentials = hash_password::credentials(&UserName::try_from(USER)?, password, bcrypt::DEFAULT_COST)?;
+    let credentials =
+        hash_password::credentials(&UserName::new(USER).map_err(Error::msg)?, password, bcrypt::DEFAULT_COST)?;
     let environment = Environment {
         mode: Mode::Production,
         cachet: None,
         webhook_basic_auth: Some(SecretString::from(credentials)),
         alertmanager: None,
     };
-    start(&common, &serve, &environment, Log::stdout(common.log_format)).await
-}
-
-fn client() -> anyhow::Result<reqwest::Client> {
-    // No certificates are needed on loopback, and a small container image has none.
-    Ok(reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?)
-}
-
-/// Whether the page showed what it should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Right,
-    Wrong,
+    let log = Log::stdout(common.log_format);
+    start(Origin { common, args: serve, environment, variables: None }, log).await
 }
 
 struct Teller {
@@ -119,29 +170,42 @@ struct Teller {
 }
 
 impl Teller {
-    async fn tell(&mut self, once: bool) -> anyhow::Result<Outcome> {
+    /// Tells the story. Returns whether the page showed what it should.
+    async fn tell(&self, once: bool) -> anyhow::Result<bool> {
         say(&format!("The status page is at {}", self.url))?;
-        let mut outcome = Outcome::Right;
-        let shift = Shift::to_now(STORY)?;
-        for (step, number) in STORY.iter().zip(1..) {
+        let mut is_right = true;
+        let mut notifications = Vec::new();
+        for step in STORY {
+            let recording: Value = serde_json::from_str(step.recording)?;
+            let body = recording["body"].as_str().context("a recording has a body")?;
+            notifications.push(serde_json::from_str(body)?);
+        }
+        move_to_now(&mut notifications)?;
+        for ((step, number), notification) in STORY.iter().zip(1..).zip(notifications) {
             if !once {
                 tokio::time::sleep(PAUSE).await;
             }
             say(&format!("\n{number}/{}  {}", STORY.len(), step.title))?;
-            self.post(step, shift).await?;
-            if let Err(difference) = self.wait_for(step.expected).await? {
-                outcome = Outcome::Wrong;
+            self.post(step, &notification).await?;
+            let deadline = Instant::now() + PATIENCE;
+            let difference = loop {
+                match self.difference(step.expected).await? {
+                    Some(_) if Instant::now() < deadline => tokio::time::sleep(GLANCE).await,
+                    difference => break difference,
+                }
+            };
+            if let Some(difference) = difference {
+                is_right = false;
                 say(&format!("     WRONG: {difference}"))?;
             }
             self.say_page(step.expected).await?;
         }
-        Ok(outcome)
+        Ok(is_right)
     }
 
-    async fn post(&self, step: &Step, shift: Shift) -> anyhow::Result<()> {
-        let body = shift.apply(&notification(step.recording)?)?;
+    async fn post(&self, step: &Step, notification: &Value) -> anyhow::Result<()> {
         let request = self.client.post(format!("{}/webhook", self.url)).basic_auth(USER, Some(&self.password));
-        let answer = request.header("Content-Type", "application/json").body(body).send().await?;
+        let answer = request.header("Content-Type", "application/json").body(notification.to_string()).send().await?;
         say(&format!("     sent: {} -> HTTP {}", step.sent, answer.status().as_u16()))?;
         if !answer.status().is_success() {
             bail!("the server did not take the notification: {}", answer.text().await?);
@@ -149,47 +213,36 @@ impl Teller {
         Ok(())
     }
 
-    /// Waits until the page shows what it should; else what it shows instead.
-    async fn wait_for(&self, expected: &[Expected]) -> anyhow::Result<Result<(), String>> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let difference = self.difference(expected).await?;
-            if difference.is_none() || Instant::now() >= deadline {
-                return Ok(difference.map_or(Ok(()), Err));
-            }
-            tokio::time::sleep(GLANCE).await;
-        }
-    }
-
     /// What the page shows otherwise than it should.
     async fn difference(&self, expected: &[Expected]) -> anyhow::Result<Option<String>> {
         let (content, now) = self.content().await?;
         let statuses = content.shown_statuses(now);
-        for component in expected {
-            let found = content.components.iter().find(|shown| shown.name == component.name && content.shows(shown));
+        for (name, status) in expected {
+            let found = content.components.iter().find(|shown| shown.name == *name && content.shows(shown));
             let shown = found.and_then(|found| statuses.get(&found.id)).copied();
-            if shown != Some(component.status) {
+            if shown != Some(*status) {
                 let shown = shown.map_or("not there".to_owned(), |shown| shown.to_string());
-                return Ok(Some(format!("{} is {shown} and should be {}", component.name, component.status)));
+                return Ok(Some(format!("{name} is {shown} and should be {status}")));
             }
         }
         let open = content.incidents.iter().filter(|incident| incident.is_open()).count();
-        let wanted = expected.iter().filter(|component| component.has_incident()).count();
+        let wanted = expected.iter().filter(|(_, status)| *status == ComponentStatus::MajorOutage).count();
         Ok((open != wanted).then(|| format!("{open} incidents are open and {wanted} should be")))
     }
 
     async fn content(&self) -> anyhow::Result<(Content, Timestamp)> {
         let now = clock::now();
-        Ok((self.running.store().page().content(now, now).await?, now))
+        Ok((self.running.store.page().content(now, now).await?, now))
     }
 
     /// What the page shows now, and why: the words of `explain`.
     async fn say_page(&self, expected: &[Expected]) -> anyhow::Result<()> {
         let (content, now) = self.content().await?;
-        for component in expected {
-            let name = ComponentName::try_from(component.name)?;
-            let explanation = explained(self.running.store(), &self.running.settings(), &name, now).await?;
-            say(&format!("     page: {} {} because {}", component.name, explanation.status, explanation.reason))?;
+        for (component, _) in expected {
+            let name = ComponentName::try_from(*component)?;
+            let explanation =
+                explained(&self.running.store, &self.running.settings.borrow().clone(), &name, now).await?;
+            say(&format!("     page: {component} {} because {}", explanation.status, explanation.reason))?;
         }
         for incident in content.incidents.iter().filter(|incident| incident.is_open()) {
             say(&format!("     page: incident open: {}", incident.title))?;
@@ -198,45 +251,26 @@ impl Teller {
     }
 }
 
-/// The body of a recorded notification.
-fn notification(recording: &str) -> anyhow::Result<Value> {
-    let recording: Value = serde_json::from_str(recording)?;
-    Ok(serde_json::from_str(recording["body"].as_str().context("a recording has a body")?)?)
-}
-
-/// How far the recorded times are moved.
-#[derive(Debug, Clone, Copy)]
-struct Shift {
-    by_ms: i64,
-}
-
-impl Shift {
-    /// So that the last thing that happens in the story happens now, and nothing in the future.
-    fn to_now(story: &[Step]) -> anyhow::Result<Self> {
-        let mut latest = 0;
-        for step in story {
-            for alert in notification(step.recording)?["alerts"].as_array().into_iter().flatten() {
-                for time in ["startsAt", "endsAt"].iter().filter_map(|key| alert[*key].as_str()) {
-                    latest = latest.max(Timestamp::parse_rfc3339(time)?.as_millis());
-                }
+/// Moves the recorded times so that the last thing that happens in the story happens now, and nothing in the future.
+fn move_to_now(notifications: &mut [Value]) -> anyhow::Result<()> {
+    let alerts = notifications.iter_mut().flat_map(|notification| notification["alerts"].as_array_mut());
+    let mut times = Vec::new();
+    for alert in alerts.flatten() {
+        let Some(alert) = alert.as_object_mut() else { continue };
+        for (_, time) in alert.iter_mut().filter(|(key, _)| matches!(key.as_str(), "startsAt" | "endsAt")) {
+            let moment = Timestamp::parse_rfc3339(time.as_str().unwrap_or_default())?;
+            // A firing alert ends in the year 1, whenever it is told.
+            if moment.as_millis() > 0 {
+                times.push((moment.as_millis(), time));
             }
         }
-        Ok(Self { by_ms: clock::now().as_millis() - latest })
     }
-
-    fn apply(self, notification: &Value) -> anyhow::Result<String> {
-        let mut moved = notification.clone();
-        for alert in moved["alerts"].as_array_mut().into_iter().flatten() {
-            for key in ["startsAt", "endsAt"] {
-                let time = Timestamp::parse_rfc3339(alert[key].as_str().unwrap_or_default())?;
-                // A firing alert ends in the year 1, whenever it is told.
-                if time.as_millis() > 0 {
-                    alert[key] = Timestamp::from_millis(time.as_millis() + self.by_ms).to_string().into();
-                }
-            }
-        }
-        Ok(moved.to_string())
+    let latest = times.iter().map(|(moment, _)| *moment).max().unwrap_or_default();
+    let by = clock::now().as_millis() - latest;
+    for (moment, time) in times {
+        *time = Timestamp::from_millis(moment + by).to_string().into();
     }
+    Ok(())
 }
 
 fn say(line: &str) -> io::Result<()> {

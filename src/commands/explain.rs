@@ -5,11 +5,12 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 
+use super::usable_files;
 use crate::cli::{Common, Explain, OutputForm};
 use crate::clock;
-use crate::config::{self, TargetsFile, nearest};
+use crate::config::nearest;
 use crate::core::explain::{Explanation, summaries};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
@@ -22,16 +23,7 @@ use crate::store::Store;
 /// # Errors
 /// When there is no store, the configuration cannot be read, or no such component is known.
 pub(crate) async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
-    let files = config::load(&common.config_file, &common.targets_file);
-    let Some(config) = &files.config else {
-        bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
-    };
-    let inventory = match files.targets {
-        TargetsFile::Read(inventory) => Some(inventory),
-        TargetsFile::Absent => None,
-        TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
-    };
-    let config = config.clone();
+    let (config, inventory) = usable_files(common)?;
     let settings = Arc::new(Settings { inventory, ..Settings::from(config) });
     let store = Store::open_read_only(&common.storage_url).await?;
     let name = ComponentName::try_from(args.component.as_str())?;
@@ -55,20 +47,17 @@ pub async fn explained(
     now: Timestamp,
 ) -> anyhow::Result<Explanation> {
     let insight = Insight::read(store, settings, settings.policy(), now).await?;
-    let Some(explanation) = insight.explain(name) else { return Err(unknown(name, &insight)) };
+    let Some(explanation) = insight.explain(name) else {
+        let components = summaries(insight.facts());
+        let known: BTreeSet<&str> = components.iter().map(|summary| summary.component.as_str()).collect();
+        if let Some(near) = nearest(name.as_str(), known.iter().copied()) {
+            bail!("there is no component {name:?}: did you mean {near:?}?");
+        }
+        if known.is_empty() {
+            bail!("there is no component {name:?}, nor any other: run `setup` first");
+        }
+        bail!("there is no component {name:?}: the page has {}", known.into_iter().collect::<Vec<_>>().join(", "));
+    };
     let past = insight::past(store, settings, name, TIMELINE_DAYS.min(settings.config.history_days), now).await?;
     Ok(Explanation { past: Some(past), ..explanation })
-}
-
-fn unknown(name: &ComponentName, insight: &Insight) -> anyhow::Error {
-    let components = summaries(insight.facts());
-    let known: BTreeSet<&str> = components.iter().map(|summary| summary.component.as_str()).collect();
-    match (nearest(name.as_str(), known.iter().copied()), known.len()) {
-        (Some(near), _) => anyhow!("there is no component {name:?}: did you mean {near:?}?"),
-        (None, 0) => anyhow!("there is no component {name:?}, nor any other: run `setup` first"),
-        (None, _) => {
-            let known: Vec<&str> = known.into_iter().collect();
-            anyhow!("there is no component {name:?}: the page has {}", known.join(", "))
-        }
-    }
 }

@@ -3,10 +3,9 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, Error, ensure};
 use bcrypt::{DEFAULT_COST, Version};
 
-use crate::cli;
 use crate::config::users::UserName;
 
 /// The longest password that bcrypt sees whole: its limit is 72 bytes, and one is the end of the text.
@@ -16,22 +15,22 @@ const PASSWORD_LIMIT_BYTES: usize = 71;
 ///
 /// # Errors
 /// When the user name or the password cannot be used, or reading or printing fails.
-pub(crate) fn run(args: &cli::HashPassword) -> anyhow::Result<ExitCode> {
-    let user = UserName::try_from(args.user.as_str())?;
+pub(crate) fn run(user: &str) -> anyhow::Result<ExitCode> {
+    let user = UserName::new(user).map_err(Error::msg)?;
     let stdin = io::stdin();
-    let password = if stdin.is_terminal() { ask()? } else { read_line(stdin.lock())? };
-    let line = credentials(&user, &password, DEFAULT_COST)?;
-    writeln!(io::stdout(), "{line}").context("the line cannot be printed: check where stdout goes")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn ask() -> anyhow::Result<String> {
     let prompt = |text| {
         rpassword::prompt_password(text).context("the password cannot be read from the terminal: pipe it in instead")
     };
-    let password = prompt("Password: ")?;
-    ensure!(password == prompt("Again: ")?, "the two passwords differ: try again");
-    Ok(password)
+    let password = if stdin.is_terminal() {
+        let password = prompt("Password: ")?;
+        ensure!(password == prompt("Again: ")?, "the two passwords differ: try again");
+        password
+    } else {
+        read_line(stdin.lock())?
+    };
+    let line = credentials(&user, &password, DEFAULT_COST)?;
+    writeln!(io::stdout(), "{line}").context("the line cannot be printed: check where stdout goes")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read_line(mut input: impl BufRead) -> anyhow::Result<String> {
@@ -58,18 +57,18 @@ mod tests {
     use super::*;
     use crate::config::users::Users;
 
-    const LOWEST_COST: u32 = 4;
-
     fn user(name: &str) -> UserName {
-        UserName::try_from(name).expect("a user name")
+        UserName::new(name).expect("a user name")
     }
+
+    const LOWEST_COST: u32 = 4;
 
     #[test]
     fn the_line_is_what_webhook_basic_auth_takes() {
         let line = credentials(&user("prometheus"), "Grüße: 🚨", LOWEST_COST).expect("a line");
         assert!(line.starts_with("prometheus:$2y$04$"), "{line}");
-        let parsed = Users::parse(&line).expect("valid");
-        assert!(parsed.warnings.is_empty());
+        let (_, warnings) = Users::parse(&line).expect("valid");
+        assert!(warnings.is_empty());
     }
 
     #[test]

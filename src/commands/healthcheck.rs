@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +11,8 @@ use reqwest::redirect::Policy;
 
 use crate::cli;
 use crate::config::Report;
-use crate::config::web::{self, ClientAuth, TlsConfig};
+use crate::config::users::Users;
+use crate::config::web::{self, ClientAuth};
 
 /// How long the server may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,8 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// When not even that line can be printed.
-pub async fn run(args: &cli::Healthcheck) -> anyhow::Result<ExitCode> {
-    match ask(&args.listen).await {
+pub async fn run(listen: &cli::Listen) -> anyhow::Result<ExitCode> {
+    match ask(listen).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             writeln!(io::stderr(), "unhealthy: {error:#}")?;
@@ -33,57 +33,42 @@ pub async fn run(args: &cli::Healthcheck) -> anyhow::Result<ExitCode> {
 
 async fn ask(listen: &cli::Listen) -> anyhow::Result<()> {
     let tls = match &listen.web.web_config_file {
-        Some(file) => tls_config(file)?,
+        Some(file) => {
+            let mut report = Report::default();
+            // How the server speaks TLS, as far as that can be read.
+            let Some(config) = web::read(file, &mut Users::default(), &mut report) else {
+                let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+                bail!("{}", problems.join("; "));
+            };
+            config.tls
+        }
         None => None,
     };
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}/health", reachable(listen.listen_address));
-    let client = client(tls.as_ref()).context("no HTTP client can be made")?;
-    let response =
-        client.get(&url).send().await.with_context(|| format!("{url} does not answer, is `serve` running?"))?;
-    let status = response.status();
-    ensure!(status.is_success(), "{url} answered {status}: see the server's log");
-    Ok(())
-}
-
-/// How the server speaks TLS, as far as that can be read.
-fn tls_config(file: &Path) -> anyhow::Result<Option<TlsConfig>> {
-    let mut report = Report::default();
-    match web::read(file, &mut report) {
-        Some(config) => Ok(config.tls),
-        None => {
-            let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
-            bail!("{}", problems.join("; "))
-        }
-    }
-}
-
-fn client(tls: Option<&TlsConfig>) -> reqwest::Result<reqwest::Client> {
-    let builder = reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder()
         .timeout(TIMEOUT)
         .redirect(Policy::none())
         .no_proxy()
         // An image that has no CA certificates has no client either, without this.
         .tls_certs_only([]);
-    let Some(tls) = tls else { return builder.build() };
-    // The server is on this machine and was reached by its number, which no certificate names.
-    let builder = builder.tls_danger_accept_invalid_certs(true);
-    match own_certificate(tls) {
-        Some(identity) => builder.identity(identity).build(),
-        None => builder.build(),
+    if let Some(tls) = &tls {
+        // The server is on this machine and was reached by its number, which no certificate names.
+        builder = builder.tls_danger_accept_invalid_certs(true);
+        // What a server that asks clients for certificates is shown: its own, which it takes.
+        if tls.client_auth != ClientAuth::None
+            && let [Ok(cert), Ok(key)] = [&tls.cert_file, &tls.key_file].map(std::fs::read)
+            && let Ok(identity) = Identity::from_pem(&[cert, key].join(&b'\n'))
+        {
+            builder = builder.identity(identity);
+        }
     }
-}
-
-/// What a server that asks clients for certificates is shown: its own, which it takes.
-fn own_certificate(tls: &TlsConfig) -> Option<Identity> {
-    if tls.client_auth == ClientAuth::None {
-        return None;
-    }
-    let files = [&tls.cert_file, &tls.key_file].map(std::fs::read);
-    let [Ok(mut pem), Ok(key)] = files else { return None };
-    pem.push(b'\n');
-    pem.extend(key);
-    Identity::from_pem(&pem).ok()
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}/health", reachable(listen.listen_address));
+    let client = builder.build().context("no HTTP client can be made")?;
+    let response =
+        client.get(&url).send().await.with_context(|| format!("{url} does not answer, is `serve` running?"))?;
+    let status = response.status();
+    ensure!(status.is_success(), "{url} answered {status}: see the server's log");
+    Ok(())
 }
 
 /// Where a server that listens on `address` can be reached from its own machine.

@@ -1,10 +1,8 @@
 //! `serve`: the server.
 //!
-//! `configured::read` checks what is configured, at the start and when it is to be read again (`reload`).
-//! [`start`] puts the parts together, and [`Running`] is the server until it is told to stop; `demo` and the tests use
-//! the same two.
+//! [`start`] puts the parts together, and [`Running`] is the server until it is told to stop; `demo` uses the same two.
+//! What is configured is checked in `reload`, at the start and when it is to be read again.
 
-mod configured;
 mod reload;
 
 use std::net::SocketAddr;
@@ -13,34 +11,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::configured::Configured;
-use self::reload::{Origin, Parts, Reloader};
+pub(super) use self::reload::Origin;
+use self::reload::{Configured, Reloader, configuration_taken};
 use super::Page;
-use crate::alertmanager::{self, Credentials};
-use crate::cli::{Common, Serve};
-use crate::clock::{self, Clock};
-use crate::config::alertmanager::{AlertmanagerAccess, AlertmanagerCredentials};
-use crate::config::environment::Environment;
-use crate::config::{Config, Report, Variables};
+use crate::alertmanager;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::environment::Mode;
+use crate::config::users::Users;
 use crate::console::{self, Console};
-use crate::core::setup::{Removal, Step, plan_setup};
+use crate::core::setup::{Removal, plan_setup};
 use crate::core::status_page::StatusPage;
 use crate::core::target::{Inventory, InventorySource};
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::readiness::{Condition, Readiness};
+use crate::readiness::Readiness;
 use crate::reconcile::Reconciler;
 use crate::repair::Repairer;
-use crate::settings::{Settings, SettingsInForce, WebAccess};
-use crate::setup::{self, Progress};
+use crate::settings::SettingsInForce;
+use crate::setup::carry_out;
 use crate::store::{Store, StoreLock};
 use crate::tls;
 use crate::web::reload::ReloadRequests;
@@ -54,21 +50,10 @@ const GRACE: Duration = Duration::from_secs(9);
 ///
 /// # Errors
 /// When it cannot serve with what it was given; every reason at once, where there are several.
-pub(crate) async fn run(
-    common: &Common,
-    args: &Serve,
-    environment: &Environment,
-    variables: &Variables,
-) -> anyhow::Result<ExitCode> {
-    let log = Log::stdout(common.log_format);
+pub(crate) async fn run(origin: Origin) -> anyhow::Result<ExitCode> {
+    let log = Log::stdout(origin.common.log_format);
     let (stop, mut hangups) = (stop_signal()?, signal(SignalKind::hangup())?);
-    let origin = Origin {
-        common: common.clone(),
-        args: args.clone(),
-        environment: environment.clone(),
-        variables: Some(variables.clone()),
-    };
-    let running = start_from(origin, log).await?;
+    let running = start(origin, log).await?;
     let reload_at_hangup = async {
         while hangups.recv().await.is_some() {
             running.reload.ask().await;
@@ -76,7 +61,8 @@ pub(crate) async fn run(
     };
     tokio::select! {
         () = stop => {}
-        () = running.ended() => {}
+        // A part of it has ended without being told to.
+        () = running.stop.cancelled() => {}
         () = reload_at_hangup => {}
     }
     tracing::info!("stopping: requests and the write under way are finished first");
@@ -86,62 +72,82 @@ pub(crate) async fn run(
 
 /// A server at work.
 pub(crate) struct Running {
-    address: SocketAddr,
-    settings: SettingsInForce,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How it keeps the page.
+    pub settings: SettingsInForce,
+    /// What it keeps.
+    pub store: Store,
     reload: ReloadRequests,
     stop: CancellationToken,
     web: JoinHandle<std::io::Result<()>>,
     metrics: Option<JoinHandle<std::io::Result<()>>>,
     reconciler: JoinHandle<()>,
     repairer: JoinHandle<()>,
-    store: Store,
     _lock: StoreLock,
 }
 
-/// Starts a server: everything is checked, claimed and bound when this returns. The environment stays as it is given.
+/// Starts a server: everything is checked, claimed and bound when this returns.
 ///
 /// # Errors
 /// See [`run`].
-pub(crate) async fn start(
-    common: &Common,
-    args: &Serve,
-    environment: &Environment,
-    log: Log,
-) -> anyhow::Result<Running> {
-    let (common, args, environment) = (common.clone(), args.clone(), environment.clone());
-    start_from(Origin { common, args, environment, variables: None }, log).await
-}
-
-async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
+pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let Origin { common, args, environment, .. } = &origin;
-    let configured = configured::read(common, args, environment).map_err(|problems| {
+    let configured = reload::read(common, args, environment).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow!("the configuration cannot be served with:\n  {}", problems.join("\n  "))
     })?;
-    configured.log(environment.mode);
-    let watchers = Watchers { metrics: Metrics::new()?, readiness: Readiness::default() };
-    watchers.configuration_taken(&configured.report);
-    let Configured { config, inventory, web, .. } = configured;
+    configured.warnings().for_each(|warning| tracing::warn!("{warning}"));
+    configured.report.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
+    if environment.mode == Mode::Local && configured.settings.web.users == Users::local_default() {
+        tracing::warn!("ENVIRONMENT=local without WEBHOOK_BASIC_AUTH: the webhook takes admin:admin");
+    }
+    let (metrics, readiness) = (Metrics::new()?, Readiness::default());
+    configuration_taken(&configured.report, &metrics, &readiness);
+    let Configured { mut settings, .. } = configured;
     let lock = Store::lock(&common.storage_url)?;
-    let store = Store::open(&common.storage_url).await?.observed_by(Arc::new(watchers.metrics.clone()));
-    let settings = settings_of(environment, config, inventory, web)?;
-    let (in_force, settings) = watch::channel(Arc::new(settings));
-    let page = open_page(environment, &store, &settings, &watchers.metrics).await?;
-    let stop = CancellationToken::new();
+    let store = Store::open(&common.storage_url).await?.observed_by(Arc::new(metrics.clone()));
+    if let Some(access) = &environment.alertmanager {
+        let urls: Vec<&str> = access.base_urls.iter().map(|url| url.as_str().trim_end_matches('/')).collect();
+        tracing::info!("reading Alertmanager at {}", urls.join(", "));
+        settings.alertmanagers = alertmanager::members(access)?;
+    }
+    reload::remark_what_is_unused(&settings);
 
-    let (reconciler, repairer) = keepers(&store, &page, &log, &stop, &settings);
-    let live = Live::default();
-    let reconciler = reconciler.watched_by(watchers.metrics.clone(), watchers.readiness.clone()).shown_by(live.clone());
-    let repairer = repairer.measured_by(watchers.metrics.clone()).shown_by(live.clone());
+    let (clock, stop, live) = (Clock::system(), CancellationToken::new(), Live::default());
+    let has_tls = settings.web.tls.is_some();
+    let (in_force, settings) = watch::channel(Arc::new(settings));
+    let of_page = settings.clone();
+    let page = Page::new(environment, &store, move || of_page.borrow().config.page.cachet_per_page, &metrics)?;
+    match &environment.cachet {
+        Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
+        None => {
+            tracing::info!("CACHET_API_URL is not set: driving the built-in page, which is served here");
+            let settings = settings.borrow().clone();
+            set_up_built_in(page.port().as_ref(), &settings.config, settings.inventory.as_ref()).await?;
+        }
+    }
+    let reconciler =
+        Reconciler::new(store.clone(), page.port(), settings.clone(), clock.clone(), log.clone(), stop.clone())
+            .watched_by(metrics.clone(), readiness.clone())
+            .shown_by(live.clone());
+    let repairer = Repairer::new(store.clone(), settings.clone(), clock.clone(), reconciler.wake(), stop.clone())
+        .measured_by(metrics.clone())
+        .shown_by(live.clone());
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
+    let web_settings = web::Settings {
+        trusted_proxies: args.trusted_proxies.clone(),
+        logged_body_limit_bytes: args.webhook_body_limit,
+        in_force: settings.clone(),
+    };
     let app = App::new(web::Parts {
-        settings: web_settings(args, settings.clone()),
+        settings: web_settings,
         store: store.clone(),
         wakes: wakes.clone(),
         log: log.clone(),
-        metrics: watchers.metrics.clone(),
-        readiness: watchers.readiness.clone(),
+        metrics: metrics.clone(),
+        readiness: readiness.clone(),
         live: live.clone(),
     })?;
     let console = Console::new(console::Parts {
@@ -152,140 +158,53 @@ async fn start_from(origin: Origin, log: Log) -> anyhow::Result<Running> {
         live,
         wake: wakes.reconciler.clone(),
         log,
-        metrics: watchers.metrics.clone(),
-        clock: Clock::system(),
+        metrics: metrics.clone(),
+        clock,
         stop: stop.clone(),
     })?;
     let (reload, reload_queue) = web::reload::channel();
-    let router = router(&app, &console, &page, &reload, args);
-    let metrics_router = web::with_headers(web::metrics_router(app.clone()), app.clone());
-    let metrics_listener = metrics_listener(args, &settings).await?;
-    let (listener, address) = listen(args.listen.listen_address, "--web.listen-address", &settings).await?;
-    tracing::info!("listening on {}://{address}", scheme(&settings));
-
-    let parts = Parts { page, wakes, in_force, watchers };
-    let reloader = Reloader { origin, parts };
-    part(&stop, reloader.forever(reload_queue, stop.clone()));
-    if settings.borrow().web.tls.is_some() {
-        let configured = settings.clone();
-        part(&stop, tls::keep_fresh(move || configured.borrow().web.tls.clone(), stop.clone()));
-    }
-    let web = part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
-    let metrics = metrics_listener
-        .map(|listener| part(&stop, web::serve(listener, metrics_router, stop.clone().cancelled_owned(), GRACE)));
-    let (reconciler, repairer) = (part(&stop, reconciler.forever()), part(&stop, repairer.forever()));
-    Ok(Running { address, settings, reload, stop, web, metrics, reconciler, repairer, store, _lock: lock })
-}
-
-/// Who keeps the page, and who keeps the alerts.
-fn keepers(
-    store: &Store,
-    page: &Page,
-    log: &Log,
-    stop: &CancellationToken,
-    settings: &SettingsInForce,
-) -> (Reconciler, Repairer) {
-    let clock = Clock::system();
-    let reconciler =
-        Reconciler::new(store.clone(), page.port(), settings.clone(), clock.clone(), log.clone(), stop.clone());
-    let repairer = Repairer::new(store.clone(), settings.clone(), clock, reconciler.wake(), stop.clone());
-    (reconciler, repairer)
-}
-
-/// Who is told how the server does.
-struct Watchers {
-    metrics: Metrics,
-    readiness: Readiness,
-}
-
-impl Watchers {
-    /// A configuration is served with from now on.
-    fn configuration_taken(&self, report: &Report) {
-        self.metrics.configuration_taken(clock::now());
-        self.readiness.configuration_is(condition(report));
-    }
-
-    /// One could not be served with, of which `first` is a reason; the one before stays.
-    fn configuration_refused(&self, first: &str) {
-        self.metrics.configuration_refused();
-        let problem = format!(
-            "the configuration was changed and cannot be served with, so the one before stays in effect: {first}; run \
-             `alertmanager-cachet check`, and reload again"
-        );
-        self.readiness.configuration_is(Condition::Bad(problem));
-    }
-}
-
-/// How a configuration is that is served with.
-fn condition(report: &Report) -> Condition {
-    match report.problems.as_slice() {
-        [] => Condition::Good,
-        [problem] => Condition::Bad(problem.to_string()),
-        [first, more @ ..] => {
-            Condition::Bad(format!("{first}; and {} more: run `alertmanager-cachet check`", more.len()))
-        }
-    }
-}
-
-fn scheme(settings: &SettingsInForce) -> &'static str {
-    if settings.borrow().web.tls.is_some() { "https" } else { "http" }
-}
-
-/// Where metrics are told and nothing else, by the same users and TLS; `None`: at the listen address.
-async fn metrics_listener(args: &Serve, settings: &SettingsInForce) -> anyhow::Result<Option<Listener>> {
-    let Some(address) = args.metrics_address else { return Ok(None) };
-    let (listener, address) = listen(address, "--web.metrics-address", settings).await?;
-    tracing::info!("telling metrics on {}://{address}/metrics", scheme(settings));
-    Ok(Some(listener))
-}
-
-async fn listen(address: SocketAddr, flag: &str, settings: &SettingsInForce) -> anyhow::Result<(Listener, SocketAddr)> {
-    let tcp = bind(address, flag).await?;
-    let address = tcp.local_addr()?;
-    Ok((Listener::with_settings(tcp, settings.clone()), address))
-}
-
-fn web_settings(args: &Serve, in_force: SettingsInForce) -> web::Settings {
-    web::Settings {
-        trusted_proxies: args.trusted_proxies.clone(),
-        logged_body_limit_bytes: args.webhook_body_limit,
-        in_force,
-    }
-}
-
-/// The page that is driven; our own is given what both files name.
-async fn open_page(
-    environment: &Environment,
-    store: &Store,
-    settings: &SettingsInForce,
-    metrics: &Metrics,
-) -> anyhow::Result<Page> {
-    let in_force = settings.clone();
-    let page = Page::new(environment, store, move || in_force.borrow().config.page.cachet_per_page, metrics)?;
-    match &environment.cachet {
-        Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
-        None => {
-            tracing::info!("CACHET_API_URL is not set: driving the built-in page, which is served here");
-            let settings = settings.borrow().clone();
-            set_up_built_in(page.port().as_ref(), &settings.config, settings.inventory.as_ref()).await?;
-        }
-    }
-    if let Some(access) = &environment.alertmanager {
-        tracing::info!("reading Alertmanager at {}", access.base_urls.join(", "));
-    }
-    Ok(page)
-}
-
-fn router(app: &App, console: &Console, page: &Page, reload: &ReloadRequests, args: &Serve) -> Router {
     let mut router =
         web::router(app.clone()).merge(web::reload::router(app.clone(), reload.clone())).merge(console.router());
     if let Some(built_in) = page.built_in() {
         router = router.merge(built_in.router());
     }
-    if args.metrics_address.is_none() {
-        router = router.merge(web::metrics_router(app.clone()));
+    // Where metrics have an address of their own, they are served there and nothing else is, to the same users.
+    let metrics_router = web::metrics_router(app.clone());
+    let scheme = if has_tls { "https" } else { "http" };
+    let metrics_server = match args.metrics_address {
+        Some(address) => {
+            let (listener, address) = listen(address, "--web.metrics-address", &settings).await?;
+            tracing::info!("telling metrics on {scheme}://{address}/metrics");
+            Some((listener, web::with_headers(metrics_router, app.clone())))
+        }
+        None => {
+            router = router.merge(metrics_router);
+            None
+        }
+    };
+    let router = web::with_headers(router, app);
+    let (listener, address) = listen(args.listen.listen_address, "--web.listen-address", &settings).await?;
+    tracing::info!("listening on {scheme}://{address}");
+
+    let reloader = Reloader { origin, page, wakes, in_force, metrics, readiness };
+    part(&stop, reloader.forever(reload_queue, stop.clone()));
+    if has_tls {
+        let configured = settings.clone();
+        part(&stop, tls::keep_fresh(move || configured.borrow().web.tls.clone(), stop.clone()));
     }
-    web::with_headers(router, app.clone())
+    let serve = |listener, router| part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
+    let web = serve(listener, router);
+    let metrics = metrics_server.map(|(listener, router)| serve(listener, router));
+    let (reconciler, repairer) = (part(&stop, reconciler.forever()), part(&stop, repairer.forever()));
+    Ok(Running { address, settings, store, reload, stop, web, metrics, reconciler, repairer, _lock: lock })
+}
+
+async fn listen(address: SocketAddr, flag: &str, settings: &SettingsInForce) -> anyhow::Result<(Listener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener
+        .with_context(|| format!("cannot listen on {address}: free the port, or choose another with {flag}"))?;
+    let address = listener.local_addr()?;
+    Ok((Listener::with_settings(listener, settings.clone()), address))
 }
 
 /// Runs a part of the server. Half a server would take alerts and show nothing, or the other way round: if one part
@@ -299,26 +218,6 @@ fn part<T: Send + 'static>(stop: &CancellationToken, part: impl Future<Output = 
 }
 
 impl Running {
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// How it keeps the page.
-    pub(crate) fn settings(&self) -> Arc<Settings> {
-        self.settings.borrow().clone()
-    }
-
-    /// What it keeps.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// Waits until a part of it has ended without being told to.
-    pub(crate) async fn ended(&self) {
-        self.stop.cancelled().await;
-    }
-
     /// Stops accepting, finishes requests and the write under way within ten seconds, and closes the store.
     ///
     /// # Errors
@@ -347,35 +246,6 @@ impl Running {
     }
 }
 
-/// What is configured and may change.
-///
-/// # Errors
-/// When Alertmanager cannot be called as it is configured.
-fn settings_of(
-    environment: &Environment,
-    config: Config,
-    inventory: Option<Inventory>,
-    web: WebAccess,
-) -> anyhow::Result<Settings> {
-    let alertmanagers = match &environment.alertmanager {
-        Some(access) => alertmanager_settings(access).members()?,
-        None => Vec::new(),
-    };
-    if !alertmanagers.is_empty() && config.alerts.stale_after.is_some() {
-        tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
-    }
-    Ok(Settings { config, inventory, alertmanagers, web })
-}
-
-fn alertmanager_settings(access: &AlertmanagerAccess) -> alertmanager::Settings {
-    let credentials = match access.credentials.clone() {
-        AlertmanagerCredentials::None => Credentials::None,
-        AlertmanagerCredentials::Basic { user, password } => Credentials::Basic { user, password },
-        AlertmanagerCredentials::Bearer(token) => Credentials::Bearer(token),
-    };
-    alertmanager::Settings { urls: access.base_urls.clone(), credentials, ca_pem: access.ca_pem.clone() }
-}
-
 /// Gives the built-in page what both files name. Nothing is removed from it, and what an operator has hidden stays hidden.
 ///
 /// # Errors
@@ -389,28 +259,11 @@ pub(super) async fn set_up_built_in(
     let none = Inventory::new(InventorySource::File, []);
     let mut plan = plan_setup(&config.page.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
     plan.leave_groups_hidden();
-    setup::carry_out(page, &plan, &observed, &Silent).await?;
-    let counts = plan.counts();
+    carry_out(page, &plan, &observed, &()).await?;
     if !plan.steps.is_empty() {
-        tracing::info!("the built-in page was brought up to date with both files: {counts}");
+        tracing::info!("the built-in page was brought up to date with both files: {}", plan.counts());
     }
     Ok(())
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn done(&self, step: &Step) {
-        tracing::debug!("{step}");
-    }
-
-    fn waiting(&self, _seconds: u64) {}
-}
-
-async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}: free the port, or choose another with {flag}"))
 }
 
 /// Ends at SIGTERM or SIGINT. They are listened for from this call on, not only once this is awaited: one that comes

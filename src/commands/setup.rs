@@ -12,11 +12,10 @@ use crate::cachet::CHECK_TITLE;
 use crate::cli::{Common, Setup};
 use crate::config::environment::Environment;
 use crate::config::{self, TargetsFile};
-use crate::core::observed::IncidentId;
 use crate::core::setup::{Removal, SetupPlan, Step, plan_setup};
 use crate::metrics::Metrics;
 use crate::setup::{Progress, carry_out, patiently, try_abilities};
-use crate::store::{Made, Store, StoreError};
+use crate::store::{Made, Store};
 
 /// Checks everything, plans, asks where something is removed, and carries the plan out.
 ///
@@ -24,20 +23,13 @@ use crate::store::{Made, Store, StoreError};
 /// When the configuration has a problem, Cachet cannot be read, or a step failed; what was done stays, and running it
 /// again does the rest.
 pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment) -> anyhow::Result<ExitCode> {
-    let mut common = common.clone();
-    if let Some(file) = &args.file {
-        common.targets_file.clone_from(file);
-    }
-    let files = config::load(&common.config_file, &common.targets_file);
+    let files = config::load(&common.config_file, args.file.as_ref().unwrap_or(&common.targets_file));
     let (Some(config), []) = (&files.config, files.report.problems.as_slice()) else {
         writeln!(io::stdout(), "{}", files.report)?;
         bail!("nothing was written: mend these problems first, `alertmanager-cachet check` shows them again");
     };
-    let inventory = match files.targets {
-        TargetsFile::Read(inventory) => inventory,
-        TargetsFile::Absent | TargetsFile::Unusable => {
-            bail!("setup needs a targets file: name it with --targets.file or --file")
-        }
+    let TargetsFile::Read(inventory) = files.targets else {
+        bail!("setup needs a targets file: name it with --targets.file or --file");
     };
     let (_lock, store) = if args.dry_run {
         (None, Store::open_copy_in_memory(&common.storage_url).await?)
@@ -47,13 +39,19 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
     let per_page = config.page.cachet_per_page;
     let page = Page::new(environment, &store, move || per_page, &Metrics::default())?;
     let port = page.port();
+    let mut watch = Watch { bar: ProgressBar::hidden(), store: None, address: port.address().to_owned() };
     // Another run may just have used the rate limit up.
-    let mut observed = patiently(&Reading, || port.observe(&[])).await?;
-    let remembering = (!port.capabilities().await?.meta).then_some(&store);
-    if let Some(store) = remembering {
+    let mut observed = patiently(&watch, || port.observe(&[])).await?;
+    if !port.capabilities().await?.meta {
         store.mark_made(port.address(), &mut observed).await?;
+        watch.store = Some(store);
     }
-    let mut plan = plan_setup(&config.page.groups, &inventory, &observed, removal(args));
+    let removal = match (args.reset, args.prune) {
+        (true, _) => Removal::Everything,
+        (false, true) => Removal::Prune,
+        (false, false) => Removal::Nothing,
+    };
+    let mut plan = plan_setup(&config.page.groups, &inventory, &observed, removal);
     if page.built_in().is_some() {
         plan.leave_groups_hidden();
     }
@@ -75,10 +73,13 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
         writeln!(out, "nothing was written")?;
         return Ok(ExitCode::FAILURE);
     }
-    let memory = Memory { store: remembering.cloned(), address: port.address().to_owned() };
     if let Page::Cachet(cachet) = &page {
-        let known = memory.incident().await?;
-        let tried = try_abilities(cachet, &observed, known, &memory).await?;
+        // The incident that an earlier check of abilities could not remove.
+        let known = match &watch.store {
+            Some(store) => store.made_incident(&watch.address, CHECK_TITLE).await?,
+            None => None,
+        };
+        let tried = try_abilities(cachet, &observed, known, &watch).await?;
         if !tried.missing.is_empty() {
             bail!("{tried}; nothing was made or removed");
         }
@@ -87,26 +88,18 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
         writeln!(out, "{NOTHING_TO_DO}")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let progress = Bar::new(plan.steps.len(), memory);
-    let outcome = carry_out(port.as_ref(), &plan, &observed, &progress).await;
-    progress.bar.finish_and_clear();
+    watch.bar = ProgressBar::with_draw_target(Some(plan.steps.len() as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}");
+    watch.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    watch.bar.enable_steady_tick(Duration::from_millis(500));
+    let outcome = carry_out(port.as_ref(), &plan, &observed, &watch).await;
+    watch.bar.finish_and_clear();
     if let Err(error) = outcome {
-        bail!(
-            "{error}\nstopped after {} of {} steps: run setup again to do the rest",
-            progress.bar.position(),
-            plan.steps.len()
-        );
+        let (done, all) = (watch.bar.position(), plan.steps.len());
+        bail!("{error}\nstopped after {done} of {all} steps: run setup again to do the rest");
     }
     writeln!(out, "{}", plan.counts())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn removal(args: &Setup) -> Removal {
-    match (args.reset, args.prune) {
-        (true, _) => Removal::Everything,
-        (false, true) => Removal::Prune,
-        (false, false) => Removal::Nothing,
-    }
 }
 
 /// Lists what would be removed and asks; `--yes` answers.
@@ -127,36 +120,22 @@ fn may_remove(plan: &SetupPlan, args: &Setup) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Before the number of steps is known.
-struct Reading;
-
-impl Progress for Reading {
-    fn done(&self, _step: &Step) {}
-
-    fn waiting(&self, seconds: u64) {
-        tracing::info!("waiting {seconds} s for Cachet's rate limit");
-    }
-}
-
-/// Records in the store which objects this program made.
-struct Memory {
+/// Shows how far it is, and records in the store which objects this program made.
+struct Watch {
+    /// Hidden until the number of steps is known, and where there is no terminal.
+    bar: ProgressBar,
     /// `None` for a Cachet with meta, which itself says which objects are ours.
     store: Option<Store>,
+    /// Where the page is, as the store knows it.
     address: String,
 }
 
-impl Memory {
-    /// The incident that an earlier check of abilities could not remove.
-    async fn incident(&self) -> Result<Option<IncidentId>, StoreError> {
-        match &self.store {
-            Some(store) => store.made_incident(&self.address, CHECK_TITLE).await,
-            None => Ok(None),
-        }
+impl Progress for Watch {
+    fn done(&self, step: &Step) {
+        self.bar.set_message("");
+        self.bar.inc(1);
+        tracing::debug!("{step}");
     }
-}
-
-impl Progress for Memory {
-    fn done(&self, _step: &Step) {}
 
     async fn made(&self, made: Made, name: &str) {
         let Some(store) = &self.store else { return };
@@ -173,41 +152,9 @@ impl Progress for Memory {
     }
 
     fn waiting(&self, seconds: u64) {
-        Reading.waiting(seconds);
-    }
-}
-
-/// A bar with the time left on a terminal; nothing elsewhere.
-struct Bar {
-    bar: ProgressBar,
-    memory: Memory,
-}
-
-impl Bar {
-    fn new(steps: usize, memory: Memory) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar, memory }
-    }
-}
-
-impl Progress for Bar {
-    fn done(&self, step: &Step) {
-        self.bar.set_message("");
-        self.bar.inc(1);
-        tracing::debug!("{step}");
-    }
-
-    async fn made(&self, made: Made, name: &str) {
-        self.memory.made(made, name).await;
-    }
-
-    fn waiting(&self, seconds: u64) {
         self.bar.set_message(format!("(waiting {seconds} s for Cachet's rate limit)"));
         if self.bar.is_hidden() {
-            Reading.waiting(seconds);
+            tracing::info!("waiting {seconds} s for Cachet's rate limit");
         }
     }
 }

@@ -1,89 +1,276 @@
 //! `simulate`: what the page would have shown, had what happened met this configuration. Writes nothing anywhere.
 
 mod play;
-mod print;
 mod records;
-mod source;
-pub mod story;
+mod story;
 
-use std::io::{self, Write as _};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use serde::Serialize;
 
 pub use self::play::play;
-use self::print::Printed;
-use self::source::{Source, Window};
+use self::records::{LeftOut, Records};
+use self::story::Cause;
+#[cfg(feature = "internals")]
+pub use self::story::Seen;
+pub use self::story::Story;
+use super::usable_files;
 use crate::cli::{Common, OutputForm, Simulate};
 use crate::clock;
-use crate::config::{self, TargetsFile};
+use crate::config::counted;
+use crate::core::history::About;
 use crate::core::page::inventory_of;
+use crate::core::simulate::{Arrival, Kept, Told};
 use crate::core::target::{Inventory, InventorySource};
+use crate::core::time::Timestamp;
+use crate::core::uptime::Span;
+use crate::core::watchdog::Watchdog;
 use crate::settings::Settings;
 use crate::store::Store;
 
-/// Reads what happened, plays it and prints what would have been seen.
+/// The most bytes of a file that are read.
+const FILE_LIMIT_BYTES: u64 = 1 << 30;
+
+/// The name that stands for standard input.
+const STDIN: &str = "-";
+
+/// Reads what happened, plays it and prints what would have been seen; what is not known of it is said on stderr.
 ///
 /// # Errors
 /// When the configuration cannot be used, what is to be played cannot be read, or there is nothing to play.
-pub async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
-    let files = config::load(&common.config_file, &common.targets_file);
-    let Some(config) = &files.config else {
-        bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
-    };
-    let now = clock::now();
-    let window = Window::new(args, now)?;
+pub(crate) async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
+    let (config, inventory) = usable_files(common)?;
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        bail!("nothing is between --since ({since}) and --until ({until}): give an earlier and a later time");
+    }
     let store = if args.from_store { Some(Store::open_read_only(&common.storage_url).await?) } else { None };
-    let history = match &store {
-        Some(store) => Some(Source::history(store.kept().await?, window, now)?),
-        None => None,
+    let observed = match &store {
+        Some(store) if inventory.is_none() => store.observed().await?.map(|(observed, _)| observed),
+        _ => None,
     };
-    let (inventory, targets) = match files.targets {
-        TargetsFile::Read(inventory) => (Some(inventory.clone()), inventory),
-        TargetsFile::Absent => (None, known_without_file(store.as_ref()).await?),
-        TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
+    let targets = match (&inventory, observed) {
+        (Some(inventory), _) => inventory.clone(),
+        // Those that the server read in Cachet last.
+        (None, Some(observed)) => inventory_of(&observed),
+        (None, None) => {
+            writeln!(io::stderr(), "note: without a targets file only those targets are known that alerts name")?;
+            Inventory::new(InventorySource::Cachet, [])
+        }
     };
-    let settings = Settings { inventory, ..Settings::from(config.clone()) };
-    let source = match history {
-        Some(history) => history,
-        None => Source::files(&args.files, window, config.watchdog())?,
+    let settings = Settings { inventory, ..Settings::from(config) };
+    let watchdog = settings.config.watchdog();
+    let source = match &store {
+        Some(store) => Source::history(&store.kept().await?, args, clock::now(), watchdog, &targets)?,
+        None => Source::files(args, watchdog)?,
     };
-    print(&played(&source, &settings, &targets).await?, args.output)?;
+    let mut story = play(&settings, &targets, &source.arrivals, source.until).await?;
+    if let Some(since) = source.since {
+        story = story.since(since);
+    }
+    for moment in &mut story.moments {
+        moment.cause = moment.arrival.and_then(|number| source.causes.get(number)).cloned().unwrap_or_default();
+    }
+    let is_blind = story.incidents.iter().any(|incident| incident.component.is_none());
+    for unknown in source.unknown.iter().chain(source.unknown_when_blind.iter().filter(|_| is_blind)) {
+        writeln!(io::stderr(), "note: {unknown}")?;
+    }
+    let printed = Printed { played: source.played, story, left_out: source.left_out };
+    let mut out = io::stdout().lock();
+    match args.output {
+        OutputForm::Text => write!(out, "{printed}")?,
+        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(&printed)?)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is seen of `source` with these settings, on a page that has components of these targets. What is not known of it is
-/// said on stderr.
-async fn played(source: &Source, settings: &Settings, targets: &Inventory) -> anyhow::Result<Printed> {
-    let watchdog = settings.config.watchdog();
-    let (arrivals, causes): (Vec<_>, Vec<_>) = source.arrivals(watchdog).into_iter().unzip();
-    let story = play(settings, targets, &arrivals, source.until()).await?;
-    let story = match source.since() {
-        Some(since) => story.since(since),
-        None => story,
-    };
-    for unknown in source.unknown(watchdog, targets, &story) {
-        writeln!(io::stderr(), "note: {unknown}")?;
-    }
-    Ok(Printed::new(&story, source.played(), &causes, source.left_out()))
+/// What is played: recorded notifications, or what the history in the store kept.
+struct Source {
+    /// In the order of their times.
+    arrivals: Vec<Arrival>,
+    /// What each of them is, for people.
+    causes: Vec<Cause>,
+    /// From then on it is told; `None`: from its beginning.
+    since: Option<Timestamp>,
+    /// Up to then it is played; `None`: until nothing changes any more.
+    until: Option<Timestamp>,
+    /// How much is told of it.
+    played: Played,
+    /// What could not be read of it.
+    left_out: Vec<LeftOut>,
+    /// What a replay of it does not know.
+    unknown: Vec<String>,
+    /// What it does not know either if the watchdog is missing in it.
+    unknown_when_blind: Option<String>,
 }
 
-fn print(printed: &Printed, form: OutputForm) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match form {
-        OutputForm::Text => write!(out, "{printed}")?,
-        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(printed)?)?,
+impl Source {
+    /// The records of all files in the order of their times; of one time, in that in which they stand. Of notifications that
+    /// came at the same moment, the page shows what is left.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or there is no notification in any of them.
+    fn files(args: &Simulate, watchdog: Option<&Watchdog>) -> anyhow::Result<Self> {
+        let mut read = Records { watchdog, ..Records::default() };
+        for file in &args.files {
+            read.file(&text(file)?, &file.display().to_string());
+        }
+        let Records { mut records, left_out, .. } = read;
+        if records.is_empty() {
+            let reasons: Vec<String> = left_out.iter().take(3).map(|left_out| format!("\n  {left_out}")).collect();
+            bail!(
+                "there is no notification to play: give the log of `serve`, or files with what Alertmanager posted{}",
+                reasons.concat()
+            );
+        }
+        records.sort_by_key(|record| record.at);
+        let is_told =
+            |at: Timestamp| args.since.is_none_or(|since| since <= at) && args.until.is_none_or(|until| at < until);
+        let told: Vec<_> = records.iter().filter(|record| is_told(record.at)).collect();
+        let played = Played::Notifications {
+            notifications: told.len(),
+            alerts: told.iter().map(|record| record.notification.alerts.len()).sum(),
+            from: args.since.or(told.first().map(|record| record.at)).as_ref().map(Timestamp::to_string),
+            to: args.until.or(told.last().map(|record| record.at)).as_ref().map(Timestamp::to_string),
+        };
+        // A server may hear of the watchdog in other ways than notifications as well.
+        let (mut unknown, mut unknown_when_blind) = (Vec::new(), None);
+        if let Some(alertname) = watchdog.map(Watchdog::alertname) {
+            if records.iter().all(|record| record.notification.heartbeats() == 0) {
+                unknown.push(format!(
+                    "the watchdog {alertname:?} is in none of the notifications, so its absence is not played"
+                ));
+            } else {
+                unknown_when_blind = Some(format!(
+                    "the watchdog {alertname:?} is missing here when no notification brings it: a server with \
+                     ALERTMANAGER_URL hears it in Alertmanager's list as well"
+                ));
+            }
+        }
+        let (mut arrivals, mut causes) = (Vec::new(), Vec::new());
+        for moment in records.chunk_by(|one, next| one.at == next.at) {
+            let told = moment.iter().map(|record| Told::Notified {
+                alerts: record.notification.alerts.clone(),
+                watchdogs: record.notification.watchdogs.clone(),
+            });
+            arrivals.extend(moment.first().map(|first| Arrival { at: first.at, told: told.collect() }));
+            let places: Vec<&str> = moment.iter().map(|record| record.place.as_str()).collect();
+            causes.push(Cause { notification: Some(places.join("; ")), learned: Vec::new() });
+        }
+        let (since, until) = (args.since, args.until);
+        Ok(Self { arrivals, causes, since, until, played, left_out, unknown, unknown_when_blind })
     }
-    Ok(())
+
+    /// What the history kept, up to `now` at most: what comes later it does not know. Of what was before it, there is the
+    /// page with which it begins.
+    ///
+    /// # Errors
+    /// When it has nothing of the time that is looked at.
+    fn history(
+        kept: &Kept,
+        args: &Simulate,
+        now: Timestamp,
+        watchdog: Option<&Watchdog>,
+        targets: &Inventory,
+    ) -> anyhow::Result<Self> {
+        let until = args.until.map_or(now, |until| until.min(now));
+        let span = Span { from: args.since.unwrap_or(kept.from), until };
+        if until <= kept.from {
+            bail!("the history begins {}, and has nothing from before {until}: give a later --until", kept.from);
+        }
+        if until <= span.from {
+            bail!("nothing is known yet of what comes after --since ({}): give an earlier time", span.from);
+        }
+        let learned: Vec<_> =
+            kept.alerts.iter().filter(|happening| span.from <= happening.at && happening.at < until).collect();
+        let alerts: BTreeSet<_> = learned.iter().map(|happening| happening.fingerprint).collect();
+        let played = Played::History {
+            changes: learned.len(),
+            alerts: alerts.len(),
+            from: span.from.max(kept.from).to_string(),
+            to: until.to_string(),
+        };
+        let arrivals = kept.arrivals(watchdog);
+        let in_words = |told: &Told| match told {
+            Told::Learned(happening) => Some(happening.to_string()),
+            Told::Happened(happening) => Some(match &happening.about {
+                About::Component(component) => format!("{component}: {}", happening.event),
+                About::Target(target) => format!("{target}: {}", happening.event),
+                About::Everything => happening.event.to_string(),
+            }),
+            Told::Notified { .. } => None,
+        };
+        let learned = arrivals.iter().map(|arrival| arrival.told.iter().filter_map(in_words).collect());
+        Ok(Self {
+            causes: learned.map(|learned| Cause { notification: None, learned }).collect(),
+            arrivals,
+            since: Some(span.from),
+            until: Some(until),
+            played,
+            left_out: Vec::new(),
+            unknown: kept.unknown(watchdog, targets, span).iter().map(ToString::to_string).collect(),
+            unknown_when_blind: None,
+        })
+    }
 }
 
-/// The targets without a targets file: those that the server read in Cachet last, if its store is given.
-async fn known_without_file(store: Option<&Store>) -> anyhow::Result<Inventory> {
-    if let Some(store) = store
-        && let Some((observed, _)) = store.observed().await?
-    {
-        return Ok(inventory_of(&observed));
+/// What is in a file; what is no UTF-8 in it is replaced.
+fn text(file: &PathBuf) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    if file == Path::new(STDIN) {
+        io::stdin().lock().take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|opened| opened.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes))
     }
-    writeln!(io::stderr(), "note: without a targets file only those targets are known that alerts name")?;
-    Ok(Inventory::new(InventorySource::Cachet, []))
+    .with_context(|| format!("{file:?} cannot be read: check its name and permissions"))?;
+    if bytes.len() as u64 > FILE_LIMIT_BYTES {
+        bail!("{file:?} is larger than {} MiB: split it", FILE_LIMIT_BYTES >> 20);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// How much was played, and of which time.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Played {
+    /// Recorded notifications, with so many alerts of the page.
+    Notifications { notifications: usize, alerts: usize, from: Option<String>, to: Option<String> },
+    /// What the history knows of so many alerts.
+    History { changes: usize, alerts: usize, from: String, to: String },
+}
+
+/// A simulation as it is told, in lines or as JSON.
+#[derive(Serialize)]
+struct Printed {
+    #[serde(flatten)]
+    played: Played,
+    #[serde(flatten)]
+    story: Story,
+    left_out: Vec<LeftOut>,
+}
+
+impl fmt::Display for Printed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.played {
+            Played::Notifications { notifications, alerts, from, to } => {
+                let (notifications, alerts) = (counted(*notifications, "notification"), counted(*alerts, "alert"));
+                write!(f, "{notifications} with {alerts} of the page")?;
+                if let (Some(from), Some(to)) = (from, to) {
+                    write!(f, ", from {from} to {to}")?;
+                }
+            }
+            Played::History { changes, alerts, from, to } => {
+                let (changes, alerts) = (counted(*changes, "change"), counted(*alerts, "alert"));
+                write!(f, "{changes} of {alerts} of the page, from {from} to {to}")?;
+            }
+        }
+        write!(f, "\n{}", self.story)?;
+        self.left_out.iter().try_for_each(|left_out| writeln!(f, "\nleft out: {left_out}"))
+    }
 }

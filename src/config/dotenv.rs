@@ -25,7 +25,7 @@ pub(super) fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) ->
     let mut said: BTreeMap<String, Option<String>> = BTreeMap::new();
     let mut bad_lines = Vec::new();
     loop {
-        reader.skip_while(char::is_whitespace);
+        reader.take_while(char::is_whitespace);
         if reader.rest.is_empty() {
             break;
         }
@@ -42,8 +42,8 @@ pub(super) fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) ->
             }
             Some((None, _)) => {}
             None => {
-                bad_lines.push(line_of(&text, start));
-                reader.skip_while(|c| c != '\n');
+                bad_lines.push(1 + text.get(..start).unwrap_or(&text).matches('\n').count());
+                reader.take_while(|c| c != '\n');
             }
         }
     }
@@ -59,9 +59,23 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// One `NAME=value`, to the end of its line; a comment has no name. `None` if it has not that form.
     fn binding(&mut self) -> Option<(Option<String>, Option<String>)> {
-        self.export();
-        let name = self.name()?.map(str::to_owned);
-        self.skip_while(is_blank);
+        // A shell's `export`.
+        if let Some(rest) = self.rest.strip_prefix("export").filter(|rest| rest.starts_with(is_blank)) {
+            self.rest = rest.trim_start_matches(is_blank);
+        }
+        let name = if let Some(quoted) = self.rest.strip_prefix('\'') {
+            let (name, rest) = quoted.split_once('\'')?;
+            self.rest = rest;
+            Some(name)
+        } else if self.rest.starts_with('#') {
+            None
+        } else {
+            Some(self.take_while(|c| !matches!(c, '=' | '#') && !c.is_whitespace()))
+        };
+        if name.is_some_and(str::is_empty) {
+            return None;
+        }
+        self.take_while(is_blank);
         let value = match self.rest.strip_prefix('=') {
             Some(rest) => {
                 self.rest = rest;
@@ -69,44 +83,26 @@ impl<'a> Reader<'a> {
             }
             None => None,
         };
-        self.skip_while(is_blank);
+        self.take_while(is_blank);
         if self.rest.starts_with('#') {
-            self.skip_while(|c| c != '\n');
+            self.take_while(|c| c != '\n');
         }
-        (self.rest.is_empty() || self.rest.starts_with('\n')).then_some((name, value))
-    }
-
-    /// Skips a shell's `export`.
-    fn export(&mut self) {
-        if let Some(rest) = self.rest.strip_prefix("export").filter(|rest| rest.starts_with(is_blank)) {
-            self.rest = rest.trim_start_matches(is_blank);
-        }
-    }
-
-    /// The name, or `Some(None)` where a comment starts.
-    fn name(&mut self) -> Option<Option<&'a str>> {
-        if self.rest.starts_with('#') {
-            return Some(None);
-        }
-        let name = match self.rest.strip_prefix('\'') {
-            Some(quoted) => {
-                let (name, rest) = quoted.split_once('\'')?;
-                self.rest = rest;
-                name
-            }
-            None => self.take_while(|c| !matches!(c, '=' | '#') && !c.is_whitespace()),
-        };
-        (!name.is_empty()).then_some(Some(name))
+        (self.rest.is_empty() || self.rest.starts_with('\n')).then(|| (name.map(str::to_owned), value))
     }
 
     fn value(&mut self) -> Option<String> {
-        let after_blank = self.rest.starts_with(is_blank);
-        self.skip_while(is_blank);
+        let after_blank = !self.take_while(is_blank).is_empty();
         match self.rest.chars().next() {
             Some('#') if after_blank => Some(String::new()),
             Some('\'') => self.quoted('\'').map(|text| unescape(text, "\\'")),
             Some('"') => self.quoted('"').map(|text| unescape(text, "\\'\"abfnrtv")),
-            _ => Some(without_comment(self.take_while(|c| c != '\n')).to_owned()),
+            _ => {
+                // A `#` after white space starts a comment.
+                let line = self.take_while(|c| c != '\n');
+                let comments = line.match_indices('#').map(|(at, _)| line.split_at(at).0);
+                let value = comments.into_iter().find(|before| before.ends_with(char::is_whitespace)).unwrap_or(line);
+                Some(value.trim_end().to_owned())
+            }
         }
     }
 
@@ -124,10 +120,6 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    fn skip_while(&mut self, wanted: impl Fn(char) -> bool) {
-        self.rest = self.rest.trim_start_matches(wanted);
-    }
-
     fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let end = self.rest.find(|c| !wanted(c)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at(end);
@@ -138,16 +130,6 @@ impl<'a> Reader<'a> {
 
 fn is_blank(character: char) -> bool {
     character.is_whitespace() && character != '\n'
-}
-
-/// An unquoted value up to its comment: a `#` after white space.
-fn without_comment(text: &str) -> &str {
-    let comment = text
-        .match_indices('#')
-        .map(|(at, _)| text.split_at(at).0)
-        .find(|before| before.ends_with(char::is_whitespace))
-        .unwrap_or(text);
-    comment.trim_end()
 }
 
 /// Replaces a backslash and one of `escapes` by what they stand for; other backslashes stay.
@@ -177,8 +159,14 @@ fn interpolate(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     while let Some(at) = rest.find("${") {
         let (before, from) = rest.split_at(at);
         result.push_str(before);
-        rest = match reference(from) {
-            Some((name, default, after)) => {
+        let inside = from.strip_prefix("${").unwrap_or_default();
+        let (name, behind) = inside.split_at(inside.find(['}', ':']).unwrap_or(inside.len()));
+        let default_and_after = match behind.strip_prefix('}') {
+            Some(after) => Some(("", after)),
+            None => behind.strip_prefix(":-").and_then(|behind| behind.split_once('}')),
+        };
+        rest = match default_and_after {
+            Some((default, after)) => {
                 result.push_str(&lookup(name).unwrap_or_else(|| default.to_owned()));
                 after
             }
@@ -190,22 +178,6 @@ fn interpolate(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     }
     result.push_str(rest);
     result
-}
-
-/// Name, default and what follows of a `${…}` at the start of `text`.
-fn reference(text: &str) -> Option<(&str, &str, &str)> {
-    let inside = text.strip_prefix("${")?;
-    let (name, rest) = inside.split_at(inside.find(['}', ':'])?);
-    if let Some(after) = rest.strip_prefix('}') {
-        return Some((name, "", after));
-    }
-    let (default, after) = rest.strip_prefix(":-")?.split_once('}')?;
-    Some((name, default, after))
-}
-
-/// The line, counted from 1, that byte `at` is in.
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.get(..at).unwrap_or(text).matches('\n').count()
 }
 
 #[cfg(test)]

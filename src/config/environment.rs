@@ -1,33 +1,92 @@
-//! What only the environment may say: secrets, and how strict to be.
+//! The environment with what a `.env` file adds to it, and what only it may say: secrets, and how strict to be.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use axum::http::HeaderValue;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use super::alertmanager::{self, AlertmanagerAccess};
-use super::file::{Unreadable, read_text};
-use super::report::did_you_mean;
-use super::report::{Place, Problem, Severity};
+use super::dotenv;
+use super::report::{Finding, Place, Severity, did_you_mean};
+use super::tree::read_text;
 use crate::core::target::excerpt;
 
 /// The variable with the base of Cachet's API.
-pub const CACHET_API_URL: &str = "CACHET_API_URL";
+const CACHET_API_URL: &str = "CACHET_API_URL";
 /// The variable with the token for it.
-pub const CACHET_API_TOKEN: &str = "CACHET_API_TOKEN";
+const CACHET_API_TOKEN: &str = "CACHET_API_TOKEN";
 /// The variable with the users of the webhook.
-pub const WEBHOOK_BASIC_AUTH: &str = "WEBHOOK_BASIC_AUTH";
+pub(crate) const WEBHOOK_BASIC_AUTH: &str = "WEBHOOK_BASIC_AUTH";
 /// The variable that says how strict to be.
-pub const ENVIRONMENT: &str = "ENVIRONMENT";
+const ENVIRONMENT: &str = "ENVIRONMENT";
+/// The variable with the bases of Alertmanager's members, separated by commas.
+const ALERTMANAGER_URL: &str = "ALERTMANAGER_URL";
+/// The variable with `user:password`.
+const ALERTMANAGER_BASIC_AUTH: &str = "ALERTMANAGER_BASIC_AUTH";
+/// The variable with a bearer token.
+const ALERTMANAGER_BEARER_TOKEN: &str = "ALERTMANAGER_BEARER_TOKEN";
+/// The variable with the path of certificates that are trusted beside the system's.
+const ALERTMANAGER_CA_FILE: &str = "ALERTMANAGER_CA_FILE";
 
-/// What stands for the file in a problem's place.
-pub(crate) const PLACE: &str = "environment";
+/// The file that is read from the working directory.
+const DOTENV_FILE: &str = ".env";
+
+/// The variables of the environment, and those of `.env` that the environment does not have.
+///
+/// They are a value and not the process's own environment, because that cannot be changed safely once there are
+/// threads.
+#[derive(Debug, Clone, Default)]
+pub struct Variables {
+    values: BTreeMap<String, String>,
+    problems: Vec<Finding>,
+}
+
+impl Variables {
+    /// The environment of this process over the `.env` of its working directory, if there is one.
+    pub fn load() -> Self {
+        let process = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+        Self::overlay(process, Path::new(DOTENV_FILE))
+    }
+
+    /// `process` over the file at `dotenv`, which may be absent. A variable that `process` has wins even if it is
+    /// empty, so that one can be switched off.
+    pub fn overlay(process: impl IntoIterator<Item = (String, String)>, dotenv: &Path) -> Self {
+        let mut values: BTreeMap<String, String> = process.into_iter().collect();
+        let place = Place::file(dotenv.display().to_string());
+        let problem = |place, message| Finding { severity: Severity::Degraded, place, message };
+        let text = match read_text(dotenv) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(fault) => return Self { values, problems: vec![problem(place, fault)] },
+        };
+        let file = dotenv::parse(&text, |name| values.get(name).cloned());
+        for (name, value) in file.values {
+            values.entry(name).or_insert(value);
+        }
+        let at = |line| Place { position: Some(format!("line {line}")), ..place.clone() };
+        let message = "is not of the form NAME=value and was skipped: correct it (quotes must be closed)";
+        let problems = file.bad_lines.into_iter().map(|line| problem(at(line), message.to_owned())).collect();
+        Self { values, problems }
+    }
+
+    /// The value of a variable; an empty one counts as not set, because compose files pass variables on empty.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.values.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// What is wrong with the `.env` file.
+    pub fn problems(&self) -> &[Finding] {
+        &self.problems
+    }
+}
 
 /// How strict to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
     /// The webhook needs authentication.
-    #[default]
     Production,
     /// A developer's machine: the webhook may do with `admin:admin`.
     Local,
@@ -35,156 +94,189 @@ pub enum Mode {
 
 /// How Cachet is reached.
 #[derive(Debug, Clone)]
-pub struct CachetAccess {
+pub(crate) struct CachetAccess {
     /// The base of its API without a slash at the end, for example `http://cachet/api`.
     pub base_url: String,
     /// Its bearer token.
     pub token: SecretString,
 }
 
+/// How Alertmanager is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertmanagerAccess {
+    /// The base of each member's web interface, for example `http://alertmanager:9093`.
+    pub base_urls: Vec<Url>,
+    /// The header with a user and a password, or with a token; it does not print itself.
+    pub authorization: Option<HeaderValue>,
+    /// Certificates in PEM that are trusted beside the system's.
+    pub ca_pem: Option<String>,
+}
+
 /// What the environment says, checked.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// How strict to be.
-    pub mode: Mode,
+    pub(crate) mode: Mode,
     /// How Cachet is reached; `None`: the built-in page is the page.
-    pub cachet: Option<CachetAccess>,
+    pub(crate) cachet: Option<CachetAccess>,
     /// The users of the webhook as they were given, `user:hash` and so on; not empty.
-    pub webhook_basic_auth: Option<SecretString>,
+    pub(crate) webhook_basic_auth: Option<SecretString>,
     /// How Alertmanager is read; `None`: it is not.
-    pub alertmanager: Option<AlertmanagerAccess>,
+    pub(crate) alertmanager: Option<AlertmanagerAccess>,
 }
 
 impl Environment {
-    /// Reads the variables, and the files that their `…_FILE` forms name. An empty variable counts as not set.
-    ///
-    /// # Errors
-    /// Every problem, each with the variable that has it.
-    pub(crate) fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
-        let (environment, problems) = Self::read(lookup);
-        if problems.is_empty() { Ok(environment) } else { Err(problems) }
-    }
-
-    /// The same, as far as it can be used beside its problems.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
+    /// Reads the variables, and the files that their `…_FILE` forms name, as far as they can be used beside their problems,
+    /// each of which names the variable that has it. An empty variable counts as not set.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> (Self, Vec<Finding>) {
         let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        let mut problems = Vec::new();
-        let mode = mode(lookup, &mut problems);
-        let url = secret(lookup, CACHET_API_URL, &mut problems);
-        let token = secret(lookup, CACHET_API_TOKEN, &mut problems);
-        let cachet = cachet(url, token, &mut problems);
-        let webhook_basic_auth = match secret(lookup, WEBHOOK_BASIC_AUTH, &mut problems) {
-            Given::Value(users) => Some(SecretString::from(users)),
-            Given::Nothing | Given::Wrong => None,
+        let mut reader = Reader { lookup: &lookup, problems: Vec::new() };
+        let mode = match lookup(ENVIRONMENT).as_deref().map(str::trim) {
+            None | Some("" | "production") => Mode::Production,
+            Some("local") => Mode::Local,
+            Some(other) => {
+                let cure = did_you_mean(other, ["production", "local"], "write one of the two");
+                let other = excerpt(other);
+                reader.problem(ENVIRONMENT, format!("is {other:?}, must be \"production\" or \"local\": {cure}"));
+                Mode::Production
+            }
         };
-        let alertmanager = alertmanager::access(lookup, &mut problems);
-        (Self { mode, cachet, webhook_basic_auth, alertmanager }, problems)
+        let cachet = reader.cachet();
+        let webhook_basic_auth = reader.secret(WEBHOOK_BASIC_AUTH).map(SecretString::from);
+        let alertmanager = reader.alertmanager();
+        (Self { mode, cachet, webhook_basic_auth, alertmanager }, reader.problems)
     }
 
     /// The problem of a webhook that anyone may post to; `None` if there are users, or if this is a developer's
     /// machine.
-    pub(crate) fn missing_authentication(&self) -> Option<Problem> {
+    pub(crate) fn missing_authentication(&self) -> Option<Finding> {
         let missing = self.mode == Mode::Production && self.webhook_basic_auth.is_none();
-        missing.then(|| {
-            problem(
-                WEBHOOK_BASIC_AUTH,
-                "is missing, and without it anyone could post alerts: set it to what `alertmanager-cachet \
-                 hash-password USER` prints (or set ENVIRONMENT=local on a developer's machine)",
-            )
+        missing.then(|| Finding {
+            severity: Severity::Fatal,
+            place: Place::variable(WEBHOOK_BASIC_AUTH),
+            message: "is missing, and without it anyone could post alerts: set it to what `alertmanager-cachet \
+                      hash-password USER` prints (or set ENVIRONMENT=local on a developer's machine)"
+                .to_owned(),
         })
     }
 }
 
-pub(super) fn problem(variable: &str, message: impl Into<String>) -> Problem {
-    Problem { severity: Severity::Fatal, place: Place::file(PLACE).key(variable), message: message.into() }
+/// Reads variables and collects what is wrong with them.
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<Finding>,
 }
 
-fn mode(lookup: impl Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Mode {
-    match lookup(ENVIRONMENT).as_deref().map(str::trim) {
-        None | Some("" | "production") => Mode::Production,
-        Some("local") => Mode::Local,
-        Some(other) => {
-            let cure = did_you_mean(other, ["production", "local"], "write one of the two");
-            let other = excerpt(other);
-            problems.push(problem(ENVIRONMENT, format!("is {other:?}, must be \"production\" or \"local\": {cure}")));
-            Mode::Production
+impl Reader<'_> {
+    fn problem(&mut self, variable: &str, message: impl Into<String>) {
+        let (severity, place) = (Severity::Fatal, Place::variable(variable));
+        self.problems.push(Finding { severity, place, message: message.into() });
+    }
+
+    /// What `check` makes of a text of `variable`.
+    fn checked<T>(&mut self, variable: &str, check: Result<T, String>) -> Option<T> {
+        check.map_err(|message| self.problem(variable, message)).ok()
+    }
+
+    /// The value of `name`, or the content of the file that `name_FILE` names, without the newline at its end, which
+    /// editors and `echo` leave there. `None`: neither is given, or what is wrong is reported.
+    fn secret(&mut self, name: &str) -> Option<String> {
+        let file_variable = format!("{name}_FILE");
+        let value = (self.lookup)(name);
+        let Some(path) = (self.lookup)(&file_variable) else { return value };
+        if value.is_some() {
+            self.problem(name, format!("is set, and {file_variable} too: unset one of them"));
+            return None;
         }
-    }
-}
-
-/// Whether a variable was given, and whether it could be had.
-pub(super) enum Given {
-    Nothing,
-    Value(String),
-    /// It was given, and what is wrong with it is already reported.
-    Wrong,
-}
-
-/// The value of `name`, or the content of the file that `name_FILE` names.
-pub(super) fn secret(lookup: impl Fn(&str) -> Option<String>, name: &str, problems: &mut Vec<Problem>) -> Given {
-    let file_variable = format!("{name}_FILE");
-    let path = match (lookup(name), lookup(&file_variable)) {
-        (Some(_), Some(_)) => {
-            problems.push(problem(name, format!("is set, and {file_variable} too: unset one of them")));
-            return Given::Wrong;
+        let text = self.file(&file_variable, &path)?;
+        let value = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
+        if value.trim().is_empty() {
+            let fault = "is empty: write the value into it, or unset the variable";
+            self.problem(&file_variable, format!("names the file {path:?}, which {fault}"));
+            return None;
         }
-        (Some(value), None) => return Given::Value(value),
-        (None, None) => return Given::Nothing,
-        (None, Some(path)) => path,
-    };
-    match secret_file(Path::new(&path)) {
-        Ok(value) => Given::Value(value),
-        Err(fault) => {
-            problems.push(problem(&file_variable, format!("names the file {path:?}, which {fault}")));
-            Given::Wrong
+        Some(value.to_owned())
+    }
+
+    /// The text of the file that `variable` names.
+    fn file(&mut self, variable: &str, path: &str) -> Option<String> {
+        let text = read_text(Path::new(path))
+            .and_then(|text| text.ok_or_else(|| "does not exist: create it, or correct the name".to_owned()));
+        self.checked(variable, text.map_err(|fault| format!("names the file {path:?}, which {fault}")))
+    }
+
+    /// URL and token, which only make sense together.
+    fn cachet(&mut self) -> Option<CachetAccess> {
+        let is_given = |name: &str| (self.lookup)(name).or_else(|| (self.lookup)(&format!("{name}_FILE"))).is_some();
+        let (has_url, has_token) = (is_given(CACHET_API_URL), is_given(CACHET_API_TOKEN));
+        let (url, token) = (self.secret(CACHET_API_URL), self.secret(CACHET_API_TOKEN));
+        if has_url && !has_token {
+            self.problem(
+                CACHET_API_TOKEN,
+                "is missing beside CACHET_API_URL: create a token in Cachet (Settings, Manage API Keys) and set it",
+            );
         }
+        if has_token && !has_url {
+            self.problem(
+                CACHET_API_URL,
+                "is missing beside CACHET_API_TOKEN: set it, as in http://cachet/api, or unset the token to use the \
+                 built-in page",
+            );
+        }
+        let url = url.and_then(|text| self.checked(CACHET_API_URL, base_url(&text, "http://cachet/api")));
+        let token = token.and_then(|text| self.checked(CACHET_API_TOKEN, bearer_token(&text)));
+        let base_url = url?.as_str().trim_end_matches('/').to_owned();
+        Some(CachetAccess { base_url, token: SecretString::from(token?) })
+    }
+
+    /// `None` if no Alertmanager is named, or something is wrong.
+    fn alertmanager(&mut self) -> Option<AlertmanagerAccess> {
+        let (urls, problems_before) = (self.secret(ALERTMANAGER_URL), self.problems.len());
+        let authorization = match (self.secret(ALERTMANAGER_BASIC_AUTH), self.secret(ALERTMANAGER_BEARER_TOKEN)) {
+            (Some(_), Some(_)) => {
+                self.problem(ALERTMANAGER_BEARER_TOKEN, "is set, and ALERTMANAGER_BASIC_AUTH too: unset one of them");
+                None
+            }
+            (Some(basic), None) if !matches!(basic.split_once(':'), Some((user, _)) if !user.is_empty()) => {
+                self.problem(ALERTMANAGER_BASIC_AUTH, "is no user and password: write it as user:password");
+                None
+            }
+            (Some(basic), None) => Some(format!("Basic {}", BASE64_STANDARD.encode(basic))),
+            (None, Some(token)) => {
+                let token = self.checked(ALERTMANAGER_BEARER_TOKEN, bearer_token(&token));
+                token.map(|token| format!("Bearer {token}"))
+            }
+            (None, None) => None,
+        };
+        let is_usable = self.problems.len() == problems_before;
+        let authorization = authorization.and_then(|text| HeaderValue::try_from(text).ok()).map(|mut authorization| {
+            authorization.set_sensitive(true);
+            authorization
+        });
+        let ca_pem = (self.lookup)(ALERTMANAGER_CA_FILE).and_then(|path| {
+            let text = self.file(ALERTMANAGER_CA_FILE, &path)?;
+            if !text.contains("BEGIN CERTIFICATE") {
+                let fault = "holds no certificate in PEM: name a file with BEGIN CERTIFICATE in it";
+                self.problem(ALERTMANAGER_CA_FILE, format!("names the file {path:?}, which {fault}"));
+                return None;
+            }
+            Some(text)
+        });
+        let urls = urls?;
+        let parts = urls.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
+        let base_urls: Result<Vec<Url>, String> =
+            parts.map(|part| base_url(part, "http://alertmanager:9093")).collect();
+        let base_urls = self.checked(ALERTMANAGER_URL, base_urls)?;
+        if base_urls.is_empty() {
+            self.problem(ALERTMANAGER_URL, "names no address: write it as in http://alertmanager:9093, or unset it");
+            return None;
+        }
+        is_usable.then_some(AlertmanagerAccess { base_urls, authorization, ca_pem })
     }
 }
 
-/// The content of a file without the newline at its end, which editors and `echo` leave there.
-fn secret_file(path: &Path) -> Result<String, String> {
-    let text = read_text(path).map_err(|error| match error {
-        Unreadable::Absent => "does not exist: create it, or correct the name".to_owned(),
-        Unreadable::Fault(fault) => fault,
-    })?;
-    let value = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
-    if value.trim().is_empty() {
-        return Err("is empty: write the value into it, or unset the variable".to_owned());
-    }
-    Ok(value.to_owned())
-}
-
-/// URL and token, which only make sense together.
-fn cachet(url: Given, token: Given, problems: &mut Vec<Problem>) -> Option<CachetAccess> {
-    let has_url = !matches!(url, Given::Nothing);
-    let has_token = !matches!(token, Given::Nothing);
-    if has_url && !has_token {
-        let message =
-            "is missing beside CACHET_API_URL: create a token in Cachet (Settings, Manage API Keys) and set it";
-        problems.push(problem(CACHET_API_TOKEN, message));
-    }
-    if has_token && !has_url {
-        let message = "is missing beside CACHET_API_TOKEN: set it, as in http://cachet/api, or unset the token to use the \
-                       built-in page";
-        problems.push(problem(CACHET_API_URL, message));
-    }
-    let base_url = checked(url, CACHET_API_URL, |text| base_url(text, "http://cachet/api"), problems);
-    let token = checked(token, CACHET_API_TOKEN, bearer_token, problems);
-    Some(CachetAccess { base_url: base_url?, token: SecretString::from(token?) })
-}
-
-fn checked(
-    given: Given,
-    variable: &str,
-    check: impl Fn(&str) -> Result<String, String>,
-    problems: &mut Vec<Problem>,
-) -> Option<String> {
-    let Given::Value(value) = given else { return None };
-    check(&value).map_err(|message| problems.push(problem(variable, message))).ok()
-}
-
-/// The base of an API without slashes at its end. `example` is one.
-pub(super) fn base_url(text: &str, example: &str) -> Result<String, String> {
+/// The base of an API. `example` is one.
+fn base_url(text: &str, example: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim()).map_err(|error| format!("is no URL ({error}): write it as in {example}"))?;
     // Whether the URL holds a password is not known here, so none of these repeats it.
     if !matches!(url.scheme(), "http" | "https") {
@@ -196,11 +288,11 @@ pub(super) fn base_url(text: &str, example: &str) -> Result<String, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("holds a `?` or a `#`: leave out everything from there on".to_owned());
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(url)
 }
 
 /// A token that can stand in a header.
-pub(super) fn bearer_token(text: &str) -> Result<String, String> {
+fn bearer_token(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
         return Err("holds a space, a line break or a letter that no token has: copy it again".to_owned());
@@ -210,7 +302,7 @@ pub(super) fn bearer_token(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
+    use secrecy::ExposeSecret as _;
 
     use super::*;
 
@@ -220,8 +312,9 @@ mod tests {
     fn read(variables: &[(&str, &str)]) -> Result<Environment, Vec<String>> {
         let lookup =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        Environment::from_vars(lookup)
-            .map_err(|problems| problems.iter().map(|p| format!("{}: {}", p.place.path, p.message)).collect())
+        let (environment, problems) = Environment::read(lookup);
+        let told = problems.iter().map(|problem| format!("{}: {}", problem.place.path, problem.message)).collect();
+        if problems.is_empty() { Ok(environment) } else { Err(told) }
     }
 
     #[test]
@@ -318,5 +411,104 @@ mod tests {
     fn a_debug_print_shows_no_secret() {
         let environment = read(&[URL, TOKEN, (WEBHOOK_BASIC_AUTH, "admin:secret")]).expect("valid");
         assert!(!format!("{environment:?}").contains("secret"));
+    }
+
+    const ALERTMANAGER: (&str, &str) = (ALERTMANAGER_URL, "http://am:9093");
+
+    fn alertmanager(variables: &[(&str, &str)]) -> Option<AlertmanagerAccess> {
+        read(variables).expect("valid").alertmanager
+    }
+
+    #[test]
+    fn without_an_address_no_alertmanager_is_read() {
+        assert!(alertmanager(&[]).is_none());
+        assert!(alertmanager(&[(ALERTMANAGER_BASIC_AUTH, "a:b")]).is_none());
+    }
+
+    #[test]
+    fn the_members_of_a_pair_are_separated_by_commas() {
+        let access = alertmanager(&[(ALERTMANAGER_URL, "http://am-1:9093/, https://am-2/alertmanager,")]);
+        let urls: Vec<String> = access.expect("an access").base_urls.iter().map(Url::to_string).collect();
+        assert_eq!(urls, ["http://am-1:9093/", "https://am-2/alertmanager"]);
+    }
+
+    #[test]
+    fn the_credentials_are_a_user_with_a_password_or_a_token() {
+        for (variable, expected) in [
+            ((ALERTMANAGER_BASIC_AUTH, "page:se:cret"), "Basic cGFnZTpzZTpjcmV0"),
+            ((ALERTMANAGER_BEARER_TOKEN, "se:cret"), "Bearer se:cret"),
+        ] {
+            let header = alertmanager(&[ALERTMANAGER, variable]).expect("an access").authorization.expect("a header");
+            assert_eq!(header.to_str().expect("a text"), expected);
+            assert_eq!(format!("{header:?}"), "Sensitive");
+        }
+    }
+
+    #[test]
+    fn every_problem_with_alertmanager_is_named_with_its_variable_and_no_secret() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let no_certificate = folder.path().join("ca.pem");
+        std::fs::write(&no_certificate, "hello").expect("written");
+        let no_certificate = no_certificate.to_str().expect("UTF-8");
+        for (variables, expected) in [
+            (&[(ALERTMANAGER_URL, "http://am,am-2:9093")][..], "ALERTMANAGER_URL: must begin with http:// or https://"),
+            (&[(ALERTMANAGER_URL, ",")], "ALERTMANAGER_URL: names no address: "),
+            (&[(ALERTMANAGER_URL, "http://u:secret@am/")], "ALERTMANAGER_URL: holds a user or a password: "),
+            (
+                &[ALERTMANAGER, (ALERTMANAGER_BASIC_AUTH, "secret")],
+                "ALERTMANAGER_BASIC_AUTH: is no user and password: ",
+            ),
+            (&[ALERTMANAGER, (ALERTMANAGER_BEARER_TOKEN, "a secret")], "ALERTMANAGER_BEARER_TOKEN: holds a space, "),
+            (
+                &[ALERTMANAGER, (ALERTMANAGER_BEARER_TOKEN, "secret"), (ALERTMANAGER_BASIC_AUTH, "a:secret")],
+                "ALERTMANAGER_BEARER_TOKEN: is set, and ALERTMANAGER_BASIC_AUTH too: ",
+            ),
+            (
+                &[ALERTMANAGER, (ALERTMANAGER_CA_FILE, "no/such")],
+                "ALERTMANAGER_CA_FILE: names the file \"no/such\", which does ",
+            ),
+            (&[ALERTMANAGER, (ALERTMANAGER_CA_FILE, no_certificate)], "ALERTMANAGER_CA_FILE: names the file "),
+        ] {
+            let problems = read(variables).expect_err(expected);
+            let [problem] = &problems[..] else { panic!("one problem: {problems:?}") };
+            assert!(problem.starts_with(expected) && !problem.contains("secret"), "{problem}\n{expected}");
+        }
+    }
+
+    fn overlay(process: &[(&str, &str)], text: &str) -> Variables {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(".env");
+        std::fs::write(&path, text).expect("written");
+        Variables::overlay(process.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())), &path)
+    }
+
+    #[test]
+    fn the_real_environment_wins_even_when_it_is_empty() {
+        let variables = overlay(&[("A", "real"), ("B", "")], "A=file\nB=file\nC=file\nD=");
+        let values = ["A", "B", "C", "D", "E"].map(|name| variables.get(name));
+        assert_eq!(values, [Some("real".to_owned()), None, Some("file".to_owned()), None, None]);
+        assert!(variables.problems().is_empty());
+    }
+
+    #[test]
+    fn a_file_refers_to_the_real_environment() {
+        assert_eq!(
+            overlay(&[("HOST", "cachet")], "URL=http://${HOST}/api").get("URL"),
+            Some("http://cachet/api".into())
+        );
+    }
+
+    #[test]
+    fn a_bad_line_is_a_problem_with_its_number() {
+        let variables = overlay(&[], "A=1\nB='open\n");
+        assert_eq!(variables.get("A"), Some("1".to_owned()));
+        let problem = variables.problems().first().expect("a problem");
+        assert_eq!(problem.place.position, Some("line 2".to_owned()));
+    }
+
+    #[test]
+    fn no_file_is_no_problem() {
+        let variables = Variables::overlay([("A".to_owned(), "1".to_owned())], Path::new("does/not/exist"));
+        assert_eq!((variables.get("A"), variables.problems()), (Some("1".to_owned()), [].as_slice()));
     }
 }

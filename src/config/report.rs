@@ -4,46 +4,33 @@ use std::fmt;
 
 use crate::core::target::excerpt;
 
+/// What stands for the file in the place of a variable.
+pub(crate) const ENVIRONMENT: &str = "environment";
+
 /// The width that a report is wrapped to, in characters.
 const WIDTH: usize = 80;
 
-/// What a problem costs.
+/// What a finding costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The server cannot serve: a file that is unreadable or no such file, a required key missing, a wrong type.
     Fatal,
     /// It concerns a single target, component or key: `serve` warns and goes on without it; `check` and `setup` fail.
     Degraded,
+    /// Nothing: it is worth knowing, and not wrong.
+    Remark,
 }
 
-/// A line and a column of a file, both counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Position {
-    /// The line.
-    pub line: usize,
-    /// The column, in characters; not known for a whole line.
-    pub column: Option<usize>,
-}
-
-/// Something that must be put right.
+/// Something that was found.
 ///
 /// Printed, it is one line for a log: `config.json: groups_configuration[1]: what is wrong: its cure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Finding {
     /// What it costs.
     pub severity: Severity,
     /// Where it is.
     pub place: Place,
     /// What is wrong, and what to do about it: lower case, ends in the cure.
-    pub message: String,
-}
-
-/// Something worth knowing that is not wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    /// Where it is.
-    pub place: Place,
-    /// What it is.
     pub message: String,
 }
 
@@ -54,14 +41,19 @@ pub struct Place {
     pub file: String,
     /// The way inside it, for example `groups_configuration[1].status_page_components[0]`; empty for the whole file.
     pub path: String,
-    /// Line and column, where they are known.
-    pub position: Option<Position>,
+    /// Line and column, both counted from 1, where they are known: `line 3, column 7`.
+    pub(crate) position: Option<String>,
 }
 
 impl Place {
     /// A whole file.
     pub(crate) fn file(file: impl Into<String>) -> Self {
         Self { file: file.into(), path: String::new(), position: None }
+    }
+
+    /// A variable of the environment.
+    pub(crate) fn variable(name: &str) -> Self {
+        Self::file(ENVIRONMENT).key(name)
     }
 
     /// The value of `key` in the mapping that stands here.
@@ -73,23 +65,14 @@ impl Place {
     }
 
     /// The element at `index`, counted from 0, of the list that stands here.
-    pub fn index(&self, index: usize) -> Self {
+    pub(super) fn index(&self, index: usize) -> Self {
         Self { path: format!("{}[{index}]", self.path), ..self.clone() }
-    }
-
-    /// The same file at a line and column.
-    pub fn at(&self, position: Position) -> Self {
-        Self { position: Some(position), ..self.clone() }
     }
 
     /// The way inside the file, in words.
     fn inside(&self) -> Option<String> {
-        let position = self.position.map(|position| match position.column {
-            Some(column) => format!("line {}, column {column}", position.line),
-            None => format!("line {}", position.line),
-        });
-        match (self.path.is_empty(), position) {
-            (true, position) => position,
+        match (self.path.is_empty(), &self.position) {
+            (true, position) => position.clone(),
             (false, None) => Some(self.path.clone()),
             (false, Some(position)) => Some(format!("{} ({position})", self.path)),
         }
@@ -105,13 +88,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
-}
-
-impl fmt::Display for Remark {
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
     }
@@ -122,9 +99,9 @@ impl fmt::Display for Remark {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// What must be put right, in the order of the files.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Finding>,
     /// What is worth knowing.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<Finding>,
 }
 
 impl Report {
@@ -134,18 +111,18 @@ impl Report {
     }
 
     /// Adds a problem that the server can go on with.
-    pub fn degraded(&mut self, place: Place, message: impl Into<String>) {
+    pub(super) fn degraded(&mut self, place: Place, message: impl Into<String>) {
         self.problem(Severity::Degraded, place, message);
     }
 
-    /// Adds a problem.
-    pub(crate) fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
-        self.problems.push(Problem { severity, place, message: message.into() });
+    /// Adds something that is only worth knowing.
+    pub(crate) fn remark(&mut self, place: Place, message: impl Into<String>) {
+        self.remarks.push(Finding { severity: Severity::Remark, place, message: message.into() });
     }
 
-    /// Adds a remark.
-    pub(crate) fn remark(&mut self, place: Place, message: impl Into<String>) {
-        self.remarks.push(Remark { place, message: message.into() });
+    /// Adds a problem of that severity.
+    pub(super) fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
+        self.problems.push(Finding { severity, place, message: message.into() });
     }
 
     /// Adds everything that `other` holds.
@@ -160,53 +137,41 @@ impl Report {
     }
 }
 
+/// `2 problems`, then each file with its own; likewise the remarks.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_section(f, "problem", self.problems.iter().map(|problem| (&problem.place, problem.message.as_str())))?;
-        if !self.problems.is_empty() && !self.remarks.is_empty() {
-            writeln!(f)?;
-        }
-        write_section(f, "remark", self.remarks.iter().map(|remark| (&remark.place, remark.message.as_str())))
-    }
-}
-
-/// `2 problems`, then each file with its entries.
-fn write_section<'a>(
-    f: &mut fmt::Formatter<'_>,
-    word: &str,
-    entries: impl Iterator<Item = (&'a Place, &'a str)>,
-) -> fmt::Result {
-    let mut files: Vec<(&str, Vec<(&Place, &str)>)> = Vec::new();
-    let mut count = 0;
-    for (place, message) in entries {
-        count += 1;
-        match files.iter_mut().find(|(file, _)| *file == place.file) {
-            Some((_, entries)) => entries.push((place, message)),
-            None => files.push((&place.file, vec![(place, message)])),
-        }
-    }
-    if count > 0 {
-        writeln!(f, "{}", counted(count, word))?;
-    }
-    for (file, entries) in files {
-        writeln!(f, "\n{file}")?;
-        for (place, message) in entries {
-            let inside = place.inside();
-            if let Some(inside) = &inside {
-                write_indented(f, "  ", inside)?;
+        for (word, findings) in [("problem", &self.problems), ("remark", &self.remarks)] {
+            let mut files: Vec<(&str, Vec<&Finding>)> = Vec::new();
+            for finding in findings {
+                match files.iter_mut().find(|(file, _)| *file == finding.place.file) {
+                    Some((_, of_file)) => of_file.push(finding),
+                    None => files.push((&finding.place.file, vec![finding])),
+                }
             }
-            write_indented(f, if inside.is_some() { "    " } else { "  " }, message)?;
+            if word == "remark" && !self.problems.is_empty() && !findings.is_empty() {
+                writeln!(f)?;
+            }
+            if !findings.is_empty() {
+                writeln!(f, "{}", counted(findings.len(), word))?;
+            }
+            for (file, findings) in files {
+                writeln!(f, "\n{file}")?;
+                for Finding { place, message, .. } in findings {
+                    let inside = place.inside();
+                    for (depth, text) in (1..).zip(inside.iter().chain([message])) {
+                        let indent = "  ".repeat(depth);
+                        let lines = wrapped(text, WIDTH - indent.len());
+                        lines.iter().try_for_each(|line| writeln!(f, "{indent}{}", line.trim_end()))?;
+                    }
+                }
+            }
         }
+        Ok(())
     }
-    Ok(())
-}
-
-fn write_indented(f: &mut fmt::Formatter<'_>, indent: &str, text: &str) -> fmt::Result {
-    wrapped(text, WIDTH - indent.len()).iter().try_for_each(|line| writeln!(f, "{indent}{}", line.trim_end()))
 }
 
 /// A number and its noun: `1 problem`, `2 problems`.
-pub fn counted(count: usize, noun: &str) -> String {
+pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -227,11 +192,10 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// How alike two names must be (0 to 1) for one to be suggested for the other.
-const LIKENESS: f64 = 0.6;
-
 /// The candidate that is most like `name`, whatever their case; `None` if none is like it.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// How alike two names must be (0 to 1) for one to be suggested for the other.
+    const LIKENESS: f64 = 0.6;
     let name = name.to_lowercase();
     candidates
         .into_iter()
@@ -243,10 +207,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 
 /// The question that ends an error message, or `otherwise` if no candidate is like `name`.
 pub(super) fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
-    match nearest(name, candidates) {
-        Some(candidate) => format!("did you mean {candidate:?}?"),
-        None => otherwise.to_owned(),
-    }
+    nearest(name, candidates).map_or_else(|| otherwise.to_owned(), |candidate| format!("did you mean {candidate:?}?"))
 }
 
 #[cfg(test)]
@@ -260,7 +221,8 @@ mod tests {
         report.remark(config.key("recurring_alert_update_message"), "is unused for now");
         report.fatal(config.key("groups").index(1).key("my name"), "is a number: ".to_owned() + &"words ".repeat(20));
         report.degraded(Place::file("prometheus.yml"), "is empty: fill it");
-        report.degraded(config.at(Position { line: 3, column: Some(7) }), "a comma is missing: add it");
+        let position = Some("line 3, column 7".to_owned());
+        report.degraded(Place { position, ..config }, "a comma is missing: add it");
         assert_eq!(
             report.to_string(),
             "3 problems\n\
@@ -292,7 +254,7 @@ mod tests {
     #[test]
     fn a_problem_alone_is_one_line_of_a_log() {
         let place = Place::file("config.json").key("drift");
-        let problem = Problem { severity: Severity::Fatal, place, message: "is a number: write a text".to_owned() };
+        let problem = Finding { severity: Severity::Fatal, place, message: "is a number: write a text".to_owned() };
         assert_eq!(problem.to_string(), "config.json: drift: is a number: write a text");
     }
 

@@ -2,225 +2,448 @@
 //! `scrape_configs` with `static_configs` and `file_sd_configs`. It is somebody else's file, so what is not ours in it
 //! is left alone.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::block;
-use super::discovery;
-use super::report::{Place, Report, Severity, counted};
-use super::tree::{Form, Map, Node, Value, parse_filled};
-use crate::core::target::{ComponentName, Inventory, InventorySource, KnownTarget, TargetName, excerpt};
+use super::config_json::Groups;
+use super::report::{Place, Report, Severity, counted, did_you_mean};
+use super::tree::{Form, Node, Value, read_file};
+use crate::core::target::{
+    ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, NAME_LIMIT, Target, TargetName, excerpt,
+};
 
-/// Labels of ours that a job's relabelling may change behind the file's back, and `instance`, which names the target.
-const LABELS_THAT_MATTER: &[&str] = &[block::INSTANCE, block::ALERT, block::COMPONENT, block::CRITICAL];
+/// The label that makes a target ours.
+const ALERT: &str = "status_page_alert";
+/// The label that names the components that a target feeds.
+const COMPONENT: &str = "status_page_component";
+/// The label that makes a target critical.
+const CRITICAL: &str = "status_page_critical_target";
+/// The label by which Prometheus knows a target; its address, unless the labels say otherwise.
+const INSTANCE: &str = "instance";
 
-/// What a targets file, and the files that it names, say about targets of ours.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// Every target, as often as it is named, and where.
-    pub targets: Vec<(KnownTarget, Place)>,
+/// What the names of our labels begin with, without what is easily mistaken; another label that begins so is a typo.
+const OUR_PREFIX: &str = "statuspage";
+
+/// The most files that one pattern may name; those beyond it are not read, which is a problem.
+const FILES_PER_PATTERN: usize = 1000;
+
+/// What is read of a targets file, and of the files that it names.
+struct Reader<'a> {
+    /// The targets file. Patterns of `file_sd_configs` are relative to its folder.
+    path: &'a Path,
+    report: &'a RefCell<Report>,
+    /// Every target of ours, as often as it is named, and where.
+    targets: Vec<(KnownTarget, Place)>,
     /// Every component that a label names.
-    pub components: BTreeMap<ComponentName, Mentions>,
+    components: BTreeMap<ComponentName, Mentions>,
     /// The addresses without a port that name a target, and where.
-    pub portless: Vec<(String, Place)>,
+    portless: Vec<(String, Place)>,
     /// Whether there may be targets of ours that no file names.
-    pub unseen: bool,
+    unseen: bool,
 }
 
 /// Where labels name a component.
-#[derive(Debug)]
-pub(super) struct Mentions {
-    /// The first of them.
-    pub first: Place,
+struct Mentions {
+    first: Place,
     /// How many labels do.
-    pub times: usize,
+    times: usize,
     /// How many other components were named before.
-    pub order: usize,
+    order: usize,
 }
 
-impl Found {
-    /// Notes that the label at `place` names a component.
-    pub(super) fn mention(&mut self, component: &ComponentName, place: &Place) {
-        let order = self.components.len();
-        let mentions = self.components.entry(component.clone());
-        mentions.or_insert_with(|| Mentions { first: place.clone(), times: 0, order }).times += 1;
+/// Reads the targets file at `path`; `None` if it is no targets file. What is wrong goes into the report, also that its
+/// components are not those of `groups`.
+pub(super) fn read(path: &Path, groups: Option<&Groups>, report: &RefCell<Report>) -> Option<Inventory> {
+    let if_absent = "does not exist: create it, or correct --targets.file (TARGETS_FILE)";
+    let node = read_file(path, form_of(path), Severity::Fatal, if_absent, report)?;
+    let root = Value::root(&node, path, Severity::Fatal, report).map()?;
+    let mut reader =
+        Reader { path, report, targets: vec![], components: BTreeMap::new(), portless: vec![], unseen: false };
+    reader.read(&root)?;
+    if let Some(groups) = groups {
+        reader.compare_components(groups, &root.place);
     }
-
-    /// The targets, each once; what is wrong with their repetitions goes into the report.
-    pub(super) fn into_inventory(self, file: &Place, report: &mut Report) -> Inventory {
-        report_repetitions(&self.targets, file, report);
-        remark_portless(&self.portless, report);
-        Inventory::new(InventorySource::File, self.targets.into_iter().map(|(target, _)| target))
-    }
-}
-
-/// Reads the text of the targets file at `path`; `None` if it is no targets file. What is wrong goes into the report.
-pub(super) fn read(text: &str, path: &Path, place: &Place, report: &mut Report) -> Option<Found> {
-    let form = form_of(path);
-    let node = parse_filled(text, form, place, Severity::Fatal, report)?;
-    let root = Value::root(&node, place.clone(), Severity::Fatal).map(report)?;
-    let (ansible, prometheus) = (root.get_filled("prometheus_targets"), root.get_filled("scrape_configs"));
-    if ansible.is_none() && prometheus.is_none() {
-        report
-            .fatal(place.clone(), "has neither scrape_configs nor prometheus_targets: check that it is the right file");
-        return None;
-    }
-    if let (Some(_), Some(jobs)) = (&ansible, &prometheus) {
-        report.remark(jobs.place.clone(), "stands beside prometheus_targets, and both are read");
-    }
-    let problems_before = report.problems.len();
-    let mut found = Found::default();
-    if let Some(jobs) = ansible {
-        read_ansible_jobs(&jobs.map(report)?, &mut found, report);
-    }
-    if let Some(jobs) = prometheus {
-        for job in jobs.list(report)? {
-            read_prometheus_job(&job.degraded(), path, &mut found, report);
-        }
-    }
-    if root.get_filled("scrape_config_files").is_some() {
-        found.unseen = true;
-        report.remark(place.key("scrape_config_files"), "is not read: its targets are known only while they alert");
-    }
-    if found.targets.is_empty() && !found.unseen && report.problems.len() == problems_before {
-        report.degraded(
-            place.clone(),
-            "no target has the label status_page_alert: true, so nothing is watched: label the targets that count \
-             (prometheus.yml.example shows how)",
-        );
-    }
-    Some(found)
+    reader.remark_repetitions(&root.place);
+    reader.remark_portless();
+    Some(Inventory::new(InventorySource::File, reader.targets.into_iter().map(|(target, _)| target)))
 }
 
 /// JSON where the name says so; YAML otherwise, as Prometheus reads it.
-pub(super) fn form_of(path: &Path) -> Form {
+fn form_of(path: &Path) -> Form {
     match path.extension() {
         Some(extension) if extension.eq_ignore_ascii_case("json") => Form::Json,
         _ => Form::Yaml,
     }
 }
 
-/// `prometheus_targets: {job: [{targets, labels}]}`.
-fn read_ansible_jobs(jobs: &Map<'_>, found: &mut Found, report: &mut Report) {
-    for (_, job) in jobs.iter().filter(|(_, job)| *job.node() != Node::Null) {
-        block::read_list(&job.degraded(), found, report);
+impl Reader<'_> {
+    fn read(&mut self, root: &Value<'_>) -> Option<()> {
+        let (ansible, prometheus) = (root.get_filled("prometheus_targets"), root.get_filled("scrape_configs"));
+        if ansible.is_none() && prometheus.is_none() {
+            root.problem("has neither scrape_configs nor prometheus_targets: check that it is the right file");
+            return None;
+        }
+        if let (Some(_), Some(jobs)) = (&ansible, &prometheus) {
+            jobs.remark("stands beside prometheus_targets, and both are read");
+        }
+        let problems_before = self.report.borrow().problems.len();
+        if let Some(jobs) = ansible {
+            for (_, job) in jobs.map()?.entries().into_iter().filter(|(_, job)| *job.node != Node::Null) {
+                self.read_blocks(&job.degraded());
+            }
+        }
+        if let Some(jobs) = prometheus {
+            for job in jobs.list()? {
+                self.read_job(&job.degraded());
+            }
+        }
+        if let Some(files) = root.get_filled("scrape_config_files") {
+            self.unseen = true;
+            files.remark("is not read: its targets are known only while they alert");
+        }
+        if self.targets.is_empty() && !self.unseen && self.report.borrow().problems.len() == problems_before {
+            root.degraded().problem(
+                "no target has the label status_page_alert: true, so nothing is watched: label the targets that count \
+                 (prometheus.yml.example shows how)",
+            );
+        }
+        Some(())
     }
-}
 
-/// One entry of `scrape_configs`.
-fn read_prometheus_job(job: &Value<'_>, path: &Path, found: &mut Found, report: &mut Report) {
-    let Some(map) = job.map(report) else { return };
-    let (targets_before, portless_before) = (found.targets.len(), found.portless.len());
-    if let Some(blocks) = map.get_filled("static_configs") {
-        block::read_list(&blocks, found, report);
+    /// One entry of `scrape_configs`.
+    fn read_job(&mut self, job: &Value<'_>) -> Option<()> {
+        let job = job.map()?;
+        let (targets_before, portless_before) = (self.targets.len(), self.portless.len());
+        if let Some(blocks) = job.get_filled("static_configs") {
+            self.read_blocks(&blocks);
+        }
+        if let Some(discoveries) = job.get_filled("file_sd_configs") {
+            for discovery in discoveries.list().unwrap_or_default() {
+                self.read_discovery(&discovery);
+            }
+        }
+        for (key, value) in job.entries() {
+            if key.ends_with("_sd_configs") && key != "file_sd_configs" {
+                self.unseen = true;
+                value.remark("finds targets that no file names: they are known only while they alert");
+            }
+        }
+        let has_targets = self.targets.len() > targets_before;
+        for rules in ["relabel_configs", "metric_relabel_configs"] {
+            for (label, rule) in labelling_rules(&job, rules) {
+                if label == INSTANCE {
+                    self.portless.truncate(portless_before);
+                    // The usual rules for the blackbox exporter make the label what stands in the file.
+                    let sources = rule.get("source_labels").map(|sources| sources.items()).unwrap_or_default();
+                    let is_address = matches!(sources.as_slice(), [Value { node: Node::Text(source), .. }]
+                        if matches!(source.as_str(), "__address__" | "__param_target"));
+                    let is_copy = |(key, _): (&str, _)| matches!(key, "source_labels" | "target_label");
+                    if !has_targets || is_address && rule.entries().into_iter().all(is_copy) {
+                        continue;
+                    }
+                }
+                self.unseen = true;
+                rule.remark(format!(
+                    "sets the label {label}, so this file alone cannot tell what an alert will carry: prefer to \
+                         set it under `labels`"
+                ));
+            }
+        }
+        Some(())
     }
-    if let Some(discoveries) = map.get_filled("file_sd_configs") {
-        discovery::read_list(&discoveries, path, found, report);
-    }
-    remark_unseen_targets(&map, found, report);
-    let has_targets = found.targets.len() > targets_before;
-    for rules in ["relabel_configs", "metric_relabel_configs"] {
-        for (label, rule) in labelling_rules(&map, rules) {
-            if label == block::INSTANCE {
-                found.portless.truncate(portless_before);
-                if !has_targets || copies_the_address(&rule) {
-                    continue;
+
+    /// One entry of `file_sd_configs`: the files in which Prometheus looks for more targets.
+    fn read_discovery(&mut self, discovery: &Value<'_>) -> Option<()> {
+        let map = discovery.map()?;
+        let patterns = map
+            .get_filled("files")
+            .or_else(|| map.missing("files", "is missing: name the files, or remove the entry"))?;
+        for pattern in patterns.list()? {
+            for path in files_of(&pattern, self.path).unwrap_or_default() {
+                let if_absent = "is gone: create it, or remove its name";
+                let node = read_file(&path, form_of(&path), Severity::Degraded, if_absent, self.report);
+                let Some(node) = node else { continue };
+                let blocks = Value::root(&node, &path, Severity::Degraded, self.report);
+                if node == Node::Null {
+                    blocks.remark("is empty, so it names no targets");
+                } else {
+                    self.read_blocks(&blocks);
                 }
             }
-            found.unseen = true;
-            report.remark(
-                rule.place,
-                format!(
-                    "sets the label {label}, so this file alone cannot tell what an alert will carry: prefer to set \
-                     it under `labels`"
-                ),
-            );
+        }
+        Some(())
+    }
+
+    /// A list of targets with their labels, `{targets: […], labels: {…}}`, which both forms of the targets file and the
+    /// files of `file_sd_configs` have in common.
+    fn read_blocks(&mut self, blocks: &Value<'_>) {
+        for block in blocks.list().unwrap_or_default() {
+            self.read_block(&block);
         }
     }
-}
 
-/// Says which targets the file cannot tell.
-fn remark_unseen_targets(job: &Map<'_>, found: &mut Found, report: &mut Report) {
-    for (key, value) in job.iter() {
-        if key.ends_with("_sd_configs") && key != "file_sd_configs" {
-            found.unseen = true;
-            report.remark(value.place, "finds targets that no file names: they are known only while they alert");
+    /// `None` where it has no targets of ours, or none that can be used.
+    fn read_block(&mut self, block: &Value<'_>) -> Option<()> {
+        let block = block.map()?;
+        let labels = block.get_filled("labels")?.map()?;
+        let ours = [ALERT, COMPONENT, CRITICAL];
+        for (label, value) in labels.entries().into_iter().filter(|(label, _)| !ours.contains(label)) {
+            if label.to_lowercase().replace(['_', '-'], "").starts_with(OUR_PREFIX) {
+                let cure = did_you_mean(label, ours, "remove it");
+                value.problem(format!("is no label of ours: {cure}"));
+            }
         }
-    }
-}
-
-/// The rules under `key` that set a label that matters, and which. Rules of a wrong form are Prometheus' business.
-fn labelling_rules<'a>(job: &Map<'a>, key: &str) -> Vec<(&'a str, Map<'a>)> {
-    let mut ignored = Report::default();
-    let rules = job.get_filled(key).and_then(|rules| rules.list(&mut ignored)).unwrap_or_default();
-    let labelled = |rule: Value<'a>| {
-        let rule = rule.map(&mut ignored)?;
-        let label = rule.get("target_label")?.text(&mut ignored)?;
-        LABELS_THAT_MATTER.contains(&label).then_some((label, rule))
-    };
-    rules.into_iter().filter_map(labelled).collect()
-}
-
-/// Whether a rule makes the label what stands in the file, as the usual rules for the blackbox exporter do.
-fn copies_the_address(rule: &Map<'_>) -> bool {
-    let mut ignored = Report::default();
-    let sources = rule.get("source_labels").and_then(|sources| sources.list(&mut ignored)).unwrap_or_default();
-    let sources: Vec<_> = sources.iter().filter_map(|source| source.text(&mut ignored)).collect();
-    matches!(sources.as_slice(), ["__address__" | "__param_target"])
-        && rule.iter().all(|(key, _)| matches!(key, "source_labels" | "target_label"))
-}
-
-/// Prometheus before 3.0 gives an address without a port one, in the label `instance` too.
-fn remark_portless(portless: &[(String, Place)], report: &mut Report) {
-    let Some((address, place)) = portless.first() else { return };
-    let others = match portless.len() - 1 {
-        0 => String::new(),
-        others => format!(" (likewise in {})", counted(others, "other place")),
-    };
-    report.remark(
-        place.clone(),
-        format!(
-            "{:?} has no port{others}, and Prometheus before 3.0 adds :80 or :443 to the label instance, by which alerts \
-             name the target: write the port, or set the label instance",
-            excerpt(address)
-        ),
-    );
-}
-
-/// A target that is named twice counts once; that is harmless unless the two disagree.
-fn report_repetitions(targets: &[(KnownTarget, Place)], file: &Place, report: &mut Report) {
-    let mut first: BTreeMap<TargetName, &(KnownTarget, Place)> = BTreeMap::new();
-    let mut repeated: BTreeSet<TargetName> = BTreeSet::new();
-    for mention in targets {
-        let (target, place) = mention;
-        let name = target.target.name();
-        let Some((earlier, earlier_place)) = first.get(&name) else {
-            first.insert(name, mention);
-            continue;
+        let Some(alert) = labels.get_filled(ALERT) else {
+            if let Some(component) = labels.get_filled(COMPONENT) {
+                component.remark("counts for nothing without status_page_alert: true beside it");
+            }
+            return None;
         };
-        if earlier.critical != target.critical {
-            let earlier =
-                if earlier_place.file == place.file { &earlier_place.path } else { &earlier_place.to_string() };
-            report.degraded(
-                place.clone(),
-                format!(
-                    "target {:?} is critical in one place and not in the other ({earlier}), and counts as \
-                     critical: give both the same status_page_critical_target",
-                    excerpt(name.as_str())
+        truth(&alert).filter(|is_ours| *is_ours)?;
+        let components = self.components(&labels);
+        let critical = labels.get_filled(CRITICAL).and_then(|value| truth(&value)).unwrap_or(false);
+        let addresses = block.get_filled("targets").or_else(|| {
+            let message = "is missing, so the labels label nothing: add the addresses";
+            block.missing("targets", message)
+        })?;
+        let mut usable: Vec<(&str, Value<'_>)> = Vec::new();
+        for value in addresses.list()? {
+            match value.text() {
+                Some(text) if text.contains("{{") => value.problem(
+                    "is a template that Ansible would fill in: write the address, or use the file that the role writes \
+                     for Prometheus",
                 ),
-            );
+                Some(text) => usable.push((text, value)),
+                None => {}
+            }
         }
-        repeated.insert(name);
+        let components = components?;
+        let Some(label) = labels.get_filled(INSTANCE).filter(|label| *label.node != Node::Text(String::new())) else {
+            for (address, value) in usable {
+                let Some(target) = target(address, &components, &value) else { continue };
+                self.targets.push((KnownTarget { target, critical }, value.place.clone()));
+                if !address.contains([':', '/']) {
+                    self.portless.push((address.to_owned(), value.place));
+                }
+            }
+            return Some(());
+        };
+        if usable.is_empty() {
+            return None;
+        }
+        let target = target(label.text()?, &components, &label)?;
+        self.targets.push((KnownTarget { target, critical }, label.place.clone()));
+        if usable.len() > 1 {
+            label.remark(format!("is the same for {} addresses, which makes them one target", usable.len()));
+        }
+        Some(())
     }
-    if let Some(example) = repeated.first() {
-        let (count, verb) = (repeated.len(), if repeated.len() == 1 { "is" } else { "are" });
-        let example = excerpt(example.as_str());
-        report.remark(
-            file.clone(),
+
+    /// The components that the label names, of which there is at least one.
+    fn components(&mut self, labels: &Value<'_>) -> Option<Vec<ComponentName>> {
+        let value = labels.get_filled(COMPONENT).or_else(|| {
+            let message = "is missing, so these targets feed nothing: name the components, separated by commas";
+            labels.missing(COMPONENT, message)
+        })?;
+        let list = ComponentList::parse(value.text()?);
+        for error in &list.rejected {
+            value.problem(error.to_string());
+        }
+        if list.names.is_empty() && list.rejected.is_empty() {
+            value.problem("is empty: name the components, separated by commas");
+        }
+        for name in &list.names {
+            let order = self.components.len();
+            let mentions = self.components.entry(name.clone());
+            mentions.or_insert_with(|| Mentions { first: value.place.clone(), times: 0, order }).times += 1;
+        }
+        (!list.names.is_empty()).then_some(list.names)
+    }
+
+    /// Every component that a label names must be in a group, and should be fed by a target if it is.
+    fn compare_components(&mut self, groups: &Groups, file: &Place) {
+        let mut strangers: Vec<_> =
+            self.components.iter().filter(|(name, _)| !groups.components.contains_key(name)).collect();
+        strangers.sort_by_key(|(_, mentions)| mentions.order);
+        for (name, mentions) in strangers {
+            let known = groups.components.keys().map(ComponentName::as_str);
+            let cure = did_you_mean(name.as_str(), known, "add it to a group in groups_configuration");
+            let more = match mentions.times {
+                1 => String::new(),
+                times => format!(" (named in {times} places)"),
+            };
+            let name = excerpt(name.as_str());
+            self.report
+                .borrow_mut()
+                .degraded(mentions.first.clone(), format!("component {name:?} is in no group{more}: {cure}"));
+        }
+        for name in groups.usable.iter().flat_map(|group| &group.components) {
+            if let Some(place) = groups.components.get(name)
+                && !self.components.contains_key(name)
+            {
+                let (name, file) = (excerpt(name.as_str()), &file.file);
+                self.report.borrow_mut().remark(
+                    place.clone(),
+                    format!(
+                        "no target of {file} feeds component {name:?}, so it is operational unless an alert names it"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// A target that is named twice counts once; that is harmless unless the two disagree.
+    fn remark_repetitions(&mut self, file: &Place) {
+        let mut first: BTreeMap<TargetName, &(KnownTarget, Place)> = BTreeMap::new();
+        let mut repeated: BTreeSet<TargetName> = BTreeSet::new();
+        for mention in &self.targets {
+            let (target, place) = mention;
+            let name = target.target.name();
+            let Some((earlier, earlier_place)) = first.get(&name) else {
+                first.insert(name, mention);
+                continue;
+            };
+            if earlier.critical != target.critical {
+                let earlier =
+                    if earlier_place.file == place.file { &earlier_place.path } else { &earlier_place.to_string() };
+                self.report.borrow_mut().degraded(
+                    place.clone(),
+                    format!(
+                        "target {:?} is critical in one place and not in the other ({earlier}), and counts as \
+                         critical: give both the same status_page_critical_target",
+                        excerpt(name.as_str())
+                    ),
+                );
+            }
+            repeated.insert(name);
+        }
+        if let Some(example) = repeated.first() {
+            let (count, verb) = (counted(repeated.len(), "target"), if repeated.len() == 1 { "is" } else { "are" });
+            let example = excerpt(example.as_str());
+            let message = format!("{count} {verb} named more than once and counted once, for example {example:?}");
+            self.report.borrow_mut().remark(file.clone(), message);
+        }
+    }
+
+    /// Prometheus before 3.0 gives an address without a port one, in the label `instance` too.
+    fn remark_portless(&mut self) {
+        let Some((address, place)) = self.portless.first() else { return };
+        let others = match self.portless.len() - 1 {
+            0 => String::new(),
+            others => format!(" (likewise in {})", counted(others, "other place")),
+        };
+        self.report.borrow_mut().remark(
+            place.clone(),
             format!(
-                "{} {verb} named more than once and counted once, for example {example:?}",
-                counted(count, "target")
+                "{:?} has no port{others}, and Prometheus before 3.0 adds :80 or :443 to the label instance, by which \
+                 alerts name the target: write the port, or set the label instance",
+                excerpt(address)
             ),
         );
+    }
+}
+
+/// The files that a pattern names, in order.
+fn files_of(pattern: &Value<'_>, targets_file: &Path) -> Option<Vec<PathBuf>> {
+    let text = pattern.text()?;
+    let folder = targets_file.parent().unwrap_or(Path::new("")).to_string_lossy();
+    let absolute = if Path::new(text).is_absolute() || folder.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{}/{text}", glob::Pattern::escape(&folder))
+    };
+    let found = glob::glob(&absolute);
+    let found = found.map_err(|error| pattern.problem(format!("is no pattern of file names ({error}): correct it")));
+    // A folder on the way that cannot be listed hides its files; a pattern that then names nothing is reported.
+    let mut files: Vec<PathBuf> = found.ok()?.filter_map(Result::ok).collect();
+    if files.is_empty() && text.contains(['*', '?', '[']) {
+        pattern.remark(format!("{text:?} matches no file"));
+    } else if files.is_empty() {
+        pattern.problem(format!(
+            "there is no file {text:?}, so its targets are unknown: create it, or correct the name (it is relative \
+                 to the folder of {targets_file:?})"
+        ));
+    }
+    if files.len() > FILES_PER_PATTERN {
+        pattern.problem(format!(
+            "names {} files, and only the first {FILES_PER_PATTERN} are read: use fewer",
+            files.len()
+        ));
+        files.truncate(FILES_PER_PATTERN);
+    }
+    Some(files)
+}
+
+/// The rules under `key` that set a label of ours, which relabelling may change behind the file's back, or `instance`,
+/// which names the target; and which. Rules of a wrong form are Prometheus' business.
+fn labelling_rules<'a>(job: &Value<'a>, key: &str) -> Vec<(&'a str, Value<'a>)> {
+    let rules = job.get_filled(key).map(|rules| rules.items()).unwrap_or_default();
+    let labelled = rules.into_iter().filter_map(|rule| match rule.get("target_label")?.node {
+        Node::Text(label) => Some((label.as_str(), rule)),
+        _ => None,
+    });
+    labelled.filter(|(label, _)| [INSTANCE, ALERT, COMPONENT, CRITICAL].contains(label)).collect()
+}
+
+/// A truth value, or its text form as Prometheus makes labels of it; anything else is a problem.
+fn truth(value: &Value<'_>) -> Option<bool> {
+    match value.node {
+        Node::Bool(truth) => Some(*truth),
+        Node::Text(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
+        Node::Text(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
+        Node::Text(text) => {
+            value.problem(format!("is {:?}, must be true or false: write one of them", excerpt(text)));
+            None
+        }
+        _ => value.wrong_type("true or false", "write one of them"),
+    }
+}
+
+/// The target of that instance, if Cachet can have a component for it.
+fn target(instance: &str, components: &[ComponentName], place: &Value<'_>) -> Option<Target> {
+    let problem = if let Some(character) = instance.chars().find(|&c| c == '|' || c.is_control()) {
+        let instance = excerpt(instance);
+        format!("instance {instance:?} contains {character:?}, which no target's name may: leave it out")
+    } else if let Some(target) = Target::new(instance, components.to_vec()) {
+        let name = target.name();
+        if name.fits_cachet() {
+            return Some(target);
+        }
+        format!(
+            "makes the name {:?} of {} characters, and Cachet takes at most {NAME_LIMIT}: shorten the instance, or name \
+             fewer components",
+            excerpt(name.as_str()),
+            name.as_str().chars().count()
+        )
+    } else {
+        "is empty: write an address, as in host:port".to_owned()
+    };
+    place.problem(problem);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_files_are_read_than_the_limit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for number in 0..=FILES_PER_PATTERN {
+            let block = format!(
+                r#"[{{"targets": ["host-{number}:1"],
+                     "labels": {{"status_page_alert": true, "status_page_component": "Database"}}}}]"#
+            );
+            std::fs::write(folder.path().join(format!("{number}.json")), block).expect("written");
+        }
+        let targets_file = folder.path().join("prometheus.yml");
+        std::fs::write(&targets_file, "scrape_configs: [{file_sd_configs: [{files: ['*.json']}]}]").expect("written");
+        let report = RefCell::default();
+        let inventory = read(&targets_file, None, &report).expect("targets");
+        assert_eq!(inventory.len(), FILES_PER_PATTERN);
+        let report: Report = report.into_inner();
+        let messages: Vec<&str> = report.problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(messages, ["names 1001 files, and only the first 1000 are read: use fewer"]);
     }
 }

@@ -1,12 +1,16 @@
-//! A JSON or YAML file as a tree that still holds what serde's types would hide: repeated keys, and wrong types beside
-//! right ones. So that all problems are found at once, each with its path.
+//! Reads a file of text, up to a limit, and a JSON or YAML file as a tree. The tree still holds what serde's types would
+//! hide, repeated keys and wrong types beside right ones, so that all problems are found at once, each with its path.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-use super::report::{Place, Position, Report, Severity};
+use super::report::{Place, Report, Severity};
 
 /// The key by which YAML merges another mapping into this one.
 const MERGE_KEY: &str = "<<";
@@ -31,82 +35,117 @@ pub(super) enum Form {
     Yaml,
 }
 
-/// Reads `text`, which is the content of `place`, and of which there must be something; see [`parse`].
-pub(super) fn parse_filled(
-    text: &str,
-    form: Form,
-    place: &Place,
-    severity: Severity,
-    report: &mut Report,
-) -> Option<Node> {
-    let node = parse(text, form, place, severity, report)?;
-    if node == Node::Null {
-        report.problem(severity, place.clone(), "is empty: fill it, or name another file");
-        return None;
+/// The most bytes that a file of configuration may have; a larger one is a problem and not read. Ten thousand targets
+/// need about one million.
+const FILE_LIMIT: u64 = 8 << 20;
+
+/// The text of a file, without its byte order mark; `None`: there is no such file.
+///
+/// # Errors
+/// There is something, but no text can be had of it; the message ends in the cure.
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, String> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut bytes)) {
+        Ok(_) if bytes.len() as u64 > FILE_LIMIT => {
+            return Err(format!("is larger than {} MiB: check that it is the right file", FILE_LIMIT >> 20));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(&error)),
     }
-    Some(node)
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let readable = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = 1 + readable.iter().filter(|byte| **byte == b'\n').count();
+        format!("is not UTF-8 (line {line}): save it as UTF-8")
+    })?;
+    Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
 }
 
-/// Reads `text`, which is the content of `place`; of an empty one, [`Node::Null`]. What is wrong goes into the report:
-/// as `severity` what is no such file at all, as degraded what is repeated in it.
-pub(super) fn parse(text: &str, form: Form, place: &Place, severity: Severity, report: &mut Report) -> Option<Node> {
-    // serde_json takes an empty file for one that was cut.
-    let parsed = match form {
-        Form::Json if text.trim().is_empty() => Ok(Node::Null),
-        Form::Json => serde_json::from_str(text).map_err(|error| json_fault(&error)),
-        Form::Yaml => serde_yaml::from_str(text).map(Node::merged).map_err(|error| yaml_fault(&error)),
-    };
-    match parsed {
-        Ok(node) => {
-            report_repeated_keys(&node, place, report);
-            Some(node)
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "may not be read: give this program's user permission to read it and to enter its folder".to_owned()
         }
-        Err((position, message)) => {
-            let place = position.map_or_else(|| place.clone(), |position| place.at(position));
-            report.problem(severity, place, message);
+        ErrorKind::IsADirectory => "is a folder: name a file (a container engine makes a folder where the file that \
+                                    it should mount is missing)"
+            .to_owned(),
+        _ => format!("cannot be read ({error}): check the file and its disk"),
+    }
+}
+
+/// Reads the file at `path`; of an empty one, [`Node::Null`]. What is wrong goes into the report as `severity`:
+/// `if_absent` if there is no such file.
+pub(super) fn read_file(
+    path: &Path,
+    form: Form,
+    severity: Severity,
+    if_absent: &str,
+    report: &RefCell<Report>,
+) -> Option<Node> {
+    let place = Place::file(path.display().to_string());
+    match read_text(path).and_then(|text| text.ok_or_else(|| if_absent.to_owned())) {
+        Ok(text) => parse(&text, form, &place, severity, report),
+        Err(fault) => {
+            report.borrow_mut().problem(severity, place, fault);
             None
         }
     }
 }
 
-type Fault = (Option<Position>, String);
-
-fn json_fault(error: &serde_json::Error) -> Fault {
-    let (line, column) = (error.line(), error.column());
-    let detail = error.to_string();
-    let detail = detail.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&detail);
-    let position = Position { line, column: Some(column).filter(|column| *column > 0) };
-    (Some(position), format!("is not valid JSON ({detail}): correct it here, or just before"))
+/// Reads `text`, which is the content of `place`; of an empty one, [`Node::Null`]. What is wrong goes into the report:
+/// as `severity` what is no such file at all, as degraded what is repeated in it.
+pub(super) fn parse(
+    text: &str,
+    form: Form,
+    place: &Place,
+    severity: Severity,
+    report: &RefCell<Report>,
+) -> Option<Node> {
+    let parsed = match form {
+        // serde_json takes an empty file for one that was cut.
+        Form::Json if text.trim().is_empty() => Ok(Node::Null),
+        Form::Json => serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let detail = error.to_string();
+            let detail = detail.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&detail);
+            let position = if column > 0 { format!("line {line}, column {column}") } else { format!("line {line}") };
+            (Some(position), format!("is not valid JSON ({detail}): correct it here, or just before"))
+        }),
+        Form::Yaml => serde_yaml::from_str(text).map(Node::merged).map_err(|error| yaml_fault(&error)),
+    };
+    match parsed {
+        Ok(node) => {
+            report_repeated_keys(&node, place, &mut report.borrow_mut());
+            Some(node)
+        }
+        Err((position, message)) => {
+            report.borrow_mut().problem(severity, Place { position, ..place.clone() }, message);
+            None
+        }
+    }
 }
 
-fn yaml_fault(error: &serde_yaml::Error) -> Fault {
-    let position = error.location().map(|at| Position { line: at.line(), column: Some(at.column()) });
-    let detail = error.to_string();
+fn yaml_fault(error: &serde_yaml::Error) -> (Option<String>, String) {
+    /// The words of the YAML crate repeat keys of the file as they stand there: of any length and with any character.
+    const LIMIT: usize = 200;
+    let position = error.location().map(|at| format!("line {}, column {}", at.line(), at.column()));
+    let mut detail = error.to_string();
     // The place of what is wrong is told apart; those of other things stay in the text.
-    let detail = match position {
-        Some(Position { line, column: Some(column) }) => {
-            detail.replacen(&format!(" at line {line} column {column}"), "", 1)
-        }
-        _ => detail,
-    };
+    if let Some(at) = error.location() {
+        detail = detail.replacen(&format!(" at line {} column {}", at.line(), at.column()), "", 1);
+    }
     if detail.contains("more than one document") {
         return (position, "holds more than one YAML document: keep one, and remove the `---` between them".to_owned());
     }
-    (position, format!("is not valid YAML ({}): correct it here, or just before", printable(&detail)))
-}
-
-/// The words of the YAML crate, which repeat keys of the file as they stand there: of any length and with any character.
-fn printable(text: &str) -> String {
-    const LIMIT: usize = 200;
     let mut printable = String::new();
-    for character in text.chars().take(LIMIT) {
+    for character in detail.chars().take(LIMIT) {
         if character.is_control() {
             printable.extend(character.escape_default());
         } else {
             printable.push(character);
         }
     }
-    printable
+    (position, format!("is not valid YAML ({printable}): correct it here, or just before"))
 }
 
 fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
@@ -132,20 +171,6 @@ fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
 }
 
 impl Node {
-    /// What it is, in words.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(true) => "true",
-            Self::Bool(false) => "false",
-            Self::Integer(_) => "a number",
-            Self::Float(_) => "a number with a fraction",
-            Self::Text(_) => "a text",
-            Self::List(_) => "a list",
-            Self::Map(_) => "a mapping",
-        }
-    }
-
     /// The same with YAML's merge keys applied: a mapping's own keys win over merged ones, earlier ones over later.
     fn merged(self) -> Self {
         match self {
@@ -167,135 +192,161 @@ impl Node {
             scalar => scalar,
         }
     }
-
-    /// A mapping's key as text; `None` for a list or a mapping.
-    fn into_key(self) -> Option<String> {
-        match self {
-            Self::Null => Some("null".to_owned()),
-            Self::Bool(value) => Some(value.to_string()),
-            Self::Integer(value) => Some(value.to_string()),
-            Self::Float(value) => Some(value.to_string()),
-            Self::Text(text) => Some(text),
-            Self::List(_) | Self::Map(_) => None,
-        }
-    }
 }
 
 /// A value of a file and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Value<'a> {
-    node: &'a Node,
+    pub node: &'a Node,
     /// Where it stands.
     pub place: Place,
-    /// What a wrong type here costs.
+    /// What a problem here costs.
     severity: Severity,
+    /// Where problems go.
+    report: &'a RefCell<Report>,
 }
 
 impl<'a> Value<'a> {
-    /// The whole file.
-    pub(super) fn root(node: &'a Node, place: Place, severity: Severity) -> Self {
-        Self { node, place, severity }
+    /// The whole file at `path`.
+    pub(super) fn root(node: &'a Node, path: &Path, severity: Severity, report: &'a RefCell<Report>) -> Self {
+        Self { node, place: Place::file(path.display().to_string()), severity, report }
     }
 
     /// The same; what is wrong from here on concerns only a single target, component or key.
-    pub(super) fn degraded(self) -> Self {
-        Self { severity: Severity::Degraded, ..self }
-    }
-
-    pub(super) fn node(&self) -> &'a Node {
-        self.node
+    pub(super) fn degraded(&self) -> Self {
+        Self { severity: Severity::Degraded, ..self.clone() }
     }
 
     /// Its text; anything else is a problem.
-    pub(super) fn text(&self, report: &mut Report) -> Option<&'a str> {
+    pub(super) fn text(&self) -> Option<&'a str> {
         match self.node {
             Node::Text(text) => Some(text),
-            Node::Bool(_) | Node::Integer(_) | Node::Float(_) => self.wrong_type("a text", "put it in quotes", report),
-            _ => self.wrong_type("a text", "write one in quotes", report),
+            Node::Bool(_) | Node::Integer(_) | Node::Float(_) => self.wrong_type("a text", "put it in quotes"),
+            _ => self.wrong_type("a text", "write one in quotes"),
         }
     }
 
     /// Its whole number; anything else is a problem.
-    pub(super) fn integer(&self, report: &mut Report) -> Option<i128> {
+    pub(super) fn integer(&self) -> Option<i128> {
         match self.node {
             Node::Integer(number) => Some(*number),
             // `50.0` is one, and so is a number that is too large for any integer; a cast stops at the largest.
             Node::Float(number) if number.fract() == 0.0 => Some(*number as i128),
-            Node::Text(_) => self.wrong_type("a whole number", "leave the quotes out", report),
-            _ => self.wrong_type("a whole number", "write one", report),
+            Node::Text(_) => self.wrong_type("a whole number", "leave the quotes out"),
+            _ => self.wrong_type("a whole number", "write one"),
         }
     }
 
     /// Its truth value; anything else is a problem.
-    pub(super) fn boolean(&self, report: &mut Report) -> Option<bool> {
+    pub(super) fn boolean(&self) -> Option<bool> {
         match self.node {
             Node::Bool(value) => Some(*value),
-            Node::Text(_) => self.wrong_type("true or false", "leave the quotes out", report),
-            _ => self.wrong_type("true or false", "write one of them", report),
+            Node::Text(_) => self.wrong_type("true or false", "leave the quotes out"),
+            _ => self.wrong_type("true or false", "write one of them"),
         }
     }
 
     /// Its elements; anything else than a list is a problem.
-    pub(super) fn list(&self, report: &mut Report) -> Option<Vec<Value<'a>>> {
-        let Node::List(items) = self.node else {
-            return self.wrong_type("a list", "write one, even of a single entry", report);
-        };
-        let child = |(index, node)| Value { node, place: self.place.index(index), severity: self.severity };
-        Some(items.iter().enumerate().map(child).collect())
-    }
-
-    /// Its keys and values; anything else than a mapping is a problem.
-    pub(super) fn map(&self, report: &mut Report) -> Option<Map<'a>> {
+    pub(super) fn list(&self) -> Option<Vec<Self>> {
         match self.node {
-            Node::Map(entries) => Some(Map { entries, place: self.place.clone(), severity: self.severity }),
-            _ => self.wrong_type("a mapping", "write keys with values", report),
+            Node::List(_) => Some(self.items()),
+            _ => self.wrong_type("a list", "write one, even of a single entry"),
         }
     }
 
-    /// Reports that it is not of the type that it must have.
-    pub(super) fn wrong_type<T>(&self, wanted: &str, cure: &str, report: &mut Report) -> Option<T> {
-        let message = format!("is {}, must be {wanted}: {cure}", self.node.kind());
-        report.problem(self.severity, self.place.clone(), message);
-        None
+    /// The elements of a list; of anything else, none.
+    pub(super) fn items(&self) -> Vec<Self> {
+        let Node::List(items) = self.node else { return Vec::new() };
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, node)| Self {
+                node,
+                place: self.place.index(index),
+                severity: self.severity,
+                report: self.report,
+            })
+            .collect()
     }
 
-    /// Reports what is wrong with a value of the right type.
-    pub(super) fn problem(&self, message: impl Into<String>, report: &mut Report) {
-        report.problem(self.severity, self.place.clone(), message);
+    /// Itself, if it has keys and values; anything else is a problem.
+    pub(super) fn map(&self) -> Option<Self> {
+        match self.node {
+            Node::Map(_) => Some(self.clone()),
+            Node::Null if self.place.path.is_empty() => {
+                self.problem("is empty: fill it, or name another file");
+                None
+            }
+            _ => self.wrong_type("a mapping", "write keys with values"),
+        }
     }
-}
 
-/// The keys and values of a mapping, and where it stands.
-#[derive(Debug, Clone)]
-pub(super) struct Map<'a> {
-    entries: &'a [(String, Node)],
-    /// Where it stands.
-    pub place: Place,
-    severity: Severity,
-}
-
-impl<'a> Map<'a> {
-    /// The value of `key`; of a repeated key, the last.
-    pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
-        let (_, node) = self.entries.iter().rfind(|(known, _)| known == key)?;
-        Some(Value { node, place: self.place.key(key), severity: self.severity })
+    /// The value of a mapping's `key`; of a repeated key, the last.
+    pub(super) fn get(&self, key: &str) -> Option<Self> {
+        let Node::Map(entries) = self.node else { return None };
+        let (_, node) = entries.iter().rfind(|(known, _)| known == key)?;
+        Some(self.child(key, node))
     }
 
     /// The value of `key`, where a key without a value counts as none, as it does for Prometheus.
-    pub(super) fn get_filled(&self, key: &str) -> Option<Value<'a>> {
+    pub(super) fn get_filled(&self, key: &str) -> Option<Self> {
         self.get(key).filter(|value| *value.node != Node::Null)
     }
 
-    /// Every key with its value; of a repeated key, the last.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+    /// Every key of a mapping with its value; of a repeated key, the last.
+    pub(super) fn entries(&self) -> Vec<(&'a str, Self)> {
+        let Node::Map(entries) = self.node else { return Vec::new() };
         let last: HashMap<&str, usize> =
-            self.entries.iter().enumerate().map(|(index, (key, _))| (key.as_str(), index)).collect();
-        let counts = move |index: usize, key: &str| last.get(key) == Some(&index);
-        self.entries
-            .iter()
-            .enumerate()
-            .filter(move |(index, (key, _))| counts(*index, key))
-            .map(|(_, (key, node))| (key.as_str(), Value { node, place: self.place.key(key), severity: self.severity }))
+            entries.iter().zip(0..).map(|((key, _), index)| (key.as_str(), index)).collect();
+        let counts = entries.iter().zip(0..).filter(|((key, _), index)| last.get(key.as_str()) == Some(index));
+        let entry = |(key, node): &'a (String, Node)| (key.as_str(), self.child(key, node));
+        counts.map(|(pair, _)| entry(pair)).collect()
+    }
+
+    fn child(&self, key: &str, node: &'a Node) -> Self {
+        Self { node, place: self.place.key(key), severity: self.severity, report: self.report }
+    }
+
+    /// Reports that a mapping lacks `key`.
+    pub(super) fn missing<T>(&self, key: &str, message: &str) -> Option<T> {
+        self.problem_of(key, message);
+        None
+    }
+
+    /// Reports that it is not of the type that it must have.
+    pub(super) fn wrong_type<T>(&self, wanted: &str, cure: &str) -> Option<T> {
+        let kind = match self.node {
+            Node::Null => "null",
+            Node::Bool(true) => "true",
+            Node::Bool(false) => "false",
+            Node::Integer(_) => "a number",
+            Node::Float(_) => "a number with a fraction",
+            Node::Text(_) => "a text",
+            Node::List(_) => "a list",
+            Node::Map(_) => "a mapping",
+        };
+        self.problem(format!("is {kind}, must be {wanted}: {cure}"));
+        None
+    }
+
+    /// Reports what is wrong with it.
+    pub(super) fn problem(&self, message: impl Into<String>) {
+        self.report.borrow_mut().problem(self.severity, self.place.clone(), message);
+    }
+
+    /// Reports what is wrong with the value of a mapping's `key`, which may be missing.
+    pub(super) fn problem_of(&self, key: &str, message: impl Into<String>) {
+        self.report.borrow_mut().problem(self.severity, self.place.key(key), message);
+    }
+
+    /// Reports what is worth knowing of it.
+    pub(super) fn remark(&self, message: impl Into<String>) {
+        self.report.borrow_mut().remark(self.place.clone(), message);
+    }
+
+    /// Reports what is worth knowing of the value of a mapping's `key`, which may be missing.
+    pub(super) fn remark_of(&self, key: &str, message: impl Into<String>) {
+        self.report.borrow_mut().remark(self.place.key(key), message);
     }
 }
 
@@ -362,7 +413,14 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
         let mut map = Vec::new();
         while let Some((key, value)) = entries.next_entry::<Node, Node>()? {
-            let key = key.into_key().ok_or_else(|| A::Error::custom("a key is a list or a mapping"))?;
+            let key = match key {
+                Node::Null => "null".to_owned(),
+                Node::Bool(value) => value.to_string(),
+                Node::Integer(value) => value.to_string(),
+                Node::Float(value) => value.to_string(),
+                Node::Text(text) => text,
+                Node::List(_) | Node::Map(_) => return Err(A::Error::custom("a key is a list or a mapping")),
+            };
             map.push((key, value));
         }
         Ok(Node::Map(map))
@@ -380,9 +438,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str, form: Form) -> (Option<Node>, Report) {
-        let mut report = Report::default();
-        let node = parse(text, form, &Place::file("file"), Severity::Fatal, &mut report);
-        (node, report)
+        let report = RefCell::default();
+        let node = parse(text, form, &Place::file("file"), Severity::Fatal, &report);
+        (node, report.into_inner())
     }
 
     #[test]
@@ -402,10 +460,9 @@ mod tests {
         let (node, report) = read("base: &base {a: 1, b: 2}\nown: {<<: *base, b: 3}\nsecret: !vault x\n", Form::Yaml);
         assert!(report.problems.is_empty(), "{report}");
         let node = node.expect("valid");
-        let root = Value::root(&node, Place::file("file"), Severity::Fatal);
-        let mut report = Report::default();
-        let map = root.map(&mut report).expect("a mapping");
-        let own = map.get("own").and_then(|own| own.map(&mut report)).expect("a mapping");
+        let report = RefCell::default();
+        let map = Value::root(&node, Path::new("file"), Severity::Fatal, &report).map().expect("a mapping");
+        let own = map.get("own").and_then(|own| own.map()).expect("a mapping");
         assert_eq!(own.get("a").map(|value| value.node), Some(&Node::Integer(1)));
         assert_eq!(own.get("b").map(|value| value.node), Some(&Node::Integer(3)));
         assert_eq!(map.get("secret").map(|value| value.node), Some(&Node::Text("x".to_owned())));
@@ -424,5 +481,34 @@ mod tests {
             assert!(!read(&text, form).1.problems.is_empty());
         }
         assert!(!read("&a [*a]", Form::Yaml).1.problems.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        assert_eq!(read_text(&path), Ok(None));
+        assert!(matches!(read_text(folder.path()), Err(fault) if fault.starts_with("is a folder")));
+        std::fs::write(&path, b"a\nb\xffb").expect("written");
+        assert_eq!(read_text(&path), Err("is not UTF-8 (line 2): save it as UTF-8".to_owned()));
+        std::fs::write(&path, "\u{feff}text").expect("written");
+        assert_eq!(read_text(&path), Ok(Some("text".to_owned())));
+    }
+
+    /// The tests may run as root, who may read everything.
+    #[test]
+    fn a_file_without_permission_says_who_needs_it() {
+        let fault = unreadable(&ErrorKind::PermissionDenied.into());
+        assert!(fault.starts_with("may not be read: give this program's"), "{fault}");
+        let fault = unreadable(&io::Error::other("the disk is gone"));
+        assert!(fault.starts_with("cannot be read (the disk is gone): "), "{fault}");
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        File::create(&path).and_then(|file| file.set_len(FILE_LIMIT + 1)).expect("a large file");
+        assert!(matches!(read_text(&path), Err(fault) if fault.starts_with("is larger than 8 MiB")));
     }
 }

@@ -3,32 +3,45 @@
 //! The toolkit's `docs/web-configuration.md` is the reference. What is not offered here is refused by name and never
 //! passed over: a server that ignores a line about its security is worse than one that does not start.
 
-pub mod tls;
-
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use axum::http::{HeaderName, HeaderValue};
-use secrecy::SecretString;
 
-pub use self::tls::{ClientAuth, Preference, TlsConfig, TlsVersion};
-
-use super::file::{Unreadable, read_text};
-use super::report::did_you_mean;
-use super::report::{Place, Report, Severity};
-use super::tree::{Form, Map, Value, parse_filled};
+use super::report::{Place, Report, Severity, did_you_mean};
+use super::tree::{Form, Value, read_file};
+use super::users::Users;
 use crate::core::target::excerpt;
 
-/// Every key of the file.
-pub const KEYS: &[&str] = &["tls_server_config", "http_server_config", "basic_auth_users"];
-
-/// Every key of `http_server_config`.
-pub const HTTP_KEYS: &[&str] = &["http2", "headers"];
+/// Every key of the file, of its part about HTTP, and of its part about TLS.
+const KEYS: &[&str] = &["tls_server_config", "http_server_config", "basic_auth_users"];
+const HTTP_KEYS: &[&str] = &["http2", "headers"];
+const TLS_KEYS: &[&str] = &[
+    "cert_file",
+    "key_file",
+    "client_auth_type",
+    "client_ca_file",
+    "min_version",
+    "max_version",
+    "cipher_suites",
+    "prefer_server_cipher_suites",
+    "curve_preferences",
+];
 
 /// What the toolkit has and this program has not, each with the reason and the cure.
 const REFUSED: &[(&str, &str)] = &[(
     "rate_limit",
     "is not supported, for Alertmanager drops what is answered with 429, and with it alerts: remove it",
 )];
+const REFUSED_OF_TLS: &[(&str, &str)] = &[
+    ("cert", "is not supported: write the certificate to a file, and name that as cert_file"),
+    ("key", "is not supported: write the key to a file, and name that as key_file"),
+    ("client_ca", "is not supported: write the certificates to a file, and name that as client_ca_file"),
+    (
+        "client_allowed_sans",
+        "is not supported: let a certificate authority of its own sign the clients, and name that as client_ca_file",
+    ),
+];
 
 /// The headers that may be added to answers; where there is a list, one of its values. As in the toolkit.
 pub const HEADERS: &[(&str, &[&str])] = &[
@@ -39,110 +52,302 @@ pub const HEADERS: &[(&str, &[&str])] = &[
     ("Strict-Transport-Security", &[]),
 ];
 
+/// The words of `client_auth_type`, and an older one that the toolkit still takes.
+const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
+    ("NoClientCert", ClientAuth::None),
+    ("RequestClientCert", ClientAuth::Request),
+    ("RequireAnyClientCert", ClientAuth::RequireAny),
+    ("VerifyClientCertIfGiven", ClientAuth::VerifyIfGiven),
+    ("RequireAndVerifyClientCert", ClientAuth::RequireAndVerify),
+    ("RequireClientCert", ClientAuth::RequireAny),
+];
+
+const VERSIONS: &[(&str, TlsVersion)] = &[("TLS12", TlsVersion::Tls12), ("TLS13", TlsVersion::Tls13)];
+
+/// The suites of TLS 1.2 that there are, by Go's names. Go's others are without forward secrecy or authentication.
+pub(crate) const TLS12_SUITES: &[&str] = &[
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+];
+
+/// Those of TLS 1.3, which are always offered: as in Go, the list says nothing about them.
+const TLS13_SUITES: &[&str] = &["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+
+/// The curves that there are, by Go's names.
+pub(crate) const CURVES: &[&str] = &["CurveP256", "CurveP384", "X25519"];
+
 /// The file, checked as far as its own text goes: nothing that it names was read yet.
 #[derive(Debug, Clone)]
 pub struct WebConfig {
     /// The file as it was named.
-    pub place: Place,
+    pub(crate) place: Place,
     /// How TLS is spoken; `None`: it is not.
     pub tls: Option<TlsConfig>,
-    /// `basic_auth_users`.
-    pub users: Vec<WebUser>,
     /// What answers carry that do not say otherwise themselves.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// An entry of `basic_auth_users`.
-#[derive(Debug, Clone)]
-pub struct WebUser {
-    /// Where it stands.
-    pub place: Place,
-    /// The name.
-    pub name: String,
-    /// What should be a bcrypt hash.
-    pub hash: SecretString,
+/// How TLS is spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The server's certificate and those between it and its authority, in PEM.
+    pub(crate) cert_file: PathBuf,
+    /// Its key, in PEM.
+    pub(crate) key_file: PathBuf,
+    /// What is asked of clients.
+    pub(crate) client_auth: ClientAuth,
+    /// Who signs clients' certificates, in PEM; there is one if they are verified.
+    pub(crate) client_ca_file: Option<PathBuf>,
+    /// The oldest version that is spoken.
+    pub(crate) min_version: TlsVersion,
+    /// The newest one.
+    pub(crate) max_version: TlsVersion,
+    /// The suites of TLS 1.2 that are taken, the preferred first (of `TLS12_SUITES`); `None`: all.
+    pub(crate) cipher_suites: Option<Vec<&'static str>>,
+    /// Whether the server's preference decides among the suites of both, and not the client's.
+    pub(crate) prefer_server_cipher_suites: bool,
+    /// The curves, the preferred first (of `CURVES`); `None`: rustls' own choice.
+    pub(crate) curves: Option<Vec<&'static str>>,
 }
 
-/// Reads the file at `path`. What is wrong goes into the report, and nearly all of it is fatal; `None` if there is no
-/// such file, or it is none.
-pub fn read(path: &Path, report: &mut Report) -> Option<WebConfig> {
-    let place = Place::file(path.display().to_string());
-    let text = match read_text(path) {
-        Ok(text) => text,
-        Err(Unreadable::Absent) => {
-            report.fatal(place, "does not exist: create it, or correct --web.config.file (WEB_CONFIG_FILE)");
-            return None;
-        }
-        Err(Unreadable::Fault(fault)) => {
-            report.fatal(place, fault);
-            return None;
-        }
-    };
+/// What is asked of clients (`client_auth_type`, with the meaning that Go gives the words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientAuth {
+    /// No certificate.
+    None,
+    /// A certificate, which may be missing or anybody's.
+    Request,
+    /// A certificate, which may be anybody's.
+    RequireAny,
+    /// If there is a certificate, one that is signed by a known authority.
+    VerifyIfGiven,
+    /// A certificate that is signed by a known authority.
+    RequireAndVerify,
+}
+
+impl ClientAuth {
+    /// Whether certificates are compared with known authorities.
+    pub(crate) fn verifies(self) -> bool {
+        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TlsVersion {
+    /// 1.2.
+    Tls12,
+    /// 1.3.
+    Tls13,
+}
+
+/// Reads the file at `path`, and adds its `basic_auth_users` to `users`. What is wrong goes into the report, and nearly all
+/// of it is fatal; `None` if there is no such file, or it is none.
+pub fn read(path: &Path, users: &mut Users, report: &mut Report) -> Option<WebConfig> {
+    let own = RefCell::default();
+    let config = read_into(path, users, &own);
+    report.append(own.into_inner());
+    config
+}
+
+fn read_into(path: &Path, users: &mut Users, report: &RefCell<Report>) -> Option<WebConfig> {
+    let if_absent = "does not exist: create it, or correct --web.config.file (WEB_CONFIG_FILE)";
     // An empty file would be one without TLS and without users, which somebody who is just writing it does not mean.
-    let node = parse_filled(&text, Form::Yaml, &place, Severity::Fatal, report)?;
-    let map = Value::root(&node, place.clone(), Severity::Fatal).map(report)?;
-    refuse_unknown_keys(&map, KEYS, REFUSED, report);
+    let node = read_file(path, Form::Yaml, Severity::Fatal, if_absent, report)?;
+    let map = Value::root(&node, path, Severity::Fatal, report).map()?;
+    refuse_unknown_keys(&map, KEYS, REFUSED);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let tls = map.get_filled("tls_server_config").and_then(|tls| tls::read(&tls.map(report)?, folder, report));
-    let users = users(&map, report);
-    let headers = map.get_filled("http_server_config").map(|http| http_headers(&http, report)).unwrap_or_default();
-    Some(WebConfig { place, tls, users, headers })
+    let tls = map.get_filled("tls_server_config").and_then(|tls| read_tls(&tls.map()?, folder));
+    let operators = map.get_filled("basic_auth_users").and_then(|operators| operators.map());
+    let operators = operators.iter().flat_map(Value::entries);
+    let operators: Vec<_> = operators.filter_map(|(name, hash)| Some((name, hash.text()?, hash))).collect();
+    let headers = map.get_filled("http_server_config").and_then(|http| read_http(&http.map()?));
+    for (name, text, hash) in operators {
+        if let Err(problem) = users.add_operator(name, text) {
+            hash.problem(problem);
+        }
+    }
+    Some(WebConfig { place: map.place, tls, headers: headers.unwrap_or_default() })
 }
 
 /// Reports keys that nothing reads.
-fn refuse_unknown_keys(map: &Map<'_>, known: &[&str], refused: &[(&str, &str)], report: &mut Report) {
-    for (key, value) in map.iter().filter(|(key, _)| !known.contains(key)) {
+fn refuse_unknown_keys(map: &Value<'_>, known: &[&str], refused: &[(&str, &str)]) {
+    for (key, value) in map.entries().into_iter().filter(|(key, _)| !known.contains(key)) {
         match refused.iter().find(|(name, _)| *name == key) {
-            Some((_, reason)) => value.problem(*reason, report),
+            Some((_, reason)) => value.problem(*reason),
             None => {
                 let cure = did_you_mean(key, known.iter().copied(), "remove it");
-                value.problem(format!("is not a known key: {cure}"), report);
+                value.problem(format!("is not a known key: {cure}"));
             }
         }
     }
 }
 
-fn users(map: &Map<'_>, report: &mut Report) -> Vec<WebUser> {
-    let Some(users) = map.get_filled("basic_auth_users").and_then(|users| users.map(report)) else { return Vec::new() };
-    let users = users.iter().filter_map(|(name, hash)| {
-        let hash_text = SecretString::from(hash.text(report)?.to_owned());
-        Some(WebUser { place: hash.place, name: name.to_owned(), hash: hash_text })
-    });
-    users.collect()
-}
-
-fn http_headers(http: &Value<'_>, report: &mut Report) -> Vec<(HeaderName, HeaderValue)> {
-    let Some(http) = http.map(report) else { return Vec::new() };
-    refuse_unknown_keys(&http, HTTP_KEYS, &[], report);
-    if http.get_filled("http2").and_then(|value| value.boolean(report)) == Some(true) {
-        report.remark(http.place.key("http2"), "HTTP/2 is not spoken; every client of it speaks HTTP/1.1 as well");
+fn read_http(http: &Value<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    refuse_unknown_keys(http, HTTP_KEYS, &[]);
+    if http.get_filled("http2").and_then(|value| value.boolean()) == Some(true) {
+        http.remark_of("http2", "HTTP/2 is not spoken; every client of it speaks HTTP/1.1 as well");
     }
-    let Some(headers) = http.get_filled("headers").and_then(|headers| headers.map(report)) else { return Vec::new() };
-    headers.iter().filter_map(|(name, value)| header(name, &value, report)).collect()
+    let headers = http.get_filled("headers")?.map()?;
+    Some(headers.entries().into_iter().filter_map(|(name, value)| header(name, &value)).collect())
 }
 
 /// A header with its value; `None` if it is left blank, which unsets it, or cannot be used.
-fn header(name: &str, value: &Value<'_>, report: &mut Report) -> Option<(HeaderName, HeaderValue)> {
+fn header(name: &str, value: &Value<'_>) -> Option<(HeaderName, HeaderValue)> {
     let Some((known, words)) = HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) else {
         let known = HEADERS.iter().map(|(known, _)| *known);
         let cure = did_you_mean(name, known, "remove it, or let a reverse proxy set it");
-        value.problem(format!("is not a header that can be set: {cure}"), report);
+        value.problem(format!("is not a header that can be set: {cure}"));
         return None;
     };
-    let text = value.text(report)?;
+    let text = value.text()?;
     if text.is_empty() {
         return None;
     }
     if !words.is_empty() && !words.iter().any(|word| word.eq_ignore_ascii_case(text)) {
         let cure = did_you_mean(text, words.iter().copied(), "remove it");
-        value.problem(format!("is {:?}, must be {}: {cure}", excerpt(text), words.join(" or ")), report);
+        value.problem(format!("is {:?}, must be {}: {cure}", excerpt(text), words.join(" or ")));
         return None;
     }
     match (HeaderName::try_from(*known), HeaderValue::from_str(text)) {
         (Ok(name), Ok(text)) => Some((name, text)),
         _ => {
-            value.problem("holds a character that no header may have: leave it out", report);
+            value.problem("holds a character that no header may have: leave it out");
             None
         }
     }
+}
+
+/// Reads the mapping; paths are relative to `folder`. `None` if certificate or key is missing.
+fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
+    refuse_unknown_keys(map, TLS_KEYS, REFUSED_OF_TLS);
+    let client_ca_file = path(map, "client_ca_file", folder);
+    let client_auth = client_auth(map);
+    let (mut min_version, max_version) = (
+        version(map, "min_version").unwrap_or(TlsVersion::Tls12),
+        version(map, "max_version").unwrap_or(TlsVersion::Tls13),
+    );
+    if min_version > max_version {
+        map.problem_of("min_version", "is above max_version: correct one of the two");
+        min_version = max_version;
+    }
+    let cure = "remove it; without cipher_suites all safe ones are taken";
+    let mut cipher_suites = names(map, "cipher_suites", &[TLS12_SUITES, TLS13_SUITES].concat(), cure);
+    if let Some(suites) = &mut cipher_suites {
+        suites.retain(|suite| TLS12_SUITES.contains(suite));
+        if suites.is_empty() && max_version == TlsVersion::Tls12 {
+            map.problem_of("cipher_suites", "names no suite of TLS 1.2, and max_version is TLS12: add one");
+        }
+    }
+    let curves = names(map, "curve_preferences", CURVES, "remove it; without curve_preferences all are taken");
+    let prefer_server = map.get_filled("prefer_server_cipher_suites").and_then(|value| value.boolean());
+    let required = |key| {
+        let path = path(map, key, folder);
+        if map.get_filled(key).is_none() {
+            map.problem_of(key, "is missing: TLS takes a certificate (cert_file) and its key (key_file)");
+        }
+        path
+    };
+    let (cert_file, key_file) = (required("cert_file"), required("key_file"));
+    Some(TlsConfig {
+        client_auth,
+        client_ca_file,
+        min_version,
+        max_version,
+        cipher_suites,
+        prefer_server_cipher_suites: prefer_server.unwrap_or(true),
+        curves,
+        cert_file: cert_file?,
+        key_file: key_file?,
+    })
+}
+
+fn path(map: &Value<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
+    let value = map.get_filled(key)?;
+    let text = value.text()?;
+    if text.is_empty() {
+        value.problem("is empty: name a file");
+        return None;
+    }
+    Some(folder.join(text))
+}
+
+fn client_auth(map: &Value<'_>) -> ClientAuth {
+    // An empty text is the default, as in the toolkit.
+    let client_auth = match map.get_filled("client_auth_type") {
+        None => ClientAuth::None,
+        Some(value) => match value.text() {
+            Some("") => ClientAuth::None,
+            text => match text.and_then(|text| choice(&value, text, CLIENT_AUTH)) {
+                Some(client_auth) => client_auth,
+                None => return ClientAuth::None,
+            },
+        },
+    };
+    match (client_auth.verifies(), map.get_filled("client_ca_file").is_some()) {
+        (true, false) => {
+            map.problem_of("client_ca_file", "is missing: name the certificates of who signs the clients' ones");
+        }
+        (false, true) => map.problem_of(
+            "client_ca_file",
+            "is given, but this client_auth_type verifies nothing: set it to RequireAndVerifyClientCert",
+        ),
+        _ => {}
+    }
+    if matches!(client_auth, ClientAuth::Request | ClientAuth::RequireAny) {
+        let message = "any certificate will do, and anybody can make one: RequireAndVerifyClientCert is safe";
+        map.remark_of("client_auth_type", message);
+    }
+    client_auth
+}
+
+fn version(map: &Value<'_>, key: &str) -> Option<TlsVersion> {
+    let value = map.get_filled(key)?;
+    let text = value.text()?;
+    // The toolkit knows these, and nobody should speak them any more.
+    if ["TLS10", "TLS11"].contains(&text) {
+        value.problem("is not supported, for it is no longer safe: write TLS12 or TLS13");
+        return None;
+    }
+    choice(&value, text, VERSIONS)
+}
+
+/// A list of known names; `None` if it is absent or empty, which both mean the default.
+fn names(map: &Value<'_>, key: &str, known: &[&'static str], cure: &str) -> Option<Vec<&'static str>> {
+    let items = map.get_filled(key)?.list()?;
+    let names = items.iter().filter_map(|item| {
+        let text = item.text()?;
+        let name = known.iter().find(|name| **name == text);
+        if name.is_none() {
+            let cure = did_you_mean(text, known.iter().copied(), cure);
+            item.problem(format!("{:?} is not supported: {cure}", excerpt(text)));
+        }
+        name.copied()
+    });
+    Some(names.collect()).filter(|_| !items.is_empty())
+}
+
+/// One of several words.
+fn choice<T: Copy>(value: &Value<'_>, text: &str, words: &[(&str, T)]) -> Option<T> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+    if found.is_none() {
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let otherwise = format!("write one of {}", all.join(", "));
+        let cure = did_you_mean(text, all, &otherwise);
+        value.problem(format!("is {:?}, which has no meaning here: {cure}", excerpt(text)));
+    }
+    found
+}
+
+/// Every key that the file may have, with the way to it: `tls_server_config.cert_file`.
+#[cfg(feature = "internals")]
+pub fn known_keys() -> Vec<String> {
+    let tls = TLS_KEYS.iter().map(|key| format!("tls_server_config.{key}"));
+    let http = HTTP_KEYS.iter().map(|key| format!("http_server_config.{key}"));
+    let headers = HEADERS.iter().map(|(name, _)| format!("http_server_config.headers.{name}"));
+    KEYS.iter().map(|key| (*key).to_owned()).chain(tls).chain(http).chain(headers).collect()
 }

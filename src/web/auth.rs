@@ -232,7 +232,7 @@ mod tests {
     fn settings(text: &str) -> Settings {
         let files = config::load(Path::new("config.json.example"), Path::new(DEFAULT_TARGETS_FILE));
         let mut settings = Settings::from(files.config.expect("valid"));
-        settings.web.users = Users::parse(text).expect("users").users;
+        settings.web.users = Users::parse(text).expect("users").0;
         settings
     }
 

@@ -45,11 +45,10 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "crate::reconcile",
             "crate::repair",
             "crate::web",
-            "crate::config",
             "crate::commands",
             "crate::builtin",
         ],
-        "the client knows the core alone",
+        "the client knows the core and how it is configured",
     ),
     (
         "src/metrics",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use std::time::{Duration, Instant};
 
-use alertmanager_cachet::alertmanager::{self, Credentials};
+use alertmanager_cachet::alertmanager::members;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::{Reconciler, Wake};
@@ -13,6 +13,7 @@ use fake_cachet::Release;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::alertmanager::access;
 use crate::support::log;
 use crate::support::metrics::value;
 use crate::support::processes::eventually;
@@ -144,9 +145,7 @@ async fn news_ends_the_wait_after_a_refusal_without_retry_after() {
 async fn the_repairer_leaves_alertmanager_alone() {
     let (world, metrics) = world().await;
     // Nobody listens there, which is said at once.
-    let urls = vec!["http://127.0.0.1:1".to_owned()];
-    let alertmanager = alertmanager::Settings { urls, credentials: Credentials::None, ca_pem: None };
-    let members = alertmanager.members().expect("a member");
+    let members = members(&access("http://127.0.0.1:1")).expect("a member");
     let settings = in_force(repairing(members, Duration::from_secs(3600), Duration::ZERO));
     let repairer =
         Repairer::new(world.store.clone(), settings, world.clock(), Wake::default(), CancellationToken::new())

@@ -79,7 +79,7 @@ impl Site {
     }
 
     async fn with(world: World) -> Self {
-        Self::for_users(world, Users::parse(USERS).expect("users").users).await
+        Self::for_users(world, Users::parse(USERS).expect("users").0).await
     }
 
     async fn for_users(world: World, users: Users) -> Self {
@@ -90,7 +90,7 @@ impl Site {
     /// One of a server that drives a Cachet.
     async fn beside_a_cachet() -> Self {
         let world = World::set_up(Release::Current, TARGETS).await;
-        Self::of(world, Users::parse(USERS).expect("users").users, None).await
+        Self::of(world, Users::parse(USERS).expect("users").0, None).await
     }
 
     async fn of(mut world: World, users: Users, page: Option<PageTables>) -> Self {

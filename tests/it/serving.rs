@@ -19,7 +19,7 @@ async fn status(server: &Server, path: &str) -> StatusCode {
 
 async fn healthcheck_of(server: &Server) -> ExitCode {
     let listen = cli::Listen { listen_address: server.address, web: cli::WebFile::default() };
-    healthcheck::run(&cli::Healthcheck { listen }).await.expect("an exit code")
+    healthcheck::run(&listen).await.expect("an exit code")
 }
 
 /// The head of a POST of 14 bytes, up to the middle of its body.

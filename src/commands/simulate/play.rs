@@ -4,7 +4,7 @@
 //! the engine says that time alone changes something: when a held firing begins to count, or a recovery was waited out.
 //! After the last arrival it goes on until it changes nothing any more, or the end is reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
-use super::story::{Collected, Moment, Story};
+use super::story::{Cause, Incident, Moment, Seen, Story};
 use crate::builtin::BuiltinPage;
 use crate::clock::Clock;
 use crate::commands::serve::set_up_built_in;
@@ -62,23 +62,35 @@ pub async fn play(
         let mut replay = Replay::start(settings, targets, beginning).await?;
         for (number, arrival) in arrivals.iter().enumerate().take_while(|(_, arrival)| arrival.at < end) {
             replay.let_time_pass_until(arrival.at).await?;
-            replay.look_before(arrival.at).await?;
+            // A server runs on its interval as well, and forgets what is old. One run just before does the same.
+            let interval = replay.settings.borrow().config.page.reconcile_interval;
+            if arrival.at.since(replay.ran_at) > interval {
+                replay.run(arrival.at.before(TICK), None).await?;
+            }
             if replay.take(arrival).await? {
                 replay.run(arrival.at, Some(number)).await?;
             }
         }
-        if let Some(last) = arrivals.last().filter(|last| last.at < end) {
-            replay.hear_no_more_after(last.at).await?;
+        // That no notification comes after the last one says nothing of the watchdog; the history knows it until its end.
+        if let Some(last) = arrivals.last().filter(|last| last.at < end && replay.is_notified_of_watchdog) {
+            replay.run(last.at, None).await?;
+            if replay.store.pulse().await?.missing_at.is_none() {
+                replay.listen_for(None);
+                replay.run(last.at, None).await?;
+            }
         }
         replay.let_time_pass_until(end).await?;
-        replay.story().await
+        let page = replay.shown().await?;
+        let incidents = mem::take(&mut lock(&replay.collected).incidents);
+        Ok(Story { page, incidents, ..replay.story })
     };
     // What the engine says to its operators is not about a page that anybody has.
     played.with_subscriber(NoSubscriber::new()).await
 }
 
 struct Replay {
-    now: Time,
+    /// The time, in milliseconds, which moves only when it is set.
+    now: Arc<AtomicI64>,
     settings: watch::Sender<Arc<Settings>>,
     /// The watchdog that is listened for once something is known of it.
     watchdog: Option<WatchdogConfig>,
@@ -88,34 +100,17 @@ struct Replay {
     reconciler: Reconciler,
     wake: Wake,
     collected: Arc<Mutex<Collected>>,
-    before: BTreeMap<ComponentName, ComponentStatus>,
-    moments: Vec<Moment>,
-    missing: BTreeSet<ComponentName>,
+    story: Story,
     ran_at: Timestamp,
     revisit_at: Option<Timestamp>,
-}
-
-/// The time, which moves only when it is set.
-#[derive(Clone)]
-struct Time(Arc<AtomicI64>);
-
-impl Time {
-    fn set(&self, now: Timestamp) {
-        self.0.store(now.as_millis(), Ordering::Relaxed);
-    }
-
-    fn clock(&self) -> Clock {
-        let time = self.clone();
-        Clock::new(move || Timestamp::from_millis(time.0.load(Ordering::Relaxed)))
-    }
 }
 
 impl Replay {
     /// A server that starts at `now` on an empty store, with its own page.
     async fn start(settings: &Settings, targets: &Inventory, now: Timestamp) -> anyhow::Result<Self> {
-        let time = Time(Arc::default());
-        time.set(now);
-        let clock = time.clock();
+        let time = Arc::new(AtomicI64::new(now.as_millis()));
+        let shown = Arc::clone(&time);
+        let clock = Clock::new(move || Timestamp::from_millis(shown.load(Ordering::Relaxed)));
         let store = Store::open_in_memory().await?;
         let page = BuiltinPage::new(&store, clock.clone());
         set_up_built_in(&page, &settings.config, Some(targets)).await?;
@@ -137,20 +132,18 @@ impl Replay {
             wake: reconciler.wake(),
             reconciler,
             collected,
-            before: BTreeMap::new(),
-            moments: Vec::new(),
-            missing: BTreeSet::new(),
+            story: Story::default(),
             ran_at: now,
             revisit_at: None,
         };
-        replay.before = replay.shown().await?;
+        replay.story.before = replay.shown().await?;
         replay.run(now, None).await?;
         Ok(replay)
     }
 
     /// One run of the engine at `now`, after `arrival`.
     async fn run(&mut self, now: Timestamp, arrival: Option<usize>) -> anyhow::Result<()> {
-        self.now.set(now);
+        self.now.store(now.as_millis(), Ordering::Relaxed);
         let run = self.reconciler.once().await;
         if let Some(blocked) = run.blocked {
             bail!("the simulation stopped at {now}: {blocked}");
@@ -160,13 +153,13 @@ impl Replay {
         }
         self.ran_at = now;
         self.revisit_at = run.revisit_at.filter(|at| *at > now);
-        self.missing.extend(self.reconciler.reported().iter().filter_map(|report| match report {
+        self.story.missing.extend(self.reconciler.reported().iter().filter_map(|report| match report {
             Report::ComponentMissing { component } => Some(component.clone()),
             _ => None,
         }));
         let changes = mem::take(&mut lock(&self.collected).changes);
         if !changes.is_empty() {
-            self.moments.push(Moment { at: now, arrival, changes });
+            self.story.moments.push(Moment { at: now, arrival, cause: Cause::default(), changes });
         }
         Ok(())
     }
@@ -179,18 +172,9 @@ impl Replay {
         Ok(())
     }
 
-    /// A server runs on its interval as well, and forgets what is old. One run just before `arrival` does the same.
-    async fn look_before(&mut self, arrival: Timestamp) -> anyhow::Result<()> {
-        let interval = self.settings.borrow().config.page.reconcile_interval;
-        if arrival.since(self.ran_at) > interval {
-            self.run(arrival.before(TICK), None).await?;
-        }
-        Ok(())
-    }
-
     /// Stores what arrives. Returns whether that may change the page: repetitions and heartbeats do not.
     async fn take(&mut self, arrival: &Arrival) -> anyhow::Result<bool> {
-        self.now.set(arrival.at);
+        self.now.store(arrival.at.as_millis(), Ordering::Relaxed);
         let mut is_news = false;
         for told in &arrival.told {
             is_news |= match told {
@@ -221,7 +205,7 @@ impl Replay {
         let has_ended = watchdogs.iter().any(|watchdog| watchdog.status == AlertStatus::Resolved);
         let is_first_watchdog = !watchdogs.is_empty() && !mem::replace(&mut self.is_notified_of_watchdog, true);
         if is_first_watchdog {
-            self.listen();
+            self.listen_for(self.watchdog.clone());
         }
         let (resolve_rule, max_stored) = {
             let settings = self.settings.borrow();
@@ -247,48 +231,25 @@ impl Replay {
             }
             (_, Event::WatchdogMissing { since_ms }) => {
                 self.store.record_heartbeat(Timestamp::from_millis(*since_ms)).await?;
-                self.listen();
+                self.listen_for(self.watchdog.clone());
             }
             (_, Event::WatchdogHeard) => {
                 self.store.record_heartbeat(at).await?;
-                self.listen_no_more();
+                self.listen_for(None);
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// From now on the watchdog is expected.
-    fn listen(&self) {
-        self.listen_for(self.watchdog.clone());
-    }
-
-    /// From now on the watchdog is heard, or nothing is known of it. Which one, makes no difference to the page.
-    fn listen_no_more(&self) {
-        self.listen_for(None);
-    }
-
+    /// From now on this watchdog is expected. With `None`, it is heard, or nothing is known of it: which one, makes no
+    /// difference to the page.
     fn listen_for(&self, watchdog: Option<WatchdogConfig>) {
         self.settings.send_if_modified(|settings| {
             let differs = settings.config.watchdog != watchdog;
-            if differs {
-                Arc::make_mut(settings).config.watchdog = watchdog;
-            }
+            Arc::make_mut(settings).config.watchdog = watchdog;
             differs
         });
-    }
-
-    /// That no notification comes after the last one says nothing of the watchdog; the history knows it until its end.
-    async fn hear_no_more_after(&mut self, last: Timestamp) -> anyhow::Result<()> {
-        if !self.is_notified_of_watchdog {
-            return Ok(());
-        }
-        self.run(last, None).await?;
-        if self.store.pulse().await?.missing_at.is_none() {
-            self.listen_no_more();
-            self.run(last, None).await?;
-        }
-        Ok(())
     }
 
     /// The components that the public sees, with their status.
@@ -298,12 +259,55 @@ impl Replay {
         let shown = visible.filter_map(|it| Some((ComponentName::try_from(it.name.as_str()).ok()?, it.status?)));
         Ok(shown.collect())
     }
+}
 
-    async fn story(self) -> anyhow::Result<Story> {
-        let page = self.shown().await?;
-        let incidents = mem::take(&mut lock(&self.collected).incidents);
-        let Self { before, moments, missing, .. } = self;
-        Ok(Story { before, moments, incidents, page, missing })
+/// What the events of the engine say so far.
+#[derive(Default)]
+struct Collected {
+    /// What the public saw since this was last taken.
+    changes: Vec<Seen>,
+    /// Every incident.
+    incidents: Vec<Incident>,
+}
+
+impl Collected {
+    /// Takes an event. The public does not see those of targets' own components.
+    fn add(&mut self, event: &Happening) {
+        let component = match &event.about {
+            About::Component(name) => Some(name.clone()),
+            About::Target(_) => return,
+            About::Everything => None,
+        };
+        match (&event.event, component) {
+            (Event::Written { from: Some(from), to, .. }, Some(component)) => {
+                self.changes.push(Seen::Status { component, from: *from, to: *to });
+            }
+            (Event::IncidentOpened { incident, title, occurred_at_ms }, component) => {
+                self.changes.push(Seen::IncidentOpened { incident: *incident, component: component.clone() });
+                self.incidents.push(Incident {
+                    id: *incident,
+                    component,
+                    name: title.clone(),
+                    occurred_at: Timestamp::from_millis(*occurred_at_ms),
+                    opened_at: event.at,
+                    closed_at: None,
+                    reopened: 0,
+                });
+            }
+            (Event::IncidentClosed { incident, .. }, component) => {
+                self.changes.push(Seen::IncidentClosed { incident: *incident, component });
+                let closed = self.incidents.iter_mut().filter(|one| one.id == *incident);
+                closed.for_each(|incident| incident.closed_at = Some(event.at));
+            }
+            (Event::IncidentReopened { incident, .. }, component) => {
+                self.changes.push(Seen::IncidentReopened { incident: *incident, component });
+                for incident in self.incidents.iter_mut().filter(|one| one.id == *incident) {
+                    incident.closed_at = None;
+                    incident.reopened += 1;
+                }
+            }
+            _ => {}
+        }
     }
 }
 

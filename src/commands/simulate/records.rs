@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::core::notification::Notification;
-use crate::core::simulate::Told;
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
 
@@ -34,14 +33,6 @@ pub(super) struct Record {
     pub notification: Notification,
 }
 
-impl Record {
-    /// What is played of it.
-    pub fn told(&self) -> Told {
-        let Notification { alerts, watchdogs, .. } = &self.notification;
-        Told::Notified { alerts: alerts.clone(), watchdogs: watchdogs.clone() }
-    }
-}
-
 /// A record that cannot be played.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct LeftOut {
@@ -57,45 +48,38 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// What a file holds.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Read {
+/// What files hold, as a server would read it that listens for `watchdog`.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Records<'a> {
+    pub watchdog: Option<&'a Watchdog>,
     /// What can be played.
     pub records: Vec<Record>,
     /// What is a notification, or was one, and cannot.
     pub left_out: Vec<LeftOut>,
 }
 
-/// Reads a file, as a server would that listens for `watchdog`. Lines of a log that are about something else are passed
-/// over.
-pub(super) fn read(text: &str, file: &str, watchdog: Option<&Watchdog>) -> Read {
-    let mut reader = Reader { watchdog, read: Read::default() };
-    // A file of JSON may stretch a value over many lines; a log never does.
-    match serde_json::Deserializer::from_str(text).into_iter::<Value>().collect::<Result<Vec<Value>, _>>() {
-        Ok(values) => {
-            let values = values.into_iter().flat_map(|value| match value {
-                Value::Array(list) => list,
-                value => vec![value],
-            });
-            for (number, value) in (1..).zip(values) {
-                reader.value(&value, None, format!("{file} (entry {number})"));
+impl Records<'_> {
+    /// Reads a file. Lines of a log that are about something else are passed over.
+    pub(super) fn file(&mut self, text: &str, file: &str) {
+        // A file of JSON may stretch a value over many lines; a log never does.
+        match serde_json::Deserializer::from_str(text).into_iter::<Value>().collect::<Result<Vec<Value>, _>>() {
+            Ok(values) => {
+                let values = values.into_iter().flat_map(|value| match value {
+                    Value::Array(list) => list,
+                    value => vec![value],
+                });
+                for (number, value) in (1..).zip(values) {
+                    self.value(&value, None, format!("{file} (entry {number})"));
+                }
             }
-        }
-        Err(_) => {
-            for (number, line) in (1..).zip(text.lines()) {
-                reader.line(line, format!("{file}:{number}"));
+            Err(_) => {
+                for (number, line) in (1..).zip(text.lines()) {
+                    self.line(line, format!("{file}:{number}"));
+                }
             }
         }
     }
-    reader.read
-}
 
-struct Reader<'a> {
-    watchdog: Option<&'a Watchdog>,
-    read: Read,
-}
-
-impl Reader<'_> {
     fn line(&mut self, line: &str, place: String) {
         let beginning = line.split_whitespace().next().unwrap_or_default();
         let collected_at = Timestamp::parse_rfc3339(beginning).ok();
@@ -124,30 +108,31 @@ impl Reader<'_> {
 
     /// A body as the log has it.
     fn logged_body(&mut self, logged: &str, at: Option<Timestamp>, place: String) {
+        // It was refused, so it changed nothing.
         if logged.starts_with("(not read, ") {
-            // It was refused, so it changed nothing.
-        } else if logged.starts_with('(') && logged.ends_with(" bytes, not logged)") {
-            let reason = "its body was not logged: set LOG_WEBHOOK_BODY_LIMIT above 0";
-            self.read.left_out.push(LeftOut { place, reason: reason.to_owned() });
-        } else if logged.ends_with(" bytes in all)") {
-            let reason = "its body was cut in the log: set LOG_WEBHOOK_BODY_LIMIT higher";
-            self.read.left_out.push(LeftOut { place, reason: reason.to_owned() });
-        } else {
-            self.body(&unescaped(logged), at, place);
+            return;
         }
+        let reason = if logged.starts_with('(') && logged.ends_with(" bytes, not logged)") {
+            "its body was not logged: set LOG_WEBHOOK_BODY_LIMIT above 0"
+        } else if logged.ends_with(" bytes in all)") {
+            "its body was cut in the log: set LOG_WEBHOOK_BODY_LIMIT higher"
+        } else {
+            return self.body(&unescaped(logged), at, place);
+        };
+        self.left_out.push(LeftOut { place, reason: reason.to_owned() });
     }
 
     fn body(&mut self, body: &str, at: Option<Timestamp>, place: String) {
         let notification = match Notification::parse_with(body.as_bytes(), self.watchdog) {
             Ok(notification) => notification,
-            Err(error) => return self.read.left_out.push(LeftOut { place, reason: error.to_string() }),
+            Err(error) => return self.left_out.push(LeftOut { place, reason: error.to_string() }),
         };
-        let before = self.read.records.last().map(|record| record.at);
+        let before = self.records.last().map(|record| record.at);
         match at.or_else(|| latest_told(body).into_iter().chain(before).max()) {
-            Some(at) => self.read.records.push(Record { at, place, notification }),
+            Some(at) => self.records.push(Record { at, place, notification }),
             None => {
                 let reason = "it has no time and tells of none: give it received_at";
-                self.read.left_out.push(LeftOut { place, reason: reason.to_owned() });
+                self.left_out.push(LeftOut { place, reason: reason.to_owned() });
             }
         }
     }
@@ -223,9 +208,15 @@ mod tests {
         Timestamp::parse_rfc3339(text).expect("a time")
     }
 
+    fn read(text: &str) -> Records<'static> {
+        let mut read = Records::default();
+        read.file(text, "file");
+        read
+    }
+
     /// The one record of a file.
     fn record(text: &str) -> Record {
-        let mut read = read(text, "file", None);
+        let mut read = read(text);
         assert!(read.left_out.is_empty() && read.records.len() == 1, "{text}\n{read:?}");
         read.records.remove(0)
     }
@@ -268,7 +259,7 @@ mod tests {
         ] {
             assert_eq!(record(&text).at, time(at), "{text}");
         }
-        assert_eq!(read(&format!("{value}\n{dated:#}\n{quoted}"), "file", None).records.len(), 3);
+        assert_eq!(read(&format!("{value}\n{dated:#}\n{quoted}")).records.len(), 3);
     }
 
     #[test]
@@ -276,7 +267,7 @@ mod tests {
         let later = notification(Value::to_string);
         let earlier = later.replace(LATEST, "2026-11-21T01:55:00Z");
         let times: Vec<Timestamp> =
-            read(&format!("{later}\n{earlier}"), "file", None).records.iter().map(|record| record.at).collect();
+            read(&format!("{later}\n{earlier}")).records.iter().map(|record| record.at).collect();
         assert_eq!(times, [time(LATEST), time(LATEST)]);
     }
 
@@ -289,11 +280,11 @@ mod tests {
             (logged("{\"alerts\": 5}", 50).to_string(), "alerts: "),
             ("{\"alerts\": []}".to_owned(), "it has no time and tells of none: "),
         ] {
-            let read = read(&format!("x\n{line}"), "file", None);
+            let read = read(&format!("x\n{line}"));
             let [left_out] = &read.left_out[..] else { panic!("{line}: {read:?}") };
             assert!(left_out.place == "file:2" && left_out.reason.contains(reason), "{left_out}");
         }
         let refused = "[WEBHOOK_REQUEST] source_ip=10.0.0.5 headers=[] body=(not read, status 401)";
-        assert_eq!(read(&format!("x\n{refused}"), "file", None), Read::default());
+        assert_eq!(read(&format!("x\n{refused}")), Records::default());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use alertmanager_cachet::alertmanager;
+use alertmanager_cachet::alertmanager::members;
 use alertmanager_cachet::console::API_PATHS;
 use alertmanager_cachet::repair::Repairer;
 use axum::body::Body;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{HOUR, Site};
+use crate::support::alertmanager::access;
 use crate::support::world::{World, in_force, repairing};
 
 pub fn document() -> Value {
@@ -141,9 +142,7 @@ async fn repair_from_nowhere(site: &Site) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let settings =
-        alertmanager::Settings { urls: vec![url], credentials: alertmanager::Credentials::None, ca_pem: None };
-    let settings = in_force(repairing(settings.members().expect("members"), HOUR, Duration::ZERO));
+    let settings = in_force(repairing(members(&access(&url)).expect("members"), HOUR, Duration::ZERO));
     let (store, clock, wake) = (site.world.store.clone(), site.world.clock(), site.world.wake());
     let repairer = Repairer::new(store, settings, clock, wake, CancellationToken::new());
     repairer.shown_by(site.world.live()).once().await;

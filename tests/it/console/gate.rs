@@ -49,7 +49,7 @@ const ADA: &str = "Basic YWRhOmFkbWlu";
 
 #[tokio::test]
 async fn where_there_are_operators_who_posts_does_not_come_in() {
-    let mut users = Users::parse(USERS).expect("users").users;
+    let mut users = Users::parse(USERS).expect("users").0;
     let hash = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru0gQrWJ8Ju";
     users.add_operator("ada", hash).expect("an operator");
     let site = Site::for_users(World::set_up(Release::Current, TARGETS).await, users).await;

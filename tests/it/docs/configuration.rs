@@ -7,7 +7,7 @@ use std::fs;
 
 use alertmanager_cachet::cli::Cli;
 use alertmanager_cachet::config::environment::Environment;
-use alertmanager_cachet::config::{self, Config, groups, settings, watchdog, web};
+use alertmanager_cachet::config::{self, Config, web};
 use alertmanager_cachet::core::alert_limit::DEFAULT_MAX_ALERTS;
 use alertmanager_cachet::core::notification::{LABEL_LIMIT, LABELS_LIMIT_BYTES};
 use alertmanager_cachet::core::target::{COMPONENT_LIMIT, NAME_LIMIT};
@@ -169,30 +169,18 @@ fn keys() -> Vec<[String; 3]> {
     table.rows.iter().map(|row| [code(&row[0])[0].to_owned(), row[1].clone(), row[2].clone()]).collect()
 }
 
-/// Keys with the path of the object that has them.
-fn below(parent: &str, keys: &[&str]) -> impl Iterator<Item = String> {
-    keys.iter().map(move |key| format!("{parent}{key}"))
-}
-
 #[test]
 fn every_key_of_the_configuration_has_its_row() {
     let keys = keys();
     let documented: Vec<&str> = keys.iter().map(|[key, ..]| key.as_str()).collect();
-    let known = below("", settings::KEYS)
-        .chain(below("groups_configuration[].", groups::KEYS))
-        .chain(below("watchdog.", watchdog::KEYS));
-    assert_eq!(unique(&documented), known.collect());
+    assert_eq!(unique(&documented), config::known_keys().into_iter().collect());
 }
 
 #[test]
 fn every_key_of_the_web_configuration_has_its_row() {
     let page = page(PAGE);
     let table = page.table("tls-and-users", &["key", "meaning"]);
-    let known = below("", web::KEYS)
-        .chain(below("tls_server_config.", web::tls::KEYS))
-        .chain(below("http_server_config.", web::HTTP_KEYS))
-        .chain(web::HEADERS.iter().map(|(name, _)| format!("http_server_config.headers.{name}")));
-    assert_eq!(unique(&names(table)), known.collect());
+    assert_eq!(unique(&names(table)), web::known_keys().into_iter().collect());
 }
 
 /// The smallest configuration, with a watchdog that says nothing of itself.
@@ -314,13 +302,11 @@ fn range(values: &str) -> Option<(i64, i64)> {
 #[test]
 fn every_key_and_label_of_the_targets_file_has_its_row() {
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    for file in ["block", "discovery", "targets"] {
-        let text = fs::read_to_string(repository(&format!("src/config/{file}.rs"))).expect("a source");
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for mark in [".get(\"", ".get_filled(\"", "&str = \""] {
-            let found = code.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
-            asked.extend(found.map(str::to_owned));
-        }
+    let text = fs::read_to_string(repository("src/config/targets.rs")).expect("a source");
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    for mark in [".get(\"", ".get_filled(\"", "&str = \""] {
+        let found = code.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
+        asked.extend(found.map(str::to_owned));
     }
     // What is looked at only to say that it is not read, and what a typo of our labels begins with.
     for known in ["target_label", "source_labels", "statuspage"] {

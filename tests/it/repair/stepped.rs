@@ -4,7 +4,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_cachet::alertmanager::{self, Credentials, Error, Member};
+use alertmanager_cachet::alertmanager::{Error, Member, members};
+use alertmanager_cachet::config::environment::AlertmanagerAccess;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus, Effect};
 use alertmanager_cachet::core::config::Config;
 use alertmanager_cachet::core::expiry::{ResolveRule, WatchdogSource};
@@ -14,13 +15,13 @@ use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::repair::{Repairer, Round};
 use alertmanager_cachet::settings::{Settings, SettingsInForce};
 use alertmanager_cachet::store::Statements;
+use axum::http::HeaderValue;
 use fake_cachet::Release;
 use futures_util::FutureExt;
-use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::alertmanager::{Alertmanager, SILENT};
+use crate::support::alertmanager::{Alertmanager, SILENT, access};
 use crate::support::metrics::value;
 use crate::support::processes::{run, written};
 use crate::support::world::{World, growing_stale, in_force, repairing, watched};
@@ -255,14 +256,14 @@ async fn a_guarded_alertmanager_is_read_with_a_password_over_tls() {
 
     let url = format!("https://{}", alertmanager.address);
     let ca_pem = std::fs::read_to_string(folder.path().join("ca.pem")).expect("a CA");
-    let basic = || Credentials::Basic { user: "page".to_owned(), password: SecretString::from("a password") };
-    let hear = async |credentials, ca_pem: Option<&str>| {
-        let settings =
-            alertmanager::Settings { urls: vec![url.clone()], credentials, ca_pem: ca_pem.map(str::to_owned) };
-        settings.members().expect("settings")[0].hear(None, alertmanager_cachet::clock::now()).await
+    // page:a password
+    let basic = || Some(HeaderValue::from_static("Basic cGFnZTphIHBhc3N3b3Jk"));
+    let hear = async |authorization, ca_pem: Option<&str>| {
+        let access = AlertmanagerAccess { authorization, ca_pem: ca_pem.map(str::to_owned), ..access(&url) };
+        members(&access).expect("settings")[0].hear(None, alertmanager_cachet::clock::now()).await
     };
     assert_eq!(hear(basic(), Some(&ca_pem)).await.expect("heard").listed, []);
-    let error = hear(Credentials::None, Some(&ca_pem)).await.expect_err("no password");
+    let error = hear(None, Some(&ca_pem)).await.expect_err("no password");
     assert_eq!(error, Error::Refused(401));
     let error = hear(basic(), None).await.expect_err("an unknown CA");
     assert!(matches!(error, Error::Certificate(_)), "{error}");

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use alertmanager_cachet::commands::simulate::play;
-use alertmanager_cachet::commands::simulate::story::{Seen, Story};
+use alertmanager_cachet::commands::simulate::{Seen, Story, play};
 use alertmanager_cachet::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use alertmanager_cachet::core::config::WatchdogConfig;
 use alertmanager_cachet::core::expiry::WatchdogAlert;
@@ -124,11 +123,11 @@ fn seen(story: &Story) -> Vec<String> {
     let seen = story.moments.iter().flat_map(|moment| {
         moment.changes.iter().map(|change| {
             let what = match change {
-                Seen::Component { name, to, .. } if name.as_str() == "Web" => format!("is {}", to.value()),
-                Seen::Component { name, to, .. } => format!("{name} is {}", to.value()),
-                Seen::Opened(id, _) => format!("opens {}", id.0),
-                Seen::Closed(id, _) => format!("closes {}", id.0),
-                Seen::Reopened(id, _) => format!("reopens {}", id.0),
+                Seen::Status { component, to, .. } if component.as_str() == "Web" => format!("is {}", to.value()),
+                Seen::Status { component, to, .. } => format!("{component} is {}", to.value()),
+                Seen::IncidentOpened { incident, .. } => format!("opens {}", incident.0),
+                Seen::IncidentClosed { incident, .. } => format!("closes {}", incident.0),
+                Seen::IncidentReopened { incident, .. } => format!("reopens {}", incident.0),
             };
             let cause = if moment.arrival.is_some() { "" } else { " by time" };
             format!("{}: {what}{cause}", moment.at.as_millis() / 1000)

@@ -4,7 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use alertmanager_cachet::alertmanager::{Credentials, Member, Settings};
+use alertmanager_cachet::alertmanager::{Member, members};
+use alertmanager_cachet::config::environment::AlertmanagerAccess;
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -35,6 +36,11 @@ receivers:
             password: {password}
 "#
     )
+}
+
+/// How an Alertmanager at `url` is read that lets everybody in.
+pub fn access(url: &str) -> AlertmanagerAccess {
+    AlertmanagerAccess { base_urls: vec![url.parse().expect("an address")], authorization: None, ca_pem: None }
 }
 
 /// The argument of one that is no member of a cluster.
@@ -127,8 +133,7 @@ impl Alertmanager {
 
     /// Our client of it.
     pub fn member(&self) -> Member {
-        let settings = Settings { urls: vec![self.url("")], credentials: Credentials::None, ca_pem: None };
-        settings.members().expect("settings").remove(0)
+        members(&access(&self.url(""))).expect("settings").remove(0)
     }
 
     /// Alerts begin to fire: `TargetDown`, one an instance, all about `component`.

@@ -56,7 +56,7 @@ pub fn configured(settings: configuration::Settings) -> Settings {
 /// What is configured where nothing but [`USERS`] is.
 pub fn with_users() -> configuration::Settings {
     let mut settings = configuration::Settings::from(super::world::config());
-    settings.web.users = Users::parse(USERS).expect("users").users;
+    settings.web.users = Users::parse(USERS).expect("users").0;
     settings
 }
 
