@@ -35,7 +35,7 @@ use crate::core::ledger::ResourceKey;
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
 use crate::core::plan::{Change, Note, Plan, Policy, Rank, Report, plan};
-use crate::core::signal::Signals;
+use crate::core::rules::Signals;
 use crate::core::status_page::{Spare, StatusPage};
 use crate::core::time::Timestamp;
 use crate::live::Live;

@@ -15,7 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::signal::{Condition, Signal, Signals, SourceName};
+use super::rules::{Condition, Signal, Signals};
 use super::target::{Target, excerpt};
 use super::time::Timestamp;
 
@@ -395,7 +395,6 @@ pub fn signals(alerts: &[AlertRecord], refire_hold: Duration, now: Timestamp) ->
     let firing = alerts.iter().filter(|alert| alert.is_firing(now, refire_hold));
     let signals: Vec<Signal> = firing
         .map(|alert| Signal {
-            source: SourceName::Alertmanager,
             target: alert.target.clone(),
             critical: alert.critical,
             condition: Condition::Down,

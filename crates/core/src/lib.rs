@@ -26,7 +26,6 @@ pub mod recovery;
 pub mod repair;
 pub mod rules;
 pub mod setup;
-pub mod signal;
 pub mod simulate;
 pub mod status;
 pub mod status_page;

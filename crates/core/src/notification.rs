@@ -14,7 +14,7 @@ use raw::{RawAlert, RawLabels, RawNotification, Scalar, Shaped};
 
 use super::alert::{Alert, AlertStatus, Fingerprint, FingerprintError};
 use super::expiry::WatchdogAlert;
-use super::target::{ComponentList, ComponentNameError, NAME_LIMIT, Target};
+use super::target::{ComponentList, NAME_LIMIT, NameError, Target};
 use super::time::Timestamp;
 use super::watchdog::Watchdog;
 
@@ -100,7 +100,7 @@ pub enum IgnoreReason {
     NoComponent,
     /// A name in the label cannot be a component's.
     #[error("in the label status_page_component: {0}")]
-    ComponentName(#[from] ComponentNameError),
+    ComponentName(#[from] NameError),
     /// It has no fingerprint.
     #[error("the fingerprint is missing: Alertmanager sends it since 0.19, update it")]
     NoFingerprint,
@@ -252,7 +252,7 @@ pub(super) struct Subject {
     pub critical: bool,
     /// What is wrong with component names that it also gives. A bad name does not cost the good ones: else a typo
     /// beside it would keep `Database` green while it is down.
-    pub rejected: Vec<ComponentNameError>,
+    pub rejected: Vec<NameError>,
 }
 
 impl RawLabels {
@@ -297,7 +297,7 @@ impl RawLabels {
 }
 
 /// The alert, and what is wrong with component names that it also gives.
-fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentNameError>), IgnoreReason> {
+fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<NameError>), IgnoreReason> {
     let Subject { name, target, critical, rejected } = labels.subject()?;
     let fingerprint = alert.fingerprint.filled_text().ok_or(IgnoreReason::NoFingerprint)?;
     let starts_at = alert.starts_at.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());

@@ -3,8 +3,7 @@
 use super::hold::Held;
 use super::names::cut;
 use super::observed::Observed;
-use super::rules::{TargetHealth, component_status};
-use super::signal::{Condition, Signal, Signals};
+use super::rules::{Condition, Signal, Signals, TargetHealth, component_status};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
 use super::time::Timestamp;
@@ -229,7 +228,6 @@ mod tests {
 
     use super::super::alert::{Alert, AlertRecord, AlertStatus, Fingerprint, signals};
     use super::super::observed::{ComponentId, ObservedComponent};
-    use super::super::signal::SourceName;
     use super::super::target::ComponentList;
     use super::*;
 
@@ -284,7 +282,6 @@ mod tests {
     #[test]
     fn a_target_shows_the_worst_of_what_is_said_of_it_and_that_it_works_makes_no_target() {
         let said = |condition, since| Signal {
-            source: SourceName::Alertmanager,
             target: target("a", "Web"),
             critical: false,
             condition,

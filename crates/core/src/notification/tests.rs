@@ -130,7 +130,7 @@ fn what_is_missing_is_the_reason() {
     assert_eq!(reason(alert_with("/status", json!("Firing"))), IgnoreReason::Status("\"Firing\"".to_owned()));
     assert!(matches!(
         reason(alert_with("/labels/status_page_component", json!("a|b"))),
-        IgnoreReason::ComponentName(ComponentNameError::Character { .. })
+        IgnoreReason::ComponentName(error) if error.to_string().contains("contains '|'")
     ));
 }
 
@@ -292,9 +292,11 @@ fn an_alert_over_a_limit_is_ignored_with_its_reason_and_the_others_are_taken() {
     let mut large_label = alert();
     large_label["labels"]["summary"] = json!("x".repeat(LABELS_LIMIT_BYTES));
     let long = NAME_LIMIT + 1;
+    let too_many = NameError("more than 64 component names are listed: list at most 64".to_owned());
+    let too_many = IgnoreReason::ComponentName(too_many);
     for (over, expected) in [
-        (alert_with("/labels/status_page_component", json!(names(65))), ComponentNameError::TooMany.into()),
-        (alert_with("/labels/status_page_component", json!(names(10_000))), ComponentNameError::TooMany.into()),
+        (alert_with("/labels/status_page_component", json!(names(65))), too_many.clone()),
+        (alert_with("/labels/status_page_component", json!(names(10_000))), too_many),
         (
             alert_with("/labels/alertname", json!("é".repeat(long))),
             IgnoreReason::NameTooLong { label: "alertname", length: long },

@@ -4,8 +4,7 @@ use super::{Change, Note, Planner, Report};
 use crate::ledger::{ComponentValue, ResourceKey};
 use crate::observed::ObservedComponent;
 use crate::page::{TargetOrigin, describe, says_critical};
-use crate::rules::Drift;
-use crate::signal::Condition;
+use crate::rules::{Condition, Drift};
 use crate::status::ComponentStatus;
 use crate::target::{InventorySource, Target, TargetName};
 
