@@ -255,37 +255,6 @@ impl AlertRecord {
         }
     }
 
-    /// As [`Self::observe`], for a resolve that may be an expiry: if it would end a firing alert, it is held.
-    pub fn observe_possible_expiry(
-        known: Option<&Self>,
-        resolve: &Alert,
-        refire_hold: Duration,
-        now: Timestamp,
-    ) -> (Self, Effect) {
-        let (record, effect) = Self::observe(known, resolve, now);
-        let ends_firing_alert = matches!(effect, Effect::Resolved | Effect::RefireWithdrawn)
-            && known.is_some_and(|before| before.is_firing(now, refire_hold));
-        if ends_firing_alert {
-            (Self { state: AlertState::ResolveHeld, ..record }, Effect::HeldResolve)
-        } else {
-            (record, effect)
-        }
-    }
-
-    /// What was inherited of the alert that `alert` states, now that its true fingerprint and `startsAt` are known.
-    pub fn identified_by(&self, alert: &Alert) -> Self {
-        let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
-        Self { fingerprint, starts_at, reported_starts_at: starts_at, ..self.clone() }
-    }
-
-    /// Whether this is what was inherited of an alert that has ended, as `alert` says.
-    pub fn is_inherited_of_ended(&self, alert: &Alert) -> bool {
-        alert.status == AlertStatus::Resolved
-            && self.state == AlertState::Inherited
-            && self.target == alert.target
-            && self.name == alert.name
-    }
-
     /// What is known after a statement that is not newer than the occurrence that is known last.
     fn observe_known(&self, alert: &Alert, status: AlertStatus, now: Timestamp) -> (Self, Effect) {
         let (state, reported_starts_at, effect) = match (self.state, status) {

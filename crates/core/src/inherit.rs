@@ -42,28 +42,6 @@ pub fn inherit(
     Inheritance { alerts, episodes }
 }
 
-/// The `inherited` alerts that have ended: an alert of the same target and name is among those that have `changed`, and
-/// speaks for itself from now on. Whether it fires or is resolved does not matter.
-pub fn superseded<'a>(
-    inherited: &[AlertRecord],
-    changed: impl IntoIterator<Item = &'a AlertRecord>,
-) -> Vec<Fingerprint> {
-    // In most transactions no alert is inherited.
-    if inherited.is_empty() {
-        return Vec::new();
-    }
-    let identified = changed.into_iter().filter(|record| record.state != AlertState::Inherited);
-    let (mut heard, mut rewritten) = (BTreeSet::new(), BTreeSet::new());
-    for record in identified {
-        heard.insert((record.target.name(), record.name.as_str()));
-        rewritten.insert(record.fingerprint);
-    }
-    let ended = inherited.iter().filter(|record| {
-        heard.contains(&(record.target.name(), record.name.as_str())) && !rewritten.contains(&record.fingerprint)
-    });
-    ended.map(|record| record.fingerprint).collect()
-}
-
 fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestamp) -> Vec<AlertRecord> {
     let target = Target::from_name(&component.name).filter(|target| inventory.get(&target.name()).is_some());
     let down = !component.enabled && component.status == Some(ComponentStatus::MajorOutage);
@@ -213,31 +191,6 @@ mod tests {
         assert_eq!(names(&inheritance), ["TargetDown of a:1", "DiskFull of a:1"]);
         assert!(inheritance.alerts.iter().all(|alert| alert.is_firing(NOW, std::time::Duration::ZERO)));
         assert_ne!(inheritance.alerts[0].fingerprint, inheritance.alerts[1].fingerprint);
-    }
-
-    #[test]
-    fn an_inherited_alert_ends_with_the_first_alert_of_its_target_and_name() {
-        let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, "critical: no\nTargetDown,DiskFull");
-        let inherited = inherited(vec![red], vec![]).alerts;
-        let known = |name: &str, instance: &str, state| AlertRecord {
-            fingerprint: Fingerprint::of_text(&format!("{name} {instance}")),
-            name: name.to_owned(),
-            target: Target::new(instance, ComponentList::parse("Web").names).expect("a target"),
-            state,
-            ..inherited[0].clone()
-        };
-        for state in [AlertState::Firing, AlertState::Resolved, AlertState::ResolveHeld] {
-            let ended = superseded(&inherited, &[known("DiskFull", "a:1", state)]);
-            assert_eq!(ended, [inherited[1].fingerprint], "{state:?}");
-        }
-        let others = [
-            known("DiskFull", "b:1", AlertState::Firing),
-            known("Load", "a:1", AlertState::Firing),
-            known("DiskFull", "a:1", AlertState::Inherited),
-            // Written by a correction of the inherited alert itself.
-            AlertRecord { state: AlertState::Resolved, ..inherited[1].clone() },
-        ];
-        assert_eq!(superseded(&inherited, &others), []);
     }
 
     #[test]

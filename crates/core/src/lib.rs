@@ -4,7 +4,6 @@
 //! be written to get there ([`plan`]) and what an arriving alert changes ([`alert`]) are decided here and nowhere else.
 
 pub mod alert;
-pub mod alert_limit;
 pub mod builtin;
 pub mod config;
 pub mod expiry;

@@ -96,9 +96,10 @@ pub fn clamp_applied(mut applied: Applied, now: Timestamp) -> Applied {
 
 /// The watchdogs of notifications by a clock that was set back to `now`.
 pub fn clamp_watchdogs(watchdogs: &RoutedWatchdogs, now: Timestamp) -> RoutedWatchdogs {
-    RoutedWatchdogs::from_stored(watchdogs.iter().map(|(fingerprint, watchdog)| {
+    let clamped = watchdogs.0.iter().map(|(fingerprint, watchdog)| {
         (*fingerprint, RoutedWatchdog { notified_at: watchdog.notified_at.min(now), ..*watchdog })
-    }))
+    });
+    RoutedWatchdogs(clamped.collect())
 }
 
 /// Every value in doubt, since the beginning of time.
@@ -252,7 +253,7 @@ mod tests {
         let watchdog = |notified_at| {
             let interval = Some(Duration::from_secs(60));
             let watchdog = RoutedWatchdog { starts_at: EARLIER, notified_at, interval };
-            RoutedWatchdogs::from_stored([(Fingerprint::of_text("a"), watchdog)])
+            RoutedWatchdogs([(Fingerprint::of_text("a"), watchdog)].into())
         };
         assert_eq!(clamp_watchdogs(&watchdog(LATER), NOW), watchdog(NOW));
         assert_eq!(clamp_watchdogs(&watchdog(EARLIER), NOW), watchdog(EARLIER));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use super::expiry::{Leases, WatchdogSent};
+use super::history::{AlertHappening, Turn};
 use super::listing::{ListedAlert, Standing};
 use super::target::TargetName;
 use super::time::Timestamp;
@@ -114,6 +115,13 @@ pub struct Repair {
     pub record: AlertRecord,
     /// Why.
     pub reason: Reason,
+}
+
+impl Repair {
+    /// The entry of the history for this repair at `now`.
+    pub fn happening(&self, now: Timestamp) -> AlertHappening {
+        AlertHappening::of(&self.record, Turn::of_repair(self.reason), self.reason.into(), now)
+    }
 }
 
 /// Why an alert is corrected.

@@ -8,9 +8,8 @@ use tokio::sync::Mutex;
 
 use super::{StoreError, optional_timestamp, timestamp};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
-use alertmanager_cachet_core::alert_limit::{NewAlerts, refused};
 use alertmanager_cachet_core::expiry::WatchdogVerdict;
-use alertmanager_cachet_core::inherit::superseded;
+use alertmanager_cachet_core::merge::{NewAlerts, superseded};
 use alertmanager_cachet_core::target::{Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
 
@@ -61,7 +60,7 @@ pub(super) async fn write_within<'a>(
     let forgotten = forget_oldest_resolved(connection, new.excess(stored, max)).await?;
     let stored = stored.saturating_sub(forgotten);
     let refused: HashSet<Fingerprint> =
-        refused(&new.additional, max.saturating_sub(stored)).iter().map(|record| record.fingerprint).collect();
+        new.refused(max.saturating_sub(stored)).iter().map(|record| record.fingerprint).collect();
     let admitted: Vec<_> = new.additional.into_iter().filter(|record| !refused.contains(&record.fingerprint)).collect();
     upsert(connection, &admitted).await?;
     let stored = stored + new.replacing.len() + admitted.len();
@@ -127,6 +126,7 @@ pub(super) async fn correctable(
     verdict: WatchdogVerdict,
 ) -> Result<Vec<AlertRecord>, StoreError> {
     match verdict.died_at.map(Timestamp::as_millis) {
+        None if !verdict.may_correct() => Ok(Vec::new()),
         None => select(connection, "state = 'resolve_held'", |query| query).await,
         Some(died_at) => {
             let condition = "state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1";

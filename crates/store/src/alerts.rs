@@ -13,10 +13,10 @@ use super::episodes::upsert_episode;
 use super::history::keep_alerts;
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect};
-use alertmanager_cachet_core::expiry::Leases;
+use alertmanager_cachet_core::expiry::{Evidence, Leases};
 use alertmanager_cachet_core::history::{AlertHappening, Event, Source, Turn};
-use alertmanager_cachet_core::inherit::{Inheritance, superseded};
-use alertmanager_cachet_core::merge::Merge;
+use alertmanager_cachet_core::inherit::Inheritance;
+use alertmanager_cachet_core::merge::{Merge, superseded};
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::repair::{self, Missing, Plan, Policy, Poll, Repair};
 use alertmanager_cachet_core::time::Timestamp;
@@ -112,24 +112,18 @@ impl Store {
         let pulse = modifiers::read_pulse(&mut *transaction).await?;
         let routed = modifiers::read_routed(&mut transaction).await?;
         let leases = self.leases();
-        let mut merge = Merge::new(known, inherited, (pulse, routed.clone()), &leases);
+        let evidence = Evidence { pulse, routed: routed.clone(), leases: &leases };
+        let mut merge = Merge::new(known, inherited, evidence);
         let mut recorded = Vec::with_capacity(group.len());
         for Recording { statements, now, .. } in group {
-            let was_missing = merge.pulse.missing_at.is_some();
-            let verdict = merge.apply_watchdogs(statements, *now);
-            let repairs = if verdict.may_correct() {
-                merge.correct(verdict, correctable(&mut transaction, verdict).await?, *now)
-            } else {
-                Vec::new()
-            };
-            let effects = merge.apply_alerts(statements, *now);
-            let watchdog_is_back = was_missing && merge.pulse.missing_at.is_none();
-            recorded.push(Recorded { effects, repairs, watchdog_is_back });
+            let verdict = merge.observe_watchdogs(statements, *now);
+            let correctable = correctable(&mut transaction, verdict).await?;
+            recorded.push(merge.apply(statements, verdict, correctable, *now));
         }
         // The limit may have changed while they waited.
         let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
         let room = (max, &mut *stored);
-        let written = write_within(room, &mut transaction, merge.changed(), merge.known(), merge.inherited()).await?;
+        let written = write_within(room, &mut transaction, merge.changed(), &merge.known, &merge.inherited).await?;
         for (recording, recorded) in group.iter().zip(&mut recorded) {
             for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
                 if written.refused.contains(&alert.fingerprint) {
@@ -138,9 +132,9 @@ impl Store {
             }
         }
         keep_alerts(&mut transaction, &merge.history(&written.refused)).await?;
-        modifiers::keep_pulse(&mut transaction, pulse, merge.pulse, Event::WatchdogHeard).await?;
-        if merge.routed != routed {
-            modifiers::write_routed(&mut transaction, &merge.routed).await?;
+        modifiers::keep_pulse(&mut transaction, pulse, merge.evidence.pulse, Event::WatchdogHeard).await?;
+        if merge.evidence.routed != routed {
+            modifiers::write_routed(&mut transaction, &merge.evidence.routed).await?;
         }
         transaction.commit().await?;
         *stored = Some(written.stored);
@@ -254,7 +248,8 @@ impl Store {
         let written = write_within(room, &mut transaction, repaired, &known, &inherited).await?;
         plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
         plan.over_limit = written.refused.len();
-        keep_alerts(&mut transaction, &happenings(&plan.repairs, poll.began_at)).await?;
+        let happenings: Vec<_> = plan.repairs.iter().map(|repair| repair.happening(poll.began_at)).collect();
+        keep_alerts(&mut transaction, &happenings).await?;
         transaction.commit().await?;
         *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(poll.leases_after(&leases, &records));
         *stored = Some(written.stored);
@@ -295,15 +290,9 @@ impl Store {
         let repairs: Vec<Repair> = unresolved(&mut *transaction).await?.iter().filter_map(repair).collect();
         let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
         upsert(&mut transaction, &records).await?;
-        keep_alerts(&mut transaction, &happenings(&repairs, now)).await?;
+        let happenings: Vec<_> = repairs.iter().map(|repair| repair.happening(now)).collect();
+        keep_alerts(&mut transaction, &happenings).await?;
         transaction.commit().await?;
         Ok(repairs)
     }
-}
-
-/// The history entries of `repairs`.
-fn happenings(repairs: &[Repair], now: Timestamp) -> Vec<AlertHappening> {
-    let of =
-        |repair: &Repair| AlertHappening::of(&repair.record, Turn::of_repair(repair.reason), repair.reason.into(), now);
-    repairs.iter().map(of).collect()
 }

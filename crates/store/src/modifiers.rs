@@ -162,7 +162,7 @@ pub(super) async fn read_routed(connection: &mut SqliteConnection) -> Result<Rou
         };
         Ok((fingerprint.parse().map_err(corrupt)?, watchdog))
     });
-    Ok(RoutedWatchdogs::from_stored(watchdogs.collect::<Result<Vec<_>, StoreError>>()?))
+    Ok(RoutedWatchdogs(watchdogs.collect::<Result<_, StoreError>>()?))
 }
 
 /// Replaces all stored watchdogs of notifications: there are at most 64.
@@ -171,7 +171,7 @@ pub(super) async fn write_routed(
     watchdogs: &RoutedWatchdogs,
 ) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM routed_watchdogs").execute(&mut *connection).await?;
-    for (fingerprint, watchdog) in watchdogs.iter() {
+    for (fingerprint, watchdog) in &watchdogs.0 {
         sqlx::query(
             "INSERT INTO routed_watchdogs (fingerprint, starts_at_ms, heard_at_ms, interval_ms) VALUES ($1, $2, $3, $4)",
         )
