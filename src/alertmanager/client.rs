@@ -145,8 +145,8 @@ impl Member {
         let listed = self.get("api/v2/alerts", &[("filter", &watchdog.matcher())]).await?;
         let sent = parse_last_sent(&listed.body)?;
         Ok(sent.map(|sent| {
-            let ago = listed.its_now(now).since(sent.at);
-            WatchdogSent { sent_at: now.before(ago), lease: sent.lease }
+            let ago = listed.its_now(now).since(sent.sent_at);
+            WatchdogSent { sent_at: now.before(ago), ..sent }
         }))
     }
 

@@ -27,7 +27,7 @@ fn parse(alerts: &[Value]) -> Notification {
 }
 
 fn parse_json(body: &Value) -> Result<Notification, NotificationError> {
-    Notification::parse(body.to_string().as_bytes())
+    Notification::parse(body.to_string().as_bytes(), None)
 }
 
 /// The alert with the value at `pointer` replaced.
@@ -51,7 +51,7 @@ fn reason(alert: Value) -> IgnoreReason {
 }
 
 fn refusal(body: &str) -> String {
-    Notification::parse(body.as_bytes()).expect_err("no notification").to_string()
+    Notification::parse(body.as_bytes(), None).expect_err("no notification").to_string()
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn unknown_fields_are_skipped_however_deep_and_label_names_may_hold_anything() {
     let alert = alert.replacen('{', &format!(r#"{{"new": {deep}, "#), 1);
     let alert = alert.replace(r#""labels":{"#, &format!(r#""labels":{{"größe.🚨 \"": {{"x": {deep}}}, "#));
     let body = format!(r#"{{"routeLabels": {deep}, "truncatedAlerts": 3, "alerts": [{alert}]}}"#);
-    let notification = Notification::parse(body.as_bytes()).expect("valid");
+    let notification = Notification::parse(body.as_bytes(), None).expect("valid");
     assert_eq!((notification.alerts.len(), notification.truncated_alerts), (1, 3));
 }
 
@@ -200,7 +200,7 @@ fn unknown_fields_are_skipped_however_deep_and_label_names_may_hold_anything() {
 fn a_known_field_of_the_wrong_type_is_skipped_however_deep() {
     let deep = format!("{}1{}", r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
     let body = format!(r#"{{"receiver": {deep}, "alerts": [{}, {{"labels": {deep}, "status": {deep}}}]}}"#, alert());
-    assert_eq!(Notification::parse(body.as_bytes()).expect("valid").alerts.len(), 1);
+    assert_eq!(Notification::parse(body.as_bytes(), None).expect("valid").alerts.len(), 1);
 }
 
 /// Any JSON, a few levels deep, with keys that mean something now and then.
@@ -230,7 +230,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn any_bytes_are_parsed_or_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Notification::parse(&bytes);
+        let _ = Notification::parse(&bytes, None);
     }
 
     #[test]
@@ -254,7 +254,7 @@ proptest! {
     fn any_cut_of_a_notification_is_refused(cut in any::<prop::sample::Index>()) {
         let body = json!({"alerts": [alert()]}).to_string();
         let cut = cut.index(body.len());
-        prop_assert!(Notification::parse(&body.as_bytes()[..cut]).is_err());
+        prop_assert!(Notification::parse(&body.as_bytes()[..cut], None).is_err());
     }
 }
 
@@ -274,11 +274,11 @@ fn the_watchdog_is_a_sign_of_life_and_nothing_else_whatever_its_labels() {
         entry("firing", other),
     ];
     let body = json!({"version": "4", "alerts": alerts}).to_string();
-    let notification = Notification::parse_with(body.as_bytes(), Some(&watchdog)).expect("valid");
+    let notification = Notification::parse(body.as_bytes(), Some(&watchdog)).expect("valid");
     assert_eq!((notification.watchdogs.len(), notification.heartbeats()), (4, 2));
     let expected = Notification { watchdogs: notification.watchdogs.clone(), not_ours: 1, ..Notification::default() };
     assert_eq!(notification, expected);
-    let unwatched = Notification::parse(body.as_bytes()).expect("valid");
+    let unwatched = Notification::parse(body.as_bytes(), None).expect("valid");
     assert_eq!((unwatched.watchdogs.len(), unwatched.not_ours), (0, 4));
 }
 
