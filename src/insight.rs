@@ -55,8 +55,8 @@ impl Insight {
         let monitoring =
             settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
         let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_hold, now))
-            .in_view_of(monitoring, &settings.config.components())
-            .held_by(&holds, now);
+            .apply_watchdog(monitoring, &settings.config.components())
+            .apply_overrides(&holds, now);
         // Nothing can be said of a page that was never read.
         let plan = match observed {
             Some(_) => plan(&page, &applied, shown, policy, now),

@@ -385,8 +385,8 @@ impl Reconciler {
     fn desired(&self, observed: &Observed, said: &Signals, now: Timestamp) -> DesiredPage {
         let inventory = self.settings.inventory(observed);
         desired(&inventory, said)
-            .in_view_of(self.memory.monitoring, &self.settings.config.components())
-            .held_by(&self.memory.holds, now)
+            .apply_watchdog(self.memory.monitoring, &self.settings.config.components())
+            .apply_overrides(&self.memory.holds, now)
     }
 
     /// The next changes to make: of one rank, so that what the public sees first is there first; none that failed in

@@ -24,7 +24,7 @@ pub struct DesiredPage {
     pub components: BTreeMap<ComponentName, DesiredComponent>,
     /// Every target that is in the inventory, or of which a source says that it does not work.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
-    /// What is known of the monitoring; see [`DesiredPage::in_view_of`].
+    /// What is known of the monitoring; see [`DesiredPage::apply_watchdog`].
     pub monitoring: Monitoring,
     /// When time alone changes the page next: a held firing begins to count, the watchdog is missing, or a hold is over.
     pub revisit_at: Option<Timestamp>,
@@ -40,7 +40,7 @@ pub struct DesiredComponent {
     pub since: Option<Timestamp>,
     /// The targets that feed it, by name.
     pub targets: Vec<TargetName>,
-    /// What an operator's hold changes of it; see [`DesiredPage::held_by`].
+    /// What an operator's hold changes of it; see [`DesiredPage::apply_overrides`].
     pub held: Option<Held>,
 }
 

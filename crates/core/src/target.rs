@@ -1,7 +1,6 @@
 //! Targets, the components that they feed, and their names in Cachet.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::names::trimmed;
 
@@ -29,7 +28,7 @@ pub fn excerpt(name: &str) -> String {
     cut_to(name, EXCERPT)
 }
 
-fn cut_to(name: &str, limit: usize) -> String {
+pub(super) fn cut_to(name: &str, limit: usize) -> String {
     match name.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", name.get(..end).unwrap_or(name)),
         None => name.to_owned(),
@@ -57,7 +56,8 @@ pub(super) fn checked_name<'a>(kind: &str, text: &'a str, forbidden: &[char]) ->
     Ok(name)
 }
 
-/// What every name can do: it is shown as it is, and in quotes as `Debug`.
+/// What every name can do: it is shown as it is, and in quotes as `Debug`, as messages have it. Of a name that Cachet does
+/// not take, they have as much as it takes.
 macro_rules! name {
     ($name:ident) => {
         impl $name {
@@ -69,7 +69,7 @@ macro_rules! name {
 
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Debug::fmt(&self.0, f)
+                std::fmt::Debug::fmt(&$crate::target::cut_to(&self.0, $crate::target::NAME_LIMIT), f)
             }
         }
 
@@ -130,28 +130,12 @@ impl ComponentList {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetName(String);
 
-impl TargetName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+name!(TargetName);
 
+impl TargetName {
     /// Whether Cachet takes a component of this name.
     pub fn fits_cachet(&self) -> bool {
         self.0.chars().count() <= NAME_LIMIT
-    }
-}
-
-/// The name in quotes, as messages have it: of one that Cachet does not take, as much as it takes.
-impl fmt::Debug for TargetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&cut_to(&self.0, NAME_LIMIT), f)
-    }
-}
-
-impl fmt::Display for TargetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

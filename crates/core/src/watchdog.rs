@@ -187,12 +187,12 @@ impl Monitoring {
 }
 
 impl DesiredPage {
-    /// The page in view of what is known of the monitoring.
+    /// The page with what is known of the monitoring.
     ///
     /// While that is nothing, whatever would be Operational is Unknown: every component that a target feeds, and those
     /// that are `named` in the configuration, for an alert about them would not come either. What the alerts say is
     /// broken stays so.
-    pub fn in_view_of(mut self, monitoring: Monitoring, named: &BTreeSet<ComponentName>) -> Self {
+    pub fn apply_watchdog(mut self, monitoring: Monitoring, named: &BTreeSet<ComponentName>) -> Self {
         self.monitoring = monitoring;
         match monitoring {
             Monitoring::Unwatched => {}

@@ -191,9 +191,7 @@ impl Source {
             Self::Notifications { records, .. } => {
                 watchdog.and_then(|watchdog| unknown_of(watchdog, records, story)).into_iter().collect()
             }
-            Self::History { kept, span } => {
-                kept.unknown(watchdog, targets, *span).iter().map(ToString::to_string).collect()
-            }
+            Self::History { kept, span } => kept.unknown(watchdog, targets, *span),
         }
     }
 }

@@ -119,7 +119,7 @@ fn what_would_be_operational_is_unknown_and_what_is_broken_stays_so() {
     use ComponentStatus::{Operational, PartialOutage, Unknown};
     let named = BTreeSet::from([name("Web"), name("Mail")]);
     let statuses = |monitoring| -> BTreeMap<String, ComponentStatus> {
-        let page = page(&["Database"]).in_view_of(monitoring, &named);
+        let page = page(&["Database"]).apply_watchdog(monitoring, &named);
         page.components.iter().map(|(name, component)| (name.to_string(), component.status)).collect()
     };
     let of = |statuses: &[(&str, ComponentStatus)]| {
@@ -134,7 +134,7 @@ fn what_would_be_operational_is_unknown_and_what_is_broken_stays_so() {
 
 #[test]
 fn the_page_is_looked_at_again_when_the_timeout_passes() {
-    let page = page(&[]).in_view_of(Monitoring::Heard { until: minute(3) }, &BTreeSet::new());
+    let page = page(&[]).apply_watchdog(Monitoring::Heard { until: minute(3) }, &BTreeSet::new());
     assert_eq!(page.revisit_at, Some(minute(3)));
 }
 
