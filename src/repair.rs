@@ -324,14 +324,14 @@ fn unheard((address, error): (&String, &Error)) -> live::Unheard {
 /// Reads all members at the same time.
 async fn poll(members: &[Member], watchdog: Option<&Watchdog>, began_at: Timestamp, round: &mut Round) -> Poll {
     let answers = join_all(members.iter().map(|member| member.hear(watchdog, began_at))).await;
-    let heard = members.iter().zip(answers).map(|(member, answer)| match answer {
+    let heard = members.iter().zip(answers).filter_map(|(member, answer)| match answer {
         Ok(Heard { up_for, listed, watchdog: sent }) => {
             round.watchdog_sent = round.watchdog_sent.into_iter().chain(sent).max_by_key(|sent| sent.sent_at);
-            rule::Member::Heard { up_for, listed }
+            Some(rule::Member { up_for, listed })
         }
         Err(error) => {
             round.unheard.insert(member.address().to_owned(), error);
-            rule::Member::Unreachable
+            None
         }
     });
     let members = heard.collect();

@@ -32,7 +32,7 @@ pub fn listing<const N: usize>(alerts: &[Alert; N], began_at: Timestamp) -> Poll
     let listed = alerts.iter().cloned().map(|alert| ListedAlert { alert, standing: Standing::Active, lease: None });
     Poll {
         began_at,
-        members: vec![Member::Heard { up_for: Duration::from_secs(3600), listed: listed.collect() }],
+        members: vec![Member { up_for: Duration::from_secs(3600), listed: listed.collect() }],
         watchdog: WatchdogListing::NotConfigured,
     }
 }
