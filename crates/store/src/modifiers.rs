@@ -48,12 +48,13 @@ impl Store {
         change: impl FnOnce(Pulse) -> Pulse,
         event: Event,
     ) -> Result<(Pulse, Pulse), StoreError> {
-        let mut transaction = self.begin().await?;
-        let before = read_pulse(&mut *transaction).await?;
-        let after = change(before);
-        keep_pulse(&mut transaction, before, after, event).await?;
-        transaction.commit().await?;
-        Ok((before, after))
+        self.write(async |db| {
+            let before = read_pulse(&mut *db).await?;
+            let after = change(before);
+            keep_pulse(db, before, after, event).await?;
+            Ok((before, after))
+        })
+        .await
     }
 
     /// Holds a component, in place of an earlier hold of it.
@@ -61,25 +62,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing is held.
     pub async fn hold(&self, hold: &Hold) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO holds (component, status, since_ms, until_ms, held_by, note) VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (component) DO UPDATE SET status = excluded.status, since_ms = excluded.since_ms, \
-             until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
-        )
-        .bind(hold.component.as_str())
-        .bind(i64::from(hold.status.value()))
-        .bind(hold.since.as_millis())
-        .bind(hold.until.as_millis())
-        .bind(&hold.user)
-        .bind(&hold.note)
-        .execute(&mut *transaction)
-        .await?;
-        let (status, until_ms) = (hold.status, hold.until.as_millis());
-        let event = Event::Held { status, until_ms, user: hold.user.clone(), note: hold.note.clone() };
-        note(&mut transaction, &hold.component, event, hold.since).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.write(async |db| {
+            sqlx::query(
+                "INSERT INTO holds (component, status, since_ms, until_ms, held_by, note) \
+                 VALUES ($1, $2, $3, $4, $5, $6) \
+                 ON CONFLICT (component) DO UPDATE SET status = excluded.status, since_ms = excluded.since_ms, \
+                 until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
+            )
+            .bind(hold.component.as_str())
+            .bind(i64::from(hold.status.value()))
+            .bind(hold.since.as_millis())
+            .bind(hold.until.as_millis())
+            .bind(&hold.user)
+            .bind(&hold.note)
+            .execute(&mut *db)
+            .await?;
+            let (status, until_ms) = (hold.status, hold.until.as_millis());
+            let event = Event::Held { status, until_ms, user: hold.user.clone(), note: hold.note.clone() };
+            note(db, &hold.component, event, hold.since).await
+        })
+        .await
     }
 
     /// Releases a component for `user`, and returns the hold that it had, if any.
@@ -92,16 +94,13 @@ impl Store {
         user: &str,
         now: Timestamp,
     ) -> Result<Option<Hold>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let row = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *")
-            .bind(component.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if row.is_some() {
-            note(&mut transaction, component, Event::Released { user: user.to_owned() }, now).await?;
-        }
-        transaction.commit().await?;
-        row.as_ref().map(hold_of).transpose()
+        self.write(async |db| {
+            let query = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *").bind(component.as_str());
+            let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
+            note(db, component, Event::Released { user: user.to_owned() }, now).await?;
+            hold_of(&row).map(Some)
+        })
+        .await
     }
 
     /// Ends the holds whose time is over at `now`, and returns them.
@@ -109,16 +108,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn end_holds(&self, now: Timestamp) -> Result<Vec<Hold>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let mut over = read_holds(&mut *transaction).await?;
-        over.retain(|hold| !hold.is_in_force(now));
-        for hold in &over {
-            let query = sqlx::query("DELETE FROM holds WHERE component = $1").bind(hold.component.as_str());
-            query.execute(&mut *transaction).await?;
-            note(&mut transaction, &hold.component, Event::HoldExpired, hold.until).await?;
-        }
-        transaction.commit().await?;
-        Ok(over)
+        self.write(async |db| {
+            let mut over = read_holds(&mut *db).await?;
+            over.retain(|hold| !hold.is_in_force(now));
+            for hold in &over {
+                let query = sqlx::query("DELETE FROM holds WHERE component = $1").bind(hold.component.as_str());
+                query.execute(&mut *db).await?;
+                note(db, &hold.component, Event::HoldExpired, hold.until).await?;
+            }
+            Ok(over)
+        })
+        .await
     }
 
     /// Every hold that was not released, by component; some may be over by now.

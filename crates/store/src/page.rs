@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
-use super::{Store, StoreError, timestamp};
+use super::{StoreError, timestamp};
 use alertmanager_cachet_core::builtin::{
     AffectedStatus, Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, Update,
 };
@@ -16,8 +16,8 @@ use alertmanager_cachet_core::time::Timestamp;
 /// The content of the built-in page in a store. Clones share the store's connections.
 #[derive(Debug, Clone)]
 pub struct PageTables {
-    reader: SqlitePool,
-    writer: SqlitePool,
+    pub(super) reader: SqlitePool,
+    pub(super) writer: SqlitePool,
 }
 
 /// What changes of a group; `None` leaves a field as it is.
@@ -76,13 +76,6 @@ pub struct Announcement {
     pub ends_at: Option<Timestamp>,
     /// The components that are worked on.
     pub affected: Vec<AffectedStatus>,
-}
-
-impl Store {
-    /// The tables of the built-in page.
-    pub fn page(&self) -> PageTables {
-        PageTables { reader: self.reader.clone(), writer: self.writer.clone() }
-    }
 }
 
 /// Each call fails with [`StoreError::Database`] if a statement failed, and then nothing was changed. Where a call says
