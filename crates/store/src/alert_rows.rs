@@ -49,7 +49,10 @@ pub(super) async fn write_within<'a>(
 ) -> Result<Written, StoreError> {
     let stored = match stored.take() {
         Some(stored) => stored,
-        None => count(connection).await?,
+        None => {
+            let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts").fetch_one(&mut *connection).await?;
+            usize::try_from(count).unwrap_or_default()
+        }
     };
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
@@ -67,11 +70,6 @@ pub(super) async fn write_within<'a>(
     let ended = superseded(inherited, written.into_iter().chain(admitted));
     delete(connection, &ended).await?;
     Ok(Written { stored: stored.saturating_sub(ended.len()), refused })
-}
-
-async fn count(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
-    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts").fetch_one(connection).await?;
-    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// Deletes up to `count` resolved alerts, those that were heard of least recently first. Returns how many it deleted.
@@ -198,40 +196,35 @@ async fn with_keys(
 /// Writes `records`, over what is stored of their fingerprints.
 pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
     for some in records.chunks(ROWS_PER_STATEMENT) {
-        upsert_some(connection, some).await?;
+        let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
+        query.push_values(some, |mut row, record| {
+            let (state, refired_at) = match record.state {
+                AlertState::Firing => ("firing", None),
+                AlertState::Resolved => ("resolved", None),
+                AlertState::Inherited => ("inherited", None),
+                AlertState::ResolveHeld => ("resolve_held", None),
+                AlertState::Refired { since } => ("refired", Some(since.as_millis())),
+            };
+            row.push_bind(record.fingerprint.to_string())
+                .push_bind(record.name.as_str())
+                .push_bind(record.target.name().as_str().to_owned())
+                .push_bind(i64::from(record.critical))
+                .push_bind(record.starts_at.as_millis())
+                .push_bind(record.reported_starts_at.as_millis())
+                .push_bind(state)
+                .push_bind(refired_at)
+                .push_bind(record.ends_at.map(Timestamp::as_millis))
+                .push_bind(record.last_seen_at.as_millis());
+        });
+        query.push(
+            " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
+             critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
+             first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
+             refired_at_ms = excluded.refired_at_ms, \
+             ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms",
+        );
+        query.build().execute(&mut *connection).await?;
     }
-    Ok(())
-}
-
-async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
-    query.push_values(records, |mut row, record| {
-        let (state, refired_at) = match record.state {
-            AlertState::Firing => ("firing", None),
-            AlertState::Resolved => ("resolved", None),
-            AlertState::Inherited => ("inherited", None),
-            AlertState::ResolveHeld => ("resolve_held", None),
-            AlertState::Refired { since } => ("refired", Some(since.as_millis())),
-        };
-        row.push_bind(record.fingerprint.to_string())
-            .push_bind(record.name.as_str())
-            .push_bind(record.target.name().as_str().to_owned())
-            .push_bind(i64::from(record.critical))
-            .push_bind(record.starts_at.as_millis())
-            .push_bind(record.reported_starts_at.as_millis())
-            .push_bind(state)
-            .push_bind(refired_at)
-            .push_bind(record.ends_at.map(Timestamp::as_millis))
-            .push_bind(record.last_seen_at.as_millis());
-    });
-    query.push(
-        " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
-         critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
-         first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
-         refired_at_ms = excluded.refired_at_ms, \
-         ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms",
-    );
-    query.build().execute(connection).await?;
     Ok(())
 }
 
