@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Progress, patiently};
-use crate::cachet::{CHECK_TITLE, Cachet, Error};
+use crate::cachet::{CHECK_TITLE, Cachet, Error, Fault};
 use crate::core::observed::{IncidentId, Observed};
 use crate::store::Made;
 
@@ -61,7 +61,7 @@ pub(crate) async fn try_abilities(
     tried.record(UPDATES, patiently(progress, || cachet.update_check_incident(incident)).await)?;
     match patiently(progress, || cachet.remove_check_incident(incident)).await {
         Ok(()) => progress.removed(Made::Incident(incident)).await,
-        Err(Error::Forbidden { .. }) => {}
+        Err(Error { fault: Fault::Forbidden { .. }, .. }) => {}
         Err(error) => return Err(error),
     }
     Ok(tried)
@@ -86,9 +86,9 @@ impl TriedAbilities {
     fn record(&mut self, ability: &'static str, outcome: Result<(), Error>) -> Result<(), Error> {
         match outcome {
             Ok(()) => {}
-            Err(Error::Forbidden { .. }) => drop(self.missing.insert(ability)),
+            Err(Error { fault: Fault::Forbidden { .. }, .. }) => drop(self.missing.insert(ability)),
             // The object was removed after it was read, so the answer shows nothing.
-            Err(Error::NotFound { .. }) => self.skip(ability),
+            Err(Error { fault: Fault::NotFound, .. }) => self.skip(ability),
             Err(error) => return Err(error),
         }
         Ok(())
