@@ -1,6 +1,7 @@
 //! Targets, the components that they feed, and their names in Cachet.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use super::names::trimmed;
 
@@ -251,25 +252,14 @@ impl Inventory {
     pub fn source(&self) -> InventorySource {
         self.source
     }
+}
 
-    /// The target of that name.
-    pub fn get(&self, name: &TargetName) -> Option<&KnownTarget> {
-        self.targets.get(name)
-    }
+/// The targets, by name.
+impl Deref for Inventory {
+    type Target = BTreeMap<TargetName, KnownTarget>;
 
-    /// Every target, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&TargetName, &KnownTarget)> {
-        self.targets.iter()
-    }
-
-    /// How many targets there are.
-    pub fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
+    fn deref(&self) -> &Self::Target {
+        &self.targets
     }
 }
 
