@@ -131,7 +131,7 @@ impl Fault {
     }
 
     /// How long to wait because the answer had a `Retry-After`, from 1 to 600 s; `None` if it had none.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after }
             | Self::Unavailable { retry_after }

@@ -248,7 +248,7 @@ impl AlertRecord {
     }
 
     /// Since when the alert fires, for display. Never later than the time of arrival.
-    pub fn fires_since(&self) -> Timestamp {
+    pub(crate) fn fires_since(&self) -> Timestamp {
         match self.state {
             AlertState::Refired { since } if self.reported_starts_at > self.starts_at => since,
             _ => self.starts_at,
@@ -308,7 +308,7 @@ impl AlertRecord {
     }
 
     /// Whether the alert counts as firing at `now`.
-    pub fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
+    pub(crate) fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
         match self.state {
             AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld => true,
             AlertState::Resolved => false,
@@ -318,7 +318,7 @@ impl AlertRecord {
 
     /// When a held firing begins to count, if nothing else is heard: the moment at which the page has to be looked at
     /// again.
-    pub fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
+    pub(crate) fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
         match self.state {
             AlertState::Refired { since } => Some(since.after(refire_hold)).filter(|moment| *moment > now),
             AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld | AlertState::Resolved => None,
@@ -326,18 +326,18 @@ impl AlertRecord {
     }
 
     /// The same alert once it is known, other than by a resolve, that this occurrence is over.
-    pub fn ended(&self, now: Timestamp) -> Self {
+    pub(crate) fn ended(&self, now: Timestamp) -> Self {
         Self { state: AlertState::Resolved, ends_at: Some(now), ..self.heard_of(now) }
     }
 
     /// The same alert, resolved: its held resolve was true.
-    pub fn with_resolve_confirmed(&self, now: Timestamp) -> Self {
+    pub(crate) fn with_resolve_confirmed(&self, now: Timestamp) -> Self {
         Self { state: AlertState::Resolved, ..self.heard_of(now) }
     }
 
     /// The same alert without the resolve that came after Prometheus died at `died_at`; `None` if no resolve came after
     /// that.
-    pub fn taken_back(&self, died_at: Timestamp) -> Option<Self> {
+    pub(crate) fn taken_back(&self, died_at: Timestamp) -> Option<Self> {
         let state = match self.state {
             AlertState::Resolved => AlertState::ResolveHeld,
             // The resolve does not count, so the firing after it is no refire.
@@ -348,7 +348,7 @@ impl AlertRecord {
     }
 
     /// The same alert once it is known that a held firing is true, and fires since `starts_at`.
-    pub fn confirmed(&self, starts_at: Timestamp, now: Timestamp) -> Self {
+    pub(crate) fn confirmed(&self, starts_at: Timestamp, now: Timestamp) -> Self {
         // Cut, if it is in the future.
         let cut = if starts_at > self.starts_at { starts_at.min(now) } else { self.starts_at };
         Self { state: AlertState::Firing, starts_at: cut, reported_starts_at: starts_at, ..self.heard_of(now) }

@@ -66,7 +66,7 @@ impl LeaseLength {
 
 impl Leases {
     /// Whether `ended_at` is the end of a lease that was listed for the alert; `None` if no lease was listed.
-    pub fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> Option<bool> {
+    pub(crate) fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> Option<bool> {
         self.of_alerts.get(&fingerprint).map(|leases| leases.iter().any(|lease| lease.ends_at == ended_at))
     }
 
@@ -186,7 +186,7 @@ impl WatchdogVerdict {
     }
 
     /// The correction of one alert at `now`, if it needs one.
-    pub fn corrects(&self, record: &AlertRecord, now: Timestamp) -> Option<Repair> {
+    pub(crate) fn corrects(&self, record: &AlertRecord, now: Timestamp) -> Option<Repair> {
         if let Some(record) = self.died_at.and_then(|died_at| record.taken_back(died_at)) {
             return Some(Repair { record, reason: Reason::TakenBack });
         }
@@ -280,7 +280,7 @@ impl ResolveRule {
     }
 
     /// The state of an alert after `alert` arrived at `now`, and what changed. Without a `rule`, every resolve counts.
-    pub fn observe(
+    pub(crate) fn observe(
         rule: Option<&Self>,
         known: Option<&AlertRecord>,
         alert: &Alert,

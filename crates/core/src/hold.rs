@@ -18,7 +18,7 @@ use super::target::ComponentName;
 use super::time::Timestamp;
 
 /// The longest time for which a component may be held: who wants longer says so again.
-pub const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The most characters of the reason that is given for a hold.
 pub const NOTE_LIMIT: usize = 200;

@@ -54,7 +54,7 @@ impl IncidentName {
     }
 
     /// The title for `component`, cut to the [`NAME_LIMIT`] characters that Cachet takes.
-    pub fn render(&self, component: &ComponentName) -> String {
+    pub(crate) fn render(&self, component: &ComponentName) -> String {
         cut(&self.whole(component), NAME_LIMIT)
     }
 

@@ -22,7 +22,7 @@ pub enum Condition {
 
 impl Condition {
     /// The status of a target's own component in this condition.
-    pub const fn status(self) -> ComponentStatus {
+    pub(crate) const fn status(self) -> ComponentStatus {
         match self {
             Self::Ok => ComponentStatus::Operational,
             Self::Unknown => ComponentStatus::Unknown,
@@ -71,7 +71,7 @@ impl Signals {
 
 /// The health of one target of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TargetHealth {
+pub(crate) struct TargetHealth {
     /// The worst that a source says of it.
     pub condition: Condition,
     /// Whether its being down, or unknown, decides the status of the component alone.
@@ -81,7 +81,7 @@ pub struct TargetHealth {
 /// The status of a component, given the health of its targets.
 ///
 /// A critical target that is down speaks for all of them. A component that nothing feeds has nothing to complain about.
-pub fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
+pub(crate) fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
     let some = |condition| targets.iter().any(|target| target.condition == condition);
     let all_or_critical = |condition| {
         let all = !targets.is_empty() && targets.iter().all(|target| target.condition == condition);
