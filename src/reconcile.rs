@@ -30,7 +30,7 @@ use self::backoff::Backoff;
 use self::memory::{Memory, Unkept};
 pub use self::round::{Blocked, Round};
 use crate::clock::{Clock, Vigil};
-use crate::core::inherit::inherit;
+use crate::core::adopt::adopt;
 use crate::core::ledger::ResourceKey;
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
@@ -281,7 +281,7 @@ impl Reconciler {
             let observed = self.page.observe(&self.doubtful_incidents()).await?;
             let observed = Observed { maintenance: self.maintenance(now).await, ..observed };
             if self.memory.observed.is_none() && self.store.observed().await?.is_none() {
-                self.inherit(&observed, now).await?;
+                self.adopt(&observed, now).await?;
             }
             self.forget_what_never_came(&observed, now).await?;
             self.memory.read(observed, now);
@@ -318,15 +318,15 @@ impl Reconciler {
 
     /// Takes over what the page says of alerts and incidents that the store knows nothing of: once, at the first
     /// reading of Cachet.
-    async fn inherit(&mut self, observed: &Observed, now: Timestamp) -> Result<(), Blocked> {
+    async fn adopt(&mut self, observed: &Observed, now: Timestamp) -> Result<(), Blocked> {
         let inventory = self.settings.inventory(observed).into_owned();
-        let mut inheritance = inherit(&inventory, observed, &self.settings.config.incidents.new_name, now);
-        inheritance.episodes.extend(self.inherit_monitoring(observed, now).await?);
+        let mut adoption = adopt(&inventory, observed, &self.settings.config.incidents.new_name, now);
+        adoption.episodes.extend(self.adopt_monitoring(observed, now).await?);
         // What the store knows already, as after a move from another Cachet, is kept.
         let known = self.memory.applied.take().unwrap_or_default();
-        inheritance.episodes.retain(|episode| known.episode(&episode.subject).is_none());
-        self.store.inherit(&inheritance, observed, now).await?;
-        let (alerts, incidents) = (inheritance.alerts.len(), inheritance.episodes.len());
+        adoption.episodes.retain(|episode| known.episode(&episode.subject).is_none());
+        self.store.adopt(&adoption, observed, now).await?;
+        let (alerts, incidents) = (adoption.alerts.len(), adoption.episodes.len());
         if alerts + incidents > 0 {
             tracing::info!(alerts, incidents, "the page was there before this store: what it says is taken over");
         }
@@ -345,7 +345,7 @@ impl Reconciler {
     /// The clock was set back, perhaps while the server was down: what began "later" began now, or its hold would last
     /// until the clock has caught up.
     async fn take_back_the_future(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if self.store.bring_back_to(now).await? > 0 {
+        if self.store.clamp_future_timestamps(now).await? > 0 {
             tracing::warn!("the clock was set back: holds begin again");
             (self.memory.read_as_of, self.memory.applied) = (None, None);
         }

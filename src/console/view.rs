@@ -10,7 +10,7 @@ use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, StatusWord
 use crate::core::hold::{Hold, NOTE_LIMIT};
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
-use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, told_duration, told_percent};
+use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, duration_text, percent_text};
 use crate::live::Ignored;
 
 /// How many entries of a list the overview has at most; the API has all of them.
@@ -219,7 +219,7 @@ impl ComponentPage {
 impl ToldUptime {
     fn of(uptime: &UptimeOfDays) -> Self {
         let span = if uptime.days == 1 { "1 day".to_owned() } else { format!("{} days", uptime.days) };
-        let share = uptime.percent.map_or_else(|| "not known".to_owned(), told_percent);
+        let share = uptime.percent.map_or_else(|| "not known".to_owned(), percent_text);
         let parts = [
             (uptime.down_seconds, "down"),
             (uptime.partial_seconds, "partly down"),
@@ -228,7 +228,7 @@ impl ToldUptime {
         let told: Vec<String> = parts
             .into_iter()
             .filter(|(seconds, _)| *seconds > 0)
-            .map(|(seconds, what)| format!("{what} {}", told_duration(Duration::from_secs(seconds))))
+            .map(|(seconds, what)| format!("{what} {}", duration_text(Duration::from_secs(seconds))))
             .collect();
         Self { span, share, detail: told.join(", ") }
     }

@@ -1,8 +1,8 @@
 //! Whether the monitoring is heard, as the reconciler sees it.
 
 use super::{Blocked, Reconciler};
+use crate::core::adopt::adopt_monitoring;
 use crate::core::incident::{Episode, EpisodeSubject};
-use crate::core::inherit::inherit_monitoring;
 use crate::core::observed::Observed;
 use crate::core::time::Timestamp;
 use crate::core::watchdog::{Monitoring, Pulse, Watchdog};
@@ -45,21 +45,21 @@ impl Reconciler {
 
     /// The episode of the monitoring that a page leaves to a store which remembers nothing of it. With it, the watchdog
     /// stays missing until it is heard: a lost store makes nothing green.
-    pub(super) async fn inherit_monitoring(
+    pub(super) async fn adopt_monitoring(
         &mut self,
         observed: &Observed,
         now: Timestamp,
     ) -> Result<Option<Episode>, Blocked> {
         let title = self.settings.config.title(&EpisodeSubject::Monitoring);
         let has_meta = self.page.capabilities().await?.meta;
-        let inherited = inherit_monitoring(observed, (!has_meta).then_some(title.as_str()), now);
+        let adopted = adopt_monitoring(observed, (!has_meta).then_some(title.as_str()), now);
         // Once it was heard, the store knows better than the page.
         let never_heard = self.store.pulse().await? == Pulse::default();
-        if inherited.is_some() && self.settings.config.watchdog.is_some() && never_heard {
+        if adopted.is_some() && self.settings.config.watchdog.is_some() && never_heard {
             self.store.record_missing_watchdog(self.listening_since, self.listening_since).await?;
             self.listen(now).await?;
         }
-        Ok(inherited)
+        Ok(adopted)
     }
 }
 

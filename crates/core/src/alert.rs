@@ -127,7 +127,7 @@ pub enum AlertState {
     ResolveHeld,
     /// It fires, as far as the page says that was there before us. Its fingerprint is not the true one: it ends with a
     /// statement about the same target and alert name.
-    Inherited,
+    Adopted,
 }
 
 /// What is known of one alert.
@@ -266,7 +266,7 @@ impl AlertRecord {
                 let record = Self { reported_starts_at: alert.starts_at, ..self.heard_of(now) };
                 return (record, Effect::Repeated);
             }
-            (AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld, AlertStatus::Resolved)
+            (AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld, AlertStatus::Resolved)
                 if self.is_of_same_occurrence(alert, now) =>
             {
                 (AlertState::Resolved, self.reported_starts_at, Effect::Resolved)
@@ -310,7 +310,7 @@ impl AlertRecord {
     /// Whether the alert counts as firing at `now`.
     pub(crate) fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
         match self.state {
-            AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld => true,
+            AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld => true,
             AlertState::Resolved => false,
             AlertState::Refired { since } => now >= since.after(refire_hold),
         }
@@ -321,7 +321,7 @@ impl AlertRecord {
     pub(crate) fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
         match self.state {
             AlertState::Refired { since } => Some(since.after(refire_hold)).filter(|moment| *moment > now),
-            AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld | AlertState::Resolved => None,
+            AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld | AlertState::Resolved => None,
         }
     }
 
@@ -337,12 +337,12 @@ impl AlertRecord {
 
     /// The same alert without the resolve that came after Prometheus died at `died_at`; `None` if no resolve came after
     /// that.
-    pub(crate) fn taken_back(&self, died_at: Timestamp) -> Option<Self> {
+    pub(crate) fn without_resolve_after(&self, died_at: Timestamp) -> Option<Self> {
         let state = match self.state {
             AlertState::Resolved => AlertState::ResolveHeld,
             // The resolve does not count, so the firing after it is no refire.
             AlertState::Refired { .. } => AlertState::Firing,
-            AlertState::Firing | AlertState::ResolveHeld | AlertState::Inherited => return None,
+            AlertState::Firing | AlertState::ResolveHeld | AlertState::Adopted => return None,
         };
         self.ends_at.filter(|ends_at| *ends_at > died_at).map(|_| Self { state, ..self.clone() })
     }

@@ -187,7 +187,7 @@ impl WatchdogVerdict {
 
     /// The correction of one alert at `now`, if it needs one.
     pub(crate) fn corrects(&self, record: &AlertRecord, now: Timestamp) -> Option<Repair> {
-        if let Some(record) = self.died_at.and_then(|died_at| record.taken_back(died_at)) {
+        if let Some(record) = self.died_at.and_then(|died_at| record.without_resolve_after(died_at)) {
             return Some(Repair { record, reason: Reason::TakenBack });
         }
         let is_true = self.keeps_firing && self.died_at.is_none() && record.state == AlertState::ResolveHeld;

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or logs; time is an argument. What the page must show ([`page`]), what has to
 //! be written to get there ([`plan`]) and what an arriving alert changes ([`alert`]) are decided here and nowhere else.
 
+pub mod adopt;
 pub mod alert;
 pub mod builtin;
 pub mod config;
@@ -11,7 +12,6 @@ pub mod explain;
 pub mod history;
 pub mod hold;
 pub mod incident;
-pub mod inherit;
 pub mod ledger;
 pub mod listing;
 pub mod maintenance;

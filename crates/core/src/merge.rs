@@ -52,8 +52,8 @@ pub struct Recorded {
 pub struct Merge<'a> {
     /// What was stored of the alerts concerned.
     pub known: HashMap<Fingerprint, AlertRecord>,
-    /// The alerts that were inherited from a page.
-    pub inherited: Vec<AlertRecord>,
+    /// The alerts that were adopted from a page.
+    pub adopted: Vec<AlertRecord>,
     /// What is known of the watchdog, by which resolves are judged.
     pub evidence: Evidence<'a>,
     changed: HashMap<Fingerprint, AlertRecord>,
@@ -63,11 +63,11 @@ pub struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    /// Begins with what is stored: of the alerts that the notifications name (`known`), the inherited alerts, and the
+    /// Begins with what is stored: of the alerts that the notifications name (`known`), the adopted alerts, and the
     /// watchdog.
-    pub fn new(known: HashMap<Fingerprint, AlertRecord>, inherited: Vec<AlertRecord>, evidence: Evidence<'a>) -> Self {
+    pub fn new(known: HashMap<Fingerprint, AlertRecord>, adopted: Vec<AlertRecord>, evidence: Evidence<'a>) -> Self {
         let (changed, order, history) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { known, inherited, evidence, changed, order, history }
+        Self { known, adopted, evidence, changed, order, history }
     }
 
     /// Applies the watchdogs of a notification that arrived at `now`, and returns what they prove. [`Self::apply`] is next.
@@ -99,16 +99,16 @@ impl<'a> Merge<'a> {
         }
         let mut effects = Vec::with_capacity(statements.alerts.len());
         for alert in &statements.alerts {
-            // What was inherited of an alert that has ended, under its true fingerprint and `startsAt`.
-            let inherited = self.inherited.iter().find(|record| {
+            // What was adopted of an alert that has ended, under its true fingerprint and `startsAt`.
+            let adopted = self.adopted.iter().find(|record| {
                 alert.status == AlertStatus::Resolved && record.target == alert.target && record.name == alert.name
             });
-            let inherited = inherited.map(|record| {
+            let adopted = adopted.map(|record| {
                 let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
                 AlertRecord { fingerprint, starts_at, reported_starts_at: starts_at, ..record.clone() }
             });
             let before = self.changed.get(&alert.fingerprint).or_else(|| self.known.get(&alert.fingerprint));
-            let before = before.or(inherited.as_ref());
+            let before = before.or(adopted.as_ref());
             let rule = statements.resolve_rule.as_ref();
             let (record, effect) = ResolveRule::observe(rule, before, alert, &self.evidence, now);
             let turn = Turn::of_effect(effect);
@@ -141,7 +141,7 @@ impl<'a> Merge<'a> {
 /// New alerts, by whether they need room of their own.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NewAlerts<'a> {
-    /// The first alert of the target and name of an inherited one. It takes that one's place ([`superseded`]) and is
+    /// The first alert of the target and name of an adopted one. It takes that one's place ([`superseded`]) and is
     /// always stored.
     pub replacing: Vec<&'a AlertRecord>,
     /// The others, which are stored within the limit.
@@ -149,10 +149,10 @@ pub struct NewAlerts<'a> {
 }
 
 impl<'a> NewAlerts<'a> {
-    /// Divides `new` alerts, in order of arrival, where `inherited` ones are stored.
-    pub fn divide(new: Vec<&'a AlertRecord>, inherited: &[AlertRecord]) -> Self {
+    /// Divides `new` alerts, in order of arrival, where `adopted` ones are stored.
+    pub fn divide(new: Vec<&'a AlertRecord>, adopted: &[AlertRecord]) -> Self {
         let key = |record: &AlertRecord| (record.target.name(), record.name.clone());
-        let mut places: BTreeSet<(TargetName, String)> = inherited.iter().map(key).collect();
+        let mut places: BTreeSet<(TargetName, String)> = adopted.iter().map(key).collect();
         let (replacing, additional) =
             new.into_iter().partition(|record| !places.is_empty() && places.remove(&key(record)));
         Self { replacing, additional }
@@ -177,23 +177,20 @@ impl<'a> NewAlerts<'a> {
     }
 }
 
-/// The `inherited` alerts that have ended: an alert of the same target and name is among those that have `changed`, and
+/// The `adopted` alerts that have ended: an alert of the same target and name is among those that have `changed`, and
 /// speaks for itself from now on. Whether it fires or is resolved does not matter.
-pub fn superseded<'a>(
-    inherited: &[AlertRecord],
-    changed: impl IntoIterator<Item = &'a AlertRecord>,
-) -> Vec<Fingerprint> {
-    // In most transactions no alert is inherited.
-    if inherited.is_empty() {
+pub fn superseded<'a>(adopted: &[AlertRecord], changed: impl IntoIterator<Item = &'a AlertRecord>) -> Vec<Fingerprint> {
+    // In most transactions no alert is adopted.
+    if adopted.is_empty() {
         return Vec::new();
     }
-    let identified = changed.into_iter().filter(|record| record.state != AlertState::Inherited);
+    let identified = changed.into_iter().filter(|record| record.state != AlertState::Adopted);
     let (mut heard, mut rewritten) = (BTreeSet::new(), BTreeSet::new());
     for record in identified {
         heard.insert((record.target.name(), record.name.as_str()));
         rewritten.insert(record.fingerprint);
     }
-    let ended = inherited.iter().filter(|record| {
+    let ended = adopted.iter().filter(|record| {
         heard.contains(&(record.target.name(), record.name.as_str())) && !rewritten.contains(&record.fingerprint)
     });
     ended.map(|record| record.fingerprint).collect()
@@ -223,9 +220,9 @@ mod tests {
         }
     }
 
-    fn merge(inherited: Vec<AlertRecord>, leases: &Leases) -> Merge<'_> {
+    fn merge(adopted: Vec<AlertRecord>, leases: &Leases) -> Merge<'_> {
         let evidence = Evidence { pulse: Pulse::default(), routed: RoutedWatchdogs::default(), leases };
-        Merge::new(HashMap::new(), inherited, evidence)
+        Merge::new(HashMap::new(), adopted, evidence)
     }
 
     /// What the alerts of a notification changed.
@@ -252,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn a_resolve_ends_what_was_inherited_of_its_target_and_name() {
+    fn a_resolve_ends_what_was_adopted_of_its_target_and_name() {
         let leases = Leases::default();
         let (record, _) = AlertRecord::observe(None, &alert("a", AlertStatus::Firing), NOW);
         let fingerprint = Fingerprint::of_text("of the page");
-        let inherited = AlertRecord { fingerprint, state: AlertState::Inherited, ..record };
-        let mut merge = merge(vec![inherited], &leases);
+        let adopted = AlertRecord { fingerprint, state: AlertState::Adopted, ..record };
+        let mut merge = merge(vec![adopted], &leases);
         let told = [alert("a", AlertStatus::Resolved), alert("b", AlertStatus::Resolved)];
         assert_eq!(apply(&mut merge, &told), [Effect::Resolved, Effect::ResolvedUnknown]);
     }
@@ -299,14 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn one_new_alert_takes_the_place_of_an_inherited_one_and_the_others_need_room() {
-        let inherited = [record("a", AlertState::Inherited), record("b", AlertState::Inherited)];
+    fn one_new_alert_takes_the_place_of_an_adopted_one_and_the_others_need_room() {
+        let adopted = [record("a", AlertState::Adopted), record("b", AlertState::Adopted)];
         let twin = AlertRecord { fingerprint: Fingerprint::of_text("twin"), ..record("a", AlertState::Firing) };
         let new = [record("c", AlertState::Firing), record("a", AlertState::Resolved), twin];
-        let divided = NewAlerts::divide(new.iter().collect(), &inherited);
+        let divided = NewAlerts::divide(new.iter().collect(), &adopted);
         assert_eq!(divided, NewAlerts { replacing: vec![&new[1]], additional: vec![&new[0], &new[2]] });
         assert_eq!((divided.excess(5, 7), divided.excess(5, 6), divided.excess(9, 6)), (0, 1, 5));
-        let nothing_new = NewAlerts::divide(vec![&new[1]], &inherited);
+        let nothing_new = NewAlerts::divide(vec![&new[1]], &adopted);
         assert_eq!(nothing_new.excess(9, 6), 0, "a lowered limit alone forgets nothing");
     }
 
@@ -327,12 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn an_inherited_alert_ends_with_the_first_alert_of_its_target_and_name() {
-        let inherited = [record("TargetDown", AlertState::Inherited), record("DiskFull", AlertState::Inherited)];
+    fn an_adopted_alert_ends_with_the_first_alert_of_its_target_and_name() {
+        let adopted = [record("TargetDown", AlertState::Adopted), record("DiskFull", AlertState::Adopted)];
         let known =
             |name: &str, state| AlertRecord { fingerprint: Fingerprint::of_text("known"), ..record(name, state) };
         for state in [AlertState::Firing, AlertState::Resolved, AlertState::ResolveHeld] {
-            assert_eq!(superseded(&inherited, &[known("DiskFull", state)]), [inherited[1].fingerprint], "{state:?}");
+            assert_eq!(superseded(&adopted, &[known("DiskFull", state)]), [adopted[1].fingerprint], "{state:?}");
         }
         let others = [
             AlertRecord {
@@ -340,10 +337,10 @@ mod tests {
                 ..known("DiskFull", AlertState::Firing)
             },
             known("Load", AlertState::Firing),
-            known("DiskFull", AlertState::Inherited),
-            // Written by a correction of the inherited alert itself.
-            AlertRecord { state: AlertState::Resolved, ..inherited[1].clone() },
+            known("DiskFull", AlertState::Adopted),
+            // Written by a correction of the adopted alert itself.
+            AlertRecord { state: AlertState::Resolved, ..adopted[1].clone() },
         ];
-        assert_eq!(superseded(&inherited, &others), []);
+        assert_eq!(superseded(&adopted, &others), []);
     }
 }

@@ -143,16 +143,15 @@ impl Poll {
     }
 
     fn sightings(&self, stored: &[AlertRecord]) -> BTreeMap<Fingerprint, Sighting<'_>> {
-        // What was inherited from a page fires already, so being suppressed does not keep it from that.
-        let inherited = stored.iter().filter(|record| record.state == AlertState::Inherited);
-        let inherited: BTreeSet<(TargetName, &str)> =
-            inherited.map(|record| (record.target.name(), record.name.as_str())).collect();
+        // What was adopted from a page fires already, so being suppressed does not keep it from that.
+        let adopted = stored.iter().filter(|record| record.state == AlertState::Adopted);
+        let adopted: BTreeSet<(TargetName, &str)> =
+            adopted.map(|record| (record.target.name(), record.name.as_str())).collect();
         let mut sightings: BTreeMap<Fingerprint, Sighting<'_>> = BTreeMap::new();
         for ListedAlert { alert, standing, .. } in self.listed() {
             let sighting = sightings.entry(alert.fingerprint).or_default();
             // A member that does not suppress it sends its notifications, so it counts as active.
-            let counts =
-                *standing == Standing::Active || inherited.contains(&(alert.target.name(), alert.name.as_str()));
+            let counts = *standing == Standing::Active || adopted.contains(&(alert.target.name(), alert.name.as_str()));
             if counts && sighting.is_none_or(|seen| seen.starts_at < alert.starts_at) {
                 *sighting = Some(alert);
             }
@@ -269,7 +268,7 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
     // The list is proof: what is held need not wait.
     let record = match record.state {
         AlertState::Refired { .. } => record.confirmed(alert.starts_at, poll.began_at),
-        AlertState::Firing | AlertState::ResolveHeld | AlertState::Resolved | AlertState::Inherited => record,
+        AlertState::Firing | AlertState::ResolveHeld | AlertState::Resolved | AlertState::Adopted => record,
     };
     Some(Repair { record, reason })
 }

@@ -141,12 +141,12 @@ pub fn uptime_of_days(
 }
 
 /// A share of time in percent as a person reads it: cut, never rounded, so that 100 % means that it was never down.
-pub fn told_percent(percent: f64) -> String {
+pub fn percent_text(percent: f64) -> String {
     if percent >= 100.0 { "100 %".to_owned() } else { format!("{:.3} %", (percent * 1000.0).floor() / 1000.0) }
 }
 
 /// The two largest units, cut: `3 d 4 h`, `5 min 10 s`.
-pub fn told_duration(span: Duration) -> String {
+pub fn duration_text(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
     let told = units.into_iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
@@ -224,9 +224,9 @@ mod tests {
 
     #[test]
     fn only_what_was_never_down_is_told_as_a_hundred_percent() {
-        assert_eq!(told_percent(100.0), "100 %");
-        assert_eq!(told_percent(99.999_99), "99.999 %");
-        assert_eq!(told_percent(0.0), "0.000 %");
+        assert_eq!(percent_text(100.0), "100 %");
+        assert_eq!(percent_text(99.999_99), "99.999 %");
+        assert_eq!(percent_text(0.0), "0.000 %");
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
         for (seconds, told) in
             [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (90_061, "1 d 1 h"), (86_460, "1 d")]
         {
-            assert_eq!(told_duration(Duration::from_secs(seconds)), told);
+            assert_eq!(duration_text(Duration::from_secs(seconds)), told);
         }
     }
 

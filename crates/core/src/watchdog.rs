@@ -173,7 +173,7 @@ impl Pulse {
     }
 
     /// The pulse by a clock that was set back to `now`: nothing happened later than that.
-    pub fn brought_back_to(self, now: Timestamp) -> Self {
+    pub fn clamped_to(self, now: Timestamp) -> Self {
         let back = |moment: Timestamp| moment.min(now);
         Self { last_heartbeat: self.last_heartbeat.map(back), missing_at: self.missing_at.map(back) }
     }

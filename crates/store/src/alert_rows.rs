@@ -35,7 +35,7 @@ pub(super) struct Written {
     pub(super) refused: HashSet<Fingerprint>,
 }
 
-/// Writes `records`. Those that are not `known` are new, and are written only within the limit `max`. `inherited` alerts
+/// Writes `records`. Those that are not `known` are new, and are written only within the limit `max`. `adopted` alerts
 /// that end with this are deleted.
 ///
 /// This takes the number out of `stored`. The caller puts the new number back after the commit; if the transaction fails,
@@ -45,7 +45,7 @@ pub(super) async fn write_within<'a>(
     connection: &mut SqliteConnection,
     records: impl Iterator<Item = &'a AlertRecord>,
     known: &HashMap<Fingerprint, AlertRecord>,
-    inherited: &[AlertRecord],
+    adopted: &[AlertRecord],
 ) -> Result<Written, StoreError> {
     let stored = match stored.take() {
         Some(stored) => stored,
@@ -56,7 +56,7 @@ pub(super) async fn write_within<'a>(
     };
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
-    let new = NewAlerts::divide(new, inherited);
+    let new = NewAlerts::divide(new, adopted);
     written.extend(&new.replacing);
     // Before anything is forgotten: what the notification names is not forgotten for it.
     upsert(connection, &written).await?;
@@ -67,7 +67,7 @@ pub(super) async fn write_within<'a>(
     let admitted: Vec<_> = new.additional.into_iter().filter(|record| !refused.contains(&record.fingerprint)).collect();
     upsert(connection, &admitted).await?;
     let stored = stored + new.replacing.len() + admitted.len();
-    let ended = superseded(inherited, written.into_iter().chain(admitted));
+    let ended = superseded(adopted, written.into_iter().chain(admitted));
     delete(connection, &ended).await?;
     Ok(Written { stored: stored.saturating_sub(ended.len()), refused })
 }
@@ -113,8 +113,8 @@ pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<
     Ok(records)
 }
 
-/// The alerts that were inherited from a page.
-pub(super) async fn inherited(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
+/// The alerts that were adopted from a page.
+pub(super) async fn adopted(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
     select(connection, "state = 'inherited'", |query| query).await
 }
 
@@ -201,7 +201,7 @@ pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertR
             let (state, refired_at) = match record.state {
                 AlertState::Firing => ("firing", None),
                 AlertState::Resolved => ("resolved", None),
-                AlertState::Inherited => ("inherited", None),
+                AlertState::Adopted => ("inherited", None),
                 AlertState::ResolveHeld => ("resolve_held", None),
                 AlertState::Refired { since } => ("refired", Some(since.as_millis())),
             };
@@ -237,7 +237,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
     let state = match (state.as_str(), optional_timestamp(row, "refired_at_ms")?) {
         ("firing", _) => AlertState::Firing,
         ("resolved", _) => AlertState::Resolved,
-        ("inherited", _) => AlertState::Inherited,
+        ("inherited", _) => AlertState::Adopted,
         ("resolve_held", _) => AlertState::ResolveHeld,
         ("refired", Some(since)) => AlertState::Refired { since },
         _ => return Err(corrupt(&format!("state {state:?} makes no sense"))),

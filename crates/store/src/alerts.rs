@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::alert_rows::{
-    correctable, delete, forget_resolved, inherited, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
+    adopted, correctable, delete, forget_resolved, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
 };
 use super::applied::upsert_observed;
 use super::episodes::upsert_episode;
 use super::history::keep_alerts;
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
+use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect};
 use alertmanager_cachet_core::expiry::{Evidence, Leases};
 use alertmanager_cachet_core::history::{AlertHappening, Event, Source, Turn};
-use alertmanager_cachet_core::inherit::Inheritance;
 use alertmanager_cachet_core::merge::{Merge, superseded};
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::repair::{self, Missing, Plan, Policy, Poll, Repair};
@@ -92,11 +92,11 @@ impl Store {
             .write(async |db| {
                 let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
                 let known = with_fingerprints(db, alerts.map(|alert| alert.fingerprint)).await?;
-                let inherited = inherited(db).await?;
+                let adopted = adopted(db).await?;
                 let pulse = modifiers::read_pulse(&mut *db).await?;
                 let routed = modifiers::read_routed(db).await?;
                 let evidence = Evidence { pulse, routed: routed.clone(), leases: &leases };
-                let mut merge = Merge::new(known, inherited, evidence);
+                let mut merge = Merge::new(known, adopted, evidence);
                 let mut recorded = Vec::with_capacity(group.len());
                 for Recording { statements, now, .. } in group {
                     let verdict = merge.observe_watchdogs(statements, *now);
@@ -106,7 +106,7 @@ impl Store {
                 // The limit may have changed while they waited.
                 let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
                 let room = (max, &mut *stored);
-                let written = write_within(room, db, merge.changed(), &merge.known, &merge.inherited).await?;
+                let written = write_within(room, db, merge.changed(), &merge.known, &merge.adopted).await?;
                 for (recording, recorded) in group.iter().zip(&mut recorded) {
                     for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
                         if written.refused.contains(&alert.fingerprint) {
@@ -130,24 +130,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
-    pub async fn inherit(
-        &self,
-        inheritance: &Inheritance,
-        observed: &Observed,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn adopt(&self, adoption: &Adoption, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
         let mut stored = self.stored_alerts.lock().await;
         *stored = None;
         self.write(async |db| {
             // A notification may have come first.
-            let mut known = of_targets_of(db, &inheritance.alerts).await?;
-            let adopted: HashSet<_> = inheritance.alerts.iter().map(|record| record.fingerprint).collect();
+            let mut known = of_targets_of(db, &adoption.alerts).await?;
+            let adopted: HashSet<_> = adoption.alerts.iter().map(|record| record.fingerprint).collect();
             known.retain(|known| !adopted.contains(&known.fingerprint));
-            let ended: HashSet<_> = superseded(&inheritance.alerts, &known).into_iter().collect();
-            let alerts = inheritance.alerts.iter().filter(|record| !ended.contains(&record.fingerprint));
+            let ended: HashSet<_> = superseded(&adoption.alerts, &known).into_iter().collect();
+            let alerts = adoption.alerts.iter().filter(|record| !ended.contains(&record.fingerprint));
             let alerts: Vec<&AlertRecord> = alerts.collect();
             upsert(db, &alerts).await?;
-            for episode in &inheritance.episodes {
+            for episode in &adoption.episodes {
                 upsert_episode(db, episode).await?;
             }
             upsert_observed(db, observed, now).await?;
@@ -161,19 +156,19 @@ impl Store {
     /// adopted from a page ends with any other of its target and name.
     ///
     /// # Errors
-    /// As [`Self::inherit`].
+    /// As [`Self::adopt`].
     pub async fn put_alert(&self, record: &AlertRecord) -> Result<(), StoreError> {
         let mut stored = self.stored_alerts.lock().await;
         *stored = None;
         self.write(async |db| {
-            if record.state == AlertState::Inherited {
+            if record.state == AlertState::Adopted {
                 let adopted = std::slice::from_ref(record);
                 let known = of_targets_of(db, adopted).await?;
                 if !superseded(adopted, &known).is_empty() {
                     return Ok(());
                 }
             }
-            let adopted = inherited(db).await?;
+            let adopted = adopted(db).await?;
             upsert(db, &[record]).await?;
             delete(db, &superseded(&adopted, [record])).await
         })
@@ -226,12 +221,12 @@ impl Store {
                 let unlisted = unresolved(&mut *db).await?;
                 known.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
                 let records: Vec<AlertRecord> = known.values().cloned().collect();
-                let inherited = records.iter().filter(|record| record.state == AlertState::Inherited);
-                let inherited: Vec<AlertRecord> = inherited.cloned().collect();
+                let adopted = records.iter().filter(|record| record.state == AlertState::Adopted);
+                let adopted: Vec<AlertRecord> = adopted.cloned().collect();
                 let mut plan = repair::plan(poll, &records, missing, &leases, policy);
                 let repaired = plan.repairs.iter().map(|repair| &repair.record);
                 let room = (policy.max_stored, &mut *stored);
-                let written = write_within(room, db, repaired, &known, &inherited).await?;
+                let written = write_within(room, db, repaired, &known, &adopted).await?;
                 plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
                 plan.over_limit = written.refused.len();
                 let happenings: Vec<_> = plan.repairs.iter().map(|repair| repair.happening(poll.began_at)).collect();

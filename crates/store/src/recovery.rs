@@ -96,7 +96,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
-    pub async fn bring_back_to(&self, now: Timestamp) -> Result<u64, StoreError> {
+    pub async fn clamp_future_timestamps(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.write(async |db| {
             let later = in_future(db, now).await?;
             let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
@@ -112,7 +112,7 @@ impl Store {
                 write_routed(db, &routed).await?;
             }
             let pulse_before = read_pulse(&mut *db).await?;
-            let pulse = pulse_before.brought_back_to(now);
+            let pulse = pulse_before.clamped_to(now);
             if pulse != pulse_before {
                 write_pulse(db, pulse).await?;
             }

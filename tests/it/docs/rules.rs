@@ -196,7 +196,7 @@ fn every_order_of_statements_leaves_the_alert_as_the_table_says() {
             AlertState::Firing => "fires",
             AlertState::Resolved => "has ended",
             AlertState::Refired { .. } => "is held",
-            AlertState::Inherited => "is inherited",
+            AlertState::Adopted => "is adopted",
             AlertState::ResolveHeld => "goes on firing",
         };
         assert_eq!(said, row[1], "{row:?}");

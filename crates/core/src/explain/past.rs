@@ -9,7 +9,7 @@ use super::StatusWord;
 use crate::history::{AlertHappening, Event, Happening};
 use crate::observed::IncidentId;
 use crate::time::Timestamp;
-use crate::uptime::{UptimeOfDays, told_duration, told_percent};
+use crate::uptime::{UptimeOfDays, duration_text, percent_text};
 
 /// How many lines of the past `explain` prints; its JSON has all of them.
 const LINES: usize = 12;
@@ -95,11 +95,11 @@ impl fmt::Display for Past {
         writeln!(f, "\nUptime")?;
         for uptime in &self.uptime {
             let days = if uptime.days == 1 { "day" } else { "days" };
-            let share = uptime.percent.map_or_else(|| "nothing is known".to_owned(), told_percent);
+            let share = uptime.percent.map_or_else(|| "nothing is known".to_owned(), percent_text);
             write!(f, "  {share:<9} of the last {} {days}", uptime.days)?;
             match (Duration::from_secs(uptime.unknown_seconds), uptime.percent) {
                 (Duration::ZERO, _) | (_, None) => writeln!(f)?,
-                (unknown, Some(_)) => writeln!(f, ", of which {} are not known", told_duration(unknown))?,
+                (unknown, Some(_)) => writeln!(f, ", of which {} are not known", duration_text(unknown))?,
             }
         }
         match self.days {

@@ -95,13 +95,13 @@ fn young(listed: &[ListedAlert]) -> Member {
 }
 
 /// What a page said before us of the alert: by target and name, for nobody knew its fingerprint.
-fn inherited(alert: &Alert, now: Timestamp) -> AlertRecord {
+fn adopted(alert: &Alert, now: Timestamp) -> AlertRecord {
     let (record, _) = AlertRecord::observe(None, alert, now);
-    AlertRecord { fingerprint: Fingerprint::of_text("inherited"), state: AlertState::Inherited, ..record }
+    AlertRecord { fingerprint: Fingerprint::of_text("inherited"), state: AlertState::Adopted, ..record }
 }
 
 #[test]
-fn what_was_inherited_goes_on_under_its_own_fingerprint_if_it_is_listed_even_suppressed_and_ends_if_it_is_not() {
+fn what_was_adopted_goes_on_under_its_own_fingerprint_if_it_is_listed_even_suppressed_and_ends_if_it_is_not() {
     let listed = alert(1, 5);
     for (members, fires) in [
         (vec![heard(&[active(&listed)])], true),
@@ -109,7 +109,7 @@ fn what_was_inherited_goes_on_under_its_own_fingerprint_if_it_is_listed_even_sup
         (vec![heard(&[])], false),
     ] {
         let mut world = World::new();
-        let before = inherited(&listed, world.now);
+        let before = adopted(&listed, world.now);
         world.stored.insert(before.fingerprint, before.clone());
         world.pass(MINUTE);
         for _ in 0..3 {
@@ -278,7 +278,7 @@ fn what_came_within_the_same_millisecond_as_a_reading_starts_the_count_anew() {
 fn a_clock_that_is_set_back_between_two_readings_starts_the_count_anew() {
     let mut world = World::new();
     let alert = alert(1, 5);
-    let mut before = inherited(&alert, world.now);
+    let mut before = adopted(&alert, world.now);
     before.last_seen_at = Timestamp::from_millis(0);
     world.stored.insert(before.fingerprint, before);
     world.pass(Duration::from_secs(3600));

@@ -93,10 +93,10 @@ fn a_pulse_turns_when_the_watchdog_is_missing_and_when_it_is_received_again() {
 
 #[test]
 fn a_clock_that_is_set_back_neither_forgets_nor_holds_up() {
-    let missing = Pulse::default().beat(minute(60)).miss(minute(65)).brought_back_to(minute(10));
+    let missing = Pulse::default().beat(minute(60)).miss(minute(65)).clamped_to(minute(10));
     assert!(watchdog().judge(missing, START, minute(10)).is_missing());
     assert!(!watchdog().judge(missing.beat(minute(11)), START, minute(11)).is_missing());
-    let heard = Pulse::default().beat(minute(60)).brought_back_to(minute(10));
+    let heard = Pulse::default().beat(minute(60)).clamped_to(minute(10));
     assert_eq!(watchdog().judge(heard, START, minute(10)), Monitoring::Heard { until: minute(15) });
 }
 

@@ -18,7 +18,7 @@ use super::time::Timestamp;
 
 /// What is taken over from a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Inheritance {
+pub struct Adoption {
     /// Alerts that count as firing until a resolve of the same target and name comes, or Alertmanager does not list them.
     pub alerts: Vec<AlertRecord>,
     /// Episodes whose incident is open.
@@ -28,18 +28,13 @@ pub struct Inheritance {
 /// What a page that was read at `now` leaves to a store that remembers nothing of it.
 ///
 /// Only targets of the inventory leave something: a leftover may have been red for years.
-pub fn inherit(
-    inventory: &Inventory,
-    observed: &Observed,
-    incident_name: &IncidentName,
-    now: Timestamp,
-) -> Inheritance {
+pub fn adopt(inventory: &Inventory, observed: &Observed, incident_name: &IncidentName, now: Timestamp) -> Adoption {
     let alerts = observed.components.iter().flat_map(|component| alerts_of(inventory, component, now)).collect();
     // A person may have hidden a component meanwhile: its incident is ours all the same.
     let components = observed.components.iter();
     let episodes = components.filter_map(|component| episode_of(component, observed, incident_name, now));
     let episodes = episodes.chain(episodes_without_component(observed, now)).collect();
-    Inheritance { alerts, episodes }
+    Adoption { alerts, episodes }
 }
 
 fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestamp) -> Vec<AlertRecord> {
@@ -59,7 +54,7 @@ fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestam
         critical: says_critical(description),
         starts_at: now,
         reported_starts_at: now,
-        state: AlertState::Inherited,
+        state: AlertState::Adopted,
         ends_at: None,
         last_seen_at: now,
     };
@@ -81,7 +76,7 @@ fn episode_of(
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
     let key = incident.episode.clone().map_or_else(|| EpisodeKey::new(component.id, now), EpisodeKey::from_stored);
-    Some(inherited(key, EpisodeSubject::Component { name, id: component.id }, incident, observed, now))
+    Some(adopted(key, EpisodeSubject::Component { name, id: component.id }, incident, observed, now))
 }
 
 /// The episodes whose incident is open and ours by its meta, and whose component is gone: a person has removed or renamed it
@@ -97,7 +92,7 @@ fn episodes_without_component(observed: &Observed, now: Timestamp) -> impl Itera
         }
     }
     gone.into_iter().map(move |(name, (key, incident))| {
-        inherited(key, EpisodeSubject::Component { name, id: ComponentId::UNKNOWN }, incident, observed, now)
+        adopted(key, EpisodeSubject::Component { name, id: ComponentId::UNKNOWN }, incident, observed, now)
     })
 }
 
@@ -105,18 +100,18 @@ fn episodes_without_component(observed: &Observed, now: Timestamp) -> impl Itera
 ///
 /// It is the only incident of ours that is about no component. `title` is for a Cachet without meta, where nothing but
 /// the configured title tells whose it is; elsewhere it has to be `None`, or a person's incident could pass for ours.
-pub fn inherit_monitoring(observed: &Observed, title: Option<&str>, now: Timestamp) -> Option<Episode> {
+pub fn adopt_monitoring(observed: &Observed, title: Option<&str>, now: Timestamp) -> Option<Episode> {
     let ours = |incident: &&ObservedIncident| match title {
         Some(title) => incident.component_id.is_none() && incident.name == title,
         None => incident.episode.is_some() && incident.component.is_none(),
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
     let key = incident.episode.clone().map_or_else(|| EpisodeKey::of_monitoring(now), EpisodeKey::from_stored);
-    Some(inherited(key, EpisodeSubject::Monitoring, incident, observed, now))
+    Some(adopted(key, EpisodeSubject::Monitoring, incident, observed, now))
 }
 
 /// The episode of an open incident. What else bears its key was made by postings that seemed lost, and is closed.
-fn inherited(
+fn adopted(
     key: EpisodeKey,
     subject: EpisodeSubject,
     incident: &ObservedIncident,
@@ -162,24 +157,24 @@ mod tests {
         }
     }
 
-    fn inherited(components: Vec<ObservedComponent>, open_incidents: Vec<ObservedIncident>) -> Inheritance {
+    fn adopted(components: Vec<ObservedComponent>, open_incidents: Vec<ObservedIncident>) -> Adoption {
         let known = ["a:1", "b:1"].map(|instance| KnownTarget {
             target: Target::new(instance, ComponentList::parse("Web").names).expect("a target"),
             critical: false,
         });
         let inventory = Inventory::new(InventorySource::File, known);
         let observed = Observed { components, open_incidents, ..Observed::default() };
-        inherit(&inventory, &observed, &IncidentName::new("%s is down").expect("a template"), NOW)
+        adopt(&inventory, &observed, &IncidentName::new("%s is down").expect("a template"), NOW)
     }
 
-    fn names(inheritance: &Inheritance) -> Vec<String> {
-        inheritance.alerts.iter().map(|alert| format!("{} of {}", alert.name, alert.target.instance())).collect()
+    fn names(adoption: &Adoption) -> Vec<String> {
+        adoption.alerts.iter().map(|alert| format!("{} of {}", alert.name, alert.target.instance())).collect()
     }
 
     #[test]
     fn what_the_older_middleware_left_red_is_taken_over_by_target_and_alert_name() {
         use ComponentStatus::{MajorOutage, Operational};
-        let inheritance = inherited(
+        let adoption = adopted(
             vec![
                 component(1, "a:1 | Web", false, MajorOutage, "critical: no\nTargetDown,DiskFull"),
                 component(2, "b:1 | Web", false, Operational, "critical: no\nno alerts"),
@@ -188,9 +183,9 @@ mod tests {
             ],
             vec![],
         );
-        assert_eq!(names(&inheritance), ["TargetDown of a:1", "DiskFull of a:1"]);
-        assert!(inheritance.alerts.iter().all(|alert| alert.is_firing(NOW, std::time::Duration::ZERO)));
-        assert_ne!(inheritance.alerts[0].fingerprint, inheritance.alerts[1].fingerprint);
+        assert_eq!(names(&adoption), ["TargetDown of a:1", "DiskFull of a:1"]);
+        assert!(adoption.alerts.iter().all(|alert| alert.is_firing(NOW, std::time::Duration::ZERO)));
+        assert_ne!(adoption.alerts[0].fingerprint, adoption.alerts[1].fingerprint);
     }
 
     #[test]
@@ -198,7 +193,7 @@ mod tests {
         let long = format!("critical: no\nTargetDown, {}", "x".repeat(300));
         let cut: String = long.chars().take(DESCRIPTION_LIMIT).collect();
         let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, &cut);
-        assert_eq!(names(&inherited(vec![red], vec![])), ["TargetDown of a:1"]);
+        assert_eq!(names(&adopted(vec![red], vec![])), ["TargetDown of a:1"]);
     }
 
     #[test]
@@ -206,20 +201,20 @@ mod tests {
         let long = format!("critical: no\n{}", "x".repeat(DESCRIPTION_LIMIT));
         let cut: String = long.chars().take(DESCRIPTION_LIMIT).collect();
         let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, &cut);
-        assert_eq!(inherited(vec![red], vec![]).alerts.len(), 1);
+        assert_eq!(adopted(vec![red], vec![]).alerts.len(), 1);
     }
 
     #[test]
     fn a_component_that_the_public_sees_is_no_targets_own() {
         let shown = component(1, "a:1 | Web", true, ComponentStatus::MajorOutage, "critical: no\nTargetDown");
-        assert_eq!(names(&inherited(vec![shown], vec![])), [] as [&str; 0]);
+        assert_eq!(names(&adopted(vec![shown], vec![])), [] as [&str; 0]);
     }
 
     #[test]
     fn red_without_a_name_leaves_nothing_that_could_ever_end() {
         for description in ["", "critical: yes", "critical: yes\nno alerts"] {
             let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, description);
-            assert_eq!(names(&inherited(vec![red], vec![])), [] as [&str; 0], "{description:?}");
+            assert_eq!(names(&adopted(vec![red], vec![])), [] as [&str; 0], "{description:?}");
         }
     }
 
@@ -233,12 +228,12 @@ mod tests {
         };
         let later = ObservedIncident { id: IncidentId(11), ..marked.clone() };
         let by_hand = incident(2, "Web is down");
-        let episodes = inherited(vec![web.clone()], vec![by_hand.clone(), later, marked]).episodes;
+        let episodes = adopted(vec![web.clone()], vec![by_hand.clone(), later, marked]).episodes;
         assert_eq!(episodes.len(), 1);
         assert_eq!((episodes[0].key.as_str(), episodes[0].phase), ("4-1", EpisodePhase::Open(IncidentId(9))));
-        assert_eq!(inherited(vec![web.clone()], vec![by_hand.clone()]).episodes, []);
+        assert_eq!(adopted(vec![web.clone()], vec![by_hand.clone()]).episodes, []);
         let older = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand };
-        assert_eq!(inherited(vec![web], vec![older]).episodes[0].phase, EpisodePhase::Open(IncidentId(2)));
+        assert_eq!(adopted(vec![web], vec![older]).episodes[0].phase, EpisodePhase::Open(IncidentId(2)));
     }
 
     #[test]
@@ -250,7 +245,7 @@ mod tests {
             ..incident(id, "Web is down")
         };
         let open = vec![of_episode(9, "4-1"), of_episode(7, "4-1"), of_episode(8, "4-1"), of_episode(10, "4-2")];
-        let episodes = inherited(vec![web], open).episodes;
+        let episodes = adopted(vec![web], open).episodes;
         assert_eq!(episodes.len(), 1);
         assert_eq!(episodes[0].phase, EpisodePhase::Open(IncidentId(7)));
         assert_eq!(episodes[0].lost.as_ref().map(|lost| lost.count), Some(2));
@@ -266,7 +261,7 @@ mod tests {
         let renamed = component(4, "Web (old)", true, ComponentStatus::MajorOutage, "");
         let open = [incident_of(9, "Web", "4-2"), incident_of(7, "Web", "4-1"), incident_of(8, "Shop", "5-1")];
         let by_hand = incident(2, "Web is down");
-        let episodes = inherited(vec![renamed], [open.to_vec(), vec![by_hand]].concat()).episodes;
+        let episodes = adopted(vec![renamed], [open.to_vec(), vec![by_hand]].concat()).episodes;
         let taken: Vec<_> = episodes.iter().map(|episode| (episode.key.as_str(), episode.phase)).collect();
         assert_eq!(taken, [("5-1", EpisodePhase::Open(IncidentId(8))), ("4-1", EpisodePhase::Open(IncidentId(7)))]);
         assert_eq!(episodes[0].subject.component().map(ComponentName::as_str), Some("Shop"));
@@ -285,16 +280,16 @@ mod tests {
             open_incidents: incidents.iter().copied().cloned().collect(),
             ..Observed::default()
         };
-        assert_eq!(inherit_monitoring(&page(&[&by_hand, &of_component]), None, NOW), None);
-        let episode = inherit_monitoring(&page(&[&by_hand, &of_component, &ours]), None, NOW).expect("taken over");
+        assert_eq!(adopt_monitoring(&page(&[&by_hand, &of_component]), None, NOW), None);
+        let episode = adopt_monitoring(&page(&[&by_hand, &of_component, &ours]), None, NOW).expect("taken over");
         assert_eq!((episode.key.as_str(), episode.phase), ("0-7", EpisodePhase::Open(IncidentId(3))));
         assert_eq!(episode.subject, EpisodeSubject::Monitoring);
 
         // A Cachet without meta, where only the title tells.
         let of_component = ObservedIncident { component_id: Some(ComponentId(4)), ..by_hand.clone() };
         let title = Some("Monitoring data is missing");
-        assert_eq!(inherit_monitoring(&page(&[&of_component]), title, NOW), None);
-        let episode = inherit_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
+        assert_eq!(adopt_monitoring(&page(&[&of_component]), title, NOW), None);
+        let episode = adopt_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
         assert_eq!((episode.key.as_str(), episode.phase), ("0-1000000", EpisodePhase::Open(IncidentId(1))));
     }
 
@@ -302,6 +297,6 @@ mod tests {
     fn the_incident_of_a_component_that_a_person_has_hidden_is_taken_over_as_well() {
         let hidden = component(4, "Web", false, ComponentStatus::MajorOutage, "");
         let ours = ObservedIncident { component: Some("Web".to_owned()), ..incident(9, "Web is down") };
-        assert_eq!(inherited(vec![hidden], vec![ours]).episodes[0].phase, EpisodePhase::Open(IncidentId(9)));
+        assert_eq!(adopted(vec![hidden], vec![ours]).episodes[0].phase, EpisodePhase::Open(IncidentId(9)));
     }
 }
