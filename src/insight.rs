@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use crate::core::alert::{AlertRecord, signals};
-use crate::core::explain::{Explanation, Facts, Past, explain, timeline};
+use crate::core::explain::{Explanation, Facts, explain};
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
 use crate::core::plan::{Applied, Plan, Policy, plan};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
-use crate::core::uptime::{Span, UPTIME_DAYS, uptime_of_days};
+use crate::core::uptime::{Past, Span, UPTIME_DAYS, timeline, uptime_of_days};
 use crate::core::watchdog::{Monitoring, Pulse};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};

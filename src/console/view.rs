@@ -6,11 +6,11 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::api::{Alertmanager, Changes, MonitoringState};
-use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, StatusWord, TargetExplanation, TimelineEntry};
+use crate::core::explain::{ComponentSummary, Explanation, HeldFiring, StatusWord, TargetExplanation};
 use crate::core::hold::{Hold, NOTE_LIMIT};
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
-use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, duration_text, percent_text};
+use crate::core::uptime::{TimelineEntry, UPTIME_DAYS, UptimeOfDays, duration_text, percent_text};
 use crate::live::Ignored;
 
 /// How many entries of a list the overview has at most; the API has all of them.

@@ -1,15 +1,12 @@
 //! Why a component has its status, and all of them at a glance: the same values that the reconciler works with, laid out
 //! for a person.
 
-mod past;
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::past::{Past, TimelineEntry, timeline};
 use super::alert::{AlertRecord, AlertState};
 use super::incident::EpisodePhase;
 use super::ledger::ResourceKey;
@@ -19,6 +16,7 @@ use super::plan::{Applied, Change, Plan};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, TargetName};
 use super::time::Timestamp;
+use super::uptime::Past;
 use super::watchdog::Monitoring;
 
 /// Everything that is known of a component.
