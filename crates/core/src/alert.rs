@@ -183,7 +183,8 @@ pub enum Effect {
 impl AlertRecord {
     /// What is known after `alert` arrived at `now`, given what was known of its fingerprint.
     pub fn observe(known: Option<&Self>, alert: &Alert, now: Timestamp) -> (Self, Effect) {
-        let known = known.map(Self::without_future);
+        // Earlier versions stored a `startsAt` in the future. It is cut to the time of arrival.
+        let known = known.map(|known| Self { starts_at: known.starts_at.min(known.last_seen_at), ..known.clone() });
         let arrived_at = known.as_ref().map_or(now, |record| record.last_seen_at.max(now));
         let record = |state, starts_at| Self {
             fingerprint: alert.fingerprint,
@@ -300,11 +301,6 @@ impl AlertRecord {
     /// Whether `status` is what is known already.
     fn says(&self, status: AlertStatus) -> bool {
         (self.state == AlertState::Resolved) == (status == AlertStatus::Resolved)
-    }
-
-    /// The same alert, its `startsAt` cut to the time of arrival. Earlier versions stored a `startsAt` in the future.
-    fn without_future(&self) -> Self {
-        Self { starts_at: self.starts_at.min(self.last_seen_at), ..self.clone() }
     }
 
     /// Whether the alert counts as firing at `now`.

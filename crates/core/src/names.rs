@@ -55,7 +55,7 @@ impl IncidentName {
 
     /// The title for `component`, cut to the [`NAME_LIMIT`] characters that Cachet takes.
     pub(crate) fn render(&self, component: &ComponentName) -> String {
-        cut(&self.whole(component), NAME_LIMIT)
+        cut(&self.0.replace(PLACEHOLDER, component.as_str()), NAME_LIMIT)
     }
 
     /// The title of an incident that is about no component: the template as it is, cut to [`NAME_LIMIT`] characters.
@@ -65,16 +65,12 @@ impl IncidentName {
 
     /// How many characters the title for `component` has before it is cut.
     pub fn length(&self, component: &ComponentName) -> usize {
-        self.whole(component).chars().count()
+        self.0.replace(PLACEHOLDER, component.as_str()).chars().count()
     }
 
     /// Whether the title says which component it is about.
     pub fn names_the_component(&self) -> bool {
         self.0.contains(PLACEHOLDER)
-    }
-
-    fn whole(&self, component: &ComponentName) -> String {
-        self.0.replace(PLACEHOLDER, component.as_str())
     }
 }
 

@@ -133,19 +133,11 @@ pub(super) async fn correctable(
     }
 }
 
-/// Every alert of which something is dated later than `now`.
-pub(super) async fn in_future(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-) -> Result<Vec<AlertRecord>, StoreError> {
-    let condition = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
-    select(connection, condition, |query| query.bind(now.as_millis())).await
-}
-
 /// A query with its arguments.
 pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
-async fn select(
+/// The alerts that a condition is about.
+pub(super) async fn select(
     connection: &mut SqliteConnection,
     condition: &'static str,
     bind: impl for<'q> FnOnce(Query<'q>) -> Query<'q>,

@@ -70,7 +70,7 @@ impl Store {
                  until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
             )
             .bind(hold.component.as_str())
-            .bind(i64::from(hold.status.value()))
+            .bind(hold.status.value())
             .bind(hold.since.as_millis())
             .bind(hold.until.as_millis())
             .bind(&hold.user)

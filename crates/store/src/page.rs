@@ -208,7 +208,7 @@ impl PageTables {
         let insert = insert
             .bind(&new.name)
             .bind(&new.description)
-            .bind(i64::from(new.status.value()))
+            .bind(new.status.value())
             .bind(i64::from(new.order.unwrap_or(0)))
             .bind(new.enabled)
             .bind(new.group.map(|group| group.0));
@@ -228,7 +228,7 @@ impl PageTables {
         let update = update
             .bind(&change.title)
             .bind(&change.description)
-            .bind(change.status.map(|status| i64::from(status.value())))
+            .bind(change.status.map(ComponentStatus::value))
             .bind(change.visible)
             .bind(change.group.map(|group| group.0))
             .bind(id.0);
@@ -257,7 +257,7 @@ impl PageTables {
             let id: i64 = insert
                 .bind(&new.title)
                 .bind(&new.message)
-                .bind(i64::from(new.status.value()))
+                .bind(new.status.value())
                 .bind(&new.key)
                 .bind(&new.opened_for)
                 .bind(new.began_at.as_millis())
@@ -304,7 +304,7 @@ impl PageTables {
                  AND (SELECT COUNT(*) FROM page_updates WHERE incident_id = $1) = $3)",
             );
             let updates = i64::try_from(seen.updates.len()).unwrap_or(i64::MAX);
-            let is_as_seen = is_as_seen.bind(seen.id.0).bind(i64::from(seen.status.value())).bind(updates);
+            let is_as_seen = is_as_seen.bind(seen.id.0).bind(seen.status.value()).bind(updates);
             Ok(is_as_seen.fetch_one(&mut *db).await? && update_incident(db, seen.id, status, message, now).await?)
         })
         .await
@@ -441,7 +441,7 @@ async fn insert_affected(
     affected: &[AffectedStatus],
 ) -> Result<(), StoreError> {
     for AffectedStatus { component, status } in affected {
-        sqlx::query(insert).bind(owner).bind(component.0).bind(i64::from(status.value())).execute(&mut *db).await?;
+        sqlx::query(insert).bind(owner).bind(component.0).bind(status.value()).execute(&mut *db).await?;
     }
     Ok(())
 }
@@ -458,7 +458,7 @@ async fn update_incident(
     }
     let insert =
         sqlx::query("INSERT INTO page_updates (incident_id, status, message, created_at_ms) VALUES ($1, $2, $3, $4)");
-    insert.bind(id.0).bind(i64::from(status.value())).bind(message).bind(now.as_millis()).execute(db).await?;
+    insert.bind(id.0).bind(status.value()).bind(message).bind(now.as_millis()).execute(db).await?;
     Ok(true)
 }
 
@@ -473,8 +473,7 @@ async fn set_incident_status(
         "UPDATE page_incidents SET status = $1, fixed_at_ms = CASE WHEN $2 THEN COALESCE(fixed_at_ms, $3) END \
          WHERE id = $4",
     );
-    let update =
-        update.bind(i64::from(status.value())).bind(status == IncidentStatus::Fixed).bind(now.as_millis()).bind(id.0);
+    let update = update.bind(status.value()).bind(status == IncidentStatus::Fixed).bind(now.as_millis()).bind(id.0);
     Ok(update.execute(db).await?.rows_affected() > 0)
 }
 

@@ -9,7 +9,7 @@ use std::fs;
 
 use sqlx::SqliteConnection;
 
-use super::alert_rows::{forget_resolved, in_future, upsert};
+use super::alert_rows::{forget_resolved, select, upsert};
 use super::applied::{read_applied, replace_unanswered, upsert_row};
 use super::episodes::{end_other_episodes, upsert_episode};
 use super::modifiers::{read_pulse, read_routed, write_pulse, write_routed};
@@ -98,7 +98,8 @@ impl Store {
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn clamp_future_timestamps(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.write(async |db| {
-            let later = in_future(db, now).await?;
+            let later = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
+            let later = select(db, later, |query| query.bind(now.as_millis())).await?;
             let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
             upsert(db, &clamped.iter().collect::<Vec<_>>()).await?;
 
