@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::{Clock, Vigil};
+use crate::core::alert::AlertRecord;
 use crate::core::config::{AlertmanagerConfig, Config};
 use crate::core::expiry::WatchdogSent;
 use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair, WatchdogListing};
@@ -178,18 +179,20 @@ impl Repairer {
         }
         let settings = Arc::clone(&self.settings);
         let is_watched = settings.config.watchdog.is_some();
+        let confirm = |record: &AlertRecord| rule::resolved_without_watchdog(record, now);
         match Source::from(&*settings) {
             Source::Nothing if is_watched => Ok(Vec::new()),
-            Source::Nothing => self.store.confirm_held_resolves(now).await,
+            Source::Nothing => self.store.repair_unresolved(confirm, now).await,
             // While the watchdog is missing, silence does not mean that an alert has ended.
             Source::Silence(_) if is_watched && self.store.pulse().await?.missing_at.is_some() => {
                 self.listening_since = now;
                 Ok(Vec::new())
             }
             Source::Silence(longest) => {
-                let mut repairs = if is_watched { Vec::new() } else { self.store.confirm_held_resolves(now).await? };
+                let mut repairs =
+                    if is_watched { Vec::new() } else { self.store.repair_unresolved(confirm, now).await? };
                 if let Some(limit) = rule::stale_before(now, self.listening_since, longest) {
-                    repairs.extend(self.store.resolve_stale_alerts(limit, now).await?);
+                    repairs.extend(self.store.repair_unresolved(|record| rule::stale(record, limit), now).await?);
                 }
                 Ok(repairs)
             }

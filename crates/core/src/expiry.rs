@@ -273,7 +273,8 @@ impl ResolveRule {
             verdict.died_at = verdict.died_at.max(routed.record_resolve(watchdog, now, timeout));
         }
         if let Some(died_at) = verdict.died_at {
-            *pulse = pulse.died(died_at);
+            // Later notifications came from Alertmanager's memory and do not count.
+            pulse.last_heartbeat = Some(pulse.last_heartbeat.map_or(died_at, |last| last.min(died_at)));
         }
         verdict.is_back = was_missing && pulse.missing_at.is_none();
         verdict

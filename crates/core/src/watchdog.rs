@@ -152,11 +152,6 @@ impl Pulse {
         }
     }
 
-    /// The pulse after Prometheus died at `moment`. Later notifications came from Alertmanager's memory and do not count.
-    pub(crate) fn died(self, moment: Timestamp) -> Self {
-        Self { last_heartbeat: Some(self.last_heartbeat.map_or(moment, |last| last.min(moment))), ..self }
-    }
-
     /// The pulse after the watchdog was found missing at `moment`, unless it was heard since.
     pub fn miss(self, moment: Timestamp) -> Self {
         let heard = self.last_heartbeat.is_some_and(|last| last > moment);

@@ -244,39 +244,24 @@ impl Store {
         Arc::clone(&self.leases.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Resolves at `now` every alert that was last heard of before `limit`, and returns the repairs.
+    /// Applies a rule to each alert that is not resolved, such as [`repair::stale`] or
+    /// [`repair::resolved_without_watchdog`], and returns the repairs, which are dated `now` in the history.
     ///
     /// # Errors
     /// As [`Self::apply_repair`].
-    pub async fn resolve_stale_alerts(&self, limit: Timestamp, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
-        let stale = |record: &AlertRecord| repair::stale(record, limit);
-        self.measured(StoreOperation::Repair, self.repair_unresolved(stale, now)).await
-    }
-
-    /// Resolves at `now` every alert whose resolve is held, and returns the repairs. For a server without a watchdog, which
-    /// could confirm no held resolve.
-    ///
-    /// # Errors
-    /// As [`Self::apply_repair`].
-    pub async fn confirm_held_resolves(&self, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
-        let resolved = |record: &AlertRecord| repair::resolved_without_watchdog(record, now);
-        self.measured(StoreOperation::Repair, self.repair_unresolved(resolved, now)).await
-    }
-
-    /// Applies `repair` to each alert that is not resolved, and returns the repairs.
-    async fn repair_unresolved(
+    pub async fn repair_unresolved(
         &self,
-        repair: impl Fn(&AlertRecord) -> Option<Repair>,
+        rule: impl Fn(&AlertRecord) -> Option<Repair>,
         now: Timestamp,
     ) -> Result<Vec<Repair>, StoreError> {
-        self.write(async |db| {
-            let repairs: Vec<Repair> = unresolved(&mut *db).await?.iter().filter_map(repair).collect();
+        let repair = self.write(async |db| {
+            let repairs: Vec<Repair> = unresolved(&mut *db).await?.iter().filter_map(rule).collect();
             let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
             upsert(db, &records).await?;
             let happenings: Vec<_> = repairs.iter().map(|repair| repair.happening(now)).collect();
             keep_alerts(db, &happenings).await?;
             Ok(repairs)
-        })
-        .await
+        });
+        self.measured(StoreOperation::Repair, repair).await
     }
 }

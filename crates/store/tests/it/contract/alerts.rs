@@ -11,7 +11,9 @@ use alertmanager_cachet_core::incident::EpisodeSubject;
 use alertmanager_cachet_core::listing::{ListedAlert, Standing};
 use alertmanager_cachet_core::observed::{IncidentId, Observed};
 use alertmanager_cachet_core::plan::UnansweredWrite;
-use alertmanager_cachet_core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
+use alertmanager_cachet_core::repair::{
+    Member, Missing, Policy, Poll, Reason, WatchdogListing, resolved_without_watchdog, stale,
+};
 use alertmanager_cachet_core::status::IncidentStatus;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::{Pulse, Watchdog};
@@ -221,15 +223,18 @@ pub async fn silence_and_a_missing_watchdog_end_alerts_with_a_history(place: &Pl
     let store = place.open().await;
     let (old, held) = (alert("old", "Web", NOW), alert("held", "Web", after(100)));
     store.record(&[old], NOW).await.expect("recorded");
-    assert_eq!(store.resolve_stale_alerts(NOW, after(100)).await.expect("done"), []);
+    assert_eq!(store.repair_unresolved(|record| stale(record, NOW), after(100)).await.expect("done"), []);
     store.record_heartbeat(NOW).await.expect("kept");
     store.record(std::slice::from_ref(&held), after(500)).await.expect("recorded");
     let ended = Alert { ends_at: Some(after(600)), ..resolved(&held) };
     let recorded = store.record_statements(watched(&[ended], None), after(600)).await.expect("recorded");
     assert_eq!(recorded.effects, [Effect::HeldResolve]);
-    let stale = store.resolve_stale_alerts(after(1), after(700)).await.expect("done");
-    assert_eq!(stale.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["old"]);
-    let confirmed = store.confirm_held_resolves(after(700)).await.expect("done");
+    let ended = store.repair_unresolved(|record| stale(record, after(1)), after(700)).await.expect("done");
+    assert_eq!(ended.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["old"]);
+    let confirmed = store
+        .repair_unresolved(|record| resolved_without_watchdog(record, after(700)), after(700))
+        .await
+        .expect("done");
     assert_eq!(confirmed.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["held"]);
     assert_eq!(states(&store).await, []);
     let turns = turns(&store).await;
