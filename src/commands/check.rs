@@ -64,7 +64,7 @@ fn found_targets(targets: &TargetsFile, file: &Path) -> String {
         TargetsFile::Absent => "the targets that the page has".to_owned(),
         TargetsFile::Unusable => format!("no usable targets in {}", file.display()),
         TargetsFile::Read(inventory) => {
-            let critical = inventory.iter().filter(|(_, target)| target.critical).count();
+            let critical = inventory.values().filter(|target| target.critical).count();
             format!("{} ({critical} critical) in {}", counted(inventory.len(), "target"), file.display())
         }
     }

@@ -304,7 +304,7 @@ impl AlertRecord {
     }
 
     /// Whether the alert counts as firing at `now`.
-    pub(crate) fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
+    pub fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
         match self.state {
             AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld => true,
             AlertState::Resolved => false,

@@ -6,7 +6,7 @@
 //! left out with its reason. For the same cause `version` is not looked at: a future version that still has these
 //! fields is served, one that has not is refused by its shape.
 //!
-//! So the JSON is read with the shape that it has ([`Json`]), not the one that it should have. Reading fails only where the
+//! So the JSON is read with the shape that it has (`Json`), not the one that it should have. Reading fails only where the
 //! JSON itself is broken or the list `alerts` is missing; a field of the wrong type becomes a value that says so. Unknown
 //! fields are skipped without recursion, however deep they are.
 

@@ -243,7 +243,7 @@ impl SetupPlan {
     fn prune(&mut self, groups: &[Group], inventory: &Inventory, observed: &Observed) {
         let wanted_groups: BTreeSet<&str> = groups.iter().map(|group| group.name.as_str()).collect();
         let configured = groups.iter().flat_map(|group| &group.components);
-        let fed = inventory.iter().flat_map(|(_, known)| known.target.components());
+        let fed = inventory.values().flat_map(|known| known.target.components());
         let wanted: BTreeSet<&str> = configured.chain(fed).map(ComponentName::as_str).collect();
         for component in observed.components.iter().filter(|component| component.managed) {
             let is_wanted = || wanted.contains(component.name.as_str());
