@@ -156,7 +156,7 @@ impl Member {
             let (its_now, list) = self.get("api/v2/alerts", &[("filter", &watchdog.matcher())], now).await?;
             watchdog_sent = parse_last_sent(&list)?.map(|sent| {
                 // From Alertmanager's clock to ours.
-                WatchdogSent { sent_at: now.before(its_now.since(sent.at)), lease: sent.lease }
+                WatchdogSent { sent_at: now.before(its_now.since(sent.sent_at)), ..sent }
             });
         }
         // After the list: a member that is old now was not restarted since.

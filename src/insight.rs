@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use crate::core::alert::{AlertRecord, signals};
-use crate::core::explain::{Explanation, Facts, Past, explain, timeline};
+use crate::core::explain::{Explanation, Facts, explain};
 use crate::core::ledger::Ledger;
 use crate::core::observed::Observed;
 use crate::core::page::{DesiredPage, desired};
 use crate::core::plan::{Plan, Policy, plan};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
-use crate::core::uptime::{Span, UPTIME_DAYS, uptime_of_days};
+use crate::core::uptime::{Past, Span, UPTIME_DAYS, timeline, uptime_of_days};
 use crate::core::watchdog::{Monitoring, Pulse};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
@@ -58,8 +58,8 @@ impl Insight {
         let monitoring =
             settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
         let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_hold, now))
-            .in_view_of(monitoring, &settings.config.components())
-            .held_by(&holds, now);
+            .apply_watchdog(monitoring, &settings.config.components())
+            .apply_overrides(&holds, now);
         // Nothing can be said of a page that was never read.
         let plan = match observed {
             Some(_) => plan(&page, &ledger, shown, policy, now),

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::{Clock, Vigil};
+use crate::core::alert::AlertRecord;
 use crate::core::config::{AlertmanagerConfig, Config};
 use crate::core::expiry::WatchdogSent;
 use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair, WatchdogListing};
@@ -152,15 +153,16 @@ impl Repairer {
             }
             return self.correct(&poll).await;
         }
+        let confirm = |record: &AlertRecord| rule::resolved_without_watchdog(record, now);
         let (is_watched, stale_after) = (settings.config.watchdog.is_some(), settings.config.alerts.stale_after);
         // While the watchdog is missing, silence does not mean that an alert has ended.
         if stale_after.is_some() && is_watched && self.store.pulse().await?.missing_at.is_some() {
             self.listening_since = now;
             return Ok(Vec::new());
         }
-        let mut repairs = if is_watched { Vec::new() } else { self.store.confirm_held_resolves(now).await? };
+        let mut repairs = if is_watched { Vec::new() } else { self.store.repair_unresolved(confirm, now).await? };
         if let Some(limit) = stale_after.and_then(|longest| rule::stale_before(now, self.listening_since, longest)) {
-            repairs.extend(self.store.resolve_stale_alerts(limit, now).await?);
+            repairs.extend(self.store.repair_unresolved(|record| rule::stale(record, limit), now).await?);
         }
         Ok(repairs)
     }
@@ -261,14 +263,14 @@ pub(crate) fn log_repairs(repairs: &[Repair]) {
 /// Reads all members at the same time.
 async fn poll(members: &[Member], watchdog: Option<&Watchdog>, began_at: Timestamp, round: &mut Round) -> Poll {
     let answers = join_all(members.iter().map(|member| member.hear(watchdog, began_at))).await;
-    let heard = members.iter().zip(answers).map(|(member, answer)| match answer {
+    let heard = members.iter().zip(answers).filter_map(|(member, answer)| match answer {
         Ok(Heard { up_for, listed, watchdog: sent }) => {
             round.watchdog_sent = round.watchdog_sent.into_iter().chain(sent).max_by_key(|sent| sent.sent_at);
-            rule::Member::Heard { up_for, listed }
+            Some(rule::Member { up_for, listed })
         }
         Err(error) => {
             round.unheard.insert(member.address().to_owned(), error);
-            rule::Member::Unreachable
+            None
         }
     });
     let members = heard.collect();

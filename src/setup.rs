@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::cachet::{CHECK_TITLE, Cachet, Error};
+use crate::cachet::{CHECK_TITLE, Cachet, Error, Fault};
 use crate::core::observed::{ComponentUpdate, GroupId, IncidentId, NewComponent, NewGroup, Observed};
 use crate::core::setup::{SetupPlan, Step};
 use crate::core::status::ComponentStatus;
@@ -214,7 +214,7 @@ pub(crate) async fn try_abilities(
     tried.record(UPDATES, patiently(progress, || cachet.update_check_incident(incident)).await)?;
     match patiently(progress, || cachet.remove_check_incident(incident)).await {
         Ok(()) => progress.removed(Made::Incident(incident)).await,
-        Err(Error::Forbidden { .. }) => {}
+        Err(Error { fault: Fault::Forbidden { .. }, .. }) => {}
         Err(error) => return Err(error),
     }
     Ok(tried)
@@ -225,9 +225,9 @@ impl TriedAbilities {
     fn record(&mut self, ability: &'static str, outcome: Result<(), Error>) -> Result<(), Error> {
         match outcome {
             Ok(()) => {}
-            Err(Error::Forbidden { .. }) => drop(self.missing.insert(ability)),
+            Err(Error { fault: Fault::Forbidden { .. }, .. }) => drop(self.missing.insert(ability)),
             // The object was removed after it was read, so the answer shows nothing.
-            Err(Error::NotFound { .. }) => drop(self.untried.insert(ability)),
+            Err(Error { fault: Fault::NotFound, .. }) => drop(self.untried.insert(ability)),
             Err(error) => return Err(error),
         }
         Ok(())

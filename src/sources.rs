@@ -9,7 +9,7 @@ use std::fmt;
 
 use futures_util::future::BoxFuture;
 
-use crate::core::signal::Signals;
+use crate::core::rules::Signals;
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
 

@@ -8,7 +8,7 @@ use alertmanager_cachet::core::watchdog::Watchdog;
 
 pub fn check(body: &[u8]) {
     let watchdog = Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog");
-    match Notification::parse_with(body, Some(&watchdog)) {
+    match Notification::parse(body, Some(&watchdog)) {
         Ok(notification) => {
             let json: serde_json::Value = match serde_json::from_slice(body) {
                 Ok(json) => json,

@@ -22,7 +22,7 @@ use crate::core::explain::{Explanation, StatusWord, held_refires, summaries};
 use crate::core::hold::{Hold, NOTE_LIMIT};
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
-use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, told_duration, told_percent};
+use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, duration_text, percent_text};
 
 /// How many entries of a list the overview has at most; the API has all of them.
 const LISTED: usize = 20;
@@ -189,10 +189,10 @@ fn uptime(uptime: &UptimeOfDays) -> Value {
         [(uptime.down_seconds, "down"), (uptime.partial_seconds, "partly down"), (uptime.unknown_seconds, "not known")];
     let parts = parts.into_iter().filter(|(seconds, _)| *seconds > 0);
     let detail: Vec<String> =
-        parts.map(|(seconds, what)| format!("{what} {}", told_duration(Duration::from_secs(seconds)))).collect();
+        parts.map(|(seconds, what)| format!("{what} {}", duration_text(Duration::from_secs(seconds)))).collect();
     context! {
         span => if uptime.days == 1 { "1 day".to_owned() } else { format!("{} days", uptime.days) },
-        share => uptime.percent.map_or_else(|| "not known".to_owned(), told_percent),
+        share => uptime.percent.map_or_else(|| "not known".to_owned(), percent_text),
         detail => detail.join(", "),
     }
 }

@@ -9,14 +9,14 @@ use super::report::Reporter;
 use super::view::{Unsaved, View};
 use super::{Blocked, Context, Wake};
 use crate::clock::Vigil;
+use crate::core::adopt::{adopt, adopt_monitoring};
 use crate::core::history::{About, Event, Happening};
 use crate::core::hold::Hold;
-use crate::core::inherit::{inherit, inherit_monitoring};
 use crate::core::maintenance::may_change_at;
 use crate::core::observed::{IncidentId, Maintenance, Observed};
 use crate::core::outage::{IncidentValue, Outage, OutageSubject};
 use crate::core::page::{DesiredPage, desired};
-use crate::core::signal::Signals;
+use crate::core::rules::Signals;
 use crate::core::status_page::{Failure, PageError};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::{Monitoring, Pulse, Watchdog};
@@ -131,7 +131,7 @@ impl Gatherer {
         if self.looked_at.is_none_or(|before| now < before) {
             // The clock was set back, perhaps while the server was down: what began "later" began now, or its hold would
             // last until the clock has caught up.
-            if store.bring_back_to(now).await? > 0 {
+            if store.clamp_future_timestamps(now).await? > 0 {
                 tracing::warn!("the clock was set back: holds begin again");
                 self.read_as_of = None;
                 view.ledger = None;
@@ -218,8 +218,8 @@ impl Gatherer {
     ) -> Result<(), Blocked> {
         let (store, config) = (&context.store, &context.settings.config);
         let inventory = context.settings.inventory(observed);
-        let mut adopted = inherit(&inventory, observed, &config.incidents.new_name, now);
-        let monitoring = inherit_monitoring(observed, &config.title(&OutageSubject::Monitoring), now);
+        let mut adopted = adopt(&inventory, observed, &config.incidents.new_name, now);
+        let monitoring = adopt_monitoring(observed, &config.title(&OutageSubject::Monitoring), now);
         // With its incident, the watchdog stays missing until it is heard: a lost store makes nothing green. Once it was
         // heard, the store knows better than the page.
         if monitoring.is_some() && config.watchdog.is_some() && store.pulse().await? == Pulse::default() {
@@ -235,7 +235,7 @@ impl Gatherer {
             let lost = known.outage(&outage.key).map(Outage::unanswered).unwrap_or_default();
             outage.incident.iter_mut().for_each(|row| row.unanswered.extend_from_slice(lost));
         }
-        store.inherit(&adopted, observed, now).await?;
+        store.adopt(&adopted, observed, now).await?;
         let (alerts, incidents) = (adopted.alerts.len(), adopted.outages.len());
         if alerts + incidents > 0 {
             tracing::info!(alerts, incidents, "the page was there before this store: what it says is taken over");
@@ -276,8 +276,8 @@ impl Gatherer {
     /// What a page with these components must show.
     pub fn desired(&self, context: &Context, observed: &Observed, said: &Signals, now: Timestamp) -> DesiredPage {
         desired(&context.settings.inventory(observed), said)
-            .in_view_of(self.monitoring, &context.settings.config.components())
-            .held_by(&self.holds, now)
+            .apply_watchdog(self.monitoring, &context.settings.config.components())
+            .apply_overrides(&self.holds, now)
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::Source;
 use crate::core::alert::{self, AlertRecord};
-use crate::core::signal::Signals;
+use crate::core::rules::Signals;
 use crate::core::time::Timestamp;
 use crate::settings::SettingsInForce;
 use crate::store::{Store, StoreError};

@@ -143,7 +143,7 @@ async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, 
         (settings.resolve_rule(), settings.config.alerts.max_stored)
     };
     let watchdog = resolve_rule.as_ref().map(|rule| &rule.watchdog);
-    let mut notification = match received.and_then(|body| Ok(Notification::parse_with(&body, watchdog)?)) {
+    let mut notification = match received.and_then(|body| Ok(Notification::parse(&body, watchdog)?)) {
         Ok(notification) => notification,
         Err(error) => {
             match error.outcome().0 {

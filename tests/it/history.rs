@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::history::{About, Event, Source, Turn};
 use alertmanager_cachet::core::hold::Hold;
+use alertmanager_cachet::core::repair::stale;
 use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
 use alertmanager_cachet::core::status::IncidentStatus;
 use alertmanager_cachet::core::status_page::{Operation, REQUEST_TIMEOUT};
@@ -84,7 +85,7 @@ async fn an_alert_that_nothing_was_heard_of_has_ended_for_that_reason() {
     let world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
     world.fire("db:9100", "Database").await;
     world.pass(DAY);
-    world.store.resolve_stale_alerts(world.now(), world.now()).await.expect("resolved");
+    world.store.repair_unresolved(|record| stale(record, world.now()), world.now()).await.expect("resolved");
     assert_eq!(
         turns(&world.store, "Database").await,
         [(Turn::Fired, Source::Notification), (Turn::Resolved, Source::Stale)]

@@ -144,7 +144,7 @@ async fn a_lost_store_is_made_up_from_the_page_without_a_second_incident() {
         assert_eq!((world.status("Database").await, world.status("Web").await), (4, 3), "{release:?}");
         assert_eq!((world.status("db:9100 | Database").await, world.incidents().await), (4, (1, 1)), "{release:?}");
         assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0]);
-        // What is inherited ends with a resolve of the same target and name, whatever its fingerprint.
+        // What is adopted ends with a resolve of the same target and name, whatever its fingerprint.
         world.resolve(&Alert { fingerprint: "0123456789abcdef".parse().expect("valid"), ..critical }).await;
         world.settle().await;
         assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{release:?}");
@@ -164,7 +164,7 @@ async fn a_notification_that_comes_before_the_first_reading_counts_more_than_the
 }
 
 #[tokio::test]
-async fn an_inherited_alert_that_fires_again_is_known_from_then_on() {
+async fn an_adopted_alert_that_fires_again_is_known_from_then_on() {
     let mut world = World::set_up(Release::Current, WEB).await;
     let alert = world.fire("db:9100", "Database").await;
     world.settle().await;

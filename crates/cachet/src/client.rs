@@ -1,4 +1,9 @@
 //! How Cachet is asked: one call, a list to its end, and what the answers show of this Cachet.
+//!
+//! One of these things is its time zone, as an offset from UTC. Releases of 2025 show times in the time zone of the
+//! installation, and never say which zone that is. They also read the times that they are sent as local, and ignore the
+//! offset in them (2025-08: 215). But the answer to a write has the local time of that write, and the header `Date` has the
+//! time of the answer in UTC. The difference is the offset of the zone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -6,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::try_join_all;
 use reqwest::Method;
-use reqwest::header::HeaderMap;
+use reqwest::header::{DATE, HeaderMap};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -16,8 +21,7 @@ use tokio::time::Instant;
 use super::budget::Budget;
 use super::http::{Call, Http, Response, Transport, headers};
 use super::wire::{Document, Group, Page, Row, Written};
-use super::zone::{Offset, answered_at};
-use super::{CallObserver, Error};
+use super::{CallObserver, Error, Fault, SettingsError};
 use alertmanager_cachet_core::observed::IncidentId;
 use alertmanager_cachet_core::status_page::{Capabilities, REQUEST_TIMEOUT};
 use alertmanager_cachet_core::time::Timestamp;
@@ -26,7 +30,7 @@ use alertmanager_cachet_core::time::Timestamp;
 /// throughput anyway.
 pub(super) const MAX_PARALLEL: u32 = 4;
 
-/// The longest list that is read; a page that always claims to have a next one ends there, as [`Error::NotCachet`].
+/// The longest list that is read; a page that always claims to have a next one ends there, as [`Fault::NotCachet`].
 const MAX_ROWS: u32 = 100_000;
 
 /// A component that cannot exist: Cachet counts from 1.
@@ -80,16 +84,16 @@ impl Cachet {
     /// a time, 1 to 100 (more is taken as 100, as Cachet does).
     ///
     /// # Errors
-    /// [`Error::Settings`] if the address or the token cannot be one.
+    /// If the address or the token cannot be one.
     pub fn over_http(
         base_url: &str,
         token: &SecretString,
         per_page: impl Fn() -> u8 + Send + Sync + 'static,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, SettingsError> {
         let transport = Http::new(base_url, REQUEST_TIMEOUT)?;
         if headers(token).is_none() {
             let what = "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks";
-            return Err(Error::Settings { what: what.into() });
+            return Err(SettingsError(what.to_owned()));
         }
         Ok(Self::over(Box::new(transport), token, per_page))
     }
@@ -132,7 +136,7 @@ impl Cachet {
             match self.read::<Page<Group>>(groups.with("sort", "id").with("per_page", 1)).await {
                 Ok(_) => Ok(Capabilities { meta: true }),
                 // An include that a release does not know is 400 and names it (2025-08: 030).
-                Err(Error::Invalid { status: 400, message, .. }) if message.contains("meta") => {
+                Err(Error { fault: Fault::Invalid { status: 400, message }, .. }) if message.contains("meta") => {
                     Ok(Capabilities { meta: false })
                 }
                 Err(error) => Err(error),
@@ -147,7 +151,7 @@ impl Cachet {
     pub(super) async fn check_token(&self) -> Result<(), Error> {
         let write = Call::new(Method::PUT, NO_COMPONENT).body(json!({"status": 1, "enabled": false}));
         match self.send(&write).await {
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Ok(_) | Err(Error { fault: Fault::NotFound, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -165,7 +169,7 @@ impl Cachet {
         while next <= last_page {
             let pages = (next..next + ahead).map(|number| self.read::<Page<A>>(list.clone().with("page", number)));
             for page in try_join_all(pages).await? {
-                let is_last = !page.has_next();
+                let is_last = page.links.next.is_none();
                 rows.extend(page.data.into_iter().map(|row| (row.id, row)));
                 if is_last {
                     return Ok(rows.into_values().collect());
@@ -175,7 +179,7 @@ impl Cachet {
             ahead = (ahead * 2).min(MAX_PARALLEL);
         }
         let what = format!("its list has not ended after {MAX_ROWS} rows");
-        Err(Error::NotCachet { call: list.to_string(), status: 200, what })
+        Err(list.failed(Fault::NotCachet { status: 200, what }))
     }
 
     /// Makes an object.
@@ -195,7 +199,7 @@ impl Cachet {
     /// Removes an object. One that is not there is as good as removed.
     pub(super) async fn delete(&self, path: String) -> Result<(), Error> {
         match self.send(&Call::new(Method::DELETE, path)).await {
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Ok(_) | Err(Error { fault: Fault::NotFound, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -212,18 +216,21 @@ impl Cachet {
         let _permit = self.shared.permits.acquire().await.ok();
         self.learned().calls += 1;
         let began = Instant::now();
-        let transport = &self.shared.transport;
-        let sent = transport.send(call.request(&self.shared.headers)).await;
+        let sent = self.shared.transport.send(call.request(&self.shared.headers)).await;
         if let Some(observer) = &self.observer {
-            let code = sent.as_ref().map(|answer| answer.status.as_u16()).map_err(|error| error.word());
+            let code = sent.as_ref().map(|answer| answer.status.as_u16()).map_err(|fault| match fault {
+                Fault::Unreachable { .. } => "unreachable",
+                Fault::NotCachet { .. } => "too_large",
+                _ => "no_answer",
+            });
             observer.called(call.method.as_str(), &call.path, code, began.elapsed());
         }
-        let answer = sent.map_err(|error| error.of(call, transport.address()))?;
+        let answer = sent.map_err(|fault| call.failed(fault))?;
         let budget = if call.is_write() { &self.shared.writes } else { &self.shared.reads };
         budget.learn(&answer.headers);
-        let answer = if answer.status.is_success() { Ok(answer) } else { Err(answer.error(call)) };
-        if let Err(error @ Error::RateLimited { .. }) = &answer
-            && let Some(wait) = error.retry_after()
+        let answer = if answer.status.is_success() { Ok(answer) } else { Err(call.failed(answer.fault(call))) };
+        if let Err(Error { fault: fault @ Fault::RateLimited { .. }, .. }) = &answer
+            && let Some(wait) = fault.retry_after()
         {
             budget.exhausted(wait);
         }
@@ -232,7 +239,7 @@ impl Cachet {
         if call.is_write() && !is_optional {
             match &answer {
                 Ok(_) => drop(self.learned().abilities.insert(call.ability(), None)),
-                Err(error @ Error::Forbidden { ability, .. }) => {
+                Err(error @ Error { fault: Fault::Forbidden { ability }, .. }) => {
                     drop(self.learned().abilities.insert(ability, Some(error.clone())));
                 }
                 Err(_) => {}
@@ -258,5 +265,120 @@ impl Cachet {
 impl fmt::Debug for Cachet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cachet").field("address", &self.shared.transport.address()).finish_non_exhaustive()
+    }
+}
+
+/// Every UTC offset in use is a multiple of 15 minutes (IANA time zone database).
+const STEP_MS: i64 = 15 * 60 * 1000;
+
+/// The largest UTC offset: +14:00, on Kiritimati. The most negative one is -12:00 (IANA time zone database).
+const MAX_OFFSET_MS: i64 = 14 * 60 * 60 * 1000;
+
+/// How much later than the write its answer may be, clock differences included. A time that is further from a multiple of
+/// [`STEP_MS`] was not set by that write.
+const MAX_AGE_MS: i64 = 60 * 1000;
+
+/// How far local time is ahead of UTC, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Offset(i64);
+
+impl Offset {
+    pub(super) const UTC: Self = Self(0);
+
+    /// The offset of a clock that showed `local` (parsed as UTC) at `moment`, give or take a minute. `None` if no time zone
+    /// has that offset.
+    pub(super) fn between(local: Timestamp, moment: Timestamp) -> Option<Self> {
+        let ahead_ms = local.as_millis().checked_sub(moment.as_millis())?;
+        let nearest_ms = ahead_ms.checked_add(STEP_MS / 2)?.div_euclid(STEP_MS) * STEP_MS;
+        let is_zone = nearest_ms.abs() <= MAX_OFFSET_MS && (ahead_ms - nearest_ms).abs() <= MAX_AGE_MS;
+        is_zone.then_some(Self(nearest_ms))
+    }
+
+    /// The local time at `moment`, as a [`Timestamp`] that reads as UTC. It is one hour off for a moment before the last
+    /// change to or from summer time: this is the current offset, and the name of the zone is unknown.
+    pub(super) fn local(self, moment: Timestamp) -> Timestamp {
+        Timestamp::from_millis(moment.as_millis().saturating_add(self.0))
+    }
+
+    /// The moment at which the local time is `local`.
+    pub(super) fn moment(self, local: Timestamp) -> Timestamp {
+        Timestamp::from_millis(local.as_millis().saturating_sub(self.0))
+    }
+}
+
+/// `UTC+05:45`.
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, minutes) = (if self.0 < 0 { '-' } else { '+' }, self.0.abs() / 60_000);
+        write!(f, "UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+}
+
+/// When an answer was made: its header `Date`, by the server's clock. Without that header, the time now.
+pub(super) fn answered_at(headers: &HeaderMap) -> Timestamp {
+    let date = headers.get(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
+    let moment = date.map_or_else(jiff::Timestamp::now, |date| date.timestamp());
+    Timestamp::from_millis(moment.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(text).expect("a time")
+    }
+
+    fn between(local: &str, moment: &str) -> Option<String> {
+        Offset::between(at(local), at(moment)).map(|offset| offset.to_string())
+    }
+
+    #[test]
+    fn the_offset_is_a_whole_number_of_quarters_of_an_hour_as_zones_have_it() {
+        let moment = "2026-11-21T02:00:15Z";
+        for (local, offset) in [
+            ("2026-11-21T02:00:14Z", "UTC+00:00"),
+            ("2026-11-21T07:45:00Z", "UTC+05:45"),
+            ("2026-11-20T22:30:01Z", "UTC-03:30"),
+            ("2026-11-21T16:00:15Z", "UTC+14:00"),
+            ("2026-11-20T14:00:15Z", "UTC-12:00"),
+            // the clocks disagree
+            ("2026-11-21T03:01:15Z", "UTC+01:00"),
+            ("2026-11-21T02:59:15Z", "UTC+01:00"),
+        ] {
+            assert_eq!(between(local, moment).as_deref(), Some(offset), "{local}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_the_write_did_not_set_gives_no_offset() {
+        let moment = "2026-11-21T02:00:15Z";
+        for local in ["2026-11-21T03:07:00Z", "2026-11-21T03:01:16Z", "2026-11-21T16:15:15Z", "2026-11-06T02:00:15Z"] {
+            assert_eq!(between(local, moment), None, "{local}");
+        }
+        for extreme in [i64::MIN, i64::MAX] {
+            assert_eq!(Offset::between(Timestamp::from_millis(extreme), at(moment)), None);
+            assert_eq!(Offset::between(at(moment), Timestamp::from_millis(extreme)), None);
+        }
+    }
+
+    #[test]
+    fn a_moment_converted_to_local_time_and_back_is_the_same() {
+        let moment = at("2026-11-21T23:00:00Z");
+        let offset = Offset::between(at("2026-11-22T04:45:00Z"), moment).expect("Kathmandu");
+        assert_eq!(offset.local(moment), at("2026-11-22T04:45:00Z"));
+        assert_eq!(offset.moment(offset.local(moment)), moment);
+    }
+
+    #[test]
+    fn the_time_of_an_answer_is_that_of_its_date_header_or_now() {
+        let dated = |date| HeaderMap::from_iter([(DATE, HeaderValue::from_static(date))]);
+        assert_eq!(answered_at(&dated("Sat, 21 Nov 2026 02:06:50 GMT")), at("2026-11-21T02:06:50Z"));
+        let before = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+        for headers in [HeaderMap::new(), dated("yesterday")] {
+            assert!(answered_at(&headers) >= before, "{headers:?}");
+        }
     }
 }

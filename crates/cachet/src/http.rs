@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Error;
+use super::error::{Error, Fault, SettingsError, TOO_LATE};
 
 /// The largest answer that is read; a list of 100 incidents with long messages stays below it.
 pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -26,14 +26,11 @@ pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 const KEEP_IDLE: Duration = Duration::from_secs(20);
 
 /// How long it may take from looking up the name to the open (and encrypted) connection. What happens then:
-/// [`Error::Unreachable`].
+/// [`Fault::Unreachable`].
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of a message from the other side goes into ours.
 const MAX_MESSAGE_CHARS: usize = 300;
-
-/// How an answer is lost that does not come in time.
-const TOO_LATE: &str = "it took too long";
 
 const USER_AGENT_VALUE: &str = concat!("alertmanager-cachet/", env!("CARGO_PKG_VERSION"));
 
@@ -83,6 +80,11 @@ impl Call {
         }
     }
 
+    /// That this call failed.
+    pub(super) fn failed(&self, fault: Fault) -> Error {
+        Error { call: self.to_string(), fault }
+    }
+
     /// This call as a request that carries `headers`.
     pub(super) fn request(&self, headers: &HeaderMap) -> Request {
         let mut headers = headers.clone();
@@ -109,7 +111,10 @@ pub trait Transport: Send + Sync {
     fn address(&self) -> &str;
 
     /// Sends one request and reads the whole answer, whatever its status.
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>>;
+    ///
+    /// # Errors
+    /// [`Fault::Unreachable`], [`Fault::NoAnswer`], or [`Fault::too_large`] over [`MAX_ANSWER_BYTES`].
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Fault>>;
 }
 
 /// One HTTP request, complete but for the base of the API.
@@ -136,49 +141,6 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// Why there is no whole answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TransportError {
-    /// No connection was established: nothing was sent.
-    #[error("no connection: {0}")]
-    Unreachable(String),
-    /// The request was sent, or part of it. Whether it was carried out is not known.
-    #[error("no answer: {0}")]
-    NoAnswer(String),
-    /// The answer is larger than [`MAX_ANSWER_BYTES`].
-    #[error("the answer with status {0} is too large")]
-    TooLarge(StatusCode),
-}
-
-impl TransportError {
-    /// The answer did not arrive within [`REQUEST_TIMEOUT`](alertmanager_cachet_core::status_page::REQUEST_TIMEOUT).
-    pub fn too_late() -> Self {
-        Self::NoAnswer(TOO_LATE.to_owned())
-    }
-
-    /// The word for it that the metrics tell in place of a code.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::NoAnswer(_) => "no_answer",
-            Self::TooLarge(_) => "too_large",
-        }
-    }
-
-    /// What it means for `call` to the API at `address`.
-    pub(super) fn of(self, call: &Call, address: &str) -> Error {
-        let call = call.to_string();
-        match self {
-            Self::Unreachable(reason) => Error::Unreachable { call, address: address.to_owned(), reason },
-            Self::NoAnswer(reason) => Error::NoAnswer { call, reason },
-            Self::TooLarge(status) => {
-                let what = format!("an answer of more than {} MiB", MAX_ANSWER_BYTES / 1024 / 1024);
-                Error::NotCachet { call, status: status.as_u16(), what }
-            }
-        }
-    }
-}
-
 /// Sends requests over HTTP.
 pub(super) struct Http {
     base: String,
@@ -186,8 +148,8 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// `timeout` is from the start of a call to the last byte of its answer; then it ends in [`Error::NoAnswer`].
-    pub(super) fn new(base_url: &str, timeout: Duration) -> Result<Self, Error> {
+    /// `timeout` is from the start of a call to the last byte of its answer; then it ends in [`Fault::NoAnswer`].
+    pub(super) fn new(base_url: &str, timeout: Duration) -> Result<Self, SettingsError> {
         let base = parse_base(base_url)?;
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -196,11 +158,10 @@ impl Http {
             // a redirect turns a PUT into a GET, and may take the token to another host
             .redirect(Policy::none())
             .build()
-            .map_err(|error| Error::Settings {
-                what: format!(
-                    "no HTTP client can be made ({}): install the system's CA certificates (ca-certificates)",
-                    root_cause(&error)
-                ),
+            .map_err(|error| {
+                let cause = root_cause(&error);
+                let cure = "install the system's CA certificates (ca-certificates)";
+                SettingsError(format!("no HTTP client can be made ({cause}): {cure}"))
             })?;
         Ok(Self { base, client })
     }
@@ -211,7 +172,12 @@ impl Transport for Http {
         &self.base
     }
 
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Fault>> {
+        // Nothing was sent only if no connection was established.
+        let lost = |error: reqwest::Error| match error {
+            _ if error.is_connect() => Fault::Unreachable { address: self.base.clone(), reason: root_cause(&error) },
+            _ => Fault::NoAnswer { reason: root_cause(&error) },
+        };
         Box::pin(async move {
             let url = format!("{}{}", self.base, request.target);
             let mut sending = self.client.request(request.method, url).headers(request.headers);
@@ -223,7 +189,7 @@ impl Transport for Http {
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(lost)? {
                 if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                    return Err(TransportError::TooLarge(status));
+                    return Err(Fault::too_large(status));
                 }
                 body.extend_from_slice(&chunk);
             }
@@ -232,16 +198,10 @@ impl Transport for Http {
     }
 }
 
-/// What a request without a whole answer means: nothing was sent only if no connection was established.
-fn lost(error: reqwest::Error) -> TransportError {
-    let reason = root_cause(&error);
-    if error.is_connect() { TransportError::Unreachable(reason) } else { TransportError::NoAnswer(reason) }
-}
-
 /// Reads the base of the API and refuses what could never work, or would carry a secret into messages.
-fn parse_base(base_url: &str) -> Result<String, Error> {
+fn parse_base(base_url: &str) -> Result<String, SettingsError> {
     const CURE: &str = "set CACHET_API_URL to the whole base of the API, for example http://cachet/api";
-    let refuse = |what: String| Error::Settings { what: format!("{what}: {CURE}") };
+    let refuse = |what: String| SettingsError(format!("{what}: {CURE}"));
     // the text itself stays out of these messages as long as it may hold a password
     let url = Url::parse(base_url.trim()).map_err(|error| refuse(format!("CACHET_API_URL is no address ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -290,7 +250,7 @@ impl Response {
                 true => "it answers with HTML".to_owned(),
                 false => format!("its answer cannot be read at {}: {}", error.path(), error.inner()),
             };
-            self.not_cachet(call, what)
+            call.failed(self.not_cachet(&what))
         })
     }
 
@@ -299,55 +259,49 @@ impl Response {
     /// A 404 for an object (152) and a 404 for the API as a whole are told apart by their messages: a wrong base is
     /// `The route … could not be found.` (006), an API that is switched off says nothing at all (recording 406). Taking
     /// those for "the object is gone" would have us make everything anew.
-    pub(super) fn error(&self, call: &Call) -> Error {
+    pub(super) fn fault(&self, call: &Call) -> Fault {
         #[derive(Deserialize)]
         struct Refusal {
             message: String,
         }
         // `None` if it was not Cachet that spoke
         let message = serde_json::from_slice::<Refusal>(&self.body).ok().map(|refusal| one_line(&refusal.message));
-        let (name, status) = (call.to_string(), self.status.as_u16());
+        let (status, retry_after) = (self.status.as_u16(), retry_after(&self.headers));
         match (self.status, message) {
-            (StatusCode::UNAUTHORIZED, _) => Error::Unauthorized { call: name },
-            (StatusCode::TOO_MANY_REQUESTS, _) => {
-                Error::RateLimited { call: name, retry_after: retry_after(&self.headers) }
-            }
-            (StatusCode::SERVICE_UNAVAILABLE, _) => {
-                Error::Unavailable { call: name, retry_after: retry_after(&self.headers) }
-            }
+            (StatusCode::UNAUTHORIZED, _) => Fault::Unauthorized,
+            (StatusCode::TOO_MANY_REQUESTS, _) => Fault::RateLimited { retry_after },
+            (StatusCode::SERVICE_UNAVAILABLE, _) => Fault::Unavailable { retry_after },
             (code, message) if code.is_server_error() => {
                 let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-                Error::Server { call: name, status, message, retry_after: retry_after(&self.headers) }
+                Fault::Server { status, message, retry_after }
             }
             (code, _) if code.is_redirection() => {
                 let location = self.headers.get(LOCATION).and_then(|location| location.to_str().ok());
                 let to = location.map(|location| format!(" to {:?}", one_line(location))).unwrap_or_default();
-                self.not_cachet(call, format!("it redirects{to}"))
+                self.not_cachet(&format!("it redirects{to}"))
             }
             (StatusCode::PAYLOAD_TOO_LARGE, message) => {
                 // the web server before Cachet says so, in HTML (recording 415)
                 let message = message.unwrap_or_else(|| "the text is too long".to_owned());
-                Error::Invalid { call: name, status, message }
+                Fault::Invalid { status, message }
             }
-            (_, None) => self.not_cachet(call, format!("it answers HTTP {status} without a reason in JSON")),
+            (_, None) => self.not_cachet(&format!("it answers HTTP {status} without a reason in JSON")),
             // Reading takes no ability, so what forbids it is something else, and says what.
-            (StatusCode::FORBIDDEN, Some(_)) if call.is_write() => {
-                Error::Forbidden { call: name, ability: call.ability() }
-            }
+            (StatusCode::FORBIDDEN, Some(_)) if call.is_write() => Fault::Forbidden { ability: call.ability() },
             (StatusCode::NOT_FOUND, Some(message)) if message.is_empty() => {
-                self.not_cachet(call, "HTTP 404 without a reason: is the API enabled in Cachet's settings?".into())
+                self.not_cachet("HTTP 404 without a reason: is the API enabled in Cachet's settings?")
             }
             (StatusCode::NOT_FOUND, Some(message)) if message.starts_with("The route ") => {
-                self.not_cachet(call, format!("HTTP 404: {message}"))
+                self.not_cachet(&format!("HTTP 404: {message}"))
             }
-            (StatusCode::NOT_FOUND, Some(_)) => Error::NotFound { call: name },
-            (_, Some(message)) => Error::Invalid { call: name, status, message },
+            (StatusCode::NOT_FOUND, Some(_)) => Fault::NotFound,
+            (_, Some(message)) => Fault::Invalid { status, message },
         }
     }
 
     /// `what` may repeat what was answered.
-    fn not_cachet(&self, call: &Call, what: String) -> Error {
-        Error::NotCachet { call: call.to_string(), status: self.status.as_u16(), what: one_line(&what) }
+    fn not_cachet(&self, what: &str) -> Fault {
+        Fault::NotCachet { status: self.status.as_u16(), what: one_line(what) }
     }
 }
 

@@ -14,7 +14,6 @@
 //! | `error` | what can go wrong, one variant for each reaction |
 //! | `wire` | Cachet's JSON, in and out |
 //! | `budget` | what Cachet's rate limit still allows |
-//! | `zone` | the time zone of this Cachet |
 
 mod budget;
 mod client;
@@ -22,7 +21,6 @@ mod error;
 mod http;
 mod page;
 mod wire;
-mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -31,8 +29,8 @@ use std::fmt;
 use std::time::Duration;
 
 pub use client::Cachet;
-pub use error::Error;
-pub use http::{MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
+pub use error::{Error, Fault, SettingsError};
+pub use http::{MAX_ANSWER_BYTES, Request, Response, Transport};
 pub use page::CHECK_TITLE;
 
 /// Observes every call, for metrics.

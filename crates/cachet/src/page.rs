@@ -6,11 +6,10 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::Error;
-use super::client::Cachet;
+use super::client::{Cachet, Offset};
 use super::http::Call;
 use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
-use super::zone::Offset;
+use super::{Error, Fault};
 use alertmanager_cachet_core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident,
     Observed, ObservedComponent, ObservedGroup, ObservedIncident,
@@ -217,7 +216,7 @@ impl Cachet {
         let call = self.incident_call(&format!("/incidents/{}", id.0)).await?;
         match self.read::<Document<Incident>>(call).await {
             Ok(document) => Ok(Some(document.data.into())),
-            Err(Error::NotFound { .. }) => Ok(None),
+            Err(Error { fault: Fault::NotFound, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -259,7 +258,7 @@ impl Cachet {
             Err(error) => {
                 // What is said of a status that Cachet does not know (064): `The selected status is invalid.`
                 let status_refused =
-                    matches!(&error, Error::Invalid { status: 422, message, .. } if message.contains("status"));
+                    matches!(&error.fault, Fault::Invalid { status: 422, message } if message.contains("status"));
                 if status_refused && update.status == Some(ComponentStatus::Unknown) {
                     self.learned().refuses_unknown = true;
                 }
@@ -324,7 +323,7 @@ impl Cachet {
     /// Writes to a component its current values, which changes nothing. Needs `components.manage`.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] without the ability, and otherwise see [`Error`]. The same holds for all calls below.
+    /// [`Fault::Forbidden`] without the ability, and otherwise see [`Error`]. The same holds for all calls below.
     pub async fn touch_component(&self, component: &ObservedComponent) -> Result<(), Error> {
         let update = ComponentUpdate { status: None, enabled: component.enabled, description: None, group: None };
         self.update_component(component.id, &update).await

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tower::ServiceExt;
 
-use super::{Cachet, Error, MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
+use super::{Cachet, Fault, MAX_ANSWER_BYTES, Request, Response, SettingsError, Transport};
 
 /// A token that must never show anywhere.
 const TOKEN: &str = "1|the-secret-token";
@@ -23,7 +23,7 @@ impl Transport for InProcess {
         "/api"
     }
 
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Fault>> {
         let router = self.0.clone();
         Box::pin(async move {
             let mut sent = axum::extract::Request::new(Body::from(request.body.unwrap_or_default()));
@@ -42,6 +42,6 @@ fn in_process(router: Router) -> Cachet {
     Cachet::over(Box::new(InProcess(router)), &SecretString::from(TOKEN), || 50)
 }
 
-fn over_http(base_url: &str) -> Result<Cachet, Error> {
+fn over_http(base_url: &str) -> Result<Cachet, SettingsError> {
     Cachet::over_http(base_url, &SecretString::from(TOKEN), || 50)
 }

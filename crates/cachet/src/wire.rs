@@ -6,9 +6,9 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::zone::Offset;
+use super::client::Offset;
 use alertmanager_cachet_core::names::{cut, trimmed};
 use alertmanager_cachet_core::observed::{
     ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident,
@@ -33,20 +33,13 @@ pub(super) struct Document<A> {
 pub(super) struct Page<A> {
     pub data: Vec<Row<A>>,
     #[serde(default)]
-    links: Links,
+    pub links: Links,
 }
 
-impl<A> Page<A> {
-    /// Whether another page follows. Only that is taken from the link: it drops the query, and its host may be wrong
-    /// (129).
-    pub(super) fn has_next(&self) -> bool {
-        self.links.next.is_some()
-    }
-}
-
+/// Whether another page follows. Only that is taken from the link: it drops the query, and its host may be wrong (129).
 #[derive(Debug, Default, Deserialize)]
-struct Links {
-    next: Option<String>,
+pub(super) struct Links {
+    pub next: Option<String>,
 }
 
 /// An object of a document or list.
@@ -213,81 +206,69 @@ impl From<Row<Schedule>> for Maintenance {
 
 /// The body of POST `/component-groups`. Without `visible` a group hides itself and its components.
 pub(super) fn new_group(new: &NewGroup, capabilities: Capabilities) -> Value {
-    let mut body = Map::new();
-    body.insert("name".into(), json!(new.name));
-    body.insert("visible".into(), json!(true));
-    body.insert("order".into(), json!(new.order));
-    add_meta(&mut body, capabilities, json!({"managed_by": MANAGED_BY}));
-    Value::Object(body)
+    let meta = capabilities.meta.then(|| json!({"managed_by": MANAGED_BY}));
+    with_values(json!({"name": new.name, "visible": true, "order": new.order, "meta": meta}))
 }
 
 /// The body of POST `/components`.
 pub(super) fn new_component(new: &NewComponent, capabilities: Capabilities) -> Value {
-    let mut body = state(Some(new.status), new.enabled, new.description.as_deref(), new.group);
-    body.insert("name".into(), json!(new.name));
-    if let Some(order) = new.order {
-        body.insert("order".into(), json!(order));
-    }
-    add_meta(&mut body, capabilities, json!({"managed_by": MANAGED_BY}));
-    Value::Object(body)
+    with_values(json!({
+        "name": new.name,
+        "status": new.status.value(),
+        "enabled": new.enabled,
+        "description": description(new.description.as_deref()),
+        "component_group_id": new.group.map(|group| group.0),
+        "order": new.order,
+        "meta": capabilities.meta.then(|| json!({"managed_by": MANAGED_BY})),
+    }))
 }
 
 /// The body of PUT `/components/{id}`. It holds no meta: an update would replace all of it (147), and a person may have
 /// added some.
 pub(super) fn component_update(update: &ComponentUpdate) -> Value {
-    Value::Object(state(update.status, update.enabled, update.description.as_deref(), update.group))
-}
-
-/// What a write of a component holds. Fields without a value are left out: `null` and `""` are refused (068, 072), and
-/// what is left out stays as it is (144, 145; 2025-08: 144, 145), but for `enabled` in releases of 2025 (2025-08: 503).
-fn state(
-    status: Option<ComponentStatus>,
-    enabled: bool,
-    description: Option<&str>,
-    group: Option<GroupId>,
-) -> Map<String, Value> {
-    let mut body = Map::new();
-    if let Some(status) = status {
-        body.insert("status".into(), json!(status.value()));
-    }
-    body.insert("enabled".into(), json!(enabled));
-    if let Some(description) = description.map(fitting).filter(|text| !text.is_empty()) {
-        body.insert("description".into(), json!(description));
-    }
-    if let Some(group) = group {
-        body.insert("component_group_id".into(), json!(group.0));
-    }
-    body
+    with_values(json!({
+        "status": update.status.map(ComponentStatus::value),
+        "enabled": update.enabled,
+        "description": description(update.description.as_deref()),
+        "component_group_id": update.group.map(|group| group.0),
+    }))
 }
 
 /// The body of POST `/incidents`. Without `visible` an incident is hidden and has no effect.
 ///
 /// `offset` is the UTC offset of Cachet's time zone, if it is known. Only releases without meta need it.
 pub(super) fn new_incident(new: &NewIncident, capabilities: Capabilities, offset: Option<Offset>) -> Value {
-    let mut body = Map::new();
-    body.insert("name".into(), json!(fitting(&new.name)));
-    body.insert("message".into(), json!(new.message));
-    body.insert("status".into(), json!(IncidentStatus::Investigating.value()));
-    body.insert("visible".into(), json!(true));
-    body.insert("notifications".into(), json!(new.notify_subscribers));
-    let mut meta = json!({"managed_by": MANAGED_BY, "episode": new.outage});
     // Without a component an incident is attached to none and changes the status of none (194).
-    if let Some(component) = &new.component {
-        body.insert("component_id".into(), json!(component.id.0));
-        body.insert("component_status".into(), json!(ComponentStatus::MajorOutage.value()));
-        meta["component"] = json!(component.name);
-    }
-    if let Some(occurred_at) = time(new.occurred_at, offset.filter(|_| !capabilities.meta)) {
-        body.insert("occurred_at".into(), json!(occurred_at));
-    }
-    add_meta(&mut body, capabilities, meta);
-    Value::Object(body)
+    let component = new.component.as_ref();
+    let meta = json!({
+        "managed_by": MANAGED_BY,
+        "episode": new.outage,
+        "component": component.map(|component| &component.name),
+    });
+    with_values(json!({
+        "name": fitting(&new.name),
+        "message": new.message,
+        "status": IncidentStatus::Investigating.value(),
+        "visible": true,
+        "notifications": new.notify_subscribers,
+        "component_id": component.map(|component| component.id.0),
+        "component_status": component.map(|_| ComponentStatus::MajorOutage.value()),
+        "occurred_at": time(new.occurred_at, offset.filter(|_| !capabilities.meta)),
+        "meta": capabilities.meta.then(|| with_values(meta)),
+    }))
 }
 
-fn add_meta(body: &mut Map<String, Value>, capabilities: Capabilities, meta: Value) {
-    if capabilities.meta {
-        body.insert("meta".into(), meta);
+/// The fields that have a value. The others are left out: `null` and `""` are refused (068, 072), and what is left out stays
+/// as it is (144, 145; 2025-08: 144, 145), but for `enabled` in releases of 2025 (2025-08: 503).
+fn with_values(mut fields: Value) -> Value {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
     }
+    fields
+}
+
+fn description(text: Option<&str>) -> Option<String> {
+    text.map(fitting).filter(|text| !text.is_empty())
 }
 
 /// `text` as Cachet will keep it: without white space around it (050), and no longer than it takes.

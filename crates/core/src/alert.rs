@@ -15,7 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::signal::{Condition, Signal, Signals, SourceName};
+use super::rules::{Condition, Signal, Signals};
 use super::target::{Target, excerpt};
 use super::time::Timestamp;
 
@@ -127,7 +127,7 @@ pub enum AlertState {
     ResolveHeld,
     /// It fires, as far as the page says that was there before us. Its fingerprint is not the true one: it ends with a
     /// statement about the same target and alert name.
-    Inherited,
+    Adopted,
 }
 
 /// What is known of one alert.
@@ -183,7 +183,8 @@ pub enum Effect {
 impl AlertRecord {
     /// What is known after `alert` arrived at `now`, given what was known of its fingerprint.
     pub fn observe(known: Option<&Self>, alert: &Alert, now: Timestamp) -> (Self, Effect) {
-        let known = known.map(Self::without_future);
+        // Earlier versions stored a `startsAt` in the future. It is cut to the time of arrival.
+        let known = known.map(|known| Self { starts_at: known.starts_at.min(known.last_seen_at), ..known.clone() });
         let arrived_at = known.as_ref().map_or(now, |record| record.last_seen_at.max(now));
         let record = |state, starts_at| Self {
             fingerprint: alert.fingerprint,
@@ -248,42 +249,11 @@ impl AlertRecord {
     }
 
     /// Since when the alert fires, for display. Never later than the time of arrival.
-    pub fn fires_since(&self) -> Timestamp {
+    pub(crate) fn fires_since(&self) -> Timestamp {
         match self.state {
             AlertState::Refired { since } if self.reported_starts_at > self.starts_at => since,
             _ => self.starts_at,
         }
-    }
-
-    /// As [`Self::observe`], for a resolve that may be an expiry: if it would end a firing alert, it is held.
-    pub fn observe_possible_expiry(
-        known: Option<&Self>,
-        resolve: &Alert,
-        refire_hold: Duration,
-        now: Timestamp,
-    ) -> (Self, Effect) {
-        let (record, effect) = Self::observe(known, resolve, now);
-        let ends_firing_alert = matches!(effect, Effect::Resolved | Effect::RefireWithdrawn)
-            && known.is_some_and(|before| before.is_firing(now, refire_hold));
-        if ends_firing_alert {
-            (Self { state: AlertState::ResolveHeld, ..record }, Effect::HeldResolve)
-        } else {
-            (record, effect)
-        }
-    }
-
-    /// What was inherited of the alert that `alert` states, now that its true fingerprint and `startsAt` are known.
-    pub fn identified_by(&self, alert: &Alert) -> Self {
-        let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
-        Self { fingerprint, starts_at, reported_starts_at: starts_at, ..self.clone() }
-    }
-
-    /// Whether this is what was inherited of an alert that has ended, as `alert` says.
-    pub fn is_inherited_of_ended(&self, alert: &Alert) -> bool {
-        alert.status == AlertStatus::Resolved
-            && self.state == AlertState::Inherited
-            && self.target == alert.target
-            && self.name == alert.name
     }
 
     /// What is known after a statement that is not newer than the occurrence that is known last.
@@ -297,7 +267,7 @@ impl AlertRecord {
                 let record = Self { reported_starts_at: alert.starts_at, ..self.heard_of(now) };
                 return (record, Effect::Repeated);
             }
-            (AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld, AlertStatus::Resolved)
+            (AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld, AlertStatus::Resolved)
                 if self.is_of_same_occurrence(alert, now) =>
             {
                 (AlertState::Resolved, self.reported_starts_at, Effect::Resolved)
@@ -333,15 +303,10 @@ impl AlertRecord {
         (self.state == AlertState::Resolved) == (status == AlertStatus::Resolved)
     }
 
-    /// The same alert, its `startsAt` cut to the time of arrival. Earlier versions stored a `startsAt` in the future.
-    fn without_future(&self) -> Self {
-        Self { starts_at: self.starts_at.min(self.last_seen_at), ..self.clone() }
-    }
-
     /// Whether the alert counts as firing at `now`.
     pub fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
         match self.state {
-            AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld => true,
+            AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld => true,
             AlertState::Resolved => false,
             AlertState::Refired { since } => now >= since.after(refire_hold),
         }
@@ -349,37 +314,37 @@ impl AlertRecord {
 
     /// When a held firing begins to count, if nothing else is heard: the moment at which the page has to be looked at
     /// again.
-    pub fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
+    pub(crate) fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
         match self.state {
             AlertState::Refired { since } => Some(since.after(refire_hold)).filter(|moment| *moment > now),
-            AlertState::Firing | AlertState::Inherited | AlertState::ResolveHeld | AlertState::Resolved => None,
+            AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld | AlertState::Resolved => None,
         }
     }
 
     /// The same alert once it is known, other than by a resolve, that this occurrence is over.
-    pub fn ended(&self, now: Timestamp) -> Self {
+    pub(crate) fn ended(&self, now: Timestamp) -> Self {
         Self { state: AlertState::Resolved, ends_at: Some(now), ..self.heard_of(now) }
     }
 
     /// The same alert, resolved: its held resolve was true.
-    pub fn with_resolve_confirmed(&self, now: Timestamp) -> Self {
+    pub(crate) fn with_resolve_confirmed(&self, now: Timestamp) -> Self {
         Self { state: AlertState::Resolved, ..self.heard_of(now) }
     }
 
     /// The same alert without the resolve that came after Prometheus died at `died_at`; `None` if no resolve came after
     /// that.
-    pub fn taken_back(&self, died_at: Timestamp) -> Option<Self> {
+    pub(crate) fn without_resolve_after(&self, died_at: Timestamp) -> Option<Self> {
         let state = match self.state {
             AlertState::Resolved => AlertState::ResolveHeld,
             // The resolve does not count, so the firing after it is no refire.
             AlertState::Refired { .. } => AlertState::Firing,
-            AlertState::Firing | AlertState::ResolveHeld | AlertState::Inherited => return None,
+            AlertState::Firing | AlertState::ResolveHeld | AlertState::Adopted => return None,
         };
         self.ends_at.filter(|ends_at| *ends_at > died_at).map(|_| Self { state, ..self.clone() })
     }
 
     /// The same alert once it is known that a held firing is true, and fires since `starts_at`.
-    pub fn confirmed(&self, starts_at: Timestamp, now: Timestamp) -> Self {
+    pub(crate) fn confirmed(&self, starts_at: Timestamp, now: Timestamp) -> Self {
         // Cut, if it is in the future.
         let cut = if starts_at > self.starts_at { starts_at.min(now) } else { self.starts_at };
         Self { state: AlertState::Firing, starts_at: cut, reported_starts_at: starts_at, ..self.heard_of(now) }
@@ -395,7 +360,6 @@ pub fn signals(alerts: &[AlertRecord], refire_hold: Duration, now: Timestamp) ->
     let firing = alerts.iter().filter(|alert| alert.is_firing(now, refire_hold));
     let signals: Vec<Signal> = firing
         .map(|alert| Signal {
-            source: SourceName::Alertmanager,
             target: alert.target.clone(),
             critical: alert.critical,
             condition: Condition::Down,

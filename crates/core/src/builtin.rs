@@ -201,6 +201,19 @@ impl Incident {
     pub fn is_shown(&self, now: Timestamp) -> bool {
         self.visible && is_published(self.published_at, self.created_at, now)
     }
+
+    /// As the engine sees it.
+    pub fn observed(&self) -> ObservedIncident {
+        ObservedIncident {
+            id: self.id,
+            name: self.title.clone(),
+            status: Some(self.status),
+            outage: self.key.clone(),
+            component: self.opened_for.clone(),
+            component_id: None,
+            is_anonymous: false,
+        }
+    }
 }
 
 impl Content {
@@ -269,21 +282,6 @@ impl Content {
                 ends_if_utc_ms: maintenance.ends_at.map(Timestamp::as_millis),
             })
             .collect()
-    }
-}
-
-impl Incident {
-    /// As the engine sees it.
-    pub fn observed(&self) -> ObservedIncident {
-        ObservedIncident {
-            id: self.id,
-            name: self.title.clone(),
-            status: Some(self.status),
-            outage: self.key.clone(),
-            component: self.opened_for.clone(),
-            component_id: None,
-            is_anonymous: false,
-        }
     }
 }
 

@@ -62,26 +62,11 @@ impl LeaseLength {
     pub fn between(sent_at: Timestamp, ends_at: Timestamp) -> Self {
         Self(ends_at.since(sent_at))
     }
-
-    /// A true resolve is dated at most this long after the watchdog was last sent: 5/16 of a lease. With the default lease
-    /// that is 75 s: the resend delay (60 s) and one evaluation interval (15 s).
-    fn longest_resolve_delay(self) -> Duration {
-        self.0 * 5 / 16
-    }
-
-    /// The longest time between two sendings while Prometheus is alive: half a lease. With an evaluation interval of one
-    /// minute, the resend delay is not quite over at the next evaluation, so only every other evaluation sends.
-    ///
-    /// Half a lease also suffices to recognise a dead Prometheus: what it sent at most half a lease before its death
-    /// expires at least half a lease after it.
-    fn longest_send_interval(self) -> Duration {
-        self.0 / 2
-    }
 }
 
 impl Leases {
     /// Whether `ended_at` is the end of a lease that was listed for the alert; `None` if no lease was listed.
-    pub fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> Option<bool> {
+    pub(crate) fn ends_at(&self, fingerprint: Fingerprint, ended_at: Timestamp) -> Option<bool> {
         self.of_alerts.get(&fingerprint).map(|leases| leases.iter().any(|lease| lease.ends_at == ended_at))
     }
 
@@ -106,13 +91,21 @@ pub struct WatchdogSent {
 
 impl WatchdogSent {
     /// Whether it proves that a resolve dated `ended_at` is true: Prometheus was alive at that time.
+    ///
+    /// A true resolve is dated at most 5/16 of a lease after the watchdog was last sent. With the default lease that is
+    /// 75 s: the resend delay (60 s) and one evaluation interval (15 s).
     pub(crate) fn proves_resolve(self, ended_at: Timestamp) -> bool {
-        ended_at <= self.sent_at.after(self.lease.longest_resolve_delay())
+        ended_at <= self.sent_at.after(self.lease.0 * 5 / 16)
     }
 
     /// Whether Prometheus is alive at `now`. Then an alert that it no longer sends has ended.
+    ///
+    /// Two sendings of a living Prometheus are at most half a lease apart. With an evaluation interval of one minute, the
+    /// resend delay is not quite over at the next evaluation, so only every other evaluation sends. Half a lease also
+    /// suffices to recognise a dead Prometheus: what it sent at most half a lease before its death expires at least half a
+    /// lease after it.
     pub(crate) fn is_alive(self, now: Timestamp) -> bool {
-        now < self.sent_at.after(self.lease.longest_send_interval())
+        now < self.sent_at.after(self.lease.0 / 2)
     }
 }
 
@@ -149,16 +142,9 @@ pub struct WatchdogAlert {
     pub ends_at: Option<Timestamp>,
 }
 
-impl WatchdogAlert {
-    /// Whether this resolve belongs to an occurrence before the one that began at `starts_at`.
-    fn ended_before(&self, starts_at: Timestamp) -> bool {
-        self.starts_at < starts_at && self.ends_at.is_none_or(|ends_at| ends_at <= starts_at)
-    }
-}
-
 /// The firing watchdogs that notifications reported, by label set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RoutedWatchdogs(BTreeMap<Fingerprint, RoutedWatchdog>);
+pub struct RoutedWatchdogs(pub BTreeMap<Fingerprint, RoutedWatchdog>);
 
 /// A firing watchdog that notifications reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,12 +158,12 @@ pub struct RoutedWatchdog {
 }
 
 /// What a resolve is judged by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Evidence<'a> {
     /// When the watchdog was last observed.
     pub pulse: Pulse,
     /// The watchdogs in notifications.
-    pub routed: &'a RoutedWatchdogs,
+    pub routed: RoutedWatchdogs,
     /// The leases in Alertmanager's latest list.
     pub leases: &'a Leases,
 }
@@ -189,6 +175,8 @@ pub struct WatchdogVerdict {
     pub keeps_firing: bool,
     /// When Prometheus died, if the last watchdog was resolved. Later resolves are taken back.
     pub died_at: Option<Timestamp>,
+    /// Whether the watchdog was missing until then.
+    pub is_back: bool,
 }
 
 impl WatchdogVerdict {
@@ -198,8 +186,8 @@ impl WatchdogVerdict {
     }
 
     /// The correction of one alert at `now`, if it needs one.
-    pub fn corrects(&self, record: &AlertRecord, now: Timestamp) -> Option<Repair> {
-        if let Some(record) = self.died_at.and_then(|died_at| record.taken_back(died_at)) {
+    pub(crate) fn corrects(&self, record: &AlertRecord, now: Timestamp) -> Option<Repair> {
+        if let Some(record) = self.died_at.and_then(|died_at| record.without_resolve_after(died_at)) {
             return Some(Repair { record, reason: Reason::TakenBack });
         }
         let is_true = self.keeps_firing && self.died_at.is_none() && record.state == AlertState::ResolveHeld;
@@ -207,41 +195,14 @@ impl WatchdogVerdict {
     }
 }
 
-impl RoutedWatchdog {
-    /// The usual time between two notifications, given one that arrives at `now`.
-    ///
-    /// It is the longest recent gap: the members of a cluster notify at almost the same time, and so do two routes. It
-    /// shrinks by a quarter with each shorter gap. A gap of `timeout` or more is an absence and does not count.
-    fn interval_at(&self, now: Timestamp, timeout: Duration) -> Option<Duration> {
-        let gap = now.since(self.notified_at);
-        if gap >= timeout {
-            return self.interval;
-        }
-        let before = self.interval.unwrap_or_default() * 3 / 4;
-        Some(before.max(gap))
-    }
-
-    /// Whether its next notification is overdue at `now`: by half of the usual interval, or after `timeout`.
-    fn is_overdue(&self, now: Timestamp, timeout: Duration) -> bool {
-        let patience = self.interval.map_or(timeout, |interval| (interval + interval / 2).min(timeout));
-        now > self.notified_at.after(patience)
-    }
-}
-
 impl RoutedWatchdogs {
-    /// The watchdogs as the store keeps them.
-    pub fn from_stored(watchdogs: impl IntoIterator<Item = (Fingerprint, RoutedWatchdog)>) -> Self {
-        Self(watchdogs.into_iter().collect())
-    }
-
-    /// All watchdogs.
-    pub fn iter(&self) -> impl Iterator<Item = (&Fingerprint, &RoutedWatchdog)> {
-        self.0.iter()
-    }
-
-    /// Whether at least one watchdog is not overdue.
+    /// Whether at least one watchdog is on time at `now`: its next notification is not overdue, by half of the usual
+    /// interval or after `timeout`.
     fn is_any_on_time(&self, now: Timestamp, timeout: Duration) -> bool {
-        self.0.values().any(|watchdog| !watchdog.is_overdue(now, timeout))
+        self.0.values().any(|watchdog| {
+            let patience = watchdog.interval.map_or(timeout, |interval| (interval + interval / 2).min(timeout));
+            now <= watchdog.notified_at.after(patience)
+        })
     }
 
     /// Records a firing watchdog. Returns whether it fired before in the same occurrence.
@@ -251,7 +212,13 @@ impl RoutedWatchdogs {
     fn record_firing(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> bool {
         let known = self.0.get(&alert.fingerprint).copied();
         let keeps_firing = known.is_some_and(|known| known.starts_at >= alert.starts_at);
-        let interval = known.and_then(|known| known.interval_at(now, timeout));
+        // The usual interval is the longest recent gap: the members of a cluster notify at almost the same time, and so do
+        // two routes. It shrinks by a quarter with each shorter gap. A gap of `timeout` or more is an absence and does not
+        // count.
+        let interval = known.and_then(|known| match now.since(known.notified_at) {
+            gap if gap >= timeout => known.interval,
+            gap => Some(gap.max(known.interval.unwrap_or_default() * 3 / 4)),
+        });
         let watchdog = RoutedWatchdog { starts_at: alert.starts_at, notified_at: now, interval };
         self.0.insert(alert.fingerprint, watchdog);
         if self.0.len() > WATCHDOGS_MAX {
@@ -266,7 +233,10 @@ impl RoutedWatchdogs {
     /// Records a resolved watchdog. If no other watchdog is on time, returns when Prometheus died.
     fn record_resolve(&mut self, alert: &WatchdogAlert, now: Timestamp, timeout: Duration) -> Option<Timestamp> {
         let known = self.0.get(&alert.fingerprint).copied();
-        if known.is_some_and(|known| alert.ended_before(known.starts_at)) {
+        let is_of_earlier_occurrence = known.is_some_and(|known| {
+            alert.starts_at < known.starts_at && alert.ends_at.is_none_or(|ends_at| ends_at <= known.starts_at)
+        });
+        if is_of_earlier_occurrence {
             return None;
         }
         let lease_ended_at = alert.ends_at.unwrap_or(now);
@@ -284,8 +254,7 @@ impl ResolveRule {
     pub(crate) fn observe_watchdogs(
         &self,
         watchdogs: &[WatchdogAlert],
-        pulse: &mut Pulse,
-        routed: &mut RoutedWatchdogs,
+        Evidence { pulse, routed, .. }: &mut Evidence<'_>,
         now: Timestamp,
     ) -> WatchdogVerdict {
         let mut verdict = WatchdogVerdict::default();
@@ -293,6 +262,7 @@ impl ResolveRule {
             return verdict;
         }
         let timeout = self.watchdog.timeout();
+        let was_missing = pulse.missing_at.is_some();
         let (firing, resolved): (Vec<_>, Vec<_>) =
             watchdogs.iter().partition(|watchdog| watchdog.status == AlertStatus::Firing);
         for watchdog in firing {
@@ -303,28 +273,33 @@ impl ResolveRule {
             verdict.died_at = verdict.died_at.max(routed.record_resolve(watchdog, now, timeout));
         }
         if let Some(died_at) = verdict.died_at {
-            *pulse = pulse.died(died_at);
+            // Later notifications came from Alertmanager's memory and do not count.
+            pulse.last_heartbeat = Some(pulse.last_heartbeat.map_or(died_at, |last| last.min(died_at)));
         }
+        verdict.is_back = was_missing && pulse.missing_at.is_none();
         verdict
     }
 
     /// The state of an alert after `alert` arrived at `now`, and what changed. Without a `rule`, every resolve counts.
-    pub fn observe(
+    pub(crate) fn observe(
         rule: Option<&Self>,
         known: Option<&AlertRecord>,
         alert: &Alert,
-        evidence: Evidence<'_>,
+        evidence: &Evidence<'_>,
         now: Timestamp,
     ) -> (AlertRecord, Effect) {
-        let is_suspect =
-            |rule: &&Self| alert.status == AlertStatus::Resolved && rule.may_be_expiry(alert, evidence, now);
-        match rule.filter(is_suspect) {
-            Some(rule) => AlertRecord::observe_possible_expiry(known, alert, rule.refire_hold, now),
-            None => AlertRecord::observe(known, alert, now),
+        let (record, effect) = AlertRecord::observe(known, alert, now);
+        let Some(rule) = rule else { return (record, effect) };
+        let ends_firing_alert = matches!(effect, Effect::Resolved | Effect::RefireWithdrawn)
+            && known.is_some_and(|before| before.is_firing(now, rule.refire_hold));
+        if ends_firing_alert && rule.may_be_expiry(alert, evidence, now) {
+            (AlertRecord { state: AlertState::ResolveHeld, ..record }, Effect::HeldResolve)
+        } else {
+            (record, effect)
         }
     }
 
-    fn may_be_expiry(&self, alert: &Alert, evidence: Evidence<'_>, now: Timestamp) -> bool {
+    fn may_be_expiry(&self, alert: &Alert, evidence: &Evidence<'_>, now: Timestamp) -> bool {
         let Evidence { pulse, routed, leases } = evidence;
         let ended_at = alert.ends_at.unwrap_or(now);
         if self.source == WatchdogSource::List && leases.ends_at(alert.fingerprint, ended_at) == Some(true) {

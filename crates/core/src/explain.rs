@@ -1,15 +1,12 @@
 //! Why a component has its status, and all of them at a glance: the same values that the reconciler works with, laid out
 //! for a person.
 
-mod past;
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::past::{Past, TimelineEntry, timeline};
 use super::alert::{AlertRecord, AlertState};
 use super::ledger::{Ledger, ResourceKey};
 use super::observed::{Observed, ObservedComponent};
@@ -20,6 +17,7 @@ use super::plan::Plan;
 use super::status::ComponentStatus;
 use super::target::{ComponentName, TargetName};
 use super::time::Timestamp;
+use super::uptime::Past;
 use super::watchdog::Monitoring;
 
 /// Everything that is known of a component.
@@ -275,6 +273,14 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
     let groups = observed.map(|observed| observed.groups.as_slice()).unwrap_or_default();
     let maintenance = observed.map(|observed| observed.maintenance.as_slice()).unwrap_or_default();
     let alerts = facts.alerts.iter().filter(|alert| alert.target.components().contains(component));
+    let held_resolves = alerts.clone().filter(|alert| alert.state == AlertState::ResolveHeld).map(|alert| {
+        format!(
+            "the resolve of {} of {} is held until the watchdog is received: Alertmanager sends the same resolve when \
+             Prometheus is dead",
+            alert.name,
+            alert.target.instance()
+        )
+    });
     let reports = facts.plan.reports.iter().filter(|report| report.concerns(component)).map(ToString::to_string);
     Some(Explanation {
         component: component.to_string(),
@@ -288,8 +294,21 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         },
         hold,
         since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
-        targets: targets.iter().map(|target| explain_target(target)).collect(),
-        held: alerts.clone().filter_map(|alert| held_firing(alert, facts)).collect(),
+        targets: targets
+            .iter()
+            .map(|target| TargetExplanation {
+                instance: target.target.instance().to_owned(),
+                down: target.is_down(),
+                critical: target.critical,
+                known_from_alerts_only: target.origin == TargetOrigin::Signals,
+                firing: target
+                    .causes
+                    .iter()
+                    .map(|cause| FiringExplanation { alertname: cause.why.clone(), since: cause.since.to_string() })
+                    .collect(),
+            })
+            .collect(),
+        held: alerts.filter_map(|alert| held_firing(alert, facts)).collect(),
         incident: incident(component, facts),
         maintenance: maintenance
             .iter()
@@ -301,7 +320,7 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
             read_at: read_at.to_string(),
         }),
         waiting: waiting(component, desired, facts.plan),
-        remarks: reports.chain(alerts.filter_map(held_resolve)).chain(monitoring(facts)).collect(),
+        remarks: reports.chain(held_resolves).chain(monitoring(facts)).collect(),
         past: None,
     })
 }
@@ -340,18 +359,6 @@ impl WaitingChange {
     }
 }
 
-/// That the resolve of this alert is held, if it is.
-fn held_resolve(alert: &AlertRecord) -> Option<String> {
-    (alert.state == AlertState::ResolveHeld).then(|| {
-        format!(
-            "the resolve of {} of {} is held until the watchdog is received: Alertmanager sends the same resolve when \
-             Prometheus is dead",
-            alert.name,
-            alert.target.instance()
-        )
-    })
-}
-
 /// That monitoring data is missing, if it is: it says something about every component.
 fn monitoring(facts: Facts<'_>) -> Option<String> {
     let Monitoring::Missing { since, .. } = facts.page.monitoring else { return None };
@@ -380,18 +387,6 @@ fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
         (_, 1) => "its only target is down".to_owned(),
         (_, count) if down == count => format!("all its {count} targets are down"),
         (_, count) => format!("{down} of its {count} targets {} down", if down == 1 { "is" } else { "are" }),
-    }
-}
-
-fn explain_target(target: &DesiredTarget) -> TargetExplanation {
-    let firing =
-        |cause: &super::page::Cause| FiringExplanation { alertname: cause.why.clone(), since: cause.since.to_string() };
-    TargetExplanation {
-        instance: target.target.instance().to_owned(),
-        down: target.is_down(),
-        critical: target.critical,
-        known_from_alerts_only: target.origin == TargetOrigin::Signals,
-        firing: target.causes.iter().map(firing).collect(),
     }
 }
 

@@ -203,7 +203,7 @@ impl AlertHappening {
     /// What is known of the alert since, if it was learned at `at`.
     pub fn record(&self, at: Timestamp) -> AlertRecord {
         let state = match (self.turn, self.source) {
-            (Turn::Fired, Source::Page) => AlertState::Inherited,
+            (Turn::Fired, Source::Page) => AlertState::Adopted,
             (Turn::Fired | Turn::Confirmed, _) => AlertState::Firing,
             (Turn::Held, _) => AlertState::Refired { since: at },
             (Turn::Resolved | Turn::Withdrawn, _) => AlertState::Resolved,

@@ -18,7 +18,7 @@ use super::target::ComponentName;
 use super::time::Timestamp;
 
 /// The longest time for which a component may be held: who wants longer says so again.
-pub const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The most characters of the reason that is given for a hold.
 pub const NOTE_LIMIT: usize = 200;
@@ -94,12 +94,16 @@ impl Hold {
         // What is typed must not start a line of the log or hide in it.
         let note: String = note.split_whitespace().collect::<Vec<_>>().join(" ");
         let length = note.chars().count();
-        match () {
-            () if !Self::STATUSES.contains(&status) => Err(HoldError::Status(status)),
-            () if until <= now => Err(HoldError::Over(until)),
-            () if until > now.after(LONGEST_HOLD) => Err(HoldError::TooLong(until)),
-            () if length > NOTE_LIMIT => Err(HoldError::Note(length)),
-            () => Ok(Self { component, status, since: now, until, user: user.to_owned(), note }),
+        if !Self::STATUSES.contains(&status) {
+            Err(HoldError::Status(status))
+        } else if until <= now {
+            Err(HoldError::Over(until))
+        } else if until > now.after(LONGEST_HOLD) {
+            Err(HoldError::TooLong(until))
+        } else if length > NOTE_LIMIT {
+            Err(HoldError::Note(length))
+        } else {
+            Ok(Self { component, status, since: now, until, user: user.to_owned(), note })
         }
     }
 
@@ -109,29 +113,19 @@ impl Hold {
     }
 }
 
-impl Held {
-    /// The component as the rules have it, held.
-    fn over(component: &DesiredComponent, hold: &Hold) -> Self {
-        Self { hold: hold.clone(), rules: component.status, rules_since: component.since }
-    }
-
-    /// Since when the component is what it is held at: since the outage began, where the rules say the same.
-    fn since(&self) -> Option<Timestamp> {
-        match self.hold.status {
-            ComponentStatus::Operational => None,
-            status if status == self.rules => self.rules_since.or(Some(self.hold.since)),
-            _ => Some(self.hold.since),
-        }
-    }
-}
-
 impl DesiredPage {
     /// The page with what operators hold in place of what the rules say, as far as it counts at `now`.
-    pub fn held_by(mut self, holds: &[Hold], now: Timestamp) -> Self {
+    pub fn apply_overrides(mut self, holds: &[Hold], now: Timestamp) -> Self {
         for hold in holds.iter().filter(|hold| hold.is_in_force(now)) {
             let component = self.components.entry(hold.component.clone()).or_insert_with(DesiredComponent::unfed);
-            let held = Held::over(component, hold);
-            (component.status, component.since) = (hold.status, held.since());
+            let held = Held { hold: hold.clone(), rules: component.status, rules_since: component.since };
+            component.since = match hold.status {
+                ComponentStatus::Operational => None,
+                // Since the outage began, where the rules say the same.
+                status if status == held.rules => held.rules_since.or(Some(hold.since)),
+                _ => Some(hold.since),
+            };
+            component.status = hold.status;
             component.held = Some(held);
             self.revisit_at = self.revisit_at.into_iter().chain([hold.until]).min();
         }
@@ -166,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_hold_stands_above_the_rules_and_is_looked_at_again_when_it_is_over() {
-        let page = page().held_by(&[hold("Database", ComponentStatus::MajorOutage)], NOW);
+        let page = page().apply_overrides(&[hold("Database", ComponentStatus::MajorOutage)], NOW);
         let database = &page.components[&name("Database")];
         assert_eq!((database.status, database.since), (ComponentStatus::MajorOutage, Some(NOW)));
         assert_eq!(database.held.as_ref().map(|held| held.rules), Some(ComponentStatus::Operational));
@@ -176,12 +170,12 @@ mod tests {
     #[test]
     fn a_hold_that_is_over_changes_nothing() {
         let holds = [hold("Database", ComponentStatus::MajorOutage)];
-        assert_eq!(page().held_by(&holds, NOW.after(HOUR)), page());
+        assert_eq!(page().apply_overrides(&holds, NOW.after(HOUR)), page());
     }
 
     #[test]
     fn a_component_that_no_target_feeds_can_be_held() {
-        let page = page().held_by(&[hold("Web", ComponentStatus::PartialOutage)], NOW);
+        let page = page().apply_overrides(&[hold("Web", ComponentStatus::PartialOutage)], NOW);
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert!(!page.components[&name("Web")].is_fed());
     }

@@ -3,15 +3,14 @@
 //! Nothing here does I/O, reads a clock or logs; time is an argument. What the page must show ([`page`]), what has to
 //! be written to get there ([`plan`]) and what an arriving alert changes ([`alert`]) are decided here and nowhere else.
 
+pub mod adopt;
 pub mod alert;
-pub mod alert_limit;
 pub mod builtin;
 pub mod config;
 pub mod expiry;
 pub mod explain;
 pub mod history;
 pub mod hold;
-pub mod inherit;
 pub mod ledger;
 pub mod listing;
 pub mod maintenance;
@@ -27,7 +26,6 @@ pub mod recovery;
 pub mod repair;
 pub mod rules;
 pub mod setup;
-pub mod signal;
 pub mod simulate;
 pub mod status;
 pub mod status_page;

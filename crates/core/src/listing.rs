@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::alert::{Alert, AlertStatus, Fingerprint};
-use super::expiry::{Lease, LeaseLength};
-use super::notification::raw::{RawLabels, Shaped};
+use super::expiry::{Lease, LeaseLength, WatchdogSent};
+use super::notification::{Json, RawLabels};
 use super::time::Timestamp;
 
 /// Matches the label `status_page_alert` of every alert that is ours, and of a few others: what `true` is, with its
@@ -55,7 +55,7 @@ struct RawListed {
     #[serde(rename = "updatedAt")]
     updated_at: Option<String>,
     status: RawStatus,
-    labels: Shaped<RawLabels>,
+    labels: Json<RawLabels>,
 }
 
 #[derive(Deserialize)]
@@ -63,24 +63,15 @@ struct RawStatus {
     state: String,
 }
 
-/// When an alert was last sent to Alertmanager (`updatedAt`, by Alertmanager's clock), and its lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LastSent {
-    /// The time of the sending.
-    pub at: Timestamp,
-    /// How long the alert is listed after that.
-    pub lease: LeaseLength,
-}
-
 /// When Alertmanager was last sent an alert, as the listing of a watchdog says it; `None` if it lists none.
 ///
 /// That it is listed does not prove that Prometheus lives: Alertmanager lists what it was told for some minutes, and goes
 /// on sending notifications of it. Prometheus sends what fires again about every minute, and that is `updatedAt`, by
-/// Alertmanager's clock. Of several, the latest counts. A silenced alert is sent like any other.
+/// Alertmanager's clock, as is the result. Of several, the latest counts. A silenced alert is sent like any other.
 ///
 /// # Errors
 /// As [`parse_listing`].
-pub fn parse_last_sent(body: &[u8]) -> Result<Option<LastSent>, ListingError> {
+pub fn parse_last_sent(body: &[u8]) -> Result<Option<WatchdogSent>, ListingError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Sent {
@@ -94,9 +85,9 @@ pub fn parse_last_sent(body: &[u8]) -> Result<Option<LastSent>, ListingError> {
             Timestamp::parse_rfc3339(text).map_err(|error| ListingError { path, fault: error.to_string() })
         };
         let (at, ends_at) = (time("updatedAt", updated_at)?, time("endsAt", ends_at)?);
-        Ok(LastSent { at, lease: LeaseLength::between(at, ends_at) })
+        Ok(WatchdogSent { sent_at: at, lease: LeaseLength::between(at, ends_at) })
     });
-    sent.collect::<Result<Vec<_>, _>>().map(|sent| sent.into_iter().max())
+    sent.collect::<Result<Vec<_>, _>>().map(|sent| sent.into_iter().max_by_key(|sent| (sent.sent_at, sent.lease)))
 }
 
 /// The alerts of a listing that are ours and can be used; why others cannot is said when they are notified.
@@ -105,30 +96,18 @@ pub fn parse_last_sent(body: &[u8]) -> Result<Option<LastSent>, ListingError> {
 /// When any entry is not what Alertmanager lists.
 pub fn parse_listing(body: &[u8]) -> Result<Vec<ListedAlert>, ListingError> {
     let listed: Vec<RawListed> = parse(body)?;
-    listed.iter().enumerate().filter_map(|(position, entry)| entry.read(position).transpose()).collect()
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, ListingError> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let listed = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| ListingError { path: error.path().to_string(), fault: error.inner().to_string() })?;
-    json.end().map_err(|error| ListingError { path: ".".to_owned(), fault: error.to_string() })?;
-    Ok(listed)
-}
-
-impl RawListed {
-    /// The alert, if it is ours and can be used.
-    fn read(&self, position: usize) -> Result<Option<ListedAlert>, ListingError> {
+    let mut alerts = Vec::new();
+    for (position, entry) in listed.iter().enumerate() {
         let fault = |field: &str, fault: String| ListingError { path: format!("[{position}].{field}"), fault };
-        let Shaped::Object(labels) = &self.labels else {
+        let Json::Object(labels) = &entry.labels else {
             return Err(fault("labels", "this is no object".to_owned()));
         };
         let fingerprint: Fingerprint =
-            self.fingerprint.parse().map_err(|_| fault("fingerprint", "16 hexadecimal digits are one".to_owned()))?;
+            entry.fingerprint.parse().map_err(|_| fault("fingerprint", "16 hexadecimal digits are one".to_owned()))?;
         let starts_at =
-            Timestamp::parse_rfc3339(&self.starts_at).map_err(|error| fault("startsAt", error.to_string()))?;
-        let Some(subject) = labels.subject().ok().filter(|_| labels.are_ours()) else { return Ok(None) };
-        let standing = if self.status.state == "active" { Standing::Active } else { Standing::Suppressed };
+            Timestamp::parse_rfc3339(&entry.starts_at).map_err(|error| fault("startsAt", error.to_string()))?;
+        let Some(subject) = labels.subject().ok().filter(|_| labels.are_ours()) else { continue };
+        let standing = if entry.status.state == "active" { Standing::Active } else { Standing::Suppressed };
         let alert = Alert {
             fingerprint,
             name: subject.name,
@@ -138,12 +117,21 @@ impl RawListed {
             starts_at,
             ends_at: None,
         };
-        let [sent_at, ends_at] = [&self.updated_at, &self.ends_at]
+        let [sent_at, ends_at] = [&entry.updated_at, &entry.ends_at]
             .map(|time| time.as_deref().and_then(|text| Timestamp::parse_rfc3339(text).ok()));
         let lease = sent_at.zip(ends_at);
         let lease = lease.map(|(sent_at, ends_at)| Lease { ends_at, length: LeaseLength::between(sent_at, ends_at) });
-        Ok(Some(ListedAlert { alert, standing, lease }))
+        alerts.push(ListedAlert { alert, standing, lease });
     }
+    Ok(alerts)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, ListingError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let listed = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| ListingError { path: error.path().to_string(), fault: error.inner().to_string() })?;
+    json.end().map_err(|error| ListingError { path: ".".to_owned(), fault: error.to_string() })?;
+    Ok(listed)
 }
 
 #[cfg(test)]
@@ -217,7 +205,7 @@ mod tests {
         };
         let sent = |at, ends_at| {
             let [at, ends_at] = [at, ends_at].map(|text| Timestamp::parse_rfc3339(text).expect("a time"));
-            Some(LastSent { at, lease: LeaseLength::between(at, ends_at) })
+            Some(WatchdogSent { sent_at: at, lease: LeaseLength::between(at, ends_at) })
         };
         let lease = "2026-11-21T02:04:24.802Z";
         assert_eq!(last(&[]), Ok(None));

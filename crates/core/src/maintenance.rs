@@ -16,7 +16,7 @@ const ZONE_STEP_MS: i64 = 15 * 60 * 1000;
 const MARGIN_MS: i64 = 1000;
 
 /// The maintenance in progress that the component is under; of several, the first.
-pub fn of_component(maintenance: &[Maintenance], component: ComponentId) -> Option<&Maintenance> {
+pub(crate) fn of_component(maintenance: &[Maintenance], component: ComponentId) -> Option<&Maintenance> {
     maintenance.iter().find(|one| one.components.contains(&component))
 }
 
@@ -28,7 +28,7 @@ pub fn may_change_at(maintenance: &[Maintenance], asked_at: Timestamp) -> Option
 
 impl Maintenance {
     /// The next moment after `asked_at` at which it may be over by the clock, at most a quarter of an hour later.
-    pub fn may_end_at(&self, asked_at: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn may_end_at(&self, asked_at: Timestamp) -> Option<Timestamp> {
         let end_ms = self.ends_if_utc_ms?.saturating_add(MARGIN_MS);
         let past_ms = asked_at.as_millis().saturating_sub(end_ms).rem_euclid(ZONE_STEP_MS);
         Some(Timestamp::from_millis(asked_at.as_millis().saturating_add(ZONE_STEP_MS - past_ms)))

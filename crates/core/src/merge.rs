@@ -1,17 +1,19 @@
-//! What notifications change in what is stored of alerts and the watchdog.
+//! What notifications change in what is stored of alerts and the watchdog, and which of the alerts are stored.
 //!
 //! The store loads what a group of notifications is about into a [`Merge`], applies the notifications in the order of
-//! their arrival, and saves what has changed in the same transaction.
+//! their arrival, and saves what has changed in the same transaction, within the limit on stored alerts ([`NewAlerts`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::alert::{Alert, AlertRecord, Effect, Fingerprint};
-use super::alert_limit::DEFAULT_MAX_ALERTS;
-use super::expiry::{Evidence, Leases, ResolveRule, RoutedWatchdogs, WatchdogAlert, WatchdogVerdict};
+use super::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
+use super::expiry::{Evidence, ResolveRule, WatchdogAlert, WatchdogVerdict};
 use super::history::{AlertHappening, Source, Turn};
 use super::repair::Repair;
+use super::target::TargetName;
 use super::time::Timestamp;
-use super::watchdog::Pulse;
+
+/// The default of `max_stored_alerts`: how many alerts are stored at most.
+pub const DEFAULT_MAX_ALERTS: u32 = 100_000;
 
 /// The contents of one notification.
 #[derive(Debug, Clone)]
@@ -48,69 +50,73 @@ pub struct Recorded {
 /// What is stored, and what the notifications applied so far change of it.
 #[derive(Debug)]
 pub struct Merge<'a> {
-    known: HashMap<Fingerprint, AlertRecord>,
+    /// What was stored of the alerts concerned.
+    pub known: HashMap<Fingerprint, AlertRecord>,
+    /// The alerts that were adopted from a page.
+    pub adopted: Vec<AlertRecord>,
+    /// What is known of the watchdog, by which resolves are judged.
+    pub evidence: Evidence<'a>,
     changed: HashMap<Fingerprint, AlertRecord>,
     /// The changed alerts in the order of their first change.
     order: Vec<Fingerprint>,
-    inherited: Vec<AlertRecord>,
-    leases: &'a Leases,
-    /// What is known of the watchdog.
-    pub pulse: Pulse,
-    /// The watchdogs of notifications.
-    pub routed: RoutedWatchdogs,
     history: Vec<AlertHappening>,
 }
 
 impl<'a> Merge<'a> {
-    /// Begins with what is stored: of the alerts that the notifications name (`known`), the inherited alerts, and the
+    /// Begins with what is stored: of the alerts that the notifications name (`known`), the adopted alerts, and the
     /// watchdog.
-    pub fn new(
-        known: HashMap<Fingerprint, AlertRecord>,
-        inherited: Vec<AlertRecord>,
-        (pulse, routed): (Pulse, RoutedWatchdogs),
-        leases: &'a Leases,
-    ) -> Self {
+    pub fn new(known: HashMap<Fingerprint, AlertRecord>, adopted: Vec<AlertRecord>, evidence: Evidence<'a>) -> Self {
         let (changed, order, history) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { known, changed, order, inherited, leases, pulse, routed, history }
+        Self { known, adopted, evidence, changed, order, history }
     }
 
-    /// Applies the watchdogs of a notification that arrived at `now`, and returns what they prove. If that may correct an
-    /// alert, [`Self::correct`] is next, else [`Self::apply_alerts`].
-    pub fn apply_watchdogs(&mut self, statements: &Statements, now: Timestamp) -> WatchdogVerdict {
+    /// Applies the watchdogs of a notification that arrived at `now`, and returns what they prove. [`Self::apply`] is next.
+    pub fn observe_watchdogs(&mut self, statements: &Statements, now: Timestamp) -> WatchdogVerdict {
         let Some(rule) = &statements.resolve_rule else { return WatchdogVerdict::default() };
-        rule.observe_watchdogs(&statements.watchdogs, &mut self.pulse, &mut self.routed, now)
+        rule.observe_watchdogs(&statements.watchdogs, &mut self.evidence, now)
     }
 
-    /// Corrects alerts by what the watchdogs prove. `correctable` are the stored alerts that this may concern.
-    pub fn correct(&mut self, verdict: WatchdogVerdict, correctable: Vec<AlertRecord>, now: Timestamp) -> Vec<Repair> {
+    /// Corrects alerts by what the watchdogs of a notification prove, then applies its alerts. `correctable` are the
+    /// stored alerts that the verdict may concern; the notification arrived at `now`.
+    pub fn apply(
+        &mut self,
+        statements: &Statements,
+        verdict: WatchdogVerdict,
+        correctable: Vec<AlertRecord>,
+        now: Timestamp,
+    ) -> Recorded {
         self.known.extend(correctable.into_iter().map(|record| (record.fingerprint, record)));
         let unchanged = self.known.values().filter(|record| !self.changed.contains_key(&record.fingerprint));
         let current = unchanged.chain(self.changed.values());
-        let repairs: Vec<Repair> = current.filter_map(|record| verdict.corrects(record, now)).collect();
-        for Repair { record, reason } in &repairs {
-            self.history.push(AlertHappening::of(record, Turn::of_repair(*reason), (*reason).into(), now));
-            self.put(record.clone());
+        let repairs: Vec<Repair> = if verdict.may_correct() {
+            current.filter_map(|record| verdict.corrects(record, now)).collect()
+        } else {
+            Vec::new()
+        };
+        for repair in &repairs {
+            self.history.push(repair.happening(now));
+            self.put(repair.record.clone());
         }
-        repairs
-    }
-
-    /// Applies the alerts of a notification that arrived at `now`, and returns what each changed.
-    pub fn apply_alerts(&mut self, statements: &Statements, now: Timestamp) -> Vec<Effect> {
-        let Statements { alerts, resolve_rule, .. } = statements;
-        alerts.iter().map(|alert| self.apply_alert(resolve_rule.as_ref(), alert, now)).collect()
-    }
-
-    fn apply_alert(&mut self, rule: Option<&ResolveRule>, alert: &Alert, now: Timestamp) -> Effect {
-        let inherited = self.inherited.iter().find(|record| record.is_inherited_of_ended(alert));
-        let inherited = inherited.map(|record| record.identified_by(alert));
-        let before = self.changed.get(&alert.fingerprint).or_else(|| self.known.get(&alert.fingerprint));
-        let before = before.or(inherited.as_ref());
-        let evidence = Evidence { pulse: self.pulse, routed: &self.routed, leases: self.leases };
-        let (record, effect) = ResolveRule::observe(rule, before, alert, evidence, now);
-        let turn = Turn::of_effect(effect);
-        self.history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
-        self.put(record);
-        effect
+        let mut effects = Vec::with_capacity(statements.alerts.len());
+        for alert in &statements.alerts {
+            // What was adopted of an alert that has ended, under its true fingerprint and `startsAt`.
+            let adopted = self.adopted.iter().find(|record| {
+                alert.status == AlertStatus::Resolved && record.target == alert.target && record.name == alert.name
+            });
+            let adopted = adopted.map(|record| {
+                let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
+                AlertRecord { fingerprint, starts_at, reported_starts_at: starts_at, ..record.clone() }
+            });
+            let before = self.changed.get(&alert.fingerprint).or_else(|| self.known.get(&alert.fingerprint));
+            let before = before.or(adopted.as_ref());
+            let rule = statements.resolve_rule.as_ref();
+            let (record, effect) = ResolveRule::observe(rule, before, alert, &self.evidence, now);
+            let turn = Turn::of_effect(effect);
+            self.history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
+            self.put(record);
+            effects.push(effect);
+        }
+        Recorded { effects, repairs, watchdog_is_back: verdict.is_back }
     }
 
     fn put(&mut self, record: AlertRecord) {
@@ -118,16 +124,6 @@ impl<'a> Merge<'a> {
         if self.changed.insert(fingerprint, record).is_none() {
             self.order.push(fingerprint);
         }
-    }
-
-    /// What was stored of the alerts concerned.
-    pub fn known(&self) -> &HashMap<Fingerprint, AlertRecord> {
-        &self.known
-    }
-
-    /// The alerts that were inherited from a page.
-    pub fn inherited(&self) -> &[AlertRecord] {
-        &self.inherited
     }
 
     /// The alerts to write, in the order of their first change: if there is no room for all new ones, the first are stored.
@@ -142,15 +138,72 @@ impl<'a> Merge<'a> {
     }
 }
 
+/// New alerts, by whether they need room of their own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewAlerts<'a> {
+    /// The first alert of the target and name of an adopted one. It takes that one's place ([`superseded`]) and is
+    /// always stored.
+    pub replacing: Vec<&'a AlertRecord>,
+    /// The others, which are stored within the limit.
+    pub additional: Vec<&'a AlertRecord>,
+}
+
+impl<'a> NewAlerts<'a> {
+    /// Divides `new` alerts, in order of arrival, where `adopted` ones are stored.
+    pub fn divide(new: Vec<&'a AlertRecord>, adopted: &[AlertRecord]) -> Self {
+        let key = |record: &AlertRecord| (record.target.name(), record.name.clone());
+        let mut places: BTreeSet<(TargetName, String)> = adopted.iter().map(key).collect();
+        let (replacing, additional) =
+            new.into_iter().partition(|record| !places.is_empty() && places.remove(&key(record)));
+        Self { replacing, additional }
+    }
+
+    /// How many resolved alerts have to be forgotten to store all of them beside `stored` ones, `max` at most. The ones
+    /// that were heard of least recently go first.
+    pub fn excess(&self, stored: usize, max: usize) -> usize {
+        // Without a new alert, a lowered limit forgets nothing.
+        if self.additional.is_empty() { 0 } else { (stored + self.additional.len()).saturating_sub(max) }
+    }
+
+    /// The additional alerts that are not stored if only `room` more fit.
+    ///
+    /// Resolved alerts are refused first: if they were stored, they would be the first to be forgotten. Then the latest
+    /// arrivals are refused.
+    pub fn refused(&self, room: usize) -> Vec<&'a AlertRecord> {
+        let is_resolved = |record: &&&AlertRecord| record.state == AlertState::Resolved;
+        let unresolved = self.additional.iter().filter(|record| !is_resolved(record));
+        let resolved = self.additional.iter().filter(is_resolved);
+        unresolved.chain(resolved).skip(room).copied().collect()
+    }
+}
+
+/// The `adopted` alerts that have ended: an alert of the same target and name is among those that have `changed`, and
+/// speaks for itself from now on. Whether it fires or is resolved does not matter.
+pub fn superseded<'a>(adopted: &[AlertRecord], changed: impl IntoIterator<Item = &'a AlertRecord>) -> Vec<Fingerprint> {
+    // In most transactions no alert is adopted.
+    if adopted.is_empty() {
+        return Vec::new();
+    }
+    let identified = changed.into_iter().filter(|record| record.state != AlertState::Adopted);
+    let (mut heard, mut rewritten) = (BTreeSet::new(), BTreeSet::new());
+    for record in identified {
+        heard.insert((record.target.name(), record.name.as_str()));
+        rewritten.insert(record.fingerprint);
+    }
+    let ended = adopted.iter().filter(|record| {
+        heard.contains(&(record.target.name(), record.name.as_str())) && !rewritten.contains(&record.fingerprint)
+    });
+    ended.map(|record| record.fingerprint).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::super::alert::{AlertState, AlertStatus};
-    use super::super::expiry::WatchdogSource;
+    use super::super::expiry::{Leases, RoutedWatchdogs, WatchdogSource};
     use super::super::repair::Reason;
     use super::super::target::{ComponentList, Target};
-    use super::super::watchdog::Watchdog;
+    use super::super::watchdog::{Pulse, Watchdog};
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -167,12 +220,15 @@ mod tests {
         }
     }
 
-    fn of(alerts: &[Alert]) -> Statements {
-        Statements { alerts: alerts.to_vec(), ..Statements::default() }
+    fn merge(adopted: Vec<AlertRecord>, leases: &Leases) -> Merge<'_> {
+        let evidence = Evidence { pulse: Pulse::default(), routed: RoutedWatchdogs::default(), leases };
+        Merge::new(HashMap::new(), adopted, evidence)
     }
 
-    fn merge(inherited: Vec<AlertRecord>, leases: &Leases) -> Merge<'_> {
-        Merge::new(HashMap::new(), inherited, (Pulse::default(), RoutedWatchdogs::default()), leases)
+    /// What the alerts of a notification changed.
+    fn apply(merge: &mut Merge<'_>, alerts: &[Alert]) -> Vec<Effect> {
+        let statements = Statements { alerts: alerts.to_vec(), ..Statements::default() };
+        merge.apply(&statements, WatchdogVerdict::default(), Vec::new(), NOW).effects
     }
 
     #[test]
@@ -180,9 +236,9 @@ mod tests {
         let leases = Leases::default();
         let mut merge = merge(Vec::new(), &leases);
         let (a, b) = (alert("a", AlertStatus::Firing), alert("b", AlertStatus::Firing));
-        assert_eq!(merge.apply_alerts(&of(&[a.clone(), b]), NOW), [Effect::Fired, Effect::Fired]);
+        assert_eq!(apply(&mut merge, &[a.clone(), b]), [Effect::Fired, Effect::Fired]);
         let over = Alert { status: AlertStatus::Resolved, ..a.clone() };
-        assert_eq!(merge.apply_alerts(&of(&[over, a]), NOW), [Effect::Resolved, Effect::HeldRefire]);
+        assert_eq!(apply(&mut merge, &[over, a]), [Effect::Resolved, Effect::HeldRefire]);
         let changed: Vec<_> = merge.changed().map(|record| (record.name.as_str(), record.state)).collect();
         assert_eq!(changed, [("a", AlertState::Refired { since: NOW }), ("b", AlertState::Firing)]);
         let refused = HashSet::from([Fingerprint::of_text("a")]);
@@ -193,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn a_resolve_ends_what_was_inherited_of_its_target_and_name() {
+    fn a_resolve_ends_what_was_adopted_of_its_target_and_name() {
         let leases = Leases::default();
         let (record, _) = AlertRecord::observe(None, &alert("a", AlertStatus::Firing), NOW);
         let fingerprint = Fingerprint::of_text("of the page");
-        let inherited = AlertRecord { fingerprint, state: AlertState::Inherited, ..record };
-        let mut merge = merge(vec![inherited], &leases);
+        let adopted = AlertRecord { fingerprint, state: AlertState::Adopted, ..record };
+        let mut merge = merge(vec![adopted], &leases);
         let told = [alert("a", AlertStatus::Resolved), alert("b", AlertStatus::Resolved)];
-        assert_eq!(merge.apply_alerts(&of(&told), NOW), [Effect::Resolved, Effect::ResolvedUnknown]);
+        assert_eq!(apply(&mut merge, &told), [Effect::Resolved, Effect::ResolvedUnknown]);
     }
 
     #[test]
@@ -215,7 +271,7 @@ mod tests {
         let (record, _) = AlertRecord::observe(None, &alert("stored", AlertStatus::Firing), NOW);
         let stored = record.ended(NOW);
         let just = [alert("just", AlertStatus::Firing), alert("just", AlertStatus::Resolved)];
-        merge.apply_alerts(&of(&just), NOW);
+        apply(&mut merge, &just);
         let watchdog = WatchdogAlert {
             fingerprint: Fingerprint::of_text("watchdog"),
             status: AlertStatus::Resolved,
@@ -223,14 +279,68 @@ mod tests {
             ends_at: Some(NOW.after(Duration::from_secs(60))),
         };
         let statements = Statements { watchdogs: vec![watchdog], resolve_rule, ..Statements::default() };
-        let verdict = merge.apply_watchdogs(&statements, NOW.after(Duration::from_secs(70)));
-        assert!(verdict.died_at.is_some_and(|died_at| died_at < NOW) && verdict.may_correct());
-        let repairs = merge.correct(verdict, vec![stored], NOW);
+        let verdict = merge.observe_watchdogs(&statements, NOW.after(Duration::from_secs(70)));
+        assert!(verdict.died_at.is_some_and(|died_at| died_at < NOW));
+        let repairs = merge.apply(&statements, verdict, vec![stored], NOW).repairs;
         let mut corrected: Vec<_> =
             repairs.iter().map(|repair| (repair.record.name.as_str(), repair.record.state, repair.reason)).collect();
         corrected.sort_by_key(|(name, ..)| *name);
         let (held, reason) = (AlertState::ResolveHeld, Reason::TakenBack);
         assert_eq!(corrected, [("just", held, reason), ("stored", held, reason)]);
-        assert!(merge.known().contains_key(&Fingerprint::of_text("stored")), "it needs no room");
+        assert!(merge.known.contains_key(&Fingerprint::of_text("stored")), "it needs no room");
+    }
+
+    fn record(name: &str, state: AlertState) -> AlertRecord {
+        let (record, _) = AlertRecord::observe(None, &alert(name, AlertStatus::Firing), NOW);
+        AlertRecord { state, ..record }
+    }
+
+    #[test]
+    fn one_new_alert_takes_the_place_of_an_adopted_one_and_the_others_need_room() {
+        let adopted = [record("a", AlertState::Adopted), record("b", AlertState::Adopted)];
+        let twin = AlertRecord { fingerprint: Fingerprint::of_text("twin"), ..record("a", AlertState::Firing) };
+        let new = [record("c", AlertState::Firing), record("a", AlertState::Resolved), twin];
+        let divided = NewAlerts::divide(new.iter().collect(), &adopted);
+        assert_eq!(divided, NewAlerts { replacing: vec![&new[1]], additional: vec![&new[0], &new[2]] });
+        assert_eq!((divided.excess(5, 7), divided.excess(5, 6), divided.excess(9, 6)), (0, 1, 5));
+        let nothing_new = NewAlerts::divide(vec![&new[1]], &adopted);
+        assert_eq!(nothing_new.excess(9, 6), 0, "a lowered limit alone forgets nothing");
+    }
+
+    #[test]
+    fn the_resolved_are_refused_first_and_then_those_that_came_last() {
+        let new = [
+            record("resolved", AlertState::Resolved),
+            record("first", AlertState::Firing),
+            record("second", AlertState::Firing),
+        ];
+        let new = NewAlerts::divide(new.iter().collect(), &[]);
+        let names = |room| new.refused(room).iter().map(|record| record.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names(4), [""; 0]);
+        assert_eq!(names(3), [""; 0]);
+        assert_eq!(names(2), ["resolved"]);
+        assert_eq!(names(1), ["second", "resolved"]);
+        assert_eq!(names(0), ["first", "second", "resolved"]);
+    }
+
+    #[test]
+    fn an_adopted_alert_ends_with_the_first_alert_of_its_target_and_name() {
+        let adopted = [record("TargetDown", AlertState::Adopted), record("DiskFull", AlertState::Adopted)];
+        let known =
+            |name: &str, state| AlertRecord { fingerprint: Fingerprint::of_text("known"), ..record(name, state) };
+        for state in [AlertState::Firing, AlertState::Resolved, AlertState::ResolveHeld] {
+            assert_eq!(superseded(&adopted, &[known("DiskFull", state)]), [adopted[1].fingerprint], "{state:?}");
+        }
+        let others = [
+            AlertRecord {
+                target: Target::new("b", ComponentList::parse("Web").names).expect("a target"),
+                ..known("DiskFull", AlertState::Firing)
+            },
+            known("Load", AlertState::Firing),
+            known("DiskFull", AlertState::Adopted),
+            // Written by a correction of the adopted alert itself.
+            AlertRecord { state: AlertState::Resolved, ..adopted[1].clone() },
+        ];
+        assert_eq!(superseded(&adopted, &others), []);
     }
 }

@@ -1,74 +1,19 @@
 //! Names that Cachet is given: of groups, as `config.json` has them, and of incidents, from the configured template. And
 //! what Cachet makes of a text before it keeps it.
 
-use std::fmt;
-
-use super::target::{ComponentName, NAME_LIMIT, excerpt};
+use super::target::{ComponentName, NAME_LIMIT, NameError, checked_name, excerpt, name};
 
 /// The name of a group: [`trimmed`], not empty, at most [`NAME_LIMIT`] characters, without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupName(String);
 
-/// Why a text cannot name a group.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GroupNameError {
-    /// There is nothing in it.
-    #[error("a group name is empty: give it a name")]
-    Empty,
-    /// It would break lines, in a log or in a report.
-    #[error("group name {:?} contains the control character {character:?}: leave it out", excerpt(.name))]
-    Character {
-        /// The whole name.
-        name: String,
-        /// The first character that may not be in it.
-        character: char,
-    },
-    /// Cachet would refuse it.
-    #[error("group name {:?} has {length} characters: Cachet takes at most {NAME_LIMIT}, shorten it", excerpt(.name))]
-    TooLong {
-        /// The whole name.
-        name: String,
-        /// Its length in characters.
-        length: usize,
-    },
-}
+name!(GroupName);
 
 impl TryFrom<&str> for GroupName {
-    type Error = GroupNameError;
+    type Error = NameError;
 
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        let name = trimmed(text);
-        if name.is_empty() {
-            return Err(GroupNameError::Empty);
-        }
-        if let Some(character) = name.chars().find(|c| c.is_control()) {
-            return Err(GroupNameError::Character { name: name.to_owned(), character });
-        }
-        let length = name.chars().count();
-        if length > NAME_LIMIT {
-            return Err(GroupNameError::TooLong { name: name.to_owned(), length });
-        }
-        Ok(Self(name.to_owned()))
-    }
-}
-
-impl GroupName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The name in quotes.
-impl fmt::Debug for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    fn try_from(text: &str) -> Result<Self, NameError> {
+        checked_name("group", text, &[]).map(|name| Self(name.to_owned()))
     }
 }
 
@@ -88,41 +33,29 @@ const PLACEHOLDER: &str = "%s";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncidentName(String);
 
-/// Why a text cannot be the title of an incident.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum IncidentNameError {
-    /// There is nothing in it.
-    #[error("is empty: write a title, with %s where the component should stand")]
-    Empty,
-    /// It would break lines, in a log or on the page.
-    #[error("is {:?}, and contains the control character {character:?}: leave it out", excerpt(.template))]
-    Character {
-        /// The whole template.
-        template: String,
-        /// The first character that may not be in it.
-        character: char,
-    },
-}
-
 impl IncidentName {
     /// The template, trimmed.
     ///
     /// # Errors
     /// When it is empty or contains a control character.
-    pub fn new(template: &str) -> Result<Self, IncidentNameError> {
+    pub fn new(template: &str) -> Result<Self, NameError> {
         let template = trimmed(template);
         if template.is_empty() {
-            return Err(IncidentNameError::Empty);
+            let cure = "write a title, with %s where the component should stand";
+            return Err(NameError(format!("is empty: {cure}")));
         }
         match template.chars().find(|c| c.is_control()) {
-            Some(character) => Err(IncidentNameError::Character { template: template.to_owned(), character }),
+            Some(character) => Err(NameError(format!(
+                "is {:?}, and contains the control character {character:?}: leave it out",
+                excerpt(template)
+            ))),
             None => Ok(Self(template.to_owned())),
         }
     }
 
     /// The title for `component`, cut to the [`NAME_LIMIT`] characters that Cachet takes.
-    pub fn render(&self, component: &ComponentName) -> String {
-        cut(&self.whole(component), NAME_LIMIT)
+    pub(crate) fn render(&self, component: &ComponentName) -> String {
+        cut(&self.0.replace(PLACEHOLDER, component.as_str()), NAME_LIMIT)
     }
 
     /// The title of an incident that is about no component: the template as it is, cut to [`NAME_LIMIT`] characters.
@@ -132,16 +65,12 @@ impl IncidentName {
 
     /// How many characters the title for `component` has before it is cut.
     pub fn length(&self, component: &ComponentName) -> usize {
-        self.whole(component).chars().count()
+        self.0.replace(PLACEHOLDER, component.as_str()).chars().count()
     }
 
     /// Whether the title says which component it is about.
     pub fn names_the_component(&self) -> bool {
         self.0.contains(PLACEHOLDER)
-    }
-
-    fn whole(&self, component: &ComponentName) -> String {
-        self.0.replace(PLACEHOLDER, component.as_str())
     }
 }
 
@@ -218,9 +147,10 @@ mod tests {
 
     #[test]
     fn a_title_is_one_line_that_says_something() {
-        assert_eq!(IncidentName::new("  "), Err(IncidentNameError::Empty));
+        assert!(IncidentName::new("  ").expect_err("empty").to_string().starts_with("is empty: write a title"));
         assert_eq!(IncidentName::new(" %s\n"), IncidentName::new("%s"));
-        assert!(matches!(IncidentName::new("a\n%s"), Err(IncidentNameError::Character { character: '\n', .. })));
+        let error = IncidentName::new("a\n%s").expect_err("two lines").to_string();
+        assert_eq!(error, "is \"a\\n%s\", and contains the control character '\\n': leave it out");
     }
 
     #[test]

@@ -5,16 +5,22 @@
 //! of an alert. Everything smaller costs one alert and not its neighbours: an alert that is ours but cannot be used is
 //! left out with its reason. For the same cause `version` is not looked at: a future version that still has these
 //! fields is served, one that has not is refused by its shape.
+//!
+//! So the JSON is read with the shape that it has (`Json`), not the one that it should have. Reading fails only where the
+//! JSON itself is broken or the list `alerts` is missing; a field of the wrong type becomes a value that says so. Unknown
+//! fields are skipped without recursion, however deep they are.
 
-pub(super) mod raw;
-
+use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 
-use raw::{RawAlert, RawLabels, RawNotification, Scalar, Shaped};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::alert::{Alert, AlertStatus, Fingerprint, FingerprintError};
 use super::expiry::WatchdogAlert;
-use super::target::{ComponentList, ComponentNameError, NAME_LIMIT, Target};
+use super::target::{ComponentList, NAME_LIMIT, NameError, Target};
 use super::time::Timestamp;
 use super::watchdog::Watchdog;
 
@@ -100,7 +106,7 @@ pub enum IgnoreReason {
     NoComponent,
     /// A name in the label cannot be a component's.
     #[error("in the label status_page_component: {0}")]
-    ComponentName(#[from] ComponentNameError),
+    ComponentName(#[from] NameError),
     /// It has no fingerprint.
     #[error("the fingerprint is missing: Alertmanager sends it since 0.19, update it")]
     NoFingerprint,
@@ -135,13 +141,15 @@ impl std::error::Error for NotificationError {}
 impl NotificationError {
     /// Keys and values of the body may be in both texts, so they are cut and escaped.
     fn new(path: &str, fault: &str) -> Self {
-        let printable = |text: &str| text.chars().take(ERROR_CHARACTERS).map(escape_control).collect();
+        let printable = |text: &str| {
+            let escaped = text.chars().take(ERROR_CHARACTERS).map(|character| match character {
+                _ if character.is_control() => character.escape_default().to_string(),
+                _ => character.to_string(),
+            });
+            escaped.collect()
+        };
         Self { path: printable(path), fault: printable(fault) }
     }
-}
-
-fn escape_control(character: char) -> String {
-    if character.is_control() { character.escape_default().to_string() } else { character.to_string() }
 }
 
 impl fmt::Display for NotificationError {
@@ -152,41 +160,58 @@ impl fmt::Display for NotificationError {
 }
 
 impl Notification {
-    /// Reads the body of a POST where no watchdog is configured.
-    ///
-    /// # Errors
-    /// When the body is no notification, see the module's documentation. A notification without alerts is one.
-    pub fn parse(body: &[u8]) -> Result<Self, NotificationError> {
-        Self::parse_with(body, None)
-    }
-
     /// Reads the body of a POST. The alerts of `watchdog` are about no target, whatever labels they have.
     ///
     /// # Errors
-    /// As [`Self::parse`].
-    pub fn parse_with(body: &[u8], watchdog: Option<&Watchdog>) -> Result<Self, NotificationError> {
-        let raw = parse_raw(body)?;
-        let any_alert = raw.alerts.iter().any(|entry| well_shaped(entry).is_some());
-        if !raw.alerts.is_empty() && !any_alert {
+    /// When the body is no notification, see the module's documentation. A notification without alerts is one.
+    pub fn parse(body: &[u8], watchdog: Option<&Watchdog>) -> Result<Self, NotificationError> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let raw: Json<RawNotification> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            NotificationError::new(if path == "." { "" } else { &path }, &error.into_inner().to_string())
+        })?;
+        json.end().map_err(|error| NotificationError::new("", &error.to_string()))?;
+        let Json::Object(raw) = raw else {
+            return Err(NotificationError::new("", "this is JSON, but no object"));
+        };
+        let has_shape =
+            |entry: &Json<RawAlert>| matches!(entry, Json::Object(RawAlert { labels: Json::Object(_), .. }));
+        if !raw.alerts.is_empty() && !raw.alerts.iter().any(has_shape) {
             let fault = "this is no object with labels, and no other entry is one";
             return Err(NotificationError::new("alerts[0]", fault));
         }
         let mut notification = Self {
-            receiver: shortened(&raw.receiver),
-            truncated_alerts: raw.truncated_alerts.count(),
+            receiver: shortened(raw.receiver.text()),
+            truncated_alerts: if let Json::Count(count) = raw.truncated_alerts { count } else { 0 },
             ..Self::default()
         };
         for (position, entry) in raw.alerts.iter().enumerate() {
-            match well_shaped(entry) {
-                Some((alert, labels)) if watchdog.is_some_and(|watchdog| labels.are_of(watchdog)) => {
-                    notification.watchdogs.push(watchdog_of(alert));
+            let Json::Object(alert @ RawAlert { labels: Json::Object(labels), .. }) = entry else {
+                let reason = IgnoreReason::NotAnAlert { position };
+                let (fingerprint, alertname) = (String::new(), String::new());
+                notification.ignored.push(IgnoredAlert { fingerprint, alertname, reason });
+                continue;
+            };
+            // The watchdog needs no other label than its name.
+            if watchdog.is_some_and(|watchdog| labels.text("alertname") == Some(watchdog.alertname())) {
+                notification.watchdogs.push(alert.watchdog());
+                continue;
+            }
+            if !labels.are_ours() {
+                notification.not_ours += 1;
+                continue;
+            }
+            let ignored = |reason| IgnoredAlert {
+                fingerprint: shortened(alert.fingerprint.text()),
+                alertname: shortened(labels.text("alertname")),
+                reason,
+            };
+            match alert.usable(labels) {
+                Ok((alert, rejected)) => {
+                    notification.partly_ignored.extend(rejected.into_iter().map(|error| ignored(error.into())));
+                    notification.alerts.push(alert);
                 }
-                Some((alert, labels)) => notification.take(alert, labels),
-                None => notification.ignored.push(IgnoredAlert {
-                    fingerprint: String::new(),
-                    alertname: String::new(),
-                    reason: IgnoreReason::NotAnAlert { position },
-                }),
+                Err(reason) => notification.ignored.push(ignored(reason)),
             }
         }
         Ok(notification)
@@ -196,49 +221,107 @@ impl Notification {
     pub fn heartbeats(&self) -> usize {
         self.watchdogs.iter().filter(|watchdog| watchdog.status == AlertStatus::Firing).count()
     }
+}
 
-    fn take(&mut self, alert: &RawAlert, labels: &RawLabels) {
-        if !labels.are_ours() {
-            self.not_ours += 1;
-            return;
-        }
-        let ignored = |reason| IgnoredAlert {
-            fingerprint: shortened(&alert.fingerprint),
-            alertname: shortened(&labels.alertname),
-            reason,
+/// The fields of a notification that are used.
+#[derive(Deserialize)]
+struct RawNotification {
+    alerts: Vec<Json<RawAlert>>,
+    #[serde(default)]
+    receiver: Json,
+    #[serde(default, rename = "truncatedAlerts")]
+    truncated_alerts: Json,
+}
+
+/// The fields of an alert that are used.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawAlert {
+    status: Json,
+    labels: Json<RawLabels>,
+    starts_at: Json,
+    ends_at: Json,
+    fingerprint: Json,
+}
+
+impl RawAlert {
+    /// The alert, and what is wrong with component names that it also gives.
+    fn usable(&self, labels: &RawLabels) -> Result<(Alert, Vec<NameError>), IgnoreReason> {
+        let Subject { name, target, critical, rejected } = labels.subject()?;
+        let quoted = |value: &Json| match value.text() {
+            Some(text) => format!("{:?}", text.chars().take(QUOTED_CHARACTERS).collect::<String>()),
+            None => "(missing, or no text)".to_owned(),
         };
-        match usable(alert, labels) {
-            Ok((alert, rejected)) => {
-                self.partly_ignored.extend(rejected.into_iter().map(|error| ignored(error.into())));
-                self.alerts.push(alert);
-            }
-            Err(reason) => self.ignored.push(ignored(reason)),
+        let fingerprint = self.fingerprint.text().filter(|text| !text.trim().is_empty());
+        let alert = Alert {
+            fingerprint: fingerprint.ok_or(IgnoreReason::NoFingerprint)?.parse()?,
+            name,
+            target,
+            critical,
+            status: match self.status.text() {
+                Some("firing") => AlertStatus::Firing,
+                Some("resolved") => AlertStatus::Resolved,
+                _ => return Err(IgnoreReason::Status(quoted(&self.status))),
+            },
+            starts_at: self.starts_at.time().ok_or_else(|| IgnoreReason::StartsAt(quoted(&self.starts_at)))?,
+            // A firing has none that means anything. A resolve without a usable one is a resolve all the same.
+            ends_at: self.ends_at.time().filter(|_| self.status.text() == Some("resolved")),
+        };
+        Ok((alert, rejected))
+    }
+
+    /// A watchdog's alert. All alerts without a fingerprint count as one and the same. A missing time is 1970.
+    fn watchdog(&self) -> WatchdogAlert {
+        let is_firing = self.status.text() == Some("firing");
+        let fingerprint = self.fingerprint.text().unwrap_or_default();
+        WatchdogAlert {
+            fingerprint: fingerprint.parse().unwrap_or_else(|_| Fingerprint::of_text(fingerprint)),
+            status: if is_firing { AlertStatus::Firing } else { AlertStatus::Resolved },
+            starts_at: self.starts_at.time().unwrap_or(Timestamp::from_millis(0)),
+            ends_at: self.ends_at.time().filter(|_| !is_firing),
         }
     }
 }
 
-fn parse_raw(body: &[u8]) -> Result<RawNotification, NotificationError> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let entry: Shaped<RawNotification> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { path };
-        NotificationError::new(&path, &error.into_inner().to_string())
-    })?;
-    json.end().map_err(|error| NotificationError::new("", &error.to_string()))?;
-    match entry {
-        Shaped::Object(notification) => Ok(notification),
-        Shaped::Other => Err(NotificationError::new("", "this is JSON, but no object")),
+/// The labels that are used.
+const LABELS: [&str; 5] =
+    ["alertname", "instance", "status_page_alert", "status_page_component", "status_page_critical_target"];
+
+/// The labels of an alert that are used, and how much there is of all of them: the others are not kept.
+#[derive(Default)]
+pub(super) struct RawLabels {
+    used: HashMap<String, Json>,
+    /// How many labels there are.
+    count: usize,
+    /// The bytes of their names and values.
+    bytes: usize,
+}
+
+impl<'de> Deserialize<'de> for RawLabels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LabelsVisitor)
     }
 }
 
-/// An entry that has the shape of an alert: an object with an object of labels.
-fn well_shaped(entry: &Shaped<RawAlert>) -> Option<(&RawAlert, &RawLabels)> {
-    match entry {
-        Shaped::Object(alert) => match &alert.labels {
-            Shaped::Object(labels) => Some((alert, labels)),
-            Shaped::Other => None,
-        },
-        Shaped::Other => None,
+struct LabelsVisitor;
+
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = RawLabels;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("labels")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<RawLabels, A::Error> {
+        let mut labels = RawLabels::default();
+        while let Some((name, value)) = object.next_entry::<String, Json>()? {
+            labels.count += 1;
+            labels.bytes += name.len() + value.text().map_or(0, str::len);
+            if LABELS.contains(&name.as_str()) {
+                labels.used.insert(name, value);
+            }
+        }
+        Ok(labels)
     }
 }
 
@@ -252,18 +335,26 @@ pub(super) struct Subject {
     pub critical: bool,
     /// What is wrong with component names that it also gives. A bad name does not cost the good ones: else a typo
     /// beside it would keep `Database` green while it is down.
-    pub rejected: Vec<ComponentNameError>,
+    pub rejected: Vec<NameError>,
 }
 
 impl RawLabels {
-    /// Whether they mark an alert of the status page.
-    pub(super) fn are_ours(&self) -> bool {
-        self.status_page_alert.is_true()
+    fn text(&self, label: &str) -> Option<&str> {
+        self.used.get(label)?.text()
     }
 
-    /// Whether they are those of the watchdog, which needs no other label than its name.
-    fn are_of(&self, watchdog: &Watchdog) -> bool {
-        self.alertname.text() == Some(watchdog.alertname())
+    /// Whether a label says `true`. Labels are texts; a hand-made post may well have a bool.
+    fn is_true(&self, label: &str) -> bool {
+        match self.used.get(label) {
+            Some(Json::Text(text)) => text.trim().eq_ignore_ascii_case("true"),
+            Some(Json::Bool(value)) => *value,
+            _ => false,
+        }
+    }
+
+    /// Whether they mark an alert of the status page.
+    pub(super) fn are_ours(&self) -> bool {
+        self.is_true("status_page_alert")
     }
 
     /// What the alert that they belong to is about.
@@ -274,74 +365,100 @@ impl RawLabels {
         if self.bytes > LABELS_LIMIT_BYTES {
             return Err(IgnoreReason::LabelsTooLarge(self.bytes));
         }
-        let name = self.alertname.filled_text().ok_or(IgnoreReason::NoAlertname)?;
-        let instance = self.instance.filled_text().ok_or(IgnoreReason::NoInstance)?;
+        let filled = |label| self.text(label).filter(|text| !text.trim().is_empty());
+        let name = filled("alertname").ok_or(IgnoreReason::NoAlertname)?;
+        let instance = filled("instance").ok_or(IgnoreReason::NoInstance)?;
         for (label, text) in [("alertname", name), ("instance", instance)] {
             let length = text.chars().count();
             if length > NAME_LIMIT {
                 return Err(IgnoreReason::NameTooLong { label, length });
             }
         }
-        let list = ComponentList::parse(self.status_page_component.text().unwrap_or_default());
-        if list.names.is_empty() {
-            return Err(list
-                .rejected
-                .into_iter()
-                .next()
-                .map_or(IgnoreReason::NoComponent, IgnoreReason::ComponentName));
+        let ComponentList { names, rejected } =
+            ComponentList::parse(self.text("status_page_component").unwrap_or_default());
+        if names.is_empty() {
+            let reason = rejected.into_iter().next();
+            return Err(reason.map_or(IgnoreReason::NoComponent, IgnoreReason::ComponentName));
         }
-        let target = Target::new(instance, list.names).ok_or(IgnoreReason::NoInstance)?;
-        let critical = self.status_page_critical_target.is_true();
-        Ok(Subject { name: name.to_owned(), target, critical, rejected: list.rejected })
-    }
-}
-
-/// The alert, and what is wrong with component names that it also gives.
-fn usable(alert: &RawAlert, labels: &RawLabels) -> Result<(Alert, Vec<ComponentNameError>), IgnoreReason> {
-    let Subject { name, target, critical, rejected } = labels.subject()?;
-    let fingerprint = alert.fingerprint.filled_text().ok_or(IgnoreReason::NoFingerprint)?;
-    let starts_at = alert.starts_at.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());
-    // A firing has none that means anything. A resolve without a usable one is a resolve all the same.
-    let ends_at = alert.ends_at.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());
-    let ends_at = ends_at.filter(|_| alert.status.text() == Some("resolved"));
-    let alert = Alert {
-        fingerprint: fingerprint.parse()?,
-        name,
-        target,
-        critical,
-        status: match alert.status.text() {
-            Some("firing") => AlertStatus::Firing,
-            Some("resolved") => AlertStatus::Resolved,
-            _ => return Err(IgnoreReason::Status(quoted(&alert.status))),
-        },
-        starts_at: starts_at.ok_or_else(|| IgnoreReason::StartsAt(quoted(&alert.starts_at)))?,
-        ends_at,
-    };
-    Ok((alert, rejected))
-}
-
-/// A watchdog's alert. All alerts without a fingerprint count as one and the same. A missing time is 1970.
-fn watchdog_of(alert: &RawAlert) -> WatchdogAlert {
-    let time = |value: &Scalar| value.text().and_then(|text| Timestamp::parse_rfc3339(text).ok());
-    let is_firing = alert.status.text() == Some("firing");
-    let fingerprint = alert.fingerprint.text().unwrap_or_default();
-    WatchdogAlert {
-        fingerprint: fingerprint.parse().unwrap_or_else(|_| Fingerprint::of_text(fingerprint)),
-        status: if is_firing { AlertStatus::Firing } else { AlertStatus::Resolved },
-        starts_at: time(&alert.starts_at).unwrap_or(Timestamp::from_millis(0)),
-        ends_at: time(&alert.ends_at).filter(|_| !is_firing),
+        let target = Target::new(instance, names).ok_or(IgnoreReason::NoInstance)?;
+        let critical = self.is_true("status_page_critical_target");
+        Ok(Subject { name: name.to_owned(), target, critical, rejected })
     }
 }
 
 /// The text, cut where a name would have to end.
-fn shortened(value: &Scalar) -> String {
-    value.text().unwrap_or_default().chars().take(NAME_LIMIT).collect()
+fn shortened(text: Option<&str>) -> String {
+    text.unwrap_or_default().chars().take(NAME_LIMIT).collect()
 }
 
-fn quoted(value: &Scalar) -> String {
-    match value.text() {
-        Some(text) => format!("{:?}", text.chars().take(QUOTED_CHARACTERS).collect::<String>()),
-        None => "(missing, or no text)".to_owned(),
+/// A value as it is, whatever was expected: an object is read as `T`, or skipped by default.
+#[derive(Default)]
+pub(super) enum Json<T = IgnoredAny> {
+    Object(T),
+    Text(String),
+    Bool(bool),
+    Count(u64),
+    /// Missing, or anything else.
+    #[default]
+    Other,
+}
+
+impl<T> Json<T> {
+    fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        Timestamp::parse_rfc3339(self.text()?).ok()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Json<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor(PhantomData))
+    }
+}
+
+struct JsonVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for JsonVisitor<T> {
+    type Value = Json<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Json<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(object)).map(Json::Object)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json<T>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Json::Other)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<T>, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json<T>, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_u64<E>(self, count: u64) -> Result<Json<T>, E> {
+        Ok(Json::Count(count))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Json<T>, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Json<T>, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<T>, E> {
+        Ok(Json::Other)
     }
 }
 

@@ -3,8 +3,7 @@
 use super::hold::Held;
 use super::names::cut;
 use super::observed::Observed;
-use super::rules::{TargetHealth, component_status};
-use super::signal::{Condition, Signal, Signals};
+use super::rules::{Condition, Signal, Signals, TargetHealth, component_status};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
 use super::time::Timestamp;
@@ -25,7 +24,7 @@ pub struct DesiredPage {
     pub components: BTreeMap<ComponentName, DesiredComponent>,
     /// Every target that is in the inventory, or of which a source says that it does not work.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
-    /// What is known of the monitoring; see [`DesiredPage::in_view_of`].
+    /// What is known of the monitoring; see [`DesiredPage::apply_watchdog`].
     pub monitoring: Monitoring,
     /// When time alone changes the page next: a held firing begins to count, the watchdog is missing, or a hold is over.
     pub revisit_at: Option<Timestamp>,
@@ -41,7 +40,7 @@ pub struct DesiredComponent {
     pub since: Option<Timestamp>,
     /// The targets that feed it, by name.
     pub targets: Vec<TargetName>,
-    /// What an operator's hold changes of it; see [`DesiredPage::held_by`].
+    /// What an operator's hold changes of it; see [`DesiredPage::apply_overrides`].
     pub held: Option<Held>,
 }
 
@@ -229,7 +228,6 @@ mod tests {
 
     use super::super::alert::{Alert, AlertRecord, AlertStatus, Fingerprint, signals};
     use super::super::observed::{ComponentId, ObservedComponent};
-    use super::super::signal::SourceName;
     use super::super::target::ComponentList;
     use super::*;
 
@@ -284,7 +282,6 @@ mod tests {
     #[test]
     fn a_target_shows_the_worst_of_what_is_said_of_it_and_that_it_works_makes_no_target() {
         let said = |condition, since| Signal {
-            source: SourceName::Alertmanager,
             target: target("a", "Web"),
             critical: false,
             condition,

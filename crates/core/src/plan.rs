@@ -16,8 +16,7 @@ use super::ledger::{ComponentValue, Ledger, Recorded, RecordedComponent, Resourc
 use super::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
 use super::operation::Change;
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
-use super::rules::{CloseIncidentWhen, Drift};
-use super::signal::Condition;
+use super::rules::{CloseIncidentWhen, Condition, Drift};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, InventorySource, Target, TargetName};
 use super::time::Timestamp;

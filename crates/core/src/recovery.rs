@@ -39,19 +39,14 @@ pub fn ledger_of_newer_page(ledger: Ledger) -> Ledger {
     older
 }
 
-/// Whether a store is a restored backup: `looked_at` is when the last server looked at the page, `known` is when the store
-/// says so. A store that knows of no look is older as well.
-pub fn is_restored(known: Option<Timestamp>, looked_at: Timestamp) -> bool {
-    known.is_none_or(|known| known < looked_at)
-}
-
-/// From when on a restored store has heard of alerts after it was restored. The last server looked at the page at
-/// `looked_at`; the server that runs now began at `start`.
+/// From when on a restored backup has heard of alerts after it was restored; `None` if the store is none. The last server
+/// looked at the page at `looked_at`, the store says that this was at `known`, and the server that runs now began at `start`.
 ///
-/// The earlier one counts: a server that stopped before its first look may have received notifications. What was resolved
-/// before may have fired again since, and is forgotten.
-pub fn heard_since(looked_at: Timestamp, start: Timestamp) -> Timestamp {
-    looked_at.min(start)
+/// A store that knows of an earlier look, or of none, is a backup. Of the look and the start, the earlier one counts: a
+/// server that stopped before its first look may have received notifications. What was resolved before may have fired again
+/// since, and is forgotten.
+pub fn heard_since(known: Option<Timestamp>, looked_at: Timestamp, start: Timestamp) -> Option<Timestamp> {
+    known.is_none_or(|known| known < looked_at).then(|| looked_at.min(start))
 }
 
 /// The pulse in a restored store: unknown, unless the watchdog was received after `heard_since`.
@@ -84,9 +79,10 @@ pub fn clamp_ledger(mut ledger: Ledger, now: Timestamp) -> Ledger {
 
 /// The watchdogs of notifications by a clock that was set back to `now`.
 pub fn clamp_watchdogs(watchdogs: &RoutedWatchdogs, now: Timestamp) -> RoutedWatchdogs {
-    RoutedWatchdogs::from_stored(watchdogs.iter().map(|(fingerprint, watchdog)| {
+    let clamped = watchdogs.0.iter().map(|(fingerprint, watchdog)| {
         (*fingerprint, RoutedWatchdog { notified_at: watchdog.notified_at.min(now), ..*watchdog })
-    }))
+    });
+    RoutedWatchdogs(clamped.collect())
 }
 
 /// The rows of the components, every value in doubt since the beginning of time.
@@ -187,8 +183,8 @@ mod tests {
 
     #[test]
     fn after_a_restore_only_what_was_heard_since_is_believed() {
-        assert_eq!((heard_since(NOW, LATER), heard_since(LATER, NOW)), (NOW, NOW));
-        assert!(is_restored(None, NOW) && is_restored(Some(EARLIER), NOW) && !is_restored(Some(NOW), NOW));
+        assert_eq!((heard_since(None, NOW, LATER), heard_since(None, LATER, NOW)), (Some(NOW), Some(NOW)));
+        assert_eq!((heard_since(Some(EARLIER), NOW, NOW), heard_since(Some(NOW), NOW, NOW)), (Some(NOW), None));
         let heard = |last_heartbeat| Pulse { last_heartbeat, missing_at: Some(EARLIER) };
         assert_eq!(pulse_after_restore(heard(Some(NOW)), NOW), heard(Some(NOW)));
         assert_eq!(pulse_after_restore(heard(Some(EARLIER)), NOW), Pulse::default());
@@ -233,7 +229,7 @@ mod tests {
         let watchdog = |notified_at| {
             let interval = Some(Duration::from_secs(60));
             let watchdog = RoutedWatchdog { starts_at: EARLIER, notified_at, interval };
-            RoutedWatchdogs::from_stored([(Fingerprint::of_text("a"), watchdog)])
+            RoutedWatchdogs([(Fingerprint::of_text("a"), watchdog)].into())
         };
         assert_eq!(clamp_watchdogs(&watchdog(LATER), NOW), watchdog(NOW));
         assert_eq!(clamp_watchdogs(&watchdog(EARLIER), NOW), watchdog(EARLIER));

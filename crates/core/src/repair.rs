@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use super::expiry::{Leases, WatchdogSent};
+use super::history::{AlertHappening, Turn};
 use super::listing::{ListedAlert, Standing};
 use super::target::TargetName;
 use super::time::Timestamp;
@@ -37,45 +38,14 @@ pub enum WatchdogListing {
     Sent(WatchdogSent),
 }
 
-impl WatchdogListing {
-    /// Whether Prometheus is alive at `now`, so that the alert of `record`, which vanished from the list, has ended. A dead
-    /// Prometheus no longer sends it either.
-    fn is_alive_for(self, record: &AlertRecord, leases: &Leases, now: Timestamp) -> bool {
-        match self {
-            Self::NotConfigured => true,
-            Self::Unlisted => false,
-            Self::Sent(sent) => leases.for_alert(record.fingerprint, sent).is_alive(now),
-        }
-    }
-
-    /// Whether a held resolve is true: Prometheus was alive at its `endsAt`, and its `endsAt` is not the end of the lease.
-    /// An unknown lease, as after our restart, confirms nothing.
-    fn confirms(self, record: &AlertRecord, leases: &Leases) -> bool {
-        let Some(ends_at) = record.ends_at.filter(|_| record.state == AlertState::ResolveHeld) else { return false };
-        match self {
-            Self::NotConfigured => true,
-            Self::Unlisted => false,
-            Self::Sent(sent) => {
-                leases.for_alert(record.fingerprint, sent).proves_resolve(ends_at)
-                    && leases.ends_at(record.fingerprint, ends_at) == Some(false)
-            }
-        }
-    }
-}
-
-/// What a member said.
+/// What a member of the cluster said. One that could not be read said nothing: it is none of [`Poll::members`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Member {
-    /// Nothing that can be used.
-    Unreachable,
-    /// Its list.
-    Heard {
-        /// How long it has been running. Alertmanager keeps no alerts across a restart, and Prometheus takes a while
-        /// to tell it again; until then its list lacks alerts that fire.
-        up_for: Duration,
-        /// The alerts that have not ended.
-        listed: Vec<ListedAlert>,
-    },
+pub struct Member {
+    /// How long it has been running. Alertmanager keeps no alerts across a restart, and Prometheus takes a while to tell it
+    /// again; until then its list lacks alerts that fire.
+    pub up_for: Duration,
+    /// The alerts that have not ended.
+    pub listed: Vec<ListedAlert>,
 }
 
 /// How much it takes to be believed, and how much is stored.
@@ -114,6 +84,13 @@ pub struct Repair {
     pub record: AlertRecord,
     /// Why.
     pub reason: Reason,
+}
+
+impl Repair {
+    /// The entry of the history for this repair at `now`.
+    pub fn happening(&self, now: Timestamp) -> AlertHappening {
+        AlertHappening::of(&self.record, Turn::of_repair(self.reason), self.reason.into(), now)
+    }
 }
 
 /// Why an alert is corrected.
@@ -156,43 +133,25 @@ impl fmt::Display for Reason {
     }
 }
 
-impl Member {
-    /// Whether an alert that it does not list may have ended.
-    fn proves_absence(&self, settle: Duration) -> bool {
-        match self {
-            Self::Unreachable => false,
-            Self::Heard { up_for, .. } => *up_for >= settle,
-        }
-    }
-
-    fn listed(&self) -> &[ListedAlert] {
-        match self {
-            Self::Unreachable => &[],
-            Self::Heard { listed, .. } => listed,
-        }
-    }
-}
-
 /// What the members together say of a listed alert: its newest active occurrence, or that it is suppressed.
 type Sighting<'a> = Option<&'a Alert>;
 
 impl Poll {
     /// Every alert that a member lists; one that several list comes several times.
     pub fn listed(&self) -> impl Iterator<Item = &ListedAlert> {
-        self.members.iter().flat_map(Member::listed)
+        self.members.iter().flat_map(|member| &member.listed)
     }
 
     fn sightings(&self, stored: &[AlertRecord]) -> BTreeMap<Fingerprint, Sighting<'_>> {
-        // What was inherited from a page fires already, so being suppressed does not keep it from that.
-        let inherited = stored.iter().filter(|record| record.state == AlertState::Inherited);
-        let inherited: BTreeSet<(TargetName, &str)> =
-            inherited.map(|record| (record.target.name(), record.name.as_str())).collect();
+        // What was adopted from a page fires already, so being suppressed does not keep it from that.
+        let adopted = stored.iter().filter(|record| record.state == AlertState::Adopted);
+        let adopted: BTreeSet<(TargetName, &str)> =
+            adopted.map(|record| (record.target.name(), record.name.as_str())).collect();
         let mut sightings: BTreeMap<Fingerprint, Sighting<'_>> = BTreeMap::new();
         for ListedAlert { alert, standing, .. } in self.listed() {
             let sighting = sightings.entry(alert.fingerprint).or_default();
             // A member that does not suppress it sends its notifications, so it counts as active.
-            let counts =
-                *standing == Standing::Active || inherited.contains(&(alert.target.name(), alert.name.as_str()));
+            let counts = *standing == Standing::Active || adopted.contains(&(alert.target.name(), alert.name.as_str()));
             if counts && sighting.is_none_or(|seen| seen.starts_at < alert.starts_at) {
                 *sighting = Some(alert);
             }
@@ -220,11 +179,6 @@ impl Poll {
         };
         leases
     }
-
-    /// Whether anything was heard of the alert since the reading began; then the next one will tell.
-    fn is_outdated_for(&self, record: &AlertRecord) -> bool {
-        record.last_seen_at >= self.began_at
-    }
 }
 
 /// The corrections of the stored alerts by `poll`. `stored` holds every alert that is not resolved, and every listed one.
@@ -232,22 +186,39 @@ impl Poll {
 pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Leases, policy: Policy) -> Plan {
     let sightings = poll.sightings(stored);
     let known: BTreeMap<Fingerprint, &AlertRecord> = stored.iter().map(|record| (record.fingerprint, record)).collect();
+    // What was heard of an alert since the reading began is newer than the reading; the next one will tell.
+    let is_outdated = |record: &AlertRecord| record.last_seen_at >= poll.began_at;
     let listed = sightings.iter().filter_map(|(fingerprint, sighting)| {
         let record = known.get(fingerprint).copied();
-        if record.is_some_and(|record| poll.is_outdated_for(record)) { None } else { seen(record, *sighting, poll) }
+        if record.is_some_and(is_outdated) { None } else { seen(record, *sighting, poll) }
     });
     let mut plan = Plan { repairs: listed.collect(), ..Plan::default() };
     // "In a row" means that a poll that proves nothing starts the count anew.
-    if poll.members.iter().any(|member| member.proves_absence(policy.settle)) {
-        let unlisted = known.values().filter(|record| !sightings.contains_key(&record.fingerprint));
-        for record in unlisted.filter(|record| !poll.is_outdated_for(record)) {
-            if poll.watchdog.confirms(record, leases) {
-                let record = record.with_resolve_confirmed(poll.began_at);
-                plan.repairs.push(Repair { record, reason: Reason::ResolveConfirmed });
-            } else {
-                let is_alive = poll.watchdog.is_alive_for(record, leases, poll.began_at);
-                unseen(record, poll.began_at, is_alive, missing, policy, &mut plan);
+    if !poll.members.iter().any(|member| member.up_for >= policy.settle) {
+        return plan;
+    }
+    let unlisted = known.values().filter(|record| !sightings.contains_key(&record.fingerprint));
+    for record in unlisted.filter(|record| !is_outdated(record)) {
+        let held_end = record.ends_at.filter(|_| record.state == AlertState::ResolveHeld);
+        // Whether a held resolve is true: Prometheus was alive at its `endsAt`, and its `endsAt` is not the end of the lease. An
+        // unknown lease, as after our restart, confirms nothing. And whether Prometheus is alive, so that an alert that
+        // vanished from the list has ended: a dead Prometheus no longer sends it either.
+        let (is_confirmed, is_alive) = match poll.watchdog {
+            WatchdogListing::NotConfigured => (held_end.is_some(), true),
+            WatchdogListing::Unlisted => (false, false),
+            WatchdogListing::Sent(sent) => {
+                let sent = leases.for_alert(record.fingerprint, sent);
+                let is_true = |ends_at: Timestamp| {
+                    sent.proves_resolve(ends_at) && leases.ends_at(record.fingerprint, ends_at) == Some(false)
+                };
+                (held_end.is_some_and(is_true), sent.is_alive(poll.began_at))
             }
+        };
+        if is_confirmed {
+            let record = record.with_resolve_confirmed(poll.began_at);
+            plan.repairs.push(Repair { record, reason: Reason::ResolveConfirmed });
+        } else {
+            unseen(record, poll.began_at, is_alive, missing, policy, &mut plan);
         }
     }
     plan
@@ -297,7 +268,7 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
     // The list is proof: what is held need not wait.
     let record = match record.state {
         AlertState::Refired { .. } => record.confirmed(alert.starts_at, poll.began_at),
-        AlertState::Firing | AlertState::ResolveHeld | AlertState::Resolved | AlertState::Inherited => record,
+        AlertState::Firing | AlertState::ResolveHeld | AlertState::Resolved | AlertState::Adopted => record,
     };
     Some(Repair { record, reason })
 }

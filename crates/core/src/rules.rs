@@ -1,12 +1,77 @@
-//! The rules that the page stands on: what the health of targets makes of a component, and when a component has an
-//! incident.
+//! The rules that the page stands on: what sources say of targets, what the health of targets makes of a component, and
+//! when a component has an incident.
 
-use super::signal::Condition;
 use super::status::ComponentStatus;
+use super::target::Target;
+use super::time::Timestamp;
+
+/// The condition of a target, ordered from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// It works.
+    Ok,
+    /// Nobody knows.
+    Unknown,
+    /// It works, slowly.
+    Degraded,
+    /// Some of it is down.
+    Partial,
+    /// It is down.
+    Down,
+}
+
+impl Condition {
+    /// The status of a target's own component in this condition.
+    pub(crate) const fn status(self) -> ComponentStatus {
+        match self {
+            Self::Ok => ComponentStatus::Operational,
+            Self::Unknown => ComponentStatus::Unknown,
+            Self::Degraded => ComponentStatus::PerformanceIssues,
+            Self::Partial => ComponentStatus::PartialOutage,
+            Self::Down => ComponentStatus::MajorOutage,
+        }
+    }
+}
+
+/// What one source says of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signal {
+    /// What it is about.
+    pub target: Target,
+    /// Whether the source calls the target critical. The inventory takes precedence.
+    pub critical: bool,
+    /// How the target is.
+    pub condition: Condition,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why: of an alert, its name.
+    pub why: String,
+}
+
+/// What a source says at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// All of it.
+    pub signals: Vec<Signal>,
+    /// How many alerts are still within their refire delay.
+    pub held: usize,
+    /// When the signals change next without news.
+    pub changes_at: Option<Timestamp>,
+}
+
+impl Signals {
+    /// What several sources say together.
+    pub fn and(mut self, other: Self) -> Self {
+        self.signals.extend(other.signals);
+        self.held += other.held;
+        self.changes_at = self.changes_at.into_iter().chain(other.changes_at).min();
+        self
+    }
+}
 
 /// The health of one target of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TargetHealth {
+pub(crate) struct TargetHealth {
     /// The worst that a source says of it.
     pub condition: Condition,
     /// Whether its being down, or unknown, decides the status of the component alone.
@@ -16,7 +81,7 @@ pub struct TargetHealth {
 /// The status of a component, given the health of its targets.
 ///
 /// A critical target that is down speaks for all of them. A component that nothing feeds has nothing to complain about.
-pub fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
+pub(crate) fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
     let some = |condition| targets.iter().any(|target| target.condition == condition);
     let all_or_critical = |condition| {
         let all = !targets.is_empty() && targets.iter().all(|target| target.condition == condition);

@@ -126,29 +126,6 @@ pub struct Counts {
     pub removed: usize,
 }
 
-impl SetupPlan {
-    /// Leaves hidden what is hidden. On a page on which operators hide and show groups, one that is hidden was not left so
-    /// by mistake.
-    pub fn leave_groups_hidden(&mut self) {
-        self.steps.retain(|step| !matches!(step, Step::ShowGroup { .. }));
-    }
-
-    /// What there is to do.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for step in &self.steps {
-            match step {
-                Step::CreateGroup { .. } | Step::CreateComponent { .. } | Step::CreateTarget { .. } => {
-                    counts.created += 1;
-                }
-                Step::ShowGroup { .. } | Step::MoveComponent { .. } | Step::CorrectTarget { .. } => counts.changed += 1,
-                Step::RemoveComponent { .. } | Step::RemoveGroup { .. } => counts.removed += 1,
-            }
-        }
-        counts
-    }
-}
-
 /// What has to be done so that Cachet has everything that `groups` and `inventory` name.
 pub fn plan_setup(groups: &[Group], inventory: &Inventory, observed: &Observed, removal: Removal) -> SetupPlan {
     let mut plan = SetupPlan::default();
@@ -170,6 +147,27 @@ pub fn plan_setup(groups: &[Group], inventory: &Inventory, observed: &Observed, 
 }
 
 impl SetupPlan {
+    /// Leaves hidden what is hidden. On a page on which operators hide and show groups, one that is hidden was not left so
+    /// by mistake.
+    pub fn leave_groups_hidden(&mut self) {
+        self.steps.retain(|step| !matches!(step, Step::ShowGroup { .. }));
+    }
+
+    /// What there is to do.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for step in &self.steps {
+            match step {
+                Step::CreateGroup { .. } | Step::CreateComponent { .. } | Step::CreateTarget { .. } => {
+                    counts.created += 1;
+                }
+                Step::ShowGroup { .. } | Step::MoveComponent { .. } | Step::CorrectTarget { .. } => counts.changed += 1,
+                Step::RemoveComponent { .. } | Step::RemoveGroup { .. } => counts.removed += 1,
+            }
+        }
+        counts
+    }
+
     fn groups(&mut self, groups: &[Group], observed: &Observed) {
         let mut names: BTreeMap<&str, &ObservedGroup> = BTreeMap::new();
         for group in observed.groups.iter().rev() {
@@ -189,25 +187,15 @@ impl SetupPlan {
             }
             components.extend(group.components.iter().zip(1..).map(|(component, order)| (group, id, component, order)));
         }
-        for (group, group_id, component, order) in components {
-            self.component(observed, (group, group_id), component, order);
-        }
-    }
-
-    fn component(
-        &mut self,
-        observed: &Observed,
-        (group, group_id): (&Group, Option<GroupId>),
-        name: &ComponentName,
-        order: u32,
-    ) {
-        let (name, group) = (name.clone(), group.name.clone());
-        let Some(found) = self.find(observed, name.as_str()) else {
-            self.steps.push(Step::CreateComponent { name, group, order });
-            return;
-        };
-        if group_id.is_none() || found.group != group_id {
-            self.steps.push(Step::MoveComponent { id: found.id, name, group, enabled: found.enabled });
+        for (group, group_id, name, order) in components {
+            let (group, name) = (group.name.clone(), name.clone());
+            match self.find(observed, name.as_str()) {
+                None => self.steps.push(Step::CreateComponent { name, group, order }),
+                Some(found) if group_id.is_none() || found.group != group_id => {
+                    self.steps.push(Step::MoveComponent { id: found.id, name, group, enabled: found.enabled });
+                }
+                Some(_) => {}
+            }
         }
     }
 
@@ -255,15 +243,11 @@ impl SetupPlan {
     fn prune(&mut self, groups: &[Group], inventory: &Inventory, observed: &Observed) {
         let wanted_groups: BTreeSet<&str> = groups.iter().map(|group| group.name.as_str()).collect();
         let configured = groups.iter().flat_map(|group| &group.components);
-        let fed = inventory.iter().flat_map(|(_, known)| known.target.components());
+        let fed = inventory.values().flat_map(|known| known.target.components());
         let wanted: BTreeSet<&str> = configured.chain(fed).map(ComponentName::as_str).collect();
         for component in observed.components.iter().filter(|component| component.managed) {
-            let gone = match leftover(component, inventory) {
-                Leftover::Target => true,
-                Leftover::KnownTarget => false,
-                Leftover::NoTarget => !wanted.contains(component.name.as_str()),
-            };
-            if gone {
+            let is_wanted = || wanted.contains(component.name.as_str());
+            if !knows_target(inventory, component).unwrap_or_else(is_wanted) {
                 self.steps.push(Step::RemoveComponent { id: component.id, name: component.name.clone() });
             }
         }
@@ -275,7 +259,7 @@ impl SetupPlan {
     }
 
     fn remark_leftovers(&mut self, inventory: &Inventory, observed: &Observed, removal: Removal) {
-        let gone = observed.components.iter().filter(|component| leftover(component, inventory) == Leftover::Target);
+        let gone = observed.components.iter().filter(|component| knows_target(inventory, component) == Some(false));
         let (ours, others): (Vec<_>, Vec<_>) = gone.partition(|component| component.managed);
         match ours.len() {
             _ if removal == Removal::Prune => {}
@@ -307,23 +291,10 @@ impl SetupPlan {
     }
 }
 
-/// Whether a component is that of a target, and whether the target is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leftover {
-    /// It is a target's, and nobody knows the target any more.
-    Target,
-    /// It is a target's, and the target is known.
-    KnownTarget,
-    /// It is not a target's.
-    NoTarget,
-}
-
-fn leftover(component: &ObservedComponent, inventory: &Inventory) -> Leftover {
-    match Target::from_name(&component.name).filter(|_| !component.enabled) {
-        Some(target) if inventory.get(&target.name()).is_some() => Leftover::KnownTarget,
-        Some(_) => Leftover::Target,
-        None => Leftover::NoTarget,
-    }
+/// Whether the target that a component is of is known; `None` if it is not that of a target.
+fn knows_target(inventory: &Inventory, component: &ObservedComponent) -> Option<bool> {
+    let target = Target::from_name(&component.name).filter(|_| !component.enabled)?;
+    Some(inventory.contains_key(&target.name()))
 }
 
 /// One line, as the dry run prints it.

@@ -36,16 +36,6 @@ impl ComponentStatus {
         Self::UnderMaintenance,
     ];
 
-    /// Cachet's number.
-    pub const fn value(self) -> u8 {
-        self as u8
-    }
-
-    /// The status with Cachet's number `value`, if there is one.
-    pub fn from_value(value: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| i64::from(status.value()) == value)
-    }
-
     /// How bad it is, as Cachet ranks them (4 > 3 > 2 > 6 > 5 > 1): a larger number is worse.
     pub const fn severity(self) -> u8 {
         match self {
@@ -99,16 +89,6 @@ impl IncidentStatus {
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; 5] = [Self::Reported, Self::Investigating, Self::Identified, Self::Watching, Self::Fixed];
 
-    /// Cachet's number.
-    pub const fn value(self) -> u8 {
-        self as u8
-    }
-
-    /// The status with Cachet's number `value`, if there is one.
-    pub fn from_value(value: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| i64::from(status.value()) == value)
-    }
-
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
@@ -137,16 +117,6 @@ impl ScheduleStatus {
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::Upcoming, Self::InProgress, Self::Complete];
 
-    /// Cachet's number.
-    pub const fn value(self) -> u8 {
-        self as u8
-    }
-
-    /// The status with Cachet's number `value`, if there is one.
-    pub fn from_value(value: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| i64::from(status.value()) == value)
-    }
-
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
@@ -157,13 +127,21 @@ impl ScheduleStatus {
     }
 }
 
-/// A number is no status of Cachet's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no status that Cachet knows")]
-pub struct UnknownStatus(u8);
-
-macro_rules! as_number {
+/// Reads a status from Cachet's number for it, and writes it as that.
+macro_rules! numbered {
     ($($status:ty),*) => {$(
+        impl $status {
+            /// Cachet's number.
+            pub const fn value(self) -> u8 {
+                self as u8
+            }
+
+            /// The status with Cachet's number `value`, if there is one.
+            pub fn from_value(value: i64) -> Option<Self> {
+                Self::ALL.into_iter().find(|status| i64::from(status.value()) == value)
+            }
+        }
+
         impl From<$status> for u8 {
             fn from(status: $status) -> Self {
                 status.value()
@@ -171,16 +149,16 @@ macro_rules! as_number {
         }
 
         impl TryFrom<u8> for $status {
-            type Error = UnknownStatus;
+            type Error = String;
 
-            fn try_from(value: u8) -> Result<Self, UnknownStatus> {
-                Self::from_value(i64::from(value)).ok_or(UnknownStatus(value))
+            fn try_from(value: u8) -> Result<Self, String> {
+                Self::from_value(i64::from(value)).ok_or_else(|| format!("{value} is no status that Cachet knows"))
             }
         }
     )*};
 }
 
-as_number!(ComponentStatus, IncidentStatus);
+numbered!(ComponentStatus, IncidentStatus, ScheduleStatus);
 
 #[cfg(test)]
 mod tests {

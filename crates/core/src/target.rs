@@ -1,7 +1,7 @@
 //! Targets, the components that they feed, and their names in Cachet.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::ops::Deref;
 
 use super::names::trimmed;
 
@@ -19,81 +19,77 @@ const EXCERPT: usize = 60;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComponentName(String);
 
-/// Why a text cannot name a component.
+/// Why a text cannot be a name or a title: what is wrong with it, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ComponentNameError {
-    /// There is nothing in it.
-    #[error("a component name is empty: give it a name")]
-    Empty,
-    /// It would break the list of a label, or a target's name.
-    #[error("component name {:?} contains {character:?}: leave it out", excerpt(.name))]
-    Character {
-        /// The whole name.
-        name: String,
-        /// The first character that may not be in it.
-        character: char,
-    },
-    /// Cachet would refuse it.
-    #[error("component name {:?} has {length} characters: Cachet takes at most {NAME_LIMIT}, shorten it", excerpt(.name))]
-    TooLong {
-        /// The whole name.
-        name: String,
-        /// Its length in characters.
-        length: usize,
-    },
-    /// The list that it stands in is too long.
-    #[error("more than {COMPONENT_LIMIT} component names are listed: list at most {COMPONENT_LIMIT}")]
-    TooMany,
-}
+#[error("{0}")]
+pub struct NameError(pub(super) String);
 
 /// As much of a name as a message needs; what was meant to be a name may be as long as a file.
 pub fn excerpt(name: &str) -> String {
     cut_to(name, EXCERPT)
 }
 
-fn cut_to(name: &str, limit: usize) -> String {
+pub(super) fn cut_to(name: &str, limit: usize) -> String {
     match name.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", name.get(..end).unwrap_or(name)),
         None => name.to_owned(),
     }
 }
 
+/// `text` as the name of a `kind` of thing, without what Cachet would take off its ends; or why Cachet, or what the name
+/// stands in, would not take it.
+pub(super) fn checked_name<'a>(kind: &str, text: &'a str, forbidden: &[char]) -> Result<&'a str, NameError> {
+    let name = trimmed(text);
+    let length = name.chars().count();
+    if name.is_empty() {
+        return Err(NameError(format!("a {kind} name is empty: give it a name")));
+    }
+    if let Some(character) = name.chars().find(|c| forbidden.contains(c) || c.is_control()) {
+        let what = if forbidden.is_empty() { "the control character " } else { "" };
+        return Err(NameError(format!("{kind} name {:?} contains {what}{character:?}: leave it out", excerpt(name))));
+    }
+    if length > NAME_LIMIT {
+        return Err(NameError(format!(
+            "{kind} name {:?} has {length} characters: Cachet takes at most {NAME_LIMIT}, shorten it",
+            excerpt(name)
+        )));
+    }
+    Ok(name)
+}
+
+/// What every name can do: it is shown as it is, and in quotes as `Debug`, as messages have it. Of a name that Cachet does
+/// not take, they have as much as it takes.
+macro_rules! name {
+    ($name:ident) => {
+        impl $name {
+            /// The name.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&$crate::target::cut_to(&self.0, $crate::target::NAME_LIMIT), f)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+pub(super) use name;
+
+name!(ComponentName);
+
 impl TryFrom<&str> for ComponentName {
-    type Error = ComponentNameError;
+    type Error = NameError;
 
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        let name = trimmed(text);
-        if name.is_empty() {
-            return Err(ComponentNameError::Empty);
-        }
-        if let Some(character) = name.chars().find(|c| matches!(c, '|' | ',') || c.is_control()) {
-            return Err(ComponentNameError::Character { name: name.to_owned(), character });
-        }
-        let length = name.chars().count();
-        if length > NAME_LIMIT {
-            return Err(ComponentNameError::TooLong { name: name.to_owned(), length });
-        }
-        Ok(Self(name.to_owned()))
-    }
-}
-
-impl ComponentName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The name in quotes.
-impl fmt::Debug for ComponentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for ComponentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    fn try_from(text: &str) -> Result<Self, NameError> {
+        checked_name("component", text, &['|', ',']).map(|name| Self(name.to_owned()))
     }
 }
 
@@ -104,22 +100,24 @@ pub struct ComponentList {
     /// The usable names, without repetitions.
     pub names: Vec<ComponentName>,
     /// What is wrong with the rest; an empty entry between two commas is dropped without a word.
-    pub rejected: Vec<ComponentNameError>,
+    pub rejected: Vec<NameError>,
 }
 
 impl ComponentList {
     /// Reads a comma-separated list. One of more than [`COMPONENT_LIMIT`] names gives none, however long it is.
     pub fn parse(text: &str) -> Self {
         let mut list = Self::default();
-        if text.split(',').filter(|part| !trimmed(part).is_empty()).nth(COMPONENT_LIMIT).is_some() {
-            list.rejected.push(ComponentNameError::TooMany);
+        let parts: Vec<&str> =
+            text.split(',').filter(|part| !trimmed(part).is_empty()).take(COMPONENT_LIMIT + 1).collect();
+        if parts.len() > COMPONENT_LIMIT {
+            let most = COMPONENT_LIMIT;
+            list.rejected.push(NameError(format!("more than {most} component names are listed: list at most {most}")));
             return list;
         }
-        for part in text.split(',') {
+        for part in parts {
             match ComponentName::try_from(part) {
                 Ok(name) if list.names.contains(&name) => {}
                 Ok(name) => list.names.push(name),
-                Err(ComponentNameError::Empty) => {}
                 Err(error) => list.rejected.push(error),
             }
         }
@@ -133,28 +131,12 @@ impl ComponentList {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetName(String);
 
-impl TargetName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+name!(TargetName);
 
+impl TargetName {
     /// Whether Cachet takes a component of this name.
     pub fn fits_cachet(&self) -> bool {
         self.0.chars().count() <= NAME_LIMIT
-    }
-}
-
-/// The name in quotes, as messages have it: of one that Cachet does not take, as much as it takes.
-impl fmt::Debug for TargetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&cut_to(&self.0, NAME_LIMIT), f)
-    }
-}
-
-impl fmt::Display for TargetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -270,25 +252,14 @@ impl Inventory {
     pub fn source(&self) -> InventorySource {
         self.source
     }
+}
 
-    /// The target of that name.
-    pub fn get(&self, name: &TargetName) -> Option<&KnownTarget> {
-        self.targets.get(name)
-    }
+/// The targets, by name.
+impl Deref for Inventory {
+    type Target = BTreeMap<TargetName, KnownTarget>;
 
-    /// Every target, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&TargetName, &KnownTarget)> {
-        self.targets.iter()
-    }
-
-    /// How many targets there are.
-    pub fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
+    fn deref(&self) -> &Self::Target {
+        &self.targets
     }
 }
 
@@ -333,7 +304,9 @@ mod tests {
         assert_eq!((most.names.len(), most.rejected.len()), (COMPONENT_LIMIT, 0));
         for count in [COMPONENT_LIMIT + 1, 1_000_000] {
             let list = ComponentList::parse(&names(count));
-            assert_eq!((list.names, list.rejected), (Vec::new(), vec![ComponentNameError::TooMany]), "{count}");
+            assert!(list.names.is_empty(), "{count}");
+            let [error] = &list.rejected[..] else { panic!("one reason: {list:?}") };
+            assert_eq!(error.to_string(), "more than 64 component names are listed: list at most 64");
             assert_eq!(Target::from_name(&format!("a | {}", names(count))), None, "{count}");
         }
         let blanks = ComponentList::parse(&format!("Database{}", ", ".repeat(1000)));

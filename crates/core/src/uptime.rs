@@ -1,4 +1,5 @@
-//! How much of the time a component was up, from what it had to show.
+//! The past of a component, as it is told: what happened to it, and how much of the time it was up, from what it had to
+//! show.
 //!
 //! | status | counts as |
 //! | --- | --- |
@@ -12,10 +13,14 @@
 //! could not be written. An outage within announced maintenance counts like any other, for Cachet's schedules change
 //! what is shown and not what the alerts say; who wants it left out holds the component.
 
+use std::cmp::Reverse;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::explain::StatusWord;
+use super::history::{AlertHappening, Event, Happening};
 use super::status::ComponentStatus;
 use super::time::Timestamp;
 
@@ -141,17 +146,110 @@ pub fn uptime_of_days(
 }
 
 /// A share of time in percent as a person reads it: cut, never rounded, so that 100 % means that it was never down.
-pub fn told_percent(percent: f64) -> String {
+pub fn percent_text(percent: f64) -> String {
     if percent >= 100.0 { "100 %".to_owned() } else { format!("{:.3} %", (percent * 1000.0).floor() / 1000.0) }
 }
 
 /// The two largest units, cut: `3 d 4 h`, `5 min 10 s`.
-pub fn told_duration(span: Duration) -> String {
+pub fn duration_text(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
     let told = units.into_iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
     let told: Vec<String> = told.map(|(count, unit)| format!("{count} {unit}")).collect();
     if told.is_empty() { "0 s".to_owned() } else { told.join(" ") }
+}
+
+/// How many lines of the past `explain` prints; its JSON has all of them.
+const LINES: usize = 12;
+
+/// What happened to a component, and how much of the time it was up.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Past {
+    /// How much of the time it was up, over the last days.
+    pub uptime: Vec<UptimeOfDays>,
+    /// How many days the timeline goes back.
+    pub days: u32,
+    /// Whether more happened in that time than the timeline has.
+    pub cut: bool,
+    /// What happened, the latest first.
+    pub timeline: Vec<TimelineEntry>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TimelineEntry {
+    /// When (RFC 3339).
+    pub at: String,
+    /// What kind of thing, in one word; of alerts `alert_` and what they did.
+    pub event: String,
+    /// What, in one sentence.
+    pub text: String,
+    /// The status that the component had to show from then on, or that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusWord>,
+    /// The incident that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<i64>,
+}
+
+/// What happened, the latest first, `limit` things at most. Both lists have the latest first; of two things of the same
+/// moment, what an alert did is the cause.
+pub fn timeline(alerts: &[AlertHappening], events: &[Happening], limit: usize) -> Vec<TimelineEntry> {
+    let of_alerts = alerts.iter().map(|happening| {
+        let event = format!("alert_{}", happening.turn.word());
+        let at = happening.at.to_string();
+        (happening.at, TimelineEntry { at, event, text: happening.to_string(), status: None, incident: None })
+    });
+    let of_events = events.iter().map(|Happening { at, event, .. }| {
+        let status = match event {
+            Event::Status { to, .. } => to.map(StatusWord::from),
+            Event::Written { to, .. } => Some((*to).into()),
+            Event::Held { status, .. } => Some((*status).into()),
+            _ => None,
+        };
+        let incident = match event {
+            Event::IncidentOpened { incident, .. }
+            | Event::IncidentReopened { incident, .. }
+            | Event::IncidentClosed { incident, .. }
+            | Event::IncidentClosedByPerson { incident } => Some(incident.0),
+            _ => None,
+        };
+        let (word, text) = (event.word().to_owned(), event.to_string());
+        (*at, TimelineEntry { at: at.to_string(), event: word, text, status, incident })
+    });
+    let mut entries: Vec<(Timestamp, TimelineEntry)> = of_events.chain(of_alerts).collect();
+    entries.sort_by_key(|(at, _)| Reverse(*at));
+    entries.into_iter().take(limit).map(|(_, entry)| entry).collect()
+}
+
+/// As a person reads it.
+impl fmt::Display for Past {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nUptime")?;
+        for uptime in &self.uptime {
+            let days = if uptime.days == 1 { "day" } else { "days" };
+            let share = uptime.percent.map_or_else(|| "nothing is known".to_owned(), percent_text);
+            write!(f, "  {share:<9} of the last {} {days}", uptime.days)?;
+            match (Duration::from_secs(uptime.unknown_seconds), uptime.percent) {
+                (Duration::ZERO, _) | (_, None) => writeln!(f)?,
+                (unknown, Some(_)) => writeln!(f, ", of which {} are not known", duration_text(unknown))?,
+            }
+        }
+        match self.days {
+            1 => writeln!(f, "\nThe last day")?,
+            days => writeln!(f, "\nThe last {days} days")?,
+        }
+        if self.timeline.is_empty() {
+            writeln!(f, "  nothing happened")?;
+        }
+        for entry in self.timeline.iter().take(LINES) {
+            writeln!(f, "  {}  {}", entry.at, entry.text)?;
+        }
+        match self.timeline.len().saturating_sub(LINES) {
+            0 => Ok(()),
+            more => writeln!(f, "  and {more} things more, which --output json tells"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -224,9 +322,9 @@ mod tests {
 
     #[test]
     fn only_what_was_never_down_is_told_as_a_hundred_percent() {
-        assert_eq!(told_percent(100.0), "100 %");
-        assert_eq!(told_percent(99.999_99), "99.999 %");
-        assert_eq!(told_percent(0.0), "0.000 %");
+        assert_eq!(percent_text(100.0), "100 %");
+        assert_eq!(percent_text(99.999_99), "99.999 %");
+        assert_eq!(percent_text(0.0), "0.000 %");
     }
 
     #[test]
@@ -234,8 +332,34 @@ mod tests {
         for (seconds, told) in
             [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (90_061, "1 d 1 h"), (86_460, "1 d")]
         {
-            assert_eq!(told_duration(Duration::from_secs(seconds)), told);
+            assert_eq!(duration_text(Duration::from_secs(seconds)), told);
         }
+    }
+
+    fn of_days(days: u32, percent: Option<f64>, unknown_seconds: u64) -> UptimeOfDays {
+        UptimeOfDays { days, percent, up_seconds: 0, partial_seconds: 0, down_seconds: 0, unknown_seconds }
+    }
+
+    #[test]
+    fn uptime_is_told_with_how_much_of_it_is_not_known_and_the_rest_of_the_past_is_counted() {
+        let entry = TimelineEntry {
+            at: "2026-11-21T02:00:00Z".to_owned(),
+            event: "released".to_owned(),
+            text: "ada released it".to_owned(),
+            status: None,
+            incident: None,
+        };
+        let past = Past {
+            uptime: vec![of_days(1, Some(100.0), 0), of_days(7, Some(99.5), 90_061), of_days(30, None, 2_592_000)],
+            days: 1,
+            cut: false,
+            timeline: vec![entry; LINES + 2],
+        };
+        let told = past.to_string();
+        let begin = "\nUptime\n  100 %     of the last 1 day\n  99.500 %  of the last 7 days, of which 1 d 1 h are not known\n  \
+                     nothing is known of the last 30 days\n\nThe last day\n  2026-11-21T02:00:00Z  ada released it\n";
+        assert!(told.starts_with(begin), "{told}");
+        assert!(told.ends_with("\n  and 2 things more, which --output json tells\n"), "{told}");
     }
 
     fn stories() -> impl Strategy<Value = Vec<StatusChange>> {

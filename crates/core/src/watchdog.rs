@@ -152,11 +152,6 @@ impl Pulse {
         }
     }
 
-    /// The pulse after Prometheus died at `moment`. Later notifications came from Alertmanager's memory and do not count.
-    pub(crate) fn died(self, moment: Timestamp) -> Self {
-        Self { last_heartbeat: Some(self.last_heartbeat.map_or(moment, |last| last.min(moment))), ..self }
-    }
-
     /// The pulse after the watchdog was found missing at `moment`, unless it was heard since.
     pub fn miss(self, moment: Timestamp) -> Self {
         let heard = self.last_heartbeat.is_some_and(|last| last > moment);
@@ -173,7 +168,7 @@ impl Pulse {
     }
 
     /// The pulse by a clock that was set back to `now`: nothing happened later than that.
-    pub fn brought_back_to(self, now: Timestamp) -> Self {
+    pub fn clamped_to(self, now: Timestamp) -> Self {
         let back = |moment: Timestamp| moment.min(now);
         Self { last_heartbeat: self.last_heartbeat.map(back), missing_at: self.missing_at.map(back) }
     }
@@ -187,12 +182,12 @@ impl Monitoring {
 }
 
 impl DesiredPage {
-    /// The page in view of what is known of the monitoring.
+    /// The page with what is known of the monitoring.
     ///
     /// While that is nothing, whatever would be Operational is Unknown: every component that a target feeds, and those
     /// that are `named` in the configuration, for an alert about them would not come either. What the alerts say is
     /// broken stays so.
-    pub fn in_view_of(mut self, monitoring: Monitoring, named: &BTreeSet<ComponentName>) -> Self {
+    pub fn apply_watchdog(mut self, monitoring: Monitoring, named: &BTreeSet<ComponentName>) -> Self {
         self.monitoring = monitoring;
         match monitoring {
             Monitoring::Unwatched => {}

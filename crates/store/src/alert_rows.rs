@@ -8,9 +8,8 @@ use tokio::sync::Mutex;
 
 use super::{StoreError, optional_timestamp, timestamp};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
-use alertmanager_cachet_core::alert_limit::{NewAlerts, refused};
 use alertmanager_cachet_core::expiry::WatchdogVerdict;
-use alertmanager_cachet_core::inherit::superseded;
+use alertmanager_cachet_core::merge::{NewAlerts, superseded};
 use alertmanager_cachet_core::target::{Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
 
@@ -36,7 +35,7 @@ pub(super) struct Written {
     pub(super) refused: HashSet<Fingerprint>,
 }
 
-/// Writes `records`. Those that are not `known` are new, and are written only within the limit `max`. `inherited` alerts
+/// Writes `records`. Those that are not `known` are new, and are written only within the limit `max`. `adopted` alerts
 /// that end with this are deleted.
 ///
 /// This takes the number out of `stored`. The caller puts the new number back after the commit; if the transaction fails,
@@ -46,33 +45,31 @@ pub(super) async fn write_within<'a>(
     connection: &mut SqliteConnection,
     records: impl Iterator<Item = &'a AlertRecord>,
     known: &HashMap<Fingerprint, AlertRecord>,
-    inherited: &[AlertRecord],
+    adopted: &[AlertRecord],
 ) -> Result<Written, StoreError> {
     let stored = match stored.take() {
         Some(stored) => stored,
-        None => count(connection).await?,
+        None => {
+            let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts").fetch_one(&mut *connection).await?;
+            usize::try_from(count).unwrap_or_default()
+        }
     };
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
-    let new = NewAlerts::divide(new, inherited);
+    let new = NewAlerts::divide(new, adopted);
     written.extend(&new.replacing);
     // Before anything is forgotten: what the notification names is not forgotten for it.
     upsert(connection, &written).await?;
     let forgotten = forget_oldest_resolved(connection, new.excess(stored, max)).await?;
     let stored = stored.saturating_sub(forgotten);
     let refused: HashSet<Fingerprint> =
-        refused(&new.additional, max.saturating_sub(stored)).iter().map(|record| record.fingerprint).collect();
+        new.refused(max.saturating_sub(stored)).iter().map(|record| record.fingerprint).collect();
     let admitted: Vec<_> = new.additional.into_iter().filter(|record| !refused.contains(&record.fingerprint)).collect();
     upsert(connection, &admitted).await?;
     let stored = stored + new.replacing.len() + admitted.len();
-    let ended = superseded(inherited, written.into_iter().chain(admitted));
+    let ended = superseded(adopted, written.into_iter().chain(admitted));
     delete(connection, &ended).await?;
     Ok(Written { stored: stored.saturating_sub(ended.len()), refused })
-}
-
-async fn count(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
-    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts").fetch_one(connection).await?;
-    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// Deletes up to `count` resolved alerts, those that were heard of least recently first. Returns how many it deleted.
@@ -116,8 +113,8 @@ pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<
     Ok(records)
 }
 
-/// The alerts that were inherited from a page.
-pub(super) async fn inherited(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
+/// The alerts that were adopted from a page.
+pub(super) async fn adopted(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
     select(connection, "state = 'inherited'", |query| query).await
 }
 
@@ -127,6 +124,7 @@ pub(super) async fn correctable(
     verdict: WatchdogVerdict,
 ) -> Result<Vec<AlertRecord>, StoreError> {
     match verdict.died_at.map(Timestamp::as_millis) {
+        None if !verdict.may_correct() => Ok(Vec::new()),
         None => select(connection, "state = 'resolve_held'", |query| query).await,
         Some(died_at) => {
             let condition = "state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1";
@@ -135,19 +133,11 @@ pub(super) async fn correctable(
     }
 }
 
-/// Every alert of which something is dated later than `now`.
-pub(super) async fn in_future(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-) -> Result<Vec<AlertRecord>, StoreError> {
-    let condition = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
-    select(connection, condition, |query| query.bind(now.as_millis())).await
-}
-
 /// A query with its arguments.
 pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
-async fn select(
+/// The alerts that a condition is about.
+pub(super) async fn select(
     connection: &mut SqliteConnection,
     condition: &'static str,
     bind: impl for<'q> FnOnce(Query<'q>) -> Query<'q>,
@@ -198,40 +188,35 @@ async fn with_keys(
 /// Writes `records`, over what is stored of their fingerprints.
 pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
     for some in records.chunks(ROWS_PER_STATEMENT) {
-        upsert_some(connection, some).await?;
+        let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
+        query.push_values(some, |mut row, record| {
+            let (state, refired_at) = match record.state {
+                AlertState::Firing => ("firing", None),
+                AlertState::Resolved => ("resolved", None),
+                AlertState::Adopted => ("inherited", None),
+                AlertState::ResolveHeld => ("resolve_held", None),
+                AlertState::Refired { since } => ("refired", Some(since.as_millis())),
+            };
+            row.push_bind(record.fingerprint.to_string())
+                .push_bind(record.name.as_str())
+                .push_bind(record.target.name().as_str().to_owned())
+                .push_bind(i64::from(record.critical))
+                .push_bind(record.starts_at.as_millis())
+                .push_bind(record.reported_starts_at.as_millis())
+                .push_bind(state)
+                .push_bind(refired_at)
+                .push_bind(record.ends_at.map(Timestamp::as_millis))
+                .push_bind(record.last_seen_at.as_millis());
+        });
+        query.push(
+            " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
+             critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
+             first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
+             refired_at_ms = excluded.refired_at_ms, \
+             ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms",
+        );
+        query.build().execute(&mut *connection).await?;
     }
-    Ok(())
-}
-
-async fn upsert_some(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
-    query.push_values(records, |mut row, record| {
-        let (state, refired_at) = match record.state {
-            AlertState::Firing => ("firing", None),
-            AlertState::Resolved => ("resolved", None),
-            AlertState::Inherited => ("inherited", None),
-            AlertState::ResolveHeld => ("resolve_held", None),
-            AlertState::Refired { since } => ("refired", Some(since.as_millis())),
-        };
-        row.push_bind(record.fingerprint.to_string())
-            .push_bind(record.name.as_str())
-            .push_bind(record.target.name().as_str().to_owned())
-            .push_bind(i64::from(record.critical))
-            .push_bind(record.starts_at.as_millis())
-            .push_bind(record.reported_starts_at.as_millis())
-            .push_bind(state)
-            .push_bind(refired_at)
-            .push_bind(record.ends_at.map(Timestamp::as_millis))
-            .push_bind(record.last_seen_at.as_millis());
-    });
-    query.push(
-        " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
-         critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
-         first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
-         refired_at_ms = excluded.refired_at_ms, \
-         ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms",
-    );
-    query.build().execute(connection).await?;
     Ok(())
 }
 
@@ -244,7 +229,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
     let state = match (state.as_str(), optional_timestamp(row, "refired_at_ms")?) {
         ("firing", _) => AlertState::Firing,
         ("resolved", _) => AlertState::Resolved,
-        ("inherited", _) => AlertState::Inherited,
+        ("inherited", _) => AlertState::Adopted,
         ("resolve_held", _) => AlertState::ResolveHeld,
         ("refired", Some(since)) => AlertState::Refired { since },
         _ => return Err(corrupt(&format!("state {state:?} makes no sense"))),

@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::alert_rows::{
-    correctable, delete, forget_resolved, inherited, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
+    adopted, correctable, delete, forget_resolved, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
 };
 use super::history::keep_alerts;
 use super::ledger::upsert_observed;
 use super::ledger::upsert_outage;
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
+use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect};
-use alertmanager_cachet_core::expiry::Leases;
+use alertmanager_cachet_core::expiry::{Evidence, Leases};
 use alertmanager_cachet_core::history::{AlertHappening, Event, Source, Turn};
-use alertmanager_cachet_core::inherit::{Inheritance, superseded};
-use alertmanager_cachet_core::merge::Merge;
+use alertmanager_cachet_core::merge::{Merge, superseded};
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::repair::{self, Missing, Plan, Policy, Poll, Repair};
 use alertmanager_cachet_core::time::Timestamp;
@@ -34,16 +34,6 @@ struct Recording {
     statements: Statements,
     now: Timestamp,
     answer: oneshot::Sender<Result<Recorded, StoreError>>,
-}
-
-impl Recordings {
-    fn push(&self, recording: Recording) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(recording);
-    }
-
-    fn take(&self) -> Vec<Recording> {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl Store {
@@ -72,78 +62,67 @@ impl Store {
     }
 
     async fn record_in_turn(&self, statements: Statements, now: Timestamp) -> Result<Recorded, StoreError> {
+        let waiting = || self.recordings.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (answer, answered) = oneshot::channel();
-        self.recordings.push(Recording { statements, now, answer });
+        waiting().push(Recording { statements, now, answer });
         let turn = self.recordings.turn.lock().await;
-        let group = self.recordings.take();
+        let group = std::mem::take(&mut *waiting());
         // Empty if whoever had the turn before took ours along.
         if !group.is_empty() {
-            self.commit(group).await;
+            let recorded = self.record_group(&group).await.map_err(Arc::new);
+            let mut recorded = recorded.map(Vec::into_iter);
+            for recording in group {
+                let result = match &mut recorded {
+                    Ok(recorded) => recorded.next().ok_or(StoreError::Abandoned),
+                    Err(error) => Err(StoreError::Group(Arc::clone(error))),
+                };
+                // Whoever asked may have gone; what they said is kept all the same.
+                let _ = recording.answer.send(result);
+            }
         }
         drop(turn);
         answered.await.unwrap_or(Err(StoreError::Abandoned))
     }
 
-    /// Commits the recordings of a group, in the order in which they came, and answers each.
-    async fn commit(&self, group: Vec<Recording>) {
-        match self.record_group(&group).await {
-            Ok(recorded) => {
-                for (recording, recorded) in group.into_iter().zip(recorded) {
-                    // Whoever asked may have gone; what they said is kept all the same.
-                    let _ = recording.answer.send(Ok(recorded));
-                }
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                for recording in group {
-                    let _ = recording.answer.send(Err(StoreError::Group(Arc::clone(&error))));
-                }
-            }
-        }
-    }
-
     /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
-        let mut transaction = self.begin().await?;
         let mut stored = self.stored_alerts.lock().await;
-        let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
-        let known = with_fingerprints(&mut transaction, alerts.map(|alert| alert.fingerprint)).await?;
-        let inherited = inherited(&mut transaction).await?;
-        let pulse = modifiers::read_pulse(&mut *transaction).await?;
-        let routed = modifiers::read_routed(&mut transaction).await?;
         let leases = self.leases();
-        let mut merge = Merge::new(known, inherited, (pulse, routed.clone()), &leases);
-        let mut recorded = Vec::with_capacity(group.len());
-        for Recording { statements, now, .. } in group {
-            let was_missing = merge.pulse.missing_at.is_some();
-            let verdict = merge.apply_watchdogs(statements, *now);
-            let repairs = if verdict.may_correct() {
-                merge.correct(verdict, correctable(&mut transaction, verdict).await?, *now)
-            } else {
-                Vec::new()
-            };
-            let effects = merge.apply_alerts(statements, *now);
-            let watchdog_is_back = was_missing && merge.pulse.missing_at.is_none();
-            recorded.push(Recorded { effects, repairs, watchdog_is_back });
-        }
-        // The limit may have changed while they waited.
-        let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
-        let room = (max, &mut *stored);
-        let written = write_within(room, &mut transaction, merge.changed(), merge.known(), merge.inherited()).await?;
-        for (recording, recorded) in group.iter().zip(&mut recorded) {
-            for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
-                if written.refused.contains(&alert.fingerprint) {
-                    *effect = Effect::OverLimit;
+        let (recorded, count) = self
+            .write(async |db| {
+                let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
+                let known = with_fingerprints(db, alerts.map(|alert| alert.fingerprint)).await?;
+                let adopted = adopted(db).await?;
+                let pulse = modifiers::read_pulse(&mut *db).await?;
+                let routed = modifiers::read_routed(db).await?;
+                let evidence = Evidence { pulse, routed: routed.clone(), leases: &leases };
+                let mut merge = Merge::new(known, adopted, evidence);
+                let mut recorded = Vec::with_capacity(group.len());
+                for Recording { statements, now, .. } in group {
+                    let verdict = merge.observe_watchdogs(statements, *now);
+                    let correctable = correctable(db, verdict).await?;
+                    recorded.push(merge.apply(statements, verdict, correctable, *now));
                 }
-            }
-        }
-        keep_alerts(&mut transaction, &merge.history(&written.refused)).await?;
-        modifiers::keep_pulse(&mut transaction, pulse, merge.pulse, Event::WatchdogHeard).await?;
-        if merge.routed != routed {
-            modifiers::write_routed(&mut transaction, &merge.routed).await?;
-        }
-        transaction.commit().await?;
-        *stored = Some(written.stored);
+                // The limit may have changed while they waited.
+                let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
+                let room = (max, &mut *stored);
+                let written = write_within(room, db, merge.changed(), &merge.known, &merge.adopted).await?;
+                for (recording, recorded) in group.iter().zip(&mut recorded) {
+                    for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
+                        if written.refused.contains(&alert.fingerprint) {
+                            *effect = Effect::OverLimit;
+                        }
+                    }
+                }
+                keep_alerts(db, &merge.history(&written.refused)).await?;
+                modifiers::keep_pulse(db, pulse, merge.evidence.pulse, Event::WatchdogHeard).await?;
+                if merge.evidence.routed != routed {
+                    modifiers::write_routed(db, &merge.evidence.routed).await?;
+                }
+                Ok((recorded, written.stored))
+            })
+            .await?;
+        *stored = Some(count);
         Ok(recorded)
     }
 
@@ -151,52 +130,49 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
-    pub async fn inherit(
-        &self,
-        inheritance: &Inheritance,
-        observed: &Observed,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        *self.stored_alerts.lock().await = None;
-        // A notification may have come first.
-        let mut known = of_targets_of(&mut transaction, &inheritance.alerts).await?;
-        let adopted: HashSet<_> = inheritance.alerts.iter().map(|record| record.fingerprint).collect();
-        known.retain(|known| !adopted.contains(&known.fingerprint));
-        let ended: HashSet<_> = superseded(&inheritance.alerts, &known).into_iter().collect();
-        let alerts = inheritance.alerts.iter().filter(|record| !ended.contains(&record.fingerprint));
-        let alerts: Vec<&AlertRecord> = alerts.collect();
-        upsert(&mut transaction, &alerts).await?;
-        for outage in &inheritance.outages {
-            upsert_outage(&mut transaction, outage).await?;
-        }
-        upsert_observed(&mut transaction, observed, now).await?;
-        let fired = alerts.iter().map(|record| AlertHappening::of(record, Turn::Fired, Source::Page, now));
-        keep_alerts(&mut transaction, &fired.collect::<Vec<_>>()).await?;
-        transaction.commit().await?;
-        Ok(())
+    pub async fn adopt(&self, adoption: &Adoption, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
+        let mut stored = self.stored_alerts.lock().await;
+        *stored = None;
+        self.write(async |db| {
+            // A notification may have come first.
+            let mut known = of_targets_of(db, &adoption.alerts).await?;
+            let adopted: HashSet<_> = adoption.alerts.iter().map(|record| record.fingerprint).collect();
+            known.retain(|known| !adopted.contains(&known.fingerprint));
+            let ended: HashSet<_> = superseded(&adoption.alerts, &known).into_iter().collect();
+            let alerts = adoption.alerts.iter().filter(|record| !ended.contains(&record.fingerprint));
+            let alerts: Vec<&AlertRecord> = alerts.collect();
+            upsert(db, &alerts).await?;
+            for outage in &adoption.outages {
+                upsert_outage(db, outage).await?;
+            }
+            upsert_observed(db, observed, now).await?;
+            let fired = alerts.iter().map(|record| AlertHappening::of(record, Turn::Fired, Source::Page, now));
+            keep_alerts(db, &fired.collect::<Vec<_>>()).await
+        })
+        .await
     }
 
     /// Puts an alert into the store as it is given, without judging it: for a history that is played again. An alert that was
     /// adopted from a page ends with any other of its target and name.
     ///
     /// # Errors
-    /// As [`Self::inherit`].
+    /// As [`Self::adopt`].
     pub async fn put_alert(&self, record: &AlertRecord) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        *self.stored_alerts.lock().await = None;
-        if record.state == AlertState::Inherited {
-            let adopted = std::slice::from_ref(record);
-            let known = of_targets_of(&mut transaction, adopted).await?;
-            if !superseded(adopted, &known).is_empty() {
-                return Ok(());
+        let mut stored = self.stored_alerts.lock().await;
+        *stored = None;
+        self.write(async |db| {
+            if record.state == AlertState::Adopted {
+                let adopted = std::slice::from_ref(record);
+                let known = of_targets_of(db, adopted).await?;
+                if !superseded(adopted, &known).is_empty() {
+                    return Ok(());
+                }
             }
-        }
-        let adopted = inherited(&mut transaction).await?;
-        upsert(&mut transaction, &[record]).await?;
-        delete(&mut transaction, &superseded(&adopted, [record])).await?;
-        transaction.commit().await?;
-        Ok(())
+            let adopted = adopted(db).await?;
+            upsert(db, &[record]).await?;
+            delete(db, &superseded(&adopted, [record])).await
+        })
+        .await
     }
 
     /// Every alert that may count as firing now or later: all but the resolved ones.
@@ -214,10 +190,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
         let mut stored = self.stored_alerts.lock().await;
-        let forgotten = forget_resolved(&mut transaction, limit).await?;
-        transaction.commit().await?;
+        let forgotten = self.write(async |db| forget_resolved(db, limit).await).await?;
         if forgotten > 0 {
             *stored = None;
         }
@@ -238,26 +212,30 @@ impl Store {
     }
 
     async fn repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
-        let mut transaction = self.begin().await?;
         let mut stored = self.stored_alerts.lock().await;
-        let listed = poll.listed().map(|listed| listed.alert.fingerprint);
-        let mut known = with_fingerprints(&mut transaction, listed).await?;
-        let unlisted = unresolved(&mut *transaction).await?;
-        known.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
-        let records: Vec<AlertRecord> = known.values().cloned().collect();
-        let inherited: Vec<AlertRecord> =
-            records.iter().filter(|record| record.state == AlertState::Inherited).cloned().collect();
         let leases = self.leases();
-        let mut plan = repair::plan(poll, &records, missing, &leases, policy);
-        let repaired = plan.repairs.iter().map(|repair| &repair.record);
-        let room = (policy.max_stored, &mut *stored);
-        let written = write_within(room, &mut transaction, repaired, &known, &inherited).await?;
-        plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
-        plan.over_limit = written.refused.len();
-        keep_alerts(&mut transaction, &happenings(&plan.repairs, poll.began_at)).await?;
-        transaction.commit().await?;
+        let (plan, records, count) = self
+            .write(async |db| {
+                let listed = poll.listed().map(|listed| listed.alert.fingerprint);
+                let mut known = with_fingerprints(db, listed).await?;
+                let unlisted = unresolved(&mut *db).await?;
+                known.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
+                let records: Vec<AlertRecord> = known.values().cloned().collect();
+                let adopted = records.iter().filter(|record| record.state == AlertState::Adopted);
+                let adopted: Vec<AlertRecord> = adopted.cloned().collect();
+                let mut plan = repair::plan(poll, &records, missing, &leases, policy);
+                let repaired = plan.repairs.iter().map(|repair| &repair.record);
+                let room = (policy.max_stored, &mut *stored);
+                let written = write_within(room, db, repaired, &known, &adopted).await?;
+                plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
+                plan.over_limit = written.refused.len();
+                let happenings: Vec<_> = plan.repairs.iter().map(|repair| repair.happening(poll.began_at)).collect();
+                keep_alerts(db, &happenings).await?;
+                Ok((plan, records, written.stored))
+            })
+            .await?;
         *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(poll.leases_after(&leases, &records));
-        *stored = Some(written.stored);
+        *stored = Some(count);
         Ok(plan)
     }
 
@@ -266,44 +244,24 @@ impl Store {
         Arc::clone(&self.leases.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Resolves at `now` every alert that was last heard of before `limit`, and returns the repairs.
+    /// Applies a rule to each alert that is not resolved, such as [`repair::stale`] or
+    /// [`repair::resolved_without_watchdog`], and returns the repairs, which are dated `now` in the history.
     ///
     /// # Errors
     /// As [`Self::apply_repair`].
-    pub async fn resolve_stale_alerts(&self, limit: Timestamp, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
-        let stale = |record: &AlertRecord| repair::stale(record, limit);
-        self.measured(StoreOperation::Repair, self.repair_unresolved(stale, now)).await
-    }
-
-    /// Resolves at `now` every alert whose resolve is held, and returns the repairs. For a server without a watchdog, which
-    /// could confirm no held resolve.
-    ///
-    /// # Errors
-    /// As [`Self::apply_repair`].
-    pub async fn confirm_held_resolves(&self, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
-        let resolved = |record: &AlertRecord| repair::resolved_without_watchdog(record, now);
-        self.measured(StoreOperation::Repair, self.repair_unresolved(resolved, now)).await
-    }
-
-    /// Applies `repair` to each alert that is not resolved, and returns the repairs.
-    async fn repair_unresolved(
+    pub async fn repair_unresolved(
         &self,
-        repair: impl Fn(&AlertRecord) -> Option<Repair>,
+        rule: impl Fn(&AlertRecord) -> Option<Repair>,
         now: Timestamp,
     ) -> Result<Vec<Repair>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let repairs: Vec<Repair> = unresolved(&mut *transaction).await?.iter().filter_map(repair).collect();
-        let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
-        upsert(&mut transaction, &records).await?;
-        keep_alerts(&mut transaction, &happenings(&repairs, now)).await?;
-        transaction.commit().await?;
-        Ok(repairs)
+        let repair = self.write(async |db| {
+            let repairs: Vec<Repair> = unresolved(&mut *db).await?.iter().filter_map(rule).collect();
+            let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
+            upsert(db, &records).await?;
+            let happenings: Vec<_> = repairs.iter().map(|repair| repair.happening(now)).collect();
+            keep_alerts(db, &happenings).await?;
+            Ok(repairs)
+        });
+        self.measured(StoreOperation::Repair, repair).await
     }
-}
-
-/// The history entries of `repairs`.
-fn happenings(repairs: &[Repair], now: Timestamp) -> Vec<AlertHappening> {
-    let of =
-        |repair: &Repair| AlertHappening::of(&repair.record, Turn::of_repair(repair.reason), repair.reason.into(), now);
-    repairs.iter().map(of).collect()
 }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use self::alert_rows::StoredAlerts;
 use self::alerts::Recordings;
@@ -231,6 +231,19 @@ impl Store {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
+    /// [`write`] with this store's connection.
+    async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        write(&self.writer, work).await
+    }
+
+    /// The tables of the built-in page.
+    pub fn page(&self) -> PageTables {
+        PageTables { reader: self.reader.clone(), writer: self.writer.clone() }
+    }
+
     /// Writes an alert, as a notification does, and takes it away again before anybody can see it.
     ///
     /// It is committed, at the price of one wait for the disk: what is rolled back never gets there, and so would not
@@ -239,21 +252,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if nothing can be stored now.
     pub async fn try_write(&self) -> Result<(), StoreError> {
-        self.measured(StoreOperation::Probe, self.write_and_remove()).await
-    }
-
-    async fn write_and_remove(&self) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        // No alert has an empty fingerprint.
-        sqlx::query(
-            "INSERT INTO alerts (fingerprint, name, target, critical, starts_at_ms, state, last_seen_ms) \
-             VALUES ('', '', '', 0, 0, 'resolved', 0)",
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("DELETE FROM alerts WHERE fingerprint = ''").execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        let probe = self.write(async |db| {
+            // No alert has an empty fingerprint.
+            sqlx::query(
+                "INSERT INTO alerts (fingerprint, name, target, critical, starts_at_ms, state, last_seen_ms) \
+                 VALUES ('', '', '', 0, 0, 'resolved', 0)",
+            )
+            .execute(&mut *db)
+            .await?;
+            sqlx::query("DELETE FROM alerts WHERE fingerprint = ''").execute(&mut *db).await?;
+            Ok(())
+        });
+        self.measured(StoreOperation::Probe, probe).await
     }
 
     /// The one connection that writes.
@@ -271,6 +281,18 @@ impl Store {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+/// Runs `work` in one transaction that writes, and commits it. No other writes until it ends; after an error nothing of it is
+/// kept.
+async fn write<T>(
+    writer: &SqlitePool,
+    work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let done = work(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(done)
 }
 
 /// A column with a time.

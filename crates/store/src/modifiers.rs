@@ -48,12 +48,13 @@ impl Store {
         change: impl FnOnce(Pulse) -> Pulse,
         event: Event,
     ) -> Result<(Pulse, Pulse), StoreError> {
-        let mut transaction = self.begin().await?;
-        let before = read_pulse(&mut *transaction).await?;
-        let after = change(before);
-        keep_pulse(&mut transaction, before, after, event).await?;
-        transaction.commit().await?;
-        Ok((before, after))
+        self.write(async |db| {
+            let before = read_pulse(&mut *db).await?;
+            let after = change(before);
+            keep_pulse(db, before, after, event).await?;
+            Ok((before, after))
+        })
+        .await
     }
 
     /// Holds a component, in place of an earlier hold of it.
@@ -90,16 +91,13 @@ impl Store {
         user: &str,
         now: Timestamp,
     ) -> Result<Option<Hold>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let row = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *")
-            .bind(component.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if row.is_some() {
-            note(&mut transaction, component, Event::Released { user: user.to_owned() }, now).await?;
-        }
-        transaction.commit().await?;
-        row.as_ref().map(hold_of).transpose()
+        self.write(async |db| {
+            let query = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *").bind(component.as_str());
+            let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
+            note(db, component, Event::Released { user: user.to_owned() }, now).await?;
+            hold_of(&row).map(Some)
+        })
+        .await
     }
 
     /// Ends the holds whose time is over at `now`, and returns them.
@@ -107,16 +105,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn end_holds(&self, now: Timestamp) -> Result<Vec<Hold>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let mut over = read_holds(&mut *transaction).await?;
-        over.retain(|hold| !hold.is_in_force(now));
-        for hold in &over {
-            let query = sqlx::query("DELETE FROM holds WHERE component = $1").bind(hold.component.as_str());
-            query.execute(&mut *transaction).await?;
-            note(&mut transaction, &hold.component, Event::HoldExpired, hold.until).await?;
-        }
-        transaction.commit().await?;
-        Ok(over)
+        self.write(async |db| {
+            let mut over = read_holds(&mut *db).await?;
+            over.retain(|hold| !hold.is_in_force(now));
+            for hold in &over {
+                let query = sqlx::query("DELETE FROM holds WHERE component = $1").bind(hold.component.as_str());
+                query.execute(&mut *db).await?;
+                note(db, &hold.component, Event::HoldExpired, hold.until).await?;
+            }
+            Ok(over)
+        })
+        .await
     }
 
     /// Every hold that was not released, by component; some may be over by now.
@@ -160,7 +159,7 @@ pub(super) async fn read_routed(connection: &mut SqliteConnection) -> Result<Rou
         };
         Ok((fingerprint.parse().map_err(corrupt)?, watchdog))
     });
-    Ok(RoutedWatchdogs::from_stored(watchdogs.collect::<Result<Vec<_>, StoreError>>()?))
+    Ok(RoutedWatchdogs(watchdogs.collect::<Result<_, StoreError>>()?))
 }
 
 /// Replaces all stored watchdogs of notifications: there are at most 64.
@@ -169,7 +168,7 @@ pub(super) async fn write_routed(
     watchdogs: &RoutedWatchdogs,
 ) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM routed_watchdogs").execute(&mut *connection).await?;
-    for (fingerprint, watchdog) in watchdogs.iter() {
+    for (fingerprint, watchdog) in &watchdogs.0 {
         sqlx::query(
             "INSERT INTO routed_watchdogs (fingerprint, starts_at_ms, heard_at_ms, interval_ms) VALUES ($1, $2, $3, $4)",
         )

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
-use super::{Store, StoreError, timestamp};
+use super::{StoreError, optional_timestamp, timestamp, write};
 use alertmanager_cachet_core::builtin::{
     AffectedStatus, Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, Update,
 };
@@ -16,8 +16,8 @@ use alertmanager_cachet_core::time::Timestamp;
 /// The content of the built-in page in a store. Clones share the store's connections.
 #[derive(Debug, Clone)]
 pub struct PageTables {
-    reader: SqlitePool,
-    writer: SqlitePool,
+    pub(super) reader: SqlitePool,
+    pub(super) writer: SqlitePool,
 }
 
 /// What changes of a group; `None` leaves a field as it is.
@@ -78,13 +78,6 @@ pub struct Announcement {
     pub affected: Vec<AffectedStatus>,
 }
 
-impl Store {
-    /// The tables of the built-in page.
-    pub fn page(&self) -> PageTables {
-        PageTables { reader: self.reader.clone(), writer: self.writer.clone() }
-    }
-}
-
 /// Each call fails with [`StoreError::Database`] if a statement failed, and then nothing was changed. Where a call says
 /// `false`, there is nothing of that number.
 impl PageTables {
@@ -97,23 +90,22 @@ impl PageTables {
         let mut db = self.reader.begin().await?;
         let groups = sqlx::query("SELECT * FROM page_groups ORDER BY position, id").fetch_all(&mut *db).await?;
         let components = sqlx::query("SELECT * FROM page_components ORDER BY position, id").fetch_all(&mut *db).await?;
+        let fixed = i64::from(IncidentStatus::Fixed.value());
         let incidents = sqlx::query(
             "SELECT * FROM page_incidents WHERE status <> $1 OR began_at_ms >= $2 OR fixed_at_ms >= $2 \
              ORDER BY began_at_ms DESC, id DESC",
         );
-        let incidents = incidents.bind(i64::from(IncidentStatus::Fixed.value())).bind(since.as_millis());
-        let incidents = incidents.fetch_all(&mut *db).await?;
-        let mut said = Said::default();
+        let incidents = incidents.bind(fixed).bind(since.as_millis()).fetch_all(&mut *db).await?;
+        let mut details = Details::default();
         if !incidents.is_empty() {
-            let condition = "incident_id IN (SELECT id FROM page_incidents \
-                         WHERE status <> $1 OR began_at_ms >= $2 OR fixed_at_ms >= $2)";
-            let fixed = i64::from(IncidentStatus::Fixed.value());
-            said.read_where(&mut db, condition, fixed, since.as_millis()).await?;
+            let of = "incident_id IN (SELECT id FROM page_incidents \
+                      WHERE status <> $1 OR began_at_ms >= $2 OR fixed_at_ms >= $2)";
+            details = Details::read(&mut db, "incident_id", of, (fixed, since.as_millis())).await?;
         }
         Ok(Content {
             groups: groups.iter().map(group).collect::<Result<_, _>>()?,
             components: components.iter().map(component).collect::<Result<_, _>>()?,
-            incidents: incidents.iter().map(|row| said.incident(row)).collect::<Result<_, _>>()?,
+            incidents: incidents.iter().map(|row| details.incident(row)).collect::<Result<_, _>>()?,
             maintenance: maintenance(&mut db, now).await?,
         })
     }
@@ -150,9 +142,8 @@ impl PageTables {
     {
         let mut db = self.reader.begin().await?;
         let Some(row) = sqlx::query(query).bind(key).fetch_optional(&mut *db).await? else { return Ok(None) };
-        let mut said = Said::default();
-        said.read_where(&mut db, "incident_id = $1", row.try_get("id")?, 0).await?;
-        said.incident(&row).map(Some)
+        let id = (row.try_get("id")?, 0);
+        Details::read(&mut db, "incident_id", "incident_id = $1", id).await?.incident(&row).map(Some)
     }
 
     /// Makes a group, visible, as this program does.
@@ -192,8 +183,8 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`].
     pub async fn order_groups(&self, order: &[GroupId]) -> Result<(), StoreError> {
-        let ids = order.iter().map(|group| group.0);
-        self.order("UPDATE page_groups SET position = $1 WHERE id = $2", ids).await
+        order_rows(&self.writer, "UPDATE page_groups SET position = $1 WHERE id = $2", order.iter().map(|id| id.0))
+            .await
     }
 
     /// As [`PageTables::order_groups`], the components of one group.
@@ -201,17 +192,8 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`].
     pub async fn order_components(&self, order: &[ComponentId]) -> Result<(), StoreError> {
-        let ids = order.iter().map(|component| component.0);
-        self.order("UPDATE page_components SET position = $1 WHERE id = $2", ids).await
-    }
-
-    async fn order(&self, update: &'static str, ids: impl Iterator<Item = i64>) -> Result<(), StoreError> {
-        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        for (position, id) in (1_i64..).zip(ids) {
-            sqlx::query(update).bind(position).bind(id).execute(&mut *db).await?;
-        }
-        db.commit().await?;
-        Ok(())
+        order_rows(&self.writer, "UPDATE page_components SET position = $1 WHERE id = $2", order.iter().map(|id| id.0))
+            .await
     }
 
     /// Makes a component, as this program does.
@@ -226,7 +208,7 @@ impl PageTables {
         let insert = insert
             .bind(&new.name)
             .bind(&new.description)
-            .bind(i64::from(new.status.value()))
+            .bind(new.status.value())
             .bind(i64::from(new.order.unwrap_or(0)))
             .bind(new.enabled)
             .bind(new.group.map(|group| group.0));
@@ -246,7 +228,7 @@ impl PageTables {
         let update = update
             .bind(&change.title)
             .bind(&change.description)
-            .bind(change.status.map(|status| i64::from(status.value())))
+            .bind(change.status.map(ComponentStatus::value))
             .bind(change.visible)
             .bind(change.group.map(|group| group.0))
             .bind(id.0);
@@ -267,31 +249,27 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`]; also if one of the components does not exist.
     pub async fn open_incident(&self, new: &NewIncident, now: Timestamp) -> Result<IncidentId, StoreError> {
-        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let insert = sqlx::query_scalar(
-            "INSERT INTO page_incidents (title, message, status, visible, outage_key, opened_for, began_at_ms, \
-             created_at_ms, published_at_ms, fixed_at_ms) VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $7, $8) RETURNING id",
-        );
-        let id: i64 = insert
-            .bind(&new.title)
-            .bind(&new.message)
-            .bind(i64::from(new.status.value()))
-            .bind(&new.key)
-            .bind(&new.opened_for)
-            .bind(new.began_at.as_millis())
-            .bind(now.as_millis())
-            .bind((new.status == IncidentStatus::Fixed).then_some(now.as_millis()))
-            .fetch_one(&mut *db)
-            .await?;
-        affect(
-            &mut db,
-            "INSERT INTO page_affected (incident_id, component_id, status) VALUES ($1, $2, $3)",
-            id,
-            &new.affected,
-        )
-        .await?;
-        db.commit().await?;
-        Ok(IncidentId(id))
+        write(&self.writer, async |db| {
+            let insert = sqlx::query_scalar(
+                "INSERT INTO page_incidents (title, message, status, visible, outage_key, opened_for, began_at_ms, \
+                 created_at_ms, published_at_ms, fixed_at_ms) VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $7, $8) RETURNING id",
+            );
+            let id: i64 = insert
+                .bind(&new.title)
+                .bind(&new.message)
+                .bind(new.status.value())
+                .bind(&new.key)
+                .bind(&new.opened_for)
+                .bind(new.began_at.as_millis())
+                .bind(now.as_millis())
+                .bind((new.status == IncidentStatus::Fixed).then_some(now.as_millis()))
+                .fetch_one(&mut *db)
+                .await?;
+            let affect = "INSERT INTO page_affected (incident_id, component_id, status) VALUES ($1, $2, $3)";
+            insert_affected(db, affect, id, &new.affected).await?;
+            Ok(IncidentId(id))
+        })
+        .await
     }
 
     /// Says something about an incident, which gives it its new status.
@@ -305,10 +283,7 @@ impl PageTables {
         message: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let updated = update_incident(&mut db, id, status, message, now).await?;
-        db.commit().await?;
-        Ok(updated)
+        write(&self.writer, async |db| update_incident(db, id, status, message, now).await).await
     }
 
     /// As [`PageTables::update_incident`], if its status and the number of its updates are still those of `seen`.
@@ -323,17 +298,16 @@ impl PageTables {
         message: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let is_as_seen = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM page_incidents WHERE id = $1 AND status = $2 \
-             AND (SELECT COUNT(*) FROM page_updates WHERE incident_id = $1) = $3)",
-        );
-        let updates = i64::try_from(seen.updates.len()).unwrap_or(i64::MAX);
-        let is_as_seen = is_as_seen.bind(seen.id.0).bind(i64::from(seen.status.value())).bind(updates);
-        let is_as_seen: bool = is_as_seen.fetch_one(&mut *db).await?;
-        let updated = is_as_seen && update_incident(&mut db, seen.id, status, message, now).await?;
-        db.commit().await?;
-        Ok(updated)
+        write(&self.writer, async |db| {
+            let is_as_seen = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM page_incidents WHERE id = $1 AND status = $2 \
+                 AND (SELECT COUNT(*) FROM page_updates WHERE incident_id = $1) = $3)",
+            );
+            let updates = i64::try_from(seen.updates.len()).unwrap_or(i64::MAX);
+            let is_as_seen = is_as_seen.bind(seen.id.0).bind(seen.status.value()).bind(updates);
+            Ok(is_as_seen.fetch_one(&mut *db).await? && update_incident(db, seen.id, status, message, now).await?)
+        })
+        .await
     }
 
     /// Gives an incident a status without saying anything.
@@ -367,22 +341,23 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`]; also if one of the components does not exist.
     pub async fn announce(&self, new: &Announcement, now: Timestamp) -> Result<MaintenanceId, StoreError> {
-        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let insert = sqlx::query_scalar(
-            "INSERT INTO page_maintenance (title, message, begins_at_ms, ends_at_ms, created_at_ms, published_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $5) RETURNING id",
-        );
-        let id: i64 = insert
-            .bind(&new.title)
-            .bind(&new.message)
-            .bind(new.begins_at.as_millis())
-            .bind(new.ends_at.map(Timestamp::as_millis))
-            .bind(now.as_millis())
-            .fetch_one(&mut *db)
-            .await?;
-        affect(&mut db, AFFECT_BY_MAINTENANCE, id, &new.affected).await?;
-        db.commit().await?;
-        Ok(MaintenanceId(id))
+        write(&self.writer, async |db| {
+            let insert = sqlx::query_scalar(
+                "INSERT INTO page_maintenance (title, message, begins_at_ms, ends_at_ms, created_at_ms, published_at_ms) \
+                 VALUES ($1, $2, $3, $4, $5, $5) RETURNING id",
+            );
+            let id: i64 = insert
+                .bind(&new.title)
+                .bind(&new.message)
+                .bind(new.begins_at.as_millis())
+                .bind(new.ends_at.map(Timestamp::as_millis))
+                .bind(now.as_millis())
+                .fetch_one(&mut *db)
+                .await?;
+            insert_affected(db, AFFECT_BY_MAINTENANCE, id, &new.affected).await?;
+            Ok(MaintenanceId(id))
+        })
+        .await
     }
 
     /// Changes a maintenance to what `new` says; what was said about it stays.
@@ -390,23 +365,24 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables::announce`].
     pub async fn change_maintenance(&self, id: MaintenanceId, new: &Announcement) -> Result<bool, StoreError> {
-        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let update = sqlx::query(
-            "UPDATE page_maintenance SET title = $1, message = $2, begins_at_ms = $3, ends_at_ms = $4 WHERE id = $5",
-        );
-        let update = update
-            .bind(&new.title)
-            .bind(&new.message)
-            .bind(new.begins_at.as_millis())
-            .bind(new.ends_at.map(Timestamp::as_millis))
-            .bind(id.0);
-        if update.execute(&mut *db).await?.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sqlx::query("DELETE FROM page_affected WHERE maintenance_id = $1").bind(id.0).execute(&mut *db).await?;
-        affect(&mut db, AFFECT_BY_MAINTENANCE, id.0, &new.affected).await?;
-        db.commit().await?;
-        Ok(true)
+        write(&self.writer, async |db| {
+            let update = sqlx::query(
+                "UPDATE page_maintenance SET title = $1, message = $2, begins_at_ms = $3, ends_at_ms = $4 WHERE id = $5",
+            );
+            let update = update
+                .bind(&new.title)
+                .bind(&new.message)
+                .bind(new.begins_at.as_millis())
+                .bind(new.ends_at.map(Timestamp::as_millis))
+                .bind(id.0);
+            if update.execute(&mut *db).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            sqlx::query("DELETE FROM page_affected WHERE maintenance_id = $1").bind(id.0).execute(&mut *db).await?;
+            insert_affected(db, AFFECT_BY_MAINTENANCE, id.0, &new.affected).await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// Says something about a maintenance, and ends it at `ends_at` if one is given. One that begins later than that
@@ -421,24 +397,37 @@ impl PageTables {
         ends_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let update = sqlx::query(
-            "UPDATE page_maintenance SET ends_at_ms = COALESCE($1, ends_at_ms), \
-             begins_at_ms = MIN(begins_at_ms, COALESCE($1, begins_at_ms)) WHERE id = $2",
-        );
-        let update = update.bind(ends_at.map(Timestamp::as_millis)).bind(id.0);
-        if update.execute(&mut *db).await?.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sqlx::query("INSERT INTO page_updates (maintenance_id, message, created_at_ms) VALUES ($1, $2, $3)")
-            .bind(id.0)
-            .bind(message)
-            .bind(now.as_millis())
-            .execute(&mut *db)
-            .await?;
-        db.commit().await?;
-        Ok(true)
+        write(&self.writer, async |db| {
+            let update = sqlx::query(
+                "UPDATE page_maintenance SET ends_at_ms = COALESCE($1, ends_at_ms), \
+                 begins_at_ms = MIN(begins_at_ms, COALESCE($1, begins_at_ms)) WHERE id = $2",
+            );
+            let update = update.bind(ends_at.map(Timestamp::as_millis)).bind(id.0);
+            if update.execute(&mut *db).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            let insert =
+                sqlx::query("INSERT INTO page_updates (maintenance_id, message, created_at_ms) VALUES ($1, $2, $3)");
+            insert.bind(id.0).bind(message).bind(now.as_millis()).execute(&mut *db).await?;
+            Ok(true)
+        })
+        .await
     }
+}
+
+/// Gives rows the places 1, 2, 3 and so on, in the order of `ids`.
+async fn order_rows(
+    writer: &SqlitePool,
+    update: &'static str,
+    ids: impl Iterator<Item = i64>,
+) -> Result<(), StoreError> {
+    write(writer, async |db| {
+        for (position, id) in (1_i64..).zip(ids) {
+            sqlx::query(update).bind(position).bind(id).execute(&mut *db).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn maintenance(db: &mut SqliteConnection, now: Timestamp) -> Result<Vec<PlannedMaintenance>, StoreError> {
@@ -449,23 +438,22 @@ async fn maintenance(db: &mut SqliteConnection, now: Timestamp) -> Result<Vec<Pl
     if announced.is_empty() {
         return Ok(Vec::new());
     }
-    let mut said = Said::default();
-    let condition = "maintenance_id IN (SELECT id FROM page_maintenance WHERE ends_at_ms IS NULL OR ends_at_ms >= $1)";
-    said.read_where(db, condition, now.as_millis(), 0).await?;
-    announced.iter().map(|row| said.maintenance(row)).collect()
+    let of = "maintenance_id IN (SELECT id FROM page_maintenance WHERE ends_at_ms IS NULL OR ends_at_ms >= $1)";
+    let mut details = Details::read(db, "maintenance_id", of, (now.as_millis(), 0)).await?;
+    announced.iter().map(|row| details.maintenance(row)).collect()
 }
 
 const AFFECT_BY_MAINTENANCE: &str =
     "INSERT INTO page_affected (maintenance_id, component_id, status) VALUES ($1, $2, $3)";
 
-async fn affect(
+async fn insert_affected(
     db: &mut SqliteConnection,
     insert: &'static str,
     owner: i64,
     affected: &[AffectedStatus],
 ) -> Result<(), StoreError> {
     for AffectedStatus { component, status } in affected {
-        sqlx::query(insert).bind(owner).bind(component.0).bind(i64::from(status.value())).execute(&mut *db).await?;
+        sqlx::query(insert).bind(owner).bind(component.0).bind(status.value()).execute(&mut *db).await?;
     }
     Ok(())
 }
@@ -482,7 +470,7 @@ async fn update_incident(
     }
     let insert =
         sqlx::query("INSERT INTO page_updates (incident_id, status, message, created_at_ms) VALUES ($1, $2, $3, $4)");
-    insert.bind(id.0).bind(i64::from(status.value())).bind(message).bind(now.as_millis()).execute(db).await?;
+    insert.bind(id.0).bind(status.value()).bind(message).bind(now.as_millis()).execute(db).await?;
     Ok(true)
 }
 
@@ -497,56 +485,47 @@ async fn set_incident_status(
         "UPDATE page_incidents SET status = $1, fixed_at_ms = CASE WHEN $2 THEN COALESCE(fixed_at_ms, $3) END \
          WHERE id = $4",
     );
-    let update =
-        update.bind(i64::from(status.value())).bind(status == IncidentStatus::Fixed).bind(now.as_millis()).bind(id.0);
+    let update = update.bind(status.value()).bind(status == IncidentStatus::Fixed).bind(now.as_millis()).bind(id.0);
     Ok(update.execute(db).await?.rows_affected() > 0)
 }
 
-/// Which incident or maintenance a row belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Owner {
-    Incident(i64),
-    Maintenance(i64),
-}
-
-/// What incidents and maintenance are about, and what was said of them.
+/// What incidents, or maintenance, are about and what was said of them, by their number.
 #[derive(Default)]
-struct Said {
-    affected: HashMap<Owner, Vec<AffectedStatus>>,
-    updates: HashMap<Owner, Vec<Update>>,
+struct Details {
+    affected: HashMap<i64, Vec<AffectedStatus>>,
+    updates: HashMap<i64, Vec<Update>>,
 }
 
-impl Said {
-    async fn read_where(
-        &mut self,
+impl Details {
+    /// Reads those of the incidents or the maintenance, told by the column `owner`, that a condition is about.
+    async fn read(
         db: &mut SqliteConnection,
+        owner: &'static str,
         condition: &'static str,
-        first: i64,
-        second: i64,
-    ) -> Result<(), StoreError> {
+        (first, second): (i64, i64),
+    ) -> Result<Self, StoreError> {
+        let mut details = Self::default();
         let select = |table: &str, order: &str| {
             sqlx::AssertSqlSafe(format!("SELECT * FROM {table} WHERE {condition} ORDER BY {order}"))
         };
         let query = sqlx::query(select("page_affected", "component_id")).bind(first).bind(second);
         for row in query.fetch_all(&mut *db).await? {
-            let affected =
-                AffectedStatus { component: ComponentId(row.try_get("component_id")?), status: status(&row)? };
-            self.affected.entry(owner(&row)?).or_default().push(affected);
+            let component = ComponentId(row.try_get("component_id")?);
+            let affected = AffectedStatus { component, status: status(&row)? };
+            details.affected.entry(row.try_get(owner)?).or_default().push(affected);
         }
         let query = sqlx::query(select("page_updates", "created_at_ms, id")).bind(first).bind(second);
         for row in query.fetch_all(&mut *db).await? {
             let number: Option<i64> = row.try_get("status")?;
             let status = number.map(incident_status).transpose()?;
             let update = Update { status, message: row.try_get("message")?, at: timestamp(&row, "created_at_ms")? };
-            self.updates.entry(owner(&row)?).or_default().push(update);
+            details.updates.entry(row.try_get(owner)?).or_default().push(update);
         }
-        Ok(())
+        Ok(details)
     }
 
     fn incident(&mut self, row: &SqliteRow) -> Result<Incident, StoreError> {
         let id = row.try_get("id")?;
-        let fixed_at: Option<i64> = row.try_get("fixed_at_ms")?;
-        let owner = Owner::Incident(id);
         Ok(Incident {
             id: IncidentId(id),
             title: row.try_get("title")?,
@@ -558,35 +537,25 @@ impl Said {
             began_at: timestamp(row, "began_at_ms")?,
             created_at: timestamp(row, "created_at_ms")?,
             published_at: timestamp(row, "published_at_ms")?,
-            fixed_at: fixed_at.map(Timestamp::from_millis),
-            affected: self.affected.remove(&owner).unwrap_or_default(),
-            updates: self.updates.remove(&owner).unwrap_or_default(),
+            fixed_at: optional_timestamp(row, "fixed_at_ms")?,
+            affected: self.affected.remove(&id).unwrap_or_default(),
+            updates: self.updates.remove(&id).unwrap_or_default(),
         })
     }
 
     fn maintenance(&mut self, row: &SqliteRow) -> Result<PlannedMaintenance, StoreError> {
         let id = row.try_get("id")?;
-        let ends_at: Option<i64> = row.try_get("ends_at_ms")?;
-        let owner = Owner::Maintenance(id);
         Ok(PlannedMaintenance {
             id: MaintenanceId(id),
             title: row.try_get("title")?,
             message: row.try_get("message")?,
             begins_at: timestamp(row, "begins_at_ms")?,
-            ends_at: ends_at.map(Timestamp::from_millis),
+            ends_at: optional_timestamp(row, "ends_at_ms")?,
             created_at: timestamp(row, "created_at_ms")?,
             published_at: timestamp(row, "published_at_ms")?,
-            affected: self.affected.remove(&owner).unwrap_or_default(),
-            updates: self.updates.remove(&owner).unwrap_or_default(),
+            affected: self.affected.remove(&id).unwrap_or_default(),
+            updates: self.updates.remove(&id).unwrap_or_default(),
         })
-    }
-}
-
-fn owner(row: &SqliteRow) -> Result<Owner, StoreError> {
-    let incident: Option<i64> = row.try_get("incident_id")?;
-    match incident {
-        Some(incident) => Ok(Owner::Incident(incident)),
-        None => Ok(Owner::Maintenance(row.try_get("maintenance_id")?)),
     }
 }
 
@@ -603,7 +572,6 @@ fn group(row: &SqliteRow) -> Result<Group, StoreError> {
 }
 
 fn component(row: &SqliteRow) -> Result<Component, StoreError> {
-    let group: Option<i64> = row.try_get("group_id")?;
     Ok(Component {
         id: ComponentId(row.try_get("id")?),
         name: row.try_get("name")?,
@@ -612,7 +580,7 @@ fn component(row: &SqliteRow) -> Result<Component, StoreError> {
         status: status(row)?,
         position: position(row)?,
         visible: row.try_get("visible")?,
-        group: group.map(GroupId),
+        group: row.try_get::<Option<i64>, _>("group_id")?.map(GroupId),
         managed: row.try_get("managed")?,
     })
 }

@@ -7,7 +7,7 @@
 
 use std::fs;
 
-use super::alert_rows::{forget_resolved, in_future, upsert};
+use super::alert_rows::{forget_resolved, select, upsert};
 use super::ledger::{read_ledger, save_differences};
 use super::modifiers::{read_pulse, read_routed, write_pulse, write_routed};
 use super::sqlite::beside;
@@ -26,24 +26,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn keep_page_at(&self, address: &str) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let known: Option<String> =
-            sqlx::query_scalar("SELECT address FROM cachet WHERE id = 1").fetch_optional(&mut *transaction).await?;
-        if known.as_deref() == Some(address) {
-            return Ok(());
-        }
-        let before = read_ledger(&mut transaction).await?;
-        let after = recovery::ledger_of_another_page(before.clone());
-        save_differences(&mut transaction, &before, &after).await?;
-        sqlx::query("DELETE FROM observed").execute(&mut *transaction).await?;
-        sqlx::query(
-            "INSERT INTO cachet (id, address) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET address = excluded.address",
-        )
-        .bind(address)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+        self.write(async |db| {
+            let query = sqlx::query_scalar("SELECT address FROM cachet WHERE id = 1");
+            let known: Option<String> = query.fetch_optional(&mut *db).await?;
+            if known.as_deref() == Some(address) {
+                return Ok(());
+            }
+            let before = read_ledger(db).await?;
+            let after = recovery::ledger_of_another_page(before.clone());
+            save_differences(db, &before, &after).await?;
+            sqlx::query("DELETE FROM observed").execute(&mut *db).await?;
+            sqlx::query(
+                "INSERT INTO cachet (id, address) VALUES (1, $1) \
+                 ON CONFLICT (id) DO UPDATE SET address = excluded.address",
+            )
+            .bind(address)
+            .execute(&mut *db)
+            .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Forgets what the store says of the page if it is older than the last server that worked on it, and returns whether
@@ -60,24 +62,29 @@ impl Store {
     pub async fn forget_if_restored(&self, start: Timestamp) -> Result<bool, StoreError> {
         let query = sqlx::query_scalar("SELECT at_ms FROM history_looked WHERE id = 1");
         let known = query.fetch_optional(&self.reader).await?.map(Timestamp::from_millis);
-        let Some(looked_at) = self.looked_beside().filter(|beside| recovery::is_restored(known, *beside)) else {
+        let looked_at = self.path.as_deref().and_then(|path| {
+            let text = fs::read_to_string(beside(path, LOOKED)).ok()?;
+            text.trim().parse().ok().map(Timestamp::from_millis)
+        });
+        let Some(heard_since) = looked_at.and_then(|looked_at| recovery::heard_since(known, looked_at, start)) else {
             return Ok(false);
         };
-        let heard_since = recovery::heard_since(looked_at, start);
-        let mut transaction = self.begin().await?;
-        *self.stored_alerts.lock().await = None;
-        let before = read_ledger(&mut transaction).await?;
-        let after = recovery::ledger_of_newer_page(before.clone());
-        save_differences(&mut transaction, &before, &after).await?;
-        let deleted = sqlx::query("DELETE FROM observed").execute(&mut *transaction).await?.rows_affected();
-        let forgotten = deleted + forget_resolved(&mut transaction, heard_since).await?;
-        let pulse_before = read_pulse(&mut *transaction).await?;
-        let pulse = recovery::pulse_after_restore(pulse_before, heard_since);
-        if pulse != pulse_before {
-            write_pulse(&mut transaction, pulse).await?;
-        }
-        transaction.commit().await?;
-        Ok(forgotten > 0 || after != before || pulse != pulse_before)
+        let mut stored = self.stored_alerts.lock().await;
+        *stored = None;
+        self.write(async |db| {
+            let before = read_ledger(db).await?;
+            let after = recovery::ledger_of_newer_page(before.clone());
+            save_differences(db, &before, &after).await?;
+            let deleted = sqlx::query("DELETE FROM observed").execute(&mut *db).await?.rows_affected();
+            let forgotten = deleted + forget_resolved(db, heard_since).await?;
+            let pulse_before = read_pulse(&mut *db).await?;
+            let pulse = recovery::pulse_after_restore(pulse_before, heard_since);
+            if pulse != pulse_before {
+                write_pulse(db, pulse).await?;
+            }
+            Ok(forgotten > 0 || after != before || pulse != pulse_before)
+        })
+        .await
     }
 
     /// Moves everything that is dated later than `now` back to `now`, after the clock was set back: the alerts, the
@@ -85,30 +92,32 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
-    pub async fn bring_back_to(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
-        let later = in_future(&mut transaction, now).await?;
-        let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
-        upsert(&mut transaction, &clamped.iter().collect::<Vec<_>>()).await?;
+    pub async fn clamp_future_timestamps(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(async |db| {
+            let later = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
+            let later = select(db, later, |query| query.bind(now.as_millis())).await?;
+            let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
+            upsert(db, &clamped.iter().collect::<Vec<_>>()).await?;
 
-        let ledger_before = read_ledger(&mut transaction).await?;
-        let ledger = recovery::clamp_ledger(ledger_before.clone(), now);
-        save_differences(&mut transaction, &ledger_before, &ledger).await?;
+            let ledger_before = read_ledger(db).await?;
+            let ledger = recovery::clamp_ledger(ledger_before.clone(), now);
+            save_differences(db, &ledger_before, &ledger).await?;
 
-        let routed_before = read_routed(&mut transaction).await?;
-        let routed = recovery::clamp_watchdogs(&routed_before, now);
-        let pulse_before = read_pulse(&mut *transaction).await?;
-        let pulse = pulse_before.brought_back_to(now);
-        if routed != routed_before {
-            write_routed(&mut transaction, &routed).await?;
-        }
-        if pulse != pulse_before {
-            write_pulse(&mut transaction, pulse).await?;
-        }
-        transaction.commit().await?;
-        let others = [ledger != ledger_before, routed != routed_before, pulse != pulse_before];
-        let moved = clamped.len() + others.into_iter().filter(|moved| *moved).count();
-        Ok(u64::try_from(moved).unwrap_or(u64::MAX))
+            let routed_before = read_routed(db).await?;
+            let routed = recovery::clamp_watchdogs(&routed_before, now);
+            if routed != routed_before {
+                write_routed(db, &routed).await?;
+            }
+            let pulse_before = read_pulse(&mut *db).await?;
+            let pulse = pulse_before.clamped_to(now);
+            if pulse != pulse_before {
+                write_pulse(db, pulse).await?;
+            }
+            let others = [ledger != ledger_before, routed != routed_before, pulse != pulse_before];
+            let moved = clamped.len() + others.into_iter().filter(|moved| *moved).count();
+            Ok(u64::try_from(moved).unwrap_or(u64::MAX))
+        })
+        .await
     }
 
     /// Keeps beside the database that the server looked at `now`, after the database knows it. If that fails, a restored
@@ -118,10 +127,5 @@ impl Store {
         if let Err(error) = fs::write(beside(path, LOOKED), now.as_millis().to_string()) {
             tracing::debug!(%error, "cannot keep beside the store when the server looked");
         }
-    }
-
-    fn looked_beside(&self) -> Option<Timestamp> {
-        let text = fs::read_to_string(beside(self.path.as_ref()?, LOOKED)).ok()?;
-        text.trim().parse().ok().map(Timestamp::from_millis)
     }
 }

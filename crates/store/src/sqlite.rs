@@ -65,7 +65,18 @@ impl Store {
         .await
         .map_err(cannot_open(&path))??;
         let options = connect_options(&path).create_if_missing(true);
-        expect_whole(options.clone()).await.map_err(cannot_open(&path))?;
+        // A file that is damaged in the middle would open, and refuse one notification or another later on. Every page is read
+        // for it: a second or two for a hundred megabytes on a busy machine, which is no statement to warn of.
+        let check = async || {
+            let mut connection = options.clone().disable_statement_logging().connect().await?;
+            let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+            connection.close().await?;
+            Ok::<_, sqlx::Error>(verdict)
+        };
+        let verdict = check().await.map_err(cannot_open(&path))?;
+        if verdict != "ok" {
+            return Err(cannot_open(&path)(verdict.replace('\n', " ")));
+        }
         let writer = pool_options().max_connections(1).connect_with(options.clone()).await;
         let writer = writer.map_err(cannot_open(&path))?;
         copy_before_migration(&writer, &path).await?;
@@ -88,8 +99,14 @@ impl Store {
         let options = connect_options(&path).read_only(true);
         let reader = pool_options().max_connections(READERS).connect_with(options).await;
         let reader = reader.map_err(cannot_open(&path))?;
-        expect_schema_of_this_release(&reader, &path).await?;
-        Ok(Self::on(reader.clone(), reader, Some(&path)))
+        // Who only reads cannot bring a schema up to date.
+        let found = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&reader).await;
+        let found: Option<i64> = found.map_err(cannot_open(&path))?;
+        match found.cmp(&MIGRATIONS.iter().map(|(version, ..)| *version).max()) {
+            Ordering::Less => Err(StoreError::Earlier { path }),
+            Ordering::Equal => Ok(Self::on(reader.clone(), reader, Some(&path))),
+            Ordering::Greater => Err(StoreError::Newer { path }),
+        }
     }
 
     /// Opens a copy of the store in memory, with the schema of this release; an empty one if there is no store yet. No
@@ -210,28 +227,6 @@ fn pool_options() -> SqlitePoolOptions {
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
-/// A file that is damaged in the middle would open, and refuse one notification or another later on.
-///
-/// Every page is read for it: a second or two for a hundred megabytes on a busy machine, which is no statement to warn of.
-async fn expect_whole(options: SqliteConnectOptions) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut connection = options.disable_statement_logging().connect().await?;
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
-    connection.close().await?;
-    if verdict == "ok" { Ok(()) } else { Err(verdict.replace('\n', " ").into()) }
-}
-
-/// Who only reads cannot bring a schema up to date.
-async fn expect_schema_of_this_release(reader: &SqlitePool, path: &Path) -> Result<(), StoreError> {
-    let found = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(reader).await;
-    let found: Option<i64> = found.map_err(cannot_open(path))?;
-    let expected = MIGRATIONS.iter().map(|(version, ..)| *version).max();
-    match found.cmp(&expected) {
-        Ordering::Less => Err(StoreError::Earlier { path: path.to_owned() }),
-        Ordering::Equal => Ok(()),
-        Ordering::Greater => Err(StoreError::Newer { path: path.to_owned() }),
-    }
-}
-
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     let steps = MIGRATIONS.iter().map(|&(version, description, sql)| {
         Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
@@ -248,7 +243,12 @@ async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Copy`] if the copy cannot be made; then nothing was changed.
 async fn copy_before_migration(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
-    let Some(version) = schema(writer).await? else { return Ok(()) };
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations')";
+    if !sqlx::query_scalar::<_, bool>(exists).fetch_one(writer).await? {
+        return Ok(());
+    }
+    let version = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(writer).await?;
+    let Some::<i64>(version) = version else { return Ok(()) };
     if MIGRATIONS.iter().all(|(step, ..)| *step <= version) {
         return Ok(());
     }
@@ -265,15 +265,6 @@ async fn copy_before_migration(writer: &SqlitePool, path: &Path) -> Result<(), S
     fs::rename(&unfinished, &copy).map_err(|error| failed(error.into()))?;
     tracing::info!("migrating the schema of the store; a copy from before the migration is in {}", copy.display());
     Ok(())
-}
-
-/// The schema version of the database: its last migration. `None` for a new database.
-async fn schema(writer: &SqlitePool) -> Result<Option<i64>, StoreError> {
-    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations')";
-    if !sqlx::query_scalar::<_, bool>(exists).fetch_one(writer).await? {
-        return Ok(None);
-    }
-    Ok(sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(writer).await?)
 }
 
 /// Copies the database to the one in memory of that name.

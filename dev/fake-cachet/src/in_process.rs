@@ -1,6 +1,6 @@
 //! The product's client on a router in the same process: its requests without a socket between.
 
-use alertmanager_cachet_client::{Cachet, MAX_ANSWER_BYTES, Request, Response, Transport, TransportError};
+use alertmanager_cachet_client::{Cachet, Fault, MAX_ANSWER_BYTES, Request, Response, Transport};
 use alertmanager_cachet_core::status_page::REQUEST_TIMEOUT;
 use axum::Router;
 use axum::body::Body;
@@ -28,13 +28,13 @@ impl Transport for InProcess {
         BASE
     }
 
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Fault>> {
         let sending = tokio::time::timeout(REQUEST_TIMEOUT, exchange(self.0.clone(), request));
-        Box::pin(async { sending.await.unwrap_or_else(|_| Err(TransportError::too_late())) })
+        Box::pin(async { sending.await.unwrap_or_else(|_| Err(Fault::too_late())) })
     }
 }
 
-async fn exchange(router: Router, request: Request) -> Result<Response, TransportError> {
+async fn exchange(router: Router, request: Request) -> Result<Response, Fault> {
     let mut sent = axum::extract::Request::new(request.body.map_or_else(Body::empty, Body::from));
     *sent.method_mut() = request.method;
     // the client encodes whatever a URI cannot hold
@@ -45,8 +45,8 @@ async fn exchange(router: Router, request: Request) -> Result<Response, Transpor
     let (parts, body) = answer.into_parts();
     match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
         Ok(body) => Ok(Response { status: parts.status, headers: parts.headers, body: body.to_bytes().to_vec() }),
-        Err(error) if error.is::<LengthLimitError>() => Err(TransportError::TooLarge(parts.status)),
-        Err(error) => Err(TransportError::NoAnswer(error.to_string())),
+        Err(error) if error.is::<LengthLimitError>() => Err(Fault::too_large(parts.status)),
+        Err(error) => Err(Fault::NoAnswer { reason: error.to_string() }),
     }
 }
 

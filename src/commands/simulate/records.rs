@@ -123,7 +123,7 @@ impl Records<'_> {
     }
 
     fn body(&mut self, body: &str, at: Option<Timestamp>, place: String) {
-        let notification = match Notification::parse_with(body.as_bytes(), self.watchdog) {
+        let notification = match Notification::parse(body.as_bytes(), self.watchdog) {
             Ok(notification) => notification,
             Err(error) => return self.left_out.push(LeftOut { place, reason: error.to_string() }),
         };
@@ -225,7 +225,7 @@ mod tests {
     fn both_logs_give_back_what_was_posted() {
         for layout in [|value: &Value| format!("{value}\n"), |value: &Value| format!("{value:#}\n")] {
             let body = notification(layout);
-            let posted = Notification::parse(body.as_bytes()).expect("valid");
+            let posted = Notification::parse(body.as_bytes(), None).expect("valid");
             let text = logged(&body, 65_536).to_string();
             let json = logged(&body, 65_536).to_json(time("2026-11-21T02:00:00Z"));
             let lines = ["x", "[ALERT_IGNORED] body={}", "{\"event\":\"INCIDENT_OPENED\"}"];

@@ -24,7 +24,7 @@ fn load(config: (&str, &str), targets: (&str, &str)) -> Files {
 /// The names of the targets that can be used.
 fn targets(files: &Files) -> Vec<&str> {
     match &files.targets {
-        TargetsFile::Read(inventory) => inventory.iter().map(|(name, _)| name.as_str()).collect(),
+        TargetsFile::Read(inventory) => inventory.keys().map(|name| name.as_str()).collect(),
         other => panic!("{other:?}\n{}", files.report),
     }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use alertmanager_cachet::cli::Cli;
 use alertmanager_cachet::config::environment::Environment;
 use alertmanager_cachet::config::{self, Config, web};
-use alertmanager_cachet::core::alert_limit::DEFAULT_MAX_ALERTS;
+use alertmanager_cachet::core::merge::DEFAULT_MAX_ALERTS;
 use alertmanager_cachet::core::notification::{LABEL_LIMIT, LABELS_LIMIT_BYTES};
 use alertmanager_cachet::core::target::{COMPONENT_LIMIT, NAME_LIMIT};
 use alertmanager_cachet::web::places::Limits;

@@ -196,7 +196,7 @@ fn every_order_of_statements_leaves_the_alert_as_the_table_says() {
             AlertState::Firing => "fires",
             AlertState::Resolved => "has ended",
             AlertState::Refired { .. } => "is held",
-            AlertState::Inherited => "is inherited",
+            AlertState::Adopted => "is adopted",
             AlertState::ResolveHeld => "goes on firing",
         };
         assert_eq!(said, row[1], "{row:?}");
@@ -216,7 +216,7 @@ fn every_set_of_labels_is_taken_as_the_table_says() {
         }
         let alert = json!({"status": "firing", "fingerprint": "00000000000000aa", "startsAt": "2026-11-21T01:00:00Z", "labels": labels});
         let body = json!({"version": "4", "status": "firing", "alerts": [alert]}).to_string();
-        let read = Notification::parse(body.as_bytes()).expect("a notification");
+        let read = Notification::parse(body.as_bytes(), None).expect("a notification");
         let said = match (&read.alerts[..], read.ignored.is_empty(), read.not_ours) {
             ([alert], true, 0) => {
                 let names: Vec<String> = alert.target.components().iter().map(ToString::to_string).collect();

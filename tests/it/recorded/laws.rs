@@ -17,7 +17,9 @@ use crate::support::recordings::{files, notifications, with_labels};
 /// Every recorded notification, its alerts made ours.
 static RECORDED: LazyLock<Vec<Notification>> = LazyLock::new(|| {
     let bodies = files().into_iter().flat_map(|file| notifications(&file));
-    bodies.map(|body| Notification::parse(with_labels(&body, &OURS).as_bytes()).expect("a notification")).collect()
+    bodies
+        .map(|body| Notification::parse(with_labels(&body, &OURS).as_bytes(), None).expect("a notification"))
+        .collect()
 });
 
 /// Every target of theirs, and one that is quiet.

@@ -146,7 +146,7 @@ impl Story {
     }
 
     fn parsed(&self, body: &str) -> Notification {
-        Notification::parse(with_labels(body, &self.labels).as_bytes()).expect("a notification")
+        Notification::parse(with_labels(body, &self.labels).as_bytes(), None).expect("a notification")
     }
 
     fn seconds(&self) -> u64 {

@@ -38,7 +38,7 @@ async fn an_alert_that_was_heard_of_in_the_future_ends_when_alertmanager_does_no
         world.pass(INTERVAL);
         let poll = Poll {
             began_at: world.now(),
-            members: vec![Member::Heard { up_for: HOUR, listed: Vec::new() }],
+            members: vec![Member { up_for: HOUR, listed: Vec::new() }],
             watchdog: WatchdogListing::NotConfigured,
         };
         corrected.extend(reasons(&repairer.correct(&poll).await.expect("corrected")));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use alertmanager_cachet::commands::simulate::play;
 use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::names::{Group, GroupName};
+use alertmanager_cachet::core::repair::stale;
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentName;
 use fake_cachet::Release;
@@ -200,7 +201,13 @@ async fn what_is_replayed_of_a_story_is_what_the_page_has_shown() {
             1 => drop(world.fire("db:9100", "Database").await),
             2 => hold(&world, "Website").await,
             4 => world.pass(8 * MINUTE),
-            6 => drop(world.store.resolve_stale_alerts(world.now(), world.now()).await.expect("resolved")),
+            6 => drop(
+                world
+                    .store
+                    .repair_unresolved(|record| stale(record, world.now()), world.now())
+                    .await
+                    .expect("resolved"),
+            ),
             8 => drop(world.store.release(&name("Website"), "ada", world.now()).await.expect("released")),
             _ => {}
         }

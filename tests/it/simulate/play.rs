@@ -340,7 +340,7 @@ proptest! {
 #[tokio::test]
 async fn what_the_page_said_that_was_there_before_ends_with_what_is_known_of_the_same_alert() {
     let mut kept = as_kept(&[fires(20, "b"), ends(50, "a")]);
-    let inherited = |instance: &str, second| AlertHappening {
+    let adopted = |instance: &str, second| AlertHappening {
         at: at(second),
         fingerprint: Fingerprint::of_text(&format!("the page's {instance}")),
         turn: Turn::Fired,
@@ -348,7 +348,7 @@ async fn what_the_page_said_that_was_there_before_ends_with_what_is_known_of_the
         target: target(instance),
         ..kept.alerts[0].clone()
     };
-    let (a, b) = (inherited("a", 10), inherited("b", 30));
+    let (a, b) = (adopted("a", 10), adopted("b", 30));
     kept.alerts.splice(0..0, [a]);
     kept.alerts.insert(2, b);
     let seen = Trial::new("Web", None).replay(&kept, 60).await;

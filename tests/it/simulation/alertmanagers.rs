@@ -96,16 +96,9 @@ impl Pair {
 
 /// The same in the product's terms; `alerts` are all that there are.
 pub fn poll(readings: &[Reading], began_ms: u64, alerts: &[Alert]) -> Poll {
-    let members = readings.iter().map(|reading| match reading {
-        None => Member::Unreachable,
-        Some((up_ms, listed)) => Member::Heard {
-            up_for: Duration::from_millis(*up_ms),
-            listed: alerts
-                .iter()
-                .zip(listed)
-                .filter_map(|(alert, listed)| Some(listed_alert(alert, (*listed)?)))
-                .collect(),
-        },
+    let members = readings.iter().flatten().map(|(up_ms, listed)| Member {
+        up_for: Duration::from_millis(*up_ms),
+        listed: alerts.iter().zip(listed).filter_map(|(alert, listed)| Some(listed_alert(alert, (*listed)?))).collect(),
     });
     Poll { began_at: timestamp(began_ms), members: members.collect(), watchdog: WatchdogListing::NotConfigured }
 }

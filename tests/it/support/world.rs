@@ -143,7 +143,7 @@ impl World {
     /// Makes what the targets name, as `setup` does.
     pub async fn run_setup(&self) {
         let inventory = self.settings.inventory.as_ref().expect("targets");
-        let mut names: Vec<_> = inventory.iter().flat_map(|(_, known)| known.target.components().to_vec()).collect();
+        let mut names: Vec<_> = inventory.values().flat_map(|known| known.target.components().to_vec()).collect();
         names.sort();
         names.dedup();
         set_up(&self.page, names, inventory).await;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::super::wire::{Incident, Row};
-use super::super::{Cachet, Error};
+use super::super::{Cachet, Error, Fault};
 use super::in_process;
 use alertmanager_cachet_core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, GroupId, IncidentId, Maintenance, NewComponent, NewGroup,
@@ -79,7 +79,7 @@ async fn meta_is_probed_by_an_include_and_asked_for_once() {
 #[tokio::test]
 async fn a_probe_that_fails_for_another_reason_says_so_and_is_made_again() {
     let cachet = unprobed(CURRENT, "408");
-    assert!(matches!(cachet.probe().await, Err(Error::Unavailable { .. })));
+    assert!(matches!(cachet.probe().await, Err(Error { fault: Fault::Unavailable { .. }, .. })));
     assert!(cachet.groups().await.is_err());
     assert_eq!(cachet.learned().calls, 2);
 }

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use super::super::client::MAX_PARALLEL;
 use super::super::http::Http;
-use super::super::{Cachet, Error};
+use super::super::{Cachet, Error, Fault};
 use super::{TOKEN, in_process, over_http};
 use alertmanager_cachet_core::observed::{ComponentId, ComponentUpdate, IncidentId};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
@@ -62,7 +62,7 @@ async fn a_port_where_nothing_listens_is_unreachable_and_nothing_was_sent() {
     let base_url = format!("http://{}/api", listener.local_addr().expect("an address"));
     drop(listener);
     let error = fix_component(&base_url).await.expect_err("nobody there");
-    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(matches!(error.fault, Fault::Unreachable { .. }), "{error}");
     assert!(error.to_string().starts_with(&format!("PUT /components/12: no connection to {base_url} (")), "{error}");
     assert!(PageError::from(error.clone()).concerns_everything());
     assert!(!PageError::from(error.clone()).failure.may_have_been_applied());
@@ -76,7 +76,7 @@ async fn a_cut_connection_leaves_open_whether_it_was_applied() {
         ("within the body", b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{\"data\":".as_slice()),
     ] {
         let error = fix_component(&answering_bytes(bytes).await).await.expect_err("cut");
-        assert!(matches!(error, Error::NoAnswer { .. }), "{what}: {error}");
+        assert!(matches!(error.fault, Fault::NoAnswer { .. }), "{what}: {error}");
         assert!(PageError::from(error.clone()).failure.may_have_been_applied(), "{what}");
         assert!(!PageError::from(error.clone()).concerns_everything(), "{what}");
     }
@@ -88,7 +88,7 @@ async fn a_server_that_takes_too_long_is_given_up() {
     let transport = Http::new(&serving(router).await, Duration::from_millis(50)).expect("settings");
     let cachet = Cachet::over(Box::new(transport), &SecretString::from(TOKEN), || 50);
     let error = fix_component_of(&cachet).await.expect_err("too late");
-    assert!(matches!(&error, Error::NoAnswer { reason, .. } if reason == "it took too long"), "{error}");
+    assert!(error.fault == Fault::too_late(), "{error}");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn the_rate_limit_says_when_to_come_back() {
         (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "48")], Json(json!({"message": "Too Many Attempts."})))
     });
     let error = fix_component(&serving(router).await).await.expect_err("limited");
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(48)));
+    assert_eq!(error.fault.retry_after(), Some(Duration::from_secs(48)));
     assert!(PageError::from(error.clone()).concerns_everything());
     assert!(!PageError::from(error.clone()).failure.may_have_been_applied());
     assert!(error.to_string().contains("(HTTP 429, Retry-After: 48 s)"), "{error}");
@@ -115,7 +115,7 @@ async fn a_redirect_is_not_followed_and_names_the_setting_to_correct() {
         "PUT /components/12: this is not Cachet's API (it redirects to \
          \"https://status.example.org/api/components/12\"): check CACHET_API_URL, the whole base such as http://cachet/api"
     );
-    assert!(matches!(error, Error::NotCachet { .. }));
+    assert!(matches!(error.fault, Fault::NotCachet { .. }));
     assert!(!PageError::from(error.clone()).failure.may_have_been_applied());
 }
 
@@ -129,9 +129,9 @@ async fn html_is_not_cachet_whatever_its_status() {
     ] {
         let router = Router::new().fallback(move || async move { (status, Html("<h1>nginx\n</h1>")) });
         let error = fix_component(&serving(router).await).await.expect_err("html");
-        let found = match error {
-            Error::NotCachet { .. } => "not Cachet",
-            Error::Server { status: 502, ref message, .. } if message.is_empty() => "server",
+        let found = match error.fault {
+            Fault::NotCachet { .. } => "not Cachet",
+            Fault::Server { status: 502, ref message, .. } if message.is_empty() => "server",
             _ => "another",
         };
         assert_eq!(found, kind, "{status}: {error}");
@@ -159,7 +159,7 @@ async fn the_missing_ability_is_named() {
         .fallback(|| async { (StatusCode::FORBIDDEN, Json(json!({"message": "Invalid ability provided."}))) });
     let cachet = in_process(router);
     let missing = |result: Result<(), Error>| match result {
-        Err(Error::Forbidden { ability, .. }) => ability,
+        Err(Error { fault: Fault::Forbidden { ability }, .. }) => ability,
         other => panic!("{other:?}"),
     };
     assert_eq!(missing(fix_component_of(&cachet).await), "components.manage");
@@ -285,7 +285,7 @@ async fn every_request_says_who_asks_and_for_what() {
     let with_slashes = format!("{}///", serving(router.clone()).await);
     for cachet in [over_http(&with_slashes).expect("settings"), in_process(router)] {
         match cachet.probe().await {
-            Err(Error::Invalid { message, .. }) => assert_eq!(message, expected),
+            Err(Error { fault: Fault::Invalid { message, .. }, .. }) => assert_eq!(message, expected),
             other => panic!("{other:?}"),
         }
     }

@@ -261,7 +261,7 @@ fn fingerprints_are_sixteen_hexadecimal_digits() {
 
 #[test]
 fn a_text_stands_for_the_same_alert_in_every_release() {
-    // the published vectors of FNV-1a; another number would inherit the same alert twice after an upgrade
+    // the published vectors of FNV-1a; another number would adopt the same alert twice after an upgrade
     for (text, fingerprint) in [("", "cbf29ce484222325"), ("a", "af63dc4c8601ec8c"), ("foobar", "85944171f73967e8")] {
         assert_eq!(Fingerprint::of_text(text).to_string(), fingerprint);
     }

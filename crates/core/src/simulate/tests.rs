@@ -51,7 +51,7 @@ fn unknown(kept: &Kept, watchdog: Option<&Watchdog>, from: i64, until: i64) -> V
     let known = ["a", "b"].map(|instance| KnownTarget { target: target(instance), critical: false });
     let inventory = Inventory::new(InventorySource::File, known);
     let window = Span { from: at(from), until: at(until) };
-    kept.unknown(watchdog, &inventory, window).iter().map(ToString::to_string).collect()
+    kept.unknown(watchdog, &inventory, window)
 }
 
 #[test]

@@ -93,10 +93,10 @@ fn a_pulse_turns_when_the_watchdog_is_missing_and_when_it_is_received_again() {
 
 #[test]
 fn a_clock_that_is_set_back_neither_forgets_nor_holds_up() {
-    let missing = Pulse::default().beat(minute(60)).miss(minute(65)).brought_back_to(minute(10));
+    let missing = Pulse::default().beat(minute(60)).miss(minute(65)).clamped_to(minute(10));
     assert!(watchdog().judge(missing, START, minute(10)).is_missing());
     assert!(!watchdog().judge(missing.beat(minute(11)), START, minute(11)).is_missing());
-    let heard = Pulse::default().beat(minute(60)).brought_back_to(minute(10));
+    let heard = Pulse::default().beat(minute(60)).clamped_to(minute(10));
     assert_eq!(watchdog().judge(heard, START, minute(10)), Monitoring::Heard { until: minute(15) });
 }
 
@@ -119,7 +119,7 @@ fn what_would_be_operational_is_unknown_and_what_is_broken_stays_so() {
     use ComponentStatus::{Operational, PartialOutage, Unknown};
     let named = BTreeSet::from([name("Web"), name("Mail")]);
     let statuses = |monitoring| -> BTreeMap<String, ComponentStatus> {
-        let page = page(&["Database"]).in_view_of(monitoring, &named);
+        let page = page(&["Database"]).apply_watchdog(monitoring, &named);
         page.components.iter().map(|(name, component)| (name.to_string(), component.status)).collect()
     };
     let of = |statuses: &[(&str, ComponentStatus)]| {
@@ -134,7 +134,7 @@ fn what_would_be_operational_is_unknown_and_what_is_broken_stays_so() {
 
 #[test]
 fn the_page_is_looked_at_again_when_the_timeout_passes() {
-    let page = page(&[]).in_view_of(Monitoring::Heard { until: minute(3) }, &BTreeSet::new());
+    let page = page(&[]).apply_watchdog(Monitoring::Heard { until: minute(3) }, &BTreeSet::new());
     assert_eq!(page.revisit_at, Some(minute(3)));
 }
 

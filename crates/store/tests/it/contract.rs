@@ -85,8 +85,8 @@ macro_rules! any_store {
                 a_notification_larger_than_one_statement_is_kept_whole,
                 notifications_at_the_same_time_lose_nothing,
                 of_equal_notifications_at_the_same_time_one_is_the_first,
-                what_was_inherited_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard,
-                the_end_of_what_was_inherited_is_taken_back_when_prometheus_had_died,
+                what_was_adopted_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard,
+                the_end_of_what_was_adopted_is_taken_back_when_prometheus_had_died,
                 what_a_notification_has_named_already_is_not_adopted,
                 an_alert_that_is_put_is_not_judged_and_ends_what_was_adopted_of_it,
                 resolved_alerts_are_forgotten_after_a_while_and_firing_ones_never,
@@ -98,8 +98,8 @@ macro_rules! any_store {
                 the_oldest_resolved_alerts_are_forgotten_for_new_ones,
                 if_no_alert_is_resolved_new_ones_are_not_stored_and_known_ones_are_updated,
                 listed_alerts_are_stored_within_the_limit,
-                what_was_inherited_from_the_page_is_ended_by_its_resolve_where_there_is_no_room,
-                what_was_inherited_from_the_page_takes_its_true_name_where_there_is_no_room,
+                what_was_adopted_from_the_page_is_ended_by_its_resolve_where_there_is_no_room,
+                what_was_adopted_from_the_page_takes_its_true_name_where_there_is_no_room,
                 the_limit_is_never_exceeded_and_always_used;
             page:
                 what_is_remembered_is_kept_whole_or_not_at_all,

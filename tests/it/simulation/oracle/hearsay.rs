@@ -337,8 +337,8 @@ impl Hearsay {
         if self.left == Left::Muddled {
             return false;
         }
-        let inherited = self.left == Left::Surely;
-        let active = listed.iter().filter(|listed| !listed.suppressed || inherited).map(|listed| listed.starts_ms);
+        let adopted = self.left == Left::Surely;
+        let active = listed.iter().filter(|listed| !listed.suppressed || adopted).map(|listed| listed.starts_ms);
         match active.max() {
             Some(starts_ms) => self.is_listed(began_ms, starts_ms),
             None if !listed.is_empty() || !proves => false,

@@ -53,8 +53,8 @@ impl World {
     pub(super) fn plan(&self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Plan {
         let now = Timestamp::from_millis(self.now_ms);
         let page = desired(inventory, &signals(alerts, HOLD, now))
-            .in_view_of(self.monitoring, &BTreeSet::from([name("Unfed")]))
-            .held_by(&self.holds, now);
+            .apply_watchdog(self.monitoring, &BTreeSet::from([name("Unfed")]))
+            .apply_overrides(&self.holds, now);
         plan(&page, &self.ledger, &self.observed, policy, now)
     }
 

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
 use alertmanager_cachet_core::expiry::{ResolveRule, WatchdogAlert, WatchdogSource};
 use alertmanager_cachet_core::history::{Source, Turn};
-use alertmanager_cachet_core::inherit::Inheritance;
 use alertmanager_cachet_core::ledger::Recorded as Row;
 use alertmanager_cachet_core::listing::{ListedAlert, Standing};
 use alertmanager_cachet_core::observed::{IncidentId, Observed};
 use alertmanager_cachet_core::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
 use alertmanager_cachet_core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
+use alertmanager_cachet_core::repair::{resolved_without_watchdog, stale};
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::{Pulse, Watchdog};
 use alertmanager_cachet_store::{Statements, Store};
@@ -31,7 +32,7 @@ pub fn listing<const N: usize>(alerts: &[Alert; N], began_at: Timestamp) -> Poll
     let listed = alerts.iter().cloned().map(|alert| ListedAlert { alert, standing: Standing::Active, lease: None });
     Poll {
         began_at,
-        members: vec![Member::Heard { up_for: Duration::from_secs(3600), listed: listed.collect() }],
+        members: vec![Member { up_for: Duration::from_secs(3600), listed: listed.collect() }],
         watchdog: WatchdogListing::NotConfigured,
     }
 }
@@ -39,18 +40,18 @@ pub fn listing<const N: usize>(alerts: &[Alert; N], began_at: Timestamp) -> Poll
 /// A new store that has adopted a firing alert from the page.
 async fn adopted(place: &Place, fires: &Alert) -> Store {
     let store = place.open().await;
-    store.inherit(&inheritance(std::slice::from_ref(fires)), &Observed::default(), NOW).await.expect("kept");
+    store.adopt(&adoption(std::slice::from_ref(fires)), &Observed::default(), NOW).await.expect("kept");
     store
 }
 
 /// What a page leaves of these alerts.
-fn inheritance(fires: &[Alert]) -> Inheritance {
-    let inherited = |fires: &Alert| {
+fn adoption(fires: &[Alert]) -> Adoption {
+    let adopted = |fires: &Alert| {
         let (record, _) = AlertRecord::observe(None, fires, NOW);
         let fingerprint = Fingerprint::of_text(&format!("of the page: {}", record.target.name()));
-        AlertRecord { fingerprint, state: AlertState::Inherited, ..record }
+        AlertRecord { fingerprint, state: AlertState::Adopted, ..record }
     };
-    Inheritance { alerts: fires.iter().map(inherited).collect(), outages: Vec::new() }
+    Adoption { alerts: fires.iter().map(adopted).collect(), outages: Vec::new() }
 }
 
 /// A notification, where the watchdog arrives only in notifications.
@@ -184,11 +185,11 @@ pub async fn what_a_notification_has_named_already_is_not_adopted(place: &Place)
         let store = place.open().await;
         let (told, other) = (Alert { status, ..alert("a", "Web", NOW) }, alert("b", "Web", NOW));
         store.record(std::slice::from_ref(&told), NOW).await.expect("recorded");
-        let page = inheritance(&[told, other]);
-        store.inherit(&page, &Observed::default(), after(1)).await.expect("kept");
+        let page = adoption(&[told, other]);
+        store.adopt(&page, &Observed::default(), after(1)).await.expect("kept");
         let known = store.unresolved_alerts().await.expect("read");
-        let inherited = known.iter().filter(|record| record.state == AlertState::Inherited);
-        assert_eq!(inherited.map(|record| record.target.instance()).collect::<Vec<_>>(), ["b"], "{status:?}");
+        let adopted = known.iter().filter(|record| record.state == AlertState::Adopted);
+        assert_eq!(adopted.map(|record| record.target.instance()).collect::<Vec<_>>(), ["b"], "{status:?}");
         let of_page = turns(&store).await.into_iter().filter(|(_, source)| *source == Source::Page);
         assert_eq!(of_page.count(), 1, "the history does not say that the other one fires");
     }
@@ -220,15 +221,18 @@ pub async fn silence_and_a_missing_watchdog_end_alerts_with_a_history(place: &Pl
     let store = place.open().await;
     let (old, held) = (alert("old", "Web", NOW), alert("held", "Web", after(100)));
     store.record(&[old], NOW).await.expect("recorded");
-    assert_eq!(store.resolve_stale_alerts(NOW, after(100)).await.expect("done"), []);
+    assert_eq!(store.repair_unresolved(|record| stale(record, NOW), after(100)).await.expect("done"), []);
     store.record_heartbeat(NOW).await.expect("kept");
     store.record(std::slice::from_ref(&held), after(500)).await.expect("recorded");
     let ended = Alert { ends_at: Some(after(600)), ..resolved(&held) };
     let recorded = store.record_statements(watched(&[ended], None), after(600)).await.expect("recorded");
     assert_eq!(recorded.effects, [Effect::HeldResolve]);
-    let stale = store.resolve_stale_alerts(after(1), after(700)).await.expect("done");
-    assert_eq!(stale.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["old"]);
-    let confirmed = store.confirm_held_resolves(after(700)).await.expect("done");
+    let ended = store.repair_unresolved(|record| stale(record, after(1)), after(700)).await.expect("done");
+    assert_eq!(ended.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["old"]);
+    let confirmed = store
+        .repair_unresolved(|record| resolved_without_watchdog(record, after(700)), after(700))
+        .await
+        .expect("done");
     assert_eq!(confirmed.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["held"]);
     assert_eq!(states(&store).await, []);
     let turns = turns(&store).await;
@@ -251,10 +255,10 @@ pub async fn a_clock_that_was_set_back_moves_everything_once(place: &Place) {
     };
     store.remember(&[outage.clone().into()], &[]).await.expect("remembered");
 
-    assert_eq!(store.bring_back_to(after(60)).await.expect("nothing is later"), 0);
+    assert_eq!(store.clamp_future_timestamps(after(60)).await.expect("nothing is later"), 0);
     // Two alerts, what was sent, the watchdog, and the notification of it.
-    assert_eq!(store.bring_back_to(after(10)).await.expect("moved"), 5);
-    assert_eq!(store.bring_back_to(after(10)).await.expect("nothing is later any more"), 0);
+    assert_eq!(store.clamp_future_timestamps(after(10)).await.expect("moved"), 5);
+    assert_eq!(store.clamp_future_timestamps(after(10)).await.expect("nothing is later any more"), 0);
     let known = store.unresolved_alerts().await.expect("read");
     assert!(known.iter().all(|record| record.last_seen_at == after(10)), "{known:?}");
     assert!(known.iter().any(|record| record.state == AlertState::Refired { since: after(10) }), "{known:?}");
@@ -302,9 +306,9 @@ pub async fn an_alert_that_is_put_is_not_judged_and_ends_what_was_adopted_of_it(
     let store = place.open().await;
     let told = alert("a", "Web", NOW);
     let (firing, _) = AlertRecord::observe(None, &told, NOW);
-    let adopted = inheritance(std::slice::from_ref(&told)).alerts.remove(0);
+    let adopted = adoption(std::slice::from_ref(&told)).alerts.remove(0);
     store.put_alert(&adopted).await.expect("put");
-    assert_eq!(states(&store).await, [AlertState::Inherited]);
+    assert_eq!(states(&store).await, [AlertState::Adopted]);
     store.put_alert(&AlertRecord { state: AlertState::Resolved, ..firing.clone() }).await.expect("put");
     assert_eq!(states(&store).await, []);
     store.put_alert(&adopted).await.expect("put");
@@ -315,7 +319,7 @@ pub async fn an_alert_that_is_put_is_not_judged_and_ends_what_was_adopted_of_it(
     assert!(turns(&store).await.is_empty(), "a history that is played is not written again");
 }
 
-pub async fn what_was_inherited_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard(place: &Place) {
+pub async fn what_was_adopted_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard(place: &Place) {
     let fires = alert("10.0.0.5:9100", "Database", NOW);
     let store = adopted(place, &fires).await;
     let at = |seconds| NOW.after(Duration::from_secs(seconds));
@@ -328,7 +332,7 @@ pub async fn what_was_inherited_ends_with_a_resolve_that_was_held_once_the_watch
     assert_eq!((recorded.repairs.len(), states(&store).await), (1, Vec::new()));
 }
 
-pub async fn the_end_of_what_was_inherited_is_taken_back_when_prometheus_had_died(place: &Place) {
+pub async fn the_end_of_what_was_adopted_is_taken_back_when_prometheus_had_died(place: &Place) {
     let fires = alert("10.0.0.5:9100", "Database", NOW);
     let store = adopted(place, &fires).await;
     let at = |seconds| NOW.after(Duration::from_secs(seconds));

@@ -2,8 +2,8 @@
 
 use std::ops::Deref;
 
+use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
-use alertmanager_cachet_core::inherit::Inheritance;
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::repair::{Missing, Plan, Policy, Poll, Reason};
 use alertmanager_cachet_store::{Statements, Store, StoreError};
@@ -62,12 +62,12 @@ async fn stored(store: &Store) -> Vec<String> {
 }
 
 /// A store that remembers nothing but what the page says of `alert`.
-async fn inherited(place: &Place, max: u32, alert: &Alert) -> Limited {
+async fn adopted(place: &Place, max: u32, alert: &Alert) -> Limited {
     let store = Limited::open(place, max).await;
-    let record = AlertRecord { state: AlertState::Inherited, ..AlertRecord::observe(None, alert, NOW).0 };
+    let record = AlertRecord { state: AlertState::Adopted, ..AlertRecord::observe(None, alert, NOW).0 };
     let record = AlertRecord { fingerprint: Fingerprint::of_text("of the page"), ..record };
-    let inheritance = Inheritance { alerts: vec![record], outages: Vec::new() };
-    store.inherit(&inheritance, &Observed::default(), NOW).await.expect("kept");
+    let adoption = Adoption { alerts: vec![record], outages: Vec::new() };
+    store.adopt(&adoption, &Observed::default(), NOW).await.expect("kept");
     store
 }
 
@@ -118,18 +118,18 @@ pub async fn listed_alerts_are_stored_within_the_limit(place: &Place) {
     assert_eq!(stored(&store).await, ["c", "d"]);
 }
 
-pub async fn what_was_inherited_from_the_page_is_ended_by_its_resolve_where_there_is_no_room(place: &Place) {
-    let store = inherited(place, 1, &firing("a")).await;
+pub async fn what_was_adopted_from_the_page_is_ended_by_its_resolve_where_there_is_no_room(place: &Place) {
+    let store = adopted(place, 1, &firing("a")).await;
     assert_eq!(recorded(&store, &[firing("b")], 1).await, [Effect::OverLimit]);
     assert_eq!(recorded(&store, &[resolved("a")], 2).await, [Effect::Resolved]);
     assert!(store.unresolved_alerts().await.expect("read").is_empty());
     assert_eq!(recorded(&store, &[firing("b"), firing("c")], 3).await, [Effect::Fired, Effect::OverLimit]);
 }
 
-pub async fn what_was_inherited_from_the_page_takes_its_true_name_where_there_is_no_room(place: &Place) {
+pub async fn what_was_adopted_from_the_page_takes_its_true_name_where_there_is_no_room(place: &Place) {
     for is_listed in [false, true] {
         let place = &place.another();
-        let store = inherited(place, 1, &firing("a")).await;
+        let store = adopted(place, 1, &firing("a")).await;
         let mut missing = Missing::new();
         if !is_listed {
             assert_eq!(recorded(&store, &[firing("b"), firing("a")], 1).await, [Effect::OverLimit, Effect::Fired]);

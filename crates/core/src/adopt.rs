@@ -19,7 +19,7 @@ use super::time::Timestamp;
 
 /// What is taken over from a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Inheritance {
+pub struct Adoption {
     /// Alerts that count as firing until a resolve of the same target and name comes, or Alertmanager does not list them.
     pub alerts: Vec<AlertRecord>,
     /// Outages whose incident is open.
@@ -29,40 +29,13 @@ pub struct Inheritance {
 /// What a page that was read at `now` leaves to a store that remembers nothing of it.
 ///
 /// Only targets of the inventory leave something: a leftover may have been red for years.
-pub fn inherit(
-    inventory: &Inventory,
-    observed: &Observed,
-    incident_name: &IncidentName,
-    now: Timestamp,
-) -> Inheritance {
+pub fn adopt(inventory: &Inventory, observed: &Observed, incident_name: &IncidentName, now: Timestamp) -> Adoption {
     let alerts = observed.components.iter().flat_map(|component| alerts_of(inventory, component, now)).collect();
     // A person may have hidden a component meanwhile: its incident is ours all the same.
     let components = observed.components.iter();
     let outages = components.filter_map(|component| outage_of(component, observed, incident_name, now));
     let outages = outages.chain(outages_without_component(observed, now)).collect();
-    Inheritance { alerts, outages }
-}
-
-/// The `inherited` alerts that have ended: an alert of the same target and name is among those that have `changed`, and
-/// speaks for itself from now on. Whether it fires or is resolved does not matter.
-pub fn superseded<'a>(
-    inherited: &[AlertRecord],
-    changed: impl IntoIterator<Item = &'a AlertRecord>,
-) -> Vec<Fingerprint> {
-    // In most transactions no alert is inherited.
-    if inherited.is_empty() {
-        return Vec::new();
-    }
-    let identified = changed.into_iter().filter(|record| record.state != AlertState::Inherited);
-    let (mut heard, mut rewritten) = (BTreeSet::new(), BTreeSet::new());
-    for record in identified {
-        heard.insert((record.target.name(), record.name.as_str()));
-        rewritten.insert(record.fingerprint);
-    }
-    let ended = inherited.iter().filter(|record| {
-        heard.contains(&(record.target.name(), record.name.as_str())) && !rewritten.contains(&record.fingerprint)
-    });
-    ended.map(|record| record.fingerprint).collect()
+    Adoption { alerts, outages }
 }
 
 fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestamp) -> Vec<AlertRecord> {
@@ -82,7 +55,7 @@ fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestam
         critical: says_critical(description),
         starts_at: now,
         reported_starts_at: now,
-        state: AlertState::Inherited,
+        state: AlertState::Adopted,
         ends_at: None,
         last_seen_at: now,
     };
@@ -104,7 +77,7 @@ fn outage_of(
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
     let key = incident.outage.clone().map_or_else(|| OutageKey::new(component.id, now), OutageKey::from_stored);
-    Some(inherited(key, OutageSubject::Component { name, id: component.id }, incident, observed, now))
+    Some(adopted(key, OutageSubject::Component { name, id: component.id }, incident, observed, now))
 }
 
 /// The outages whose incident is open and ours by its meta, and whose component is gone: a person has removed or renamed it
@@ -120,7 +93,7 @@ fn outages_without_component(observed: &Observed, now: Timestamp) -> impl Iterat
         }
     }
     gone.into_iter().map(move |(name, (key, incident))| {
-        inherited(key, OutageSubject::Component { name, id: ComponentId::UNKNOWN }, incident, observed, now)
+        adopted(key, OutageSubject::Component { name, id: ComponentId::UNKNOWN }, incident, observed, now)
     })
 }
 
@@ -128,18 +101,18 @@ fn outages_without_component(observed: &Observed, now: Timestamp) -> impl Iterat
 ///
 /// It is the only incident of ours that is about no component. Of an anonymous one, nothing but the configured `title` tells
 /// whose it is.
-pub fn inherit_monitoring(observed: &Observed, title: &str, now: Timestamp) -> Option<Outage> {
+pub fn adopt_monitoring(observed: &Observed, title: &str, now: Timestamp) -> Option<Outage> {
     let ours = |incident: &&ObservedIncident| match incident.is_anonymous {
         true => incident.component_id.is_none() && incident.name == title,
         false => incident.outage.is_some() && incident.component.is_none(),
     };
     let incident = observed.open_incidents.iter().filter(ours).min_by_key(|incident| incident.id)?;
     let key = incident.outage.clone().map_or_else(|| OutageKey::of_monitoring(now), OutageKey::from_stored);
-    Some(inherited(key, OutageSubject::Monitoring, incident, observed, now))
+    Some(adopted(key, OutageSubject::Monitoring, incident, observed, now))
 }
 
 /// The outage of an open incident. What else has its key was created by lost creates, and is hidden.
-fn inherited(
+fn adopted(
     key: OutageKey,
     subject: OutageSubject,
     incident: &ObservedIncident,
@@ -187,24 +160,24 @@ mod tests {
         }
     }
 
-    fn inherited(components: Vec<ObservedComponent>, open_incidents: Vec<ObservedIncident>) -> Inheritance {
+    fn adopted(components: Vec<ObservedComponent>, open_incidents: Vec<ObservedIncident>) -> Adoption {
         let known = ["a:1", "b:1"].map(|instance| KnownTarget {
             target: Target::new(instance, ComponentList::parse("Web").names).expect("a target"),
             critical: false,
         });
         let inventory = Inventory::new(InventorySource::File, known);
         let observed = Observed { components, open_incidents, ..Observed::default() };
-        inherit(&inventory, &observed, &IncidentName::new("%s is down").expect("a template"), NOW)
+        adopt(&inventory, &observed, &IncidentName::new("%s is down").expect("a template"), NOW)
     }
 
-    fn names(inheritance: &Inheritance) -> Vec<String> {
-        inheritance.alerts.iter().map(|alert| format!("{} of {}", alert.name, alert.target.instance())).collect()
+    fn names(adoption: &Adoption) -> Vec<String> {
+        adoption.alerts.iter().map(|alert| format!("{} of {}", alert.name, alert.target.instance())).collect()
     }
 
     #[test]
     fn what_the_older_middleware_left_red_is_taken_over_by_target_and_alert_name() {
         use ComponentStatus::{MajorOutage, Operational};
-        let inheritance = inherited(
+        let adoption = adopted(
             vec![
                 component(1, "a:1 | Web", false, MajorOutage, "critical: no\nTargetDown,DiskFull"),
                 component(2, "b:1 | Web", false, Operational, "critical: no\nno alerts"),
@@ -213,34 +186,9 @@ mod tests {
             ],
             vec![],
         );
-        assert_eq!(names(&inheritance), ["TargetDown of a:1", "DiskFull of a:1"]);
-        assert!(inheritance.alerts.iter().all(|alert| alert.is_firing(NOW, std::time::Duration::ZERO)));
-        assert_ne!(inheritance.alerts[0].fingerprint, inheritance.alerts[1].fingerprint);
-    }
-
-    #[test]
-    fn an_inherited_alert_ends_with_the_first_alert_of_its_target_and_name() {
-        let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, "critical: no\nTargetDown,DiskFull");
-        let inherited = inherited(vec![red], vec![]).alerts;
-        let known = |name: &str, instance: &str, state| AlertRecord {
-            fingerprint: Fingerprint::of_text(&format!("{name} {instance}")),
-            name: name.to_owned(),
-            target: Target::new(instance, ComponentList::parse("Web").names).expect("a target"),
-            state,
-            ..inherited[0].clone()
-        };
-        for state in [AlertState::Firing, AlertState::Resolved, AlertState::ResolveHeld] {
-            let ended = superseded(&inherited, &[known("DiskFull", "a:1", state)]);
-            assert_eq!(ended, [inherited[1].fingerprint], "{state:?}");
-        }
-        let others = [
-            known("DiskFull", "b:1", AlertState::Firing),
-            known("Load", "a:1", AlertState::Firing),
-            known("DiskFull", "a:1", AlertState::Inherited),
-            // Written by a correction of the inherited alert itself.
-            AlertRecord { state: AlertState::Resolved, ..inherited[1].clone() },
-        ];
-        assert_eq!(superseded(&inherited, &others), []);
+        assert_eq!(names(&adoption), ["TargetDown of a:1", "DiskFull of a:1"]);
+        assert!(adoption.alerts.iter().all(|alert| alert.is_firing(NOW, std::time::Duration::ZERO)));
+        assert_ne!(adoption.alerts[0].fingerprint, adoption.alerts[1].fingerprint);
     }
 
     #[test]
@@ -248,7 +196,7 @@ mod tests {
         let long = format!("critical: no\nTargetDown, {}", "x".repeat(300));
         let cut: String = long.chars().take(DESCRIPTION_LIMIT).collect();
         let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, &cut);
-        assert_eq!(names(&inherited(vec![red], vec![])), ["TargetDown of a:1"]);
+        assert_eq!(names(&adopted(vec![red], vec![])), ["TargetDown of a:1"]);
     }
 
     #[test]
@@ -256,20 +204,20 @@ mod tests {
         let long = format!("critical: no\n{}", "x".repeat(DESCRIPTION_LIMIT));
         let cut: String = long.chars().take(DESCRIPTION_LIMIT).collect();
         let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, &cut);
-        assert_eq!(inherited(vec![red], vec![]).alerts.len(), 1);
+        assert_eq!(adopted(vec![red], vec![]).alerts.len(), 1);
     }
 
     #[test]
     fn a_component_that_the_public_sees_is_no_targets_own() {
         let shown = component(1, "a:1 | Web", true, ComponentStatus::MajorOutage, "critical: no\nTargetDown");
-        assert_eq!(names(&inherited(vec![shown], vec![])), [] as [&str; 0]);
+        assert_eq!(names(&adopted(vec![shown], vec![])), [] as [&str; 0]);
     }
 
     #[test]
     fn red_without_a_name_leaves_nothing_that_could_ever_end() {
         for description in ["", "critical: yes", "critical: yes\nno alerts"] {
             let red = component(1, "a:1 | Web", false, ComponentStatus::MajorOutage, description);
-            assert_eq!(names(&inherited(vec![red], vec![])), [] as [&str; 0], "{description:?}");
+            assert_eq!(names(&adopted(vec![red], vec![])), [] as [&str; 0], "{description:?}");
         }
     }
 
@@ -283,12 +231,12 @@ mod tests {
         };
         let later = ObservedIncident { id: IncidentId(11), ..marked.clone() };
         let by_hand = incident(2, "Web is down");
-        let outages = inherited(vec![web.clone()], vec![by_hand.clone(), later, marked]).outages;
+        let outages = adopted(vec![web.clone()], vec![by_hand.clone(), later, marked]).outages;
         assert_eq!(outages.len(), 1);
         assert_eq!((outages[0].key.as_str(), outages[0].incident_id()), ("4-1", Some(IncidentId(9))));
-        assert_eq!(inherited(vec![web.clone()], vec![by_hand.clone()]).outages, []);
+        assert_eq!(adopted(vec![web.clone()], vec![by_hand.clone()]).outages, []);
         let older = ObservedIncident { component_id: Some(ComponentId(4)), is_anonymous: true, ..by_hand };
-        assert_eq!(inherited(vec![web], vec![older]).outages[0].incident_id(), Some(IncidentId(2)));
+        assert_eq!(adopted(vec![web], vec![older]).outages[0].incident_id(), Some(IncidentId(2)));
     }
 
     #[test]
@@ -300,7 +248,7 @@ mod tests {
             ..incident(id, "Web is down")
         };
         let open = vec![of_outage(9, "4-1"), of_outage(7, "4-1"), of_outage(8, "4-1"), of_outage(10, "4-2")];
-        let outages = inherited(vec![web], open).outages;
+        let outages = adopted(vec![web], open).outages;
         assert_eq!(outages.len(), 1);
         assert_eq!(outages[0].incident_id(), Some(IncidentId(7)));
         assert_eq!(outages[0].unanswered().len(), 2);
@@ -316,7 +264,7 @@ mod tests {
         let renamed = component(4, "Web (old)", true, ComponentStatus::MajorOutage, "");
         let open = [incident_of(9, "Web", "4-2"), incident_of(7, "Web", "4-1"), incident_of(8, "Shop", "5-1")];
         let by_hand = incident(2, "Web is down");
-        let outages = inherited(vec![renamed], [open.to_vec(), vec![by_hand]].concat()).outages;
+        let outages = adopted(vec![renamed], [open.to_vec(), vec![by_hand]].concat()).outages;
         let taken: Vec<_> = outages.iter().map(|outage| (outage.key.as_str(), outage.incident_id())).collect();
         assert_eq!(taken, [("5-1", Some(IncidentId(8))), ("4-1", Some(IncidentId(7)))]);
         assert_eq!(outages[0].subject.component().map(ComponentName::as_str), Some("Shop"));
@@ -336,8 +284,8 @@ mod tests {
             open_incidents: incidents.iter().copied().cloned().collect(),
             ..Observed::default()
         };
-        assert_eq!(inherit_monitoring(&page(&[&by_hand, &of_component]), title, NOW), None);
-        let outage = inherit_monitoring(&page(&[&by_hand, &of_component, &ours]), title, NOW).expect("taken over");
+        assert_eq!(adopt_monitoring(&page(&[&by_hand, &of_component]), title, NOW), None);
+        let outage = adopt_monitoring(&page(&[&by_hand, &of_component, &ours]), title, NOW).expect("taken over");
         assert_eq!((outage.key.as_str(), outage.incident_id()), ("0-7", Some(IncidentId(3))));
         assert_eq!(outage.subject, OutageSubject::Monitoring);
 
@@ -345,8 +293,8 @@ mod tests {
         let of_component =
             ObservedIncident { component_id: Some(ComponentId(4)), is_anonymous: true, ..by_hand.clone() };
         let by_hand = ObservedIncident { is_anonymous: true, ..by_hand };
-        assert_eq!(inherit_monitoring(&page(&[&of_component]), title, NOW), None);
-        let outage = inherit_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
+        assert_eq!(adopt_monitoring(&page(&[&of_component]), title, NOW), None);
+        let outage = adopt_monitoring(&page(&[&of_component, &by_hand]), title, NOW).expect("taken over");
         assert_eq!((outage.key.as_str(), outage.incident_id()), ("0-1000000", Some(IncidentId(1))));
     }
 
@@ -354,6 +302,6 @@ mod tests {
     fn the_incident_of_a_component_that_a_person_has_hidden_is_taken_over_as_well() {
         let hidden = component(4, "Web", false, ComponentStatus::MajorOutage, "");
         let ours = ObservedIncident { component: Some("Web".to_owned()), ..incident(9, "Web is down") };
-        assert_eq!(inherited(vec![hidden], vec![ours]).outages[0].incident_id(), Some(IncidentId(9)));
+        assert_eq!(adopted(vec![hidden], vec![ours]).outages[0].incident_id(), Some(IncidentId(9)));
     }
 }
