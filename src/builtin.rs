@@ -18,7 +18,7 @@ use crate::core::observed::{
     ComponentId, GroupId, IncidentId, Maintenance, NewComponent, NewGroup, NewIncident, Observed, ObservedIncident,
 };
 use crate::core::status::{ComponentStatus, IncidentStatus};
-use crate::core::status_page::{Capabilities, Failure, IncidentSearch, Operation, PageError, PageFuture, StatusPage};
+use crate::core::status_page::{Capabilities, Failure, IncidentSearch, PageError, PageFuture, PageWrite, StatusPage};
 use crate::store::{self, ComponentChange, GroupChange, PageTables, Store, StoreError};
 
 /// Where the page is, as the store knows it.
@@ -150,15 +150,15 @@ impl StatusPage for BuiltinPage {
         Box::pin(async move { self.tables.open_incident(&incident, self.clock.now()).await.map_err(unusable) })
     }
 
-    fn apply<'a>(&'a self, operation: &'a Operation) -> PageFuture<'a, ()> {
+    fn apply<'a>(&'a self, operation: &'a PageWrite) -> PageFuture<'a, ()> {
         Box::pin(async move {
             let (tables, now) = (&self.tables, self.clock.now());
             let found = match operation {
-                Operation::ShowGroup(id) => {
+                PageWrite::ShowGroup(id) => {
                     tables.change_group(*id, &GroupChange { visible: Some(true), ..GroupChange::default() }).await
                 }
-                Operation::RemoveGroup(id) => tables.remove_group(*id).await.map(|_| true),
-                Operation::UpdateComponent(id, update) => {
+                PageWrite::RemoveGroup(id) => tables.remove_group(*id).await.map(|_| true),
+                PageWrite::UpdateComponent(id, update) => {
                     let change = ComponentChange {
                         status: update.status,
                         description: update.description.clone(),
@@ -170,12 +170,12 @@ impl StatusPage for BuiltinPage {
                     };
                     tables.change_component(*id, &change).await
                 }
-                Operation::RemoveComponent(id) => tables.remove_component(*id).await.map(|_| true),
-                Operation::UpdateIncident { id, status, message } => {
+                PageWrite::RemoveComponent(id) => tables.remove_component(*id).await.map(|_| true),
+                PageWrite::UpdateIncident { id, status, message } => {
                     tables.update_incident(*id, *status, message, now).await
                 }
-                Operation::SetIncidentStatus(id, status) => tables.set_incident_status(*id, *status, now).await,
-                Operation::HideIncident(id) => tables.hide_incident(*id, now).await,
+                PageWrite::SetIncidentStatus(id, status) => tables.set_incident_status(*id, *status, now).await,
+                PageWrite::HideIncident(id) => tables.hide_incident(*id, now).await,
             };
             if found.map_err(unusable)? { Ok(()) } else { Err(not_found(operation)) }
         })
@@ -191,11 +191,11 @@ fn unusable(error: StoreError) -> PageError {
     PageError::new(Failure::Away { retry_after: None }, format!("the built-in page cannot be used: {error}"))
 }
 
-fn not_found(operation: &Operation) -> PageError {
+fn not_found(operation: &PageWrite) -> PageError {
     let object = match operation {
-        Operation::ShowGroup(id) | Operation::RemoveGroup(id) => format!("group {}", id.0),
-        Operation::UpdateComponent(id, _) | Operation::RemoveComponent(id) => format!("component {}", id.0),
-        Operation::UpdateIncident { id, .. } | Operation::SetIncidentStatus(id, _) | Operation::HideIncident(id) => {
+        PageWrite::ShowGroup(id) | PageWrite::RemoveGroup(id) => format!("group {}", id.0),
+        PageWrite::UpdateComponent(id, _) | PageWrite::RemoveComponent(id) => format!("component {}", id.0),
+        PageWrite::UpdateIncident { id, .. } | PageWrite::SetIncidentStatus(id, _) | PageWrite::HideIncident(id) => {
             format!("incident {}", id.0)
         }
     };

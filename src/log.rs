@@ -21,7 +21,7 @@ pub use line::Line;
 
 use crate::cli::{LogFormat, LogLevel};
 use crate::clock;
-use crate::core::history::Happening;
+use crate::core::history::Event;
 
 /// How many bytes of one header's value are logged.
 const HEADER_VALUE_LIMIT: usize = 512;
@@ -57,13 +57,13 @@ const SECRET_SCHEMES: &[&str] = &["basic ", "bearer ", "digest ", "negotiate ", 
 #[derive(Clone)]
 pub struct Log {
     /// Neither may panic, and neither has anybody to tell of a failure.
-    event: Arc<dyn Fn(&Happening) + Send + Sync>,
+    event: Arc<dyn Fn(&Event) + Send + Sync>,
     line: Arc<dyn Fn(&Line) + Send + Sync>,
 }
 
 impl Log {
     /// Events as values, given to `take`; other lines are dropped.
-    pub(crate) fn of_events(take: impl Fn(&Happening) + Send + Sync + 'static) -> Self {
+    pub(crate) fn of_events(take: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Self { event: Arc::new(take), line: Arc::new(|_| {}) }
     }
 
@@ -86,7 +86,7 @@ impl Log {
     }
 
     /// Writes the line of an event, if it has one.
-    pub fn emit(&self, event: &Happening) {
+    pub fn emit(&self, event: &Event) {
         (self.event)(event);
     }
 

@@ -8,7 +8,7 @@ mod apply;
 mod deliver;
 mod gather;
 mod report;
-mod round;
+mod run;
 mod view;
 
 use std::collections::BTreeSet;
@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 use self::deliver::Deliverer;
 use self::gather::{Gatherer, Reading};
 use self::report::Reporter;
-pub use self::round::{Blocked, Round};
+pub use self::run::{Blocked, RunReport};
 use self::view::{Unsaved, View};
 use crate::clock::Clock;
-use crate::core::operation::{Change, Rank};
+use crate::core::operation::{Operation, Rank};
 use crate::core::plan::{Plan, Policy, Report, plan};
 use crate::core::status_page::StatusPage;
 use crate::core::time::Timestamp;
@@ -146,15 +146,15 @@ impl Reconciler {
         let (mut backoff, stop) = (Backoff::default(), self.context.stop.clone());
         while !stop.is_cancelled() {
             let seen = self.wake.count();
-            let round = self.once().await;
-            let wait = if round.is_complete() {
+            let run = self.once().await;
+            let wait = if run.is_complete() {
                 backoff.reset();
-                self.until_due(round.revisit_at).min(round.saving.unwrap_or(Duration::MAX))
+                self.until_due(run.revisit_at).min(run.saving.unwrap_or(Duration::MAX))
             } else {
-                let wait = round.retry_after().unwrap_or_else(|| backoff.next());
-                round.next_go(wait, self.context.clock.now())
+                let wait = run.retry_after().unwrap_or_else(|| backoff.next());
+                run.next_go(wait, self.context.clock.now())
             };
-            let must_wait = round.retry_after().is_some();
+            let must_wait = run.retry_after().is_some();
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -169,29 +169,29 @@ impl Reconciler {
     }
 
     /// One reconcile run: brings the page to what the signals say, as far as the page lets it.
-    pub async fn once(&mut self) -> Round {
-        let (mut round, began) = (Round::default(), Instant::now());
+    pub async fn once(&mut self) -> RunReport {
+        let (mut run, began) = (RunReport::default(), Instant::now());
         self.take_new_settings();
         if self.view.is_in_doubt() || self.context.page.is_local() {
             self.view.observed_at = None;
         }
-        if let Err(blocked) = self.write_what_differs(&mut round).await {
-            round.blocked = Some(blocked);
+        if let Err(blocked) = self.write_what_differs(&mut run).await {
+            run.blocked = Some(blocked);
             self.record_statuses_of_the_last_snapshot().await;
         }
         let now = self.context.clock.now();
-        self.reporter.result(&round, now);
-        if round.blocked.is_some() {
+        self.reporter.result(&run, now);
+        if run.blocked.is_some() {
             // What the news asks for waits as well, though it was not even planned.
-            let changes = self.plan(&mut round).map(|plan| plan.changes);
+            let changes = self.plan(&mut run).map(|plan| plan.operations);
             changes.iter().for_each(|changes| self.deliverer.plan(changes, now, &self.context.metrics));
         }
-        self.reporter.publish(&self.context, &self.deliverer, &round, began.elapsed());
-        self.reporter.save_events(&self.context.store, &round).await;
-        round
+        self.reporter.publish(&self.context, &self.deliverer, &run, began.elapsed());
+        self.reporter.save_events(&self.context.store, &run).await;
+        run
     }
 
-    async fn write_what_differs(&mut self, round: &mut Round) -> Result<(), Blocked> {
+    async fn write_what_differs(&mut self, run: &mut RunReport) -> Result<(), Blocked> {
         let stop = self.context.stop.clone();
         let (mut read, mut wanted) = (Reading::Earlier, Reading::Earlier);
         loop {
@@ -205,9 +205,9 @@ impl Reconciler {
             if read == Reading::Everything {
                 self.forget_what_is_old().await?;
             }
-            let Some(plan) = self.plan(round) else { return Ok(()) };
+            let Some(plan) = self.plan(run) else { return Ok(()) };
             let now = self.context.clock.now();
-            self.deliverer.plan(&plan.changes, now, &self.context.metrics);
+            self.deliverer.plan(&plan.operations, now, &self.context.metrics);
             // Nothing is concluded from a page that is in doubt.
             if !self.view.is_in_doubt() && !plan.notes.is_empty() {
                 self.reporter.remember(&self.context.store, &plan.notes).await?;
@@ -215,7 +215,7 @@ impl Reconciler {
             }
             self.reporter.reports(plan.reports, now);
             let (context, view, failing) = (&self.context, &self.view, &self.reporter.failing);
-            let batch = self.deliverer.next_batch(context, view, plan.changes, read, failing, round);
+            let batch = self.deliverer.next_batch(context, view, plan.operations, read, failing, run);
             if batch.is_empty() || stop.is_cancelled() {
                 return Ok(self.view.save(&self.context.store, Unsaved::Bookkeeping, now).await?);
             }
@@ -226,22 +226,22 @@ impl Reconciler {
                 continue;
             }
             let (context, view, reporter) = (&self.context, &mut self.view, &mut self.reporter);
-            let delivered = self.deliverer.deliver(context, view, reporter, batch, round).await;
-            self.reporter.failures(round, now);
+            let delivered = self.deliverer.deliver(context, view, reporter, batch, run).await;
+            self.reporter.failures(run, now);
             delivered?;
         }
     }
 
     /// The second stage; `None` until the store and the page were read.
-    fn plan(&mut self, round: &mut Round) -> Option<Plan> {
+    fn plan(&mut self, run: &mut RunReport) -> Option<Plan> {
         let (ledger, observed) = (self.view.ledger.as_ref()?, self.view.observed.as_ref()?);
         let (context, now) = (&self.context, self.context.clock.now());
         let said = self.gatherer.signals(now);
         let desired = self.gatherer.desired(context, observed, &said, now);
         let policy = Policy { takes_unknown: !context.page.known().refuses_unknown, ..context.settings.policy() };
         let plan = plan(&desired, ledger, observed, policy, now);
-        round.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
-        round.page = Some(PageState::of(&desired, ledger, observed, &plan, said.held));
+        run.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
+        run.page = Some(PageState::of(&desired, ledger, observed, &plan, said.held));
         self.reporter.desired(&desired, now);
         Some(plan)
     }
@@ -296,7 +296,7 @@ impl Reconciler {
 }
 
 /// What must have been read in the same run before this is written.
-fn needed_reading(change: &Change) -> Reading {
+fn needed_reading(change: &Operation) -> Reading {
     match change.rank() {
         _ if change.creates() => Reading::Everything,
         Rank::Open => Reading::Maintenance,

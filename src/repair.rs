@@ -30,7 +30,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What came of one go.
 #[derive(Debug, Default)]
-pub struct Round {
+pub struct RunReport {
     /// What was corrected.
     pub repairs: Vec<Repair>,
     /// The members that were not heard, by address.
@@ -122,21 +122,21 @@ impl Repairer {
     }
 
     /// Compares the stored alerts with what they should be, and corrects them.
-    pub async fn once(&mut self) -> Round {
-        let mut round = Round::default();
+    pub async fn once(&mut self) -> RunReport {
+        let mut run = RunReport::default();
         self.settings = self.settings_in_force.borrow_and_update().clone();
-        match self.repair(&mut round).await {
-            Ok(repairs) => round.repairs = repairs,
-            Err(error) => round.failure = Some(error),
+        match self.repair(&mut run).await {
+            Ok(repairs) => run.repairs = repairs,
+            Err(error) => run.failure = Some(error),
         }
-        if !round.repairs.is_empty() {
+        if !run.repairs.is_empty() {
             self.reconciler.wake();
         }
-        self.tell(&round);
-        round
+        self.tell(&run);
+        run
     }
 
-    async fn repair(&mut self, round: &mut Round) -> Result<Vec<Repair>, StoreError> {
+    async fn repair(&mut self, run: &mut RunReport) -> Result<Vec<Repair>, StoreError> {
         let now = self.clock.now();
         // A clock that was set back since: we have listened from now on, as far as it can tell. Through time that it was
         // set ahead by, or that the machine slept, nobody listened.
@@ -145,8 +145,8 @@ impl Repairer {
         }
         let settings = Arc::clone(&self.settings);
         if !settings.alertmanagers.is_empty() {
-            let poll = poll(&settings.alertmanagers, settings.config.watchdog(), now, round).await;
-            if let Some(sent) = round.watchdog_sent
+            let poll = poll(&settings.alertmanagers, settings.config.watchdog(), now, run).await;
+            if let Some(sent) = run.watchdog_sent
                 && self.store.record_heartbeat(sent.sent_at).await?
             {
                 self.reconciler.wake();
@@ -199,24 +199,24 @@ impl Repairer {
     }
 
     /// Tells the log each repair, what is wrong once, and once that it is over; and metrics and the console all of it.
-    fn tell(&mut self, round: &Round) {
-        log_repairs(&round.repairs);
-        for (address, error) in &round.unheard {
+    fn tell(&mut self, run: &RunReport) {
+        log_repairs(&run.repairs);
+        for (address, error) in &run.unheard {
             if self.said_unheard.get(address) != Some(error) {
                 tracing::warn!("Alertmanager {address}: {error}; what it does not list counts for nothing meanwhile");
             }
         }
-        for address in self.said_unheard.keys().filter(|address| !round.unheard.contains_key(*address)) {
+        for address in self.said_unheard.keys().filter(|address| !run.unheard.contains_key(*address)) {
             tracing::info!("Alertmanager {address} can be read again");
         }
         let members = &self.settings.alertmanagers;
         let hears_nobody = |unheard: &BTreeMap<String, Error>| {
             !members.is_empty() && members.iter().all(|member| unheard.contains_key(member.address()))
         };
-        if hears_nobody(&round.unheard) && !hears_nobody(&self.said_unheard) {
+        if hears_nobody(&run.unheard) && !hears_nobody(&self.said_unheard) {
             tracing::error!("no Alertmanager can be read: only notifications count until one can");
         }
-        let failure = round.failure.as_ref().map(ToString::to_string);
+        let failure = run.failure.as_ref().map(ToString::to_string);
         match (&self.said_failure, &failure) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
                 tracing::error!("alerts cannot be repaired: {now}; it is tried again");
@@ -225,28 +225,28 @@ impl Repairer {
             _ => {}
         }
         let now = self.clock.now();
-        self.metrics.repaired(&round.repairs);
+        self.metrics.repaired(&run.repairs);
         let poll = (!members.is_empty()).then(|| {
-            let result = match &round.failure {
-                _ if round.unheard.len() == members.len() => PollResult::Unheard,
+            let result = match &run.failure {
+                _ if run.unheard.len() == members.len() => PollResult::Unheard,
                 Some(_) => PollResult::NotStored,
-                None if round.unheard.is_empty() => PollResult::Complete,
+                None if run.unheard.is_empty() => PollResult::Complete,
                 None => PollResult::Incomplete,
             };
-            self.metrics.polled(result, members.len(), round.unheard.len(), now);
-            let unheard = round.unheard.iter();
+            self.metrics.polled(result, members.len(), run.unheard.len(), now);
+            let unheard = run.unheard.iter();
             live::Poll {
                 at: now.to_string(),
                 members: members.len(),
                 unheard: unheard
                     .map(|(address, error)| live::Unheard { address: address.clone(), problem: error.to_string() })
                     .collect(),
-                repaired: round.repairs.len(),
+                repaired: run.repairs.len(),
                 problem: failure.clone(),
             }
         });
-        self.live.repaired(poll, &round.repairs, now);
-        self.said_unheard = round.unheard.clone();
+        self.live.repaired(poll, &run.repairs, now);
+        self.said_unheard = run.unheard.clone();
         self.said_failure = failure;
     }
 }
@@ -261,20 +261,20 @@ pub(crate) fn log_repairs(repairs: &[Repair]) {
 }
 
 /// Reads all members at the same time.
-async fn poll(members: &[Member], watchdog: Option<&Watchdog>, began_at: Timestamp, round: &mut Round) -> Poll {
+async fn poll(members: &[Member], watchdog: Option<&Watchdog>, began_at: Timestamp, run: &mut RunReport) -> Poll {
     let answers = join_all(members.iter().map(|member| member.hear(watchdog, began_at))).await;
     let heard = members.iter().zip(answers).filter_map(|(member, answer)| match answer {
         Ok(Heard { up_for, listed, watchdog: sent }) => {
-            round.watchdog_sent = round.watchdog_sent.into_iter().chain(sent).max_by_key(|sent| sent.sent_at);
+            run.watchdog_sent = run.watchdog_sent.into_iter().chain(sent).max_by_key(|sent| sent.sent_at);
             Some(rule::Member { up_for, listed })
         }
         Err(error) => {
-            round.unheard.insert(member.address().to_owned(), error);
+            run.unheard.insert(member.address().to_owned(), error);
             None
         }
     });
     let members = heard.collect();
-    let watchdog = match round.watchdog_sent {
+    let watchdog = match run.watchdog_sent {
         _ if watchdog.is_none() => WatchdogListing::NotConfigured,
         Some(sent) => WatchdogListing::Sent(sent),
         None => WatchdogListing::Unlisted,

@@ -12,7 +12,7 @@ use crate::cachet::{CHECK_TITLE, Cachet, Error, Fault};
 use crate::core::observed::{ComponentUpdate, GroupId, IncidentId, NewComponent, NewGroup, Observed};
 use crate::core::setup::{SetupPlan, Step};
 use crate::core::status::ComponentStatus;
-use crate::core::status_page::{Failure, Operation, PageError, StatusPage};
+use crate::core::status_page::{Failure, PageError, PageWrite, StatusPage};
 use crate::store::Made;
 
 /// How many steps of one kind are under way at the same time.
@@ -115,17 +115,17 @@ async fn send(
             let id = page.create_component(&component).await?;
             return Ok(Some((Made::Component(id), component.name)));
         }
-        Step::ShowGroup { id, .. } => Operation::ShowGroup(id),
+        Step::ShowGroup { id, .. } => PageWrite::ShowGroup(id),
         Step::MoveComponent { id, group, enabled, .. } => {
             let group = groups.get(group.as_str()).copied();
-            Operation::UpdateComponent(id, ComponentUpdate { status: None, enabled, description: None, group })
+            PageWrite::UpdateComponent(id, ComponentUpdate { status: None, enabled, description: None, group })
         }
         Step::CorrectTarget { id, description, .. } => {
             let update = ComponentUpdate { status: None, enabled: false, description: Some(description), group: None };
-            Operation::UpdateComponent(id, update)
+            PageWrite::UpdateComponent(id, update)
         }
-        Step::RemoveComponent { id, .. } => Operation::RemoveComponent(id),
-        Step::RemoveGroup { id, .. } => Operation::RemoveGroup(id),
+        Step::RemoveComponent { id, .. } => PageWrite::RemoveComponent(id),
+        Step::RemoveGroup { id, .. } => PageWrite::RemoveGroup(id),
     };
     page.apply(&operation).await?;
     Ok(None)

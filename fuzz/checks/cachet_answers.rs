@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId};
 use alertmanager_cachet::core::status::IncidentStatus;
-use alertmanager_cachet::core::status_page::{IncidentSearch, Operation, StatusPage};
+use alertmanager_cachet::core::status_page::{IncidentSearch, PageWrite, StatusPage};
 use alertmanager_cachet::core::time::Timestamp;
 use axum::Router;
 use axum::extract::Request;
@@ -76,8 +76,8 @@ async fn ask(cachet: &Cachet) {
         cachet.maintenance().await.err(),
         cachet.incident(IncidentId(1)).await.err(),
         cachet.find_incident(&search).await.err(),
-        cachet.apply(&Operation::SetIncidentStatus(IncidentId(1), IncidentStatus::Fixed)).await.err(),
-        cachet.apply(&Operation::RemoveComponent(ComponentId(1))).await.err(),
+        cachet.apply(&PageWrite::SetIncidentStatus(IncidentId(1), IncidentStatus::Fixed)).await.err(),
+        cachet.apply(&PageWrite::RemoveComponent(ComponentId(1))).await.err(),
     ];
     for error in errors.into_iter().flatten() {
         assert!(!error.to_string().chars().any(char::is_control), "{error:?}");

@@ -187,9 +187,8 @@ impl Source {
         if until <= span.from {
             bail!("nothing is known yet of what comes after --since ({}): give an earlier time", span.from);
         }
-        let learned: Vec<_> =
-            kept.alerts.iter().filter(|happening| span.from <= happening.at && happening.at < until).collect();
-        let alerts: BTreeSet<_> = learned.iter().map(|happening| happening.fingerprint).collect();
+        let learned: Vec<_> = kept.alerts.iter().filter(|event| span.from <= event.at && event.at < until).collect();
+        let alerts: BTreeSet<_> = learned.iter().map(|event| event.fingerprint).collect();
         let played = Played::History {
             changes: learned.len(),
             alerts: alerts.len(),
@@ -198,11 +197,11 @@ impl Source {
         };
         let arrivals = kept.arrivals(watchdog);
         let in_words = |told: &Told| match told {
-            Told::Learned(happening) => Some(happening.to_string()),
-            Told::Happened(happening) => Some(match &happening.about {
-                About::Component(component) => format!("{component}: {}", happening.event),
-                About::Target(target) => format!("{target}: {}", happening.event),
-                About::Everything => happening.event.to_string(),
+            Told::Learned(event) => Some(event.to_string()),
+            Told::Happened(event) => Some(match &event.about {
+                About::Component(component) => format!("{component}: {}", event.kind),
+                About::Target(target) => format!("{target}: {}", event.kind),
+                About::Everything => event.kind.to_string(),
             }),
             Told::Notified { .. } => None,
         };

@@ -111,14 +111,14 @@ pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Res
 /// What waits, with what the server knows of it.
 pub fn changes(console: &Console, insight: &Insight) -> Changes {
     let writing = console.parts.live.writing();
-    let of = |change: &crate::core::operation::Change| WaitingChange {
+    let of = |change: &crate::core::operation::Operation| WaitingChange {
         since: writing.waiting.get(&(Metrics::kind_of(change), change.key())).map(ToString::to_string),
         problem: writing.failing.get(&change.key()).cloned(),
         ..WaitingChange::of(change)
     };
     Changes {
         reconciled_at: writing.at.map(|at| at.to_string()),
-        changes: insight.facts().plan.changes.iter().map(of).collect(),
+        changes: insight.facts().plan.operations.iter().map(of).collect(),
         budget: writing.budget,
         problem: writing.problem,
     }

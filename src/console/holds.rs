@@ -14,7 +14,7 @@ use super::gate::{Form, User, Visit};
 use super::pages::{component_page, path_of};
 use super::{Failure, api, moment};
 use crate::core::explain::{Explanation, StatusWord};
-use crate::core::history::{About, Event, Happening};
+use crate::core::history::{About, Event, EventKind};
 use crate::core::hold::Hold;
 use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
@@ -52,7 +52,7 @@ pub async fn hold(visit: Visit, body: Bytes) -> Response {
         }
         parts.store.hold(&hold).await?;
         let (at, about) = (hold.since, About::Component(hold.component.clone()));
-        parts.log.emit(&Happening { at, about, event: Event::held(&hold) });
+        parts.log.emit(&Event { at, about, kind: EventKind::held(&hold) });
         parts.wake.wake();
         parts.live.changed();
         Ok(see(&visit.name, "held"))
@@ -87,7 +87,7 @@ pub async fn release(visit: Visit, body: Bytes) -> Response {
         let user = visit.user.0.as_str();
         if parts.store.release(&component, user, insight.now).await?.is_some() {
             let (at, about) = (insight.now, About::Component(component));
-            parts.log.emit(&Happening { at, about, event: Event::Released { user: user.to_owned() } });
+            parts.log.emit(&Event { at, about, kind: EventKind::Released { user: user.to_owned() } });
             parts.wake.wake();
             parts.live.changed();
         }

@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::{LoggedBody, LoggedHeaders};
-use crate::core::history::{About, Event, Happening};
+use crate::core::history::{About, Event, EventKind};
 use crate::core::observed::IncidentId;
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
@@ -33,14 +33,14 @@ impl Line {
     }
 
     /// The line of an event; `None` if operators read of it elsewhere.
-    pub(super) fn of(event: &Happening) -> Option<Self> {
+    pub(super) fn of(event: &Event) -> Option<Self> {
         let about = match &event.about {
             About::Component(name) => Some(name.as_str()),
             About::Target(name) => Some(name.as_str()),
             About::Everything => None,
         };
-        let line = match &event.event {
-            Event::Written { from, to, late } => {
+        let line = match &event.kind {
+            EventKind::Written { from, to, late } => {
                 let line = Self::new("COMPONENT_STATUS_CHANGE").name("component", about);
                 let line = line.status("old_status", *from).status("new_status", Some(*to));
                 line.reason(match (late, to) {
@@ -50,40 +50,40 @@ impl Line {
                     (false, _) => None,
                 })
             }
-            Event::IncidentOpened { incident, title, occurred_at_ms } => {
+            EventKind::IncidentOpened { incident, title, occurred_at_ms } => {
                 let line = Self::new("INCIDENT_OPENED").name("component", about).incident(*incident);
                 line.text("name", title).time("occurred_at", Timestamp::from_millis(*occurred_at_ms))
             }
-            Event::IncidentReopened { incident, reason } => {
+            EventKind::IncidentReopened { incident, reason } => {
                 Self::new("INCIDENT_REOPENED").name("component", about).incident(*incident).reason(reason.as_deref())
             }
-            Event::IncidentClosed { incident, reason } => {
+            EventKind::IncidentClosed { incident, reason } => {
                 Self::new("INCIDENT_CLOSED").name("component", about).incident(*incident).text("reason", reason)
             }
-            Event::IncidentHeldBack { maintenance } => {
+            EventKind::IncidentHeldBack { maintenance } => {
                 Self::new("INCIDENT_HELD_BACK").name("component", about).text("maintenance", maintenance)
             }
-            Event::StatusOverridden { expected, found } => {
+            EventKind::StatusOverridden { expected, found } => {
                 let line = Self::new("MANUAL_OVERRIDE").name("component", about);
                 line.status("expected_status", Some(*expected)).status("found_status", *found)
             }
-            Event::Held { status, until_ms, user, note } => {
+            EventKind::Held { status, until_ms, user, note } => {
                 let line = Self::new("HOLD").name("component", about).status("status", Some(*status));
                 line.time("until", Timestamp::from_millis(*until_ms)).text("user", user).text("note", note)
             }
-            Event::Released { user } => {
+            EventKind::Released { user } => {
                 Self::new("RELEASE").name("component", about).name("user", Some(user)).text("reason", "released")
             }
-            Event::HoldExpired => {
+            EventKind::HoldExpired => {
                 Self::new("RELEASE").name("component", about).name("user", None).text("reason", "its time is over")
             }
-            Event::Status { .. }
-            | Event::WriteFailed { .. }
-            | Event::WritableAgain
-            | Event::IncidentClosedByPerson { .. }
-            | Event::WatchdogMissing { .. }
-            | Event::WatchdogHeard
-            | Event::NotRunning { .. } => return None,
+            EventKind::Status { .. }
+            | EventKind::WriteFailed { .. }
+            | EventKind::WritableAgain
+            | EventKind::IncidentClosedByPerson { .. }
+            | EventKind::WatchdogMissing { .. }
+            | EventKind::WatchdogHeard
+            | EventKind::NotRunning { .. } => return None,
         };
         Some(line)
     }
@@ -200,14 +200,14 @@ mod tests {
     use super::*;
     use crate::core::target::ComponentName;
 
-    fn line(component: Option<&str>, event: Event) -> Line {
+    fn line(component: Option<&str>, kind: EventKind) -> Line {
         let component = component.map(|name| ComponentName::try_from(name).expect("a name"));
         let about = component.map_or(About::Everything, About::Component);
-        Line::of(&Happening { at: Timestamp::from_millis(0), about, event }).expect("a line")
+        Line::of(&Event { at: Timestamp::from_millis(0), about, kind }).expect("a line")
     }
 
-    fn status_change(to: ComponentStatus, late: bool) -> Event {
-        Event::Written { from: Some(ComponentStatus::Operational), to, late }
+    fn status_change(to: ComponentStatus, late: bool) -> EventKind {
+        EventKind::Written { from: Some(ComponentStatus::Operational), to, late }
     }
 
     #[test]
@@ -228,33 +228,37 @@ mod tests {
             ),
             (
                 database,
-                Event::Written { from: None, to: operational, late: true },
+                EventKind::Written { from: None, to: operational, late: true },
                 r#"[COMPONENT_STATUS_CHANGE] component="Database" old_status=unknown new_status=1 (Operational) reason="carried out late""#,
             ),
-            (None, Event::IncidentReopened { incident, reason: None }, "[INCIDENT_REOPENED] component=- incident=12"),
+            (
+                None,
+                EventKind::IncidentReopened { incident, reason: None },
+                "[INCIDENT_REOPENED] component=- incident=12",
+            ),
             (
                 database,
-                Event::IncidentReopened { incident, reason: Some(text("closed late")) },
+                EventKind::IncidentReopened { incident, reason: Some(text("closed late")) },
                 r#"[INCIDENT_REOPENED] component="Database" incident=12 reason="closed late""#,
             ),
             (
                 Some("Büro"),
-                Event::IncidentOpened { incident, title: text("Büro is down"), occurred_at_ms },
+                EventKind::IncidentOpened { incident, title: text("Büro is down"), occurred_at_ms },
                 r#"[INCIDENT_OPENED] component="Büro" incident=12 name="Büro is down" occurred_at=2026-11-21T01:54:29.434Z"#,
             ),
             (
                 database,
-                Event::IncidentClosed { incident, reason: text("recovered") },
+                EventKind::IncidentClosed { incident, reason: text("recovered") },
                 r#"[INCIDENT_CLOSED] component="Database" incident=12 reason="recovered""#,
             ),
             (
                 database,
-                Event::IncidentHeldBack { maintenance: text("New switch") },
+                EventKind::IncidentHeldBack { maintenance: text("New switch") },
                 r#"[INCIDENT_HELD_BACK] component="Database" maintenance="New switch""#,
             ),
             (
                 database,
-                Event::Held {
+                EventKind::Held {
                     status: operational,
                     until_ms: occurred_at_ms,
                     user: text("ada"),
@@ -264,13 +268,13 @@ mod tests {
             ),
             (
                 database,
-                Event::Released { user: text("ada") },
+                EventKind::Released { user: text("ada") },
                 r#"[RELEASE] component="Database" user="ada" reason="released""#,
             ),
-            (database, Event::HoldExpired, r#"[RELEASE] component="Database" user=- reason="its time is over""#),
+            (database, EventKind::HoldExpired, r#"[RELEASE] component="Database" user=- reason="its time is over""#),
             (
                 database,
-                Event::StatusOverridden { expected: ComponentStatus::MajorOutage, found: None },
+                EventKind::StatusOverridden { expected: ComponentStatus::MajorOutage, found: None },
                 r#"[MANUAL_OVERRIDE] component="Database" expected_status=4 (Outage) found_status=unknown"#,
             ),
         ] {

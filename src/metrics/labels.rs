@@ -3,7 +3,7 @@
 use crate::core::alert::Effect;
 use crate::core::ledger::ResourceKey;
 use crate::core::notification::IgnoreReason;
-use crate::core::operation::Change;
+use crate::core::operation::Operation;
 use crate::core::status::ComponentStatus;
 use crate::store::StoreOperation;
 
@@ -181,16 +181,16 @@ pub(crate) const CHANGE_KINDS: &[&str] = &[
     "update_target",
 ];
 
-pub(crate) const fn change_kind(change: &Change) -> &'static str {
+pub(crate) const fn change_kind(change: &Operation) -> &'static str {
     match change {
-        Change::Write { page_id: None, .. } => "create_target",
-        Change::Write { key: ResourceKey::Target(_), .. } => "update_target",
-        Change::Write { .. } => "set_component",
-        Change::OpenIncident { .. } => "open_incident",
-        Change::CloseIncident { outage, .. } if outage.ended.is_none() => "close_incident",
-        Change::ReopenIncident { .. } => "reopen_incident",
-        Change::FindIncident { .. } => "find_incident",
-        Change::CloseIncident { .. } | Change::HideDuplicate { .. } => "close_stray",
+        Operation::Write { page_id: None, .. } => "create_target",
+        Operation::Write { key: ResourceKey::Target(_), .. } => "update_target",
+        Operation::Write { .. } => "set_component",
+        Operation::OpenIncident { .. } => "open_incident",
+        Operation::CloseIncident { outage, .. } if outage.ended.is_none() => "close_incident",
+        Operation::ReopenIncident { .. } => "reopen_incident",
+        Operation::FindIncident { .. } => "find_incident",
+        Operation::CloseIncident { .. } | Operation::HideDuplicate { .. } => "close_stray",
     }
 }
 

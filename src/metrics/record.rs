@@ -11,7 +11,7 @@ use crate::cachet::CallObserver;
 use crate::core::alert::Effect;
 use crate::core::history::Source;
 use crate::core::notification::Notification;
-use crate::core::operation::Change;
+use crate::core::operation::Operation;
 use crate::core::repair::Repair;
 use crate::core::status::ComponentStatus;
 use crate::core::status_page::RateBudget;
@@ -69,19 +69,19 @@ impl Metrics {
     }
 
     /// A change became necessary.
-    pub(crate) fn change_planned(&self, change: &Change) {
+    pub(crate) fn change_planned(&self, change: &Operation) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_planned.add([labels::change_kind(change)], 1);
     }
 
     /// A change was made.
-    pub(crate) fn change_applied(&self, change: &Change) {
+    pub(crate) fn change_applied(&self, change: &Operation) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_applied.add([labels::change_kind(change)], 1);
     }
 
     /// An attempt at a change failed.
-    pub(crate) fn change_failed(&self, change: &Change) {
+    pub(crate) fn change_failed(&self, change: &Operation) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_failed.add([labels::change_kind(change)], 1);
     }
@@ -97,7 +97,7 @@ impl Metrics {
     }
 
     /// The word for what a change does.
-    pub(crate) const fn kind_of(change: &Change) -> &'static str {
+    pub(crate) const fn kind_of(change: &Operation) -> &'static str {
         labels::change_kind(change)
     }
 

@@ -5,10 +5,10 @@ use crate::core::ledger::{ComponentValue, ResourceKey};
 use crate::core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident,
 };
-use crate::core::operation::{Change, Outcome};
+use crate::core::operation::{Operation, Outcome};
 use crate::core::outage::{EndedBy, Outage};
 use crate::core::status::{ComponentStatus, IncidentStatus};
-use crate::core::status_page::{IncidentSearch, Operation, PageError, StatusPage};
+use crate::core::status_page::{IncidentSearch, PageError, PageWrite, StatusPage};
 use crate::core::target::ComponentName;
 
 /// Sends `change` to the page and says what came of it.
@@ -18,12 +18,12 @@ use crate::core::target::ComponentName;
 /// # Errors
 /// What the page or the way to it said; its [`Failure`](crate::core::status_page::Failure) says whether the change may have
 /// been carried out.
-pub async fn apply(page: &dyn StatusPage, config: &Config, change: &Change) -> Result<Outcome, PageError> {
-    match change {
-        Change::Write { key, page_id: Some(id), from, value, enabled, .. } => {
+pub async fn apply(page: &dyn StatusPage, config: &Config, operation: &Operation) -> Result<Outcome, PageError> {
+    match operation {
+        Operation::Write { key, page_id: Some(id), from, value, enabled, .. } => {
             let (status, description) = (Some(value.status), value.description.clone());
             let update = ComponentUpdate { status, enabled: *enabled, description, group: None };
-            match (page.apply(&Operation::UpdateComponent(*id, update)).await, from) {
+            match (page.apply(&PageWrite::UpdateComponent(*id, update)).await, from) {
                 (Ok(()), _) => Ok(Outcome::Written(*id, value.clone())),
                 // It goes on showing what it showed. The next plan leaves it so: what is refused is not tried again.
                 (Err(_), Some(shown))
@@ -36,7 +36,7 @@ pub async fn apply(page: &dyn StatusPage, config: &Config, change: &Change) -> R
                 (Err(error), _) => Err(error),
             }
         }
-        Change::Write { key, page_id: None, value, enabled, .. } => {
+        Operation::Write { key, page_id: None, value, enabled, .. } => {
             let name = match key {
                 ResourceKey::Component(name) | ResourceKey::Incident(name) => name.to_string(),
                 ResourceKey::Target(name) => name.to_string(),
@@ -52,14 +52,14 @@ pub async fn apply(page: &dyn StatusPage, config: &Config, change: &Change) -> R
             };
             Ok(Outcome::Written(page.create_component(&component).await?, value.clone()))
         }
-        Change::OpenIncident { component, outage } => open(page, config, *component, outage).await,
-        Change::FindIncident { outage } => Ok(find(page, config, outage).await?.map_or(Outcome::NotFound, found)),
-        Change::CloseIncident { incident, outage, now, late } => {
+        Operation::OpenIncident { component, outage } => open(page, config, *component, outage).await,
+        Operation::FindIncident { outage } => Ok(find(page, config, outage).await?.map_or(Outcome::NotFound, found)),
+        Operation::CloseIncident { incident, outage, now, late } => {
             close(page, config, *incident, outage, *now, late.is_some()).await
         }
-        Change::ReopenIncident { incident, late, .. } => reopen(page, config, *incident, late.is_some()).await,
+        Operation::ReopenIncident { incident, late, .. } => reopen(page, config, *incident, late.is_some()).await,
         // Without a word: the outage may go on under its own incident.
-        Change::HideDuplicate { incident, .. } => match page.apply(&Operation::HideIncident(*incident)).await {
+        Operation::HideDuplicate { incident, .. } => match page.apply(&PageWrite::HideIncident(*incident)).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(Outcome::Hidden(*incident)),
         },
@@ -117,14 +117,14 @@ async fn close(
     let is_in_doubt = outage.incident.as_ref().is_some_and(|row| !row.is_confirmed());
     if is_fixed && is_in_doubt {
         // It never was reopened, or our closing update arrived. Releases of 2025 keep a status of their own beside it.
-        page.apply(&Operation::SetIncidentStatus(id, IncidentStatus::Fixed)).await?;
+        page.apply(&PageWrite::SetIncidentStatus(id, IncidentStatus::Fixed)).await?;
         return Ok(Outcome::Closed(EndedBy::Recovery));
     }
     if is_fixed && !(is_late && outage.is_active()) {
         return Ok(Outcome::Closed(EndedBy::Person));
     }
     let message = config.last_message(&outage.subject, status);
-    match page.apply(&Operation::UpdateIncident { id, status: IncidentStatus::Fixed, message }).await {
+    match page.apply(&PageWrite::UpdateIncident { id, status: IncidentStatus::Fixed, message }).await {
         Ok(()) => Ok(Outcome::Closed(EndedBy::Recovery)),
         Err(error) if error.is_not_found() => Ok(Outcome::Closed(EndedBy::Removal)),
         Err(error) => Err(error),
@@ -140,12 +140,12 @@ async fn reopen(page: &dyn StatusPage, config: &Config, id: IncidentId, is_late:
         None => return Ok(Outcome::Closed(EndedBy::Removal)),
         Some(incident) if incident.status == Some(IncidentStatus::Fixed) => {}
         Some(_) => {
-            page.apply(&Operation::SetIncidentStatus(id, status)).await?;
+            page.apply(&PageWrite::SetIncidentStatus(id, status)).await?;
             return Ok(Outcome::Reopened);
         }
     }
     let message = config.incidents.relapse_message.clone();
-    match page.apply(&Operation::UpdateIncident { id, status, message }).await {
+    match page.apply(&PageWrite::UpdateIncident { id, status, message }).await {
         Ok(()) => Ok(Outcome::Reopened),
         Err(error) if error.is_not_found() => Ok(Outcome::Closed(EndedBy::Removal)),
         Err(error) => Err(error),

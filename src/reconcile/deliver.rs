@@ -9,11 +9,11 @@ use futures_util::stream;
 use super::apply::apply;
 use super::gather::Reading;
 use super::report::Reporter;
-use super::round::Round;
+use super::run::RunReport;
 use super::view::View;
 use super::{BATCH, Blocked, Context};
 use crate::core::ledger::{ResourceKey, Update};
-use crate::core::operation::{Change, Outcome, Rank};
+use crate::core::operation::{Operation, Outcome, Rank};
 use crate::core::status_page::{PageError, Spare};
 use crate::core::time::Timestamp;
 use crate::metrics::Metrics;
@@ -31,12 +31,12 @@ pub struct Deliverer {
 
 impl Deliverer {
     /// These are all the operations that are necessary at `now`.
-    pub fn plan(&mut self, changes: &[Change], now: Timestamp, metrics: &Metrics) {
+    pub fn plan(&mut self, operations: &[Operation], now: Timestamp, metrics: &Metrics) {
         let mut before = std::mem::take(&mut self.waiting);
-        for change in changes {
-            let key = waiting_key(change);
+        for operation in operations {
+            let key = waiting_key(operation);
             let since = before.remove(&key).unwrap_or_else(|| {
-                metrics.change_planned(change);
+                metrics.change_planned(operation);
                 now
             });
             self.waiting.insert(key, since);
@@ -55,29 +55,29 @@ impl Deliverer {
         &self,
         context: &Context,
         view: &View,
-        mut changes: Vec<Change>,
+        mut operations: Vec<Operation>,
         read: Reading,
         failing: &BTreeMap<ResourceKey, Option<String>>,
-        round: &mut Round,
-    ) -> Vec<Change> {
-        self.hold_creates(context, view, &mut changes, read, round);
-        changes.retain(|change| !round.tried.contains(&change.key()));
-        let Some(rank) = changes.first().map(Change::rank) else { return Vec::new() };
+        run: &mut RunReport,
+    ) -> Vec<Operation> {
+        self.hold_creates(context, view, &mut operations, read, run);
+        operations.retain(|operation| !run.tried.contains(&operation.key()));
+        let Some(rank) = operations.first().map(Operation::rank) else { return Vec::new() };
         // How many writes it takes to turn everything red that the public sees: a status and an incident each.
         let components = view.observed.iter().flat_map(|observed| &observed.components);
         let public_writes = 2 * components.filter(|component| component.enabled).count();
         let spare = match (rank, context.page.spare(public_writes)) {
             (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
-                round.saving = Some(wait);
+                run.saving = Some(wait);
                 return Vec::new();
             }
             (Rank::Bookkeeping, Spare::Writes(writes)) => usize::try_from(writes).unwrap_or(BATCH),
             _ => BATCH,
         };
-        changes.retain(|change| change.rank() == rank);
-        changes.sort_by_key(|change| failing.contains_key(&change.key()));
-        changes.truncate(spare.min(BATCH));
-        changes
+        operations.retain(|operation| operation.rank() == rank);
+        operations.sort_by_key(|operation| failing.contains_key(&operation.key()));
+        operations.truncate(spare.min(BATCH));
+        operations
     }
 
     /// Leaves out the components that must not be created yet. A page accepts two components with one name, and nobody would
@@ -87,27 +87,27 @@ impl Deliverer {
         &self,
         context: &Context,
         view: &View,
-        changes: &mut Vec<Change>,
+        operations: &mut Vec<Operation>,
         read: Reading,
-        round: &mut Round,
+        run: &mut RunReport,
     ) {
         let (now, interval) = (context.clock.now(), context.settings.config.page.reconcile_interval);
         let unread = read < Reading::Everything;
         let too_dear = unread.then(|| context.page.reading_waits()).flatten();
-        changes.retain(|change| {
-            let Change::Write { key: key @ ResourceKey::Target(target), page_id: None, .. } = change else {
+        operations.retain(|operation| {
+            let Operation::Write { key: key @ ResourceKey::Target(target), page_id: None, .. } = operation else {
                 return true;
             };
             let row = view.ledger.as_ref().and_then(|ledger| ledger.get(key));
             let vanished = view.vanished.contains(target.as_str()).then_some(interval);
             let on_its_way = || Some(row?.on_its_way_until(now)?.since(now));
             let wait: Option<Duration> = vanished.or_else(on_its_way).or(too_dear);
-            round.saving = round.saving.into_iter().chain(wait).min();
+            run.saving = run.saving.into_iter().chain(wait).min();
             wait.is_none()
         });
     }
 
-    /// Carries out `batch`, each operation recorded before and after. What failed is in `round`.
+    /// Carries out `batch`, each operation recorded before and after. What failed is in `run`.
     ///
     /// # Errors
     /// [`Blocked`] if the next operation would fail for the same reason.
@@ -116,25 +116,25 @@ impl Deliverer {
         context: &Context,
         view: &mut View,
         reporter: &mut Reporter,
-        batch: Vec<Change>,
-        round: &mut Round,
+        batch: Vec<Operation>,
+        run: &mut RunReport,
     ) -> Result<(), Blocked> {
         let (sent_at, config) = (context.clock.now(), &context.settings.config);
         let ledger = view.ledger.get_or_insert_default();
-        let sent = |change: &Change| change.sent(ledger, |subject| config.title(subject), sent_at);
+        let sent = |operation: &Operation| operation.sent(ledger, |subject| config.title(subject), sent_at);
         let intents: Vec<Update> = batch.iter().filter_map(sent).collect();
         reporter.remember(&context.store, &intents).await?;
         intents.into_iter().for_each(|update| view.record(update));
 
-        let writes = stream::iter(batch).map(|change| async move {
+        let writes = stream::iter(batch).map(|operation| async move {
             if context.stop.is_cancelled() {
-                return (change, None);
+                return (operation, None);
             }
-            let result = apply(context.page.as_ref(), config, &change).await;
-            (change, Some(result))
+            let result = apply(context.page.as_ref(), config, &operation).await;
+            (operation, Some(result))
         });
         let results: Vec<_> = writes.buffered(PARALLEL_WRITES).collect().await;
-        self.conclude(context, view, reporter, results, sent_at, round).await
+        self.conclude(context, view, reporter, results, sent_at, run).await
     }
 
     async fn conclude(
@@ -142,41 +142,41 @@ impl Deliverer {
         context: &Context,
         view: &mut View,
         reporter: &mut Reporter,
-        results: Vec<(Change, Option<Result<Outcome, PageError>>)>,
+        results: Vec<(Operation, Option<Result<Outcome, PageError>>)>,
         sent_at: Timestamp,
-        round: &mut Round,
+        run: &mut RunReport,
     ) -> Result<(), Blocked> {
         let (now, config) = (context.clock.now(), &context.settings.config);
         let (mut written, mut not_written, mut blocked) = (Vec::new(), Vec::new(), None);
         let ledger = view.ledger.get_or_insert_default();
-        for (change, result) in results {
+        for (operation, result) in results {
             match result {
-                None => not_written.extend(change.failed(ledger, None, sent_at, now)),
+                None => not_written.extend(operation.failed(ledger, None, sent_at, now)),
                 Some(Ok(outcome)) => {
-                    round.written += 1;
-                    round.unanswered = 0;
-                    self.waiting.remove(&waiting_key(&change));
-                    remember_made(&context.store, context.page.address(), &change, &outcome).await;
-                    reporter.written(context, &change, &outcome, now);
-                    let update = change.answered(ledger, &outcome, sent_at, now);
+                    run.written += 1;
+                    run.unanswered = 0;
+                    self.waiting.remove(&waiting_key(&operation));
+                    remember_made(&context.store, context.page.address(), &operation, &outcome).await;
+                    reporter.written(context, &operation, &outcome, now);
+                    let update = operation.answered(ledger, &outcome, sent_at, now);
                     written.extend(update.map(|update| (update, outcome)));
                 }
                 Some(Err(error)) => {
                     let unanswered = error.is_unanswered();
-                    round.unanswered = if unanswered { round.unanswered + 1 } else { 0 };
-                    round.is_surprised |= unanswered || error.is_not_found();
-                    not_written.extend(change.failed(ledger, Some(error.failure), sent_at, now));
-                    round.tried.insert(change.key());
-                    context.metrics.change_failed(&change);
+                    run.unanswered = if unanswered { run.unanswered + 1 } else { 0 };
+                    run.is_surprised |= unanswered || error.is_not_found();
+                    not_written.extend(operation.failed(ledger, Some(error.failure), sent_at, now));
+                    run.tried.insert(operation.key());
+                    context.metrics.change_failed(&operation);
                     if error.concerns_everything() && blocked.is_none() {
                         blocked = Some(error);
                     } else {
-                        round.failures.push((change.key(), error));
+                        run.failures.push((operation.key(), error));
                     }
                 }
             }
         }
-        if round.is_surprised {
+        if run.is_surprised {
             view.doubt();
         }
         let all: Vec<Update> = written.iter().map(|(update, _)| update).chain(&not_written).cloned().collect();
@@ -187,21 +187,21 @@ impl Deliverer {
         }
         written.into_iter().for_each(|(update, outcome)| view.written(update, &outcome, config));
         not_written.into_iter().for_each(|update| view.record(update));
-        match blocked.or_else(|| round.give_up()) {
+        match blocked.or_else(|| run.give_up()) {
             Some(error) => Err(error.into()),
             None => Ok(()),
         }
     }
 }
 
-fn waiting_key(change: &Change) -> (&'static str, ResourceKey) {
-    (Metrics::kind_of(change), change.key())
+fn waiting_key(operation: &Operation) -> (&'static str, ResourceKey) {
+    (Metrics::kind_of(operation), operation.key())
 }
 
 /// Remembers the component of a target that was created, for pages that do not say who created it.
-async fn remember_made(store: &Store, address: &str, change: &Change, outcome: &Outcome) {
-    if let (Change::Write { key: ResourceKey::Target(target), page_id: None, .. }, Outcome::Written(id, _)) =
-        (change, outcome)
+async fn remember_made(store: &Store, address: &str, operation: &Operation, outcome: &Outcome) {
+    if let (Operation::Write { key: ResourceKey::Target(target), page_id: None, .. }, Outcome::Written(id, _)) =
+        (operation, outcome)
         && let Err(error) = store.remember_made(address, Made::Component(*id), target.as_str()).await
     {
         tracing::warn!("`setup --prune` will not remove {:?}: {error}", target.as_str());

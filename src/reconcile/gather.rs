@@ -10,7 +10,7 @@ use super::view::{Unsaved, View};
 use super::{Blocked, Context, Wake};
 use crate::clock::Vigil;
 use crate::core::adopt::{adopt, adopt_monitoring};
-use crate::core::history::{About, Event, Happening};
+use crate::core::history::{About, Event, EventKind};
 use crate::core::hold::Hold;
 use crate::core::maintenance::may_change_at;
 use crate::core::observed::{IncidentId, Maintenance, Observed};
@@ -165,9 +165,9 @@ impl Gatherer {
             return Ok(());
         }
         for hold in context.store.end_holds(now).await? {
-            let (about, event) = (About::Component(hold.component), Event::HoldExpired);
+            let (about, kind) = (About::Component(hold.component), EventKind::HoldExpired);
             // The store has put it into the history.
-            reporter.log.emit(&Happening { at: now, about, event });
+            reporter.log.emit(&Event { at: now, about, kind });
         }
         self.holds = context.store.holds().await?;
         Ok(())

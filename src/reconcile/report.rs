@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::Context;
 use super::deliver::Deliverer;
-use super::round::{Blocked, Round};
-use crate::core::history::{About, Event, Happening};
+use super::run::{Blocked, RunReport};
+use crate::core::history::{About, Event, EventKind};
 use crate::core::ledger::{ResourceKey, Update};
-use crate::core::operation::{Change, Outcome};
+use crate::core::operation::{Operation, Outcome};
 use crate::core::page::DesiredPage;
 use crate::core::plan::Report;
 use crate::core::status::ComponentStatus;
@@ -52,9 +52,9 @@ pub struct Reporter {
     /// What each component had to show last; `None` until it was read.
     statuses: Option<BTreeMap<ComponentName, ComponentStatus>>,
     /// What was reported before the start, and is reported again.
-    reported_before: BTreeSet<(About, Event)>,
+    reported_before: BTreeSet<(About, EventKind)>,
     /// Events that the store does not have yet.
-    waiting: Vec<Happening>,
+    waiting: Vec<Event>,
     looked_at: Option<Timestamp>,
 }
 
@@ -75,7 +75,7 @@ impl Reporter {
     }
 
     /// Something happened: the history keeps it, unless it is about a target's own component.
-    fn keep(&mut self, event: Happening) {
+    fn keep(&mut self, event: Event) {
         if self.waiting.len() < WAITING_LIMIT && !matches!(event.about, About::Target(_)) {
             self.waiting.push(event);
         }
@@ -101,8 +101,8 @@ impl Reporter {
         if let (Some(since), None) = (stored, before)
             && now.since(since) > context.settings.config.page.reconcile_interval + SHORTEST_DOWNTIME
         {
-            let event = Event::NotRunning { since_ms: since.as_millis() };
-            self.keep(Happening { at: now, about: About::Everything, event });
+            let kind = EventKind::NotRunning { since_ms: since.as_millis() };
+            self.keep(Event { at: now, about: About::Everything, kind });
         }
         Ok(())
     }
@@ -116,8 +116,8 @@ impl Reporter {
         for name in names {
             let (from, to) = (before.get(name).copied(), after.get(name).copied());
             if from != to {
-                let (about, event) = (About::Component(name.clone()), Event::Status { from, to });
-                self.keep(Happening { at: now, about, event });
+                let (about, kind) = (About::Component(name.clone()), EventKind::Status { from, to });
+                self.keep(Event { at: now, about, kind });
             }
         }
         self.statuses = Some(after);
@@ -127,27 +127,27 @@ impl Reporter {
     pub fn reports(&mut self, reports: BTreeSet<Report>, now: Timestamp) {
         let before = std::mem::replace(&mut self.reported, reports);
         for report in self.reported.clone().difference(&before) {
-            let Some((about, event)) = report.event() else {
+            let Some((about, kind)) = report.event() else {
                 tracing::warn!("{report}");
                 continue;
             };
-            let event = Happening { at: now, about, event };
-            match event.event {
-                Event::IncidentClosedByPerson { .. } => tracing::warn!("{report}"),
+            let event = Event { at: now, about, kind };
+            match event.kind {
+                EventKind::IncidentClosedByPerson { .. } => tracing::warn!("{report}"),
                 _ => self.log.emit(&event),
             }
-            if !self.reported_before.remove(&(event.about.clone(), event.event.clone())) {
+            if !self.reported_before.remove(&(event.about.clone(), event.kind.clone())) {
                 self.keep(event);
             }
         }
     }
 
     /// A change was made.
-    pub fn written(&mut self, context: &Context, change: &Change, outcome: &Outcome, now: Timestamp) {
-        self.no_longer_fails(&change.key());
-        context.metrics.change_applied(change);
-        if let (Change::Write { key: ResourceKey::Component(name), value, .. }, Outcome::Written(_, written)) =
-            (change, outcome)
+    pub fn written(&mut self, context: &Context, operation: &Operation, outcome: &Outcome, now: Timestamp) {
+        self.no_longer_fails(&operation.key());
+        context.metrics.change_applied(operation);
+        if let (Operation::Write { key: ResourceKey::Component(name), value, .. }, Outcome::Written(_, written)) =
+            (operation, outcome)
             && written != value
         {
             let to = value.status;
@@ -156,16 +156,16 @@ impl Reporter {
             );
         }
         let title = |subject: &_| context.settings.config.title(subject);
-        if let Some((about, event)) = change.event(outcome, title) {
-            let event = Happening { at: now, about, event };
+        if let Some((about, kind)) = operation.event(outcome, title) {
+            let event = Event { at: now, about, kind };
             self.log.emit(&event);
             self.keep(event);
         }
     }
 
     /// Says once of each thing why it could not be written, unless that is why nothing can be.
-    pub fn failures(&mut self, round: &Round, now: Timestamp) {
-        for (subject, error) in &round.failures {
+    pub fn failures(&mut self, run: &RunReport, now: Timestamp) {
+        for (subject, error) in &run.failures {
             let news = error.news.clone();
             let said = self.failing.entry(subject.clone()).or_default();
             if said.as_ref() == Some(&news) || self.blocked_by.contains(&news) {
@@ -178,34 +178,34 @@ impl Reporter {
                 ResourceKey::MonitoringIncident => About::Everything,
                 ResourceKey::Target(name) => About::Target(name.clone()),
             };
-            let event = Event::WriteFailed { change: subject.to_string(), error: error.to_string() };
-            self.keep(Happening { at: now, about, event });
+            let kind = EventKind::WriteFailed { change: subject.to_string(), error: error.to_string() };
+            self.keep(Event { at: now, about, kind });
         }
     }
 
     /// Says once why nothing can be written, and once that this is over.
-    pub fn result(&mut self, round: &Round, now: Timestamp) {
+    pub fn result(&mut self, run: &RunReport, now: Timestamp) {
         let about = About::Everything;
-        if let Some(blocked) = &round.blocked {
+        if let Some(blocked) = &run.blocked {
             if self.blocked_by.insert(blocked.news()) {
                 tracing::error!("{blocked}; nothing is lost, it is tried again");
                 // That the store does not work, it cannot keep.
                 if let Blocked::Page(error) = blocked {
-                    let event = Event::WriteFailed { change: "everything".to_owned(), error: error.to_string() };
-                    self.keep(Happening { at: now, about, event });
+                    let kind = EventKind::WriteFailed { change: "everything".to_owned(), error: error.to_string() };
+                    self.keep(Event { at: now, about, kind });
                 }
             }
             return;
         }
         // What was not tried again needs no writing any more, unless the rate limit has put it off.
-        let fails = |failing: &ResourceKey| round.failures.iter().any(|(subject, _)| subject == failing);
-        let is_put_off = |failing: &ResourceKey| round.saving.is_some() && matches!(failing, ResourceKey::Target(_));
+        let fails = |failing: &ResourceKey| run.failures.iter().any(|(subject, _)| subject == failing);
+        let is_put_off = |failing: &ResourceKey| run.saving.is_some() && matches!(failing, ResourceKey::Target(_));
         let over: Vec<ResourceKey> =
             self.failing.keys().filter(|failing| !fails(failing) && !is_put_off(failing)).cloned().collect();
         over.iter().for_each(|subject| self.no_longer_fails(subject));
         if !std::mem::take(&mut self.blocked_by).is_empty() {
             tracing::info!("the page can be written again");
-            self.keep(Happening { at: now, about, event: Event::WritableAgain });
+            self.keep(Event { at: now, about, kind: EventKind::WritableAgain });
         }
     }
 
@@ -217,23 +217,23 @@ impl Reporter {
     }
 
     /// Says what came of a run, from what is known anyway: no query, no call.
-    pub fn publish(&self, context: &Context, deliverer: &Deliverer, round: &Round, took: Duration) {
+    pub fn publish(&self, context: &Context, deliverer: &Deliverer, run: &RunReport, took: Duration) {
         let (now, metrics, waiting) = (context.clock.now(), &context.metrics, deliverer.waiting());
-        let result = match &round.blocked {
+        let result = match &run.blocked {
             Some(Blocked::Page(_)) => ReconcileResult::CachetBlocked,
             Some(Blocked::Store(_)) => ReconcileResult::StoreBlocked,
-            None if round.is_complete() => ReconcileResult::Complete,
+            None if run.is_complete() => ReconcileResult::Complete,
             None => ReconcileResult::Incomplete,
         };
         metrics.reconciled(result, took, now);
         metrics.changes_waiting(waiting.keys().map(|(kind, _)| *kind), waiting.values().min().copied());
         let known = context.page.known();
         metrics.cachet_budget(known.budget);
-        if let Some(page) = &round.page {
+        if let Some(page) = &run.page {
             metrics.page(page);
         }
         self.readiness.abilities_are(abilities(&known));
-        match (&round.blocked, &known.lacking) {
+        match (&run.blocked, &known.lacking) {
             (None, None) => self.readiness.cachet_is(Condition::Good),
             (None, Some(error)) | (Some(Blocked::Page(error)), _) => {
                 self.readiness.cachet_is(Condition::Bad(error.to_string()));
@@ -244,7 +244,7 @@ impl Reporter {
         let failing = self.failing.iter();
         self.live.reconciled(Writing {
             at: Some(now),
-            problem: round.blocked.as_ref().map(ToString::to_string),
+            problem: run.blocked.as_ref().map(ToString::to_string),
             budget: known.budget.map(|budget| Budget { limit: budget.limit, remaining: budget.remaining }),
             waiting: waiting.clone(),
             unknown_is_refused: known.refuses_unknown,
@@ -264,8 +264,8 @@ impl Reporter {
 
     /// Saves what is left at the end of a run. A store that does not take it is asked again at the end of the next one; it
     /// says so itself where it matters. One that has just refused something else is left to those who post.
-    pub async fn save_events(&mut self, store: &Store, round: &Round) {
-        if matches!(round.blocked, Some(Blocked::Store(_))) {
+    pub async fn save_events(&mut self, store: &Store, run: &RunReport) {
+        if matches!(run.blocked, Some(Blocked::Store(_))) {
             return;
         }
         if let Err(error) = self.remember(store, &[]).await {

@@ -3,7 +3,7 @@
 use alertmanager_cachet::core::builtin::AffectedStatus;
 use alertmanager_cachet::core::observed::{self, AffectedComponent, ComponentId, ComponentUpdate, GroupId};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet::core::status_page::{Operation, StatusPage as _};
+use alertmanager_cachet::core::status_page::{PageWrite, StatusPage as _};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::{Announcement, ComponentChange, GroupChange, NewIncident, Store};
 use reqwest::StatusCode;
@@ -188,7 +188,7 @@ async fn a_status_that_was_planned_before_an_operator_showed_the_component_does_
     let database = server.component("Database", ComponentStatus::Operational, None).await;
     let status = Some(ComponentStatus::MajorOutage);
     let planned = ComponentUpdate { status, enabled: false, description: None, group: None };
-    server.page.apply(&Operation::UpdateComponent(database, planned)).await.expect("written");
+    server.page.apply(&PageWrite::UpdateComponent(database, planned)).await.expect("written");
     let (_, html) = server.get("/").await;
     assert!(html.contains("Affected: Database."), "{html}");
 }

@@ -9,7 +9,7 @@ use alertmanager_cachet::commands::explain::explained;
 use alertmanager_cachet::core::names::{Group, GroupName};
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::setup::{Removal, plan_setup};
-use alertmanager_cachet::core::status_page::Operation;
+use alertmanager_cachet::core::status_page::PageWrite;
 use alertmanager_cachet::core::target::{ComponentList, ComponentName};
 use alertmanager_cachet::reconcile::{Blocked, Reconciler};
 use alertmanager_cachet::setup::carry_out;
@@ -236,7 +236,7 @@ async fn explain_knows_a_component_that_a_person_has_hidden() {
     let shown = world.shown().await;
     let web = shown.components.iter().find(|component| component.name == "Web").expect("Web");
     let hidden = ComponentUpdate { status: None, enabled: false, description: None, group: None };
-    world.by_hand(Operation::UpdateComponent(web.id, hidden)).await;
+    world.by_hand(PageWrite::UpdateComponent(web.id, hidden)).await;
     world.pass(world.settings.config.page.reconcile_interval);
     world.settle().await;
     let name = ComponentName::try_from("Web").expect("a name");

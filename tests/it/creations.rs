@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alertmanager_cachet::core::status_page::{Operation, REQUEST_TIMEOUT, StatusPage};
+use alertmanager_cachet::core::status_page::{PageWrite, REQUEST_TIMEOUT, StatusPage};
 use fake_cachet::Release;
 
 use crate::support::world::{TargetSpec, World};
@@ -78,7 +78,7 @@ async fn a_component_that_was_in_no_page_of_a_reading_is_not_made_again() {
             let person = person.clone();
             Box::pin(async move {
                 if is_second_page {
-                    person.apply(&Operation::RemoveComponent(removed)).await.expect("removed");
+                    person.apply(&PageWrite::RemoveComponent(removed)).await.expect("removed");
                 }
             })
         });
@@ -101,7 +101,7 @@ async fn a_component_that_a_person_removes_while_its_target_is_down_is_made_agai
         let name = "db:9100 | Database";
         let shown = world.shown().await.components;
         let removed = shown.iter().find(|component| component.name == name).expect("there").id;
-        world.by_hand(Operation::RemoveComponent(removed)).await;
+        world.by_hand(PageWrite::RemoveComponent(removed)).await;
         world.pass(world.settings.config.page.reconcile_interval);
         let wait = world.once().await.saving.expect("it is put off until it is read once more");
         world.pass(wait);

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
-use alertmanager_cachet::core::history::{About, Event, Source, Turn};
+use alertmanager_cachet::core::history::{About, AlertEventKind, EventKind, Source};
 use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::repair::stale;
 use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
 use alertmanager_cachet::core::status::IncidentStatus;
-use alertmanager_cachet::core::status_page::{Operation, REQUEST_TIMEOUT};
+use alertmanager_cachet::core::status_page::{PageWrite, REQUEST_TIMEOUT};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::uptime::{Span, uptime};
@@ -26,17 +26,17 @@ fn name(component: &str) -> ComponentName {
 }
 
 /// What is kept of a component, the oldest first.
-async fn events(store: &Store, component: &str) -> Vec<Event> {
-    let mut happenings = store.event_history(&name(component), START, 1000).await.expect("read");
-    happenings.reverse();
-    happenings.into_iter().map(|happening| happening.event).collect()
+async fn events(store: &Store, component: &str) -> Vec<EventKind> {
+    let mut events = store.event_history(&name(component), START, 1000).await.expect("read");
+    events.reverse();
+    events.into_iter().map(|event| event.kind).collect()
 }
 
 /// What is kept of the alerts of a component, the oldest first.
-async fn turns(store: &Store, component: &str) -> Vec<(Turn, Source)> {
-    let mut happenings = store.alert_history(&name(component), START, 1000).await.expect("read");
-    happenings.reverse();
-    happenings.into_iter().map(|happening| (happening.turn, happening.source)).collect()
+async fn turns(store: &Store, component: &str) -> Vec<(AlertEventKind, Source)> {
+    let mut events = store.alert_history(&name(component), START, 1000).await.expect("read");
+    events.reverse();
+    events.into_iter().map(|event| (event.kind, event.source)).collect()
 }
 
 /// What the history says of a component, the oldest first.
@@ -53,7 +53,8 @@ async fn of_alerts_only_what_changed_something_is_kept_and_enough_to_play_it_aga
         world.pass(MINUTE);
         world.tell(told).await;
     }
-    let expected = [Turn::Fired, Turn::Resolved, Turn::Held, Turn::Withdrawn].map(|turn| (turn, Source::Notification));
+    let expected = [AlertEventKind::Fired, AlertEventKind::Resolved, AlertEventKind::Held, AlertEventKind::Withdrawn]
+        .map(|kind| (kind, Source::Notification));
     assert_eq!(turns(&world.store, "Database").await, expected);
     assert_eq!(turns(&world.store, "Web").await, expected);
     assert_eq!(turns(&world.store, "db:9100").await, [], "the name of an instance is no component");
@@ -88,7 +89,7 @@ async fn an_alert_that_nothing_was_heard_of_has_ended_for_that_reason() {
     world.store.repair_unresolved(|record| stale(record, world.now()), world.now()).await.expect("resolved");
     assert_eq!(
         turns(&world.store, "Database").await,
-        [(Turn::Fired, Source::Notification), (Turn::Resolved, Source::Stale)]
+        [(AlertEventKind::Fired, Source::Notification), (AlertEventKind::Resolved, Source::Stale)]
     );
 }
 
@@ -202,12 +203,12 @@ async fn what_a_component_has_to_show_is_kept_though_cachet_takes_nothing() {
     world.faults.heal();
     world.settle_within(5).await;
     let told = events(&world.store, "Database").await;
-    let failures = told.iter().filter(|event| matches!(event, Event::WriteFailed { .. })).count();
+    let failures = told.iter().filter(|event| matches!(event, EventKind::WriteFailed { .. })).count();
     assert!((1..=2).contains(&failures), "each cause is kept once: {told:?}");
-    let statuses = told.iter().filter(|event| matches!(event, Event::Status { .. })).count();
+    let statuses = told.iter().filter(|event| matches!(event, EventKind::Status { .. })).count();
     assert_eq!(statuses, 2, "{told:?}");
-    let written = Event::Written { from: Some(Operational), to: MajorOutage, late: false };
-    assert!(told.contains(&written) && told.contains(&Event::WritableAgain), "{told:?}");
+    let written = EventKind::Written { from: Some(Operational), to: MajorOutage, late: false };
+    assert!(told.contains(&written) && told.contains(&EventKind::WritableAgain), "{told:?}");
 }
 
 #[tokio::test]
@@ -221,8 +222,8 @@ async fn an_outage_is_kept_though_the_server_is_started_anew_while_cachet_is_awa
     world.pass(MINUTE);
     world.resolve(&firing).await;
     world.once().await;
-    let statuses: Vec<Event> = events(&world.store, "Database").await;
-    let status = |from, to| Event::Status { from: Some(from), to: Some(to) };
+    let statuses: Vec<EventKind> = events(&world.store, "Database").await;
+    let status = |from, to| EventKind::Status { from: Some(from), to: Some(to) };
     let (fell, rose) = (status(Operational, MajorOutage), status(MajorOutage, Operational));
     assert!(statuses.contains(&fell) && statuses.contains(&rose), "{statuses:?}");
     world.faults.heal();
@@ -243,7 +244,7 @@ async fn a_persons_word_is_kept_once_though_the_server_is_started_anew() {
         description: None,
         group: None,
     };
-    world.by_hand(Operation::UpdateComponent(found.id, update)).await;
+    world.by_hand(PageWrite::UpdateComponent(found.id, update)).await;
     for _ in 0..3 {
         world.pass(2 * MINUTE);
         world.settle().await;
@@ -251,9 +252,9 @@ async fn a_persons_word_is_kept_once_though_the_server_is_started_anew() {
     }
     world.settle().await;
     let told = events(&world.store, "Database").await;
-    let overridden = Event::StatusOverridden { expected: Operational, found: Some(PartialOutage) };
+    let overridden = EventKind::StatusOverridden { expected: Operational, found: Some(PartialOutage) };
     assert_eq!(told.iter().filter(|event| **event == overridden).count(), 1, "{told:?}");
-    assert!(!told.iter().any(|event| matches!(event, Event::NotRunning { .. })), "{told:?}");
+    assert!(!told.iter().any(|event| matches!(event, EventKind::NotRunning { .. })), "{told:?}");
 }
 
 #[tokio::test]
@@ -318,8 +319,8 @@ async fn the_watchdog_is_told_of_every_component() {
     world.heartbeat().await;
     world.settle().await;
     let told = events(&world.store, "Database").await;
-    let about_all = [Event::WatchdogMissing { since_ms: heard.as_millis() }, Event::WatchdogHeard];
-    let of_all: Vec<&Event> = told.iter().filter(|event| about_all.contains(event)).collect();
+    let about_all = [EventKind::WatchdogMissing { since_ms: heard.as_millis() }, EventKind::WatchdogHeard];
+    let of_all: Vec<&EventKind> = told.iter().filter(|event| about_all.contains(event)).collect();
     assert_eq!(of_all, about_all.each_ref(), "{told:?}");
     assert_eq!(events(&world.store, "Anything").await.len(), 4, "with the incident about no component");
 }
@@ -339,7 +340,7 @@ async fn what_is_too_old_is_forgotten_but_not_what_a_component_has_to_show() {
     world.settle().await;
     assert_eq!(turns(&world.store, "Database").await, []);
     let told = events(&world.store, "Database").await;
-    assert_eq!(told, [Event::Status { from: Some(MajorOutage), to: Some(Operational) }]);
+    assert_eq!(told, [EventKind::Status { from: Some(MajorOutage), to: Some(Operational) }]);
     assert_eq!(world.store.last_statuses().await.expect("read")[&name("Database")], Operational);
     let changes = world.store.status_history(&name("Database")).await.expect("read");
     assert_eq!(uptime(&changes, &[], Span::of_last_days(90, world.now())).percent(), Some(100.0));
@@ -359,9 +360,9 @@ async fn what_is_not_over_is_not_forgotten() {
     world.pass(6 * MINUTE);
     world.settle().await;
     assert!(world.store.forget_history(world.now().after(MINUTE)).await.expect("forgotten") > 0);
-    assert_eq!(turns(&world.store, "Database").await, [(Turn::Fired, Source::Notification)]);
+    assert_eq!(turns(&world.store, "Database").await, [(AlertEventKind::Fired, Source::Notification)]);
     let kinds =
-        async |component| -> Vec<&str> { events(&world.store, component).await.iter().map(Event::word).collect() };
+        async |component| -> Vec<&str> { events(&world.store, component).await.iter().map(EventKind::word).collect() };
     // What was held before the second time is over.
     assert_eq!(kinds("Web").await, ["held", "watchdog_missing", "status"]);
     world.heartbeat().await;

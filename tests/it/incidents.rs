@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::observed::IncidentId;
-use alertmanager_cachet::core::status_page::Operation;
+use alertmanager_cachet::core::status_page::PageWrite;
 use fake_cachet::Release;
 use serde_json::Value;
 
@@ -213,7 +213,7 @@ async fn an_incident_that_waits_for_its_component_to_be_made_anew_is_opened_once
         assert_eq!(world.once().await.failures.len(), 1, "{release:?}");
         let shown = world.shown().await.components;
         let database = shown.iter().find(|component| component.name == "Database").expect("there").id;
-        world.by_hand(Operation::RemoveComponent(database)).await;
+        world.by_hand(PageWrite::RemoveComponent(database)).await;
         world.make_by_hand("Database").await;
         world.faults.on("POST", "/api/incidents").times(1).cut_after();
         world.pass(world.settings.config.page.reconcile_interval);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use alertmanager_cachet::core::ledger::CARRIED_OUT_WITHIN;
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet::core::status_page::Operation;
+use alertmanager_cachet::core::status_page::PageWrite;
 use alertmanager_cachet::reconcile::Reconciler;
 use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
@@ -83,7 +83,7 @@ async fn sets(world: &World, status: ComponentStatus) {
     let shown = world.shown().await;
     let found = shown.components.iter().find(|found| found.name == "Database").expect("there");
     let update = ComponentUpdate { status: Some(status), enabled: true, description: None, group: None };
-    world.by_hand(Operation::UpdateComponent(found.id, update)).await;
+    world.by_hand(PageWrite::UpdateComponent(found.id, update)).await;
 }
 
 fn late_lines(world: &World) -> Vec<String> {
@@ -350,7 +350,7 @@ async fn a_person_may_close_what_was_opened_again_and_remove_it() {
             world.remove_incident(IncidentId(1)).await;
         } else {
             catches_up(&mut world, 1).await;
-            world.by_hand(Operation::SetIncidentStatus(IncidentId(1), IncidentStatus::Fixed)).await;
+            world.by_hand(PageWrite::SetIncidentStatus(IncidentId(1), IncidentStatus::Fixed)).await;
         }
         for _ in 0..2 {
             is_read_again(&mut world).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alertmanager_cachet::core::alert::{Alert, AlertState};
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::status::ComponentStatus;
-use alertmanager_cachet::core::status_page::Operation;
+use alertmanager_cachet::core::status_page::PageWrite;
 use alertmanager_cachet::core::target::{Inventory, InventorySource};
 use fake_cachet::Release;
 
@@ -22,7 +22,7 @@ async fn a_lost_store_closes_the_incident_of_a_component_that_is_gone() {
     world.open_by_hand("Database is down").await;
     let shown = world.shown().await;
     for gone in shown.components.iter().filter(|component| component.name.contains("Database")) {
-        world.by_hand(Operation::RemoveComponent(gone.id)).await;
+        world.by_hand(PageWrite::RemoveComponent(gone.id)).await;
     }
     world.lose_the_store().await;
     world.settings.inventory = Some(Inventory::new(InventorySource::File, []));
@@ -123,7 +123,7 @@ async fn a_restart_is_no_restoration() {
     let web = shown.components.iter().find(|component| component.name == "Web").expect("Web");
     let status = Some(ComponentStatus::PerformanceIssues);
     let update = ComponentUpdate { status, enabled: true, description: None, group: None };
-    world.by_hand(Operation::UpdateComponent(web.id, update)).await;
+    world.by_hand(PageWrite::UpdateComponent(web.id, update)).await;
     for _ in 0..2 {
         world.pass(Duration::from_secs(3600));
         world.restart();

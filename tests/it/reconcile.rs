@@ -5,8 +5,8 @@ use std::time::Duration;
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet::core::status_page::Operation;
-use alertmanager_cachet::reconcile::{Blocked, Round};
+use alertmanager_cachet::core::status_page::PageWrite;
+use alertmanager_cachet::reconcile::{Blocked, RunReport};
 use fake_cachet::Release;
 
 use crate::support::world::{TargetSpec, World};
@@ -18,7 +18,7 @@ async fn set_status(world: &World, name: &str, status: ComponentStatus) {
     let shown = world.shown().await;
     let component = shown.components.iter().find(|component| component.name == name).expect("a component");
     let update = ComponentUpdate { status: Some(status), enabled: component.enabled, description: None, group: None };
-    world.by_hand(Operation::UpdateComponent(component.id, update)).await;
+    world.by_hand(PageWrite::UpdateComponent(component.id, update)).await;
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn a_cachet_that_refuses_everything_is_left_alone_and_everything_is_there_
         world.faults.on("*", "/api/components/*").answer(status);
         world.faults.forget_calls();
         world.fire("db:9100", "Database").await;
-        let round: Round = world.once().await;
+        let round: RunReport = world.once().await;
         assert!(matches!(round.blocked, Some(Blocked::Page(_))), "{status}: {round:?}");
         assert!(world.faults.calls().len() <= 16, "{status}: {:?}", world.faults.calls());
         world.faults.heal();

@@ -7,7 +7,7 @@ use alertmanager_cachet::core::names::{Group, GroupName};
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::setup::{Removal, SetupPlan, Step, plan_setup};
 use alertmanager_cachet::core::status::ComponentStatus;
-use alertmanager_cachet::core::status_page::{Operation, StatusPage};
+use alertmanager_cachet::core::status_page::{PageWrite, StatusPage};
 use alertmanager_cachet::core::target::ComponentList;
 use alertmanager_cachet::setup::{Progress, carry_out, patiently};
 use alertmanager_cachet::store::{Made, Store};
@@ -198,7 +198,7 @@ async fn a_target_component_that_an_older_cachet_made_visible_is_hidden_again() 
             description: None,
             group: None,
         };
-        world.by_hand(Operation::UpdateComponent(target.id, update)).await;
+        world.by_hand(PageWrite::UpdateComponent(target.id, update)).await;
         run(&world, &groups(), Removal::Nothing).await;
         assert!(!world.shown().await.components.iter().any(|c| c.enabled && c.id == target.id), "{release:?}");
     }

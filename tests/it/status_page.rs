@@ -9,7 +9,7 @@ use alertmanager_cachet::core::observed::{
     ObservedComponent,
 };
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet::core::status_page::{Failure, IncidentSearch, Operation, StatusPage};
+use alertmanager_cachet::core::status_page::{Failure, IncidentSearch, PageWrite, StatusPage};
 use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::Announcement;
 use futures_util::future::join_all;
@@ -163,7 +163,7 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
         let id = page.create_component(&new).await.expect("a component");
         let other = page.create_component(&component("Search")).await.expect("a component");
         for to in [ComponentStatus::MajorOutage, ComponentStatus::PartialOutage, ComponentStatus::Unknown] {
-            page.apply(&Operation::UpdateComponent(id, status(to))).await.expect("updated");
+            page.apply(&PageWrite::UpdateComponent(id, status(to))).await.expect("updated");
             let now = shown(page.as_ref(), id).await;
             assert_eq!(
                 (now.status, now.description.as_deref(), now.enabled),
@@ -172,7 +172,7 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
             );
         }
         let text = ComponentUpdate { status: None, enabled: false, description: Some("after".to_owned()), group: None };
-        page.apply(&Operation::UpdateComponent(id, text)).await.expect("updated");
+        page.apply(&PageWrite::UpdateComponent(id, text)).await.expect("updated");
         let now = shown(page.as_ref(), id).await;
         let expected = (Some(ComponentStatus::Unknown), Some("after"), false);
         assert_eq!((now.status, now.description.as_deref(), now.enabled), expected, "{name}");
@@ -188,8 +188,8 @@ async fn writes_at_the_same_time_are_all_carried_out() {
         let names: Vec<NewComponent> = (0..12).map(|number| component(&format!("Component {number}"))).collect();
         let made = join_all(names.iter().map(|new| page.create_component(new))).await;
         let made: Vec<ComponentId> = made.into_iter().map(|id| id.expect("made")).collect();
-        let writes: Vec<Operation> =
-            made.iter().map(|id| Operation::UpdateComponent(*id, status(ComponentStatus::MajorOutage))).collect();
+        let writes: Vec<PageWrite> =
+            made.iter().map(|id| PageWrite::UpdateComponent(*id, status(ComponentStatus::MajorOutage))).collect();
         for outcome in join_all(writes.iter().map(|write| page.apply(write))).await {
             outcome.expect("updated");
         }
@@ -213,7 +213,7 @@ async fn an_incident_is_listed_while_it_is_open_and_known_by_its_number_afterwar
         assert_eq!((told.name.as_str(), told.status), ("Down", Some(IncidentStatus::Investigating)), "{name}");
 
         kept.pass(Duration::from_secs(2));
-        let close = Operation::UpdateIncident { id, status: IncidentStatus::Fixed, message: "It works.".to_owned() };
+        let close = PageWrite::UpdateIncident { id, status: IncidentStatus::Fixed, message: "It works.".to_owned() };
         page.apply(&close).await.expect("closed");
         assert_eq!(open(&observed(page.as_ref()).await), [about_nothing], "{name}");
         let told = page.incident(id).await.expect("read").expect("the incident");
@@ -221,7 +221,7 @@ async fn an_incident_is_listed_while_it_is_open_and_known_by_its_number_afterwar
 
         kept.pass(Duration::from_secs(2));
         let status = IncidentStatus::Investigating;
-        let again = Operation::UpdateIncident { id, status, message: "It is back.".to_owned() };
+        let again = PageWrite::UpdateIncident { id, status, message: "It is back.".to_owned() };
         page.apply(&again).await.expect("opened again");
         let listed = page.observe(&[id]).await.expect("observed");
         let mut listed = open(&listed);
@@ -229,14 +229,14 @@ async fn an_incident_is_listed_while_it_is_open_and_known_by_its_number_afterwar
         assert_eq!(listed, [id, about_nothing], "{name}");
 
         kept.pass(Duration::from_secs(2));
-        page.apply(&Operation::SetIncidentStatus(about_nothing, IncidentStatus::Fixed)).await.expect("closed");
+        page.apply(&PageWrite::SetIncidentStatus(about_nothing, IncidentStatus::Fixed)).await.expect("closed");
         assert!(!open(&observed(page.as_ref()).await).contains(&about_nothing), "{name}");
         let twice = page.open_incident(&incident("Down", "e-1", Some(database), began)).await.expect("opened");
-        page.apply(&Operation::HideIncident(twice)).await.expect("hidden");
+        page.apply(&PageWrite::HideIncident(twice)).await.expect("hidden");
         assert!(!open(&observed(page.as_ref()).await).contains(&twice), "{name}");
         let told = page.incident(twice).await.expect("read").expect("it still exists");
         assert_eq!(told.status, Some(IncidentStatus::Fixed), "{name}");
-        let gone = page.apply(&Operation::HideIncident(IncidentId(999))).await.expect_err("there is none");
+        let gone = page.apply(&PageWrite::HideIncident(IncidentId(999))).await.expect_err("there is none");
         assert!(gone.is_not_found(), "{name}: {gone}");
         assert_eq!(page.incident(IncidentId(999)).await.expect("read"), None, "{name}");
     }
@@ -274,14 +274,14 @@ async fn what_is_removed_is_gone_and_removing_it_again_is_no_fault() {
         let stays = page.create_component(&stays).await.expect("a component");
         let goes = page.create_component(&component("Search")).await.expect("a component");
         for _ in 0..2 {
-            page.apply(&Operation::RemoveGroup(group)).await.expect("removed");
-            page.apply(&Operation::RemoveComponent(goes)).await.expect("removed");
+            page.apply(&PageWrite::RemoveGroup(group)).await.expect("removed");
+            page.apply(&PageWrite::RemoveComponent(goes)).await.expect("removed");
         }
         let observed = observed(page.as_ref()).await;
         assert!(observed.groups.is_empty(), "{name}");
         let left: Vec<_> = observed.components.iter().map(|one| (one.id, one.group)).collect();
         assert_eq!(left, [(stays, None)], "{name}");
-        let write = Operation::UpdateComponent(goes, status(ComponentStatus::MajorOutage));
+        let write = PageWrite::UpdateComponent(goes, status(ComponentStatus::MajorOutage));
         let error = page.apply(&write).await.expect_err("it is gone");
         assert_eq!(error.failure, Failure::NotFound, "{name}: {error}");
         assert!(!error.failure.may_have_been_applied() && !error.concerns_everything(), "{name}: {error}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alertmanager_cachet::clock;
 use alertmanager_cachet::core::alert::AlertState;
-use alertmanager_cachet::core::history::Turn;
+use alertmanager_cachet::core::history::AlertEventKind;
 use alertmanager_cachet::core::observed::{GroupId, NewGroup};
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
@@ -189,10 +189,11 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
         let mut began = Vec::new();
         for component in ["Database", "Website"] {
             let name = ComponentName::try_from(component).expect("a name");
-            let happenings = store.alert_history(&name, Timestamp::from_millis(0), 9).await.expect("its history");
-            began.extend(happenings.into_iter().map(|happening| (happening.target, happening.turn)));
+            let events = store.alert_history(&name, Timestamp::from_millis(0), 9).await.expect("its history");
+            began.extend(events.into_iter().map(|event| (event.target, event.kind)));
         }
-        let expected = alerts.iter().map(|record| record.target.clone()).zip([Turn::Fired, Turn::Held]);
+        let expected =
+            alerts.iter().map(|record| record.target.clone()).zip([AlertEventKind::Fired, AlertEventKind::Held]);
         assert_eq!(began, expected.collect::<Vec<_>>(), "its history begins with what is not over");
     }
 }

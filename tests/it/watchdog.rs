@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use alertmanager_cachet::commands::explain::explained;
-use alertmanager_cachet::core::history::Event;
+use alertmanager_cachet::core::history::EventKind;
 use alertmanager_cachet::core::observed::{ComponentUpdate, IncidentId};
 use alertmanager_cachet::core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet::core::status_page::Operation;
+use alertmanager_cachet::core::status_page::PageWrite;
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
 use fake_cachet::Release;
@@ -49,7 +49,7 @@ async fn set_status(world: &World, name: &str, status: ComponentStatus) {
     let shown = world.shown().await;
     let component = shown.components.iter().find(|component| component.name == name).expect("a component");
     let update = ComponentUpdate { status: Some(status), enabled: true, description: None, group: None };
-    world.by_hand(Operation::UpdateComponent(component.id, update)).await;
+    world.by_hand(PageWrite::UpdateComponent(component.id, update)).await;
 }
 
 #[tokio::test]
@@ -444,7 +444,7 @@ async fn a_cachet_that_refuses_unknown_is_asked_once_and_has_the_incident() {
     assert_eq!(world.lines("[MANUAL_OVERRIDE]"), [] as [&str; 0]);
     let web = ComponentName::try_from("Web").expect("a name");
     let happened = world.store.event_history(&web, Timestamp::from_millis(0), 100).await.expect("read");
-    let written = happened.iter().filter(|happening| matches!(happening.event, Event::Written { .. })).count();
+    let written = happened.iter().filter(|event| matches!(event.kind, EventKind::Written { .. })).count();
     assert_eq!(written, 0, "{happened:?}");
     come_back(&mut world).await;
     assert_eq!((statuses(&world).await, world.incidents().await), ((1, 1), (0, 1)));

@@ -16,7 +16,7 @@ use alertmanager_cachet_core::observed::{
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use alertmanager_cachet_core::status_page::{
-    Capabilities, IncidentSearch, Known, Operation, PageError, PageFuture, Spare, StatusPage,
+    Capabilities, IncidentSearch, Known, PageError, PageFuture, PageWrite, Spare, StatusPage,
 };
 use alertmanager_cachet_core::time::Timestamp;
 
@@ -150,12 +150,12 @@ impl StatusPage for Cachet {
         })
     }
 
-    fn apply<'a>(&'a self, operation: &'a Operation) -> PageFuture<'a, ()> {
+    fn apply<'a>(&'a self, operation: &'a PageWrite) -> PageFuture<'a, ()> {
         Box::pin(async move {
             self.carry_out(operation).await?;
             // Releases of 2025 show the status of the latest update and filter by the incident's own.
-            if let Operation::UpdateIncident { id, status, .. } = operation {
-                let second = self.carry_out(&Operation::SetIncidentStatus(*id, *status)).await;
+            if let PageWrite::UpdateIncident { id, status, .. } = operation {
+                let second = self.carry_out(&PageWrite::SetIncidentStatus(*id, *status)).await;
                 return second.map_err(|error| PageError::from(error).of_a_second_call());
             }
             Ok(())
@@ -227,19 +227,19 @@ impl Cachet {
     }
 
     /// One call; an update of an incident takes a second one, which gives the incident its status.
-    pub(super) async fn carry_out(&self, operation: &Operation) -> Result<(), Error> {
+    pub(super) async fn carry_out(&self, operation: &PageWrite) -> Result<(), Error> {
         match operation {
-            Operation::ShowGroup(id) => {
+            PageWrite::ShowGroup(id) => {
                 self.update(format!("/component-groups/{}", id.0), json!({"visible": true})).await
             }
-            Operation::RemoveGroup(id) => self.delete(format!("/component-groups/{}", id.0)).await,
-            Operation::UpdateComponent(id, update) => self.update_component(*id, update).await,
-            Operation::RemoveComponent(id) => self.delete(format!("/components/{}", id.0)).await,
-            Operation::UpdateIncident { id, status, message } => self.add_incident_update(*id, *status, message).await,
-            Operation::SetIncidentStatus(id, status) => {
+            PageWrite::RemoveGroup(id) => self.delete(format!("/component-groups/{}", id.0)).await,
+            PageWrite::UpdateComponent(id, update) => self.update_component(*id, update).await,
+            PageWrite::RemoveComponent(id) => self.delete(format!("/components/{}", id.0)).await,
+            PageWrite::UpdateIncident { id, status, message } => self.add_incident_update(*id, *status, message).await,
+            PageWrite::SetIncidentStatus(id, status) => {
                 self.update(format!("/incidents/{}", id.0), json!({"status": status.value()})).await
             }
-            Operation::HideIncident(id) => {
+            PageWrite::HideIncident(id) => {
                 let body = json!({"status": IncidentStatus::Fixed.value(), "visible": false});
                 self.update(format!("/incidents/{}", id.0), body).await
             }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::alert::{AlertRecord, AlertState};
 use super::ledger::{Ledger, ResourceKey};
 use super::observed::{Observed, ObservedComponent};
-use super::operation::Change;
+use super::operation::Operation;
 use super::outage::Outage;
 use super::page::{DesiredComponent, DesiredPage, DesiredTarget, TargetOrigin};
 use super::plan::Plan;
@@ -354,7 +354,7 @@ pub fn held_refires(facts: Facts<'_>) -> Vec<HeldFiring> {
 
 impl WaitingChange {
     /// One of which nothing else is known.
-    pub fn of(change: &Change) -> Self {
+    pub fn of(change: &Operation) -> Self {
         Self { change: change.to_string(), since: None, problem: None }
     }
 }
@@ -419,12 +419,12 @@ fn incident(component: &ComponentName, facts: Facts<'_>) -> Option<IncidentExpla
 
 fn waiting(component: &ComponentName, desired: Option<&DesiredComponent>, plan: &Plan) -> Vec<String> {
     let targets: BTreeSet<&TargetName> = desired.into_iter().flat_map(|desired| &desired.targets).collect();
-    let concerns = |change: &&Change| match change.key() {
+    let concerns = |change: &&Operation| match change.key() {
         ResourceKey::Component(name) | ResourceKey::Incident(name) => name == *component,
         ResourceKey::MonitoringIncident => false,
         ResourceKey::Target(name) => targets.contains(&name),
     };
-    plan.changes.iter().filter(concerns).map(ToString::to_string).collect()
+    plan.operations.iter().filter(concerns).map(ToString::to_string).collect()
 }
 
 /// As a person reads it, within 80 columns but for long names.

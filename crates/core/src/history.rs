@@ -25,7 +25,7 @@ use super::time::Timestamp;
 /// It is all that the rules ask of an alert, so the same alerts can be played again. When it ended is not in it: which
 /// occurrence a resolve meant is decided by then, and what counts besides is when we learned of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlertHappening {
+pub struct AlertEvent {
     /// When it was learned.
     pub at: Timestamp,
     /// Which alert.
@@ -39,7 +39,7 @@ pub struct AlertHappening {
     /// Which occurrence (`startsAt`).
     pub starts_at: Timestamp,
     /// What it did.
-    pub turn: Turn,
+    pub kind: AlertEventKind,
     /// How that was learned.
     pub source: Source,
 }
@@ -47,7 +47,7 @@ pub struct AlertHappening {
 /// What an alert did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Turn {
+pub enum AlertEventKind {
     /// It began to fire.
     Fired,
     /// It has ended.
@@ -88,7 +88,7 @@ pub enum Source {
     Stale,
 }
 
-impl Turn {
+impl AlertEventKind {
     const ALL: [Self; 5] = [Self::Fired, Self::Resolved, Self::Held, Self::Withdrawn, Self::Confirmed];
 
     /// The word for it in the store and in the API.
@@ -102,9 +102,9 @@ impl Turn {
         }
     }
 
-    /// The turn with that word.
+    /// The kind with that word.
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|turn| turn.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
     /// What a notification made of an alert; `None` if it changed nothing.
@@ -185,9 +185,9 @@ impl From<Reason> for Source {
     }
 }
 
-impl AlertHappening {
+impl AlertEvent {
     /// What was learned at `at`, given what is known of the alert since.
-    pub fn of(record: &AlertRecord, turn: Turn, source: Source, at: Timestamp) -> Self {
+    pub fn of(record: &AlertRecord, kind: AlertEventKind, source: Source, at: Timestamp) -> Self {
         Self {
             at,
             fingerprint: record.fingerprint,
@@ -195,18 +195,18 @@ impl AlertHappening {
             target: record.target.clone(),
             critical: record.critical,
             starts_at: record.starts_at,
-            turn,
+            kind,
             source,
         }
     }
 
     /// What is known of the alert since, if it was learned at `at`.
     pub fn record(&self, at: Timestamp) -> AlertRecord {
-        let state = match (self.turn, self.source) {
-            (Turn::Fired, Source::Page) => AlertState::Adopted,
-            (Turn::Fired | Turn::Confirmed, _) => AlertState::Firing,
-            (Turn::Held, _) => AlertState::Refired { since: at },
-            (Turn::Resolved | Turn::Withdrawn, _) => AlertState::Resolved,
+        let state = match (self.kind, self.source) {
+            (AlertEventKind::Fired, Source::Page) => AlertState::Adopted,
+            (AlertEventKind::Fired | AlertEventKind::Confirmed, _) => AlertState::Firing,
+            (AlertEventKind::Held, _) => AlertState::Refired { since: at },
+            (AlertEventKind::Resolved | AlertEventKind::Withdrawn, _) => AlertState::Resolved,
         };
         AlertRecord {
             fingerprint: self.fingerprint,
@@ -223,15 +223,17 @@ impl AlertHappening {
 }
 
 /// One line, without the time.
-impl fmt::Display for AlertHappening {
+impl fmt::Display for AlertEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, instance) = (&self.name, self.target.instance());
-        match self.turn {
-            Turn::Fired => write!(f, "{name} of {instance} fired")?,
-            Turn::Resolved => write!(f, "{name} of {instance} was resolved")?,
-            Turn::Held => write!(f, "{name} of {instance} fired after its own resolve, and is held")?,
-            Turn::Withdrawn => write!(f, "{name} of {instance} does not fire again: what was held is dropped")?,
-            Turn::Confirmed => write!(f, "{name} of {instance} fires again, and is not held any longer")?,
+        match self.kind {
+            AlertEventKind::Fired => write!(f, "{name} of {instance} fired")?,
+            AlertEventKind::Resolved => write!(f, "{name} of {instance} was resolved")?,
+            AlertEventKind::Held => write!(f, "{name} of {instance} fired after its own resolve, and is held")?,
+            AlertEventKind::Withdrawn => {
+                write!(f, "{name} of {instance} does not fire again: what was held is dropped")?
+            }
+            AlertEventKind::Confirmed => write!(f, "{name} of {instance} fires again, and is not held any longer")?,
         }
         f.write_str(match self.source {
             Source::Notification => "",
@@ -247,7 +249,7 @@ impl fmt::Display for AlertHappening {
     }
 }
 
-/// What an [`Event`] is about.
+/// What an [`EventKind`] is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About {
     /// A visible component.
@@ -266,19 +268,19 @@ impl From<&OutageSubject> for About {
 
 /// Something that happened to a component, or to all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happening {
+pub struct Event {
     /// When.
     pub at: Timestamp,
     /// To what.
     pub about: About,
     /// What.
-    pub event: Event,
+    pub kind: EventKind,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum EventKind {
     /// The status that the component must show changed: by the rules, or by a hold.
     Status {
         /// What it was; `None`: nothing was said of it.
@@ -381,7 +383,7 @@ pub enum Event {
     },
 }
 
-impl Event {
+impl EventKind {
     /// An operator sets an override.
     pub fn held(hold: &Hold) -> Self {
         let (status, until_ms) = (hold.status, hold.until.as_millis());
@@ -412,7 +414,7 @@ impl Event {
 }
 
 /// One line, without the time.
-impl fmt::Display for Event {
+impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status { from: None, to: Some(to) } => write!(f, "must show {}", to.word()),
@@ -466,41 +468,41 @@ mod tests {
 
     #[test]
     fn every_word_in_the_store_is_read_back() {
-        for turn in Turn::ALL {
-            assert_eq!(Turn::from_word(turn.word()), Some(turn));
+        for kind in AlertEventKind::ALL {
+            assert_eq!(AlertEventKind::from_word(kind.word()), Some(kind));
         }
         for source in Source::ALL {
             assert_eq!(Source::from_word(source.word()), Some(source));
         }
-        assert_eq!((Turn::from_word("fires"), Source::from_word("")), (None, None));
+        assert_eq!((AlertEventKind::from_word("fires"), Source::from_word("")), (None, None));
     }
 
     #[test]
     fn the_word_of_an_event_is_the_one_in_its_json() {
         let events = [
-            Event::Status { from: None, to: Some(ComponentStatus::MajorOutage) },
-            Event::WriteFailed { change: "x".to_owned(), error: "y".to_owned() },
-            Event::Held {
+            EventKind::Status { from: None, to: Some(ComponentStatus::MajorOutage) },
+            EventKind::WriteFailed { change: "x".to_owned(), error: "y".to_owned() },
+            EventKind::Held {
                 status: ComponentStatus::Operational,
                 until_ms: 5,
                 user: "ada".to_owned(),
                 note: String::new(),
             },
-            Event::HoldExpired,
-            Event::WatchdogMissing { since_ms: 5 },
-            Event::NotRunning { since_ms: 5 },
+            EventKind::HoldExpired,
+            EventKind::WatchdogMissing { since_ms: 5 },
+            EventKind::NotRunning { since_ms: 5 },
         ];
         for event in events {
             let json = serde_json::to_value(&event).expect("JSON");
             assert_eq!(json["event"], event.word());
-            assert_eq!(serde_json::from_value::<Event>(json).expect("read back"), event);
+            assert_eq!(serde_json::from_value::<EventKind>(json).expect("read back"), event);
         }
     }
 
     #[test]
     fn what_changes_nothing_is_not_kept() {
-        assert_eq!(Turn::of_effect(Effect::Repeated), None);
-        assert_eq!(Turn::of_effect(Effect::Outdated), None);
-        assert_eq!(Turn::of_effect(Effect::FiredAgain), Some(Turn::Fired));
+        assert_eq!(AlertEventKind::of_effect(Effect::Repeated), None);
+        assert_eq!(AlertEventKind::of_effect(Effect::Outdated), None);
+        assert_eq!(AlertEventKind::of_effect(Effect::FiredAgain), Some(AlertEventKind::Fired));
     }
 }

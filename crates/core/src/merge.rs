@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
 use super::expiry::{Evidence, ResolveRule, WatchdogAlert, WatchdogVerdict};
-use super::history::{AlertHappening, Source, Turn};
+use super::history::{AlertEvent, AlertEventKind, Source};
 use super::repair::Repair;
 use super::target::TargetName;
 use super::time::Timestamp;
@@ -59,7 +59,7 @@ pub struct Merge<'a> {
     changed: HashMap<Fingerprint, AlertRecord>,
     /// The changed alerts in the order of their first change.
     order: Vec<Fingerprint>,
-    history: Vec<AlertHappening>,
+    history: Vec<AlertEvent>,
 }
 
 impl<'a> Merge<'a> {
@@ -94,7 +94,7 @@ impl<'a> Merge<'a> {
             Vec::new()
         };
         for repair in &repairs {
-            self.history.push(repair.happening(now));
+            self.history.push(repair.event(now));
             self.put(repair.record.clone());
         }
         let mut effects = Vec::with_capacity(statements.alerts.len());
@@ -111,8 +111,8 @@ impl<'a> Merge<'a> {
             let before = before.or(adopted.as_ref());
             let rule = statements.resolve_rule.as_ref();
             let (record, effect) = ResolveRule::observe(rule, before, alert, &self.evidence, now);
-            let turn = Turn::of_effect(effect);
-            self.history.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, now)));
+            let kind = AlertEventKind::of_effect(effect);
+            self.history.extend(kind.map(|kind| AlertEvent::of(&record, kind, Source::Notification, now)));
             self.put(record);
             effects.push(effect);
         }
@@ -132,8 +132,8 @@ impl<'a> Merge<'a> {
     }
 
     /// The history to write, without the alerts that are not stored.
-    pub fn history(&self, refused: &HashSet<Fingerprint>) -> Vec<AlertHappening> {
-        let kept = self.history.iter().filter(|happening| !refused.contains(&happening.fingerprint));
+    pub fn history(&self, refused: &HashSet<Fingerprint>) -> Vec<AlertEvent> {
+        let kept = self.history.iter().filter(|event| !refused.contains(&event.fingerprint));
         kept.cloned().collect()
     }
 }
@@ -242,10 +242,12 @@ mod tests {
         let changed: Vec<_> = merge.changed().map(|record| (record.name.as_str(), record.state)).collect();
         assert_eq!(changed, [("a", AlertState::Refired { since: NOW }), ("b", AlertState::Firing)]);
         let refused = HashSet::from([Fingerprint::of_text("a")]);
-        let turns =
-            |refused: &HashSet<_>| merge.history(refused).iter().map(|happening| happening.turn).collect::<Vec<_>>();
-        assert_eq!(turns(&HashSet::new()), [Turn::Fired, Turn::Fired, Turn::Resolved, Turn::Held]);
-        assert_eq!(turns(&refused), [Turn::Fired]);
+        let kinds = |refused: &HashSet<_>| merge.history(refused).iter().map(|event| event.kind).collect::<Vec<_>>();
+        assert_eq!(
+            kinds(&HashSet::new()),
+            [AlertEventKind::Fired, AlertEventKind::Fired, AlertEventKind::Resolved, AlertEventKind::Held]
+        );
+        assert_eq!(kinds(&refused), [AlertEventKind::Fired]);
     }
 
     #[test]

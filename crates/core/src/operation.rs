@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::history::{About, Event};
+use super::history::{About, EventKind};
 use super::ledger::{ComponentValue, Delivery, Ledger, Recorded, ResourceKey, Unanswered, Update};
 use super::observed::{ComponentId, IncidentId};
 use super::outage::{Ended, EndedBy, IncidentValue, Outage, OutageSubject};
@@ -13,7 +13,7 @@ use super::time::Timestamp;
 
 /// One write to the page. Each carries the outage as it was before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum Operation {
     /// Give a component its value, or create the component of a target.
     Write {
         /// Which one.
@@ -109,7 +109,7 @@ pub enum Rank {
     Bookkeeping,
 }
 
-impl Change {
+impl Operation {
     /// What it is about.
     pub fn key(&self) -> ResourceKey {
         match self {
@@ -244,7 +244,7 @@ impl Change {
     }
 
     /// What happened by it; `None` if that is no news. `title` gives the title of a new incident.
-    pub fn event(&self, outcome: &Outcome, title: impl FnOnce(&OutageSubject) -> String) -> Option<(About, Event)> {
+    pub fn event(&self, outcome: &Outcome, title: impl FnOnce(&OutageSubject) -> String) -> Option<(About, EventKind)> {
         let about_outage = |outage: &Outage| About::from(&outage.subject);
         Some(match (self, outcome) {
             // What the page refuses is left as it is, and a new description alone is no change of status.
@@ -259,7 +259,7 @@ impl Change {
                     ResourceKey::Target(name) => About::Target(name.clone()),
                     ResourceKey::Incident(_) | ResourceKey::MonitoringIncident => return None,
                 };
-                (about, Event::Written { from: *from, to: value.status, late: late.is_some() })
+                (about, EventKind::Written { from: *from, to: value.status, late: late.is_some() })
             }
             (
                 Self::OpenIncident { outage, .. },
@@ -267,11 +267,11 @@ impl Change {
             ) => {
                 let (incident, title) = (*incident, title(&outage.subject));
                 let occurred_at_ms = outage.occurred_at.as_millis();
-                (about_outage(outage), Event::IncidentOpened { incident, title, occurred_at_ms })
+                (about_outage(outage), EventKind::IncidentOpened { incident, title, occurred_at_ms })
             }
             (Self::ReopenIncident { incident, outage, late }, Outcome::Reopened) => {
                 let reason = late.as_ref().map(|_| "closed late".to_owned());
-                (about_outage(outage), Event::IncidentReopened { incident: *incident, reason })
+                (about_outage(outage), EventKind::IncidentReopened { incident: *incident, reason })
             }
             (
                 Self::CloseIncident { incident, outage, .. } | Self::ReopenIncident { incident, outage, .. },
@@ -286,11 +286,11 @@ impl Change {
                     (EndedBy::Person, _) => "closed by a person",
                     (EndedBy::Removal, _) => "removed by a person",
                 };
-                (about_outage(outage), Event::IncidentClosed { incident: *incident, reason: reason.to_owned() })
+                (about_outage(outage), EventKind::IncidentClosed { incident: *incident, reason: reason.to_owned() })
             }
             (Self::HideDuplicate { incident, outage }, Outcome::Hidden(_)) => {
                 let reason = "opened late".to_owned();
-                (about_outage(outage), Event::IncidentClosed { incident: *incident, reason })
+                (about_outage(outage), EventKind::IncidentClosed { incident: *incident, reason })
             }
             _ => return None,
         })
@@ -334,7 +334,7 @@ fn incident_sent(outage: &Outage, id: Option<IncidentId>, value: IncidentValue, 
 }
 
 /// One line, as `explain` prints it.
-impl fmt::Display for Change {
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Write { key, page_id: None, value, .. } => write!(f, "make {key} as {}", value.status),

@@ -14,7 +14,7 @@ pub use self::report::Report;
 
 use super::ledger::{ComponentValue, Ledger, Recorded, RecordedComponent, ResourceKey, Unanswered, Update};
 use super::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
-use super::operation::Change;
+use super::operation::Operation;
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Condition, Drift};
 use super::status::ComponentStatus;
@@ -42,7 +42,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// Writes to Cachet, what the public sees first.
-    pub changes: Vec<Change>,
+    pub operations: Vec<Operation>,
     /// What is only to be remembered, without a call.
     pub notes: Vec<Update>,
     /// What an operator should know.
@@ -68,7 +68,8 @@ pub fn plan(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, policy:
     planner.targets();
     planner.leftovers();
     let mut plan = planner.plan;
-    plan.changes.sort_by_key(|change| (change.rank(), std::cmp::Reverse(change.severity()), change.key()));
+    plan.operations
+        .sort_by_key(|operation| (operation.rank(), std::cmp::Reverse(operation.severity()), operation.key()));
     plan
 }
 
@@ -187,7 +188,7 @@ impl<'a> Planner<'a> {
     ) {
         let (key, value) = (ResourceKey::Component(name.clone()), ComponentValue::of_component(to));
         let (page_id, from, enabled) = (Some(found.id), found.status, found.enabled);
-        self.plan.changes.push(Change::Write { key, page_id, from, value, enabled, late });
+        self.plan.operations.push(Operation::Write { key, page_id, from, value, enabled, late });
     }
 
     fn report_overridden(&mut self, name: &ComponentName, expected: ComponentStatus, found: &ObservedComponent) {
@@ -238,7 +239,7 @@ impl<'a> Planner<'a> {
                     self.plan.reports.insert(Report::TargetNameTooLong { target: name.clone() });
                 }
                 None if !matches!(target.condition(), Condition::Ok | Condition::Unknown) => {
-                    self.plan.changes.push(Change::Write {
+                    self.plan.operations.push(Operation::Write {
                         key: ResourceKey::Target(name.clone()),
                         page_id: None,
                         from: None,
@@ -266,7 +267,7 @@ impl<'a> Planner<'a> {
             }
         } else if !settled || late.is_some() || self.policy.drift == Drift::Enforce {
             let (page_id, from, enabled) = (Some(found.id), found.status, false);
-            self.plan.changes.push(Change::Write { key, page_id, from, value, enabled, late });
+            self.plan.operations.push(Operation::Write { key, page_id, from, value, enabled, late });
         }
     }
 

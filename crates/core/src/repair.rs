@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use super::expiry::{Leases, WatchdogSent};
-use super::history::{AlertHappening, Turn};
+use super::history::{AlertEvent, AlertEventKind};
 use super::listing::{ListedAlert, Standing};
 use super::target::TargetName;
 use super::time::Timestamp;
@@ -88,8 +88,8 @@ pub struct Repair {
 
 impl Repair {
     /// The entry of the history for this repair at `now`.
-    pub fn happening(&self, now: Timestamp) -> AlertHappening {
-        AlertHappening::of(&self.record, Turn::of_repair(self.reason), self.reason.into(), now)
+    pub fn event(&self, now: Timestamp) -> AlertEvent {
+        AlertEvent::of(&self.record, AlertEventKind::of_repair(self.reason), self.reason.into(), now)
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::alert::Alert;
 use super::expiry::WatchdogAlert;
-use super::history::{About, AlertHappening, Event, Happening, Source};
+use super::history::{About, AlertEvent, Event, EventKind, Source};
 use super::target::{Inventory, InventorySource, TargetName};
 use super::time::Timestamp;
 use super::uptime::Span;
@@ -38,9 +38,9 @@ pub enum Told {
         watchdogs: Vec<WatchdogAlert>,
     },
     /// The history knows this of an alert.
-    Learned(AlertHappening),
+    Learned(AlertEvent),
     /// The history knows this of a hold, or of the watchdog.
-    Happened(Happening),
+    Happened(Event),
 }
 
 /// What the history kept.
@@ -49,9 +49,9 @@ pub struct Kept {
     /// From when on it has everything. Of what was before, it has what was not over by then.
     pub from: Timestamp,
     /// What was learned of alerts, in the order in which it was kept.
-    pub alerts: Vec<AlertHappening>,
+    pub alerts: Vec<AlertEvent>,
     /// What happened, in the order in which it was kept.
-    pub events: Vec<Happening>,
+    pub events: Vec<Event>,
     /// When the watchdog was heard last.
     pub last_heartbeat: Option<Timestamp>,
 }
@@ -63,29 +63,29 @@ impl Kept {
     /// set back dated earlier than what was known by then counts at that moment.
     pub fn arrivals(&self, watchdog: Option<&Watchdog>) -> Vec<Arrival> {
         // An alert that is the watchdog now would not be one of the page.
-        let is_watchdog =
-            |happening: &AlertHappening| watchdog.is_some_and(|watchdog| watchdog.alertname() == happening.name);
-        let learned = self.alerts.iter().filter(|happening| !is_watchdog(happening));
-        let learned = in_order(learned.map(|happening| (happening.at, Told::Learned(happening.clone()))));
-        let happened = |counts: fn(&Event) -> bool| {
-            let counting = self.events.iter().filter(move |happening| counts(&happening.event));
-            in_order(counting.map(|happening| {
-                let at = match happening.event {
+        let is_watchdog = |event: &AlertEvent| watchdog.is_some_and(|watchdog| watchdog.alertname() == event.name);
+        let learned = self.alerts.iter().filter(|event| !is_watchdog(event));
+        let learned = in_order(learned.map(|event| (event.at, Told::Learned(event.clone()))));
+        let happened = |counts: fn(&EventKind) -> bool| {
+            let counting = self.events.iter().filter(move |event| counts(&event.kind));
+            in_order(counting.map(|event| {
+                let at = match event.kind {
                     // Nothing is heard of it from then on; when that is too long is for the rules to say.
-                    Event::WatchdogMissing { since_ms } => Timestamp::from_millis(since_ms),
-                    _ => happening.at,
+                    EventKind::WatchdogMissing { since_ms } => Timestamp::from_millis(since_ms),
+                    _ => event.at,
                 };
-                (at, Told::Happened(happening.clone()))
+                (at, Told::Happened(event.clone()))
             }))
         };
-        let of_holds =
-            happened(|event| matches!(event, Event::Held { .. } | Event::Released { .. } | Event::HoldExpired));
+        let of_holds = happened(|event| {
+            matches!(event, EventKind::Held { .. } | EventKind::Released { .. } | EventKind::HoldExpired)
+        });
         let mut told: Vec<(Timestamp, Told)> = learned.chain(of_holds).chain(happened(is_of_watchdog)).collect();
         told.sort_by_key(|(at, _)| *at);
         if self.knows_a_watchdog() {
             // Unless the first that is known says otherwise, it is heard in the beginning.
             let at = told.first().map_or(self.from, |(at, _)| self.from.min(*at));
-            let heard = Happening { at, about: About::Everything, event: Event::WatchdogHeard };
+            let heard = Event { at, about: About::Everything, kind: EventKind::WatchdogHeard };
             told.insert(0, (at, Told::Happened(heard)));
         }
         let mut arrivals: Vec<Arrival> = Vec::new();
@@ -102,8 +102,8 @@ impl Kept {
     /// each.
     pub fn unknown(&self, watchdog: Option<&Watchdog>, inventory: &Inventory, window: Span) -> Vec<String> {
         let is_in_window = |at: Timestamp| window.from <= at && at < window.until;
-        let events: Vec<&Happening> = self.events.iter().filter(|happening| is_in_window(happening.at)).collect();
-        let alerts: Vec<&AlertHappening> = self.alerts.iter().filter(|happening| is_in_window(happening.at)).collect();
+        let events: Vec<&Event> = self.events.iter().filter(|event| is_in_window(event.at)).collect();
+        let alerts: Vec<&AlertEvent> = self.alerts.iter().filter(|event| is_in_window(event.at)).collect();
         let mut unknown = Vec::new();
         if window.from < self.from {
             let from = self.from;
@@ -111,29 +111,30 @@ impl Kept {
                 "the history begins {from}: of what was before, only what was not over by then is known"
             ));
         }
-        for happening in &events {
-            if let Event::NotRunning { since_ms } = happening.event {
-                let (from, until) = (Timestamp::from_millis(since_ms), happening.at);
+        for event in &events {
+            if let EventKind::NotRunning { since_ms } = event.kind {
+                let (from, until) = (Timestamp::from_millis(since_ms), event.at);
                 unknown.push(format!(
                     "the server was not running from {from} to {until}: what happened meanwhile is played when it was \
                      learned"
                 ));
             }
         }
-        let count = |is_one: fn(&Event) -> bool| events.iter().filter(|happening| is_one(&happening.event)).count();
-        let people =
-            count(|event| matches!(event, Event::StatusOverridden { .. } | Event::IncidentClosedByPerson { .. }));
+        let count = |is_one: fn(&EventKind) -> bool| events.iter().filter(|event| is_one(&event.kind)).count();
+        let people = count(|event| {
+            matches!(event, EventKind::StatusOverridden { .. } | EventKind::IncidentClosedByPerson { .. })
+        });
         if people > 0 {
             unknown.push(format!("what people changed on the page is not played: {people} in this time"));
         }
-        let held_back = count(|event| matches!(event, Event::IncidentHeldBack { .. }));
+        let held_back = count(|event| matches!(event, EventKind::IncidentHeldBack { .. }));
         if held_back > 0 {
             unknown.push(format!(
                 "announced maintenance is not played: of the incidents here, it held back {held_back} in this time"
             ));
         }
         let notified = |source| matches!(source, Source::Notification | Source::Page);
-        let corrected = alerts.iter().filter(|happening| !notified(happening.source)).count();
+        let corrected = alerts.iter().filter(|event| !notified(event.source)).count();
         if corrected > 0 {
             unknown.push(format!(
                 "what was learned of alerts without a notification is played as the server learned it, whatever \
@@ -141,7 +142,7 @@ impl Kept {
             ));
         }
         unknown.extend(watchdog.and_then(|watchdog| self.unknown_of_watchdog(watchdog)));
-        let names = alerts.iter().map(|happening| happening.target.name());
+        let names = alerts.iter().map(|event| event.target.name());
         let others: BTreeSet<TargetName> = names.filter(|name| inventory.get(name).is_none()).collect();
         if inventory.source() == InventorySource::File && !others.is_empty() {
             let named: Vec<String> = others.iter().take(NAMED).map(|name| format!("{:?}", name.as_str())).collect();
@@ -160,7 +161,7 @@ impl Kept {
     /// Whether the history has heard of any watchdog.
     fn knows_a_watchdog(&self) -> bool {
         let is_heard = self.last_heartbeat.is_some_and(|last| last >= self.from);
-        is_heard || self.events.iter().any(|happening| is_of_watchdog(&happening.event))
+        is_heard || self.events.iter().any(|event| is_of_watchdog(&event.kind))
     }
 
     fn unknown_of_watchdog(&self, watchdog: &Watchdog) -> Option<String> {
@@ -169,8 +170,8 @@ impl Kept {
             return Some(format!("the history knows of no watchdog, so the absence of {alertname:?} is not played"));
         }
         // How long it had to be missing for the server to notice.
-        let noticed = self.events.iter().filter_map(|happening| match happening.event {
-            Event::WatchdogMissing { since_ms } => Some(happening.at.since(Timestamp::from_millis(since_ms))),
+        let noticed = self.events.iter().filter_map(|event| match event.kind {
+            EventKind::WatchdogMissing { since_ms } => Some(event.at.since(Timestamp::from_millis(since_ms))),
             _ => None,
         });
         let is_known = noticed.max().is_some_and(|noticed| noticed <= watchdog.timeout());
@@ -183,8 +184,8 @@ impl Kept {
     }
 }
 
-fn is_of_watchdog(event: &Event) -> bool {
-    matches!(event, Event::WatchdogMissing { .. } | Event::WatchdogHeard)
+fn is_of_watchdog(event: &EventKind) -> bool {
+    matches!(event, EventKind::WatchdogMissing { .. } | EventKind::WatchdogHeard)
 }
 
 /// The same, with times that never go back.

@@ -54,7 +54,7 @@ pub trait StatusPage: fmt::Debug + Send + Sync {
     fn open_incident<'a>(&'a self, new: &'a NewIncident) -> PageFuture<'a, IncidentId>;
 
     /// Changes or removes what is there.
-    fn apply<'a>(&'a self, operation: &'a Operation) -> PageFuture<'a, ()>;
+    fn apply<'a>(&'a self, operation: &'a PageWrite) -> PageFuture<'a, ()>;
 
     /// Whether reading is cheap, so that every reconcile run starts with it.
     fn is_local(&self) -> bool {
@@ -81,7 +81,7 @@ pub trait StatusPage: fmt::Debug + Send + Sync {
 
 /// A write to something that exists. Creating is a call of its own, because it returns a number and cannot be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Operation {
+pub enum PageWrite {
     /// Shows an existing group, and with it its components.
     ShowGroup(GroupId),
     /// Removes a group; its components stay, without one. One that is not there is as good as removed.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::explain::StatusWord;
-use super::history::{AlertHappening, Event, Happening};
+use super::history::{AlertEvent, Event, EventKind};
 use super::status::ComponentStatus;
 use super::time::Timestamp;
 
@@ -194,27 +194,26 @@ pub struct TimelineEntry {
 
 /// What happened, the latest first, `limit` things at most. Both lists have the latest first; of two things of the same
 /// moment, what an alert did is the cause.
-pub fn timeline(alerts: &[AlertHappening], events: &[Happening], limit: usize) -> Vec<TimelineEntry> {
-    let of_alerts = alerts.iter().map(|happening| {
-        let event = format!("alert_{}", happening.turn.word());
-        let at = happening.at.to_string();
-        (happening.at, TimelineEntry { at, event, text: happening.to_string(), status: None, incident: None })
+pub fn timeline(alerts: &[AlertEvent], events: &[Event], limit: usize) -> Vec<TimelineEntry> {
+    let of_alerts = alerts.iter().map(|alert| {
+        let (at, event, text) = (alert.at.to_string(), format!("alert_{}", alert.kind.word()), alert.to_string());
+        (alert.at, TimelineEntry { at, event, text, status: None, incident: None })
     });
-    let of_events = events.iter().map(|Happening { at, event, .. }| {
-        let status = match event {
-            Event::Status { to, .. } => to.map(StatusWord::from),
-            Event::Written { to, .. } => Some((*to).into()),
-            Event::Held { status, .. } => Some((*status).into()),
+    let of_events = events.iter().map(|Event { at, kind, .. }| {
+        let status = match kind {
+            EventKind::Status { to, .. } => to.map(StatusWord::from),
+            EventKind::Written { to, .. } => Some((*to).into()),
+            EventKind::Held { status, .. } => Some((*status).into()),
             _ => None,
         };
-        let incident = match event {
-            Event::IncidentOpened { incident, .. }
-            | Event::IncidentReopened { incident, .. }
-            | Event::IncidentClosed { incident, .. }
-            | Event::IncidentClosedByPerson { incident } => Some(incident.0),
+        let incident = match kind {
+            EventKind::IncidentOpened { incident, .. }
+            | EventKind::IncidentReopened { incident, .. }
+            | EventKind::IncidentClosed { incident, .. }
+            | EventKind::IncidentClosedByPerson { incident } => Some(incident.0),
             _ => None,
         };
-        let (word, text) = (event.word().to_owned(), event.to_string());
+        let (word, text) = (kind.word().to_owned(), kind.to_string());
         (*at, TimelineEntry { at: at.to_string(), event: word, text, status, incident })
     });
     let mut entries: Vec<(Timestamp, TimelineEntry)> = of_events.chain(of_alerts).collect();

@@ -15,7 +15,7 @@ use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
 use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect};
 use alertmanager_cachet_core::expiry::{Evidence, Leases};
-use alertmanager_cachet_core::history::{AlertHappening, Event, Source, Turn};
+use alertmanager_cachet_core::history::{AlertEvent, AlertEventKind, EventKind, Source};
 use alertmanager_cachet_core::merge::{Merge, superseded};
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::repair::{self, Missing, Plan, Policy, Poll, Repair};
@@ -115,7 +115,7 @@ impl Store {
                     }
                 }
                 keep_alerts(db, &merge.history(&written.refused)).await?;
-                modifiers::keep_pulse(db, pulse, merge.evidence.pulse, Event::WatchdogHeard).await?;
+                modifiers::keep_pulse(db, pulse, merge.evidence.pulse, EventKind::WatchdogHeard).await?;
                 if merge.evidence.routed != routed {
                     modifiers::write_routed(db, &merge.evidence.routed).await?;
                 }
@@ -146,7 +146,7 @@ impl Store {
                 upsert_outage(db, outage).await?;
             }
             upsert_observed(db, observed, now).await?;
-            let fired = alerts.iter().map(|record| AlertHappening::of(record, Turn::Fired, Source::Page, now));
+            let fired = alerts.iter().map(|record| AlertEvent::of(record, AlertEventKind::Fired, Source::Page, now));
             keep_alerts(db, &fired.collect::<Vec<_>>()).await
         })
         .await
@@ -229,8 +229,8 @@ impl Store {
                 let written = write_within(room, db, repaired, &known, &adopted).await?;
                 plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
                 plan.over_limit = written.refused.len();
-                let happenings: Vec<_> = plan.repairs.iter().map(|repair| repair.happening(poll.began_at)).collect();
-                keep_alerts(db, &happenings).await?;
+                let events: Vec<_> = plan.repairs.iter().map(|repair| repair.event(poll.began_at)).collect();
+                keep_alerts(db, &events).await?;
                 Ok((plan, records, written.stored))
             })
             .await?;
@@ -258,8 +258,8 @@ impl Store {
             let repairs: Vec<Repair> = unresolved(&mut *db).await?.iter().filter_map(rule).collect();
             let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
             upsert(db, &records).await?;
-            let happenings: Vec<_> = repairs.iter().map(|repair| repair.happening(now)).collect();
-            keep_alerts(db, &happenings).await?;
+            let events: Vec<_> = repairs.iter().map(|repair| repair.event(now)).collect();
+            keep_alerts(db, &events).await?;
             Ok(repairs)
         });
         self.measured(StoreOperation::Repair, repair).await

@@ -12,7 +12,7 @@ use super::alert_rows::{Query, ROWS_PER_STATEMENT};
 use super::modifiers::read_pulse;
 use super::{Store, StoreError};
 use alertmanager_cachet_core::history::{
-    About, AlertHappening, Event, Happening, Sequence, Source, Standing, Turn, findings, forgotten,
+    About, AlertEvent, AlertEventKind, Event, EventKind, Sequence, Source, Standing, findings, forgotten,
 };
 use alertmanager_cachet_core::simulate::Kept;
 use alertmanager_cachet_core::status::ComponentStatus;
@@ -39,14 +39,14 @@ impl Store {
         component: &ComponentName,
         from: Timestamp,
         limit: u32,
-    ) -> Result<Vec<AlertHappening>, StoreError> {
+    ) -> Result<Vec<AlertEvent>, StoreError> {
         // A target's name ends with those of its components: `instance | one, other`. That an instance is called so is
         // seen after; `Web` must not be lost among what is kept of `Website`.
         let query = "SELECT * FROM history_alerts WHERE at_ms >= $1 AND (instr(target || ', ', ' | ' || $2 || ', ') > 0 \
                      OR instr(target || ', ', ', ' || $2 || ', ') > 0) ORDER BY id DESC LIMIT $3";
         let rows = sqlx::query(query).bind(from.as_millis()).bind(component.as_str()).bind(limit);
-        let happenings = rows.fetch_all(&self.reader).await?.into_iter().filter_map(|row| alert_of(&row));
-        Ok(happenings.filter(|happening| happening.target.components().contains(component)).collect())
+        let events = rows.fetch_all(&self.reader).await?.into_iter().filter_map(|row| alert_of(&row));
+        Ok(events.filter(|event| event.target.components().contains(component)).collect())
     }
 
     /// What happened since `from` to `component`, and to all of them, the newest first, `limit` of them at most.
@@ -58,11 +58,11 @@ impl Store {
         component: &ComponentName,
         from: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Happening>, StoreError> {
+    ) -> Result<Vec<Event>, StoreError> {
         let query =
             "SELECT * FROM history_events WHERE at_ms >= $1 AND component IN ($2, $3) ORDER BY id DESC LIMIT $4";
         let query = sqlx::query(query).bind(from.as_millis()).bind(component.as_str()).bind(EVERYTHING).bind(limit);
-        self.happenings(query).await
+        self.events(query).await
     }
 
     /// What `component` had to show, from the first that is kept, in the order in which it changed.
@@ -71,9 +71,9 @@ impl Store {
     /// [`StoreError::Database`] if the statement failed.
     pub async fn status_history(&self, component: &ComponentName) -> Result<Vec<StatusChange>, StoreError> {
         let query = "SELECT * FROM history_events WHERE component = $1 AND kind = $2 ORDER BY id";
-        let happenings = self.happenings(sqlx::query(query).bind(component.as_str()).bind(STATUS)).await?;
-        let changes = happenings.into_iter().filter_map(|happening| match happening.event {
-            Event::Status { to, .. } => Some(StatusChange { at: happening.at, status: to }),
+        let events = self.events(sqlx::query(query).bind(component.as_str()).bind(STATUS)).await?;
+        let changes = events.into_iter().filter_map(|event| match event.kind {
+            EventKind::Status { to, .. } => Some(StatusChange { at: event.at, status: to }),
             _ => None,
         });
         Ok(changes.collect())
@@ -86,10 +86,10 @@ impl Store {
     pub async fn absences(&self, from: Timestamp) -> Result<Vec<Span>, StoreError> {
         let query =
             "SELECT * FROM history_events WHERE component = $1 AND kind = 'not_running' AND at_ms >= $2 ORDER BY id";
-        let happenings = self.happenings(sqlx::query(query).bind(EVERYTHING).bind(from.as_millis())).await?;
-        let absences = happenings.into_iter().filter_map(|happening| match happening.event {
-            Event::NotRunning { since_ms } => {
-                Some(Span { from: Timestamp::from_millis(since_ms), until: happening.at })
+        let events = self.events(sqlx::query(query).bind(EVERYTHING).bind(from.as_millis())).await?;
+        let absences = events.into_iter().filter_map(|event| match event.kind {
+            EventKind::NotRunning { since_ms } => {
+                Some(Span { from: Timestamp::from_millis(since_ms), until: event.at })
             }
             _ => None,
         });
@@ -103,9 +103,9 @@ impl Store {
     pub async fn last_statuses(&self) -> Result<BTreeMap<ComponentName, ComponentStatus>, StoreError> {
         let query = "SELECT * FROM history_events WHERE id IN \
                      (SELECT MAX(id) FROM history_events WHERE kind = $1 GROUP BY component)";
-        let happenings = self.happenings(sqlx::query(query).bind(STATUS)).await?;
-        let last = happenings.into_iter().filter_map(|happening| match (happening.about, happening.event) {
-            (About::Component(name), Event::Status { to: Some(status), .. }) => Some((name, status)),
+        let events = self.events(sqlx::query(query).bind(STATUS)).await?;
+        let last = events.into_iter().filter_map(|event| match (event.about, event.kind) {
+            (About::Component(name), EventKind::Status { to: Some(status), .. }) => Some((name, status)),
             _ => None,
         });
         Ok(last.collect())
@@ -115,15 +115,15 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
-    pub async fn found_out(&self) -> Result<BTreeSet<(About, Event)>, StoreError> {
+    pub async fn found_out(&self) -> Result<BTreeSet<(About, EventKind)>, StoreError> {
         let query = "SELECT * FROM history_events \
                      WHERE kind IN ('status_overridden', 'incident_closed_by_person', 'incident_held_back') \
                      OR id IN (SELECT MAX(id) FROM history_events WHERE kind = $1 GROUP BY component) ORDER BY id";
-        Ok(findings(self.happenings(sqlx::query(query).bind(STATUS)).await?))
+        Ok(findings(self.events(sqlx::query(query).bind(STATUS)).await?))
     }
 
-    async fn happenings(&self, query: Query<'_>) -> Result<Vec<Happening>, StoreError> {
-        Ok(query.fetch_all(&self.reader).await?.iter().filter_map(happening_of).collect())
+    async fn events(&self, query: Query<'_>) -> Result<Vec<Event>, StoreError> {
+        Ok(query.fetch_all(&self.reader).await?.iter().filter_map(event_of).collect())
     }
 
     /// Keeps that the server looked at `now`, and returns when it last did before.
@@ -192,7 +192,7 @@ impl Store {
         Ok(Kept {
             from,
             alerts: alerts.iter().filter_map(alert_of).collect(),
-            events: events.iter().filter_map(happening_of).collect(),
+            events: events.iter().filter_map(event_of).collect(),
             last_heartbeat: read_pulse(&mut *transaction).await?.last_heartbeat,
         })
     }
@@ -202,7 +202,7 @@ impl Store {
 async fn forgotten_alerts(connection: &mut SqliteConnection, limit: Timestamp) -> Result<Vec<i64>, StoreError> {
     let query = "SELECT id, fingerprint, turn FROM history_alerts WHERE at_ms < $1 ORDER BY id";
     let old: Vec<(i64, String, String)> = sqlx::query_as(query).bind(limit.as_millis()).fetch_all(connection).await?;
-    let standing = |turn: &str| Turn::from_word(turn).map_or(Standing::Ongoing, Turn::standing);
+    let standing = |turn: &str| AlertEventKind::from_word(turn).map_or(Standing::Ongoing, AlertEventKind::standing);
     Ok(forgotten(old.into_iter().map(|(id, fingerprint, turn)| (id, Some(fingerprint), standing(&turn)))))
 }
 
@@ -230,23 +230,20 @@ async fn delete(connection: &mut SqliteConnection, table: &'static str, ids: &[i
 }
 
 /// Keeps what was learned of alerts.
-pub(super) async fn keep_alerts(
-    connection: &mut SqliteConnection,
-    happenings: &[AlertHappening],
-) -> Result<(), StoreError> {
-    for some in happenings.chunks(ROWS_PER_STATEMENT) {
+pub(super) async fn keep_alerts(connection: &mut SqliteConnection, events: &[AlertEvent]) -> Result<(), StoreError> {
+    for some in events.chunks(ROWS_PER_STATEMENT) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO history_alerts (at_ms, fingerprint, name, target, critical, starts_at_ms, turn, source) ",
         );
-        query.push_values(some, |mut row, happening| {
-            row.push_bind(happening.at.as_millis())
-                .push_bind(happening.fingerprint.to_string())
-                .push_bind(happening.name.as_str())
-                .push_bind(happening.target.name().as_str().to_owned())
-                .push_bind(i64::from(happening.critical))
-                .push_bind(happening.starts_at.as_millis())
-                .push_bind(happening.turn.word())
-                .push_bind(happening.source.word());
+        query.push_values(some, |mut row, event| {
+            row.push_bind(event.at.as_millis())
+                .push_bind(event.fingerprint.to_string())
+                .push_bind(event.name.as_str())
+                .push_bind(event.target.name().as_str().to_owned())
+                .push_bind(i64::from(event.critical))
+                .push_bind(event.starts_at.as_millis())
+                .push_bind(event.kind.word())
+                .push_bind(event.source.word());
         });
         query.build().execute(&mut *connection).await?;
     }
@@ -254,9 +251,9 @@ pub(super) async fn keep_alerts(
 }
 
 /// Keeps what happened.
-pub(super) async fn keep(connection: &mut SqliteConnection, happenings: &[Happening]) -> Result<(), StoreError> {
-    for Happening { at, about, event } in happenings {
-        let detail = serde_json::to_string(event)
+pub(super) async fn keep(connection: &mut SqliteConnection, events: &[Event]) -> Result<(), StoreError> {
+    for Event { at, about, kind } in events {
+        let detail = serde_json::to_string(kind)
             .map_err(|error| StoreError::Corrupt { what: format!("an event of the history: {error}") })?;
         sqlx::query("INSERT INTO history_events (at_ms, component, kind, detail) VALUES ($1, $2, $3, $4)")
             .bind(at.as_millis())
@@ -265,7 +262,7 @@ pub(super) async fn keep(connection: &mut SqliteConnection, happenings: &[Happen
                 About::Target(_) => continue,
                 About::Everything => EVERYTHING,
             })
-            .bind(event.word())
+            .bind(kind.word())
             .bind(detail)
             .execute(&mut *connection)
             .await?;
@@ -273,22 +270,22 @@ pub(super) async fn keep(connection: &mut SqliteConnection, happenings: &[Happen
     Ok(())
 }
 
-fn alert_of(row: &SqliteRow) -> Option<AlertHappening> {
+fn alert_of(row: &SqliteRow) -> Option<AlertEvent> {
     let text = |column| row.try_get::<String, _>(column).ok();
     let moment = |column| row.try_get(column).ok().map(Timestamp::from_millis);
-    Some(AlertHappening {
+    Some(AlertEvent {
         at: moment("at_ms")?,
         fingerprint: text("fingerprint")?.parse().ok()?,
         name: text("name")?,
         target: Target::from_name(&text("target")?)?,
         critical: row.try_get::<i64, _>("critical").ok()? != 0,
         starts_at: moment("starts_at_ms")?,
-        turn: Turn::from_word(&text("turn")?)?,
+        kind: AlertEventKind::from_word(&text("turn")?)?,
         source: Source::from_word(&text("source")?)?,
     })
 }
 
-fn happening_of(row: &SqliteRow) -> Option<Happening> {
+fn event_of(row: &SqliteRow) -> Option<Event> {
     let component: String = row.try_get("component").ok()?;
     let about = match component.as_str() {
         EVERYTHING => About::Everything,
@@ -296,5 +293,5 @@ fn happening_of(row: &SqliteRow) -> Option<Happening> {
     };
     let detail: String = row.try_get("detail").ok()?;
     let at = Timestamp::from_millis(row.try_get("at_ms").ok()?);
-    Some(Happening { at, about, event: serde_json::from_str(&detail).ok()? })
+    Some(Event { at, about, kind: serde_json::from_str(&detail).ok()? })
 }

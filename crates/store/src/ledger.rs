@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError, StoreOperation, history, optional_timestamp, timestamp};
-use alertmanager_cachet_core::history::Happening;
+use alertmanager_cachet_core::history::Event;
 use alertmanager_cachet_core::ledger::{
     ComponentValue, Delivery, Ledger, Recorded, RecordedComponent, ResourceKey, Unanswered, Update,
 };
@@ -52,8 +52,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.
-    pub async fn remember(&self, updates: &[Update], happenings: &[Happening]) -> Result<(), StoreError> {
-        if updates.is_empty() && happenings.is_empty() {
+    pub async fn remember(&self, updates: &[Update], events: &[Event]) -> Result<(), StoreError> {
+        if updates.is_empty() && events.is_empty() {
             return Ok(());
         }
         let remember = async {
@@ -61,7 +61,7 @@ impl Store {
             for update in updates {
                 save_update(&mut transaction, update).await?;
             }
-            history::keep(&mut transaction, happenings).await?;
+            history::keep(&mut transaction, events).await?;
             transaction.commit().await?;
             Ok(())
         };

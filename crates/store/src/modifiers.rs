@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError, history, optional_timestamp, timestamp};
 use alertmanager_cachet_core::expiry::{RoutedWatchdog, RoutedWatchdogs};
-use alertmanager_cachet_core::history::{About, Event, Happening};
+use alertmanager_cachet_core::history::{About, Event, EventKind};
 use alertmanager_cachet_core::hold::Hold;
 use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::target::ComponentName;
@@ -28,7 +28,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
     pub async fn record_heartbeat(&self, moment: Timestamp) -> Result<bool, StoreError> {
-        let (before, after) = self.change_pulse(|pulse| pulse.beat(moment), Event::WatchdogHeard).await?;
+        let (before, after) = self.change_pulse(|pulse| pulse.beat(moment), EventKind::WatchdogHeard).await?;
         Ok(before.missing_at.is_some() && after.missing_at.is_none())
     }
 
@@ -38,7 +38,7 @@ impl Store {
     /// # Errors
     /// As [`Self::record_heartbeat`].
     pub async fn record_missing_watchdog(&self, since: Timestamp, moment: Timestamp) -> Result<Pulse, StoreError> {
-        let event = Event::WatchdogMissing { since_ms: since.as_millis() };
+        let event = EventKind::WatchdogMissing { since_ms: since.as_millis() };
         self.change_pulse(|pulse| pulse.miss(moment), event).await.map(|(_, after)| after)
     }
 
@@ -46,12 +46,12 @@ impl Store {
     async fn change_pulse(
         &self,
         change: impl FnOnce(Pulse) -> Pulse,
-        event: Event,
+        kind: EventKind,
     ) -> Result<(Pulse, Pulse), StoreError> {
         self.write(async |db| {
             let before = read_pulse(&mut *db).await?;
             let after = change(before);
-            keep_pulse(db, before, after, event).await?;
+            keep_pulse(db, before, after, kind).await?;
             Ok((before, after))
         })
         .await
@@ -76,7 +76,7 @@ impl Store {
         .bind(&hold.note)
         .execute(&mut *transaction)
         .await?;
-        note(&mut transaction, &hold.component, Event::held(hold), hold.since).await?;
+        note(&mut transaction, &hold.component, EventKind::held(hold), hold.since).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Store {
         self.write(async |db| {
             let query = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *").bind(component.as_str());
             let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
-            note(db, component, Event::Released { user: user.to_owned() }, now).await?;
+            note(db, component, EventKind::Released { user: user.to_owned() }, now).await?;
             hold_of(&row).map(Some)
         })
         .await
@@ -111,7 +111,7 @@ impl Store {
             for hold in &over {
                 let query = sqlx::query("DELETE FROM holds WHERE component = $1").bind(hold.component.as_str());
                 query.execute(&mut *db).await?;
-                note(db, &hold.component, Event::HoldExpired, hold.until).await?;
+                note(db, &hold.component, EventKind::HoldExpired, hold.until).await?;
             }
             Ok(over)
         })
@@ -132,11 +132,11 @@ pub(super) async fn keep_pulse(
     connection: &mut SqliteConnection,
     before: Pulse,
     after: Pulse,
-    event: Event,
+    kind: EventKind,
 ) -> Result<(), StoreError> {
     if after != before {
         write_pulse(connection, after).await?;
-        let turned = before.turned_at(after).map(|at| Happening { at, about: About::Everything, event });
+        let turned = before.turned_at(after).map(|at| Event { at, about: About::Everything, kind });
         history::keep(connection, turned.as_slice()).await?;
     }
     Ok(())
@@ -210,11 +210,11 @@ async fn read_holds(executor: impl SqliteExecutor<'_>) -> Result<Vec<Hold>, Stor
 async fn note(
     connection: &mut SqliteConnection,
     component: &ComponentName,
-    event: Event,
+    kind: EventKind,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let happening = Happening { at, about: About::Component(component.clone()), event };
-    history::keep(connection, &[happening]).await
+    let event = Event { at, about: About::Component(component.clone()), kind };
+    history::keep(connection, &[event]).await
 }
 
 fn hold_of(row: &SqliteRow) -> Result<Hold, StoreError> {

@@ -23,7 +23,7 @@ use crate::commands::serve::set_up_built_in;
 use crate::core::alert::{Alert, AlertStatus, Effect};
 use crate::core::config::WatchdogConfig;
 use crate::core::expiry::WatchdogAlert;
-use crate::core::history::{About, Event, Happening};
+use crate::core::history::{About, Event, EventKind};
 use crate::core::hold::Hold;
 use crate::core::plan::Report;
 use crate::core::simulate::{Arrival, Told};
@@ -179,12 +179,12 @@ impl Replay {
         for told in &arrival.told {
             is_news |= match told {
                 Told::Notified { alerts, watchdogs } => self.take_notification(alerts, watchdogs, arrival.at).await?,
-                Told::Learned(happening) => {
-                    self.store.put_alert(&happening.record(arrival.at)).await?;
+                Told::Learned(event) => {
+                    self.store.put_alert(&event.record(arrival.at)).await?;
                     true
                 }
-                Told::Happened(happening) => {
-                    self.live_through(happening, arrival.at).await?;
+                Told::Happened(event) => {
+                    self.live_through(event, arrival.at).await?;
                     true
                 }
             };
@@ -219,21 +219,21 @@ impl Replay {
     }
 
     /// Takes over what the history knows of holds and of the watchdog. The end of a hold's time is the engine's to notice.
-    async fn live_through(&mut self, Happening { about, event, .. }: &Happening, at: Timestamp) -> anyhow::Result<()> {
-        match (about, event) {
-            (About::Component(component), Event::Held { status, until_ms, user, note }) => {
+    async fn live_through(&mut self, Event { about, kind, .. }: &Event, at: Timestamp) -> anyhow::Result<()> {
+        match (about, kind) {
+            (About::Component(component), EventKind::Held { status, until_ms, user, note }) => {
                 let until = Timestamp::from_millis(*until_ms);
                 let (component, user, note) = (component.clone(), user.clone(), note.clone());
                 self.store.hold(&Hold { component, status: *status, since: at, until, user, note }).await?;
             }
-            (About::Component(component), Event::Released { user }) => {
+            (About::Component(component), EventKind::Released { user }) => {
                 self.store.release(component, user, at).await?;
             }
-            (_, Event::WatchdogMissing { since_ms }) => {
+            (_, EventKind::WatchdogMissing { since_ms }) => {
                 self.store.record_heartbeat(Timestamp::from_millis(*since_ms)).await?;
                 self.listen_for(self.watchdog.clone());
             }
-            (_, Event::WatchdogHeard) => {
+            (_, EventKind::WatchdogHeard) => {
                 self.store.record_heartbeat(at).await?;
                 self.listen_for(None);
             }
@@ -272,17 +272,17 @@ struct Collected {
 
 impl Collected {
     /// Takes an event. The public does not see those of targets' own components.
-    fn add(&mut self, event: &Happening) {
+    fn add(&mut self, event: &Event) {
         let component = match &event.about {
             About::Component(name) => Some(name.clone()),
             About::Target(_) => return,
             About::Everything => None,
         };
-        match (&event.event, component) {
-            (Event::Written { from: Some(from), to, .. }, Some(component)) => {
+        match (&event.kind, component) {
+            (EventKind::Written { from: Some(from), to, .. }, Some(component)) => {
                 self.changes.push(Seen::Status { component, from: *from, to: *to });
             }
-            (Event::IncidentOpened { incident, title, occurred_at_ms }, component) => {
+            (EventKind::IncidentOpened { incident, title, occurred_at_ms }, component) => {
                 self.changes.push(Seen::IncidentOpened { incident: *incident, component: component.clone() });
                 self.incidents.push(Incident {
                     id: *incident,
@@ -294,12 +294,12 @@ impl Collected {
                     reopened: 0,
                 });
             }
-            (Event::IncidentClosed { incident, .. }, component) => {
+            (EventKind::IncidentClosed { incident, .. }, component) => {
                 self.changes.push(Seen::IncidentClosed { incident: *incident, component });
                 let closed = self.incidents.iter_mut().filter(|one| one.id == *incident);
                 closed.for_each(|incident| incident.closed_at = Some(event.at));
             }
-            (Event::IncidentReopened { incident, .. }, component) => {
+            (EventKind::IncidentReopened { incident, .. }, component) => {
                 self.changes.push(Seen::IncidentReopened { incident: *incident, component });
                 for incident in self.incidents.iter_mut().filter(|one| one.id == *incident) {
                     incident.closed_at = None;

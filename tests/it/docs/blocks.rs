@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use alertmanager_cachet::cli::LogFormat;
 use alertmanager_cachet::config;
-use alertmanager_cachet::core::history::{About, Event, Happening};
+use alertmanager_cachet::core::history::{About, Event, EventKind};
 use alertmanager_cachet::core::observed::IncidentId;
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentName;
@@ -136,20 +136,20 @@ fn events() -> Vec<Vec<String>> {
     let (operational, red) = (ComponentStatus::Operational, ComponentStatus::MajorOutage);
     let (until_ms, user, note) = (0, why(), why());
     let events = [
-        Event::Written { from: Some(operational), to: red, late: false },
-        Event::Written { from: Some(operational), to: red, late: true },
-        Event::IncidentOpened { incident, title, occurred_at_ms: 0 },
-        Event::IncidentClosed { incident, reason: why() },
-        Event::IncidentReopened { incident, reason: None },
-        Event::IncidentReopened { incident, reason: Some(why()) },
-        Event::IncidentHeldBack { maintenance: why() },
-        Event::Held { status: operational, until_ms, user, note },
-        Event::Released { user: why() },
-        Event::StatusOverridden { expected: operational, found: None },
+        EventKind::Written { from: Some(operational), to: red, late: false },
+        EventKind::Written { from: Some(operational), to: red, late: true },
+        EventKind::IncidentOpened { incident, title, occurred_at_ms: 0 },
+        EventKind::IncidentClosed { incident, reason: why() },
+        EventKind::IncidentReopened { incident, reason: None },
+        EventKind::IncidentReopened { incident, reason: Some(why()) },
+        EventKind::IncidentHeldBack { maintenance: why() },
+        EventKind::Held { status: operational, until_ms, user, note },
+        EventKind::Released { user: why() },
+        EventKind::StatusOverridden { expected: operational, found: None },
     ];
     let about = About::Component(ComponentName::try_from("Database").expect("a name"));
     let at = Timestamp::from_millis(0);
-    let events = events.map(|event| Happening { at, about: about.clone(), event });
+    let events = events.map(|kind| Event { at, about: about.clone(), kind });
     let lines = Arc::new(Mutex::new(Vec::new()));
     let taken = Arc::clone(&lines);
     let log = Log::new(LogFormat::Text, move |line| taken.lock().expect("no panic").push(shape(line)));

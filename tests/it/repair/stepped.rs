@@ -12,7 +12,7 @@ use alertmanager_cachet::core::expiry::{ResolveRule, WatchdogSource};
 use alertmanager_cachet::core::repair::Reason;
 use alertmanager_cachet::core::watchdog::Watchdog;
 use alertmanager_cachet::metrics::Metrics;
-use alertmanager_cachet::repair::{Repairer, Round};
+use alertmanager_cachet::repair::{Repairer, RunReport};
 use alertmanager_cachet::settings::{Settings, SettingsInForce};
 use alertmanager_cachet::store::Statements;
 use axum::http::HeaderValue;
@@ -55,7 +55,7 @@ fn configured(world: &World, settings: SettingsInForce) -> Repairer {
 }
 
 /// An interval passes, and Alertmanager is read; the reconciler is woken for what was repaired.
-async fn step(world: &World, repairer: &mut Repairer) -> Round {
+async fn step(world: &World, repairer: &mut Repairer) -> RunReport {
     let wake = world.wake();
     // What it was told before is no news.
     let _ = wake.woken().now_or_never();
@@ -66,7 +66,7 @@ async fn step(world: &World, repairer: &mut Repairer) -> Round {
     round
 }
 
-fn reasons(round: &Round) -> Vec<Reason> {
+fn reasons(round: &RunReport) -> Vec<Reason> {
     round.repairs.iter().map(|repair| repair.reason).collect()
 }
 

@@ -7,7 +7,7 @@ use alertmanager_cachet::commands::simulate::{Seen, Story, play};
 use alertmanager_cachet::core::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use alertmanager_cachet::core::config::WatchdogConfig;
 use alertmanager_cachet::core::expiry::WatchdogAlert;
-use alertmanager_cachet::core::history::{About, AlertHappening, Event, Happening, Source, Turn};
+use alertmanager_cachet::core::history::{About, AlertEvent, AlertEventKind, Event, EventKind, Source};
 use alertmanager_cachet::core::simulate::{Arrival, Kept, Told};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::{
@@ -286,8 +286,8 @@ fn as_kept(arrivals: &[Arrival]) -> Kept {
             let Told::Notified { alerts: notified, .. } = told else { panic!("no notification tells {told:?}") };
             for alert in notified {
                 let (record, effect) = AlertRecord::observe(known.get(&alert.fingerprint), alert, *at);
-                let turn = Turn::of_effect(effect);
-                alerts.extend(turn.map(|turn| AlertHappening::of(&record, turn, Source::Notification, *at)));
+                let kind = AlertEventKind::of_effect(effect);
+                alerts.extend(kind.map(|kind| AlertEvent::of(&record, kind, Source::Notification, *at)));
                 known.insert(alert.fingerprint, record);
             }
         }
@@ -295,17 +295,17 @@ fn as_kept(arrivals: &[Arrival]) -> Kept {
     Kept { from: at(0), alerts, events: Vec::new(), last_heartbeat: None }
 }
 
-fn with_events(events: &[(i64, About, Event)]) -> Kept {
-    let events = events.iter().map(|(second, about, event)| Happening {
+fn with_events(events: &[(i64, About, EventKind)]) -> Kept {
+    let events = events.iter().map(|(second, about, event)| Event {
         at: at(*second),
         about: about.clone(),
-        event: event.clone(),
+        kind: event.clone(),
     });
     Kept { from: at(0), alerts: Vec::new(), events: events.collect(), last_heartbeat: None }
 }
 
-fn missing(since: i64) -> Event {
-    Event::WatchdogMissing { since_ms: at(since).as_millis() }
+fn missing(since: i64) -> EventKind {
+    EventKind::WatchdogMissing { since_ms: at(since).as_millis() }
 }
 
 fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
@@ -340,10 +340,10 @@ proptest! {
 #[tokio::test]
 async fn what_the_page_said_that_was_there_before_ends_with_what_is_known_of_the_same_alert() {
     let mut kept = as_kept(&[fires(20, "b"), ends(50, "a")]);
-    let adopted = |instance: &str, second| AlertHappening {
+    let adopted = |instance: &str, second| AlertEvent {
         at: at(second),
         fingerprint: Fingerprint::of_text(&format!("the page's {instance}")),
-        turn: Turn::Fired,
+        kind: AlertEventKind::Fired,
         source: Source::Page,
         target: target(instance),
         ..kept.alerts[0].clone()
@@ -358,15 +358,15 @@ async fn what_the_page_said_that_was_there_before_ends_with_what_is_known_of_the
 #[tokio::test]
 async fn a_component_shows_what_an_operator_held_it_at_until_it_was_released_or_over() {
     let web = About::Component(component("Web"));
-    let hold = |until: i64| Event::Held {
+    let hold = |until: i64| EventKind::Held {
         status: ComponentStatus::PartialOutage,
         until_ms: at(until).as_millis(),
         user: "ada".to_owned(),
         note: String::new(),
     };
-    let released = Event::Released { user: "ada".to_owned() };
+    let released = EventKind::Released { user: "ada".to_owned() };
     let events = [(10, web.clone(), hold(100)), (50, web.clone(), released), (60, web.clone(), hold(70))];
-    let over = [&events[..], &[(70, web, Event::HoldExpired)]].concat();
+    let over = [&events[..], &[(70, web, EventKind::HoldExpired)]].concat();
     for events in [&events[..], &over] {
         let seen = Trial::new("Web, Mail", None).replay(&with_events(events), 200).await;
         assert_eq!(seen[..3], ["10: is 3", "50: is 1", "60: is 3"], "{seen:?}");
@@ -376,7 +376,8 @@ async fn a_component_shows_what_an_operator_held_it_at_until_it_was_released_or_
 
 #[tokio::test]
 async fn another_timeout_misses_the_watchdog_at_another_moment_of_an_absence_that_was_noticed() {
-    let kept = with_events(&[(400, About::Everything, missing(100)), (1000, About::Everything, Event::WatchdogHeard)]);
+    let kept =
+        with_events(&[(400, About::Everything, missing(100)), (1000, About::Everything, EventKind::WatchdogHeard)]);
     let opened = |second: i64| {
         let by_time = ["Mail is 5", "is 5", "opens 1"].map(|what| format!("{second}: {what} by time"));
         by_time.into_iter().chain(["Mail is 1", "is 1", "closes 1"].map(|what| format!("1000: {what}"))).collect()

@@ -11,7 +11,7 @@ use super::scenario::COMPONENTS;
 
 /// What an operator does about a component.
 #[derive(Debug, Clone, Copy)]
-pub enum Operation {
+pub enum PageWrite {
     /// It shows that status for so many milliseconds, in place of what was said before.
     Hold { component: &'static str, status: u8, lasts: u64 },
     /// It shows again what it should.
@@ -21,7 +21,7 @@ pub enum Operation {
 /// How long a component is held: until the middle of a story, or beyond its end.
 const SPANS: [u64; 5] = [45_677, 45_677, 200_677, 2_000_677, 20 * 24 * 3_600_000];
 
-impl Operation {
+impl PageWrite {
     pub fn any(random: &mut Random) -> Self {
         let component = random.pick(&COMPONENTS);
         if random.chance(30) {
@@ -32,19 +32,19 @@ impl Operation {
 }
 
 impl Run<'_> {
-    pub(super) async fn operate(&mut self, what: Operation) {
+    pub(super) async fn operate(&mut self, what: PageWrite) {
         let now = self.clock.now();
         let (user, at) = ("ada", timestamp(now.clock_ms));
         let named = |component| ComponentName::try_from(component).expect("a name");
         match what {
-            Operation::Hold { component, status, lasts } => {
+            PageWrite::Hold { component, status, lasts } => {
                 let until = timestamp(now.clock_ms + lasts);
                 let status_held = ComponentStatus::from_value(i64::from(status)).expect("a status");
                 let hold = Hold::new(named(component), status_held, until, (user, ""), at).expect("a hold");
                 self.store.hold(&hold).await.expect("held");
                 self.oracle.held(component, status, lasts, now);
             }
-            Operation::Release(component) => {
+            PageWrite::Release(component) => {
                 self.store.release(&named(component), user, at).await.expect("released");
                 self.oracle.released(component, now);
             }

@@ -1,6 +1,6 @@
 //! What must be true of the calls of every round.
 
-use alertmanager_cachet::reconcile::Round;
+use alertmanager_cachet::reconcile::RunReport;
 
 use super::oracle::Moment;
 use super::product::INTERVAL_MS;
@@ -33,9 +33,9 @@ impl Run<'_> {
         calls: &[String],
         written: usize,
         now: Moment,
-        round: Option<&Round>,
+        round: Option<&RunReport>,
     ) -> Result<(), Broken> {
-        let complete = round.is_some_and(Round::is_complete);
+        let complete = round.is_some_and(RunReport::is_complete);
         let was_read = calls.iter().any(|call| call == "GET /api/components");
         let is_known = self.read_ms.is_some_and(|read_ms| now.clock_ms < read_ms + INTERVAL_MS);
         if was_read && written == 0 && complete && is_known {

@@ -113,7 +113,7 @@ impl Oracle {
         self.alerts.read(began_ms, readings)
     }
 
-    /// Whether the next reading may say something new without anything happening.
+    /// Whether the next reading may say something new without anything event.
     pub fn awaits_another_reading(&self) -> bool {
         self.alerts.is_something_missing()
     }

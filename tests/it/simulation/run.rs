@@ -350,7 +350,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// One go of the repairer, with something else happening while it reads; whether it should find anything new.
+    /// One go of the repairer, with something else event while it reads; whether it should find anything new.
     pub async fn repair(&mut self, meanwhile: Option<&Step>) -> bool {
         let Moment { clock_ms: began_ms, true_ms } = self.clock.now();
         let readings = self.alertmanagers.read(true_ms);

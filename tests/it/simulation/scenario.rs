@@ -4,7 +4,7 @@ use std::fmt;
 
 use fake_cachet::Release;
 
-use super::holds::Operation;
+use super::holds::PageWrite;
 use super::maintenance::Maintenance;
 use super::oracle::MONITORING;
 use super::random::Random;
@@ -97,7 +97,7 @@ pub enum Step {
     /// A person announces maintenance, or says that it is over.
     Maintenance(Maintenance),
     /// An operator holds a component in the console, or releases it.
-    Operator(Operation),
+    Operator(PageWrite),
     /// As [`Step::Tell`], but the notification never comes.
     Lost { alert: usize, occurrence: Occurrence, firing: bool },
     /// Alertmanager sends nothing of the alert any more, or does again: a silence, or another alert that inhibits it.
@@ -385,7 +385,7 @@ fn step(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: Mood) -
         16 => Step::Maintenance(Maintenance::any(random)),
         17 => Step::Watchdog { comes: random.chance(50) },
         18 => put_off(random),
-        20 => Step::Operator(Operation::any(random)),
+        20 => Step::Operator(PageWrite::any(random)),
         21 => Step::BackUp,
         22 => Step::Restore,
         23 => Step::SetRight,
@@ -423,7 +423,7 @@ fn interrupted(random: &mut Random, targets: &[Target], alerts: &[Alert], mood: 
     let by = match random.below(6) {
         0 | 1 => Interruption::Crash,
         4 if !mood.nobody => Interruption::By(Box::new(Step::Maintenance(Maintenance::any(random)))),
-        5 if !mood.nobody => Interruption::By(Box::new(Step::Operator(Operation::any(random)))),
+        5 if !mood.nobody => Interruption::By(Box::new(Step::Operator(PageWrite::any(random)))),
         2 if !mood.nobody => Interruption::By(Box::new(Step::Person(edit(random, targets)))),
         3 if mood.watched => Interruption::By(Box::new(Step::Watchdog { comes: random.chance(80) })),
         _ => Interruption::By(Box::new(tell(random, alerts))),

@@ -16,7 +16,7 @@ use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::setup::{Removal, Step, plan_setup};
 use alertmanager_cachet::core::status::IncidentStatus;
-use alertmanager_cachet::core::status_page::{Operation, REQUEST_TIMEOUT, StatusPage};
+use alertmanager_cachet::core::status_page::{PageWrite, REQUEST_TIMEOUT, StatusPage};
 use alertmanager_cachet::core::target::{
     ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target,
 };
@@ -24,7 +24,7 @@ use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::core::watchdog::{MonitoringTexts, Watchdog};
 use alertmanager_cachet::live::Live;
 use alertmanager_cachet::log::Log;
-use alertmanager_cachet::reconcile::{Reconciler, Round, Wake};
+use alertmanager_cachet::reconcile::{Reconciler, RunReport, Wake};
 use alertmanager_cachet::settings::{Settings, SettingsInForce};
 use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
@@ -307,7 +307,7 @@ impl World {
     }
 
     /// One go; a second passes first.
-    pub async fn once(&mut self) -> Round {
+    pub async fn once(&mut self) -> RunReport {
         self.pass(Duration::from_secs(1));
         self.reconciler.once().await
     }
@@ -370,13 +370,13 @@ impl World {
     }
 
     /// Carries out what a person does in Cachet.
-    pub async fn by_hand(&self, operation: Operation) {
+    pub async fn by_hand(&self, operation: PageWrite) {
         self.page.apply(&operation).await.expect("done");
     }
 
     /// A person says something about an incident, and gives it a status.
     pub async fn says_by_hand(&self, id: IncidentId, status: IncidentStatus, message: &str) {
-        self.by_hand(Operation::UpdateIncident { id, status, message: message.to_owned() }).await;
+        self.by_hand(PageWrite::UpdateIncident { id, status, message: message.to_owned() }).await;
     }
 
     /// What a person makes in Cachet's dashboard: a component without our mark.

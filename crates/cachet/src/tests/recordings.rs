@@ -18,7 +18,7 @@ use alertmanager_cachet_core::observed::{
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet_core::status_page::{
-    Capabilities, Failure, IncidentSearch, Operation, PageError, StatusPage as _,
+    Capabilities, Failure, IncidentSearch, PageError, PageWrite, StatusPage as _,
 };
 use alertmanager_cachet_core::time::Timestamp;
 
@@ -253,7 +253,7 @@ async fn what_was_made_is_known_by_its_number() {
 async fn unknown_is_taken_until_it_is_refused_once() {
     let to = |status| {
         let update = ComponentUpdate { status: Some(status), enabled: true, description: None, group: None };
-        Operation::UpdateComponent(ComponentId(1), update)
+        PageWrite::UpdateComponent(ComponentId(1), update)
     };
     for release in [CURRENT, OLDER] {
         let takes_it = answering(release, "062");
@@ -272,7 +272,7 @@ async fn unknown_is_taken_until_it_is_refused_once() {
 #[tokio::test]
 async fn removing_what_is_gone_is_done_and_a_missing_incident_is_none() {
     for release in [CURRENT, OLDER] {
-        let removal = Operation::RemoveComponent(ComponentId(3));
+        let removal = PageWrite::RemoveComponent(ComponentId(3));
         assert_eq!(answering(release, "156").apply(&removal).await, Ok(()), "{release}: 204");
         assert_eq!(answering(release, "157").apply(&removal).await, Ok(()), "{release}: 404");
         assert_eq!(answering(release, "152").incident(IncidentId(99999)).await, Ok(None), "{release}");
@@ -284,7 +284,7 @@ async fn a_wrong_base_or_a_switched_off_api_is_not_taken_for_a_missing_object() 
     for (number, said) in [("006", "The route api/nope"), ("406", "is the API enabled")] {
         let cachet = answering(CURRENT, number);
         for error in [
-            cachet.apply(&Operation::RemoveComponent(ComponentId(3))).await.expect_err("not done"),
+            cachet.apply(&PageWrite::RemoveComponent(ComponentId(3))).await.expect_err("not done"),
             cachet.incident(IncidentId(3)).await.expect_err("not told"),
             cachet.check_token().await.expect_err("not told").into(),
         ] {
@@ -309,9 +309,9 @@ async fn the_token_is_checked_by_a_write_that_cannot_change_anything() {
     }
 }
 
-fn outage(id: i64) -> Operation {
+fn outage(id: i64) -> PageWrite {
     let status = Some(ComponentStatus::MajorOutage);
-    Operation::UpdateComponent(
+    PageWrite::UpdateComponent(
         ComponentId(id),
         ComponentUpdate { status, enabled: true, description: None, group: None },
     )

@@ -22,7 +22,7 @@ use super::super::{Cachet, Error, Fault};
 use super::{TOKEN, in_process, over_http};
 use alertmanager_cachet_core::observed::{ComponentId, ComponentUpdate, IncidentId};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet_core::status_page::{Operation, PageError};
+use alertmanager_cachet_core::status_page::{PageError, PageWrite};
 
 /// Serves `router` until the test ends; answers with the base of its API.
 async fn serving(router: Router) -> String {
@@ -53,7 +53,7 @@ async fn fix_component(base_url: &str) -> Result<(), Error> {
 async fn fix_component_of(cachet: &Cachet) -> Result<(), Error> {
     let update =
         ComponentUpdate { status: Some(ComponentStatus::Operational), enabled: true, description: None, group: None };
-    cachet.carry_out(&Operation::UpdateComponent(ComponentId(12), update)).await
+    cachet.carry_out(&PageWrite::UpdateComponent(ComponentId(12), update)).await
 }
 
 #[tokio::test]
@@ -165,9 +165,9 @@ async fn the_missing_ability_is_named() {
     assert_eq!(missing(fix_component_of(&cachet).await), "components.manage");
     let (id, status) = (IncidentId(1), IncidentStatus::Fixed);
     for (operation, ability) in [
-        (Operation::RemoveComponent(ComponentId(1)), "components.delete"),
-        (Operation::SetIncidentStatus(id, status), "incidents.manage"),
-        (Operation::UpdateIncident { id, status, message: "m".into() }, "incident-updates.manage"),
+        (PageWrite::RemoveComponent(ComponentId(1)), "components.delete"),
+        (PageWrite::SetIncidentStatus(id, status), "incidents.manage"),
+        (PageWrite::UpdateIncident { id, status, message: "m".into() }, "incident-updates.manage"),
     ] {
         assert_eq!(missing(cachet.carry_out(&operation).await), ability);
     }
@@ -263,7 +263,7 @@ async fn no_more_than_four_requests_are_under_way_at_a_time() {
         StatusCode::NO_CONTENT
     });
     let cachet = in_process(router);
-    let removals: Vec<_> = (1..=20).map(|id| Operation::RemoveComponent(ComponentId(id))).collect();
+    let removals: Vec<_> = (1..=20).map(|id| PageWrite::RemoveComponent(ComponentId(id))).collect();
     let removals = try_join_all(removals.iter().map(|removal| cachet.carry_out(removal))).await;
     assert_eq!((removals.map(|all| all.len()), cachet.learned().calls), (Ok(20), 20));
     assert_eq!(most.load(Ordering::SeqCst), MAX_PARALLEL);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{About, Event, Happening, Turn};
+use super::{About, AlertEventKind, Event, EventKind};
 
 /// Events that end or replace one another: only the latest of a sequence says what is the case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub enum Standing {
     Over,
 }
 
-impl Turn {
+impl AlertEventKind {
     /// Whether the alert goes on after it.
     pub fn standing(self) -> Standing {
         match self {
@@ -38,7 +38,7 @@ impl Turn {
 }
 
 impl Sequence {
-    /// The sequence of events with this word ([`Event::word`]), and what such an event says of it. `None`: it is over at
+    /// The sequence of events with this word ([`EventKind::word`]), and what such an event says of it. `None`: it is over at
     /// once.
     pub fn of_word(word: &str) -> Option<(Self, Standing)> {
         match word {
@@ -73,14 +73,16 @@ pub fn forgotten<K: Ord>(old: impl IntoIterator<Item = (i64, Option<K>, Standing
 }
 
 /// What was found out since the status of its component last changed, so that it is not reported again after a restart:
-/// a person's changes, and incidents that a maintenance suppresses. `happenings` come in the order in which they were kept.
-pub fn findings(happenings: impl IntoIterator<Item = Happening>) -> BTreeSet<(About, Event)> {
-    let mut findings: BTreeMap<About, BTreeSet<Event>> = BTreeMap::new();
-    for Happening { about, event, .. } in happenings {
-        match event {
-            Event::Status { .. } => drop(findings.remove(&about)),
-            Event::StatusOverridden { .. } | Event::IncidentClosedByPerson { .. } | Event::IncidentHeldBack { .. } => {
-                findings.entry(about).or_default().insert(event);
+/// a person's changes, and incidents that a maintenance suppresses. `events` come in the order in which they were kept.
+pub fn findings(events: impl IntoIterator<Item = Event>) -> BTreeSet<(About, EventKind)> {
+    let mut findings: BTreeMap<About, BTreeSet<EventKind>> = BTreeMap::new();
+    for Event { about, kind, .. } in events {
+        match kind {
+            EventKind::Status { .. } => drop(findings.remove(&about)),
+            EventKind::StatusOverridden { .. }
+            | EventKind::IncidentClosedByPerson { .. }
+            | EventKind::IncidentHeldBack { .. } => {
+                findings.entry(about).or_default().insert(kind);
             }
             _ => {}
         }
@@ -120,40 +122,40 @@ mod tests {
     fn every_event_of_a_sequence_is_known_by_its_word() {
         use Standing::{Ongoing, Over};
         let status = ComponentStatus::Operational;
-        let held = Event::Held { status, until_ms: 0, user: String::new(), note: String::new() };
+        let held = EventKind::Held { status, until_ms: 0, user: String::new(), note: String::new() };
         for (event, expected) in [
-            (Event::Status { from: None, to: None }, Some((Sequence::Status, Ongoing))),
+            (EventKind::Status { from: None, to: None }, Some((Sequence::Status, Ongoing))),
             (held, Some((Sequence::Hold, Ongoing))),
-            (Event::Released { user: String::new() }, Some((Sequence::Hold, Over))),
-            (Event::HoldExpired, Some((Sequence::Hold, Over))),
-            (Event::WatchdogMissing { since_ms: 0 }, Some((Sequence::Watchdog, Ongoing))),
-            (Event::WatchdogHeard, Some((Sequence::Watchdog, Over))),
-            (Event::NotRunning { since_ms: 0 }, None),
-            (Event::WritableAgain, None),
+            (EventKind::Released { user: String::new() }, Some((Sequence::Hold, Over))),
+            (EventKind::HoldExpired, Some((Sequence::Hold, Over))),
+            (EventKind::WatchdogMissing { since_ms: 0 }, Some((Sequence::Watchdog, Ongoing))),
+            (EventKind::WatchdogHeard, Some((Sequence::Watchdog, Over))),
+            (EventKind::NotRunning { since_ms: 0 }, None),
+            (EventKind::WritableAgain, None),
         ] {
             assert_eq!(Sequence::of_word(event.word()), expected, "{event}");
         }
-        assert_eq!((Turn::Held.standing(), Turn::Withdrawn.standing()), (Ongoing, Over));
+        assert_eq!((AlertEventKind::Held.standing(), AlertEventKind::Withdrawn.standing()), (Ongoing, Over));
     }
 
     #[test]
     fn a_new_status_makes_findings_news_again() {
         let component = |name: &str| About::Component(ComponentName::try_from(name).expect("a name"));
-        let happened = |about: &About, event: &Event| Happening {
+        let happened = |about: &About, event: &EventKind| Event {
             at: Timestamp::from_millis(0),
             about: about.clone(),
-            event: event.clone(),
+            kind: event.clone(),
         };
         let (web, shop) = (component("Web"), component("Shop"));
-        let status = Event::Status { from: None, to: Some(ComponentStatus::MajorOutage) };
-        let closed = Event::IncidentClosedByPerson { incident: IncidentId(3) };
-        let suppressed = Event::IncidentHeldBack { maintenance: "Move".to_owned() };
+        let status = EventKind::Status { from: None, to: Some(ComponentStatus::MajorOutage) };
+        let closed = EventKind::IncidentClosedByPerson { incident: IncidentId(3) };
+        let suppressed = EventKind::IncidentHeldBack { maintenance: "Move".to_owned() };
         let found = findings([
             happened(&web, &closed),
             happened(&shop, &closed),
             happened(&web, &status),
             happened(&web, &suppressed),
-            happened(&shop, &Event::WritableAgain),
+            happened(&shop, &EventKind::WritableAgain),
         ]);
         assert_eq!(found, BTreeSet::from([(shop, closed), (web, suppressed)]));
     }

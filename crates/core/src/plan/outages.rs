@@ -5,7 +5,7 @@ use crate::hold::Held;
 use crate::ledger::{ResourceKey, Unanswered, Update};
 use crate::maintenance;
 use crate::observed::{ComponentId, IncidentId, ObservedIncident};
-use crate::operation::Change;
+use crate::operation::Operation;
 use crate::outage::{EndedBy, IncidentValue, Outage, OutageKey, OutageSubject, RecordedIncident};
 use crate::page::DesiredComponent;
 use crate::status::ComponentStatus;
@@ -88,7 +88,7 @@ impl<'a> Planner<'a> {
     fn begin(&mut self, key: OutageKey, subject: OutageSubject, occurred_at: Timestamp) {
         let (component, began_at) = (subject.component_id(), self.now);
         let outage = Outage { key, subject, occurred_at, began_at, calm_since: None, ended: None, incident: None };
-        self.plan.changes.push(Change::OpenIncident { component, outage });
+        self.plan.operations.push(Operation::OpenIncident { component, outage });
     }
 
     /// Takes an outage further: its subject is still in trouble (it `goes_on`), or has recovered to `status`.
@@ -124,12 +124,12 @@ impl<'a> Planner<'a> {
         match row.on_its_way_until(self.now) {
             Some(until) => self.revisit(until),
             None if goes_on => self.open(outage, component),
-            None => self.plan.changes.push(Change::FindIncident { outage: outage.clone() }),
+            None => self.plan.operations.push(Operation::FindIncident { outage: outage.clone() }),
         }
     }
 
     fn open(&mut self, outage: &Outage, component: Option<ComponentId>) {
-        self.plan.changes.push(Change::OpenIncident { component, outage: outage.clone() });
+        self.plan.operations.push(Operation::OpenIncident { component, outage: outage.clone() });
     }
 
     fn continue_incident(
@@ -172,11 +172,11 @@ impl<'a> Planner<'a> {
 
     fn close(&mut self, outage: &Outage, incident: IncidentId, now: ComponentStatus) {
         let late = outage.late(self.is_open(incident)).cloned();
-        self.plan.changes.push(Change::CloseIncident { incident, outage: outage.clone(), now, late });
+        self.plan.operations.push(Operation::CloseIncident { incident, outage: outage.clone(), now, late });
     }
 
     fn reopen(&mut self, outage: &Outage, incident: IncidentId, late: Option<&Unanswered<IncidentValue>>) {
-        self.plan.changes.push(Change::ReopenIncident { incident, outage: outage.clone(), late: late.cloned() });
+        self.plan.operations.push(Operation::ReopenIncident { incident, outage: outage.clone(), late: late.cloned() });
     }
 
     fn remember_calm(&mut self, outage: &Outage, calm_since: Option<Timestamp>) {
@@ -196,7 +196,7 @@ impl<'a> Planner<'a> {
             }
             // One write at a time for each resource; the others wait for the next plan.
             let key = ResourceKey::from(&outage.subject);
-            if self.plan.changes.iter().any(|change| change.key() == key) {
+            if self.plan.operations.iter().any(|operation| operation.key() == key) {
                 continue;
             }
             let reopened = outage.incident_id().filter(|id| !outage.is_active() && self.is_open(*id));
@@ -204,11 +204,11 @@ impl<'a> Planner<'a> {
                 self.close(outage, incident, ComponentStatus::Operational);
             } else if outage.incident_id().is_some() || !outage.is_active() {
                 let duplicates = self.created_by(outage);
-                let hide = |incident: &&ObservedIncident| Change::HideDuplicate {
+                let hide = |incident: &&ObservedIncident| Operation::HideDuplicate {
                     incident: incident.id,
                     outage: outage.clone(),
                 };
-                self.plan.changes.extend(duplicates.first().map(hide));
+                self.plan.operations.extend(duplicates.first().map(hide));
             }
         }
     }

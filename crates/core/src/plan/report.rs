@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::history::{About, Event};
+use crate::history::{About, EventKind};
 use crate::observed::{ComponentId, IncidentId};
 use crate::operation::Shown;
 use crate::outage::OutageSubject;
@@ -95,16 +95,17 @@ impl Report {
 
 impl Report {
     /// What happened, if it says that something did.
-    pub fn event(&self) -> Option<(About, Event)> {
+    pub fn event(&self) -> Option<(About, EventKind)> {
         Some(match self {
-            Self::ComponentOverridden { component, expected, found } => {
-                (About::Component(component.clone()), Event::StatusOverridden { expected: *expected, found: *found })
-            }
+            Self::ComponentOverridden { component, expected, found } => (
+                About::Component(component.clone()),
+                EventKind::StatusOverridden { expected: *expected, found: *found },
+            ),
             Self::IncidentClosedByPerson { subject, incident } => {
-                (subject.into(), Event::IncidentClosedByPerson { incident: *incident })
+                (subject.into(), EventKind::IncidentClosedByPerson { incident: *incident })
             }
             Self::IncidentHeldBack { component, maintenance } => {
-                (About::Component(component.clone()), Event::IncidentHeldBack { maintenance: maintenance.clone() })
+                (About::Component(component.clone()), EventKind::IncidentHeldBack { maintenance: maintenance.clone() })
             }
             _ => return None,
         })

@@ -61,8 +61,8 @@ fn firing(instance: &str, components: &str) -> AlertRecord {
     AlertRecord::observe(None, &alert, starts_at).0
 }
 
-fn lines(changes: &[Change]) -> Vec<String> {
-    changes.iter().map(Change::to_string).collect()
+fn lines(operations: &[Operation]) -> Vec<String> {
+    operations.iter().map(Operation::to_string).collect()
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_persons_status_stays_until_our_view_changes() {
     world.settle(&inventory, &[firing("a", "Web")], POLICY);
     world.component("Web").status = Some(ComponentStatus::PerformanceIssues);
     let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
-    assert_eq!(plan.changes, []);
+    assert_eq!(plan.operations, []);
     let report = Report::ComponentOverridden {
         component: name("Web"),
         expected: ComponentStatus::PartialOutage,
@@ -169,7 +169,7 @@ fn an_incident_whose_answer_was_lost_is_looked_up_before_it_is_posted_again() {
     let inventory = inventory(&[("a", "Web", false)]);
     let mut world = World::set_up(&inventory);
     let down = [firing("a", "Web")];
-    let opening = |plan: &Plan| plan.changes.iter().find(|change| change.rank() == Rank::Open).cloned();
+    let opening = |plan: &Plan| plan.operations.iter().find(|operation| operation.rank() == Rank::Open).cloned();
     let first = opening(&world.plan(&inventory, &down, POLICY)).expect("an incident");
     assert!(first.outage().expect("an outage").incident.is_none(), "nothing was sent, so nothing is looked up");
     world.send(&first);
@@ -181,8 +181,8 @@ fn an_incident_whose_answer_was_lost_is_looked_up_before_it_is_posted_again() {
     let again = opening(&world.plan(&inventory, &down, POLICY)).expect("an incident");
     let (before, after) = (first.outage().expect("an outage"), again.outage().expect("an outage"));
     assert_eq!((&before.key, after.unanswered().len()), (&after.key, 1));
-    let changes = world.plan(&inventory, &[], POLICY).changes;
-    assert!(changes.iter().any(|change| matches!(change, Change::FindIncident { .. })), "{changes:?}");
+    let operations = world.plan(&inventory, &[], POLICY).operations;
+    assert!(operations.iter().any(|operation| matches!(operation, Operation::FindIncident { .. })), "{operations:?}");
 
     world.show_open(IncidentId(9), before);
     let plan = world.plan(&inventory, &down, POLICY);
@@ -198,7 +198,7 @@ fn what_lost_creates_open_beside_the_incident_of_an_outage_is_hidden_once_for_ea
     for ended in [false, true] {
         let mut world = World::set_up(&inventory);
         let plan = world.plan(&inventory, &down, POLICY);
-        let open = plan.changes.iter().find(|change| change.rank() == Rank::Open).expect("an incident");
+        let open = plan.operations.iter().find(|operation| operation.rank() == Rank::Open).expect("an incident");
         world.send(open);
         world.now_ms += 15_000;
         world.settle(&inventory, &down, POLICY);
@@ -238,9 +238,9 @@ fn an_incident_that_only_seemed_closed_is_looked_at_before_it_is_given_up() {
     let mut world = World::set_up(&inventory);
     world.settle(&inventory, &[firing("a", "Web")], POLICY);
     world.observed.open_incidents.clear();
-    let changes = world.plan(&inventory, &[], POLICY).changes;
-    let closing = changes.iter().find(|change| change.rank() == Rank::Close);
-    assert!(matches!(closing, Some(Change::CloseIncident { late: None, .. })), "{changes:?}");
+    let operations = world.plan(&inventory, &[], POLICY).operations;
+    let closing = operations.iter().find(|operation| operation.rank() == Rank::Close);
+    assert!(matches!(closing, Some(Operation::CloseIncident { late: None, .. })), "{operations:?}");
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn a_missing_component_is_reported_and_the_others_go_on() {
     world.observed.components.retain(|component| component.name != "Web");
     let plan = world.plan(&inventory, &[firing("a", "Web"), firing("b", "Api")], POLICY);
     assert!(plan.reports.contains(&Report::ComponentMissing { component: name("Web") }));
-    assert_eq!(lines(&plan.changes)[0], "set component \"Api\" from 1 (Operational) to 4 (Outage)");
+    assert_eq!(lines(&plan.operations)[0], "set component \"Api\" from 1 (Operational) to 4 (Outage)");
     world.add("Web", true, None);
     world.settle(&inventory, &[firing("a", "Web")], POLICY);
     assert_eq!(world.status("Web"), 4);
@@ -323,7 +323,7 @@ fn of_two_components_with_one_name_the_lowest_number_is_used_and_both_are_report
     let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
     let ids = vec![ComponentId(2), ComponentId(3)];
     assert!(plan.reports.contains(&Report::NameTaken { name: "Web".to_owned(), ids }));
-    assert!(matches!(plan.changes[0], Change::Write { page_id: Some(ComponentId(2)), .. }));
+    assert!(matches!(plan.operations[0], Operation::Write { page_id: Some(ComponentId(2)), .. }));
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_target_that_only_alerts_know_gets_a_component_and_is_green_again_when_they_
     assert_eq!(world.status("x | Web"), 1);
     assert!(!world.component("x | Web").enabled);
     let plan = world.plan(&inventory, &[], POLICY);
-    assert_eq!(plan.changes, []);
+    assert_eq!(plan.operations, []);
     let targets = vec![target("x", "Web").name()];
     assert_eq!(plan.reports, BTreeSet::from([Report::Leftovers { targets }]));
 }
@@ -352,7 +352,7 @@ fn a_component_that_nothing_feeds_any_more_is_brought_to_operational_and_then_le
     assert!(world.observed.open_incidents.is_empty());
     world.component("Web").status = Some(ComponentStatus::UnderMaintenance);
     let policy = Policy { drift: Drift::Enforce, ..POLICY };
-    assert_eq!(world.plan(&after, &[], policy).changes, []);
+    assert_eq!(world.plan(&after, &[], policy).operations, []);
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn a_hidden_component_stays_hidden() {
     let mut world = World::set_up(&inventory);
     world.component("Web").enabled = false;
     let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
-    assert!(matches!(plan.changes[0], Change::Write { enabled: false, .. }));
+    assert!(matches!(plan.operations[0], Operation::Write { enabled: false, .. }));
 }
 
 #[test]
@@ -425,7 +425,7 @@ proptest! {
         for alerts in &history {
             world.settle(&inventory, alerts, policy);
             let plan = world.plan(&inventory, alerts, policy);
-            prop_assert_eq!(plan.changes, vec![]);
+            prop_assert_eq!(plan.operations, vec![]);
             prop_assert_eq!(plan.notes, vec![]);
         }
     }
@@ -455,7 +455,7 @@ proptest! {
         for alerts in &history {
             world.now_ms += 1000;
             let plan = world.plan(&inventory, alerts, POLICY);
-            prop_assert!(plan.changes.is_sorted_by_key(Change::rank));
+            prop_assert!(plan.operations.is_sorted_by_key(Operation::rank));
             world.settle(&inventory, alerts, POLICY);
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::alert::Fingerprint;
-use crate::history::Turn;
+use crate::history::AlertEventKind;
 use crate::status::ComponentStatus;
 use crate::target::{ComponentList, ComponentName, KnownTarget, Target};
 
@@ -17,24 +17,24 @@ fn target(instance: &str) -> Target {
 }
 
 /// What was learned of the alert of an instance at a second.
-fn learned(second: i64, instance: &str, turn: Turn) -> AlertHappening {
-    AlertHappening {
+fn learned(second: i64, instance: &str, kind: AlertEventKind) -> AlertEvent {
+    AlertEvent {
         at: at(second),
         fingerprint: Fingerprint::of_text(instance),
         name: "Down".to_owned(),
         target: target(instance),
         critical: false,
         starts_at: at(1),
-        turn,
+        kind,
         source: Source::Notification,
     }
 }
 
-fn kept(alerts: Vec<AlertHappening>, events: &[(i64, About, Event)]) -> Kept {
-    let events = events.iter().map(|(second, about, event)| Happening {
+fn kept(alerts: Vec<AlertEvent>, events: &[(i64, About, EventKind)]) -> Kept {
+    let events = events.iter().map(|(second, about, event)| Event {
         at: at(*second),
         about: about.clone(),
-        event: event.clone(),
+        kind: event.clone(),
     });
     Kept { from: at(0), alerts, events: events.collect(), last_heartbeat: None }
 }
@@ -43,8 +43,8 @@ fn watchdog(timeout: u64) -> Watchdog {
     Watchdog::new("Watchdog", Duration::from_secs(timeout)).expect("a watchdog")
 }
 
-fn missing(since: i64) -> Event {
-    Event::WatchdogMissing { since_ms: at(since).as_millis() }
+fn missing(since: i64) -> EventKind {
+    EventKind::WatchdogMissing { since_ms: at(since).as_millis() }
 }
 
 fn unknown(kept: &Kept, watchdog: Option<&Watchdog>, from: i64, until: i64) -> Vec<String> {
@@ -56,8 +56,11 @@ fn unknown(kept: &Kept, watchdog: Option<&Watchdog>, from: i64, until: i64) -> V
 
 #[test]
 fn what_was_learned_later_counts_later_though_it_is_dated_earlier() {
-    let (first, second, late) =
-        (learned(10, "a", Turn::Fired), learned(30, "b", Turn::Fired), learned(20, "a", Turn::Resolved));
+    let (first, second, late) = (
+        learned(10, "a", AlertEventKind::Fired),
+        learned(30, "b", AlertEventKind::Fired),
+        learned(20, "a", AlertEventKind::Resolved),
+    );
     let arrivals = kept(vec![first.clone(), second.clone(), late.clone()], &[]).arrivals(None);
     let expected = [
         Arrival { at: at(10), told: vec![Told::Learned(first)] },
@@ -76,15 +79,15 @@ fn an_absence_of_the_watchdog_counts_from_when_on_nothing_was_heard() {
 #[test]
 fn what_a_replay_does_not_know_is_told_if_it_concerns_the_time_that_is_looked_at() {
     let web = || About::Component(ComponentName::try_from("Web").expect("a name"));
-    let overridden = Event::StatusOverridden { expected: ComponentStatus::Operational, found: None };
-    let mut alerts = vec![learned(100, "a", Turn::Fired), learned(110, "elsewhere", Turn::Fired)];
-    alerts.push(AlertHappening { source: Source::Unlisted, ..learned(120, "a", Turn::Resolved) });
+    let overridden = EventKind::StatusOverridden { expected: ComponentStatus::Operational, found: None };
+    let mut alerts = vec![learned(100, "a", AlertEventKind::Fired), learned(110, "elsewhere", AlertEventKind::Fired)];
+    alerts.push(AlertEvent { source: Source::Unlisted, ..learned(120, "a", AlertEventKind::Resolved) });
     let kept = kept(
         alerts,
         &[
             (100, web(), overridden),
-            (110, web(), Event::IncidentHeldBack { maintenance: "New switch".to_owned() }),
-            (300, About::Everything, Event::NotRunning { since_ms: at(120).as_millis() }),
+            (110, web(), EventKind::IncidentHeldBack { maintenance: "New switch".to_owned() }),
+            (300, About::Everything, EventKind::NotRunning { since_ms: at(120).as_millis() }),
         ],
     );
     let all = unknown(&kept, Some(&watchdog(300)), -1, 1000);

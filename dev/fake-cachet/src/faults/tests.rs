@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use alertmanager_cachet_client::Cachet;
 use alertmanager_cachet_core::observed::ComponentId;
-use alertmanager_cachet_core::status_page::{Operation, StatusPage};
+use alertmanager_cachet_core::status_page::{PageWrite, StatusPage};
 
 use super::*;
 use crate::{in_process, serve, serve_at};
@@ -84,7 +84,7 @@ async fn the_client_feels_a_fault_over_http_as_in_process() {
     faults.on("DELETE", "/api/components/0").answer(404);
     let over_http = Cachet::over_http(&format!("{url}/api"), &"1|token".into(), || 50).expect("settings");
     let in_process = in_process(router, "1|token", 50);
-    let removal = Operation::RemoveComponent(ComponentId(0));
+    let removal = PageWrite::RemoveComponent(ComponentId(0));
     for cachet in [&over_http, &in_process] {
         assert!(cachet.apply(&removal).await.expect_err("cut").failure.may_be_applied_yet());
     }

@@ -5,7 +5,7 @@ use alertmanager_cachet_core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident,
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
-use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch, Operation, StatusPage};
+use alertmanager_cachet_core::status_page::{Capabilities, IncidentSearch, PageWrite, StatusPage};
 use alertmanager_cachet_core::time::Timestamp;
 
 use super::*;
@@ -148,7 +148,7 @@ async fn the_client_gets_on_with_both_releases() {
             description: None,
             group: None,
         };
-        cachet.apply(&Operation::UpdateComponent(id, update)).await.expect("changed");
+        cachet.apply(&PageWrite::UpdateComponent(id, update)).await.expect("changed");
         let incident = NewIncident {
             name: "Outage of Database".into(),
             message: "m".into(),
@@ -180,7 +180,7 @@ async fn the_client_gets_on_with_both_releases() {
         assert_eq!(cachet.find_incident(&other).await, Ok(None));
 
         let status = IncidentStatus::Fixed;
-        let over = Operation::UpdateIncident { id: incident_id, status, message: "over".into() };
+        let over = PageWrite::UpdateIncident { id: incident_id, status, message: "over".into() };
         cachet.apply(&over).await.expect("closed");
         assert_eq!(cachet.observe(&[]).await.expect("read").open_incidents, []);
         let closed = cachet.incident(incident_id).await.expect("read").expect("there");

@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 
-use alertmanager_cachet::reconcile::{Round, Wake};
+use alertmanager_cachet::reconcile::{RunReport, Wake};
 
 use super::{APART_MS, Broken, Run, reconciler};
 use crate::simulation::oracle::Shown;
@@ -12,7 +12,7 @@ use crate::support::world::is_write;
 
 impl Run<'_> {
     /// One go of the reconciler, some time after whatever was before; `None` if it was killed in the middle.
-    pub async fn round(&mut self, interrupted: Option<&Step>) -> Result<Option<Round>, Broken> {
+    pub async fn round(&mut self, interrupted: Option<&Step>) -> Result<Option<RunReport>, Broken> {
         self.clock.pass(APART_MS).await;
         self.heartbeat().await;
         self.faults.forget_calls();
@@ -44,7 +44,7 @@ impl Run<'_> {
         }
         self.cachet_is_not_read_for_nothing(&calls, written, now, round.as_ref().filter(|_| undisturbed))?;
         // what is due at once is left for the next round
-        let is_through = |round: &Round| {
+        let is_through = |round: &RunReport| {
             let is_due = round.revisit_at.is_some_and(|at| at <= timestamp(now.clock_ms));
             let is_due = is_due || self.oracle.a_hold_ran_out(now, self.clock.now());
             round.is_complete() && round.saving.is_none() && !is_due
@@ -81,7 +81,7 @@ impl Run<'_> {
         if self.oracle.has_to_see_the_page() { self.person.page().await } else { Vec::new() }
     }
 
-    async fn go(&mut self, interrupted: Option<&Step>) -> Option<Round> {
+    async fn go(&mut self, interrupted: Option<&Step>) -> Option<RunReport> {
         let Some(Step::Interrupted { call, side, by }) = interrupted else {
             return Some(self.reconciler.once().await);
         };
@@ -126,20 +126,20 @@ impl Run<'_> {
         &mut self,
         step: &Step,
         wake: &Wake,
-        mut once: Pin<&mut impl Future<Output = Round>>,
-        round: &mut Option<Round>,
+        mut once: Pin<&mut impl Future<Output = RunReport>>,
+        round: &mut Option<RunReport>,
     ) {
-        let happening = async {
+        let event = async {
             self.happen(step).await;
             wake.wake();
             let page = self.inventory_page().await;
             self.oracle.may_be_seen(self.clock.now(), &page);
         };
-        let mut happening = pin!(happening);
+        let mut event = pin!(event);
         loop {
             tokio::select! {
                 biased;
-                () = &mut happening => return,
+                () = &mut event => return,
                 ended = &mut once, if round.is_none() => *round = Some(ended),
             }
         }

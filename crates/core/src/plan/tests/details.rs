@@ -25,13 +25,17 @@ fn a_relapse_continues_the_incident_until_the_time_for_that_is_over_and_then_beg
     let forgotten_at = world.plan(&inventory, &[], policy).revisit_at.expect("a moment").as_millis();
 
     world.now_ms = forgotten_at - 1;
-    let changes = world.plan(&inventory, &down, policy).changes;
-    assert!(changes.iter().any(|change| matches!(change, Change::ReopenIncident { .. })), "{changes:?}");
+    let operations = world.plan(&inventory, &down, policy).operations;
+    assert!(operations.iter().any(|operation| matches!(operation, Operation::ReopenIncident { .. })), "{operations:?}");
 
     world.now_ms = forgotten_at;
     let plan = world.plan(&inventory, &down, policy);
     assert!(matches!(plan.notes.as_slice(), [Update::Outage(_, None)]), "{:?}", plan.notes);
-    assert!(plan.changes.iter().any(|change| matches!(change, Change::OpenIncident { .. })), "{:?}", plan.changes);
+    assert!(
+        plan.operations.iter().any(|operation| matches!(operation, Operation::OpenIncident { .. })),
+        "{:?}",
+        plan.operations
+    );
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn a_component_that_we_never_wrote_to_and_that_nothing_feeds_is_left_as_it_is() 
     let rows: Vec<ResourceKey> = world.ledger.rows().map(|(key, _)| key.clone()).collect();
     rows.into_iter().for_each(|key| world.ledger.record(Update::Component(key, None)));
     let plan = world.plan(&nothing, &[], POLICY);
-    assert!(matches!(plan.changes.as_slice(), [Change::CloseIncident { .. }]), "{:?}", plan.changes);
+    assert!(matches!(plan.operations.as_slice(), [Operation::CloseIncident { .. }]), "{:?}", plan.operations);
     assert_eq!(plan.notes, []);
 }
 
@@ -97,8 +101,8 @@ fn a_targets_own_component_is_settled_once_and_corrected_as_a_whole() {
 
     let enforce = Policy { drift: Drift::Enforce, ..POLICY };
     world.component("a | Web").description = Some("critical: no\nseen by the night shift".to_owned());
-    assert_eq!(world.plan(&inventory, &[], POLICY).changes, [], "a person's words stay");
-    assert_eq!(world.plan(&inventory, &[], enforce).changes.len(), 1);
+    assert_eq!(world.plan(&inventory, &[], POLICY).operations, [], "a person's words stay");
+    assert_eq!(world.plan(&inventory, &[], enforce).operations.len(), 1);
     world.settle(&inventory, &[firing("a", "Web")], POLICY);
     assert_eq!(world.component("a | Web").description.as_deref(), Some("critical: no\nDown"));
 }
@@ -170,10 +174,10 @@ fn of_what_becomes_worse_the_worst_comes_first() {
     let world = World::set_up(&inventory);
     let plan = world.plan(&inventory, &[firing("a", "Api"), firing("c", "Web"), firing("d", "Db")], POLICY);
     let statuses: Vec<String> = plan
-        .changes
+        .operations
         .iter()
-        .filter(|change| change.rank() == Rank::Worse)
-        .map(|change| change.key().to_string())
+        .filter(|operation| operation.rank() == Rank::Worse)
+        .map(|operation| operation.key().to_string())
         .collect();
     assert_eq!(statuses, ["component \"Db\"", "component \"Web\"", "component \"Api\""]);
 }
@@ -184,9 +188,9 @@ fn a_target_that_is_only_described_anew_reads_so() {
     let mut world = World::set_up(&inventory);
     world.component("a | Web").description = None;
     let plan = world.plan(&inventory, &[], POLICY);
-    assert_eq!(lines(&plan.changes), ["describe target component \"a | Web\" anew"]);
+    assert_eq!(lines(&plan.operations), ["describe target component \"a | Web\" anew"]);
     let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
-    let last = lines(&plan.changes).pop().expect("a change");
+    let last = lines(&plan.operations).pop().expect("a change");
     assert_eq!(last, "set target component \"a | Web\" from 1 (Operational) to 4 (Outage)");
 }
 

@@ -16,8 +16,8 @@ fn waits_for_the_hold(plan: &Plan) -> bool {
     plan.reports.iter().any(|report| matches!(report, Report::IncidentHeldByOperator { .. }))
 }
 
-fn incidents(changes: &[Change]) -> (usize, usize) {
-    let of_rank = |rank| changes.iter().filter(|change| change.rank() == rank).count();
+fn incidents(operations: &[Operation]) -> (usize, usize) {
+    let of_rank = |rank| operations.iter().filter(|operation| operation.rank() == rank).count();
     (of_rank(Rank::Open), of_rank(Rank::Close))
 }
 
@@ -30,12 +30,12 @@ fn a_better_status_opens_no_incident_and_what_is_still_down_gets_its_own_when_it
     assert_eq!(incidents(&world.settle(&inventory, &down, POLICY)), (0, 0));
     let plan = world.plan(&inventory, &down, POLICY);
     assert_eq!((world.status("Web"), waits_for_the_hold(&plan)), (1, true));
-    assert_eq!(plan.changes, [], "a hold leaves nothing to plan");
+    assert_eq!(plan.operations, [], "a hold leaves nothing to plan");
 
     world.now_ms += 3_600_000;
     let plan = world.plan(&inventory, &down, POLICY);
-    let opened = plan.changes.iter().find_map(|change| match change {
-        Change::OpenIncident { outage, .. } => Some(outage.occurred_at),
+    let opened = plan.operations.iter().find_map(|operation| match operation {
+        Operation::OpenIncident { outage, .. } => Some(outage.occurred_at),
         _ => None,
     });
     assert_eq!(opened, Some(Timestamp::from_millis(1)), "it is down since its alert fires");

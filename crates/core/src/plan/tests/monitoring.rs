@@ -24,7 +24,7 @@ fn green_becomes_unknown_with_one_incident_and_all_is_as_the_alerts_say_afterwar
     world.monitoring = Monitoring::Unwatched;
     let made = world.settle(&pair(), &down, POLICY);
     assert_eq!(made[0].to_string(), "set component \"Database\" from 5 (Unknown) to 1 (Operational)");
-    assert!(matches!(made[1], Change::CloseIncident { .. }), "{made:?}");
+    assert!(matches!(made[1], Operation::CloseIncident { .. }), "{made:?}");
     assert_eq!((made.len(), world.observed.open_incidents.len()), (2, 0));
 }
 
@@ -56,7 +56,11 @@ fn a_persons_word_is_neither_overwritten_by_unknown_nor_said_again() {
             world.monitoring = monitoring;
             let plan = world.plan(&pair(), &[], POLICY);
             assert_eq!(plan.reports, reports);
-            assert!(!plan.changes.iter().any(|change| change.to_string().contains("Web")), "{:?}", plan.changes);
+            assert!(
+                !plan.operations.iter().any(|operation| operation.to_string().contains("Web")),
+                "{:?}",
+                plan.operations
+            );
         }
     }
     world.monitoring = MISSING;
@@ -72,7 +76,7 @@ fn our_unknown_is_ours_and_a_person_may_change_it() {
     assert!(world.plan(&pair(), &[], POLICY).reports.is_empty());
     world.component("Web").status = Some(ComponentStatus::Operational);
     let plan = world.plan(&pair(), &[], POLICY);
-    assert_eq!((plan.changes.len(), plan.reports.len()), (0, 1));
+    assert_eq!((plan.operations.len(), plan.reports.len()), (0, 1));
     world.monitoring = Monitoring::Unwatched;
     world.settle(&pair(), &[], POLICY);
     assert_eq!((world.status("Web"), world.status("Database")), (1, 1));
@@ -118,7 +122,7 @@ fn a_relapse_of_the_monitoring_opens_the_same_incident_again() {
     for (monitoring, verb) in [(MISSING, "open"), (Monitoring::Unwatched, "close"), (MISSING, "open")] {
         world.monitoring = monitoring;
         let made = world.settle(&pair(), &[], policy);
-        let about_it = made.iter().filter(|change| change.key() == ResourceKey::MonitoringIncident);
+        let about_it = made.iter().filter(|operation| operation.key() == ResourceKey::MonitoringIncident);
         let about_it: Vec<String> = about_it.map(ToString::to_string).collect();
         assert!(about_it.len() == 1 && about_it[0].starts_with(verb), "{about_it:?}");
     }
@@ -137,7 +141,7 @@ proptest! {
             world.monitoring = if *missing { MISSING } else { Monitoring::Unwatched };
             world.settle(&inventory, alerts, policy);
             let plan = world.plan(&inventory, alerts, policy);
-            prop_assert_eq!(plan.changes, vec![]);
+            prop_assert_eq!(plan.operations, vec![]);
             prop_assert_eq!(plan.notes, vec![]);
             let accused = plan.reports.iter().any(|report| matches!(report, Report::ComponentOverridden { .. }));
             prop_assert!(!accused, "{:?}", plan.reports);

@@ -49,11 +49,11 @@ fn a_status_that_is_carried_out_late_is_overwritten_and_nobody_is_accused() {
         let mut world = World::set_up(&inventory);
         world.settle(&inventory, &alerts, policy);
         world.lose_status("Web", late);
-        assert_eq!(world.plan(&inventory, &alerts, policy).changes, [], "it has not come yet");
+        assert_eq!(world.plan(&inventory, &alerts, policy).operations, [], "it has not come yet");
         world.component("Web").status = Some(late);
         let plan = world.plan(&inventory, &alerts, policy);
-        assert_eq!(lines(&plan.changes), [format!("set component \"Web\" from {late} to {expected}")]);
-        let Change::Write { late: Some(undone), .. } = &plan.changes[0] else { panic!("{:?}", plan.changes) };
+        assert_eq!(lines(&plan.operations), [format!("set component \"Web\" from {late} to {expected}")]);
+        let Operation::Write { late: Some(undone), .. } = &plan.operations[0] else { panic!("{:?}", plan.operations) };
         assert_eq!((undone.value.status, plan.reports.len()), (late, 0));
         world.settle(&inventory, &alerts, policy);
         assert_eq!((world.component("Web").status, world.unanswered()), (Some(expected), 0));
@@ -74,7 +74,7 @@ fn a_person_who_wants_the_same_is_overwritten_once_for_each_write_and_no_more() 
     }
     world.component("Web").status = Some(MajorOutage);
     let plan = world.plan(&inventory, &[], POLICY);
-    assert_eq!(plan.changes, []);
+    assert_eq!(plan.operations, []);
     assert!(matches!(plan.reports.first(), Some(Report::ComponentOverridden { .. })), "{:?}", plan.reports);
 }
 
@@ -87,7 +87,7 @@ fn a_person_who_wants_something_else_is_respected_and_so_is_one_on_another_compo
     world.component("Web").status = Some(PerformanceIssues);
     world.component("Api").status = Some(MajorOutage);
     let plan = world.plan(&inventory, &[], POLICY);
-    assert_eq!((plan.changes, plan.reports.len(), plan.notes), (vec![], 2, vec![]));
+    assert_eq!((plan.operations, plan.reports.len(), plan.notes), (vec![], 2, vec![]));
 }
 
 #[test]
@@ -112,11 +112,15 @@ fn news_that_comes_with_it_is_written_like_any_other() {
     world.settle(&inventory, &[], POLICY);
     world.lose_status("Web", MajorOutage);
     world.component("Web").status = Some(MajorOutage);
-    let changes = world.plan(&inventory, &[firing("a", "Web")], POLICY).changes;
-    assert_eq!(changes[0].to_string(), "set component \"Web\" from 4 (Outage) to 3 (Partial Outage)");
-    assert!(matches!(changes[0], Change::Write { late: None, .. }), "the alerts are the reason");
+    let operations = world.plan(&inventory, &[firing("a", "Web")], POLICY).operations;
+    assert_eq!(operations[0].to_string(), "set component \"Web\" from 4 (Outage) to 3 (Partial Outage)");
+    assert!(matches!(operations[0], Operation::Write { late: None, .. }), "the alerts are the reason");
     let plan = world.plan(&inventory, &both_down(), POLICY);
-    assert!(!plan.changes.iter().any(|change| change.to_string().starts_with("set component")), "{:?}", plan.changes);
+    assert!(
+        !plan.operations.iter().any(|operation| operation.to_string().starts_with("set component")),
+        "{:?}",
+        plan.operations
+    );
 }
 
 #[test]
@@ -183,7 +187,7 @@ fn a_component_that_was_made_anew_is_another_one() {
     world.settle(&inventory, &[], POLICY);
     world.component("Web").status = Some(MajorOutage);
     let plan = world.plan(&inventory, &[], POLICY);
-    assert_eq!((plan.changes, plan.reports.len()), (vec![], 1));
+    assert_eq!((plan.operations, plan.reports.len()), (vec![], 1));
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn what_nothing_feeds_any_more_is_kept_in_mind_until_nothing_can_come() {
     world.settle(&after, &[], POLICY);
     assert_eq!((world.status("Web"), world.status("a | Web"), world.unanswered()), (1, 1, 0));
     let plan = world.plan(&after, &[], POLICY);
-    assert_eq!((plan.changes, plan.notes), (vec![], vec![]));
+    assert_eq!((plan.operations, plan.notes), (vec![], vec![]));
     assert_eq!(world.ledger.rows().count(), 2);
 }
 
@@ -221,7 +225,7 @@ fn a_targets_component_is_known_by_its_status_and_description() {
     let description = Some(describe(false, ["Down"]));
     world.lose(quiet.id, ComponentValue { status: MajorOutage, description: description.clone() });
     world.component("a | Web").status = Some(MajorOutage);
-    assert_eq!(world.plan(&inventory, &[], POLICY).changes, [], "a person, who wrote no description");
+    assert_eq!(world.plan(&inventory, &[], POLICY).operations, [], "a person, who wrote no description");
     world.component("a | Web").description = description;
     let made = world.settle(&inventory, &[], POLICY);
     assert_eq!(lines(&made), ["set target component \"a | Web\" from 4 (Outage) to 1 (Operational)"]);
@@ -262,10 +266,10 @@ fn a_closing_that_is_carried_out_after_a_relapse_is_undone_and_nobody_is_accused
     let open = std::mem::take(&mut world.observed.open_incidents);
     let plan = world.plan(&inventory, &both_down(), REOPENING);
     assert_eq!(
-        (lines(&plan.changes), plan.reports.len()),
+        (lines(&plan.operations), plan.reports.len()),
         (vec!["open incident 4 of component \"Web\" again".to_owned()], 0)
     );
-    assert!(matches!(plan.changes[0], Change::ReopenIncident { late: Some(_), .. }), "{:?}", plan.changes);
+    assert!(matches!(plan.operations[0], Operation::ReopenIncident { late: Some(_), .. }), "{:?}", plan.operations);
     world.settle(&inventory, &both_down(), REOPENING);
     assert_eq!((world.observed.open_incidents.len(), world.unanswered()), (1, 0));
     assert_eq!(world.observed.open_incidents[0].id, open[0].id);
@@ -285,9 +289,9 @@ fn a_closing_that_comes_late_when_the_outage_is_over_is_no_persons_either() {
     }
     world.lose_incident(IncidentValue::Fixed);
     world.observed.open_incidents.clear();
-    let changes = world.plan(&inventory, &[], REOPENING).changes;
-    let closing = changes.iter().find(|change| change.rank() == Rank::Close);
-    assert!(matches!(closing, Some(Change::CloseIncident { late: Some(_), .. })), "{changes:?}");
+    let operations = world.plan(&inventory, &[], REOPENING).operations;
+    let closing = operations.iter().find(|operation| operation.rank() == Rank::Close);
+    assert!(matches!(closing, Some(Operation::CloseIncident { late: Some(_), .. })), "{operations:?}");
 }
 
 #[test]
@@ -332,7 +336,7 @@ proptest! {
             world.settle(&inventory, &alerts, policy);
             prop_assert_eq!(world.status("Web"), wanted);
             let plan = world.plan(&inventory, &alerts, policy);
-            prop_assert_eq!((plan.changes, plan.notes), (vec![], vec![]));
+            prop_assert_eq!((plan.operations, plan.notes), (vec![], vec![]));
         }
     }
 }

@@ -60,14 +60,14 @@ impl World {
 
     /// Plans and carries out, twice if need be (a relapse during a closing opens in the second go), and returns all
     /// changes that were made.
-    pub(super) fn settle(&mut self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Vec<Change> {
+    pub(super) fn settle(&mut self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Vec<Operation> {
         let mut made = Vec::new();
         for _ in 0..2 {
             self.now_ms += 1000;
             let plan = self.plan(inventory, alerts, policy);
             plan.notes.iter().cloned().for_each(|note| self.ledger.record(note));
-            plan.changes.iter().for_each(|change| self.carry_out(change));
-            made.extend(plan.changes);
+            plan.operations.iter().for_each(|operation| self.carry_out(operation));
+            made.extend(plan.operations);
         }
         made
     }
@@ -86,16 +86,16 @@ impl World {
     }
 
     /// The change is sent, and no answer comes.
-    pub(super) fn send(&mut self, change: &Change) {
+    pub(super) fn send(&mut self, operation: &Operation) {
         let now = Timestamp::from_millis(self.now_ms);
-        let sent = change.sent(&self.ledger, OutageSubject::to_string, now);
+        let sent = operation.sent(&self.ledger, OutageSubject::to_string, now);
         sent.into_iter().for_each(|update| self.ledger.record(update));
     }
 
-    pub(super) fn carry_out(&mut self, change: &Change) {
-        self.send(change);
-        let outcome = match change {
-            Change::Write { key, page_id, value, enabled, .. } => {
+    pub(super) fn carry_out(&mut self, operation: &Operation) {
+        self.send(operation);
+        let outcome = match operation {
+            Operation::Write { key, page_id, value, enabled, .. } => {
                 let name = match key {
                     ResourceKey::Component(name) => name.to_string(),
                     ResourceKey::Target(name) => name.to_string(),
@@ -109,27 +109,27 @@ impl World {
                 component.description = value.description.clone().or(component.description.take());
                 Outcome::Written(component.id, value.clone())
             }
-            Change::OpenIncident { outage, .. } => {
+            Operation::OpenIncident { outage, .. } => {
                 let id = IncidentId(self.id());
                 self.show_open(id, outage);
                 Outcome::Opened(id)
             }
-            Change::CloseIncident { incident, .. } => {
+            Operation::CloseIncident { incident, .. } => {
                 self.observed.open_incidents.retain(|open| open.id != *incident);
                 Outcome::Closed(EndedBy::Recovery)
             }
-            Change::ReopenIncident { incident, outage, .. } => {
+            Operation::ReopenIncident { incident, outage, .. } => {
                 self.show_open(*incident, outage);
                 Outcome::Reopened
             }
-            Change::FindIncident { .. } => Outcome::NotFound,
-            Change::HideDuplicate { incident, .. } => {
+            Operation::FindIncident { .. } => Outcome::NotFound,
+            Operation::HideDuplicate { incident, .. } => {
                 self.observed.open_incidents.retain(|open| open.id != *incident);
                 Outcome::Hidden(*incident)
             }
         };
         let now = Timestamp::from_millis(self.now_ms);
-        let answered = change.answered(&self.ledger, &outcome, now, now);
+        let answered = operation.answered(&self.ledger, &outcome, now, now);
         answered.into_iter().for_each(|update| self.ledger.record(update));
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
 use alertmanager_cachet_core::expiry::{ResolveRule, WatchdogAlert, WatchdogSource};
-use alertmanager_cachet_core::history::{Source, Turn};
+use alertmanager_cachet_core::history::{AlertEventKind, Source};
 use alertmanager_cachet_core::ledger::Recorded as Row;
 use alertmanager_cachet_core::listing::{ListedAlert, Standing};
 use alertmanager_cachet_core::observed::{IncidentId, Observed};
@@ -77,10 +77,10 @@ async fn states(store: &Store) -> Vec<AlertState> {
 }
 
 /// What the history says of alerts of Web, the oldest first.
-async fn turns(store: &Store) -> Vec<(Turn, Source)> {
+async fn kinds(store: &Store) -> Vec<(AlertEventKind, Source)> {
     let mut history = store.alert_history(&component("Web"), Timestamp::from_millis(0), 1000).await.expect("read");
     history.reverse();
-    history.iter().map(|happening| (happening.turn, happening.source)).collect()
+    history.iter().map(|event| (event.kind, event.source)).collect()
 }
 
 pub async fn a_notification_is_kept_whole_or_not_at_all(place: &Place) {
@@ -95,7 +95,7 @@ pub async fn a_notification_is_kept_whole_or_not_at_all(place: &Place) {
     let recorded = store.record_statements(told(), NOW).await.expect("recorded");
     assert_eq!(recorded.effects, [Effect::Fired, Effect::Fired], "nothing was known of them");
     assert_eq!(store.pulse().await.expect("read").last_heartbeat, Some(NOW));
-    assert_eq!(turns(&store).await, [(Turn::Fired, Source::Notification); 2]);
+    assert_eq!(kinds(&store).await, [(AlertEventKind::Fired, Source::Notification); 2]);
 }
 
 pub async fn notifications_that_are_committed_together_fail_together(place: &Place) {
@@ -119,7 +119,7 @@ pub async fn a_repeat_changes_nothing_but_when_it_was_heard(place: &Place) {
     assert_eq!(store.record(&[fires], after(60)).await.expect("recorded"), [Effect::Repeated]);
     let second = store.unresolved_alerts().await.expect("read");
     assert_eq!(second, [AlertRecord { last_seen_at: after(60), ..first[0].clone() }]);
-    assert_eq!(turns(&store).await, [(Turn::Fired, Source::Notification)]);
+    assert_eq!(kinds(&store).await, [(AlertEventKind::Fired, Source::Notification)]);
 }
 
 /// Pseudo-random numbers (a linear congruential generator): the same ones each time.
@@ -190,7 +190,7 @@ pub async fn what_a_notification_has_named_already_is_not_adopted(place: &Place)
         let known = store.unresolved_alerts().await.expect("read");
         let adopted = known.iter().filter(|record| record.state == AlertState::Adopted);
         assert_eq!(adopted.map(|record| record.target.instance()).collect::<Vec<_>>(), ["b"], "{status:?}");
-        let of_page = turns(&store).await.into_iter().filter(|(_, source)| *source == Source::Page);
+        let of_page = kinds(&store).await.into_iter().filter(|(_, source)| *source == Source::Page);
         assert_eq!(of_page.count(), 1, "the history does not say that the other one fires");
     }
 }
@@ -212,9 +212,12 @@ pub async fn a_correction_is_kept_whole_or_not_at_all(place: &Place) {
     assert_eq!(reasons, [Reason::Unnotified, Reason::Unlisted]);
     let known = store.unresolved_alerts().await.expect("read");
     assert_eq!(known.iter().map(|record| record.target.instance()).collect::<Vec<_>>(), ["new"]);
-    let expected =
-        [(Turn::Fired, Source::Notification), (Turn::Fired, Source::Unnotified), (Turn::Resolved, Source::Unlisted)];
-    assert_eq!(turns(&store).await, expected);
+    let expected = [
+        (AlertEventKind::Fired, Source::Notification),
+        (AlertEventKind::Fired, Source::Unnotified),
+        (AlertEventKind::Resolved, Source::Unlisted),
+    ];
+    assert_eq!(kinds(&store).await, expected);
 }
 
 pub async fn silence_and_a_missing_watchdog_end_alerts_with_a_history(place: &Place) {
@@ -235,8 +238,11 @@ pub async fn silence_and_a_missing_watchdog_end_alerts_with_a_history(place: &Pl
         .expect("done");
     assert_eq!(confirmed.iter().map(|repair| repair.record.target.instance()).collect::<Vec<_>>(), ["held"]);
     assert_eq!(states(&store).await, []);
-    let turns = turns(&store).await;
-    assert_eq!(turns[2..], [(Turn::Resolved, Source::Stale), (Turn::Resolved, Source::ResolveConfirmed)]);
+    let kinds = kinds(&store).await;
+    assert_eq!(
+        kinds[2..],
+        [(AlertEventKind::Resolved, Source::Stale), (AlertEventKind::Resolved, Source::ResolveConfirmed)]
+    );
 }
 
 pub async fn a_clock_that_was_set_back_moves_everything_once(place: &Place) {
@@ -316,7 +322,7 @@ pub async fn an_alert_that_is_put_is_not_judged_and_ends_what_was_adopted_of_it(
     // A notification that says the same is held, as it follows its own resolve.
     store.put_alert(&firing).await.expect("put");
     assert_eq!(states(&store).await, [AlertState::Firing]);
-    assert!(turns(&store).await.is_empty(), "a history that is played is not written again");
+    assert!(kinds(&store).await.is_empty(), "a history that is played is not written again");
 }
 
 pub async fn what_was_adopted_ends_with_a_resolve_that_was_held_once_the_watchdog_is_heard(place: &Place) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use alertmanager_cachet_core::history::{About, Event, Happening, Source, Turn};
+use alertmanager_cachet_core::history::{About, AlertEventKind, Event, EventKind, Source};
 use alertmanager_cachet_core::hold::Hold;
 use alertmanager_cachet_core::observed::IncidentId;
 use alertmanager_cachet_core::status::ComponentStatus;
@@ -15,13 +15,13 @@ use crate::{NOW, after, alert, component, resolved};
 
 const START: Timestamp = Timestamp::from_millis(0);
 
-async fn happened(store: &Store, component_name: &str, event: Event, at: Timestamp) {
+async fn happened(store: &Store, component_name: &str, kind: EventKind, at: Timestamp) {
     let about = About::Component(component(component_name));
-    store.remember(&[], &[Happening { at, about, event }]).await.expect("remembered");
+    store.remember(&[], &[Event { at, about, kind }]).await.expect("remembered");
 }
 
-fn status(to: ComponentStatus) -> Event {
-    Event::Status { from: None, to: Some(to) }
+fn status(to: ComponentStatus) -> EventKind {
+    EventKind::Status { from: None, to: Some(to) }
 }
 
 fn hold(name: &str, since: Timestamp, until: Timestamp) -> Hold {
@@ -35,7 +35,7 @@ pub async fn only_what_goes_on_outlives_the_limit_of_the_history(place: &Place) 
     let (fires, over) = (alert("a", "Web", NOW), alert("b", "Web", NOW));
     store.record(&[fires.clone(), over.clone(), resolved(&over)], NOW).await.expect("recorded");
     happened(&store, "Web", status(Operational), NOW).await;
-    happened(&store, "Web", Event::WritableAgain, NOW).await;
+    happened(&store, "Web", EventKind::WritableAgain, NOW).await;
     happened(&store, "Web", status(MajorOutage), NOW).await;
     store.hold(&hold("Shop", NOW, after(1000))).await.expect("held");
     store.hold(&hold("Web", NOW, after(1000))).await.expect("held");
@@ -46,11 +46,14 @@ pub async fn only_what_goes_on_outlives_the_limit_of_the_history(place: &Place) 
     assert_eq!(store.forget_history(after(1)).await.expect("forgotten"), 6);
     assert_eq!(store.forget_history(after(1)).await.expect("forgotten"), 0);
     let alerts = store.alert_history(&component("Web"), START, 10).await.expect("read");
-    let turns: Vec<_> = alerts.iter().map(|happening| (happening.turn, happening.source)).collect();
-    assert_eq!(turns, [(Turn::Resolved, Source::Notification), (Turn::Fired, Source::Notification)]);
-    let events = async |name| -> Vec<Event> {
-        let happenings = store.event_history(&component(name), START, 10).await.expect("read");
-        happenings.into_iter().map(|happening| happening.event).collect()
+    let kinds: Vec<_> = alerts.iter().map(|event| (event.kind, event.source)).collect();
+    assert_eq!(
+        kinds,
+        [(AlertEventKind::Resolved, Source::Notification), (AlertEventKind::Fired, Source::Notification)]
+    );
+    let events = async |name| -> Vec<EventKind> {
+        let events = store.event_history(&component(name), START, 10).await.expect("read");
+        events.into_iter().map(|event| event.kind).collect()
     };
     assert_eq!(events("Web").await, [status(MajorOutage)]);
     assert_eq!(events("Shop").await.len(), 1);
@@ -60,7 +63,7 @@ pub async fn only_what_goes_on_outlives_the_limit_of_the_history(place: &Place) 
 
 pub async fn a_finding_is_known_until_the_status_changes(place: &Place) {
     let store = place.open().await;
-    let closed = Event::IncidentClosedByPerson { incident: IncidentId(3) };
+    let closed = EventKind::IncidentClosedByPerson { incident: IncidentId(3) };
     for name in ["Web", "Shop"] {
         happened(&store, name, status(ComponentStatus::MajorOutage), NOW).await;
         happened(&store, name, closed.clone(), NOW).await;
@@ -76,11 +79,11 @@ pub async fn a_history_begins_with_the_first_look(place: &Place) {
     assert_eq!(store.look_at_the_clock(NOW).await.expect("kept"), None);
     assert_eq!(store.look_at_the_clock(after(60)).await.expect("kept"), Some(NOW));
     store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
-    let absence = Event::NotRunning { since_ms: NOW.as_millis() };
-    let happening = Happening { at: after(60), about: About::Everything, event: absence };
-    store.remember(&[], std::slice::from_ref(&happening)).await.expect("remembered");
+    let absence = EventKind::NotRunning { since_ms: NOW.as_millis() };
+    let event = Event { at: after(60), about: About::Everything, kind: absence };
+    store.remember(&[], std::slice::from_ref(&event)).await.expect("remembered");
     let kept = store.kept().await.expect("read");
-    assert_eq!((kept.from, kept.alerts.len(), kept.events), (NOW, 1, vec![happening]));
+    assert_eq!((kept.from, kept.alerts.len(), kept.events), (NOW, 1, vec![event]));
     let absences = store.absences(START).await.expect("read");
     assert_eq!(absences.iter().map(|span| (span.from, span.until)).collect::<Vec<_>>(), [(NOW, after(60))]);
 }
@@ -99,8 +102,8 @@ pub async fn a_hold_lasts_until_it_is_replaced_released_or_over(place: &Place) {
     assert_eq!(store.release(&web, "bob", after(61)).await.expect("nothing is held"), None);
     assert_eq!(store.holds().await.expect("read"), []);
     let words = async |name| -> Vec<&'static str> {
-        let happenings = store.event_history(&component(name), START, 10).await.expect("read");
-        happenings.iter().map(|happening| happening.event.word()).collect()
+        let events = store.event_history(&component(name), START, 10).await.expect("read");
+        events.iter().map(|event| event.kind.word()).collect()
     };
     assert_eq!(words("Web").await, ["released", "held", "held"]);
     assert_eq!(words("Shop").await, ["hold_expired", "held"]);
@@ -116,7 +119,7 @@ pub async fn the_watchdog_is_missing_until_it_is_heard(place: &Place) {
     assert!(!store.record_heartbeat(after(299)).await.expect("kept"), "sent before it was missing");
     assert!(store.record_heartbeat(after(301)).await.expect("kept"));
     let events = store.event_history(&component("Web"), START, 10).await.expect("read");
-    let words: Vec<_> = events.iter().map(|happening| (happening.event.word(), happening.at)).collect();
+    let words: Vec<_> = events.iter().map(|event| (event.kind.word(), event.at)).collect();
     assert_eq!(words, [("watchdog_heard", after(301)), ("watchdog_missing", after(300))]);
 }
 

@@ -1,6 +1,6 @@
 //! What was written to the page, what it shows, and what was made there.
 
-use alertmanager_cachet_core::history::{About, Event, Happening};
+use alertmanager_cachet_core::history::{About, Event, EventKind};
 use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Ledger, Recorded, ResourceKey, Unanswered, Update};
 use alertmanager_cachet_core::observed::{
     ComponentId, GroupId, IncidentId, Observed, ObservedComponent, ObservedGroup,
@@ -38,8 +38,8 @@ pub async fn what_is_remembered_is_kept_whole_or_not_at_all(place: &Place) {
     let (key, value) = (ResourceKey::Component(component("Web")), ComponentValue::of_component(status));
     let row = Recorded::sent(None, Some(ComponentId(7)), value, NOW);
     let updates = [Update::Component(key, Some(row)), outage(7, "Web", None, None).into()];
-    let event = Event::Status { from: None, to: Some(status) };
-    let happened = [Happening { at: NOW, about: About::Component(component("Web")), event }];
+    let kind = EventKind::Status { from: None, to: Some(status) };
+    let happened = [Event { at: NOW, about: About::Component(component("Web")), kind }];
     place.refuse_inserts(&store, "history_events").await;
     store.remember(&updates, &happened).await.expect_err("refused");
     assert_eq!(store.ledger().await.expect("read"), Ledger::default());

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 
 /// What came of one go.
 #[derive(Debug, Default)]
-pub struct Round {
+pub struct RunReport {
     /// How many changes were made in Cachet.
     pub written: usize,
     /// The changes that failed; the others were made all the same.
@@ -55,7 +55,7 @@ impl Blocked {
     }
 }
 
-impl Round {
+impl RunReport {
     /// Whether everything that had to be written was.
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty() && self.blocked.is_none()
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_fails_puts_off_nothing_that_is_due_earlier() {
-        let due = |revisit_at| Round { revisit_at, ..Round::default() }.next_go(MINUTE, NOW);
+        let due = |revisit_at| RunReport { revisit_at, ..RunReport::default() }.next_go(MINUTE, NOW);
         assert_eq!(due(None), MINUTE);
         assert_eq!(due(Some(NOW.after(SECOND))), SECOND);
         assert_eq!(due(Some(NOW.after(2 * MINUTE))), MINUTE);
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_cachet_that_takes_nothing_is_left_alone_whatever_is_due() {
         let away = PageError::new(Failure::NotFound, "GET /components: HTTP 404".to_owned());
-        let round = Round { revisit_at: Some(NOW.after(SECOND)), blocked: Some(away.into()), ..Round::default() };
-        assert_eq!(round.next_go(MINUTE, NOW), MINUTE);
+        let run = RunReport { revisit_at: Some(NOW.after(SECOND)), blocked: Some(away.into()), ..RunReport::default() };
+        assert_eq!(run.next_go(MINUTE, NOW), MINUTE);
     }
 }
