@@ -1,20 +1,12 @@
 //! Keeps a Cachet status page true from Prometheus Alertmanager notifications.
 //!
-//! The way of an alert, straight down: `web` authenticates and parses a notification, `store` keeps it, and the
-//! answer is sent; `reconcile` then compares what the alerts say (`core::page`) with what was written and what
-//! Cachet shows, and writes only the difference (`core::plan`) through `cachet`. Nothing goes back up. Beside that,
-//! `repair` makes the stored alerts agree with what Alertmanager lists, read through `alertmanager`.
+//! `web` authenticates and parses a notification, the store saves it, and the answer is sent. `reconcile` then compares what
+//! the alerts say (`core::page`) with what was written and what the page shows, and writes only the difference
+//! (`core::plan`). `repair` corrects the stored alerts by what Alertmanager lists. Operators see all of it in `console`, which
+//! reads the store (`insight`) and what only the running server knows (`live`).
 //!
-//! Operators look at all of it through `console`, which tells what `insight` reads and `live` was told.
-//!
-//! What happened is counted in `metrics`, and how the parts are is told in `readiness`; both are told, and ask nobody.
-//!
-//! The rules, the store and the client of Cachet are crates of their own (`crates/`), which the compiler keeps apart.
-//!
-//! What is configured and may change is one value (`settings`), which all of them share.
-//!
-//! Imports point one way: `core` ← `config`, `store`, `cachet`, `alertmanager` ← `tls` ← `settings` ← `reconcile` ← `repair`, `insight` ← `web` ←
-//! `console` ← `commands` ← `main`.
+//! The rules, the store and the client of Cachet are crates of their own (`crates/`). `ARCHITECTURE.md` has the map, and the
+//! order in which modules may import each other.
 
 use std::io::Write as _;
 use std::process::ExitCode;
