@@ -122,7 +122,7 @@ pub struct Outage {
     pub key: OutageKey,
     /// What it is about.
     pub subject: OutageSubject,
-    /// When it began: the earliest cause's `startsAt`, or from when on nothing was heard of the monitoring.
+    /// When its subject entered it, by the signals; or from when on nothing was heard of the monitoring.
     pub occurred_at: Timestamp,
     /// When it was noticed; no incident of it is older.
     pub began_at: Timestamp,

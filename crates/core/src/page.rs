@@ -35,8 +35,9 @@ pub struct DesiredPage {
 pub struct DesiredComponent {
     /// Its status.
     pub status: ComponentStatus,
-    /// The beginning of the earliest signal that makes it so, from when on nothing was heard of the monitoring, or since
-    /// when it is held; `None` if it is Operational.
+    /// Since when it has this status by the signals: in a Major Outage since a critical target is down or the last of all went
+    /// down, otherwise since the earliest signal. Or from when on nothing was heard of the monitoring, or since when it is
+    /// held. `None` if it is Operational.
     pub since: Option<Timestamp>,
     /// The targets that feed it, by name.
     pub targets: Vec<TargetName>,
@@ -100,9 +101,9 @@ impl DesiredTarget {
         self.condition() == Condition::Down
     }
 
-    /// Since when something is wrong with it.
-    fn since(&self) -> Option<Timestamp> {
-        self.causes.first().map(|cause| cause.since)
+    /// Since when it is down; `None` if it is not.
+    fn down_since(&self) -> Option<Timestamp> {
+        self.causes.iter().find(|cause| cause.condition == Condition::Down).map(|cause| cause.since)
     }
 
     /// The status of its own component.
@@ -166,15 +167,19 @@ fn components(targets: &BTreeMap<TargetName, DesiredTarget>) -> BTreeMap<Compone
 
 fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
     let health: Vec<TargetHealth> = targets.iter().map(|(_, target)| target.health()).collect();
-    // A critical target that is down is the cause, whatever else is down beside it.
-    let critical_down = health.iter().any(|target| target.condition == Condition::Down && target.critical);
-    let causes = targets.iter().filter(|(_, target)| target.critical || !critical_down);
-    DesiredComponent {
-        status: component_status(&health),
-        since: causes.filter_map(|(_, target)| target.since()).min(),
-        targets: targets.iter().map(|(name, _)| (*name).clone()).collect(),
-        held: None,
-    }
+    let status = component_status(&health);
+    let since = match status {
+        ComponentStatus::MajorOutage => outage_since(targets),
+        _ => targets.iter().filter_map(|(_, target)| target.causes.first()).map(|cause| cause.since).min(),
+    };
+    DesiredComponent { status, since, targets: targets.iter().map(|(name, _)| (*name).clone()).collect(), held: None }
+}
+
+/// When a component entered its Major Outage: when its first critical target went down, or the last of all.
+fn outage_since(targets: &[(&TargetName, &DesiredTarget)]) -> Option<Timestamp> {
+    let critical = targets.iter().filter(|(_, target)| target.critical).filter_map(|(_, target)| target.down_since());
+    let all: Option<Vec<Timestamp>> = targets.iter().map(|(_, target)| target.down_since()).collect();
+    critical.chain(all.into_iter().flatten().max()).min()
 }
 
 /// A target's description: `critical: yes|no`, and on the second line the names of the alerts that fire, or `no alerts`.
@@ -293,10 +298,8 @@ mod tests {
         let worst = page(vec![said(Condition::Degraded, 1), said(Condition::Partial, 2), said(Condition::Ok, 3)]);
         let web = &worst.targets[&target("a", "Web").name()];
         assert_eq!((web.status(), web.is_down()), (ComponentStatus::PartialOutage, false));
-        assert_eq!(
-            (web.since(), web.description().as_str()),
-            (Some(Timestamp::from_millis(1)), "critical: no\nDegraded, Partial")
-        );
+        assert_eq!((web.down_since(), web.description().as_str()), (None, "critical: no\nDegraded, Partial"));
+        assert_eq!(worst.components[&name("Web")].since, Some(Timestamp::from_millis(1)));
         assert_eq!(worst.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert_eq!(worst.revisit_at, Some(NOW));
     }
@@ -311,12 +314,21 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_began_with_its_earliest_cause_and_a_critical_target_is_the_cause_where_there_is_one() {
-        let inventory = inventory(&[("a", "Web", false), ("b", "Web", true), ("c", "Web", false)]);
-        let alerts = [firing("Down", target("a", "Web"), 5), firing("Down", target("b", "Web"), 9)];
-        let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
-        assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
-        assert_eq!(page.components[&name("Web")].since, Some(Timestamp::from_millis(9)));
+    fn an_outage_began_when_a_critical_target_or_the_last_of_all_went_down_and_not_with_its_first_cause() {
+        let down = |instance: &str, second| firing("Down", target(instance, "Web"), second);
+        let [a, slow_a, b, c] = [down("a", 5), firing("Slow", target("a", "Web"), 3), down("b", 9), down("c", 12)];
+        for (critical, alerts, status, since) in [
+            (true, vec![a.clone(), b.clone()], ComponentStatus::MajorOutage, 9),
+            (true, vec![a.clone(), b.clone(), c.clone()], ComponentStatus::MajorOutage, 9),
+            (false, vec![a.clone(), b.clone()], ComponentStatus::PartialOutage, 5),
+            (false, vec![a.clone(), b.clone(), c.clone()], ComponentStatus::MajorOutage, 12),
+            (false, vec![slow_a, a, b, c], ComponentStatus::MajorOutage, 12),
+        ] {
+            let inventory = inventory(&[("a", "Web", false), ("b", "Web", critical), ("c", "Web", false)]);
+            let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
+            let web = &page.components[&name("Web")];
+            assert_eq!((web.status, web.since), (status, Some(Timestamp::from_millis(since))));
+        }
     }
 
     #[test]
@@ -349,7 +361,7 @@ mod tests {
         let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
         let web = &page.targets[&target("a", "Web").name()];
         assert_eq!(web.description(), "critical: no\nDown, Slow");
-        assert_eq!(web.since(), Some(Timestamp::from_millis(5)));
+        assert_eq!(web.down_since(), Some(Timestamp::from_millis(5)));
         assert!(desired(&inventory, &signals(&alerts[..1], HOLD, NOW)).targets[&target("a", "Web").name()].is_down());
     }
 
