@@ -210,6 +210,7 @@ impl Reconciler {
             self.deliverer.plan(&plan.operations, now, &self.context.metrics);
             // Nothing is concluded from a page that is in doubt.
             if !self.view.is_in_doubt() && !plan.notes.is_empty() {
+                self.view.ledger.iter().for_each(|ledger| self.reporter.noted(ledger, &plan.notes, now));
                 self.reporter.remember(&self.context.store, &plan.notes).await?;
                 plan.notes.into_iter().for_each(|update| self.view.record(update));
             }

@@ -123,7 +123,11 @@ impl Deliverer {
         let ledger = view.ledger.get_or_insert_default();
         let sent = |operation: &Operation| operation.sent(ledger, |subject| config.title(subject), sent_at);
         let intents: Vec<Update> = batch.iter().filter_map(sent).collect();
-        reporter.remember(&context.store, &intents).await?;
+        if let Err(error) = reporter.remember(&context.store, &intents).await {
+            // They may have been stored all the same.
+            view.forget();
+            return Err(error.into());
+        }
         intents.into_iter().for_each(|update| view.record(update));
 
         let writes = stream::iter(batch).map(|operation| async move {

@@ -103,7 +103,7 @@ impl Gatherer {
         reporter.look_back(context, now).await?;
         if view.ledger.is_none() {
             store.keep_page_at(context.page.address()).await?;
-            view.recall(store, now).await?;
+            view.recall(store, &context.settings.config, now).await?;
         }
         let is_fresh = view.is_fresh(now, context.settings.config.page.reconcile_interval);
         let reading = if wanted == Reading::Everything || !is_fresh {
@@ -227,21 +227,16 @@ impl Gatherer {
             self.listen(context, now).await?;
         }
         adopted.outages.extend(monitoring);
-        // What the store knows already, as after a move from another page, is kept.
         let known = view.ledger.take().unwrap_or_default();
-        adopted.outages.retain(|outage| known.active(outage.subject.component()).is_none());
-        for outage in &mut adopted.outages {
-            // Of an outage that a restored backup has ended, lost writes may still be carried out.
-            let lost = known.outage(&outage.key).map(Outage::unanswered).unwrap_or_default();
-            outage.incident.iter_mut().for_each(|row| row.unanswered.extend_from_slice(lost));
-        }
+        let replaced = adopted.take_over(&known);
         store.adopt(&adopted, observed, now).await?;
+        store.remember(&replaced, &[]).await?;
         let (alerts, incidents) = (adopted.alerts.len(), adopted.outages.len());
         if alerts + incidents > 0 {
             tracing::info!(alerts, incidents, "the page was there before this store: what it says is taken over");
         }
         self.refresh_sources().await?;
-        Ok(view.recall(store, now).await?)
+        Ok(view.recall(store, &context.settings.config, now).await?)
     }
 
     /// Asks the page what maintenance is in progress. That it does not say keeps nothing else from being done.

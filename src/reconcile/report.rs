@@ -11,8 +11,8 @@ use super::Context;
 use super::deliver::Deliverer;
 use super::run::{Blocked, RunReport};
 use crate::core::history::{About, Event, EventKind};
-use crate::core::ledger::{ResourceKey, Update};
-use crate::core::operation::{Operation, Outcome};
+use crate::core::ledger::{Ledger, ResourceKey, Update};
+use crate::core::operation::{Operation, Outcome, event_of};
 use crate::core::page::DesiredPage;
 use crate::core::plan::Report;
 use crate::core::status::ComponentStatus;
@@ -157,6 +157,15 @@ impl Reporter {
         }
         let title = |subject: &_| context.settings.config.title(subject);
         if let Some((about, kind)) = operation.event(outcome, title) {
+            let event = Event { at: now, about, kind };
+            self.log.emit(&event);
+            self.keep(event);
+        }
+    }
+
+    /// Rows of the ledger change without an operation.
+    pub fn noted(&mut self, ledger: &Ledger, updates: &[Update], now: Timestamp) {
+        for (about, kind) in updates.iter().filter_map(|update| event_of(ledger, update)) {
             let event = Event { at: now, about, kind };
             self.log.emit(&event);
             self.keep(event);

@@ -7,7 +7,7 @@ use crate::core::config::Config;
 use crate::core::ledger::{Delivery, Ledger, Recorded, RecordedComponent, ResourceKey, Update};
 use crate::core::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
 use crate::core::operation::Outcome;
-use crate::core::outage::Outage;
+use crate::core::outage::{IncidentValue, Outage};
 use crate::core::status::IncidentStatus;
 use crate::core::time::Timestamp;
 use crate::store::{Store, StoreError};
@@ -93,7 +93,7 @@ impl View {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
-    pub async fn recall(&mut self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn recall(&mut self, store: &Store, config: &Config, now: Timestamp) -> Result<(), StoreError> {
         fn may_be_on_its_way<I, V>(row: &mut Recorded<I, V>, now: Timestamp) {
             let sent = row.unanswered.last().map(|sent| Delivery::InDoubt { since: sent.sent_at });
             if row.page_id.is_none() && sent == Some(row.delivery) {
@@ -102,7 +102,17 @@ impl View {
         }
         let mut ledger = store.ledger().await?;
         ledger.rows_mut().for_each(|(_, row)| may_be_on_its_way(row, now));
-        ledger.outages_mut().filter_map(|it| it.incident.as_mut()).for_each(|row| may_be_on_its_way(row, now));
+        for outage in ledger.outages_mut() {
+            let Some(row) = &mut outage.incident else { continue };
+            may_be_on_its_way(row, now);
+            // Earlier releases did not store the title of what they created.
+            let sent = row.unanswered.iter_mut().map(|sent| &mut sent.value);
+            for value in sent.chain([&mut row.value]).filter(|value| value.creates()) {
+                if *value == (IncidentValue::Created { title: String::new() }) {
+                    *value = IncidentValue::Created { title: config.title(&outage.subject) };
+                }
+            }
+        }
         self.ledger = Some(ledger);
         Ok(())
     }

@@ -154,8 +154,8 @@ impl From<Error> for PageError {
             Fault::Forbidden { .. } => Failure::Forbidden,
             Fault::NotFound => Failure::NotFound,
             Fault::Invalid { .. } => Failure::Refused,
-            // It said that it did something, in words that we do not know.
-            Fault::NotCachet { status, .. } => Failure::NotThePage { done: (200..300).contains(status) },
+            // It said that it did something, in words that we do not know. A read does nothing.
+            Fault::NotCachet { status, .. } => Failure::NotThePage { done: !of_a_read && (200..300).contains(status) },
             Fault::NoAnswer { .. } => Failure::InDoubt { yet: true, of_a_read, retry_after },
             // Nobody has said that it was ended, and Cachet goes on with a request whose client, or whose proxy, has given
             // up. A 500 is Cachet's own word, and its last.
@@ -233,6 +233,8 @@ mod tests {
     fn a_read_that_got_no_answer_has_written_nothing() {
         let lost = |call: &str| PageError::from(error(call, Fault::too_late())).failure;
         assert!(!lost("GET /incidents/4").may_have_been_applied());
+        let html = |call| PageError::from(error(call, Fault::NotCachet { status: 200, what: String::new() })).failure;
+        assert!(!html("GET /incidents/4").may_have_been_applied() && html("PUT /incidents/4").may_have_been_applied());
         assert!(
             lost("POST /incidents/4/updates").may_be_applied_yet() && lost("PUT /incidents/4").may_be_applied_yet()
         );

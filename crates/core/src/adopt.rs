@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alert::{AlertRecord, AlertState, Fingerprint};
-use super::ledger::{Recorded, Unanswered};
+use super::ledger::{Ledger, Recorded, Unanswered, Update};
 use super::names::IncidentName;
 use super::observed::{ComponentId, Observed, ObservedComponent, ObservedIncident};
 use super::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
@@ -24,6 +24,26 @@ pub struct Adoption {
     pub alerts: Vec<AlertRecord>,
     /// Outages whose incident is open.
     pub outages: Vec<Outage>,
+}
+
+impl Adoption {
+    /// Leaves out the outages of what the store knows to be in one, as after a move from another page. The others take over
+    /// the writes that may still be carried out of outages of the same key, or of the same incident, which a restored backup
+    /// has ended. What is returned removes those from the ledger.
+    pub fn take_over(&mut self, known: &Ledger) -> Vec<Update> {
+        self.outages.retain(|outage| known.active(outage.subject.component()).is_none());
+        let mut removed = Vec::new();
+        for outage in &mut self.outages {
+            let incident = outage.incident_id();
+            for before in known.outages().filter(|it| it.key == outage.key || it.incident_id() == incident) {
+                outage.incident.iter_mut().for_each(|row| row.unanswered.extend_from_slice(before.unanswered()));
+                if before.key != outage.key {
+                    removed.push(Update::Outage(before.key.clone(), None));
+                }
+            }
+        }
+        removed
+    }
 }
 
 /// What a page that was read at `now` leaves to a store that remembers nothing of it.
@@ -303,5 +323,37 @@ mod tests {
         let hidden = component(4, "Web", false, ComponentStatus::MajorOutage, "");
         let ours = ObservedIncident { component: Some("Web".to_owned()), ..incident(9, "Web is down") };
         assert_eq!(adopted(vec![hidden], vec![ours]).outages[0].incident_id(), Some(IncidentId(9)));
+    }
+
+    #[test]
+    fn an_adopted_outage_takes_over_the_lost_writes_of_the_one_that_a_backup_has_ended() {
+        let web = component(4, "Web", true, ComponentStatus::MajorOutage, "");
+        let title = "Web is down";
+        let ours = ObservedIncident { component_id: Some(ComponentId(4)), is_anonymous: true, ..incident(9, title) };
+        let mut adoption = adopted(vec![web], vec![ours]);
+        let adopted = adoption.outages[0].clone();
+        let of = |id: i64, incident, ended| {
+            let row = Recorded::sent(None, Some(IncidentId(incident)), IncidentValue::Reopened, NOW);
+            Outage {
+                key: OutageKey::new(ComponentId(id), Timestamp::from_millis(1)),
+                subject: OutageSubject::Component {
+                    name: ComponentName::try_from("Web").expect("a name"),
+                    id: ComponentId(id),
+                },
+                ended,
+                incident: Some(row),
+                ..adopted.clone()
+            }
+        };
+        let ended = Some(super::super::outage::Ended { at: NOW, by: super::super::outage::EndedBy::Recovery });
+        let (same, other) = (of(4, 9, ended), of(5, 3, ended));
+        let mut known = Ledger::default();
+        known.record(same.clone().into());
+        known.record(other.into());
+        assert_eq!(adoption.take_over(&known), [Update::Outage(same.key, None)]);
+        assert_eq!(adoption.outages[0].unanswered().len(), 1);
+        known.record(of(6, 3, None).into());
+        adoption.take_over(&known);
+        assert_eq!(adoption.outages, [], "the store knows that the component is in an outage");
     }
 }

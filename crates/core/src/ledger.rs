@@ -341,10 +341,8 @@ impl Ledger {
         let outages = outages.filter_map(|outage| {
             let is_open = read.open_incidents.iter().any(|open| Some(open.id) == outage.incident_id());
             let late = outage.late(is_open).map(|late| &late.value);
-            let created = read
-                .open_incidents
-                .iter()
-                .any(|open| Some(open.id) != outage.incident_id() && outage.may_have_created(open));
+            let is_known = |id| self.outages.values().any(|known| known.incident_id() == Some(id));
+            let created = read.open_incidents.iter().any(|open| !is_known(open.id) && outage.may_have_created(open));
             let shows = |value: &IncidentValue| late == Some(value) || (value.creates() && created);
             let incident = outage.incident.as_ref()?.without_expired(shows, read_at)?;
             Some(Outage { incident: Some(incident), ..outage.clone() }.into())

@@ -327,6 +327,16 @@ impl Operation {
     }
 }
 
+/// What a changed row of `ledger` says that happened without an operation: the incident of a lost create was seen.
+pub fn event_of(ledger: &Ledger, update: &Update) -> Option<(About, EventKind)> {
+    let Update::Outage(key, Some(outage)) = update else { return None };
+    let IncidentValue::Created { title } = &outage.incident.as_ref()?.value else { return None };
+    let (incident, title) = (outage.incident_id()?, title.clone());
+    let is_news = ledger.outage(key).is_some_and(|before| before.incident_id().is_none());
+    let occurred_at_ms = outage.occurred_at.as_millis();
+    is_news.then(|| ((&outage.subject).into(), EventKind::IncidentOpened { incident, title, occurred_at_ms }))
+}
+
 /// What is recorded of an outage before `value` is sent to its incident.
 fn incident_sent(outage: &Outage, id: Option<IncidentId>, value: IncidentValue, now: Timestamp) -> Update {
     let row = Recorded::sent(outage.incident.as_ref(), id, value, now);

@@ -34,7 +34,12 @@ pub fn ledger_of_newer_page(ledger: Ledger) -> Ledger {
     let mut older = unconfirmed(&ledger);
     let ended = Some(Ended { at: Timestamp::from_millis(0), by: EndedBy::Recovery });
     for outage in ledger.outages().filter(|outage| !outage.unanswered().is_empty()) {
-        older.record(Outage { ended, ..outage.clone() }.into());
+        let mut outage = Outage { ended, ..outage.clone() };
+        // What opens its incident again after this was sent before the store was copied.
+        if let Some(row) = outage.incident.as_mut().filter(|row| row.page_id.is_some()) {
+            (row.value, row.delivery) = (IncidentValue::Fixed, Delivery::Confirmed);
+        }
+        older.record(outage.into());
     }
     older
 }
@@ -179,6 +184,13 @@ mod tests {
         assert!(restored.outages().all(|outage| !outage.is_active()));
         let awaited: Vec<_> = restored.outages().map(|it| (it.key.as_str(), it.unanswered().len())).collect();
         assert_eq!(awaited, [("1-1000000", 2), ("3-1000000", 1)]);
+
+        let reopening = Recorded::sent(None, Some(IncidentId(5)), IncidentValue::Reopened, LATER);
+        let mut ledger = Ledger::default();
+        ledger.record(outage(1, "Web", None, reopening).into());
+        let restored = ledger_of_newer_page(ledger);
+        let outage = restored.outages().next().expect("it is awaited");
+        assert!(outage.late(true).is_some(), "a reopening that is carried out late is undone");
     }
 
     #[test]

@@ -25,31 +25,42 @@ WITH RECURSIVE posting (key, title, sent_at_ms, number) AS (
 )
 SELECT key, 0 AS place, json_object('value', 'created', 'title', title, 'sent_at_ms', sent_at_ms) AS write FROM posting
 UNION ALL
-SELECT key, 0, json_object('value', 'created', 'title', '', 'sent_at_ms', began_at_ms)
+SELECT key, 0, json_object('value', 'created', 'title', '', 'sent_at_ms', CAST(strftime('%s', 'now') AS INTEGER) * 1000)
 FROM episodes WHERE phase = 'opening'
 UNION ALL
+-- A number may be that of several episodes, also of another Cachet: the write belongs to the last of its component. One that
+-- a person has closed stays closed.
 SELECT episodes.key, unanswered_writes.number,
        json_object('value', CASE unanswered_writes.status WHEN 4 THEN 'fixed' ELSE 'reopened' END,
                    'title', NULL, 'sent_at_ms', unanswered_writes.sent_at_ms)
-FROM unanswered_writes JOIN episodes ON episodes.incident_id = unanswered_writes.cachet_id
-WHERE unanswered_writes.kind = 'incident';
+FROM unanswered_writes
+JOIN episodes ON episodes.incident_id = unanswered_writes.cachet_id AND episodes.component = unanswered_writes.component
+WHERE unanswered_writes.kind = 'incident'
+  AND NOT (episodes.phase = 'closed_by_person' AND unanswered_writes.status = 4)
+  AND NOT EXISTS (
+      SELECT 1 FROM episodes AS later
+      WHERE later.incident_id = episodes.incident_id AND later.component = episodes.component
+        AND (later.began_at_ms, later.key) > (episodes.began_at_ms, episodes.key)
+  );
 
 INSERT INTO outages (key, component, component_id, occurred_at_ms, began_at_ms, calm_since_ms, ended_at_ms, ended_by,
                      incident_id, value, title, in_doubt_since_ms, unanswered)
 SELECT key, component, component_id, occurred_at_ms, began_at_ms, calm_since_ms,
-       CASE phase WHEN 'closed' THEN closed_at_ms WHEN 'ended' THEN COALESCE(ended_at_ms, began_at_ms) END,
+       -- A relapse does not continue what had ended.
+       CASE phase WHEN 'closed' THEN closed_at_ms WHEN 'ended' THEN 0 END,
        CASE WHEN phase IN ('closed', 'ended') THEN COALESCE(ended_by, 'recovery') END,
        incident_id,
        CASE
            WHEN phase IN ('closing', 'closed') OR (phase = 'ended' AND incident_id IS NOT NULL) THEN 'fixed'
            WHEN phase = 'reopening' THEN 'reopened'
-           WHEN phase = 'absent' AND lost_count = 0 THEN NULL
            ELSE 'created'
        END,
        COALESCE(lost_title, ''),
        CASE
-           WHEN phase IN ('opening', 'closing', 'reopening') THEN began_at_ms
-           WHEN incident_id IS NULL THEN COALESCE(lost_missed_at_ms, began_at_ms)
+           WHEN phase = 'opening' THEN CAST(strftime('%s', 'now') AS INTEGER) * 1000
+           WHEN phase IN ('closing', 'reopening') THEN began_at_ms
+           -- A posting that was answered with 500 may have been carried out: it is looked up.
+           WHEN incident_id IS NULL THEN COALESCE(lost_missed_at_ms, 0)
        END,
        (SELECT json_group_array(json(write)) FROM (SELECT write FROM sent WHERE sent.key = episodes.key ORDER BY place))
 FROM episodes

@@ -14,10 +14,12 @@ use proptest::prelude::*;
 use self::world::World;
 use super::*;
 use crate::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
+use crate::history::EventKind;
 use crate::hold::Hold;
+use crate::ledger::CARRIED_OUT_WITHIN;
 use crate::observed::{ComponentId, IncidentId, ObservedIncident};
-use crate::operation::{Outcome, Rank};
-use crate::outage::{EndedBy, IncidentValue, Outage, OutageSubject};
+use crate::operation::{Outcome, Rank, event_of};
+use crate::outage::{Ended, EndedBy, IncidentValue, Outage, OutageKey, OutageSubject};
 use crate::page::{DESCRIPTION_LIMIT, describe, desired};
 use crate::status::IncidentStatus;
 use crate::status_page::REQUEST_TIMEOUT;
@@ -189,6 +191,28 @@ fn an_incident_whose_answer_was_lost_is_looked_up_before_it_is_posted_again() {
     assert_eq!(opening(&plan), None, "it is there");
     let [Update::Outage(_, Some(found))] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
     assert_eq!((found.incident_id(), found.unanswered().len()), (Some(IncidentId(9)), 0));
+    let event = event_of(&world.ledger, &plan.notes[0]);
+    assert!(matches!(event, Some((_, EventKind::IncidentOpened { incident: IncidentId(9), .. }))), "{event:?}");
+    world.ledger.record(plan.notes[0].clone());
+    assert_eq!(event_of(&world.ledger, &plan.notes[0]), None, "it was said");
+}
+
+#[test]
+fn a_lost_create_is_not_kept_by_the_incident_of_the_next_outage() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let down = [firing("a", "Web")];
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &down, POLICY);
+    let anonymous = ObservedIncident { outage: None, is_anonymous: true, ..world.observed.open_incidents[0].clone() };
+    let web = world.outage("Web").expect("an outage").clone();
+    let component_id = web.subject.component_id();
+    world.observed.open_incidents = vec![ObservedIncident { component_id, ..anonymous }];
+    let sent = Recorded::sent(None, None, IncidentValue::Created { title: web.subject.to_string() }, web.began_at);
+    let (key, ended) = (OutageKey::of_monitoring(web.began_at), Ended { at: web.began_at, by: EndedBy::Unopened });
+    world.ledger.record(Outage { key: key.clone(), ended: Some(ended), incident: Some(sent), ..web }.into());
+    let hour = Timestamp::from_millis(world.now_ms).after(CARRIED_OUT_WITHIN);
+    let expired = world.ledger.expired(&world.observed, hour);
+    assert!(matches!(&expired[..], [Update::Outage(of, Some(_))] if *of == key), "{expired:?}");
 }
 
 #[test]

@@ -376,10 +376,13 @@ async fn episodes_in_every_phase_become_outages_with_all_that_is_in_doubt() {
         ('08-reopening', 'Web', 1, 5, 6, 'reopening', 15, NULL, NULL, NULL, NULL, 0, NULL, NULL),
         ('09-past', 'Web', 1, 5, 6, 'ended', 16, NULL, NULL, 50, 'recovery', 1, 30, NULL),
         ('10-reopened', 'Web', 1, 5, 6, 'ended', 17, NULL, NULL, 50, NULL, 0, NULL, NULL),
-        ('11-over', 'Web', 1, 5, 6, 'ended', 18, NULL, NULL, 50, 'recovery', 0, NULL, NULL);
+        ('11-over', 'Web', 1, 5, 6, 'ended', 18, NULL, NULL, 50, 'recovery', 0, NULL, NULL),
+        ('00-of-another-cachet', 'Mail', 1, 5, 6, 'ended', 11, NULL, NULL, 50, 'recovery', 0, NULL, NULL),
+        ('00-before', 'Web', 1, 5, 5, 'ended', 11, NULL, NULL, 50, 'recovery', 0, NULL, NULL);
         INSERT INTO unanswered_writes VALUES
         (1, 'incident', 11, 4, '', 'Web', 1, 60), (2, 'incident', 17, 1, '', 'Web', 1, 70),
-        (3, 'incident', 11, 1, '', 'Web', 1, 80), (4, 'incident', 99, 4, '', 'Web', 1, 90)";
+        (3, 'incident', 11, 1, '', 'Web', 1, 80), (4, 'incident', 99, 4, '', 'Web', 1, 90),
+        (5, 'incident', 13, 4, '', 'Web', 1, 95)";
     sqlx::raw_sql(rows).execute(&mut db).await.expect("inserted");
     sqlx::raw_sql(sqlx::AssertSqlSafe(step)).execute(&mut db).await.expect("migrated");
 
@@ -389,19 +392,22 @@ async fn episodes_in_every_phase_become_outages_with_all_that_is_in_doubt() {
                  '@' || json_extract(value, '$.sent_at_ms'), ''), ',') FROM json_each(unanswered))) \
                  FROM outages ORDER BY key";
     let outages: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut db).await.expect("the outages");
+    let began = "SELECT in_doubt_since_ms FROM outages WHERE key = '01-opening'";
+    let began: i64 = sqlx::query_scalar(began).fetch_one(&mut db).await.expect("the time of the migration");
+    assert!(began > 1_700_000_000_000, "what is being created may have been sent until a moment ago: {began}");
     assert_eq!(
         outages,
         [
-            "01-opening - - - - created  6 created@6",
-            "02-absent - - - - -  6",
+            &format!("01-opening - - - - created  {began} created@{began}"),
+            "02-absent - - - - created  0",
             "03-lost - - - - created Down 30 created@30,created@30",
             "04-open 7 - - 11 created  - created@30,fixed@60,reopened@80",
             "05-closing - - - 12 fixed  6",
             "06-by-person - - - 13 created  -",
             "07-closed - 40 person 14 fixed  -",
             "08-reopening - - - 15 reopened  6",
-            "09-past - 50 recovery 16 fixed  - created@30",
-            "10-reopened - 50 recovery 17 fixed  - reopened@70",
+            "09-past - 0 recovery 16 fixed  - created@30",
+            "10-reopened - 0 recovery 17 fixed  - reopened@70",
         ]
     );
 }
