@@ -10,6 +10,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::SecretString;
 use tower::ServiceExt;
 
+use crate::faults::NoConnection;
+
 /// The path under which the API is served.
 const BASE: &str = "/api";
 
@@ -42,6 +44,9 @@ async fn exchange(router: Router, request: Request) -> Result<Response, Transpor
     *sent.headers_mut() = request.headers;
     sent.headers_mut().insert(header::HOST, HOST);
     let Ok(answer) = router.oneshot(sent).await;
+    if answer.extensions().get::<NoConnection>().is_some() {
+        return Err(TransportError::Unreachable("connection refused".to_owned()));
+    }
     let (parts, body) = answer.into_parts();
     match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
         Ok(body) => Ok(Response { status: parts.status, headers: parts.headers, body: body.to_bytes().to_vec() }),
