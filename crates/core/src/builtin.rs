@@ -283,6 +283,7 @@ impl Incident {
             component: self.opened_for.clone(),
             component_id: None,
             is_anonymous: false,
+            is_hidden: !self.visible,
         }
     }
 }
