@@ -83,6 +83,7 @@ part 'fuzz targets' cargo check --locked --quiet --manifest-path fuzz/Cargo.toml
 part 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet --document-private-items
 part 'documentation for tests' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet --features internals
 part 'scripts' shellcheck test.sh .ci/run fuzz/run.sh docs/screenshots.sh tests/clocks.sh tests/slowest.sh
+part 'rules to break' python3 dev/break_rules.py --check
 part 'tools' tests/tools.sh
 part 'tests' cargo test --locked --workspace --no-fail-fast
 part 'clocks' tests/clocks.sh "${long[@]}"

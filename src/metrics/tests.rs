@@ -193,6 +193,7 @@ fn incident(id: i64, outage: Option<&str>) -> ObservedIncident {
         component: None,
         component_id: None,
         is_anonymous: false,
+        is_hidden: false,
     }
 }
 

@@ -153,6 +153,9 @@ impl View {
 }
 
 fn show_incident(observed: &mut Observed, outage: &Outage, outcome: &Outcome, config: &Config) {
+    if let Outcome::Hidden(duplicate) = outcome {
+        observed.open_incidents.retain(|open| open.id != *duplicate);
+    }
     let Some(id) = outage.incident_id() else { return };
     match outcome {
         Outcome::Opened(_) | Outcome::Found { is_open: true, .. } | Outcome::Reopened => {
@@ -165,12 +168,12 @@ fn show_incident(observed: &mut Observed, outage: &Outage, outcome: &Outcome, co
                     component: outage.subject.component().map(ToString::to_string),
                     component_id: None,
                     is_anonymous: false,
+                    is_hidden: false,
                 });
             }
         }
         Outcome::Closed(_) => observed.open_incidents.retain(|open| open.id != id),
-        Outcome::Hidden(duplicate) => observed.open_incidents.retain(|open| open.id != *duplicate),
-        Outcome::Found { .. } | Outcome::NotFound | Outcome::Written(..) => {}
+        Outcome::Found { .. } | Outcome::NotFound | Outcome::Hidden(_) | Outcome::Written(..) => {}
     }
 }
 

@@ -115,67 +115,13 @@ async fn a_held_firing_turns_the_page_red_when_it_stood_long_enough() {
     assert_eq!(world.status("Database").await, 4);
 }
 
-/// Each way in which one write can go wrong, named; all of them once for every write of an outage and of its recovery.
-pub const FAULTS: [&str; 6] = ["500", "500 after", "cut before", "cut after", "503", "429"];
-
-pub fn break_once(world: &World, fault: &str, method: &str, path: &str) {
-    let rule = world.faults.on(method, path).times(1);
-    match fault {
-        "500" => rule.answer(500),
-        "500 after" => rule.answer_after(500),
-        "cut before" => rule.cut_before(),
-        "cut after" => rule.cut_after(),
-        "503" => rule.answer(503),
-        "429" => rule.answer(429),
-        _ => panic!("no such fault"),
-    }
-}
-
-#[tokio::test]
-async fn whatever_goes_wrong_with_a_write_there_is_one_incident_and_the_page_is_right_in_the_end() {
-    let writes = [
-        ("PUT", "/api/components/*"),
-        ("POST", "/api/incidents"),
-        ("POST", "/api/incidents/*/updates"),
-        ("PUT", "/api/incidents/*"),
-    ];
-    for release in Release::BOTH {
-        for fault in FAULTS {
-            for (method, path) in writes {
-                for restart in [false, true] {
-                    let context = format!("{release:?}, {fault} on {method} {path}, restart {restart}");
-                    let mut world = World::set_up(release, WEB).await;
-                    world.settle().await;
-                    break_once(&world, fault, method, path);
-                    let alert = world.fire("db:9100", "Database").await;
-                    world.once().await;
-                    if restart {
-                        world.restart();
-                    }
-                    world.settle_within(4).await;
-                    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)), "{context}");
-                    break_once(&world, fault, method, path);
-                    world.resolve(&alert).await;
-                    world.once().await;
-                    if restart {
-                        world.restart();
-                    }
-                    world.settle_within(4).await;
-                    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{context}");
-                    assert_eq!(world.status("db:9100 | Database").await, 1, "{context}");
-                }
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn news_between_a_lost_answer_and_the_next_go_does_not_leave_the_page_red() {
     for release in Release::BOTH {
         for (method, path) in [("PUT", "/api/components/*"), ("POST", "/api/incidents")] {
             let mut world = World::set_up(release, WEB).await;
             world.settle().await;
-            break_once(&world, "cut after", method, path);
+            world.faults.on(method, path).times(1).cut_after();
             let alert = world.fire("db:9100", "Database").await;
             world.once().await;
             world.resolve(&alert).await;
@@ -192,7 +138,7 @@ async fn a_lost_target_component_is_found_by_its_name_and_not_made_twice() {
     for release in Release::BOTH {
         let mut world = World::set_up(release, WEB).await;
         world.settle().await;
-        break_once(&world, "cut after", "POST", "/api/components");
+        world.faults.on("POST", "/api/components").times(1).cut_after();
         world.fire("new:9100", "Web").await;
         world.once().await;
         world.settle_within(3).await;
@@ -222,7 +168,7 @@ async fn a_lost_target_component_whose_alert_has_ended_meanwhile_is_not_left_red
         for restart in [false, true] {
             let mut world = World::set_up(release, WEB).await;
             world.settle().await;
-            break_once(&world, "cut after", "POST", "/api/components");
+            world.faults.on("POST", "/api/components").times(1).cut_after();
             let alert = world.fire("new:9100", "Web").await;
             world.once().await;
             world.resolve(&alert).await;
@@ -395,47 +341,6 @@ async fn without_a_targets_file_cachets_disabled_components_are_the_inventory() 
         world.fire("db:9100", "Database").await;
         world.settle().await;
         assert_eq!((world.status("Web").await, world.status("Database").await), (3, 4), "{release:?}");
-    }
-}
-
-/// However it flaps, a component has one incident in its window; a fault at any step and a restart change nothing.
-#[tokio::test]
-async fn a_flapping_component_has_one_incident_that_is_opened_again() {
-    for release in Release::BOTH {
-        // The older one keeps updates a second apart, and this test waits for it.
-        let faults: &[&str] = match release {
-            Release::Current => &["none", "500", "500 after", "cut before", "cut after", "503"],
-            Release::Older => &["cut after"],
-        };
-        for fault in faults {
-            for (method, path) in [("POST", "/api/incidents/*/updates"), ("PUT", "/api/incidents/*")] {
-                let context = format!("{release:?}, {fault} on {method} {path}");
-                let mut world = World::set_up(release, WEB).await;
-                world.settings.config.incidents.reopen_within = Duration::from_secs(600);
-                world.restart();
-                for _ in 0..3 {
-                    let alert = world.fire("db:9100", "Database").await;
-                    if *fault != "none" {
-                        break_once(&world, fault, method, path);
-                    }
-                    world.once().await;
-                    world.restart();
-                    world.settle_within(4).await;
-                    assert_eq!((world.status("Database").await, world.incidents().await), (4, (1, 1)), "{context}");
-                    world.faults.heal();
-                    world.pass(Duration::from_secs(60));
-                    world.resolve(&alert).await;
-                    world.settle_within(4).await;
-                    assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{context}");
-                    world.pass(Duration::from_secs(60));
-                }
-                assert_eq!(world.lines("[INCIDENT_REOPENED]").len(), 2, "{context}");
-                world.pass(Duration::from_secs(600));
-                world.fire("db:9100", "Database").await;
-                world.settle_within(2).await;
-                assert_eq!(world.incidents().await, (1, 2), "{context}");
-            }
-        }
     }
 }
 

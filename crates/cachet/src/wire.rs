@@ -117,6 +117,9 @@ pub(super) struct Incident {
     pub status: Status,
     /// Only from releases without meta: newer ones attach the incident instead, and do not show this.
     pub component_id: Option<i64>,
+    /// 0 if it is hidden from guests.
+    #[serde(default)]
+    visible: Value,
     #[serde(default, rename = "created", deserialize_with = "time_if_utc")]
     pub created_if_utc: Option<Timestamp>,
     #[serde(default, rename = "occurred", deserialize_with = "time_if_utc")]
@@ -181,7 +184,7 @@ impl From<Row<Component>> for ObservedComponent {
 
 impl From<Row<Incident>> for ObservedIncident {
     fn from(row: Row<Incident>) -> Self {
-        let Incident { name, status, component_id, meta, .. } = row.attributes;
+        let Incident { name, status, component_id, visible, meta, .. } = row.attributes;
         Self {
             id: IncidentId(row.id),
             name,
@@ -190,6 +193,7 @@ impl From<Row<Incident>> for ObservedIncident {
             component: meta.text("component").filter(|_| meta.is_ours()).map(str::to_owned),
             component_id: component_id.map(ComponentId),
             is_anonymous: false,
+            is_hidden: visible == 0 || visible == false,
         }
     }
 }

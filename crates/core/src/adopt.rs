@@ -177,6 +177,7 @@ mod tests {
             component: None,
             component_id: None,
             is_anonymous: false,
+            is_hidden: false,
         }
     }
 

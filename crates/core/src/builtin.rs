@@ -212,6 +212,7 @@ impl Incident {
             component: self.opened_for.clone(),
             component_id: None,
             is_anonymous: false,
+            is_hidden: !self.visible,
         }
     }
 }

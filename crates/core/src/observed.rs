@@ -81,6 +81,9 @@ pub struct ObservedIncident {
     /// Whether the page cannot say who opened it.
     #[serde(default)]
     pub is_anonymous: bool,
+    /// Whether it is hidden from readers.
+    #[serde(default)]
+    pub is_hidden: bool,
 }
 
 /// A maintenance that is in progress: a schedule of Cachet's that has begun and is not over.

@@ -188,18 +188,19 @@ impl Outage {
         row.unanswered.iter().find(|sent| differs && !sent.value.creates() && sent.value.is_open() == is_open)
     }
 
-    /// Whether a lost create of it has created `incident`.
+    /// Whether a create of it has created `incident`.
     ///
-    /// Its key decides. Where the page does not say who created an incident, its title and its component do.
+    /// Its key decides, for a proxy may have sent an answered create twice. A hidden one was closed before, and a person has
+    /// opened it again, unless a lost create is expected. Where the page does not say who created an incident, its title and
+    /// its component do, and only while a lost create is expected.
     pub fn may_have_created(&self, incident: &ObservedIncident) -> bool {
-        if self.lost_create().is_none() {
-            return false;
-        }
+        let is_expected = self.lost_create().is_some();
         match &incident.outage {
-            Some(key) => key == self.key.as_str(),
+            Some(key) => key == self.key.as_str() && (is_expected || !incident.is_hidden),
             None => {
                 let has_title = |sent: &Unanswered<IncidentValue>| matches!(&sent.value, IncidentValue::Created { title } if *title == incident.name);
-                incident.is_anonymous
+                is_expected
+                    && incident.is_anonymous
                     && incident.component_id == self.subject.component_id()
                     && self.unanswered().iter().any(has_title)
             }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -22,7 +22,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http_body_util::{Full, Limited};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
@@ -31,6 +31,8 @@ use tower::ServiceExt;
 pub struct Faults {
     state: Arc<Mutex<State>>,
     calls: watch::Sender<Vec<(Method, String)>>,
+    /// A call hangs.
+    hanging: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -68,8 +70,15 @@ enum Fault {
     CutAfter,
     Html(StatusCode),
     Hang,
+    HangAfter,
     Later,
+    Refuse,
+    Twice,
 }
+
+/// In an answer: there was no connection.
+#[derive(Clone, Copy)]
+pub(crate) struct NoConnection;
 
 /// Calls that a fault is chosen for; see [`Faults::on`].
 #[must_use = "nothing fails before a fault is chosen"]
@@ -150,11 +159,16 @@ impl Faults {
         calls.wait_for(|calls| pattern.count(calls) >= count).await.expect("this handle keeps it open");
     }
 
+    /// Waits for a call that hangs, before or after it is carried out.
+    pub async fn hangs(&self) {
+        self.hanging.notified().await;
+    }
+
     async fn pass(&self, router: Router, request: Request) -> Response {
         // a caller that gives up does not send the rest of the body
         let (parts, body) = request.into_parts();
         let Ok(body) = to_bytes(body, usize::MAX).await else { return cut() };
-        let request = Request::from_parts(parts, Body::from(body));
+        let request = Request::from_parts(parts, Body::from(body.clone()));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         self.calls.send_modify(|calls| calls.push((method.clone(), path.clone())));
         let (latency, fault) = self.what_happens_to(&method, &path);
@@ -171,6 +185,7 @@ impl Faults {
             Ok(headers) => headers,
             Err(refusal) => return *refusal,
         };
+        let first = matches!(fault, Some(Fault::Twice)).then(|| router.clone().oneshot(copy_of(&request, &body)));
         let answered = async { router.oneshot(request).await.into_response() };
         let mut response = match fault {
             None => answered.await,
@@ -191,10 +206,25 @@ impl Faults {
                 cut()
             }
             Some(Fault::Html(status)) => (status, Html("<html>A proxy's own page.</html>")).into_response(),
-            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Hang) => self.hang().await,
+            Some(Fault::HangAfter) => {
+                answered.await;
+                self.hang().await
+            }
             Some(Fault::Later) => {
                 self.state().late.push(answered.boxed());
                 cut()
+            }
+            Some(Fault::Refuse) => {
+                let mut refused = cut();
+                refused.extensions_mut().insert(NoConnection);
+                refused
+            }
+            Some(Fault::Twice) => {
+                if let Some(first) = first {
+                    let _ = first.await;
+                }
+                answered.await
             }
         };
         if response.status() == StatusCode::UNAUTHORIZED {
@@ -203,6 +233,11 @@ impl Faults {
             response.headers_mut().extend(headers);
         }
         response
+    }
+
+    async fn hang(&self) -> Response {
+        self.hanging.notify_one();
+        std::future::pending().await
     }
 
     fn what_happens_to(&self, method: &Method, path: &str) -> (Duration, Option<Fault>) {
@@ -280,6 +315,21 @@ impl On<'_> {
     /// They are neither carried out nor answered.
     pub fn hang(self) {
         self.fails(Fault::Hang);
+    }
+
+    /// They are carried out and never answered.
+    pub fn hang_after(self) {
+        self.fails(Fault::HangAfter);
+    }
+
+    /// No connection is established. Only a client in the same process notices the difference to [`On::cut_before`].
+    pub fn refuse(self) {
+        self.fails(Fault::Refuse);
+    }
+
+    /// They are carried out twice, as by a proxy that sends them again, and the second answer is given.
+    pub fn twice(self) {
+        self.fails(Fault::Twice);
     }
 
     /// The connection is cut, and they are carried out when [`Faults::catch_up`] is called.
@@ -370,6 +420,14 @@ fn refusal(status: StatusCode) -> Response {
         }
         _ => (status, message).into_response(),
     }
+}
+
+fn copy_of(request: &Request, body: &Bytes) -> Request {
+    let mut copy = Request::new(Body::from(body.clone()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 /// An answer whose body fails after the head. Over TCP the server closes the connection; in process, reading the body

@@ -10,11 +10,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::SecretString;
 use tower::ServiceExt;
 
+use crate::faults::NoConnection;
+
 /// The path under which the API is served.
 const BASE: &str = "/api";
 
 /// The host that is asked. It shows in the links of lists.
-const HOST: HeaderValue = HeaderValue::from_static("fake-cachet");
+const HOST: HeaderValue = HeaderValue::from_static(HOST_NAME);
+const HOST_NAME: &str = "fake-cachet";
 
 /// A client of the Cachet that `router` serves below `/api`, with the limits and timeouts of the client over HTTP.
 pub fn in_process(router: Router, token: impl Into<SecretString>, per_page: u8) -> Cachet {
@@ -42,6 +45,9 @@ async fn exchange(router: Router, request: Request) -> Result<Response, Fault> {
     *sent.headers_mut() = request.headers;
     sent.headers_mut().insert(header::HOST, HOST);
     let Ok(answer) = router.oneshot(sent).await;
+    if answer.extensions().get::<NoConnection>().is_some() {
+        return Err(Fault::Unreachable { address: HOST_NAME.to_owned(), reason: "connection refused".to_owned() });
+    }
     let (parts, body) = answer.into_parts();
     match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
         Ok(body) => Ok(Response { status: parts.status, headers: parts.headers, body: body.to_bytes().to_vec() }),

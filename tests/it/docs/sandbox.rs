@@ -71,6 +71,11 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
     ),
     ("test.sh", "it runs this test", r#"[ $# -eq 0 ] || refuse"#),
     ("fuzz/run.sh", "it takes hours", r#"[[ $* =~ ^[0-9]*$ ]] || refuse"#),
+    (
+        "dev/break_rules.py",
+        "it takes an hour: the pattern has to match a rule of its table",
+        r#"[ $# -eq 0 ] || grep -qE "$1" "$REPOSITORY/dev/break_rules.py" || refuse"#,
+    ),
     ("tests/fixtures/stores/make.sh", "it makes a file of a release", r#"[ $# -eq 2 ] || refuse"#),
 ];
 

@@ -3,6 +3,7 @@
 pub mod alertmanager;
 pub mod built_in;
 pub mod certificates;
+pub mod doubt;
 pub mod installation;
 pub mod log;
 pub mod metrics;

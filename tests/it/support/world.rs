@@ -447,6 +447,20 @@ impl World {
         self.ask_by_hand("DELETE", "/api/incidents/1", Value::Null).await;
     }
 
+    /// The open incidents that a reader sees who has no token, by number.
+    pub async fn seen_by_guests(&self) -> Vec<IncidentId> {
+        let request = Request::get("/api/incidents?per_page=50").body(Body::empty()).expect("a request");
+        let answer = self.fake.router().oneshot(request).await.expect("an answer");
+        let bytes = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        let list: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let rows = list["data"].as_array().expect("a list").iter().map(|row| &row["attributes"]);
+        let fixed = i64::from(IncidentStatus::Fixed.value());
+        let open = rows.filter(|row| row["status"]["value"].as_i64() != Some(fixed));
+        let mut open: Vec<_> = open.map(|row| IncidentId(row["id"].as_i64().expect("a number"))).collect();
+        open.sort();
+        open
+    }
+
     async fn ask_by_hand(&self, method: &str, path: &str, body: Value) -> Value {
         let request = Request::builder()
             .method(method)

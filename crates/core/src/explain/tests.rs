@@ -126,6 +126,7 @@ fn an_open_incident_and_a_held_firing_are_named() {
         component: None,
         component_id: Some(ComponentId(1)),
         is_anonymous: true,
+        is_hidden: false,
     };
     let page = Observed { open_incidents: vec![open], ..page_with_database() };
     let explanation = explained(&alerts, &ledger, &page).expect("known");

@@ -76,6 +76,26 @@ async fn a_cut_connection_is_an_error_before_and_after_the_call_is_done() {
 }
 
 #[tokio::test]
+async fn a_call_can_be_carried_out_twice_or_refused_or_carried_out_and_never_answered() {
+    let faults = Faults::new();
+    let (router, asked) = counting();
+    let cachet = in_process(faults.around(router), "1|token", 50);
+    let removal = PageWrite::RemoveComponent(ComponentId(0));
+    faults.on("DELETE", "/api/components/0").times(1).twice();
+    assert_eq!((cachet.apply(&removal).await, asked.load(Ordering::SeqCst)), (Ok(()), 2));
+    faults.on("DELETE", "/api/components/0").times(1).refuse();
+    let refused = cachet.apply(&removal).await.expect_err("no connection");
+    assert!(!refused.failure.may_have_been_applied(), "{refused}");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    faults.on("DELETE", "/api/components/0").times(1).hang_after();
+    tokio::select! {
+        answer = cachet.apply(&removal) => panic!("it hangs, and was answered: {answer:?}"),
+        () = faults.hangs() => {}
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn the_client_feels_a_fault_over_http_as_in_process() {
     let faults = Faults::new();
     let router = faults.around(counting().0);

@@ -340,3 +340,21 @@ proptest! {
         }
     }
 }
+
+/// A proxy may send an answered create twice. Who opens a hidden incident again wants it open.
+#[test]
+fn a_second_incident_with_the_key_of_an_outage_is_hidden_though_no_create_is_expected_and_left_alone_once_it_is() {
+    let inventory = inventory(&WEB);
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &both_down(), POLICY);
+    let id = IncidentId(world.id());
+    let twice = ObservedIncident { id, ..world.observed.open_incidents[0].clone() };
+    world.observed.open_incidents.push(twice.clone());
+    let operations = world.plan(&inventory, &both_down(), POLICY).operations;
+    assert!(matches!(operations[..], [Operation::HideDuplicate { incident, .. }] if incident == id), "{operations:?}");
+    world.observed.open_incidents[1] = ObservedIncident { is_hidden: true, ..twice.clone() };
+    assert_eq!(world.plan(&inventory, &both_down(), POLICY).operations, []);
+    let anonymous = ObservedIncident { outage: None, component: None, is_anonymous: true, ..twice };
+    world.observed.open_incidents[1] = anonymous;
+    assert_eq!(world.plan(&inventory, &both_down(), POLICY).operations, [], "by its title alone it may be a person's");
+}

@@ -82,6 +82,7 @@ impl World {
             component: outage.subject.component().map(ToString::to_string),
             component_id: None,
             is_anonymous: false,
+            is_hidden: false,
         });
     }
 
