@@ -57,7 +57,7 @@ impl Insight {
         // Since when the server listens is not known here: what it found of the watchdog, it has kept.
         let monitoring =
             settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
-        let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_hold, now))
+        let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_delay, now))
             .apply_watchdog(monitoring, &settings.config.components())
             .apply_overrides(&holds, now);
         // Nothing can be said of a page that was never read.
@@ -77,7 +77,7 @@ impl Insight {
             ledger: &self.ledger,
             observed: self.observed.as_ref().map(|(observed, read_at)| (observed, *read_at)),
             plan: &self.plan,
-            refire_hold: self.settings.config.alerts.refire_hold,
+            refire_delay: self.settings.config.alerts.refire_delay,
             now: self.now,
         }
     }

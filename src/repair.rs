@@ -176,7 +176,7 @@ impl Repairer {
         let policy = Policy {
             settle: *settle,
             apart: *interval / 2,
-            refire_hold: alerts.refire_hold,
+            refire_delay: alerts.refire_delay,
             max_stored: alerts.max_stored,
         };
         let plan = self.store.apply_repair(poll, &self.missing, policy).await?;

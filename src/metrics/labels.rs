@@ -144,7 +144,7 @@ pub(crate) const fn effect(effect: Effect) -> &'static str {
         Effect::Repeated => "repeated",
         Effect::Outdated => "outdated",
         Effect::HeldResolve => "resolve_held",
-        Effect::HeldRefire => "refire_held",
+        Effect::Refired => "refire_held",
         Effect::RefireWithdrawn => "refire_withdrawn",
         Effect::OverLimit => IGNORED,
     }

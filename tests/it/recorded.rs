@@ -36,7 +36,7 @@ async fn a_target_that_fails_is_down_until_its_alert_resolves() {
 async fn a_receiver_that_was_out_hears_an_old_firing_after_its_end_and_shows_it_never() {
     let mut story = Story::about(&["10.0.0.5:9100 | Database"]).await;
     story.hears("02-single-resolved.json", &["at 0 s ResolvedUnknown: Database is 1 (Operational)"]).await;
-    story.hears("01-single-firing.json", &["at 0 s HeldRefire: Database is 1 (Operational)"]).await;
+    story.hears("01-single-firing.json", &["at 0 s Refired: Database is 1 (Operational)"]).await;
     story.hears("02-single-resolved.json", &["at 0 s RefireWithdrawn: Database is 1 (Operational)"]).await;
     story.waits(A_DAY);
     assert_eq!(story.shows().await, "Database is 1 (Operational)");
@@ -124,7 +124,7 @@ async fn an_alert_that_expired_and_truly_fires_again_with_its_old_start_is_shown
     story.hears(firing, &["at 0 s Fired: Backend is 3 (Partial Outage), down: backup:9100"]).await;
     story.hears("07b-no-instance-resolved-by-expiry.json", &["at 390 s Resolved: Backend is 1 (Operational)"]).await;
     story.waits(Duration::from_secs(60));
-    story.hears(firing, &["at 450 s HeldRefire: Backend is 1 (Operational)"]).await;
+    story.hears(firing, &["at 450 s Refired: Backend is 1 (Operational)"]).await;
     story.waits(Duration::from_secs(60));
     story.hears(firing, &["at 510 s Repeated: Backend is 1 (Operational)"]).await;
     let revisit_at = story.page().await.revisit_at.expect("the moment at which the hold ends");
@@ -226,7 +226,7 @@ async fn the_echo_of_an_ha_pair_never_turns_the_page_red_again() {
             &[
                 "at 0 s Fired: Database is 3 (Partial Outage), down: h:3",
                 "at 45 s Resolved: Database is 1 (Operational)",
-                "at 60 s HeldRefire: Database is 1 (Operational)",
+                "at 60 s Refired: Database is 1 (Operational)",
                 "at 75 s RefireWithdrawn: Database is 1 (Operational)",
             ],
         )
@@ -240,7 +240,7 @@ async fn the_echo_of_an_ha_pair_never_turns_the_page_red_again() {
 async fn an_echo_that_nobody_takes_back_is_green_in_every_second_of_the_hold_and_then_believed() {
     let mut story = Story::about(&["h:3 | Database"]).await;
     let bodies = notifications(HA_ECHO);
-    for (body, effect) in bodies[..3].iter().zip([Effect::Fired, Effect::Resolved, Effect::HeldRefire]) {
+    for (body, effect) in bodies[..3].iter().zip([Effect::Fired, Effect::Resolved, Effect::Refired]) {
         assert_eq!(story.hear(body).await.1, [effect]);
     }
     for _ in 0..HOLD.as_secs() {

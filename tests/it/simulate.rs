@@ -58,7 +58,7 @@ fn another_configuration_tells_another_story_of_the_same_log() {
     let installation = Installation::new();
     let path = installation.folder.path().join("config.json");
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("a file")).expect("JSON");
-    config["refire_hold_seconds"] = 0.into();
+    config["refire_delay_seconds"] = 0.into();
     config["reopen_within_seconds"] = 0.into();
     written(installation.folder.path(), "impatient.json", &config.to_string());
     let log = log().display().to_string();

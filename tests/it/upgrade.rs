@@ -26,7 +26,7 @@ const CONFIG: &str = r#"{
   "new_incident_name": "%s is down",
   "new_incident_message": "We are looking into it.",
   "resolved_incident_message": "It works again.",
-  "refire_hold_seconds": 86400,
+  "refire_delay_seconds": 86400,
   "reopen_within_seconds": 0,
   "groups_configuration": [
     {"status_page_group": "Shop", "status_page_components": ["Database", "Website"]}

@@ -42,7 +42,7 @@ pub struct Explanation {
     /// The targets that feed it.
     pub targets: Vec<TargetExplanation>,
     /// Firings that do not count yet, for they followed a resolve of the same occurrence.
-    pub held: Vec<HeldFiring>,
+    pub held: Vec<WaitingFiring>,
     /// Its incident, while there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentExplanation>,
@@ -124,7 +124,7 @@ pub struct HoldExplanation {
 
 /// A firing that does not count yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HeldFiring {
+pub struct WaitingFiring {
     /// The label `alertname`.
     pub alertname: String,
     /// Its instance.
@@ -242,8 +242,8 @@ pub struct Facts<'a> {
     pub observed: Option<(&'a Observed, Timestamp)>,
     /// What is not written yet.
     pub plan: &'a Plan,
-    /// How long a firing that follows its own resolve is held.
-    pub refire_hold: Duration,
+    /// How long a firing that follows its own resolve waits before it counts.
+    pub refire_delay: Duration,
     /// The time.
     pub now: Timestamp,
 }
@@ -308,7 +308,7 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
                     .collect(),
             })
             .collect(),
-        held: alerts.filter_map(|alert| held_firing(alert, facts)).collect(),
+        held: alerts.filter_map(|alert| waiting_firing(alert, facts)).collect(),
         incident: incident(component, facts),
         maintenance: maintenance
             .iter()
@@ -346,8 +346,8 @@ pub fn summaries(facts: Facts<'_>) -> Vec<ComponentSummary> {
 }
 
 /// Every firing that does not count yet, the first that will first.
-pub fn held_refires(facts: Facts<'_>) -> Vec<HeldFiring> {
-    let mut held: Vec<HeldFiring> = facts.alerts.iter().filter_map(|alert| held_firing(alert, facts)).collect();
+pub fn held_refires(facts: Facts<'_>) -> Vec<WaitingFiring> {
+    let mut held: Vec<WaitingFiring> = facts.alerts.iter().filter_map(|alert| waiting_firing(alert, facts)).collect();
     held.sort_by(|one, other| one.counts_from.cmp(&other.counts_from));
     held
 }
@@ -390,11 +390,11 @@ fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
     }
 }
 
-fn held_firing(alert: &AlertRecord, facts: Facts<'_>) -> Option<HeldFiring> {
-    Some(HeldFiring {
+fn waiting_firing(alert: &AlertRecord, facts: Facts<'_>) -> Option<WaitingFiring> {
+    Some(WaitingFiring {
         alertname: alert.name.clone(),
         instance: alert.target.instance().to_owned(),
-        counts_from: alert.counts_from(facts.now, facts.refire_hold)?.to_string(),
+        counts_from: alert.counts_from(facts.now, facts.refire_delay)?.to_string(),
     })
 }
 
@@ -448,7 +448,7 @@ impl fmt::Display for Explanation {
             target.fmt(f)?;
         }
         for held in &self.held {
-            let HeldFiring { alertname, instance, counts_from } = held;
+            let WaitingFiring { alertname, instance, counts_from } = held;
             writeln!(f, "  held  {instance}: {alertname} fires again, counts from {counts_from} unless resolved")?;
         }
         writeln!(f, "\nPage")?;

@@ -113,7 +113,7 @@ impl AlertEventKind {
             Effect::Fired | Effect::FiredAgain => Some(Self::Fired),
             // One that never fired here is kept, too: played again, its late firing is held as it was.
             Effect::Resolved | Effect::ResolvedUnknown => Some(Self::Resolved),
-            Effect::HeldRefire => Some(Self::Held),
+            Effect::Refired => Some(Self::Held),
             Effect::RefireWithdrawn => Some(Self::Withdrawn),
             // The alert still counts as firing, or is not stored: nothing to record.
             Effect::Repeated | Effect::Outdated | Effect::HeldResolve | Effect::OverLimit => None,

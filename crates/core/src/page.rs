@@ -231,7 +231,7 @@ mod tests {
     use super::super::target::ComponentList;
     use super::*;
 
-    const HOLD: Duration = Duration::from_secs(300);
+    const REFIRE_DELAY: Duration = Duration::from_secs(300);
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn target(instance: &str, components: &str) -> Target {
@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_quiet_inventory_is_a_green_page() {
-        let page = desired(&inventory(&[("a", "Web", false), ("b", "Web, Database", true)]), &signals(&[], HOLD, NOW));
+        let page =
+            desired(&inventory(&[("a", "Web", false), ("b", "Web, Database", true)]), &signals(&[], REFIRE_DELAY, NOW));
         assert_eq!(page.components.len(), 2);
         for component in page.components.values() {
             assert_eq!((component.status, component.since), (ComponentStatus::Operational, None));
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn one_of_two_targets_down_is_a_partial_outage_of_each_component_that_it_feeds() {
         let inventory = inventory(&[("a", "Web, Api", false), ("b", "Web", false)]);
-        let page = desired(&inventory, &signals(&[firing("Down", target("a", "Web, Api"), 5)], HOLD, NOW));
+        let page = desired(&inventory, &signals(&[firing("Down", target("a", "Web, Api"), 5)], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert_eq!(page.components[&name("Api")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.components[&name("Api")].since, Some(Timestamp::from_millis(5)));
@@ -314,7 +315,7 @@ mod tests {
     fn an_outage_began_with_its_earliest_cause_and_a_critical_target_is_the_cause_where_there_is_one() {
         let inventory = inventory(&[("a", "Web", false), ("b", "Web", true), ("c", "Web", false)]);
         let alerts = [firing("Down", target("a", "Web"), 5), firing("Down", target("b", "Web"), 9)];
-        let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
+        let page = desired(&inventory, &signals(&alerts, REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.components[&name("Web")].since, Some(Timestamp::from_millis(9)));
     }
@@ -323,10 +324,10 @@ mod tests {
     fn a_target_that_only_alerts_know_counts_while_one_of_them_fires() {
         let inventory = inventory(&[("a", "Web", false)]);
         let stranger = firing("Down", target("x", "Web"), 5);
-        let page = desired(&inventory, &signals(std::slice::from_ref(&stranger), HOLD, NOW));
+        let page = desired(&inventory, &signals(std::slice::from_ref(&stranger), REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert_eq!(page.targets[&stranger.target.name()].origin, TargetOrigin::Signals);
-        let page = desired(&inventory, &signals(&[], HOLD, NOW));
+        let page = desired(&inventory, &signals(&[], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].targets.len(), 1);
     }
 
@@ -335,10 +336,10 @@ mod tests {
         let listed = inventory(&[("a", "Web", false), ("b", "Web", false)]);
         let mut alert = firing("Down", target("a", "Web"), 5);
         alert.critical = true;
-        let page = desired(&listed, &signals(&[alert.clone()], HOLD, NOW));
+        let page = desired(&listed, &signals(&[alert.clone()], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         alert.target = target("x", "Web");
-        let page = desired(&listed, &signals(&[alert], HOLD, NOW));
+        let page = desired(&listed, &signals(&[alert], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
     }
 
@@ -346,11 +347,14 @@ mod tests {
     fn a_target_with_two_alerts_is_down_until_both_have_ended_and_names_both() {
         let inventory = inventory(&[("a", "Web", false)]);
         let alerts = [firing("Slow", target("a", "Web"), 5), firing("Down", target("a", "Web"), 9)];
-        let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
+        let page = desired(&inventory, &signals(&alerts, REFIRE_DELAY, NOW));
         let web = &page.targets[&target("a", "Web").name()];
         assert_eq!(web.description(), "critical: no\nDown, Slow");
         assert_eq!(web.since(), Some(Timestamp::from_millis(5)));
-        assert!(desired(&inventory, &signals(&alerts[..1], HOLD, NOW)).targets[&target("a", "Web").name()].is_down());
+        assert!(
+            desired(&inventory, &signals(&alerts[..1], REFIRE_DELAY, NOW)).targets[&target("a", "Web").name()]
+                .is_down()
+        );
     }
 
     #[test]
@@ -358,10 +362,10 @@ mod tests {
         let mut held = firing("Down", target("a", "Web"), 5);
         held.state = super::super::alert::AlertState::Refired { since: NOW };
         let inventory = inventory(&[("a", "Web", false)]);
-        let page = desired(&inventory, &signals(std::slice::from_ref(&held), HOLD, NOW));
+        let page = desired(&inventory, &signals(std::slice::from_ref(&held), REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::Operational);
         let due = page.revisit_at.expect("a moment");
-        let page = desired(&inventory, &signals(&[held], HOLD, due));
+        let page = desired(&inventory, &signals(&[held], REFIRE_DELAY, due));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.revisit_at, None);
     }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::recordings::{requests, with_labels};
 
-/// How long a firing that comes after its resolve is held (`refire_hold_seconds`, the default).
+/// How long a firing that comes after its resolve waits (`refire_delay_seconds`, the default).
 pub const HOLD: Duration = Duration::from_secs(300);
 
 /// What makes a recorded alert one of ours, where it is not.

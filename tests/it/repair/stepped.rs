@@ -308,7 +308,7 @@ async fn hold_resolve(world: &World, alert: Alert) {
     let resolve_rule = Some(ResolveRule {
         watchdog: Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog"),
         source: WatchdogSource::List,
-        refire_hold: Duration::from_secs(300),
+        refire_delay: Duration::from_secs(300),
     });
     let alerts = vec![Alert { status: AlertStatus::Resolved, ..alert }];
     let statements = Statements { alerts, resolve_rule, ..Statements::default() };

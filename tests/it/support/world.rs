@@ -544,7 +544,7 @@ pub fn config() -> Config {
             reopen_within: Duration::ZERO,
             notify_subscribers: false,
         },
-        alerts: AlertConfig { refire_hold: Duration::from_secs(300), stale_after: None, max_stored: 100_000 },
+        alerts: AlertConfig { refire_delay: Duration::from_secs(300), stale_after: None, max_stored: 100_000 },
         alertmanager: AlertmanagerConfig { poll: Duration::from_secs(60), settle: Duration::from_secs(300) },
         watchdog: None,
         history_days: 90,

@@ -24,7 +24,7 @@ use crate::status_page::REQUEST_TIMEOUT;
 use crate::target::{ComponentList, Inventory, KnownTarget, Target};
 use crate::watchdog::Monitoring;
 
-const HOLD: Duration = Duration::from_secs(300);
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 const POLICY: Policy = Policy {
     close_incident_when: CloseIncidentWhen::NotMajorOutage,
     drift: Drift::Respect,

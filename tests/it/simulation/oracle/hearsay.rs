@@ -135,12 +135,12 @@ impl Hearsays {
     pub fn read(&mut self, began_ms: u64, readings: &[Reading]) -> bool {
         let heard: Vec<_> = readings.iter().flatten().collect();
         let proves = heard.iter().any(|(up_ms, _)| *up_ms >= SETTLE_MS);
-        let hold_ms = self.policy.refire_hold * 1000;
+        let refire_delay_ms = self.policy.refire_delay * 1000;
         let mut news = false;
         for (number, alert) in self.alerts.iter_mut().enumerate() {
             let listed: Vec<Listed> =
                 heard.iter().filter_map(|(_, listed)| listed.get(number).copied().flatten()).collect();
-            news |= alert.read(began_ms, &listed, proves, hold_ms);
+            news |= alert.read(began_ms, &listed, proves, refire_delay_ms);
         }
         news
     }
@@ -252,7 +252,7 @@ impl Hearsays {
             Left::Perhaps | Left::Muddled => return Belief::Perhaps,
             Left::Nothing => {}
         }
-        if alert.fires(now_ms, self.policy.refire_hold * 1000) { Belief::Yes } else { Belief::No }
+        if alert.fires(now_ms, self.policy.refire_delay * 1000) { Belief::Yes } else { Belief::No }
     }
 
     fn find_or_make(&mut self, target: usize, name: &str, critical: bool) -> &mut Hearsay {
@@ -315,17 +315,17 @@ impl Hearsay {
         known
     }
 
-    /// A firing that is held counts once it has stood long enough.
-    fn fires(&self, now_ms: u64, hold_ms: u64) -> bool {
+    /// A waiting firing counts once it has stood long enough.
+    fn fires(&self, now_ms: u64, refire_delay_ms: u64) -> bool {
         match self.state() {
             State::Fires => true,
-            State::Held(since_ms) => now_ms >= since_ms + hold_ms,
+            State::Held(since_ms) => now_ms >= since_ms + refire_delay_ms,
             State::Unknown | State::Ended => false,
         }
     }
 
     /// What the members list of it was read; whether that is news.
-    fn read(&mut self, began_ms: u64, listed: &[Listed], proves: bool, hold_ms: u64) -> bool {
+    fn read(&mut self, began_ms: u64, listed: &[Listed], proves: bool, refire_delay_ms: u64) -> bool {
         let missing_since_ms = self.missing_since_ms.take();
         // what was heard since is newer
         if self.heard_ms >= began_ms {
@@ -342,7 +342,7 @@ impl Hearsay {
         match active.max() {
             Some(starts_ms) => self.is_listed(began_ms, starts_ms),
             None if !listed.is_empty() || !proves => false,
-            None => self.is_not_listed(began_ms, missing_since_ms, hold_ms),
+            None => self.is_not_listed(began_ms, missing_since_ms, refire_delay_ms),
         }
     }
 
@@ -360,12 +360,12 @@ impl Hearsay {
     }
 
     /// To have ended it must not be listed twice in a row; to be no echo, once.
-    fn is_not_listed(&mut self, began_ms: u64, missing_since_ms: Option<u64>, hold_ms: u64) -> bool {
-        if matches!(self.state(), State::Held(_)) && !self.fires(began_ms, hold_ms) {
+    fn is_not_listed(&mut self, began_ms: u64, missing_since_ms: Option<u64>, refire_delay_ms: u64) -> bool {
+        if matches!(self.state(), State::Held(_)) && !self.fires(began_ms, refire_delay_ms) {
             self.end(began_ms);
             return true;
         }
-        if !self.fires(began_ms, hold_ms) {
+        if !self.fires(began_ms, refire_delay_ms) {
             return false;
         }
         let first = missing_since_ms.filter(|first| *first > self.heard_ms && *first <= began_ms);

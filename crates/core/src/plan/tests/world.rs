@@ -52,7 +52,7 @@ impl World {
 
     pub(super) fn plan(&self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Plan {
         let now = Timestamp::from_millis(self.now_ms);
-        let page = desired(inventory, &signals(alerts, HOLD, now))
+        let page = desired(inventory, &signals(alerts, REFIRE_DELAY, now))
             .apply_watchdog(self.monitoring, &BTreeSet::from([name("Unfed")]))
             .apply_overrides(&self.holds, now);
         plan(&page, &self.ledger, &self.observed, policy, now)
