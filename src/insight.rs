@@ -49,7 +49,8 @@ impl Insight {
         policy: Policy,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let (alerts, ledger, holds) = (store.unresolved_alerts().await?, store.ledger().await?, store.holds().await?);
+        let (alerts, ledger, overrides) =
+            (store.unresolved_alerts().await?, store.ledger().await?, store.overrides().await?);
         let (observed, pulse) = (store.observed().await?, store.pulse().await?);
         let nothing = Observed::default();
         let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
@@ -59,7 +60,7 @@ impl Insight {
             settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
         let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_delay, now))
             .apply_watchdog(monitoring, &settings.config.components())
-            .apply_overrides(&holds, now);
+            .apply_overrides(&overrides, now);
         // Nothing can be said of a page that was never read.
         let plan = match observed {
             Some(_) => plan(&page, &ledger, shown, policy, now),

@@ -241,7 +241,7 @@ impl Reconciler {
         let policy = Policy { takes_unknown: !context.page.known().refuses_unknown, ..context.settings.policy() };
         let plan = plan(&desired, ledger, observed, policy, now);
         run.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
-        run.page = Some(PageState::of(&desired, ledger, observed, &plan, said.held));
+        run.page = Some(PageState::of(&desired, ledger, observed, &plan, said.waiting));
         self.reporter.desired(&desired, now);
         Some(plan)
     }

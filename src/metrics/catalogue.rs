@@ -113,7 +113,7 @@ catalogue! {
         "Open incidents in Cachet, by who opened them.";
     overrides: Gauge<1> = "overrides" ["kind": OVERRIDES]
         "What people changed in Cachet and is left until the alerts say something new.";
-    holds: Gauge<0> = "holds" []
+    operator_overrides: Gauge<0> = "holds" []
         "Components that an operator holds at a status.";
 
     // Cachet.

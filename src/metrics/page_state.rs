@@ -24,7 +24,7 @@ pub(crate) struct PageState {
     pub targets_down: usize,
     /// Alerts that count as firing.
     pub alerts_firing: usize,
-    /// Firings that are held.
+    /// Firings that wait for the refire delay.
     pub held_refires: usize,
     /// Open incidents that we opened.
     pub incidents_ours: usize,
@@ -34,13 +34,13 @@ pub(crate) struct PageState {
     pub overridden_statuses: usize,
     /// Incidents of ours that a person closed while their component is down.
     pub overridden_incidents: usize,
-    /// Components that an operator holds.
-    pub holds: usize,
+    /// Components that an operator overrides.
+    pub operator_overrides: usize,
 }
 
 impl PageState {
-    /// Counts, without asking anybody anything; `held` firings do not count yet.
-    pub(crate) fn of(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, plan: &Plan, held: usize) -> Self {
+    /// Counts, without asking anybody anything; `waiting` firings do not count yet.
+    pub(crate) fn of(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, plan: &Plan, waiting: usize) -> Self {
         let firing: usize = desired.targets.values().map(|target| target.causes.len()).sum();
         let reported = |is: fn(&Report) -> bool| plan.reports.iter().filter(|report| is(report)).count();
         let (incidents_ours, incidents_others) = incidents(ledger, observed);
@@ -52,11 +52,11 @@ impl PageState {
             targets: desired.targets.len(),
             targets_down: desired.targets.values().filter(|target| target.is_down()).count(),
             alerts_firing: firing,
-            held_refires: held,
+            held_refires: waiting,
             incidents_ours,
             incidents_others,
             overridden_statuses: reported(|report| matches!(report, Report::ComponentOverridden { .. })),
-            holds: desired.components.values().filter(|component| component.held.is_some()).count(),
+            operator_overrides: desired.components.values().filter(|component| component.overridden.is_some()).count(),
             overridden_incidents: reported(|report| matches!(report, Report::IncidentClosedByPerson { .. })),
         }
     }

@@ -118,7 +118,7 @@ impl Metrics {
         catalogue.incidents_open.set_count([OTHERS], page.incidents_others);
         catalogue.overrides.set_count([OVERRIDDEN_STATUS], page.overridden_statuses);
         catalogue.overrides.set_count([OVERRIDDEN_INCIDENT], page.overridden_incidents);
-        catalogue.holds.set_count([], page.holds);
+        catalogue.operator_overrides.set_count([], page.operator_overrides);
     }
 
     /// What Cachet's rate limit allows now; `None` where it told of no limit.

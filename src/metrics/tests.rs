@@ -244,7 +244,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let overridden = Report::ComponentOverridden { component: name, expected, found };
     let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
     assert_eq!(
-        PageState::of(&desired, &Ledger::default(), &observed, &plan, said.held),
+        PageState::of(&desired, &Ledger::default(), &observed, &plan, said.waiting),
         PageState {
             // Of two with one name, the first is the one that is written.
             components: BTreeMap::from([(ComponentStatus::MajorOutage, 1), (ComponentStatus::UnderMaintenance, 1)]),
@@ -261,7 +261,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
             incidents_others: 1,
             overridden_statuses: 1,
             overridden_incidents: 0,
-            holds: 0,
+            operator_overrides: 0,
         }
     );
 }

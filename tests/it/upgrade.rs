@@ -193,7 +193,7 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
             began.extend(events.into_iter().map(|event| (event.target, event.kind)));
         }
         let expected =
-            alerts.iter().map(|record| record.target.clone()).zip([AlertEventKind::Fired, AlertEventKind::Held]);
+            alerts.iter().map(|record| record.target.clone()).zip([AlertEventKind::Fired, AlertEventKind::Refired]);
         assert_eq!(began, expected.collect::<Vec<_>>(), "its history begins with what is not over");
     }
 }

@@ -368,7 +368,7 @@ pub fn signals(alerts: &[AlertRecord], refire_delay: Duration, now: Timestamp) -
         })
         .collect();
     let changes_at = alerts.iter().filter_map(|alert| alert.counts_from(now, refire_delay)).min();
-    Signals { held: alerts.len() - signals.len(), signals, changes_at }
+    Signals { waiting: alerts.len() - signals.len(), signals, changes_at }
 }
 
 #[cfg(test)]

@@ -28,17 +28,17 @@ pub struct Explanation {
     /// The group that it is in on the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// What it must show: what the alerts say, or what an operator holds it at.
+    /// What it must show: what the alerts say, or what an operator overrides it with.
     pub status: StatusWord,
     /// Why, in one sentence.
     pub reason: String,
     /// When the earliest alert that makes it so began to fire, from when on nothing was heard of the monitoring, or since
-    /// when it is held (RFC 3339).
+    /// when it is overridden (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// The hold of an operator, while there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hold: Option<HoldExplanation>,
+    /// The override of an operator, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "hold")]
+    pub operator_override: Option<OverrideExplanation>,
     /// The targets that feed it.
     pub targets: Vec<TargetExplanation>,
     /// Firings that do not count yet, for they followed a resolve of the same occurrence.
@@ -105,10 +105,10 @@ pub struct FiringExplanation {
     pub since: String,
 }
 
-/// A hold.
+/// An override.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HoldExplanation {
-    /// What it would be without the hold.
+pub struct OverrideExplanation {
+    /// What it would be without the override.
     pub rules_status: StatusWord,
     /// Why, in one sentence.
     pub rules_reason: String,
@@ -176,13 +176,13 @@ pub struct ComponentSummary {
     /// Its incident, while there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentExplanation>,
-    /// Who holds it, if somebody does.
+    /// Who overrides it, if somebody does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
     /// Until when (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_until: Option<String>,
-    /// What it would be without the hold, if somebody holds it.
+    /// What it would be without the override, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules_status: Option<StatusWord>,
     /// How many targets feed it.
@@ -220,9 +220,9 @@ impl From<Explanation> for ComponentSummary {
             since: explanation.since,
             shown: explanation.shown.and_then(|shown| shown.status),
             incident: explanation.incident,
-            held_by: explanation.hold.as_ref().map(|hold| hold.user.clone()),
-            rules_status: explanation.hold.as_ref().map(|hold| hold.rules_status.clone()),
-            held_until: explanation.hold.map(|hold| hold.until),
+            held_by: explanation.operator_override.as_ref().map(|override_| override_.user.clone()),
+            rules_status: explanation.operator_override.as_ref().map(|override_| override_.rules_status.clone()),
+            held_until: explanation.operator_override.map(|override_| override_.until),
             waiting: explanation.waiting.len(),
             remarks: explanation.remarks,
         }
@@ -261,14 +261,15 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         .map(|desired| desired.targets.iter().filter_map(|name| facts.page.targets.get(name)).collect())
         .unwrap_or_default();
     let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
-    let hold = desired.and_then(|desired| desired.held.as_ref()).map(|held| HoldExplanation {
-        rules_status: held.rules.into(),
-        rules_reason: reason(held.rules, &targets),
-        since: held.hold.since.to_string(),
-        until: held.hold.until.to_string(),
-        user: held.hold.user.clone(),
-        note: held.hold.note.clone(),
-    });
+    let operator_override =
+        desired.and_then(|desired| desired.overridden.as_ref()).map(|overridden| OverrideExplanation {
+            rules_status: overridden.rules.into(),
+            rules_reason: reason(overridden.rules, &targets),
+            since: overridden.by.since.to_string(),
+            until: overridden.by.until.to_string(),
+            user: overridden.by.user.clone(),
+            note: overridden.by.note.clone(),
+        });
     let observed = facts.observed.map(|(observed, _)| observed);
     let groups = observed.map(|observed| observed.groups.as_slice()).unwrap_or_default();
     let maintenance = observed.map(|observed| observed.maintenance.as_slice()).unwrap_or_default();
@@ -288,11 +289,11 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
             .and_then(|found| groups.iter().find(|group| Some(group.id) == found.group))
             .map(|group| group.name.clone()),
         status: status.into(),
-        reason: match &hold {
-            Some(hold) => format!("{} holds it until {}", hold.user, hold.until),
+        reason: match &operator_override {
+            Some(override_) => format!("{} holds it until {}", override_.user, override_.until),
             None => reason(status, &targets),
         },
-        hold,
+        operator_override,
         since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
         targets: targets
             .iter()
@@ -435,11 +436,11 @@ impl fmt::Display for Explanation {
             Some(since) => writeln!(f, "  because {}, since {since}", self.reason)?,
             None => writeln!(f, "  because {}", self.reason)?,
         }
-        if let Some(hold) = &self.hold {
-            if !hold.note.is_empty() {
-                writeln!(f, "  and says: {}", hold.note)?;
+        if let Some(override_) = &self.operator_override {
+            if !override_.note.is_empty() {
+                writeln!(f, "  and says: {}", override_.note)?;
             }
-            writeln!(f, "  without that it would be {}, because {}", hold.rules_status, hold.rules_reason)?;
+            writeln!(f, "  without that it would be {}, because {}", override_.rules_status, override_.rules_reason)?;
         }
         if !self.targets.is_empty() {
             writeln!(f, "\nTargets")?;

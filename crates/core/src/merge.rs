@@ -245,7 +245,7 @@ mod tests {
         let kinds = |refused: &HashSet<_>| merge.history(refused).iter().map(|event| event.kind).collect::<Vec<_>>();
         assert_eq!(
             kinds(&HashSet::new()),
-            [AlertEventKind::Fired, AlertEventKind::Fired, AlertEventKind::Resolved, AlertEventKind::Held]
+            [AlertEventKind::Fired, AlertEventKind::Fired, AlertEventKind::Resolved, AlertEventKind::Refired]
         );
         assert_eq!(kinds(&refused), [AlertEventKind::Fired]);
     }

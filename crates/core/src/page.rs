@@ -1,8 +1,8 @@
 //! What the page must show: a function of the inventory and of what the sources say.
 
-use super::hold::Held;
 use super::names::cut;
 use super::observed::Observed;
+use super::overrides::Overridden;
 use super::rules::{Condition, Signal, Signals, TargetHealth, component_status};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
@@ -19,14 +19,15 @@ const NO_ALERTS: &str = "no alerts";
 /// What the page must show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredPage {
-    /// Every visible component that a target feeds, or that is held; while the watchdog is missing, those of the
-    /// configuration, too.
+    /// Every visible component that a target feeds, or that an operator overrides; while the watchdog is missing, those of
+    /// the configuration, too.
     pub components: BTreeMap<ComponentName, DesiredComponent>,
     /// Every target that is in the inventory, or of which a source says that it does not work.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
     /// What is known of the monitoring; see [`DesiredPage::apply_watchdog`].
     pub monitoring: Monitoring,
-    /// When time alone changes the page next: a held firing begins to count, the watchdog is missing, or a hold is over.
+    /// When time alone changes the page next: a waiting firing begins to count, the watchdog is missing, or an override is
+    /// over.
     pub revisit_at: Option<Timestamp>,
 }
 
@@ -36,12 +37,12 @@ pub struct DesiredComponent {
     /// Its status.
     pub status: ComponentStatus,
     /// The beginning of the earliest signal that makes it so, from when on nothing was heard of the monitoring, or since
-    /// when it is held; `None` if it is Operational.
+    /// when it is overridden; `None` if it is Operational.
     pub since: Option<Timestamp>,
     /// The targets that feed it, by name.
     pub targets: Vec<TargetName>,
-    /// What an operator's hold changes of it; see [`DesiredPage::apply_overrides`].
-    pub held: Option<Held>,
+    /// What an operator's override changes of it; see [`DesiredPage::apply_overrides`].
+    pub overridden: Option<Overridden>,
 }
 
 /// What a target's own component must show.
@@ -80,7 +81,7 @@ pub struct Cause {
 impl DesiredComponent {
     /// One that no target feeds.
     pub(super) fn unfed() -> Self {
-        Self { status: ComponentStatus::Operational, since: None, targets: Vec::new(), held: None }
+        Self { status: ComponentStatus::Operational, since: None, targets: Vec::new(), overridden: None }
     }
 
     /// Whether a target feeds it.
@@ -173,7 +174,7 @@ fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
         status: component_status(&health),
         since: causes.filter_map(|(_, target)| target.since()).min(),
         targets: targets.iter().map(|(name, _)| (*name).clone()).collect(),
-        held: None,
+        overridden: None,
     }
 }
 
@@ -289,7 +290,7 @@ mod tests {
             since: Timestamp::from_millis(since),
             why: format!("{condition:?}"),
         };
-        let page = |signals| desired(&inventory(&[]), &Signals { signals, held: 0, changes_at: Some(NOW) });
+        let page = |signals| desired(&inventory(&[]), &Signals { signals, waiting: 0, changes_at: Some(NOW) });
         assert!(page(vec![said(Condition::Ok, 1)]).targets.is_empty());
         let worst = page(vec![said(Condition::Degraded, 1), said(Condition::Partial, 2), said(Condition::Ok, 3)]);
         let web = &worst.targets[&target("a", "Web").name()];
@@ -358,14 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_looked_at_again_when_a_held_firing_begins_to_count() {
-        let mut held = firing("Down", target("a", "Web"), 5);
-        held.state = super::super::alert::AlertState::Refired { since: NOW };
+    fn the_page_is_looked_at_again_when_a_waiting_firing_begins_to_count() {
+        let mut waiting = firing("Down", target("a", "Web"), 5);
+        waiting.state = super::super::alert::AlertState::Refired { since: NOW };
         let inventory = inventory(&[("a", "Web", false)]);
-        let page = desired(&inventory, &signals(std::slice::from_ref(&held), REFIRE_DELAY, NOW));
+        let page = desired(&inventory, &signals(std::slice::from_ref(&waiting), REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::Operational);
         let due = page.revisit_at.expect("a moment");
-        let page = desired(&inventory, &signals(&[held], REFIRE_DELAY, due));
+        let page = desired(&inventory, &signals(&[waiting], REFIRE_DELAY, due));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.revisit_at, None);
     }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use fake_cachet::Release;
 
-use super::holds::PageWrite;
 use super::maintenance::Maintenance;
 use super::oracle::MONITORING;
+use super::overrides::PageWrite;
 use super::random::Random;
 
 /// A whole simulation. All that is random is in here; running it is not.
@@ -96,7 +96,7 @@ pub enum Step {
     Person(Edit),
     /// A person announces maintenance, or says that it is over.
     Maintenance(Maintenance),
-    /// An operator holds a component in the console, or releases it.
+    /// An operator overrides a component in the console, or ends that.
     Operator(PageWrite),
     /// As [`Step::Tell`], but the notification never comes.
     Lost { alert: usize, occurrence: Occurrence, firing: bool },

@@ -57,17 +57,17 @@ pub enum Report {
         incident: IncidentId,
     },
     /// A component is down, and its incident waits until its maintenance is over.
-    IncidentHeldBack {
+    IncidentSuppressed {
         /// The component.
         component: ComponentName,
         /// The title of the maintenance.
         maintenance: String,
     },
-    /// A component is down by the rules, and its incident waits until an operator's hold is over.
-    IncidentHeldByOperator {
+    /// A component is down by the rules, and its incident waits until the override of an operator is over.
+    IncidentSuppressedByOverride {
         /// The component.
         component: ComponentName,
-        /// Who holds it.
+        /// Who overrides it.
         user: String,
         /// Until when.
         until: Timestamp,
@@ -83,8 +83,8 @@ impl Report {
         match self {
             Self::ComponentMissing { component: about }
             | Self::ComponentOverridden { component: about, .. }
-            | Self::IncidentHeldBack { component: about, .. }
-            | Self::IncidentHeldByOperator { component: about, .. } => about == component,
+            | Self::IncidentSuppressed { component: about, .. }
+            | Self::IncidentSuppressedByOverride { component: about, .. } => about == component,
             Self::IncidentClosedByPerson { subject, .. } => subject.component().is_none_or(|about| about == component),
             Self::NameTaken { name, .. } => name == component.as_str(),
             Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
@@ -104,9 +104,10 @@ impl Report {
             Self::IncidentClosedByPerson { subject, incident } => {
                 (subject.into(), EventKind::IncidentClosedByPerson { incident: *incident })
             }
-            Self::IncidentHeldBack { component, maintenance } => {
-                (About::Component(component.clone()), EventKind::IncidentHeldBack { maintenance: maintenance.clone() })
-            }
+            Self::IncidentSuppressed { component, maintenance } => (
+                About::Component(component.clone()),
+                EventKind::IncidentSuppressed { maintenance: maintenance.clone() },
+            ),
             _ => return None,
         })
     }
@@ -169,12 +170,12 @@ impl fmt::Display for Report {
                  heard again",
                 incident.0
             ),
-            Self::IncidentHeldBack { component, maintenance } => write!(
+            Self::IncidentSuppressed { component, maintenance } => write!(
                 f,
                 "component {component:?} is down during the maintenance {maintenance:?}, so no incident is opened: if it \
                  is still down when that is over, one will be"
             ),
-            Self::IncidentHeldByOperator { component, user, until } => write!(
+            Self::IncidentSuppressedByOverride { component, user, until } => write!(
                 f,
                 "component {component:?} is down, but {user:?} holds it at something better until {until}, so no incident \
                  is opened: if it is still down then, one will be"

@@ -1,9 +1,9 @@
 //! The planner against a Cachet in memory.
 
 mod details;
-mod holds;
 mod maintenance;
 mod monitoring;
+mod overrides;
 mod unanswered;
 mod world;
 
@@ -14,10 +14,10 @@ use proptest::prelude::*;
 use self::world::World;
 use super::*;
 use crate::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
-use crate::hold::Hold;
 use crate::observed::{ComponentId, IncidentId, ObservedIncident};
 use crate::operation::{Outcome, Rank};
 use crate::outage::{EndedBy, IncidentValue, Outage, OutageSubject};
+use crate::overrides::Override;
 use crate::page::{DESCRIPTION_LIMIT, describe, desired};
 use crate::status::IncidentStatus;
 use crate::status_page::REQUEST_TIMEOUT;

@@ -82,7 +82,7 @@ enum State {
     Fires,
     Ended,
     /// It fires again, as was said first at this time.
-    Held(u64),
+    Waits(u64),
 }
 
 /// What follows from the words, and from which of them.
@@ -294,7 +294,7 @@ impl Hearsay {
             let (starts_ms, cut_ms) = (word.starts_ms, word.starts_ms.min(word.arrived_ms));
             let (is_newer, is_ahead) = (known.is_older_than(starts_ms, word.arrived_ms), starts_ms > word.arrived_ms);
             let newer = |state| Known { state, newest_ms: Some(cut_ms), stated_ms: starts_ms };
-            let held = State::Held(word.at_ms);
+            let held = State::Waits(word.at_ms);
             known = match (word.said, known.state) {
                 (Said::Over, _) => known,
                 (Said::Confirmed, _) if Some(starts_ms) > known.newest_ms => newer(State::Fires),
@@ -302,13 +302,13 @@ impl Hearsay {
                 (Said::Fires, State::Ended) if is_ahead || !is_newer => {
                     Known { state: held, stated_ms: starts_ms, ..known }
                 }
-                (Said::Fires, State::Fires | State::Held(_)) | (Said::Ended, State::Ended) if is_newer && is_ahead => {
+                (Said::Fires, State::Fires | State::Waits(_)) | (Said::Ended, State::Ended) if is_newer && is_ahead => {
                     Known { stated_ms: starts_ms, ..known }
                 }
                 (Said::Fires, _) if is_newer => newer(State::Fires),
                 (Said::Ended, _) if is_newer => newer(State::Ended),
                 (Said::Ended, _) if starts_ms == known.stated_ms => Known { state: State::Ended, ..known },
-                (Said::Fires, State::Held(_)) => Known { stated_ms: known.stated_ms.min(starts_ms), ..known },
+                (Said::Fires, State::Waits(_)) => Known { stated_ms: known.stated_ms.min(starts_ms), ..known },
                 _ => known,
             };
         }
@@ -319,7 +319,7 @@ impl Hearsay {
     fn fires(&self, now_ms: u64, refire_delay_ms: u64) -> bool {
         match self.state() {
             State::Fires => true,
-            State::Held(since_ms) => now_ms >= since_ms + refire_delay_ms,
+            State::Waits(since_ms) => now_ms >= since_ms + refire_delay_ms,
             State::Unknown | State::Ended => false,
         }
     }
@@ -350,7 +350,7 @@ impl Hearsay {
         let known = self.follow();
         let outranks = known.newest_ms.is_none() || known.is_older_than(starts_ms, began_ms) && starts_ms <= began_ms;
         let said = match self.state() {
-            State::Held(_) | State::Ended if !outranks => Said::Confirmed,
+            State::Waits(_) | State::Ended if !outranks => Said::Confirmed,
             State::Fires if !outranks => return false,
             _ => Said::Fires,
         };
@@ -361,7 +361,7 @@ impl Hearsay {
 
     /// To have ended it must not be listed twice in a row; to be no echo, once.
     fn is_not_listed(&mut self, began_ms: u64, missing_since_ms: Option<u64>, refire_delay_ms: u64) -> bool {
-        if matches!(self.state(), State::Held(_)) && !self.fires(began_ms, refire_delay_ms) {
+        if matches!(self.state(), State::Waits(_)) && !self.fires(began_ms, refire_delay_ms) {
             self.end(began_ms);
             return true;
         }

@@ -9,7 +9,7 @@ pub(super) struct World {
     pub(super) observed: Observed,
     pub(super) ledger: Ledger,
     pub(super) monitoring: Monitoring,
-    pub(super) holds: Vec<Hold>,
+    pub(super) overrides: Vec<Override>,
     pub(super) now_ms: i64,
     pub(super) next_id: i64,
 }
@@ -54,7 +54,7 @@ impl World {
         let now = Timestamp::from_millis(self.now_ms);
         let page = desired(inventory, &signals(alerts, REFIRE_DELAY, now))
             .apply_watchdog(self.monitoring, &BTreeSet::from([name("Unfed")]))
-            .apply_overrides(&self.holds, now);
+            .apply_overrides(&self.overrides, now);
         plan(&page, &self.ledger, &self.observed, policy, now)
     }
 
