@@ -39,7 +39,7 @@ pub(crate) struct Insight {
 
 impl Insight {
     /// Reads what `store` knows at `now`. What waits to be written is planned by `policy`: that of `settings`, with what
-    /// is known of Cachet beside them.
+    /// is known of the page beside them.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -83,7 +83,7 @@ impl Insight {
         }
     }
 
-    /// Why `component` has its status; `None` if nothing feeds it and Cachet does not have it.
+    /// Why `component` has its status; `None` if nothing feeds it and the page does not have it.
     pub(crate) fn explain(&self, component: &ComponentName) -> Option<Explanation> {
         explain(component, self.facts())
     }

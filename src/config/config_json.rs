@@ -51,7 +51,7 @@ pub(super) const GROUP_KEYS: &[&str] = &["status_page_group", "status_page_compo
 pub(super) const WATCHDOG_KEYS: &[&str] =
     &["alertname", "timeout_seconds", "new_incident_name", "new_incident_message", "resolved_incident_message"];
 
-/// The longest hold, interval or timeout that makes sense: a day, in seconds.
+/// The longest delay, interval or timeout that makes sense: a day, in seconds.
 const SECONDS_MAX: u64 = 86_400;
 
 /// The shortest and the longest silence after which an alert may be taken to have ended: less than a minute would end

@@ -18,7 +18,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::gate::{Form, Visit};
 use super::{Console, Parts, api};
-use crate::core::explain::{Explanation, StatusWord, held_refires, summaries};
+use crate::core::explain::{Explanation, StatusWord, summaries, waiting_firings};
 use crate::core::overrides::{NOTE_LIMIT, Override};
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
@@ -117,7 +117,7 @@ pub async fn overview(visit: Visit) -> Response {
             affected => Serde(&affected),
             sections => sections.collect::<Vec<_>>(),
             changes => Serde(api::changes(console, &insight)),
-            held => Serde(held_refires(insight.facts())),
+            held => Serde(waiting_firings(insight.facts())),
             ignored => Serde(parts.live.ignored()),
             alertmanager => Serde(api::alertmanager(console)),
             monitoring => Serde(api::monitoring(console, &insight)),

@@ -73,13 +73,13 @@ words_of! {
 }
 
 words! {
-    /// How a go of the reconciler ended.
+    /// How a reconcile run ended.
     ReconcileResult {
         /// Everything that had to be written was.
         Complete = "complete",
         /// Some changes failed, the others were made.
         Incomplete = "incomplete",
-        /// Cachet takes or answers nothing.
+        /// The page takes or answers nothing.
         CachetBlocked = "cachet_blocked",
         /// The store does not work.
         StoreBlocked = "store_blocked",

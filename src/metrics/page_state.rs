@@ -1,4 +1,4 @@
-//! How the page is at the end of a go of the reconciler, counted from what the reconciler has at hand anyway.
+//! How the page is at the end of a reconcile run, counted from what the reconciler has at hand anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use crate::core::status::ComponentStatus;
 /// Numbers of what is on the page and behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PageState {
-    /// Components that targets feed, by the status that Cachet shows.
+    /// Components that targets feed, by the status that the page shows.
     pub components: BTreeMap<ComponentStatus, usize>,
     /// The same components, by the status that they should have.
     pub components_desired: BTreeMap<ComponentStatus, usize>,
-    /// Those that Cachet does not have.
+    /// Those that the page does not have.
     pub components_missing: usize,
     /// Targets that count.
     pub targets: usize,
@@ -62,7 +62,7 @@ impl PageState {
     }
 }
 
-/// What Cachet shows of the components that targets feed, each once: of several with one name, the first is used.
+/// What the page shows of the components that targets feed, each once: of several with one name, the first is used.
 fn shown(desired: &DesiredPage, observed: &Observed) -> BTreeMap<String, ComponentStatus> {
     let names: BTreeSet<&str> = desired.components.keys().map(|name| name.as_str()).collect();
     let mut found: Vec<_> =

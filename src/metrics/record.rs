@@ -58,7 +58,7 @@ impl Metrics {
         catalogue.alerts_truncated.add([], usize::try_from(notification.truncated_alerts).unwrap_or(usize::MAX));
     }
 
-    /// A go of the reconciler ended at `now`.
+    /// A reconcile run ended at `now`.
     pub(crate) fn reconciled(&self, result: ReconcileResult, took: Duration, now: Timestamp) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.reconciles.add([result.word()], 1);

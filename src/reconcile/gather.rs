@@ -129,7 +129,7 @@ impl Gatherer {
             );
         }
         if self.looked_at.is_none_or(|before| now < before) {
-            // The clock was set back, perhaps while the server was down: what began "later" began now, or its hold would
+            // The clock was set back, perhaps while the server was down: what began "later" began now, or its delay would
             // last until the clock has caught up.
             if store.clamp_future_timestamps(now).await? > 0 {
                 tracing::warn!("the clock was set back: holds begin again");

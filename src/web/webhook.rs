@@ -1,4 +1,4 @@
-//! `POST /webhook`: authenticate, parse, store, wake, answer. Never waits for Cachet.
+//! `POST /webhook`: authenticate, parse, store, wake, answer. Never waits for the page.
 
 use std::mem;
 use std::net::{IpAddr, SocketAddr};

@@ -170,7 +170,7 @@ async fn whatever_goes_wrong_with_a_write_there_is_one_incident_and_the_page_is_
 }
 
 #[tokio::test]
-async fn news_between_a_lost_answer_and_the_next_go_does_not_leave_the_page_red() {
+async fn news_between_a_lost_answer_and_the_next_run_does_not_leave_the_page_red() {
     for release in Release::BOTH {
         for (method, path) in [("PUT", "/api/components/*"), ("POST", "/api/incidents")] {
             let mut world = World::set_up(release, WEB).await;

@@ -67,7 +67,7 @@ fn another_configuration_tells_another_story_of_the_same_log() {
         let story: Value = serde_json::from_str(&json).expect("JSON");
         story["incidents"].as_array().expect("a list").len()
     };
-    // Without the hold, the echo counts, and each component that it concerns has a second incident.
+    // Without the refire delay, the echo counts, and each component that it concerns has a second incident.
     assert_eq!((incidents(&[]), incidents(&["--config.file=impatient.json"])), (2, 4));
 }
 

@@ -42,16 +42,17 @@ pub struct Explanation {
     /// The targets that feed it.
     pub targets: Vec<TargetExplanation>,
     /// Firings that do not count yet, for they followed a resolve of the same occurrence.
-    pub held: Vec<WaitingFiring>,
+    #[serde(rename = "held")]
+    pub waiting_firings: Vec<WaitingFiring>,
     /// Its incident, while there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentExplanation>,
-    /// The titles of the maintenance of it that was in progress when Cachet was last asked.
+    /// The titles of the maintenance of it that was in progress when the page was last read.
     pub maintenance: Vec<String>,
-    /// What Cachet showed when it was last read.
+    /// What the page showed when it was last read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<Shown>,
-    /// What is not written to Cachet yet, of the component, its incident and its targets.
+    /// What is not written to the page yet, of the component, its incident and its targets.
     pub waiting: Vec<String>,
     /// What an operator should know.
     pub remarks: Vec<String>,
@@ -136,7 +137,7 @@ pub struct WaitingFiring {
 /// The incident of the component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IncidentExplanation {
-    /// Its number in Cachet, once it is known.
+    /// Its number on the page, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
     /// How far it is.
@@ -145,10 +146,10 @@ pub struct IncidentExplanation {
     pub occurred_at: String,
 }
 
-/// What Cachet showed.
+/// What the page showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shown {
-    /// The component's own status; absent if Cachet has no such component.
+    /// The component's own status; absent if the page has no such component.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusWord>,
     /// When that was read (RFC 3339).
@@ -238,7 +239,7 @@ pub struct Facts<'a> {
     pub alerts: &'a [AlertRecord],
     /// What was written.
     pub ledger: &'a Ledger,
-    /// What Cachet showed, and when.
+    /// What the page showed, and when.
     pub observed: Option<(&'a Observed, Timestamp)>,
     /// What is not written yet.
     pub plan: &'a Plan,
@@ -248,7 +249,7 @@ pub struct Facts<'a> {
     pub now: Timestamp,
 }
 
-/// Explains `component`; `None` if nothing feeds it and Cachet does not have it.
+/// Explains `component`; `None` if nothing feeds it and the page does not have it.
 pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanation> {
     let desired = facts.page.components.get(component);
     let found = facts
@@ -309,7 +310,7 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
                     .collect(),
             })
             .collect(),
-        held: alerts.filter_map(|alert| waiting_firing(alert, facts)).collect(),
+        waiting_firings: alerts.filter_map(|alert| waiting_firing(alert, facts)).collect(),
         incident: incident(component, facts),
         maintenance: maintenance
             .iter()
@@ -326,8 +327,8 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
     })
 }
 
-/// Every visible component of the page and every one that targets feed: by group in the order of Cachet's numbers, those
-/// in none last, and by name within.
+/// Every visible component of the page and every one that targets feed: by group in the order of the page's numbers,
+/// those in none last, and by name within.
 pub fn summaries(facts: Facts<'_>) -> Vec<ComponentSummary> {
     let observed = facts.observed.map(|(observed, _)| observed);
     let shown = observed.map(|observed| observed.components.as_slice()).unwrap_or_default();
@@ -347,10 +348,11 @@ pub fn summaries(facts: Facts<'_>) -> Vec<ComponentSummary> {
 }
 
 /// Every firing that does not count yet, the first that will first.
-pub fn held_refires(facts: Facts<'_>) -> Vec<WaitingFiring> {
-    let mut held: Vec<WaitingFiring> = facts.alerts.iter().filter_map(|alert| waiting_firing(alert, facts)).collect();
-    held.sort_by(|one, other| one.counts_from.cmp(&other.counts_from));
-    held
+pub fn waiting_firings(facts: Facts<'_>) -> Vec<WaitingFiring> {
+    let mut waiting: Vec<WaitingFiring> =
+        facts.alerts.iter().filter_map(|alert| waiting_firing(alert, facts)).collect();
+    waiting.sort_by(|one, other| one.counts_from.cmp(&other.counts_from));
+    waiting
 }
 
 impl WaitingChange {
@@ -448,8 +450,8 @@ impl fmt::Display for Explanation {
         for target in &self.targets {
             target.fmt(f)?;
         }
-        for held in &self.held {
-            let WaitingFiring { alertname, instance, counts_from } = held;
+        for firing in &self.waiting_firings {
+            let WaitingFiring { alertname, instance, counts_from } = firing;
             writeln!(f, "  held  {instance}: {alertname} fires again, counts from {counts_from} unless resolved")?;
         }
         writeln!(f, "\nPage")?;

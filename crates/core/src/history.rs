@@ -289,9 +289,9 @@ pub enum EventKind {
         /// What it is; `None`: nothing is said of it any more.
         to: Option<ComponentStatus>,
     },
-    /// The status was written to Cachet.
+    /// The status was written to the page.
     Written {
-        /// What Cachet showed; `None` for a number that has no meaning.
+        /// What the page showed; `None` for a number that has no meaning.
         from: Option<ComponentStatus>,
         /// What it shows now.
         to: ComponentStatus,
@@ -299,7 +299,7 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         late: bool,
     },
-    /// Something could not be written to Cachet; kept once for each cause.
+    /// Something could not be written to the page; kept once for each cause.
     WriteFailed {
         /// What.
         change: String,
@@ -329,7 +329,7 @@ pub enum EventKind {
     },
     /// An incident was closed.
     IncidentClosed {
-        /// Its number in Cachet.
+        /// Its number on the page.
         incident: IncidentId,
         /// Why.
         reason: String,
@@ -340,16 +340,16 @@ pub enum EventKind {
         /// The title of the maintenance.
         maintenance: String,
     },
-    /// A person gave the component another status in Cachet.
+    /// A person gave the component another status on the page.
     StatusOverridden {
         /// What we wrote.
         expected: ComponentStatus,
-        /// What Cachet shows; `None` for a number that has no meaning.
+        /// What the page shows; `None` for a number that has no meaning.
         found: Option<ComponentStatus>,
     },
     /// A person closed the incident in the middle of the outage.
     IncidentClosedByPerson {
-        /// Its number in Cachet.
+        /// Its number on the page.
         incident: IncidentId,
     },
     /// An operator overrides the status of the component.

@@ -102,9 +102,9 @@ pub enum Reason {
     UnnotifiedAgain,
     /// It is listed as active after its resolve came: it truly fires.
     Reappeared,
-    /// It, or its resolve, was held, and it is listed: it truly fires.
+    /// Its firing waited, or its resolve was held, and it is listed: it truly fires.
     Confirmed,
-    /// It was held, and is not listed: it was the echo of an HA pair.
+    /// Its firing waited, and is not listed: it was the echo of an HA pair.
     Refuted,
     /// It fired, and no member listed it twice in a row.
     Unlisted,
@@ -265,7 +265,7 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
         | Effect::ResolvedUnknown
         | Effect::OverLimit => return None,
     };
-    // The list is proof: what is held need not wait.
+    // The list is proof: what waits or is held counts at once.
     let record = match record.state {
         AlertState::Refired { .. } => record.confirmed(alert.starts_at, poll.began_at),
         AlertState::Firing | AlertState::ResolveHeld | AlertState::Resolved | AlertState::Adopted => record,

@@ -9,8 +9,8 @@
 //! | Unknown, Under Maintenance | neither: nobody can say, or nobody was promised anything |
 //! | nothing kept, or the server was not running | neither: nobody looked |
 //!
-//! The statuses are those that the component *had to* show, by the rules and by overrides: not what Cachet showed while it
-//! could not be written. An outage within announced maintenance counts like any other, for Cachet's schedules change
+//! The statuses are those that the component *had to* show, by the rules and by overrides: not what the page showed while
+//! it could not be written. An outage within announced maintenance counts like any other, for schedules change
 //! what is shown and not what the alerts say; who wants it left out overrides the component.
 
 use std::cmp::Reverse;

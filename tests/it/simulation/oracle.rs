@@ -464,7 +464,7 @@ impl Oracle {
                     || self.overrides.cover_second(&incident.component, incident.created_ms))
         };
         let found = incidents.iter().find(against)?;
-        Some(format!("incident {} of {} was opened during its maintenance or hold", found.id, found.component))
+        Some(format!("incident {} of {} was opened during its maintenance or override", found.id, found.component))
     }
 
     /// Between two incidents of a component lies an end of the outage, and the time in which a relapse would have

@@ -239,7 +239,7 @@ fn of_a_pair_of_prometheus_servers_each_start_is_that_of_the_same_watchdog() {
 fn a_firing_that_followed_its_resolve_is_taken_back_like_any_other() {
     let (firing, end) = (alert(AlertStatus::Firing, None), watchdog("Watchdog", AlertStatus::Resolved, START, None));
     let ended = |ends_at| WatchdogAlert { ends_at: Some(ends_at), ..end.clone() };
-    // It counts by its hold, and then its lease runs out.
+    // It counts after the refire delay, and then its lease runs out.
     let mut server = Server::new(WatchdogSource::Notifications);
     server.beat("Watchdog", at(300));
     server.ends(at(10), at(11));
@@ -289,9 +289,9 @@ fn a_held_resolve_is_forgotten_when_the_alert_fires_and_counts_when_a_true_one_c
 
 #[test]
 fn a_refire_that_counts_is_held_as_well_and_one_that_does_not_is_withdrawn() {
-    for (hold, effect) in [(REFIRE_DELAY, Effect::RefireWithdrawn), (Duration::ZERO, Effect::HeldResolve)] {
+    for (delay, effect) in [(REFIRE_DELAY, Effect::RefireWithdrawn), (Duration::ZERO, Effect::HeldResolve)] {
         let mut server = Server::new(WatchdogSource::List);
-        server.rule.refire_delay = hold;
+        server.rule.refire_delay = delay;
         server.pulse = server.pulse.beat(at(0));
         assert_eq!(server.ends(at(60), at(61)), Effect::Resolved);
         assert_eq!(server.tell(&alert(AlertStatus::Firing, None), at(70)), Effect::Refired);

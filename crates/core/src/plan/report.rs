@@ -13,24 +13,24 @@ use crate::time::Timestamp;
 /// Something that an operator should know, said once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Report {
-    /// Alerts or targets speak of a visible component that Cachet does not have.
+    /// Alerts or targets speak of a visible component that the page does not have.
     ComponentMissing {
         /// The component.
         component: ComponentName,
     },
-    /// Several components in Cachet have the name of one that we write.
+    /// Several components on the page have the name of one that we write.
     NameTaken {
         /// The name.
         name: String,
         /// All of them, by number; the first one is used.
         ids: Vec<ComponentId>,
     },
-    /// Cachet has components of targets that the targets file does not name.
+    /// The page has components of targets that the targets file does not name.
     Leftovers {
         /// Their names.
         targets: Vec<TargetName>,
     },
-    /// Targets of the inventory have no component in Cachet.
+    /// Targets of the inventory have no component on the page.
     NotSetUp {
         /// Their names.
         targets: Vec<TargetName>,
@@ -46,7 +46,7 @@ pub enum Report {
         component: ComponentName,
         /// What we wrote.
         expected: ComponentStatus,
-        /// What Cachet shows; `None` for a number that we do not know.
+        /// What the page shows; `None` for a number that we do not know.
         found: Option<ComponentStatus>,
     },
     /// A person closed the incident of an outage that goes on.

@@ -58,7 +58,7 @@ impl World {
         plan(&page, &self.ledger, &self.observed, policy, now)
     }
 
-    /// Plans and carries out, twice if need be (a relapse during a closing opens in the second go), and returns all
+    /// Plans and carries out, twice if need be (a relapse during a closing opens in the second run), and returns all
     /// changes that were made.
     pub(super) fn settle(&mut self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Vec<Operation> {
         let mut made = Vec::new();
