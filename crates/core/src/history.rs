@@ -493,7 +493,9 @@ mod tests {
                 user: "ada".to_owned(),
                 note: String::new(),
             },
+            EventKind::OverrideEnded { user: "ada".to_owned() },
             EventKind::OverrideExpired,
+            EventKind::IncidentSuppressed { maintenance: "x".to_owned() },
             EventKind::WatchdogMissing { since_ms: 5 },
             EventKind::NotRunning { since_ms: 5 },
         ];
