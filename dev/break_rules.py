@@ -137,8 +137,8 @@ RULES = [
     Rule(
         "a refire counts only after the refire delay",
         CORE + "alert.rs",
-        "now >= since.after(refire_hold)",
-        "now >= since || refire_hold.is_zero()",
+        "now >= since.after(refire_delay)",
+        "now >= since || refire_delay.is_zero()",
     ),
     Rule(
         "a startsAt in the future is cut to the time of arrival",
@@ -161,26 +161,26 @@ RULES = [
     ),
     Rule(
         "an override wins over the rules",
-        CORE + "hold.rs",
-        "holds.iter().filter(|hold| hold.is_in_force(now))",
-        "holds.iter().filter(|hold| false && hold.is_in_force(now))",
+        CORE + "overrides.rs",
+        "overrides.iter().filter(|override_| override_.is_in_force(now))",
+        "overrides.iter().filter(|override_| false && override_.is_in_force(now))",
     ),
     Rule(
         "an override ends at its time",
-        CORE + "hold.rs",
+        CORE + "overrides.rs",
         "        now < self.until\n",
         "        now < self.until || true\n",
     ),
     Rule(
         "an override at a better status suppresses new incidents",
         CORE + "plan/outages.rs",
-        "|| self.is_held_better(name, outage, desired)",
-        "|| false && self.is_held_better(name, outage, desired)",
+        "|| self.is_suppressed_by_override(name, outage, desired)",
+        "|| false && self.is_suppressed_by_override(name, outage, desired)",
     ),
     Rule(
         "an override closes no incident",
         CORE + "plan/outages.rs",
-        "let status_by_rules = better(desired).map_or(status, |held| held.rules);",
+        "let status_by_rules = better(desired).map_or(status, |overridden| overridden.rules);",
         "let status_by_rules = status;",
     ),
     Rule(

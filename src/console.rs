@@ -6,14 +6,14 @@
 //! | `gate` | who comes in, what every answer carries, and that a form was sent from here |
 //! | `api` | the read API, which `docs/openapi.yaml` documents |
 //! | `pages` | the pages, which are HTML without a single outside resource, and the events that keep them fresh |
-//! | `holds` | hold and release: asked, confirmed, logged |
+//! | `overrides` | overrides, set and ended: asked, confirmed, logged |
 //! | `page` | the status page that the server serves itself: what is on it, and the forms that edit it |
 //!
 //! Pages and API tell the values of [`core::explain`](crate::core::explain), as `explain` does.
 
 mod api;
 mod gate;
-mod holds;
+mod overrides;
 mod page;
 mod pages;
 
@@ -70,7 +70,7 @@ const FORM_LIMIT_BYTES: usize = 16 * 1024;
 /// What the console is made of.
 #[derive(Clone)]
 pub struct Parts {
-    /// What it tells, and where it keeps what is held.
+    /// What it tells, and where it keeps overrides.
     pub store: Store,
     /// The built-in page; `None`: a Cachet is driven, and edited in its own dashboard.
     pub page: Option<PageTables>,
@@ -80,7 +80,7 @@ pub struct Parts {
     pub settings: SettingsInForce,
     /// What the running server knows.
     pub live: Live,
-    /// Who is told that something is held, released or edited.
+    /// Who is told that something is overridden or edited.
     pub wake: Wake,
     /// Where it is said who did.
     pub log: Log,
@@ -168,8 +168,8 @@ impl Console {
             .route("/console", get(pages::overview))
             .route("/console/", get(pages::overview))
             .route(one, get(pages::component))
-            .route(&format!("{one}/hold"), get(holds::ask_hold).post(holds::hold))
-            .route(&format!("{one}/release"), get(holds::ask_release).post(holds::release))
+            .route(&format!("{one}/hold"), get(overrides::ask_set).post(overrides::set))
+            .route(&format!("{one}/release"), get(overrides::ask_end).post(overrides::end))
             .route("/console/page", get(page::list))
             .route("/console/page/", get(page::list))
             .route(
@@ -246,7 +246,7 @@ impl IntoResponse for Failure {
 }
 
 /// Reads RFC 3339, or a date and a time in UTC. A zone that is named (`[Europe/Berlin]`) is refused: it would be passed
-/// over, and the hold end hours too early or too late.
+/// over, and the override end hours too early or too late.
 fn moment(text: &str) -> Option<Timestamp> {
     let in_utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
     if text.contains('[') {

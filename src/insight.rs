@@ -39,7 +39,7 @@ pub(crate) struct Insight {
 
 impl Insight {
     /// Reads what `store` knows at `now`. What waits to be written is planned by `policy`: that of `settings`, with what
-    /// is known of Cachet beside them.
+    /// is known of the page beside them.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -49,7 +49,8 @@ impl Insight {
         policy: Policy,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let (alerts, ledger, holds) = (store.unresolved_alerts().await?, store.ledger().await?, store.holds().await?);
+        let (alerts, ledger, overrides) =
+            (store.unresolved_alerts().await?, store.ledger().await?, store.overrides().await?);
         let (observed, pulse) = (store.observed().await?, store.pulse().await?);
         let nothing = Observed::default();
         let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
@@ -57,9 +58,9 @@ impl Insight {
         // Since when the server listens is not known here: what it found of the watchdog, it has kept.
         let monitoring =
             settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
-        let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_hold, now))
+        let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_delay, now))
             .apply_watchdog(monitoring, &settings.config.components())
-            .apply_overrides(&holds, now);
+            .apply_overrides(&overrides, now);
         // Nothing can be said of a page that was never read.
         let plan = match observed {
             Some(_) => plan(&page, &ledger, shown, policy, now),
@@ -77,12 +78,12 @@ impl Insight {
             ledger: &self.ledger,
             observed: self.observed.as_ref().map(|(observed, read_at)| (observed, *read_at)),
             plan: &self.plan,
-            refire_hold: self.settings.config.alerts.refire_hold,
+            refire_delay: self.settings.config.alerts.refire_delay,
             now: self.now,
         }
     }
 
-    /// Why `component` has its status; `None` if nothing feeds it and Cachet does not have it.
+    /// Why `component` has its status; `None` if nothing feeds it and the page does not have it.
     pub(crate) fn explain(&self, component: &ComponentName) -> Option<Explanation> {
         explain(component, self.facts())
     }

@@ -35,10 +35,10 @@ struct Told {
     ignored: VecDeque<Ignored>,
 }
 
-/// How the writing to Cachet goes, when the reconciler last went.
+/// How writing to the page went in the last reconcile run.
 #[derive(Debug, Clone, Default)]
 pub struct Writing {
-    /// When that was; `None`: it did not go yet.
+    /// When that run was; `None`: there was none yet.
     pub at: Option<Timestamp>,
     /// Why nothing can be written.
     pub problem: Option<String>,
@@ -48,7 +48,7 @@ pub struct Writing {
     pub waiting: HashMap<(&'static str, ResourceKey), Timestamp>,
     /// Why some of them could not be made.
     pub failing: BTreeMap<ResourceKey, String>,
-    /// Whether Cachet has refused the status Unknown: what would be Unknown is left as it is, and does not wait.
+    /// Whether the page has refused the status Unknown: what would be Unknown is left as it is, and does not wait.
     pub unknown_is_refused: bool,
 }
 
@@ -125,7 +125,7 @@ impl Live {
         self.changes.subscribe()
     }
 
-    /// The reconciler went.
+    /// A reconcile run ended.
     pub(crate) fn reconciled(&self, writing: Writing) {
         self.lock().writing = writing;
         self.changed();
@@ -160,7 +160,7 @@ impl Live {
         self.changed();
     }
 
-    /// How the writing to Cachet goes.
+    /// How writing to the page went in the last reconcile run.
     pub fn writing(&self) -> Writing {
         self.lock().writing.clone()
     }

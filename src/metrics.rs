@@ -5,10 +5,10 @@
 //! | `catalogue` | **every metric**: name, labels, help; nowhere else is one defined |
 //! | `labels` | the words of the labels, and which word says what |
 //! | `record` | what the parts of the server tell: one method an occasion |
-//! | `page_state` | how the page is at the end of a go of the reconciler |
+//! | `page_state` | how the page is at the end of a reconcile run |
 //!
 //! There is no global state. A [`Metrics`] is made once and handed to whoever has something to tell: the web server, the
-//! store, the client of Cachet, the reconciler and the repairer. Labels have few values, known beforehand; never the
+//! store, the client of Cachet, the reconciler and the alert sync. Labels have few values, known beforehand; never the
 //! name of a component or a target, of which there may be thousands. `docs/metrics.md` says what each metric means.
 
 pub mod catalogue;
@@ -69,7 +69,7 @@ impl Metrics {
     /// [`MetricsError`] if they cannot be written down.
     pub fn text(&self, now: Timestamp) -> Result<String, MetricsError> {
         let Some(measured) = &self.measured else { return Ok(String::new()) };
-        // An age is as old as the scrape, not as the go of the reconciler that saw its beginning.
+        // An age is as old as the scrape, not as the reconcile run that saw its beginning.
         let age = measured.catalogue.oldest_waiting_since().map(|since| now.since(since)).unwrap_or_default();
         measured.catalogue.oldest_waiting_age.set([], age.as_secs_f64());
         Ok(TextEncoder::new().encode_to_string(&measured.registry.gather())?)

@@ -1,4 +1,4 @@
-//! Whether the parts of the server work that the web server does not see itself: Cachet, and the configuration.
+//! Whether the parts of the server work that the web server does not see itself: the page, and the configuration.
 //!
 //! Whoever works with a part says how it is; `/-/ready` tells it to whoever asks.
 
@@ -50,7 +50,7 @@ impl Readiness {
         self.lock().cachet.clone()
     }
 
-    /// Cachet was written to, or refused to be.
+    /// The page was written to, or refused to be.
     pub fn cachet_is(&self, condition: Condition) {
         self.lock().cachet = condition;
     }

@@ -46,7 +46,7 @@ const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Tells who waits, the reconciler or the repairer, that there is news. Clones wake the same one; no call is ever lost.
+/// Tells who waits, the reconciler or the alert sync, that there is news. Clones wake the same one; no call is ever lost.
 #[derive(Debug, Clone, Default)]
 pub struct Wake {
     news: Arc<AtomicU64>,
@@ -152,7 +152,7 @@ impl Reconciler {
                 self.until_due(run.revisit_at).min(run.saving.unwrap_or(Duration::MAX))
             } else {
                 let wait = run.retry_after().unwrap_or_else(|| backoff.next());
-                run.next_go(wait, self.context.clock.now())
+                run.next_run(wait, self.context.clock.now())
             };
             let must_wait = run.retry_after().is_some();
             tokio::select! {
@@ -242,7 +242,7 @@ impl Reconciler {
         let policy = Policy { takes_unknown: !context.page.known().refuses_unknown, ..context.settings.policy() };
         let plan = plan(&desired, ledger, observed, policy, now);
         run.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
-        run.page = Some(PageState::of(&desired, ledger, observed, &plan, said.held));
+        run.page = Some(PageState::of(&desired, ledger, observed, &plan, said.waiting));
         self.reporter.desired(&desired, now);
         Some(plan)
     }

@@ -1,5 +1,5 @@
-//! Corrects the stored alerts by Alertmanager's own list, for notifications that never arrive. The list also shows when
-//! Prometheus last sent the watchdog.
+//! The alert sync: corrects the stored alerts by Alertmanager's own list, for notifications that never arrive. The list
+//! also shows when Prometheus last sent the watchdog.
 //!
 //! [`Repairer::once`] does the work and [`Repairer::forever`] only waits: for the interval, or to be told that something
 //! was missed. Without an Alertmanager to read, alerts that nothing was heard of for long can be taken to have ended.
@@ -25,10 +25,10 @@ use crate::reconcile::Wake;
 use crate::settings::{Settings, SettingsInForce};
 use crate::store::{Store, StoreError};
 
-/// The shortest time between two goes, however often one is asked for.
+/// The shortest time between two runs, however often one is asked for.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What came of one go.
+/// What came of one run of the alert sync.
 #[derive(Debug, Default)]
 pub struct RunReport {
     /// What was corrected.
@@ -63,8 +63,8 @@ pub struct Repairer {
 }
 
 impl Repairer {
-    /// A repairer that has not read anything yet, and wakes `reconciler` after a repair. It looks at the settings in force
-    /// before each go: wake it for a change to count at once. `stop` ends it.
+    /// An alert sync that has not read anything yet, and wakes `reconciler` after a repair. It looks at the settings in force
+    /// before each run: wake it for a change to count at once. `stop` ends it.
     pub fn new(
         store: Store,
         mut settings_in_force: SettingsInForce,
@@ -102,12 +102,12 @@ impl Repairer {
         Self { metrics, ..self }
     }
 
-    /// What has it read Alertmanager at once: when a notification may have been missed, or an alert is held.
+    /// What has it read Alertmanager at once: when a notification may have been missed, or a firing waits.
     pub fn wake(&self) -> Wake {
         self.wake.clone()
     }
 
-    /// Repairs until it is told to stop.
+    /// Runs until it is told to stop.
     pub async fn forever(mut self) {
         let stop = self.stop.clone();
         // Stopping in the middle is safe: an unfinished transaction changes nothing.
@@ -176,7 +176,7 @@ impl Repairer {
         let policy = Policy {
             settle: *settle,
             apart: *interval / 2,
-            refire_hold: alerts.refire_hold,
+            refire_delay: alerts.refire_delay,
             max_stored: alerts.max_stored,
         };
         let plan = self.store.apply_repair(poll, &self.missing, policy).await?;

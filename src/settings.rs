@@ -78,7 +78,7 @@ impl Settings {
     pub(crate) fn resolve_rule(&self) -> Option<ResolveRule> {
         let source = if self.alertmanagers.is_empty() { WatchdogSource::Notifications } else { WatchdogSource::List };
         let watchdog = self.config.watchdog()?.clone();
-        Some(ResolveRule { watchdog, source, refire_hold: self.config.alerts.refire_hold })
+        Some(ResolveRule { watchdog, source, refire_delay: self.config.alerts.refire_delay })
     }
 }
 

@@ -15,7 +15,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
-const HOLD: Duration = Duration::from_secs(300);
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 
 const WATCHDOG: &str = "Watchdog";
 
@@ -120,7 +120,7 @@ fn of_watchdog(number: u64, fires: bool) -> WatchdogAlert {
         fingerprint: fingerprint(number),
         status: if fires { AlertStatus::Firing } else { AlertStatus::Resolved },
         starts_at,
-        ends_at: (!fires).then(|| starts_at.after(HOLD)),
+        ends_at: (!fires).then(|| starts_at.after(REFIRE_DELAY)),
     }
 }
 
@@ -136,7 +136,7 @@ fn watchdog_json(alert: &WatchdogAlert, alertname: &str) -> Value {
 
 fuzz_target!(|told: Told| {
     let mut alerts: Vec<Value> = told.statements.iter().map(Statement::json).collect();
-    let watchdog = Watchdog::new(WATCHDOG, HOLD).expect("a watchdog");
+    let watchdog = Watchdog::new(WATCHDOG, REFIRE_DELAY).expect("a watchdog");
     let watchdogs: Vec<WatchdogAlert> =
         (0..).zip(&told.watchdogs).map(|(number, &fires)| of_watchdog(number, fires)).collect();
     alerts.extend(watchdogs.iter().map(|alert| watchdog_json(alert, watchdog.alertname())));
@@ -175,7 +175,7 @@ fuzz_target!(|told: Told| {
     assert_eq!(conclusions(&said), conclusions(&retold), "told again in another order");
 });
 
-/// For each alert: the occurrence that counts, and whether it fires, before any hold is over.
+/// For each alert: the occurrence that counts, and whether it fires, before any refire delay is over.
 fn conclusions(alerts: &[Alert]) -> BTreeMap<Fingerprint, (Timestamp, bool)> {
     // After the last of them began: a startsAt in the future is cut to the time of arrival.
     let now = Timestamp::from_millis(1_795_226_500_000);
@@ -184,5 +184,5 @@ fn conclusions(alerts: &[Alert]) -> BTreeMap<Fingerprint, (Timestamp, bool)> {
         let (record, _) = AlertRecord::observe(known.get(&alert.fingerprint), alert, now);
         known.insert(alert.fingerprint, record);
     }
-    known.into_iter().map(|(key, record)| (key, (record.starts_at, record.is_firing(now, HOLD)))).collect()
+    known.into_iter().map(|(key, record)| (key, (record.starts_at, record.is_firing(now, REFIRE_DELAY)))).collect()
 }

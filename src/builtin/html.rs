@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 
 use super::{BuiltinPage, NO_SNIFFING};
 use crate::core::builtin::{AffectedStatus, Content, DAYS, Incident, first_day};
-use crate::core::hold::Hold;
 use crate::core::observed::{ComponentId, GroupId};
+use crate::core::overrides::Override;
 use crate::core::status::{ComponentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
@@ -153,23 +153,24 @@ enum Failure {
 async fn render(page: &BuiltinPage) -> Result<String, Failure> {
     let now = page.clock.now();
     let content = page.tables.content(first_day(now), now).await?;
-    let holds = page.store.holds().await?;
+    let overrides = page.store.overrides().await?;
     // by its name the template is HTML, so whatever is put into it is escaped
     let html = include_str!("page.html");
-    let told = told(&content, &holds, now);
+    let told = told(&content, &overrides, now);
     Ok(minijinja::Environment::new().render_named_str("page.html", html, minijinja::value::Serde(told))?)
 }
 
 /// What `content` says to readers at `now`, by the names of the template.
-fn told(content: &Content, holds: &[Hold], now: Timestamp) -> Value {
+fn told(content: &Content, overrides: &[Override], now: Timestamp) -> Value {
     let statuses = content.shown_statuses(now);
     let shown = || content.components.iter().filter(|component| content.shows(component));
     let names: Names<'_> = shown().map(|component| (component.id, component.shown_name())).collect();
     let lines = shown().map(|component| {
-        let held = holds.iter().find(|hold| hold.component.as_str() == component.name && hold.until > now);
+        let active =
+            overrides.iter().find(|override_| override_.component.as_str() == component.name && override_.until > now);
         let status = statuses[&component.id];
         Line {
-            held_until: held.map(|hold| moment(hold.until)),
+            held_until: active.map(|override_| moment(override_.until)),
             name: component.shown_name().to_owned(),
             description: component.description.clone(),
             tone: tone(status),

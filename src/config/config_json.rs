@@ -27,7 +27,7 @@ pub(super) const KEYS: &[&str] = &[
     "groups_configuration",
     "close_incident_when",
     "drift",
-    "refire_hold_seconds",
+    "refire_delay_seconds",
     "recovery_hold_seconds",
     "reopen_within_seconds",
     "notify_subscribers",
@@ -41,6 +41,9 @@ pub(super) const KEYS: &[&str] = &[
     "max_stored_alerts",
 ];
 
+/// The name of `refire_delay_seconds` in earlier builds, which is still accepted.
+const EARLIER_REFIRE_DELAY: &str = "refire_hold_seconds";
+
 /// Every key that an entry of `groups_configuration` may have.
 pub(super) const GROUP_KEYS: &[&str] = &["status_page_group", "status_page_components"];
 
@@ -48,7 +51,7 @@ pub(super) const GROUP_KEYS: &[&str] = &["status_page_group", "status_page_compo
 pub(super) const WATCHDOG_KEYS: &[&str] =
     &["alertname", "timeout_seconds", "new_incident_name", "new_incident_message", "resolved_incident_message"];
 
-/// The longest hold, interval or timeout that makes sense: a day, in seconds.
+/// The longest delay, interval or timeout that makes sense: a day, in seconds.
 const SECONDS_MAX: u64 = 86_400;
 
 /// The shortest and the longest silence after which an alert may be taken to have ended: less than a minute would end
@@ -94,7 +97,7 @@ pub(super) fn read(path: &Path, report: &RefCell<Report>) -> (Option<Config>, Op
     let Some(map) = node.as_ref().and_then(|node| Value::root(node, path, Severity::Fatal, report).map()) else {
         return (None, None);
     };
-    report_unknown_keys(&map, KEYS);
+    report_unknown_keys(&map, &[KEYS, &[EARLIER_REFIRE_DELAY]].concat());
     let groups = required(&map, "groups_configuration").and_then(|list| read_groups(&list));
     (read_config(&map, groups.as_ref()), groups)
 }
@@ -113,7 +116,7 @@ fn read_config(map: &Value<'_>, groups: Option<&Groups>) -> Option<Config> {
         &[("not_major_outage", CloseIncidentWhen::NotMajorOutage), ("operational", CloseIncidentWhen::Operational)],
     );
     let drift = choice(map, "drift", &[("respect", Drift::Respect), ("enforce", Drift::Enforce)]);
-    let refire_hold = seconds(map, "refire_hold_seconds", 0, 300);
+    let refire_delay = refire_delay(map);
     let recovery_hold = seconds(map, "recovery_hold_seconds", 0, 0);
     let reopen_within = seconds(map, "reopen_within_seconds", 0, 600);
     let notify_subscribers = map.get("notify_subscribers").and_then(|value| value.boolean()).unwrap_or(false);
@@ -145,11 +148,28 @@ fn read_config(map: &Value<'_>, groups: Option<&Groups>) -> Option<Config> {
             reopen_within,
             notify_subscribers,
         },
-        alerts: AlertConfig { refire_hold, stale_after: stale_after.map(Duration::from_secs), max_stored },
+        alerts: AlertConfig { refire_delay, stale_after: stale_after.map(Duration::from_secs), max_stored },
         alertmanager,
         watchdog,
         history_days,
     })
+}
+
+/// The refire delay, under its name or the earlier one.
+fn refire_delay(map: &Value<'_>) -> Duration {
+    const KEY: &str = "refire_delay_seconds";
+    let key = match (map.get(KEY), map.get(EARLIER_REFIRE_DELAY)) {
+        (None, Some(earlier)) => {
+            earlier.remark(format!("is now named {KEY}: rename it"));
+            EARLIER_REFIRE_DELAY
+        }
+        (Some(_), Some(earlier)) => {
+            earlier.problem(format!("is the earlier name of {KEY}, and both are given: remove {EARLIER_REFIRE_DELAY}"));
+            KEY
+        }
+        (_, None) => KEY,
+    };
+    seconds(map, key, 0, 300)
 }
 
 /// Cachet refuses a title that is too long, and an incident whose title is cut is better than none.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::gate::Visit;
 use super::{API_PATHS, Console, Failure};
-use crate::core::explain::{Explanation, WaitingChange, held_refires, summaries};
+use crate::core::explain::{Explanation, WaitingChange, summaries, waiting_firings};
 use crate::insight::{self, Insight, TIMELINE_DAYS};
 use crate::live::{Budget, Poll, Repaired};
 use crate::metrics::Metrics;
@@ -32,7 +32,7 @@ pub fn routes() -> Router<Console> {
         async |State(console): State<Console>| Json(json!({ "ignored": console.parts.live.ignored() }));
     let held_refires = async |State(console): State<Console>| {
         let insight = console.insight().await.map_err(Failure::from);
-        answer(insight.map(|insight| json!({ "held": held_refires(insight.facts()) })))
+        answer(insight.map(|insight| json!({ "held": waiting_firings(insight.facts()) })))
     };
     let alertmanager = async |State(console): State<Console>| Json(alertmanager(&console));
     let monitoring = async |State(console): State<Console>| {
@@ -51,10 +51,10 @@ pub fn routes() -> Router<Console> {
         .route(openapi, get(document))
 }
 
-/// What Cachet has not taken yet.
+/// What the page has not taken yet.
 #[derive(Debug, Serialize)]
 pub struct Changes {
-    /// When the reconciler last went (RFC 3339).
+    /// When the last reconcile run was (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconciled_at: Option<String>,
     /// Why nothing can be written.

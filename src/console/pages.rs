@@ -18,8 +18,8 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::gate::{Form, Visit};
 use super::{Console, Parts, api};
-use crate::core::explain::{Explanation, StatusWord, held_refires, summaries};
-use crate::core::hold::{Hold, NOTE_LIMIT};
+use crate::core::explain::{Explanation, StatusWord, summaries, waiting_firings};
+use crate::core::overrides::{NOTE_LIMIT, Override};
 use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
 use crate::core::uptime::{UPTIME_DAYS, UptimeOfDays, duration_text, percent_text};
@@ -30,7 +30,7 @@ const LISTED: usize = 20;
 /// How many targets the page of a component has at most; the API has all of them.
 const TARGETS_LISTED: usize = 100;
 
-/// For how long a component may be held, to choose from: seconds, and how it is called.
+/// For how long an override may last, to choose from: seconds, and how it is called.
 const DURATIONS: [(u64, &str); 8] = [
     (1800, "30 minutes"),
     (3600, "1 hour"),
@@ -117,7 +117,7 @@ pub async fn overview(visit: Visit) -> Response {
             affected => Serde(&affected),
             sections => sections.collect::<Vec<_>>(),
             changes => Serde(api::changes(console, &insight)),
-            held => Serde(held_refires(insight.facts())),
+            held => Serde(waiting_firings(insight.facts())),
             ignored => Serde(parts.live.ignored()),
             alertmanager => Serde(api::alertmanager(console)),
             monitoring => Serde(api::monitoring(console, &insight)),
@@ -135,7 +135,7 @@ pub async fn component(visit: Visit) -> Response {
     let page = async {
         let it = api::component(&visit.console, &visit.name, asked("days")).await?;
         // Said behind the redirect that follows what was done, as long as it is true.
-        let done = match (asked("done"), &it.hold) {
+        let done = match (asked("done"), &it.operator_override) {
             (Some("held"), Some(_)) => Some("It is held. The page is written now."),
             (Some("released"), None) => Some("It is released: the alerts say what it shows."),
             (Some("nothing"), None) => Some("It is not held: there is nothing to release."),
@@ -149,7 +149,7 @@ pub async fn component(visit: Visit) -> Response {
     visit.answer(page.await)
 }
 
-/// The page of a component, with what is in the form of a hold.
+/// The page of a component, with what is in the form of an override.
 pub fn component_page(console: &Console, it: &Explanation, form: &Form) -> Value {
     let history_days = console.parts.settings.borrow().config.history_days;
     let mut spans: Vec<u32> = UPTIME_DAYS.into_iter().filter(|days| *days <= history_days).collect();
@@ -177,7 +177,7 @@ pub fn component_page(console: &Console, it: &Explanation, form: &Form) -> Value
         down_and_not_listed,
         days => days.collect::<Vec<_>>(),
         spans,
-        statuses => Serde(Hold::STATUSES.map(StatusWord::from)),
+        statuses => Serde(Override::STATUSES.map(StatusWord::from)),
         durations => DURATIONS.map(|(seconds, label)| context! { seconds, label }).to_vec(),
         note_limit => NOTE_LIMIT,
         form => Serde(&form.0),

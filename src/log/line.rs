@@ -60,21 +60,21 @@ impl Line {
             EventKind::IncidentClosed { incident, reason } => {
                 Self::new("INCIDENT_CLOSED").name("component", about).incident(*incident).text("reason", reason)
             }
-            EventKind::IncidentHeldBack { maintenance } => {
+            EventKind::IncidentSuppressed { maintenance } => {
                 Self::new("INCIDENT_HELD_BACK").name("component", about).text("maintenance", maintenance)
             }
             EventKind::StatusOverridden { expected, found } => {
                 let line = Self::new("MANUAL_OVERRIDE").name("component", about);
                 line.status("expected_status", Some(*expected)).status("found_status", *found)
             }
-            EventKind::Held { status, until_ms, user, note } => {
+            EventKind::OverrideSet { status, until_ms, user, note } => {
                 let line = Self::new("HOLD").name("component", about).status("status", Some(*status));
                 line.time("until", Timestamp::from_millis(*until_ms)).text("user", user).text("note", note)
             }
-            EventKind::Released { user } => {
+            EventKind::OverrideEnded { user } => {
                 Self::new("RELEASE").name("component", about).name("user", Some(user)).text("reason", "released")
             }
-            EventKind::HoldExpired => {
+            EventKind::OverrideExpired => {
                 Self::new("RELEASE").name("component", about).name("user", None).text("reason", "its time is over")
             }
             EventKind::Status { .. }
@@ -253,12 +253,12 @@ mod tests {
             ),
             (
                 database,
-                EventKind::IncidentHeldBack { maintenance: text("New switch") },
+                EventKind::IncidentSuppressed { maintenance: text("New switch") },
                 r#"[INCIDENT_HELD_BACK] component="Database" maintenance="New switch""#,
             ),
             (
                 database,
-                EventKind::Held {
+                EventKind::OverrideSet {
                     status: operational,
                     until_ms: occurred_at_ms,
                     user: text("ada"),
@@ -268,10 +268,14 @@ mod tests {
             ),
             (
                 database,
-                EventKind::Released { user: text("ada") },
+                EventKind::OverrideEnded { user: text("ada") },
                 r#"[RELEASE] component="Database" user="ada" reason="released""#,
             ),
-            (database, EventKind::HoldExpired, r#"[RELEASE] component="Database" user=- reason="its time is over""#),
+            (
+                database,
+                EventKind::OverrideExpired,
+                r#"[RELEASE] component="Database" user=- reason="its time is over""#,
+            ),
             (
                 database,
                 EventKind::StatusOverridden { expected: ComponentStatus::MajorOutage, found: None },

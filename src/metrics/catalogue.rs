@@ -78,29 +78,29 @@ catalogue! {
 
     // The reconciler.
     reconciles: Counter<1> = "reconciles_total" ["result": ReconcileResult::WORDS]
-        "Goes of the reconciler by how they ended.";
+        "Reconcile runs by how they ended.";
     reconcile_duration: Histogram<0> = "reconcile_duration_seconds" []
-        "How long a go of the reconciler took.";
+        "How long a reconcile run took.";
     reconcile_last_success: Gauge<0> = "reconcile_last_success_timestamp_seconds" []
-        "When a go of the reconciler last wrote all that had to be written; 0 if none did since the start.";
+        "When a reconcile run last wrote all that had to be written; 0 if none did since the start.";
     changes_planned: Counter<1> = "changes_planned_total" ["kind": CHANGE_KINDS]
         "Changes to the page that became necessary.";
     changes_applied: Counter<1> = "changes_applied_total" ["kind": CHANGE_KINDS]
-        "Changes that were made in Cachet.";
+        "Changes that were made on the page.";
     changes_failed: Counter<1> = "changes_failed_total" ["kind": CHANGE_KINDS]
         "Attempts at a change that failed; it is tried again.";
     changes_waiting: Gauge<1> = "changes_waiting" ["kind": CHANGE_KINDS]
-        "Changes that are necessary and were not made when the reconciler last went.";
+        "Changes that are necessary and were not made in the last reconcile run.";
     oldest_waiting_age: Gauge<0> = "changes_oldest_waiting_age_seconds" []
         "For how long the oldest of the waiting changes has been necessary; 0 if none waits.";
 
     // The page.
     components: Gauge<1> = "components" ["status": STATUSES]
-        "Components that targets feed, by the status that Cachet shows of them.";
+        "Components that targets feed, by the status that the page shows of them.";
     components_desired: Gauge<1> = "components_desired" ["status": STATUSES]
         "Components that targets feed, by the status that they should have.";
     components_missing: Gauge<0> = "components_missing" []
-        "Components that targets feed and Cachet does not have.";
+        "Components that targets feed and the page does not have.";
     targets: Gauge<0> = "targets" []
         "Targets that count.";
     targets_down: Gauge<0> = "targets_down" []
@@ -110,11 +110,11 @@ catalogue! {
     held_refires: Gauge<0> = "held_refires" []
         "Firings that came after their own resolve and do not count yet.";
     incidents_open: Gauge<1> = "incidents_open" ["owner": OWNERS]
-        "Open incidents in Cachet, by who opened them.";
+        "Open incidents on the page, by who opened them.";
     overrides: Gauge<1> = "overrides" ["kind": OVERRIDES]
-        "What people changed in Cachet and is left until the alerts say something new.";
-    holds: Gauge<0> = "holds" []
-        "Components that an operator holds at a status.";
+        "What people changed on the page and is left until the alerts say something new.";
+    operator_overrides: Gauge<0> = "holds" []
+        "Components whose status an operator overrides.";
 
     // Cachet.
     cachet_requests: Histogram<3> = "cachet_request_duration_seconds" ["method": OPEN, "endpoint": OPEN, "code": OPEN]
@@ -122,7 +122,7 @@ catalogue! {
     cachet_budget_limit: GaugeOnceKnown = "cachet_budget_limit" []
         "Writes that Cachet's rate limit allows in a minute; absent where Cachet told of no limit.";
     cachet_budget_remaining: GaugeOnceKnown = "cachet_budget_remaining" []
-        "Writes that Cachet's rate limit allowed in this minute when the reconciler last went; absent as its limit.";
+        "Writes that Cachet's rate limit allowed in this minute in the last reconcile run; absent as its limit.";
 
     // Alertmanager.
     polls: Counter<1> = "alertmanager_polls_total" ["result": PollResult::WORDS]

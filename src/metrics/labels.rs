@@ -73,13 +73,13 @@ words_of! {
 }
 
 words! {
-    /// How a go of the reconciler ended.
+    /// How a reconcile run ended.
     ReconcileResult {
         /// Everything that had to be written was.
         Complete = "complete",
         /// Some changes failed, the others were made.
         Incomplete = "incomplete",
-        /// Cachet takes or answers nothing.
+        /// The page takes or answers nothing.
         CachetBlocked = "cachet_blocked",
         /// The store does not work.
         StoreBlocked = "store_blocked",
@@ -144,7 +144,7 @@ pub(crate) const fn effect(effect: Effect) -> &'static str {
         Effect::Repeated => "repeated",
         Effect::Outdated => "outdated",
         Effect::HeldResolve => "resolve_held",
-        Effect::HeldRefire => "refire_held",
+        Effect::Refired => "refire_held",
         Effect::RefireWithdrawn => "refire_withdrawn",
         Effect::OverLimit => IGNORED,
     }

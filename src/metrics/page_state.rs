@@ -1,4 +1,4 @@
-//! How the page is at the end of a go of the reconciler, counted from what the reconciler has at hand anyway.
+//! How the page is at the end of a reconcile run, counted from what the reconciler has at hand anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use crate::core::status::ComponentStatus;
 /// Numbers of what is on the page and behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PageState {
-    /// Components that targets feed, by the status that Cachet shows.
+    /// Components that targets feed, by the status that the page shows.
     pub components: BTreeMap<ComponentStatus, usize>,
     /// The same components, by the status that they should have.
     pub components_desired: BTreeMap<ComponentStatus, usize>,
-    /// Those that Cachet does not have.
+    /// Those that the page does not have.
     pub components_missing: usize,
     /// Targets that count.
     pub targets: usize,
@@ -24,7 +24,7 @@ pub(crate) struct PageState {
     pub targets_down: usize,
     /// Alerts that count as firing.
     pub alerts_firing: usize,
-    /// Firings that are held.
+    /// Firings that wait for the refire delay.
     pub held_refires: usize,
     /// Open incidents that we opened.
     pub incidents_ours: usize,
@@ -34,13 +34,13 @@ pub(crate) struct PageState {
     pub overridden_statuses: usize,
     /// Incidents of ours that a person closed while their component is down.
     pub overridden_incidents: usize,
-    /// Components that an operator holds.
-    pub holds: usize,
+    /// Components that an operator overrides.
+    pub operator_overrides: usize,
 }
 
 impl PageState {
-    /// Counts, without asking anybody anything; `held` firings do not count yet.
-    pub(crate) fn of(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, plan: &Plan, held: usize) -> Self {
+    /// Counts, without asking anybody anything; `waiting` firings do not count yet.
+    pub(crate) fn of(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, plan: &Plan, waiting: usize) -> Self {
         let firing: usize = desired.targets.values().map(|target| target.causes.len()).sum();
         let reported = |is: fn(&Report) -> bool| plan.reports.iter().filter(|report| is(report)).count();
         let (incidents_ours, incidents_others) = incidents(ledger, observed);
@@ -52,17 +52,17 @@ impl PageState {
             targets: desired.targets.len(),
             targets_down: desired.targets.values().filter(|target| target.is_down()).count(),
             alerts_firing: firing,
-            held_refires: held,
+            held_refires: waiting,
             incidents_ours,
             incidents_others,
             overridden_statuses: reported(|report| matches!(report, Report::ComponentOverridden { .. })),
-            holds: desired.components.values().filter(|component| component.held.is_some()).count(),
+            operator_overrides: desired.components.values().filter(|component| component.overridden.is_some()).count(),
             overridden_incidents: reported(|report| matches!(report, Report::IncidentClosedByPerson { .. })),
         }
     }
 }
 
-/// What Cachet shows of the components that targets feed, each once: of several with one name, the first is used.
+/// What the page shows of the components that targets feed, each once: of several with one name, the first is used.
 fn shown(desired: &DesiredPage, observed: &Observed) -> BTreeMap<String, ComponentStatus> {
     let names: BTreeSet<&str> = desired.components.keys().map(|name| name.as_str()).collect();
     let mut found: Vec<_> =

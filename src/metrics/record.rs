@@ -58,7 +58,7 @@ impl Metrics {
         catalogue.alerts_truncated.add([], usize::try_from(notification.truncated_alerts).unwrap_or(usize::MAX));
     }
 
-    /// A go of the reconciler ended at `now`.
+    /// A reconcile run ended at `now`.
     pub(crate) fn reconciled(&self, result: ReconcileResult, took: Duration, now: Timestamp) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.reconciles.add([result.word()], 1);
@@ -118,7 +118,7 @@ impl Metrics {
         catalogue.incidents_open.set_count([OTHERS], page.incidents_others);
         catalogue.overrides.set_count([OVERRIDDEN_STATUS], page.overridden_statuses);
         catalogue.overrides.set_count([OVERRIDDEN_INCIDENT], page.overridden_incidents);
-        catalogue.holds.set_count([], page.holds);
+        catalogue.operator_overrides.set_count([], page.operator_overrides);
     }
 
     /// What Cachet's rate limit allows now; `None` where it told of no limit.

@@ -17,7 +17,7 @@ use crate::core::status_page::RateBudget;
 use crate::core::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_500);
-const HOLD: Duration = Duration::from_secs(300);
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 
 fn metrics() -> Metrics {
     Metrics::new().expect("definitions that fit together")
@@ -147,7 +147,7 @@ fn every_effect_of_an_alert_has_a_word_and_every_word_an_effect() {
         Effect::Repeated,
         Effect::Outdated,
         Effect::HeldResolve,
-        Effect::HeldRefire,
+        Effect::Refired,
         Effect::RefireWithdrawn,
     ];
     let words: BTreeSet<&str> = effects.map(labels::effect).into_iter().chain([IGNORED, NOT_OURS]).collect();
@@ -227,7 +227,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let known = [&a, &b, &c].map(|target| KnownTarget { target: target.clone(), critical: false });
     let inventory = Inventory::new(InventorySource::File, known);
     let alerts = [alert(1, a, AlertState::Firing), alert(2, b, AlertState::Refired { since: NOW })];
-    let said = signals(&alerts, HOLD, NOW);
+    let said = signals(&alerts, REFIRE_DELAY, NOW);
     let desired = desired(&inventory, &said);
     let observed = Observed {
         groups: Vec::new(),
@@ -245,7 +245,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let overridden = Report::ComponentOverridden { component: name, expected, found };
     let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
     assert_eq!(
-        PageState::of(&desired, &Ledger::default(), &observed, &plan, said.held),
+        PageState::of(&desired, &Ledger::default(), &observed, &plan, said.waiting),
         PageState {
             // Of two with one name, the first is the one that is written.
             components: BTreeMap::from([(ComponentStatus::MajorOutage, 1), (ComponentStatus::UnderMaintenance, 1)]),
@@ -262,7 +262,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
             incidents_others: 1,
             overridden_statuses: 1,
             overridden_incidents: 0,
-            holds: 0,
+            operator_overrides: 0,
         }
     );
 }

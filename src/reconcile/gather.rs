@@ -11,10 +11,10 @@ use super::{Blocked, Context, Wake};
 use crate::clock::Vigil;
 use crate::core::adopt::{adopt, adopt_monitoring};
 use crate::core::history::{About, Event, EventKind};
-use crate::core::hold::Hold;
 use crate::core::maintenance::may_change_at;
 use crate::core::observed::{IncidentId, Maintenance, Observed};
 use crate::core::outage::{IncidentValue, Outage, OutageSubject};
+use crate::core::overrides::Override;
 use crate::core::page::{DesiredPage, desired};
 use crate::core::rules::Signals;
 use crate::core::status_page::{Failure, PageError};
@@ -44,7 +44,7 @@ pub struct Gatherer {
     sources: Vec<Arc<dyn Source>>,
     wake: Wake,
     /// The overrides in force.
-    holds: Vec<Hold>,
+    overrides: Vec<Override>,
     /// The wake count at which overrides and sources were last read.
     read_as_of: Option<u64>,
     /// What is known of the monitoring.
@@ -62,7 +62,7 @@ impl Gatherer {
         Self {
             sources,
             wake,
-            holds: Vec::new(),
+            overrides: Vec::new(),
             read_as_of: None,
             monitoring: Monitoring::default(),
             listening_since: now,
@@ -95,10 +95,10 @@ impl Gatherer {
         let news = self.wake.count();
         if self.read_as_of != Some(news) {
             self.refresh_sources().await?;
-            self.holds = store.holds().await?;
+            self.overrides = store.overrides().await?;
             self.read_as_of = Some(news);
         }
-        self.end_holds(context, reporter, now).await?;
+        self.end_expired_overrides(context, reporter, now).await?;
         self.listen(context, now).await?;
         reporter.look_back(context, now).await?;
         if view.ledger.is_none() {
@@ -129,7 +129,7 @@ impl Gatherer {
             );
         }
         if self.looked_at.is_none_or(|before| now < before) {
-            // The clock was set back, perhaps while the server was down: what began "later" began now, or its hold would
+            // The clock was set back, perhaps while the server was down: what began "later" began now, or its delay would
             // last until the clock has caught up.
             if store.clamp_future_timestamps(now).await? > 0 {
                 tracing::warn!("the clock was set back: holds begin again");
@@ -155,21 +155,21 @@ impl Gatherer {
     }
 
     /// Ends the overrides whose time is over.
-    async fn end_holds(
+    async fn end_expired_overrides(
         &mut self,
         context: &Context,
         reporter: &mut Reporter,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.holds.iter().all(|hold| hold.is_in_force(now)) {
+        if self.overrides.iter().all(|override_| override_.is_in_force(now)) {
             return Ok(());
         }
-        for hold in context.store.end_holds(now).await? {
-            let (about, kind) = (About::Component(hold.component), EventKind::HoldExpired);
+        for override_ in context.store.end_expired_overrides(now).await? {
+            let (about, kind) = (About::Component(override_.component), EventKind::OverrideExpired);
             // The store has put it into the history.
             reporter.log.emit(&Event { at: now, about, kind });
         }
-        self.holds = context.store.holds().await?;
+        self.overrides = context.store.overrides().await?;
         Ok(())
     }
 
@@ -272,7 +272,7 @@ impl Gatherer {
     pub fn desired(&self, context: &Context, observed: &Observed, said: &Signals, now: Timestamp) -> DesiredPage {
         desired(&context.settings.inventory(observed), said)
             .apply_watchdog(self.monitoring, &context.settings.config.components())
-            .apply_overrides(&self.holds, now)
+            .apply_overrides(&self.overrides, now)
     }
 }
 

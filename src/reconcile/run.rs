@@ -1,4 +1,4 @@
-//! What came of one go of the reconciler, and what kept it from going on.
+//! What came of one reconcile run, and what kept it from going on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::core::time::Timestamp;
 use crate::metrics::PageState;
 use crate::store::StoreError;
 
-/// What came of one go.
+/// What came of one reconcile run.
 #[derive(Debug, Default)]
 pub struct RunReport {
-    /// How many changes were made in Cachet.
+    /// How many changes were made on the page.
     pub written: usize,
     /// The changes that failed; the others were made all the same.
     pub failures: Vec<(ResourceKey, PageError)>,
@@ -67,9 +67,9 @@ impl RunReport {
         if self.unanswered >= BATCH { self.failures.pop().map(|(_, error)| error) } else { None }
     }
 
-    /// How long the next go may be put off at `now`, if `wait` is how long what failed is left alone: what time changes of
+    /// How long the next run may be put off at `now`, if `wait` is how long what failed is left alone: what time changes of
     /// the others meanwhile is not held up by it.
-    pub(super) fn next_go(&self, wait: Duration, now: Timestamp) -> Duration {
+    pub(super) fn next_run(&self, wait: Duration, now: Timestamp) -> Duration {
         let due = self.revisit_at.filter(|moment| *moment > now && self.blocked.is_none());
         due.map_or(wait, |moment| wait.min(moment.since(now)))
     }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_fails_puts_off_nothing_that_is_due_earlier() {
-        let due = |revisit_at| RunReport { revisit_at, ..RunReport::default() }.next_go(MINUTE, NOW);
+        let due = |revisit_at| RunReport { revisit_at, ..RunReport::default() }.next_run(MINUTE, NOW);
         assert_eq!(due(None), MINUTE);
         assert_eq!(due(Some(NOW.after(SECOND))), SECOND);
         assert_eq!(due(Some(NOW.after(2 * MINUTE))), MINUTE);
@@ -107,6 +107,6 @@ mod tests {
     fn a_cachet_that_takes_nothing_is_left_alone_whatever_is_due() {
         let away = PageError::new(Failure::NotFound, "GET /components: HTTP 404".to_owned());
         let run = RunReport { revisit_at: Some(NOW.after(SECOND)), blocked: Some(away.into()), ..RunReport::default() };
-        assert_eq!(run.next_go(MINUTE, NOW), MINUTE);
+        assert_eq!(run.next_run(MINUTE, NOW), MINUTE);
     }
 }

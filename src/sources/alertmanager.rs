@@ -36,7 +36,7 @@ impl Source for Alerts {
     }
 
     fn signals(&self, now: Timestamp) -> Signals {
-        let refire_hold = self.settings.borrow().config.alerts.refire_hold;
-        alert::signals(&self.unresolved.lock().unwrap_or_else(PoisonError::into_inner), refire_hold, now)
+        let refire_delay = self.settings.borrow().config.alerts.refire_delay;
+        alert::signals(&self.unresolved.lock().unwrap_or_else(PoisonError::into_inner), refire_delay, now)
     }
 }

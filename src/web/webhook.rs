@@ -1,4 +1,4 @@
-//! `POST /webhook`: authenticate, parse, store, wake, answer. Never waits for Cachet.
+//! `POST /webhook`: authenticate, parse, store, wake, answer. Never waits for the page.
 
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -259,7 +259,7 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
         if !alerts.is_empty() || watchdog_is_back || !repairs.is_empty() {
             app.parts.wakes.reconciler.wake();
         }
-        if effects.contains(&Effect::HeldRefire) || effects.contains(&Effect::HeldResolve) {
+        if effects.contains(&Effect::Refired) || effects.contains(&Effect::HeldResolve) {
             app.parts.wakes.repairer.wake();
         }
         Some(over_limit)

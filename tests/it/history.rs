@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::history::{About, AlertEventKind, EventKind, Source};
-use alertmanager_cachet::core::hold::Hold;
+use alertmanager_cachet::core::overrides::Override;
 use alertmanager_cachet::core::repair::stale;
 use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
 use alertmanager_cachet::core::status::IncidentStatus;
@@ -53,8 +53,9 @@ async fn of_alerts_only_what_changed_something_is_kept_and_enough_to_play_it_aga
         world.pass(MINUTE);
         world.tell(told).await;
     }
-    let expected = [AlertEventKind::Fired, AlertEventKind::Resolved, AlertEventKind::Held, AlertEventKind::Withdrawn]
-        .map(|kind| (kind, Source::Notification));
+    let expected =
+        [AlertEventKind::Fired, AlertEventKind::Resolved, AlertEventKind::Refired, AlertEventKind::Withdrawn]
+            .map(|kind| (kind, Source::Notification));
     assert_eq!(turns(&world.store, "Database").await, expected);
     assert_eq!(turns(&world.store, "Web").await, expected);
     assert_eq!(turns(&world.store, "db:9100").await, [], "the name of an instance is no component");
@@ -154,7 +155,7 @@ async fn a_relapse_and_the_end_of_a_persons_patience_are_told_with_the_incident(
 }
 
 #[tokio::test]
-async fn an_incident_that_is_refused_or_held_back_or_comes_late_is_told() {
+async fn an_incident_that_is_refused_or_suppressed_or_comes_late_is_told() {
     let mut world = World::set_up(Release::Current, &[("db:9100", "Database", false)]).await;
     let maintenance = world.maintain("New disks", &["Database"], Duration::ZERO, 10 * MINUTE).await;
     world.fire("db:9100", "Database").await;
@@ -353,9 +354,10 @@ async fn what_is_not_over_is_not_forgotten() {
     world.heartbeat().await;
     world.settle().await;
     world.fire("db:9100", "Database").await;
-    let hold = |until| Hold::new(name("Web"), PartialOutage, until, ("ada", ""), world.now()).expect("a hold");
+    let override_of =
+        |until| Override::new(name("Web"), PartialOutage, until, ("ada", ""), world.now()).expect("an override");
     for until in [world.now().after(DAY), world.now().after(2 * DAY)] {
-        world.store.hold(&hold(until)).await.expect("held");
+        world.store.set_override(&override_of(until)).await.expect("held");
     }
     world.pass(6 * MINUTE);
     world.settle().await;
@@ -363,10 +365,10 @@ async fn what_is_not_over_is_not_forgotten() {
     assert_eq!(turns(&world.store, "Database").await, [(AlertEventKind::Fired, Source::Notification)]);
     let kinds =
         async |component| -> Vec<&str> { events(&world.store, component).await.iter().map(EventKind::word).collect() };
-    // What was held before the second time is over.
+    // What was overridden before the second time is over.
     assert_eq!(kinds("Web").await, ["held", "watchdog_missing", "status"]);
     world.heartbeat().await;
-    world.store.release(&name("Web"), "ada", world.now()).await.expect("released");
+    world.store.end_override(&name("Web"), "ada", world.now()).await.expect("released");
     world.store.forget_history(world.now().after(MINUTE)).await.expect("forgotten");
     assert_eq!(kinds("Web").await, ["status"]);
 }

@@ -116,7 +116,7 @@ async fn a_held_firing_turns_the_page_red_when_it_stood_long_enough() {
 }
 
 #[tokio::test]
-async fn news_between_a_lost_answer_and_the_next_go_does_not_leave_the_page_red() {
+async fn news_between_a_lost_answer_and_the_next_run_does_not_leave_the_page_red() {
     for release in Release::BOTH {
         for (method, path) in [("PUT", "/api/components/*"), ("POST", "/api/incidents")] {
             let mut world = World::set_up(release, WEB).await;

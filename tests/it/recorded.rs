@@ -12,7 +12,7 @@ use alertmanager_cachet::core::alert::Effect;
 use alertmanager_cachet::core::notification::{IgnoreReason, Notification};
 use alertmanager_cachet::core::page::DesiredTarget;
 
-use self::story::{HOLD, Story};
+use self::story::{REFIRE_DELAY, Story};
 use crate::support::recordings::{files, generated, notifications};
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,7 +36,7 @@ async fn a_target_that_fails_is_down_until_its_alert_resolves() {
 async fn a_receiver_that_was_out_hears_an_old_firing_after_its_end_and_shows_it_never() {
     let mut story = Story::about(&["10.0.0.5:9100 | Database"]).await;
     story.hears("02-single-resolved.json", &["at 0 s ResolvedUnknown: Database is 1 (Operational)"]).await;
-    story.hears("01-single-firing.json", &["at 0 s HeldRefire: Database is 1 (Operational)"]).await;
+    story.hears("01-single-firing.json", &["at 0 s Refired: Database is 1 (Operational)"]).await;
     story.hears("02-single-resolved.json", &["at 0 s RefireWithdrawn: Database is 1 (Operational)"]).await;
     story.waits(A_DAY);
     assert_eq!(story.shows().await, "Database is 1 (Operational)");
@@ -118,17 +118,17 @@ async fn an_alert_without_an_instance_is_about_no_target_and_ignored_with_that_r
 }
 
 #[tokio::test]
-async fn an_alert_that_expired_and_truly_fires_again_with_its_old_start_is_shown_after_the_hold() {
+async fn an_alert_that_expired_and_truly_fires_again_with_its_old_start_is_shown_after_the_refire_delay() {
     let mut story = Story::about(&["backup:9100 | Backend"]).await.with_label("instance", "backup:9100");
     let firing = "07-no-instance-firing.json";
     story.hears(firing, &["at 0 s Fired: Backend is 3 (Partial Outage), down: backup:9100"]).await;
     story.hears("07b-no-instance-resolved-by-expiry.json", &["at 390 s Resolved: Backend is 1 (Operational)"]).await;
     story.waits(Duration::from_secs(60));
-    story.hears(firing, &["at 450 s HeldRefire: Backend is 1 (Operational)"]).await;
+    story.hears(firing, &["at 450 s Refired: Backend is 1 (Operational)"]).await;
     story.waits(Duration::from_secs(60));
     story.hears(firing, &["at 510 s Repeated: Backend is 1 (Operational)"]).await;
-    let revisit_at = story.page().await.revisit_at.expect("the moment at which the hold ends");
-    story.waits(HOLD - Duration::from_secs(61));
+    let revisit_at = story.page().await.revisit_at.expect("the moment at which the refire delay ends");
+    story.waits(REFIRE_DELAY - Duration::from_secs(61));
     assert_eq!(story.shows().await, "Backend is 1 (Operational)");
     story.waits(Duration::from_secs(1));
     assert_eq!(story.now(), revisit_at);
@@ -226,7 +226,7 @@ async fn the_echo_of_an_ha_pair_never_turns_the_page_red_again() {
             &[
                 "at 0 s Fired: Database is 3 (Partial Outage), down: h:3",
                 "at 45 s Resolved: Database is 1 (Operational)",
-                "at 60 s HeldRefire: Database is 1 (Operational)",
+                "at 60 s Refired: Database is 1 (Operational)",
                 "at 75 s RefireWithdrawn: Database is 1 (Operational)",
             ],
         )
@@ -237,13 +237,13 @@ async fn the_echo_of_an_ha_pair_never_turns_the_page_red_again() {
 }
 
 #[tokio::test]
-async fn an_echo_that_nobody_takes_back_is_green_in_every_second_of_the_hold_and_then_believed() {
+async fn an_echo_that_nobody_takes_back_is_green_in_every_second_of_the_refire_delay_and_then_believed() {
     let mut story = Story::about(&["h:3 | Database"]).await;
     let bodies = notifications(HA_ECHO);
-    for (body, effect) in bodies[..3].iter().zip([Effect::Fired, Effect::Resolved, Effect::HeldRefire]) {
+    for (body, effect) in bodies[..3].iter().zip([Effect::Fired, Effect::Resolved, Effect::Refired]) {
         assert_eq!(story.hear(body).await.1, [effect]);
     }
-    for _ in 0..HOLD.as_secs() {
+    for _ in 0..REFIRE_DELAY.as_secs() {
         assert_eq!(story.shows().await, "Database is 1 (Operational)");
         story.waits(Duration::from_secs(1));
     }

@@ -194,7 +194,7 @@ async fn of_a_page_that_was_there_before_and_of_a_clock_that_was_set_back() {
     world.set_back(Duration::from_secs(3600));
     world.once().await;
     assert_begin(&said.news(), &["WARN the clock was set back: holds begin again"]);
-    world.pass(world.settings.config.alerts.refire_hold);
+    world.pass(world.settings.config.alerts.refire_delay);
     world.settle().await;
     assert_eq!(world.status("Web").await, 4, "it is held no longer than ever");
 

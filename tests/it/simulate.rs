@@ -58,7 +58,7 @@ fn another_configuration_tells_another_story_of_the_same_log() {
     let installation = Installation::new();
     let path = installation.folder.path().join("config.json");
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("a file")).expect("JSON");
-    config["refire_hold_seconds"] = 0.into();
+    config["refire_delay_seconds"] = 0.into();
     config["reopen_within_seconds"] = 0.into();
     written(installation.folder.path(), "impatient.json", &config.to_string());
     let log = log().display().to_string();
@@ -67,7 +67,7 @@ fn another_configuration_tells_another_story_of_the_same_log() {
         let story: Value = serde_json::from_str(&json).expect("JSON");
         story["incidents"].as_array().expect("a list").len()
     };
-    // Without the hold, the echo counts, and each component that it concerns has a second incident.
+    // Without the refire delay, the echo counts, and each component that it concerns has a second incident.
     assert_eq!((incidents(&[]), incidents(&["--config.file=impatient.json"])), (2, 4));
 }
 

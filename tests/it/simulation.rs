@@ -27,7 +27,7 @@
 //! | `backup` | a store that is lost, and one that is put back as it was |
 //! | `people` | what is done by hand, and what of the page is not ours |
 //! | `maintenance` | what people announce, and who is under it when |
-//! | `holds` | what operators hold in the console |
+//! | `overrides` | what operators override in the console |
 //! | `model` | a small Cachet in memory |
 //! | `oracle` | what the page must show |
 //! | `shrink` | makes a failure small |
@@ -35,13 +35,13 @@
 mod alertmanagers;
 mod backup;
 mod clock;
-mod holds;
 mod interruption;
 mod laws;
 mod layers;
 mod maintenance;
 mod model;
 mod oracle;
+mod overrides;
 mod people;
 mod product;
 mod random;

@@ -26,7 +26,7 @@ const CONFIG: &str = r#"{
   "new_incident_name": "%s is down",
   "new_incident_message": "We are looking into it.",
   "resolved_incident_message": "It works again.",
-  "refire_hold_seconds": 86400,
+  "refire_delay_seconds": 86400,
   "reopen_within_seconds": 0,
   "groups_configuration": [
     {"status_page_group": "Shop", "status_page_components": ["Database", "Website"]}
@@ -193,7 +193,7 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
             began.extend(events.into_iter().map(|event| (event.target, event.kind)));
         }
         let expected =
-            alerts.iter().map(|record| record.target.clone()).zip([AlertEventKind::Fired, AlertEventKind::Held]);
+            alerts.iter().map(|record| record.target.clone()).zip([AlertEventKind::Fired, AlertEventKind::Refired]);
         assert_eq!(began, expected.collect::<Vec<_>>(), "its history begins with what is not over");
     }
 }

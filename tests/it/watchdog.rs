@@ -224,7 +224,7 @@ async fn whatever_goes_wrong_with_a_write_there_is_one_incident_about_the_monito
 }
 
 #[tokio::test]
-async fn a_return_between_a_lost_answer_and_the_next_go_leaves_no_incident_open() {
+async fn a_return_between_a_lost_answer_and_the_next_run_leaves_no_incident_open() {
     for release in Release::BOTH {
         for path in ["/api/incidents", "/api/components/*"] {
             let mut world = watched(release).await;

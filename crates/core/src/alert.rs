@@ -4,12 +4,12 @@
 //! status; within one `startsAt` a resolve wins. That is the join of a lattice, so order and repetition do not matter.
 //! Order is evidence, not proof, so there are three deliberate exceptions:
 //!
-//! - A firing that comes *after* a resolve that it does not outrank (the same `startsAt`, or an earlier one) is held, see
+//! - A firing that comes *after* a resolve that it does not outrank (the same `startsAt`, or an earlier one) waits, see
 //!   [`AlertState::Refired`].
 //! - An occurrence may be resolved under an earlier `startsAt` than it fired under, see [`Alert::ends_at`].
 //! - A `startsAt` in the future is cut to the time of arrival: a host whose clock is ahead must not hide later alerts. The
 //!   reported `startsAt` is stored too, so a repeat is recognised after the clock has passed it. A `startsAt` in the future
-//!   does not prove that a firing is newer than a resolve, so a firing in the future that follows a resolve is held.
+//!   does not prove that a firing is newer than a resolve, so a firing in the future that follows a resolve waits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -115,7 +115,7 @@ pub enum AlertState {
     ///
     /// Either Prometheus is back after Alertmanager had timed the alert out, or another Prometheus has fired for longer
     /// than the one that resolved, and it truly fires; or the firing is the echo of the other member of an HA pair,
-    /// corrected one `group_interval` later. So it is held: it counts only once it stood for the hold time without a
+    /// corrected one `group_interval` later. So it waits: it counts only once it stood for the refire delay without a
     /// resolve, or once Alertmanager lists it as active.
     Refired {
         /// When the first such firing came.
@@ -166,9 +166,9 @@ pub enum Effect {
     Resolved,
     /// A resolve that may be an expiry: held until the watchdog is received.
     HeldResolve,
-    /// A firing that does not outrank the resolve before it: held for a while.
-    HeldRefire,
-    /// The held firing was taken back by another resolve.
+    /// A firing that does not outrank the resolve before it: it waits for the refire delay.
+    Refired,
+    /// The waiting firing was taken back by another resolve.
     RefireWithdrawn,
     /// It said what was known.
     Repeated,
@@ -213,7 +213,7 @@ impl AlertRecord {
             // A firing in the future may be the echo of the resolved one, from a host with another clock.
             (Some(known), AlertStatus::Firing) if is_ahead => {
                 let refired = record(AlertState::Refired { since: now }, known.starts_at);
-                return (Self { ends_at: known.ends_at, ..refired }, Effect::HeldRefire);
+                return (Self { ends_at: known.ends_at, ..refired }, Effect::Refired);
             }
             (Some(_), AlertStatus::Firing) => (AlertState::Firing, Effect::FiredAgain),
             (Some(known), AlertStatus::Resolved) => match known.state {
@@ -260,7 +260,7 @@ impl AlertRecord {
     fn observe_known(&self, alert: &Alert, status: AlertStatus, now: Timestamp) -> (Self, Effect) {
         let (state, reported_starts_at, effect) = match (self.state, status) {
             (AlertState::Resolved, AlertStatus::Firing) => {
-                (AlertState::Refired { since: now }, alert.starts_at, Effect::HeldRefire)
+                (AlertState::Refired { since: now }, alert.starts_at, Effect::Refired)
             }
             // Alertmanager merges overlapping alerts to the earliest `startsAt`.
             (AlertState::Refired { .. }, AlertStatus::Firing) if alert.starts_at < self.reported_starts_at => {
@@ -304,19 +304,19 @@ impl AlertRecord {
     }
 
     /// Whether the alert counts as firing at `now`.
-    pub fn is_firing(&self, now: Timestamp, refire_hold: Duration) -> bool {
+    pub fn is_firing(&self, now: Timestamp, refire_delay: Duration) -> bool {
         match self.state {
             AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld => true,
             AlertState::Resolved => false,
-            AlertState::Refired { since } => now >= since.after(refire_hold),
+            AlertState::Refired { since } => now >= since.after(refire_delay),
         }
     }
 
-    /// When a held firing begins to count, if nothing else is heard: the moment at which the page has to be looked at
+    /// When a waiting firing begins to count, if nothing else is heard: the moment at which the page has to be looked at
     /// again.
-    pub(crate) fn counts_from(&self, now: Timestamp, refire_hold: Duration) -> Option<Timestamp> {
+    pub(crate) fn counts_from(&self, now: Timestamp, refire_delay: Duration) -> Option<Timestamp> {
         match self.state {
-            AlertState::Refired { since } => Some(since.after(refire_hold)).filter(|moment| *moment > now),
+            AlertState::Refired { since } => Some(since.after(refire_delay)).filter(|moment| *moment > now),
             AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld | AlertState::Resolved => None,
         }
     }
@@ -343,7 +343,7 @@ impl AlertRecord {
         self.ends_at.filter(|ends_at| *ends_at > died_at).map(|_| Self { state, ..self.clone() })
     }
 
-    /// The same alert once it is known that a held firing is true, and fires since `starts_at`.
+    /// The same alert once it is known that a waiting firing is true, and fires since `starts_at`.
     pub(crate) fn confirmed(&self, starts_at: Timestamp, now: Timestamp) -> Self {
         // Cut, if it is in the future.
         let cut = if starts_at > self.starts_at { starts_at.min(now) } else { self.starts_at };
@@ -356,8 +356,8 @@ impl AlertRecord {
 }
 
 /// What the alerts, of which none is resolved, say of their targets at `now`: a target is down while one of its alerts counts as firing.
-pub fn signals(alerts: &[AlertRecord], refire_hold: Duration, now: Timestamp) -> Signals {
-    let firing = alerts.iter().filter(|alert| alert.is_firing(now, refire_hold));
+pub fn signals(alerts: &[AlertRecord], refire_delay: Duration, now: Timestamp) -> Signals {
+    let firing = alerts.iter().filter(|alert| alert.is_firing(now, refire_delay));
     let signals: Vec<Signal> = firing
         .map(|alert| Signal {
             target: alert.target.clone(),
@@ -367,8 +367,8 @@ pub fn signals(alerts: &[AlertRecord], refire_hold: Duration, now: Timestamp) ->
             why: alert.name.clone(),
         })
         .collect();
-    let changes_at = alerts.iter().filter_map(|alert| alert.counts_from(now, refire_hold)).min();
-    Signals { held: alerts.len() - signals.len(), signals, changes_at }
+    let changes_at = alerts.iter().filter_map(|alert| alert.counts_from(now, refire_delay)).min();
+    Signals { waiting: alerts.len() - signals.len(), signals, changes_at }
 }
 
 #[cfg(test)]

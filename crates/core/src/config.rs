@@ -68,8 +68,8 @@ pub struct IncidentConfig {
 /// What is made of alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertConfig {
-    /// How long a firing that follows its own resolve is held (`refire_hold_seconds`).
-    pub refire_hold: Duration,
+    /// How long a firing that follows its own resolve waits before it counts (`refire_delay_seconds`).
+    pub refire_delay: Duration,
     /// After how long without a word an alert is taken to have ended, where Alertmanager's list is not read
     /// (`stale_after_seconds`); `None`: never.
     pub stale_after: Option<Duration>,

@@ -125,8 +125,8 @@ pub struct ResolveRule {
     pub watchdog: Watchdog,
     /// Where it is observed.
     pub source: WatchdogSource,
-    /// How long a firing after its own resolve is held (`refire_hold_seconds`).
-    pub refire_hold: Duration,
+    /// How long a firing after its own resolve waits before it counts (`refire_delay_seconds`).
+    pub refire_delay: Duration,
 }
 
 /// One watchdog alert of one notification.
@@ -291,7 +291,7 @@ impl ResolveRule {
         let (record, effect) = AlertRecord::observe(known, alert, now);
         let Some(rule) = rule else { return (record, effect) };
         let ends_firing_alert = matches!(effect, Effect::Resolved | Effect::RefireWithdrawn)
-            && known.is_some_and(|before| before.is_firing(now, rule.refire_hold));
+            && known.is_some_and(|before| before.is_firing(now, rule.refire_delay));
         if ends_firing_alert && rule.may_be_expiry(alert, evidence, now) {
             (AlertRecord { state: AlertState::ResolveHeld, ..record }, Effect::HeldResolve)
         } else {

@@ -28,30 +28,31 @@ pub struct Explanation {
     /// The group that it is in on the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// What it must show: what the alerts say, or what an operator holds it at.
+    /// What it must show: what the alerts say, or what an operator overrides it with.
     pub status: StatusWord,
     /// Why, in one sentence.
     pub reason: String,
     /// When the earliest alert that makes it so began to fire, from when on nothing was heard of the monitoring, or since
-    /// when it is held (RFC 3339).
+    /// when it is overridden (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// The hold of an operator, while there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hold: Option<HoldExplanation>,
+    /// The override of an operator, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "hold")]
+    pub operator_override: Option<OverrideExplanation>,
     /// The targets that feed it.
     pub targets: Vec<TargetExplanation>,
     /// Firings that do not count yet, for they followed a resolve of the same occurrence.
-    pub held: Vec<HeldFiring>,
+    #[serde(rename = "held")]
+    pub waiting_firings: Vec<WaitingFiring>,
     /// Its incident, while there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentExplanation>,
-    /// The titles of the maintenance of it that was in progress when Cachet was last asked.
+    /// The titles of the maintenance of it that was in progress when the page was last read.
     pub maintenance: Vec<String>,
-    /// What Cachet showed when it was last read.
+    /// What the page showed when it was last read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<Shown>,
-    /// What is not written to Cachet yet, of the component, its incident and its targets.
+    /// What is not written to the page yet, of the component, its incident and its targets.
     pub waiting: Vec<String>,
     /// What an operator should know.
     pub remarks: Vec<String>,
@@ -105,10 +106,10 @@ pub struct FiringExplanation {
     pub since: String,
 }
 
-/// A hold.
+/// An override.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HoldExplanation {
-    /// What it would be without the hold.
+pub struct OverrideExplanation {
+    /// What it would be without the override.
     pub rules_status: StatusWord,
     /// Why, in one sentence.
     pub rules_reason: String,
@@ -124,7 +125,7 @@ pub struct HoldExplanation {
 
 /// A firing that does not count yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HeldFiring {
+pub struct WaitingFiring {
     /// The label `alertname`.
     pub alertname: String,
     /// Its instance.
@@ -136,7 +137,7 @@ pub struct HeldFiring {
 /// The incident of the component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IncidentExplanation {
-    /// Its number in Cachet, once it is known.
+    /// Its number on the page, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
     /// How far it is.
@@ -145,10 +146,10 @@ pub struct IncidentExplanation {
     pub occurred_at: String,
 }
 
-/// What Cachet showed.
+/// What the page showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shown {
-    /// The component's own status; absent if Cachet has no such component.
+    /// The component's own status; absent if the page has no such component.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusWord>,
     /// When that was read (RFC 3339).
@@ -176,13 +177,13 @@ pub struct ComponentSummary {
     /// Its incident, while there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentExplanation>,
-    /// Who holds it, if somebody does.
+    /// Who overrides it, if somebody does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
     /// Until when (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_until: Option<String>,
-    /// What it would be without the hold, if somebody holds it.
+    /// What it would be without the override, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules_status: Option<StatusWord>,
     /// How many targets feed it.
@@ -220,9 +221,9 @@ impl From<Explanation> for ComponentSummary {
             since: explanation.since,
             shown: explanation.shown.and_then(|shown| shown.status),
             incident: explanation.incident,
-            held_by: explanation.hold.as_ref().map(|hold| hold.user.clone()),
-            rules_status: explanation.hold.as_ref().map(|hold| hold.rules_status.clone()),
-            held_until: explanation.hold.map(|hold| hold.until),
+            held_by: explanation.operator_override.as_ref().map(|override_| override_.user.clone()),
+            rules_status: explanation.operator_override.as_ref().map(|override_| override_.rules_status.clone()),
+            held_until: explanation.operator_override.map(|override_| override_.until),
             waiting: explanation.waiting.len(),
             remarks: explanation.remarks,
         }
@@ -238,17 +239,17 @@ pub struct Facts<'a> {
     pub alerts: &'a [AlertRecord],
     /// What was written.
     pub ledger: &'a Ledger,
-    /// What Cachet showed, and when.
+    /// What the page showed, and when.
     pub observed: Option<(&'a Observed, Timestamp)>,
     /// What is not written yet.
     pub plan: &'a Plan,
-    /// How long a firing that follows its own resolve is held.
-    pub refire_hold: Duration,
+    /// How long a firing that follows its own resolve waits before it counts.
+    pub refire_delay: Duration,
     /// The time.
     pub now: Timestamp,
 }
 
-/// Explains `component`; `None` if nothing feeds it and Cachet does not have it.
+/// Explains `component`; `None` if nothing feeds it and the page does not have it.
 pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanation> {
     let desired = facts.page.components.get(component);
     let found = facts
@@ -261,14 +262,15 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
         .map(|desired| desired.targets.iter().filter_map(|name| facts.page.targets.get(name)).collect())
         .unwrap_or_default();
     let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
-    let hold = desired.and_then(|desired| desired.held.as_ref()).map(|held| HoldExplanation {
-        rules_status: held.rules.into(),
-        rules_reason: reason(held.rules, &targets),
-        since: held.hold.since.to_string(),
-        until: held.hold.until.to_string(),
-        user: held.hold.user.clone(),
-        note: held.hold.note.clone(),
-    });
+    let operator_override =
+        desired.and_then(|desired| desired.overridden.as_ref()).map(|overridden| OverrideExplanation {
+            rules_status: overridden.rules.into(),
+            rules_reason: reason(overridden.rules, &targets),
+            since: overridden.by.since.to_string(),
+            until: overridden.by.until.to_string(),
+            user: overridden.by.user.clone(),
+            note: overridden.by.note.clone(),
+        });
     let observed = facts.observed.map(|(observed, _)| observed);
     let groups = observed.map(|observed| observed.groups.as_slice()).unwrap_or_default();
     let maintenance = observed.map(|observed| observed.maintenance.as_slice()).unwrap_or_default();
@@ -288,11 +290,11 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
             .and_then(|found| groups.iter().find(|group| Some(group.id) == found.group))
             .map(|group| group.name.clone()),
         status: status.into(),
-        reason: match &hold {
-            Some(hold) => format!("{} holds it until {}", hold.user, hold.until),
+        reason: match &operator_override {
+            Some(override_) => format!("{} holds it until {}", override_.user, override_.until),
             None => reason(status, &targets),
         },
-        hold,
+        operator_override,
         since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
         targets: targets
             .iter()
@@ -308,7 +310,7 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
                     .collect(),
             })
             .collect(),
-        held: alerts.filter_map(|alert| held_firing(alert, facts)).collect(),
+        waiting_firings: alerts.filter_map(|alert| waiting_firing(alert, facts)).collect(),
         incident: incident(component, facts),
         maintenance: maintenance
             .iter()
@@ -325,8 +327,8 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
     })
 }
 
-/// Every visible component of the page and every one that targets feed: by group in the order of Cachet's numbers, those
-/// in none last, and by name within.
+/// Every visible component of the page and every one that targets feed: by group in the order of the page's numbers,
+/// those in none last, and by name within.
 pub fn summaries(facts: Facts<'_>) -> Vec<ComponentSummary> {
     let observed = facts.observed.map(|(observed, _)| observed);
     let shown = observed.map(|observed| observed.components.as_slice()).unwrap_or_default();
@@ -346,10 +348,11 @@ pub fn summaries(facts: Facts<'_>) -> Vec<ComponentSummary> {
 }
 
 /// Every firing that does not count yet, the first that will first.
-pub fn held_refires(facts: Facts<'_>) -> Vec<HeldFiring> {
-    let mut held: Vec<HeldFiring> = facts.alerts.iter().filter_map(|alert| held_firing(alert, facts)).collect();
-    held.sort_by(|one, other| one.counts_from.cmp(&other.counts_from));
-    held
+pub fn waiting_firings(facts: Facts<'_>) -> Vec<WaitingFiring> {
+    let mut waiting: Vec<WaitingFiring> =
+        facts.alerts.iter().filter_map(|alert| waiting_firing(alert, facts)).collect();
+    waiting.sort_by(|one, other| one.counts_from.cmp(&other.counts_from));
+    waiting
 }
 
 impl WaitingChange {
@@ -390,11 +393,11 @@ fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
     }
 }
 
-fn held_firing(alert: &AlertRecord, facts: Facts<'_>) -> Option<HeldFiring> {
-    Some(HeldFiring {
+fn waiting_firing(alert: &AlertRecord, facts: Facts<'_>) -> Option<WaitingFiring> {
+    Some(WaitingFiring {
         alertname: alert.name.clone(),
         instance: alert.target.instance().to_owned(),
-        counts_from: alert.counts_from(facts.now, facts.refire_hold)?.to_string(),
+        counts_from: alert.counts_from(facts.now, facts.refire_delay)?.to_string(),
     })
 }
 
@@ -435,11 +438,11 @@ impl fmt::Display for Explanation {
             Some(since) => writeln!(f, "  because {}, since {since}", self.reason)?,
             None => writeln!(f, "  because {}", self.reason)?,
         }
-        if let Some(hold) = &self.hold {
-            if !hold.note.is_empty() {
-                writeln!(f, "  and says: {}", hold.note)?;
+        if let Some(override_) = &self.operator_override {
+            if !override_.note.is_empty() {
+                writeln!(f, "  and says: {}", override_.note)?;
             }
-            writeln!(f, "  without that it would be {}, because {}", hold.rules_status, hold.rules_reason)?;
+            writeln!(f, "  without that it would be {}, because {}", override_.rules_status, override_.rules_reason)?;
         }
         if !self.targets.is_empty() {
             writeln!(f, "\nTargets")?;
@@ -447,8 +450,8 @@ impl fmt::Display for Explanation {
         for target in &self.targets {
             target.fmt(f)?;
         }
-        for held in &self.held {
-            let HeldFiring { alertname, instance, counts_from } = held;
+        for firing in &self.waiting_firings {
+            let WaitingFiring { alertname, instance, counts_from } = firing;
             writeln!(f, "  held  {instance}: {alertname} fires again, counts from {counts_from} unless resolved")?;
         }
         writeln!(f, "\nPage")?;

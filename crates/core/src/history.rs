@@ -12,9 +12,9 @@ pub use self::retention::{Sequence, Standing, findings, forgotten};
 use serde::{Deserialize, Serialize};
 
 use super::alert::{AlertRecord, AlertState, Effect, Fingerprint};
-use super::hold::Hold;
 use super::observed::IncidentId;
 use super::outage::OutageSubject;
+use super::overrides::Override;
 use super::repair::Reason;
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Target, TargetName};
@@ -53,10 +53,11 @@ pub enum AlertEventKind {
     /// It has ended.
     Resolved,
     /// It fires after its own resolve, which does not count yet.
-    Held,
-    /// What was held was taken back.
+    #[serde(rename = "held")]
+    Refired,
+    /// The waiting firing was taken back.
     Withdrawn,
-    /// What was held counts.
+    /// The waiting firing counts.
     Confirmed,
 }
 
@@ -74,9 +75,9 @@ pub enum Source {
     UnnotifiedAgain,
     /// Alertmanager lists it after its resolve.
     Reappeared,
-    /// It was held, and Alertmanager lists it.
+    /// Its firing waited, and Alertmanager lists it.
     Confirmed,
-    /// It was held, and Alertmanager does not list it.
+    /// Its firing waited, and Alertmanager does not list it.
     Refuted,
     /// Alertmanager did not list it twice in a row.
     Unlisted,
@@ -89,14 +90,14 @@ pub enum Source {
 }
 
 impl AlertEventKind {
-    const ALL: [Self; 5] = [Self::Fired, Self::Resolved, Self::Held, Self::Withdrawn, Self::Confirmed];
+    const ALL: [Self; 5] = [Self::Fired, Self::Resolved, Self::Refired, Self::Withdrawn, Self::Confirmed];
 
     /// The word for it in the store and in the API.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Fired => "fired",
             Self::Resolved => "resolved",
-            Self::Held => "held",
+            Self::Refired => "held",
             Self::Withdrawn => "withdrawn",
             Self::Confirmed => "confirmed",
         }
@@ -111,9 +112,9 @@ impl AlertEventKind {
     pub fn of_effect(effect: Effect) -> Option<Self> {
         match effect {
             Effect::Fired | Effect::FiredAgain => Some(Self::Fired),
-            // One that never fired here is kept, too: played again, its late firing is held as it was.
+            // One that never fired here is kept, too: played again, its late firing waits as it did.
             Effect::Resolved | Effect::ResolvedUnknown => Some(Self::Resolved),
-            Effect::HeldRefire => Some(Self::Held),
+            Effect::Refired => Some(Self::Refired),
             Effect::RefireWithdrawn => Some(Self::Withdrawn),
             // The alert still counts as firing, or is not stored: nothing to record.
             Effect::Repeated | Effect::Outdated | Effect::HeldResolve | Effect::OverLimit => None,
@@ -205,7 +206,7 @@ impl AlertEvent {
         let state = match (self.kind, self.source) {
             (AlertEventKind::Fired, Source::Page) => AlertState::Adopted,
             (AlertEventKind::Fired | AlertEventKind::Confirmed, _) => AlertState::Firing,
-            (AlertEventKind::Held, _) => AlertState::Refired { since: at },
+            (AlertEventKind::Refired, _) => AlertState::Refired { since: at },
             (AlertEventKind::Resolved | AlertEventKind::Withdrawn, _) => AlertState::Resolved,
         };
         AlertRecord {
@@ -229,7 +230,7 @@ impl fmt::Display for AlertEvent {
         match self.kind {
             AlertEventKind::Fired => write!(f, "{name} of {instance} fired")?,
             AlertEventKind::Resolved => write!(f, "{name} of {instance} was resolved")?,
-            AlertEventKind::Held => write!(f, "{name} of {instance} fired after its own resolve, and is held")?,
+            AlertEventKind::Refired => write!(f, "{name} of {instance} fired after its own resolve, and is held")?,
             AlertEventKind::Withdrawn => {
                 write!(f, "{name} of {instance} does not fire again: what was held is dropped")?
             }
@@ -281,16 +282,16 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
-    /// The status that the component must show changed: by the rules, or by a hold.
+    /// The status that the component must show changed: by the rules, or by an override.
     Status {
         /// What it was; `None`: nothing was said of it.
         from: Option<ComponentStatus>,
         /// What it is; `None`: nothing is said of it any more.
         to: Option<ComponentStatus>,
     },
-    /// The status was written to Cachet.
+    /// The status was written to the page.
     Written {
-        /// What Cachet showed; `None` for a number that has no meaning.
+        /// What the page showed; `None` for a number that has no meaning.
         from: Option<ComponentStatus>,
         /// What it shows now.
         to: ComponentStatus,
@@ -298,7 +299,7 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         late: bool,
     },
-    /// Something could not be written to Cachet; kept once for each cause.
+    /// Something could not be written to the page; kept once for each cause.
     WriteFailed {
         /// What.
         change: String,
@@ -328,31 +329,33 @@ pub enum EventKind {
     },
     /// An incident was closed.
     IncidentClosed {
-        /// Its number in Cachet.
+        /// Its number on the page.
         incident: IncidentId,
         /// Why.
         reason: String,
     },
-    /// No incident is opened for the time of a maintenance.
-    IncidentHeldBack {
+    /// An incident is suppressed: none is opened for the time of a maintenance.
+    #[serde(rename = "incident_held_back")]
+    IncidentSuppressed {
         /// The title of the maintenance.
         maintenance: String,
     },
-    /// A person gave the component another status in Cachet.
+    /// A person gave the component another status on the page.
     StatusOverridden {
         /// What we wrote.
         expected: ComponentStatus,
-        /// What Cachet shows; `None` for a number that has no meaning.
+        /// What the page shows; `None` for a number that has no meaning.
         found: Option<ComponentStatus>,
     },
     /// A person closed the incident in the middle of the outage.
     IncidentClosedByPerson {
-        /// Its number in Cachet.
+        /// Its number on the page.
         incident: IncidentId,
     },
-    /// An operator holds the component at a status.
-    Held {
-        /// At which.
+    /// An operator overrides the status of the component.
+    #[serde(rename = "held")]
+    OverrideSet {
+        /// With which status.
         status: ComponentStatus,
         /// Until when, in milliseconds since the Unix epoch.
         until_ms: i64,
@@ -362,13 +365,15 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
     },
-    /// An operator released the component before its time.
-    Released {
+    /// An operator ended the override before its time.
+    #[serde(rename = "released")]
+    OverrideEnded {
         /// Who.
         user: String,
     },
-    /// The time of a hold is over.
-    HoldExpired,
+    /// The time of an override is over.
+    #[serde(rename = "hold_expired")]
+    OverrideExpired,
     /// Nothing was heard of the watchdog for too long.
     WatchdogMissing {
         /// From when on, in milliseconds since the Unix epoch.
@@ -385,9 +390,9 @@ pub enum EventKind {
 
 impl EventKind {
     /// An operator sets an override.
-    pub fn held(hold: &Hold) -> Self {
-        let (status, until_ms) = (hold.status, hold.until.as_millis());
-        Self::Held { status, until_ms, user: hold.user.clone(), note: hold.note.clone() }
+    pub fn override_set(override_: &Override) -> Self {
+        let (status, until_ms) = (override_.status, override_.until.as_millis());
+        Self::OverrideSet { status, until_ms, user: override_.user.clone(), note: override_.note.clone() }
     }
 
     /// The word for it in the store and in the API.
@@ -400,12 +405,12 @@ impl EventKind {
             Self::IncidentOpened { .. } => "incident_opened",
             Self::IncidentReopened { .. } => "incident_reopened",
             Self::IncidentClosed { .. } => "incident_closed",
-            Self::IncidentHeldBack { .. } => "incident_held_back",
+            Self::IncidentSuppressed { .. } => "incident_held_back",
             Self::StatusOverridden { .. } => "status_overridden",
             Self::IncidentClosedByPerson { .. } => "incident_closed_by_person",
-            Self::Held { .. } => "held",
-            Self::Released { .. } => "released",
-            Self::HoldExpired => "hold_expired",
+            Self::OverrideSet { .. } => "held",
+            Self::OverrideEnded { .. } => "released",
+            Self::OverrideExpired => "hold_expired",
             Self::WatchdogMissing { .. } => "watchdog_missing",
             Self::WatchdogHeard => "watchdog_heard",
             Self::NotRunning { .. } => "not_running",
@@ -431,7 +436,7 @@ impl fmt::Display for EventKind {
             Self::IncidentOpened { incident, .. } => write!(f, "incident {} was opened", incident.0),
             Self::IncidentReopened { incident, .. } => write!(f, "incident {} was opened again", incident.0),
             Self::IncidentClosed { incident, reason } => write!(f, "incident {} was closed: {reason}", incident.0),
-            Self::IncidentHeldBack { maintenance } => {
+            Self::IncidentSuppressed { maintenance } => {
                 write!(f, "no incident is opened during the maintenance {maintenance:?}")
             }
             Self::StatusOverridden { expected, found: Some(found) } => {
@@ -443,13 +448,13 @@ impl fmt::Display for EventKind {
             Self::IncidentClosedByPerson { incident } => {
                 write!(f, "a person closed incident {} in the middle of the outage", incident.0)
             }
-            Self::Held { status, until_ms, user, note } => {
+            Self::OverrideSet { status, until_ms, user, note } => {
                 let until = Timestamp::from_millis(*until_ms);
                 write!(f, "{user} holds it at {} until {until}", status.word())?;
                 if note.is_empty() { Ok(()) } else { write!(f, ": {note}") }
             }
-            Self::Released { user } => write!(f, "{user} released it"),
-            Self::HoldExpired => f.write_str("the time of its hold is over"),
+            Self::OverrideEnded { user } => write!(f, "{user} released it"),
+            Self::OverrideExpired => f.write_str("the time of its hold is over"),
             Self::WatchdogMissing { since_ms } => {
                 let since = Timestamp::from_millis(*since_ms);
                 write!(f, "nothing was heard of the watchdog since {since}: monitoring data is missing")
@@ -482,13 +487,15 @@ mod tests {
         let events = [
             EventKind::Status { from: None, to: Some(ComponentStatus::MajorOutage) },
             EventKind::WriteFailed { change: "x".to_owned(), error: "y".to_owned() },
-            EventKind::Held {
+            EventKind::OverrideSet {
                 status: ComponentStatus::Operational,
                 until_ms: 5,
                 user: "ada".to_owned(),
                 note: String::new(),
             },
-            EventKind::HoldExpired,
+            EventKind::OverrideEnded { user: "ada".to_owned() },
+            EventKind::OverrideExpired,
+            EventKind::IncidentSuppressed { maintenance: "x".to_owned() },
             EventKind::WatchdogMissing { since_ms: 5 },
             EventKind::NotRunning { since_ms: 5 },
         ];

@@ -238,14 +238,14 @@ mod tests {
         let (a, b) = (alert("a", AlertStatus::Firing), alert("b", AlertStatus::Firing));
         assert_eq!(apply(&mut merge, &[a.clone(), b]), [Effect::Fired, Effect::Fired]);
         let over = Alert { status: AlertStatus::Resolved, ..a.clone() };
-        assert_eq!(apply(&mut merge, &[over, a]), [Effect::Resolved, Effect::HeldRefire]);
+        assert_eq!(apply(&mut merge, &[over, a]), [Effect::Resolved, Effect::Refired]);
         let changed: Vec<_> = merge.changed().map(|record| (record.name.as_str(), record.state)).collect();
         assert_eq!(changed, [("a", AlertState::Refired { since: NOW }), ("b", AlertState::Firing)]);
         let refused = HashSet::from([Fingerprint::of_text("a")]);
         let kinds = |refused: &HashSet<_>| merge.history(refused).iter().map(|event| event.kind).collect::<Vec<_>>();
         assert_eq!(
             kinds(&HashSet::new()),
-            [AlertEventKind::Fired, AlertEventKind::Fired, AlertEventKind::Resolved, AlertEventKind::Held]
+            [AlertEventKind::Fired, AlertEventKind::Fired, AlertEventKind::Resolved, AlertEventKind::Refired]
         );
         assert_eq!(kinds(&refused), [AlertEventKind::Fired]);
     }
@@ -268,7 +268,7 @@ mod tests {
         let resolve_rule = Some(ResolveRule {
             watchdog: Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog"),
             source: WatchdogSource::Notifications,
-            refire_hold: Duration::from_secs(300),
+            refire_delay: Duration::from_secs(300),
         });
         let (record, _) = AlertRecord::observe(None, &alert("stored", AlertStatus::Firing), NOW);
         let stored = record.ended(NOW);

@@ -1,8 +1,8 @@
 //! What the page must show: a function of the inventory and of what the sources say.
 
-use super::hold::Held;
 use super::names::cut;
 use super::observed::Observed;
+use super::overrides::Overridden;
 use super::rules::{Condition, Signal, Signals, TargetHealth, component_status};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
@@ -19,14 +19,15 @@ const NO_ALERTS: &str = "no alerts";
 /// What the page must show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredPage {
-    /// Every visible component that a target feeds, or that is held; while the watchdog is missing, those of the
-    /// configuration, too.
+    /// Every visible component that a target feeds, or that an operator overrides; while the watchdog is missing, those of
+    /// the configuration, too.
     pub components: BTreeMap<ComponentName, DesiredComponent>,
     /// Every target that is in the inventory, or of which a source says that it does not work.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
     /// What is known of the monitoring; see [`DesiredPage::apply_watchdog`].
     pub monitoring: Monitoring,
-    /// When time alone changes the page next: a held firing begins to count, the watchdog is missing, or a hold is over.
+    /// When time alone changes the page next: a waiting firing begins to count, the watchdog is missing, or an override is
+    /// over.
     pub revisit_at: Option<Timestamp>,
 }
 
@@ -37,12 +38,12 @@ pub struct DesiredComponent {
     pub status: ComponentStatus,
     /// Since when it has this status by the signals: in a Major Outage since a critical target is down or the last of all went
     /// down, otherwise since the earliest signal. Or from when on nothing was heard of the monitoring, or since when it is
-    /// held. `None` if it is Operational.
+    /// overridden. `None` if it is Operational.
     pub since: Option<Timestamp>,
     /// The targets that feed it, by name.
     pub targets: Vec<TargetName>,
-    /// What an operator's hold changes of it; see [`DesiredPage::apply_overrides`].
-    pub held: Option<Held>,
+    /// What an operator's override changes of it; see [`DesiredPage::apply_overrides`].
+    pub overridden: Option<Overridden>,
 }
 
 /// What a target's own component must show.
@@ -81,7 +82,7 @@ pub struct Cause {
 impl DesiredComponent {
     /// One that no target feeds.
     pub(super) fn unfed() -> Self {
-        Self { status: ComponentStatus::Operational, since: None, targets: Vec::new(), held: None }
+        Self { status: ComponentStatus::Operational, since: None, targets: Vec::new(), overridden: None }
     }
 
     /// Whether a target feeds it.
@@ -172,7 +173,12 @@ fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
         ComponentStatus::MajorOutage => outage_since(targets),
         _ => targets.iter().filter_map(|(_, target)| target.causes.first()).map(|cause| cause.since).min(),
     };
-    DesiredComponent { status, since, targets: targets.iter().map(|(name, _)| (*name).clone()).collect(), held: None }
+    DesiredComponent {
+        status,
+        since,
+        targets: targets.iter().map(|(name, _)| (*name).clone()).collect(),
+        overridden: None,
+    }
 }
 
 /// When a component entered its Major Outage: when its first critical target went down, or the last of all.
@@ -236,7 +242,7 @@ mod tests {
     use super::super::target::ComponentList;
     use super::*;
 
-    const HOLD: Duration = Duration::from_secs(300);
+    const REFIRE_DELAY: Duration = Duration::from_secs(300);
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn target(instance: &str, components: &str) -> Target {
@@ -275,7 +281,8 @@ mod tests {
 
     #[test]
     fn a_quiet_inventory_is_a_green_page() {
-        let page = desired(&inventory(&[("a", "Web", false), ("b", "Web, Database", true)]), &signals(&[], HOLD, NOW));
+        let page =
+            desired(&inventory(&[("a", "Web", false), ("b", "Web, Database", true)]), &signals(&[], REFIRE_DELAY, NOW));
         assert_eq!(page.components.len(), 2);
         for component in page.components.values() {
             assert_eq!((component.status, component.since), (ComponentStatus::Operational, None));
@@ -293,7 +300,7 @@ mod tests {
             since: Timestamp::from_millis(since),
             why: format!("{condition:?}"),
         };
-        let page = |signals| desired(&inventory(&[]), &Signals { signals, held: 0, changes_at: Some(NOW) });
+        let page = |signals| desired(&inventory(&[]), &Signals { signals, waiting: 0, changes_at: Some(NOW) });
         assert!(page(vec![said(Condition::Ok, 1)]).targets.is_empty());
         let worst = page(vec![said(Condition::Degraded, 1), said(Condition::Partial, 2), said(Condition::Ok, 3)]);
         let web = &worst.targets[&target("a", "Web").name()];
@@ -307,7 +314,7 @@ mod tests {
     #[test]
     fn one_of_two_targets_down_is_a_partial_outage_of_each_component_that_it_feeds() {
         let inventory = inventory(&[("a", "Web, Api", false), ("b", "Web", false)]);
-        let page = desired(&inventory, &signals(&[firing("Down", target("a", "Web, Api"), 5)], HOLD, NOW));
+        let page = desired(&inventory, &signals(&[firing("Down", target("a", "Web, Api"), 5)], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert_eq!(page.components[&name("Api")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.components[&name("Api")].since, Some(Timestamp::from_millis(5)));
@@ -325,7 +332,7 @@ mod tests {
             (false, vec![slow_a, a, b, c], ComponentStatus::MajorOutage, 12),
         ] {
             let inventory = inventory(&[("a", "Web", false), ("b", "Web", critical), ("c", "Web", false)]);
-            let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
+            let page = desired(&inventory, &signals(&alerts, REFIRE_DELAY, NOW));
             let web = &page.components[&name("Web")];
             assert_eq!((web.status, web.since), (status, Some(Timestamp::from_millis(since))));
         }
@@ -335,10 +342,10 @@ mod tests {
     fn a_target_that_only_alerts_know_counts_while_one_of_them_fires() {
         let inventory = inventory(&[("a", "Web", false)]);
         let stranger = firing("Down", target("x", "Web"), 5);
-        let page = desired(&inventory, &signals(std::slice::from_ref(&stranger), HOLD, NOW));
+        let page = desired(&inventory, &signals(std::slice::from_ref(&stranger), REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert_eq!(page.targets[&stranger.target.name()].origin, TargetOrigin::Signals);
-        let page = desired(&inventory, &signals(&[], HOLD, NOW));
+        let page = desired(&inventory, &signals(&[], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].targets.len(), 1);
     }
 
@@ -347,10 +354,10 @@ mod tests {
         let listed = inventory(&[("a", "Web", false), ("b", "Web", false)]);
         let mut alert = firing("Down", target("a", "Web"), 5);
         alert.critical = true;
-        let page = desired(&listed, &signals(&[alert.clone()], HOLD, NOW));
+        let page = desired(&listed, &signals(&[alert.clone()], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::PartialOutage);
         alert.target = target("x", "Web");
-        let page = desired(&listed, &signals(&[alert], HOLD, NOW));
+        let page = desired(&listed, &signals(&[alert], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
     }
 
@@ -358,22 +365,25 @@ mod tests {
     fn a_target_with_two_alerts_is_down_until_both_have_ended_and_names_both() {
         let inventory = inventory(&[("a", "Web", false)]);
         let alerts = [firing("Slow", target("a", "Web"), 5), firing("Down", target("a", "Web"), 9)];
-        let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
+        let page = desired(&inventory, &signals(&alerts, REFIRE_DELAY, NOW));
         let web = &page.targets[&target("a", "Web").name()];
         assert_eq!(web.description(), "critical: no\nDown, Slow");
         assert_eq!(web.down_since(), Some(Timestamp::from_millis(5)));
-        assert!(desired(&inventory, &signals(&alerts[..1], HOLD, NOW)).targets[&target("a", "Web").name()].is_down());
+        assert!(
+            desired(&inventory, &signals(&alerts[..1], REFIRE_DELAY, NOW)).targets[&target("a", "Web").name()]
+                .is_down()
+        );
     }
 
     #[test]
-    fn the_page_is_looked_at_again_when_a_held_firing_begins_to_count() {
-        let mut held = firing("Down", target("a", "Web"), 5);
-        held.state = super::super::alert::AlertState::Refired { since: NOW };
+    fn the_page_is_looked_at_again_when_a_waiting_firing_begins_to_count() {
+        let mut waiting = firing("Down", target("a", "Web"), 5);
+        waiting.state = super::super::alert::AlertState::Refired { since: NOW };
         let inventory = inventory(&[("a", "Web", false)]);
-        let page = desired(&inventory, &signals(std::slice::from_ref(&held), HOLD, NOW));
+        let page = desired(&inventory, &signals(std::slice::from_ref(&waiting), REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::Operational);
         let due = page.revisit_at.expect("a moment");
-        let page = desired(&inventory, &signals(&[held], HOLD, due));
+        let page = desired(&inventory, &signals(&[waiting], REFIRE_DELAY, due));
         assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
         assert_eq!(page.revisit_at, None);
     }

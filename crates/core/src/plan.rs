@@ -48,7 +48,7 @@ pub struct Plan {
     /// What an operator should know.
     pub reports: BTreeSet<Report>,
     /// When time alone changes the plan next: a component was calm for long enough, a relapse no longer counts, or a
-    /// maintenance that holds an incident back may be over.
+    /// maintenance that suppresses an incident may be over.
     pub revisit_at: Option<Timestamp>,
 }
 

@@ -56,8 +56,8 @@ pub struct Policy {
     /// How far apart two readings have to be at least for a firing alert that is in neither to have ended. Readings on
     /// demand come at any time, and must not make two of a single gap.
     pub apart: Duration,
-    /// How long a firing that follows its own resolve is held (`refire_hold_seconds`).
-    pub refire_hold: Duration,
+    /// How long a firing that follows its own resolve waits before it counts (`refire_delay_seconds`).
+    pub refire_delay: Duration,
     /// How many alerts are stored at most (`max_stored_alerts`).
     pub max_stored: u32,
 }
@@ -102,9 +102,9 @@ pub enum Reason {
     UnnotifiedAgain,
     /// It is listed as active after its resolve came: it truly fires.
     Reappeared,
-    /// It, or its resolve, was held, and it is listed: it truly fires.
+    /// Its firing waited, or its resolve was held, and it is listed: it truly fires.
     Confirmed,
-    /// It was held, and is not listed: it was the echo of an HA pair.
+    /// Its firing waited, and is not listed: it was the echo of an HA pair.
     Refuted,
     /// It fired, and no member listed it twice in a row.
     Unlisted,
@@ -252,7 +252,7 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
     let reason = match effect {
         Effect::Fired => Reason::Unnotified,
         Effect::FiredAgain => Reason::UnnotifiedAgain,
-        Effect::HeldRefire => Reason::Reappeared,
+        Effect::Refired => Reason::Reappeared,
         Effect::Repeated | Effect::Outdated if was_held || matches!(record.state, AlertState::Refired { .. }) => {
             Reason::Confirmed
         }
@@ -265,7 +265,7 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
         | Effect::ResolvedUnknown
         | Effect::OverLimit => return None,
     };
-    // The list is proof: what is held need not wait.
+    // The list is proof: what waits or is held counts at once.
     let record = match record.state {
         AlertState::Refired { .. } => record.confirmed(alert.starts_at, poll.began_at),
         AlertState::Firing | AlertState::ResolveHeld | AlertState::Resolved | AlertState::Adopted => record,
@@ -279,7 +279,7 @@ fn unseen(record: &AlertRecord, now: Timestamp, is_alive: bool, missing: &Missin
     if record.state == AlertState::Resolved {
         return;
     }
-    if !record.is_firing(now, policy.refire_hold) {
+    if !record.is_firing(now, policy.refire_delay) {
         // It does not count yet, so the page does not change.
         plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Refuted });
         return;

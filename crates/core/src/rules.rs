@@ -54,7 +54,7 @@ pub struct Signals {
     /// All of it.
     pub signals: Vec<Signal>,
     /// How many alerts are still within their refire delay.
-    pub held: usize,
+    pub waiting: usize,
     /// When the signals change next without news.
     pub changes_at: Option<Timestamp>,
 }
@@ -63,7 +63,7 @@ impl Signals {
     /// What several sources say together.
     pub fn and(mut self, other: Self) -> Self {
         self.signals.extend(other.signals);
-        self.held += other.held;
+        self.waiting += other.waiting;
         self.changes_at = self.changes_at.into_iter().chain(other.changes_at).min();
         self
     }

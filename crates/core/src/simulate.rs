@@ -2,7 +2,7 @@
 //! not know.
 //!
 //! The history keeps what changed what is known of an alert, and how: so the alerts are played exactly, whatever the
-//! configuration says, for none of it decides what a notification changes. Operators' holds are played as well. What
+//! configuration says, for none of it decides what a notification changes. Operators' overrides are played as well. What
 //! people changed in Cachet and announced there is not, and of the watchdog only the absences that were noticed are known.
 
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ pub enum Told {
     },
     /// The history knows this of an alert.
     Learned(AlertEvent),
-    /// The history knows this of a hold, or of the watchdog.
+    /// The history knows this of an override, or of the watchdog.
     Happened(Event),
 }
 
@@ -77,10 +77,13 @@ impl Kept {
                 (at, Told::Happened(event.clone()))
             }))
         };
-        let of_holds = happened(|event| {
-            matches!(event, EventKind::Held { .. } | EventKind::Released { .. } | EventKind::HoldExpired)
+        let of_overrides = happened(|event| {
+            matches!(
+                event,
+                EventKind::OverrideSet { .. } | EventKind::OverrideEnded { .. } | EventKind::OverrideExpired
+            )
         });
-        let mut told: Vec<(Timestamp, Told)> = learned.chain(of_holds).chain(happened(is_of_watchdog)).collect();
+        let mut told: Vec<(Timestamp, Told)> = learned.chain(of_overrides).chain(happened(is_of_watchdog)).collect();
         told.sort_by_key(|(at, _)| *at);
         if self.knows_a_watchdog() {
             // Unless the first that is known says otherwise, it is heard in the beginning.
@@ -127,10 +130,10 @@ impl Kept {
         if people > 0 {
             unknown.push(format!("what people changed on the page is not played: {people} in this time"));
         }
-        let held_back = count(|event| matches!(event, EventKind::IncidentHeldBack { .. }));
-        if held_back > 0 {
+        let suppressed = count(|event| matches!(event, EventKind::IncidentSuppressed { .. }));
+        if suppressed > 0 {
             unknown.push(format!(
-                "announced maintenance is not played: of the incidents here, it held back {held_back} in this time"
+                "announced maintenance is not played: of the incidents here, it held back {suppressed} in this time"
             ));
         }
         let notified = |source| matches!(source, Source::Notification | Source::Page);

@@ -9,9 +9,9 @@
 //! | Unknown, Under Maintenance | neither: nobody can say, or nobody was promised anything |
 //! | nothing kept, or the server was not running | neither: nobody looked |
 //!
-//! The statuses are those that the component *had to* show, by the rules and by holds: not what Cachet showed while it
-//! could not be written. An outage within announced maintenance counts like any other, for Cachet's schedules change
-//! what is shown and not what the alerts say; who wants it left out holds the component.
+//! The statuses are those that the component *had to* show, by the rules and by overrides: not what the page showed while
+//! it could not be written. An outage within announced maintenance counts like any other, for schedules change
+//! what is shown and not what the alerts say; who wants it left out overrides the component.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -203,7 +203,7 @@ pub fn timeline(alerts: &[AlertEvent], events: &[Event], limit: usize) -> Vec<Ti
         let status = match kind {
             EventKind::Status { to, .. } => to.map(StatusWord::from),
             EventKind::Written { to, .. } => Some((*to).into()),
-            EventKind::Held { status, .. } => Some((*status).into()),
+            EventKind::OverrideSet { status, .. } => Some((*status).into()),
             _ => None,
         };
         let incident = match kind {

@@ -149,8 +149,8 @@ impl Store {
 
     /// Forgets what happened before `limit`, and returns how many rows that were.
     ///
-    /// What was not over by then stays ([`forgotten`]): the last status of each component, its hold, the alerts that fired
-    /// or were held, and that the watchdog was missing.
+    /// What was not over by then stays ([`forgotten`]): the last status of each component, its override, the alerts that
+    /// fired or waited, and that the watchdog was missing.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed.

@@ -1,4 +1,4 @@
-//! What modifies the page that the alerts ask for: the watchdog and the operators' holds.
+//! What modifies the page that the alerts ask for: the watchdog and the operators' overrides.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::{Store, StoreError, history, optional_timestamp, timestamp};
 use alertmanager_cachet_core::expiry::{RoutedWatchdog, RoutedWatchdogs};
 use alertmanager_cachet_core::history::{About, Event, EventKind};
-use alertmanager_cachet_core::hold::Hold;
+use alertmanager_cachet_core::overrides::Override;
 use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::target::ComponentName;
 use alertmanager_cachet_core::time::Timestamp;
@@ -57,73 +57,73 @@ impl Store {
         .await
     }
 
-    /// Holds a component, in place of an earlier hold of it.
+    /// Sets an override, in place of an earlier one of the component.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the transaction failed; then nothing is held.
-    pub async fn hold(&self, hold: &Hold) -> Result<(), StoreError> {
+    /// [`StoreError::Database`] if the transaction failed; then nothing is set.
+    pub async fn set_override(&self, override_: &Override) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query(
             "INSERT INTO holds (component, status, since_ms, until_ms, held_by, note) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (component) DO UPDATE SET status = excluded.status, since_ms = excluded.since_ms, \
              until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
         )
-        .bind(hold.component.as_str())
-        .bind(i64::from(hold.status.value()))
-        .bind(hold.since.as_millis())
-        .bind(hold.until.as_millis())
-        .bind(&hold.user)
-        .bind(&hold.note)
+        .bind(override_.component.as_str())
+        .bind(i64::from(override_.status.value()))
+        .bind(override_.since.as_millis())
+        .bind(override_.until.as_millis())
+        .bind(&override_.user)
+        .bind(&override_.note)
         .execute(&mut *transaction)
         .await?;
-        note(&mut transaction, &hold.component, EventKind::held(hold), hold.since).await?;
+        note(&mut transaction, &override_.component, EventKind::override_set(override_), override_.since).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Releases a component for `user`, and returns the hold that it had, if any.
+    /// Ends the override of a component for `user`, and returns the override that it had, if any.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the transaction failed; then it is held as before.
-    pub async fn release(
+    /// [`StoreError::Database`] if the transaction failed; then the override stays.
+    pub async fn end_override(
         &self,
         component: &ComponentName,
         user: &str,
         now: Timestamp,
-    ) -> Result<Option<Hold>, StoreError> {
+    ) -> Result<Option<Override>, StoreError> {
         self.write(async |db| {
             let query = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *").bind(component.as_str());
             let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
-            note(db, component, EventKind::Released { user: user.to_owned() }, now).await?;
-            hold_of(&row).map(Some)
+            note(db, component, EventKind::OverrideEnded { user: user.to_owned() }, now).await?;
+            override_of(&row).map(Some)
         })
         .await
     }
 
-    /// Ends the holds whose time is over at `now`, and returns them.
+    /// Ends the overrides whose time is over at `now`, and returns them.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
-    pub async fn end_holds(&self, now: Timestamp) -> Result<Vec<Hold>, StoreError> {
+    pub async fn end_expired_overrides(&self, now: Timestamp) -> Result<Vec<Override>, StoreError> {
         self.write(async |db| {
-            let mut over = read_holds(&mut *db).await?;
-            over.retain(|hold| !hold.is_in_force(now));
-            for hold in &over {
-                let query = sqlx::query("DELETE FROM holds WHERE component = $1").bind(hold.component.as_str());
+            let mut over = read_overrides(&mut *db).await?;
+            over.retain(|override_| !override_.is_in_force(now));
+            for override_ in &over {
+                let query = sqlx::query("DELETE FROM holds WHERE component = $1").bind(override_.component.as_str());
                 query.execute(&mut *db).await?;
-                note(db, &hold.component, EventKind::HoldExpired, hold.until).await?;
+                note(db, &override_.component, EventKind::OverrideExpired, override_.until).await?;
             }
             Ok(over)
         })
         .await
     }
 
-    /// Every hold that was not released, by component; some may be over by now.
+    /// Every override that was not ended, by component; some may be over by now.
     ///
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
-    pub async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        read_holds(&self.reader).await
+    pub async fn overrides(&self) -> Result<Vec<Override>, StoreError> {
+        read_overrides(&self.reader).await
     }
 }
 
@@ -202,9 +202,9 @@ pub(super) async fn write_pulse(connection: &mut SqliteConnection, pulse: Pulse)
     Ok(())
 }
 
-async fn read_holds(executor: impl SqliteExecutor<'_>) -> Result<Vec<Hold>, StoreError> {
+async fn read_overrides(executor: impl SqliteExecutor<'_>) -> Result<Vec<Override>, StoreError> {
     let rows = sqlx::query("SELECT * FROM holds ORDER BY component").fetch_all(executor).await?;
-    rows.iter().map(hold_of).collect()
+    rows.iter().map(override_of).collect()
 }
 
 async fn note(
@@ -217,10 +217,10 @@ async fn note(
     history::keep(connection, &[event]).await
 }
 
-fn hold_of(row: &SqliteRow) -> Result<Hold, StoreError> {
+fn override_of(row: &SqliteRow) -> Result<Override, StoreError> {
     let component: String = row.try_get("component")?;
     let corrupt = |what: &str| StoreError::Corrupt { what: format!("the hold of {component:?}: {what}") };
-    Ok(Hold {
+    Ok(Override {
         status: ComponentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?,
         since: timestamp(row, "since_ms")?,
         until: timestamp(row, "until_ms")?,

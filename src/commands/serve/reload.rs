@@ -1,8 +1,8 @@
 //! What is configured and may change while the server runs: checked as a whole, at the start and when it is to be read
 //! again (`POST /-/reload`, SIGHUP).
 //!
-//! What is not good changes nothing. What is good takes effect between two rounds of the reconciler and the repairer, which
-//! lose nothing by it: alerts are in the store, and the page is computed from them.
+//! What is not good changes nothing. What is good takes effect between two runs of the reconciler and of the alert sync,
+//! which lose nothing by it: alerts are in the store, and the page is computed from them.
 
 use std::sync::Arc;
 

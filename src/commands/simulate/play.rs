@@ -1,7 +1,7 @@
 //! The engine over a page and a store in memory, and a clock that is set.
 //!
 //! Nobody touches the page, or announces maintenance on it. Time passes from one arrival to the next, and stops wherever
-//! the engine says that time alone changes something: when a held firing begins to count, or a recovery was waited out.
+//! the engine says that time alone changes something: when a waiting firing begins to count, or a recovery was waited out.
 //! After the last arrival it goes on until it changes nothing any more, or the end is reached.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use crate::core::alert::{Alert, AlertStatus, Effect};
 use crate::core::config::WatchdogConfig;
 use crate::core::expiry::WatchdogAlert;
 use crate::core::history::{About, Event, EventKind};
-use crate::core::hold::Hold;
+use crate::core::overrides::Override;
 use crate::core::plan::Report;
 use crate::core::simulate::{Arrival, Told};
 use crate::core::status::ComponentStatus;
@@ -218,16 +218,17 @@ impl Replay {
         Ok(is_first_watchdog || has_ended || watchdog_is_back || !repairs.is_empty() || effects.iter().any(is_news))
     }
 
-    /// Takes over what the history knows of holds and of the watchdog. The end of a hold's time is the engine's to notice.
+    /// Takes over what the history knows of overrides and of the watchdog. That the time of an override is over is the
+    /// engine's to notice.
     async fn live_through(&mut self, Event { about, kind, .. }: &Event, at: Timestamp) -> anyhow::Result<()> {
         match (about, kind) {
-            (About::Component(component), EventKind::Held { status, until_ms, user, note }) => {
+            (About::Component(component), EventKind::OverrideSet { status, until_ms, user, note }) => {
                 let until = Timestamp::from_millis(*until_ms);
                 let (component, user, note) = (component.clone(), user.clone(), note.clone());
-                self.store.hold(&Hold { component, status: *status, since: at, until, user, note }).await?;
+                self.store.set_override(&Override { component, status: *status, since: at, until, user, note }).await?;
             }
-            (About::Component(component), EventKind::Released { user }) => {
-                self.store.release(component, user, at).await?;
+            (About::Component(component), EventKind::OverrideEnded { user }) => {
+                self.store.end_override(component, user, at).await?;
             }
             (_, EventKind::WatchdogMissing { since_ms }) => {
                 self.store.record_heartbeat(Timestamp::from_millis(*since_ms)).await?;

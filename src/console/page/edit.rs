@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 use super::super::gate::Form;
 use super::form::{Checks, Fault, field_of, typed};
 use crate::core::builtin::{AffectedStatus, Component, Content, Group, Incident, PlannedMaintenance, first_day};
-use crate::core::hold::Hold;
 use crate::core::names;
 use crate::core::observed::{ComponentId, GroupId};
+use crate::core::overrides::Override;
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::target::{Inventory, Target};
 use crate::core::time::Timestamp;
@@ -124,7 +124,7 @@ pub struct Known<'a> {
 }
 
 /// The statuses that an incident can give a component.
-pub const INCIDENT_STATUSES: [ComponentStatus; 4] = Hold::STATUSES;
+pub const INCIDENT_STATUSES: [ComponentStatus; 4] = Override::STATUSES;
 
 /// The status that maintenance gives a component.
 pub const MAINTENANCE_STATUS: ComponentStatus = ComponentStatus::UnderMaintenance;

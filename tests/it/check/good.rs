@@ -64,7 +64,7 @@ fn every_key_of_the_configuration_is_read_with_or_without_byte_order_mark() {
         assert_eq!(config.incidents.partially_resolved_message, "It is resolved in part.");
         assert_eq!((config.page.cachet_per_page, config.incidents.notify_subscribers), (100, true));
         assert_eq!((config.incidents.close_when, config.page.drift), (CloseIncidentWhen::Operational, Drift::Enforce));
-        assert_eq!((config.alerts.refire_hold.as_secs(), config.page.reconcile_interval.as_secs()), (0, 30));
+        assert_eq!((config.alerts.refire_delay.as_secs(), config.page.reconcile_interval.as_secs()), (0, 30));
         assert_eq!((config.alertmanager.poll.as_secs(), config.alertmanager.settle.as_secs()), (10, 0));
         assert_eq!((config.alerts.stale_after, config.history_days), (Some(Duration::from_secs(90_000)), 365));
         assert_eq!(config.alerts.max_stored, 5000);
@@ -88,10 +88,30 @@ fn what_is_left_out_has_its_default() {
     assert!(!config.incidents.partially_resolved_message.is_empty());
     assert_eq!((config.page.cachet_per_page, config.incidents.notify_subscribers), (50, false));
     assert_eq!((config.incidents.close_when, config.page.drift), (CloseIncidentWhen::NotMajorOutage, Drift::Respect));
-    assert_eq!((config.alerts.refire_hold.as_secs(), config.page.reconcile_interval.as_secs()), (300, 60));
+    assert_eq!((config.alerts.refire_delay.as_secs(), config.page.reconcile_interval.as_secs()), (300, 60));
     assert_eq!((config.alertmanager.poll.as_secs(), config.alertmanager.settle.as_secs()), (60, 300));
     assert_eq!((config.alerts.stale_after, config.watchdog, config.history_days), (None, None, 90));
     assert_eq!(config.alerts.max_stored, 100_000);
+}
+
+#[test]
+fn the_refire_delay_is_read_by_its_name_and_by_its_earlier_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = std::fs::read_to_string(fixture("good/config/required_keys_only.json")).expect("a fixture");
+    let path = folder.path().join("config.json");
+    let read = |keys: &str| {
+        std::fs::write(&path, text.replacen('{', &format!("{{{keys},"), 1)).expect("written");
+        let Files { config, report, .. } = config::load(&path, &fixture("good/targets/prometheus.yml"));
+        let delay = config.map(|config| config.alerts.refire_delay.as_secs());
+        let findings: Vec<String> = report.problems.iter().chain(&report.remarks).map(ToString::to_string).collect();
+        (delay, findings.join("\n"))
+    };
+    assert_eq!(read(r#""refire_delay_seconds": 60"#), (Some(60), String::new()));
+    let (delay, report) = read(r#""refire_hold_seconds": 60"#);
+    assert_eq!(delay, Some(60));
+    assert!(report.contains("is now named refire_delay_seconds"), "{report}");
+    let (_, report) = read(r#""refire_hold_seconds": 60, "refire_delay_seconds": 120"#);
+    assert!(report.contains("remove refire_hold_seconds") && report.contains("refire_delay_seconds"), "{report}");
 }
 
 #[test]

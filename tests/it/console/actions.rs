@@ -23,15 +23,17 @@ async fn a_component_is_held_and_released_by_who_says_so_twice() {
     let mut site = Site::start().await;
     site.fail("db-1:9100", "Database").await;
     let form = confirmed(&site, "status=1&for=3600&note=drill").await;
-    assert_eq!(site.world.store.holds().await.expect("read"), [], "to ask changes nothing");
+    assert_eq!(site.world.store.overrides().await.expect("read"), [], "to ask changes nothing");
 
     let answer = site.post(HOLD, &form).await;
     assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/console/components/Database?done=held"));
-    let hold = site.world.store.holds().await.expect("read").remove(0);
-    assert_eq!((hold.status, hold.user.as_str()), (ComponentStatus::Operational, "admin"));
-    assert_eq!((hold.note.as_str(), hold.until), ("drill", site.world.now().after(HOUR)));
-    let line =
-        format!(r#"[HOLD] component="Database" status=1 (Operational) until={} user="admin" note="drill""#, hold.until);
+    let override_ = site.world.store.overrides().await.expect("read").remove(0);
+    assert_eq!((override_.status, override_.user.as_str()), (ComponentStatus::Operational, "admin"));
+    assert_eq!((override_.note.as_str(), override_.until), ("drill", site.world.now().after(HOUR)));
+    let line = format!(
+        r#"[HOLD] component="Database" status=1 (Operational) until={} user="admin" note="drill""#,
+        override_.until
+    );
     assert_eq!(site.world.lines("[HOLD]"), [line]);
     site.world.settle().await;
     assert_eq!(site.world.status("Database").await, 1);
@@ -71,10 +73,10 @@ async fn who_was_slower_than_another_operator_sees_what_is_true_now_and_says_it_
     for words in ["Meanwhile somebody else", "role=\"alert\"", "(fast)", "your hold takes the place of that"] {
         assert!(refused.body.contains(words), "{words}: {}", refused.body);
     }
-    assert_eq!(site.world.store.holds().await.expect("read")[0].note, "fast");
+    assert_eq!(site.world.store.overrides().await.expect("read")[0].note, "fast");
     let again = ["token", "seen", "status", "until", "note"].map(|name| format!("{name}={}", refused.field(name)));
     assert_eq!(site.post(HOLD, &again.join("&")).await.status, StatusCode::SEE_OTHER);
-    assert_eq!(site.world.store.holds().await.expect("read")[0].note, "slow");
+    assert_eq!(site.world.store.overrides().await.expect("read")[0].note, "slow");
 }
 
 #[tokio::test]
@@ -86,7 +88,7 @@ async fn a_release_is_of_the_hold_that_was_seen() {
     site.post(HOLD, &confirmed(&site, "status=4&for=7200&note=other").await).await;
     let refused = site.post(RELEASE, &release).await;
     assert!(refused.status == StatusCode::CONFLICT && refused.body.contains("(other)"), "{}", refused.body);
-    assert_eq!(site.world.store.holds().await.expect("read").len(), 1);
+    assert_eq!(site.world.store.overrides().await.expect("read").len(), 1);
     assert_eq!(site.world.lines("[RELEASE]"), Vec::<String>::new());
 }
 
@@ -145,7 +147,7 @@ async fn a_form_that_was_not_sent_from_the_console_does_nothing() {
         .header("Sec-Fetch-Site", "same-origin")
         .body(Body::from(good.clone()));
     assert_eq!(site.send(request.expect("a request")).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(site.world.store.holds().await.expect("read"), []);
+    assert_eq!(site.world.store.overrides().await.expect("read"), []);
     assert_eq!(site.world.lines("[HOLD]"), Vec::<String>::new());
     let told = site.metrics.text(site.world.now()).expect("told");
     assert!(told.contains("authentications_refused_total{reason=\"cross_site\"} 4\n"), "{told}");
@@ -174,7 +176,7 @@ async fn what_cannot_be_held_is_asked_again_with_what_was_typed() {
     }
     let too_long = format!("status=1&for=60&note={}", "x".repeat(20_000));
     assert_eq!(site.post(HOLD, &too_long).await.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(site.world.store.holds().await.expect("read"), []);
+    assert_eq!(site.world.store.overrides().await.expect("read"), []);
 }
 
 #[tokio::test]
@@ -184,5 +186,5 @@ async fn nothing_is_held_that_is_not_on_the_page() {
     let answer = site.post("/console/components/Databse/hold", &form).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert!(answer.body.contains("did you mean"), "{}", answer.body);
-    assert_eq!(site.world.store.holds().await.expect("read"), []);
+    assert_eq!(site.world.store.overrides().await.expect("read"), []);
 }

@@ -195,7 +195,7 @@ async fn everything_is_reached_and_done_by_keyboard_and_said_to_a_screen_reader(
     browser.arrive_at("/console/components/Database/hold?status=1&for=3600&until=&note=");
     assert_eq!(browser.text("document.activeElement.textContent"), "Hold Database?", "what is asked is read first");
     browser.press("Enter");
-    assert_eq!(site.world.store.holds().await.expect("read"), [], "a key that is held down confirms nothing");
+    assert_eq!(site.world.store.overrides().await.expect("read"), [], "a key that is held down confirms nothing");
     browser.press("Tab");
     let button = "document.activeElement.textContent + document.getElementById(\
                   document.activeElement.getAttribute('aria-describedby')).textContent";
@@ -203,7 +203,7 @@ async fn everything_is_reached_and_done_by_keyboard_and_said_to_a_screen_reader(
     assert!(said.starts_with("Hold it") && said.contains("It is logged with your name, admin"), "{said}");
     browser.press("Enter");
     browser.arrive_at("/console/components/Database?done=held");
-    assert_eq!(site.world.store.holds().await.expect("read").len(), 1);
+    assert_eq!(site.world.store.overrides().await.expect("read").len(), 1);
 
     site.world.settle().await;
     let unnamed = "[...document.querySelectorAll('section, nav')].filter((part) => !part.getAttribute('aria-label') \

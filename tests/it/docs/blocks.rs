@@ -142,9 +142,9 @@ fn events() -> Vec<Vec<String>> {
         EventKind::IncidentClosed { incident, reason: why() },
         EventKind::IncidentReopened { incident, reason: None },
         EventKind::IncidentReopened { incident, reason: Some(why()) },
-        EventKind::IncidentHeldBack { maintenance: why() },
-        EventKind::Held { status: operational, until_ms, user, note },
-        EventKind::Released { user: why() },
+        EventKind::IncidentSuppressed { maintenance: why() },
+        EventKind::OverrideSet { status: operational, until_ms, user, note },
+        EventKind::OverrideEnded { user: why() },
         EventKind::StatusOverridden { expected: operational, found: None },
     ];
     let about = About::Component(ComponentName::try_from("Database").expect("a name"));

@@ -195,7 +195,7 @@ fn every_order_of_statements_leaves_the_alert_as_the_table_says() {
         let said = match known.expect("something is heard").state {
             AlertState::Firing => "fires",
             AlertState::Resolved => "has ended",
-            AlertState::Refired { .. } => "is held",
+            AlertState::Refired { .. } => "waits",
             AlertState::Adopted => "is adopted",
             AlertState::ResolveHeld => "goes on firing",
         };

@@ -17,7 +17,7 @@ const OFFSET: &str = "clock";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_set_forwards_by_a_day_and_backwards_by_an_hour_shows_nothing_wrong_and_holds_nothing_up() {
     let site = Site::new(Release::Current).await;
-    site.configure(r#""refire_hold_seconds": 2, "reconcile_interval_seconds": 1"#);
+    site.configure(r#""refire_delay_seconds": 2, "reconcile_interval_seconds": 1"#);
     let server = serving_by_a_wrong_clock(&site).await;
     tell(&server, "firing", 0).await;
     shows(&site, "Major outage", &["Investigating"]).await;

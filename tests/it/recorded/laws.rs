@@ -11,7 +11,7 @@ use alertmanager_cachet::core::time::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
-use super::story::{HOLD, OURS, observe, page_of};
+use super::story::{OURS, REFIRE_DELAY, observe, page_of};
 use crate::support::recordings::{files, notifications, with_labels};
 
 /// Every recorded notification, its alerts made ours.
@@ -38,7 +38,7 @@ static BEGINNING: LazyLock<Timestamp> = LazyLock::new(|| {
     alerts.map(|alert| alert.starts_at).max().expect("something is recorded")
 });
 
-/// What the page shows after `told`, in this order, one a millisecond: within the hold in any case.
+/// What the page shows after `told`, in this order, one a millisecond: within the refire delay in any case.
 fn after<'a>(told: impl IntoIterator<Item = &'a Notification>) -> DesiredPage {
     let mut memory = HashMap::new();
     let mut now = *BEGINNING;
@@ -46,7 +46,7 @@ fn after<'a>(told: impl IntoIterator<Item = &'a Notification>) -> DesiredPage {
         now = Timestamp::from_millis(now.as_millis() + 1);
         observe(&mut memory, notification, now);
     }
-    assert!(now < BEGINNING.after(HOLD));
+    assert!(now < BEGINNING.after(REFIRE_DELAY));
     // When the page is looked at again depends on when an echo came, and may.
     DesiredPage { revisit_at: None, ..page_of(&memory, &INVENTORY, now) }
 }

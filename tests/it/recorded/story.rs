@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::support::recordings::{requests, with_labels};
 
-/// How long a firing that comes after its resolve is held (`refire_hold_seconds`, the default).
-pub const HOLD: Duration = Duration::from_secs(300);
+/// How long a firing that comes after its resolve waits (`refire_delay_seconds`, the default).
+pub const REFIRE_DELAY: Duration = Duration::from_secs(300);
 
 /// What makes a recorded alert one of ours, where it is not.
 pub const OURS: [(&str, &str); 2] = [("status_page_alert", "true"), ("status_page_component", "Database")];
@@ -140,7 +140,7 @@ impl Story {
     /// The page as a value.
     pub async fn page(&self) -> DesiredPage {
         let stored = self.store.unresolved_alerts().await.expect("alerts");
-        let page = desired(&self.inventory, &signals(&stored, HOLD, self.now));
+        let page = desired(&self.inventory, &signals(&stored, REFIRE_DELAY, self.now));
         assert_eq!(page, page_of(&self.memory, &self.inventory, self.now), "the store and the memory say the same");
         page
     }
@@ -172,7 +172,7 @@ pub fn observe(
 pub fn page_of(memory: &HashMap<Fingerprint, AlertRecord>, inventory: &Inventory, now: Timestamp) -> DesiredPage {
     let in_order: BTreeMap<Fingerprint, AlertRecord> =
         memory.iter().map(|(key, value)| (*key, value.clone())).collect();
-    desired(inventory, &signals(&in_order.into_values().collect::<Vec<_>>(), HOLD, now))
+    desired(inventory, &signals(&in_order.into_values().collect::<Vec<_>>(), REFIRE_DELAY, now))
 }
 
 async fn open(folder: &TempDir) -> Store {

@@ -289,7 +289,7 @@ async fn without_an_alertmanager_what_nothing_was_heard_of_for_long_has_ended() 
 }
 
 #[tokio::test]
-async fn new_settings_count_from_the_next_go_on() {
+async fn new_settings_count_from_the_next_run_on() {
     let world = world().await;
     let (settings, in_force) = watch::channel(Arc::new(watched(repairing(Vec::new(), INTERVAL, INTERVAL))));
     let mut repairer = configured(&world, in_force);
@@ -308,7 +308,7 @@ async fn hold_resolve(world: &World, alert: Alert) {
     let resolve_rule = Some(ResolveRule {
         watchdog: Watchdog::new("Watchdog", Duration::from_secs(300)).expect("a watchdog"),
         source: WatchdogSource::List,
-        refire_hold: Duration::from_secs(300),
+        refire_delay: Duration::from_secs(300),
     });
     let alerts = vec![Alert { status: AlertStatus::Resolved, ..alert }];
     let statements = Statements { alerts, resolve_rule, ..Statements::default() };

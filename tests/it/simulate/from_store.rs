@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use alertmanager_cachet::commands::simulate::play;
-use alertmanager_cachet::core::hold::Hold;
 use alertmanager_cachet::core::names::{Group, GroupName};
+use alertmanager_cachet::core::overrides::Override;
 use alertmanager_cachet::core::repair::stale;
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentName;
@@ -199,7 +199,7 @@ async fn what_is_replayed_of_a_story_is_what_the_page_has_shown() {
     for step in 0..12 {
         match step {
             1 => drop(world.fire("db:9100", "Database").await),
-            2 => hold(&world, "Website").await,
+            2 => set_override(&world, "Website").await,
             4 => world.pass(8 * MINUTE),
             6 => drop(
                 world
@@ -208,7 +208,7 @@ async fn what_is_replayed_of_a_story_is_what_the_page_has_shown() {
                     .await
                     .expect("resolved"),
             ),
-            8 => drop(world.store.release(&name("Website"), "ada", world.now()).await.expect("released")),
+            8 => drop(world.store.end_override(&name("Website"), "ada", world.now()).await.expect("released")),
             _ => {}
         }
         if step != 4 {
@@ -237,10 +237,10 @@ async fn what_is_replayed_of_a_story_is_what_the_page_has_shown() {
     }
 }
 
-async fn hold(world: &World, component: &str) {
+async fn set_override(world: &World, component: &str) {
     let until = world.now().after(60 * MINUTE);
-    let hold = Hold::new(name(component), ComponentStatus::PartialOutage, until, ("ada", ""), world.now());
-    world.store.hold(&hold.expect("a hold")).await.expect("held");
+    let override_ = Override::new(name(component), ComponentStatus::PartialOutage, until, ("ada", ""), world.now());
+    world.store.set_override(&override_.expect("an override")).await.expect("held");
 }
 
 fn name(component: &str) -> ComponentName {

@@ -358,15 +358,15 @@ async fn what_the_page_said_that_was_there_before_ends_with_what_is_known_of_the
 #[tokio::test]
 async fn a_component_shows_what_an_operator_held_it_at_until_it_was_released_or_over() {
     let web = About::Component(component("Web"));
-    let hold = |until: i64| EventKind::Held {
+    let override_of = |until: i64| EventKind::OverrideSet {
         status: ComponentStatus::PartialOutage,
         until_ms: at(until).as_millis(),
         user: "ada".to_owned(),
         note: String::new(),
     };
-    let released = EventKind::Released { user: "ada".to_owned() };
-    let events = [(10, web.clone(), hold(100)), (50, web.clone(), released), (60, web.clone(), hold(70))];
-    let over = [&events[..], &[(70, web, EventKind::HoldExpired)]].concat();
+    let released = EventKind::OverrideEnded { user: "ada".to_owned() };
+    let events = [(10, web.clone(), override_of(100)), (50, web.clone(), released), (60, web.clone(), override_of(70))];
+    let over = [&events[..], &[(70, web, EventKind::OverrideExpired)]].concat();
     for events in [&events[..], &over] {
         let seen = Trial::new("Web, Mail", None).replay(&with_events(events), 200).await;
         assert_eq!(seen[..3], ["10: is 3", "50: is 1", "60: is 3"], "{seen:?}");

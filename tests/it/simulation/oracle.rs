@@ -5,7 +5,7 @@
 
 mod episodes;
 mod hearsay;
-mod holds;
+mod overrides;
 mod people;
 mod view;
 mod watchdog;
@@ -18,7 +18,7 @@ pub use self::watchdog::MONITORING;
 
 use self::episodes::{Episodes, Trouble};
 use self::hearsay::{Belief, Hearsays};
-use self::holds::Holds;
+use self::overrides::Overrides;
 use self::people::{Hand, Vague};
 use self::watchdog::{OPERATIONAL, UNKNOWN, Watchdog};
 use super::maintenance::{Calendar, Under};
@@ -59,14 +59,14 @@ pub struct ShownIncident {
 #[derive(Clone)]
 pub struct Knowledge {
     alerts: Hearsays,
-    holds: Holds,
+    overrides: Overrides,
 }
 
 pub struct Oracle {
     scenario: Scenario,
     alerts: Hearsays,
     watchdog: Watchdog,
-    holds: Holds,
+    overrides: Overrides,
     components: Hand<u8>,
     targets: Hand<(u8, String)>,
     episodes: Episodes,
@@ -88,7 +88,7 @@ impl Oracle {
         Self {
             alerts: Hearsays::new(scenario, now_ms),
             watchdog: Watchdog::new(policy.watchdog, now_ms),
-            holds: Holds::default(),
+            overrides: Overrides::default(),
             // what Cachet's own list of targets was when the reconciler read it is not known here
             components: Hand::new(policy.inventory_from_cachet, Some(Vague { unknown: UNKNOWN, green: OPERATIONAL })),
             targets: Hand::new(policy.inventory_from_cachet, None),
@@ -168,19 +168,19 @@ impl Oracle {
         self.targets.lost();
         self.watchdog.lost(now.clock_ms, self.episodes.has_an_incident(MONITORING));
         self.episodes.lost(now.true_ms);
-        self.holds.lost(now.true_ms);
+        self.overrides.lost(now.true_ms);
     }
 
     pub fn knowledge(&self) -> Knowledge {
-        Knowledge { alerts: self.alerts.clone(), holds: self.holds.clone() }
+        Knowledge { alerts: self.alerts.clone(), overrides: self.overrides.clone() }
     }
 
     /// The store is a copy of an earlier time again. Of the page it says nothing that would count, as if it were lost; of
-    /// alerts, which fire; and what operators held then.
+    /// alerts, which fire; and what operators overrode then.
     pub fn restored(&mut self, then: &Knowledge, now: Moment) {
         self.lost(now);
         self.alerts.restored(&then.alerts);
-        self.holds.restored(&then.holds);
+        self.overrides.restored(&then.overrides);
     }
 
     /// Whether the store has anything of the alert.
@@ -188,24 +188,24 @@ impl Oracle {
         self.alerts.know_of(alert)
     }
 
-    /// An operator holds a component.
-    pub fn held(&mut self, component: &str, status: u8, lasts_ms: u64, now: Moment) {
-        self.holds.held(component, status, lasts_ms, now);
+    /// An operator overrides a component.
+    pub fn overridden(&mut self, component: &str, status: u8, lasts_ms: u64, now: Moment) {
+        self.overrides.set(component, status, lasts_ms, now);
     }
 
     /// An operator releases it.
     pub fn released(&mut self, component: &str, now: Moment) {
-        self.holds.end(component, now.true_ms);
+        self.overrides.end(component, now.true_ms);
     }
 
-    /// Whether a hold ran out between these two moments.
-    pub fn a_hold_ran_out(&self, from: Moment, to: Moment) -> bool {
-        self.holds.run_out(from.clock_ms, to.clock_ms)
+    /// Whether an override ran out between these two moments.
+    pub fn an_override_ran_out(&self, from: Moment, to: Moment) -> bool {
+        self.overrides.run_out(from.clock_ms, to.clock_ms)
     }
 
     /// The reconciler begins to look: what is over is over for good.
     pub fn looked(&mut self, now: Moment) {
-        self.holds.looked(now);
+        self.overrides.looked(now);
     }
 
     /// The reconciler may look now.
@@ -417,13 +417,13 @@ impl Oracle {
             let view = self.view(page, |alert| beliefs[alert] == Belief::Yes || chosen(alert));
             self.watchdog.in_view_of_it(view)
         });
-        views.map(|view| self.holds.over(view, now_ms)).collect()
+        views.map(|view| self.overrides.over(view, now_ms)).collect()
     }
 
     /// What may have an incident: the components, and the monitoring.
     fn troubles(&self, view: &View, now: Moment) -> BTreeMap<String, Trouble> {
         let trouble = |(name, status): (&String, &u8)| {
-            // what goes on below a hold gets no incident
+            // what goes on below an override gets no incident
             let covered = view.covered.get(name);
             let under = if covered.is_some() { Under::Yes } else { self.calendar.at(name, now.true_ms) };
             (name.clone(), Trouble { status: *covered.unwrap_or(status), under })
@@ -454,17 +454,17 @@ impl Oracle {
         View::of_targets(counted)
     }
 
-    /// While maintenance is in progress, or it is held at something better, no incident of a component is opened.
+    /// While maintenance is in progress, or it is overridden with something better, no incident of a component is opened.
     pub fn opened_against_people(&self, incidents: &[ShownIncident]) -> Option<String> {
         let against = |incident: &&ShownIncident| {
             let touched = self.episodes.were_touched(&incident.component);
             !touched
                 && !self.episodes.was_late(incident)
                 && (self.calendar.covers_second(&incident.component, incident.created_ms)
-                    || self.holds.cover_second(&incident.component, incident.created_ms))
+                    || self.overrides.cover_second(&incident.component, incident.created_ms))
         };
         let found = incidents.iter().find(against)?;
-        Some(format!("incident {} of {} was opened during its maintenance or hold", found.id, found.component))
+        Some(format!("incident {} of {} was opened during its maintenance or override", found.id, found.component))
     }
 
     /// Between two incidents of a component lies an end of the outage, and the time in which a relapse would have

@@ -42,7 +42,7 @@ pub fn settings(scenario: &Scenario) -> Settings {
         ..usual.incidents
     };
     let alerts = AlertConfig {
-        refire_hold: Duration::from_secs(policy.refire_hold),
+        refire_delay: Duration::from_secs(policy.refire_delay),
         stale_after: match policy.repair {
             Repair::Silence(seconds) => Some(Duration::from_secs(seconds)),
             Repair::Nothing | Repair::Alertmanager => None,

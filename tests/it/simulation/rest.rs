@@ -9,7 +9,7 @@ use super::scenario::{COMPONENTS, Repair};
 /// How many rounds it takes at most until nothing is left to do, once all is well.
 const ROUNDS_TO_REST: usize = 60;
 
-/// Longer than any maintenance that has an end, any relapse, and any hold takes but for one that outlasts the story.
+/// Longer than any maintenance that has an end, any relapse, and any override takes but for one that outlasts the story.
 const LONGEST_WAIT_MS: u64 = 3_600_000;
 
 /// How many readings of an Alertmanager that is well it takes at most until it says nothing new.

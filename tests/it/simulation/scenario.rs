@@ -4,9 +4,9 @@ use std::fmt;
 
 use fake_cachet::Release;
 
-use super::holds::PageWrite;
 use super::maintenance::Maintenance;
 use super::oracle::MONITORING;
+use super::overrides::PageWrite;
 use super::random::Random;
 
 /// A whole simulation. All that is random is in here; running it is not.
@@ -27,7 +27,7 @@ pub struct Policy {
     pub incidents_last_until_operational: bool,
     pub enforce: bool,
     pub inventory_from_cachet: bool,
-    pub refire_hold: u64,
+    pub refire_delay: u64,
     pub recovery_hold: u64,
     pub reopen_within: u64,
     pub repair: Repair,
@@ -96,7 +96,7 @@ pub enum Step {
     Person(Edit),
     /// A person announces maintenance, or says that it is over.
     Maintenance(Maintenance),
-    /// An operator holds a component in the console, or releases it.
+    /// An operator overrides a component in the console, or ends that.
     Operator(PageWrite),
     /// As [`Step::Tell`], but the notification never comes.
     Lost { alert: usize, occurrence: Occurrence, firing: bool },
@@ -255,7 +255,7 @@ impl Scenario {
             incidents_last_until_operational: random.chance(25),
             enforce: random.chance(15),
             inventory_from_cachet: random.chance(15),
-            refire_hold: random.pick(&[0, 300, 300]),
+            refire_delay: random.pick(&[0, 300, 300]),
             recovery_hold: random.pick(&HOLDS),
             reopen_within: random.pick(&[0, 300, 600]),
             repair: random.weighted(&[(5, Repair::Nothing), (4, Repair::Alertmanager), (1, Repair::Silence(3600))]),

@@ -306,28 +306,28 @@ impl World {
         }
     }
 
-    /// One go; a second passes first.
+    /// One reconcile run; a second passes first.
     pub async fn once(&mut self) -> RunReport {
         self.pass(Duration::from_secs(1));
         self.reconciler.once().await
     }
 
-    /// One go in which nothing fails.
+    /// One reconcile run in which nothing fails.
     pub async fn settle(&mut self) {
-        let round = self.once().await;
-        assert!(round.is_complete(), "{round:?}");
+        let run = self.once().await;
+        assert!(run.is_complete(), "{run:?}");
     }
 
-    /// Goes until nothing fails any more, so many times at most, and once more when a posting that got no answer would
-    /// be posted again.
-    pub async fn settle_within(&mut self, rounds: usize) {
-        for _ in 0..rounds {
+    /// Reconcile runs until one in which nothing fails, `runs` at most, and once more when a create that got no answer
+    /// would be sent again.
+    pub async fn settle_within(&mut self, runs: usize) {
+        for _ in 0..runs {
             if self.once().await.is_complete() {
                 self.pass(REQUEST_TIMEOUT);
                 return self.settle().await;
             }
         }
-        panic!("not settled after {rounds} rounds");
+        panic!("not settled after {runs} runs");
     }
 
     /// Everything that the page has.
@@ -558,7 +558,7 @@ pub fn config() -> Config {
             reopen_within: Duration::ZERO,
             notify_subscribers: false,
         },
-        alerts: AlertConfig { refire_hold: Duration::from_secs(300), stale_after: None, max_stored: 100_000 },
+        alerts: AlertConfig { refire_delay: Duration::from_secs(300), stale_after: None, max_stored: 100_000 },
         alertmanager: AlertmanagerConfig { poll: Duration::from_secs(60), settle: Duration::from_secs(300) },
         watchdog: None,
         history_days: 90,
@@ -576,7 +576,7 @@ pub fn in_force(settings: Settings) -> SettingsInForce {
     watch::channel(Arc::new(settings)).1
 }
 
-/// What a repairer is configured with that reads `alertmanagers` every `poll`.
+/// What an alert sync is configured with that reads `alertmanagers` every `poll`.
 pub fn repairing(alertmanagers: Vec<Member>, poll: Duration, settle: Duration) -> Settings {
     let alertmanager = AlertmanagerConfig { poll, settle };
     Settings { alertmanagers, ..Settings::from(Config { alertmanager, ..config() }) }

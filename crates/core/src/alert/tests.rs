@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::target::ComponentList;
 use super::*;
 
-const HOLD: Duration = Duration::from_secs(300);
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 
 fn alert(status: AlertStatus, starts_at: i64) -> Alert {
     Alert {
@@ -41,7 +41,7 @@ fn after(alerts: &[Alert]) -> (AlertRecord, Effect) {
 
 fn is_firing_soon(alerts: &[Alert]) -> bool {
     let (record, _) = after(alerts);
-    record.is_firing(record.last_seen_at, HOLD)
+    record.is_firing(record.last_seen_at, REFIRE_DELAY)
 }
 
 #[test]
@@ -80,19 +80,19 @@ fn an_older_occurrence_is_ignored() {
 fn a_resolve_that_spans_the_known_beginning_ends_that_occurrence() {
     assert_eq!(after(&[firing(2), lasted(1, 3)]).1, Effect::Resolved);
     let (record, effect) = after(&[firing(2), lasted(1, 3), firing(2)]);
-    assert_eq!((record.starts_at, effect), (Timestamp::from_millis(2), Effect::HeldRefire));
+    assert_eq!((record.starts_at, effect), (Timestamp::from_millis(2), Effect::Refired));
     assert_eq!(after(&[firing(2), lasted(1, 3), firing(2), lasted(1, 3)]).1, Effect::RefireWithdrawn);
     // two members of a cluster that heard of it in another order
     assert!(!is_firing_soon(&[firing(1), firing(2), lasted(1, 3)]));
 }
 
-/// Nothing tells it from an echo, so it is held as that of any other alert is.
+/// Nothing tells it from an echo, so it waits as that of any other alert is.
 #[test]
 fn what_ended_under_an_earlier_beginning_may_fire_again_under_it() {
     for told in [&[firing(2), lasted(1, 3)][..], &[firing(2), resolved(2), lasted(1, 3)]] {
         let (record, effect) = after(&[told, &[firing(1)]].concat());
-        assert_eq!((record.starts_at, effect), (Timestamp::from_millis(2), Effect::HeldRefire));
-        assert!(record.is_firing(record.last_seen_at.after(HOLD), HOLD));
+        assert_eq!((record.starts_at, effect), (Timestamp::from_millis(2), Effect::Refired));
+        assert!(record.is_firing(record.last_seen_at.after(REFIRE_DELAY), REFIRE_DELAY));
         assert_eq!(after(&[told, &[firing(1), lasted(1, 4)]].concat()).1, Effect::RefireWithdrawn);
         assert_eq!(after(&[told, &[firing(1), firing(2)]].concat()).1, Effect::Repeated);
     }
@@ -103,12 +103,12 @@ fn what_ended_under_an_earlier_beginning_may_fire_again_under_it() {
 fn a_firing_under_an_earlier_beginning_than_the_resolve_is_a_refire() {
     let told = [firing(2), resolved(2), firing(1)];
     let (record, effect) = after(&told);
-    assert_eq!(effect, Effect::HeldRefire);
-    assert!(record.is_firing(record.last_seen_at.after(HOLD), HOLD));
+    assert_eq!(effect, Effect::Refired);
+    assert!(record.is_firing(record.last_seen_at.after(REFIRE_DELAY), REFIRE_DELAY));
     for later in [&[resolved(2)][..], &[lasted(2, 3)], &[firing(2), resolved(2)]] {
         let (record, effect) = after(&[&told[..], later].concat());
         assert_eq!(effect, Effect::Outdated, "{later:?}");
-        assert!(record.is_firing(record.last_seen_at.after(HOLD), HOLD), "{later:?}");
+        assert!(record.is_firing(record.last_seen_at.after(REFIRE_DELAY), REFIRE_DELAY), "{later:?}");
     }
     assert_eq!(after(&[&told[..], &[resolved(1)]].concat()).1, Effect::RefireWithdrawn);
     let echo_first = [firing(2), resolved(2), firing(2), firing(1), resolved(2)];
@@ -141,7 +141,7 @@ fn a_beginning_in_the_future_is_a_repeat_when_the_clock_has_passed_it() {
     }
     let (record, effect) = after(&[&told[..], &[resolved(3500)]].concat());
     assert_eq!((effect, record.state), (Effect::Resolved, AlertState::Resolved));
-    assert_eq!(after(&[&told[..], &[resolved(3500), firing(3500)]].concat()).1, Effect::HeldRefire);
+    assert_eq!(after(&[&told[..], &[resolved(3500), firing(3500)]].concat()).1, Effect::Refired);
     assert_eq!(after(&[&told[..], &[firing(3600)]].concat()).1, Effect::FiredAgain);
 }
 
@@ -162,12 +162,12 @@ fn a_beginning_in_the_future_ends_with_a_resolve_of_the_earlier_beginning_that_s
 }
 
 #[test]
-fn a_firing_in_the_future_that_follows_a_resolve_is_held() {
+fn a_firing_in_the_future_that_follows_a_resolve_waits() {
     const AHEAD: i64 = 86_400_000;
     for told in [&[firing(1), resolved(1)][..], &[firing(AHEAD), resolved(AHEAD)], &[firing(2), resolved(AHEAD)]] {
         let (record, effect) = after(&[told, &[firing(AHEAD)]].concat());
         let held = AlertState::Refired { since: Timestamp::from_millis(3000) };
-        assert_eq!((effect, record.state), (Effect::HeldRefire, held), "{told:?}");
+        assert_eq!((effect, record.state), (Effect::Refired, held), "{told:?}");
         assert!(record.fires_since() <= Timestamp::from_millis(3000), "{told:?}");
         assert_eq!(after(&[told, &[firing(AHEAD), firing(AHEAD + 1)]].concat()).0.state, held, "{told:?}");
         assert_eq!(after(&[told, &[firing(AHEAD), resolved(AHEAD)]].concat()).1, Effect::RefireWithdrawn, "{told:?}");
@@ -224,20 +224,20 @@ fn a_late_resolve_of_an_occurrence_that_ended_before_is_ignored() {
 }
 
 #[test]
-fn a_late_firing_does_not_undo_a_resolve_until_it_stood_for_the_hold_time() {
+fn a_late_firing_does_not_undo_a_resolve_until_it_stood_for_the_refire_delay() {
     let (record, effect) = after(&[firing(1), resolved(1), firing(1)]);
-    assert_eq!(effect, Effect::HeldRefire);
+    assert_eq!(effect, Effect::Refired);
     let held_since = Timestamp::from_millis(3000);
-    let due = held_since.after(HOLD);
-    assert!(!record.is_firing(held_since, HOLD));
-    assert_eq!(record.counts_from(held_since, HOLD), Some(due));
-    assert!(!record.is_firing(Timestamp::from_millis(due.as_millis() - 1), HOLD));
-    assert!(record.is_firing(due, HOLD));
-    assert_eq!(record.counts_from(due, HOLD), None);
+    let due = held_since.after(REFIRE_DELAY);
+    assert!(!record.is_firing(held_since, REFIRE_DELAY));
+    assert_eq!(record.counts_from(held_since, REFIRE_DELAY), Some(due));
+    assert!(!record.is_firing(Timestamp::from_millis(due.as_millis() - 1), REFIRE_DELAY));
+    assert!(record.is_firing(due, REFIRE_DELAY));
+    assert_eq!(record.counts_from(due, REFIRE_DELAY), None);
 }
 
 #[test]
-fn a_repeated_echo_does_not_prolong_the_hold() {
+fn a_repeated_echo_does_not_prolong_the_refire_delay() {
     let (record, _) = after(&[firing(1), resolved(1), firing(1), firing(1), firing(1)]);
     assert_eq!(record.state, AlertState::Refired { since: Timestamp::from_millis(3000) });
 }
@@ -246,7 +246,7 @@ fn a_repeated_echo_does_not_prolong_the_hold() {
 fn the_other_members_resolve_takes_the_echo_back() {
     let (record, effect) = after(&[firing(1), resolved(1), firing(1), resolved(1)]);
     assert_eq!(effect, Effect::RefireWithdrawn);
-    assert!(!record.is_firing(Timestamp::from_millis(i64::MAX), HOLD));
+    assert!(!record.is_firing(Timestamp::from_millis(i64::MAX), REFIRE_DELAY));
 }
 
 #[test]
@@ -314,8 +314,8 @@ proptest! {
         prop_assume!(record.state == AlertState::Resolved);
         let now = record.last_seen_at;
         let (next, effect) = AlertRecord::observe(Some(&record), &firing(now.as_millis() + ahead), now);
-        prop_assert_eq!(effect, Effect::HeldRefire);
-        prop_assert!(!next.is_firing(now, HOLD) && next.is_firing(now.after(HOLD), HOLD));
+        prop_assert_eq!(effect, Effect::Refired);
+        prop_assert!(!next.is_firing(now, REFIRE_DELAY) && next.is_firing(now.after(REFIRE_DELAY), REFIRE_DELAY));
         prop_assert!(next.fires_since() <= now && next.starts_at <= now);
     }
 

@@ -6,7 +6,7 @@ use crate::target::{ComponentList, Target};
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(300);
-const HOLD: Duration = Duration::from_secs(300);
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 const START: Timestamp = Timestamp::from_millis(1_000_000_000);
 
 fn at(seconds: u32) -> Timestamp {
@@ -41,7 +41,7 @@ struct Server {
 impl Server {
     fn new(source: WatchdogSource) -> Self {
         let watchdog = Watchdog::new("Watchdog", TIMEOUT).expect("a watchdog");
-        let rule = ResolveRule { watchdog, source, refire_hold: HOLD };
+        let rule = ResolveRule { watchdog, source, refire_delay: REFIRE_DELAY };
         let (pulse, routed, leases) = (Pulse::default(), RoutedWatchdogs::default(), Leases::default());
         let mut server = Self { rule, pulse, routed, leases, record: None };
         server.tell(&alert(AlertStatus::Firing, None), START);
@@ -73,7 +73,7 @@ impl Server {
     }
 
     fn fires(&self, now: Timestamp) -> bool {
-        self.record.as_ref().is_some_and(|record| record.is_firing(now, HOLD))
+        self.record.as_ref().is_some_and(|record| record.is_firing(now, REFIRE_DELAY))
     }
 }
 
@@ -239,11 +239,11 @@ fn of_a_pair_of_prometheus_servers_each_start_is_that_of_the_same_watchdog() {
 fn a_firing_that_followed_its_resolve_is_taken_back_like_any_other() {
     let (firing, end) = (alert(AlertStatus::Firing, None), watchdog("Watchdog", AlertStatus::Resolved, START, None));
     let ended = |ends_at| WatchdogAlert { ends_at: Some(ends_at), ..end.clone() };
-    // It counts by its hold, and then its lease runs out.
+    // It counts after the refire delay, and then its lease runs out.
     let mut server = Server::new(WatchdogSource::Notifications);
     server.beat("Watchdog", at(300));
     server.ends(at(10), at(11));
-    assert_eq!(server.tell(&firing, at(20)), Effect::HeldRefire);
+    assert_eq!(server.tell(&firing, at(20)), Effect::Refired);
     server.beat("Watchdog", at(540));
     assert!(server.fires(at(560)));
     assert_eq!(server.ends(at(570), at(571)), Effect::RefireWithdrawn);
@@ -253,7 +253,7 @@ fn a_firing_that_followed_its_resolve_is_taken_back_like_any_other() {
     let mut server = Server::new(WatchdogSource::Notifications);
     server.beat("Watchdog", at(300));
     assert_eq!(server.ends(at(310), at(311)), Effect::Resolved);
-    assert_eq!(server.tell(&firing, at(312)), Effect::HeldRefire);
+    assert_eq!(server.tell(&firing, at(312)), Effect::Refired);
     assert_eq!(server.receives(&[ended(at(320))], at(321)), Some(Reason::TakenBack));
     assert!(server.fires(at(321)));
     assert_eq!(server.ends(at(310), at(340)), Effect::HeldResolve);
@@ -289,12 +289,12 @@ fn a_held_resolve_is_forgotten_when_the_alert_fires_and_counts_when_a_true_one_c
 
 #[test]
 fn a_refire_that_counts_is_held_as_well_and_one_that_does_not_is_withdrawn() {
-    for (hold, effect) in [(HOLD, Effect::RefireWithdrawn), (Duration::ZERO, Effect::HeldResolve)] {
+    for (delay, effect) in [(REFIRE_DELAY, Effect::RefireWithdrawn), (Duration::ZERO, Effect::HeldResolve)] {
         let mut server = Server::new(WatchdogSource::List);
-        server.rule.refire_hold = hold;
+        server.rule.refire_delay = delay;
         server.pulse = server.pulse.beat(at(0));
         assert_eq!(server.ends(at(60), at(61)), Effect::Resolved);
-        assert_eq!(server.tell(&alert(AlertStatus::Firing, None), at(70)), Effect::HeldRefire);
+        assert_eq!(server.tell(&alert(AlertStatus::Firing, None), at(70)), Effect::Refired);
         assert_eq!(server.ends(at(240), at(241)), effect);
     }
 }

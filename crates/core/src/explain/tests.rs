@@ -11,7 +11,7 @@ use crate::rules::{CloseIncidentWhen, Drift};
 use crate::status::IncidentStatus;
 use crate::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 
-const HOLD: Duration = Duration::from_secs(300);
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000);
 
 fn name(text: &str) -> ComponentName {
@@ -42,7 +42,7 @@ fn record(instance: &str, statuses: &[AlertStatus]) -> AlertRecord {
 fn explained(alerts: &[AlertRecord], ledger: &Ledger, observed: &Observed) -> Option<Explanation> {
     let known = |(instance, critical)| KnownTarget { target: target(instance), critical };
     let inventory = Inventory::new(InventorySource::File, [("db-1:9100", true), ("db-22:9100", false)].map(known));
-    let page = desired(&inventory, &signals(alerts, HOLD, NOW));
+    let page = desired(&inventory, &signals(alerts, REFIRE_DELAY, NOW));
     let policy = Policy {
         close_incident_when: CloseIncidentWhen::NotMajorOutage,
         drift: Drift::Respect,
@@ -58,7 +58,7 @@ fn explained(alerts: &[AlertRecord], ledger: &Ledger, observed: &Observed) -> Op
         ledger,
         observed: Some((observed, NOW)),
         plan: &plan,
-        refire_hold: HOLD,
+        refire_delay: REFIRE_DELAY,
         now: NOW,
     };
     explain(&name("Database"), facts)
@@ -161,7 +161,7 @@ fn an_incident_that_is_held_back_is_explained_by_the_maintenance() {
 #[test]
 fn a_component_that_nobody_knows_has_no_explanation() {
     let observed = Observed::default();
-    let page = desired(&Inventory::new(InventorySource::File, []), &signals(&[], HOLD, NOW));
+    let page = desired(&Inventory::new(InventorySource::File, []), &signals(&[], REFIRE_DELAY, NOW));
     let (ledger, plan) = (Ledger::default(), Plan::default());
     let facts = Facts {
         page: &page,
@@ -169,7 +169,7 @@ fn a_component_that_nobody_knows_has_no_explanation() {
         ledger: &ledger,
         observed: Some((&observed, NOW)),
         plan: &plan,
-        refire_hold: HOLD,
+        refire_delay: REFIRE_DELAY,
         now: NOW,
     };
     assert_eq!(explain(&name("Database"), facts), None);
@@ -194,7 +194,7 @@ fn the_reason_counts_the_targets_and_names_the_critical_ones_that_are_down() {
         let inventory = Inventory::new(InventorySource::File, targets.iter().map(known));
         let down = targets.iter().filter(|(_, _, down)| *down);
         let alerts: Vec<AlertRecord> = down.map(|(instance, ..)| record(instance, &[AlertStatus::Firing])).collect();
-        let page = desired(&inventory, &signals(&alerts, HOLD, NOW));
+        let page = desired(&inventory, &signals(&alerts, REFIRE_DELAY, NOW));
         let targets: Vec<&DesiredTarget> = page.targets.values().collect();
         assert_eq!(reason(status, &targets), expected);
     }

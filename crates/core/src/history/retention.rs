@@ -13,7 +13,7 @@ pub enum Sequence {
     /// The status of a component.
     Status,
     /// The override of a component.
-    Hold,
+    Override,
     /// Whether the watchdog is missing.
     Watchdog,
 }
@@ -31,7 +31,7 @@ impl AlertEventKind {
     /// Whether the alert goes on after it.
     pub fn standing(self) -> Standing {
         match self {
-            Self::Fired | Self::Held | Self::Confirmed => Standing::Ongoing,
+            Self::Fired | Self::Refired | Self::Confirmed => Standing::Ongoing,
             Self::Resolved | Self::Withdrawn => Standing::Over,
         }
     }
@@ -43,8 +43,8 @@ impl Sequence {
     pub fn of_word(word: &str) -> Option<(Self, Standing)> {
         match word {
             "status" => Some((Self::Status, Standing::Ongoing)),
-            "held" => Some((Self::Hold, Standing::Ongoing)),
-            "released" | "hold_expired" => Some((Self::Hold, Standing::Over)),
+            "held" => Some((Self::Override, Standing::Ongoing)),
+            "released" | "hold_expired" => Some((Self::Override, Standing::Over)),
             "watchdog_missing" => Some((Self::Watchdog, Standing::Ongoing)),
             "watchdog_heard" => Some((Self::Watchdog, Standing::Over)),
             _ => None,
@@ -81,7 +81,7 @@ pub fn findings(events: impl IntoIterator<Item = Event>) -> BTreeSet<(About, Eve
             EventKind::Status { .. } => drop(findings.remove(&about)),
             EventKind::StatusOverridden { .. }
             | EventKind::IncidentClosedByPerson { .. }
-            | EventKind::IncidentHeldBack { .. } => {
+            | EventKind::IncidentSuppressed { .. } => {
                 findings.entry(about).or_default().insert(kind);
             }
             _ => {}
@@ -122,12 +122,12 @@ mod tests {
     fn every_event_of_a_sequence_is_known_by_its_word() {
         use Standing::{Ongoing, Over};
         let status = ComponentStatus::Operational;
-        let held = EventKind::Held { status, until_ms: 0, user: String::new(), note: String::new() };
+        let held = EventKind::OverrideSet { status, until_ms: 0, user: String::new(), note: String::new() };
         for (event, expected) in [
             (EventKind::Status { from: None, to: None }, Some((Sequence::Status, Ongoing))),
-            (held, Some((Sequence::Hold, Ongoing))),
-            (EventKind::Released { user: String::new() }, Some((Sequence::Hold, Over))),
-            (EventKind::HoldExpired, Some((Sequence::Hold, Over))),
+            (held, Some((Sequence::Override, Ongoing))),
+            (EventKind::OverrideEnded { user: String::new() }, Some((Sequence::Override, Over))),
+            (EventKind::OverrideExpired, Some((Sequence::Override, Over))),
             (EventKind::WatchdogMissing { since_ms: 0 }, Some((Sequence::Watchdog, Ongoing))),
             (EventKind::WatchdogHeard, Some((Sequence::Watchdog, Over))),
             (EventKind::NotRunning { since_ms: 0 }, None),
@@ -135,7 +135,7 @@ mod tests {
         ] {
             assert_eq!(Sequence::of_word(event.word()), expected, "{event}");
         }
-        assert_eq!((AlertEventKind::Held.standing(), AlertEventKind::Withdrawn.standing()), (Ongoing, Over));
+        assert_eq!((AlertEventKind::Refired.standing(), AlertEventKind::Withdrawn.standing()), (Ongoing, Over));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
         let (web, shop) = (component("Web"), component("Shop"));
         let status = EventKind::Status { from: None, to: Some(ComponentStatus::MajorOutage) };
         let closed = EventKind::IncidentClosedByPerson { incident: IncidentId(3) };
-        let suppressed = EventKind::IncidentHeldBack { maintenance: "Move".to_owned() };
+        let suppressed = EventKind::IncidentSuppressed { maintenance: "Move".to_owned() };
         let found = findings([
             happened(&web, &closed),
             happened(&shop, &closed),

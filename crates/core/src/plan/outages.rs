@@ -1,12 +1,12 @@
 //! Outages and their incidents: when one is opened, closed, reopened, suppressed, or left to a person.
 
 use super::{Planner, Report};
-use crate::hold::Held;
 use crate::ledger::{ResourceKey, Unanswered, Update};
 use crate::maintenance;
 use crate::observed::{ComponentId, IncidentId, ObservedIncident};
 use crate::operation::Operation;
 use crate::outage::{EndedBy, IncidentValue, Outage, OutageKey, OutageSubject, RecordedIncident};
+use crate::overrides::Overridden;
 use crate::page::DesiredComponent;
 use crate::status::ComponentStatus;
 use crate::target::ComponentName;
@@ -14,8 +14,10 @@ use crate::time::Timestamp;
 use crate::watchdog::Monitoring;
 
 /// The override of a component with something better than Major Outage; with that, the component has its incident as ever.
-fn better(desired: Option<&DesiredComponent>) -> Option<&Held> {
-    desired.and_then(|desired| desired.held.as_ref()).filter(|held| held.hold.status != ComponentStatus::MajorOutage)
+fn better(desired: Option<&DesiredComponent>) -> Option<&Overridden> {
+    desired
+        .and_then(|desired| desired.overridden.as_ref())
+        .filter(|overridden| overridden.by.status != ComponentStatus::MajorOutage)
 }
 
 impl<'a> Planner<'a> {
@@ -30,10 +32,11 @@ impl<'a> Planner<'a> {
         let outage = self.outage_of(Some(name));
         let was_in_outage = outage.is_some_and(Outage::is_active);
         // An override closes no incident.
-        let status_by_rules = better(desired).map_or(status, |held| held.rules);
+        let status_by_rules = better(desired).map_or(status, |overridden| overridden.rules);
         let goes_on = self.policy.close_incident_when.in_outage(status_by_rules, was_in_outage);
-        let is_suppressed =
-            goes_on && (self.is_in_maintenance(name, outage, component) || self.is_held_better(name, outage, desired));
+        let is_suppressed = goes_on
+            && (self.is_in_maintenance(name, outage, component)
+                || self.is_suppressed_by_override(name, outage, desired));
         match (outage, component) {
             (Some(outage), _) if is_suppressed => self.await_relapse(outage),
             (None, _) if is_suppressed => {}
@@ -248,7 +251,7 @@ impl<'a> Planner<'a> {
             return false;
         }
         let (component, maintenance_name) = (name.clone(), maintenance.name.clone());
-        self.plan.reports.insert(Report::IncidentHeldBack { component, maintenance: maintenance_name });
+        self.plan.reports.insert(Report::IncidentSuppressed { component, maintenance: maintenance_name });
         if let Some(may_end_at) = maintenance.may_end_at(self.now) {
             self.revisit(may_end_at);
         }
@@ -257,18 +260,18 @@ impl<'a> Planner<'a> {
 
     /// Whether the incident of a component that is down by the rules is suppressed, because an override shows something
     /// better; that is reported then. One that is open stays.
-    fn is_held_better(
+    fn is_suppressed_by_override(
         &mut self,
         name: &ComponentName,
         outage: Option<&Outage>,
         desired: Option<&DesiredComponent>,
     ) -> bool {
-        let Some(Held { hold, .. }) = better(desired) else { return false };
+        let Some(Overridden { by, .. }) = better(desired) else { return false };
         if self.has_incident(outage) {
             return false;
         }
-        let (component, user) = (name.clone(), hold.user.clone());
-        self.plan.reports.insert(Report::IncidentHeldByOperator { component, user, until: hold.until });
+        let (component, user) = (name.clone(), by.user.clone());
+        self.plan.reports.insert(Report::IncidentSuppressedByOverride { component, user, until: by.until });
         true
     }
 

@@ -13,24 +13,24 @@ use crate::time::Timestamp;
 /// Something that an operator should know, said once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Report {
-    /// Alerts or targets speak of a visible component that Cachet does not have.
+    /// Alerts or targets speak of a visible component that the page does not have.
     ComponentMissing {
         /// The component.
         component: ComponentName,
     },
-    /// Several components in Cachet have the name of one that we write.
+    /// Several components on the page have the name of one that we write.
     NameTaken {
         /// The name.
         name: String,
         /// All of them, by number; the first one is used.
         ids: Vec<ComponentId>,
     },
-    /// Cachet has components of targets that the targets file does not name.
+    /// The page has components of targets that the targets file does not name.
     Leftovers {
         /// Their names.
         targets: Vec<TargetName>,
     },
-    /// Targets of the inventory have no component in Cachet.
+    /// Targets of the inventory have no component on the page.
     NotSetUp {
         /// Their names.
         targets: Vec<TargetName>,
@@ -46,7 +46,7 @@ pub enum Report {
         component: ComponentName,
         /// What we wrote.
         expected: ComponentStatus,
-        /// What Cachet shows; `None` for a number that we do not know.
+        /// What the page shows; `None` for a number that we do not know.
         found: Option<ComponentStatus>,
     },
     /// A person closed the incident of an outage that goes on.
@@ -57,17 +57,17 @@ pub enum Report {
         incident: IncidentId,
     },
     /// A component is down, and its incident waits until its maintenance is over.
-    IncidentHeldBack {
+    IncidentSuppressed {
         /// The component.
         component: ComponentName,
         /// The title of the maintenance.
         maintenance: String,
     },
-    /// A component is down by the rules, and its incident waits until an operator's hold is over.
-    IncidentHeldByOperator {
+    /// A component is down by the rules, and its incident waits until the override of an operator is over.
+    IncidentSuppressedByOverride {
         /// The component.
         component: ComponentName,
-        /// Who holds it.
+        /// Who overrides it.
         user: String,
         /// Until when.
         until: Timestamp,
@@ -83,8 +83,8 @@ impl Report {
         match self {
             Self::ComponentMissing { component: about }
             | Self::ComponentOverridden { component: about, .. }
-            | Self::IncidentHeldBack { component: about, .. }
-            | Self::IncidentHeldByOperator { component: about, .. } => about == component,
+            | Self::IncidentSuppressed { component: about, .. }
+            | Self::IncidentSuppressedByOverride { component: about, .. } => about == component,
             Self::IncidentClosedByPerson { subject, .. } => subject.component().is_none_or(|about| about == component),
             Self::NameTaken { name, .. } => name == component.as_str(),
             Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
@@ -104,9 +104,10 @@ impl Report {
             Self::IncidentClosedByPerson { subject, incident } => {
                 (subject.into(), EventKind::IncidentClosedByPerson { incident: *incident })
             }
-            Self::IncidentHeldBack { component, maintenance } => {
-                (About::Component(component.clone()), EventKind::IncidentHeldBack { maintenance: maintenance.clone() })
-            }
+            Self::IncidentSuppressed { component, maintenance } => (
+                About::Component(component.clone()),
+                EventKind::IncidentSuppressed { maintenance: maintenance.clone() },
+            ),
             _ => return None,
         })
     }
@@ -169,12 +170,12 @@ impl fmt::Display for Report {
                  heard again",
                 incident.0
             ),
-            Self::IncidentHeldBack { component, maintenance } => write!(
+            Self::IncidentSuppressed { component, maintenance } => write!(
                 f,
                 "component {component:?} is down during the maintenance {maintenance:?}, so no incident is opened: if it \
                  is still down when that is over, one will be"
             ),
-            Self::IncidentHeldByOperator { component, user, until } => write!(
+            Self::IncidentSuppressedByOverride { component, user, until } => write!(
                 f,
                 "component {component:?} is down, but {user:?} holds it at something better until {until}, so no incident \
                  is opened: if it is still down then, one will be"

@@ -1,9 +1,9 @@
 //! The planner against a Cachet in memory.
 
 mod details;
-mod holds;
 mod maintenance;
 mod monitoring;
+mod overrides;
 mod unanswered;
 mod world;
 
@@ -15,18 +15,18 @@ use self::world::World;
 use super::*;
 use crate::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use crate::history::EventKind;
-use crate::hold::Hold;
 use crate::ledger::CARRIED_OUT_WITHIN;
 use crate::observed::{ComponentId, IncidentId, ObservedIncident};
 use crate::operation::{Outcome, Rank, event_of};
 use crate::outage::{Ended, EndedBy, IncidentValue, Outage, OutageKey, OutageSubject};
+use crate::overrides::Override;
 use crate::page::{DESCRIPTION_LIMIT, describe, desired};
 use crate::status::IncidentStatus;
 use crate::status_page::REQUEST_TIMEOUT;
 use crate::target::{ComponentList, Inventory, KnownTarget, Target};
 use crate::watchdog::Monitoring;
 
-const HOLD: Duration = Duration::from_secs(300);
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 const POLICY: Policy = Policy {
     close_incident_when: CloseIncidentWhen::NotMajorOutage,
     drift: Drift::Respect,

@@ -8,9 +8,13 @@ use crate::expiry::{Lease, LeaseLength};
 use crate::target::{ComponentList, Target};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const POLICY: Policy =
-    Policy { settle: Duration::from_secs(300), apart: Duration::from_secs(30), refire_hold: HOLD, max_stored: 100 };
-const HOLD: Duration = Duration::from_secs(300);
+const POLICY: Policy = Policy {
+    settle: Duration::from_secs(300),
+    apart: Duration::from_secs(30),
+    refire_delay: REFIRE_DELAY,
+    max_stored: 100,
+};
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 const SETTLED: Duration = Duration::from_secs(3600);
 const YOUNG: Duration = Duration::from_secs(299);
 
@@ -58,7 +62,7 @@ impl World {
     }
 
     fn fires(&self, alert: &Alert) -> bool {
-        self.stored.get(&alert.fingerprint).is_some_and(|record| record.is_firing(self.now, HOLD))
+        self.stored.get(&alert.fingerprint).is_some_and(|record| record.is_firing(self.now, REFIRE_DELAY))
     }
 }
 
@@ -114,7 +118,7 @@ fn what_was_adopted_goes_on_under_its_own_fingerprint_if_it_is_listed_even_suppr
         world.pass(MINUTE);
         for _ in 0..3 {
             world.poll(&members);
-            let still = world.stored[&before.fingerprint].is_firing(world.now, HOLD);
+            let still = world.stored[&before.fingerprint].is_firing(world.now, REFIRE_DELAY);
             assert!(!fires || still || world.fires(&listed), "{members:?}");
         }
         assert_eq!(world.fires(&listed), fires, "{members:?}");
@@ -400,7 +404,7 @@ fn a_held_firing_that_is_not_listed_is_an_echo_if_the_member_would_know() {
     }
     assert_eq!(world.poll(&[young(&[])]), []);
     assert_eq!(world.poll(&[heard(&[])]), [Reason::Refuted]);
-    world.pass(HOLD);
+    world.pass(REFIRE_DELAY);
     assert!(!world.fires(&alert));
 }
 
@@ -411,7 +415,7 @@ fn a_held_firing_that_counts_already_takes_two_readings_to_end_as_any_other() {
     for told in [&alert, &resolved(&alert), &alert] {
         world.notify(told);
     }
-    world.pass(HOLD);
+    world.pass(REFIRE_DELAY);
     assert!(world.fires(&alert));
     assert_eq!(world.poll(&[heard(&[])]), []);
     assert_eq!(world.poll(&[heard(&[])]), [Reason::Unlisted]);

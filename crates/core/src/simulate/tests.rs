@@ -86,7 +86,7 @@ fn what_a_replay_does_not_know_is_told_if_it_concerns_the_time_that_is_looked_at
         alerts,
         &[
             (100, web(), overridden),
-            (110, web(), EventKind::IncidentHeldBack { maintenance: "New switch".to_owned() }),
+            (110, web(), EventKind::IncidentSuppressed { maintenance: "New switch".to_owned() }),
             (300, About::Everything, EventKind::NotRunning { since_ms: at(120).as_millis() }),
         ],
     );

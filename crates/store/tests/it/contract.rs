@@ -110,7 +110,7 @@ macro_rules! any_store {
                 only_what_goes_on_outlives_the_limit_of_the_history,
                 a_finding_is_known_until_the_status_changes,
                 a_history_begins_with_the_first_look,
-                a_hold_lasts_until_it_is_replaced_released_or_over,
+                an_override_lasts_until_it_is_replaced_ended_or_over,
                 the_watchdog_is_missing_until_it_is_heard;
         }
     };
@@ -132,7 +132,7 @@ macro_rules! durable_store {
             page:
                 what_was_written_is_the_same_after_a_restart;
             history:
-                holds_and_the_watchdog_are_the_same_after_a_restart,
+                overrides_and_the_watchdog_are_the_same_after_a_restart,
                 two_processes_write_at_the_same_time;
         }
     };

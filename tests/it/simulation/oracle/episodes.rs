@@ -15,15 +15,15 @@ enum Now {
     #[default]
     Out,
     In,
-    /// It is in an outage that maintenance or a hold keeps without an incident.
-    Held,
+    /// It is in an outage that maintenance or an override keeps without an incident.
+    Suppressed,
     Perhaps,
 }
 
 /// How long an incident is waited for whose posting was lost, and until Cachet is read after that.
 const AWAITED_MS: u64 = 15_000 + INTERVAL_MS;
 
-/// What something shows that may have an incident, but for a hold; and whether maintenance or a hold keeps it from having
+/// What something shows that may have an incident, but for an override; and whether maintenance or an override keeps it from having
 /// one.
 #[derive(Clone, Copy)]
 pub struct Trouble {
@@ -80,7 +80,7 @@ impl Episodes {
 
     pub fn may_be_seen(&mut self, now: Moment, troubles: &BTreeMap<String, Trouble>) {
         self.each(troubles, |story, trouble, policy| match goes_on(trouble.status, policy) {
-            Some(true) if story.has_none() && trouble.under == Under::Yes => story.now = Now::Held,
+            Some(true) if story.has_none() && trouble.under == Under::Yes => story.now = Now::Suppressed,
             // it may have begun, or begun again after a calm
             Some(true) if story.has_none() || story.calm_since_ms.is_some() => {
                 story.now = Now::Perhaps;
@@ -108,7 +108,7 @@ impl Episodes {
                 story.calm_since_ms = None;
             }
             None => match story.now {
-                Now::Held => story.now = Now::Out,
+                Now::Suppressed => story.now = Now::Out,
                 Now::Out => {}
                 Now::In | Now::Perhaps => story.calm_since_ms = None,
             },
@@ -245,7 +245,7 @@ impl Episodes {
         let unclear = story.moved || !exists || !story.reopened.is_empty();
         let allowed = match (story.now, story.touched) {
             (Now::Out, _) => 0..=0,
-            (Now::Held, None) if !unclear => 0..=0,
+            (Now::Suppressed, None) if !unclear => 0..=0,
             (Now::In, None) if !unclear => 1..=1,
             (Now::In, Some(Touch::Closed)) if !unclear => 0..=0,
             _ => 0..=1,
@@ -311,16 +311,16 @@ impl Story {
 
     /// Whether there is no incident: of that, a disturbance leaves no doubt.
     fn has_none(&self) -> bool {
-        matches!(self.now, Now::Out | Now::Held)
+        matches!(self.now, Now::Out | Now::Suppressed)
     }
 
-    /// What an outage is that goes on: an incident is opened unless there is maintenance or a hold, and stays if there was
+    /// What an outage is that goes on: an incident is opened unless there is maintenance or an override, and stays if there was
     /// one.
     fn going_on(&self, under: Under) -> Now {
         match (under, self.now) {
             (Under::No, _) => Now::In,
             (_, Now::In) if !self.may_be_unposted => Now::In,
-            (Under::Yes, Now::Out | Now::Held) => Now::Held,
+            (Under::Yes, Now::Out | Now::Suppressed) => Now::Suppressed,
             (Under::Perhaps, _) | (Under::Yes, Now::In | Now::Perhaps) => Now::Perhaps,
         }
     }

@@ -82,7 +82,7 @@ enum State {
     Fires,
     Ended,
     /// It fires again, as was said first at this time.
-    Held(u64),
+    Waits(u64),
 }
 
 /// What follows from the words, and from which of them.
@@ -135,12 +135,12 @@ impl Hearsays {
     pub fn read(&mut self, began_ms: u64, readings: &[Reading]) -> bool {
         let heard: Vec<_> = readings.iter().flatten().collect();
         let proves = heard.iter().any(|(up_ms, _)| *up_ms >= SETTLE_MS);
-        let hold_ms = self.policy.refire_hold * 1000;
+        let refire_delay_ms = self.policy.refire_delay * 1000;
         let mut news = false;
         for (number, alert) in self.alerts.iter_mut().enumerate() {
             let listed: Vec<Listed> =
                 heard.iter().filter_map(|(_, listed)| listed.get(number).copied().flatten()).collect();
-            news |= alert.read(began_ms, &listed, proves, hold_ms);
+            news |= alert.read(began_ms, &listed, proves, refire_delay_ms);
         }
         news
     }
@@ -252,7 +252,7 @@ impl Hearsays {
             Left::Perhaps | Left::Muddled => return Belief::Perhaps,
             Left::Nothing => {}
         }
-        if alert.fires(now_ms, self.policy.refire_hold * 1000) { Belief::Yes } else { Belief::No }
+        if alert.fires(now_ms, self.policy.refire_delay * 1000) { Belief::Yes } else { Belief::No }
     }
 
     fn find_or_make(&mut self, target: usize, name: &str, critical: bool) -> &mut Hearsay {
@@ -294,7 +294,7 @@ impl Hearsay {
             let (starts_ms, cut_ms) = (word.starts_ms, word.starts_ms.min(word.arrived_ms));
             let (is_newer, is_ahead) = (known.is_older_than(starts_ms, word.arrived_ms), starts_ms > word.arrived_ms);
             let newer = |state| Known { state, newest_ms: Some(cut_ms), stated_ms: starts_ms };
-            let held = State::Held(word.at_ms);
+            let held = State::Waits(word.at_ms);
             known = match (word.said, known.state) {
                 (Said::Over, _) => known,
                 (Said::Confirmed, _) if Some(starts_ms) > known.newest_ms => newer(State::Fires),
@@ -302,30 +302,30 @@ impl Hearsay {
                 (Said::Fires, State::Ended) if is_ahead || !is_newer => {
                     Known { state: held, stated_ms: starts_ms, ..known }
                 }
-                (Said::Fires, State::Fires | State::Held(_)) | (Said::Ended, State::Ended) if is_newer && is_ahead => {
+                (Said::Fires, State::Fires | State::Waits(_)) | (Said::Ended, State::Ended) if is_newer && is_ahead => {
                     Known { stated_ms: starts_ms, ..known }
                 }
                 (Said::Fires, _) if is_newer => newer(State::Fires),
                 (Said::Ended, _) if is_newer => newer(State::Ended),
                 (Said::Ended, _) if starts_ms == known.stated_ms => Known { state: State::Ended, ..known },
-                (Said::Fires, State::Held(_)) => Known { stated_ms: known.stated_ms.min(starts_ms), ..known },
+                (Said::Fires, State::Waits(_)) => Known { stated_ms: known.stated_ms.min(starts_ms), ..known },
                 _ => known,
             };
         }
         known
     }
 
-    /// A firing that is held counts once it has stood long enough.
-    fn fires(&self, now_ms: u64, hold_ms: u64) -> bool {
+    /// A waiting firing counts once it has stood long enough.
+    fn fires(&self, now_ms: u64, refire_delay_ms: u64) -> bool {
         match self.state() {
             State::Fires => true,
-            State::Held(since_ms) => now_ms >= since_ms + hold_ms,
+            State::Waits(since_ms) => now_ms >= since_ms + refire_delay_ms,
             State::Unknown | State::Ended => false,
         }
     }
 
     /// What the members list of it was read; whether that is news.
-    fn read(&mut self, began_ms: u64, listed: &[Listed], proves: bool, hold_ms: u64) -> bool {
+    fn read(&mut self, began_ms: u64, listed: &[Listed], proves: bool, refire_delay_ms: u64) -> bool {
         let missing_since_ms = self.missing_since_ms.take();
         // what was heard since is newer
         if self.heard_ms >= began_ms {
@@ -342,7 +342,7 @@ impl Hearsay {
         match active.max() {
             Some(starts_ms) => self.is_listed(began_ms, starts_ms),
             None if !listed.is_empty() || !proves => false,
-            None => self.is_not_listed(began_ms, missing_since_ms, hold_ms),
+            None => self.is_not_listed(began_ms, missing_since_ms, refire_delay_ms),
         }
     }
 
@@ -350,7 +350,7 @@ impl Hearsay {
         let known = self.follow();
         let outranks = known.newest_ms.is_none() || known.is_older_than(starts_ms, began_ms) && starts_ms <= began_ms;
         let said = match self.state() {
-            State::Held(_) | State::Ended if !outranks => Said::Confirmed,
+            State::Waits(_) | State::Ended if !outranks => Said::Confirmed,
             State::Fires if !outranks => return false,
             _ => Said::Fires,
         };
@@ -360,12 +360,12 @@ impl Hearsay {
     }
 
     /// To have ended it must not be listed twice in a row; to be no echo, once.
-    fn is_not_listed(&mut self, began_ms: u64, missing_since_ms: Option<u64>, hold_ms: u64) -> bool {
-        if matches!(self.state(), State::Held(_)) && !self.fires(began_ms, hold_ms) {
+    fn is_not_listed(&mut self, began_ms: u64, missing_since_ms: Option<u64>, refire_delay_ms: u64) -> bool {
+        if matches!(self.state(), State::Waits(_)) && !self.fires(began_ms, refire_delay_ms) {
             self.end(began_ms);
             return true;
         }
-        if !self.fires(began_ms, hold_ms) {
+        if !self.fires(began_ms, refire_delay_ms) {
             return false;
         }
         let first = missing_since_ms.filter(|first| *first > self.heard_ms && *first <= began_ms);

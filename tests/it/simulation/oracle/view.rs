@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::simulation::scenario::COMPONENTS;
 
-/// What the page of one moment should show, were there only alerts and what operators hold.
+/// What the page of one moment should show, were there only alerts and what operators override.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// The status of every component that a target feeds, or that is held.
+    /// The status of every component that a target feeds, or that is overridden.
     pub components: BTreeMap<String, u8>,
-    /// What components would show that are held at something better than an outage.
+    /// What components would show that are overridden with something better than an outage.
     pub covered: BTreeMap<String, u8>,
     /// Status and description of every target that counts.
     pub targets: BTreeMap<String, (u8, String)>,

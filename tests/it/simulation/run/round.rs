@@ -46,7 +46,7 @@ impl Run<'_> {
         // what is due at once is left for the next round
         let is_through = |round: &RunReport| {
             let is_due = round.revisit_at.is_some_and(|at| at <= timestamp(now.clock_ms));
-            let is_due = is_due || self.oracle.a_hold_ran_out(now, self.clock.now());
+            let is_due = is_due || self.oracle.an_override_ran_out(now, self.clock.now());
             round.is_complete() && round.saving.is_none() && !is_due
         };
         match &round {

@@ -1,8 +1,8 @@
-//! Maintenance in progress holds incidents back, and nothing else.
+//! Maintenance in progress suppresses incidents, and nothing else.
 
 use super::*;
 
-/// An end that no test reaches: held back until somebody ends it.
+/// An end that no test reaches: suppressed until somebody ends it.
 const OPEN_END: Option<i64> = None;
 
 impl World {
@@ -13,8 +13,8 @@ impl World {
     }
 }
 
-fn held_back(plan: &Plan) -> bool {
-    let report = Report::IncidentHeldBack { component: name("Web"), maintenance: "New switch".to_owned() };
+fn suppressed(plan: &Plan) -> bool {
+    let report = Report::IncidentSuppressed { component: name("Web"), maintenance: "New switch".to_owned() };
     plan.reports.contains(&report)
 }
 
@@ -31,7 +31,7 @@ fn during_maintenance_the_status_is_written_and_the_incident_is_opened_when_it_i
     let made = world.settle(&inventory, &down, POLICY);
     assert_eq!((world.status("Web"), world.status("Api"), opened(&made)), (4, 4, 1), "others have theirs");
     let plan = world.plan(&inventory, &down, POLICY);
-    assert_eq!((plan.operations.as_slice(), held_back(&plan), plan.revisit_at), (&[][..], true, None));
+    assert_eq!((plan.operations.as_slice(), suppressed(&plan), plan.revisit_at), (&[][..], true, None));
 
     world.observed.maintenance.clear();
     let plan = world.plan(&inventory, &down, POLICY);
@@ -39,7 +39,7 @@ fn during_maintenance_the_status_is_written_and_the_incident_is_opened_when_it_i
         panic!("{:?}", plan.operations);
     };
     assert_eq!(outage.occurred_at, Timestamp::from_millis(1), "it is down since its alert fires");
-    assert!(!held_back(&plan));
+    assert!(!suppressed(&plan));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn an_incident_that_was_open_when_maintenance_began_stays_and_is_closed_as_ever(
     world.settle(&inventory, &down, POLICY);
     world.maintain("Web", OPEN_END);
     let plan = world.plan(&inventory, &down, POLICY);
-    assert_eq!((plan.operations.as_slice(), held_back(&plan)), (&[][..], false));
+    assert_eq!((plan.operations.as_slice(), suppressed(&plan)), (&[][..], false));
     let made = world.settle(&inventory, &[], POLICY);
     assert!(made.iter().any(|operation| operation.rank() == Rank::Close), "{made:?}");
     assert_eq!(world.observed.open_incidents, []);
@@ -91,7 +91,7 @@ fn a_relapse_during_maintenance_reopens_nothing_and_after_it_within_the_window_t
         world.settle(&inventory, &[], policy);
         world.maintain("Web", OPEN_END);
         let plan = world.plan(&inventory, &down, policy);
-        assert!(held_back(&plan) && opened(&plan.operations) == 0, "{plan:?}");
+        assert!(suppressed(&plan) && opened(&plan.operations) == 0, "{plan:?}");
         assert!(plan.revisit_at.is_some(), "to forget the incident when a relapse no longer counts");
         world.now_ms += over_after_ms;
         world.settle(&inventory, &down, policy);
@@ -120,10 +120,10 @@ fn an_incident_whose_answer_was_lost_is_not_posted_during_maintenance_but_taken_
         world.ledger.record(lost.clone().into());
         let plan = world.plan(&inventory, &down, POLICY);
         let goes_on = opened(&plan.operations) + plan.notes.len();
-        assert_eq!((goes_on, held_back(&plan)), (1, false), "{lost:?}, it is there");
+        assert_eq!((goes_on, suppressed(&plan)), (1, false), "{lost:?}, it is there");
         let shown = std::mem::take(&mut world.observed.open_incidents);
         let plan = world.plan(&inventory, &down, POLICY);
-        assert_eq!((opened(&plan.operations), held_back(&plan)), (0, true), "{lost:?}, it is not there");
+        assert_eq!((opened(&plan.operations), suppressed(&plan)), (0, true), "{lost:?}, it is not there");
         world.observed.open_incidents = shown;
     }
 }

@@ -9,7 +9,7 @@ pub(super) struct World {
     pub(super) observed: Observed,
     pub(super) ledger: Ledger,
     pub(super) monitoring: Monitoring,
-    pub(super) holds: Vec<Hold>,
+    pub(super) overrides: Vec<Override>,
     pub(super) now_ms: i64,
     pub(super) next_id: i64,
 }
@@ -52,13 +52,13 @@ impl World {
 
     pub(super) fn plan(&self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Plan {
         let now = Timestamp::from_millis(self.now_ms);
-        let page = desired(inventory, &signals(alerts, HOLD, now))
+        let page = desired(inventory, &signals(alerts, REFIRE_DELAY, now))
             .apply_watchdog(self.monitoring, &BTreeSet::from([name("Unfed")]))
-            .apply_overrides(&self.holds, now);
+            .apply_overrides(&self.overrides, now);
         plan(&page, &self.ledger, &self.observed, policy, now)
     }
 
-    /// Plans and carries out, twice if need be (a relapse during a closing opens in the second go), and returns all
+    /// Plans and carries out, twice if need be (a relapse during a closing opens in the second run), and returns all
     /// changes that were made.
     pub(super) fn settle(&mut self, inventory: &Inventory, alerts: &[AlertRecord], policy: Policy) -> Vec<Operation> {
         let mut made = Vec::new();

@@ -79,8 +79,8 @@ proptest! {
         let before = world.clone();
         world.poll(&members);
         for (fingerprint, record) in &before.stored {
-            if is_listed(&members, *fingerprint) && record.is_firing(before.now, HOLD) {
-                prop_assert!(world.stored[fingerprint].is_firing(world.now, HOLD));
+            if is_listed(&members, *fingerprint) && record.is_firing(before.now, REFIRE_DELAY) {
+                prop_assert!(world.stored[fingerprint].is_firing(world.now, REFIRE_DELAY));
             }
         }
     }
@@ -94,8 +94,8 @@ proptest! {
             world.poll(&[young(&listed)]);
         }
         for (fingerprint, record) in &before.stored {
-            if record.is_firing(before.now, HOLD) {
-                prop_assert!(world.stored[fingerprint].is_firing(world.now, HOLD));
+            if record.is_firing(before.now, REFIRE_DELAY) {
+                prop_assert!(world.stored[fingerprint].is_firing(world.now, REFIRE_DELAY));
             }
         }
     }
@@ -141,7 +141,7 @@ proptest! {
             let fingerprint = alert(number, 1).fingerprint;
             let newest = listed.iter().filter(|entry| entry.alert.fingerprint == fingerprint && entry.standing == Standing::Active);
             let newest = newest.map(|entry| entry.alert.starts_at).max();
-            let fires = world.stored.get(&fingerprint).is_some_and(|record| record.is_firing(world.now, HOLD));
+            let fires = world.stored.get(&fingerprint).is_some_and(|record| record.is_firing(world.now, REFIRE_DELAY));
             match newest {
                 Some(_) => prop_assert!(fires),
                 None if !is_listed(&members, fingerprint) => prop_assert!(!fires),

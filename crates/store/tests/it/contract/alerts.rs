@@ -23,7 +23,7 @@ use crate::{NOW, after, alert, component, resolved};
 pub const POLICY: Policy = Policy {
     settle: Duration::ZERO,
     apart: Duration::from_secs(30),
-    refire_hold: Duration::from_secs(300),
+    refire_delay: Duration::from_secs(300),
     max_stored: 100,
 };
 
@@ -60,7 +60,7 @@ fn watched(alerts: &[Alert], watchdog: Option<(AlertStatus, Option<Timestamp>)>)
     let resolve_rule = Some(ResolveRule {
         watchdog: Watchdog::new("Watchdog", timeout).expect("a watchdog"),
         source: WatchdogSource::Notifications,
-        refire_hold: timeout,
+        refire_delay: timeout,
     });
     let fingerprint = Fingerprint::of_text("watchdog");
     let watchdog = watchdog.map(|(status, ends_at)| WatchdogAlert { fingerprint, status, starts_at: NOW, ends_at });
@@ -389,8 +389,8 @@ pub async fn an_alert_is_the_same_after_a_restart(place: &Place) {
     let over = alert("10.0.0.7:9100", "Database", NOW);
     let told = [firing.clone(), held.clone(), resolved(&held), held.clone(), over.clone(), resolved(&over)];
     let effects = store.record(&told, NOW).await.expect("recorded");
-    use Effect::{Fired, HeldRefire, Resolved};
-    assert_eq!(effects, [Fired, Fired, Resolved, HeldRefire, Fired, Resolved]);
+    use Effect::{Fired, Refired, Resolved};
+    assert_eq!(effects, [Fired, Fired, Resolved, Refired, Fired, Resolved]);
     store.close().await;
 
     let store = place.open().await;
@@ -414,7 +414,7 @@ pub async fn what_a_beginning_in_the_future_was_told_as_is_known_after_a_restart
     let store = place.open().await;
     let told = [ahead.clone(), resolved(&ahead), ahead];
     let effects = store.record(&told, minutes(10)).await.expect("recorded");
-    assert_eq!(effects, [Effect::Repeated, Effect::Resolved, Effect::HeldRefire]);
+    assert_eq!(effects, [Effect::Repeated, Effect::Resolved, Effect::Refired]);
 }
 
 pub async fn under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_restart(place: &Place) {
@@ -425,5 +425,5 @@ pub async fn under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_r
     assert_eq!(store.record(&[told, ended], NOW).await.expect("recorded"), [Effect::Fired, Effect::Resolved]);
     store.close().await;
     let store = place.open().await;
-    assert_eq!(store.record(&[earlier], NOW).await.expect("recorded"), [Effect::HeldRefire]);
+    assert_eq!(store.record(&[earlier], NOW).await.expect("recorded"), [Effect::Refired]);
 }

@@ -1,10 +1,10 @@
-//! The history, the holds and the watchdog.
+//! The history, the overrides and the watchdog.
 
 use std::collections::BTreeSet;
 
 use alertmanager_cachet_core::history::{About, AlertEventKind, Event, EventKind, Source};
-use alertmanager_cachet_core::hold::Hold;
 use alertmanager_cachet_core::observed::IncidentId;
+use alertmanager_cachet_core::overrides::Override;
 use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
@@ -24,9 +24,9 @@ fn status(to: ComponentStatus) -> EventKind {
     EventKind::Status { from: None, to: Some(to) }
 }
 
-fn hold(name: &str, since: Timestamp, until: Timestamp) -> Hold {
+fn override_of(name: &str, since: Timestamp, until: Timestamp) -> Override {
     let status = ComponentStatus::PartialOutage;
-    Hold::new(component(name), status, until, ("ada", "a false alarm"), since).expect("a hold")
+    Override::new(component(name), status, until, ("ada", "a false alarm"), since).expect("an override")
 }
 
 pub async fn only_what_goes_on_outlives_the_limit_of_the_history(place: &Place) {
@@ -37,12 +37,12 @@ pub async fn only_what_goes_on_outlives_the_limit_of_the_history(place: &Place) 
     happened(&store, "Web", status(Operational), NOW).await;
     happened(&store, "Web", EventKind::WritableAgain, NOW).await;
     happened(&store, "Web", status(MajorOutage), NOW).await;
-    store.hold(&hold("Shop", NOW, after(1000))).await.expect("held");
-    store.hold(&hold("Web", NOW, after(1000))).await.expect("held");
-    store.release(&component("Web"), "ada", NOW).await.expect("released");
+    store.set_override(&override_of("Shop", NOW, after(1000))).await.expect("set");
+    store.set_override(&override_of("Web", NOW, after(1000))).await.expect("set");
+    store.end_override(&component("Web"), "ada", NOW).await.expect("ended");
     store.record(&[resolved(&fires)], after(10)).await.expect("recorded");
 
-    // b, its end, the first status, the write and the hold of Web with its end.
+    // b, its end, the first status, the write and the override of Web with its end.
     assert_eq!(store.forget_history(after(1)).await.expect("forgotten"), 6);
     assert_eq!(store.forget_history(after(1)).await.expect("forgotten"), 0);
     let alerts = store.alert_history(&component("Web"), START, 10).await.expect("read");
@@ -88,19 +88,19 @@ pub async fn a_history_begins_with_the_first_look(place: &Place) {
     assert_eq!(absences.iter().map(|span| (span.from, span.until)).collect::<Vec<_>>(), [(NOW, after(60))]);
 }
 
-pub async fn a_hold_lasts_until_it_is_replaced_released_or_over(place: &Place) {
+pub async fn an_override_lasts_until_it_is_replaced_ended_or_over(place: &Place) {
     let store = place.open().await;
-    let (first, second) = (hold("Web", NOW, after(60)), hold("Web", after(1), after(90)));
-    for hold in [&first, &second, &hold("Shop", NOW, after(60))] {
-        store.hold(hold).await.expect("held");
+    let (first, second) = (override_of("Web", NOW, after(60)), override_of("Web", after(1), after(90)));
+    for override_ in [&first, &second, &override_of("Shop", NOW, after(60))] {
+        store.set_override(override_).await.expect("set");
     }
-    assert_eq!(store.holds().await.expect("read"), [hold("Shop", NOW, after(60)), second.clone()]);
-    assert_eq!(store.end_holds(after(59)).await.expect("none"), []);
-    assert_eq!(store.end_holds(after(60)).await.expect("one"), [hold("Shop", NOW, after(60))]);
+    assert_eq!(store.overrides().await.expect("read"), [override_of("Shop", NOW, after(60)), second.clone()]);
+    assert_eq!(store.end_expired_overrides(after(59)).await.expect("none"), []);
+    assert_eq!(store.end_expired_overrides(after(60)).await.expect("one"), [override_of("Shop", NOW, after(60))]);
     let web = component("Web");
-    assert_eq!(store.release(&web, "bob", after(61)).await.expect("released"), Some(second));
-    assert_eq!(store.release(&web, "bob", after(61)).await.expect("nothing is held"), None);
-    assert_eq!(store.holds().await.expect("read"), []);
+    assert_eq!(store.end_override(&web, "bob", after(61)).await.expect("ended"), Some(second));
+    assert_eq!(store.end_override(&web, "bob", after(61)).await.expect("nothing to end"), None);
+    assert_eq!(store.overrides().await.expect("read"), []);
     let words = async |name| -> Vec<&'static str> {
         let events = store.event_history(&component(name), START, 10).await.expect("read");
         events.iter().map(|event| event.kind.word()).collect()
@@ -123,13 +123,13 @@ pub async fn the_watchdog_is_missing_until_it_is_heard(place: &Place) {
     assert_eq!(words, [("watchdog_heard", after(301)), ("watchdog_missing", after(300))]);
 }
 
-pub async fn holds_and_the_watchdog_are_the_same_after_a_restart(place: &Place) {
+pub async fn overrides_and_the_watchdog_are_the_same_after_a_restart(place: &Place) {
     let store = place.open().await;
-    store.hold(&hold("Web", NOW, after(60))).await.expect("held");
+    store.set_override(&override_of("Web", NOW, after(60))).await.expect("set");
     let pulse = store.record_missing_watchdog(START, NOW).await.expect("kept");
     store.close().await;
     let store = place.open().await;
-    assert_eq!(store.holds().await.expect("read"), [hold("Web", NOW, after(60))]);
+    assert_eq!(store.overrides().await.expect("read"), [override_of("Web", NOW, after(60))]);
     assert_eq!(store.pulse().await.expect("read"), pulse);
 }
 
@@ -139,14 +139,14 @@ pub async fn two_processes_write_at_the_same_time(place: &Place) {
     let tasks = (0..20).flat_map(|number| writers.iter().zip(["x", "y"]).map(move |(store, who)| (number, store, who)));
     let tasks: Vec<_> = tasks
         .map(|(number, store, who)| {
-            let (store, hold) = (store.clone(), hold(&format!("{who} {number}"), NOW, after(60)));
-            tokio::spawn(async move { store.hold(&hold).await })
+            let (store, override_) = (store.clone(), override_of(&format!("{who} {number}"), NOW, after(60)));
+            tokio::spawn(async move { store.set_override(&override_).await })
         })
         .collect();
     for task in tasks {
-        task.await.expect("ran").expect("held");
+        task.await.expect("ran").expect("set");
     }
     for store in &writers {
-        assert_eq!(store.holds().await.expect("read").len(), 40);
+        assert_eq!(store.overrides().await.expect("read").len(), 40);
     }
 }

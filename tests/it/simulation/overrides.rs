@@ -1,6 +1,6 @@
-//! What operators hold, as the console does it.
+//! What operators override, as the console does it.
 
-use alertmanager_cachet::core::hold::Hold;
+use alertmanager_cachet::core::overrides::Override;
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentName;
 
@@ -13,12 +13,12 @@ use super::scenario::COMPONENTS;
 #[derive(Debug, Clone, Copy)]
 pub enum PageWrite {
     /// It shows that status for so many milliseconds, in place of what was said before.
-    Hold { component: &'static str, status: u8, lasts: u64 },
+    Override { component: &'static str, status: u8, lasts: u64 },
     /// It shows again what it should.
     Release(&'static str),
 }
 
-/// How long a component is held: until the middle of a story, or beyond its end.
+/// How long an override lasts: until the middle of a story, or beyond its end.
 const SPANS: [u64; 5] = [45_677, 45_677, 200_677, 2_000_677, 20 * 24 * 3_600_000];
 
 impl PageWrite {
@@ -27,7 +27,7 @@ impl PageWrite {
         if random.chance(30) {
             return Self::Release(component);
         }
-        Self::Hold { component, status: random.pick(&[1, 1, 2, 3, 4]), lasts: random.pick(&SPANS) }
+        Self::Override { component, status: random.pick(&[1, 1, 2, 3, 4]), lasts: random.pick(&SPANS) }
     }
 }
 
@@ -37,15 +37,15 @@ impl Run<'_> {
         let (user, at) = ("ada", timestamp(now.clock_ms));
         let named = |component| ComponentName::try_from(component).expect("a name");
         match what {
-            PageWrite::Hold { component, status, lasts } => {
+            PageWrite::Override { component, status, lasts } => {
                 let until = timestamp(now.clock_ms + lasts);
-                let status_held = ComponentStatus::from_value(i64::from(status)).expect("a status");
-                let hold = Hold::new(named(component), status_held, until, (user, ""), at).expect("a hold");
-                self.store.hold(&hold).await.expect("held");
-                self.oracle.held(component, status, lasts, now);
+                let chosen = ComponentStatus::from_value(i64::from(status)).expect("a status");
+                let override_ = Override::new(named(component), chosen, until, (user, ""), at).expect("an override");
+                self.store.set_override(&override_).await.expect("set");
+                self.oracle.overridden(component, status, lasts, now);
             }
             PageWrite::Release(component) => {
-                self.store.release(&named(component), user, at).await.expect("released");
+                self.store.end_override(&named(component), user, at).await.expect("released");
                 self.oracle.released(component, now);
             }
         }

@@ -1,6 +1,7 @@
-//! The two things that can be done: hold a component, and release it. Each is asked for (GET, which changes nothing), shown
-//! with what it means, and done by a form (POST) that only this page can send. The form says which hold it takes the place
-//! of: if that is another one by then, nothing is done, and it is asked for again.
+//! The two things that can be done: set the override of a component, which the console calls a hold, and end it. Each is
+//! asked for (GET, which changes nothing), shown with what it means, and done by a form (POST) that only this page can
+//! send. The form says which override it takes the place of: if that is another one by then, nothing is done, and it is
+//! asked for again.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::pages::{component_page, path_of};
 use super::{Failure, api, moment};
 use crate::core::explain::{Explanation, StatusWord};
 use crate::core::history::{About, Event, EventKind};
-use crate::core::hold::Hold;
+use crate::core::overrides::Override;
 use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
@@ -25,11 +26,11 @@ const OVERTAKEN: &str = "Meanwhile somebody else has held or released it, or its
                          say so again.";
 
 /// `GET …/hold`: what it would mean.
-pub async fn ask_hold(visit: Visit) -> Response {
+pub async fn ask_set(visit: Visit) -> Response {
     let page = async {
         let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
         match wanted(&visit.query, component, &visit.user, insight.now) {
-            Ok(hold) => confirm(&visit, &explanation, Some(&hold), None),
+            Ok(override_) => confirm(&visit, &explanation, Some(&override_), None),
             Err(fault) => refuse_form(&visit, &visit.query, fault).await,
         }
     };
@@ -37,22 +38,22 @@ pub async fn ask_hold(visit: Visit) -> Response {
 }
 
 /// `POST …/hold`.
-pub async fn hold(visit: Visit, body: Bytes) -> Response {
+pub async fn set(visit: Visit, body: Bytes) -> Response {
     let (form, parts) = (Form::read(&body), &visit.console.parts);
     let done = async {
         visit.check(&form)?;
         let _acting = visit.console.acting.lock().await;
         let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
-        let hold = match wanted(&form, component, &visit.user, insight.now) {
-            Ok(hold) => hold,
+        let override_ = match wanted(&form, component, &visit.user, insight.now) {
+            Ok(override_) => override_,
             Err(fault) => return refuse_form(&visit, &form, fault).await,
         };
         if form.get("seen") != seen(&explanation) {
-            return confirm(&visit, &explanation, Some(&hold), Some(OVERTAKEN));
+            return confirm(&visit, &explanation, Some(&override_), Some(OVERTAKEN));
         }
-        parts.store.hold(&hold).await?;
-        let (at, about) = (hold.since, About::Component(hold.component.clone()));
-        parts.log.emit(&Event { at, about, kind: EventKind::held(&hold) });
+        parts.store.set_override(&override_).await?;
+        let (at, about) = (override_.since, About::Component(override_.component.clone()));
+        parts.log.emit(&Event { at, about, kind: EventKind::override_set(&override_) });
         parts.wake.wake();
         parts.live.changed();
         Ok(see(&visit.name, "held"))
@@ -61,10 +62,10 @@ pub async fn hold(visit: Visit, body: Bytes) -> Response {
 }
 
 /// `GET …/release`: what it would mean.
-pub async fn ask_release(visit: Visit) -> Response {
+pub async fn ask_end(visit: Visit) -> Response {
     let page = async {
         match visit.console.explained(&visit.name).await? {
-            (_, explanation, _) if explanation.hold.is_none() => Ok(see(&visit.name, "nothing")),
+            (_, explanation, _) if explanation.operator_override.is_none() => Ok(see(&visit.name, "nothing")),
             (_, explanation, _) => confirm(&visit, &explanation, None, None),
         }
     };
@@ -72,22 +73,22 @@ pub async fn ask_release(visit: Visit) -> Response {
 }
 
 /// `POST …/release`.
-pub async fn release(visit: Visit, body: Bytes) -> Response {
+pub async fn end(visit: Visit, body: Bytes) -> Response {
     let (form, parts) = (Form::read(&body), &visit.console.parts);
     let done = async {
         visit.check(&form)?;
         let _acting = visit.console.acting.lock().await;
         let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
-        if explanation.hold.is_none() {
+        if explanation.operator_override.is_none() {
             return Ok(see(&visit.name, "nothing"));
         }
         if form.get("seen") != seen(&explanation) {
             return confirm(&visit, &explanation, None, Some(OVERTAKEN));
         }
         let user = visit.user.0.as_str();
-        if parts.store.release(&component, user, insight.now).await?.is_some() {
+        if parts.store.end_override(&component, user, insight.now).await?.is_some() {
             let (at, about) = (insight.now, About::Component(component));
-            parts.log.emit(&Event { at, about, kind: EventKind::Released { user: user.to_owned() } });
+            parts.log.emit(&Event { at, about, kind: EventKind::OverrideEnded { user: user.to_owned() } });
             parts.wake.wake();
             parts.live.changed();
         }
@@ -101,23 +102,31 @@ fn see(name: &str, done: &str) -> Response {
     Redirect::to(&format!("{}?done={done}", path_of(name))).into_response()
 }
 
-/// The hold that there is, as a form says which one it has seen: since when; nothing, if there is none.
+/// The override that there is, as a form says which one it has seen: since when; nothing, if there is none.
 fn seen(explanation: &Explanation) -> &str {
-    explanation.hold.as_ref().map_or("", |hold| &hold.since)
+    explanation.operator_override.as_ref().map_or("", |override_| &override_.since)
 }
 
-/// What it means to hold it, or without a `hold` to release it, to be confirmed; `overtaken`: why it is asked for again.
-fn confirm(visit: &Visit, it: &Explanation, hold: Option<&Hold>, overtaken: Option<&str>) -> Result<Response, Failure> {
+/// What it means to set `override_`, or without one to end the override that there is, to be confirmed; `overtaken`: why
+/// it is asked for again.
+fn confirm(
+    visit: &Visit,
+    it: &Explanation,
+    override_: Option<&Override>,
+    overtaken: Option<&str>,
+) -> Result<Response, Failure> {
     let content = context! {
-        title => format!("{} {}", if hold.is_some() { "Hold" } else { "Release" }, it.component),
+        title => format!("{} {}", if override_.is_some() { "Hold" } else { "Release" }, it.component),
         component => &*it.component,
         confirming => true,
         token => visit.console.tokens.of(&visit.user),
         seen => seen(it),
         it => Serde(it),
         problem => overtaken,
-        hold => hold.map(|hold| context! {
-            status => Serde(StatusWord::from(hold.status)), until => hold.until.to_string(), note => &*hold.note,
+        hold => override_.map(|override_| context! {
+            status => Serde(StatusWord::from(override_.status)),
+            until => override_.until.to_string(),
+            note => &*override_.note,
         }),
     };
     let status = if overtaken.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
@@ -131,8 +140,8 @@ async fn refuse_form(visit: &Visit, form: &Form, fault: String) -> Result<Respon
     visit.page("component.html", StatusCode::UNPROCESSABLE_ENTITY, content)
 }
 
-/// The hold that a form asks for; else what is wrong with it, and the cure. A time that is named wins over a span.
-fn wanted(form: &Form, component: ComponentName, user: &User, now: Timestamp) -> Result<Hold, String> {
+/// The override that a form asks for; else what is wrong with it, and the cure. A time that is named wins over a span.
+fn wanted(form: &Form, component: ComponentName, user: &User, now: Timestamp) -> Result<Override, String> {
     let status = form.get("status").parse().ok().and_then(ComponentStatus::from_value);
     let status = status.ok_or("choose the status to hold it at")?;
     let until = match (form.get("until").trim(), form.get("for").parse()) {
@@ -143,7 +152,7 @@ fn wanted(form: &Form, component: ComponentName, user: &User, now: Timestamp) ->
             moment(text).ok_or_else(|| format!("{text:?} is no time: write it as 2026-11-21 18:00, in UTC"))?
         }
     };
-    Hold::new(component, status, until, (&user.0, form.get("note")), now).map_err(|error| error.to_string())
+    Override::new(component, status, until, (&user.0, form.get("note")), now).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -152,21 +161,21 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_226_400_000); // 2026-11-21T02:00:00Z
 
-    fn wanted_by(query: &str) -> Result<Hold, String> {
+    fn wanted_by(query: &str) -> Result<Override, String> {
         let component = ComponentName::try_from("Database").expect("a name");
         wanted(&Form::read(query.as_bytes()), component, &User("ada".to_owned()), NOW)
     }
 
     #[test]
     fn a_form_is_read_with_a_span_or_with_a_time_in_utc_which_wins() {
-        let hold = wanted_by("status=3&for=3600&until=&note=two+words").expect("a hold");
-        assert_eq!((hold.status, hold.note.as_str()), (ComponentStatus::PartialOutage, "two words"));
-        assert_eq!(hold.until.to_string(), "2026-11-21T03:00:00Z");
+        let override_ = wanted_by("status=3&for=3600&until=&note=two+words").expect("an override");
+        assert_eq!((override_.status, override_.note.as_str()), (ComponentStatus::PartialOutage, "two words"));
+        assert_eq!(override_.until.to_string(), "2026-11-21T03:00:00Z");
         for until in
             ["2026-11-21T18%3A30", "2026-11-21+18:30", "2026-11-21T19:30:00%2B01:00", "2026-11-21T19:30%2B01:00"]
         {
-            let hold = wanted_by(&format!("status=1&for=3600&until={until}")).expect("a hold");
-            assert_eq!(hold.until.to_string(), "2026-11-21T18:30:00Z", "{until}");
+            let override_ = wanted_by(&format!("status=1&for=3600&until={until}")).expect("an override");
+            assert_eq!(override_.until.to_string(), "2026-11-21T18:30:00Z", "{until}");
         }
     }
 
@@ -190,7 +199,7 @@ mod tests {
             ("status=1&for=99999999999999999999", "choose for how long"),
             ("status=1&for=9999999", "choose an earlier time"),
         ] {
-            let fault = wanted_by(query).expect_err("no hold");
+            let fault = wanted_by(query).expect_err("no override");
             assert!(fault.contains(words), "{query}: {fault}");
         }
     }
