@@ -1,8 +1,8 @@
 //! Makes the page show what the signals say: gather, plan, deliver, report; again until nothing is left to write.
 //!
 //! [`Reconciler::once`] does the work and [`Reconciler::forever`] only waits: for news, for the interval, for a firing whose
-//! refire delay ends, or for the time of the next attempt. Each stage has its own state: [`gather`] what was read,
-//! [`crate::core::plan`] none, [`deliver`] what waits to be written, [`report`] what was said. [`view`] is what they share.
+//! refire delay ends, or for the time of the next attempt. Each stage has its own state: `gather` what was read,
+//! `core::plan` none, `deliver` what waits to be written, `report` what was said. `view` is what they share.
 
 mod apply;
 mod deliver;
