@@ -306,7 +306,7 @@ fn read_watchdog(value: &Value<'_>) -> Option<WatchdogConfig> {
 /// Reports keys that nothing reads.
 fn report_unknown_keys(map: &Value<'_>, known: &[&str]) {
     for (key, value) in map.entries().into_iter().filter(|(key, _)| !known.contains(key)) {
-        let cure = did_you_mean(key, known.iter().copied(), "remove it (config.json.example has every key)");
+        let cure = did_you_mean(key, known.iter().copied(), "remove it (docs/configuration.md has every key)");
         value.degraded().problem(format!("is not a known key: {cure}"));
     }
 }
