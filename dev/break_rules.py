@@ -174,8 +174,8 @@ RULES = [
     Rule(
         "an override at a better status suppresses new incidents",
         CORE + "plan/outages.rs",
-        "|| self.is_suppressed_by_override(name, outage, desired)",
-        "|| false && self.is_suppressed_by_override(name, outage, desired)",
+        "|| self.suppress_by_override(name, outage, desired)",
+        "|| false && self.suppress_by_override(name, outage, desired)",
     ),
     Rule(
         "an override closes no incident",

@@ -56,13 +56,13 @@ impl std::fmt::Debug for Clock {
 ///
 /// Who concludes something from silence has to know, for in that time nothing could be heard.
 #[derive(Debug, Default)]
-pub(crate) struct Vigil {
+pub(crate) struct ClockJumps {
     before: Option<(Timestamp, Duration)>,
 }
 
-impl Vigil {
+impl ClockJumps {
     /// Looks at the clock. `true` if it went further, since the last look, than the time that has passed.
-    pub(crate) fn was_broken(&mut self, clock: &Clock) -> bool {
+    pub(crate) fn has_jumped(&mut self, clock: &Clock) -> bool {
         let (now, awake) = (clock.now(), (clock.awake)());
         let Some((then, awake_then)) = self.before.replace((now, awake)) else { return false };
         now.since(then) > awake.saturating_sub(awake_then) + CORRECTED_UNSEEN
@@ -87,11 +87,11 @@ mod tests {
     #[test]
     fn a_vigil_is_broken_by_a_clock_that_goes_further_than_the_time_and_by_nothing_else() {
         let (clock, shown, awake) = clock();
-        let mut vigil = Vigil::default();
+        let mut clock_jumps = ClockJumps::default();
         let mut after = |shown_s: u64, awake_s: u64| {
             shown.store(shown_s, Ordering::Relaxed);
             awake.store(awake_s, Ordering::Relaxed);
-            vigil.was_broken(&clock)
+            clock_jumps.has_jumped(&clock)
         };
         assert!(!after(5000, 0), "the first look");
         assert!(!after(9000, 4000), "time passes");
@@ -107,10 +107,10 @@ mod tests {
         let told = Arc::new(AtomicU64::new(7_200_000));
         let tell = Arc::clone(&told);
         let clock = Clock::new(move || Timestamp::from_millis(tell.load(Ordering::Relaxed).try_into().expect("short")));
-        let mut vigil = Vigil::default();
+        let mut clock_jumps = ClockJumps::default();
         for moment_ms in [7_200_000, 10_800_000, 0, 3_600_000, 14_400_000] {
             told.store(moment_ms, Ordering::Relaxed);
-            assert!(!vigil.was_broken(&clock), "{moment_ms}");
+            assert!(!clock_jumps.has_jumped(&clock), "{moment_ms}");
         }
     }
 }

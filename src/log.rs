@@ -1,6 +1,6 @@
 //! The log: the lines that operators grep for on stdout, and everything else on stderr.
 //!
-//! A [`Line`] goes to stdout; its words and their order are part of the program's face to the outside. What the program has to
+//! A [`Line`] goes to stdout; its words and their order are a public interface. What the program has to
 //! say beside that goes through `tracing` to stderr; [`init`] sets that up.
 //!
 //! A request is logged without secrets, on one line, and of bounded length ([`LoggedHeaders`], [`LoggedBody`]).
@@ -56,7 +56,7 @@ const SECRET_SCHEMES: &[&str] = &["basic ", "bearer ", "digest ", "negotiate ", 
 /// Where events and other lines go. Clones write to the same place.
 #[derive(Clone)]
 pub struct Log {
-    /// Neither may panic, and neither has anybody to tell of a failure.
+    /// Neither may panic, and neither can report a failure.
     event: Arc<dyn Fn(&Event) + Send + Sync>,
     line: Arc<dyn Fn(&Line) + Send + Sync>,
 }
@@ -67,7 +67,7 @@ impl Log {
         Self { event: Arc::new(take), line: Arc::new(|_| {}) }
     }
 
-    /// Lines on stdout. A write waits for whoever reads stdout; that it is closed is borne in silence.
+    /// Lines on stdout. A write waits for whoever reads stdout; a closed stdout is ignored.
     pub fn stdout(format: LogFormat) -> Self {
         Self::new(format, |line| {
             // One write under the lock, so that lines of several threads do not mix. A closed stdout must not stop alerts.

@@ -37,11 +37,10 @@ use crate::settings::{Settings, SettingsInForce};
 use crate::sources::alertmanager;
 use crate::store::{Store, StoreError};
 
-/// How many writes are planned at once; before the next ones, the plan is made anew, so that a write that news has
-/// overtaken is never sent.
+/// How many operations are sent before the plan is computed again. So at most this many can be outdated by newer alerts.
 const BATCH: usize = 16;
 
-/// How long a resolved alert is remembered. A firing of the same occurrence that comes later than that is no echo.
+/// How long a resolved alert is remembered. After that, a firing of the same occurrence counts as new.
 const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -54,13 +53,13 @@ pub struct Wake {
 }
 
 impl Wake {
-    /// There is news: something was stored, or may have been missed.
+    /// Wakes the task: something was stored, or a change may have been missed.
     pub fn wake(&self) {
         self.news.fetch_add(1, Ordering::SeqCst);
         self.notify.notify_one();
     }
 
-    /// Waits until there is news that nobody waited for yet.
+    /// Waits for the next wake-up, or returns at once if one is pending.
     pub async fn woken(&self) {
         self.notify.notified().await;
     }
@@ -80,7 +79,7 @@ struct Context {
     metrics: Metrics,
 }
 
-/// Keeps one page.
+/// Reconciles one page.
 pub struct Reconciler {
     context: Context,
     settings_in_force: SettingsInForce,
@@ -119,13 +118,13 @@ impl Reconciler {
         }
     }
 
-    /// Has it tell the console how its work goes.
+    /// Publishes the state of each run to the console.
     pub fn shown_by(mut self, live: Live) -> Self {
         self.reporter.live = live;
         self
     }
 
-    /// Has it tell what it does, and whether the page works.
+    /// Publishes metrics and readiness.
     pub fn watched_by(mut self, metrics: Metrics, readiness: Readiness) -> Self {
         (self.context.metrics, self.reporter.readiness) = (metrics, readiness);
         self
@@ -177,14 +176,14 @@ impl Reconciler {
         }
         if let Err(blocked) = self.write_what_differs(&mut run).await {
             run.blocked = Some(blocked);
-            self.record_statuses_of_the_last_snapshot().await;
+            self.record_desired_statuses().await;
         }
         let now = self.context.clock.now();
         self.reporter.result(&run, now);
         if run.blocked.is_some() {
-            // What the news asks for waits as well, though it was not even planned.
+            // Plan anyway, so that the waiting operations are counted.
             let changes = self.plan(&mut run).map(|plan| plan.operations);
-            changes.iter().for_each(|changes| self.deliverer.plan(changes, now, &self.context.metrics));
+            changes.iter().for_each(|changes| self.deliverer.set_waiting(changes, now, &self.context.metrics));
         }
         self.reporter.publish(&self.context, &self.deliverer, &run, began.elapsed());
         self.reporter.save_events(&self.context.store, &run).await;
@@ -207,10 +206,10 @@ impl Reconciler {
             }
             let Some(plan) = self.plan(run) else { return Ok(()) };
             let now = self.context.clock.now();
-            self.deliverer.plan(&plan.operations, now, &self.context.metrics);
+            self.deliverer.set_waiting(&plan.operations, now, &self.context.metrics);
             // Nothing is concluded from a page that is in doubt.
             if !self.view.is_in_doubt() && !plan.notes.is_empty() {
-                self.view.ledger.iter().for_each(|ledger| self.reporter.noted(ledger, &plan.notes, now));
+                self.view.ledger.iter().for_each(|ledger| self.reporter.ledger_updated(ledger, &plan.notes, now));
                 self.reporter.remember(&self.context.store, &plan.notes).await?;
                 plan.notes.into_iter().for_each(|update| self.view.record(update));
             }
@@ -275,20 +274,20 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Keeps what components must show though the page cannot be read, nor was since the start, by what it had before. The
-    /// outage of both would be missing in the uptime otherwise.
-    async fn record_statuses_of_the_last_snapshot(&mut self) {
+    /// Records the desired statuses in the history while the page has not been read since the start. The components come from
+    /// the stored snapshot of the page. Without this, an outage that begins while Cachet is down is missing from the uptime.
+    async fn record_desired_statuses(&mut self) {
         if self.view.observed.is_some() {
             return;
         }
-        // A store that does not answer says so elsewhere, and without a snapshot nothing is known to compare with.
+        // A store error is reported elsewhere. Without a snapshot there is nothing to record.
         let Ok(Some((observed, _))) = self.context.store.observed().await else { return };
         let now = self.context.clock.now();
         let desired = self.gatherer.desired(&self.context, &observed, &self.gatherer.signals(now), now);
         self.reporter.desired(&desired, now);
     }
 
-    /// How long there is nothing to do if no news comes; never longer than the interval, though the clock be set back.
+    /// How long to wait if nothing wakes the reconciler; at most the interval, even if the clock was set back.
     fn until_due(&self, revisit_at: Option<Timestamp>) -> Duration {
         let (now, interval) = (self.context.clock.now(), self.context.settings.config.page.reconcile_interval);
         let next_read = self.view.observed_at.unwrap_or(now).after(interval);

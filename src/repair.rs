@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Error, Heard, Member};
-use crate::clock::{Clock, Vigil};
+use crate::clock::{Clock, ClockJumps};
 use crate::core::alert::AlertRecord;
 use crate::core::config::{AlertmanagerConfig, Config};
 use crate::core::expiry::WatchdogSent;
@@ -49,7 +49,7 @@ pub struct Repairer {
     clock: Clock,
     /// Since when it has been told what arrives, by a clock that may be set back.
     listening_since: Timestamp,
-    vigil: Vigil,
+    clock_jumps: ClockJumps,
     wake: Wake,
     reconciler: Wake,
     stop: CancellationToken,
@@ -79,7 +79,7 @@ impl Repairer {
             settings_in_force,
             listening_since: clock.now(),
             clock,
-            vigil: Vigil::default(),
+            clock_jumps: ClockJumps::default(),
             wake: Wake::default(),
             reconciler,
             stop,
@@ -140,7 +140,7 @@ impl Repairer {
         let now = self.clock.now();
         // A clock that was set back since: we have listened from now on, as far as it can tell. Through time that it was
         // set ahead by, or that the machine slept, nobody listened.
-        if self.vigil.was_broken(&self.clock) || now < self.listening_since {
+        if self.clock_jumps.has_jumped(&self.clock) || now < self.listening_since {
             self.listening_since = now;
         }
         let settings = Arc::clone(&self.settings);

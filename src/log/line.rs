@@ -32,7 +32,7 @@ impl Line {
         Self { name, fields: Vec::new() }
     }
 
-    /// The line of an event; `None` if operators read of it elsewhere.
+    /// The line of an event; `None` if the event has no line on stdout.
     pub(super) fn of(event: &Event) -> Option<Self> {
         let about = match &event.about {
             About::Component(name) => Some(name.as_str()),
@@ -45,7 +45,7 @@ impl Line {
                 let line = line.status("old_status", *from).status("new_status", Some(*to));
                 line.reason(match (late, to) {
                     (true, _) => Some("carried out late"),
-                    // Alerts say why a component has any other status; this one it has for want of them.
+                    // The alerts explain any other status. Unknown means that there are none.
                     (false, ComponentStatus::Unknown) => Some("monitoring data is missing"),
                     (false, _) => None,
                 })

@@ -69,19 +69,19 @@ impl Metrics {
     }
 
     /// A change became necessary.
-    pub(crate) fn change_planned(&self, change: &Operation) {
+    pub(crate) fn operation_planned(&self, change: &Operation) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_planned.add([labels::change_kind(change)], 1);
     }
 
     /// A change was made.
-    pub(crate) fn change_applied(&self, change: &Operation) {
+    pub(crate) fn operation_confirmed(&self, change: &Operation) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_applied.add([labels::change_kind(change)], 1);
     }
 
     /// An attempt at a change failed.
-    pub(crate) fn change_failed(&self, change: &Operation) {
+    pub(crate) fn operation_failed(&self, change: &Operation) {
         let Some(catalogue) = self.catalogue() else { return };
         catalogue.changes_failed.add([labels::change_kind(change)], 1);
     }

@@ -1,4 +1,4 @@
-//! One change, carried out: the calls that it takes, and what came of it.
+//! Carries out one operation: the calls it needs, and its outcome.
 
 use crate::core::config::Config;
 use crate::core::ledger::{ComponentValue, ResourceKey};
@@ -11,12 +11,12 @@ use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::status_page::{IncidentSearch, PageError, PageWrite, StatusPage};
 use crate::core::target::ComponentName;
 
-/// Sends `change` to the page and says what came of it.
+/// Carries out `operation` on the page and returns its outcome.
 ///
 /// An incident is read before it is closed or reopened, and only the calls that are missing are sent.
 ///
 /// # Errors
-/// What the page or the way to it said; its [`Failure`](crate::core::status_page::Failure) says whether the change may have
+/// What the page or the way to it said; its [`Failure`](crate::core::status_page::Failure) says whether it may have
 /// been carried out.
 pub async fn apply(page: &dyn StatusPage, config: &Config, operation: &Operation) -> Result<Outcome, PageError> {
     match operation {
@@ -25,7 +25,7 @@ pub async fn apply(page: &dyn StatusPage, config: &Config, operation: &Operation
             let update = ComponentUpdate { status, enabled: *enabled, description, group: None };
             match (page.apply(&PageWrite::UpdateComponent(*id, update)).await, from) {
                 (Ok(()), _) => Ok(Outcome::Written(*id, value.clone())),
-                // It goes on showing what it showed. The next plan leaves it so: what is refused is not tried again.
+                // The component keeps its status. The next plan does not try Unknown again.
                 (Err(_), Some(shown))
                     if matches!(key, ResourceKey::Component(_))
                         && value.status == ComponentStatus::Unknown
@@ -58,7 +58,7 @@ pub async fn apply(page: &dyn StatusPage, config: &Config, operation: &Operation
             close(page, config, *incident, outage, *now, late.is_some()).await
         }
         Operation::ReopenIncident { incident, late, .. } => reopen(page, config, *incident, late.is_some()).await,
-        // Without a word: the outage may go on under its own incident.
+        // No update is posted: the outage may go on under its own incident.
         Operation::HideDuplicate { incident, .. } => match page.apply(&PageWrite::HideIncident(*incident)).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(Outcome::Hidden(*incident)),
@@ -116,7 +116,7 @@ async fn close(
     let is_fixed = incident.status == Some(IncidentStatus::Fixed);
     let is_in_doubt = outage.incident.as_ref().is_some_and(|row| !row.is_confirmed());
     if is_fixed && is_in_doubt {
-        // It never was reopened, or our closing update arrived. Releases of 2025 keep a status of their own beside it.
+        // Either the reopening was never carried out, or our close was. Releases of 2025 also store the status on the incident.
         page.apply(&PageWrite::SetIncidentStatus(id, IncidentStatus::Fixed)).await?;
         return Ok(Outcome::Closed(EndedBy::Recovery));
     }
@@ -134,7 +134,7 @@ async fn close(
 async fn reopen(page: &dyn StatusPage, config: &Config, id: IncidentId, is_late: bool) -> Result<Outcome, PageError> {
     let status = IncidentStatus::Investigating;
     match page.incident(id).await? {
-        // It seemed that we had closed it late. Whoever removed it wants none for this outage.
+        // It looked closed late, but a person removed it: open no new one for this outage.
         None if is_late => return Ok(Outcome::Found { incident: id, is_open: false }),
         // There is nothing to open again; the outage gets an incident of its own.
         None => return Ok(Outcome::Closed(EndedBy::Removal)),

@@ -22,7 +22,7 @@ use crate::store::{Made, Store};
 /// How many writes are under way at the same time.
 const PARALLEL_WRITES: usize = 4;
 
-/// What is not written yet.
+/// The operations that wait to be written.
 #[derive(Debug, Default)]
 pub struct Deliverer {
     /// The operations that are necessary, by kind and subject, each with the moment at which it became so.
@@ -30,13 +30,13 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    /// These are all the operations that are necessary at `now`.
-    pub fn plan(&mut self, operations: &[Operation], now: Timestamp, metrics: &Metrics) {
+    /// Replaces the waiting operations by those planned at `now`, keeping since when each waits.
+    pub fn set_waiting(&mut self, operations: &[Operation], now: Timestamp, metrics: &Metrics) {
         let mut before = std::mem::take(&mut self.waiting);
         for operation in operations {
             let key = waiting_key(operation);
             let since = before.remove(&key).unwrap_or_else(|| {
-                metrics.change_planned(operation);
+                metrics.operation_planned(operation);
                 now
             });
             self.waiting.insert(key, since);
@@ -48,9 +48,8 @@ impl Deliverer {
         &self.waiting
     }
 
-    /// The next operations to carry out: of one rank, so that what the public sees first is there first; none that was
-    /// `tried` in this run; and of those that only operators see, no more than the rate limit has to spare. Those that failed
-    /// in an earlier run come last in their rank, so that they hold up no others.
+    /// The next operations to carry out: all of one rank, so that what the public sees comes first; none whose resource failed in
+    /// this run; and of target components no more than the rate limit allows. Resources that failed in an earlier run come last.
     pub fn next_batch(
         &self,
         context: &Context,
@@ -60,8 +59,8 @@ impl Deliverer {
         failing: &BTreeMap<ResourceKey, Option<String>>,
         run: &mut RunReport,
     ) -> Vec<Operation> {
-        self.hold_creates(context, view, &mut operations, read, run);
-        operations.retain(|operation| !run.tried.contains(&operation.key()));
+        self.postpone_creates(context, view, &mut operations, read, run);
+        operations.retain(|operation| !run.failed_keys.contains(&operation.key()));
         let Some(rank) = operations.first().map(Operation::rank) else { return Vec::new() };
         // How many writes it takes to turn everything red that the public sees: a status and an incident each.
         let components = view.observed.iter().flat_map(|observed| &observed.components);
@@ -83,7 +82,7 @@ impl Deliverer {
     /// Leaves out the components that must not be created yet. A page accepts two components with one name, and nobody would
     /// remove the second. So none is created while an earlier create may still have created it, or while the rate limit
     /// leaves too few reads to check: a storm of new targets must not use up what it takes to keep what the public sees.
-    fn hold_creates(
+    fn postpone_creates(
         &self,
         context: &Context,
         view: &View,
@@ -168,10 +167,10 @@ impl Deliverer {
                 Some(Err(error)) => {
                     let unanswered = error.is_unanswered();
                     run.unanswered = if unanswered { run.unanswered + 1 } else { 0 };
-                    run.is_surprised |= unanswered || error.is_not_found();
+                    run.page_in_doubt |= unanswered || error.is_not_found();
                     not_written.extend(operation.failed(ledger, Some(error.failure), sent_at, now));
-                    run.tried.insert(operation.key());
-                    context.metrics.change_failed(&operation);
+                    run.failed_keys.insert(operation.key());
+                    context.metrics.operation_failed(&operation);
                     if error.concerns_everything() && blocked.is_none() {
                         blocked = Some(error);
                     } else {
@@ -180,7 +179,7 @@ impl Deliverer {
                 }
             }
         }
-        if run.is_surprised {
+        if run.page_in_doubt {
             view.doubt();
         }
         let all: Vec<Update> = written.iter().map(|(update, _)| update).chain(&not_written).cloned().collect();

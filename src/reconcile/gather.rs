@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::report::Reporter;
 use super::view::{Unsaved, View};
 use super::{Blocked, Context, Wake};
-use crate::clock::Vigil;
+use crate::clock::ClockJumps;
 use crate::core::adopt::{adopt, adopt_monitoring};
 use crate::core::history::{About, Event, EventKind};
 use crate::core::maintenance::may_change_at;
@@ -39,7 +39,7 @@ pub enum Reading {
     Everything,
 }
 
-/// What was gathered between two runs.
+/// The state of the first stage, kept between runs.
 pub struct Gatherer {
     sources: Vec<Arc<dyn Source>>,
     wake: Wake,
@@ -51,9 +51,9 @@ pub struct Gatherer {
     monitoring: Monitoring,
     /// From when on the watchdog could be heard.
     listening_since: Timestamp,
-    /// The last time that the clock showed.
+    /// The time of the last run, to notice a clock that was set back.
     looked_at: Option<Timestamp>,
-    vigil: Vigil,
+    clock_jumps: ClockJumps,
     maintenance: MaintenanceAnswers,
 }
 
@@ -67,13 +67,12 @@ impl Gatherer {
             monitoring: Monitoring::default(),
             listening_since: now,
             looked_at: None,
-            vigil: Vigil::default(),
+            clock_jumps: ClockJumps::default(),
             maintenance: MaintenanceAnswers::default(),
         }
     }
 
-    /// Another watchdog is listened for from `now` on, as after a restart: nobody listened for it before, and without one
-    /// nothing is missing.
+    /// Starts over with a changed watchdog at `now`, as after a restart. Without a watchdog, nothing is missing.
     pub fn listen_anew(&mut self, now: Timestamp) {
         self.listening_since = now;
         self.monitoring = Monitoring::default();
@@ -132,7 +131,7 @@ impl Gatherer {
             // The clock was set back, perhaps while the server was down: what began "later" began now, or its delay would
             // last until the clock has caught up.
             if store.clamp_future_timestamps(now).await? > 0 {
-                tracing::warn!("the clock was set back: holds begin again");
+                tracing::warn!("the clock was set back: running delays start again");
                 self.read_as_of = None;
                 view.ledger = None;
             }
@@ -140,8 +139,8 @@ impl Gatherer {
             self.listening_since = self.listening_since.min(now);
         }
         self.looked_at = Some(now);
-        if self.vigil.was_broken(&context.clock) {
-            tracing::warn!("the clock was set ahead, or the machine slept: silence counts from now on");
+        if self.clock_jumps.has_jumped(&context.clock) {
+            tracing::warn!("the clock was set ahead, or the machine slept: the watchdog timeout starts again");
             self.listening_since = now;
         }
         Ok(())
@@ -186,13 +185,13 @@ impl Gatherer {
         }
         context.metrics.watchdog(pulse.last_heartbeat, monitoring.is_missing());
         let before = std::mem::replace(&mut self.monitoring, monitoring);
-        say_monitoring(watchdog, before, monitoring);
+        log_monitoring(watchdog, before, monitoring);
         Ok(())
     }
 
     async fn read_page(&mut self, context: &Context, view: &mut View, now: Timestamp) -> Result<(), Blocked> {
         let doubtful: Vec<IncidentId> =
-            view.ledger.iter().flat_map(|ledger| ledger.outages().filter_map(reopened)).collect();
+            view.ledger.iter().flat_map(|ledger| ledger.outages().filter_map(incident_that_may_reopen)).collect();
         let observed = context.page.observe(&doubtful).await?;
         let maintenance = self.ask_maintenance(context, view, now).await;
         let observed = Observed { maintenance, ..observed };
@@ -220,8 +219,8 @@ impl Gatherer {
         let inventory = context.settings.inventory(observed);
         let mut adopted = adopt(&inventory, observed, &config.incidents.new_name, now);
         let monitoring = adopt_monitoring(observed, &config.title(&OutageSubject::Monitoring), now);
-        // With its incident, the watchdog stays missing until it is heard: a lost store makes nothing green. Once it was
-        // heard, the store knows better than the page.
+        // If the page has the incident, the watchdog stays missing until it is received, so that a lost store makes nothing
+        // green. A store that has already received it is not changed.
         if monitoring.is_some() && config.watchdog.is_some() && store.pulse().await? == Pulse::default() {
             store.record_missing_watchdog(self.listening_since, self.listening_since).await?;
             self.listen(context, now).await?;
@@ -233,7 +232,7 @@ impl Gatherer {
         store.remember(&replaced, &[]).await?;
         let (alerts, incidents) = (adopted.alerts.len(), adopted.outages.len());
         if alerts + incidents > 0 {
-            tracing::info!(alerts, incidents, "the page was there before this store: what it says is taken over");
+            tracing::info!(alerts, incidents, "adopted alerts and incidents from the page");
         }
         self.refresh_sources().await?;
         Ok(view.recall(store, &context.settings.config, now).await?)
@@ -277,13 +276,13 @@ impl Gatherer {
 }
 
 /// The incident of an outage, if it may be reopened late: whether it is open is read of each.
-fn reopened(outage: &Outage) -> Option<IncidentId> {
+fn incident_that_may_reopen(outage: &Outage) -> Option<IncidentId> {
     let may_be = outage.unanswered().iter().any(|sent| sent.value == IncidentValue::Reopened);
     outage.incident_id().filter(|_| may_be)
 }
 
 /// Says once that the watchdog is missing, and once that it is back.
-fn say_monitoring(watchdog: &Watchdog, before: Monitoring, now: Monitoring) {
+fn log_monitoring(watchdog: &Watchdog, before: Monitoring, now: Monitoring) {
     let alertname = watchdog.alertname();
     match (before, now) {
         (Monitoring::Missing { .. }, Monitoring::Missing { .. }) => {}

@@ -142,10 +142,10 @@ impl Reporter {
         }
     }
 
-    /// A change was made.
+    /// An operation was answered.
     pub fn written(&mut self, context: &Context, operation: &Operation, outcome: &Outcome, now: Timestamp) {
         self.no_longer_fails(&operation.key());
-        context.metrics.change_applied(operation);
+        context.metrics.operation_confirmed(operation);
         if let (Operation::Write { key: ResourceKey::Component(name), value, .. }, Outcome::Written(_, written)) =
             (operation, outcome)
             && written != value
@@ -163,8 +163,8 @@ impl Reporter {
         }
     }
 
-    /// Rows of the ledger change without an operation.
-    pub fn noted(&mut self, ledger: &Ledger, updates: &[Update], now: Timestamp) {
+    /// Emits the events of ledger updates that no operation caused.
+    pub fn ledger_updated(&mut self, ledger: &Ledger, updates: &[Update], now: Timestamp) {
         for (about, kind) in updates.iter().filter_map(|update| event_of(ledger, update)) {
             let event = Event { at: now, about, kind };
             self.log.emit(&event);
@@ -198,7 +198,7 @@ impl Reporter {
         if let Some(blocked) = &run.blocked {
             if self.blocked_by.insert(blocked.news()) {
                 tracing::error!("{blocked}; nothing is lost, it is tried again");
-                // That the store does not work, it cannot keep.
+                // A store that does not work cannot store this event.
                 if let Blocked::Page(error) = blocked {
                     let kind = EventKind::WriteFailed { change: "everything".to_owned(), error: error.to_string() };
                     self.keep(Event { at: now, about, kind });
@@ -221,7 +221,7 @@ impl Reporter {
     /// Says that it is over, if it was said that it began.
     fn no_longer_fails(&mut self, subject: &ResourceKey) {
         if let Some(Some(_)) = self.failing.remove(subject) {
-            tracing::info!(subject = %subject, "it is as it should be again");
+            tracing::info!(subject = %subject, "resource is in sync again");
         }
     }
 
@@ -271,14 +271,14 @@ impl Reporter {
         Ok(())
     }
 
-    /// Saves what is left at the end of a run. A store that does not take it is asked again at the end of the next one; it
-    /// says so itself where it matters. One that has just refused something else is left to those who post.
+    /// Stores the events that are still waiting at the end of a run. If that fails, the next run tries again. Skipped if the
+    /// store has already blocked this run.
     pub async fn save_events(&mut self, store: &Store, run: &RunReport) {
         if matches!(run.blocked, Some(Blocked::Store(_))) {
             return;
         }
         if let Err(error) = self.remember(store, &[]).await {
-            tracing::debug!("what happened could not be kept: {error}; it is tried again");
+            tracing::debug!("events could not be stored: {error}; it is tried again");
         }
     }
 }

@@ -13,22 +13,22 @@ use crate::store::StoreError;
 /// What came of one reconcile run.
 #[derive(Debug, Default)]
 pub struct RunReport {
-    /// How many changes were made on the page.
+    /// How many operations the page answered.
     pub written: usize,
-    /// The changes that failed; the others were made all the same.
+    /// The operations that failed; the others were carried out.
     pub failures: Vec<(ResourceKey, PageError)>,
-    /// What kept everything else from being tried.
+    /// What kept everything else from being failed_keys.
     pub blocked: Option<Blocked>,
     /// When time alone changes the page next.
     pub revisit_at: Option<Timestamp>,
     /// How long the targets' components wait until Cachet's rate limit allows them, or it is known that they are not
     /// there; what the public sees is written.
     pub saving: Option<Duration>,
-    /// What was tried in this run and failed: it is not tried again in it.
-    pub(super) tried: BTreeSet<ResourceKey>,
-    /// Whether a write ended so that what is known of the page is in doubt.
-    pub(super) is_surprised: bool,
-    /// How many changes in a row got no answer that makes sense.
+    /// The resources that failed in this run: they are not tried again in it.
+    pub(super) failed_keys: BTreeSet<ResourceKey>,
+    /// Whether a write left the state of the page in doubt.
+    pub(super) page_in_doubt: bool,
+    /// How many operations in a row got no usable answer.
     pub(super) unanswered: usize,
     /// How the page is, as far as it is known.
     pub(super) page: Option<PageState>,
@@ -61,14 +61,13 @@ impl RunReport {
         self.failures.is_empty() && self.blocked.is_none()
     }
 
-    /// A Cachet that has nothing but faults to answer any more is left alone until the next attempt: each of thousands
-    /// of changes might else wait for its timeout.
+    /// Gives up the run after [`BATCH`] operations in a row without a usable answer. Otherwise each of thousands of operations
+    /// could wait for its timeout.
     pub(super) fn give_up(&mut self) -> Option<PageError> {
         if self.unanswered >= BATCH { self.failures.pop().map(|(_, error)| error) } else { None }
     }
 
-    /// How long the next run may be put off at `now`, if `wait` is how long what failed is left alone: what time changes of
-    /// the others meanwhile is not held up by it.
+    /// How long to wait for the next run: `wait` (the backoff after a failure), or less if something else is due earlier.
     pub(super) fn next_run(&self, wait: Duration, now: Timestamp) -> Duration {
         let due = self.revisit_at.filter(|moment| *moment > now && self.blocked.is_none());
         due.map_or(wait, |moment| wait.min(moment.since(now)))

@@ -89,7 +89,7 @@ impl View {
         }
     }
 
-    /// Reads the ledger from the store at `now`. A create without an outcome may have been sent until a moment ago.
+    /// Reads the ledger from the store at `now`. A create that a crash interrupted counts as sent at `now`.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

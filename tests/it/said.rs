@@ -144,7 +144,7 @@ async fn of_what_cachet_does_not_take_and_of_a_cachet_that_takes_nothing() {
     assert_eq!(said.news(), NOTHING);
     world.faults.heal();
     goes(&mut world).await;
-    assert_begin(&said.news(), &["INFO it is as it should be again"]);
+    assert_begin(&said.news(), &["INFO resource is in sync again"]);
 
     world.faults.on("*", "/api/*").cut_before();
     goes(&mut world).await;
@@ -176,7 +176,7 @@ async fn of_what_failed_and_need_not_be_written_any_more() {
     world.resolve(&alert).await;
     goes(&mut world).await;
     let line = the_only(&said);
-    assert!(line.starts_with("INFO it is as it should be again") && line.contains("new-1 | Web"), "{line}");
+    assert!(line.starts_with("INFO resource is in sync again") && line.contains("new-1 | Web"), "{line}");
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn of_a_page_that_was_there_before_and_of_a_clock_that_was_set_back() {
     world.tell(&alert).await;
     world.set_back(Duration::from_secs(3600));
     world.once().await;
-    assert_begin(&said.news(), &["WARN the clock was set back: holds begin again"]);
+    assert_begin(&said.news(), &["WARN the clock was set back: running delays start again"]);
     world.pass(world.settings.config.alerts.refire_delay);
     world.settle().await;
     assert_eq!(world.status("Web").await, 4, "it is held no longer than ever");

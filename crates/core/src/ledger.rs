@@ -19,11 +19,10 @@ use super::status_page::{Failure, REQUEST_TIMEOUT};
 use super::target::{ComponentName, TargetName};
 use super::time::Timestamp;
 
-/// How long after it was sent a write may be carried out. Web servers and PHP end a request sooner.
+/// How long after it was sent a write may still be carried out. Web servers and PHP end a request much sooner.
 pub const CARRIED_OUT_WITHIN: Duration = Duration::from_secs(3600);
 
-/// How many values without an answer a row keeps. Of more, the oldest is forgotten: a page that answers so seldom is left
-/// alone between two attempts anyway.
+/// How many unanswered values a row keeps; beyond that, the oldest is dropped. The backoff makes more than that unlikely.
 const UNANSWERED_MAX: usize = 64;
 
 /// What a write is about: one write at a time for each.
@@ -92,7 +91,7 @@ impl ComponentValue {
 pub enum Delivery {
     /// It was sent, or was about to be, and no answer is known.
     InDoubt {
-        /// When it was sent, or failed in a way after which it may yet be carried out.
+        /// When it was sent, or when it failed and may still be carried out; 0: the request has ended, look it up at once.
         since: Timestamp,
     },
     /// The page answered that it did, or shows it.
@@ -139,7 +138,7 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
     /// created again; `None` if none can be at `now`.
     pub fn on_its_way_until(&self, now: Timestamp) -> Option<Timestamp> {
         match self.delivery {
-            // A clock that was set back since must not put it off for longer.
+            // If the clock was set back, do not wait longer because of it.
             Delivery::InDoubt { since } if since <= now => {
                 Some(since.after(REQUEST_TIMEOUT)).filter(|until| now < *until)
             }
@@ -154,7 +153,7 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
         Self { page_id, value, delivery: Delivery::InDoubt { since: now }, unanswered }.resent(now)
     }
 
-    /// The row once its value is sent again at `now`, because the page carried out an older one.
+    /// The row with its value added to the unanswered ones, sent at `now`: the first time, or again after a late write.
     pub fn resent(mut self, now: Timestamp) -> Self {
         self.unanswered.push(Unanswered { value: self.value.clone(), sent_at: now });
         if self.unanswered.len() > UNANSWERED_MAX {
@@ -176,29 +175,23 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
     /// The result is `None` if there is nothing left to remember.
     pub fn failed(mut self, value: &V, sent_at: Timestamp, failure: Option<Failure>, now: Timestamp) -> Option<Self> {
         let creates = self.page_id.is_none();
-        match failure {
-            Some(failure) if failure.may_be_applied_yet() => {
-                if creates {
-                    // Later than it was sent: a create that a crash interrupted has no other moment than that.
-                    let since = now.max(sent_at.after(Duration::from_millis(1)));
-                    self.delivery = Delivery::InDoubt { since };
-                }
-            }
-            Some(failure) if failure.may_have_been_applied() => {
-                // That was the page's last word: it is done already, or never will be.
-                self.forget(value, sent_at);
-                if creates {
-                    self.delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
-                }
-            }
-            _ => self.forget(value, sent_at),
+        let may_come = failure.is_some_and(Failure::may_be_applied_yet);
+        let may_be_done = failure.is_some_and(Failure::may_have_been_applied);
+        if !may_come {
+            self.forget(value, sent_at);
+        }
+        if creates && may_be_done {
+            // A final answer allows the lookup at once. Otherwise it waits, counted from later than it was sent, so that this
+            // create is told from one that a crash interrupted.
+            let later = now.max(sent_at.after(Duration::from_millis(1)));
+            self.delivery = Delivery::InDoubt { since: if may_come { later } else { Timestamp::from_millis(0) } };
         }
         // If nothing was created, and nothing else is being created, there is no resource.
-        let may_exist = !creates || !self.unanswered.is_empty() || failure.is_some_and(Failure::may_have_been_applied);
+        let may_exist = !creates || may_be_done || !self.unanswered.is_empty();
         may_exist.then_some(self)
     }
 
-    /// By a clock that was set back to `now`, nothing was sent later than that.
+    /// Moves times later than `now` to `now`, after the clock was set back.
     pub(super) fn clamp(&mut self, now: Timestamp) {
         if let Delivery::InDoubt { since } = &mut self.delivery {
             *since = (*since).min(now);
@@ -225,11 +218,9 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
         confirmed
     }
 
-    /// Without the values that are not to be expected any more, now that the page was read at `read_at`. `None` if there are
-    /// none.
+    /// The row without its expired unanswered values; `None` if none has expired.
     ///
-    /// What is carried out while the page cannot be read is seen only afterwards. So those that the page `shows` are kept,
-    /// and time alone ends nothing.
+    /// A value that the page `shows` is kept however old it is: it may have been carried out while the page could not be read.
     fn without_expired(&self, shows: impl Fn(&V) -> bool, read_at: Timestamp) -> Option<Self> {
         let mut kept = self.clone();
         kept.unanswered.retain(|sent| read_at < sent.sent_at.after(CARRIED_OUT_WITHIN) || shows(&sent.value));
@@ -329,7 +320,7 @@ impl Ledger {
         }
     }
 
-    /// The rows that change because values are not to be expected any more, now that the page was read at `read_at`.
+    /// The rows whose unanswered values have expired ([`CARRIED_OUT_WITHIN`]) when the page was read at `read_at`.
     pub fn expired(&self, read: &Observed, read_at: Timestamp) -> Vec<Update> {
         let components = self.components.iter().filter(|(_, row)| !row.unanswered.is_empty());
         let components = components.filter_map(|(key, row)| {

@@ -1,4 +1,4 @@
-//! One write to the page as data: what it is about, when its turn is, how it reads, and what the ledger records of it
+//! One write to the page as data: what it is about, its rank, how it is printed, and what the ledger records of it
 //! before it is sent and after it was answered.
 
 use std::fmt;
@@ -41,18 +41,19 @@ pub enum Operation {
         /// The outage.
         outage: Outage,
     },
-    /// Close the incident of an outage that is over.
+    /// Close an incident: its component has recovered (the outage ends with the answer), or a late write opened the incident
+    /// after the outage had ended.
     CloseIncident {
         /// The incident.
         incident: IncidentId,
         /// The outage.
         outage: Outage,
-        /// What the component is now: the closing message depends on it.
+        /// The component's current status: the closing message depends on it.
         now: ComponentStatus,
-        /// The earlier write that was carried out late, if that is why it is open, or closed already.
+        /// The late write that explains why the page shows the incident open, or closed already; `None` if none does.
         late: Option<Unanswered<IncidentValue>>,
     },
-    /// Open the incident of an outage that relapsed again, or one that an earlier closing has closed late.
+    /// Reopen an incident: its component has relapsed, or an earlier close was carried out late.
     ReopenIncident {
         /// The incident.
         incident: IncidentId,
@@ -61,7 +62,7 @@ pub enum Operation {
         /// The earlier closing that was carried out late, if that is why.
         late: Option<Unanswered<IncidentValue>>,
     },
-    /// Close and hide an incident that a lost create has opened beside the one that its outage has, or after its end.
+    /// Close and hide an incident that a late or repeated create opened: its outage already has another one, or has ended.
     HideDuplicate {
         /// The incident.
         incident: IncidentId,
@@ -94,7 +95,7 @@ pub enum Outcome {
     Hidden(IncidentId),
 }
 
-/// What the public sees first comes first.
+/// The order of operations: what matters most to the public comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// A component gets worse.
@@ -139,7 +140,7 @@ impl Operation {
         matches!(self, Self::Write { page_id: None, .. })
     }
 
-    /// When its turn is.
+    /// Its place in the order of operations.
     pub fn rank(&self) -> Rank {
         match self {
             Self::Write { key: ResourceKey::Target(_), .. } => Rank::Bookkeeping,
@@ -175,7 +176,7 @@ impl Operation {
                 Some(Update::Component(key.clone(), Some(row)))
             }
             Self::Write { key, page_id, value, .. } => {
-                // One that was created anew expects nothing of the one before.
+                // A component that was created anew has no unanswered values of the old one.
                 let before = ledger.get(key).filter(|row| row.page_id == *page_id);
                 let row = Recorded::sent(before, *page_id, value.clone(), now);
                 Some(Update::Component(key.clone(), Some(row)))
@@ -202,7 +203,7 @@ impl Operation {
     /// What is recorded once the page has answered the write that was sent at `sent_at`.
     pub fn answered(&self, ledger: &Ledger, outcome: &Outcome, sent_at: Timestamp, now: Timestamp) -> Option<Update> {
         if let (Self::Write { key, value, late, .. }, Outcome::Written(id, written)) = (self, outcome) {
-            // What earlier creates may create yet are other components.
+            // Creates still in doubt would make other components, so their row does not count.
             let row = ledger.get(key).cloned().filter(|row| row.page_id == Some(*id));
             let row = row.unwrap_or_else(|| Recorded::confirmed(*id, written.clone()));
             let settled = late.as_ref().map(|late| (&late.value, late.sent_at));
@@ -243,7 +244,7 @@ impl Operation {
         Some(outage.into())
     }
 
-    /// What happened by it; `None` if that is no news. `title` gives the title of a new incident.
+    /// The event of this outcome, if it has one. `title` gives the title of a new incident.
     pub fn event(&self, outcome: &Outcome, title: impl FnOnce(&OutageSubject) -> String) -> Option<(About, EventKind)> {
         let about_outage = |outage: &Outage| About::from(&outage.subject);
         Some(match (self, outcome) {
@@ -327,7 +328,7 @@ impl Operation {
     }
 }
 
-/// What a changed row of `ledger` says that happened without an operation: the incident of a lost create was seen.
+/// The event of a ledger update without an operation: the page shows the incident of a lost create.
 pub fn event_of(ledger: &Ledger, update: &Update) -> Option<(About, EventKind)> {
     let Update::Outage(key, Some(outage)) = update else { return None };
     let IncidentValue::Created { title } = &outage.incident.as_ref()?.value else { return None };

@@ -122,9 +122,9 @@ pub struct Outage {
     pub key: OutageKey,
     /// What it is about.
     pub subject: OutageSubject,
-    /// When its subject entered it, by the signals; or from when on nothing was heard of the monitoring.
+    /// When its subject entered it, by the signals; or since when the watchdog is missing.
     pub occurred_at: Timestamp,
-    /// When it was noticed; no incident of it is older.
+    /// When it was detected; its incident cannot be older.
     pub began_at: Timestamp,
     /// Since when its subject has recovered, during the recovery hold.
     pub calm_since: Option<Timestamp>,
@@ -148,7 +148,7 @@ pub struct Ended {
 pub enum EndedBy {
     /// Its subject recovered, and we closed the incident.
     Recovery,
-    /// A person had closed the incident. That stays until something new is known, and a relapse is that.
+    /// A person closed the incident. It stays closed until a relapse.
     Person,
     /// A person had removed the incident.
     Removal,
@@ -177,22 +177,19 @@ impl Outage {
         self.unanswered().iter().find(|sent| sent.value.creates())
     }
 
-    /// The write to its incident that was carried out after something newer, if the incident `is_open` because of it, or is
-    /// not.
-    ///
-    /// What the page shows of an incident that is being closed or reopened proves nothing: both take two calls, and the call
-    /// without an answer may be carried out after the other one.
+    /// The late write that explains what the page shows: that the incident `is_open`, or that it is not, against the recorded
+    /// value. Only for a confirmed row: closing and reopening take two calls, so while one is in doubt the page proves nothing.
     pub fn late(&self, is_open: bool) -> Option<&Unanswered<IncidentValue>> {
         let row = self.incident.as_ref().filter(|row| row.page_id.is_some() && row.is_confirmed())?;
         let differs = row.value.is_open() != is_open;
         row.unanswered.iter().find(|sent| differs && !sent.value.creates() && sent.value.is_open() == is_open)
     }
 
-    /// Whether a create of it has created `incident`.
+    /// Whether `incident` may come from a create of this outage.
     ///
-    /// Its key decides, for a proxy may have sent an answered create twice. A hidden one was closed before, and a person has
-    /// opened it again, unless a lost create is expected. Where the page does not say who created an incident, its title and
-    /// its component do, and only while a lost create is expected.
+    /// Its key decides, even if no create is in doubt: a proxy may send a request twice. A hidden incident counts only while a
+    /// create is in doubt; otherwise a person opened it again. Without a key, its title and component decide, and only while a
+    /// create is in doubt.
     pub fn may_have_created(&self, incident: &ObservedIncident) -> bool {
         let is_expected = self.lost_create().is_some();
         match &incident.outage {

@@ -43,7 +43,7 @@ pub struct Policy {
 pub struct Plan {
     /// Writes to Cachet, what the public sees first.
     pub operations: Vec<Operation>,
-    /// What is only to be remembered, without a call.
+    /// Changes of the ledger that need no write.
     pub notes: Vec<Update>,
     /// What an operator should know.
     pub reports: BTreeSet<Report>,
@@ -116,7 +116,7 @@ impl<'a> Planner<'a> {
                     self.plan.notes.push(Update::Component(key, None));
                 }
             }
-            Some(found) if desired.is_some_and(|desired| self.is_left_unknown(name, desired, found)) => {}
+            Some(found) if desired.is_some_and(|desired| self.leave_unknown_unwritten(name, desired, found)) => {}
             Some(found) => self.component_status(name, status, found),
             None if desired.is_some_and(|desired| !desired.is_fed()) => {}
             None if desired.is_none() => self.plan.notes.push(Update::Component(key, None)),
@@ -129,7 +129,7 @@ impl<'a> Planner<'a> {
 
     fn component_status(&mut self, name: &ComponentName, status: ComponentStatus, found: &ObservedComponent) {
         let key = ResourceKey::Component(name.clone());
-        let settled = self.settled(&key, found).map(|recorded| recorded.status);
+        let settled = self.known_value(&key, found).map(|recorded| recorded.status);
         if found.status == Some(status) {
             if settled != Some(status) {
                 self.confirm(key, found, ComponentValue::of_component(status));
@@ -138,15 +138,15 @@ impl<'a> Planner<'a> {
         }
         let late = self.late_on(&key, found).filter(|_| settled == Some(status));
         if settled == Some(status) && late.is_none() && self.policy.drift == Drift::Respect {
-            self.report_overridden(name, status, found);
+            self.report_drift(name, status, found);
             return;
         }
         self.set_component(name, status, found, late);
     }
 
-    /// The value that is known to have been written to a component. That the page shows what a write in doubt asked for
-    /// confirms it, whatever the alerts say by now.
-    fn settled(&mut self, key: &ResourceKey, found: &ObservedComponent) -> Option<ComponentValue> {
+    /// The recorded value, if it is known to be on the page. A value in doubt that the page shows is confirmed here, even if
+    /// the desired value has changed since.
+    fn known_value(&mut self, key: &ResourceKey, found: &ObservedComponent) -> Option<ComponentValue> {
         let recorded = self.ledger.get(key).filter(|recorded| recorded.page_id == Some(found.id))?;
         if !recorded.is_confirmed() {
             let hidden = !found.enabled || matches!(key, ResourceKey::Component(_));
@@ -191,17 +191,22 @@ impl<'a> Planner<'a> {
         self.plan.operations.push(Operation::Write { key, page_id, from, value, enabled, late });
     }
 
-    fn report_overridden(&mut self, name: &ComponentName, expected: ComponentStatus, found: &ObservedComponent) {
+    fn report_drift(&mut self, name: &ComponentName, expected: ComponentStatus, found: &ObservedComponent) {
         let (component, found) = (name.clone(), found.status);
         self.plan.reports.insert(Report::ComponentOverridden { component, expected, found });
     }
 
-    /// Whether a component that must be Unknown is left as Cachet shows it.
+    /// Leaves a component that must be Unknown as the page shows it, if Unknown may not be written; returns whether it did. A
+    /// late write is still undone, and drift is still reported.
     ///
-    /// Unknown says that nobody knows whether it is still green. It is no news about a component that shows anything
-    /// else, so it is written over Operational, and over what we wrote ourselves; what a person chose stays. Nor is it
-    /// written to a Cachet that refuses it.
-    fn is_left_unknown(&mut self, name: &ComponentName, desired: &DesiredComponent, found: &ObservedComponent) -> bool {
+    /// Unknown means that nobody knows whether the component still works. It replaces Operational and our own values, never a
+    /// status that a person chose (unless drift is enforced). A Cachet that refuses Unknown never gets it.
+    fn leave_unknown_unwritten(
+        &mut self,
+        name: &ComponentName,
+        desired: &DesiredComponent,
+        found: &ObservedComponent,
+    ) -> bool {
         if desired.status != ComponentStatus::Unknown || found.status == Some(ComponentStatus::Unknown) {
             return false;
         }
@@ -220,10 +225,10 @@ impl<'a> Planner<'a> {
             self.set_component(name, settled, found, Some(late));
             return true;
         }
-        // It was said when they chose it; to be silent now would say it again afterwards.
-        let overridden = settled.filter(|settled| Some(*settled) != found.status);
-        if let (Some(overridden), Drift::Respect) = (overridden, self.policy.drift) {
-            self.report_overridden(name, overridden, found);
+        // Keep the report. If it were dropped now, the same drift would be logged again as new later.
+        let drifted_from = settled.filter(|settled| Some(*settled) != found.status);
+        if let (Some(expected), Drift::Respect) = (drifted_from, self.policy.drift) {
+            self.report_drift(name, expected, found);
         }
         true
     }
@@ -259,7 +264,7 @@ impl<'a> Planner<'a> {
 
     fn target(&mut self, name: &TargetName, value: ComponentValue, found: &ObservedComponent) {
         let key = ResourceKey::Target(name.clone());
-        let settled = self.settled(&key, found).is_some_and(|recorded| recorded == value);
+        let settled = self.known_value(&key, found).is_some_and(|recorded| recorded == value);
         let late = self.late_on(&key, found).filter(|_| settled);
         if value.is_shown_by(found) && (!found.enabled || settled) {
             if !settled {

@@ -177,7 +177,8 @@ pub(super) async fn save_update(connection: &mut SqliteConnection, update: &Upda
     }
 }
 
-/// Saves what differs between two states of the ledger.
+/// Saves what differs between two states of the ledger. Outages missing in `after` are deleted. Rows of components are only
+/// added or changed: recovery removes none.
 pub(super) async fn save_differences(
     connection: &mut SqliteConnection,
     before: &Ledger,

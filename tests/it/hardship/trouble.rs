@@ -20,7 +20,7 @@ const OVER: &str = "the page can be written again";
 
 /// The same of a single thing.
 const FAILS: &str = "; it is tried again subject=";
-const WELL: &str = "it is as it should be again subject=";
+const WELL: &str = "resource is in sync again subject=";
 
 fn subject(line: &str) -> Option<&str> {
     line.split_once(" subject=").map(|(_, subject)| subject)

@@ -35,10 +35,10 @@ impl<'a> Planner<'a> {
         let status_by_rules = better(desired).map_or(status, |overridden| overridden.rules);
         let goes_on = self.policy.close_incident_when.in_outage(status_by_rules, was_in_outage);
         let is_suppressed = goes_on
-            && (self.is_in_maintenance(name, outage, component)
-                || self.is_suppressed_by_override(name, outage, desired));
+            && (self.suppress_by_maintenance(name, outage, component)
+                || self.suppress_by_override(name, outage, desired));
         match (outage, component) {
-            (Some(outage), _) if is_suppressed => self.await_relapse(outage),
+            (Some(outage), _) if is_suppressed => self.revisit_when_relapse_expires(outage),
             (None, _) if is_suppressed => {}
             (Some(outage), _) => self.follow(outage, goes_on, status, component),
             (None, Some(id)) if goes_on => {
@@ -51,7 +51,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The outage of the monitoring. A watchdog that is no longer configured ends it as one that came back does.
+    /// The outage of the monitoring. It also ends when the watchdog is removed from the configuration.
     pub(super) fn monitoring(&mut self) {
         let monitoring = self.desired.monitoring;
         match (self.outage_of(None), monitoring) {
@@ -82,7 +82,7 @@ impl<'a> Planner<'a> {
         Some(ended.at.after(self.policy.reopen_within)).filter(|until| self.now < *until)
     }
 
-    fn await_relapse(&mut self, outage: &Outage) {
+    fn revisit_when_relapse_expires(&mut self, outage: &Outage) {
         if let Some(until) = self.relapse_until(outage) {
             self.revisit(until);
         }
@@ -94,18 +94,18 @@ impl<'a> Planner<'a> {
         self.plan.operations.push(Operation::OpenIncident { component, outage });
     }
 
-    /// Takes an outage further: its subject is still in trouble (it `goes_on`), or has recovered to `status`.
+    /// Plans the next step of an outage that `goes_on`, or whose subject has recovered to `status`.
     fn follow(&mut self, outage: &Outage, goes_on: bool, status: ComponentStatus, component: Option<ComponentId>) {
         let is_removed = component.is_none() && outage.subject.component().is_some();
         match (outage.incident.as_ref().map(|row| (row, row.page_id)), goes_on) {
             // The component was removed, so nothing is opened or reopened for it.
             (None | Some((_, None)), true) if is_removed => {}
-            (Some(_), true) if is_removed && !outage.is_active() => self.await_relapse(outage),
+            (Some(_), true) if is_removed && !outage.is_active() => self.revisit_when_relapse_expires(outage),
             (None, true) => self.open(outage, component),
             (None, false) => self.plan.notes.push(Update::Outage(outage.key.clone(), None)),
             (Some((row, None)), _) => self.find_created(outage, row, goes_on, component),
             (Some((_, Some(incident))), true) if !outage.is_active() => self.reopen(outage, incident, None),
-            (Some(_), false) if !outage.is_active() => self.await_relapse(outage),
+            (Some(_), false) if !outage.is_active() => self.revisit_when_relapse_expires(outage),
             (Some((row, Some(incident))), true) => self.continue_incident(outage, row, incident, status),
             (Some((row, Some(incident))), false) => self.end_incident(outage, row, incident, status),
         }
@@ -144,7 +144,7 @@ impl<'a> Planner<'a> {
     ) {
         let is_open = self.is_open(incident);
         match outage.late(is_open) {
-            // The component relapsed while its incident was being closed: it is closed first, and reopened then.
+            // It relapsed while its incident was being closed: finish the close, then reopen.
             _ if !row.value.is_open() => self.close(outage, incident, status),
             _ if !row.is_confirmed() => self.reopen(outage, incident, None),
             Some(late) => self.reopen(outage, incident, Some(late)),
@@ -188,9 +188,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What writes without an answer have done to incidents since: an incident that was reopened after its outage is
-    /// closed, and one that was created beside another one is hidden. As many are undone as writes were lost and no more, so
-    /// a person who wants the same has the last word. Ended outages of which nothing more can come are forgotten.
+    /// Undoes late writes to incidents: closes an incident that was reopened after its outage, and hides a duplicate. Each lost
+    /// write is undone once, so the same change by a person stays. Also forgets ended outages that nothing can change any more.
     pub(super) fn late_incidents(&mut self) {
         for outage in self.ledger.outages() {
             if !outage.is_active() && outage.unanswered().is_empty() && self.relapse_until(outage).is_none() {
@@ -216,28 +215,26 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The open incidents that lost creates of an outage have created; none that an outage is known to have, or to have had,
-    /// for a person may have opened that again.
+    /// The open incidents that creates of this outage may have made. Incidents already known to any outage are left out: a person
+    /// may have reopened one.
     fn created_by(&self, outage: &Outage) -> Vec<&'a ObservedIncident> {
         let is_known = |id: IncidentId| self.ledger.outages().any(|known| known.incident_id() == Some(id));
-        // By title alone it may be that of another outage of the same subject, whose number is not known either.
-        let is_rival = |other: &Outage| {
+        // Without a key, it may be the incident of another active outage of this subject whose number is not known either.
+        let is_same_subject = |other: &Outage| {
             other.key != outage.key && other.is_active() && other.subject.component() == outage.subject.component()
         };
-        let has_rival = self.ledger.outages().any(|other| is_rival(other) && other.incident_id().is_none());
+        let is_ambiguous = self.ledger.outages().any(|other| is_same_subject(other) && other.incident_id().is_none());
         let created = |incident: &&ObservedIncident| {
-            outage.may_have_created(incident) && !is_known(incident.id) && !(incident.is_anonymous && has_rival)
+            outage.may_have_created(incident) && !is_known(incident.id) && !(incident.is_anonymous && is_ambiguous)
         };
         self.observed.open_incidents.iter().filter(created).collect()
     }
 
-    /// Whether the incident of a component that is down is suppressed, because maintenance of the component is in progress;
-    /// that is reported then.
+    /// Suppresses the incident of a component that is down, if maintenance of it is in progress; reports it and returns whether.
     ///
-    /// An incident that is open stays and is closed as ever. One that was being opened when the maintenance began may be
-    /// there or not: if the page does not show it, it is looked up when the maintenance is over, for to look it up earlier
-    /// would be to open it.
-    fn is_in_maintenance(
+    /// An incident that exists stays. If its create is in doubt and the page does not show it, it is looked up only after the
+    /// maintenance, because the lookup would open a missing one.
+    fn suppress_by_maintenance(
         &mut self,
         name: &ComponentName,
         outage: Option<&Outage>,
@@ -258,9 +255,9 @@ impl<'a> Planner<'a> {
         true
     }
 
-    /// Whether the incident of a component that is down by the rules is suppressed, because an override shows something
-    /// better; that is reported then. One that is open stays.
-    fn is_suppressed_by_override(
+    /// Suppresses the incident of a component that is down by the rules, if an override shows a better status; reports it and
+    /// returns whether. An incident that exists stays.
+    fn suppress_by_override(
         &mut self,
         name: &ComponentName,
         outage: Option<&Outage>,
