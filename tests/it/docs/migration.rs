@@ -156,7 +156,7 @@ async fn a_page_of_the_middleware_is_taken_over_in_the_middle_of_an_outage() {
         let mut server =
             Process::start("server", &mut ours(&["serve", "--web.listen-address=127.0.0.1:0"]), folder.path());
         let address = server.tells("listening on http://").await;
-        server.tells("the page was there before this store").await;
+        server.tells("adopted alerts and incidents from the page").await;
         cachet.page.comes_to_show(during_the_outage(release)).await;
         // It ends when both alerts that the description names have ended.
         post(&address, &resolved("DiskFull", "00000000000000a1")).await;
