@@ -93,7 +93,7 @@ RULES = [
     Rule(
         "made anew: the recorded value of another number counts for nothing",
         CORE + "plan.rs",
-        "let recorded = self.ledger.get(key).filter(|recorded| recorded.page_id == Some(found.id))?;",
+        "let recorded = self.recorded(key, found)?;",
         "let recorded = self.ledger.get(key)?;",
     ),
     Rule(

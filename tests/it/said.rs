@@ -201,5 +201,8 @@ async fn of_a_page_that_was_there_before_and_of_a_clock_that_was_set_back() {
     world.lose_the_store().await;
     world.settle().await;
     let line = the_only(&said);
-    assert!(line.contains("adopted alerts and incidents from the page") && line.contains("alerts=1 incidents=1"), "{line}");
+    assert!(
+        line.contains("adopted alerts and incidents from the page") && line.contains("alerts=1 incidents=1"),
+        "{line}"
+    );
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::observed::{ComponentId, Observed, ObservedComponent};
+use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
 use super::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
 use super::status::ComponentStatus;
 use super::status_page::{Failure, REQUEST_TIMEOUT};
@@ -310,6 +310,11 @@ impl Ledger {
         self.outages.values().find(|outage| outage.is_active() && outage.subject.component() == component)
     }
 
+    /// Whether an outage is known to have this incident, or to have had it.
+    pub fn has_incident(&self, id: IncidentId) -> bool {
+        self.outages.values().any(|outage| outage.incident_id() == Some(id))
+    }
+
     /// Replaces or removes a row.
     pub fn record(&mut self, update: Update) {
         match update {
@@ -332,8 +337,8 @@ impl Ledger {
         let outages = outages.filter_map(|outage| {
             let is_open = read.open_incidents.iter().any(|open| Some(open.id) == outage.incident_id());
             let late = outage.late(is_open).map(|late| &late.value);
-            let is_known = |id| self.outages.values().any(|known| known.incident_id() == Some(id));
-            let created = read.open_incidents.iter().any(|open| !is_known(open.id) && outage.may_have_created(open));
+            let created =
+                read.open_incidents.iter().any(|open| !self.has_incident(open.id) && outage.may_have_created(open));
             let shows = |value: &IncidentValue| late == Some(value) || (value.creates() && created);
             let incident = outage.incident.as_ref()?.without_expired(shows, read_at)?;
             Some(Outage { incident: Some(incident), ..outage.clone() }.into())

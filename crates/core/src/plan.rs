@@ -147,7 +147,7 @@ impl<'a> Planner<'a> {
     /// The recorded value, if it is known to be on the page. A value in doubt that the page shows is confirmed here, even if
     /// the desired value has changed since.
     fn known_value(&mut self, key: &ResourceKey, found: &ObservedComponent) -> Option<ComponentValue> {
-        let recorded = self.ledger.get(key).filter(|recorded| recorded.page_id == Some(found.id))?;
+        let recorded = self.recorded(key, found)?;
         if !recorded.is_confirmed() {
             let hidden = !found.enabled || matches!(key, ResourceKey::Component(_));
             if !(hidden && recorded.value.is_shown_by(found)) {
@@ -211,7 +211,7 @@ impl<'a> Planner<'a> {
             return false;
         }
         let key = ResourceKey::Component(name.clone());
-        let recorded = self.ledger.get(&key).filter(|recorded| recorded.page_id == Some(found.id));
+        let recorded = self.recorded(&key, found);
         let settled = recorded.filter(|recorded| recorded.is_confirmed()).map(|recorded| recorded.value.status);
         let late = self.late_on(&key, found);
         let is_ours = recorded.is_some_and(|_| settled.is_none_or(|settled| Some(settled) == found.status));

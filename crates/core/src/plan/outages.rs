@@ -218,14 +218,14 @@ impl<'a> Planner<'a> {
     /// The open incidents that creates of this outage may have made. Incidents already known to any outage are left out: a person
     /// may have reopened one.
     fn created_by(&self, outage: &Outage) -> Vec<&'a ObservedIncident> {
-        let is_known = |id: IncidentId| self.ledger.outages().any(|known| known.incident_id() == Some(id));
         // Without a key, it may be the incident of another active outage of this subject whose number is not known either.
         let is_same_subject = |other: &Outage| {
             other.key != outage.key && other.is_active() && other.subject.component() == outage.subject.component()
         };
         let is_ambiguous = self.ledger.outages().any(|other| is_same_subject(other) && other.incident_id().is_none());
         let created = |incident: &&ObservedIncident| {
-            outage.may_have_created(incident) && !is_known(incident.id) && !(incident.is_anonymous && is_ambiguous)
+            let is_known = self.ledger.has_incident(incident.id);
+            outage.may_have_created(incident) && !is_known && !(incident.is_anonymous && is_ambiguous)
         };
         self.observed.open_incidents.iter().filter(created).collect()
     }

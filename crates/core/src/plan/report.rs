@@ -91,9 +91,7 @@ impl Report {
             Self::TargetNameTooLong { target } => of_target(target),
         }
     }
-}
 
-impl Report {
     /// What happened, if it says that something did.
     pub fn event(&self) -> Option<(About, EventKind)> {
         Some(match self {
