@@ -6,7 +6,7 @@ pub mod explain;
 mod hash_password;
 pub mod healthcheck;
 mod serve;
-mod setup;
+pub mod setup;
 pub mod simulate;
 
 use std::process::ExitCode;

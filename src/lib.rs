@@ -31,7 +31,6 @@ cfg_if::cfg_if! {
         pub mod reconcile;
         pub mod repair;
         pub mod settings;
-        pub mod setup;
         pub mod tls;
         pub mod web;
     } else {
@@ -53,7 +52,6 @@ cfg_if::cfg_if! {
         mod reconcile;
         mod repair;
         mod settings;
-        mod setup;
         mod tls;
         mod web;
     }

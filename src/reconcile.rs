@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::apply::apply;
 use self::deliver::Deliverer;
 use self::gather::{Gatherer, Reading};
 use self::report::Reporter;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::reload::Origin;
 use self::reload::{Configured, Reloader, configuration_taken};
 use super::Page;
+use super::setup::{Progress, carry_out};
 use crate::alertmanager;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,7 +37,6 @@ use crate::readiness::Readiness;
 use crate::reconcile::Reconciler;
 use crate::repair::Repairer;
 use crate::settings::SettingsInForce;
-use crate::setup::carry_out;
 use crate::store::{Store, StoreLock};
 use crate::tls;
 use crate::web::reload::ReloadRequests;
@@ -259,9 +259,9 @@ pub(super) async fn set_up_built_in(
     let none = Inventory::new(InventorySource::File, []);
     let mut plan = plan_setup(&config.page.groups, inventory.unwrap_or(&none), &observed, Removal::Nothing);
     plan.leave_groups_hidden();
-    carry_out(page, &plan, &observed, &()).await?;
-    if !plan.steps.is_empty() {
-        tracing::info!("the built-in page was brought up to date with both files: {}", plan.counts());
+    carry_out(page, config, &plan, &Progress::new(None)).await?;
+    if !plan.operations.is_empty() {
+        tracing::info!("the built-in page was brought up to date with both files: {}", plan.summary());
     }
     Ok(())
 }

@@ -191,6 +191,8 @@ pub(crate) const fn change_kind(change: &Operation) -> &'static str {
         Operation::ReopenIncident { .. } => "reopen_incident",
         Operation::FindIncident { .. } => "find_incident",
         Operation::CloseIncident { .. } | Operation::HideDuplicate { .. } => "close_stray",
+        // No part of the server's own work, so it is not counted.
+        Operation::CreateGroup(_) | Operation::CreateComponent { .. } | Operation::Rearrange { .. } => "setup",
     }
 }
 

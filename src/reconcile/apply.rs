@@ -40,7 +40,7 @@ pub async fn apply(page: &dyn StatusPage, config: &Config, operation: &Operation
             let name = match key {
                 ResourceKey::Component(name) | ResourceKey::Incident(name) => name.to_string(),
                 ResourceKey::Target(name) => name.to_string(),
-                ResourceKey::MonitoringIncident => String::new(),
+                ResourceKey::MonitoringIncident | ResourceKey::Structure => String::new(),
             };
             let component = NewComponent {
                 name,
@@ -52,6 +52,12 @@ pub async fn apply(page: &dyn StatusPage, config: &Config, operation: &Operation
             };
             Ok(Outcome::Written(page.create_component(&component).await?, value.clone()))
         }
+        Operation::CreateComponent { new, .. } => {
+            let value = ComponentValue { status: new.status, description: new.description.clone() };
+            Ok(Outcome::Written(page.create_component(new).await?, value))
+        }
+        Operation::CreateGroup(new) => page.create_group(new).await.map(Outcome::CreatedGroup),
+        Operation::Rearrange { write, .. } => page.apply(write).await.map(|()| Outcome::Rearranged),
         Operation::OpenIncident { component, outage } => open(page, config, *component, outage).await,
         Operation::FindIncident { outage } => Ok(find(page, config, outage).await?.map_or(Outcome::NotFound, found)),
         Operation::CloseIncident { incident, outage, now, late } => {

@@ -184,7 +184,7 @@ impl Reporter {
             *said = Some(news);
             let about = match subject {
                 ResourceKey::Component(name) | ResourceKey::Incident(name) => About::Component(name.clone()),
-                ResourceKey::MonitoringIncident => About::Everything,
+                ResourceKey::MonitoringIncident | ResourceKey::Structure => About::Everything,
                 ResourceKey::Target(name) => About::Target(name.clone()),
             };
             let kind = EventKind::WriteFailed { change: subject.to_string(), error: error.to_string() };

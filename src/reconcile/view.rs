@@ -174,6 +174,7 @@ fn show_incident(observed: &mut Observed, outage: &Outage, outcome: &Outcome, co
         }
         Outcome::Closed(_) => observed.open_incidents.retain(|open| open.id != id),
         Outcome::Found { .. } | Outcome::NotFound | Outcome::Hidden(_) | Outcome::Written(..) => {}
+        Outcome::CreatedGroup(_) | Outcome::Rearranged => {}
     }
 }
 

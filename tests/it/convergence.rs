@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::commands::explain::explained;
+use alertmanager_cachet::commands::setup::{Progress, carry_out};
 use alertmanager_cachet::core::names::{Group, GroupName};
 use alertmanager_cachet::core::observed::ComponentUpdate;
 use alertmanager_cachet::core::setup::{Removal, plan_setup};
 use alertmanager_cachet::core::status_page::PageWrite;
 use alertmanager_cachet::core::target::{ComponentList, ComponentName};
 use alertmanager_cachet::reconcile::{Blocked, Reconciler};
-use alertmanager_cachet::setup::carry_out;
 use fake_cachet::Release;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::log;
-use crate::support::world::{Quiet, TargetSpec, World, in_force};
+use crate::support::world::{TargetSpec, World, in_force};
 
 const WEB: &[TargetSpec<'_>] =
     &[("web-1:9100", "Web", false), ("web-2:9100", "Web", false), ("db:9100", "Database", true)];
@@ -62,7 +62,7 @@ async fn a_setup_beside_the_server_does_not_take_a_status_back() {
         let plan = plan_setup(&groups, &inventory, &observed, Removal::Nothing);
         world.fire("db:9100", "Database").await;
         world.settle().await;
-        carry_out(world.person(), &plan, &observed, &Quiet).await.expect("carried out");
+        carry_out(world.person(), &world.settings.config, &plan, &Progress::new(None)).await.expect("carried out");
         assert_eq!(world.status("Database").await, 4, "{release:?}");
         assert!(
             world.shown().await.components.iter().all(|component| component.enabled != component.name.contains('|'))

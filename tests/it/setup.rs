@@ -1,16 +1,15 @@
 //! `setup` against a page of either release.
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use alertmanager_cachet::commands::setup::{Progress, carry_out};
 use alertmanager_cachet::core::names::{Group, GroupName};
 use alertmanager_cachet::core::observed::ComponentUpdate;
-use alertmanager_cachet::core::setup::{Removal, SetupPlan, Step, plan_setup};
+use alertmanager_cachet::core::operation::Operation;
+use alertmanager_cachet::core::setup::{Removal, SetupPlan, plan_setup};
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::status_page::{PageWrite, StatusPage};
 use alertmanager_cachet::core::target::ComponentList;
-use alertmanager_cachet::setup::{Progress, carry_out, patiently};
-use alertmanager_cachet::store::{Made, Store};
 use fake_cachet::Release;
 
 use crate::support::world::{TargetSpec, World};
@@ -25,30 +24,6 @@ fn groups() -> Vec<Group> {
     vec![group("Front", "Web"), group("Back", "Database")]
 }
 
-#[derive(Default)]
-struct Told {
-    done: Mutex<Vec<String>>,
-    waits: Mutex<Vec<u64>>,
-    /// Where it is remembered what was made, and of which Cachet; only where that does not say so.
-    store: Option<(Store, String)>,
-}
-
-impl Progress for Told {
-    fn done(&self, step: &Step) {
-        self.done.lock().expect("lock").push(step.to_string());
-    }
-
-    async fn made(&self, made: Made, name: &str) {
-        if let Some((store, address)) = &self.store {
-            store.remember_made(address, made, name).await.expect("remembered");
-        }
-    }
-
-    fn waiting(&self, seconds: u64) {
-        self.waits.lock().expect("lock").push(seconds);
-    }
-}
-
 async fn plan(world: &World, groups: &[Group], removal: Removal) -> SetupPlan {
     let mut shown = world.shown().await;
     if !world.cachet().capabilities().await.expect("probed").meta {
@@ -57,14 +32,13 @@ async fn plan(world: &World, groups: &[Group], removal: Removal) -> SetupPlan {
     plan_setup(groups, world.settings.inventory.as_ref().expect("targets"), &shown, removal)
 }
 
-/// Plans and carries out, as the command does.
+/// Plans and carries out, as the command does. Returns what was done.
 async fn run(world: &World, groups: &[Group], removal: Removal) -> Vec<String> {
     let meta = world.cachet().capabilities().await.expect("probed").meta;
-    let store = (!meta).then(|| (world.store.clone(), world.cachet().address().to_owned()));
-    let told = Told { store, ..Told::default() };
+    let made = (!meta).then(|| (world.store.clone(), world.cachet().address().to_owned()));
     let plan = plan(world, groups, removal).await;
-    carry_out(world.cachet(), &plan, &world.shown().await, &told).await.expect("carried out");
-    told.done.into_inner().expect("lock")
+    carry_out(world.cachet(), &world.settings.config, &plan, &Progress::new(made)).await.expect("carried out");
+    plan.operations.iter().map(Operation::to_string).collect()
 }
 
 #[tokio::test]
@@ -114,8 +88,8 @@ async fn a_run_that_a_fault_interrupted_is_finished_by_the_next_one_without_doub
                 world.faults.on("POST", path).times(1).cut_after();
             }
             let first = plan(&world, &groups(), Removal::Nothing).await;
-            let told = Told::default();
-            carry_out(world.cachet(), &first, &world.shown().await, &told).await.expect_err("interrupted");
+            let config = &world.settings.config;
+            carry_out(world.cachet(), config, &first, &Progress::new(None)).await.expect_err("interrupted");
             world.faults.heal();
             run(&world, &groups(), Removal::Nothing).await;
             let shown = world.shown().await;
@@ -128,11 +102,11 @@ async fn a_run_that_a_fault_interrupted_is_finished_by_the_next_one_without_doub
 async fn the_rate_limit_is_waited_for_and_nothing_is_lost() {
     let world = World::empty(Release::Current, TARGETS).await;
     world.faults.rate_limit(4, Duration::from_secs(1));
-    let told = Told::default();
     let plan = plan(&world, &groups(), Removal::Nothing).await;
-    carry_out(world.cachet(), &plan, &world.shown().await, &told).await.expect("carried out");
-    assert_eq!(told.done.into_inner().expect("lock").len(), 6);
-    assert!(!told.waits.into_inner().expect("lock").is_empty());
+    assert_eq!(plan.operations.len(), 6);
+    let begun = Instant::now();
+    carry_out(world.cachet(), &world.settings.config, &plan, &Progress::new(None)).await.expect("carried out");
+    assert!(begun.elapsed() >= Duration::from_secs(1), "it was waited");
     assert_eq!(world.shown().await.components.len(), 4);
 }
 
@@ -140,11 +114,11 @@ async fn the_rate_limit_is_waited_for_and_nothing_is_lost() {
 async fn a_rate_limit_that_another_run_has_used_up_is_waited_for_by_the_first_read() {
     let world = World::set_up(Release::Current, TARGETS).await;
     world.faults.rate_limit(4, Duration::from_secs(1));
-    let told = Told::default();
+    let (progress, begun) = (Progress::new(None), Instant::now());
     for _ in 0..3 {
-        patiently(&told, || world.cachet().observe(&[])).await.expect("read");
+        progress.patiently(|| world.cachet().observe(&[])).await.expect("read");
     }
-    assert!(!told.waits.into_inner().expect("lock").is_empty());
+    assert!(begun.elapsed() >= Duration::from_secs(1), "it was waited");
 }
 
 #[tokio::test]

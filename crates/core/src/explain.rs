@@ -424,7 +424,7 @@ fn waiting(component: &ComponentName, desired: Option<&DesiredComponent>, plan: 
     let targets: BTreeSet<&TargetName> = desired.into_iter().flat_map(|desired| &desired.targets).collect();
     let concerns = |change: &&Operation| match change.key() {
         ResourceKey::Component(name) | ResourceKey::Incident(name) => name == *component,
-        ResourceKey::MonitoringIncident => false,
+        ResourceKey::MonitoringIncident | ResourceKey::Structure => false,
         ResourceKey::Target(name) => targets.contains(&name),
     };
     plan.operations.iter().filter(concerns).map(ToString::to_string).collect()

@@ -36,6 +36,8 @@ pub enum ResourceKey {
     MonitoringIncident,
     /// A target's own component.
     Target(TargetName),
+    /// The groups and components of the page, as `setup` makes them. The ledger has no row for it.
+    Structure,
 }
 
 impl From<&OutageSubject> for ResourceKey {
@@ -55,6 +57,7 @@ impl fmt::Display for ResourceKey {
             Self::Incident(name) => write!(f, "incident of component {name:?}"),
             Self::MonitoringIncident => f.write_str("incident of the monitoring"),
             Self::Target(name) => write!(f, "target component {name:?}"),
+            Self::Structure => f.write_str("groups and components of the page"),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::fmt;
 
 use super::history::{About, EventKind};
 use super::ledger::{ComponentValue, Delivery, Ledger, Recorded, ResourceKey, Unanswered, Update};
-use super::observed::{ComponentId, IncidentId};
+use super::names::GroupName;
+use super::observed::{ComponentId, GroupId, IncidentId, NewComponent, NewGroup};
 use super::outage::{Ended, EndedBy, IncidentValue, Outage, OutageSubject};
 use super::status::ComponentStatus;
-use super::status_page::Failure;
+use super::status_page::{Failure, PageWrite};
 use super::time::Timestamp;
 
 /// One write to the page. Each carries the outage as it was before.
@@ -69,6 +70,24 @@ pub enum Operation {
         /// The outage.
         outage: Outage,
     },
+    /// Create a group. `setup` alone plans this operation and those below, and the ledger records none of them.
+    CreateGroup(NewGroup),
+    /// Create a visible component in a group, or the component of a target.
+    CreateComponent {
+        /// What is created. Its group is missing while the group itself is yet to be created.
+        new: NewComponent,
+        /// The group that it goes into; `None` for the component of a target.
+        group: Option<GroupName>,
+    },
+    /// Show or remove a group; or move, correct or remove a component, whose status stays.
+    Rearrange {
+        /// The write. As that of [`Self::CreateComponent`], the group that a component moves to may be missing.
+        write: PageWrite,
+        /// The name of the group or component.
+        name: String,
+        /// The group that the component moves to.
+        group: Option<GroupName>,
+    },
 }
 
 /// What came of a write that was answered.
@@ -93,6 +112,10 @@ pub enum Outcome {
     Closed(EndedBy),
     /// This duplicate is hidden.
     Hidden(IncidentId),
+    /// The group was created.
+    CreatedGroup(GroupId),
+    /// The page is rearranged.
+    Rearranged,
 }
 
 /// The order of operations: what matters most to the public comes first.
@@ -106,7 +129,7 @@ pub enum Rank {
     Better,
     /// An incident closes.
     Close,
-    /// The targets' own components, which only operators see.
+    /// The targets' own components, which only operators see. What `setup` does has no other rank.
     Bookkeeping,
 }
 
@@ -120,24 +143,31 @@ impl Operation {
             | Self::CloseIncident { outage, .. }
             | Self::ReopenIncident { outage, .. }
             | Self::HideDuplicate { outage, .. } => (&outage.subject).into(),
+            Self::CreateGroup(_) | Self::CreateComponent { .. } | Self::Rearrange { .. } => ResourceKey::Structure,
         }
     }
 
     /// The outage whose incident it is about, if it is about one.
     pub fn outage(&self) -> Option<&Outage> {
         match self {
-            Self::Write { .. } => None,
             Self::OpenIncident { outage, .. }
             | Self::FindIncident { outage }
             | Self::CloseIncident { outage, .. }
             | Self::ReopenIncident { outage, .. }
             | Self::HideDuplicate { outage, .. } => Some(outage),
+            _ => None,
         }
     }
 
-    /// Whether it creates a component.
+    /// Whether it creates a component or a group.
     pub fn creates(&self) -> bool {
-        matches!(self, Self::Write { page_id: None, .. })
+        matches!(self, Self::Write { page_id: None, .. } | Self::CreateComponent { .. } | Self::CreateGroup(_))
+    }
+
+    /// Whether it removes a component or a group.
+    pub fn removes(&self) -> bool {
+        let Self::Rearrange { write, .. } = self else { return false };
+        matches!(write, PageWrite::RemoveComponent(_) | PageWrite::RemoveGroup(_))
     }
 
     /// Its place in the order of operations.
@@ -150,6 +180,7 @@ impl Operation {
             Self::Write { .. } => Rank::Better,
             Self::OpenIncident { .. } | Self::ReopenIncident { .. } => Rank::Open,
             Self::CloseIncident { .. } | Self::FindIncident { .. } | Self::HideDuplicate { .. } => Rank::Close,
+            Self::CreateGroup(_) | Self::CreateComponent { .. } | Self::Rearrange { .. } => Rank::Bookkeeping,
         }
     }
 
@@ -196,7 +227,7 @@ impl Operation {
             Self::ReopenIncident { incident, outage, .. } => {
                 Some(incident_sent(outage, Some(*incident), IncidentValue::Reopened, now))
             }
-            Self::CloseIncident { .. } | Self::FindIncident { .. } | Self::HideDuplicate { .. } => None,
+            _ => None,
         }
     }
 
@@ -239,7 +270,7 @@ impl Operation {
                 outage.ended = ended.or(Some(Ended { at: now, by: *by }));
             }
             Outcome::NotFound => outage.ended = Some(Ended { at: now, by: EndedBy::Unopened }),
-            Outcome::Hidden(_) | Outcome::Written(..) => {}
+            Outcome::Hidden(_) | Outcome::Written(..) | Outcome::CreatedGroup(_) | Outcome::Rearranged => {}
         }
         Some(outage.into())
     }
@@ -258,7 +289,7 @@ impl Operation {
                 let about = match key {
                     ResourceKey::Component(name) => About::Component(name.clone()),
                     ResourceKey::Target(name) => About::Target(name.clone()),
-                    ResourceKey::Incident(_) | ResourceKey::MonitoringIncident => return None,
+                    _ => return None,
                 };
                 (about, EventKind::Written { from: *from, to: value.status, late: late.is_some() })
             }
@@ -311,7 +342,6 @@ impl Operation {
                 let row = ledger.get(key)?.clone().failed(value, sent_at, failure, now);
                 Some(Update::Component(key.clone(), row))
             }
-            Self::FindIncident { .. } | Self::HideDuplicate { .. } => None,
             Self::OpenIncident { outage: before, .. }
             | Self::CloseIncident { outage: before, .. }
             | Self::ReopenIncident { outage: before, .. } => {
@@ -324,6 +354,7 @@ impl Operation {
                 outage.incident = row.failed(&value, sent_at, failure, now);
                 Some(outage.into())
             }
+            _ => None,
         }
     }
 }
@@ -344,7 +375,7 @@ fn incident_sent(outage: &Outage, id: Option<IncidentId>, value: IncidentValue, 
     Outage { incident: Some(row), ended: None, ..outage.clone() }.into()
 }
 
-/// One line, as `explain` prints it.
+/// One line, as `explain` and the dry run of `setup` print it.
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -366,6 +397,25 @@ impl fmt::Display for Operation {
             Self::CloseIncident { incident, outage, .. } | Self::HideDuplicate { incident, outage } => {
                 write!(f, "close incident {} of {}, which was opened late", incident.0, outage.subject)
             }
+            Self::CreateGroup(new) => write!(f, "create group {:?}", new.name),
+            Self::CreateComponent { new, group: Some(group) } => {
+                write!(f, "create component {:?} in group {group:?}", new.name)
+            }
+            Self::CreateComponent { new, group: None } => write!(f, "create target component {:?}", new.name),
+            Self::Rearrange { write, name, group } => match (write, group) {
+                (PageWrite::ShowGroup(_), _) => write!(f, "show group {name:?}, which is hidden with its components"),
+                (PageWrite::RemoveGroup(id), _) => write!(f, "remove group {name:?} ({})", id.0),
+                (PageWrite::RemoveComponent(id), _) => write!(f, "remove component {name:?} ({})", id.0),
+                (PageWrite::UpdateComponent(..), Some(group)) => {
+                    write!(f, "move component {name:?} to group {group:?}")
+                }
+                (PageWrite::UpdateComponent(_, update), None) => {
+                    let description = update.description.as_deref().unwrap_or_default();
+                    write!(f, "correct target component {name:?}: {}", description.lines().next().unwrap_or_default())
+                }
+                // Incidents have operations of their own.
+                _ => write!(f, "write {name:?}"),
+            },
         }
     }
 }

@@ -201,7 +201,7 @@ fn names(key: &ResourceKey) -> Option<(&'static str, &str)> {
     match key {
         ResourceKey::Component(name) => Some((COMPONENT, name.as_str())),
         ResourceKey::Target(name) => Some((TARGET, name.as_str())),
-        ResourceKey::Incident(_) | ResourceKey::MonitoringIncident => None,
+        ResourceKey::Incident(_) | ResourceKey::MonitoringIncident | ResourceKey::Structure => None,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use alertmanager_cachet::commands::setup::{Progress, carry_out};
 use alertmanager_cachet::core::names::{Group, GroupName};
 use alertmanager_cachet::core::setup::{Removal, plan_setup};
 use alertmanager_cachet::core::target::ComponentName;
-use alertmanager_cachet::setup::carry_out;
 use fake_cachet::Release;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use super::{HOUR, Site, page};
 use crate::browser::LOW_CONTRAST;
 use crate::browser::chromium::{Chromium, Scheme};
 use crate::support::web::ADMIN;
-use crate::support::world::{Quiet, TargetSpec, World};
+use crate::support::world::{TargetSpec, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -40,7 +40,7 @@ async fn shop() -> Site {
     let observed = world.shown().await;
     let inventory = world.settings.inventory.clone().expect("targets");
     let plan = plan_setup(&groups, &inventory, &observed, Removal::Nothing);
-    carry_out(world.person(), &plan, &observed, &Quiet).await.expect("setup");
+    carry_out(world.person(), &world.settings.config, &plan, &Progress::new(None)).await.expect("setup");
     world.watch();
     world.heartbeat().await;
     let mut site = Site::with(world).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use alertmanager_cachet::alertmanager::Member;
 use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::clock::Clock;
+use alertmanager_cachet::commands::setup::{Progress, carry_out};
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::config::{
     AlertConfig, AlertmanagerConfig, Config, IncidentConfig, PageConfig, WatchdogConfig,
@@ -14,7 +15,7 @@ use alertmanager_cachet::core::config::{
 use alertmanager_cachet::core::names::{Group, GroupName, IncidentName};
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
-use alertmanager_cachet::core::setup::{Removal, Step, plan_setup};
+use alertmanager_cachet::core::setup::{Removal, plan_setup};
 use alertmanager_cachet::core::status::IncidentStatus;
 use alertmanager_cachet::core::status_page::{PageWrite, REQUEST_TIMEOUT, StatusPage};
 use alertmanager_cachet::core::target::{
@@ -26,7 +27,6 @@ use alertmanager_cachet::live::Live;
 use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::{Reconciler, RunReport, Wake};
 use alertmanager_cachet::settings::{Settings, SettingsInForce};
-use alertmanager_cachet::setup::{Progress, carry_out};
 use alertmanager_cachet::store::Store;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
@@ -71,14 +71,6 @@ impl Time {
     pub fn pass(&self, span: Duration) {
         self.0.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
     }
-}
-
-/// Says nothing.
-pub struct Quiet;
-
-impl Progress for Quiet {
-    fn done(&self, _: &Step) {}
-    fn waiting(&self, _: u64) {}
 }
 
 /// One target: instance, components, critical.
@@ -504,7 +496,7 @@ pub async fn set_up(page: &Cachet, components: Vec<ComponentName>, inventory: &I
     let groups = [Group { name: GroupName::try_from("All").expect("a name"), components }];
     let observed = page.observe(&[]).await.expect("the page");
     let plan = plan_setup(&groups, inventory, &observed, Removal::Nothing);
-    carry_out(page, &plan, &observed, &Quiet).await.expect("setup");
+    carry_out(page, &config(), &plan, &Progress::new(None)).await.expect("setup");
 }
 
 /// The check of the token is a write that changes nothing.

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::names::GroupName;
+use crate::observed::{ComponentId, GroupId};
 use crate::status::ComponentStatus;
 use crate::target::{ComponentList, InventorySource, KnownTarget};
 
@@ -19,65 +21,55 @@ fn inventory(targets: &[(&str, &str, bool)]) -> Inventory {
 }
 
 fn lines(plan: &SetupPlan) -> Vec<String> {
-    plan.steps.iter().map(Step::to_string).collect()
+    plan.operations.iter().map(Operation::to_string).collect()
 }
 
-/// Carries the steps out on a copy of what Cachet shows; everything that is made is marked as ours.
+/// Carries the operations out on a copy of what Cachet shows; everything that is made is marked as ours.
 fn carried_out(plan: &SetupPlan, before: &Observed) -> Observed {
     let mut after = before.clone();
     let highest = before.components.iter().map(|component| component.id.0).chain(before.groups.iter().map(|g| g.id.0));
     let mut next_id = highest.max().unwrap_or(0);
-    for step in &plan.steps {
+    for operation in &plan.operations {
         next_id += 1;
-        carry_out(step, &mut after, next_id);
+        carry_out(operation, &mut after, next_id);
     }
     after
 }
 
-fn carry_out(step: &Step, page: &mut Observed, next_id: i64) {
-    let group_id =
-        |page: &Observed, name: &str| page.groups.iter().find(|group| group.name == name).map(|group| group.id);
-    let component = |name: String, enabled, description, group| ObservedComponent {
-        id: ComponentId(next_id),
-        name,
-        status: Some(ComponentStatus::Operational),
-        enabled,
-        description,
-        group,
-        managed: true,
+fn carry_out(operation: &Operation, page: &mut Observed, next_id: i64) {
+    let group_named = |page: &Observed, name: &GroupName| {
+        let found = page.groups.iter().find(|group| group.name == name.as_str()).map(|group| group.id);
+        assert!(found.is_some(), "the group is made before its components");
+        found
     };
-    match step.clone() {
-        Step::CreateGroup { name, .. } => {
-            page.groups.push(ObservedGroup {
-                id: GroupId(next_id),
-                name: name.to_string(),
-                visible: true,
-                managed: true,
-            });
+    match operation.clone() {
+        Operation::CreateGroup(new) => {
+            page.groups.push(ObservedGroup { id: GroupId(next_id), name: new.name, visible: true, managed: true });
         }
-        Step::ShowGroup { id, .. } => {
+        Operation::CreateComponent { new, group } => {
+            let name = group;
+            let group = name.as_ref().and_then(|name| group_named(page, name));
+            assert!(new.group.is_none() || new.group == group, "its group was there before");
+            let (id, status) = (ComponentId(next_id), Some(new.status));
+            let NewComponent { name, enabled, description, .. } = new;
+            page.components.push(ObservedComponent { id, name, status, enabled, description, group, managed: true });
+        }
+        Operation::Rearrange { write: PageWrite::ShowGroup(id), .. } => {
             page.groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.visible = true);
         }
-        Step::CreateComponent { name, group, .. } => {
-            let group = group_id(page, group.as_str());
-            assert!(group.is_some(), "the group is made before its components");
-            page.components.push(component(name.to_string(), true, None, group));
-        }
-        Step::MoveComponent { id, group, .. } => {
-            let group = group_id(page, group.as_str());
-            page.components.iter_mut().filter(|c| c.id == id).for_each(|component| component.group = group);
-        }
-        Step::CreateTarget { name, description } => {
-            page.components.push(component(name.to_string(), false, Some(description), None));
-        }
-        Step::CorrectTarget { id, description, .. } => {
+        Operation::Rearrange { write: PageWrite::UpdateComponent(id, update), group, .. } => {
+            let moved_to = group.as_ref().and_then(|name| group_named(page, name));
             for component in page.components.iter_mut().filter(|component| component.id == id) {
-                component.description = Some(description.clone());
-                component.enabled = false;
+                component.group = moved_to.or(component.group);
+                component.description = update.description.clone().or(component.description.take());
+                component.enabled = update.enabled;
             }
         }
-        Step::RemoveComponent { id, .. } => page.components.retain(|component| component.id != id),
-        Step::RemoveGroup { id, .. } => page.groups.retain(|group| group.id != id),
+        Operation::Rearrange { write: PageWrite::RemoveComponent(id), .. } => {
+            page.components.retain(|component| component.id != id);
+        }
+        Operation::Rearrange { write: PageWrite::RemoveGroup(id), .. } => page.groups.retain(|group| group.id != id),
+        other => panic!("setup does not plan {other:?}"),
     }
 }
 
@@ -98,7 +90,7 @@ fn an_empty_cachet_gets_groups_then_components_then_targets() {
             "create target component \"b:1 | Shop, Api\"",
         ]
     );
-    assert_eq!(plan.counts().to_string(), "7 created, 0 changed, 0 removed");
+    assert_eq!(plan.summary(), "7 created, 0 changed, 0 removed");
 }
 
 #[test]
@@ -122,7 +114,7 @@ fn a_component_moves_out_of_no_group_and_into_one_that_was_there_before() {
         lines(&plan),
         ["move component \"Shop\" to group \"Core\"", "move component \"Database\" to group \"Web\""]
     );
-    assert_eq!(plan.counts().to_string(), "0 created, 2 changed, 0 removed");
+    assert_eq!(plan.summary(), "0 created, 2 changed, 0 removed");
 
     let mut alone = all;
     alone.groups.clear();
@@ -130,7 +122,7 @@ fn a_component_moves_out_of_no_group_and_into_one_that_was_there_before() {
     let plan = plan_setup(&groups[..1], &inventory, &alone, Removal::Nothing);
     assert_eq!(lines(&plan), ["create group \"Core\"", "move component \"Database\" to group \"Core\""]);
     let plan = plan_setup(&groups, &inventory, &alone, Removal::Everything);
-    assert_eq!(plan.counts().to_string(), "4 created, 0 changed, 2 removed");
+    assert_eq!(plan.summary(), "4 created, 0 changed, 2 removed");
 }
 
 #[test]
@@ -141,8 +133,10 @@ fn a_target_that_became_critical_is_corrected_and_keeps_its_alerts() {
         carried_out(&plan_setup(&groups, &first, &Observed::default(), Removal::Nothing), &Observed::default());
     observed.components[1].description = Some("critical: no\nDown".to_owned());
     let plan = plan_setup(&groups, &inventory(&[("a:1", "Database", true)]), &observed, Removal::Nothing);
-    let Step::CorrectTarget { description, .. } = &plan.steps[0] else { panic!("{plan:?}") };
-    assert_eq!(description, "critical: yes\nDown");
+    let Operation::Rearrange { write: PageWrite::UpdateComponent(_, update), .. } = &plan.operations[0] else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(update.description.as_deref(), Some("critical: yes\nDown"));
 }
 
 #[test]
@@ -196,8 +190,10 @@ fn a_reset_removes_everything_first_and_makes_it_anew() {
     let observed =
         carried_out(&plan_setup(&groups, &inventory, &Observed::default(), Removal::Nothing), &Observed::default());
     let plan = plan_setup(&groups, &inventory, &observed, Removal::Everything);
-    assert_eq!(plan.counts(), Counts { created: 3, changed: 0, removed: 3 });
-    assert!(plan.steps[..3].iter().all(Step::removes) && !plan.steps[3..].iter().any(Step::removes));
+    assert_eq!(plan.summary(), "3 created, 0 changed, 3 removed");
+    assert!(
+        plan.operations[..3].iter().all(Operation::removes) && !plan.operations[3..].iter().any(Operation::removes)
+    );
 }
 
 #[test]
@@ -212,7 +208,7 @@ fn the_lowest_number_is_used_where_a_name_is_taken_twice() {
     twin.group = None;
     observed.components.push(twin);
     let plan = plan_setup(&groups, &inventory(&[]), &observed, Removal::Nothing);
-    assert_eq!(plan.steps, []);
+    assert_eq!(plan.operations, []);
     assert_eq!(plan.remarks, ["the page has another component named \"Database\" (50): 2 is used"]);
 }
 
@@ -272,7 +268,7 @@ proptest! {
         for removal in [Removal::Nothing, Removal::Prune] {
             let plan = plan_setup(&groups, &known(&targets), &observed, removal);
             let after = carried_out(&plan, &observed);
-            prop_assert_eq!(plan_setup(&groups, &known(&targets), &after, removal).steps, vec![]);
+            prop_assert_eq!(plan_setup(&groups, &known(&targets), &after, removal).operations, vec![]);
         }
     }
 
@@ -280,7 +276,7 @@ proptest! {
     fn an_interrupted_run_is_finished_by_the_next((groups, targets) in worlds(), cut in any::<prop::sample::Index>()) {
         let mut plan = plan_setup(&groups, &known(&targets), &Observed::default(), Removal::Nothing);
         let whole = carried_out(&plan, &Observed::default());
-        plan.steps.truncate(cut.index(plan.steps.len() + 1));
+        plan.operations.truncate(cut.index(plan.operations.len() + 1));
         let observed = carried_out(&plan, &Observed::default());
         let rest = plan_setup(&groups, &known(&targets), &observed, Removal::Nothing);
         let finished = carried_out(&rest, &observed);
@@ -296,6 +292,6 @@ proptest! {
         let old = plan_setup(&old_groups, &known(&old_targets), &Observed::default(), Removal::Nothing);
         let observed = carried_out(&old, &Observed::default());
         let plan = plan_setup(&groups, &known(&targets), &observed, Removal::Nothing);
-        prop_assert!(!plan.steps.iter().any(Step::removes));
+        prop_assert!(!plan.operations.iter().any(Operation::removes));
     }
 }

@@ -128,6 +128,7 @@ impl World {
                 self.observed.open_incidents.retain(|open| open.id != *incident);
                 Outcome::Hidden(*incident)
             }
+            setup => panic!("not planned here: {setup}"),
         };
         let now = Timestamp::from_millis(self.now_ms);
         let answered = operation.answered(&self.ledger, &outcome, now, now);
