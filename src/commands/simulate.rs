@@ -2,7 +2,6 @@
 
 mod play;
 mod records;
-mod story;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,19 +12,16 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-pub use self::play::play;
-use self::records::{LeftOut, Records};
-use self::story::Cause;
 #[cfg(feature = "internals")]
-pub use self::story::Seen;
-pub use self::story::Story;
+pub use self::play::Seen;
+pub use self::play::{Story, play};
+use self::records::{LeftOut, Record, Records};
 use super::usable_files;
 use crate::cli::{Common, OutputForm, Simulate};
 use crate::clock;
 use crate::config::counted;
-use crate::core::history::About;
 use crate::core::page::inventory_of;
-use crate::core::simulate::{Arrival, Kept, Told};
+use crate::core::simulate::{Arrival, Kept, Told, arrivals_of};
 use crate::core::target::{Inventory, InventorySource};
 use crate::core::time::Timestamp;
 use crate::core::uptime::Span;
@@ -74,9 +70,6 @@ pub(crate) async fn run(common: &Common, args: &Simulate) -> anyhow::Result<Exit
     if let Some(since) = source.since {
         story = story.since(since);
     }
-    for moment in &mut story.moments {
-        moment.cause = moment.arrival.and_then(|number| source.causes.get(number)).cloned().unwrap_or_default();
-    }
     let is_blind = story.incidents.iter().any(|incident| incident.component.is_none());
     for unknown in source.unknown.iter().chain(source.unknown_when_blind.iter().filter(|_| is_blind)) {
         writeln!(io::stderr(), "note: {unknown}")?;
@@ -94,8 +87,6 @@ pub(crate) async fn run(common: &Common, args: &Simulate) -> anyhow::Result<Exit
 struct Source {
     /// In the order of their times.
     arrivals: Vec<Arrival>,
-    /// What each of them is, for people.
-    causes: Vec<Cause>,
     /// From then on it is told; `None`: from its beginning.
     since: Option<Timestamp>,
     /// Up to then it is played; `None`: until nothing changes any more.
@@ -133,11 +124,11 @@ impl Source {
         let is_told =
             |at: Timestamp| args.since.is_none_or(|since| since <= at) && args.until.is_none_or(|until| at < until);
         let told: Vec<_> = records.iter().filter(|record| is_told(record.at)).collect();
-        let played = Played::Notifications {
-            notifications: told.len(),
+        let played = Played {
+            amount: Amount::Notifications(told.len()),
             alerts: told.iter().map(|record| record.notification.alerts.len()).sum(),
-            from: args.since.or(told.first().map(|record| record.at)).as_ref().map(Timestamp::to_string),
-            to: args.until.or(told.last().map(|record| record.at)).as_ref().map(Timestamp::to_string),
+            from: args.since.or(told.first().map(|record| record.at)),
+            to: args.until.or(told.last().map(|record| record.at)),
         };
         // A server may hear of the watchdog in other ways than notifications as well.
         let (mut unknown, mut unknown_when_blind) = (Vec::new(), None);
@@ -153,18 +144,12 @@ impl Source {
                 ));
             }
         }
-        let (mut arrivals, mut causes) = (Vec::new(), Vec::new());
-        for moment in records.chunk_by(|one, next| one.at == next.at) {
-            let told = moment.iter().map(|record| Told::Notified {
-                alerts: record.notification.alerts.clone(),
-                watchdogs: record.notification.watchdogs.clone(),
-            });
-            arrivals.extend(moment.first().map(|first| Arrival { at: first.at, told: told.collect() }));
-            let places: Vec<&str> = moment.iter().map(|record| record.place.as_str()).collect();
-            causes.push(Cause { notification: Some(places.join("; ")), learned: Vec::new() });
-        }
+        let told = records.into_iter().map(|Record { at, place, notification }| {
+            (at, Told::Notified { place, alerts: notification.alerts, watchdogs: notification.watchdogs })
+        });
+        let arrivals = arrivals_of(told);
         let (since, until) = (args.since, args.until);
-        Ok(Self { arrivals, causes, since, until, played, left_out, unknown, unknown_when_blind })
+        Ok(Self { arrivals, since, until, played, left_out, unknown, unknown_when_blind })
     }
 
     /// What the history kept, up to `now` at most: what comes later it does not know. Of what was before it, there is the
@@ -187,33 +172,17 @@ impl Source {
         if until <= span.from {
             bail!("nothing is known yet of what comes after --since ({}): give an earlier time", span.from);
         }
-        let learned: Vec<_> = kept.alerts.iter().filter(|event| span.from <= event.at && event.at < until).collect();
-        let alerts: BTreeSet<_> = learned.iter().map(|event| event.fingerprint).collect();
-        let played = Played::History {
-            changes: learned.len(),
-            alerts: alerts.len(),
-            from: span.from.max(kept.from).to_string(),
-            to: until.to_string(),
-        };
-        let arrivals = kept.arrivals(watchdog);
-        let in_words = |told: &Told| match told {
-            Told::Learned(event) => Some(event.to_string()),
-            Told::Happened(event) => Some(match &event.about {
-                About::Component(component) => format!("{component}: {}", event.kind),
-                About::Target(target) => format!("{target}: {}", event.kind),
-                About::Everything => event.kind.to_string(),
-            }),
-            Told::Notified { .. } => None,
-        };
-        let learned = arrivals.iter().map(|arrival| arrival.told.iter().filter_map(in_words).collect());
+        let learned = kept.alerts.iter().filter(|event| span.from <= event.at && event.at < until);
+        let changes = learned.clone().count();
+        let alerts = learned.map(|event| event.fingerprint).collect::<BTreeSet<_>>().len();
+        let (from, to) = (Some(span.from.max(kept.from)), Some(until));
         Ok(Self {
-            causes: learned.map(|learned| Cause { notification: None, learned }).collect(),
-            arrivals,
+            arrivals: kept.arrivals(watchdog),
             since: Some(span.from),
             until: Some(until),
-            played,
+            played: Played { amount: Amount::Changes(changes), alerts, from, to },
             left_out: Vec::new(),
-            unknown: kept.unknown(watchdog, targets, span).iter().map(ToString::to_string).collect(),
+            unknown: kept.unknown(watchdog, targets, span),
             unknown_when_blind: None,
         })
     }
@@ -236,12 +205,22 @@ fn text(file: &PathBuf) -> anyhow::Result<String> {
 
 /// How much was played, and of which time.
 #[derive(Serialize)]
-#[serde(untagged)]
-enum Played {
-    /// Recorded notifications, with so many alerts of the page.
-    Notifications { notifications: usize, alerts: usize, from: Option<String>, to: Option<String> },
-    /// What the history knows of so many alerts.
-    History { changes: usize, alerts: usize, from: String, to: String },
+struct Played {
+    #[serde(flatten)]
+    amount: Amount,
+    /// How many alerts of the page it is about: in notifications, those of each are counted.
+    alerts: usize,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Amount {
+    /// Recorded notifications.
+    Notifications(usize),
+    /// What the history has learned of alerts.
+    Changes(usize),
 }
 
 /// A simulation as it is told, in lines or as JSON.
@@ -256,18 +235,14 @@ struct Printed {
 
 impl fmt::Display for Printed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.played {
-            Played::Notifications { notifications, alerts, from, to } => {
-                let (notifications, alerts) = (counted(*notifications, "notification"), counted(*alerts, "alert"));
-                write!(f, "{notifications} with {alerts} of the page")?;
-                if let (Some(from), Some(to)) = (from, to) {
-                    write!(f, ", from {from} to {to}")?;
-                }
-            }
-            Played::History { changes, alerts, from, to } => {
-                let (changes, alerts) = (counted(*changes, "change"), counted(*alerts, "alert"));
-                write!(f, "{changes} of {alerts} of the page, from {from} to {to}")?;
-            }
+        let Played { amount, alerts, from, to } = &self.played;
+        let alerts = counted(*alerts, "alert");
+        match amount {
+            Amount::Notifications(count) => write!(f, "{} with {alerts} of the page", counted(*count, "notification"))?,
+            Amount::Changes(count) => write!(f, "{} of {alerts} of the page", counted(*count, "change"))?,
+        }
+        if let (Some(from), Some(to)) = (from, to) {
+            write!(f, ", from {from} to {to}")?;
         }
         write!(f, "\n{}", self.story)?;
         self.left_out.iter().try_for_each(|left_out| writeln!(f, "\nleft out: {left_out}"))

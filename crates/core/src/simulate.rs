@@ -32,6 +32,8 @@ pub struct Arrival {
 pub enum Told {
     /// A notification.
     Notified {
+        /// Where it stands: file and line.
+        place: String,
         /// Its alerts of the page.
         alerts: Vec<Alert>,
         /// Its alerts of the watchdog, which are applied before the others.
@@ -41,6 +43,18 @@ pub enum Told {
     Learned(AlertEvent),
     /// The history knows this of an override, or of the watchdog.
     Happened(Event),
+}
+
+/// What was `told`, in the order of its times, by the moments at which it was.
+pub fn arrivals_of(told: impl IntoIterator<Item = (Timestamp, Told)>) -> Vec<Arrival> {
+    let mut arrivals: Vec<Arrival> = Vec::new();
+    for (at, told) in told {
+        match arrivals.last_mut().filter(|last| last.at == at) {
+            Some(last) => last.told.push(told),
+            None => arrivals.push(Arrival { at, told: vec![told] }),
+        }
+    }
+    arrivals
 }
 
 /// What the history kept.
@@ -91,14 +105,7 @@ impl Kept {
             let heard = Event { at, about: About::Everything, kind: EventKind::WatchdogHeard };
             told.insert(0, (at, Told::Happened(heard)));
         }
-        let mut arrivals: Vec<Arrival> = Vec::new();
-        for (at, told) in told {
-            match arrivals.last_mut().filter(|last| last.at == at) {
-                Some(last) => last.told.push(told),
-                None => arrivals.push(Arrival { at, told: vec![told] }),
-            }
-        }
-        arrivals
+        arrivals_of(told)
     }
 
     /// What is not known of the time in `window`, for a replay with `watchdog` and the targets of `inventory`: a sentence
@@ -144,7 +151,23 @@ impl Kept {
                  alertmanager_settle_seconds and stale_after_seconds say now: {corrected} in this time"
             ));
         }
-        unknown.extend(watchdog.and_then(|watchdog| self.unknown_of_watchdog(watchdog)));
+        if let Some(watchdog) = watchdog {
+            let alertname = watchdog.alertname();
+            // How long it had to be missing for the server to notice.
+            let noticed = self.events.iter().filter_map(|event| match event.kind {
+                EventKind::WatchdogMissing { since_ms } => Some(event.at.since(Timestamp::from_millis(since_ms))),
+                _ => None,
+            });
+            if !self.knows_a_watchdog() {
+                unknown
+                    .push(format!("the history knows of no watchdog, so the absence of {alertname:?} is not played"));
+            } else if noticed.max().is_none_or(|noticed| noticed > watchdog.timeout()) {
+                unknown.push(format!(
+                    "the history knows when the watchdog was missing by the timeout_seconds of that time: that \
+                     {alertname:?} stayed away for less is not known, and not played"
+                ));
+            }
+        }
         let names = alerts.iter().map(|event| event.target.name());
         let others: BTreeSet<TargetName> = names.filter(|name| inventory.get(name).is_none()).collect();
         if inventory.source() == InventorySource::File && !others.is_empty() {
@@ -165,25 +188,6 @@ impl Kept {
     fn knows_a_watchdog(&self) -> bool {
         let is_heard = self.last_heartbeat.is_some_and(|last| last >= self.from);
         is_heard || self.events.iter().any(|event| is_of_watchdog(&event.kind))
-    }
-
-    fn unknown_of_watchdog(&self, watchdog: &Watchdog) -> Option<String> {
-        let alertname = watchdog.alertname();
-        if !self.knows_a_watchdog() {
-            return Some(format!("the history knows of no watchdog, so the absence of {alertname:?} is not played"));
-        }
-        // How long it had to be missing for the server to notice.
-        let noticed = self.events.iter().filter_map(|event| match event.kind {
-            EventKind::WatchdogMissing { since_ms } => Some(event.at.since(Timestamp::from_millis(since_ms))),
-            _ => None,
-        });
-        let is_known = noticed.max().is_some_and(|noticed| noticed <= watchdog.timeout());
-        (!is_known).then(|| {
-            format!(
-                "the history knows when the watchdog was missing by the timeout_seconds of that time: that {alertname:?} \
-                 stayed away for less is not known, and not played"
-            )
-        })
     }
 }
 

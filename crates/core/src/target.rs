@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use serde::Serialize;
+
 use super::names::trimmed;
 
 /// The most characters that Cachet takes in a name; one more is answered with 422.
@@ -16,7 +18,7 @@ const EXCERPT: usize = 60;
 
 /// The name of a visible component: [`trimmed`], not empty, at most [`NAME_LIMIT`] characters, without `|`, `,` and control
 /// characters, so that it can stand in a label's list and in a target's name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ComponentName(String);
 
 /// Why a text cannot be a name or a title: what is wrong with it, and what helps.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 /// A moment: milliseconds since the Unix epoch.
 ///
 /// Alertmanager sends nanoseconds; both members of an HA pair send the same `startsAt`, so cutting it to milliseconds
@@ -57,6 +59,13 @@ impl fmt::Display for Timestamp {
             Ok(moment) => write!(f, "{moment}"),
             Err(_) => write!(f, "{} ms", self.0),
         }
+    }
+}
+
+/// As it is displayed.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

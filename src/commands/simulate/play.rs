@@ -1,29 +1,32 @@
-//! The engine over a page and a store in memory, and a clock that is set.
+//! The engine over a page and a store in memory, and a clock that is set; and the story that it makes of what arrives.
 //!
 //! Nobody touches the page, or announces maintenance on it. Time passes from one arrival to the next, and stops wherever
 //! the engine says that time alone changes something: when a waiting firing begins to count, or a recovery was waited out.
 //! After the last arrival it goes on until it changes nothing any more, or the end is reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
 use std::mem;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::bail;
+use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
-use super::story::{Cause, Incident, Moment, Seen, Story};
 use crate::builtin::BuiltinPage;
 use crate::clock::Clock;
 use crate::commands::serve::set_up_built_in;
+use crate::config::counted;
 use crate::core::alert::{Alert, AlertStatus, Effect};
 use crate::core::config::WatchdogConfig;
 use crate::core::expiry::WatchdogAlert;
 use crate::core::history::{About, Event, EventKind};
+use crate::core::observed::IncidentId;
 use crate::core::overrides::Override;
 use crate::core::plan::Report;
 use crate::core::simulate::{Arrival, Told};
@@ -32,7 +35,7 @@ use crate::core::status_page::StatusPage as _;
 use crate::core::target::{ComponentName, Inventory};
 use crate::core::time::Timestamp;
 use crate::log::Log;
-use crate::reconcile::{Reconciler, Wake};
+use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::store::{Recorded, Statements, Store};
 
@@ -41,6 +44,86 @@ const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
 /// The shortest time.
 const TICK: Duration = Duration::from_millis(1);
+
+/// How much of what was learned at one moment stands in a line; the JSON has all of it.
+const LEARNED_IN_A_LINE: usize = 3;
+
+/// What would have happened. In JSON, times are RFC 3339 and statuses are Cachet's numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Story {
+    /// The page at the beginning.
+    #[serde(rename = "page_before", serialize_with = "components")]
+    pub before: BTreeMap<ComponentName, ComponentStatus>,
+    /// The moments at which the public would have seen something change.
+    pub moments: Vec<Moment>,
+    /// Every incident, in the order in which they were opened.
+    pub incidents: Vec<Incident>,
+    /// The page at the end.
+    #[serde(serialize_with = "components")]
+    pub page: BTreeMap<ComponentName, ComponentStatus>,
+    /// Components that alerts or targets speak of and no group has, so that they show nowhere.
+    pub missing: BTreeSet<ComponentName>,
+}
+
+/// A moment at which the page changes: by notifications, by what was learned otherwise, or if it has neither, by time alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// Where the notification stands; where all of them stand, if several came at that moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification: Option<String>,
+    /// What was learned, for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<String>,
+    /// What changes, in the order in which it is written.
+    pub changes: Vec<Seen>,
+}
+
+/// Something that the public sees. An incident about no component says that monitoring data is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Seen {
+    Status {
+        component: ComponentName,
+        from: ComponentStatus,
+        to: ComponentStatus,
+    },
+    IncidentOpened {
+        incident: IncidentId,
+        component: Option<ComponentName>,
+    },
+    IncidentClosed {
+        incident: IncidentId,
+        component: Option<ComponentName>,
+    },
+    /// After a relapse.
+    IncidentReopened {
+        incident: IncidentId,
+        component: Option<ComponentName>,
+    },
+}
+
+/// An incident that would have been opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Incident {
+    /// Its number on a page that had none before.
+    #[serde(rename = "incident")]
+    pub id: IncidentId,
+    /// The component that it is about; `None`: it says that monitoring data is missing.
+    pub component: Option<ComponentName>,
+    /// Its title.
+    pub name: String,
+    /// When the outage began, as the alerts say, or from when on nothing was heard of the watchdog.
+    pub occurred_at: Timestamp,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it was closed last; `None`: it is open in the end.
+    pub closed_at: Option<Timestamp>,
+    /// How often a relapse opened it again.
+    pub reopened: usize,
+}
 
 /// Plays `arrivals`, which are in the order of their times, as far as they were before `end`; `None`: until time changes
 /// nothing any more. `targets` are those that have a component on the page at the beginning.
@@ -60,29 +143,27 @@ pub async fn play(
     let played = async {
         let beginning = arrivals.first().map_or(Timestamp::from_millis(0), |first| first.at).min(end).before(TICK);
         let mut replay = Replay::start(settings, targets, beginning).await?;
-        for (number, arrival) in arrivals.iter().enumerate().take_while(|(_, arrival)| arrival.at < end) {
+        for arrival in arrivals.iter().take_while(|arrival| arrival.at < end) {
             replay.let_time_pass_until(arrival.at).await?;
             // A server runs on its interval as well, and forgets what is old. One run just before does the same.
             let interval = replay.settings.borrow().config.page.reconcile_interval;
             if arrival.at.since(replay.ran_at) > interval {
-                replay.run(arrival.at.before(TICK), None).await?;
+                replay.run(arrival.at.before(TICK), &[]).await?;
             }
             if replay.take(arrival).await? {
-                replay.run(arrival.at, Some(number)).await?;
+                replay.run(arrival.at, &arrival.told).await?;
             }
         }
         // That no notification comes after the last one says nothing of the watchdog; the history knows it until its end.
         if let Some(last) = arrivals.last().filter(|last| last.at < end && replay.is_notified_of_watchdog) {
-            replay.run(last.at, None).await?;
+            replay.run(last.at, &[]).await?;
             if replay.store.pulse().await?.missing_at.is_none() {
                 replay.listen_for(None);
-                replay.run(last.at, None).await?;
+                replay.run(last.at, &[]).await?;
             }
         }
         replay.let_time_pass_until(end).await?;
-        let page = replay.shown().await?;
-        let incidents = mem::take(&mut lock(&replay.collected).incidents);
-        Ok(Story { page, incidents, ..replay.story })
+        Ok(Story { page: replay.shown().await?, ..replay.story })
     };
     // What the engine says to its operators is not about a page that anybody has.
     played.with_subscriber(NoSubscriber::new()).await
@@ -98,8 +179,8 @@ struct Replay {
     store: Store,
     page: BuiltinPage,
     reconciler: Reconciler,
-    wake: Wake,
-    collected: Arc<Mutex<Collected>>,
+    /// What the engine has told since it was last taken from here.
+    events: mpsc::Receiver<Event>,
     story: Story,
     ran_at: Timestamp,
     revisit_at: Option<Timestamp>,
@@ -117,32 +198,30 @@ impl Replay {
         let mut config = settings.config.clone();
         let watchdog = config.watchdog.take();
         let (settings, in_force) = watch::channel(Arc::new(Settings { config, ..settings.clone() }));
-        let collected = Arc::<Mutex<Collected>>::default();
-        let collector = Arc::clone(&collected);
-        let log = Log::of_events(move |event| lock(&collector).add(event));
+        let (sender, events) = mpsc::channel();
+        // Nothing is told any more once the replay has ended.
+        let log = Log::of_events(move |event| drop(sender.send(event.clone())));
         let stop = CancellationToken::new();
-        let reconciler = Reconciler::new(store.clone(), Arc::new(page.clone()), in_force, clock, log, stop);
         let mut replay = Self {
             now: time,
             settings,
             watchdog,
             is_notified_of_watchdog: false,
+            reconciler: Reconciler::new(store.clone(), Arc::new(page.clone()), in_force, clock, log, stop),
             store,
             page,
-            wake: reconciler.wake(),
-            reconciler,
-            collected,
+            events,
             story: Story::default(),
             ran_at: now,
             revisit_at: None,
         };
         replay.story.before = replay.shown().await?;
-        replay.run(now, None).await?;
+        replay.run(now, &[]).await?;
         Ok(replay)
     }
 
-    /// One run of the engine at `now`, after `arrival`.
-    async fn run(&mut self, now: Timestamp, arrival: Option<usize>) -> anyhow::Result<()> {
+    /// One run of the engine at `now`, after what was `told`.
+    async fn run(&mut self, now: Timestamp, told: &[Told]) -> anyhow::Result<()> {
         self.now.store(now.as_millis(), Ordering::Relaxed);
         let run = self.reconciler.once().await;
         if let Some(blocked) = run.blocked {
@@ -157,17 +236,31 @@ impl Replay {
             Report::ComponentMissing { component } => Some(component.clone()),
             _ => None,
         }));
-        let changes = mem::take(&mut lock(&self.collected).changes);
-        if !changes.is_empty() {
-            self.story.moments.push(Moment { at: now, arrival, cause: Cause::default(), changes });
+        let changes: Vec<Seen> = self.events.try_iter().filter_map(|event| self.story.see(event)).collect();
+        if changes.is_empty() {
+            return Ok(());
         }
+        let (mut places, mut learned) = (Vec::new(), Vec::new());
+        for told in told {
+            match told {
+                Told::Notified { place, .. } => places.push(place.as_str()),
+                Told::Learned(event) => learned.push(event.to_string()),
+                Told::Happened(Event { about, kind, .. }) => learned.push(match about {
+                    About::Component(component) => format!("{component}: {kind}"),
+                    About::Target(target) => format!("{target}: {kind}"),
+                    About::Everything => kind.to_string(),
+                }),
+            }
+        }
+        let notification = (!places.is_empty()).then(|| places.join("; "));
+        self.story.moments.push(Moment { at: now, notification, learned, changes });
         Ok(())
     }
 
     /// Stops at every moment before `until` at which time alone changes something.
     async fn let_time_pass_until(&mut self, until: Timestamp) -> anyhow::Result<()> {
         while let Some(at) = self.revisit_at.filter(|at| *at < until) {
-            self.run(at, None).await?;
+            self.run(at, &[]).await?;
         }
         Ok(())
     }
@@ -178,7 +271,9 @@ impl Replay {
         let mut is_news = false;
         for told in &arrival.told {
             is_news |= match told {
-                Told::Notified { alerts, watchdogs } => self.take_notification(alerts, watchdogs, arrival.at).await?,
+                Told::Notified { alerts, watchdogs, .. } => {
+                    self.take_notification(alerts, watchdogs, arrival.at).await?
+                }
                 Told::Learned(event) => {
                     self.store.put_alert(&event.record(arrival.at)).await?;
                     true
@@ -190,7 +285,7 @@ impl Replay {
             };
         }
         if is_news {
-            self.wake.wake();
+            self.reconciler.wake().wake();
         }
         Ok(is_news)
     }
@@ -262,56 +357,118 @@ impl Replay {
     }
 }
 
-/// What the events of the engine say so far.
-#[derive(Default)]
-struct Collected {
-    /// What the public saw since this was last taken.
-    changes: Vec<Seen>,
-    /// Every incident.
-    incidents: Vec<Incident>,
-}
-
-impl Collected {
-    /// Takes an event. The public does not see those of targets' own components.
-    fn add(&mut self, event: &Event) {
-        let component = match &event.about {
-            About::Component(name) => Some(name.clone()),
-            About::Target(_) => return,
+impl Story {
+    /// Takes an event. Returns what the public sees of it: nothing of those of targets' own components.
+    fn see(&mut self, Event { at, about, kind }: Event) -> Option<Seen> {
+        let component = match about {
+            About::Component(name) => Some(name),
+            About::Target(_) => return None,
             About::Everything => None,
         };
-        match (&event.kind, component) {
-            (EventKind::Written { from: Some(from), to, .. }, Some(component)) => {
-                self.changes.push(Seen::Status { component, from: *from, to: *to });
-            }
-            (EventKind::IncidentOpened { incident, title, occurred_at_ms }, component) => {
-                self.changes.push(Seen::IncidentOpened { incident: *incident, component: component.clone() });
+        Some(match kind {
+            EventKind::Written { from: Some(from), to, .. } => Seen::Status { component: component?, from, to },
+            EventKind::IncidentOpened { incident, title, occurred_at_ms } => {
                 self.incidents.push(Incident {
-                    id: *incident,
-                    component,
-                    name: title.clone(),
-                    occurred_at: Timestamp::from_millis(*occurred_at_ms),
-                    opened_at: event.at,
+                    id: incident,
+                    component: component.clone(),
+                    name: title,
+                    occurred_at: Timestamp::from_millis(occurred_at_ms),
+                    opened_at: at,
                     closed_at: None,
                     reopened: 0,
                 });
+                Seen::IncidentOpened { incident, component }
             }
-            (EventKind::IncidentClosed { incident, .. }, component) => {
-                self.changes.push(Seen::IncidentClosed { incident: *incident, component });
-                let closed = self.incidents.iter_mut().filter(|one| one.id == *incident);
-                closed.for_each(|incident| incident.closed_at = Some(event.at));
+            EventKind::IncidentClosed { incident, .. } => {
+                let known = self.incidents.iter_mut().filter(|known| known.id == incident);
+                known.for_each(|known| known.closed_at = Some(at));
+                Seen::IncidentClosed { incident, component }
             }
-            (EventKind::IncidentReopened { incident, .. }, component) => {
-                self.changes.push(Seen::IncidentReopened { incident: *incident, component });
-                for incident in self.incidents.iter_mut().filter(|one| one.id == *incident) {
-                    incident.closed_at = None;
-                    incident.reopened += 1;
-                }
+            EventKind::IncidentReopened { incident, .. } => {
+                let known = self.incidents.iter_mut().filter(|known| known.id == incident);
+                known.for_each(|known| (known.closed_at, known.reopened) = (None, known.reopened + 1));
+                Seen::IncidentReopened { incident, component }
             }
-            _ => {}
+            _ => return None,
+        })
+    }
+
+    /// The same, told from `beginning` on: without the moments before, and the incidents that were closed by then.
+    pub fn since(mut self, beginning: Timestamp) -> Self {
+        let told = self.moments.partition_point(|moment| moment.at < beginning);
+        for change in self.moments.drain(..told).flat_map(|moment| moment.changes) {
+            if let Seen::Status { component, to, .. } = change {
+                self.before.insert(component, to);
+            }
         }
+        self.incidents.retain(|incident| incident.closed_at.is_none_or(|closed_at| closed_at >= beginning));
+        self
     }
 }
 
-fn lock(collected: &Mutex<Collected>) -> MutexGuard<'_, Collected> {
-    collected.lock().unwrap_or_else(PoisonError::into_inner)
+fn components<S: Serializer>(
+    page: &BTreeMap<ComponentName, ComponentStatus>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Component<'a> {
+        component: &'a ComponentName,
+        status: &'a ComponentStatus,
+    }
+    serializer.collect_seq(page.iter().map(|(component, status)| Component { component, status }))
+}
+
+impl Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.before.values().any(|status| *status != ComponentStatus::Operational) {
+            writeln!(f, "\nThe page at the beginning")?;
+            self.before.iter().try_for_each(|(name, status)| writeln!(f, "  {:?} {status}", name.as_str()))?;
+        }
+        for Moment { at, notification, learned, changes } in &self.moments {
+            let told = learned.iter().take(LEARNED_IN_A_LINE).map(String::as_str).collect::<Vec<_>>().join("; ");
+            match (notification, learned.len()) {
+                (Some(place), _) => writeln!(f, "\n{at}  {place}")?,
+                (None, 0) => writeln!(f, "\n{at}  time passes")?,
+                (None, count) if count <= LEARNED_IN_A_LINE => writeln!(f, "\n{at}  {told}")?,
+                (None, count) => writeln!(f, "\n{at}  {told}; and {} more", count - LEARNED_IN_A_LINE)?,
+            }
+            changes.iter().try_for_each(|change| writeln!(f, "  {change}"))?;
+        }
+        writeln!(f, "\nIncidents")?;
+        if self.incidents.is_empty() {
+            writeln!(f, "  none")?;
+        }
+        for Incident { id, name, occurred_at, opened_at, closed_at, reopened, .. } in &self.incidents {
+            writeln!(f, "  {} {name:?}", id.0)?;
+            let closed = closed_at.map_or("still open".to_owned(), |closed_at| format!("closed {closed_at}"));
+            let again = match reopened {
+                0 => String::new(),
+                times => format!(", opened again {}", counted(*times, "time")),
+            };
+            writeln!(f, "    began {occurred_at}, opened {opened_at}, {closed}{again}")?;
+        }
+        writeln!(f, "\nThe page at the end")?;
+        self.page.iter().try_for_each(|(name, status)| writeln!(f, "  {:?} {status}", name.as_str()))?;
+        for component in self.missing.iter().map(ComponentName::as_str) {
+            writeln!(f, "\nnote: component {component:?} is in no group, so its alerts show nowhere: add it to one")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (incident, component, verb) = match self {
+            Self::Status { component, from, to } => {
+                return write!(f, "component {:?} from {from} to {to}", component.as_str());
+            }
+            Self::IncidentOpened { incident, component } => (incident, component, "opens"),
+            Self::IncidentClosed { incident, component } => (incident, component, "closes"),
+            Self::IncidentReopened { incident, component } => (incident, component, "opens again"),
+        };
+        match component {
+            Some(component) => write!(f, "incident {} of {:?} {verb}", incident.0, component.as_str()),
+            None => write!(f, "incident {}, that monitoring data is missing, {verb}", incident.0),
+        }
+    }
 }

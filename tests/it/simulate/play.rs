@@ -45,7 +45,10 @@ fn told_of(second: i64, instance: &str, status: AlertStatus, starts_at: i64) -> 
         starts_at: at(starts_at),
         ends_at: None,
     };
-    Arrival { at: at(second), told: vec![Told::Notified { alerts: vec![alert], watchdogs: Vec::new() }] }
+    Arrival {
+        at: at(second),
+        told: vec![Told::Notified { place: String::new(), alerts: vec![alert], watchdogs: Vec::new() }],
+    }
 }
 
 fn fires(second: i64, instance: &str) -> Arrival {
@@ -59,7 +62,7 @@ fn ends(second: i64, instance: &str) -> Arrival {
 fn watchdog_told(second: i64, status: AlertStatus, ends_at: Option<Timestamp>) -> Arrival {
     let fingerprint = Fingerprint::of_text("Watchdog");
     let watchdogs = vec![WatchdogAlert { fingerprint, status, starts_at: at(1), ends_at }];
-    Arrival { at: at(second), told: vec![Told::Notified { alerts: Vec::new(), watchdogs }] }
+    Arrival { at: at(second), told: vec![Told::Notified { place: String::new(), alerts: Vec::new(), watchdogs }] }
 }
 
 /// The watchdog fires.
@@ -129,7 +132,7 @@ fn seen(story: &Story) -> Vec<String> {
                 Seen::IncidentClosed { incident, .. } => format!("closes {}", incident.0),
                 Seen::IncidentReopened { incident, .. } => format!("reopens {}", incident.0),
             };
-            let cause = if moment.arrival.is_some() { "" } else { " by time" };
+            let cause = if moment.notification.is_none() && moment.learned.is_empty() { " by time" } else { "" };
             format!("{}: {what}{cause}", moment.at.as_millis() / 1000)
         })
     });
