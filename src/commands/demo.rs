@@ -19,7 +19,7 @@ use crate::clock;
 use crate::config::environment::{Environment, Mode};
 use crate::config::users::UserName;
 use crate::core::builtin::Content;
-use crate::core::status::ComponentStatus;
+use crate::core::status::ComponentStatus::{self, MajorOutage, Operational, PartialOutage};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::Log;
@@ -63,43 +63,31 @@ const STORY: &[Step] = &[
         title: "A target fails",
         sent: "one of the six targets of Web Server fires",
         recording: include_str!("demo/1-a-target-fails.json"),
-        expected: &[("Web Server", ComponentStatus::PartialOutage)],
+        expected: &[("Web Server", PartialOutage)],
     },
     Step {
         title: "Half of a component fails",
         sent: "two more targets of Web Server fire, and one of Database",
         recording: include_str!("demo/2-half-a-component-fails.json"),
-        expected: &[("Web Server", ComponentStatus::PartialOutage), ("Database", ComponentStatus::PartialOutage)],
+        expected: &[("Web Server", PartialOutage), ("Database", PartialOutage)],
     },
     Step {
         title: "A critical target fails",
         sent: "the critical target of Database and Backend fires",
         recording: include_str!("demo/3-a-critical-target-fails.json"),
-        expected: &[
-            ("Database", ComponentStatus::MajorOutage),
-            ("Backend", ComponentStatus::MajorOutage),
-            ("Web Server", ComponentStatus::PartialOutage),
-        ],
+        expected: &[("Database", MajorOutage), ("Backend", MajorOutage), ("Web Server", PartialOutage)],
     },
     Step {
         title: "The critical target recovers",
         sent: "its alert is resolved, in a notification that still says \"firing\" for the others",
         recording: include_str!("demo/4-the-critical-target-recovers.json"),
-        expected: &[
-            ("Database", ComponentStatus::PartialOutage),
-            ("Backend", ComponentStatus::Operational),
-            ("Web Server", ComponentStatus::PartialOutage),
-        ],
+        expected: &[("Database", PartialOutage), ("Backend", Operational), ("Web Server", PartialOutage)],
     },
     Step {
         title: "Everything recovers",
         sent: "all other alerts are resolved",
         recording: include_str!("demo/5-all-recovers.json"),
-        expected: &[
-            ("Web Server", ComponentStatus::Operational),
-            ("Database", ComponentStatus::Operational),
-            ("Backend", ComponentStatus::Operational),
-        ],
+        expected: &[("Web Server", Operational), ("Database", Operational), ("Backend", Operational)],
     },
 ];
 
@@ -117,19 +105,17 @@ pub(crate) async fn run(common: &Common, args: &Demo) -> anyhow::Result<ExitCode
     let password: String = password.iter().map(|byte| format!("{byte:02x}")).collect();
     let stop = stop_signal()?;
     let running = serve(common, args, folder.path(), &password).await?;
-    // No certificates are needed on loopback, and a small container image has none.
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?;
-    let demo = Teller { url: format!("http://{}", running.address), password, client, running };
+    let url = format!("http://{}", running.address);
     tokio::pin!(stop);
     let is_right = tokio::select! {
-        told = demo.tell(args.once) => Some(told?),
+        told = tell(&running, &url, &password, args.once) => Some(told?),
         () = &mut stop => None,
     };
     if is_right.is_some() && !args.once {
-        say(&format!("\nThe page stays at {} until Ctrl-C.", demo.url))?;
+        say(&format!("\nThe page stays at {url} until Ctrl-C."))?;
         stop.await;
     }
-    demo.running.stop().await?;
+    running.stop().await?;
     Ok(if is_right == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -162,93 +148,70 @@ async fn serve(common: &Common, args: &Demo, folder: &std::path::Path, password:
     start(Origin { common, args: serve, environment, variables: None }, log).await
 }
 
-struct Teller {
-    url: String,
-    password: String,
-    client: reqwest::Client,
-    running: Running,
-}
-
-impl Teller {
-    /// Tells the story. Returns whether the page showed what it should.
-    async fn tell(&self, once: bool) -> anyhow::Result<bool> {
-        say(&format!("The status page is at {}", self.url))?;
-        let mut is_right = true;
-        let mut notifications = Vec::new();
-        for step in STORY {
-            let recording: Value = serde_json::from_str(step.recording)?;
-            let body = recording["body"].as_str().context("a recording has a body")?;
-            notifications.push(serde_json::from_str(body)?);
-        }
-        move_to_now(&mut notifications)?;
-        for ((step, number), notification) in STORY.iter().zip(1..).zip(notifications) {
-            if !once {
-                tokio::time::sleep(PAUSE).await;
-            }
-            say(&format!("\n{number}/{}  {}", STORY.len(), step.title))?;
-            self.post(step, &notification).await?;
-            let deadline = Instant::now() + PATIENCE;
-            let difference = loop {
-                match self.difference(step.expected).await? {
-                    Some(_) if Instant::now() < deadline => tokio::time::sleep(GLANCE).await,
-                    difference => break difference,
-                }
-            };
-            if let Some(difference) = difference {
-                is_right = false;
-                say(&format!("     WRONG: {difference}"))?;
-            }
-            self.say_page(step.expected).await?;
-        }
-        Ok(is_right)
+/// Tells the story to the server at `url`. Returns whether the page showed what it should.
+async fn tell(running: &Running, url: &str, password: &str, once: bool) -> anyhow::Result<bool> {
+    // No certificates are needed on loopback, and a small container image has none.
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?;
+    say(&format!("The status page is at {url}"))?;
+    let mut is_right = true;
+    let mut notifications = Vec::new();
+    for step in STORY {
+        let recording: Value = serde_json::from_str(step.recording)?;
+        let body = recording["body"].as_str().context("a recording has a body")?;
+        notifications.push(serde_json::from_str(body)?);
     }
-
-    async fn post(&self, step: &Step, notification: &Value) -> anyhow::Result<()> {
-        let request = self.client.post(format!("{}/webhook", self.url)).basic_auth(USER, Some(&self.password));
+    move_to_now(&mut notifications)?;
+    for ((step, number), notification) in STORY.iter().zip(1..).zip(notifications) {
+        if !once {
+            tokio::time::sleep(PAUSE).await;
+        }
+        say(&format!("\n{number}/{}  {}", STORY.len(), step.title))?;
+        let request = client.post(format!("{url}/webhook")).basic_auth(USER, Some(password));
         let answer = request.header("Content-Type", "application/json").body(notification.to_string()).send().await?;
         say(&format!("     sent: {} -> HTTP {}", step.sent, answer.status().as_u16()))?;
         if !answer.status().is_success() {
             bail!("the server did not take the notification: {}", answer.text().await?);
         }
-        Ok(())
-    }
-
-    /// What the page shows otherwise than it should.
-    async fn difference(&self, expected: &[Expected]) -> anyhow::Result<Option<String>> {
-        let (content, now) = self.content().await?;
-        let statuses = content.shown_statuses(now);
-        for (name, status) in expected {
-            let found = content.components.iter().find(|shown| shown.name == *name && content.shows(shown));
-            let shown = found.and_then(|found| statuses.get(&found.id)).copied();
-            if shown != Some(*status) {
-                let shown = shown.map_or("not there".to_owned(), |shown| shown.to_string());
-                return Ok(Some(format!("{name} is {shown} and should be {status}")));
+        let deadline = Instant::now() + PATIENCE;
+        let (content, difference) = loop {
+            let now = clock::now();
+            let content = running.store.page().content(now, now).await?;
+            match difference(&content, step.expected, now) {
+                Some(_) if Instant::now() < deadline => tokio::time::sleep(GLANCE).await,
+                difference => break (content, difference),
             }
+        };
+        if let Some(difference) = difference {
+            is_right = false;
+            say(&format!("     WRONG: {difference}"))?;
         }
-        let open = content.incidents.iter().filter(|incident| incident.is_open()).count();
-        let wanted = expected.iter().filter(|(_, status)| *status == ComponentStatus::MajorOutage).count();
-        Ok((open != wanted).then(|| format!("{open} incidents are open and {wanted} should be")))
-    }
-
-    async fn content(&self) -> anyhow::Result<(Content, Timestamp)> {
-        let now = clock::now();
-        Ok((self.running.store.page().content(now, now).await?, now))
-    }
-
-    /// What the page shows now, and why: the words of `explain`.
-    async fn say_page(&self, expected: &[Expected]) -> anyhow::Result<()> {
-        let (content, now) = self.content().await?;
-        for (component, _) in expected {
+        let settings = running.settings.borrow().clone();
+        for (component, _) in step.expected {
             let name = ComponentName::try_from(*component)?;
-            let explanation =
-                explained(&self.running.store, &self.running.settings.borrow().clone(), &name, now).await?;
+            let explanation = explained(&running.store, &settings, &name, clock::now()).await?;
             say(&format!("     page: {component} {} because {}", explanation.status, explanation.reason))?;
         }
         for incident in content.incidents.iter().filter(|incident| incident.is_open()) {
             say(&format!("     page: incident open: {}", incident.title))?;
         }
-        Ok(())
     }
+    Ok(is_right)
+}
+
+/// What the page shows otherwise than it should.
+fn difference(content: &Content, expected: &[Expected], now: Timestamp) -> Option<String> {
+    let statuses = content.shown_statuses(now);
+    for (name, status) in expected {
+        let found = content.components.iter().find(|shown| shown.name == *name && content.shows(shown));
+        let shown = found.and_then(|found| statuses.get(&found.id)).copied();
+        if shown != Some(*status) {
+            let shown = shown.map_or("not there".to_owned(), |shown| shown.to_string());
+            return Some(format!("{name} is {shown} and should be {status}"));
+        }
+    }
+    let open = content.incidents.iter().filter(|incident| incident.is_open()).count();
+    let wanted = expected.iter().filter(|(_, status)| *status == MajorOutage).count();
+    (open != wanted).then(|| format!("{open} incidents are open and {wanted} should be"))
 }
 
 /// Moves the recorded times so that the last thing that happens in the story happens now, and nothing in the future.
