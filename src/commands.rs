@@ -30,7 +30,7 @@ use crate::store::Store;
 ///
 /// # Errors
 /// Why it could not do its work, with the cure.
-pub fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()
         .context("the async runtime cannot be started: check the limits on threads and file descriptors")?;
     let common = &cli.common;
@@ -114,14 +114,6 @@ impl Page {
         match self {
             Self::Cachet(cachet) => Arc::new(cachet.clone()),
             Self::BuiltIn(page) => Arc::new(page.clone()),
-        }
-    }
-
-    /// The built-in page, if it is that.
-    pub(crate) fn built_in(&self) -> Option<&BuiltinPage> {
-        match self {
-            Self::Cachet(_) => None,
-            Self::BuiltIn(page) => Some(page),
         }
     }
 }

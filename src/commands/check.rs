@@ -91,27 +91,15 @@ fn check_environment(common: &Common, web_file: Option<&Path>, variables: &Varia
     if users.is_empty() && environment.webhook_basic_auth.is_none() && !users_are_unknown {
         report.problems.extend(environment.missing_authentication());
     }
-    check_flags_of_serve(common, variables, &mut report);
-    (environment, report)
-}
-
-/// What `serve` would refuse on its command line, where it comes from a variable: `check` does not take these flags.
-fn check_flags_of_serve(common: &Common, variables: &Variables, report: &mut Report) {
+    // What `serve` would refuse on its command line, where it comes from a variable: `check` does not take these flags.
     let mut check = |name: &str, is_valid: fn(&str) -> bool, message: &str| {
         if variables.get(name).is_some_and(|value| !is_valid(&value)) {
             report.fatal(Place::variable(name), message);
         }
     };
-    check(
-        "LISTEN_ADDRESS",
-        |value| value.parse::<SocketAddr>().is_ok(),
-        "is no address with a port: write it as in 0.0.0.0:5000",
-    );
-    check(
-        "METRICS_ADDRESS",
-        |value| value.parse::<SocketAddr>().is_ok(),
-        "is no address with a port: write it as in 127.0.0.1:9100, or leave it out",
-    );
+    let is_address = |value: &str| value.parse::<SocketAddr>().is_ok();
+    check("LISTEN_ADDRESS", is_address, "is no address with a port: write it as in 0.0.0.0:5000");
+    check("METRICS_ADDRESS", is_address, "is no address with a port: write it as in 127.0.0.1:9100, or leave it out");
     check(
         "TRUSTED_PROXIES",
         |value| value.split(',').all(|network| network.parse::<IpNet>().is_ok()),
@@ -127,4 +115,5 @@ fn check_flags_of_serve(common: &Common, variables: &Variables, report: &mut Rep
         let message = "is not supported: write it as in sqlite://data/alertmanager-cachet.db";
         report.fatal(Place::variable("STORAGE_URL"), message);
     }
+    (environment, report)
 }

@@ -1,9 +1,10 @@
 //! `serve`: the server.
 //!
 //! [`start`] puts the parts together, and [`Running`] is the server until it is told to stop; `demo` uses the same two.
-//! What is configured is checked in `reload`, at the start and when it is to be read again.
-
-mod reload;
+//!
+//! What is configured and may change while the server runs is checked as a whole, at the start and when it is to be read
+//! again (`POST /-/reload`, SIGHUP). What is not good changes nothing. What is good takes effect between two runs of the
+//! reconciler and of the alert sync, which lose nothing by it: alerts are in the store, and the page is computed from them.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -11,21 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::reload::Origin;
-use self::reload::{Configured, Reloader, configuration_taken};
 use super::Page;
 use super::setup::{Progress, carry_out};
 use crate::alertmanager;
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::config::environment::Mode;
+use crate::cli::{Common, Serve};
+use crate::clock::{self, Clock};
+use crate::config::environment::{CachetAccess, Environment, Mode};
 use crate::config::users::Users;
+use crate::config::{self, Config, Files, Finding, Report, Severity, TargetsFile, Variables, counted};
 use crate::console::{self, Console};
 use crate::core::setup::{Removal, plan_setup};
 use crate::core::status_page::StatusPage;
@@ -33,18 +34,42 @@ use crate::core::target::{Inventory, InventorySource};
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::readiness::Readiness;
+use crate::readiness::{Condition, Readiness};
 use crate::reconcile::Reconciler;
 use crate::repair::Repairer;
-use crate::settings::SettingsInForce;
+use crate::settings::{Settings, SettingsInForce, WebAccess};
 use crate::store::{Store, StoreLock};
 use crate::tls;
-use crate::web::reload::ReloadRequests;
+use crate::web::reload::{ReloadQueue, ReloadRequests};
 use crate::web::{self, App, Listener, Wakes};
 
 /// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
 /// them is for closing the store.
 const GRACE: Duration = Duration::from_secs(9);
+
+/// Variables that flags stand for, which are read once.
+const READ_AT_THE_START: &[&str] = &[
+    "CONFIG_FILE",
+    "LISTEN_ADDRESS",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "LOG_WEBHOOK_BODY_LIMIT",
+    "METRICS_ADDRESS",
+    "STORAGE_URL",
+    "TARGETS_FILE",
+    "TRUSTED_PROXIES",
+    "WEB_CONFIG_FILE",
+];
+
+/// Where the configuration comes from, as the server was started.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub common: Common,
+    pub args: Serve,
+    pub environment: Environment,
+    /// What the environment was read from, to be read again; `None`: it stays.
+    pub variables: Option<Variables>,
+}
 
 /// Serves until SIGTERM or SIGINT. SIGHUP has the configuration read again.
 ///
@@ -93,18 +118,17 @@ pub(crate) struct Running {
 /// See [`run`].
 pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let Origin { common, args, environment, .. } = &origin;
-    let configured = reload::read(common, args, environment).map_err(|problems| {
+    let (mut settings, report, warnings) = read(&origin).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow!("the configuration cannot be served with:\n  {}", problems.join("\n  "))
     })?;
-    configured.warnings().for_each(|warning| tracing::warn!("{warning}"));
-    configured.report.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
-    if environment.mode == Mode::Local && configured.settings.web.users == Users::local_default() {
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    report.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
+    if environment.mode == Mode::Local && settings.web.users == Users::local_default() {
         tracing::warn!("ENVIRONMENT=local without WEBHOOK_BASIC_AUTH: the webhook takes admin:admin");
     }
     let (metrics, readiness) = (Metrics::new()?, Readiness::default());
-    configuration_taken(&configured.report, &metrics, &readiness);
-    let Configured { mut settings, .. } = configured;
+    configuration_taken(&report, &metrics, &readiness);
     let lock = Store::lock(&common.storage_url)?;
     let store = Store::open(&common.storage_url).await?.observed_by(Arc::new(metrics.clone()));
     if let Some(access) = &environment.alertmanager {
@@ -112,7 +136,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
         tracing::info!("reading Alertmanager at {}", urls.join(", "));
         settings.alertmanagers = alertmanager::members(access)?;
     }
-    reload::remark_what_is_unused(&settings);
+    remark_what_is_unused(&settings);
 
     let (clock, stop, live) = (Clock::system(), CancellationToken::new(), Live::default());
     let has_tls = settings.web.tls.is_some();
@@ -165,7 +189,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let (reload, reload_queue) = web::reload::channel();
     let mut router =
         web::router(app.clone()).merge(web::reload::router(app.clone(), reload.clone())).merge(console.router());
-    if let Some(built_in) = page.built_in() {
+    if let Page::BuiltIn(built_in) = &page {
         router = router.merge(built_in.router());
     }
     // Where metrics have an address of their own, they are served there and nothing else is, to the same users.
@@ -243,6 +267,163 @@ impl Running {
         }
         served.context("the web server ended early")?.context("the listener failed")?;
         measured.context("the web server of the metrics ended early")?.context("the listener of the metrics failed")
+    }
+}
+
+/// Reads and checks all files. What concerns single targets is no reason to refuse, so that a start at night does not
+/// fail for a typo.
+///
+/// Returns everything but the Alertmanagers, which are those of the start; what is worth knowing, and what is wrong that can be
+/// served without; and what an operator should change.
+///
+/// # Errors
+/// Everything that the server cannot serve with.
+fn read(origin: &Origin) -> Result<(Settings, Report, Vec<String>), Vec<Finding>> {
+    let Origin { common, args, environment, .. } = origin;
+    let Files { config, targets, mut report } = config::load(&common.config_file, &common.targets_file);
+    let mut about_web = Report::default();
+    let mut web = WebAccess::load(args.listen.web.web_config_file.as_deref(), environment, &mut about_web);
+    let mut unwise_choices = std::mem::take(&mut about_web.remarks);
+    report.append(about_web);
+    if web.users.is_empty() && !report.is_fatal() {
+        match environment.missing_authentication() {
+            Some(problem) => report.problems.push(problem),
+            None => web.users = Users::local_default(),
+        }
+    }
+    let inventory = match targets {
+        TargetsFile::Read(inventory) => Some(inventory),
+        TargetsFile::Absent | TargetsFile::Unusable => None,
+    };
+    match config {
+        Some(config) if !report.is_fatal() => {
+            unwise_choices.extend(config::watchdog_seen_too_rarely(&config, environment, &common.config_file));
+            let left_out = report.problems.iter().map(|problem| format!("{problem}; serving without it"));
+            let warnings = left_out.chain(unwise_choices.iter().map(ToString::to_string)).collect();
+            Ok((Settings { inventory, web, ..Settings::from(config) }, report, warnings))
+        }
+        _ => Err(report.problems.into_iter().filter(|problem| problem.severity == Severity::Fatal).collect()),
+    }
+}
+
+/// Says in the log what is configured and changes nothing.
+fn remark_what_is_unused(settings: &Settings) {
+    if !settings.alertmanagers.is_empty() && settings.config.alerts.stale_after.is_some() {
+        tracing::info!("stale_after_seconds is not used: what Alertmanager lists is known better");
+    }
+}
+
+/// Tells that a configuration is served with from now on.
+fn configuration_taken(report: &Report, metrics: &Metrics, readiness: &Readiness) {
+    metrics.configuration_taken(clock::now());
+    readiness.configuration_is(match report.problems.as_slice() {
+        [] => Condition::Good,
+        [problem] => Condition::Bad(problem.to_string()),
+        [first, more @ ..] => {
+            Condition::Bad(format!("{first}; and {} more: run `alertmanager-cachet check`", more.len()))
+        }
+    });
+}
+
+/// Reloads, one after the other.
+struct Reloader {
+    origin: Origin,
+    page: Page,
+    wakes: Wakes,
+    in_force: watch::Sender<Arc<Settings>>,
+    metrics: Metrics,
+    readiness: Readiness,
+}
+
+impl Reloader {
+    /// Serves requests until `stop`: reads everything again, and puts it into effect if it is good.
+    async fn forever(self, mut requests: ReloadQueue, stop: CancellationToken) {
+        let lines = |said: &[String]| said.iter().map(|line| format!("{line}\n")).collect();
+        while let Some(Some(answer)) = stop.run_until_cancelled(requests.recv()).await {
+            let outcome = match self.reload().await {
+                Ok(said) => {
+                    said.iter().for_each(|line| tracing::info!("{line}"));
+                    Ok(lines(&said))
+                }
+                Err(problems) => {
+                    self.metrics.configuration_refused();
+                    self.readiness.configuration_is(Condition::Bad(format!(
+                        "the configuration was changed and cannot be served with, so the one before stays in effect: \
+                         {}; run `alertmanager-cachet check`, and reload again",
+                        problems.first().map_or("", String::as_str)
+                    )));
+                    let refused = "the configuration was not reloaded, and the one before stays in effect".to_owned();
+                    let said = [vec![refused], problems].concat();
+                    said.iter().for_each(|line| tracing::error!("{line}"));
+                    Err(lines(&said))
+                }
+            };
+            // Whoever asked may have gone.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    /// What is to be said of a reload that took effect.
+    ///
+    /// # Errors
+    /// Every problem; nothing was changed.
+    async fn reload(&self) -> Result<Vec<String>, Vec<String>> {
+        let told = |problems: Vec<Finding>| problems.iter().map(ToString::to_string).collect::<Vec<String>>();
+        // The environment with what files and `.env` say now.
+        let (before, mut now) = (&self.origin, self.origin.clone());
+        if now.variables.is_some() {
+            let variables = Variables::load();
+            let (environment, problems) = Environment::read(|name| variables.get(name));
+            if !problems.is_empty() {
+                return Err(told(problems));
+            }
+            (now.environment, now.variables) = (environment, Some(variables));
+        }
+        let origin = now.clone();
+        let read = tokio::task::spawn_blocking(move || read(&origin)).await;
+        let read = read.map_err(|error| vec![format!("the files could not be read: {error}")])?;
+        let (mut settings, report, warnings) = read.map_err(told)?;
+        let in_force = self.in_force.borrow().clone();
+        settings.alertmanagers.clone_from(&in_force.alertmanagers);
+        remark_what_is_unused(&settings);
+        if matches!(self.page, Page::BuiltIn(_)) {
+            let set_up =
+                set_up_built_in(self.page.port().as_ref(), &settings.config, settings.inventory.as_ref()).await;
+            set_up.map_err(|error| vec![format!("the built-in page could not be brought up to date: {error:#}")])?;
+        }
+        let groups = counted(settings.config.page.groups.len(), "group");
+        let targets = match &settings.inventory {
+            Some(inventory) => counted(inventory.len(), "target"),
+            None => "the targets that the page has".to_owned(),
+        };
+        let mut said = vec![format!("configuration reloaded: {groups}, {targets}")];
+        said.extend(warnings);
+        said.extend(report.remarks.iter().map(ToString::to_string));
+
+        // What has changed and is read at the start alone.
+        let mut changed = Vec::new();
+        if let (Some(before), Some(now)) = (&before.variables, &now.variables) {
+            changed.extend(READ_AT_THE_START.iter().copied().filter(|name| before.get(name) != now.get(name)));
+        }
+        let secret = |access: &CachetAccess| (access.base_url.clone(), access.token.expose_secret().to_owned());
+        if before.environment.cachet.as_ref().map(secret) != now.environment.cachet.as_ref().map(secret) {
+            changed.push("CACHET_API_URL or CACHET_API_TOKEN");
+        }
+        if before.environment.alertmanager != now.environment.alertmanager {
+            changed.push("the access to Alertmanager (ALERTMANAGER_…)");
+        }
+        if in_force.web.tls.is_some() != settings.web.tls.is_some() {
+            changed.push("whether TLS is spoken (tls_server_config)");
+        }
+        let restart = |name: &&str| format!("{name} has changed: restart the server for it to take effect");
+        said.extend(changed.iter().map(restart));
+        settings.web.tls = in_force.web.tls.clone().map(|before| settings.web.tls.take().unwrap_or(before));
+
+        configuration_taken(&report, &self.metrics, &self.readiness);
+        self.in_force.send_replace(Arc::new(settings));
+        self.wakes.reconciler.wake();
+        self.wakes.repairer.wake();
+        Ok(said)
     }
 }
 

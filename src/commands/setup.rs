@@ -33,8 +33,6 @@ const PARALLEL_OPERATIONS: usize = 4;
 /// How long a 429 without `Retry-After` is waited for: Cachet counts requests by the minute.
 const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
 
-const NOTHING_TO_DO: &str = "nothing to do: the page has everything that both files name";
-
 /// Checks everything, plans, asks where something is removed, and carries the plan out.
 ///
 /// # Errors
@@ -70,34 +68,32 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
         (false, false) => Removal::Nothing,
     };
     let mut plan = plan_setup(&config.page.groups, &inventory, &observed, removal);
-    if page.built_in().is_some() {
+    if matches!(page, Page::BuiltIn(_)) {
         plan.leave_groups_hidden();
     }
     let mut out = io::stdout();
     for remark in &plan.remarks {
         writeln!(out, "note: {remark}")?;
     }
-    if args.dry_run {
-        if plan.operations.is_empty() {
-            writeln!(out, "{NOTHING_TO_DO}")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        plan.operations.iter().try_for_each(|operation| writeln!(out, "would {operation}"))?;
-        writeln!(out, "dry run, nothing was written: {}", plan.summary())?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if !may_remove(&plan, args)? {
+    if !args.dry_run && !may_remove(&plan, args)? {
         writeln!(out, "nothing was written")?;
         return Ok(ExitCode::FAILURE);
     }
-    if let Page::Cachet(cachet) = &page {
+    if let Page::Cachet(cachet) = &page
+        && !args.dry_run
+    {
         let tried = try_abilities(cachet, &observed, &progress).await?;
         if !tried.missing.is_empty() {
             bail!("{tried}; nothing was made or removed");
         }
     }
     if plan.operations.is_empty() {
-        writeln!(out, "{NOTHING_TO_DO}")?;
+        writeln!(out, "nothing to do: the page has everything that both files name")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.dry_run {
+        plan.operations.iter().try_for_each(|operation| writeln!(out, "would {operation}"))?;
+        writeln!(out, "dry run, nothing was written: {}", plan.summary())?;
         return Ok(ExitCode::SUCCESS);
     }
     let all = plan.operations.len();
