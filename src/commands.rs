@@ -20,10 +20,10 @@ use crate::cachet::Cachet;
 use crate::cli::{Cli, Command, Common};
 use crate::clock::Clock;
 use crate::config::environment::Environment;
-use crate::config::{self, Config, TargetsFile, Variables};
+use crate::config::{self, TargetsFile, Variables};
 use crate::core::status_page::StatusPage;
-use crate::core::target::Inventory;
 use crate::metrics::Metrics;
+use crate::settings::Settings;
 use crate::store::Store;
 
 /// Runs the command that was asked for.
@@ -68,17 +68,18 @@ fn environment(variables: &Variables) -> anyhow::Result<Environment> {
     Ok(environment)
 }
 
-/// `config.json` and the targets, `None` if they are those of the page; for commands that only read.
-fn usable_files(common: &Common) -> anyhow::Result<(Config, Option<Inventory>)> {
+/// What both files say; for commands that only read.
+fn usable_settings(common: &Common) -> anyhow::Result<Settings> {
     let files = config::load(&common.config_file, &common.targets_file);
     let Some(config) = files.config else {
         bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.config_file);
     };
-    match files.targets {
-        TargetsFile::Read(inventory) => Ok((config, Some(inventory))),
-        TargetsFile::Absent => Ok((config, None)),
+    let inventory = match files.targets {
+        TargetsFile::Read(inventory) => Some(inventory),
+        TargetsFile::Absent => None,
         TargetsFile::Unusable => bail!("{:?} cannot be used: run `alertmanager-cachet check`", common.targets_file),
-    }
+    };
+    Ok(Settings { inventory, ..Settings::from(config) })
 }
 
 /// The page that is kept.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::usable_files;
+use super::usable_settings;
 use crate::cli::{Common, Explain, OutputForm};
 use crate::clock;
 use crate::config::nearest;
@@ -23,8 +23,7 @@ use crate::store::Store;
 /// # Errors
 /// When there is no store, the configuration cannot be read, or no such component is known.
 pub(crate) async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitCode> {
-    let (config, inventory) = usable_files(common)?;
-    let settings = Arc::new(Settings { inventory, ..Settings::from(config) });
+    let settings = Arc::new(usable_settings(common)?);
     let store = Store::open_read_only(&common.storage_url).await?;
     let name = ComponentName::try_from(args.component.as_str())?;
     let explanation = explained(&store, &settings, &name, clock::now()).await?;

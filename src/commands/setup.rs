@@ -216,6 +216,7 @@ async fn carry_out_one(
     progress: &Progress,
 ) -> Result<Option<(String, GroupId)>, PageError> {
     let mut operation = operation.clone();
+    // The plan has the numbers of those groups that were there before.
     if let Operation::CreateComponent { new: NewComponent { group: id, .. }, group: Some(group) }
     | Operation::Rearrange {
         write: PageWrite::UpdateComponent(_, ComponentUpdate { group: id, .. }),

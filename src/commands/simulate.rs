@@ -16,7 +16,7 @@ use serde::Serialize;
 pub use self::play::Seen;
 pub use self::play::{Story, play};
 use self::records::{LeftOut, Record, Records};
-use super::usable_files;
+use super::usable_settings;
 use crate::cli::{Common, OutputForm, Simulate};
 use crate::clock;
 use crate::config::counted;
@@ -26,7 +26,6 @@ use crate::core::target::{Inventory, InventorySource};
 use crate::core::time::Timestamp;
 use crate::core::uptime::Span;
 use crate::core::watchdog::Watchdog;
-use crate::settings::Settings;
 use crate::store::Store;
 
 /// The most bytes of a file that are read.
@@ -40,7 +39,7 @@ const STDIN: &str = "-";
 /// # Errors
 /// When the configuration cannot be used, what is to be played cannot be read, or there is nothing to play.
 pub(crate) async fn run(common: &Common, args: &Simulate) -> anyhow::Result<ExitCode> {
-    let (config, inventory) = usable_files(common)?;
+    let settings = usable_settings(common)?;
     if let (Some(since), Some(until)) = (args.since, args.until)
         && since >= until
     {
@@ -48,10 +47,10 @@ pub(crate) async fn run(common: &Common, args: &Simulate) -> anyhow::Result<Exit
     }
     let store = if args.from_store { Some(Store::open_read_only(&common.storage_url).await?) } else { None };
     let observed = match &store {
-        Some(store) if inventory.is_none() => store.observed().await?.map(|(observed, _)| observed),
+        Some(store) if settings.inventory.is_none() => store.observed().await?.map(|(observed, _)| observed),
         _ => None,
     };
-    let targets = match (&inventory, observed) {
+    let targets = match (&settings.inventory, observed) {
         (Some(inventory), _) => inventory.clone(),
         // Those that the server read in Cachet last.
         (None, Some(observed)) => inventory_of(&observed),
@@ -60,7 +59,6 @@ pub(crate) async fn run(common: &Common, args: &Simulate) -> anyhow::Result<Exit
             Inventory::new(InventorySource::Cachet, [])
         }
     };
-    let settings = Settings { inventory, ..Settings::from(config) };
     let watchdog = settings.config.watchdog();
     let source = match &store {
         Some(store) => Source::history(&store.kept().await?, args, clock::now(), watchdog, &targets)?,
