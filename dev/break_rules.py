@@ -35,6 +35,25 @@ class Rule:
 
 
 RULES = [
+    # What follows changes is what would be computed anew.
+    Rule(
+        "changes: a target is planned again after its row of the ledger has changed",
+        "src/reconcile/view.rs",
+        "self.touched.targets.insert(name.clone());",
+        "let _ = name;",
+    ),
+    Rule(
+        "changes: a target is planned again after a signal of it has changed",
+        CORE + "page.rs",
+        "        self.signals.insert(id, name.clone());\n        touched.insert(name);",
+        "        self.signals.insert(id, name);",
+    ),
+    Rule(
+        "changes: an alert that was resolved says nothing any more",
+        "crates/store/src/alert_rows.rs",
+        "record.state != AlertState::Resolved",
+        "true",
+    ),
     # The ledger.
     Rule(
         "late or drift: a status that was sent without an answer is no person's",
@@ -81,8 +100,8 @@ RULES = [
     Rule(
         "the component of a target is not created while an earlier create may have made it",
         "src/reconcile/deliver.rs",
-        "wait.is_none()\n",
-        "wait.is_none() || true\n",
+        "wait.is_some()\n",
+        "wait.is_some() && false\n",
     ),
     Rule(
         "duplicates are hidden",
@@ -106,20 +125,20 @@ RULES = [
     Rule(
         "a critical target that is down makes its components Major Outage",
         CORE + "rules.rs",
-        "all || targets.iter().any(|target| target.critical",
-        "all || targets.iter().any(|target| false && target.critical",
+        "|| self.critical[condition as usize] > 0",
+        "|| (self.critical[condition as usize] > 0 && false)",
     ),
     Rule(
         "a component of which all targets are down is Major Outage",
         CORE + "rules.rs",
-        "let all = !targets.is_empty()",
-        "let all = false && !targets.is_empty()",
+        "(count == self.all.iter().sum::<usize>() ||",
+        "((false && count == self.all.iter().sum::<usize>()) ||",
     ),
     Rule(
         "a component of which some targets are down is Partial Outage",
         CORE + "rules.rs",
-        "} else if some(Condition::Down) ||",
-        "} else if false && some(Condition::Down) ||",
+        "} else if targets.count(Condition::Down) + targets.count(Condition::Partial) > 0 {",
+        "} else if targets.count(Condition::Partial) > 0 {",
     ),
     # Order and repetition of alerts.
     Rule(

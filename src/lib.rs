@@ -59,6 +59,7 @@ cfg_if::cfg_if! {
 
 mod insight;
 mod sources;
+mod upkeep;
 
 /// The program: reads the command line, sets up the log, runs one command.
 pub fn main() -> ExitCode {

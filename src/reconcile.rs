@@ -24,10 +24,11 @@ use self::deliver::Deliverer;
 use self::gather::{Gatherer, Reading};
 use self::report::Reporter;
 pub use self::run::{Blocked, RunReport};
-use self::view::{Unsaved, View};
+use self::view::{Touched, View};
 use crate::clock::Clock;
+use crate::core::observed::ComponentIndex;
 use crate::core::operation::{Operation, Rank};
-use crate::core::plan::{Plan, Policy, Report, plan};
+use crate::core::plan::{Plan, Policy, Report, TargetPlans, Views, plan_components};
 use crate::core::status_page::StatusPage;
 use crate::core::time::Timestamp;
 use crate::live::Live;
@@ -40,11 +41,6 @@ use crate::store::{Store, StoreError};
 
 /// How many operations are sent before the plan is computed again. So at most this many can be outdated by newer alerts.
 const BATCH: usize = 16;
-
-/// How long a resolved alert is remembered. After that, a firing of the same occurrence counts as new.
-const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Tells who waits, the reconciler or the alert sync, that there is news. Clones wake the same one; no call is ever lost.
 #[derive(Debug, Clone, Default)]
@@ -87,10 +83,12 @@ pub struct Reconciler {
     wake: Wake,
     view: View,
     gatherer: Gatherer,
+    /// What the targets' own components wait for.
+    target_plans: TargetPlans,
+    /// When that was planned.
+    planned_at: Option<Timestamp>,
     deliverer: Deliverer,
     reporter: Reporter,
-    /// When the store last forgot what is old.
-    forgot_at: Option<Timestamp>,
 }
 
 impl Reconciler {
@@ -113,9 +111,10 @@ impl Reconciler {
             view: View::default(),
             gatherer: Gatherer::new(vec![Arc::new(alerts)], wake.clone(), now),
             wake,
+            target_plans: TargetPlans::default(),
+            planned_at: None,
             deliverer: Deliverer::default(),
             reporter: Reporter::new(log),
-            forgot_at: None,
         }
     }
 
@@ -139,6 +138,36 @@ impl Reconciler {
     /// What operators should know, as of the last run.
     pub fn reported(&self) -> &BTreeSet<Report> {
         &self.reporter.reported
+    }
+
+    /// Computes from nothing what the last run kept up to date by changes, and says how the two differ; `None`: they agree, or
+    /// something has changed since. For tests.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    #[cfg(feature = "internals")]
+    pub async fn difference_from_scratch(&self) -> Result<Option<String>, StoreError> {
+        let (context, View { ledger, observed, touched, .. }) = (&self.context, &self.view);
+        let (Some(ledger), Some(observed), Some(now)) = (ledger, observed, self.planned_at) else { return Ok(None) };
+        let alerts = context.store.unresolved_alerts().await?;
+        if !touched.is_empty() || !self.gatherer.is_up_to_date() {
+            return Ok(None);
+        }
+        let said = crate::core::alert::signals(&alerts, context.settings.config.alerts.refire_delay, now);
+        let page = crate::core::page::desired(&context.settings.inventory(observed), &said);
+        let page = self.gatherer.modify(context, page, now);
+        if page != self.gatherer.page {
+            return Ok(Some(format!("desired {:#?}\ninstead of {page:#?}", self.gatherer.page)));
+        }
+        let (mut plans, index) = (TargetPlans::default(), ComponentIndex::of(observed));
+        let views = Views { desired: &page, ledger, observed, index: &index };
+        plans.update_all(views, self.policy(), now);
+        Ok((plans != self.target_plans).then(|| format!("planned {:#?}\ninstead of {plans:#?}", self.target_plans)))
+    }
+
+    fn policy(&self) -> Policy {
+        let Context { page, settings, .. } = &self.context;
+        Policy { takes_unknown: !page.known().refuses_unknown, ..settings.policy() }
     }
 
     /// Keeps the page until it is told to stop.
@@ -183,8 +212,7 @@ impl Reconciler {
         self.reporter.result(&run, now);
         if run.blocked.is_some() {
             // Plan anyway, so that the waiting operations are counted.
-            let changes = self.plan(&mut run).map(|plan| plan.operations);
-            changes.iter().for_each(|changes| self.deliverer.set_waiting(changes, now, &self.context.metrics));
+            self.plan(&mut run);
         }
         self.reporter.publish(&self.context, &self.deliverer, &run, began.elapsed());
         self.reporter.save_events(&self.context.store, &run).await;
@@ -202,12 +230,8 @@ impl Reconciler {
                 () = stop.cancelled() => return Ok(()),
             }
             wanted = Reading::Earlier;
-            if read == Reading::Everything {
-                self.forget_what_is_old().await?;
-            }
             let Some(plan) = self.plan(run) else { return Ok(()) };
             let now = self.context.clock.now();
-            self.deliverer.set_waiting(&plan.operations, now, &self.context.metrics);
             // Nothing is concluded from a page that is in doubt.
             if !self.view.is_in_doubt() && !plan.notes.is_empty() {
                 self.view.ledger.iter().for_each(|ledger| self.reporter.ledger_updated(ledger, &plan.notes, now));
@@ -216,9 +240,10 @@ impl Reconciler {
             }
             self.reporter.reports(plan.reports, now);
             let (context, view, failing) = (&self.context, &self.view, &self.reporter.failing);
-            let batch = self.deliverer.next_batch(context, view, plan.operations, read, failing, run);
+            let operations = (plan.operations, &self.target_plans);
+            let batch = self.deliverer.next_batch(context, view, operations, read, failing, run);
             if batch.is_empty() || stop.is_cancelled() {
-                return Ok(self.view.save(&self.context.store, Unsaved::Bookkeeping, now).await?);
+                return Ok(self.view.save(&self.context.store, now).await?);
             }
             // `setup` may have created it, or a maintenance begun, since that was read.
             let needed = batch.iter().map(needed_reading).max().unwrap_or(Reading::Earlier);
@@ -233,17 +258,32 @@ impl Reconciler {
         }
     }
 
-    /// The second stage; `None` until the store and the page were read.
+    /// The second stage: what has to be done about components and incidents; what targets wait for is in `target_plans`.
+    /// `None` until the store and the page were read.
     fn plan(&mut self, run: &mut RunReport) -> Option<Plan> {
-        let (ledger, observed) = (self.view.ledger.as_ref()?, self.view.observed.as_ref()?);
-        let (context, now) = (&self.context, self.context.clock.now());
-        let said = self.gatherer.signals(now);
-        let desired = self.gatherer.desired(context, observed, &said, now);
-        let policy = Policy { takes_unknown: !context.page.known().refuses_unknown, ..context.settings.policy() };
-        let plan = plan(&desired, ledger, observed, policy, now);
-        run.revisit_at = desired.revisit_at.into_iter().chain(plan.revisit_at).min();
-        run.page = Some(PageState::of(&desired, ledger, observed, &plan, said.waiting));
-        self.reporter.desired(&desired, now);
+        let (policy, context, now) = (self.policy(), &self.context, self.context.clock.now());
+        let View { ledger, observed, index, touched, .. } = &mut self.view;
+        let (ledger, observed) = (ledger.as_ref()?, observed.as_ref()?);
+        self.planned_at = Some(now);
+        self.gatherer.desired(context, observed, index, touched, now);
+        let views = Views { desired: &self.gatherer.page, ledger, observed, index };
+        let touched = std::mem::take(touched);
+        if touched.all {
+            self.target_plans.update_all(views, policy, now);
+            self.deliverer.wait_for_targets(&self.target_plans, now, &context.metrics);
+        } else {
+            for name in &touched.targets {
+                self.target_plans.update(name, views, policy, now);
+                self.deliverer.wait_for_target(name, self.target_plans.operation(name), now, &context.metrics);
+            }
+        }
+        let mut plan = plan_components(views, policy, now);
+        self.deliverer.wait_for_components(&plan.operations, now, &context.metrics);
+        plan.notes.extend(self.target_plans.notes().cloned());
+        plan.reports.extend(self.target_plans.reports());
+        run.revisit_at = views.desired.revisit_at.into_iter().chain(plan.revisit_at).min();
+        run.page = Some(PageState::of(views, &plan, self.gatherer.waiting));
+        self.reporter.desired(views.desired, now);
         Some(plan)
     }
 
@@ -256,23 +296,11 @@ impl Reconciler {
         let before = std::mem::replace(&mut self.context.settings, new);
         // What they speak of may have been created just before.
         self.view.observed_at = None;
+        self.view.touched.all = true;
         if before.config.watchdog() != self.context.settings.config.watchdog() {
             self.gatherer.listen_anew(self.context.clock.now());
             self.context.metrics.unwatched();
         }
-    }
-
-    /// Forgets resolved alerts and history, once an interval: a page that costs little is read more often.
-    async fn forget_what_is_old(&mut self) -> Result<(), StoreError> {
-        let Context { store, settings, clock, .. } = &self.context;
-        let (now, interval) = (clock.now(), settings.config.page.reconcile_interval);
-        if self.forgot_at.is_some_and(|before| before <= now && now.since(before) < interval) {
-            return Ok(());
-        }
-        store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;
-        store.forget_history(now.before(DAY * settings.config.history_days)).await?;
-        self.forgot_at = Some(now);
-        Ok(())
     }
 
     /// Records the desired statuses in the history while the page has not been read since the start. The components come from
@@ -283,9 +311,10 @@ impl Reconciler {
         }
         // A store error is reported elsewhere. Without a snapshot there is nothing to record.
         let Ok(Some((observed, _))) = self.context.store.observed().await else { return };
-        let now = self.context.clock.now();
-        let desired = self.gatherer.desired(&self.context, &observed, &self.gatherer.signals(now), now);
-        self.reporter.desired(&desired, now);
+        let (now, index) = (self.context.clock.now(), ComponentIndex::of(&observed));
+        let mut touched = Touched { all: true, ..Touched::default() };
+        self.gatherer.desired(&self.context, &observed, &index, &mut touched, now);
+        self.reporter.desired(&self.gatherer.page, now);
     }
 
     /// How long to wait if nothing wakes the reconciler; at most the interval, even if the clock was set back.

@@ -40,6 +40,7 @@ use crate::repair::Repairer;
 use crate::settings::{Settings, SettingsInForce, WebAccess};
 use crate::store::{Store, StoreLock};
 use crate::tls;
+use crate::upkeep::Upkeep;
 use crate::web::reload::{ReloadQueue, ReloadRequests};
 use crate::web::{self, App, Listener, Wakes};
 
@@ -109,6 +110,7 @@ pub(crate) struct Running {
     metrics: Option<JoinHandle<std::io::Result<()>>>,
     reconciler: JoinHandle<()>,
     repairer: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
     _lock: StoreLock,
 }
 
@@ -183,7 +185,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
         wake: wakes.reconciler.clone(),
         log,
         metrics: metrics.clone(),
-        clock,
+        clock: clock.clone(),
         stop: stop.clone(),
     })?;
     let (reload, reload_queue) = web::reload::channel();
@@ -220,7 +222,8 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let web = serve(listener, router);
     let metrics = metrics_server.map(|(listener, router)| serve(listener, router));
     let (reconciler, repairer) = (part(&stop, reconciler.forever()), part(&stop, repairer.forever()));
-    Ok(Running { address, settings, store, reload, stop, web, metrics, reconciler, repairer, _lock: lock })
+    let upkeep = part(&stop, Upkeep::new(store.clone()).forever(settings.clone(), clock, stop.clone()));
+    Ok(Running { address, settings, store, reload, stop, web, metrics, reconciler, repairer, upkeep, _lock: lock })
 }
 
 async fn listen(address: SocketAddr, flag: &str, settings: &SettingsInForce) -> anyhow::Result<(Listener, SocketAddr)> {
@@ -260,7 +263,9 @@ impl Running {
         };
         // It ends where it is.
         let repaired = self.repairer.await;
+        let kept = self.upkeep.await;
         self.store.close().await;
+        kept.context("the upkeep of the store ended early: start the server again, and report what it said")?;
         repaired.context("the repairer ended early: start the server again, and report what it said")?;
         if let Ok(reconciled) = written {
             reconciled.context("the reconciler ended early: start the server again, and report what it said")?;

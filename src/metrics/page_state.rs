@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::ledger::Ledger;
 use crate::core::observed::{IncidentId, Observed};
 use crate::core::outage::Outage;
-use crate::core::page::DesiredPage;
-use crate::core::plan::{Plan, Report};
+use crate::core::plan::{Plan, Report, Views};
 use crate::core::status::ComponentStatus;
+use crate::core::target::ComponentName;
 
 /// Numbers of what is on the page and behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,18 +40,25 @@ pub(crate) struct PageState {
 
 impl PageState {
     /// Counts, without asking anybody anything; `waiting` firings do not count yet.
-    pub(crate) fn of(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, plan: &Plan, waiting: usize) -> Self {
-        let firing: usize = desired.targets.values().map(|target| target.causes.len()).sum();
+    pub(crate) fn of(views: Views<'_>, plan: &Plan, waiting: usize) -> Self {
+        let Views { desired, ledger, observed, index } = views;
         let reported = |is: fn(&Report) -> bool| plan.reports.iter().filter(|report| is(report)).count();
         let (incidents_ours, incidents_others) = incidents(ledger, observed);
-        let shown = shown(desired, observed);
+        // Of several components with one name, the first is used.
+        let shown = |name: &ComponentName| index.named(observed, name.as_str()).min_by_key(|component| component.id);
+        let shown: Vec<ComponentStatus> = desired
+            .components
+            .keys()
+            .filter_map(shown)
+            .map(|component| component.status.unwrap_or(ComponentStatus::Unknown))
+            .collect();
         Self {
             components_missing: desired.components.len() - shown.len(),
-            components: count(shown.into_values()),
+            components: count(shown.into_iter()),
             components_desired: count(desired.components.values().map(|component| component.status)),
             targets: desired.targets.len(),
-            targets_down: desired.targets.values().filter(|target| target.is_down()).count(),
-            alerts_firing: firing,
+            targets_down: desired.targets_down(),
+            alerts_firing: desired.troubles(),
             held_refires: waiting,
             incidents_ours,
             incidents_others,
@@ -60,16 +67,6 @@ impl PageState {
             overridden_incidents: reported(|report| matches!(report, Report::IncidentClosedByPerson { .. })),
         }
     }
-}
-
-/// What the page shows of the components that targets feed, each once: of several with one name, the first is used.
-fn shown(desired: &DesiredPage, observed: &Observed) -> BTreeMap<String, ComponentStatus> {
-    let names: BTreeSet<&str> = desired.components.keys().map(|name| name.as_str()).collect();
-    let mut found: Vec<_> =
-        observed.components.iter().filter(|component| names.contains(component.name.as_str())).collect();
-    found.sort_by_key(|component| std::cmp::Reverse(component.id));
-    let status = |status: Option<ComponentStatus>| status.unwrap_or(ComponentStatus::Unknown);
-    found.into_iter().map(|component| (component.name.clone(), status(component.status))).collect()
 }
 
 /// Open incidents: ours, and those of others.

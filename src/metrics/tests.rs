@@ -8,9 +8,9 @@ use crate::cachet::CallObserver as _;
 use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint, signals};
 use crate::core::history::Source;
 use crate::core::ledger::Ledger;
-use crate::core::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
+use crate::core::observed::{ComponentId, ComponentIndex, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::desired;
-use crate::core::plan::{Plan, Report};
+use crate::core::plan::{Plan, Report, Views};
 use crate::core::repair::Reason;
 use crate::core::status::ComponentStatus;
 use crate::core::status_page::RateBudget;
@@ -244,8 +244,10 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let (expected, found) = (ComponentStatus::Operational, Some(ComponentStatus::UnderMaintenance));
     let overridden = Report::ComponentOverridden { component: name, expected, found };
     let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
+    let (ledger, index) = (Ledger::default(), ComponentIndex::of(&observed));
+    let views = Views { desired: &desired, ledger: &ledger, observed: &observed, index: &index };
     assert_eq!(
-        PageState::of(&desired, &Ledger::default(), &observed, &plan, said.waiting),
+        PageState::of(views, &plan, 1),
         PageState {
             // Of two with one name, the first is the one that is written.
             components: BTreeMap::from([(ComponentStatus::MajorOutage, 1), (ComponentStatus::UnderMaintenance, 1)]),

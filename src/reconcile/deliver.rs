@@ -13,8 +13,10 @@ use super::run::RunReport;
 use super::view::View;
 use super::{BATCH, Blocked, Context};
 use crate::core::ledger::{ResourceKey, Update};
-use crate::core::operation::{Operation, Outcome, Rank};
+use crate::core::operation::{Operation, Outcome};
+use crate::core::plan::TargetPlans;
 use crate::core::status_page::{PageError, Spare};
+use crate::core::target::TargetName;
 use crate::core::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::store::{Made, Store};
@@ -25,13 +27,15 @@ const PARALLEL_WRITES: usize = 4;
 /// The operations that wait to be written.
 #[derive(Debug, Default)]
 pub struct Deliverer {
-    /// The operations that are necessary, by kind and subject, each with the moment at which it became so.
+    /// The operations on components and incidents, by kind and subject, each with the moment at which it became necessary.
     waiting: HashMap<(&'static str, ResourceKey), Timestamp>,
+    /// The same of the targets' own components, each of which waits for one operation at most.
+    waiting_targets: HashMap<TargetName, (&'static str, Timestamp)>,
 }
 
 impl Deliverer {
-    /// Replaces the waiting operations by those planned at `now`, keeping since when each waits.
-    pub fn set_waiting(&mut self, operations: &[Operation], now: Timestamp, metrics: &Metrics) {
+    /// Replaces the waiting operations on components and incidents by those planned at `now`, keeping since when each waits.
+    pub fn wait_for_components(&mut self, operations: &[Operation], now: Timestamp, metrics: &Metrics) {
         let mut before = std::mem::take(&mut self.waiting);
         for operation in operations {
             let key = waiting_key(operation);
@@ -43,9 +47,39 @@ impl Deliverer {
         }
     }
 
+    /// Replaces what the targets' own components wait for.
+    pub fn wait_for_targets(&mut self, plans: &TargetPlans, now: Timestamp, metrics: &Metrics) {
+        self.waiting_targets.retain(|name, _| plans.operation(name).is_some());
+        for operation in plans.operations() {
+            if let ResourceKey::Target(name) = operation.key() {
+                self.wait_for_target(&name, Some(operation), now, metrics);
+            }
+        }
+    }
+
+    /// Replaces what the component of one target waits for.
+    pub fn wait_for_target(
+        &mut self,
+        name: &TargetName,
+        operation: Option<&Operation>,
+        now: Timestamp,
+        metrics: &Metrics,
+    ) {
+        let before = self.waiting_targets.remove(name);
+        let Some(operation) = operation else { return };
+        let kind = Metrics::kind_of(operation);
+        let waiting = before.filter(|(before, _)| *before == kind).unwrap_or_else(|| {
+            metrics.operation_planned(operation);
+            (kind, now)
+        });
+        self.waiting_targets.insert(name.clone(), waiting);
+    }
+
     /// The operations that wait, by kind and subject, each with the moment at which it became necessary.
-    pub fn waiting(&self) -> &HashMap<(&'static str, ResourceKey), Timestamp> {
-        &self.waiting
+    pub fn waiting(&self) -> HashMap<(&'static str, ResourceKey), Timestamp> {
+        let targets = self.waiting_targets.iter();
+        let targets = targets.map(|(name, (kind, since))| ((*kind, ResourceKey::Target(name.clone())), *since));
+        self.waiting.iter().map(|(key, since)| (key.clone(), *since)).chain(targets).collect()
     }
 
     /// The next operations to carry out: all of one rank, so that what the public sees comes first; none whose resource failed in
@@ -54,56 +88,68 @@ impl Deliverer {
         &self,
         context: &Context,
         view: &View,
-        mut operations: Vec<Operation>,
+        (mut operations, targets): (Vec<Operation>, &TargetPlans),
         read: Reading,
         failing: &BTreeMap<ResourceKey, Option<String>>,
         run: &mut RunReport,
     ) -> Vec<Operation> {
-        self.postpone_creates(context, view, &mut operations, read, run);
         operations.retain(|operation| !run.failed_keys.contains(&operation.key()));
-        let Some(rank) = operations.first().map(Operation::rank) else { return Vec::new() };
+        if let Some(rank) = operations.first().map(Operation::rank) {
+            operations.retain(|operation| operation.rank() == rank);
+            operations.sort_by_key(|operation| failing.contains_key(&operation.key()));
+            operations.truncate(BATCH);
+            return operations;
+        }
+        let (mut batch, mut failed_before) = (Vec::new(), Vec::new());
+        for operation in targets.operations() {
+            if batch.len() == BATCH {
+                break;
+            }
+            let key = operation.key();
+            if run.failed_keys.contains(&key) || self.is_postponed(context, view, operation, read, run) {
+                continue;
+            }
+            let place = if failing.contains_key(&key) { &mut failed_before } else { &mut batch };
+            place.push(operation);
+        }
+        batch.extend(failed_before);
+        if batch.is_empty() {
+            return Vec::new();
+        }
         // How many writes it takes to turn everything red that the public sees: a status and an incident each.
-        let components = view.observed.iter().flat_map(|observed| &observed.components);
-        let public_writes = 2 * components.filter(|component| component.enabled).count();
-        let spare = match (rank, context.page.spare(public_writes)) {
-            (Rank::Bookkeeping, Spare::Exhausted(wait)) => {
+        let spare = match context.page.spare(2 * view.index.enabled) {
+            Spare::Exhausted(wait) => {
                 run.saving = Some(wait);
                 return Vec::new();
             }
-            (Rank::Bookkeeping, Spare::Writes(writes)) => usize::try_from(writes).unwrap_or(BATCH),
-            _ => BATCH,
+            Spare::Writes(writes) => usize::try_from(writes).unwrap_or(BATCH),
+            Spare::Unlimited => BATCH,
         };
-        operations.retain(|operation| operation.rank() == rank);
-        operations.sort_by_key(|operation| failing.contains_key(&operation.key()));
-        operations.truncate(spare.min(BATCH));
-        operations
+        batch.into_iter().take(spare.min(BATCH)).cloned().collect()
     }
 
-    /// Leaves out the components that must not be created yet. A page accepts two components with one name, and nobody would
-    /// remove the second. So none is created while an earlier create may still have created it, or while the rate limit
-    /// leaves too few reads to check: a storm of new targets must not use up what it takes to keep what the public sees.
-    fn postpone_creates(
+    /// Whether a component must not be created yet. A page accepts two components with one name, and nobody would remove the
+    /// second. So none is created while an earlier create may still have created it, or while the rate limit leaves too few
+    /// reads to check: a storm of new targets must not use up what it takes to keep what the public sees.
+    fn is_postponed(
         &self,
         context: &Context,
         view: &View,
-        operations: &mut Vec<Operation>,
+        operation: &Operation,
         read: Reading,
         run: &mut RunReport,
-    ) {
+    ) -> bool {
+        let Operation::Write { key: key @ ResourceKey::Target(target), page_id: None, .. } = operation else {
+            return false;
+        };
         let (now, interval) = (context.clock.now(), context.settings.config.page.reconcile_interval);
-        let unread = read < Reading::Everything;
-        let too_dear = unread.then(|| context.page.reading_waits()).flatten();
-        operations.retain(|operation| {
-            let Operation::Write { key: key @ ResourceKey::Target(target), page_id: None, .. } = operation else {
-                return true;
-            };
-            let row = view.ledger.as_ref().and_then(|ledger| ledger.get(key));
-            let vanished = view.vanished.contains(target.as_str()).then_some(interval);
-            let on_its_way = || Some(row?.on_its_way_until(now)?.since(now));
-            let wait: Option<Duration> = vanished.or_else(on_its_way).or(too_dear);
-            run.saving = run.saving.into_iter().chain(wait).min();
-            wait.is_none()
-        });
+        let too_dear = || (read < Reading::Everything).then(|| context.page.reading_waits()).flatten();
+        let row = view.ledger.as_ref().and_then(|ledger| ledger.get(key));
+        let vanished = view.vanished.contains(target.as_str()).then_some(interval);
+        let on_its_way = || Some(row?.on_its_way_until(now)?.since(now));
+        let wait: Option<Duration> = vanished.or_else(on_its_way).or_else(too_dear);
+        run.saving = run.saving.into_iter().chain(wait).min();
+        wait.is_some()
     }
 
     /// Carries out `batch`, each operation recorded before and after. What failed is in `run`.
@@ -158,7 +204,10 @@ impl Deliverer {
                 Some(Ok(outcome)) => {
                     run.written += 1;
                     run.unanswered = 0;
-                    self.waiting.remove(&waiting_key(&operation));
+                    match operation.key() {
+                        ResourceKey::Target(name) => drop(self.waiting_targets.remove(&name)),
+                        _ => drop(self.waiting.remove(&waiting_key(&operation))),
+                    }
                     remember_made(&context.store, context.page.address(), &operation, &outcome).await;
                     reporter.written(context, &operation, &outcome, now);
                     let update = operation.answered(ledger, &outcome, sent_at, now);

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::Reporter;
-use super::view::{Unsaved, View};
+use super::view::{Touched, View};
 use super::{Blocked, Context, Wake};
 use crate::clock::ClockJumps;
 use crate::core::adopt::{adopt, adopt_monitoring};
 use crate::core::history::{About, Event, EventKind};
 use crate::core::maintenance::may_change_at;
-use crate::core::observed::{IncidentId, Maintenance, Observed};
+use crate::core::observed::{ComponentIndex, IncidentId, Maintenance, Observed};
 use crate::core::outage::{IncidentValue, Outage, OutageSubject};
 use crate::core::overrides::Override;
-use crate::core::page::{DesiredPage, desired};
-use crate::core::rules::Signals;
+use crate::core::page::{DesiredPage, known_target};
 use crate::core::status_page::{Failure, PageError};
+use crate::core::target::{KnownTarget, Target};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::{Monitoring, Pulse, Watchdog};
 use crate::sources::Source;
@@ -55,6 +55,12 @@ pub struct Gatherer {
     looked_at: Option<Timestamp>,
     clock_jumps: ClockJumps,
     maintenance: MaintenanceAnswers,
+    /// When every target was last planned again.
+    compared_at: Option<Timestamp>,
+    /// What the page must show, as of the last [`Gatherer::desired`].
+    pub page: DesiredPage,
+    /// How many alerts are still within their refire delay.
+    pub waiting: usize,
 }
 
 impl Gatherer {
@@ -69,6 +75,9 @@ impl Gatherer {
             looked_at: None,
             clock_jumps: ClockJumps::default(),
             maintenance: MaintenanceAnswers::default(),
+            compared_at: None,
+            page: DesiredPage::default(),
+            waiting: 0,
         }
     }
 
@@ -92,7 +101,7 @@ impl Gatherer {
         let (store, now) = (&context.store, context.clock.now());
         self.look_at_the_clock(context, view, now).await?;
         let news = self.wake.count();
-        if self.read_as_of != Some(news) {
+        if !self.is_up_to_date() {
             self.refresh_sources().await?;
             self.overrides = store.overrides().await?;
             self.read_as_of = Some(news);
@@ -111,7 +120,7 @@ impl Gatherer {
         } else {
             self.look_for_maintenance(context, view, wanted, now).await
         };
-        view.save(store, Unsaved::Public, now).await?;
+        view.save(store, now).await?;
         Ok(reading)
     }
 
@@ -135,7 +144,7 @@ impl Gatherer {
                 self.read_as_of = None;
                 view.ledger = None;
             }
-            view.observed_at = None;
+            (view.observed_at, self.compared_at) = (None, None);
             self.listening_since = self.listening_since.min(now);
         }
         self.looked_at = Some(now);
@@ -202,6 +211,11 @@ impl Gatherer {
         context.store.remember(&expired, &[]).await?;
         expired.into_iter().for_each(|update| view.record(update));
         view.read(observed, now);
+        // Everything is compared with everything once an interval, whatever has changed.
+        if self.compared_at.is_none_or(|before| now.since(before) >= context.settings.config.page.reconcile_interval) {
+            self.compared_at = Some(now);
+            view.touched.all = true;
+        }
         context.store.confirm_observed(now).await?;
         Ok(())
     }
@@ -262,15 +276,53 @@ impl Gatherer {
         Reading::Maintenance
     }
 
-    /// What all sources say.
-    pub fn signals(&self, now: Timestamp) -> Signals {
-        self.sources.iter().fold(Signals::default(), |said, source| said.and(source.signals(now)))
+    /// Brings the desired page up to date, for a page that shows `observed`. What this changes is added to `touched`.
+    pub fn desired(
+        &mut self,
+        context: &Context,
+        observed: &Observed,
+        index: &ComponentIndex,
+        touched: &mut Touched,
+        now: Timestamp,
+    ) {
+        let mut page = std::mem::take(&mut self.page);
+        if touched.all {
+            page.set_inventory(&context.settings.inventory(observed), &mut touched.targets);
+        }
+        for name in std::mem::take(&mut touched.components) {
+            let Some(target) = Target::from_name(&name).map(|target| target.name()) else { continue };
+            if context.settings.inventory.is_none() {
+                // The page's own components are the inventory.
+                let known = index.named(observed, &name).filter_map(known_target);
+                let known = known.reduce(|one, other| KnownTarget { critical: one.critical | other.critical, ..one });
+                page.set_known(&target, known.as_ref(), &mut touched.targets);
+            }
+            touched.targets.insert(target);
+        }
+        let (mut changes_at, mut waiting) = (None, 0);
+        for (number, source) in (0_u8..).zip(&self.sources) {
+            let changes = source.changes(now);
+            if changes.starts_over {
+                page.forget_signals(number, &mut touched.targets);
+            }
+            for (id, signal) in changes.signals {
+                page.set_signal(id, signal, &mut touched.targets);
+            }
+            waiting += changes.waiting;
+            changes_at = changes_at.into_iter().chain(changes.changes_at).min();
+        }
+        self.waiting = waiting;
+        self.page = self.modify(context, page.apply_rules(changes_at), now);
     }
 
-    /// What a page with these components must show.
-    pub fn desired(&self, context: &Context, observed: &Observed, said: &Signals, now: Timestamp) -> DesiredPage {
-        desired(&context.settings.inventory(observed), said)
-            .apply_watchdog(self.monitoring, &context.settings.config.components())
+    /// Whether nothing was stored since the sources were read.
+    pub fn is_up_to_date(&self) -> bool {
+        self.read_as_of == Some(self.wake.count())
+    }
+
+    /// The page with what is known of the watchdog, and with the overrides of operators.
+    pub fn modify(&self, context: &Context, page: DesiredPage, now: Timestamp) -> DesiredPage {
+        page.apply_watchdog(self.monitoring, &context.settings.config.components())
             .apply_overrides(&self.overrides, now)
     }
 }

@@ -255,7 +255,7 @@ impl Reporter {
             at: Some(now),
             problem: run.blocked.as_ref().map(ToString::to_string),
             budget: known.budget.map(|budget| Budget { limit: budget.limit, remaining: budget.remaining }),
-            waiting: waiting.clone(),
+            waiting,
             unknown_is_refused: known.refuses_unknown,
             failing: failing.filter_map(|(subject, said)| Some((subject.clone(), said.clone()?))).collect(),
         });

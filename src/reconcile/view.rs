@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::ledger::{Delivery, Ledger, Recorded, RecordedComponent, ResourceKey, Update};
-use crate::core::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
+use crate::core::observed::{ComponentId, ComponentIndex, Maintenance, Observed, ObservedComponent, ObservedIncident};
 use crate::core::operation::Outcome;
 use crate::core::outage::{IncidentValue, Outage};
 use crate::core::status::IncidentStatus;
+use crate::core::target::TargetName;
 use crate::core::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -19,6 +20,8 @@ pub struct View {
     pub ledger: Option<Ledger>,
     /// What the page shows, as it was read and with what was written since; `None` until it is read.
     pub observed: Option<Observed>,
+    /// The index of `observed`.
+    pub index: ComponentIndex,
     /// When the page was read; `None`: it must be read again.
     pub observed_at: Option<Timestamp>,
     /// Grows whenever a write ends so that what is known of the page is in doubt.
@@ -28,21 +31,49 @@ pub struct View {
     /// The components that the last reading did not show and the one before did. When a component is removed while a list of
     /// several pages is read, another one may be in none of them.
     pub vanished: BTreeSet<String>,
+    /// The targets of which something has changed since they were planned.
+    pub touched: Touched,
+    /// What of the last reading, and of our writes since, is not in the store's snapshot yet.
     unsaved: Unsaved,
 }
 
-/// What of the last reading, and of our writes since, is not in the store's snapshot yet.
-///
-/// A snapshot is large where there are thousands of targets, so it is not saved anew for each batch of theirs; but one
-/// without our own write of a component would make that write look like a person's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Unsaved {
+/// The targets that have to be planned again.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Whether all of them are.
+    pub all: bool,
+    /// The targets of which something is desired or recorded that is new.
+    pub targets: BTreeSet<TargetName>,
+    /// The names of the page's components that show something new.
+    pub components: BTreeSet<String>,
+}
+
+impl Touched {
+    /// Whether nothing has to be planned again.
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.targets.is_empty() && self.components.is_empty()
+    }
+}
+
+/// What the store's snapshot of the page lacks.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Unsaved {
     #[default]
     Nothing,
-    /// Targets' own components.
-    Bookkeeping,
-    /// What the public sees.
-    Public,
+    /// These components, and what else was read.
+    Components(BTreeSet<ComponentId>),
+    /// All of it.
+    Everything,
+}
+
+impl Unsaved {
+    fn add(&mut self, components: impl IntoIterator<Item = ComponentId>) {
+        match self {
+            Self::Nothing => *self = Self::Components(components.into_iter().collect()),
+            Self::Components(unsaved) => unsaved.extend(components),
+            Self::Everything => {}
+        }
+    }
 }
 
 impl View {
@@ -69,14 +100,32 @@ impl View {
 
     /// The page was read.
     pub fn read(&mut self, observed: Observed, now: Timestamp) {
-        let shown: BTreeSet<&str> = observed.components.iter().map(|component| component.name.as_str()).collect();
-        let before = self.observed.iter().flat_map(|before| &before.components).map(|component| &component.name);
-        self.vanished = before.filter(|name| !shown.contains(name.as_str())).cloned().collect();
-        if self.observed.as_ref() != Some(&observed) || self.unsaved != Unsaved::Nothing {
-            self.unsaved = Unsaved::Public;
+        let index = ComponentIndex::of(&observed);
+        self.vanished = BTreeSet::new();
+        match &self.observed {
+            None => (self.unsaved, self.touched.all) = (Unsaved::Everything, true),
+            Some(before) if *before == observed => {}
+            Some(before) => {
+                let mut changed = BTreeSet::new();
+                for component in &before.components {
+                    if index.named(&observed, &component.name).next().is_none() {
+                        self.vanished.insert(component.name.clone());
+                    }
+                    if index.get(&observed, component.id) != Some(component) {
+                        changed.insert(component.id);
+                        self.touched.components.insert(component.name.clone());
+                    }
+                }
+                for component in &observed.components {
+                    if self.index.get(before, component.id) != Some(component) {
+                        changed.insert(component.id);
+                        self.touched.components.insert(component.name.clone());
+                    }
+                }
+                self.unsaved.add(changed);
+            }
         }
-        self.observed = Some(observed);
-        self.observed_at = Some(now);
+        (self.observed, self.index, self.observed_at) = (Some(observed), index, Some(now));
         self.observed_generation = self.generation;
     }
 
@@ -85,7 +134,7 @@ impl View {
         let observed = self.observed.get_or_insert_default();
         if observed.maintenance != in_progress {
             observed.maintenance = in_progress;
-            self.unsaved = Unsaved::Public;
+            self.unsaved.add([]);
         }
     }
 
@@ -114,40 +163,69 @@ impl View {
             }
         }
         self.ledger = Some(ledger);
+        self.touched.all = true;
         Ok(())
     }
 
     /// A row of the ledger changed. What the page shows is as it was: something is about to be sent, has failed, was seen on
     /// the page, or is not to be expected any more.
     pub fn record(&mut self, update: Update) {
+        if let Update::Component(ResourceKey::Target(name), _) = &update {
+            self.touched.targets.insert(name.clone());
+        }
         self.ledger.get_or_insert_default().record(update);
     }
 
     /// A write was answered, and this is the row of the ledger now: the page shows it.
     pub fn written(&mut self, update: Update, outcome: &Outcome, config: &Config) {
-        let observed = self.observed.get_or_insert_default();
-        let worth = match &update {
-            Update::Component(ResourceKey::Target(_), _) => Unsaved::Bookkeeping,
-            _ => Unsaved::Public,
-        };
-        self.unsaved = self.unsaved.max(worth);
         match &update {
-            Update::Component(key, Some(row)) => show_component(observed, key, row),
-            Update::Outage(_, Some(outage)) => show_incident(observed, outage, outcome, config),
+            Update::Component(key, Some(row)) => self.show_component(key, row),
+            Update::Outage(_, Some(outage)) => {
+                show_incident(self.observed.get_or_insert_default(), outage, outcome, config);
+                self.unsaved.add([]);
+            }
             Update::Component(_, None) | Update::Outage(_, None) => {}
         }
         self.record(update);
     }
 
-    /// Saves what the page shows for `explain`, if what changed of it is `worth` that much already.
+    fn show_component(&mut self, key: &ResourceKey, row: &RecordedComponent) {
+        let (observed, Some(id)) = (self.observed.get_or_insert_default(), row.page_id) else { return };
+        let (status, description) = (Some(row.value.status), row.value.description.clone());
+        match (key, self.index.get_mut(observed, id)) {
+            (ResourceKey::Target(name), Some(component)) => {
+                self.touched.components.insert(name.to_string());
+                (component.status, component.description, component.enabled) = (status, description, false);
+            }
+            (_, Some(component)) => component.status = status,
+            (ResourceKey::Target(name), None) => {
+                let name = name.to_string();
+                let component =
+                    ObservedComponent { id, name, status, enabled: false, description, group: None, managed: true };
+                self.touched.components.insert(component.name.clone());
+                observed.components.push(component);
+                self.index.add(observed, observed.components.len() - 1);
+            }
+            (_, None) => {}
+        }
+        self.unsaved.add([id]);
+    }
+
+    /// Saves what the page shows for `explain`: what has changed of it.
     ///
     /// # Errors
     /// [`StoreError`] if the store does not take it.
-    pub async fn save(&mut self, store: &Store, worth: Unsaved, now: Timestamp) -> Result<(), StoreError> {
-        if let Some(observed) = self.observed.as_ref().filter(|_| self.unsaved >= worth) {
-            store.remember_observed(observed, now).await?;
-            self.unsaved = Unsaved::Nothing;
+    pub async fn save(&mut self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
+        let Some(observed) = &self.observed else { return Ok(()) };
+        match &self.unsaved {
+            Unsaved::Nothing => return Ok(()),
+            Unsaved::Components(ids) => {
+                let changed: Vec<_> = ids.iter().map(|id| (*id, self.index.get(observed, *id))).collect();
+                store.remember_observed(observed, &changed, now).await?;
+            }
+            Unsaved::Everything => store.replace_observed(observed, now).await?,
         }
+        self.unsaved = Unsaved::Nothing;
         Ok(())
     }
 }
@@ -175,26 +253,5 @@ fn show_incident(observed: &mut Observed, outage: &Outage, outcome: &Outcome, co
         Outcome::Closed(_) => observed.open_incidents.retain(|open| open.id != id),
         Outcome::Found { .. } | Outcome::NotFound | Outcome::Hidden(_) | Outcome::Written(..) => {}
         Outcome::CreatedGroup(_) | Outcome::Rearranged => {}
-    }
-}
-
-fn show_component(observed: &mut Observed, key: &ResourceKey, row: &RecordedComponent) {
-    let Some(id) = row.page_id else { return };
-    let (status, description) = (Some(row.value.status), row.value.description.clone());
-    match (key, observed.components.iter_mut().find(|component| component.id == id)) {
-        (ResourceKey::Target(_), Some(component)) => {
-            (component.status, component.description, component.enabled) = (status, description, false);
-        }
-        (_, Some(component)) => component.status = status,
-        (ResourceKey::Target(name), None) => observed.components.push(ObservedComponent {
-            id,
-            name: name.to_string(),
-            status,
-            enabled: false,
-            description,
-            group: None,
-            managed: true,
-        }),
-        (_, None) => {}
     }
 }

@@ -1,12 +1,12 @@
 //! Alertmanager as a source: a target is down while one of its stored alerts counts as firing.
 
-use std::sync::{Mutex, PoisonError};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 
-use super::Source;
-use crate::core::alert::{self, AlertRecord};
-use crate::core::rules::Signals;
+use super::{Changes, Source};
+use crate::core::alert::AlertSignals;
 use crate::core::time::Timestamp;
 use crate::settings::SettingsInForce;
 use crate::store::{Store, StoreError};
@@ -16,27 +16,54 @@ use crate::store::{Store, StoreError};
 pub(crate) struct Alerts {
     store: Store,
     settings: SettingsInForce,
-    unresolved: Mutex<Vec<AlertRecord>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How far the changes of the store were read; `None`: not at all.
+    position: Option<u64>,
+    alerts: AlertSignals,
+    /// What was read and is not said yet.
+    unsaid: Changes,
 }
 
 impl Alerts {
     /// The alerts of `store`; none until they are read.
     pub(crate) fn new(store: Store, settings: SettingsInForce) -> Self {
-        Self { store, settings, unresolved: Mutex::default() }
+        Self { store, settings, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Source for Alerts {
     fn refresh(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async {
-            let unresolved = self.store.unresolved_alerts().await?;
-            *self.unresolved.lock().unwrap_or_else(PoisonError::into_inner) = unresolved;
+            let position = self.state().position;
+            let read = self.store.alert_changes(position).await?;
+            let state = &mut *self.state();
+            state.position = Some(read.position);
+            if read.all {
+                state.alerts = AlertSignals::default();
+                state.unsaid = Changes { starts_over: true, ..Changes::default() };
+            }
+            let changes =
+                read.changes.iter().map(|(fingerprint, record)| state.alerts.set(*fingerprint, record.as_ref()));
+            state.unsaid.signals.extend(changes);
             Ok(())
         })
     }
 
-    fn signals(&self, now: Timestamp) -> Signals {
+    fn changes(&self, now: Timestamp) -> Changes {
         let refire_delay = self.settings.borrow().config.alerts.refire_delay;
-        alert::signals(&self.unresolved.lock().unwrap_or_else(PoisonError::into_inner), refire_delay, now)
+        let mut state = self.state();
+        let mut changes = mem::take(&mut state.unsaid);
+        changes.signals.extend(state.alerts.advance(refire_delay, now));
+        changes.waiting = state.alerts.waiting();
+        changes.changes_at = state.alerts.changes_at(refire_delay);
+        changes
     }
 }

@@ -233,7 +233,7 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
         let (alerts, max_stored) = (statements.alerts.clone(), statements.max_stored);
         let recorded = app.parts.store.record_statements(statements, clock::now()).await;
         app.store_health.note(&recorded.as_ref().map(drop));
-        let Recorded { mut effects, repairs, watchdog_is_back } = recorded.ok()?;
+        let Recorded { mut effects, repairs, watchdog_is_back, is_news } = recorded.ok()?;
         // Those over the limit of stored alerts are ignored for that reason.
         let over_limit = alerts.iter().zip(&effects).filter(|(_, effect)| **effect == Effect::OverLimit);
         let over_limit = over_limit.map(|(alert, _)| IgnoredAlert {
@@ -255,8 +255,8 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
                  their alerts count as firing meanwhile"
             );
         }
-        // An ordinary heartbeat of the watchdog changes nothing for the reconciler.
-        if !alerts.is_empty() || watchdog_is_back || !repairs.is_empty() {
+        // A repeat and an ordinary heartbeat of the watchdog change nothing for the reconciler.
+        if is_news || watchdog_is_back {
             app.parts.wakes.reconciler.wake();
         }
         if effects.contains(&Effect::Refired) || effects.contains(&Effect::HeldResolve) {

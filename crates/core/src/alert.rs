@@ -11,11 +11,13 @@
 //!   reported `startsAt` is stored too, so a repeat is recognised after the clock has passed it. A `startsAt` in the future
 //!   does not prove that a firing is newer than a resolve, so a firing in the future that follows a resolve waits.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::rules::{Condition, Signal, Signals};
+use super::rules::{Condition, Signal, SignalId, Signals};
 use super::target::{Target, excerpt};
 use super::time::Timestamp;
 
@@ -46,6 +48,13 @@ impl Fingerprint {
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0000_0100_0000_01b3;
         Self(text.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
+    }
+}
+
+impl Fingerprint {
+    /// The signal of the alert with this fingerprint.
+    pub(crate) const fn signal_id(self) -> SignalId {
+        SignalId { source: 0, id: self.0 }
     }
 }
 
@@ -248,6 +257,24 @@ impl AlertRecord {
             || is_over_arrival()
     }
 
+    /// Whether this differs from `other` by no more than when it was last heard of.
+    pub fn repeats(&self, other: &Self) -> bool {
+        let Self {
+            fingerprint,
+            name,
+            target,
+            critical,
+            starts_at,
+            reported_starts_at,
+            state,
+            ends_at,
+            last_seen_at: _,
+        } = self;
+        (fingerprint, name, target, critical) == (&other.fingerprint, &other.name, &other.target, &other.critical)
+            && (starts_at, reported_starts_at) == (&other.starts_at, &other.reported_starts_at)
+            && (state, ends_at) == (&other.state, &other.ends_at)
+    }
+
     /// Since when the alert fires, for display. Never later than the time of arrival.
     pub(crate) fn fires_since(&self) -> Timestamp {
         match self.state {
@@ -321,6 +348,18 @@ impl AlertRecord {
         }
     }
 
+    /// What the alert says of its target while it counts as firing.
+    fn signal(&self) -> Signal {
+        Signal {
+            id: self.fingerprint.signal_id(),
+            target: self.target.clone(),
+            critical: self.critical,
+            condition: Condition::Down,
+            since: self.fires_since(),
+            why: self.name.clone(),
+        }
+    }
+
     /// The same alert once it is known, other than by a resolve, that this occurrence is over.
     pub(crate) fn ended(&self, now: Timestamp) -> Self {
         Self { state: AlertState::Resolved, ends_at: Some(now), ..self.heard_of(now) }
@@ -355,20 +394,74 @@ impl AlertRecord {
     }
 }
 
-/// What the alerts, of which none is resolved, say of their targets at `now`: a target is down while one of its alerts counts as firing.
+/// The signals of the alerts, kept up to date by changes: a target is down while one of its alerts counts as firing.
+///
+/// Only what time changes is remembered here: the firings that follow their own resolve ([`AlertState::Refired`]).
+#[derive(Debug, Default)]
+pub struct AlertSignals {
+    /// By the moment of the firing.
+    refired: BTreeMap<(Timestamp, Fingerprint), AlertRecord>,
+    since: HashMap<Fingerprint, Timestamp>,
+    /// Those that fired until then count.
+    counted_until: Option<Timestamp>,
+}
+
+impl AlertSignals {
+    /// This is what is known of an alert from now on; `None`: nothing, or that it is resolved. Returns what it says.
+    pub fn set(&mut self, fingerprint: Fingerprint, record: Option<&AlertRecord>) -> (SignalId, Option<Signal>) {
+        if let Some(since) = self.since.remove(&fingerprint) {
+            self.refired.remove(&(since, fingerprint));
+        }
+        let signal = match record.map(|record| (record, record.state)) {
+            None | Some((_, AlertState::Resolved)) => None,
+            Some((record, AlertState::Refired { since })) => {
+                self.since.insert(fingerprint, since);
+                self.refired.insert((since, fingerprint), record.clone());
+                self.counted_until.filter(|until| since <= *until).map(|_| record.signal())
+            }
+            Some((record, AlertState::Firing | AlertState::Adopted | AlertState::ResolveHeld)) => Some(record.signal()),
+        };
+        (fingerprint.signal_id(), signal)
+    }
+
+    /// The signals that change because it is `now`, or because another `refire_delay` is in force.
+    pub fn advance(&mut self, refire_delay: Duration, now: Timestamp) -> Vec<(SignalId, Option<Signal>)> {
+        let until = now.before(refire_delay);
+        let Some(before) = self.counted_until.replace(until) else {
+            let due = self.refired.range(..=Self::last_of(until));
+            return due.map(|(_, record)| (record.fingerprint.signal_id(), Some(record.signal()))).collect();
+        };
+        let between =
+            |earlier, later| self.refired.range((Excluded(Self::last_of(earlier)), Included(Self::last_of(later))));
+        let due = (before < until).then(|| between(before, until));
+        let early = (until < before).then(|| between(until, before));
+        let due = due.into_iter().flatten().map(|(_, record)| (record.fingerprint.signal_id(), Some(record.signal())));
+        due.chain(early.into_iter().flatten().map(|(_, record)| (record.fingerprint.signal_id(), None))).collect()
+    }
+
+    /// How many firings wait, as of the last [`Self::advance`].
+    pub fn waiting(&self) -> usize {
+        self.refired.len() - self.counted_until.map_or(0, |until| self.refired.range(..=Self::last_of(until)).count())
+    }
+
+    /// When the next firing counts, unless it is resolved before.
+    pub fn changes_at(&self, refire_delay: Duration) -> Option<Timestamp> {
+        let waiting = self.counted_until.map_or(Unbounded, |until| Excluded(Self::last_of(until)));
+        self.refired.range((waiting, Unbounded)).next().map(|((since, _), _)| since.after(refire_delay))
+    }
+
+    /// The last key of those that fired at `moment`.
+    const fn last_of(moment: Timestamp) -> (Timestamp, Fingerprint) {
+        (moment, Fingerprint(u64::MAX))
+    }
+}
+
+/// What the alerts say of their targets at `now`, computed from nothing.
 pub fn signals(alerts: &[AlertRecord], refire_delay: Duration, now: Timestamp) -> Signals {
-    let firing = alerts.iter().filter(|alert| alert.is_firing(now, refire_delay));
-    let signals: Vec<Signal> = firing
-        .map(|alert| Signal {
-            target: alert.target.clone(),
-            critical: alert.critical,
-            condition: Condition::Down,
-            since: alert.fires_since(),
-            why: alert.name.clone(),
-        })
-        .collect();
-    let changes_at = alerts.iter().filter_map(|alert| alert.counts_from(now, refire_delay)).min();
-    Signals { waiting: alerts.len() - signals.len(), signals, changes_at }
+    let mut all = AlertSignals::default();
+    all.advance(refire_delay, now);
+    let signals = alerts.iter().filter_map(|alert| all.set(alert.fingerprint, Some(alert)).1).collect();
+    Signals { signals, changes_at: all.changes_at(refire_delay) }
 }
 
 #[cfg(test)]

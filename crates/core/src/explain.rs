@@ -421,7 +421,7 @@ fn incident(component: &ComponentName, facts: Facts<'_>) -> Option<IncidentExpla
 }
 
 fn waiting(component: &ComponentName, desired: Option<&DesiredComponent>, plan: &Plan) -> Vec<String> {
-    let targets: BTreeSet<&TargetName> = desired.into_iter().flat_map(|desired| &desired.targets).collect();
+    let targets: BTreeSet<&TargetName> = desired.into_iter().flat_map(|desired| desired.targets.iter()).collect();
     let concerns = |change: &&Operation| match change.key() {
         ResourceKey::Component(name) | ResourceKey::Incident(name) => name == *component,
         ResourceKey::MonitoringIncident | ResourceKey::Structure => false,

@@ -279,7 +279,8 @@ impl Ledger {
 
     /// The visible components that have a row.
     pub fn components(&self) -> impl Iterator<Item = (&ComponentName, &RecordedComponent)> {
-        self.components.iter().filter_map(|(key, row)| match key {
+        // All other keys come later.
+        self.components.iter().map_while(|(key, row)| match key {
             ResourceKey::Component(name) => Some((name, row)),
             _ => None,
         })
@@ -287,7 +288,7 @@ impl Ledger {
 
     /// The targets whose own component has a row.
     pub fn targets(&self) -> impl Iterator<Item = (&TargetName, &RecordedComponent)> {
-        self.components.iter().filter_map(|(key, row)| match key {
+        self.components.range(ResourceKey::MonitoringIncident..).filter_map(|(key, row)| match key {
             ResourceKey::Target(name) => Some((name, row)),
             _ => None,
         })

@@ -45,6 +45,8 @@ pub struct Recorded {
     pub repairs: Vec<Repair>,
     /// Whether it ended the absence of the watchdog.
     pub watchdog_is_back: bool,
+    /// Whether anything was stored but when an alert was last heard of.
+    pub is_news: bool,
 }
 
 /// What is stored, and what the notifications applied so far change of it.
@@ -97,7 +99,7 @@ impl<'a> Merge<'a> {
             self.history.push(repair.event(now));
             self.put(repair.record.clone());
         }
-        let mut effects = Vec::with_capacity(statements.alerts.len());
+        let (mut effects, mut is_news) = (Vec::with_capacity(statements.alerts.len()), !repairs.is_empty());
         for alert in &statements.alerts {
             // What was adopted of an alert that has ended, under its true fingerprint and `startsAt`.
             let adopted = self.adopted.iter().find(|record| {
@@ -112,11 +114,12 @@ impl<'a> Merge<'a> {
             let rule = statements.resolve_rule.as_ref();
             let (record, effect) = ResolveRule::observe(rule, before, alert, &self.evidence, now);
             let kind = AlertEventKind::of_effect(effect);
+            is_news |= before.is_none_or(|before| !record.repeats(before));
             self.history.extend(kind.map(|kind| AlertEvent::of(&record, kind, Source::Notification, now)));
             self.put(record);
             effects.push(effect);
         }
-        Recorded { effects, repairs, watchdog_is_back: verdict.is_back }
+        Recorded { effects, repairs, watchdog_is_back: verdict.is_back, is_news }
     }
 
     fn put(&mut self, record: AlertRecord) {
@@ -127,8 +130,15 @@ impl<'a> Merge<'a> {
     }
 
     /// The alerts to write, in the order of their first change: if there is no room for all new ones, the first are stored.
-    pub fn changed(&self) -> impl Iterator<Item = &AlertRecord> {
+    pub fn touched(&self) -> impl Iterator<Item = &AlertRecord> {
         self.order.iter().filter_map(|fingerprint| self.changed.get(fingerprint))
+    }
+
+    /// Those of which more has changed than when they were last heard of.
+    pub fn changed(&self) -> impl Iterator<Item = &AlertRecord> {
+        let is_repeated =
+            |record: &&AlertRecord| self.known.get(&record.fingerprint).is_some_and(|known| record.repeats(known));
+        self.touched().filter(move |record| !is_repeated(record))
     }
 
     /// The history to write, without the alerts that are not stored.

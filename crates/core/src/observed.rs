@@ -1,5 +1,7 @@
 //! What Cachet shows: groups, components, open incidents and maintenance in progress, as they were read.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::status::{ComponentStatus, IncidentStatus};
@@ -110,6 +112,52 @@ pub struct Observed {
     /// Every maintenance that is in progress, by number.
     #[serde(default)]
     pub maintenance: Vec<Maintenance>,
+}
+
+/// Finds the components of one reading by name and by number. It is kept beside the reading, which may only grow meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct ComponentIndex {
+    by_name: HashMap<Box<str>, Vec<usize>>,
+    by_id: HashMap<ComponentId, usize>,
+    /// How many components the public sees.
+    pub enabled: usize,
+}
+
+impl ComponentIndex {
+    /// The index of a reading.
+    pub fn of(observed: &Observed) -> Self {
+        let mut index = Self::default();
+        (0..observed.components.len()).for_each(|place| index.add(observed, place));
+        index
+    }
+
+    /// Adds the component at `place` of the reading.
+    pub fn add(&mut self, observed: &Observed, place: usize) {
+        let Some(component) = observed.components.get(place) else { return };
+        self.by_id.insert(component.id, place);
+        self.by_name.entry(component.name.as_str().into()).or_default().push(place);
+        self.enabled += usize::from(component.enabled);
+    }
+
+    /// All components with this name.
+    pub fn named<'a>(
+        &self,
+        observed: &'a Observed,
+        name: &str,
+    ) -> impl Iterator<Item = &'a ObservedComponent> + Clone + use<'_, 'a> {
+        let places = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|place| observed.components.get(*place))
+    }
+
+    /// The component with this number.
+    pub fn get<'a>(&self, observed: &'a Observed, id: ComponentId) -> Option<&'a ObservedComponent> {
+        observed.components.get(*self.by_id.get(&id)?)
+    }
+
+    /// The component with this number, to change what it shows. Its name and whether the public sees it stay.
+    pub fn get_mut<'a>(&self, observed: &'a mut Observed, id: ComponentId) -> Option<&'a mut ObservedComponent> {
+        observed.components.get_mut(*self.by_id.get(&id)?)
+    }
 }
 
 /// A component to make.

@@ -1,14 +1,19 @@
-//! What the page must show: a function of the inventory and of what the sources say.
+//! What the page must show: a function of the inventory and of what the sources say, kept up to date by changes.
+//!
+//! A changed signal costs the work of its target and of the components that this target feeds, however many others there
+//! are. [`desired`] computes the same from nothing; the simulation compares the two after each step.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::names::cut;
-use super::observed::Observed;
+use super::observed::{Observed, ObservedComponent};
 use super::overrides::Overridden;
-use super::rules::{Condition, Signal, Signals, TargetHealth, component_status};
+use super::rules::{Condition, ConditionCounts, Signal, SignalId, Signals, TargetHealth, component_status};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
 use super::time::Timestamp;
 use super::watchdog::Monitoring;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The most characters of a description that Cachet keeps on every database (PostgreSQL answers 500 to one more).
 pub const DESCRIPTION_LIMIT: usize = 255;
@@ -17,10 +22,10 @@ pub const DESCRIPTION_LIMIT: usize = 255;
 const NO_ALERTS: &str = "no alerts";
 
 /// What the page must show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredPage {
     /// Every visible component that a target feeds, or that an operator overrides; while the watchdog is missing, those of
-    /// the configuration, too.
+    /// the configuration, too. As of the last [`DesiredPage::apply_rules`].
     pub components: BTreeMap<ComponentName, DesiredComponent>,
     /// Every target that is in the inventory, or of which a source says that it does not work.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
@@ -29,6 +34,11 @@ pub struct DesiredPage {
     /// When time alone changes the page next: a waiting firing begins to count, the watchdog is missing, or an override is
     /// over.
     pub revisit_at: Option<Timestamp>,
+    /// How the targets of each component are.
+    tallies: BTreeMap<ComponentName, Tally>,
+    /// The target that each signal is about. A signal that the target works is in none.
+    signals: HashMap<SignalId, TargetName>,
+    targets_down: usize,
 }
 
 /// What a visible component must show.
@@ -40,8 +50,8 @@ pub struct DesiredComponent {
     /// down, otherwise since the earliest signal. Or from when on nothing was heard of the monitoring, or since when it is
     /// overridden. `None` if it is Operational.
     pub since: Option<Timestamp>,
-    /// The targets that feed it, by name.
-    pub targets: Vec<TargetName>,
+    /// The targets that feed it.
+    pub targets: Arc<BTreeSet<TargetName>>,
     /// What an operator's override changes of it; see [`DesiredPage::apply_overrides`].
     pub overridden: Option<Overridden>,
 }
@@ -77,12 +87,16 @@ pub struct Cause {
     pub why: String,
     /// How the target is for it.
     pub condition: Condition,
+    /// Whether its source calls the target critical: that counts for targets which only signals know.
+    critical: bool,
+    /// The signal that says so.
+    signal: SignalId,
 }
 
 impl DesiredComponent {
     /// One that no target feeds.
     pub(super) fn unfed() -> Self {
-        Self { status: ComponentStatus::Operational, since: None, targets: Vec::new(), overridden: None }
+        Self { status: ComponentStatus::Operational, since: None, targets: Arc::default(), overridden: None }
     }
 
     /// Whether a target feeds it.
@@ -92,6 +106,10 @@ impl DesiredComponent {
 }
 
 impl DesiredTarget {
+    fn of_signals(target: Target) -> Self {
+        Self { target, critical: false, origin: TargetOrigin::Signals, causes: Vec::new() }
+    }
+
     /// The worst that a source says of it.
     pub fn condition(&self) -> Condition {
         self.causes.iter().map(|cause| cause.condition).max().unwrap_or(Condition::Ok)
@@ -117,75 +135,184 @@ impl DesiredTarget {
         let names: BTreeSet<&str> = self.causes.iter().map(|cause| cause.why.as_str()).collect();
         describe(self.critical, names)
     }
+}
 
-    fn health(&self) -> TargetHealth {
-        TargetHealth { condition: self.condition(), critical: self.critical }
+/// How the targets of one component are: all that its status depends on, in a form that a changed target updates.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Tally {
+    targets: Arc<BTreeSet<TargetName>>,
+    conditions: ConditionCounts,
+    /// When the first cause of each target began that does not work: how many began then.
+    troubled: BTreeMap<Timestamp, usize>,
+    /// When each target went down that is down.
+    down: BTreeMap<Timestamp, usize>,
+    /// The same of the critical ones.
+    critical_down: BTreeMap<Timestamp, usize>,
+}
+
+impl Tally {
+    fn add(&mut self, name: &TargetName, target: &DesiredTarget) {
+        if !self.targets.contains(name) {
+            Arc::make_mut(&mut self.targets).insert(name.clone());
+        }
+        self.conditions.add(TargetHealth { condition: target.condition(), critical: target.critical });
+        for (times, moment) in self.times(target) {
+            *times.entry(moment).or_default() += 1;
+        }
+    }
+
+    /// Takes a target out. Its name stays until [`Tally::forget`]: most targets are put back at once with another health.
+    fn remove(&mut self, target: &DesiredTarget) {
+        self.conditions.remove(TargetHealth { condition: target.condition(), critical: target.critical });
+        for (times, moment) in self.times(target) {
+            let count = times.get(&moment).copied().unwrap_or_default();
+            if count > 1 {
+                times.insert(moment, count - 1)
+            } else {
+                times.remove(&moment)
+            };
+        }
+    }
+
+    fn times(&mut self, target: &DesiredTarget) -> impl Iterator<Item = (&mut BTreeMap<Timestamp, usize>, Timestamp)> {
+        let (began, down) = (target.causes.first().map(|cause| cause.since), target.down_since());
+        let moments = [began, down, down.filter(|_| target.critical)];
+        [&mut self.troubled, &mut self.down, &mut self.critical_down]
+            .into_iter()
+            .zip(moments)
+            .filter_map(|(times, moment)| Some((times, moment?)))
+    }
+
+    fn component(&self) -> DesiredComponent {
+        let first = |times: &BTreeMap<Timestamp, usize>| times.keys().next().copied();
+        let status = component_status(&self.conditions);
+        let since = match status {
+            // Since its first critical target is down, or the last of all.
+            ComponentStatus::MajorOutage => {
+                let all_are_down = self.conditions.count(Condition::Down) == self.targets.len();
+                let all_down = self.down.keys().next_back().copied().filter(|_| all_are_down);
+                first(&self.critical_down).into_iter().chain(all_down).min()
+            }
+            _ => first(&self.troubled),
+        };
+        DesiredComponent { status, since, targets: Arc::clone(&self.targets), overridden: None }
     }
 }
 
-/// What the page must show, given what the sources say.
-///
-/// A target of the inventory counts always, one that only signals know while one of them says that it does not work.
-pub fn desired(inventory: &Inventory, said: &Signals) -> DesiredPage {
-    let mut targets: BTreeMap<TargetName, DesiredTarget> =
-        inventory.iter().map(|(name, known)| (name.clone(), quiet(known))).collect();
-    for signal in said.signals.iter().filter(|signal| signal.condition != Condition::Ok) {
-        let target = targets.entry(signal.target.name()).or_insert_with(|| stranger(signal));
+impl DesiredPage {
+    /// Goes over to `inventory`. The targets that this changes are added to `touched`.
+    ///
+    /// A target of the inventory counts always, one that only signals know while one of them says that it does not work.
+    pub fn set_inventory(&mut self, inventory: &Inventory, touched: &mut BTreeSet<TargetName>) {
+        let is_known = |target: &DesiredTarget| target.origin == TargetOrigin::Inventory;
+        let gone = self.targets.iter().filter(|(name, target)| is_known(target) && !inventory.contains_key(*name));
+        let gone: Vec<TargetName> = gone.map(|(name, _)| name.clone()).collect();
+        gone.iter().for_each(|name| self.set_known(name, None, touched));
+        inventory.iter().for_each(|(name, known)| self.set_known(name, Some(known), touched));
+    }
+
+    /// Takes one target into the inventory, or out of it (`None`).
+    pub fn set_known(&mut self, name: &TargetName, known: Option<&KnownTarget>, touched: &mut BTreeSet<TargetName>) {
+        let is_known = |target: &&DesiredTarget| target.origin == TargetOrigin::Inventory;
+        let before = self.targets.get(name).filter(is_known).map(|target| target.critical);
+        if before == known.map(|known| known.critical) {
+            return;
+        }
+        touched.insert(name.clone());
+        self.change(name, known.map(|known| &known.target), |target| match known {
+            Some(known) => (target.origin, target.critical) = (TargetOrigin::Inventory, known.critical),
+            None => target.origin = TargetOrigin::Signals,
+        });
+    }
+
+    /// Replaces what the signal `id` says; `None`: it says nothing any more. The targets that this changes are added to
+    /// `touched`.
+    pub fn set_signal(&mut self, id: SignalId, signal: Option<Signal>, touched: &mut BTreeSet<TargetName>) {
+        let signal = signal.filter(|signal| signal.condition != Condition::Ok);
+        let (before, after) = (self.signals.remove(&id), signal.as_ref().map(|signal| signal.target.name()));
+        if let Some(name) = before.filter(|name| Some(name) != after.as_ref()) {
+            self.change(&name, None, |target| target.causes.retain(|cause| cause.signal != id));
+            touched.insert(name);
+        }
+        let (Some(signal), Some(name)) = (signal, after) else { return };
+        let Signal { target, critical, condition, since, why, .. } = signal;
+        let cause = Cause { since, why, condition, critical, signal: id };
+        self.change(&name, Some(&target), |target| {
+            target.causes.retain(|cause| cause.signal != id);
+            let place = target.causes.partition_point(|other| *other < cause);
+            target.causes.insert(place, cause);
+        });
+        self.signals.insert(id, name.clone());
+        touched.insert(name);
+    }
+
+    /// Forgets what a source has said. The targets that this changes are added to `touched`.
+    pub fn forget_signals(&mut self, source: u8, touched: &mut BTreeSet<TargetName>) {
+        let ids: Vec<SignalId> = self.signals.keys().filter(|id| id.source == source).copied().collect();
+        ids.into_iter().for_each(|id| self.set_signal(id, None, touched));
+    }
+
+    /// Changes one target and the tallies of its components. It is made from `target` if it is unknown, and dropped if
+    /// nothing is left to know of it.
+    fn change(&mut self, name: &TargetName, target: Option<&Target>, change: impl FnOnce(&mut DesiredTarget)) {
+        let known = self.targets.remove(name);
+        if let Some(known) = &known {
+            self.targets_down -= usize::from(known.is_down());
+            for component in known.target.components() {
+                if let Some(tally) = self.tallies.get_mut(component) {
+                    tally.remove(known);
+                }
+            }
+        }
+        let Some(mut target) = known.or_else(|| target.cloned().map(DesiredTarget::of_signals)) else { return };
+        change(&mut target);
         if target.origin == TargetOrigin::Signals {
-            target.critical |= signal.critical;
+            target.critical = target.causes.iter().any(|cause| cause.critical);
         }
-        target.causes.push(Cause { since: signal.since, why: signal.why.clone(), condition: signal.condition });
-    }
-    for target in targets.values_mut() {
-        target.causes.sort();
-    }
-    let revisit_at = said.changes_at;
-    DesiredPage { components: components(&targets), targets, monitoring: Monitoring::Unwatched, revisit_at }
-}
-
-fn stranger(signal: &Signal) -> DesiredTarget {
-    DesiredTarget { target: signal.target.clone(), critical: false, origin: TargetOrigin::Signals, causes: Vec::new() }
-}
-
-fn quiet(known: &KnownTarget) -> DesiredTarget {
-    DesiredTarget {
-        target: known.target.clone(),
-        critical: known.critical,
-        origin: TargetOrigin::Inventory,
-        causes: Vec::new(),
-    }
-}
-
-fn components(targets: &BTreeMap<TargetName, DesiredTarget>) -> BTreeMap<ComponentName, DesiredComponent> {
-    let mut fed_by: BTreeMap<&ComponentName, Vec<(&TargetName, &DesiredTarget)>> = BTreeMap::new();
-    for (name, target) in targets {
+        if target.origin == TargetOrigin::Signals && target.causes.is_empty() {
+            for component in target.target.components() {
+                let Some(tally) = self.tallies.get_mut(component) else { continue };
+                Arc::make_mut(&mut tally.targets).remove(name);
+                if tally.targets.is_empty() {
+                    self.tallies.remove(component);
+                }
+            }
+            return;
+        }
         for component in target.target.components() {
-            fed_by.entry(component).or_default().push((name, target));
+            self.tallies.entry(component.clone()).or_default().add(name, &target);
         }
+        self.targets_down += usize::from(target.is_down());
+        self.targets.insert(name.clone(), target);
     }
-    fed_by.into_iter().map(|(name, targets)| (name.clone(), component(&targets))).collect()
+
+    /// What the rules say of each component, given that time alone changes a signal at `revisit_at` next. What the watchdog
+    /// and operators change of that is applied afterwards.
+    pub fn apply_rules(mut self, revisit_at: Option<Timestamp>) -> Self {
+        self.components = self.tallies.iter().map(|(name, tally)| (name.clone(), tally.component())).collect();
+        (self.monitoring, self.revisit_at) = (Monitoring::Unwatched, revisit_at);
+        self
+    }
+
+    /// How many targets are down.
+    pub fn targets_down(&self) -> usize {
+        self.targets_down
+    }
+
+    /// How many signals say that something is wrong.
+    pub fn troubles(&self) -> usize {
+        self.signals.len()
+    }
 }
 
-fn component(targets: &[(&TargetName, &DesiredTarget)]) -> DesiredComponent {
-    let health: Vec<TargetHealth> = targets.iter().map(|(_, target)| target.health()).collect();
-    let status = component_status(&health);
-    let since = match status {
-        ComponentStatus::MajorOutage => outage_since(targets),
-        _ => targets.iter().filter_map(|(_, target)| target.causes.first()).map(|cause| cause.since).min(),
-    };
-    DesiredComponent {
-        status,
-        since,
-        targets: targets.iter().map(|(name, _)| (*name).clone()).collect(),
-        overridden: None,
+/// What the page must show, computed from nothing, given what the sources say.
+pub fn desired(inventory: &Inventory, said: &Signals) -> DesiredPage {
+    let (mut page, mut touched) = (DesiredPage::default(), BTreeSet::new());
+    page.set_inventory(inventory, &mut touched);
+    for signal in &said.signals {
+        page.set_signal(signal.id, Some(signal.clone()), &mut touched);
     }
-}
-
-/// When a component entered its Major Outage: when its first critical target went down, or the last of all.
-fn outage_since(targets: &[(&TargetName, &DesiredTarget)]) -> Option<Timestamp> {
-    let critical = targets.iter().filter(|(_, target)| target.critical).filter_map(|(_, target)| target.down_since());
-    let all: Option<Vec<Timestamp>> = targets.iter().map(|(_, target)| target.down_since()).collect();
-    critical.chain(all.into_iter().flatten().max()).min()
+    page.apply_rules(said.changes_at)
 }
 
 /// A target's description: `critical: yes|no`, and on the second line the names of the alerts that fire, or `no alerts`.
@@ -226,19 +353,24 @@ pub(super) fn with_critical_line(description: Option<&str>, critical: bool) -> O
 
 /// The inventory from the page's target components, for an installation without a targets file.
 pub fn inventory_of(observed: &Observed) -> Inventory {
-    let targets = observed.components.iter().filter(|component| !component.enabled).filter_map(|component| {
-        let critical = component.description.as_deref().is_some_and(says_critical);
-        Target::from_name(&component.name).map(|target| KnownTarget { target, critical })
-    });
-    Inventory::new(InventorySource::Cachet, targets)
+    Inventory::new(InventorySource::Cachet, observed.components.iter().filter_map(known_target))
+}
+
+/// The target that a component of the page stands for, if it is disabled and has the name of one.
+pub fn known_target(component: &ObservedComponent) -> Option<KnownTarget> {
+    let critical = component.description.as_deref().is_some_and(says_critical);
+    let target = Target::from_name(&component.name).filter(|_| !component.enabled)?;
+    Some(KnownTarget { target, critical })
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::super::alert::{Alert, AlertRecord, AlertStatus, Fingerprint, signals};
-    use super::super::observed::{ComponentId, ObservedComponent};
+    use super::super::observed::ComponentId;
     use super::super::target::ComponentList;
     use super::*;
 
@@ -293,14 +425,15 @@ mod tests {
 
     #[test]
     fn a_target_shows_the_worst_of_what_is_said_of_it_and_that_it_works_makes_no_target() {
-        let said = |condition, since| Signal {
+        let said = |condition, since: i64| Signal {
+            id: SignalId { source: 0, id: since.unsigned_abs() },
             target: target("a", "Web"),
             critical: false,
             condition,
             since: Timestamp::from_millis(since),
             why: format!("{condition:?}"),
         };
-        let page = |signals| desired(&inventory(&[]), &Signals { signals, waiting: 0, changes_at: Some(NOW) });
+        let page = |signals| desired(&inventory(&[]), &Signals { signals, changes_at: Some(NOW) });
         assert!(page(vec![said(Condition::Ok, 1)]).targets.is_empty());
         let worst = page(vec![said(Condition::Degraded, 1), said(Condition::Partial, 2), said(Condition::Ok, 3)]);
         let web = &worst.targets[&target("a", "Web").name()];
@@ -309,6 +442,53 @@ mod tests {
         assert_eq!(worst.components[&name("Web")].since, Some(Timestamp::from_millis(1)));
         assert_eq!(worst.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert_eq!(worst.revisit_at, Some(NOW));
+    }
+
+    proptest! {
+        /// Whatever changes, and in whatever order, the page is the one that is computed from what is true in the end.
+        #[test]
+        fn a_page_that_follows_changes_is_the_page_computed_from_nothing(
+            changes in prop::collection::vec((0_u64..6, 0_usize..4, 0_i64..5, 0_usize..6, any::<bool>()), 0..40)
+        ) {
+            let targets = [target("a", "Web"), target("b", "Web, Api"), target("c", "Api"), target("d", "Mail")];
+            let conditions = [Condition::Ok, Condition::Unknown, Condition::Degraded, Condition::Partial, Condition::Down];
+            let (mut page, mut touched) = (DesiredPage::default(), BTreeSet::new());
+            let (mut known, mut said) = (BTreeMap::new(), BTreeMap::new());
+            for (id, target, since, condition, flag) in changes {
+                let target = targets[target].clone();
+                let before = page.clone();
+                touched.clear();
+                if id == 0 {
+                    let entry = KnownTarget { target: target.clone(), critical: since > 2 };
+                    if flag { drop(known.insert(target.name(), entry)) } else { drop(known.remove(&target.name())) }
+                    page.set_inventory(&Inventory::new(InventorySource::File, known.values().cloned()), &mut touched);
+                } else {
+                    let id = SignalId { source: 0, id };
+                    let signal = conditions.get(condition).map(|condition| Signal {
+                        id,
+                        target,
+                        critical: flag,
+                        condition: *condition,
+                        since: Timestamp::from_millis(since),
+                        why: "Down".to_owned(),
+                    });
+                    match &signal {
+                        Some(signal) => drop(said.insert(id, signal.clone())),
+                        None => drop(said.remove(&id)),
+                    }
+                    page.set_signal(id, signal, &mut touched);
+                }
+                page = page.apply_rules(None);
+                let signals = Signals { signals: said.values().cloned().collect(), changes_at: None };
+                let inventory = Inventory::new(InventorySource::File, known.values().cloned());
+                prop_assert_eq!(&page, &desired(&inventory, &signals));
+                let names: BTreeSet<_> = before.targets.keys().chain(page.targets.keys()).collect();
+                for name in names {
+                    prop_assert!(before.targets.get(name) == page.targets.get(name) || touched.contains(name), "{:?}", name);
+                }
+                prop_assert_eq!(page.targets_down(), page.targets.values().filter(|target| target.is_down()).count());
+            }
+        }
     }
 
     #[test]

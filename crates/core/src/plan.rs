@@ -7,13 +7,14 @@
 mod outages;
 mod report;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use self::report::Report;
 
 use super::ledger::{ComponentValue, Ledger, Recorded, RecordedComponent, ResourceKey, Unanswered, Update};
-use super::observed::{Maintenance, Observed, ObservedComponent, ObservedIncident};
+use super::observed::{ComponentIndex, Observed, ObservedComponent};
 use super::operation::Operation;
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Condition, Drift};
@@ -52,9 +53,35 @@ pub struct Plan {
     pub revisit_at: Option<Timestamp>,
 }
 
-/// The difference between the three views at `now`.
+/// The three views, between which a plan is the difference.
+#[derive(Debug, Clone, Copy)]
+pub struct Views<'a> {
+    /// What the page must show.
+    pub desired: &'a DesiredPage,
+    /// What was last written.
+    pub ledger: &'a Ledger,
+    /// What the page shows.
+    pub observed: &'a Observed,
+    /// The index of `observed`.
+    pub index: &'a ComponentIndex,
+}
+
+/// All that has to be done at `now`, computed from nothing.
 pub fn plan(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, policy: Policy, now: Timestamp) -> Plan {
-    let mut planner = Planner { desired, ledger, observed: Index::new(observed), policy, now, plan: Plan::default() };
+    let index = ComponentIndex::of(observed);
+    let views = Views { desired, ledger, observed, index: &index };
+    let (mut plan, mut targets) = (plan_components(views, policy, now), TargetPlans::default());
+    targets.update_all(views, policy, now);
+    plan.operations.extend(targets.operations().cloned());
+    plan.notes.extend(targets.notes().cloned());
+    plan.reports.extend(targets.reports());
+    plan
+}
+
+/// What has to be done about the components that the public sees, and their incidents.
+pub fn plan_components(views: Views<'_>, policy: Policy, now: Timestamp) -> Plan {
+    let Views { desired, ledger, .. } = views;
+    let mut planner = Planner { views, policy, now, plan: Plan::default() };
     let components: BTreeSet<&ComponentName> = {
         let recorded = ledger.components().map(|(name, _)| name);
         let in_outage = ledger.outages().filter_map(|outage| outage.subject.component());
@@ -65,38 +92,94 @@ pub fn plan(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, policy:
     }
     planner.monitoring();
     planner.late_incidents();
-    planner.targets();
-    planner.leftovers();
     let mut plan = planner.plan;
-    plan.operations
-        .sort_by_key(|operation| (operation.rank(), std::cmp::Reverse(operation.severity()), operation.key()));
+    plan.operations.sort_by_key(|operation| (operation.rank(), Reverse(operation.severity()), operation.key()));
     plan
 }
 
-/// Cachet's components by name; of several with one name, the lowest number first.
-struct Index<'a> {
-    components: BTreeMap<&'a str, Vec<&'a ObservedComponent>>,
-    open_incidents: &'a [ObservedIncident],
-    maintenance: &'a [Maintenance],
+/// What has to be done about the targets' own components: for each target, nothing that time or another target changes. So
+/// it is kept, and a target is planned again only when something about it has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct TargetPlans {
+    operations: BTreeMap<TargetName, Operation>,
+    /// The operations in the order in which they are carried out: what is worse first.
+    order: BTreeSet<(Reverse<u8>, TargetName)>,
+    notes: BTreeMap<TargetName, Vec<Update>>,
+    /// What an operator should know of a target.
+    reports: BTreeMap<TargetName, BTreeSet<Report>>,
 }
 
-impl<'a> Index<'a> {
-    fn new(observed: &'a Observed) -> Self {
-        let mut components: BTreeMap<&str, Vec<&ObservedComponent>> = BTreeMap::new();
-        for component in &observed.components {
-            components.entry(&component.name).or_default().push(component);
+impl TargetPlans {
+    /// Plans one target again.
+    pub fn update(&mut self, name: &TargetName, views: Views<'_>, policy: Policy, now: Timestamp) {
+        let mut planner = Planner { views, policy, now, plan: Plan::default() };
+        planner.target(name);
+        let Plan { operations, notes, reports, .. } = planner.plan;
+        if let Some(before) = self.operations.remove(name) {
+            self.order.remove(&(Reverse(before.severity()), name.clone()));
         }
-        for namesakes in components.values_mut() {
-            namesakes.sort_by_key(|component| component.id);
+        for operation in operations {
+            self.order.insert((Reverse(operation.severity()), name.clone()));
+            self.operations.insert(name.clone(), operation);
         }
-        Self { components, open_incidents: &observed.open_incidents, maintenance: &observed.maintenance }
+        if notes.is_empty() {
+            drop(self.notes.remove(name))
+        } else {
+            drop(self.notes.insert(name.clone(), notes))
+        }
+        if reports.is_empty() {
+            drop(self.reports.remove(name))
+        } else {
+            drop(self.reports.insert(name.clone(), reports))
+        }
+    }
+
+    /// Plans every target again, whether it is desired, recorded or only on the page.
+    pub fn update_all(&mut self, views: Views<'_>, policy: Policy, now: Timestamp) {
+        *self = Self::default();
+        let has_leftovers = policy.inventory == InventorySource::File;
+        let shown = views.observed.components.iter().filter(|component| has_leftovers && !component.enabled);
+        let shown = shown.filter_map(|component| Target::from_name(&component.name)).map(|target| target.name());
+        let shown = shown.filter(|name| !views.desired.targets.contains_key(name));
+        let known = views.desired.targets.keys().chain(views.ledger.targets().map(|(name, _)| name));
+        let names: BTreeSet<TargetName> = known.cloned().chain(shown).collect();
+        names.iter().for_each(|name| self.update(name, views, policy, now));
+    }
+
+    /// The operation that a target waits for.
+    pub fn operation(&self, name: &TargetName) -> Option<&Operation> {
+        self.operations.get(name)
+    }
+
+    /// All operations, in the order in which they are carried out.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.order.iter().filter_map(|(_, name)| self.operations.get(name))
+    }
+
+    /// The changes of the ledger that need no write.
+    pub fn notes(&self) -> impl Iterator<Item = &Update> {
+        self.notes.values().flatten()
+    }
+
+    /// What an operator should know: of each kind one report, about all targets concerned.
+    pub fn reports(&self) -> impl Iterator<Item = Report> {
+        let (mut not_set_up, mut leftovers, mut others) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for report in self.reports.values().flatten() {
+            match report {
+                Report::NotSetUp { targets } => not_set_up.extend_from_slice(targets),
+                Report::Leftovers { targets } => leftovers.extend_from_slice(targets),
+                other => drop(others.insert(other.clone())),
+            }
+        }
+        let not_set_up = Some(not_set_up).filter(|targets| !targets.is_empty());
+        let leftovers = Some(leftovers).filter(|targets| !targets.is_empty());
+        let not_set_up = not_set_up.map(|targets| Report::NotSetUp { targets });
+        others.into_iter().chain(not_set_up).chain(leftovers.map(|targets| Report::Leftovers { targets }))
     }
 }
 
 struct Planner<'a> {
-    desired: &'a DesiredPage,
-    ledger: &'a Ledger,
-    observed: Index<'a>,
+    views: Views<'a>,
     policy: Policy,
     now: Timestamp,
     plan: Plan,
@@ -104,11 +187,11 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn component(&mut self, name: &ComponentName) {
-        let desired = self.desired.components.get(name);
+        let desired = self.views.desired.components.get(name);
         let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
         let found = self.find(name.as_str());
         let key = ResourceKey::Component(name.clone());
-        let ours = desired.is_some() || self.ledger.get(&key).is_some();
+        let ours = desired.is_some() || self.views.ledger.get(&key).is_some();
         match found {
             _ if !ours => {}
             Some(found) if desired.is_none() && found.status == Some(ComponentStatus::Operational) => {
@@ -166,7 +249,7 @@ impl<'a> Planner<'a> {
     }
 
     fn recorded(&self, key: &ResourceKey, found: &ObservedComponent) -> Option<&'a RecordedComponent> {
-        self.ledger.get(key).filter(|recorded| recorded.page_id == Some(found.id))
+        self.views.ledger.get(key).filter(|recorded| recorded.page_id == Some(found.id))
     }
 
     /// What the page has done to this component late, if that is what it shows.
@@ -233,36 +316,33 @@ impl<'a> Planner<'a> {
         true
     }
 
-    fn targets(&mut self) {
-        let mut not_set_up = Vec::new();
-        for (name, target) in &self.desired.targets {
-            match self.find(name.as_str()) {
-                Some(found) => {
-                    self.target(name, ComponentValue::of_target(target.status(), target.description()), found)
-                }
-                None if !name.fits_cachet() => {
-                    self.plan.reports.insert(Report::TargetNameTooLong { target: name.clone() });
-                }
-                None if !matches!(target.condition(), Condition::Ok | Condition::Unknown) => {
-                    self.plan.operations.push(Operation::Write {
-                        key: ResourceKey::Target(name.clone()),
-                        page_id: None,
-                        from: None,
-                        value: ComponentValue::of_target(target.status(), target.description()),
-                        enabled: false,
-                        late: None,
-                    })
-                }
-                None if target.origin == TargetOrigin::Inventory => not_set_up.push(name.clone()),
-                None => {}
+    fn target(&mut self, name: &TargetName) {
+        let found = self.find(name.as_str());
+        let Some(target) = self.views.desired.targets.get(name) else { return self.leftover(name, found) };
+        let value = || ComponentValue::of_target(target.status(), target.description());
+        match found {
+            Some(found) => self.target_value(name, value(), found),
+            None if !name.fits_cachet() => {
+                self.plan.reports.insert(Report::TargetNameTooLong { target: name.clone() });
             }
-        }
-        if !not_set_up.is_empty() {
-            self.plan.reports.insert(Report::NotSetUp { targets: not_set_up });
+            None if !matches!(target.condition(), Condition::Ok | Condition::Unknown) => {
+                self.plan.operations.push(Operation::Write {
+                    key: ResourceKey::Target(name.clone()),
+                    page_id: None,
+                    from: None,
+                    value: value(),
+                    enabled: false,
+                    late: None,
+                });
+            }
+            None if target.origin == TargetOrigin::Inventory => {
+                self.plan.reports.insert(Report::NotSetUp { targets: vec![name.clone()] });
+            }
+            None => {}
         }
     }
 
-    fn target(&mut self, name: &TargetName, value: ComponentValue, found: &ObservedComponent) {
+    fn target_value(&mut self, name: &TargetName, value: ComponentValue, found: &ObservedComponent) {
         let key = ResourceKey::Target(name.clone());
         let settled = self.known_value(&key, found).is_some_and(|recorded| recorded == value);
         let late = self.late_on(&key, found).filter(|_| settled);
@@ -276,31 +356,25 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Components of targets that nobody knows any more: brought back to Operational if we left them red, else only
-    /// reported; `setup --prune` removes them.
-    fn leftovers(&mut self) {
-        let ledger = self.ledger;
-        for (name, row) in ledger.targets().filter(|(name, _)| !self.desired.targets.contains_key(name)) {
-            match self.find(name.as_str()) {
+    /// The component of a target that nobody knows any more: brought back to Operational if we left it red, else only
+    /// reported; `setup --prune` removes it.
+    fn leftover(&mut self, name: &TargetName, found: Option<&ObservedComponent>) {
+        let key = ResourceKey::Target(name.clone());
+        if let Some(row) = self.views.ledger.get(&key) {
+            match found {
                 Some(found) if found.status != Some(ComponentStatus::Operational) => {
                     let critical = found.description.as_deref().is_some_and(says_critical);
                     let value = ComponentValue::of_target(ComponentStatus::Operational, describe(critical, []));
-                    self.target(name, value, found);
+                    self.target_value(name, value, found);
                 }
-                Some(found) if self.may_change_yet(&ResourceKey::Target(name.clone()), found) => {}
+                Some(found) if self.may_change_yet(&key, found) => {}
                 // A create in doubt: the page may make the component yet.
                 None if row.page_id.is_none() && !row.unanswered.is_empty() => {}
-                _ => self.plan.notes.push(Update::Component(ResourceKey::Target(name.clone()), None)),
+                _ => self.plan.notes.push(Update::Component(key, None)),
             }
         }
-        if self.policy.inventory == InventorySource::File {
-            let disabled = self.observed.components.values().flatten().filter(|component| !component.enabled);
-            let targets =
-                disabled.filter_map(|component| Target::from_name(&component.name)).map(|target| target.name());
-            let leftovers: Vec<TargetName> = targets.filter(|name| !self.desired.targets.contains_key(name)).collect();
-            if !leftovers.is_empty() {
-                self.plan.reports.insert(Report::Leftovers { targets: leftovers });
-            }
+        if self.policy.inventory == InventorySource::File && found.is_some_and(|found| !found.enabled) {
+            self.plan.reports.insert(Report::Leftovers { targets: vec![name.clone()] });
         }
     }
 
@@ -310,12 +384,14 @@ impl<'a> Planner<'a> {
 
     /// The component of that name; the lowest number if there are several, which is reported.
     fn find(&mut self, name: &str) -> Option<&'a ObservedComponent> {
-        let namesakes = self.observed.components.get(name)?;
-        if namesakes.len() > 1 {
-            let ids = namesakes.iter().map(|component| component.id).collect();
+        let namesakes = self.views.index.named(self.views.observed, name);
+        let found = namesakes.clone().min_by_key(|component| component.id);
+        let mut ids: Vec<_> = namesakes.map(|component| component.id).collect();
+        if ids.len() > 1 {
+            ids.sort_unstable();
             self.plan.reports.insert(Report::NameTaken { name: name.to_owned(), ids });
         }
-        namesakes.first().copied()
+        found
     }
 }
 

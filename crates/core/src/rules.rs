@@ -21,6 +21,9 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// How many conditions there are.
+    const COUNT: usize = 5;
+
     /// The status of a target's own component in this condition.
     pub(crate) const fn status(self) -> ComponentStatus {
         match self {
@@ -33,9 +36,20 @@ impl Condition {
     }
 }
 
+/// Which signal of which source: what it says replaces what it said before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SignalId {
+    /// The source, by its number.
+    pub source: u8,
+    /// The signal within the source: of an alert, its fingerprint.
+    pub id: u64,
+}
+
 /// What one source says of one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signal {
+    /// Which signal it is.
+    pub id: SignalId,
     /// What it is about.
     pub target: Target,
     /// Whether the source calls the target critical. The inventory takes precedence.
@@ -53,20 +67,8 @@ pub struct Signal {
 pub struct Signals {
     /// All of it.
     pub signals: Vec<Signal>,
-    /// How many alerts are still within their refire delay.
-    pub waiting: usize,
     /// When the signals change next without news.
     pub changes_at: Option<Timestamp>,
-}
-
-impl Signals {
-    /// What several sources say together.
-    pub fn and(mut self, other: Self) -> Self {
-        self.signals.extend(other.signals);
-        self.waiting += other.waiting;
-        self.changes_at = self.changes_at.into_iter().chain(other.changes_at).min();
-        self
-    }
 }
 
 /// The health of one target of a component.
@@ -78,22 +80,47 @@ pub(crate) struct TargetHealth {
     pub critical: bool,
 }
 
+/// How many targets of a component are in which condition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ConditionCounts {
+    all: [usize; Condition::COUNT],
+    critical: [usize; Condition::COUNT],
+}
+
+impl ConditionCounts {
+    pub(crate) fn add(&mut self, target: TargetHealth) {
+        self.all[target.condition as usize] += 1;
+        self.critical[target.condition as usize] += usize::from(target.critical);
+    }
+
+    /// Takes out a target that was added with this health.
+    pub(crate) fn remove(&mut self, target: TargetHealth) {
+        self.all[target.condition as usize] -= 1;
+        self.critical[target.condition as usize] -= usize::from(target.critical);
+    }
+
+    /// How many targets are in this condition.
+    pub(crate) fn count(&self, condition: Condition) -> usize {
+        self.all[condition as usize]
+    }
+
+    fn all_or_critical(&self, condition: Condition) -> bool {
+        let count = self.count(condition);
+        count > 0 && (count == self.all.iter().sum::<usize>() || self.critical[condition as usize] > 0)
+    }
+}
+
 /// The status of a component, given the health of its targets.
 ///
 /// A critical target that is down speaks for all of them. A component that nothing feeds has nothing to complain about.
-pub(crate) fn component_status(targets: &[TargetHealth]) -> ComponentStatus {
-    let some = |condition| targets.iter().any(|target| target.condition == condition);
-    let all_or_critical = |condition| {
-        let all = !targets.is_empty() && targets.iter().all(|target| target.condition == condition);
-        all || targets.iter().any(|target| target.critical && target.condition == condition)
-    };
-    if all_or_critical(Condition::Down) {
+pub(crate) fn component_status(targets: &ConditionCounts) -> ComponentStatus {
+    if targets.all_or_critical(Condition::Down) {
         ComponentStatus::MajorOutage
-    } else if some(Condition::Down) || some(Condition::Partial) {
+    } else if targets.count(Condition::Down) + targets.count(Condition::Partial) > 0 {
         ComponentStatus::PartialOutage
-    } else if some(Condition::Degraded) {
+    } else if targets.count(Condition::Degraded) > 0 {
         ComponentStatus::PerformanceIssues
-    } else if all_or_critical(Condition::Unknown) {
+    } else if targets.all_or_critical(Condition::Unknown) {
         ComponentStatus::Unknown
     } else {
         ComponentStatus::Operational
@@ -145,12 +172,18 @@ mod tests {
     const CRITICAL_UP: TargetHealth = TargetHealth { condition: Condition::Ok, critical: true };
     const CRITICAL_DOWN: TargetHealth = TargetHealth { condition: Condition::Down, critical: true };
 
+    fn status(targets: &[TargetHealth]) -> ComponentStatus {
+        let mut counts = ConditionCounts::default();
+        targets.iter().for_each(|target| counts.add(*target));
+        component_status(&counts)
+    }
+
     #[test]
     fn the_table_of_cases() {
         use ComponentStatus::{MajorOutage, Operational, PartialOutage, PerformanceIssues};
         use Condition::{Degraded, Partial, Unknown};
         let of = |condition| TargetHealth { condition, critical: false };
-        for (targets, status) in [
+        for (targets, expected) in [
             (vec![], Operational),
             (vec![UP], Operational),
             (vec![UP, CRITICAL_UP], Operational),
@@ -170,7 +203,7 @@ mod tests {
             (vec![DOWN, of(Unknown)], PartialOutage),
             (vec![TargetHealth { condition: Unknown, critical: true }, UP], ComponentStatus::Unknown),
         ] {
-            assert_eq!(component_status(&targets), status, "{targets:?}");
+            assert_eq!(status(&targets), expected, "{targets:?}");
         }
     }
 
@@ -206,16 +239,16 @@ mod tests {
         fn a_target_that_goes_down_never_improves_a_component(
             mut targets in prop::collection::vec(health(), 1..8), index in any::<prop::sample::Index>(),
         ) {
-            let before = component_status(&targets);
+            let before = status(&targets);
             let at = index.index(targets.len());
             targets[at].condition = Condition::Down;
-            prop_assert!(component_status(&targets).severity() >= before.severity());
+            prop_assert!(status(&targets).severity() >= before.severity());
         }
 
         #[test]
         fn green_means_that_everything_known_works(targets in prop::collection::vec(health(), 0..8)) {
             let wrong = targets.iter().any(|target| target.condition > Condition::Unknown);
-            let status = component_status(&targets);
+            let status = status(&targets);
             prop_assert!(!(wrong && status == ComponentStatus::Operational), "{targets:?}: {status}");
             if targets.iter().all(|target| target.condition == Condition::Ok) {
                 prop_assert_eq!(status, ComponentStatus::Operational);
@@ -225,7 +258,7 @@ mod tests {
         #[test]
         fn a_critical_target_that_is_down_is_a_major_outage(mut targets in prop::collection::vec(health(), 0..8)) {
             targets.push(CRITICAL_DOWN);
-            prop_assert_eq!(component_status(&targets), ComponentStatus::MajorOutage);
+            prop_assert_eq!(status(&targets), ComponentStatus::MajorOutage);
         }
     }
 }

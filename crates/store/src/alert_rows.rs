@@ -1,10 +1,9 @@
 //! The table of alerts: one row a fingerprint.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use sqlx::sqlite::{SqliteArguments, SqliteExecutor, SqliteRow};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
-use tokio::sync::Mutex;
 
 use super::{StoreError, optional_timestamp, timestamp};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
@@ -19,13 +18,82 @@ pub(super) const ROWS_PER_STATEMENT: usize = 1000;
 const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, \
      ends_at_ms, last_seen_ms";
 
-/// The number of stored alerts; `None` if they must be counted. A transaction that writes alerts holds its guard until the
-/// commit.
-///
-/// The alerts are counted at the first write after a start (10 ms for 100,000 rows, 18 ms for a million), and again after
-/// a transaction that failed or that deleted alerts. Between these, the number is kept in memory: only the server that
-/// holds the store's lock writes alerts, and it knows how many of them were new.
-pub(super) type StoredAlerts = Mutex<Option<usize>>;
+/// What is known of the table without reading it. A transaction that writes alerts holds its guard until the commit.
+#[derive(Debug, Default)]
+pub(super) struct AlertTable {
+    /// The number of stored alerts; `None` if they must be counted.
+    ///
+    /// They are counted at the first write after a start (10 ms for 100,000 rows, 18 ms for a million), and again after a
+    /// transaction that failed or that deleted alerts. Between these, the number is kept in memory: only the server that
+    /// holds the store's lock writes alerts, and it knows how many of them were new.
+    pub(super) count: Option<usize>,
+    /// When alerts were last heard of, as far as that is not stored yet ([`Store::save_last_seen`]).
+    pub(super) last_seen: HashMap<Fingerprint, Timestamp>,
+}
+
+impl AlertTable {
+    /// Gives `record` the time at which it was last heard of.
+    pub(super) fn update(&self, record: &mut AlertRecord) {
+        if let Some(last_seen_at) = self.last_seen.get(&record.fingerprint) {
+            record.last_seen_at = record.last_seen_at.max(*last_seen_at);
+        }
+    }
+
+    /// Stores when alerts were last heard of.
+    pub(super) async fn save_last_seen(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let seen: Vec<(&Fingerprint, &Timestamp)> = self.last_seen.iter().collect();
+        for some in seen.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::<Sqlite>::new("UPDATE alerts SET last_seen_ms = seen.column2 FROM (");
+            query.push_values(some, |mut row, (fingerprint, last_seen_at)| {
+                row.push_bind(fingerprint.to_string()).push_bind(last_seen_at.as_millis());
+            });
+            query.push(") AS seen WHERE fingerprint = seen.column1 AND last_seen_ms < seen.column2");
+            query.build().execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How many changes of alerts are remembered for those who follow them. Who is further behind reads all alerts again.
+const CHANGES_KEPT: usize = 4096;
+
+/// The latest changes of alerts that are not resolved, numbered from the start of the server.
+#[derive(Debug, Default)]
+pub(super) struct AlertLog {
+    /// The number of the first change that is kept.
+    first: u64,
+    changes: VecDeque<(Fingerprint, Option<AlertRecord>)>,
+}
+
+impl AlertLog {
+    /// The number of the next change.
+    pub(super) fn position(&self) -> u64 {
+        self.first.saturating_add(self.changes.len() as u64)
+    }
+
+    /// Adds what was committed: `written` alerts, and the ones that were deleted though they were not resolved.
+    pub(super) fn add<'a>(&mut self, written: impl IntoIterator<Item = &'a AlertRecord>, deleted: &[Fingerprint]) {
+        let written = written
+            .into_iter()
+            .map(|record| (record.fingerprint, (record.state != AlertState::Resolved).then(|| record.clone())));
+        self.changes.extend(written.chain(deleted.iter().map(|fingerprint| (*fingerprint, None))));
+        let excess = self.changes.len().saturating_sub(CHANGES_KEPT);
+        self.changes.drain(..excess);
+        self.first = self.first.saturating_add(excess as u64);
+    }
+
+    /// All alerts have to be read again.
+    pub(super) fn reset(&mut self) {
+        self.first = self.position().saturating_add(1);
+        self.changes.clear();
+    }
+
+    /// The changes from `position` on, unless they are forgotten.
+    pub(super) fn since(&self, position: u64) -> Option<Vec<(Fingerprint, Option<AlertRecord>)>> {
+        let skipped = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        (skipped <= self.changes.len()).then(|| self.changes.iter().skip(skipped).cloned().collect())
+    }
+}
 
 /// The result of [`write_within`].
 pub(super) struct Written {
@@ -33,21 +101,23 @@ pub(super) struct Written {
     pub(super) stored: usize,
     /// The new alerts that were not stored, because the limit is reached.
     pub(super) refused: HashSet<Fingerprint>,
+    /// The adopted alerts that ended, and were deleted.
+    pub(super) ended: Vec<Fingerprint>,
 }
 
 /// Writes `records`. Those that are not `known` are new, and are written only within the limit `max`. `adopted` alerts
 /// that end with this are deleted.
 ///
-/// This takes the number out of `stored`. The caller puts the new number back after the commit; if the transaction fails,
-/// the alerts are counted again.
+/// `stored` is the number of alerts before, if it is known. The caller takes it out of `table` before the transaction and
+/// puts the new number back after the commit: if the transaction fails, the alerts are counted again.
 pub(super) async fn write_within<'a>(
-    (max, stored): (u32, &mut Option<usize>),
+    (max, stored, table): (u32, Option<usize>, &AlertTable),
     connection: &mut SqliteConnection,
     records: impl Iterator<Item = &'a AlertRecord>,
     known: &HashMap<Fingerprint, AlertRecord>,
     adopted: &[AlertRecord],
 ) -> Result<Written, StoreError> {
-    let stored = match stored.take() {
+    let stored = match stored {
         Some(stored) => stored,
         None => {
             let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts").fetch_one(&mut *connection).await?;
@@ -60,7 +130,11 @@ pub(super) async fn write_within<'a>(
     written.extend(&new.replacing);
     // Before anything is forgotten: what the notification names is not forgotten for it.
     upsert(connection, &written).await?;
-    let forgotten = forget_oldest_resolved(connection, new.excess(stored, max)).await?;
+    let excess = new.excess(stored, max);
+    if excess > 0 {
+        table.save_last_seen(connection).await?;
+    }
+    let forgotten = forget_oldest_resolved(connection, excess).await?;
     let stored = stored.saturating_sub(forgotten);
     let refused: HashSet<Fingerprint> =
         new.refused(max.saturating_sub(stored)).iter().map(|record| record.fingerprint).collect();
@@ -69,7 +143,7 @@ pub(super) async fn write_within<'a>(
     let stored = stored + new.replacing.len() + admitted.len();
     let ended = superseded(adopted, written.into_iter().chain(admitted));
     delete(connection, &ended).await?;
-    Ok(Written { stored: stored.saturating_sub(ended.len()), refused })
+    Ok(Written { stored: stored.saturating_sub(ended.len()), refused, ended })
 }
 
 /// Deletes up to `count` resolved alerts, those that were heard of least recently first. Returns how many it deleted.

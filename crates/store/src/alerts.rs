@@ -1,25 +1,27 @@
 //! What notifications and Alertmanager's list change in the stored alerts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use super::alert_rows::{
-    adopted, correctable, delete, forget_resolved, of_targets_of, unresolved, upsert, with_fingerprints, write_within,
+    AlertTable, adopted, correctable, delete, forget_resolved, of_targets_of, unresolved, upsert, with_fingerprints,
+    write_within,
 };
 use super::history::keep_alerts;
-use super::ledger::upsert_observed;
-use super::ledger::upsert_outage;
+use super::ledger::{replace_observed, upsert_outage};
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
 use alertmanager_cachet_core::adopt::Adoption;
-use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect};
-use alertmanager_cachet_core::expiry::{Evidence, Leases};
+use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use alertmanager_cachet_core::expiry::{Evidence, Leases, RoutedWatchdogs, WatchdogVerdict};
 use alertmanager_cachet_core::history::{AlertEvent, AlertEventKind, EventKind, Source};
 use alertmanager_cachet_core::merge::{Merge, superseded};
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::repair::{self, Missing, Plan, Policy, Poll, Repair};
 use alertmanager_cachet_core::time::Timestamp;
+use alertmanager_cachet_core::watchdog::Pulse;
 
 /// The notifications that wait to be committed, and whose turn it is.
 #[derive(Debug, Default)]
@@ -28,12 +30,33 @@ pub(super) struct Recordings {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// What has changed of the alerts that are not resolved.
+#[derive(Debug)]
+pub struct AlertChanges {
+    /// Where to go on next time.
+    pub position: u64,
+    /// Whether these are all alerts that are not resolved, and not only the changes.
+    pub all: bool,
+    /// What is known of each alert now, in the order of the changes; `None`: it is resolved, or forgotten.
+    pub changes: Vec<(Fingerprint, Option<AlertRecord>)>,
+}
+
 /// What one notification states, and who waits for the result.
 #[derive(Debug)]
 struct Recording {
     statements: Statements,
     now: Timestamp,
     answer: oneshot::Sender<Result<Recorded, StoreError>>,
+}
+
+/// What is stored that a group of recordings may be about: its alerts, the adopted alerts, and the watchdog.
+async fn read_for(
+    db: &mut SqliteConnection,
+    group: &[Recording],
+) -> Result<(HashMap<Fingerprint, AlertRecord>, Vec<AlertRecord>, Pulse, RoutedWatchdogs), StoreError> {
+    let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
+    let known = with_fingerprints(db, alerts.map(|alert| alert.fingerprint)).await?;
+    Ok((known, adopted(db).await?, modifiers::read_pulse(&mut *db).await?, modifiers::read_routed(db).await?))
 }
 
 impl Store {
@@ -86,18 +109,18 @@ impl Store {
 
     /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
-        let mut stored = self.stored_alerts.lock().await;
+        let mut table = self.alert_table.lock().await;
+        if let Some(recorded) = self.record_repeats(&mut table, group).await? {
+            return Ok(recorded);
+        }
         let leases = self.leases();
-        let (recorded, count) = self
+        let (count, mut merge, mut recorded) = (table.count.take(), None, Vec::with_capacity(group.len()));
+        let written = self
             .write(async |db| {
-                let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
-                let known = with_fingerprints(db, alerts.map(|alert| alert.fingerprint)).await?;
-                let adopted = adopted(db).await?;
-                let pulse = modifiers::read_pulse(&mut *db).await?;
-                let routed = modifiers::read_routed(db).await?;
+                let (mut current, adopted, pulse, routed) = read_for(db, group).await?;
+                current.values_mut().for_each(|record| table.update(record));
                 let evidence = Evidence { pulse, routed: routed.clone(), leases: &leases };
-                let mut merge = Merge::new(known, adopted, evidence);
-                let mut recorded = Vec::with_capacity(group.len());
+                let merge = merge.insert(Merge::new(current, adopted, evidence));
                 for Recording { statements, now, .. } in group {
                     let verdict = merge.observe_watchdogs(statements, *now);
                     let correctable = correctable(db, verdict).await?;
@@ -105,25 +128,103 @@ impl Store {
                 }
                 // The limit may have changed while they waited.
                 let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
-                let room = (max, &mut *stored);
-                let written = write_within(room, db, merge.changed(), &merge.known, &merge.adopted).await?;
-                for (recording, recorded) in group.iter().zip(&mut recorded) {
-                    for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
-                        if written.refused.contains(&alert.fingerprint) {
-                            *effect = Effect::OverLimit;
-                        }
-                    }
-                }
+                let written =
+                    write_within((max, count, &table), db, merge.touched(), &merge.known, &merge.adopted).await?;
                 keep_alerts(db, &merge.history(&written.refused)).await?;
                 modifiers::keep_pulse(db, pulse, merge.evidence.pulse, EventKind::WatchdogHeard).await?;
                 if merge.evidence.routed != routed {
                     modifiers::write_routed(db, &merge.evidence.routed).await?;
                 }
-                Ok((recorded, written.stored))
+                Ok(written)
             })
             .await?;
-        *stored = Some(count);
+        for (recording, recorded) in group.iter().zip(&mut recorded) {
+            for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
+                if written.refused.contains(&alert.fingerprint) {
+                    *effect = Effect::OverLimit;
+                }
+            }
+        }
+        table.count = Some(written.stored);
+        if let Some(merge) = &merge {
+            let stored = merge.changed().filter(|record| !written.refused.contains(&record.fingerprint));
+            self.log_changes(stored, &written.ended);
+        }
         Ok(recorded)
+    }
+
+    /// The results of a group that says nothing but what is stored; `None` if it says anything else. Such a group needs no
+    /// transaction: when its alerts were last heard of is stored a few seconds later, by [`Self::save_last_seen`].
+    async fn record_repeats(
+        &self,
+        table: &mut AlertTable,
+        group: &[Recording],
+    ) -> Result<Option<Vec<Recorded>>, StoreError> {
+        if group.iter().any(|recording| !recording.statements.watchdogs.is_empty()) {
+            return Ok(None);
+        }
+        let mut db = self.reader.acquire().await?;
+        let (mut known, adopted, pulse, routed) = read_for(&mut db, group).await?;
+        let mut alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
+        if !adopted.is_empty() || alerts.any(|alert| !known.contains_key(&alert.fingerprint)) {
+            return Ok(None);
+        }
+        known.values_mut().for_each(|record| table.update(record));
+        let leases = self.leases();
+        let mut merge = Merge::new(known, adopted, Evidence { pulse, routed, leases: &leases });
+        let nothing_proved = WatchdogVerdict::default();
+        let apply =
+            |Recording { statements, now, .. }: &Recording| merge.apply(statements, nothing_proved, Vec::new(), *now);
+        let recorded: Vec<Recorded> = group.iter().map(apply).collect();
+        if recorded.iter().any(|recorded| recorded.is_news) {
+            return Ok(None);
+        }
+        table.last_seen.extend(merge.touched().map(|record| (record.fingerprint, record.last_seen_at)));
+        Ok(Some(recorded))
+    }
+
+    /// Stores when alerts were last heard of, as far as only that has changed. Without it a crash forgets a few seconds of
+    /// that, and nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed; then it is kept for the next call.
+    pub async fn save_last_seen(&self) -> Result<(), StoreError> {
+        let mut table = self.alert_table.lock().await;
+        if table.last_seen.is_empty() {
+            return Ok(());
+        }
+        self.write(async |db| table.save_last_seen(db).await).await?;
+        table.last_seen = HashMap::new();
+        Ok(())
+    }
+
+    /// Says what was committed to those who follow the alerts.
+    fn log_changes<'a>(&self, written: impl IntoIterator<Item = &'a AlertRecord>, deleted: &[Fingerprint]) {
+        self.alert_log.lock().unwrap_or_else(PoisonError::into_inner).add(written, deleted);
+    }
+
+    /// Says that all alerts have to be read again.
+    pub(super) fn reset_changes(&self) {
+        self.alert_log.lock().unwrap_or_else(PoisonError::into_inner).reset();
+    }
+
+    /// What has changed of the alerts that are not resolved since `position`: that of an earlier answer of this store, or
+    /// `None` for all of them.
+    ///
+    /// # Errors
+    /// As [`Self::unresolved_alerts`].
+    pub async fn alert_changes(&self, position: Option<u64>) -> Result<AlertChanges, StoreError> {
+        let (next, changes) = {
+            let log = self.alert_log.lock().unwrap_or_else(PoisonError::into_inner);
+            (log.position(), position.and_then(|position| log.since(position)))
+        };
+        if let Some(changes) = changes {
+            return Ok(AlertChanges { position: next, all: false, changes });
+        }
+        // What changes while they are read is told again next time.
+        let unresolved = self.unresolved_alerts().await?.into_iter();
+        let changes = unresolved.map(|record| (record.fingerprint, Some(record))).collect();
+        Ok(AlertChanges { position: next, all: true, changes })
     }
 
     /// Adopts what a page says that nobody remembers, and keeps that the page was read: this happens once.
@@ -131,9 +232,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn adopt(&self, adoption: &Adoption, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
-        let mut stored = self.stored_alerts.lock().await;
-        *stored = None;
-        self.write(async |db| {
+        let mut table = self.alert_table.lock().await;
+        table.count = None;
+        let adopted = self.write(async |db| {
             // A notification may have come first.
             let mut known = of_targets_of(db, &adoption.alerts).await?;
             let adopted: HashSet<_> = adoption.alerts.iter().map(|record| record.fingerprint).collect();
@@ -145,11 +246,13 @@ impl Store {
             for outage in &adoption.outages {
                 upsert_outage(db, outage).await?;
             }
-            upsert_observed(db, observed, now).await?;
+            replace_observed(db, observed, now).await?;
             let fired = alerts.iter().map(|record| AlertEvent::of(record, AlertEventKind::Fired, Source::Page, now));
             keep_alerts(db, &fired.collect::<Vec<_>>()).await
-        })
-        .await
+        });
+        adopted.await?;
+        self.reset_changes();
+        Ok(())
     }
 
     /// Puts an alert into the store as it is given, without judging it: for a history that is played again. An alert that was
@@ -158,9 +261,9 @@ impl Store {
     /// # Errors
     /// As [`Self::adopt`].
     pub async fn put_alert(&self, record: &AlertRecord) -> Result<(), StoreError> {
-        let mut stored = self.stored_alerts.lock().await;
-        *stored = None;
-        self.write(async |db| {
+        let mut table = self.alert_table.lock().await;
+        table.count = None;
+        let put = self.write(async |db| {
             if record.state == AlertState::Adopted {
                 let adopted = std::slice::from_ref(record);
                 let known = of_targets_of(db, adopted).await?;
@@ -171,8 +274,10 @@ impl Store {
             let adopted = adopted(db).await?;
             upsert(db, &[record]).await?;
             delete(db, &superseded(&adopted, [record])).await
-        })
-        .await
+        });
+        put.await?;
+        self.reset_changes();
+        Ok(())
     }
 
     /// Every alert that may count as firing now or later: all but the resolved ones.
@@ -180,7 +285,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn unresolved_alerts(&self) -> Result<Vec<AlertRecord>, StoreError> {
-        self.measured(StoreOperation::Read, unresolved(&self.reader)).await
+        let mut records = self.measured(StoreOperation::Read, unresolved(&self.reader)).await?;
+        let table = self.alert_table.lock().await;
+        records.iter_mut().for_each(|record| table.update(record));
+        Ok(records)
     }
 
     /// Forgets resolved alerts that were last heard of before `limit`, and returns how many there were.
@@ -190,10 +298,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
-        let mut stored = self.stored_alerts.lock().await;
+        self.save_last_seen().await?;
+        let mut table = self.alert_table.lock().await;
         let forgotten = self.write(async |db| forget_resolved(db, limit).await).await?;
         if forgotten > 0 {
-            *stored = None;
+            table.count = None;
         }
         Ok(forgotten)
     }
@@ -212,9 +321,10 @@ impl Store {
     }
 
     async fn repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
-        let mut stored = self.stored_alerts.lock().await;
-        let leases = self.leases();
-        let (plan, records, count) = self
+        self.save_last_seen().await?;
+        let mut table = self.alert_table.lock().await;
+        let (count, leases) = (table.count.take(), self.leases());
+        let (plan, records, written) = self
             .write(async |db| {
                 let listed = poll.listed().map(|listed| listed.alert.fingerprint);
                 let mut known = with_fingerprints(db, listed).await?;
@@ -225,17 +335,18 @@ impl Store {
                 let adopted: Vec<AlertRecord> = adopted.cloned().collect();
                 let mut plan = repair::plan(poll, &records, missing, &leases, policy);
                 let repaired = plan.repairs.iter().map(|repair| &repair.record);
-                let room = (policy.max_stored, &mut *stored);
+                let room = (policy.max_stored, count, &*table);
                 let written = write_within(room, db, repaired, &known, &adopted).await?;
                 plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
                 plan.over_limit = written.refused.len();
                 let events: Vec<_> = plan.repairs.iter().map(|repair| repair.event(poll.began_at)).collect();
                 keep_alerts(db, &events).await?;
-                Ok((plan, records, written.stored))
+                Ok((plan, records, written))
             })
             .await?;
+        self.log_changes(plan.repairs.iter().map(|repair| &repair.record), &written.ended);
         *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(poll.leases_after(&leases, &records));
-        *stored = Some(count);
+        table.count = Some(written.stored);
         Ok(plan)
     }
 
@@ -254,6 +365,8 @@ impl Store {
         rule: impl Fn(&AlertRecord) -> Option<Repair>,
         now: Timestamp,
     ) -> Result<Vec<Repair>, StoreError> {
+        self.save_last_seen().await?;
+        let _table = self.alert_table.lock().await;
         let repair = self.write(async |db| {
             let repairs: Vec<Repair> = unresolved(&mut *db).await?.iter().filter_map(rule).collect();
             let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
@@ -262,6 +375,8 @@ impl Store {
             keep_alerts(db, &events).await?;
             Ok(repairs)
         });
-        self.measured(StoreOperation::Repair, repair).await
+        let repairs = self.measured(StoreOperation::Repair, repair).await?;
+        self.log_changes(repairs.iter().map(|repair| &repair.record), &[]);
+        Ok(repairs)
     }
 }

@@ -2,14 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::alert_rows::ROWS_PER_STATEMENT;
 use super::{Store, StoreError, StoreOperation, history, optional_timestamp, timestamp};
 use alertmanager_cachet_core::history::Event;
 use alertmanager_cachet_core::ledger::{
     ComponentValue, Delivery, Ledger, Recorded, RecordedComponent, ResourceKey, Unanswered, Update,
 };
-use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, Observed};
+use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, Observed, ObservedComponent};
 use alertmanager_cachet_core::outage::{
     Ended, EndedBy, IncidentValue, Outage, OutageKey, OutageSubject, RecordedIncident,
 };
@@ -77,13 +78,35 @@ impl Store {
         self.measured(StoreOperation::Read, read).await
     }
 
-    /// Remembers what the page shows, for explaining.
+    /// Remembers what the page shows, for explaining. Of its components only those in `changed` are written; `None` stands for
+    /// one that is gone.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the statement failed.
-    pub async fn remember_observed(&self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
-        let keep = async { upsert_observed(&mut *self.writer.acquire().await?, observed, now).await };
+    /// [`StoreError::Database`] if the transaction failed.
+    pub async fn remember_observed(
+        &self,
+        observed: &Observed,
+        changed: &[(ComponentId, Option<&ObservedComponent>)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let keep = self.write(async |db| {
+            let gone = changed.iter().filter(|(_, component)| component.is_none());
+            for (id, _) in gone {
+                sqlx::query("DELETE FROM observed_components WHERE id = $1").bind(id.0).execute(&mut *db).await?;
+            }
+            upsert_observed_components(db, changed.iter().filter_map(|(_, component)| *component)).await?;
+            upsert_observed(db, observed, now).await
+        });
         self.measured(StoreOperation::Remember, keep).await
+    }
+
+    /// Remembers all of what the page shows, in the place of what was remembered.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the transaction failed.
+    pub async fn replace_observed(&self, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
+        let replace = self.write(async |db| replace_observed(db, observed, now).await);
+        self.measured(StoreOperation::Remember, replace).await
     }
 
     /// The page was read, and still shows what is remembered.
@@ -100,12 +123,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] if the snapshot makes no sense.
     pub async fn observed(&self) -> Result<Option<(Observed, Timestamp)>, StoreError> {
+        let mut transaction = self.reader.begin().await?;
+        let db = &mut *transaction;
         let row =
-            sqlx::query("SELECT snapshot, taken_at_ms FROM observed WHERE id = 1").fetch_optional(&self.reader).await?;
+            sqlx::query("SELECT snapshot, taken_at_ms FROM observed WHERE id = 1").fetch_optional(&mut *db).await?;
         let Some(row) = row else { return Ok(None) };
-        let snapshot: String = row.try_get("snapshot")?;
-        let observed = serde_json::from_str(&snapshot)
-            .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of the page: {error}") })?;
+        let corrupt = |error| StoreError::Corrupt { what: format!("the snapshot of the page: {error}") };
+        let mut observed: Observed = serde_json::from_str(row.try_get("snapshot")?).map_err(corrupt)?;
+        for row in sqlx::query("SELECT component FROM observed_components ORDER BY id").fetch_all(db).await? {
+            observed.components.push(serde_json::from_str(row.try_get("component")?).map_err(corrupt)?);
+        }
         Ok(Some((observed, timestamp(&row, "taken_at_ms")?)))
     }
 
@@ -387,13 +414,32 @@ async fn delete_row(connection: &mut SqliteConnection, key: &ResourceKey) -> Res
     Ok(())
 }
 
-pub(super) async fn upsert_observed(
+/// Writes all of what the page shows.
+pub(super) async fn replace_observed(
     connection: &mut SqliteConnection,
     observed: &Observed,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let snapshot = serde_json::to_string(observed)
-        .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of the page: {error}") })?;
+    forget_observed(connection).await?;
+    upsert_observed_components(connection, &observed.components).await?;
+    upsert_observed(connection, observed, now).await
+}
+
+/// Forgets the last reading of the page, and returns whether there was one.
+pub(super) async fn forget_observed(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+    sqlx::query("DELETE FROM observed_components").execute(&mut *connection).await?;
+    Ok(sqlx::query("DELETE FROM observed").execute(connection).await?.rows_affected() > 0)
+}
+
+/// Writes what the page shows beside its components.
+async fn upsert_observed(
+    connection: &mut SqliteConnection,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Observed { groups, open_incidents, maintenance, components: _ } = observed;
+    let (groups, open_incidents, maintenance) = (groups.clone(), open_incidents.clone(), maintenance.clone());
+    let snapshot = to_snapshot(&Observed { groups, components: Vec::new(), open_incidents, maintenance })?;
     sqlx::query(
         "INSERT INTO observed (id, snapshot, taken_at_ms) VALUES (1, $1, $2) \
          ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, taken_at_ms = excluded.taken_at_ms",
@@ -403,6 +449,29 @@ pub(super) async fn upsert_observed(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+async fn upsert_observed_components<'a>(
+    connection: &mut SqliteConnection,
+    components: impl IntoIterator<Item = &'a ObservedComponent>,
+) -> Result<(), StoreError> {
+    let components: Vec<&ObservedComponent> = components.into_iter().collect();
+    for some in components.chunks(ROWS_PER_STATEMENT) {
+        let rows = some.iter().map(|component| Ok((component.id.0, to_snapshot(component)?)));
+        let rows: Vec<(i64, String)> = rows.collect::<Result<_, StoreError>>()?;
+        let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO observed_components (id, component) ");
+        query.push_values(rows, |mut row, (id, component)| {
+            row.push_bind(id).push_bind(component);
+        });
+        query.push(" ON CONFLICT (id) DO UPDATE SET component = excluded.component");
+        query.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+fn to_snapshot<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Corrupt { what: format!("the snapshot of the page: {error}") })
 }
 
 /// Everything that was last written.

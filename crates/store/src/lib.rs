@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use self::alert_rows::StoredAlerts;
+use self::alert_rows::{AlertLog, AlertTable};
+pub use self::alerts::AlertChanges;
 use self::alerts::Recordings;
 pub use self::ledger::Made;
 pub use self::page::{Announcement, ComponentChange, GroupChange, NewIncident, PageTables};
@@ -57,7 +58,8 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     recordings: Arc<Recordings>,
-    stored_alerts: Arc<StoredAlerts>,
+    alert_table: Arc<tokio::sync::Mutex<AlertTable>>,
+    alert_log: Arc<Mutex<AlertLog>>,
     /// The leases in Alertmanager's latest list. Not stored: the list is read again after a restart.
     leases: Arc<Mutex<Arc<Leases>>>,
     observer: Option<Arc<dyn StoreObserver>>,
@@ -203,8 +205,8 @@ fn cure(error: &sqlx::Error) -> &'static str {
 
 impl Store {
     fn on(writer: SqlitePool, reader: SqlitePool, path: Option<&Path>) -> Self {
-        let (recordings, stored_alerts, leases) = (Arc::default(), Arc::default(), Arc::default());
-        Self { writer, reader, recordings, stored_alerts, leases, observer: None, path: path.map(Arc::from) }
+        let (recordings, alert_table, alert_log, leases) = Default::default();
+        Self { writer, reader, recordings, alert_table, alert_log, leases, observer: None, path: path.map(Arc::from) }
     }
 
     /// This store, with its operations observed by `observer`. Later clones share the observer.
@@ -276,8 +278,11 @@ impl Store {
         &self.reader
     }
 
-    /// Waits for running statements and closes every connection.
+    /// Stores what is not stored yet, waits for running statements and closes every connection.
     pub async fn close(&self) {
+        if let Err(error) = self.save_last_seen().await {
+            tracing::warn!("when alerts were last heard of could not be stored: {error}");
+        }
         self.reader.close().await;
         self.writer.close().await;
     }

@@ -8,7 +8,7 @@
 use std::fs;
 
 use super::alert_rows::{forget_resolved, select, upsert};
-use super::ledger::{read_ledger, save_differences};
+use super::ledger::{forget_observed, read_ledger, save_differences};
 use super::modifiers::{read_pulse, read_routed, write_pulse, write_routed};
 use super::sqlite::beside;
 use super::{Store, StoreError};
@@ -35,7 +35,7 @@ impl Store {
             let before = read_ledger(db).await?;
             let after = recovery::ledger_of_another_page(before.clone());
             save_differences(db, &before, &after).await?;
-            sqlx::query("DELETE FROM observed").execute(&mut *db).await?;
+            forget_observed(db).await?;
             sqlx::query(
                 "INSERT INTO cachet (id, address) VALUES (1, $1) \
                  ON CONFLICT (id) DO UPDATE SET address = excluded.address",
@@ -69,22 +69,22 @@ impl Store {
         let Some(heard_since) = looked_at.and_then(|looked_at| recovery::heard_since(known, looked_at, start)) else {
             return Ok(false);
         };
-        let mut stored = self.stored_alerts.lock().await;
-        *stored = None;
-        self.write(async |db| {
+        self.save_last_seen().await?;
+        let mut table = self.alert_table.lock().await;
+        table.count = None;
+        let forgotten = self.write(async |db| {
             let before = read_ledger(db).await?;
             let after = recovery::ledger_of_newer_page(before.clone());
             save_differences(db, &before, &after).await?;
-            let deleted = sqlx::query("DELETE FROM observed").execute(&mut *db).await?.rows_affected();
-            let forgotten = deleted + forget_resolved(db, heard_since).await?;
+            let forgotten = u64::from(forget_observed(db).await?) + forget_resolved(db, heard_since).await?;
             let pulse_before = read_pulse(&mut *db).await?;
             let pulse = recovery::pulse_after_restore(pulse_before, heard_since);
             if pulse != pulse_before {
                 write_pulse(db, pulse).await?;
             }
             Ok(forgotten > 0 || after != before || pulse != pulse_before)
-        })
-        .await
+        });
+        forgotten.await
     }
 
     /// Moves everything that is dated later than `now` back to `now`, after the clock was set back: the alerts, the
@@ -93,7 +93,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn clamp_future_timestamps(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(async |db| {
+        self.save_last_seen().await?;
+        let _table = self.alert_table.lock().await;
+        let moved = self.write(async |db| {
             let later = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
             let later = select(db, later, |query| query.bind(now.as_millis())).await?;
             let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
@@ -116,8 +118,10 @@ impl Store {
             let others = [ledger != ledger_before, routed != routed_before, pulse != pulse_before];
             let moved = clamped.len() + others.into_iter().filter(|moved| *moved).count();
             Ok(u64::try_from(moved).unwrap_or(u64::MAX))
-        })
-        .await
+        });
+        let moved = moved.await?;
+        self.reset_changes();
+        Ok(moved)
     }
 
     /// Keeps beside the database that the server looked at `now`, after the database knows it. If that fails, a restored

@@ -41,6 +41,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "built-in page", include_str!("../migrations/0011_builtin_page.sql")),
     (12, "ledger of writes to components", include_str!("../migrations/0012_ledger.sql")),
     (13, "outages with their incidents", include_str!("../migrations/0013_outages.sql")),
+    (14, "components of the page in rows", include_str!("../migrations/0014_observed_components.sql")),
 ];
 
 /// Held by the one server, or the one `setup`, that works on a store; released when dropped, by the system even after `kill -9`.

@@ -22,7 +22,7 @@ use crate::builtin::BuiltinPage;
 use crate::clock::Clock;
 use crate::commands::serve::set_up_built_in;
 use crate::config::counted;
-use crate::core::alert::{Alert, AlertStatus, Effect};
+use crate::core::alert::{Alert, AlertStatus};
 use crate::core::config::WatchdogConfig;
 use crate::core::expiry::WatchdogAlert;
 use crate::core::history::{About, Event, EventKind};
@@ -37,7 +37,7 @@ use crate::core::time::Timestamp;
 use crate::log::Log;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
-use crate::store::{Recorded, Statements, Store};
+use crate::store::{Statements, Store};
 
 /// The end of time.
 const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
@@ -308,9 +308,8 @@ impl Replay {
         };
         let (alerts, watchdogs) = (alerts.to_vec(), watchdogs.to_vec());
         let statements = Statements { alerts, watchdogs, resolve_rule, max_stored };
-        let Recorded { effects, repairs, watchdog_is_back } = self.store.record_statements(statements, now).await?;
-        let is_news = |effect: &Effect| !matches!(effect, Effect::Repeated | Effect::Outdated);
-        Ok(is_first_watchdog || has_ended || watchdog_is_back || !repairs.is_empty() || effects.iter().any(is_news))
+        let recorded = self.store.record_statements(statements, now).await?;
+        Ok(is_first_watchdog || has_ended || recorded.watchdog_is_back || recorded.is_news)
     }
 
     /// Takes over what the history knows of overrides and of the watchdog. That the time of an override is over is the

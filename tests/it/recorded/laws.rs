@@ -48,7 +48,7 @@ fn after<'a>(told: impl IntoIterator<Item = &'a Notification>) -> DesiredPage {
     }
     assert!(now < BEGINNING.after(REFIRE_DELAY));
     // When the page is looked at again depends on when an echo came, and may.
-    DesiredPage { revisit_at: None, ..page_of(&memory, &INVENTORY, now) }
+    page_of(&memory, &INVENTORY, now).apply_rules(None)
 }
 
 /// Some of the recorded notifications in their order, and the same in any order, each at least once.

@@ -319,6 +319,38 @@ proptest! {
         prop_assert!(next.fires_since() <= now && next.starts_at <= now);
     }
 
+    /// Alerts that change, a clock that goes on or is set back, and another delay: what is said is always what the records
+    /// say when they are read from nothing.
+    #[test]
+    fn signals_that_follow_changes_are_those_computed_from_nothing(
+        steps in prop::collection::vec((0_usize..4, 0_i64..1_000, 0_u64..400, 0_u8..3), 1..40)
+    ) {
+        let (mut followed, mut records, mut said) = (AlertSignals::default(), HashMap::new(), BTreeMap::new());
+        for (alert, now_s, delay_s, state) in steps {
+            let (now, delay) = (Timestamp::from_millis(now_s * 1000), Duration::from_secs(delay_s));
+            let (record, _) = AlertRecord::observe(None, &firing(now.as_millis()), now);
+            let state = match state {
+                0 => AlertState::Firing,
+                1 => AlertState::Resolved,
+                _ => AlertState::Refired { since: now },
+            };
+            let fingerprint = Fingerprint(alert as u64);
+            let record = AlertRecord { fingerprint, state, ..record };
+            let (id, signal) = followed.set(fingerprint, Some(&record));
+            said.insert(id, signal);
+            records.insert(fingerprint, record);
+            said.extend(followed.advance(delay, now));
+            let records: Vec<AlertRecord> = records.values().cloned().collect();
+            let Signals { signals, changes_at } = signals(&records, delay, now);
+            let expected: BTreeMap<_, _> = signals.into_iter().map(|signal| (signal.id, signal)).collect();
+            let followed_to: BTreeMap<_, _> = said.iter().filter_map(|(id, it)| Some((*id, it.clone()?))).collect();
+            prop_assert_eq!(followed_to, expected);
+            prop_assert_eq!(followed.changes_at(delay), changes_at);
+            let waiting = records.iter().filter(|it| matches!(it.state, AlertState::Refired { .. }) && !it.is_firing(now, delay));
+            prop_assert_eq!(followed.waiting(), waiting.count());
+        }
+    }
+
     #[test]
     fn the_last_occurrence_alone_decides(told in statements()) {
         let newest = told.iter().map(|alert| alert.starts_at).max().expect("not empty");

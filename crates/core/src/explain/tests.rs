@@ -1,7 +1,7 @@
 //! Explanations, as a person reads them.
 
 use super::*;
-use crate::alert::{Alert, AlertStatus, signals};
+use crate::alert::{Alert, AlertStatus, Fingerprint, signals};
 use crate::ledger::Recorded;
 use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedComponent, ObservedIncident};
 use crate::outage::{IncidentValue, OutageKey, OutageSubject};
@@ -26,7 +26,7 @@ fn record(instance: &str, statuses: &[AlertStatus]) -> AlertRecord {
     let mut known = None;
     for status in statuses {
         let alert = Alert {
-            fingerprint: format!("{:016x}", instance.len()).parse().expect("fingerprint"),
+            fingerprint: Fingerprint::of_text(instance),
             name: "TargetDown".to_owned(),
             target: target(instance),
             critical: false,

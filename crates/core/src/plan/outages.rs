@@ -53,7 +53,7 @@ impl<'a> Planner<'a> {
 
     /// The outage of the monitoring. It also ends when the watchdog is removed from the configuration.
     pub(super) fn monitoring(&mut self) {
-        let monitoring = self.desired.monitoring;
+        let monitoring = self.views.desired.monitoring;
         match (self.outage_of(None), monitoring) {
             (Some(outage), _) => {
                 let status =
@@ -70,7 +70,7 @@ impl<'a> Planner<'a> {
     /// The outage of a component, or of the monitoring (`None`): the one that goes on, else the last one that a relapse
     /// would continue.
     fn outage_of(&self, component: Option<&ComponentName>) -> Option<&'a Outage> {
-        let outages = self.ledger.outages().filter(|outage| outage.subject.component() == component);
+        let outages = self.views.ledger.outages().filter(|outage| outage.subject.component() == component);
         let outages = outages.filter(|outage| outage.is_active() || self.relapse_until(outage).is_some());
         outages.max_by_key(|outage| (outage.is_active(), outage.began_at))
     }
@@ -170,7 +170,7 @@ impl<'a> Planner<'a> {
     }
 
     fn is_open(&self, incident: IncidentId) -> bool {
-        self.observed.open_incidents.iter().any(|open| open.id == incident)
+        self.views.observed.open_incidents.iter().any(|open| open.id == incident)
     }
 
     fn close(&mut self, outage: &Outage, incident: IncidentId, now: ComponentStatus) {
@@ -191,7 +191,7 @@ impl<'a> Planner<'a> {
     /// Undoes late writes to incidents: closes an incident that was reopened after its outage, and hides a duplicate. Each lost
     /// write is undone once, so the same change by a person stays. Also forgets ended outages that nothing can change any more.
     pub(super) fn late_incidents(&mut self) {
-        for outage in self.ledger.outages() {
+        for outage in self.views.ledger.outages() {
             if !outage.is_active() && outage.unanswered().is_empty() && self.relapse_until(outage).is_none() {
                 self.plan.notes.push(Update::Outage(outage.key.clone(), None));
                 continue;
@@ -222,12 +222,13 @@ impl<'a> Planner<'a> {
         let is_same_subject = |other: &Outage| {
             other.key != outage.key && other.is_active() && other.subject.component() == outage.subject.component()
         };
-        let is_ambiguous = self.ledger.outages().any(|other| is_same_subject(other) && other.incident_id().is_none());
+        let is_ambiguous =
+            self.views.ledger.outages().any(|other| is_same_subject(other) && other.incident_id().is_none());
         let created = |incident: &&ObservedIncident| {
-            let is_known = self.ledger.has_incident(incident.id);
+            let is_known = self.views.ledger.has_incident(incident.id);
             outage.may_have_created(incident) && !is_known && !(incident.is_anonymous && is_ambiguous)
         };
-        self.observed.open_incidents.iter().filter(created).collect()
+        self.views.observed.open_incidents.iter().filter(created).collect()
     }
 
     /// Suppresses the incident of a component that is down, if maintenance of it is in progress; reports it and returns whether.
@@ -240,7 +241,7 @@ impl<'a> Planner<'a> {
         outage: Option<&Outage>,
         component: Option<ComponentId>,
     ) -> bool {
-        let in_progress = self.observed.maintenance;
+        let in_progress = &self.views.observed.maintenance;
         let Some(maintenance) = component.and_then(|id| maintenance::of_component(in_progress, id)) else {
             return false;
         };

@@ -16,7 +16,7 @@ use super::*;
 use crate::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use crate::history::EventKind;
 use crate::ledger::CARRIED_OUT_WITHIN;
-use crate::observed::{ComponentId, IncidentId, ObservedIncident};
+use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedIncident};
 use crate::operation::{Outcome, Rank, event_of};
 use crate::outage::{Ended, EndedBy, IncidentValue, Outage, OutageKey, OutageSubject};
 use crate::overrides::Override;

@@ -48,7 +48,7 @@ async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
     };
     let updates = [Update::Component(key.clone(), Some(written.clone())), outage.into()];
     store.remember(&updates, &[]).await.expect("remembered");
-    store.remember_observed(&Observed::default(), NOW).await.expect("remembered");
+    store.replace_observed(&Observed::default(), NOW).await.expect("remembered");
     store.look_at_the_clock(NOW).await.expect("kept");
     assert!(!store.forget_if_restored(after(1)).await.expect("it is the last one"));
     store.close().await;
@@ -241,7 +241,7 @@ async fn a_copy_in_memory_has_the_schema_of_this_release_and_leaves_every_file_a
     assert!(!folder.path().join("a").exists(), "nothing was made");
 
     let store = Store::open(&url(&folder)).await.expect("opens");
-    store.remember_observed(&Observed::default(), NOW).await.expect("kept");
+    store.replace_observed(&Observed::default(), NOW).await.expect("kept");
     // While a server has it open, what it wrote last is in another file.
     let copy = Store::open_copy_in_memory(&url(&folder)).await.expect("opens");
     assert_eq!(copy.observed().await.expect("read"), Some((Observed::default(), NOW)));
@@ -269,7 +269,7 @@ fn files(folder: &TempDir) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 async fn a_copy_in_memory_leaves_every_file_of_a_killed_server_as_it_is() {
     let (running, killed) = (folder(), folder());
     let store = Store::open(&url(&running)).await.expect("opens");
-    store.remember_observed(&Observed::default(), NOW).await.expect("kept");
+    store.replace_observed(&Observed::default(), NOW).await.expect("kept");
     std::fs::create_dir_all(killed.path().join("a/b")).expect("a folder");
     for (path, content) in files(&running) {
         std::fs::write(killed.path().join("a/b").join(path.file_name().expect("a name")), content).expect("written");

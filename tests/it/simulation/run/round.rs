@@ -30,6 +30,11 @@ impl Run<'_> {
         self.in_a_round = true;
         let round = self.go(interrupted).await;
         self.in_a_round = false;
+        if let Some(difference) = self.reconciler.difference_from_scratch().await.expect("read") {
+            return Err(Broken(format!(
+                "what was kept up to date by changes is not what follows from all: {difference}"
+            )));
+        }
         let mut calls = self.faults.calls();
         self.are_few_and_ours(&calls)?;
         self.person.saw_written(&calls, now.clock_ms);

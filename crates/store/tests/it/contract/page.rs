@@ -72,7 +72,7 @@ pub async fn at_another_address_nothing_is_certain(place: &Place) {
         outage(9, "Mail", Some(Ended { at: NOW, by: EndedBy::Unopened }), Some(lost)).into(),
     ];
     store.remember(&updates, &[]).await.expect("remembered");
-    store.remember_observed(&Observed::default(), NOW).await.expect("remembered");
+    store.replace_observed(&Observed::default(), NOW).await.expect("remembered");
     let before = store.ledger().await.expect("read");
     assert_eq!(before.outages().count(), 3);
 
@@ -129,9 +129,9 @@ pub async fn the_last_reading_of_cachet_is_kept_with_its_time(place: &Place) {
     let store = place.open().await;
     assert_eq!(store.observed().await.expect("read"), None);
     let observed = Observed::default();
-    store.remember_observed(&observed, NOW).await.expect("remembered");
+    store.replace_observed(&observed, NOW).await.expect("remembered");
     let later = Timestamp::from_millis(NOW.as_millis() + 1);
-    store.remember_observed(&observed, later).await.expect("remembered");
+    store.replace_observed(&observed, later).await.expect("remembered");
     assert_eq!(store.observed().await.expect("read"), Some((observed, later)));
 }
 
