@@ -19,7 +19,7 @@ use crate::support::world::{Release, World};
 
 /// A page, with what a person does on it.
 enum Kept {
-    BuiltIn(PageServer),
+    BuiltIn(Box<PageServer>),
     Cachet(Box<World>),
 }
 
@@ -27,7 +27,7 @@ impl Kept {
     /// Every page that the engine can keep.
     async fn all() -> [Self; 3] {
         [
-            Self::BuiltIn(PageServer::start().await),
+            Self::BuiltIn(Box::new(PageServer::start().await)),
             Self::Cachet(Box::new(World::empty(Release::Current, &[]).await)),
             Self::Cachet(Box::new(World::empty(Release::Older, &[]).await)),
         ]

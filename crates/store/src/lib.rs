@@ -15,6 +15,7 @@ mod sqlite;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,10 @@ pub trait StoreObserver: fmt::Debug + Send + Sync {
 pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
+    /// One connection that is kept, for [`PageTables::data_version`]: the number is the connection's own.
+    watcher: SqlitePool,
+    /// See [`PageTables::own_writes`].
+    page_writes: Arc<AtomicU64>,
     recordings: Arc<Recordings>,
     alert_table: Arc<tokio::sync::Mutex<AlertTable>>,
     alert_log: Arc<Mutex<AlertLog>>,
@@ -205,8 +210,18 @@ fn cure(error: &sqlx::Error) -> &'static str {
 
 impl Store {
     fn on(writer: SqlitePool, reader: SqlitePool, path: Option<&Path>) -> Self {
-        let (recordings, alert_table, alert_log, leases) = Default::default();
-        Self { writer, reader, recordings, alert_table, alert_log, leases, observer: None, path: path.map(Arc::from) }
+        Self {
+            watcher: sqlite::watcher(&reader),
+            writer,
+            reader,
+            page_writes: Arc::default(),
+            recordings: Arc::default(),
+            alert_table: Arc::default(),
+            alert_log: Arc::default(),
+            leases: Arc::default(),
+            observer: None,
+            path: path.map(Arc::from),
+        }
     }
 
     /// This store, with its operations observed by `observer`. Later clones share the observer.
@@ -233,17 +248,21 @@ impl Store {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
-    /// [`write()`] with this store's connection.
+    /// Runs `work` in one transaction that writes, and commits it. No other writes until it ends; after an error nothing of it
+    /// is kept.
     async fn write<T>(
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        write(&self.writer, work).await
+        let mut transaction = self.begin().await?;
+        let done = work(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
     }
 
     /// The tables of the built-in page.
     pub fn page(&self) -> PageTables {
-        PageTables { reader: self.reader.clone(), writer: self.writer.clone() }
+        PageTables(self.clone())
     }
 
     /// Writes an alert, as a notification does, and takes it away again before anybody can see it.
@@ -283,21 +302,10 @@ impl Store {
         if let Err(error) = self.save_last_seen().await {
             tracing::warn!("when alerts were last heard of could not be stored: {error}");
         }
+        self.watcher.close().await;
         self.reader.close().await;
         self.writer.close().await;
     }
-}
-
-/// Runs `work` in one transaction that writes, and commits it. No other writes until it ends; after an error nothing of it is
-/// kept.
-async fn write<T>(
-    writer: &SqlitePool,
-    work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let done = work(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(done)
 }
 
 /// A column with a time.

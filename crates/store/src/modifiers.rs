@@ -62,23 +62,24 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing is set.
     pub async fn set_override(&self, override_: &Override) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO holds (component, status, since_ms, until_ms, held_by, note) VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (component) DO UPDATE SET status = excluded.status, since_ms = excluded.since_ms, \
-             until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
-        )
-        .bind(override_.component.as_str())
-        .bind(i64::from(override_.status.value()))
-        .bind(override_.since.as_millis())
-        .bind(override_.until.as_millis())
-        .bind(&override_.user)
-        .bind(&override_.note)
-        .execute(&mut *transaction)
-        .await?;
-        note(&mut transaction, &override_.component, EventKind::override_set(override_), override_.since).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.page()
+            .write(async |db| {
+                let upsert = sqlx::query(
+                    "INSERT INTO holds (component, status, since_ms, until_ms, held_by, note) VALUES ($1, $2, $3, $4, $5, $6) \
+                     ON CONFLICT (component) DO UPDATE SET status = excluded.status, since_ms = excluded.since_ms, \
+                     until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
+                );
+                let upsert = upsert
+                    .bind(override_.component.as_str())
+                    .bind(i64::from(override_.status.value()))
+                    .bind(override_.since.as_millis())
+                    .bind(override_.until.as_millis())
+                    .bind(&override_.user)
+                    .bind(&override_.note);
+                upsert.execute(&mut *db).await?;
+                note(db, &override_.component, EventKind::override_set(override_), override_.since).await
+            })
+            .await
     }
 
     /// Ends the override of a component for `user`, and returns the override that it had, if any.
@@ -91,13 +92,14 @@ impl Store {
         user: &str,
         now: Timestamp,
     ) -> Result<Option<Override>, StoreError> {
-        self.write(async |db| {
-            let query = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *").bind(component.as_str());
-            let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
-            note(db, component, EventKind::OverrideEnded { user: user.to_owned() }, now).await?;
-            override_of(&row).map(Some)
-        })
-        .await
+        self.page()
+            .write(async |db| {
+                let query = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *").bind(component.as_str());
+                let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
+                note(db, component, EventKind::OverrideEnded { user: user.to_owned() }, now).await?;
+                override_of(&row).map(Some)
+            })
+            .await
     }
 
     /// Ends the overrides whose time is over at `now`, and returns them.

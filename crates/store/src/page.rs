@@ -1,11 +1,13 @@
 //! The tables of the built-in page: everything on it is read at one moment, and each write is one transaction.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row, Sqlite, SqliteConnection};
 
-use super::{StoreError, optional_timestamp, timestamp, write};
+use super::{Store, StoreError, optional_timestamp, timestamp};
 use alertmanager_cachet_core::builtin::{
     AffectedStatus, Component, Content, Group, Incident, MaintenanceId, PlannedMaintenance, Update,
 };
@@ -15,10 +17,7 @@ use alertmanager_cachet_core::time::Timestamp;
 
 /// The content of the built-in page in a store. Clones share the store's connections.
 #[derive(Debug, Clone)]
-pub struct PageTables {
-    pub(super) reader: SqlitePool,
-    pub(super) writer: SqlitePool,
-}
+pub struct PageTables(pub(super) Store);
 
 /// What changes of a group; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,13 +80,41 @@ pub struct Announcement {
 /// Each call fails with [`StoreError::Database`] if a statement failed, and then nothing was changed. Where a call says
 /// `false`, there is nothing of that number.
 impl PageTables {
+    /// Counts what this process has written of the page and of overrides. It moves after the commit.
+    pub fn own_writes(&self) -> u64 {
+        self.0.page_writes.load(Ordering::Acquire)
+    }
+
+    /// A number that is another one after any commit to the store, whichever process made it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the store cannot be read.
+    pub async fn data_version(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.0.watcher).await?)
+    }
+
+    /// [`Store::write`] of something that readers may see.
+    pub(super) async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let outcome = self.0.write(work).await;
+        self.0.page_writes.fetch_add(1, Ordering::Release);
+        outcome
+    }
+
+    /// [`PageTables::write`] of one statement; says whether it changed a row.
+    async fn execute(&self, statement: Query<'_, Sqlite, SqliteArguments>) -> Result<bool, StoreError> {
+        self.write(async |db| Ok(statement.execute(db).await?.rows_affected() > 0)).await
+    }
+
     /// Everything on the page at `now`, with the incidents that began or were fixed at `since` or later, and those
     /// that are open.
     ///
     /// # Errors
     /// See [`PageTables`]; [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn content(&self, since: Timestamp, now: Timestamp) -> Result<Content, StoreError> {
-        let mut db = self.reader.begin().await?;
+        let mut db = self.0.reader.begin().await?;
         let groups = sqlx::query("SELECT * FROM page_groups ORDER BY position, id").fetch_all(&mut *db).await?;
         let components = sqlx::query("SELECT * FROM page_components ORDER BY position, id").fetch_all(&mut *db).await?;
         let fixed = i64::from(IncidentStatus::Fixed.value());
@@ -115,7 +142,7 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables::content`].
     pub async fn maintenance(&self, now: Timestamp) -> Result<Vec<PlannedMaintenance>, StoreError> {
-        let mut db = self.reader.begin().await?;
+        let mut db = self.0.reader.begin().await?;
         maintenance(&mut db, now).await
     }
 
@@ -124,7 +151,7 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables::content`].
     pub async fn incident(&self, id: IncidentId) -> Result<Option<Incident>, StoreError> {
-        self.one_incident("SELECT * FROM page_incidents WHERE id = $1", id.0).await
+        self.one_incident(sqlx::query("SELECT * FROM page_incidents WHERE id = $1").bind(id.0)).await
     }
 
     /// The first incident that was opened for the outage with this key, open or fixed.
@@ -132,16 +159,13 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables::content`].
     pub async fn incident_of(&self, key: &str) -> Result<Option<Incident>, StoreError> {
-        self.one_incident("SELECT * FROM page_incidents WHERE outage_key = $1 ORDER BY id LIMIT 1", key.to_owned())
-            .await
+        let query = sqlx::query("SELECT * FROM page_incidents WHERE outage_key = $1 ORDER BY id LIMIT 1");
+        self.one_incident(query.bind(key)).await
     }
 
-    async fn one_incident<'q, T>(&self, query: &'static str, key: T) -> Result<Option<Incident>, StoreError>
-    where
-        T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + 'q,
-    {
-        let mut db = self.reader.begin().await?;
-        let Some(row) = sqlx::query(query).bind(key).fetch_optional(&mut *db).await? else { return Ok(None) };
+    async fn one_incident(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<Option<Incident>, StoreError> {
+        let mut db = self.0.reader.begin().await?;
+        let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
         let id = (row.try_get("id")?, 0);
         Details::read(&mut db, "incident_id", "incident_id = $1", id).await?.incident(&row).map(Some)
     }
@@ -154,7 +178,8 @@ impl PageTables {
         let insert = sqlx::query_scalar(
             "INSERT INTO page_groups (name, position, visible, folded, managed) VALUES ($1, $2, 1, 0, 1) RETURNING id",
         );
-        Ok(GroupId(insert.bind(&new.name).bind(i64::from(new.order)).fetch_one(&self.writer).await?))
+        let insert = insert.bind(&new.name).bind(i64::from(new.order));
+        self.write(async |db| Ok(GroupId(insert.fetch_one(db).await?))).await
     }
 
     /// Changes a group.
@@ -166,7 +191,7 @@ impl PageTables {
             "UPDATE page_groups SET title = NULLIF(COALESCE($1, title), ''), visible = COALESCE($2, visible) WHERE id = $3",
         );
         let update = update.bind(&change.title).bind(change.visible).bind(id.0);
-        Ok(update.execute(&self.writer).await?.rows_affected() > 0)
+        self.execute(update).await
     }
 
     /// Removes a group; its components stay, without one.
@@ -175,7 +200,7 @@ impl PageTables {
     /// See [`PageTables`].
     pub async fn remove_group(&self, id: GroupId) -> Result<bool, StoreError> {
         let delete = sqlx::query("DELETE FROM page_groups WHERE id = $1").bind(id.0);
-        Ok(delete.execute(&self.writer).await?.rows_affected() > 0)
+        self.execute(delete).await
     }
 
     /// Gives groups the places 1, 2, 3 and so on, in this order, in one transaction.
@@ -183,8 +208,7 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`].
     pub async fn order_groups(&self, order: &[GroupId]) -> Result<(), StoreError> {
-        order_rows(&self.writer, "UPDATE page_groups SET position = $1 WHERE id = $2", order.iter().map(|id| id.0))
-            .await
+        self.order("UPDATE page_groups SET position = $1 WHERE id = $2", order.iter().map(|id| id.0)).await
     }
 
     /// As [`PageTables::order_groups`], the components of one group.
@@ -192,8 +216,17 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`].
     pub async fn order_components(&self, order: &[ComponentId]) -> Result<(), StoreError> {
-        order_rows(&self.writer, "UPDATE page_components SET position = $1 WHERE id = $2", order.iter().map(|id| id.0))
-            .await
+        self.order("UPDATE page_components SET position = $1 WHERE id = $2", order.iter().map(|id| id.0)).await
+    }
+
+    async fn order(&self, update: &'static str, ids: impl Iterator<Item = i64>) -> Result<(), StoreError> {
+        self.write(async |db| {
+            for (position, id) in (1_i64..).zip(ids) {
+                sqlx::query(update).bind(position).bind(id).execute(&mut *db).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Makes a component, as this program does.
@@ -212,7 +245,7 @@ impl PageTables {
             .bind(i64::from(new.order.unwrap_or(0)))
             .bind(new.enabled)
             .bind(new.group.map(|group| group.0));
-        Ok(ComponentId(insert.fetch_one(&self.writer).await?))
+        self.write(async |db| Ok(ComponentId(insert.fetch_one(db).await?))).await
     }
 
     /// Changes a component.
@@ -232,7 +265,7 @@ impl PageTables {
             .bind(change.visible)
             .bind(change.group.map(|group| group.0))
             .bind(id.0);
-        Ok(update.execute(&self.writer).await?.rows_affected() > 0)
+        self.execute(update).await
     }
 
     /// Removes a component, also from incidents and maintenance.
@@ -241,7 +274,7 @@ impl PageTables {
     /// See [`PageTables`].
     pub async fn remove_component(&self, id: ComponentId) -> Result<bool, StoreError> {
         let delete = sqlx::query("DELETE FROM page_components WHERE id = $1").bind(id.0);
-        Ok(delete.execute(&self.writer).await?.rows_affected() > 0)
+        self.execute(delete).await
     }
 
     /// Writes an incident that readers see at once.
@@ -249,7 +282,7 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`]; also if one of the components does not exist.
     pub async fn open_incident(&self, new: &NewIncident, now: Timestamp) -> Result<IncidentId, StoreError> {
-        write(&self.writer, async |db| {
+        self.write(async |db| {
             let insert = sqlx::query_scalar(
                 "INSERT INTO page_incidents (title, message, status, visible, outage_key, opened_for, began_at_ms, \
                  created_at_ms, published_at_ms, fixed_at_ms) VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $7, $8) RETURNING id",
@@ -283,7 +316,7 @@ impl PageTables {
         message: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        write(&self.writer, async |db| update_incident(db, id, status, message, now).await).await
+        self.write(async |db| update_incident(db, id, status, message, now).await).await
     }
 
     /// As [`PageTables::update_incident`], if its status and the number of its updates are still those of `seen`.
@@ -298,7 +331,7 @@ impl PageTables {
         message: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        write(&self.writer, async |db| {
+        self.write(async |db| {
             let is_as_seen = sqlx::query_scalar(
                 "SELECT EXISTS (SELECT 1 FROM page_incidents WHERE id = $1 AND status = $2 \
                  AND (SELECT COUNT(*) FROM page_updates WHERE incident_id = $1) = $3)",
@@ -320,8 +353,7 @@ impl PageTables {
         status: IncidentStatus,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut db = self.writer.acquire().await?;
-        set_incident_status(&mut db, id, status, now).await
+        self.write(async |db| set_incident_status(db, id, status, now).await).await
     }
 
     /// Closes an incident without a word and hides it from readers. `false`: there is none.
@@ -329,11 +361,12 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`].
     pub async fn hide_incident(&self, id: IncidentId, now: Timestamp) -> Result<bool, StoreError> {
-        let mut db = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let found = set_incident_status(&mut db, id, IncidentStatus::Fixed, now).await?;
-        sqlx::query("UPDATE page_incidents SET visible = 0 WHERE id = $1").bind(id.0).execute(&mut *db).await?;
-        db.commit().await?;
-        Ok(found)
+        self.write(async |db| {
+            let found = set_incident_status(db, id, IncidentStatus::Fixed, now).await?;
+            sqlx::query("UPDATE page_incidents SET visible = 0 WHERE id = $1").bind(id.0).execute(db).await?;
+            Ok(found)
+        })
+        .await
     }
 
     /// Announces a maintenance, which readers see at once.
@@ -341,7 +374,7 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`]; also if one of the components does not exist.
     pub async fn announce(&self, new: &Announcement, now: Timestamp) -> Result<MaintenanceId, StoreError> {
-        write(&self.writer, async |db| {
+        self.write(async |db| {
             let insert = sqlx::query_scalar(
                 "INSERT INTO page_maintenance (title, message, begins_at_ms, ends_at_ms, created_at_ms, published_at_ms) \
                  VALUES ($1, $2, $3, $4, $5, $5) RETURNING id",
@@ -365,7 +398,7 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables::announce`].
     pub async fn change_maintenance(&self, id: MaintenanceId, new: &Announcement) -> Result<bool, StoreError> {
-        write(&self.writer, async |db| {
+        self.write(async |db| {
             let update = sqlx::query(
                 "UPDATE page_maintenance SET title = $1, message = $2, begins_at_ms = $3, ends_at_ms = $4 WHERE id = $5",
             );
@@ -397,7 +430,7 @@ impl PageTables {
         ends_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        write(&self.writer, async |db| {
+        self.write(async |db| {
             let update = sqlx::query(
                 "UPDATE page_maintenance SET ends_at_ms = COALESCE($1, ends_at_ms), \
                  begins_at_ms = MIN(begins_at_ms, COALESCE($1, begins_at_ms)) WHERE id = $2",
@@ -413,21 +446,6 @@ impl PageTables {
         })
         .await
     }
-}
-
-/// Gives rows the places 1, 2, 3 and so on, in the order of `ids`.
-async fn order_rows(
-    writer: &SqlitePool,
-    update: &'static str,
-    ids: impl Iterator<Item = i64>,
-) -> Result<(), StoreError> {
-    write(writer, async |db| {
-        for (position, id) in (1_i64..).zip(ids) {
-            sqlx::query(update).bind(position).bind(id).execute(&mut *db).await?;
-        }
-        Ok(())
-    })
-    .await
 }
 
 async fn maintenance(db: &mut SqliteConnection, now: Timestamp) -> Result<Vec<PlannedMaintenance>, StoreError> {

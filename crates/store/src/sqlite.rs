@@ -228,6 +228,12 @@ fn pool_options() -> SqlitePoolOptions {
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
+/// One connection like those of `reader`, made when it is first used and kept.
+pub(super) fn watcher(reader: &SqlitePool) -> SqlitePool {
+    let options = pool_options().max_connections(1).idle_timeout(None).max_lifetime(None);
+    options.connect_lazy_with(SqliteConnectOptions::clone(&reader.connect_options()))
+}
+
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     let steps = MIGRATIONS.iter().map(|&(version, description, sql)| {
         Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
