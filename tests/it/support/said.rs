@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Somebody else who listens, to nothing. As long as there is but one, tracing takes what the thread that first comes by
 /// a place in the code says of it for what everybody says, and on the threads of other tests nobody listens.
@@ -27,12 +28,13 @@ impl Said {
         let text = Text::default();
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("alertmanager_cachet=info"))
             .with_writer(move || writer.clone())
             .with_ansi(false)
             .with_target(false)
-            .without_time();
-        Self { text, _listening: tracing::subscriber::set_default(subscriber.finish()) }
+            .without_time()
+            .finish()
+            .with(Targets::new().with_target("alertmanager_cachet", LevelFilter::INFO));
+        Self { text, _listening: tracing::subscriber::set_default(subscriber) }
     }
 
     /// The lines that were said since this was last asked, each after its level.
