@@ -1,16 +1,13 @@
 //! The built-in page: a status page of our own, for where no Cachet is configured.
 //!
-//! The engine keeps it through the same port as a Cachet ([`StatusPage`]); its content is in the store. `html` is what
-//! readers see. Operators work on it in the console.
+//! The engine keeps it through the same port as a Cachet ([`StatusPage`]); its content is in the store. `public` serves it to
+//! readers, as `html` renders it. Operators work on it in the console.
 
+mod document;
 mod html;
+mod public;
 
-use axum::extract::Path;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
-use axum::{Json, Router};
-use serde_json::json;
+use axum::Router;
 
 use crate::clock::Clock;
 use crate::core::builtin::{AffectedStatus, Content};
@@ -44,48 +41,9 @@ impl BuiltinPage {
 
     /// The page at `/` with its assets.
     pub fn router(&self) -> Router {
-        Router::new()
-            .route("/", get(html::page))
-            .route(
-                "/assets/page.css",
-                get(|| asset("text/css; charset=utf-8", include_str!("builtin/page.css").to_owned())),
-            )
-            .route(
-                "/assets/page.js",
-                get(|| asset("text/javascript; charset=utf-8", include_str!("builtin/page.js").to_owned())),
-            )
-            .route("/assets/{icon}", get(icon))
-            // Earlier releases imitated Cachet's API there.
-            .route("/api", any(gone))
-            .route("/api/", any(gone))
-            .route("/api/{*path}", any(gone))
-            .with_state(self.clone())
+        public::router(self.clone())
     }
 }
-
-async fn gone() -> impl IntoResponse {
-    (StatusCode::GONE, Json(json!({ "message": API_IS_GONE })))
-}
-
-/// `GET /assets/{state}.svg`: the tab's icon, in the colour and with the sign of a state.
-async fn icon(Path(name): Path<String>) -> Response {
-    let tone = name.strip_suffix(".svg").and_then(|key| html::TONES.iter().find(|tone| tone.key == key));
-    let Some(html::Tone { colour, sign, .. }) = tone else { return StatusCode::NOT_FOUND.into_response() };
-    let svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="{colour}"/><path d="{sign}" fill="none" stroke="white" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round"/></svg>"#
-    );
-    asset("image/svg+xml", svg).await
-}
-
-/// Revalidated after an hour: an upgrade shows soon, and a page that refreshes does not ask each time.
-async fn asset(kind: &'static str, body: String) -> Response {
-    let cache = HeaderValue::from_static("public, max-age=3600");
-    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CACHE_CONTROL, cache), NO_SNIFFING];
-    (headers, body).into_response()
-}
-
-/// Nobody may guess a type from bytes, of whatever this module serves.
-const NO_SNIFFING: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 impl StatusPage for BuiltinPage {
     fn address(&self) -> &str {

@@ -5,23 +5,17 @@
 
 use std::collections::HashMap;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Zoned};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::{BuiltinPage, NO_SNIFFING};
-use crate::core::builtin::{AffectedStatus, Content, DAYS, Incident, first_day};
+use crate::core::builtin::{AffectedStatus, Content, DAYS, Incident};
 use crate::core::observed::{ComponentId, GroupId};
 use crate::core::overrides::Override;
 use crate::core::status::{ComponentStatus, ScheduleStatus};
 use crate::core::time::Timestamp;
-use crate::store::StoreError;
 
 /// The page's name.
 const NAME: &str = "System status";
@@ -31,40 +25,6 @@ const NAMED_MAX: usize = 3;
 
 /// How much maintenance the page tells of, what begins first; who plans more than that does not plan by this page.
 const MAINTENANCE_MAX: usize = 20;
-
-/// Nothing but what we serve ourselves, nowhere else to send anything to, and nobody may frame it.
-const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'",
-);
-
-/// `GET /`.
-pub async fn page(State(page): State<BuiltinPage>, headers: HeaderMap) -> Response {
-    let html = match render(&page).await {
-        Ok(html) => html,
-        Err(error) => {
-            tracing::error!(%error, "the page could not be made");
-            return (StatusCode::INTERNAL_SERVER_ERROR, "The status cannot be shown at the moment.").into_response();
-        }
-    };
-    let digest: String = Sha256::digest(&html).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let etag = HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""));
-    // RFC 9110, section 13.1.2. A proxy that compresses the page makes the tag a weak one.
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| {
-        let listed = known.to_str().unwrap_or_default().split(',').map(str::trim);
-        listed.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)
-    });
-    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { Html(html).into_response() };
-    let headers: [(HeaderName, HeaderValue); 5] = [
-        (header::ETAG, etag),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-        NO_SNIFFING,
-    ];
-    response.headers_mut().extend(headers);
-    response
-}
 
 /// A state as it is shown: by colour, by sign and by word, so that no one of them is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,51 +41,41 @@ pub(super) struct Tone {
     pub sign: &'static str,
 }
 
-const OPERATIONAL: Tone = Tone {
-    key: "operational",
-    word: "Operational",
-    headline: "All systems operational",
-    colour: "#1a7f4b",
-    sign: "M4.75 8.25l2.25 2.25 4.25-4.75",
-};
-const PERFORMANCE: Tone = Tone {
-    key: "performance",
-    word: "Performance issues",
-    headline: "Degraded performance",
-    colour: "#8a5a00",
-    sign: "M8 4.5v4l2.5 1.75",
-};
-const PARTIAL: Tone = Tone {
-    key: "partial",
-    word: "Partial outage",
-    headline: "Partial outage",
-    colour: "#b3470f",
-    sign: "M8 4.25v4.5M8 11.5v.01",
-};
-const MAJOR: Tone = Tone {
-    key: "major",
-    word: "Major outage",
-    headline: "Major outage",
-    colour: "#c0262d",
-    sign: "M5.25 5.25l5.5 5.5M10.75 5.25l-5.5 5.5",
-};
-const MAINTENANCE: Tone = Tone {
-    key: "maintenance",
-    word: "Under maintenance",
-    headline: "Under maintenance",
-    colour: "#2559b8",
-    sign: "M6 5v6M10 5v6",
-};
-const UNKNOWN: Tone = Tone {
-    key: "unknown",
-    word: "Unknown",
-    headline: "Status unknown",
-    colour: "#5a6472",
-    sign: "M6 6.25a2 2 0 1 1 2.75 1.9C8.25 8.4 8 8.6 8 9.25M8 11.75v.01",
-};
+/// How a status is shown.
+pub(super) fn tone(status: ComponentStatus) -> Tone {
+    let (key, word, headline, colour, sign) = match status {
+        ComponentStatus::Operational => {
+            ("operational", "Operational", "All systems operational", "#1a7f4b", "M4.75 8.25l2.25 2.25 4.25-4.75")
+        }
+        ComponentStatus::PerformanceIssues => {
+            ("performance", "Performance issues", "Degraded performance", "#8a5a00", "M8 4.5v4l2.5 1.75")
+        }
+        ComponentStatus::PartialOutage => {
+            ("partial", "Partial outage", "Partial outage", "#b3470f", "M8 4.25v4.5M8 11.5v.01")
+        }
+        ComponentStatus::MajorOutage => {
+            ("major", "Major outage", "Major outage", "#c0262d", "M5.25 5.25l5.5 5.5M10.75 5.25l-5.5 5.5")
+        }
+        ComponentStatus::Unknown => {
+            let sign = "M6 6.25a2 2 0 1 1 2.75 1.9C8.25 8.4 8 8.6 8 9.25M8 11.75v.01";
+            ("unknown", "Unknown", "Status unknown", "#5a6472", sign)
+        }
+        ComponentStatus::UnderMaintenance => {
+            ("maintenance", "Under maintenance", "Under maintenance", "#2559b8", "M6 5v6M10 5v6")
+        }
+    };
+    Tone { key, word, headline, colour, sign }
+}
 
-/// Every tone, for the icons.
-pub(super) const TONES: [Tone; 6] = [OPERATIONAL, PERFORMANCE, PARTIAL, MAJOR, MAINTENANCE, UNKNOWN];
+impl Tone {
+    /// The tab's icon, as SVG: the sign in the colour.
+    pub(super) fn icon(&self) -> String {
+        let Self { colour, sign, .. } = self;
+        format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="{colour}"/><path d="{sign}" fill="none" stroke="white" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round"/></svg>"#
+        )
+    }
+}
 
 /// A component.
 #[derive(Serialize)]
@@ -141,27 +91,18 @@ struct Line {
     group: Option<GroupId>,
 }
 
-/// Why there is no page.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the template does not fit its content ({0}): this is a fault of the program, please report it")]
-    Template(#[from] minijinja::Error),
-}
-
-async fn render(page: &BuiltinPage) -> Result<String, Failure> {
-    let now = page.clock.now();
-    let content = page.tables.content(first_day(now), now).await?;
-    let overrides = page.store.overrides().await?;
+/// The HTML of what [`told`] says.
+///
+/// # Errors
+/// If the template does not fit it.
+pub(super) fn render(told: &Value) -> Result<String, minijinja::Error> {
     // by its name the template is HTML, so whatever is put into it is escaped
     let html = include_str!("page.html");
-    let told = told(&content, &overrides, now);
-    Ok(minijinja::Environment::new().render_named_str("page.html", html, minijinja::value::Serde(told))?)
+    minijinja::Environment::new().render_named_str("page.html", html, minijinja::value::Serde(told))
 }
 
 /// What `content` says to readers at `now`, by the names of the template.
-fn told(content: &Content, overrides: &[Override], now: Timestamp) -> Value {
+pub(super) fn told(content: &Content, overrides: &[Override], now: Timestamp) -> Value {
     let statuses = content.shown_statuses(now);
     let shown = || content.components.iter().filter(|component| content.shows(component));
     let names: Names<'_> = shown().map(|component| (component.id, component.shown_name())).collect();
@@ -211,7 +152,7 @@ fn named(affected: &[AffectedStatus], names: &Names<'_>) -> Vec<String> {
 /// The headline is that of the worst component.
 fn state(components: &[Line], open_incidents: usize) -> Value {
     let Some(worst) = worst(components) else {
-        return json!({ "tone": UNKNOWN, "headline": "Nothing to show yet", "detail": "No components are set up." });
+        return json!({ "tone": tone(ComponentStatus::Unknown), "headline": "Nothing to show yet", "detail": "No components are set up." });
     };
     // What nobody knows of is not affected: it is named only where there is nothing worse to say.
     let is_named = |status: ComponentStatus| match (status, worst) {
@@ -273,7 +214,7 @@ fn report(incident: &Incident, names: &Names<'_>) -> Value {
     json!({
         "id": incident.id,
         "name": incident.title,
-        "tone": if incident.is_open() { worst.map_or(PARTIAL, tone) } else { OPERATIONAL },
+        "tone": tone(if incident.is_open() { worst.unwrap_or(ComponentStatus::PartialOutage) } else { ComponentStatus::Operational }),
         "word": incident.status.word(),
         "components": named(&incident.affected, names),
         "began": moment(incident.began_at),
@@ -295,7 +236,7 @@ fn maintenance(content: &Content, names: &Names<'_>, now: Timestamp) -> Value {
         list.push(json!({
             "id": one.id.0,
             "name": one.title,
-            "tone": MAINTENANCE,
+            "tone": tone(ComponentStatus::UnderMaintenance),
             "word": one.phase(now).word(),
             "components": named(&one.affected, names),
             "begins": moment(one.begins_at),
@@ -384,17 +325,6 @@ fn long(day: Date) -> String {
     day.strftime("%-d %B %Y").to_string()
 }
 
-fn tone(status: ComponentStatus) -> Tone {
-    match status {
-        ComponentStatus::Operational => OPERATIONAL,
-        ComponentStatus::PerformanceIssues => PERFORMANCE,
-        ComponentStatus::PartialOutage => PARTIAL,
-        ComponentStatus::MajorOutage => MAJOR,
-        ComponentStatus::Unknown => UNKNOWN,
-        ComponentStatus::UnderMaintenance => MAINTENANCE,
-    }
-}
-
 /// The moment in UTC, to the second.
 fn zoned(moment: Timestamp) -> Zoned {
     let second = moment.as_millis().div_euclid(1000);
@@ -442,7 +372,7 @@ mod tests {
                 ("20 – 28 November 2026", 0),
             ]
         );
-        assert_eq!(first_day(now), at("2026-11-20 00:00:00"));
+        assert_eq!(crate::core::builtin::first_day(now), at("2026-11-20 00:00:00"));
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod metrics;
 mod names;
 mod overrides;
 mod page_server;
+mod readers;
 mod reconcile;
 mod recorded;
 mod reload;

@@ -26,7 +26,9 @@ pub struct PageServer {
     pub router: Router,
     pub page: BuiltinPage,
     pub tables: PageTables,
+    pub store: Store,
     clock_ms: Arc<AtomicI64>,
+    url: String,
     _folder: TempDir,
 }
 
@@ -39,7 +41,12 @@ impl PageServer {
         let hand = Arc::clone(&clock_ms);
         let clock = Clock::new(move || Timestamp::from_millis(hand.load(Ordering::Relaxed)));
         let page = BuiltinPage::new(&store, clock);
-        Self { router: page.router(), page, tables: store.page(), clock_ms, _folder: folder }
+        Self { router: page.router(), page, tables: store.page(), store, clock_ms, url, _folder: folder }
+    }
+
+    /// The tables as another process has them.
+    pub async fn another_process(&self) -> PageTables {
+        Store::open(&self.url).await.expect("opens").page()
     }
 
     pub fn set_clock(&self, now_ms: i64) {

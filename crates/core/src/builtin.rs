@@ -2,6 +2,7 @@
 //! is.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::observed::{ComponentId, GroupId, IncidentId, Maintenance, Observed};
 use super::observed::{ObservedComponent, ObservedGroup, ObservedIncident};
@@ -242,6 +243,19 @@ impl Content {
         shown
     }
 
+    /// The next moment after `now` at which time alone changes what readers see: the day ends, something is published, or a
+    /// maintenance begins or ends.
+    pub fn changes_at(&self, now: Timestamp) -> Timestamp {
+        let day_ends_at = first_day(now).after(Duration::from_secs(u64::from(DAYS.unsigned_abs()) * 24 * 3600));
+        let incidents = self.incidents.iter().map(|incident| incident.published_at);
+        let maintenance = self.maintenance.iter().flat_map(|maintenance| {
+            // See `phase`.
+            let phases = [Some(maintenance.begins_at), maintenance.ends_at].into_iter().flatten();
+            phases.map(|at| at.after(Duration::from_millis(1))).chain([maintenance.published_at])
+        });
+        incidents.chain(maintenance).filter(|at| *at > now).fold(day_ends_at, Timestamp::min)
+    }
+
     /// What the engine keeps the page by: components, groups, and the incidents that are open. Maintenance is read apart
     /// ([`Content::maintenance_in_progress`]).
     pub fn observed(&self) -> Observed {
@@ -417,5 +431,27 @@ mod tests {
         let shows = |group| content.shows(&component(1, ComponentStatus::Operational, group));
         assert!(shows(None) && shows(Some(1)) && !shows(Some(2)));
         assert!(!content.shows(&Component { visible: false, ..component(1, ComponentStatus::Operational, None) }));
+    }
+
+    #[test]
+    fn the_next_change_is_the_first_moment_at_which_readers_see_something_else() {
+        let affected = AffectedStatus { component: ComponentId(1), status: ComponentStatus::UnderMaintenance };
+        let incident = incident(IncidentStatus::Fixed, affected);
+        let at = |ms| Timestamp::from_millis(NOW.as_millis() + ms);
+        let day_ends = 86_400_000 - NOW.as_millis().rem_euclid(86_400_000);
+        let after_ms = |incidents, maintenance| {
+            let content = Content { incidents, maintenance, ..Content::default() };
+            content.changes_at(NOW).as_millis() - NOW.as_millis()
+        };
+        assert_eq!(after_ms(vec![incident.clone()], vec![]), day_ends);
+        let published_later = |incident: Incident| Incident { published_at: at(3), ..incident };
+        assert_eq!(after_ms(vec![published_later(incident)], vec![maintenance(-9, None, affected)]), 3);
+        for (begins, ends, changes) in [(4, Some(8), 5), (0, Some(8), 1), (-1, Some(8), 9), (-1, Some(0), 1)] {
+            let content = Content { maintenance: vec![maintenance(begins, ends, affected)], ..Content::default() };
+            let phase = |ms| content.maintenance[0].phase(at(ms));
+            assert_eq!(content.changes_at(NOW), at(changes), "{begins} {ends:?}");
+            assert_eq!(phase(0), phase(changes - 1), "{begins} {ends:?}");
+            assert_ne!(phase(0), phase(changes), "{begins} {ends:?}");
+        }
     }
 }
