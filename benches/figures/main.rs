@@ -8,6 +8,7 @@ mod fleet;
 mod memory;
 mod outside_cachet;
 mod page;
+mod readers;
 mod server;
 mod start;
 mod table;
@@ -31,6 +32,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         page::measure(&mut table).await;
         webhook::measure(&mut table).await;
+        readers::measure(&mut table).await;
         memory::measure(&mut table).await;
         start::measure(&mut table).await;
     });

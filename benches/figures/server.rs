@@ -148,6 +148,11 @@ impl Server {
         Ok(taken)
     }
 
+    /// Where it listens: host and port.
+    pub fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
     /// The server's memory, which Linux tells.
     pub fn memory(&self) -> anyhow::Result<Memory> {
         let path = format!("/proc/{}/status", self.process.id());

@@ -19,6 +19,8 @@ pub enum Amount {
     Time(Duration),
     /// Memory, in KiB.
     Memory(u64),
+    /// Answers a second: the only one whose limit is the least that it may be.
+    Rate(u64),
 }
 
 impl Table {
@@ -41,13 +43,17 @@ impl Table {
     /// A figure with a limit.
     pub fn limited(&mut self, figure: &str, measured: Amount, limit: Amount, runs: &str) {
         self.limits += 1;
-        let verdict = if measured <= limit {
+        let (is_met, sign) = match limit {
+            Amount::Rate(_) => (measured >= limit, ">="),
+            _ => (measured <= limit, "<="),
+        };
+        let verdict = if is_met {
             "met"
         } else {
             self.missed += 1;
             "MISSED"
         };
-        row(figure, &measured.to_string(), &format!("<= {limit}"), verdict, runs);
+        row(figure, &measured.to_string(), &format!("{sign} {limit}"), verdict, runs);
     }
 
     /// A figure for information.
@@ -83,6 +89,7 @@ impl fmt::Display for Amount {
             Self::Calls(calls) => write!(f, "{calls} calls"),
             Self::Time(time) if *time < Duration::from_secs(1) => write!(f, "{:.1} ms", time.as_secs_f64() * 1e3),
             Self::Time(time) => write!(f, "{:.2} s", time.as_secs_f64()),
+            Self::Rate(rate) => write!(f, "{rate}/s"),
             Self::Memory(kib) => write!(f, "{:.1} MB", (kib * 1024) as f64 / 1e6),
         }
     }
