@@ -17,10 +17,8 @@ pub(super) struct Document {
 
 /// The document in one coding.
 struct Representation {
-    /// What a 304 says as well; the strong ETag is among them.
+    /// The strong ETag is among them.
     headers: HeaderMap,
-    /// What only a whole answer says.
-    content: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
 }
 
@@ -28,19 +26,17 @@ impl Document {
     /// The document `text` of the media type `kind`, whose answers carry `headers`.
     pub(super) fn new(kind: &'static str, headers: &[(HeaderName, &'static str)], text: String) -> Self {
         let digest: String = Sha256::digest(&text).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let represented = |body: Vec<u8>, coding: Option<&'static str>| {
-            let tag = coding.map_or_else(|| format!("\"{digest}\""), |coding| format!("\"{digest}-{coding}\""));
-            let known = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
-            let mut headers: HeaderMap = known.collect();
-            headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-            headers.extend(HeaderValue::try_from(tag).ok().map(|tag| (header::ETAG, tag)));
-            let mut content = vec![(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
-            content.extend(coding.map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));
-            Representation { headers, content, body: body.into() }
+        let represented = |body: Vec<u8>, tag: String, coding: Option<&'static str>| {
+            let fixed = [(header::CONTENT_TYPE, kind), (header::VARY, "accept-encoding")].into_iter();
+            let coding = coding.map(|coding| (header::CONTENT_ENCODING, coding));
+            let fixed = fixed.chain(coding).chain(headers.iter().cloned());
+            let fixed = fixed.map(|(name, value)| (name, HeaderValue::from_static(value)));
+            let tag = HeaderValue::try_from(tag).ok().map(|tag| (header::ETAG, tag));
+            Representation { headers: fixed.chain(tag).collect(), body: body.into() }
         };
         let compressed = compressed(&text).ok().filter(|body| body.len() < text.len());
-        let gzip = compressed.map(|body| represented(body, Some("gzip")));
-        Self { identity: represented(text.into_bytes(), None), gzip }
+        let gzip = compressed.map(|body| represented(body, format!("\"{digest}-gzip\""), Some("gzip")));
+        Self { identity: represented(text.into_bytes(), format!("\"{digest}\""), None), gzip }
     }
 
     /// The answer to a GET or HEAD with these headers: 304 if the client has it.
@@ -55,8 +51,8 @@ impl Document {
         *response.headers_mut() = chosen.headers.clone();
         if is_known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-        } else {
-            response.headers_mut().extend(chosen.content.iter().cloned());
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            response.headers_mut().remove(header::CONTENT_ENCODING);
         }
         response
     }

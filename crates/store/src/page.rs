@@ -361,12 +361,11 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`].
     pub async fn hide_incident(&self, id: IncidentId, now: Timestamp) -> Result<bool, StoreError> {
-        self.write(async |db| {
-            let found = set_incident_status(db, id, IncidentStatus::Fixed, now).await?;
-            sqlx::query("UPDATE page_incidents SET visible = 0 WHERE id = $1").bind(id.0).execute(db).await?;
-            Ok(found)
-        })
-        .await
+        let update = sqlx::query(
+            "UPDATE page_incidents SET status = $1, fixed_at_ms = COALESCE(fixed_at_ms, $2), visible = 0 WHERE id = $3",
+        );
+        let fixed = IncidentStatus::Fixed.value();
+        self.execute(update.bind(fixed).bind(now.as_millis()).bind(id.0)).await
     }
 
     /// Announces a maintenance, which readers see at once.
