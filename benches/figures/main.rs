@@ -1,4 +1,5 @@
-//! `cargo bench --bench figures`: what the server costs, measured on the release binary over loopback.
+//! `cargo bench --bench figures`: what the server costs, measured on the release binary over loopback. With names of parts
+//! (`cargo bench --bench figures -- readers`), only these are measured.
 //!
 //! The binary is started as an operator starts it, and the Cachet that it drives is an imitation in this process,
 //! over TCP and as slow as is wanted. Nothing is compared with earlier runs, and nothing fails: each figure is printed
@@ -22,19 +23,31 @@ use table::{Table, Times};
 
 fn main() -> anyhow::Result<()> {
     // `cargo test --all-targets` comes here as well, with a binary that nobody has optimised
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let (flags, parts): (Vec<String>, _) = std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    if !flags.iter().any(|flag| flag == "--bench") {
         return Ok(());
     }
+    let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     let began = Instant::now();
     let runtime = tokio::runtime::Runtime::new()?;
     let mut table = Table::new(&format!("{} (release), over loopback", server::BINARY));
     machine(&mut table);
     runtime.block_on(async {
-        page::measure(&mut table).await;
-        webhook::measure(&mut table).await;
-        readers::measure(&mut table).await;
-        memory::measure(&mut table).await;
-        start::measure(&mut table).await;
+        if is_wanted("page") {
+            page::measure(&mut table).await;
+        }
+        if is_wanted("webhook") {
+            webhook::measure(&mut table).await;
+        }
+        if is_wanted("readers") {
+            readers::measure(&mut table).await;
+        }
+        if is_wanted("memory") {
+            memory::measure(&mut table).await;
+        }
+        if is_wanted("start") {
+            start::measure(&mut table).await;
+        }
     });
     table.end(&format!("{} limits, measured in {:.0?}", table.limits(), began.elapsed()));
     Ok(())
