@@ -56,7 +56,8 @@ const STAND_INS: &[(&str, &str, &str)] = &[
             "run --release --") shift 3; exec alertmanager-cachet "$@" --once ;;
             "bench --bench "* | "test --test "*) grep -qxF "name = \"$3\"" "$REPOSITORY/Cargo.toml" || refuse ;;
             "test --release --test") grep -qxF "name = \"$4\"" "$REPOSITORY/Cargo.toml" || refuse ;;
-            "build --release "* | "install cargo-mutants "* | mutants*) ;;
+            "build --profile "*) grep -qxF "[profile.$3]" "$REPOSITORY/Cargo.toml" || refuse ;;
+            "install cargo-mutants "* | mutants*) ;;
             *) refuse ;;
         esac"#,
     ),
