@@ -36,9 +36,9 @@ pub(super) struct Tone {
     /// What the page is whose worst component has it.
     headline: &'static str,
     /// The colour of its icon; white on it has a contrast of at least 4.5.
-    pub colour: &'static str,
+    colour: &'static str,
     /// Its sign, as an SVG path on a field of 16 by 16.
-    pub sign: &'static str,
+    sign: &'static str,
 }
 
 /// How a status is shown.
