@@ -19,9 +19,10 @@ use crate::cachet::{CHECK_TITLE, Cachet, Error, Fault};
 use crate::cli::{Common, Setup};
 use crate::config::environment::Environment;
 use crate::config::{self, Config, TargetsFile};
-use crate::core::observed::{ComponentUpdate, GroupId, IncidentId, NewComponent, Observed};
+use crate::core::observed::{ComponentUpdate, GroupId, IncidentId, NewComponent, Observed, ObservedComponent};
 use crate::core::operation::{Operation, Outcome};
 use crate::core::setup::{Removal, SetupPlan, plan_setup};
+use crate::core::status::IncidentStatus;
 use crate::core::status_page::{Failure, PageError, PageWrite, StatusPage};
 use crate::metrics::Metrics;
 use crate::reconcile::apply;
@@ -273,8 +274,10 @@ async fn try_abilities(cachet: &Cachet, observed: &Observed, progress: &Progress
     // moment. A component without a status is not used: releases of 2025 answer 500 to its first change (2025-08: 131).
     let with_status = observed.components.iter().filter(|component| component.status.is_some());
     match with_status.min_by_key(|component| (!component.managed, component.enabled)) {
-        Some(component) => {
-            tried.record(COMPONENTS, progress.patiently(|| cachet.touch_component(component)).await)?;
+        Some(ObservedComponent { id, enabled, .. }) => {
+            let unchanged = ComponentUpdate { status: None, enabled: *enabled, description: None, group: None };
+            let write = PageWrite::UpdateComponent(*id, unchanged);
+            tried.record(COMPONENTS, progress.patiently(|| cachet.carry_out(&write)).await)?;
         }
         None => drop(tried.untried.insert(COMPONENTS)),
     }
@@ -301,8 +304,11 @@ async fn try_abilities(cachet: &Cachet, observed: &Observed, progress: &Progress
         tried.untried.insert(UPDATES);
         return Ok(tried);
     };
-    tried.record(INCIDENTS, progress.patiently(|| cachet.write_check_incident(incident)).await)?;
-    tried.record(UPDATES, progress.patiently(|| cachet.update_check_incident(incident)).await)?;
+    let message = "Nobody sees this update.".to_owned();
+    let update = PageWrite::UpdateIncident { id: incident, status: IncidentStatus::Fixed, message };
+    for (ability, write) in [(INCIDENTS, PageWrite::HideIncident(incident)), (UPDATES, update)] {
+        tried.record(ability, progress.patiently(|| cachet.carry_out(&write)).await)?;
+    }
     match (progress.patiently(|| cachet.remove_check_incident(incident)).await, &progress.made) {
         (Ok(()), Some((store, address))) => {
             let made = Made::Incident(incident);

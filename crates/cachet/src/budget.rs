@@ -3,7 +3,6 @@
 //! Cachet counts writes by user in a fixed window (recording 401): the window begins with the first request after the last
 //! one ended, and each answer says how many are left in it. Reads are counted apart, by address: a budget of their own.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -24,7 +23,7 @@ const LARGEST_SHARE: u32 = 2;
 /// What is known of the window from the answers so far.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
-    window: Mutex<Option<Window>>,
+    window: Option<Window>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,14 +35,13 @@ struct Window {
 
 impl Budget {
     /// Learns from the answer to a request of those that are counted here.
-    pub(super) fn learn(&self, headers: &HeaderMap) {
+    pub(super) fn learn(&mut self, headers: &HeaderMap) {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
         let (Some(limit), Some(remaining)) = (number("x-ratelimit-limit"), number("x-ratelimit-remaining")) else {
             return;
         };
         let now = Instant::now();
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        *window = Some(match *window {
+        self.window = Some(match self.window {
             // Answers to calls under way at the same time come in any order; within a window it only gets less.
             Some(known) if known.limit == limit && now < known.ends && remaining <= known.remaining + MAX_PARALLEL => {
                 Window { remaining: remaining.min(known.remaining), ..known }
@@ -53,23 +51,22 @@ impl Budget {
     }
 
     /// Learns from a 429 that nothing is left for so long.
-    pub(super) fn exhausted(&self, retry_after: Duration) {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = window.as_mut() {
+    pub(super) fn exhausted(&mut self, retry_after: Duration) {
+        if let Some(known) = &mut self.window {
             *known = Window { remaining: 0, ends: Instant::now() + retry_after, ..*known };
         }
     }
 
     /// How many requests of how many are left in this window.
     pub(super) fn now(&self) -> Option<RateBudget> {
-        let known = (*self.window.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let known = self.window?;
         let remaining = if Instant::now() < known.ends { known.remaining } else { known.limit };
         Some(RateBudget { limit: known.limit, remaining })
     }
 
     /// How long it takes until so many requests are left in a window, and at least a half of it; `None` if they are.
     pub(super) fn lacks(&self, requests: u32) -> Option<Duration> {
-        let known = (*self.window.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let known = self.window?;
         let least = requests.max(known.limit / LARGEST_SHARE);
         let wait = known.ends.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero());
         wait.filter(|_| known.remaining < least)
@@ -79,7 +76,7 @@ impl Budget {
     pub(super) fn spare(&self, public: u32) -> Spare {
         let reserve = |limit: u32| public.clamp(limit / LEAST_SHARE, limit / LARGEST_SHARE);
         let now = Instant::now();
-        match *self.window.lock().unwrap_or_else(PoisonError::into_inner) {
+        match self.window {
             None => Spare::Unlimited,
             // A new window has begun, or will with the next call.
             Some(known) if now >= known.ends => Spare::Writes(known.limit - reserve(known.limit)),
@@ -106,7 +103,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_fifth_is_kept_for_what_the_public_sees() {
-        let budget = Budget::default();
+        let mut budget = Budget::default();
         assert_eq!(budget.spare(0), Spare::Unlimited);
         budget.learn(&answer(300, 299));
         assert_eq!(budget.spare(0), Spare::Writes(239));
@@ -119,7 +116,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn more_is_kept_where_the_public_may_see_more_but_never_all() {
-        let budget = Budget::default();
+        let mut budget = Budget::default();
         budget.learn(&answer(300, 299));
         for (public, writes) in [(0, 239), (80, 219), (1000, 149)] {
             assert_eq!(budget.spare(public), Spare::Writes(writes));
@@ -130,7 +127,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn answers_in_any_order_mean_the_smallest_number() {
-        let budget = Budget::default();
+        let mut budget = Budget::default();
         for remaining in [298, 299, 295, 297, 296] {
             budget.learn(&answer(300, remaining));
         }
@@ -139,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn more_than_before_is_a_new_window_and_a_429_ends_when_it_says() {
-        let budget = Budget::default();
+        let mut budget = Budget::default();
         budget.learn(&answer(60, 13));
         tokio::time::advance(Duration::from_secs(50)).await;
         budget.learn(&answer(60, 59));
@@ -152,7 +149,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_half_of_the_window_and_what_is_needed_is_left_or_waited_for() {
-        let budget = Budget::default();
+        let mut budget = Budget::default();
         budget.learn(&answer(60, 59));
         tokio::time::advance(Duration::from_secs(20)).await;
         let rest = Some(Duration::from_secs(40));
@@ -167,7 +164,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_the_headers_teaches_nothing() {
-        let budget = Budget::default();
+        let mut budget = Budget::default();
         budget.learn(&HeaderMap::new());
         assert_eq!((budget.spare(0), budget.lacks(1)), (Spare::Unlimited, None));
     }

@@ -11,15 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::try_join_all;
 use reqwest::Method;
-use reqwest::header::{DATE, HeaderMap};
-use secrecy::SecretString;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::budget::Budget;
-use super::http::{Call, Http, Response, Transport, headers};
+use super::http::{Http, Request, Response, Transport, answered_at};
 use super::wire::{Document, Group, Page, Row, Written};
 use super::{CallObserver, Error, Fault, SettingsError};
 use alertmanager_cachet_core::observed::IncidentId;
@@ -52,10 +52,6 @@ pub(super) struct Shared {
     per_page: Box<dyn Fn() -> u8 + Send + Sync>,
     permits: Semaphore,
     pub capabilities: OnceCell<Capabilities>,
-    /// What is left of writes.
-    pub writes: Budget,
-    /// What is left of reads.
-    pub reads: Budget,
     learned: Mutex<Learned>,
 }
 
@@ -66,6 +62,10 @@ pub(super) struct Learned {
     pub calls: u64,
     /// How many of them the last reading of everything took.
     pub calls_of_a_reading: u64,
+    /// What is left of writes.
+    pub writes: Budget,
+    /// What is left of reads.
+    pub reads: Budget,
     /// Whether the status Unknown of a component was refused.
     pub refuses_unknown: bool,
     /// For each ability, the last answer to a call that needed it: the refusal, or `None` if the call was carried out.
@@ -90,33 +90,38 @@ impl Cachet {
         token: &SecretString,
         per_page: impl Fn() -> u8 + Send + Sync + 'static,
     ) -> Result<Self, SettingsError> {
-        let transport = Http::new(base_url, REQUEST_TIMEOUT)?;
-        if headers(token).is_none() {
-            let what = "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks";
-            return Err(SettingsError(what.to_owned()));
-        }
-        Ok(Self::over(Box::new(transport), token, per_page))
+        Self::over(Box::new(Http::new(base_url, REQUEST_TIMEOUT)?), token, per_page)
     }
 
     /// A client that reaches its Cachet another way.
     ///
-    /// A token that no header can hold is left out, and refused like any other wrong one.
+    /// # Errors
+    /// If no header can hold the token.
     pub fn over(
         transport: Box<dyn Transport>,
         token: &SecretString,
         per_page: impl Fn() -> u8 + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Result<Self, SettingsError> {
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| {
+            let what = "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks";
+            SettingsError(what.to_owned())
+        })?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, authorization),
+            // without it releases of 2025 answer errors as HTML, and a missing token with 500 (2025-08: 012)
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            (USER_AGENT, HeaderValue::from_static(concat!("alertmanager-cachet/", env!("CARGO_PKG_VERSION")))),
+        ]);
         let shared = Shared {
             transport,
-            headers: headers(token).unwrap_or_default(),
+            headers,
             per_page: Box::new(per_page),
             permits: Semaphore::new(MAX_PARALLEL as usize),
             capabilities: OnceCell::new(),
-            writes: Budget::default(),
-            reads: Budget::default(),
             learned: Mutex::default(),
         };
-        Self { shared: Arc::new(shared), observer: None }
+        Ok(Self { shared: Arc::new(shared), observer: None })
     }
 
     /// This client, with its calls observed by `observer`. Later clones share the observer.
@@ -132,7 +137,7 @@ impl Cachet {
     /// not answer, the next call asks again.
     pub(super) async fn probe(&self) -> Result<Capabilities, Error> {
         let ask = || async {
-            let groups = Call::new(Method::GET, "/component-groups").with("include", "meta");
+            let groups = Request::new(Method::GET, "/component-groups").with("include", "meta");
             match self.read::<Page<Group>>(groups.with("sort", "id").with("per_page", 1)).await {
                 Ok(_) => Ok(Capabilities { meta: true }),
                 // An include that a release does not know is 400 and names it (2025-08: 030).
@@ -149,7 +154,7 @@ impl Cachet {
     /// a good token (152) and 401 with any other (153). A read would not tell, for a wrong token is answered as a guest
     /// (014). Which abilities the token has shows only when they are used.
     pub(super) async fn check_token(&self) -> Result<(), Error> {
-        let write = Call::new(Method::PUT, NO_COMPONENT).body(json!({"status": 1, "enabled": false}));
+        let write = Request::new(Method::PUT, NO_COMPONENT).body(json!({"status": 1, "enabled": false}));
         match self.send(&write).await {
             Ok(_) | Err(Error { fault: Fault::NotFound, .. }) => Ok(()),
             Err(error) => Err(error),
@@ -161,7 +166,7 @@ impl Cachet {
     /// Without `sort=id` pages skip rows. Cachet never says how many pages there are, so pages are read ahead: one,
     /// then two, then four at a time; those beyond the end are empty (127). A row that is removed meanwhile may push
     /// another to a page already read; the next reading has it.
-    pub(super) async fn list<A: DeserializeOwned>(&self, list: Call) -> Result<Vec<Row<A>>, Error> {
+    pub(super) async fn list<A: DeserializeOwned>(&self, list: Request) -> Result<Vec<Row<A>>, Error> {
         let per_page = (self.shared.per_page)().clamp(1, 100);
         let list = list.with("sort", "id").with("per_page", per_page);
         let last_page = MAX_ROWS / u32::from(per_page);
@@ -184,7 +189,7 @@ impl Cachet {
 
     /// Makes an object.
     pub(super) async fn create(&self, path: &str, body: Value) -> Result<Row<Written>, Error> {
-        let call = Call::new(Method::POST, path).body(body);
+        let call = Request::new(Method::POST, path).body(body);
         let answer = self.send(&call).await?;
         let made = answer.json::<Document<Written>>(&call)?.data;
         self.learn_offset(made.attributes.created_if_utc, &answer.headers);
@@ -193,59 +198,63 @@ impl Cachet {
 
     /// Changes an object.
     pub(super) async fn update(&self, path: String, body: Value) -> Result<(), Error> {
-        self.read::<Document<Written>>(Call::new(Method::PUT, path).body(body)).await.map(drop)
+        self.read::<Document<Written>>(Request::new(Method::PUT, path).body(body)).await.map(drop)
     }
 
     /// Removes an object. One that is not there is as good as removed.
     pub(super) async fn delete(&self, path: String) -> Result<(), Error> {
-        match self.send(&Call::new(Method::DELETE, path)).await {
+        match self.send(&Request::new(Method::DELETE, path)).await {
             Ok(_) | Err(Error { fault: Fault::NotFound, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     /// The value that the answer to `call` holds.
-    pub(super) async fn read<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+    pub(super) async fn read<T: DeserializeOwned>(&self, call: Request) -> Result<T, Error> {
         self.send(&call).await?.json(&call)
     }
 
     /// The successful answer to `call`. Whatever the answer, it shows what is left of the rate limit, and that to a write,
     /// whether the token has the ability for it.
-    pub(super) async fn send(&self, call: &Call) -> Result<Response, Error> {
+    pub(super) async fn send(&self, call: &Request) -> Result<Response, Error> {
         // it is never closed, so a permit always comes
         let _permit = self.shared.permits.acquire().await.ok();
         self.learned().calls += 1;
         let began = Instant::now();
-        let sent = self.shared.transport.send(call.request(&self.shared.headers)).await;
+        let mut request = call.clone();
+        request.headers.extend(self.shared.headers.clone());
+        let sent = self.shared.transport.send(request).await;
         if let Some(observer) = &self.observer {
             let code = sent.as_ref().map(|answer| answer.status.as_u16()).map_err(|fault| match fault {
                 Fault::Unreachable { .. } => "unreachable",
                 Fault::NotCachet { .. } => "too_large",
                 _ => "no_answer",
             });
-            observer.called(call.method.as_str(), &call.path, code, began.elapsed());
+            observer.called(call.method.as_str(), call.path(), code, began.elapsed());
         }
         let answer = sent.map_err(|fault| call.failed(fault))?;
-        let budget = if call.is_write() { &self.shared.writes } else { &self.shared.reads };
+        let mut learned = self.learned();
+        let learned = &mut *learned;
+        let budget = if call.is_write() { &mut learned.writes } else { &mut learned.reads };
         budget.learn(&answer.headers);
-        let answer = if answer.status.is_success() { Ok(answer) } else { Err(call.failed(answer.fault(call))) };
-        if let Err(Error { fault: fault @ Fault::RateLimited { .. }, .. }) = &answer
-            && let Some(wait) = fault.retry_after()
-        {
-            budget.exhausted(wait);
-        }
         // Only the check of abilities deletes incidents, and it works without the ability to do so.
-        let is_optional = call.method == Method::DELETE && call.path.starts_with("/incidents");
-        if call.is_write() && !is_optional {
-            match &answer {
-                Ok(_) => drop(self.learned().abilities.insert(call.ability(), None)),
-                Err(error @ Error { fault: Fault::Forbidden { ability }, .. }) => {
-                    drop(self.learned().abilities.insert(ability, Some(error.clone())));
-                }
-                Err(_) => {}
+        let is_optional = call.method == Method::DELETE && call.path().starts_with("/incidents");
+        let needs_ability = call.is_write() && !is_optional;
+        if answer.status.is_success() {
+            if needs_ability {
+                learned.abilities.insert(call.ability(), None);
             }
+            return Ok(answer);
         }
-        answer
+        let error = call.failed(answer.fault(call));
+        match &error.fault {
+            Fault::RateLimited { .. } => error.fault.retry_after().into_iter().for_each(|wait| budget.exhausted(wait)),
+            Fault::Forbidden { ability } if needs_ability => {
+                learned.abilities.insert(ability, Some(error.clone()));
+            }
+            _ => {}
+        }
+        Err(error)
     }
 
     /// Learns the offset from the answer to a write. `local` is the time of the write as Cachet shows it. Every write updates
@@ -314,17 +323,8 @@ impl fmt::Display for Offset {
     }
 }
 
-/// When an answer was made: its header `Date`, by the server's clock. Without that header, the time now.
-pub(super) fn answered_at(headers: &HeaderMap) -> Timestamp {
-    let date = headers.get(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
-    let moment = date.map_or_else(jiff::Timestamp::now, |date| date.timestamp());
-    Timestamp::from_millis(moment.as_millisecond())
-}
-
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
-
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -370,15 +370,5 @@ mod tests {
         let offset = Offset::between(at("2026-11-22T04:45:00Z"), moment).expect("Kathmandu");
         assert_eq!(offset.local(moment), at("2026-11-22T04:45:00Z"));
         assert_eq!(offset.moment(offset.local(moment)), moment);
-    }
-
-    #[test]
-    fn the_time_of_an_answer_is_that_of_its_date_header_or_now() {
-        let dated = |date| HeaderMap::from_iter([(DATE, HeaderValue::from_static(date))]);
-        assert_eq!(answered_at(&dated("Sat, 21 Nov 2026 02:06:50 GMT")), at("2026-11-21T02:06:50Z"));
-        let before = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
-        for headers in [HeaderMap::new(), dated("yesterday")] {
-            assert!(answered_at(&headers) >= before, "{headers:?}");
-        }
     }
 }

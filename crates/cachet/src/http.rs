@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use form_urlencoded::byte_serialize;
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
-};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode, Url};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::{Error, Fault, SettingsError, TOO_LATE};
+use alertmanager_cachet_core::time::Timestamp;
 
 /// The largest answer that is read; a list of 100 incidents with long messages stays below it.
 pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -32,34 +29,41 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of a message from the other side goes into ours.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-const USER_AGENT_VALUE: &str = concat!("alertmanager-cachet/", env!("CARGO_PKG_VERSION"));
-
-/// One request, before it has an address.
+/// One request to Cachet's API.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub struct Request {
+    /// The method.
     pub method: Method,
-    /// Below the base of the API: `/components/12`.
-    pub path: String,
-    /// `?sort=id&page=2`, encoded; empty without parameters.
-    query: String,
-    body: Option<Value>,
+    /// Path and query behind the base of the API: `/components?sort=id`.
+    pub target: String,
+    /// The headers. The client adds those that every request carries, the token among them, when it sends it.
+    pub headers: HeaderMap,
+    /// The JSON document, if there is one.
+    pub body: Option<String>,
 }
 
-impl Call {
+impl Request {
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: String::new(), body: None }
+        Self { method, target: path.into(), headers: HeaderMap::new(), body: None }
     }
 
+    /// Adds a parameter to the query, encoded.
     pub(super) fn with(mut self, key: &str, value: impl ToString) -> Self {
-        self.query.push(if self.query.is_empty() { '?' } else { '&' });
-        self.query.extend(byte_serialize(key.as_bytes()));
-        self.query.push('=');
-        self.query.extend(byte_serialize(value.to_string().as_bytes()));
+        self.target.push(if self.target.contains('?') { '&' } else { '?' });
+        self.target.extend(byte_serialize(key.as_bytes()));
+        self.target.push('=');
+        self.target.extend(byte_serialize(value.to_string().as_bytes()));
         self
     }
 
-    pub(super) fn body(self, body: Value) -> Self {
-        Self { body: Some(body), ..self }
+    pub(super) fn body(mut self, body: Value) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self { body: Some(body.to_string()), ..self }
+    }
+
+    /// Below the base of the API, without the query: `/components/12`.
+    pub(super) fn path(&self) -> &str {
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 
     /// Whether it changes something, and so counts against the user's limit.
@@ -70,7 +74,7 @@ impl Call {
     /// The ability that it takes if it is a write, as Cachet's dashboard names it.
     pub(super) fn ability(&self) -> &'static str {
         let delete = self.method == Method::DELETE;
-        match self.path.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
+        match self.path().trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
             ["components", ..] if delete => "components.delete",
             ["components", ..] => "components.manage",
             ["component-groups", ..] if delete => "component-groups.delete",
@@ -80,26 +84,16 @@ impl Call {
         }
     }
 
-    /// That this call failed.
+    /// That this request failed.
     pub(super) fn failed(&self, fault: Fault) -> Error {
         Error { call: self.to_string(), fault }
-    }
-
-    /// This call as a request that carries `headers`.
-    pub(super) fn request(&self, headers: &HeaderMap) -> Request {
-        let mut headers = headers.clone();
-        if self.body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        let body = self.body.as_ref().map(Value::to_string);
-        Request { method: self.method.clone(), target: format!("{}{}", self.path, self.query), headers, body }
     }
 }
 
 /// `PUT /components/12`: as every error names it.
-impl fmt::Display for Call {
+impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path)
+        write!(f, "{} {}", self.method, self.path())
     }
 }
 
@@ -115,19 +109,6 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// [`Fault::Unreachable`], [`Fault::NoAnswer`], or [`Fault::too_large`] over [`MAX_ANSWER_BYTES`].
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Fault>>;
-}
-
-/// One HTTP request, complete but for the base of the API.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// Path and query behind the base: `/components?sort=id`.
-    pub target: String,
-    /// The headers, the token included.
-    pub headers: HeaderMap,
-    /// The JSON document, if there is one.
-    pub body: Option<String>,
 }
 
 /// A whole answer.
@@ -149,8 +130,26 @@ pub(super) struct Http {
 
 impl Http {
     /// `timeout` is from the start of a call to the last byte of its answer; then it ends in [`Fault::NoAnswer`].
+    ///
+    /// # Errors
+    /// [`SettingsError`] for a base that could never work, or would carry a secret into messages.
     pub(super) fn new(base_url: &str, timeout: Duration) -> Result<Self, SettingsError> {
-        let base = parse_base(base_url)?;
+        const CURE: &str = "set CACHET_API_URL to the whole base of the API, for example http://cachet/api";
+        let refuse = |what: String| Err(SettingsError(format!("{what}: {CURE}")));
+        // the text itself stays out of these messages as long as it may hold a password
+        let url = match Url::parse(base_url.trim()) {
+            Ok(url) => url,
+            Err(error) => return refuse(format!("CACHET_API_URL is no address ({error})")),
+        };
+        if !matches!(url.scheme(), "http" | "https") {
+            return refuse(format!("CACHET_API_URL begins with {}:, not with http: or https:", url.scheme()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return refuse("CACHET_API_URL holds a user name or password, which Cachet's API does not take".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return refuse(format!("CACHET_API_URL {:?} has a part behind a ? or #", url.as_str()));
+        }
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)
@@ -163,7 +162,7 @@ impl Http {
                 let cure = "install the system's CA certificates (ca-certificates)";
                 SettingsError(format!("no HTTP client can be made ({cause}): {cure}"))
             })?;
-        Ok(Self { base, client })
+        Ok(Self { base: url.as_str().trim_end_matches('/').to_owned(), client })
     }
 }
 
@@ -198,36 +197,6 @@ impl Transport for Http {
     }
 }
 
-/// Reads the base of the API and refuses what could never work, or would carry a secret into messages.
-fn parse_base(base_url: &str) -> Result<String, SettingsError> {
-    const CURE: &str = "set CACHET_API_URL to the whole base of the API, for example http://cachet/api";
-    let refuse = |what: String| SettingsError(format!("{what}: {CURE}"));
-    // the text itself stays out of these messages as long as it may hold a password
-    let url = Url::parse(base_url.trim()).map_err(|error| refuse(format!("CACHET_API_URL is no address ({error})")))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse(format!("CACHET_API_URL begins with {}:, not with http: or https:", url.scheme())));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("CACHET_API_URL holds a user name or password, which Cachet's API does not take".into()));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse(format!("CACHET_API_URL {:?} has a part behind a ? or #", url.as_str())));
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-/// What every request carries; `None` if no header can hold the token.
-pub(super) fn headers(token: &SecretString) -> Option<HeaderMap> {
-    let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
-    authorization.set_sensitive(true);
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, authorization);
-    // without it releases of 2025 answer errors as HTML, and a missing token with 500 (2025-08: 012)
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
-    Some(headers)
-}
-
 /// The innermost cause, which says what happened; the outer ones only say where.
 fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
@@ -242,7 +211,7 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 impl Response {
     /// The value that the body of a successful answer holds.
-    pub(super) fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+    pub(super) fn json<T: DeserializeOwned>(&self, call: &Request) -> Result<T, Error> {
         let mut json = serde_json::Deserializer::from_slice(&self.body);
         serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let is_html = self.body.trim_ascii_start().starts_with(b"<");
@@ -259,7 +228,7 @@ impl Response {
     /// A 404 for an object (152) and a 404 for the API as a whole are told apart by their messages: a wrong base is
     /// `The route … could not be found.` (006), an API that is switched off says nothing at all (recording 406). Taking
     /// those for "the object is gone" would have us make everything anew.
-    pub(super) fn fault(&self, call: &Call) -> Fault {
+    pub(super) fn fault(&self, call: &Request) -> Fault {
         #[derive(Deserialize)]
         struct Refusal {
             message: String,
@@ -308,17 +277,21 @@ impl Response {
 /// `Retry-After`, in seconds or as a date; `None` if it was not sent or is neither. A date is read against the server's
 /// own clock where it tells it.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let moment = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
-    let value = text(RETRY_AFTER)?;
-    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = if is_number {
-        value.parse().unwrap_or(u64::MAX)
-    } else {
-        let now = text(DATE).and_then(moment).unwrap_or_else(Timestamp::now);
-        u64::try_from(moment(value)?.duration_since(now).as_secs()).unwrap_or(0)
-    };
-    Some(Duration::from_secs(seconds))
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    Some(date(headers, RETRY_AFTER)?.since(answered_at(headers)))
+}
+
+/// When an answer was made: its header `Date`, by the server's clock. Without that header, the time now.
+pub(super) fn answered_at(headers: &HeaderMap) -> Timestamp {
+    date(headers, DATE).unwrap_or_else(|| Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()))
+}
+
+fn date(headers: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::parse(headers.get(name)?.to_str().ok()?.trim()).ok()?;
+    Some(Timestamp::from_millis(date.timestamp().as_millisecond()))
 }
 
 /// Text from outside, so cut and cleaned that it stays within its line.
@@ -328,8 +301,6 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
-
     use super::*;
 
     fn waiting(headers: &[(HeaderName, &'static str)]) -> Option<u64> {
@@ -363,9 +334,22 @@ mod tests {
     fn names_in_an_answer_that_cannot_be_read_stay_on_the_errors_line() {
         let body = br#"{"a\n[INCIDENT_CLOSED]": [1, x]}"#.to_vec();
         let answer = Response { status: StatusCode::OK, headers: HeaderMap::new(), body };
-        let call = Call::new(Method::GET, "/components");
+        let call = Request::new(Method::GET, "/components");
         let error = answer.json::<std::collections::BTreeMap<String, Vec<u8>>>(&call).expect_err("no JSON");
         assert!(error.to_string().contains("[INCIDENT_CLOSED]"), "{error}");
         assert!(!error.to_string().contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn the_time_of_an_answer_is_that_of_its_date_header_or_now() {
+        let dated = |date| HeaderMap::from_iter([(DATE, HeaderValue::from_static(date))]);
+        assert_eq!(
+            answered_at(&dated("Sat, 21 Nov 2026 02:06:50 GMT")),
+            Timestamp::parse_rfc3339("2026-11-21T02:06:50Z").expect("a time")
+        );
+        let before = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+        for headers in [HeaderMap::new(), dated("yesterday")] {
+            assert!(answered_at(&headers) >= before, "{headers:?}");
+        }
     }
 }

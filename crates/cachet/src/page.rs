@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::client::{Cachet, Offset};
-use super::http::Call;
+use super::http::Request;
 use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
 use super::{Error, Fault};
 use alertmanager_cachet_core::observed::{
@@ -75,7 +75,7 @@ impl StatusPage for Cachet {
     /// Some releases filter by the day, so the times in their answer decide.
     fn maintenance(&self) -> PageFuture<'_, Vec<Maintenance>> {
         Box::pin(async {
-            let list = Call::new(Method::GET, "/schedules").with("include", "components");
+            let list = Request::new(Method::GET, "/schedules").with("include", "components");
             let in_progress = ScheduleStatus::InProgress.value();
             let mut rows = self.list::<Schedule>(list.with("filter[status]", in_progress)).await?;
             rows.retain(|row| row.attributes.status.value == Some(i64::from(in_progress)));
@@ -94,7 +94,7 @@ impl StatusPage for Cachet {
     fn find_incident<'a>(&'a self, search: &'a IncidentSearch<'a>) -> PageFuture<'a, Option<ObservedIncident>> {
         Box::pin(async move {
             if self.probe().await?.meta {
-                let list = self.incident_call("/incidents").await?.with("filter[meta][episode]", search.outage);
+                let list = self.with_meta("/incidents").await?.with("filter[meta][episode]", search.outage);
                 let mut found = self.list::<Incident>(list).await?.into_iter().map(ObservedIncident::from);
                 return Ok(found.find(|incident| incident.outage.as_deref() == Some(search.outage)));
             }
@@ -167,7 +167,7 @@ impl StatusPage for Cachet {
         let has = |ability| learned.abilities.get(ability).map(Option::is_none);
         Known {
             refuses_unknown: learned.refuses_unknown,
-            budget: self.shared.writes.now(),
+            budget: learned.writes.now(),
             abilities: ABILITIES_OF_SERVE.into_iter().map(|ability| (ability, has(ability))).collect(),
             lacking: learned.abilities.values().flatten().next().cloned().map(Into::into),
         }
@@ -175,21 +175,20 @@ impl StatusPage for Cachet {
 
     /// At least a fifth of the limit is kept for the public, and at most a half.
     fn spare(&self, public: usize) -> Spare {
-        self.shared.writes.spare(u32::try_from(public).unwrap_or(u32::MAX))
+        self.learned().writes.spare(u32::try_from(public).unwrap_or(u32::MAX))
     }
 
     /// A reading is taken to need as many calls as the last one.
     fn reading_waits(&self) -> Option<Duration> {
-        let calls = self.learned().calls_of_a_reading;
-        self.shared.reads.lacks(u32::try_from(calls.saturating_mul(2)).unwrap_or(u32::MAX))
+        let learned = self.learned();
+        learned.reads.lacks(u32::try_from(learned.calls_of_a_reading.saturating_mul(2)).unwrap_or(u32::MAX))
     }
 }
 
 impl Cachet {
     /// Every group, by number.
     pub(super) async fn groups(&self) -> Result<Vec<ObservedGroup>, Error> {
-        let list = Call::new(Method::GET, "/component-groups");
-        let list = if self.probe().await?.meta { list.with("include", "meta") } else { list };
+        let list = self.with_meta("/component-groups").await?;
         Ok(self.list::<Group>(list).await?.into_iter().map(Into::into).collect())
     }
 
@@ -197,7 +196,7 @@ impl Cachet {
     pub(super) async fn components(&self) -> Result<Vec<ObservedComponent>, Error> {
         let include = if self.probe().await?.meta { "group,meta" } else { "group" };
         // without the filter, current Cachet leaves out disabled components even for a token (089)
-        let list = Call::new(Method::GET, "/components").with("include", include).with("filter[enabled]", "0,1");
+        let list = Request::new(Method::GET, "/components").with("include", include).with("filter[enabled]", "0,1");
         Ok(self.list::<Component>(list).await?.into_iter().map(Into::into).collect())
     }
 
@@ -206,14 +205,14 @@ impl Cachet {
     /// Releases of 2025 filter by one status and show another, that of the latest update (2025-08: 509), so the
     /// status in their answer decides.
     pub(super) async fn open_incidents(&self) -> Result<Vec<Row<Incident>>, Error> {
-        let list = self.incident_call("/incidents").await?.with("filter[status]", "0,1,2,3");
+        let list = self.with_meta("/incidents").await?.with("filter[status]", "0,1,2,3");
         let mut rows = self.list::<Incident>(list).await?;
         rows.retain(|row| row.attributes.status.value != Some(i64::from(IncidentStatus::Fixed.value())));
         Ok(rows)
     }
 
     async fn read_incident(&self, id: IncidentId) -> Result<Option<ObservedIncident>, Error> {
-        let call = self.incident_call(&format!("/incidents/{}", id.0)).await?;
+        let call = self.with_meta(&format!("/incidents/{}", id.0)).await?;
         match self.read::<Document<Incident>>(call).await {
             Ok(document) => Ok(Some(document.data.into())),
             Err(Error { fault: Fault::NotFound, .. }) => Ok(None),
@@ -221,13 +220,17 @@ impl Cachet {
         }
     }
 
-    async fn incident_call(&self, path: &str) -> Result<Call, Error> {
-        let call = Call::new(Method::GET, path);
+    /// A read that asks for the meta of what it reads, where there is such a thing.
+    async fn with_meta(&self, path: &str) -> Result<Request, Error> {
+        let call = Request::new(Method::GET, path);
         Ok(if self.probe().await?.meta { call.with("include", "meta") } else { call })
     }
 
     /// One call; an update of an incident takes a second one, which gives the incident its status.
-    pub(super) async fn carry_out(&self, operation: &PageWrite) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Fault::Forbidden`] without the ability for it, and otherwise see [`Error`].
+    pub async fn carry_out(&self, operation: &PageWrite) -> Result<(), Error> {
         match operation {
             PageWrite::ShowGroup(id) => {
                 self.update(format!("/component-groups/{}", id.0), json!({"visible": true})).await
@@ -252,7 +255,7 @@ impl Cachet {
     /// does not exist is 404 before its status is looked at (152); so it is learnt from the first refusal, for the life of
     /// the client and its clones.
     async fn update_component(&self, id: ComponentId, update: &ComponentUpdate) -> Result<(), Error> {
-        let call = Call::new(Method::PUT, format!("/components/{}", id.0)).body(wire::component_update(update));
+        let call = Request::new(Method::PUT, format!("/components/{}", id.0)).body(wire::component_update(update));
         let answer = match self.send(&call).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -315,20 +318,11 @@ impl Cachet {
     }
 }
 
-/// The writes that `setup` checks the abilities of the token with.
+/// What `setup` checks the abilities of the token with, besides [`Cachet::carry_out`].
 ///
 /// Cachet answers 404 and 422 before it checks abilities. So only a write that is otherwise valid shows whether the token has
-/// the ability. The writes here change nothing that a reader of the page can see.
+/// the ability. The writes here change nothing that a reader of the page can see. Their errors are those of `carry_out`.
 impl Cachet {
-    /// Writes to a component its current values, which changes nothing. Needs `components.manage`.
-    ///
-    /// # Errors
-    /// [`Fault::Forbidden`] without the ability, and otherwise see [`Error`]. The same holds for all calls below.
-    pub async fn touch_component(&self, component: &ObservedComponent) -> Result<(), Error> {
-        let update = ComponentUpdate { status: None, enabled: component.enabled, description: None, group: None };
-        self.update_component(component.id, &update).await
-    }
-
     /// Writes to a group its current name, which changes nothing. Needs `component-groups.manage`.
     pub async fn touch_group(&self, group: &ObservedGroup) -> Result<(), Error> {
         self.update(format!("/component-groups/{}", group.id.0), json!({"name": group.name})).await
@@ -338,7 +332,7 @@ impl Cachet {
     /// one without, only the incident with the number `known` is ours: a person can give any incident that title.
     pub async fn check_incident(&self, known: Option<IncidentId>) -> Result<Option<IncidentId>, Error> {
         if self.probe().await?.meta {
-            let list = self.incident_call("/incidents").await?.with("filter[name]", CHECK_TITLE);
+            let list = self.with_meta("/incidents").await?.with("filter[name]", CHECK_TITLE);
             let mut rows = self.list::<Incident>(list).await?.into_iter();
             let ours = rows.find(|row| row.attributes.name == CHECK_TITLE && row.attributes.meta.is_ours());
             return Ok(ours.map(|row| IncidentId(row.id)));
@@ -359,19 +353,7 @@ impl Cachet {
         Ok(IncidentId(self.create("/incidents", body).await?.id))
     }
 
-    /// Writes to that incident its current values. Needs `incidents.manage`.
-    pub async fn write_check_incident(&self, id: IncidentId) -> Result<(), Error> {
-        let body = json!({"status": IncidentStatus::Fixed.value(), "visible": false});
-        self.update(format!("/incidents/{}", id.0), body).await
-    }
-
-    /// Posts an update of that incident. Needs `incident-updates.manage`.
-    pub async fn update_check_incident(&self, id: IncidentId) -> Result<(), Error> {
-        let body = json!({"status": IncidentStatus::Fixed.value(), "message": "Nobody sees this update."});
-        self.create(&format!("/incidents/{}/updates", id.0), body).await.map(drop)
-    }
-
-    /// Removes that incident. Needs `incidents.delete`, which is optional for a token.
+    /// Removes the incident for the check. Needs `incidents.delete`, which is optional for a token.
     pub async fn remove_check_incident(&self, id: IncidentId) -> Result<(), Error> {
         self.delete(format!("/incidents/{}", id.0)).await
     }

@@ -39,7 +39,7 @@ impl Transport for InProcess {
 }
 
 fn in_process(router: Router) -> Cachet {
-    Cachet::over(Box::new(InProcess(router)), &SecretString::from(TOKEN), || 50)
+    Cachet::over(Box::new(InProcess(router)), &SecretString::from(TOKEN), || 50).expect("a token")
 }
 
 fn over_http(base_url: &str) -> Result<Cachet, SettingsError> {

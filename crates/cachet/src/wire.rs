@@ -48,8 +48,9 @@ pub(super) struct Row<A> {
     #[serde(deserialize_with = "number_or_text")]
     pub id: i64,
     pub attributes: A,
+    /// `{"group": {"data": {"id": "3"}}}`, `{"components": {"data": [{"id": "5"}]}}`, or less.
     #[serde(default)]
-    relationships: Relationships,
+    relationships: Value,
 }
 
 /// The times in the answer to a write.
@@ -62,30 +63,6 @@ pub(super) struct Written {
     /// Only incidents have it.
     #[serde(default, rename = "occurred", deserialize_with = "time_if_utc")]
     pub occurred_if_utc: Option<Timestamp>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Relationships {
-    group: Option<Related>,
-    #[serde(default)]
-    components: RelatedList,
-}
-
-#[derive(Debug, Deserialize)]
-struct Related {
-    data: Option<Reference>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RelatedList {
-    #[serde(default)]
-    data: Vec<Reference>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Reference {
-    #[serde(deserialize_with = "number_or_text")]
-    id: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,9 +94,9 @@ pub(super) struct Incident {
     pub status: Status,
     /// Only from releases without meta: newer ones attach the incident instead, and do not show this.
     pub component_id: Option<i64>,
-    /// 0 if it is hidden from guests.
-    #[serde(default)]
-    visible: Value,
+    /// Whether guests see it.
+    #[serde(default, deserialize_with = "yes_or_no")]
+    visible: Option<bool>,
     #[serde(default, rename = "created", deserialize_with = "time_if_utc")]
     pub created_if_utc: Option<Timestamp>,
     #[serde(default, rename = "occurred", deserialize_with = "time_if_utc")]
@@ -176,7 +153,7 @@ impl From<Row<Component>> for ObservedComponent {
             status: status.value.and_then(ComponentStatus::from_value),
             enabled: enabled.unwrap_or(true),
             description,
-            group: row.relationships.group.and_then(|group| group.data).map(|group| GroupId(group.id)),
+            group: number(&row.relationships["group"]["data"]["id"]).map(GroupId),
             managed: meta.is_ours(),
         }
     }
@@ -193,16 +170,17 @@ impl From<Row<Incident>> for ObservedIncident {
             component: meta.text("component").filter(|_| meta.is_ours()).map(str::to_owned),
             component_id: component_id.map(ComponentId),
             is_anonymous: false,
-            is_hidden: visible == 0 || visible == false,
+            is_hidden: visible == Some(false),
         }
     }
 }
 
 impl From<Row<Schedule>> for Maintenance {
     fn from(row: Row<Schedule>) -> Self {
+        let components = row.relationships["components"]["data"].as_array().into_iter().flatten();
         Self {
             name: row.attributes.name,
-            components: row.relationships.components.data.iter().map(|component| ComponentId(component.id)).collect(),
+            components: components.filter_map(|component| number(&component["id"])).map(ComponentId).collect(),
             ends_if_utc_ms: row.attributes.completed_if_utc.map(Timestamp::as_millis),
         }
     }
@@ -295,14 +273,14 @@ pub(super) fn time(moment: Timestamp, offset: Option<Offset>) -> Option<String> 
     })
 }
 
-/// `data.id` is text, `attributes.id` a number; either will do.
 fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
-    .ok_or_else(|| serde::de::Error::custom("expected the number of an object"))
+    let expected = "expected the number of an object";
+    number(&Value::deserialize(deserializer)?).ok_or_else(|| serde::de::Error::custom(expected))
+}
+
+/// The number of an object: `data.id` is text, `attributes.id` a number; either will do.
+fn number(id: &Value) -> Option<i64> {
+    id.as_i64().or_else(|| id.as_str()?.parse().ok())
 }
 
 /// A time such as `{"human": "1 second ago", "string": "2026-11-21 02:06:55"}`, which is in the app's time zone, as if the

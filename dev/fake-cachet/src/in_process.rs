@@ -21,7 +21,7 @@ const HOST_NAME: &str = "fake-cachet";
 
 /// A client of the Cachet that `router` serves below `/api`, with the limits and timeouts of the client over HTTP.
 pub fn in_process(router: Router, token: impl Into<SecretString>, per_page: u8) -> Cachet {
-    Cachet::over(Box::new(InProcess(router)), &token.into(), move || per_page)
+    Cachet::over(Box::new(InProcess(router)), &token.into(), move || per_page).expect("a token that a header can hold")
 }
 
 struct InProcess(Router);

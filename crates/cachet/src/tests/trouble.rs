@@ -86,7 +86,7 @@ async fn a_cut_connection_leaves_open_whether_it_was_applied() {
 async fn a_server_that_takes_too_long_is_given_up() {
     let router = Router::new().fallback(any(std::future::pending::<StatusCode>));
     let transport = Http::new(&serving(router).await, Duration::from_millis(50)).expect("settings");
-    let cachet = Cachet::over(Box::new(transport), &SecretString::from(TOKEN), || 50);
+    let cachet = Cachet::over(Box::new(transport), &SecretString::from(TOKEN), || 50).expect("a token");
     let error = fix_component_of(&cachet).await.expect_err("too late");
     assert!(error.fault == Fault::too_late(), "{error}");
 }
