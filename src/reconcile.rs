@@ -33,11 +33,11 @@ use crate::core::status_page::StatusPage;
 use crate::core::time::Timestamp;
 use crate::live::Live;
 use crate::log::Log;
-use crate::metrics::{Metrics, PageState};
+use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::settings::{Settings, SettingsInForce};
 use crate::sources::alertmanager;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// How many operations are sent before the plan is computed again. So at most this many can be outdated by newer alerts.
 const BATCH: usize = 16;
@@ -144,13 +144,14 @@ impl Reconciler {
     /// something has changed since. For tests.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be read.
+    /// [`StoreError`](crate::store::StoreError) if the store cannot be read.
     #[cfg(feature = "internals")]
-    pub async fn difference_from_scratch(&self) -> Result<Option<String>, StoreError> {
+    pub async fn difference_from_scratch(&self) -> Result<Option<String>, crate::store::StoreError> {
         let (context, View { ledger, observed, touched, .. }) = (&self.context, &self.view);
         let (Some(ledger), Some(observed), Some(now)) = (ledger, observed, self.planned_at) else { return Ok(None) };
         let alerts = context.store.unresolved_alerts().await?;
-        if !touched.is_empty() || !self.gatherer.is_up_to_date() {
+        let Touched { all, targets, components } = touched;
+        if *all || !targets.is_empty() || !components.is_empty() || !self.gatherer.is_up_to_date() {
             return Ok(None);
         }
         let said = crate::core::alert::signals(&alerts, context.settings.config.alerts.refire_delay, now);
@@ -282,7 +283,7 @@ impl Reconciler {
         plan.notes.extend(self.target_plans.notes().cloned());
         plan.reports.extend(self.target_plans.reports());
         run.revisit_at = views.desired.revisit_at.into_iter().chain(plan.revisit_at).min();
-        run.page = Some(PageState::of(views, &plan, self.gatherer.waiting));
+        context.metrics.page(views, &plan, self.gatherer.waiting);
         self.reporter.desired(views.desired, now);
         Some(plan)
     }

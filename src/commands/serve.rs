@@ -320,7 +320,7 @@ fn remark_what_is_unused(settings: &Settings) {
 
 /// Tells that a configuration is served with from now on.
 fn configuration_taken(report: &Report, metrics: &Metrics, readiness: &Readiness) {
-    metrics.configuration_taken(clock::now());
+    metrics.configuration_read(Some(clock::now()));
     readiness.configuration_is(match report.problems.as_slice() {
         [] => Condition::Good,
         [problem] => Condition::Bad(problem.to_string()),
@@ -351,7 +351,7 @@ impl Reloader {
                     Ok(lines(&said))
                 }
                 Err(problems) => {
-                    self.metrics.configuration_refused();
+                    self.metrics.configuration_read(None);
                     self.readiness.configuration_is(Condition::Bad(format!(
                         "the configuration was changed and cannot be served with, so the one before stays in effect: \
                          {}; run `alertmanager-cachet check`, and reload again",

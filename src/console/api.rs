@@ -13,7 +13,7 @@ use super::{API_PATHS, Console, Failure};
 use crate::core::explain::{Explanation, WaitingChange, summaries, waiting_firings};
 use crate::insight::{self, Insight, TIMELINE_DAYS};
 use crate::live::{Budget, Poll, Repaired};
-use crate::metrics::Metrics;
+use crate::metrics::change_kind;
 
 /// The routes of [`API_PATHS`].
 pub fn routes() -> Router<Console> {
@@ -112,7 +112,7 @@ pub async fn component(console: &Console, name: &str, days: Option<&str>) -> Res
 pub fn changes(console: &Console, insight: &Insight) -> Changes {
     let writing = console.parts.live.writing();
     let of = |change: &crate::core::operation::Operation| WaitingChange {
-        since: writing.waiting.get(&(Metrics::kind_of(change), change.key())).map(ToString::to_string),
+        since: writing.waiting.get(&(change_kind(change), change.key())).map(ToString::to_string),
         problem: writing.failing.get(&change.key()).cloned(),
         ..WaitingChange::of(change)
     };

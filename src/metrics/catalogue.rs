@@ -1,19 +1,16 @@
-//! Every metric of the server.
+//! Every metric of the server, and the words of its labels.
 //!
-//! To add one: a line here, a line in `docs/metrics.md` (a test compares them), and a method in `record`. Names begin
-//! with `alertmanager_cachet_`, are in base units, and end in `_total` (counters), `_seconds` or `_timestamp_seconds`.
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+//! To add one: a line here, a line in `docs/metrics.md` (a test compares them), and a method of `Metrics`. Names begin with `alertmanager_cachet_`, are in base units, and end in `_total` (counters), `_seconds` or `_timestamp_seconds`.
 
 use prometheus::core::{MetricVec, MetricVecBuilder};
 use prometheus::{Error, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
-use super::labels::{
-    ALERT_RESULTS, CHANGE_KINDS, IGNORE_REASONS, NotificationResult, OVERRIDES, OWNERS, PollResult, REPAIR_REASONS,
-    ReconcileResult, Refusal, STATUSES, STORE_OPERATIONS,
-};
-use crate::core::time::Timestamp;
+use crate::core::alert::Effect;
+use crate::core::ledger::ResourceKey;
+use crate::core::notification::IgnoreReason;
+use crate::core::operation::Operation;
+use crate::core::status::ComponentStatus;
+use crate::store::StoreOperation;
 
 /// The upper bounds of every histogram, in seconds: from a commit on a good disk to more than the longest timeout.
 const BUCKETS_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -24,8 +21,6 @@ macro_rules! catalogue {
         /// Every metric, ready to count.
         pub(super) struct Catalogue {
             $(#[doc = $help] pub $field: $family,)+
-            /// Since when the oldest change waits: its age is told when somebody asks.
-            oldest_waiting_since: Mutex<Option<Timestamp>>,
         }
 
         /// Every metric, as data, but for those of the process (`process_…`), which Prometheus' clients share.
@@ -43,7 +38,6 @@ macro_rules! catalogue {
                 let mut next = || definitions.next().ok_or_else(|| Error::Msg("a definition is missing".to_owned()));
                 Ok(Self {
                     $($field: <$family>::register(next()?, registry)?,)+
-                    oldest_waiting_since: Mutex::default(),
                 })
             }
         }
@@ -119,9 +113,9 @@ catalogue! {
     // Cachet.
     cachet_requests: Histogram<3> = "cachet_request_duration_seconds" ["method": OPEN, "endpoint": OPEN, "code": OPEN]
         "Calls to Cachet: how many, and how long they took, by endpoint and by the code of the answer.";
-    cachet_budget_limit: GaugeOnceKnown = "cachet_budget_limit" []
+    cachet_budget_limit: Gauge<0> = "cachet_budget_limit" []
         "Writes that Cachet's rate limit allows in a minute; absent where Cachet told of no limit.";
-    cachet_budget_remaining: GaugeOnceKnown = "cachet_budget_remaining" []
+    cachet_budget_remaining: Gauge<0> = "cachet_budget_remaining" []
         "Writes that Cachet's rate limit allowed in this minute in the last reconcile run; absent as its limit.";
 
     // Alertmanager.
@@ -137,9 +131,9 @@ catalogue! {
         "Stored alerts that were corrected without a notification, by reason.";
 
     // The monitoring.
-    watchdog_last_seen: GaugeOnceKnown = "watchdog_last_seen_timestamp_seconds" []
+    watchdog_last_seen: Gauge<0> = "watchdog_last_seen_timestamp_seconds" []
         "When the watchdog was last heard; absent where none is configured, or it was never heard.";
-    watchdog_missing: GaugeOnceKnown = "watchdog_missing" []
+    watchdog_missing: Gauge<0> = "watchdog_missing" []
         "Whether nothing was heard of the watchdog for too long: 1 or 0; absent where none is configured.";
 
     // The program.
@@ -149,13 +143,6 @@ catalogue! {
         "When the configuration was last read and taken.";
     build_info: Gauge<2> = "build_info" ["version": OPEN, "commit": OPEN]
         "Always 1, with the version and the commit that the program was built from.";
-}
-
-impl Catalogue {
-    /// Since when the oldest change waits; `None`: none does.
-    pub(super) fn oldest_waiting_since(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.oldest_waiting_since.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// One metric, as data: what the documentation and the dashboard are checked against.
@@ -179,122 +166,302 @@ pub struct Label {
     pub values: &'static [&'static str],
 }
 
-/// Something that a [`Definition`] can define.
-trait Family: Sized {
-    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error>;
-}
+/// A family of metrics with `N` labels.
+pub(super) struct Family<V, const N: usize>(V);
 
-/// A counter with `N` labels.
-pub(super) struct Counter<const N: usize>(IntCounterVec);
+/// Counts by `N` labels.
+pub(super) type Counter<const N: usize> = Family<IntCounterVec, N>;
 
-/// A gauge with `N` labels.
-pub(super) struct Gauge<const N: usize>(GaugeVec);
+/// Values by `N` labels.
+pub(super) type Gauge<const N: usize> = Family<GaugeVec, N>;
 
-/// A gauge without labels that is not there as long as its value is not known.
-pub(super) struct GaugeOnceKnown(GaugeVec);
+/// Durations by `N` labels.
+pub(super) type Histogram<const N: usize> = Family<HistogramVec, N>;
 
-/// A histogram of durations with `N` labels.
-pub(super) struct Histogram<const N: usize>(HistogramVec);
-
-impl<const N: usize> Counter<N> {
-    pub(super) fn add(&self, labels: [&str; N], count: usize) {
-        // The number of labels is right by type, so there is always one to count on.
-        if let Ok(counter) = self.0.get_metric_with_label_values(&labels) {
-            counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
-        }
-    }
-}
-
-impl<const N: usize> Gauge<N> {
-    pub(super) fn set(&self, labels: [&str; N], value: f64) {
-        if let Ok(gauge) = self.0.get_metric_with_label_values(&labels) {
-            gauge.set(value);
-        }
-    }
-
-    pub(super) fn set_count(&self, labels: [&str; N], count: usize) {
-        // Exact up to 2^53.
-        self.set(labels, count as f64);
-    }
-
-    /// A moment in seconds since the Unix epoch, which is how Prometheus tells time.
-    pub(super) fn set_moment(&self, labels: [&str; N], moment: Timestamp) {
-        self.set(labels, moment.as_millis() as f64 / 1000.0);
-    }
-}
-
-impl GaugeOnceKnown {
-    pub(super) fn set(&self, value: Option<f64>) {
-        match (value, self.0.get_metric_with_label_values::<&str>(&[])) {
-            (Some(value), Ok(gauge)) => gauge.set(value),
-            _ => self.0.reset(),
-        }
-    }
-}
-
-impl<const N: usize> Histogram<N> {
-    pub(super) fn observe(&self, labels: [&str; N], duration: Duration) {
-        if let Ok(histogram) = self.0.get_metric_with_label_values(&labels) {
-            histogram.observe(duration.as_secs_f64());
-        }
-    }
-}
-
-impl<const N: usize> Family for Counter<N> {
+impl<B: MetricVecBuilder + 'static, const N: usize> Family<MetricVec<B>, N>
+where
+    MetricVec<B>: FromDefinition,
+{
+    /// Registers a family with every series whose labels are known, so that the first occurrence is an increase and not the
+    /// beginning of a series, which Prometheus could not tell from one that was always there.
     fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
-        let family = IntCounterVec::new(definition.options(), &definition.label_names())?;
-        registered(family, definition, registry).map(Self)
-    }
-}
-
-impl<const N: usize> Family for Gauge<N> {
-    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
-        let family = GaugeVec::new(definition.options(), &definition.label_names())?;
-        registered(family, definition, registry).map(Self)
-    }
-}
-
-impl Family for GaugeOnceKnown {
-    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
-        let family = GaugeVec::new(definition.options(), &[])?;
+        let names: Vec<&str> = definition.labels.iter().map(|label| label.name).collect();
+        let family = MetricVec::<B>::from_definition(Opts::new(definition.name, definition.help), &names)?;
+        let series = definition.labels.iter().fold(vec![Vec::new()], |series: Vec<Vec<&str>>, label| {
+            let with_each =
+                |before: Vec<&'static str>| label.values.iter().map(move |value| [&*before, &[*value]].concat());
+            series.into_iter().flat_map(with_each).collect()
+        });
+        for values in series {
+            family.get_metric_with_label_values(&values)?;
+        }
         registry.register(Box::new(family.clone()))?;
         Ok(Self(family))
     }
-}
 
-impl<const N: usize> Family for Histogram<N> {
-    fn register(definition: &Definition, registry: &Registry) -> Result<Self, Error> {
-        let options = HistogramOpts::from(definition.options()).buckets(BUCKETS_SECONDS.to_vec());
-        let family = HistogramVec::new(options, &definition.label_names())?;
-        registered(family, definition, registry).map(Self)
+    /// The metric with these labels, of which there are as many as the definition names.
+    pub(super) fn with(&self, labels: [&str; N]) -> B::M {
+        self.0.with_label_values(&labels)
     }
 }
 
-impl Definition {
-    fn options(&self) -> Opts {
-        Opts::new(self.name, self.help)
-    }
-
-    fn label_names(&self) -> Vec<&'static str> {
-        self.labels.iter().map(|label| label.name).collect()
+impl Gauge<0> {
+    /// A gauge that is absent as long as its value is not known.
+    pub(super) fn set_known(&self, value: Option<f64>) {
+        match value {
+            Some(value) => self.with([]).set(value),
+            None => self.0.reset(),
+        }
     }
 }
 
-/// Registers a family with every series whose labels are known, so that the first occurrence is an increase and not the
-/// beginning of a series, which Prometheus could not tell from one that was always there.
-fn registered<B: MetricVecBuilder + 'static>(
-    family: MetricVec<B>,
-    definition: &Definition,
-    registry: &Registry,
-) -> Result<MetricVec<B>, Error> {
-    let series = definition.labels.iter().fold(vec![Vec::new()], |series: Vec<Vec<&str>>, label| {
-        let with_each =
-            |before: Vec<&'static str>| label.values.iter().map(move |value| [&*before, &[*value]].concat());
-        series.into_iter().flat_map(with_each).collect()
-    });
-    for values in series {
-        family.get_metric_with_label_values(&values)?;
-    }
-    registry.register(Box::new(family.clone()))?;
-    Ok(family)
+/// What can be made of a [`Definition`].
+pub(super) trait FromDefinition: Sized {
+    fn from_definition(options: Opts, labels: &[&str]) -> Result<Self, Error>;
 }
+
+impl FromDefinition for IntCounterVec {
+    fn from_definition(options: Opts, labels: &[&str]) -> Result<Self, Error> {
+        Self::new(options, labels)
+    }
+}
+
+impl FromDefinition for GaugeVec {
+    fn from_definition(options: Opts, labels: &[&str]) -> Result<Self, Error> {
+        Self::new(options, labels)
+    }
+}
+
+impl FromDefinition for HistogramVec {
+    fn from_definition(options: Opts, labels: &[&str]) -> Result<Self, Error> {
+        Self::new(HistogramOpts::from(options).buckets(BUCKETS_SECONDS.to_vec()), labels)
+    }
+}
+
+/// Defines an enum whose variants are the values of a label.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every word.
+            pub(super) const WORDS: &'static [&'static str] = &[$($word),+];
+
+            pub(super) const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+/// Defines a list of words, and the function that says which of them a value is.
+macro_rules! words_of {
+    ($(#[$doc:meta])* $function:ident($value:ty), $words:ident { $($pattern:pat => $word:literal,)+ }) => {
+        $(#[$doc])*
+        pub(super) const $words: &[&str] = &[$($word),+];
+
+        pub(super) const fn $function(value: $value) -> &'static str {
+            match value { $($pattern => $word,)+ }
+        }
+    };
+}
+
+words! {
+    /// What became of a request to the webhook.
+    NotificationResult {
+        /// 200: all of it that can be used is in the store.
+        Stored = "stored",
+        /// 503: the store did not take it. Alertmanager sends it again.
+        NotStored = "not_stored",
+        /// 503: its body did not arrive.
+        BodyLost = "body_lost",
+        /// 503: too many passwords waited to be verified.
+        Busy = "busy",
+        /// 401; or 403, where another site had a browser send it.
+        Unauthorized = "unauthorized",
+        /// 400: it is no notification. Its alerts are lost.
+        Invalid = "invalid",
+        /// 413: it is too long. Its alerts are lost.
+        TooLarge = "too_large",
+        /// 405: it is no POST.
+        WrongMethod = "wrong_method",
+        /// Whoever sent it hung up before the answer. What had arrived may have been stored.
+        Abandoned = "abandoned",
+    }
+}
+
+words_of! {
+    /// What the store does.
+    store_operation(StoreOperation), STORE_OPERATIONS {
+        StoreOperation::Record => "record",
+        StoreOperation::Read => "read",
+        StoreOperation::Remember => "remember",
+        StoreOperation::Repair => "repair",
+        StoreOperation::Probe => "probe",
+    }
+}
+
+words! {
+    /// How a reconcile run ended.
+    ReconcileResult {
+        /// Everything that had to be written was.
+        Complete = "complete",
+        /// Some changes failed, the others were made.
+        Incomplete = "incomplete",
+        /// The page takes or answers nothing.
+        CachetBlocked = "cachet_blocked",
+        /// The store does not work.
+        StoreBlocked = "store_blocked",
+    }
+}
+
+words! {
+    /// How a reading of Alertmanager ended.
+    PollResult {
+        /// Every member was heard.
+        Complete = "complete",
+        /// Some members were heard.
+        Incomplete = "incomplete",
+        /// No member was heard.
+        Unheard = "unheard",
+        /// The store did not take what was to be corrected.
+        NotStored = "not_stored",
+    }
+}
+
+words! {
+    /// Why somebody is not let in.
+    Refusal {
+        /// They do not say who they are.
+        Missing = "missing",
+        /// User and password do not fit.
+        Wrong = "wrong",
+        /// Too many passwords wait to be verified.
+        Busy = "busy",
+        /// They may post, and wanted what is for operators.
+        NotAnOperator = "not_an_operator",
+        /// Another site had a browser send it.
+        CrossSite = "cross_site",
+    }
+}
+
+/// What came of an alert: [`effect`], and those that were left out.
+pub(super) const ALERT_RESULTS: &[&str] = &[
+    "fired",
+    "fired_again",
+    "resolved",
+    "resolved_unknown",
+    "repeated",
+    "outdated",
+    "resolve_held",
+    "refire_held",
+    "refire_withdrawn",
+    IGNORED,
+    NOT_OURS,
+];
+/// It is ours, and cannot be used.
+pub(super) const IGNORED: &str = "ignored";
+/// It does not carry `status_page_alert`.
+pub(super) const NOT_OURS: &str = "not_ours";
+
+pub(super) const fn effect(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Fired => "fired",
+        Effect::FiredAgain => "fired_again",
+        Effect::Resolved => "resolved",
+        Effect::ResolvedUnknown => "resolved_unknown",
+        Effect::Repeated => "repeated",
+        Effect::Outdated => "outdated",
+        Effect::HeldResolve => "resolve_held",
+        Effect::Refired => "refire_held",
+        Effect::RefireWithdrawn => "refire_withdrawn",
+        Effect::OverLimit => IGNORED,
+    }
+}
+
+words_of! {
+    /// Why an alert, or a part of one, was left out.
+    ignore_reason(&IgnoreReason), IGNORE_REASONS {
+        IgnoreReason::NotAnAlert { .. } => "not_an_alert",
+        IgnoreReason::TooManyLabels(_) => "too_many_labels",
+        IgnoreReason::LabelsTooLarge(_) => "labels_too_large",
+        IgnoreReason::NameTooLong { .. } => "name_too_long",
+        IgnoreReason::NoInstance => "no_instance",
+        IgnoreReason::NoAlertname => "no_alertname",
+        IgnoreReason::NoComponent => "no_component",
+        IgnoreReason::ComponentName(_) => "component_name",
+        IgnoreReason::NoFingerprint => "no_fingerprint",
+        IgnoreReason::Fingerprint(_) => "fingerprint",
+        IgnoreReason::StartsAt(_) => "starts_at",
+        IgnoreReason::Status(_) => "status",
+        IgnoreReason::StoreFull(_) => "store_full",
+    }
+}
+
+/// What a change does: what [`change_kind`] can say.
+pub(super) const CHANGE_KINDS: &[&str] = &[
+    "set_component",
+    "open_incident",
+    "close_incident",
+    "reopen_incident",
+    "find_incident",
+    "close_stray",
+    "create_target",
+    "update_target",
+];
+
+pub(crate) const fn change_kind(change: &Operation) -> &'static str {
+    match change {
+        Operation::Write { page_id: None, .. } => "create_target",
+        Operation::Write { key: ResourceKey::Target(_), .. } => "update_target",
+        Operation::Write { .. } => "set_component",
+        Operation::OpenIncident { .. } => "open_incident",
+        Operation::CloseIncident { outage, .. } if outage.ended.is_none() => "close_incident",
+        Operation::ReopenIncident { .. } => "reopen_incident",
+        Operation::FindIncident { .. } => "find_incident",
+        Operation::CloseIncident { .. } | Operation::HideDuplicate { .. } => "close_stray",
+        // No part of the server's own work, so it is not counted.
+        Operation::CreateGroup(_) | Operation::CreateComponent { .. } | Operation::Rearrange { .. } => "setup",
+    }
+}
+
+/// Why an alert was corrected: the words that the history has for it.
+pub(super) const REPAIR_REASONS: &[&str] = &[
+    "unnotified",
+    "unnotified_again",
+    "reappeared",
+    "confirmed",
+    "refuted",
+    "unlisted",
+    "resolve_confirmed",
+    "taken_back",
+    "stale",
+];
+
+words_of! {
+    /// What a component can be.
+    status(ComponentStatus), STATUSES {
+        ComponentStatus::Operational => "operational",
+        ComponentStatus::PerformanceIssues => "performance_issues",
+        ComponentStatus::PartialOutage => "partial_outage",
+        ComponentStatus::MajorOutage => "major_outage",
+        ComponentStatus::Unknown => "unknown",
+        ComponentStatus::UnderMaintenance => "under_maintenance",
+    }
+}
+
+/// Whose an incident is.
+pub(super) const OWNERS: &[&str] = &[OURS, OTHERS];
+/// The server opened it.
+pub(super) const OURS: &str = "ours";
+/// A person or another program did.
+pub(super) const OTHERS: &str = "others";
+
+/// What a person changed.
+pub(super) const OVERRIDES: &[&str] = &[OVERRIDDEN_STATUS, OVERRIDDEN_INCIDENT];
+/// The status of a component.
+pub(super) const OVERRIDDEN_STATUS: &str = "component_status";
+/// They closed our incident while its component is down.
+pub(super) const OVERRIDDEN_INCIDENT: &str = "incident_closed";

@@ -1,8 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::catalogue::{DEFINITIONS, Definition};
-use super::labels::{self, ALERT_RESULTS, IGNORED, NOT_OURS};
+use super::catalogue::{ALERT_RESULTS, DEFINITIONS, Definition};
 use super::*;
 use crate::cachet::CallObserver as _;
 use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint, signals};
@@ -131,8 +130,8 @@ fn a_member_that_is_not_heard_is_counted_and_only_a_list_that_was_compared_is_a_
 #[test]
 fn a_refused_configuration_leaves_the_moment_of_the_last_good_one() {
     let metrics = metrics();
-    metrics.configuration_taken(NOW);
-    metrics.configuration_refused();
+    metrics.configuration_read(Some(NOW));
+    metrics.configuration_read(None);
     assert_eq!(value(&metrics, "config_last_reload_successful"), Some(0.0));
     assert_eq!(value(&metrics, "config_last_reload_success_timestamp_seconds"), Some(1_795_226_400.5));
 }
@@ -150,10 +149,10 @@ fn every_effect_of_an_alert_has_a_word_and_every_word_an_effect() {
         Effect::Refired,
         Effect::RefireWithdrawn,
     ];
-    let words: BTreeSet<&str> = effects.map(labels::effect).into_iter().chain([IGNORED, NOT_OURS]).collect();
+    let words: BTreeSet<&str> = effects.map(catalogue::effect).into_iter().chain([IGNORED, NOT_OURS]).collect();
     assert_eq!(words, ALERT_RESULTS.iter().copied().collect());
-    let words: BTreeSet<&str> = ComponentStatus::ALL.map(labels::status).into_iter().collect();
-    assert_eq!(words, labels::STATUSES.iter().copied().collect());
+    let words: BTreeSet<&str> = ComponentStatus::ALL.map(catalogue::status).into_iter().collect();
+    assert_eq!(words, catalogue::STATUSES.iter().copied().collect());
 }
 
 #[test]
@@ -169,7 +168,7 @@ fn every_reason_of_a_repair_is_a_series_from_the_start() {
         Reason::TakenBack,
         Reason::Stale,
     ];
-    assert_eq!(reasons.map(|reason| Source::from(reason).word()), labels::REPAIR_REASONS);
+    assert_eq!(reasons.map(|reason| Source::from(reason).word()), catalogue::REPAIR_REASONS);
 }
 
 fn component(id: i64, name: &str, status: ComponentStatus) -> ObservedComponent {
@@ -244,27 +243,35 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let (expected, found) = (ComponentStatus::Operational, Some(ComponentStatus::UnderMaintenance));
     let overridden = Report::ComponentOverridden { component: name, expected, found };
     let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
+    let metrics = metrics();
     let (ledger, index) = (Ledger::default(), ComponentIndex::of(&observed));
     let views = Views { desired: &desired, ledger: &ledger, observed: &observed, index: &index };
-    assert_eq!(
-        PageState::of(views, &plan, 1),
-        PageState {
-            // Of two with one name, the first is the one that is written.
-            components: BTreeMap::from([(ComponentStatus::MajorOutage, 1), (ComponentStatus::UnderMaintenance, 1)]),
-            components_desired: BTreeMap::from([
-                (ComponentStatus::PartialOutage, 1),
-                (ComponentStatus::Operational, 2)
-            ]),
-            components_missing: 1,
-            targets: 3,
-            targets_down: 1,
-            alerts_firing: 1,
-            held_refires: 1,
-            incidents_ours: 1,
-            incidents_others: 1,
-            overridden_statuses: 1,
-            overridden_incidents: 0,
-            operator_overrides: 0,
-        }
-    );
+    metrics.page(views, &plan, 1);
+    for (series, expected) in [
+        // Of two with one name, the first is the one that is written.
+        (r#"components{status="major_outage"}"#, 1.0),
+        (r#"components{status="under_maintenance"}"#, 1.0),
+        (r#"components{status="operational"}"#, 0.0),
+        (r#"components{status="partial_outage"}"#, 0.0),
+        (r#"components{status="performance_issues"}"#, 0.0),
+        (r#"components{status="unknown"}"#, 0.0),
+        (r#"components_desired{status="partial_outage"}"#, 1.0),
+        (r#"components_desired{status="operational"}"#, 2.0),
+        (r#"components_desired{status="major_outage"}"#, 0.0),
+        (r#"components_desired{status="performance_issues"}"#, 0.0),
+        (r#"components_desired{status="unknown"}"#, 0.0),
+        (r#"components_desired{status="under_maintenance"}"#, 0.0),
+        ("components_missing", 1.0),
+        ("targets", 3.0),
+        ("targets_down", 1.0),
+        ("alerts_firing", 1.0),
+        ("held_refires", 1.0),
+        (r#"incidents_open{owner="ours"}"#, 1.0),
+        (r#"incidents_open{owner="others"}"#, 1.0),
+        (r#"overrides{kind="component_status"}"#, 1.0),
+        (r#"overrides{kind="incident_closed"}"#, 0.0),
+        ("holds", 0.0),
+    ] {
+        assert_eq!(value(&metrics, series), Some(expected), "{series}");
+    }
 }

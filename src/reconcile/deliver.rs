@@ -18,7 +18,7 @@ use crate::core::plan::TargetPlans;
 use crate::core::status_page::{PageError, Spare};
 use crate::core::target::TargetName;
 use crate::core::time::Timestamp;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, change_kind};
 use crate::store::{Made, Store};
 
 /// How many writes are under way at the same time.
@@ -67,7 +67,7 @@ impl Deliverer {
     ) {
         let before = self.waiting_targets.remove(name);
         let Some(operation) = operation else { return };
-        let kind = Metrics::kind_of(operation);
+        let kind = change_kind(operation);
         let waiting = before.filter(|(before, _)| *before == kind).unwrap_or_else(|| {
             metrics.operation_planned(operation);
             (kind, now)
@@ -247,7 +247,7 @@ impl Deliverer {
 }
 
 fn waiting_key(operation: &Operation) -> (&'static str, ResourceKey) {
-    (Metrics::kind_of(operation), operation.key())
+    (change_kind(operation), operation.key())
 }
 
 /// Remembers the component of a target that was created, for pages that do not say who created it.

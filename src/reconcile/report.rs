@@ -238,9 +238,6 @@ impl Reporter {
         metrics.changes_waiting(waiting.keys().map(|(kind, _)| *kind), waiting.values().min().copied());
         let known = context.page.known();
         metrics.cachet_budget(known.budget);
-        if let Some(page) = &run.page {
-            metrics.page(page);
-        }
         self.readiness.abilities_are(abilities(&known));
         match (&run.blocked, &known.lacking) {
             (None, None) => self.readiness.cachet_is(Condition::Good),

@@ -7,7 +7,6 @@ use super::BATCH;
 use crate::core::ledger::ResourceKey;
 use crate::core::status_page::PageError;
 use crate::core::time::Timestamp;
-use crate::metrics::PageState;
 use crate::store::StoreError;
 
 /// What came of one reconcile run.
@@ -30,8 +29,6 @@ pub struct RunReport {
     pub(super) page_in_doubt: bool,
     /// How many operations in a row got no usable answer.
     pub(super) unanswered: usize,
-    /// How the page is, as far as it is known.
-    pub(super) page: Option<PageState>,
 }
 
 /// What keeps the reconciler from going on.

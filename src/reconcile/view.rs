@@ -48,13 +48,6 @@ pub struct Touched {
     pub components: BTreeSet<String>,
 }
 
-impl Touched {
-    /// Whether nothing has to be planned again.
-    pub fn is_empty(&self) -> bool {
-        !self.all && self.targets.is_empty() && self.components.is_empty()
-    }
-}
-
 /// What the store's snapshot of the page lacks.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Unsaved {
