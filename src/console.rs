@@ -75,7 +75,7 @@ pub struct Parts {
     /// The built-in page; `None`: a Cachet is driven, and edited in its own dashboard.
     pub page: Option<PageTables>,
     /// Who comes in.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// How the page is kept, now and after a reload.
     pub settings: SettingsInForce,
     /// What the running server knows.

@@ -3,16 +3,14 @@
 //! A [`Line`] goes to stdout; its words and their order are a public interface. What the program has to
 //! say beside that goes through `tracing` to stderr; [`init`] sets that up.
 //!
-//! A request is logged without secrets, on one line, and of bounded length ([`LoggedHeaders`], [`LoggedBody`]).
+//! A request is logged without secrets, on one line, and of bounded length ([`logged_headers`], [`logged_body`]).
 
 mod line;
 
-use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Serialize;
+use axum::http::HeaderMap;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -118,84 +116,46 @@ pub fn init(level: LogLevel, format: LogFormat) {
     };
 }
 
-/// Headers as they may be logged: `Host: example.com; User-Agent: curl/7.68.0`. Secrets are `[redacted]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct LoggedHeaders(Vec<String>);
-
-impl LoggedHeaders {
-    /// The headers of a request.
-    pub fn new(headers: &HeaderMap) -> Self {
-        let mut logged: Vec<String> = headers
-            .iter()
-            .take(HEADERS_LIMIT)
-            .map(|(name, value)| {
-                let value = match is_secret(name, value) {
-                    true => REDACTED.to_owned(),
-                    false => excerpt(value.as_bytes(), HEADER_VALUE_LIMIT),
-                };
-                format!("{}: {value}", title_case(name.as_str()))
-            })
-            .collect();
-        if headers.len() > HEADERS_LIMIT {
-            logged.push(format!("… ({} in all)", headers.len()));
-        }
-        Self(logged)
-    }
-}
-
-impl fmt::Display for LoggedHeaders {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("; "))
-    }
-}
-
-fn is_secret(name: &HeaderName, value: &HeaderValue) -> bool {
-    let scheme = value.as_bytes().iter().take(16).map(|&byte| char::from(byte.to_ascii_lowercase()));
-    let scheme: String = scheme.collect();
-    SECRET_NAMES.iter().any(|part| name.as_str().contains(part))
-        || SECRET_SCHEMES.iter().any(|prefix| scheme.trim_start().starts_with(prefix))
-}
-
-/// `user-agent` as people write it: `User-Agent`.
-fn title_case(name: &str) -> String {
-    let words = name.split('-').map(|word| {
-        let mut letters = word.chars();
-        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+/// Headers as they may be logged, each such as `User-Agent: curl/7.68.0`. Secrets are `[redacted]`.
+pub fn logged_headers(headers: &HeaderMap) -> Vec<String> {
+    let is_secret = |name: &str, value: &[u8]| {
+        let start: String = value.iter().take(16).map(|&byte| char::from(byte.to_ascii_lowercase())).collect();
+        SECRET_NAMES.iter().any(|part| name.contains(part))
+            || SECRET_SCHEMES.iter().any(|scheme| start.trim_start().starts_with(scheme))
+    };
+    // `user-agent` as people write it.
+    let title_case = |name: &str| {
+        let mut is_start = true;
+        let letter = |letter: char| {
+            let shown = if is_start { letter.to_ascii_uppercase() } else { letter };
+            is_start = letter == '-';
+            shown
+        };
+        name.chars().map(letter).collect::<String>()
+    };
+    let logged = headers.iter().take(HEADERS_LIMIT).map(|(name, value)| {
+        let value = match is_secret(name.as_str(), value.as_bytes()) {
+            true => REDACTED.to_owned(),
+            false => excerpt(value.as_bytes(), HEADER_VALUE_LIMIT),
+        };
+        format!("{}: {value}", title_case(name.as_str()))
     });
-    words.collect::<Vec<_>>().join("-")
+    let more = (headers.len() > HEADERS_LIMIT).then(|| format!("… ({} in all)", headers.len()));
+    logged.chain(more).collect()
 }
 
-/// A body as it may be logged: its beginning, made safe; or why it is not shown, in parentheses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct LoggedBody(String);
-
-impl LoggedBody {
-    /// A body of which at most `limit` bytes are shown; with 0, only its size.
-    pub fn new(body: &[u8], limit: usize) -> Self {
-        match limit {
-            0 => Self::absent(&format!("{} bytes, not logged", body.len())),
-            limit => Self(excerpt(body, limit)),
-        }
-    }
-
-    /// A body that is not shown, for this reason.
-    pub fn absent(reason: &str) -> Self {
-        Self(format!("({reason})"))
-    }
-}
-
-impl fmt::Display for LoggedBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// A body as it may be logged: its beginning of at most `limit` bytes, made safe; with 0, only its size.
+pub fn logged_body(body: &[u8], limit: usize) -> String {
+    if limit == 0 { format!("({} bytes, not logged)", body.len()) } else { excerpt(body, limit) }
 }
 
 /// At most `limit` bytes of a text on one line: cut between characters, with the full size if it was cut; what is no
 /// UTF-8 replaced; what could break or disguise a line escaped.
 fn excerpt(bytes: &[u8], limit: usize) -> String {
-    let end = floor_char_boundary(bytes, limit);
+    const CONTINUATION_BYTES: usize = 3;
+    let is_boundary = |&at: &usize| bytes.get(at).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
+    let end = bytes.len().min(limit);
+    let end = (end.saturating_sub(CONTINUATION_BYTES)..=end).rev().find(is_boundary).unwrap_or(end);
     let mut line = String::with_capacity(end);
     for character in String::from_utf8_lossy(&bytes[..end]).chars() {
         if is_unsafe(character) {
@@ -205,8 +165,7 @@ fn excerpt(bytes: &[u8], limit: usize) -> String {
         }
     }
     if end < bytes.len() {
-        // Writing to a String cannot fail.
-        let _ = write!(line, "… ({} bytes in all)", bytes.len());
+        line.push_str(&format!("… ({} bytes in all)", bytes.len()));
     }
     line
 }
@@ -217,15 +176,9 @@ fn is_unsafe(character: char) -> bool {
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn floor_char_boundary(bytes: &[u8], limit: usize) -> usize {
-    const CONTINUATION_BYTES: usize = 3;
-    let is_boundary = |&at: &usize| bytes.get(at).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
-    let end = bytes.len().min(limit);
-    (end.saturating_sub(CONTINUATION_BYTES)..=end).rev().find(is_boundary).unwrap_or(end)
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderName, HeaderValue};
     use proptest::prelude::*;
 
     use super::*;
@@ -243,7 +196,7 @@ mod tests {
         let headers =
             headers(&[("host", "example.com"), ("user-agent", "curl/7.68.0"), ("content-type", "application/json")]);
         assert_eq!(
-            LoggedHeaders::new(&headers).to_string(),
+            logged_headers(&headers).join("; "),
             "Host: example.com; User-Agent: curl/7.68.0; Content-Type: application/json"
         );
     }
@@ -263,11 +216,11 @@ mod tests {
             "x-amz-security-token",
             "x-client-secret",
         ] {
-            let logged = LoggedHeaders::new(&headers(&[(name, "hunter2")])).to_string();
+            let logged = logged_headers(&headers(&[(name, "hunter2")])).concat();
             assert!(logged.ends_with(": [redacted]"), "{logged}");
         }
         for value in ["Basic YWRtaW46YWRtaW4=", "bearer hunter2", "  Bearer hunter2"] {
-            let logged = LoggedHeaders::new(&headers(&[("x-forwarded-thing", value)])).to_string();
+            let logged = logged_headers(&headers(&[("x-forwarded-thing", value)])).concat();
             assert_eq!(logged, "X-Forwarded-Thing: [redacted]");
         }
     }
@@ -275,26 +228,26 @@ mod tests {
     #[test]
     fn headers_have_a_limit_in_length_and_number() {
         let mut many = headers(&[("a", &"x".repeat(5000))]);
-        assert_eq!(LoggedHeaders::new(&many).to_string(), format!("A: {}… (5000 bytes in all)", "x".repeat(512)));
+        assert_eq!(logged_headers(&many).join("; "), format!("A: {}… (5000 bytes in all)", "x".repeat(512)));
         for _ in 0..99 {
             many.append("b", HeaderValue::from_static("y"));
         }
-        assert!(LoggedHeaders::new(&many).to_string().ends_with("; B: y; … (100 in all)"));
+        assert!(logged_headers(&many).join("; ").ends_with("; B: y; … (100 in all)"));
     }
 
     #[test]
     fn a_body_is_cut_between_characters_with_its_size() {
-        assert_eq!(LoggedBody::new("aü🚨".as_bytes(), 7).to_string(), "aü🚨");
-        assert_eq!(LoggedBody::new("aü🚨".as_bytes(), 6).to_string(), "aü… (7 bytes in all)");
-        assert_eq!(LoggedBody::new("aü🚨".as_bytes(), 2).to_string(), "a… (7 bytes in all)");
-        assert_eq!(LoggedBody::new(b"abc", 0).to_string(), "(3 bytes, not logged)");
-        assert_eq!(LoggedBody::new(b"", 5).to_string(), "");
+        assert_eq!(logged_body("aü🚨".as_bytes(), 7), "aü🚨");
+        assert_eq!(logged_body("aü🚨".as_bytes(), 6), "aü… (7 bytes in all)");
+        assert_eq!(logged_body("aü🚨".as_bytes(), 2), "a… (7 bytes in all)");
+        assert_eq!(logged_body(b"abc", 0), "(3 bytes, not logged)");
+        assert_eq!(logged_body(b"", 5), "");
     }
 
     #[test]
     fn a_body_cannot_start_a_line() {
         let body = "{\r\n \"a\": \"\u{1b}[2J\u{85}\u{2028}\"}\n[INCIDENT_OPENED] \u{0}";
-        let logged = LoggedBody::new(body.as_bytes(), 100).to_string();
+        let logged = logged_body(body.as_bytes(), 100);
         assert_eq!(logged, r#"{\r\n "a": "\u{1b}[2J\u{85}\u{2028}"}\n[INCIDENT_OPENED] \u{0}"#);
     }
 
@@ -303,14 +256,14 @@ mod tests {
         fn any_bytes_become_one_line_of_bounded_length(
             bytes in prop::collection::vec(any::<u8>(), 0..300), limit in 1..200_usize,
         ) {
-            let line = LoggedBody::new(&bytes, limit).to_string();
+            let line = logged_body(&bytes, limit);
             prop_assert!(!line.chars().any(is_unsafe));
             prop_assert!(line.chars().count() <= limit * 6 + 30);
         }
 
         #[test]
         fn a_cut_text_is_a_prefix(text in "[a-zäöü🚨]{0,60}", limit in 1..80_usize) {
-            let line = LoggedBody::new(text.as_bytes(), limit).to_string();
+            let line = logged_body(text.as_bytes(), limit);
             let shown = line.split('…').next().expect("always one");
             prop_assert!(text.starts_with(shown) && shown.len() + 4 > limit.min(text.len()));
         }

@@ -3,38 +3,36 @@
 //! Nothing here knows Cachet. The webhook stores what it got, wakes the reconciler and answers.
 
 pub mod auth;
-mod client_address;
 pub(crate) mod guard;
 mod health;
 pub mod places;
-pub(crate) mod reload;
 pub mod serve;
 pub mod webhook;
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
-use crate::core::expiry::ResolveRule;
 use crate::live::Live;
 use crate::log::Log;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{self, Metrics, Refusal};
 use crate::readiness::Readiness;
 use crate::reconcile::Wake;
 use crate::settings::SettingsInForce;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness};
+use guard::{counted, is_from_here, known};
 use health::StoreHealth;
-pub use serve::{Listener, serve};
+pub use serve::serve;
 
 /// How the server behaves towards those who post.
 #[derive(Debug, Clone)]
@@ -77,22 +75,11 @@ pub struct Parts {
 
 /// What the handlers share. Clones are cheap and share it, too.
 #[derive(Clone)]
-pub struct App(Arc<Shared>);
-
-/// What the clones of an [`App`] share.
-pub struct Shared {
-    parts: Parts,
+pub struct App {
+    parts: Arc<Parts>,
     /// Who knows who may come in, for others that ask for a password as well.
-    pub authenticator: Authenticator,
-    store_health: StoreHealth,
-}
-
-impl Deref for App {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
+    pub(crate) authenticator: Arc<Authenticator>,
+    store_health: Arc<StoreHealth>,
 }
 
 impl App {
@@ -102,12 +89,7 @@ impl App {
     /// [`NoRandomness`] if the system gives no random numbers.
     pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
         let authenticator = Authenticator::new(parts.settings.in_force.clone())?;
-        Ok(Self(Arc::new(Shared { parts, authenticator, store_health: StoreHealth::default() })))
-    }
-
-    /// How resolves are judged, by which watchdog.
-    fn resolve_rule(&self) -> Option<ResolveRule> {
-        self.parts.settings.in_force.borrow().resolve_rule()
+        Ok(Self { parts: Arc::new(parts), authenticator, store_health: Arc::default() })
     }
 }
 
@@ -145,5 +127,58 @@ async fn metrics_text(State(app): State<App>) -> Response {
     match app.parts.metrics.text(clock::now()) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// How many requests for a reload wait for their turn; more wait for a place. They are served one after the other.
+const RELOADS_WAITING: usize = 16;
+
+/// Asks for a reload. Clones ask the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct ReloadRequests(mpsc::Sender<oneshot::Sender<ReloadOutcome>>);
+
+/// The end that requests come out of, one after the other.
+pub(crate) type ReloadQueue = mpsc::Receiver<oneshot::Sender<ReloadOutcome>>;
+
+/// What came of a reload, a line or more: what is in effect; or what is wrong, and everything is as it was.
+pub(crate) type ReloadOutcome = Result<String, String>;
+
+/// Both ends of the requests for a reload.
+pub(crate) fn reload_channel() -> (ReloadRequests, ReloadQueue) {
+    let (sender, queue) = mpsc::channel(RELOADS_WAITING);
+    (ReloadRequests(sender), queue)
+}
+
+impl ReloadRequests {
+    /// Asks, and waits for what comes of it; `None` if the server ends before.
+    pub(crate) async fn ask(&self) -> Option<ReloadOutcome> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(answer).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// `POST /-/reload`: has the configuration read again by whoever holds the [`ReloadQueue`]. To be merged to the other paths.
+pub(crate) fn reload_router(app: App, requests: ReloadRequests) -> Router {
+    Router::new().route("/-/reload", any(reload)).with_state((app, requests))
+}
+
+/// 200 once the new configuration is in effect; 500, as Prometheus answers, with every problem of one that is not good.
+async fn reload(State((app, requests)): State<(App, ReloadRequests)>, method: Method, headers: HeaderMap) -> Response {
+    if method != Method::POST && method != Method::PUT {
+        let text = "a reload is asked for with POST\n";
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST, PUT")], text).into_response();
+    }
+    if !is_from_here(&headers) {
+        return counted(&app.parts.metrics, Refusal::CrossSite).into_response();
+    }
+    if let Err(refusal) = known(&app.authenticator, &app.parts.metrics, &headers).await {
+        return refusal.into_response();
+    }
+    // In a task of its own, so that it comes to its end though whoever asked hangs up.
+    match tokio::spawn(async move { requests.ask().await }).await {
+        Ok(Some(Ok(text))) => (StatusCode::OK, text).into_response(),
+        Ok(Some(Err(text))) => (StatusCode::INTERNAL_SERVER_ERROR, text).into_response(),
+        Ok(None) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response(),
     }
 }

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 /// `admin` with the password `admin`.
-static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
+static AUTHENTICATOR: LazyLock<Arc<Authenticator>> = LazyLock::new(|| {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), include_str!("../../config.json.example")).expect("written");
     let files = config::load(file.path(), Path::new(config::DEFAULT_TARGETS_FILE));

@@ -34,15 +34,14 @@ use crate::core::target::{Inventory, InventorySource};
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::readiness::{Condition, Readiness};
+use crate::readiness::Readiness;
 use crate::reconcile::Reconciler;
 use crate::repair::Repairer;
 use crate::settings::{Settings, SettingsInForce, WebAccess};
 use crate::store::{Store, StoreLock};
 use crate::tls;
 use crate::upkeep::Upkeep;
-use crate::web::reload::{ReloadQueue, ReloadRequests};
-use crate::web::{self, App, Listener, Wakes};
+use crate::web::{self, App, ReloadQueue, ReloadRequests, Wakes};
 
 /// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
 /// them is for closing the store.
@@ -188,9 +187,9 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
         clock: clock.clone(),
         stop: stop.clone(),
     })?;
-    let (reload, reload_queue) = web::reload::channel();
+    let (reload, reload_queue) = web::reload_channel();
     let mut router =
-        web::router(app.clone()).merge(web::reload::router(app.clone(), reload.clone())).merge(console.router());
+        web::router(app.clone()).merge(web::reload_router(app.clone(), reload.clone())).merge(console.router());
     if let Page::BuiltIn(built_in) = &page {
         router = router.merge(built_in.router());
     }
@@ -199,7 +198,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let scheme = if has_tls { "https" } else { "http" };
     let metrics_server = match args.metrics_address {
         Some(address) => {
-            let (listener, address) = listen(address, "--web.metrics-address", &settings).await?;
+            let (listener, address) = listen(address, "--web.metrics-address").await?;
             tracing::info!("telling metrics on {scheme}://{address}/metrics");
             Some((listener, web::with_headers(metrics_router, app.clone())))
         }
@@ -209,7 +208,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
         }
     };
     let router = web::with_headers(router, app);
-    let (listener, address) = listen(args.listen.listen_address, "--web.listen-address", &settings).await?;
+    let (listener, address) = listen(args.listen.listen_address, "--web.listen-address").await?;
     tracing::info!("listening on {scheme}://{address}");
 
     let reloader = Reloader { origin, page, wakes, in_force, metrics, readiness };
@@ -218,7 +217,10 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
         let configured = settings.clone();
         part(&stop, tls::keep_fresh(move || configured.borrow().web.tls.clone(), stop.clone()));
     }
-    let serve = |listener, router| part(&stop, web::serve(listener, router, stop.clone().cancelled_owned(), GRACE));
+    let serve = |listener, router| {
+        let served = web::serve(listener, Some(settings.clone()), router, stop.clone().cancelled_owned(), GRACE);
+        part(&stop, served)
+    };
     let web = serve(listener, router);
     let metrics = metrics_server.map(|(listener, router)| serve(listener, router));
     let (reconciler, repairer) = (part(&stop, reconciler.forever()), part(&stop, repairer.forever()));
@@ -226,12 +228,12 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     Ok(Running { address, settings, store, reload, stop, web, metrics, reconciler, repairer, upkeep, _lock: lock })
 }
 
-async fn listen(address: SocketAddr, flag: &str, settings: &SettingsInForce) -> anyhow::Result<(Listener, SocketAddr)> {
+async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await;
     let listener = listener
         .with_context(|| format!("cannot listen on {address}: free the port, or choose another with {flag}"))?;
     let address = listener.local_addr()?;
-    Ok((Listener::with_settings(listener, settings.clone()), address))
+    Ok((listener, address))
 }
 
 /// Runs a part of the server. Half a server would take alerts and show nothing, or the other way round: if one part
@@ -321,12 +323,10 @@ fn remark_what_is_unused(settings: &Settings) {
 /// Tells that a configuration is served with from now on.
 fn configuration_taken(report: &Report, metrics: &Metrics, readiness: &Readiness) {
     metrics.configuration_read(Some(clock::now()));
-    readiness.configuration_is(match report.problems.as_slice() {
-        [] => Condition::Good,
-        [problem] => Condition::Bad(problem.to_string()),
-        [first, more @ ..] => {
-            Condition::Bad(format!("{first}; and {} more: run `alertmanager-cachet check`", more.len()))
-        }
+    readiness.parts().configuration = Some(match report.problems.as_slice() {
+        [] => Ok(()),
+        [problem] => Err(problem.to_string()),
+        [first, more @ ..] => Err(format!("{first}; and {} more: run `alertmanager-cachet check`", more.len())),
     });
 }
 
@@ -352,7 +352,7 @@ impl Reloader {
                 }
                 Err(problems) => {
                     self.metrics.configuration_read(None);
-                    self.readiness.configuration_is(Condition::Bad(format!(
+                    self.readiness.parts().configuration = Some(Err(format!(
                         "the configuration was changed and cannot be served with, so the one before stays in effect: \
                          {}; run `alertmanager-cachet check`, and reload again",
                         problems.first().map_or("", String::as_str)

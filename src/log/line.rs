@@ -3,10 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use super::{LoggedBody, LoggedHeaders};
 use crate::core::history::{About, Event, EventKind};
 use crate::core::observed::IncidentId;
 use crate::core::status::ComponentStatus;
@@ -18,8 +16,8 @@ const TEXT_LIMIT: usize = 512;
 /// One line of the log on stdout.
 ///
 /// [`Display`](fmt::Display) is the text form: `[COMPONENT_STATUS_CHANGE] component="Database" old_status=…`. Names are
-/// quoted and escaped, so that none can start a line or pass for another field. Serialized it is one JSON object with the
-/// same fields, statuses as numbers.
+/// quoted and escaped, so that none can start a line or pass for another field. [`Line::to_json`] is one JSON object with
+/// the same fields, statuses as numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     name: &'static str,
@@ -88,13 +86,13 @@ impl Line {
         Some(line)
     }
 
-    /// A request reached the webhook: who sent it, its headers without secrets, and its body, or why there is none.
-    pub fn webhook_request(source_ip: IpAddr, headers: &LoggedHeaders, body: &LoggedBody) -> Self {
-        let list = serde_json::to_value(headers).unwrap_or_default();
+    /// A request reached the webhook: who sent it, its headers without secrets ([`logged_headers`](super::logged_headers)),
+    /// and its body ([`logged_body`](super::logged_body)), or why there is none.
+    pub fn webhook_request(source_ip: IpAddr, headers: Vec<String>, body: &str) -> Self {
         Self::new("WEBHOOK_REQUEST")
             .with("source_ip", source_ip.to_string(), source_ip.to_string().into())
-            .with("headers", format!("[{headers}]"), list)
-            .with("body", body.to_string(), body.to_string().into())
+            .with("headers", format!("[{}]", headers.join("; ")), headers.into())
+            .with("body", body.to_owned(), body.into())
     }
 
     /// An alert of ours, or a part of it, could not be used: its label `alertname` and its fingerprint as they came, each
@@ -150,17 +148,15 @@ impl Line {
     }
 
     fn reason(self, reason: Option<&str>) -> Self {
-        match reason {
-            Some(reason) => self.text("reason", reason),
-            None => self,
-        }
+        if let Some(reason) = reason { self.text("reason", reason) } else { self }
     }
 
     /// The same as one JSON object on one line.
     pub(crate) fn to_json(&self, timestamp: Timestamp) -> String {
-        // It has text keys only, which is all that could fail.
-        serde_json::to_string(&At(self, timestamp))
-            .unwrap_or_else(|error| format!("{{\"event\":\"LOG_ERROR\",\"error\":\"{error}\"}}"))
+        let (timestamp, event) = (Value::from(timestamp.to_string()), Value::from(self.name));
+        let mut json = format!(r#"{{"timestamp":{timestamp},"event":{event}"#);
+        self.fields.iter().for_each(|(key, _, value)| json.push_str(&format!(r#","{key}":{value}"#)));
+        json + "}"
     }
 }
 
@@ -168,20 +164,6 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}]", self.name)?;
         self.fields.iter().try_for_each(|(key, text, _)| write!(f, " {key}={text}"))
-    }
-}
-
-/// A line with its time.
-struct At<'a>(&'a Line, Timestamp);
-
-impl Serialize for At<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(line, timestamp) = self;
-        let mut map = serializer.serialize_map(Some(line.fields.len() + 2))?;
-        map.serialize_entry("timestamp", &timestamp.to_string())?;
-        map.serialize_entry("event", line.name)?;
-        line.fields.iter().try_for_each(|(key, _, json)| map.serialize_entry(key, json))?;
-        map.end()
     }
 }
 
@@ -197,6 +179,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue};
 
+    use super::super::{logged_body, logged_headers};
     use super::*;
     use crate::core::target::ComponentName;
 
@@ -316,8 +299,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("host", HeaderValue::from_static("example.com"));
         headers.insert("authorization", HeaderValue::from_static("Basic YWRtaW46YWRtaW4="));
-        let (headers, body) = (LoggedHeaders::new(&headers), LoggedBody::new(b"{}\n", 100));
-        let line = Line::webhook_request(IpAddr::from([10, 0, 0, 5]), &headers, &body);
+        let (headers, body) = (logged_headers(&headers), logged_body(b"{}\n", 100));
+        let line = Line::webhook_request(IpAddr::from([10, 0, 0, 5]), headers, &body);
         assert_eq!(
             line.to_string(),
             r"[WEBHOOK_REQUEST] source_ip=10.0.0.5 headers=[Host: example.com; Authorization: [redacted]] body={}\n"

@@ -16,13 +16,12 @@ use crate::core::operation::{Operation, Outcome, event_of};
 use crate::core::page::DesiredPage;
 use crate::core::plan::Report;
 use crate::core::status::ComponentStatus;
-use crate::core::status_page::Known;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::live::{Budget, Live, Writing};
 use crate::log::Log;
 use crate::metrics::ReconcileResult;
-use crate::readiness::{Ability, Condition, Readiness};
+use crate::readiness::Readiness;
 use crate::store::{Store, StoreError};
 
 /// How much longer than its interval the server may not have looked before that is a downtime, of which nothing is known.
@@ -238,15 +237,15 @@ impl Reporter {
         metrics.changes_waiting(waiting.keys().map(|(kind, _)| *kind), waiting.values().min().copied());
         let known = context.page.known();
         metrics.cachet_budget(known.budget);
-        self.readiness.abilities_are(abilities(&known));
+        let mut parts = self.readiness.parts();
+        parts.abilities = known.abilities;
         match (&run.blocked, &known.lacking) {
-            (None, None) => self.readiness.cachet_is(Condition::Good),
-            (None, Some(error)) | (Some(Blocked::Page(error)), _) => {
-                self.readiness.cachet_is(Condition::Bad(error.to_string()));
-            }
+            (None, None) => parts.cachet = Some(Ok(())),
+            (None, Some(error)) | (Some(Blocked::Page(error)), _) => parts.cachet = Some(Err(error.to_string())),
             // That says nothing about the page.
             (Some(Blocked::Store(_)), _) => {}
         }
+        drop(parts);
         let failing = self.failing.iter();
         self.live.reconciled(Writing {
             at: Some(now),
@@ -278,14 +277,4 @@ impl Reporter {
             tracing::debug!("events could not be stored: {error}; it is tried again");
         }
     }
-}
-
-/// What is known of the token's abilities.
-fn abilities(known: &Known) -> BTreeMap<&'static str, Ability> {
-    let ability = |has| match has {
-        None => Ability::Unknown,
-        Some(true) => Ability::Works,
-        Some(false) => Ability::Missing,
-    };
-    known.abilities.iter().map(|(name, has)| (*name, ability(*has))).collect()
 }

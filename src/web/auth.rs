@@ -38,13 +38,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Knows who may come in. Clones share what they remember.
-#[derive(Clone)]
+/// Knows who may come in.
 pub struct Authenticator {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
     /// Where the users are.
     settings: SettingsInForce,
     /// The last right password of each user, as a keyed hash, and the user that it was verified for. It counts for as long
@@ -60,7 +55,7 @@ struct Inner {
 
 /// A place in the queue; given back when dropped.
 struct Place<'a> {
-    inner: &'a Inner,
+    authenticator: &'a Authenticator,
     from: Option<IpAddr>,
     _permit: SemaphorePermit<'a>,
 }
@@ -68,7 +63,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Some(from) = self.from else { return };
-        let mut places = self.inner.places();
+        let mut places = self.authenticator.places();
         if let Some(count) = places.get_mut(&from) {
             *count = count.saturating_sub(1);
         }
@@ -88,23 +83,22 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`NoRandomness`] if no key can be made.
-    pub fn new(settings: SettingsInForce) -> Result<Self, NoRandomness> {
+    pub fn new(settings: SettingsInForce) -> Result<Arc<Self>, NoRandomness> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
-        let inner = Inner {
+        Ok(Arc::new(Self {
             settings,
             verified: Mutex::default(),
             key,
             workers: Arc::new(Semaphore::new(VERIFICATIONS_AT_ONCE)),
             queue: Semaphore::new(VERIFICATION_QUEUE),
             places: Mutex::default(),
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        }))
     }
 
     /// Whether some users are operators, so that what is theirs is closed to others.
     pub(crate) fn has_operators(&self) -> bool {
-        self.inner.settings.borrow().web.users.has_operators()
+        self.settings.borrow().web.users.has_operators()
     }
 
     /// Checks the header `Authorization` of a request, and says what its user may do. An address that it comes `from` can
@@ -112,25 +106,29 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`Refusal::Missing`], [`Refusal::Wrong`], or [`Refusal::Busy`]: nothing is known about this password.
-    pub async fn check(&self, authorization: Option<&HeaderValue>, from: Option<IpAddr>) -> Result<Role, Refusal> {
+    pub async fn check(
+        self: &Arc<Self>,
+        authorization: Option<&HeaderValue>,
+        from: Option<IpAddr>,
+    ) -> Result<Role, Refusal> {
         let credentials = Credentials::read(authorization.ok_or(Refusal::Missing)?)?;
-        let fingerprint = self.inner.fingerprint(&credentials);
-        if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
+        let fingerprint = self.fingerprint(&credentials);
+        if let Some(role) = self.remembered(&credentials, &fingerprint) {
             return Ok(role);
         }
-        let _place = self.inner.place(from)?;
-        let worker = Arc::clone(&self.inner.workers).acquire_owned().await.map_err(|_| Refusal::Busy)?;
+        let _place = self.place(from)?;
+        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Refusal::Busy)?;
         // Many requests with the same new password, as after a start: the first one has verified it for all.
-        if let Some(role) = self.inner.remembered(&credentials, &fingerprint) {
+        if let Some(role) = self.remembered(&credentials, &fingerprint) {
             return Ok(role);
         }
-        let inner = Arc::clone(&self.inner);
+        let this = Arc::clone(self);
         let verified = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even if the request is gone by then.
             let _worker = worker;
-            let settings = inner.settings.borrow().clone();
+            let settings = this.settings.borrow().clone();
             let user = settings.web.users.verify(&credentials.user, &credentials.password)?;
-            inner.remember(credentials.user, fingerprint, user.clone());
+            this.remember(credentials.user, fingerprint, user.clone());
             Some(user.role)
         });
         match verified.await {
@@ -144,9 +142,7 @@ impl Authenticator {
     pub(crate) fn claimed_user(authorization: Option<&HeaderValue>) -> Option<String> {
         Credentials::read(authorization?).ok().map(|credentials| credentials.user)
     }
-}
 
-impl Inner {
     /// A keyed hash of user and password. That SHA-256 with a key in front can be prolonged does no harm here: nobody
     /// ever sees one, they are only compared.
     fn fingerprint(&self, credentials: &Credentials) -> Fingerprint {
@@ -167,7 +163,7 @@ impl Inner {
             }
             *count += 1;
         }
-        Ok(Place { inner: self, from, _permit: permit })
+        Ok(Place { authenticator: self, from, _permit: permit })
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -236,16 +232,16 @@ mod tests {
         settings
     }
 
-    fn authenticator(text: &str) -> Authenticator {
+    fn authenticator(text: &str) -> Arc<Authenticator> {
         Authenticator::new(watch::channel(Arc::new(settings(text))).1).expect("randomness")
     }
 
-    fn two_users() -> Authenticator {
+    fn two_users() -> Arc<Authenticator> {
         authenticator(TWO_USERS)
     }
 
     /// [`two_users`], and where to replace them.
-    fn two_users_for_now() -> (Authenticator, watch::Sender<Arc<Settings>>) {
+    fn two_users_for_now() -> (Arc<Authenticator>, watch::Sender<Arc<Settings>>) {
         let (sender, in_force) = watch::channel(Arc::new(settings(TWO_USERS)));
         (Authenticator::new(in_force).expect("randomness"), sender)
     }
@@ -254,13 +250,13 @@ mod tests {
         HeaderValue::try_from(format!("Basic {}", BASE64.encode(text))).expect("a value")
     }
 
-    async fn check(authenticator: &Authenticator, text: &str) -> Result<Role, Refusal> {
+    async fn check(authenticator: &Arc<Authenticator>, text: &str) -> Result<Role, Refusal> {
         authenticator.check(Some(&basic(text)), None).await
     }
 
     /// From now on, a password that is not remembered is [`Refusal::Busy`].
     fn verify_no_more(authenticator: &Authenticator) {
-        authenticator.inner.workers.close();
+        authenticator.workers.close();
     }
 
     #[tokio::test]
@@ -309,7 +305,7 @@ mod tests {
         sender.send_modify(|settings| Arc::make_mut(settings).web.users = users);
         assert_eq!(check(&authenticator, "admin:admin").await, Err(Refusal::Wrong));
         assert_eq!(check(&authenticator, "operator:admin").await, Ok(Role::Operator));
-        assert_eq!(authenticator.inner.verified().len(), 1, "only the operator is remembered");
+        assert_eq!(authenticator.verified().len(), 1, "only the operator is remembered");
     }
 
     #[tokio::test]
@@ -325,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_that_was_verified_against_users_of_before_is_not_remembered() {
         let (authenticator, sender) = two_users_for_now();
-        let inner = authenticator.inner;
+        let inner = authenticator;
         let credentials = Credentials { user: "admin".to_owned(), password: b"admin".to_vec() };
         let fingerprint = inner.fingerprint(&credentials);
         let before = inner.settings.borrow().web.users.get("admin").expect("a user").clone();
@@ -383,7 +379,7 @@ mod tests {
     async fn a_full_queue_turns_the_unknown_away_but_not_those_who_are_known() {
         let authenticator = two_users();
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
-        let queue = &authenticator.inner.queue;
+        let queue = &authenticator.queue;
         let _all_places = queue.try_acquire_many(VERIFICATION_QUEUE as u32).expect("nobody waits");
         assert_eq!(check(&authenticator, "admin:wrong").await, Err(Refusal::Busy));
         assert_eq!(check(&authenticator, "admin:admin").await, Ok(Role::Poster));
@@ -394,7 +390,7 @@ mod tests {
         let authenticator = two_users();
         let [flood, other] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
         let right = basic("admin:admin");
-        let inner = &authenticator.inner;
+        let inner = &authenticator;
         let places: Vec<Place<'_>> = std::iter::from_fn(|| inner.place(flood).ok()).collect();
         assert_eq!(places.len(), PLACES_OF_ONE_ADDRESS);
         assert_eq!(authenticator.check(Some(&right), flood).await, Err(Refusal::Busy));
@@ -407,7 +403,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_a_verification_is_let_in_by_what_was_verified_meanwhile() {
         let authenticator = two_users();
-        let inner = &authenticator.inner;
+        let inner = &authenticator;
         let workers = Arc::clone(&inner.workers).acquire_many_owned(VERIFICATIONS_AT_ONCE as u32).await.expect("open");
         // A wrong password, which no verification would let in.
         let waiting: Vec<_> = (0..50)

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tracing::{debug, error, info};
 
 use super::App;
-use crate::readiness::{Ability, Condition};
+use crate::readiness::Condition;
 
 /// How long a write may take before the store counts as broken. Longer than a write waits for a lock, so that this is
 /// what is said of a locked store; shorter than `healthcheck` waits.
@@ -86,7 +86,7 @@ pub(super) async fn health(State(app): State<App>) -> Response {
 
 /// Whether monitoring data comes in; `None` if no watchdog is configured, or the store does not tell in time.
 async fn monitoring(app: &App) -> Option<Verdict> {
-    let watchdog = app.resolve_rule()?.watchdog;
+    let watchdog = app.parts.settings.in_force.borrow().resolve_rule()?.watchdog;
     let pulse = timeout(WRITE_TIMEOUT, app.parts.store.pulse()).await.ok()?.ok()?;
     Some(match pulse.missing_at {
         None => Ok(()),
@@ -155,26 +155,30 @@ struct Part {
     good: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
-    /// The abilities of Cachet's token. An unknown ability is not a problem: no call has needed it yet.
+    /// The abilities of Cachet's token, each `works`, `missing` or `unknown`. An unknown one is not a problem: no call has needed
+    /// it yet.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    abilities: BTreeMap<&'static str, Ability>,
+    abilities: BTreeMap<&'static str, &'static str>,
 }
 
 /// `GET /-/ready`: how each part is.
 pub(super) async fn ready(State(app): State<App>) -> Response {
     let part = |verdict: Verdict| Part { good: verdict.is_ok(), problem: verdict.err(), abilities: BTreeMap::new() };
-    let known = |condition, unknown: &str| match condition {
-        Condition::Good => part(Ok(())),
-        Condition::Bad(problem) => part(Err(problem)),
-        Condition::Unknown => part(Err(unknown.to_owned())),
+    let known = |condition: &Condition, unknown: &str| part(condition.clone().unwrap_or(Err(unknown.to_owned())));
+    let (cachet, configuration) = {
+        let parts = app.parts.readiness.parts();
+        let word = |ability| match ability {
+            None => "unknown",
+            Some(true) => "works",
+            Some(false) => "missing",
+        };
+        let abilities = parts.abilities.iter().map(|(name, ability)| (*name, word(*ability))).collect();
+        let cachet = known(&parts.cachet, "the page was not asked yet: ask again in a moment");
+        let configuration = known(&parts.configuration, "the configuration was not read yet: ask again");
+        (Part { abilities, ..cachet }, configuration)
     };
-    let cachet = known(app.parts.readiness.cachet(), "the page was not asked yet: ask again in a moment");
-    let parts = Parts {
-        store: part(store(&app).await),
-        cachet: Part { abilities: app.parts.readiness.abilities(), ..cachet },
-        configuration: known(app.parts.readiness.configuration(), "the configuration was not read yet: ask again"),
-        monitoring: monitoring(&app).await.map(part),
-    };
+    let (store, monitoring) = (part(store(&app).await), monitoring(&app).await.map(part));
+    let parts = Parts { store, cachet, configuration, monitoring };
     let others = [Some(&parts.cachet), Some(&parts.configuration), parts.monitoring.as_ref()];
     let (code, status) = match (parts.store.good, others.into_iter().flatten().all(|part| part.good)) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),

@@ -65,49 +65,31 @@ pub const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
 /// How long nothing is accepted after the system refused a connection (mostly: no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Where connections come from.
-pub struct Listener {
-    tcp: TcpListener,
-    /// Where it is said how TLS is spoken; `None`: it is not.
-    settings: Option<SettingsInForce>,
-}
-
-impl From<TcpListener> for Listener {
-    /// Without TLS.
-    fn from(tcp: TcpListener) -> Self {
-        Self { tcp, settings: None }
-    }
-}
-
-impl Listener {
-    /// Every connection begins with a TLS handshake if the settings that are in force by then have TLS.
-    pub fn with_settings(tcp: TcpListener, settings: SettingsInForce) -> Self {
-        Self { tcp, settings: Some(settings) }
-    }
-}
-
 /// Serves `router` on `listener` until `shutdown` ends; then accepts nothing more, lets the requests under way finish
 /// for at most `grace`, and cuts the rest. Handlers learn the peer's address as `ConnectInfo<SocketAddr>`.
+///
+/// Every connection begins with a TLS handshake if the `settings` that are in force by then have TLS.
 ///
 /// # Errors
 /// When the listener has no address, so that it never was one. What befalls single connections is theirs alone.
 pub async fn serve(
-    listener: impl Into<Listener>,
+    listener: TcpListener,
+    settings: Option<SettingsInForce>,
     router: Router,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> io::Result<()> {
-    serve_within(Limits::default(), listener, router, shutdown, grace).await
+    serve_within(Limits::default(), listener, settings, router, shutdown, grace).await
 }
 
 async fn serve_within(
     limits: Limits,
-    listener: impl Into<Listener>,
+    listener: TcpListener,
+    settings: Option<SettingsInForce>,
     router: Router,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> io::Result<()> {
-    let Listener { tcp: listener, settings } = listener.into();
     listener.local_addr()?;
     let connections = TaskTracker::new();
     let stopping = CancellationToken::new();
@@ -311,7 +293,7 @@ mod tests {
             String::from_request(request, &()).await.map_or("lost", |_| "arrived")
         };
         let router = Router::new().route("/health", get(async || "well")).route("/", post(body));
-        tokio::spawn(serve_within(limits, tcp, router, std::future::pending(), Duration::ZERO));
+        tokio::spawn(serve_within(limits, tcp, None, router, std::future::pending(), Duration::ZERO));
         (address, begun)
     }
 
@@ -412,7 +394,7 @@ mod tests {
         };
         let limits = Limits { connections: 9, requests: 2, body_timeout: LATE };
         let router = Router::new().route("/", post(work));
-        tokio::spawn(serve_within(limits, tcp, router, std::future::pending(), Duration::ZERO));
+        tokio::spawn(serve_within(limits, tcp, None, router, std::future::pending(), Duration::ZERO));
         let whole = format!("{SLOW}23456789");
         let working = [sent_from(1, address, &whole).await, sent_from(1, address, &whole).await];
         assert!(timeout(Duration::from_secs(5), begun.acquire_many(2)).await.is_ok(), "both are in progress");

@@ -15,12 +15,11 @@ use serde_json::json;
 use tracing::{debug, error, warn};
 
 use super::App;
-use super::client_address::client_address;
-use super::guard::{counted, is_from_here, with_advice};
+use super::guard::{client_address, counted, is_from_here, with_advice};
 use crate::clock;
 use crate::core::alert::Effect;
 use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
-use crate::log::{Line, LoggedBody, LoggedHeaders};
+use crate::log::{Line, logged_body, logged_headers};
 use crate::metrics::{Metrics, NotificationResult, Refusal};
 use crate::repair::log_repairs;
 use crate::store::{Recorded, Statements};
@@ -129,14 +128,14 @@ impl Drop for Counted {
 
 async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, WebhookError> {
     let source_ip = client_address(peer.ip(), request.headers(), &app.parts.settings.trusted_proxies);
-    let headers = LoggedHeaders::new(request.headers());
+    let headers = logged_headers(request.headers());
     let received = read(&app, source_ip, request).await;
     let body = match &received {
-        Ok(body) => LoggedBody::new(body, app.parts.settings.logged_body_limit_bytes),
+        Ok(body) => logged_body(body, app.parts.settings.logged_body_limit_bytes),
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
-        Err(error) => LoggedBody::absent(&format!("not read, status {}", error.outcome().0.as_u16())),
+        Err(error) => format!("(not read, status {})", error.outcome().0.as_u16()),
     };
-    app.parts.log.line(&Line::webhook_request(source_ip, &headers, &body));
+    app.parts.log.line(&Line::webhook_request(source_ip, headers, &body));
 
     let (resolve_rule, max_stored) = {
         let settings = app.parts.settings.in_force.borrow();

@@ -6,7 +6,7 @@ use alertmanager_cachet::config::Report;
 use alertmanager_cachet::config::users::Users;
 use alertmanager_cachet::config::web::read;
 use alertmanager_cachet::tls::Tls;
-use alertmanager_cachet::web::{self, Listener};
+use alertmanager_cachet::web;
 use axum::Router;
 use reqwest::tls::Version;
 use reqwest::{Client, StatusCode};
@@ -241,7 +241,7 @@ impl Here {
         let url = format!("https://{}/", tcp.local_addr().expect("an address"));
         let router = Router::new().fallback(async || "hello");
         let never = std::future::pending();
-        tokio::spawn(web::serve(Listener::with_settings(tcp, in_force(settings)), router, never, Duration::ZERO));
+        tokio::spawn(web::serve(tcp, Some(in_force(settings)), router, never, Duration::ZERO));
         Self { url, authority, clients, _folder: folder }
     }
 

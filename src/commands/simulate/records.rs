@@ -184,7 +184,7 @@ mod tests {
     use axum::http::HeaderMap;
 
     use super::*;
-    use crate::log::{Line, LoggedBody, LoggedHeaders};
+    use crate::log::{Line, logged_body, logged_headers};
 
     const LATEST: &str = "2026-11-21T01:59:00Z";
 
@@ -200,8 +200,8 @@ mod tests {
     }
 
     fn logged(body: &str, limit: usize) -> Line {
-        let (headers, body) = (LoggedHeaders::new(&HeaderMap::new()), LoggedBody::new(body.as_bytes(), limit));
-        Line::webhook_request([10, 0, 0, 5].into(), &headers, &body)
+        let (headers, body) = (logged_headers(&HeaderMap::new()), logged_body(body.as_bytes(), limit));
+        Line::webhook_request([10, 0, 0, 5].into(), headers, &body)
     }
 
     fn time(text: &str) -> Timestamp {

@@ -11,7 +11,7 @@ use alertmanager_cachet::core::observed::IncidentId;
 use alertmanager_cachet::core::status::ComponentStatus;
 use alertmanager_cachet::core::target::ComponentName;
 use alertmanager_cachet::core::time::Timestamp;
-use alertmanager_cachet::log::{Line, Log, LoggedBody, LoggedHeaders};
+use alertmanager_cachet::log::{Line, Log, logged_body, logged_headers};
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
@@ -154,9 +154,9 @@ fn events() -> Vec<Vec<String>> {
     let taken = Arc::clone(&lines);
     let log = Log::new(LogFormat::Text, move |line| taken.lock().expect("no panic").push(shape(line)));
     events.iter().for_each(|event| log.emit(event));
-    let (headers, body) = (LoggedHeaders::new(&HeaderMap::new()), LoggedBody::new(b"{}", 2));
+    let (headers, body) = (logged_headers(&HeaderMap::new()), logged_body(b"{}", 2));
     for line in [
-        Line::webhook_request([127, 0, 0, 1].into(), &headers, &body),
+        Line::webhook_request([127, 0, 0, 1].into(), headers, &body),
         Line::page_edited("ada", "update", "incident 1", "title", "why"),
         Line::alert_ignored("title", "0", "why"),
     ] {

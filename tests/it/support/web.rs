@@ -89,7 +89,7 @@ impl Server {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let serving = tokio::spawn(web::serve(listener, web::router(app), shutdown, grace));
+        let serving = tokio::spawn(web::serve(listener, None, web::router(app), shutdown, grace));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self {
             address,
