@@ -49,16 +49,10 @@ pub struct Heard {
     pub watchdog: Option<WatchdogSent>,
 }
 
-/// Why no member can be asked at all.
+/// Why no member can be asked at all: what is wrong, and the cure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// The certificates are none, for this reason.
-    #[error("ALERTMANAGER_CA_FILE cannot be used ({0}): it must hold certificates in PEM (BEGIN CERTIFICATE)")]
-    Certificates(String),
-    /// No client can be made, as the system says.
-    #[error("no HTTP client can be made ({0}): install the system's CA certificates (ca-certificates)")]
-    Client(String),
-}
+#[error("{0}")]
+pub struct SettingsError(String);
 
 /// Why a member was not heard. The message stands behind the member's address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,12 +82,6 @@ pub enum Error {
     TooLong(usize),
 }
 
-impl From<ListingError> for Error {
-    fn from(error: ListingError) -> Self {
-        Self::NotAlertmanager(error.to_string())
-    }
-}
-
 /// A client of each member; nothing is sent yet.
 ///
 /// # Errors
@@ -112,17 +100,23 @@ fn members_with_timeout(access: &AlertmanagerAccess, timeout: Duration) -> Resul
         .timeout(timeout)
         // A redirect may take the credentials to another host.
         .redirect(Policy::none());
+    let bad_certificates = |fault: &str| {
+        let cure = "it must hold certificates in PEM (BEGIN CERTIFICATE)";
+        SettingsError(format!("ALERTMANAGER_CA_FILE cannot be used ({fault}): {cure}"))
+    };
     if let Some(pem) = &access.ca_pem {
-        let certificates = Certificate::from_pem_bundle(pem.as_bytes())
-            .map_err(|error| SettingsError::Certificates(root_cause(&error)))?;
+        let certificates = Certificate::from_pem_bundle(pem.as_bytes());
+        let certificates = certificates.map_err(|error| bad_certificates(&root_cause(&error)))?;
         if certificates.is_empty() {
-            return Err(SettingsError::Certificates("it holds none".to_owned()));
+            return Err(bad_certificates("it holds none"));
         }
         builder = builder.tls_certs_merge(certificates);
     }
-    let client = builder.build().map_err(|error| match access.ca_pem {
-        Some(_) => SettingsError::Certificates(root_cause(&error)),
-        None => SettingsError::Client(root_cause(&error)),
+    let client = builder.build().map_err(|error| match (access.ca_pem.is_some(), root_cause(&error)) {
+        (true, cause) => bad_certificates(&cause),
+        (false, cause) => SettingsError(format!(
+            "no HTTP client can be made ({cause}): install the system's CA certificates (ca-certificates)"
+        )),
     })?;
     let member = |base: &Url| {
         let mut base = base.clone();
@@ -149,12 +143,13 @@ impl Member {
             uptime: String,
         }
         let (_, list) = self.get("api/v2/alerts", &[("filter", OURS)], now).await?;
-        let mut listed = parse_listing(&list)?;
+        let not_listing = |error: ListingError| Error::NotAlertmanager(error.to_string());
+        let mut listed = parse_listing(&list).map_err(not_listing)?;
         let mut watchdog_sent = None;
         if let Some(watchdog) = watchdog {
             listed.retain(|listed| listed.alert.name != watchdog.alertname());
             let (its_now, list) = self.get("api/v2/alerts", &[("filter", &watchdog.matcher())], now).await?;
-            watchdog_sent = parse_last_sent(&list)?.map(|sent| {
+            watchdog_sent = parse_last_sent(&list).map_err(not_listing)?.map(|sent| {
                 // From Alertmanager's clock to ours.
                 WatchdogSent { sent_at: now.before(its_now.since(sent.sent_at)), ..sent }
             });

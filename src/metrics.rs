@@ -20,9 +20,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
 pub use self::catalogue::Refusal;
-use self::catalogue::{
-    CHANGE_KINDS, Catalogue, Gauge, IGNORED, NOT_OURS, OTHERS, OURS, OVERRIDDEN_INCIDENT, OVERRIDDEN_STATUS,
-};
+use self::catalogue::{CHANGE_KINDS, Catalogue, Gauge, IGNORED, NOT_OURS, OVERRIDES, OWNERS};
 pub(crate) use self::catalogue::{NotificationResult, PollResult, ReconcileResult, change_kind};
 use crate::cachet::CallObserver;
 use crate::core::alert::Effect;
@@ -114,10 +112,12 @@ impl Metrics {
         }
     }
 
-    /// Somebody was not let in.
-    pub(crate) fn authentication_refused(&self, reason: Refusal) {
-        let Some(c) = self.catalogue() else { return };
-        c.authentications_refused.with([reason.word()]).inc();
+    /// Somebody was not let in, for this reason, which is given back.
+    pub(crate) fn refused(&self, reason: Refusal) -> Refusal {
+        if let Some(c) = self.catalogue() {
+            c.authentications_refused.with([reason.word()]).inc();
+        }
+        reason
     }
 
     /// Alerts were stored, and changed so much.
@@ -211,10 +211,12 @@ impl Metrics {
         set(&c.alerts_firing, desired.troubles());
         set(&c.held_refires, waiting);
         set(&c.operator_overrides, overridden.count());
-        c.incidents_open.with([OURS]).set(open_ours as f64);
-        c.incidents_open.with([OTHERS]).set((open - open_ours) as f64);
-        c.overrides.with([OVERRIDDEN_STATUS]).set(statuses as f64);
-        c.overrides.with([OVERRIDDEN_INCIDENT]).set(incidents as f64);
+        for (owner, count) in OWNERS.into_iter().zip([open_ours, open - open_ours]) {
+            c.incidents_open.with([owner]).set(count as f64);
+        }
+        for (kind, count) in OVERRIDES.into_iter().zip([statuses, incidents]) {
+            c.overrides.with([kind]).set(count as f64);
+        }
     }
 
     /// What Cachet's rate limit allows now; `None` where it told of no limit.

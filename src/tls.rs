@@ -3,7 +3,8 @@
 //! `Material` is what was read, as bytes, so that a change is known for one; `Material::server_config` makes sense of it.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -152,7 +153,22 @@ impl Material {
     /// [`TlsError`] of each one that cannot be read.
     fn read(config: &TlsConfig) -> Result<Self, Vec<TlsError>> {
         let mut errors = Vec::new();
-        let mut read = |key, file| read(key, file).map_err(|error| errors.push(error)).unwrap_or_default();
+        let mut read = |key, file: &Path| {
+            let mut bytes = Vec::new();
+            let read = File::open(file).and_then(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes));
+            if let Err(error) = read {
+                let fault = match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        "does not exist: create it, or correct the name, which is relative to the \
+                                                folder of the web configuration"
+                            .to_owned()
+                    }
+                    _ => format!("cannot be read ({error}): check it and its permissions"),
+                };
+                errors.push(TlsError::new(key, file, fault));
+            }
+            bytes
+        };
         let material = Self {
             cert: read("cert_file", &config.cert_file),
             key: read("key_file", &config.key_file),
@@ -215,44 +231,27 @@ impl Material {
         identity: &CertifiedKey,
         provider: Arc<CryptoProvider>,
     ) -> Result<Option<ClientVerifier>, TlsError> {
-        let own = identity.cert.first().cloned();
         let algorithms = provider.signature_verification_algorithms;
-        let verifier = |taken| Ok(Some(ClientVerifier { taken, algorithms }));
-        match config.client_auth {
+        let authorities = match config.client_auth {
             ClientAuth::None => return Ok(None),
-            ClientAuth::Request => return verifier(Taken::AnybodyOrNone),
-            ClientAuth::RequireAny => return verifier(Taken::Anybody),
-            ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {}
-        }
-        let file = config.client_ca_file.as_deref().unwrap_or(Path::new(""));
-        let fault = |fault: String| TlsError::new("client_ca_file", file, fault);
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(self.client_ca.as_deref().unwrap_or_default()).map_err(fault)? {
-            roots.add(certificate).map_err(|error| fault(unusable(&error)))?;
-        }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-        let builder = match config.client_auth {
-            ClientAuth::VerifyIfGiven => builder.allow_unauthenticated(),
-            _ => builder,
+            ClientAuth::Request | ClientAuth::RequireAny => None,
+            ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
+                let file = config.client_ca_file.as_deref().unwrap_or(Path::new(""));
+                let fault = |fault: String| TlsError::new("client_ca_file", file, fault);
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(self.client_ca.as_deref().unwrap_or_default()).map_err(fault)? {
+                    roots.add(certificate).map_err(|error| fault(unusable(&error)))?;
+                }
+                let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                Some(built.map_err(|error| fault(format!("cannot be used ({error}): name another one")))?)
+            }
         };
-        let authorities = builder.build();
-        let authorities = authorities.map_err(|error| fault(format!("cannot be used ({error}): name another one")))?;
-        verifier(Taken::Known { authorities, own })
-    }
-}
-
-fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    use io::Read as _;
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(file).and_then(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TlsError::new(
-            key,
-            file,
-            "does not exist: create it, or correct the name, which is relative to the folder of the web configuration",
-        )),
-        Err(error) => Err(TlsError::new(key, file, format!("cannot be read ({error}): check it and its permissions"))),
+        Ok(Some(ClientVerifier {
+            is_mandatory: matches!(config.client_auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify),
+            authorities,
+            own: identity.cert.first().cloned(),
+            algorithms,
+        }))
     }
 }
 
@@ -303,39 +302,23 @@ fn curve(name: &str) -> Option<&'static dyn SupportedKxGroup> {
 /// In whichever way, the client has to prove that it holds the certificate's key.
 #[derive(Debug)]
 struct ClientVerifier {
-    taken: Taken,
+    /// Whether a client without a certificate is turned away.
+    is_mandatory: bool,
+    /// Those of whom one has to have signed it; `None`: anybody's is taken.
+    authorities: Option<Arc<dyn ClientCertVerifier>>,
+    /// The server's own, which `healthcheck` shows. Whoever holds its key could be the server, so that it lets them in gives
+    /// nothing away.
+    own: Option<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
-}
-
-#[derive(Debug)]
-enum Taken {
-    /// Anybody's.
-    Anybody,
-    /// Anybody's, or none.
-    AnybodyOrNone,
-    /// What a known authority has signed.
-    Known {
-        authorities: Arc<dyn ClientCertVerifier>,
-        /// The server's own, which `healthcheck` shows. Whoever holds its key could be the server, so that it lets
-        /// them in gives nothing away.
-        own: Option<CertificateDer<'static>>,
-    },
 }
 
 impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
-        match &self.taken {
-            Taken::Anybody => true,
-            Taken::AnybodyOrNone => false,
-            Taken::Known { authorities, .. } => authorities.client_auth_mandatory(),
-        }
+        self.is_mandatory
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        match &self.taken {
-            Taken::Anybody | Taken::AnybodyOrNone => &[],
-            Taken::Known { authorities, .. } => authorities.root_hint_subjects(),
-        }
+        self.authorities.as_ref().map_or(&[], |authorities| authorities.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -344,10 +327,11 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        match &self.taken {
-            Taken::Anybody | Taken::AnybodyOrNone => Ok(ClientCertVerified::assertion()),
-            Taken::Known { own, .. } if own.as_ref() == Some(end_entity) => Ok(ClientCertVerified::assertion()),
-            Taken::Known { authorities, .. } => authorities.verify_client_cert(end_entity, intermediates, now),
+        match &self.authorities {
+            Some(authorities) if self.own.as_ref() != Some(end_entity) => {
+                authorities.verify_client_cert(end_entity, intermediates, now)
+            }
+            _ => Ok(ClientCertVerified::assertion()),
         }
     }
 

@@ -30,7 +30,7 @@ use crate::reconcile::Wake;
 use crate::settings::SettingsInForce;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness};
-use guard::{counted, is_from_here, known};
+use guard::{is_from_here, known};
 use health::StoreHealth;
 pub use serve::serve;
 
@@ -107,7 +107,7 @@ pub fn router(app: App) -> Router {
         .route("/webhook/", any(webhook::receive))
         .route("/health", get(health::health))
         .route("/-/ready", get(health::ready))
-        .route("/-/healthy", get(health::alive))
+        .route("/-/healthy", get(async || health::answer(StatusCode::OK, "ok")))
         .route_layer(from_fn_with_state(app.clone(), guard::operators_only))
         .with_state(app)
 }
@@ -170,7 +170,7 @@ async fn reload(State((app, requests)): State<(App, ReloadRequests)>, method: Me
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST, PUT")], text).into_response();
     }
     if !is_from_here(&headers) {
-        return counted(&app.parts.metrics, Refusal::CrossSite).into_response();
+        return app.parts.metrics.refused(Refusal::CrossSite).into_response();
     }
     if let Err(refusal) = known(&app.authenticator, &app.parts.metrics, &headers).await {
         return refusal.into_response();

@@ -156,7 +156,7 @@ impl Visit {
     pub fn check(&self, form: &Form) -> Result<(), Forged> {
         let checked = self.console.tokens.check(&self.user, form.get("token"), &self.headers);
         if checked == Err(Forged::Elsewhere) {
-            guard::counted(&self.console.parts.metrics, Refusal::CrossSite);
+            self.console.parts.metrics.refused(Refusal::CrossSite);
         }
         checked
     }
@@ -204,7 +204,7 @@ pub async fn let_in(State(console): State<Console>, mut request: Request, next: 
 /// take the place of somebody's who watches.
 async fn known(parts: &Parts, headers: &HeaderMap) -> Result<User, Refusal> {
     if is_loaded_from_elsewhere(headers) {
-        return Err(guard::counted(&parts.metrics, Refusal::CrossSite));
+        return Err(parts.metrics.refused(Refusal::CrossSite));
     }
     guard::operator(&parts.authenticator, &parts.metrics, headers).await?;
     Ok(User(Authenticator::claimed_user(headers.get(AUTHORIZATION)).unwrap_or_default()))

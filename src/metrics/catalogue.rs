@@ -103,9 +103,9 @@ catalogue! {
         "Alerts that fire, as far as is known.";
     held_refires: Gauge<0> = "held_refires" []
         "Firings that came after their own resolve and do not count yet.";
-    incidents_open: Gauge<1> = "incidents_open" ["owner": OWNERS]
+    incidents_open: Gauge<1> = "incidents_open" ["owner": &OWNERS]
         "Open incidents on the page, by who opened them.";
-    overrides: Gauge<1> = "overrides" ["kind": OVERRIDES]
+    overrides: Gauge<1> = "overrides" ["kind": &OVERRIDES]
         "What people changed on the page and is left until the alerts say something new.";
     operator_overrides: Gauge<0> = "holds" []
         "Components whose status an operator overrides.";
@@ -256,13 +256,13 @@ macro_rules! words {
     };
 }
 
-/// Defines a list of words, and the function that says which of them a value is.
+/// Defines the function that says which word a value is, and the list of these words, with `$more` behind them.
 macro_rules! words_of {
-    ($(#[$doc:meta])* $function:ident($value:ty), $words:ident { $($pattern:pat => $word:literal,)+ }) => {
+    ($(#[$doc:meta])* $function:ident($value:ty), $words:ident { $($pattern:pat => $word:expr,)+ } $($more:expr)?) => {
         $(#[$doc])*
-        pub(super) const $words: &[&str] = &[$($word),+];
+        pub(super) const $words: &[&str] = &[$($word,)+ $($more)?];
 
-        pub(super) const fn $function(value: $value) -> &'static str {
+        pub(crate) const fn $function(value: $value) -> &'static str {
             match value { $($pattern => $word,)+ }
         }
     };
@@ -347,27 +347,9 @@ words! {
     }
 }
 
-/// What came of an alert: [`effect`], and those that were left out.
-pub(super) const ALERT_RESULTS: &[&str] = &[
-    "fired",
-    "fired_again",
-    "resolved",
-    "resolved_unknown",
-    "repeated",
-    "outdated",
-    "resolve_held",
-    "refire_held",
-    "refire_withdrawn",
-    IGNORED,
-    NOT_OURS,
-];
-/// It is ours, and cannot be used.
-pub(super) const IGNORED: &str = "ignored";
-/// It does not carry `status_page_alert`.
-pub(super) const NOT_OURS: &str = "not_ours";
-
-pub(super) const fn effect(effect: Effect) -> &'static str {
-    match effect {
+words_of! {
+    /// What came of an alert, those that were left out included.
+    effect(Effect), ALERT_RESULTS {
         Effect::Fired => "fired",
         Effect::FiredAgain => "fired_again",
         Effect::Resolved => "resolved",
@@ -378,8 +360,14 @@ pub(super) const fn effect(effect: Effect) -> &'static str {
         Effect::Refired => "refire_held",
         Effect::RefireWithdrawn => "refire_withdrawn",
         Effect::OverLimit => IGNORED,
-    }
+    } NOT_OURS
 }
+
+/// It is ours, and cannot be used.
+pub(super) const IGNORED: &str = "ignored";
+
+/// It does not carry `status_page_alert`.
+pub(super) const NOT_OURS: &str = "not_ours";
 
 words_of! {
     /// Why an alert, or a part of one, was left out.
@@ -400,7 +388,7 @@ words_of! {
     }
 }
 
-/// What a change does: what [`change_kind`] can say.
+/// What a change does: what [`change_kind`] says of the server's own work.
 pub(super) const CHANGE_KINDS: &[&str] = &[
     "set_component",
     "open_incident",
@@ -412,6 +400,7 @@ pub(super) const CHANGE_KINDS: &[&str] = &[
     "update_target",
 ];
 
+/// The word for what a change does.
 pub(crate) const fn change_kind(change: &Operation) -> &'static str {
     match change {
         Operation::Write { page_id: None, .. } => "create_target",
@@ -452,16 +441,8 @@ words_of! {
     }
 }
 
-/// Whose an incident is.
-pub(super) const OWNERS: &[&str] = &[OURS, OTHERS];
-/// The server opened it.
-pub(super) const OURS: &str = "ours";
-/// A person or another program did.
-pub(super) const OTHERS: &str = "others";
+/// Whose an incident is: the server's, which opened it, or that of a person or another program.
+pub(super) const OWNERS: [&str; 2] = ["ours", "others"];
 
-/// What a person changed.
-pub(super) const OVERRIDES: &[&str] = &[OVERRIDDEN_STATUS, OVERRIDDEN_INCIDENT];
-/// The status of a component.
-pub(super) const OVERRIDDEN_STATUS: &str = "component_status";
-/// They closed our incident while its component is down.
-pub(super) const OVERRIDDEN_INCIDENT: &str = "incident_closed";
+/// What a person changed: the status of a component, or that our incident is closed while its component is down.
+pub(super) const OVERRIDES: [&str; 2] = ["component_status", "incident_closed"];

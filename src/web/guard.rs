@@ -98,7 +98,7 @@ pub(crate) async fn known(
     headers: &HeaderMap,
 ) -> Result<Role, Refusal> {
     let checked = authenticator.check(headers.get(AUTHORIZATION), None).await;
-    checked.map_err(|refusal| counted(metrics, refusal))
+    checked.map_err(|refusal| metrics.refused(refusal))
 }
 
 /// Lets operators pass, and where there are none, whoever is known. Who may not is counted.
@@ -111,15 +111,9 @@ pub(crate) async fn operator(
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
     match known(authenticator, metrics, headers).await? {
-        Role::Poster if authenticator.has_operators() => Err(counted(metrics, Refusal::NotAnOperator)),
+        Role::Poster if authenticator.has_operators() => Err(metrics.refused(Refusal::NotAnOperator)),
         Role::Poster | Role::Operator => Ok(()),
     }
-}
-
-/// A refusal that the metrics know of.
-pub(crate) fn counted(metrics: &Metrics, refusal: Refusal) -> Refusal {
-    metrics.authentication_refused(refusal);
-    refusal
 }
 
 /// Lets only operators pass, where there are some.

@@ -188,11 +188,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     (code, Json(Ready { status, parts })).into_response()
 }
 
-/// `GET /-/healthy`: whether the process answers at all.
-pub(super) async fn alive() -> Response {
-    answer(StatusCode::OK, "ok")
-}
-
-fn answer(status: StatusCode, word: &str) -> Response {
+/// Whether it works, in a word. With `ok` also the answer to `GET /-/healthy`, which asks whether the process answers at all.
+pub(super) fn answer(status: StatusCode, word: &str) -> Response {
     (status, Json(json!({ "status": word }))).into_response()
 }

@@ -153,26 +153,21 @@ impl Places {
     /// Waits for a place for a connection that was accepted from `peer`.
     pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Arc<Place> {
         loop {
-            if let Some(place) = self.place_now(peer) {
-                return place;
+            {
+                let mut open = self.open();
+                if open.connections.len() < self.limits.connections {
+                    let number = open.next_number();
+                    let (close, cut) = (CancellationToken::new(), CancellationToken::new());
+                    let (client, activity) = (client_of(peer), Activity::Idle(number));
+                    let connection = Connection { client, activity, close: close.clone(), cut: cut.clone() };
+                    open.connections.insert(number, connection);
+                    return Arc::new(Place { number, close, cut, places: Arc::clone(self) });
+                }
+                open.close_an_idle_one();
             }
             // There is only one waiter, and `notify_one` keeps a notification for it.
             self.changed.notified().await;
         }
-    }
-
-    fn place_now(self: &Arc<Self>, peer: IpAddr) -> Option<Arc<Place>> {
-        let mut open = self.open();
-        if open.connections.len() >= self.limits.connections {
-            open.close_an_idle_one();
-            return None;
-        }
-        let number = open.next_number();
-        let (close, cut) = (CancellationToken::new(), CancellationToken::new());
-        let activity = Activity::Idle(number);
-        let connection = Connection { client: client_of(peer), activity, close: close.clone(), cut: cut.clone() };
-        open.connections.insert(number, connection);
-        Some(Arc::new(Place { number, close, cut, places: Arc::clone(self) }))
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {

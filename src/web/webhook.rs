@@ -15,7 +15,7 @@ use serde_json::json;
 use tracing::{debug, error, warn};
 
 use super::App;
-use super::guard::{client_address, counted, is_from_here, with_advice};
+use super::guard::{client_address, is_from_here, with_advice};
 use crate::clock;
 use crate::core::alert::Effect;
 use crate::core::notification::{IgnoreReason, IgnoredAlert, Notification, NotificationError};
@@ -180,11 +180,11 @@ async fn read(app: &App, source_ip: IpAddr, request: Request) -> Result<Bytes, W
     }
     // A browser that has an operator's password sends it along with whatever another site has it post.
     if !is_from_here(request.headers()) {
-        return Err(WebhookError::Refused(counted(&app.parts.metrics, Refusal::CrossSite)));
+        return Err(WebhookError::Refused(app.parts.metrics.refused(Refusal::CrossSite)));
     }
     let authorization = request.headers().get(AUTHORIZATION);
     let allowed = app.authenticator.check(authorization, Some(source_ip)).await;
-    allowed.map_err(|refusal| WebhookError::Refused(counted(&app.parts.metrics, refusal)))?;
+    allowed.map_err(|refusal| WebhookError::Refused(app.parts.metrics.refused(refusal)))?;
     collect(request.into_body()).await
 }
 
