@@ -5,21 +5,29 @@
 //!
 //! A request is logged without secrets, on one line, and of bounded length ([`logged_headers`], [`logged_body`]).
 
-mod line;
+#[cfg(test)]
+mod tests;
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use serde_json::Value;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-pub use line::Line;
-
 use crate::cli::{LogFormat, LogLevel};
 use crate::clock;
-use crate::core::history::Event;
+use crate::core::history::{About, Event, EventKind};
+use crate::core::observed::IncidentId;
+use crate::core::status::ComponentStatus;
+use crate::core::time::Timestamp;
+
+/// How many characters of a name or reason are written. Names come from labels, which have no limit of their own.
+const TEXT_LIMIT: usize = 512;
 
 /// How many bytes of one header's value are logged.
 const HEADER_VALUE_LIMIT: usize = 512;
@@ -66,7 +74,7 @@ impl Log {
     }
 
     /// Lines on stdout. A write waits for whoever reads stdout; a closed stdout is ignored.
-    pub fn stdout(format: LogFormat) -> Self {
+    pub(crate) fn stdout(format: LogFormat) -> Self {
         Self::new(format, |line| {
             // One write under the lock, so that lines of several threads do not mix. A closed stdout must not stop alerts.
             let _ = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
@@ -98,7 +106,7 @@ impl Log {
 ///
 /// `level` is this program's own. Of libraries only warnings and errors are heard, whatever it is: below that, HTTP
 /// clients and servers write what they send, secrets included.
-pub fn init(level: LogLevel, format: LogFormat) {
+pub(crate) fn init(level: LogLevel, format: LogFormat) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -114,6 +122,163 @@ pub fn init(level: LogLevel, format: LogFormat) {
         LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
         LogFormat::Json => registry.with(layer.json()).try_init(),
     };
+}
+
+/// One line of the log on stdout.
+///
+/// [`Display`](fmt::Display) is the text form: `[COMPONENT_STATUS_CHANGE] component="Database" old_status=…`. Names are
+/// quoted and escaped, so that none can start a line or pass for another field. [`Line::to_json`] is one JSON object with
+/// the same fields, statuses as numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    name: &'static str,
+    /// Each with its text and its JSON.
+    fields: Vec<(&'static str, String, Value)>,
+}
+
+impl Line {
+    fn new(name: &'static str) -> Self {
+        Self { name, fields: Vec::new() }
+    }
+
+    /// The line of an event; `None` if the event has no line on stdout.
+    fn of(event: &Event) -> Option<Self> {
+        let about = match &event.about {
+            About::Component(name) => Some(name.as_str()),
+            About::Target(name) => Some(name.as_str()),
+            About::Everything => None,
+        };
+        let line = |name| Self::new(name).name("component", about);
+        Some(match &event.kind {
+            EventKind::Written { from, to, late } => {
+                let line = line("COMPONENT_STATUS_CHANGE").status("old_status", *from).status("new_status", Some(*to));
+                line.reason(match (late, to) {
+                    (true, _) => Some("carried out late"),
+                    // The alerts explain any other status. Unknown means that there are none.
+                    (false, ComponentStatus::Unknown) => Some("monitoring data is missing"),
+                    (false, _) => None,
+                })
+            }
+            EventKind::IncidentOpened { incident, title, occurred_at_ms } => line("INCIDENT_OPENED")
+                .incident(*incident)
+                .text("name", title)
+                .time("occurred_at", Timestamp::from_millis(*occurred_at_ms)),
+            EventKind::IncidentReopened { incident, reason } => {
+                line("INCIDENT_REOPENED").incident(*incident).reason(reason.as_deref())
+            }
+            EventKind::IncidentClosed { incident, reason } => {
+                line("INCIDENT_CLOSED").incident(*incident).text("reason", reason)
+            }
+            EventKind::IncidentSuppressed { maintenance } => {
+                line("INCIDENT_HELD_BACK").text("maintenance", maintenance)
+            }
+            EventKind::StatusOverridden { expected, found } => {
+                line("MANUAL_OVERRIDE").status("expected_status", Some(*expected)).status("found_status", *found)
+            }
+            EventKind::OverrideSet { status, until_ms, user, note } => line("HOLD")
+                .status("status", Some(*status))
+                .time("until", Timestamp::from_millis(*until_ms))
+                .text("user", user)
+                .text("note", note),
+            EventKind::OverrideEnded { user } => line("RELEASE").text("user", user).text("reason", "released"),
+            EventKind::OverrideExpired => line("RELEASE").name("user", None).text("reason", "its time is over"),
+            EventKind::Status { .. }
+            | EventKind::WriteFailed { .. }
+            | EventKind::WritableAgain
+            | EventKind::IncidentClosedByPerson { .. }
+            | EventKind::WatchdogMissing { .. }
+            | EventKind::WatchdogHeard
+            | EventKind::NotRunning { .. } => return None,
+        })
+    }
+
+    /// A request reached the webhook: who sent it, its headers without secrets ([`logged_headers`]),
+    /// and its body ([`logged_body`]), or why there is none.
+    pub fn webhook_request(source_ip: IpAddr, headers: Vec<String>, body: &str) -> Self {
+        Self::new("WEBHOOK_REQUEST")
+            .with("source_ip", source_ip.to_string(), source_ip.to_string().into())
+            .with("headers", format!("[{}]", headers.join("; ")), headers.into())
+            .with("body", body.to_owned(), body.into())
+    }
+
+    /// An alert of ours, or a part of it, could not be used: its label `alertname` and its fingerprint as they came, each
+    /// empty if it has none; why, and what helps.
+    pub fn alert_ignored(alertname: &str, fingerprint: &str, reason: &str) -> Self {
+        Self::new("ALERT_IGNORED").text("alertname", alertname).word("fingerprint", fingerprint).text("reason", reason)
+    }
+
+    /// An operator changed the built-in page: who, what was done as the path of the form says it (`announce`, `rename`), what
+    /// it was done to (`maintenance 3`), its title or name, and what it is now or what was said.
+    pub fn page_edited(user: &str, action: &str, subject: &str, name: &str, details: &str) -> Self {
+        let line = Self::new("PAGE_EDITED").text("user", user).word("action", action);
+        line.text("subject", subject).text("name", name).text("details", details)
+    }
+
+    fn with(mut self, key: &'static str, text: String, json: Value) -> Self {
+        self.fields.push((key, text, json));
+        self
+    }
+
+    fn text(self, key: &'static str, text: &str) -> Self {
+        self.with(key, quoted(text), text.into())
+    }
+
+    /// A name in quotes; `-` for none.
+    fn name(self, key: &'static str, name: Option<&str>) -> Self {
+        self.with(key, name.map_or_else(|| "-".to_owned(), quoted), name.into())
+    }
+
+    /// A text that is a word mostly: as it is if so, else quoted; `-` if empty.
+    fn word(self, key: &'static str, word: &str) -> Self {
+        let is_word = word.len() <= 64 && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let text = match word {
+            "" => "-".to_owned(),
+            word if is_word => word.to_owned(),
+            text => quoted(text),
+        };
+        self.with(key, text, word.into())
+    }
+
+    fn incident(self, id: IncidentId) -> Self {
+        self.with("incident", id.0.to_string(), id.0.into())
+    }
+
+    /// A status; `None` is a number that has no meaning.
+    fn status(self, key: &'static str, status: Option<ComponentStatus>) -> Self {
+        let text = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
+        self.with(key, text, status.map(ComponentStatus::value).into())
+    }
+
+    fn time(self, key: &'static str, time: Timestamp) -> Self {
+        self.with(key, time.to_string(), time.to_string().into())
+    }
+
+    fn reason(self, reason: Option<&str>) -> Self {
+        if let Some(reason) = reason { self.text("reason", reason) } else { self }
+    }
+
+    /// The same as one JSON object on one line.
+    pub(crate) fn to_json(&self, timestamp: Timestamp) -> String {
+        let (timestamp, event) = (Value::from(timestamp.to_string()), Value::from(self.name));
+        let mut json = format!(r#"{{"timestamp":{timestamp},"event":{event}"#);
+        self.fields.iter().for_each(|(key, _, value)| json.push_str(&format!(r#","{key}":{value}"#)));
+        json + "}"
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]", self.name)?;
+        self.fields.iter().try_for_each(|(key, text, _)| write!(f, " {key}={text}"))
+    }
+}
+
+/// A text in quotes: quotes, backslashes, control and invisible characters escaped, cut at [`TEXT_LIMIT`].
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(TEXT_LIMIT) {
+        Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
+        None => format!("{text:?}"),
+    }
 }
 
 /// Headers as they may be logged, each such as `User-Agent: curl/7.68.0`. Secrets are `[redacted]`.
@@ -174,98 +339,4 @@ fn excerpt(bytes: &[u8], limit: usize) -> String {
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::{HeaderName, HeaderValue};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
-        list.iter()
-            .map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn headers_are_written_as_people_write_them() {
-        let headers =
-            headers(&[("host", "example.com"), ("user-agent", "curl/7.68.0"), ("content-type", "application/json")]);
-        assert_eq!(
-            logged_headers(&headers).join("; "),
-            "Host: example.com; User-Agent: curl/7.68.0; Content-Type: application/json"
-        );
-    }
-
-    #[test]
-    fn secrets_are_redacted_by_name_and_by_form() {
-        for name in [
-            "authorization",
-            "proxy-authorization",
-            "cookie",
-            "set-cookie",
-            "x-api-key",
-            "x-auth-token",
-            "x-gitlab-token",
-            "x-hub-signature-256",
-            "x-session-id",
-            "x-amz-security-token",
-            "x-client-secret",
-        ] {
-            let logged = logged_headers(&headers(&[(name, "hunter2")])).concat();
-            assert!(logged.ends_with(": [redacted]"), "{logged}");
-        }
-        for value in ["Basic YWRtaW46YWRtaW4=", "bearer hunter2", "  Bearer hunter2"] {
-            let logged = logged_headers(&headers(&[("x-forwarded-thing", value)])).concat();
-            assert_eq!(logged, "X-Forwarded-Thing: [redacted]");
-        }
-    }
-
-    #[test]
-    fn headers_have_a_limit_in_length_and_number() {
-        let mut many = headers(&[("a", &"x".repeat(5000))]);
-        assert_eq!(logged_headers(&many).join("; "), format!("A: {}… (5000 bytes in all)", "x".repeat(512)));
-        for _ in 0..99 {
-            many.append("b", HeaderValue::from_static("y"));
-        }
-        assert!(logged_headers(&many).join("; ").ends_with("; B: y; … (100 in all)"));
-    }
-
-    #[test]
-    fn a_body_is_cut_between_characters_with_its_size() {
-        assert_eq!(logged_body("aü🚨".as_bytes(), 7), "aü🚨");
-        assert_eq!(logged_body("aü🚨".as_bytes(), 6), "aü… (7 bytes in all)");
-        assert_eq!(logged_body("aü🚨".as_bytes(), 2), "a… (7 bytes in all)");
-        assert_eq!(logged_body(b"abc", 0), "(3 bytes, not logged)");
-        assert_eq!(logged_body(b"", 5), "");
-    }
-
-    #[test]
-    fn a_body_cannot_start_a_line() {
-        let body = "{\r\n \"a\": \"\u{1b}[2J\u{85}\u{2028}\"}\n[INCIDENT_OPENED] \u{0}";
-        let logged = logged_body(body.as_bytes(), 100);
-        assert_eq!(logged, r#"{\r\n "a": "\u{1b}[2J\u{85}\u{2028}"}\n[INCIDENT_OPENED] \u{0}"#);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_become_one_line_of_bounded_length(
-            bytes in prop::collection::vec(any::<u8>(), 0..300), limit in 1..200_usize,
-        ) {
-            let line = logged_body(&bytes, limit);
-            prop_assert!(!line.chars().any(is_unsafe));
-            prop_assert!(line.chars().count() <= limit * 6 + 30);
-        }
-
-        #[test]
-        fn a_cut_text_is_a_prefix(text in "[a-zäöü🚨]{0,60}", limit in 1..80_usize) {
-            let line = logged_body(text.as_bytes(), limit);
-            let shown = line.split('…').next().expect("always one");
-            prop_assert!(text.starts_with(shown) && shown.len() + 4 > limit.min(text.len()));
-        }
-    }
 }

@@ -32,7 +32,7 @@ macro_rules! catalogue {
 
         impl Catalogue {
             /// Registers every metric, in the order of [`DEFINITIONS`].
-            pub fn new(registry: &Registry) -> Result<Self, Error> {
+            pub(super) fn new(registry: &Registry) -> Result<Self, Error> {
                 let mut definitions = DEFINITIONS.iter();
                 // There are as many fields as definitions.
                 let mut next = || definitions.next().ok_or_else(|| Error::Msg("a definition is missing".to_owned()));

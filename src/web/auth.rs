@@ -10,9 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderValue;
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -31,12 +29,6 @@ const VERIFICATION_QUEUE: usize = 64;
 /// How many of these one address may have: as many groups of alerts as one Alertmanager may post at once after a start. Who
 /// floods from one address leaves the others to those who are not known yet.
 const PLACES_OF_ONE_ADDRESS: usize = 56;
-
-/// Base64 as senders write it: with the padding or without.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// Knows who may come in.
 pub struct Authenticator {
@@ -203,7 +195,9 @@ impl Credentials {
         if !scheme.eq_ignore_ascii_case("basic") {
             return Err(Refusal::Missing);
         }
-        let decoded = BASE64.decode(encoded.trim()).map_err(|_| Refusal::Wrong)?;
+        // Senders write it with the padding or without.
+        let encoded = encoded.trim().trim_end_matches('=');
+        let decoded = BASE64_STANDARD_NO_PAD.decode(encoded).map_err(|_| Refusal::Wrong)?;
         let colon = decoded.iter().position(|&byte| byte == b':').ok_or(Refusal::Wrong)?;
         let user = String::from_utf8(decoded[..colon].to_vec()).map_err(|_| Refusal::Wrong)?;
         Ok(Self { user, password: decoded[colon + 1..].to_vec() })
@@ -247,7 +241,7 @@ mod tests {
     }
 
     fn basic(text: &str) -> HeaderValue {
-        HeaderValue::try_from(format!("Basic {}", BASE64.encode(text))).expect("a value")
+        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD_NO_PAD.encode(text))).expect("a value")
     }
 
     async fn check(authenticator: &Arc<Authenticator>, text: &str) -> Result<Role, Refusal> {

@@ -143,25 +143,21 @@ pub(super) async fn add_headers(State(app): State<App>, request: Request, next: 
 /// not trusted may be invented. An entry that is no address ends the walk at the proxy that wrote it.
 pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted_proxies.iter().any(|network| network.contains(address));
+    // As proxies write it: `10.0.0.5`, `10.0.0.5:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`.
+    let address = |entry: &str| {
+        let (entry, with_port) = (entry.trim(), entry.trim().parse().map(|entry: SocketAddr| entry.ip()));
+        let bare = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+        entry.parse().or(with_port).ok().or_else(bare).map(|address: IpAddr| address.to_canonical())
+    };
     let mut client = peer.to_canonical();
-    let mut hops = headers.get_all("x-forwarded-for").iter().rev().flat_map(|header| {
-        let entries: Vec<&str> = header.to_str().unwrap_or_default().rsplit(',').collect();
-        entries.into_iter().map(parse_entry)
-    });
+    let headers = headers.get_all("x-forwarded-for").iter().rev();
+    let mut hops = headers.flat_map(|header| header.to_str().unwrap_or_default().rsplit(',')).map(address);
     while is_trusted(&client)
         && let Some(Some(address)) = hops.next()
     {
         client = address;
     }
     client
-}
-
-/// An address as proxies write it: `10.0.0.5`, `10.0.0.5:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`.
-fn parse_entry(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let address = text.parse().ok().or_else(|| text.parse().ok().map(|with_port: SocketAddr| with_port.ip()));
-    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    address.or_else(bare).map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]

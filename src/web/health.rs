@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -37,14 +37,9 @@ const OUTCOME_COUNTS_FOR: Duration = Duration::from_secs(5);
 /// What came of the last write to the store, a notification's or one that was tried for the asking.
 #[derive(Default)]
 pub(super) struct StoreHealth {
-    last: Mutex<Option<Outcome>>,
+    last: Mutex<Option<(Instant, Verdict)>>,
     /// Held while a write is tried, so that all who ask meanwhile share it.
     trying: Arc<tokio::sync::Mutex<()>>,
-}
-
-struct Outcome {
-    at: Instant,
-    verdict: Verdict,
 }
 
 /// Whether the store can be written; else why not, and the cure.
@@ -55,8 +50,7 @@ impl StoreHealth {
     /// over.
     pub(super) fn note<E: Display>(&self, outcome: &Result<(), E>) {
         let verdict = outcome.as_ref().copied().map_err(ToString::to_string);
-        let last = self.lock().replace(Outcome { at: Instant::now(), verdict });
-        let worked = last.is_none_or(|last| last.verdict.is_ok());
+        let worked = self.lock().replace((Instant::now(), verdict)).is_none_or(|(_, last)| last.is_ok());
         match outcome {
             Err(error) if worked => {
                 error!(%error, "notifications cannot be stored: they are answered with 503, Alertmanager sends them again");
@@ -69,11 +63,10 @@ impl StoreHealth {
 
     /// What is known without trying.
     fn known(&self) -> Option<Verdict> {
-        let last = self.lock();
-        last.as_ref().filter(|last| last.at.elapsed() < OUTCOME_COUNTS_FOR).map(|last| last.verdict.clone())
+        self.lock().as_ref().filter(|(at, _)| at.elapsed() < OUTCOME_COUNTS_FOR).map(|(_, verdict)| verdict.clone())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Outcome>> {
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Verdict)>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,37 +91,32 @@ async fn monitoring(app: &App) -> Option<Verdict> {
     })
 }
 
-/// Whether notifications can be stored.
+/// Whether notifications can be stored: looks at the last write, or tries one. A task of its own does it: whoever asks may go
+/// before it is done, and there is never more than one that waits for a disk.
 async fn store(app: &App) -> Verdict {
-    match timeout(WRITE_TIMEOUT, can_store(app)).await {
-        Ok(verdict) => verdict,
-        Err(_) => {
-            let verdict = Err(format!("the store did not answer within {WRITE_TIMEOUT:?}: check its disk"));
-            app.store_health.note(&verdict);
-            verdict
+    let health = &app.store_health;
+    let looked_at = async {
+        if let Some(verdict) = health.known() {
+            return verdict;
         }
-    }
-}
-
-/// Looks at the last write, or tries one. A task of its own does it: whoever asks may go before it is done, and there is
-/// never more than one that waits for a disk.
-async fn can_store(app: &App) -> Verdict {
-    let store = &app.store_health;
-    if let Some(verdict) = store.known() {
-        return verdict;
-    }
-    let turn = Arc::clone(&store.trying).lock_owned().await;
-    if let Some(verdict) = store.known() {
-        return verdict;
-    }
-    let app = app.clone();
-    let tried = tokio::spawn(async move {
-        let _turn = turn;
-        let outcome = app.parts.store.try_write().await;
-        app.store_health.note(&outcome);
-        outcome.map_err(|error| error.to_string())
-    });
-    tried.await.unwrap_or_else(|_| Err("the attempt to write to the store ended early: see the log".to_owned()))
+        let turn = Arc::clone(&health.trying).lock_owned().await;
+        if let Some(verdict) = health.known() {
+            return verdict;
+        }
+        let app = app.clone();
+        let tried = tokio::spawn(async move {
+            let _turn = turn;
+            let outcome = app.parts.store.try_write().await;
+            app.store_health.note(&outcome);
+            outcome.map_err(|error| error.to_string())
+        });
+        tried.await.unwrap_or_else(|_| Err("the attempt to write to the store ended early: see the log".to_owned()))
+    };
+    timeout(WRITE_TIMEOUT, looked_at).await.unwrap_or_else(|_| {
+        let verdict = Err(format!("the store did not answer within {WRITE_TIMEOUT:?}: check its disk"));
+        health.note(&verdict);
+        verdict
+    })
 }
 
 /// What `/-/ready` answers.
