@@ -186,7 +186,17 @@ impl Material {
     /// # Errors
     /// [`TlsError`] if a file does not hold what it should, or certificate and key do not belong together.
     fn server_config(&self, config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
-        let provider = Arc::new(provider(config));
+        // aws-lc-rs with what the file says of suites and curves.
+        let mut provider = aws_lc_rs::default_provider();
+        if let Some(names) = &config.cipher_suites {
+            let is_tls13 = |suite: &SupportedCipherSuite| suite.tls13().is_some();
+            let named = names.iter().filter_map(|name| tls12_suite(&provider, name));
+            provider.cipher_suites = provider.cipher_suites.iter().copied().filter(is_tls13).chain(named).collect();
+        }
+        if let Some(names) = &config.curves {
+            provider.kx_groups = names.iter().filter_map(|name| curve(name)).collect();
+        }
+        let provider = Arc::new(provider);
         let identity = Arc::new(self.identity(config, &provider)?);
         let unusable = |error: rustls::Error| TlsError::new("cert_file", &config.cert_file, unusable(&error));
         let versions = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
@@ -268,20 +278,6 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn unusable(error: &rustls::Error) -> String {
     format!("cannot be used ({error}): name another one")
-}
-
-/// aws-lc-rs with what the file says of suites and curves.
-fn provider(config: &TlsConfig) -> CryptoProvider {
-    let mut provider = aws_lc_rs::default_provider();
-    if let Some(names) = &config.cipher_suites {
-        let is_tls13 = |suite: &SupportedCipherSuite| suite.tls13().is_some();
-        let named = names.iter().filter_map(|name| tls12_suite(&provider, name));
-        provider.cipher_suites = provider.cipher_suites.iter().copied().filter(is_tls13).chain(named).collect();
-    }
-    if let Some(names) = &config.curves {
-        provider.kx_groups = names.iter().filter_map(|name| curve(name)).collect();
-    }
-    provider
 }
 
 fn tls12_suite(provider: &CryptoProvider, name: &str) -> Option<SupportedCipherSuite> {

@@ -98,7 +98,18 @@ async fn serve_within(
         let accepting = async {
             let places = Places::new(limits);
             loop {
-                let (stream, peer) = accept(&listener).await;
+                let (stream, peer) = match listener.accept().await {
+                    Ok(accepted) => accepted,
+                    // The client was gone before it was accepted.
+                    Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {
+                        continue;
+                    }
+                    Err(error) => {
+                        warn!(%error, "a connection was not accepted; trying again soon");
+                        sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                };
                 let place = places.place(peer.ip()).await;
                 let tls = settings.as_ref().and_then(|settings| settings.borrow().web.tls.clone());
                 let connection = converse(stream, peer, tls, router.clone(), place, stopping.clone());
@@ -125,21 +136,6 @@ async fn serve_within(
         connections.wait().await;
     }
     Ok(())
-}
-
-/// The next connection.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok(accepted) => return accepted,
-            // The client was gone before it was accepted.
-            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {}
-            Err(error) => {
-                warn!(%error, "a connection was not accepted; trying again soon");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }
 
 /// Serves one connection to its end.

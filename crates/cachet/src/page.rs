@@ -11,8 +11,8 @@ use super::http::Request;
 use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
 use super::{Error, Fault};
 use alertmanager_cachet_core::observed::{
-    ComponentId, ComponentUpdate, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident,
-    Observed, ObservedComponent, ObservedGroup, ObservedIncident,
+    ComponentId, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident, Observed,
+    ObservedComponent, ObservedGroup, ObservedIncident,
 };
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus, ScheduleStatus};
 use alertmanager_cachet_core::status_page::{
@@ -236,9 +236,44 @@ impl Cachet {
                 self.update(format!("/component-groups/{}", id.0), json!({"visible": true})).await
             }
             PageWrite::RemoveGroup(id) => self.delete(format!("/component-groups/{}", id.0)).await,
-            PageWrite::UpdateComponent(id, update) => self.update_component(*id, update).await,
             PageWrite::RemoveComponent(id) => self.delete(format!("/components/{}", id.0)).await,
-            PageWrite::UpdateIncident { id, status, message } => self.add_incident_update(*id, *status, message).await,
+            PageWrite::UpdateComponent(id, update) => {
+                let body = wire::component_update(update);
+                let call = Request::new(Method::PUT, format!("/components/{}", id.0)).body(body);
+                let answer = self.send(&call).await.inspect_err(|error| {
+                    // Both recorded releases take the status Unknown (062). That cannot be probed without writing, for a
+                    // component that does not exist is 404 before its status is looked at (152); so it is learnt from the
+                    // first refusal (064: `The selected status is invalid.`), for the life of the client and its clones.
+                    let status_refused =
+                        matches!(&error.fault, Fault::Invalid { status: 422, message } if message.contains("status"));
+                    if status_refused && update.status == Some(ComponentStatus::Unknown) {
+                        self.learned().refuses_unknown = true;
+                    }
+                })?;
+                let written = answer.json::<Document<Written>>(&call)?.data.attributes;
+                // A status is sent only if the component shows another one. So the write changed `updated`.
+                if update.status.is_some() {
+                    self.learn_offset(written.updated_if_utc, &answer.headers);
+                }
+                Ok(())
+            }
+            PageWrite::UpdateIncident { id, status, message } => {
+                // Two within one second tie in releases of 2025, and the first is shown; so there, the second one waits.
+                let tie = self.shared.capabilities.get().is_none_or(|known| !known.meta);
+                let earlier = self.learned().updates.get(id).copied();
+                if tie && let Some(earlier) = earlier {
+                    tokio::time::sleep_until(earlier + UPDATES_APART).await;
+                }
+                let body = json!({"status": status.value(), "message": message});
+                let added = self.create(&format!("/incidents/{}/updates", id.0), body).await.map(drop);
+                if tie {
+                    let now = Instant::now();
+                    let updates = &mut self.learned().updates;
+                    updates.retain(|_, at| *at + UPDATES_APART > now);
+                    updates.insert(*id, now);
+                }
+                added
+            }
             PageWrite::SetIncidentStatus(id, status) => {
                 self.update(format!("/incidents/{}", id.0), json!({"status": status.value()})).await
             }
@@ -247,33 +282,6 @@ impl Cachet {
                 self.update(format!("/incidents/{}", id.0), body).await
             }
         }
-    }
-
-    /// Brings a component up to date.
-    ///
-    /// Both recorded releases take the status Unknown (062). That cannot be probed without writing, for a component that
-    /// does not exist is 404 before its status is looked at (152); so it is learnt from the first refusal, for the life of
-    /// the client and its clones.
-    async fn update_component(&self, id: ComponentId, update: &ComponentUpdate) -> Result<(), Error> {
-        let call = Request::new(Method::PUT, format!("/components/{}", id.0)).body(wire::component_update(update));
-        let answer = match self.send(&call).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                // What is said of a status that Cachet does not know (064): `The selected status is invalid.`
-                let status_refused =
-                    matches!(&error.fault, Fault::Invalid { status: 422, message } if message.contains("status"));
-                if status_refused && update.status == Some(ComponentStatus::Unknown) {
-                    self.learned().refuses_unknown = true;
-                }
-                return Err(error);
-            }
-        };
-        let written = answer.json::<Document<Written>>(&call)?.data.attributes;
-        // A status is sent only if the component shows another one. So the write changed `updated`.
-        if update.status.is_some() {
-            self.learn_offset(written.updated_if_utc, &answer.headers);
-        }
-        Ok(())
     }
 
     /// Corrects the start time of an incident to `occurred_at`, if it shows another one. That happens if it was sent before
@@ -295,26 +303,6 @@ impl Cachet {
         if let Err(error) = self.update(format!("/incidents/{}", id.0), body).await {
             tracing::warn!("incident {} shows a wrong start time, the right one is {occurred_at}: {error}", id.0);
         }
-    }
-
-    /// Says something under an incident, with its new status.
-    ///
-    /// Two within one second tie in releases of 2025, and the first is shown; so there, the second one waits.
-    async fn add_incident_update(&self, id: IncidentId, status: IncidentStatus, message: &str) -> Result<(), Error> {
-        let body = json!({"status": status.value(), "message": message});
-        let tie = self.shared.capabilities.get().is_none_or(|known| !known.meta);
-        let earlier = self.learned().updates.get(&id).copied();
-        if tie && let Some(earlier) = earlier {
-            tokio::time::sleep_until(earlier + UPDATES_APART).await;
-        }
-        let added = self.create(&format!("/incidents/{}/updates", id.0), body).await.map(drop);
-        if tie {
-            let now = Instant::now();
-            let updates = &mut self.learned().updates;
-            updates.retain(|_, at| *at + UPDATES_APART > now);
-            updates.insert(id, now);
-        }
-        added
     }
 }
 
