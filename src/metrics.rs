@@ -13,9 +13,10 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
@@ -91,7 +92,7 @@ impl Metrics {
     pub fn text(&self, now: Timestamp) -> Result<String, MetricsError> {
         let Some(measured) = &self.measured else { return Ok(String::new()) };
         // An age is as old as the scrape, not as the reconcile run that saw its beginning.
-        let oldest = *measured.oldest_waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = *measured.oldest_waiting_since.lock();
         let age = oldest.map(|since| now.since(since)).unwrap_or_default();
         measured.catalogue.oldest_waiting_age.with([]).set(age.as_secs_f64());
         Ok(TextEncoder::new().encode_to_string(&measured.registry.gather())?)
@@ -173,7 +174,7 @@ impl Metrics {
             let count = kinds.iter().filter(|waiting| *waiting == kind).count();
             measured.catalogue.changes_waiting.with([kind]).set(count as f64);
         }
-        *measured.oldest_waiting_since.lock().unwrap_or_else(PoisonError::into_inner) = oldest_since;
+        *measured.oldest_waiting_since.lock() = oldest_since;
     }
 
     /// How the page is, counted from what the reconciler has at hand anyway; `waiting` firings do not count yet.

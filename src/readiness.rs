@@ -3,11 +3,12 @@
 //! Whoever works with a part says how it is; `/-/ready` tells it to whoever asks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// How the parts are. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<Parts>>);
+pub type Readiness = Arc<Mutex<Parts>>;
 
 /// How each part is.
 #[derive(Debug, Default)]
@@ -24,10 +25,3 @@ pub struct Parts {
 /// Whether a part works; if not, what is wrong, in one line that ends in the cure and holds no secret. `None`: nobody knows
 /// yet.
 pub type Condition = Option<Result<(), String>>;
-
-impl Readiness {
-    /// The parts, to be read or changed at once: whoever asks meanwhile waits.
-    pub fn parts(&self) -> MutexGuard<'_, Parts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}

@@ -6,9 +6,10 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
     CryptoProvider, SupportedKxGroup, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
@@ -86,7 +87,7 @@ impl Tls {
 
     /// Makes the next handshake; connections that are open keep what theirs was made with.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.lock().server))
+        TlsAcceptor::from(Arc::clone(&self.state.lock().server))
     }
 
     /// Reads the files again; whether new handshakes are made with what they hold now. Blocks while it reads.
@@ -95,13 +96,13 @@ impl Tls {
     /// What is wrong with them, which is logged once. What was read before stays in use.
     fn refresh(&self) -> Result<bool, Vec<TlsError>> {
         let read = Material::read(&self.config).and_then(|material| {
-            if self.lock().material == material {
+            if self.state.lock().material == material {
                 return Ok(None);
             }
             let server = material.server_config(&self.config).map_err(|error| vec![error])?;
             Ok(Some((material, server)))
         });
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match read {
             Ok(None) => {
                 state.said.clear();
@@ -121,10 +122,6 @@ impl Tls {
                 Err(errors)
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -392,9 +389,9 @@ mod tests {
     }
 
     fn kept(tls: &Tls) -> TlsError {
-        let before = Arc::clone(&tls.lock().server);
+        let before = Arc::clone(&tls.state.lock().server);
         let mut errors = tls.refresh().expect_err("it was taken");
-        assert!(Arc::ptr_eq(&before, &tls.lock().server));
+        assert!(Arc::ptr_eq(&before, &tls.state.lock().server));
         assert_eq!(errors.len(), 1, "{errors:?}");
         errors.remove(0)
     }

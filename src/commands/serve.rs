@@ -323,7 +323,7 @@ fn remark_what_is_unused(settings: &Settings) {
 /// Tells that a configuration is served with from now on.
 fn configuration_taken(report: &Report, metrics: &Metrics, readiness: &Readiness) {
     metrics.configuration_read(Some(clock::now()));
-    readiness.parts().configuration = Some(match report.problems.as_slice() {
+    readiness.lock().configuration = Some(match report.problems.as_slice() {
         [] => Ok(()),
         [problem] => Err(problem.to_string()),
         [first, more @ ..] => Err(format!("{first}; and {} more: run `alertmanager-cachet check`", more.len())),
@@ -352,7 +352,7 @@ impl Reloader {
                 }
                 Err(problems) => {
                     self.metrics.configuration_read(None);
-                    self.readiness.parts().configuration = Some(Err(format!(
+                    self.readiness.lock().configuration = Some(Err(format!(
                         "the configuration was changed and cannot be served with, so the one before stays in effect: \
                          {}; run `alertmanager-cachet check`, and reload again",
                         problems.first().map_or("", String::as_str)

@@ -237,7 +237,7 @@ impl Reporter {
         metrics.changes_waiting(waiting.keys().map(|(kind, _)| *kind), waiting.values().min().copied());
         let known = context.page.known();
         metrics.cachet_budget(known.budget);
-        let mut parts = self.readiness.parts();
+        let mut parts = self.readiness.lock();
         parts.abilities = known.abilities;
         match (&run.blocked, &known.lacking) {
             (None, None) => parts.cachet = Some(Ok(())),

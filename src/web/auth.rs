@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -55,7 +56,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Some(from) = self.from else { return };
-        let mut places = self.authenticator.places();
+        let mut places = self.authenticator.places.lock();
         if let Some(count) = places.get_mut(&from) {
             *count = count.saturating_sub(1);
         }
@@ -148,7 +149,7 @@ impl Authenticator {
     fn place(&self, from: Option<IpAddr>) -> Result<Place<'_>, Refusal> {
         let permit = self.queue.try_acquire().map_err(|_| Refusal::Busy)?;
         if let Some(from) = from {
-            let mut places = self.places();
+            let mut places = self.places.lock();
             let count = places.entry(from).or_default();
             if *count >= PLACES_OF_ONE_ADDRESS {
                 return Err(Refusal::Busy);
@@ -158,16 +159,8 @@ impl Authenticator {
         Ok(Place { authenticator: self, from, _permit: permit })
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn verified(&self) -> MutexGuard<'_, HashMap<String, (Fingerprint, User)>> {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn remembered(&self, credentials: &Credentials, fingerprint: &Fingerprint) -> Option<Role> {
-        let verified = self.verified();
+        let verified = self.verified.lock();
         let (seen, user) = verified.get(&credentials.user)?;
         let is_configured = self.settings.borrow().web.users.get(&credentials.user) == Some(user);
         (is_configured && bool::from(seen.ct_eq(fingerprint))).then_some(user.role)
@@ -175,7 +168,7 @@ impl Authenticator {
 
     /// Remembers a right password of `user`, and forgets those of users that are not configured any more.
     fn remember(&self, name: String, fingerprint: Fingerprint, user: User) {
-        let mut verified = self.verified();
+        let mut verified = self.verified.lock();
         verified.insert(name, (fingerprint, user));
         let settings = self.settings.borrow();
         verified.retain(|name, (_, user)| settings.web.users.get(name) == Some(user));
@@ -299,7 +292,7 @@ mod tests {
         sender.send_modify(|settings| Arc::make_mut(settings).web.users = users);
         assert_eq!(check(&authenticator, "admin:admin").await, Err(Refusal::Wrong));
         assert_eq!(check(&authenticator, "operator:admin").await, Ok(Role::Operator));
-        assert_eq!(authenticator.verified().len(), 1, "only the operator is remembered");
+        assert_eq!(authenticator.verified.lock().len(), 1, "only the operator is remembered");
     }
 
     #[tokio::test]
@@ -391,7 +384,7 @@ mod tests {
         assert_eq!(authenticator.check(Some(&right), other).await, Ok(Role::Poster));
         drop(places);
         assert_eq!(authenticator.check(Some(&basic("admin:wrong")), flood).await, Err(Refusal::Wrong));
-        assert!(inner.places().is_empty(), "nobody waits any more");
+        assert!(inner.places.lock().is_empty(), "nobody waits any more");
     }
 
     #[tokio::test]

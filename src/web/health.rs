@@ -12,13 +12,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
@@ -50,7 +51,7 @@ impl StoreHealth {
     /// over.
     pub(super) fn note<E: Display>(&self, outcome: &Result<(), E>) {
         let verdict = outcome.as_ref().copied().map_err(ToString::to_string);
-        let worked = self.lock().replace((Instant::now(), verdict)).is_none_or(|(_, last)| last.is_ok());
+        let worked = self.last.lock().replace((Instant::now(), verdict)).is_none_or(|(_, last)| last.is_ok());
         match outcome {
             Err(error) if worked => {
                 error!(%error, "notifications cannot be stored: they are answered with 503, Alertmanager sends them again");
@@ -63,11 +64,11 @@ impl StoreHealth {
 
     /// What is known without trying.
     fn known(&self) -> Option<Verdict> {
-        self.lock().as_ref().filter(|(at, _)| at.elapsed() < OUTCOME_COUNTS_FOR).map(|(_, verdict)| verdict.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Verdict)>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last
+            .lock()
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < OUTCOME_COUNTS_FOR)
+            .map(|(_, verdict)| verdict.clone())
     }
 }
 
@@ -154,7 +155,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     let part = |verdict: Verdict| Part { good: verdict.is_ok(), problem: verdict.err(), abilities: BTreeMap::new() };
     let known = |condition: &Condition, unknown: &str| part(condition.clone().unwrap_or(Err(unknown.to_owned())));
     let (cachet, configuration) = {
-        let parts = app.parts.readiness.parts();
+        let parts = app.parts.readiness.lock();
         let word = |ability| match ability {
             None => "unknown",
             Some(true) => "works",

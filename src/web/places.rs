@@ -10,13 +10,14 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
@@ -57,7 +58,8 @@ struct Open {
 }
 
 struct Connection {
-    /// See [`client_of`].
+    /// The unit that places are shared by: an IPv4 address, or an IPv6 network of 64 bits, which usually belongs to one
+    /// customer.
     client: IpAddr,
     activity: Activity,
     /// Cancelled to close it while it is idle, because its place is needed.
@@ -79,14 +81,6 @@ enum Activity {
     Waiting(u64),
     /// A request that is being aborted for another one, and no longer counts.
     Cut,
-}
-
-/// The unit that places are shared by: an IPv4 address, or an IPv6 network of 64 bits, which usually belongs to one customer.
-fn client_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 impl Open {
@@ -152,13 +146,17 @@ impl Places {
 
     /// Waits for a place for a connection that was accepted from `peer`.
     pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Arc<Place> {
+        let client = match peer.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address @ IpAddr::V4(_) => address,
+        };
         loop {
             {
-                let mut open = self.open();
+                let mut open = self.open.lock();
                 if open.connections.len() < self.limits.connections {
                     let number = open.next_number();
                     let (close, cut) = (CancellationToken::new(), CancellationToken::new());
-                    let (client, activity) = (client_of(peer), Activity::Idle(number));
+                    let activity = Activity::Idle(number);
                     let connection = Connection { client, activity, close: close.clone(), cut: cut.clone() };
                     open.connections.insert(number, connection);
                     return Arc::new(Place { number, close, cut, places: Arc::clone(self) });
@@ -168,10 +166,6 @@ impl Places {
             // There is only one waiter, and `notify_one` keeps a notification for it.
             self.changed.notified().await;
         }
-    }
-
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,13 +182,13 @@ pub(super) struct Place {
 impl Place {
     /// Whether no request is in progress.
     pub(super) fn is_idle(&self) -> bool {
-        let open = self.places.open();
+        let open = self.places.open.lock();
         open.connections.get(&self.number).is_none_or(|connection| matches!(connection.activity, Activity::Idle(_)))
     }
 
     /// Begins a request; `None` if there are too many.
     pub(super) fn begin(self: &Arc<Self>, path: &str) -> Option<InProgress> {
-        let mut open = self.places.open();
+        let mut open = self.places.open.lock();
         let number = open.next_number();
         let client = open.connections.get(&self.number)?.client;
         let activity = if RESERVED.contains(&path) {
@@ -210,7 +204,7 @@ impl Place {
 
     /// Marks the request as waiting for its client, or as worked on by the server.
     fn waits(&self, is_for_client: bool) {
-        if let Some(connection) = self.places.open().connections.get_mut(&self.number)
+        if let Some(connection) = self.places.open.lock().connections.get_mut(&self.number)
             && let Activity::Working(since) | Activity::Waiting(since) = connection.activity
         {
             connection.activity = if is_for_client { Activity::Waiting(since) } else { Activity::Working(since) };
@@ -220,7 +214,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.open().connections.remove(&self.number);
+        self.places.open.lock().connections.remove(&self.number);
         self.places.changed.notify_one();
     }
 }
@@ -255,7 +249,7 @@ impl InProgress {
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        let mut open = self.place.places.open();
+        let mut open = self.place.places.open.lock();
         let number = open.next_number();
         if let Some(connection) = open.connections.get_mut(&self.place.number) {
             connection.activity = Activity::Idle(number);

@@ -59,8 +59,8 @@ async fn a_cachet_that_is_away_takes_no_webhook_out_of_service_and_is_named() {
     let (status, body) = readiness(&server).await;
     assert_eq!((status, &body["status"]), (StatusCode::OK, &json!("degraded")), "nobody asked Cachet yet: {body}");
 
-    server.readiness.parts().configuration = Some(Ok(()));
-    server.readiness.parts().cachet = Some(Err("no connection: check CACHET_API_URL".into()));
+    server.readiness.lock().configuration = Some(Ok(()));
+    server.readiness.lock().cachet = Some(Err("no connection: check CACHET_API_URL".into()));
     let (status, body) = readiness(&server).await;
     assert_eq!(status, StatusCode::OK);
     let cachet = json!({"good": false, "problem": "no connection: check CACHET_API_URL"});
@@ -69,15 +69,15 @@ async fn a_cachet_that_is_away_takes_no_webhook_out_of_service_and_is_named() {
     assert_eq!(body, json!({"status": "degraded", "parts": parts}));
     assert_eq!(format!("{:?}", healthcheck_of(&server).await), format!("{:?}", ExitCode::SUCCESS));
 
-    server.readiness.parts().cachet = Some(Ok(()));
+    server.readiness.lock().cachet = Some(Ok(()));
     assert_eq!(readiness(&server).await.1["status"], json!("ready"));
 }
 
 #[tokio::test]
 async fn a_store_that_does_not_work_is_not_ready_whatever_else_works() {
     let server = Server::start(settings()).await;
-    server.readiness.parts().configuration = Some(Ok(()));
-    server.readiness.parts().cachet = Some(Ok(()));
+    server.readiness.lock().configuration = Some(Ok(()));
+    server.readiness.lock().cachet = Some(Ok(()));
     server.store.close().await;
     let (status, body) = readiness(&server).await;
     assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("not_ready")));

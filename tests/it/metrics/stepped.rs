@@ -33,7 +33,7 @@ impl Watched {
                 .watched_by(metrics.clone(), readiness.clone());
         let mut watched = Self { world, reconciler, metrics, readiness };
         watched.go().await;
-        assert_eq!(watched.readiness.parts().cachet, Some(Ok(())));
+        assert_eq!(watched.readiness.lock().cachet, Some(Ok(())));
         watched
     }
 
@@ -66,7 +66,7 @@ async fn a_change_that_cachet_does_not_take_waits_and_ages_until_it_does() {
     assert_eq!(watched.value("changes_oldest_waiting_age_seconds"), 20.0);
     assert_eq!(watched.value(r#"components{status="operational"}"#), 1.0);
     assert_eq!(watched.value(r#"components_desired{status="major_outage"}"#), 1.0);
-    let Some(Err(problem)) = watched.readiness.parts().cachet.clone() else { panic!("Cachet takes nothing") };
+    let Some(Err(problem)) = watched.readiness.lock().cachet.clone() else { panic!("Cachet takes nothing") };
     assert!(problem.contains("HTTP 503") && problem.contains("php artisan up"), "{problem}");
 
     watched.world.faults.heal();
@@ -75,7 +75,7 @@ async fn a_change_that_cachet_does_not_take_waits_and_ages_until_it_does() {
     assert_eq!(watched.value(r#"changes_waiting{kind="set_component"}"#), 0.0);
     assert_eq!(watched.value("changes_oldest_waiting_age_seconds"), 0.0);
     assert_eq!(watched.value(r#"components{status="major_outage"}"#), 1.0);
-    assert_eq!(watched.readiness.parts().cachet, Some(Ok(())));
+    assert_eq!(watched.readiness.lock().cachet, Some(Ok(())));
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_go_in_which_one_change_fails_is_incomplete() {
     let goes =
         ["complete", "incomplete"].map(|result| watched.value(&format!("reconciles_total{{result=\"{result}\"}}")));
     assert_eq!(goes, [1.0, 1.0], "the first one and this one");
-    assert_eq!(watched.readiness.parts().cachet, Some(Ok(())));
+    assert_eq!(watched.readiness.lock().cachet, Some(Ok(())));
 }
 
 #[tokio::test]
@@ -122,5 +122,5 @@ async fn a_store_that_fails_says_nothing_about_cachet() {
     watched.reconciler.wake().wake();
     watched.go().await;
     assert_eq!(watched.value(r#"reconciles_total{result="store_blocked"}"#), 1.0);
-    assert_eq!(watched.readiness.parts().cachet, Some(Ok(())));
+    assert_eq!(watched.readiness.lock().cachet, Some(Ok(())));
 }
