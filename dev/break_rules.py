@@ -63,7 +63,7 @@ RULES = [
     ),
     Rule(
         "late or drift: an incident that was closed or reopened late is no person's",
-        CORE + "outage.rs",
+        CORE + "ledger.rs",
         "let differs = row.value",
         "let differs = false && row.value",
     ),
@@ -118,8 +118,8 @@ RULES = [
     Rule(
         "old store: the recorded values of a restored backup count for nothing",
         CORE + "recovery.rs",
-        "let mut older = unconfirmed(&ledger);",
-        "let mut older = ledger.clone();",
+        "let mut older = with_doubtful_rows(ledger);",
+        "let mut older = ledger;",
     ),
     # The status of a component.
     Rule(
@@ -259,15 +259,15 @@ RULES = [
     ),
     Rule(
         "a lost store adopts the alerts that the page shows",
-        CORE + "adopt.rs",
+        CORE + "recovery.rs",
         "let down = !component.enabled",
         "let down = false && !component.enabled",
     ),
     Rule(
         "a lost store adopts the incidents that the page shows",
-        CORE + "adopt.rs",
-        "Some(marked) => *marked == component.name,",
-        "Some(marked) => false && *marked == component.name,",
+        CORE + "recovery.rs",
+        "is_ours.then_some((subject, id))",
+        "(false && is_ours).then_some((subject, id))",
     ),
 ]
 

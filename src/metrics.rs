@@ -26,10 +26,10 @@ pub(crate) use self::catalogue::{NotificationResult, PollResult, ReconcileResult
 use crate::cachet::CallObserver;
 use crate::core::alert::Effect;
 use crate::core::history::Source;
+use crate::core::ledger::Outage;
 use crate::core::notification::Notification;
 use crate::core::observed::IncidentId;
 use crate::core::operation::Operation;
-use crate::core::outage::Outage;
 use crate::core::plan::{Plan, Report, Views};
 use crate::core::repair::Repair;
 use crate::core::status::ComponentStatus;
@@ -196,7 +196,7 @@ impl Metrics {
             let count = desired.components.values().filter(|component| component.status == status).count();
             c.components_desired.with([word]).set(count as f64);
         }
-        let ours: BTreeSet<IncidentId> = ledger.outages().filter_map(Outage::incident_id).collect();
+        let ours: BTreeSet<IncidentId> = ledger.outages.values().filter_map(Outage::incident_id).collect();
         let is_ours = |id: &IncidentId, outage: &Option<String>| outage.is_some() || ours.contains(id);
         let open = observed.open_incidents.len();
         let open_ours =

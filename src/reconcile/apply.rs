@@ -1,12 +1,11 @@
 //! Carries out one operation: the calls it needs, and its outcome.
 
 use crate::core::config::Config;
-use crate::core::ledger::{ComponentValue, ResourceKey};
+use crate::core::ledger::{ComponentValue, EndedBy, Outage, ResourceKey};
 use crate::core::observed::{
     AffectedComponent, ComponentId, ComponentUpdate, IncidentId, NewComponent, NewIncident, ObservedIncident,
 };
 use crate::core::operation::{Operation, Outcome};
-use crate::core::outage::{EndedBy, Outage};
 use crate::core::status::{ComponentStatus, IncidentStatus};
 use crate::core::status_page::{IncidentSearch, PageError, PageWrite, StatusPage};
 use crate::core::target::ComponentName;
@@ -38,9 +37,9 @@ pub async fn apply(page: &dyn StatusPage, config: &Config, operation: &Operation
         }
         Operation::Write { key, page_id: None, value, enabled, .. } => {
             let name = match key {
-                ResourceKey::Component(name) | ResourceKey::Incident(name) => name.to_string(),
+                ResourceKey::Component(name) => name.to_string(),
                 ResourceKey::Target(name) => name.to_string(),
-                ResourceKey::MonitoringIncident | ResourceKey::Structure => String::new(),
+                ResourceKey::Incident(_) | ResourceKey::Structure => String::new(),
             };
             let component = NewComponent {
                 name,
@@ -88,7 +87,7 @@ async fn open(
         name: config.title(&outage.subject),
         message: config.first_message(&outage.subject),
         component: component.zip(outage.subject.component()).map(affected),
-        outage: outage.key.to_string(),
+        outage: outage.key.clone(),
         occurred_at: outage.occurred_at,
         notify_subscribers: config.incidents.notify_subscribers,
     };
@@ -97,9 +96,9 @@ async fn open(
 
 async fn find(page: &dyn StatusPage, config: &Config, outage: &Outage) -> Result<Option<ObservedIncident>, PageError> {
     let search = IncidentSearch {
-        outage: outage.key.as_str(),
+        outage: &outage.key,
         name: &config.title(&outage.subject),
-        component: outage.subject.component_id(),
+        component: outage.component_id,
         occurred_at: outage.occurred_at,
         created_not_before: outage.began_at,
     };

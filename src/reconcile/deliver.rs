@@ -144,7 +144,7 @@ impl Deliverer {
         };
         let (now, interval) = (context.clock.now(), context.settings.config.page.reconcile_interval);
         let too_dear = || (read < Reading::Everything).then(|| context.page.reading_waits()).flatten();
-        let row = view.ledger.as_ref().and_then(|ledger| ledger.get(key));
+        let row = view.ledger.as_ref().and_then(|ledger| ledger.rows.get(key));
         let vanished = view.vanished.contains(target.as_str()).then_some(interval);
         let on_its_way = || Some(row?.on_its_way_until(now)?.since(now));
         let wait: Option<Duration> = vanished.or_else(on_its_way).or_else(too_dear);

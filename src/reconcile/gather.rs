@@ -9,13 +9,13 @@ use super::report::Reporter;
 use super::view::{Touched, View};
 use super::{Blocked, Context, Wake};
 use crate::clock::ClockJumps;
-use crate::core::adopt::{adopt, adopt_monitoring};
 use crate::core::history::{About, Event, EventKind};
+use crate::core::ledger::{IncidentValue, Outage, OutageSubject};
 use crate::core::maintenance::may_change_at;
 use crate::core::observed::{ComponentIndex, IncidentId, Maintenance, Observed};
-use crate::core::outage::{IncidentValue, Outage, OutageSubject};
 use crate::core::overrides::Override;
 use crate::core::page::{DesiredPage, known_target};
+use crate::core::recovery::adopt;
 use crate::core::status_page::{Failure, PageError};
 use crate::core::target::{KnownTarget, Target};
 use crate::core::time::Timestamp;
@@ -199,8 +199,11 @@ impl Gatherer {
     }
 
     async fn read_page(&mut self, context: &Context, view: &mut View, now: Timestamp) -> Result<(), Blocked> {
-        let doubtful: Vec<IncidentId> =
-            view.ledger.iter().flat_map(|ledger| ledger.outages().filter_map(incident_that_may_reopen)).collect();
+        let doubtful: Vec<IncidentId> = view
+            .ledger
+            .iter()
+            .flat_map(|ledger| ledger.outages.values().filter_map(incident_that_may_reopen))
+            .collect();
         let observed = context.page.observe(&doubtful).await?;
         let maintenance = self.ask_maintenance(context, view, now).await;
         let observed = Observed { maintenance, ..observed };
@@ -231,15 +234,14 @@ impl Gatherer {
     ) -> Result<(), Blocked> {
         let (store, config) = (&context.store, &context.settings.config);
         let inventory = context.settings.inventory(observed);
-        let mut adopted = adopt(&inventory, observed, &config.incidents.new_name, now);
-        let monitoring = adopt_monitoring(observed, &config.title(&OutageSubject::Monitoring), now);
+        let mut adopted = adopt(&inventory, observed, |subject| config.title(subject), now);
+        let is_missing = adopted.outages.iter().any(|outage| outage.subject == OutageSubject::Monitoring);
         // If the page has the incident, the watchdog stays missing until it is received, so that a lost store makes nothing
         // green. A store that has already received it is not changed.
-        if monitoring.is_some() && config.watchdog.is_some() && store.pulse().await? == Pulse::default() {
+        if is_missing && config.watchdog.is_some() && store.pulse().await? == Pulse::default() {
             store.record_missing_watchdog(self.listening_since, self.listening_since).await?;
             self.listen(context, now).await?;
         }
-        adopted.outages.extend(monitoring);
         let known = view.ledger.take().unwrap_or_default();
         let replaced = adopted.take_over(&known);
         store.adopt(&adopted, observed, now).await?;

@@ -181,13 +181,8 @@ impl Reporter {
             }
             tracing::warn!(subject = %subject, "{error}; it is tried again");
             *said = Some(news);
-            let about = match subject {
-                ResourceKey::Component(name) | ResourceKey::Incident(name) => About::Component(name.clone()),
-                ResourceKey::MonitoringIncident | ResourceKey::Structure => About::Everything,
-                ResourceKey::Target(name) => About::Target(name.clone()),
-            };
             let kind = EventKind::WriteFailed { change: subject.to_string(), error: error.to_string() };
-            self.keep(Event { at: now, about, kind });
+            self.keep(Event { at: now, about: subject.into(), kind });
         }
     }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::config::Config;
-use crate::core::ledger::{Delivery, Ledger, Recorded, RecordedComponent, ResourceKey, Update};
+use crate::core::ledger::{Delivery, IncidentValue, Ledger, Outage, Recorded, RecordedComponent, ResourceKey, Update};
 use crate::core::observed::{ComponentId, ComponentIndex, Maintenance, Observed, ObservedComponent, ObservedIncident};
 use crate::core::operation::Outcome;
-use crate::core::outage::{IncidentValue, Outage};
 use crate::core::status::IncidentStatus;
 use crate::core::target::TargetName;
 use crate::core::time::Timestamp;
@@ -143,8 +142,8 @@ impl View {
             }
         }
         let mut ledger = store.ledger().await?;
-        ledger.rows_mut().for_each(|(_, row)| may_be_on_its_way(row, now));
-        for outage in ledger.outages_mut() {
+        ledger.rows.values_mut().for_each(|row| may_be_on_its_way(row, now));
+        for outage in ledger.outages.values_mut() {
             let Some(row) = &mut outage.incident else { continue };
             may_be_on_its_way(row, now);
             // Earlier releases did not store the title of what they created.

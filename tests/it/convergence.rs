@@ -163,7 +163,7 @@ async fn what_the_store_did_not_keep_is_looked_up_and_kept_later() {
             world.settle_within(2).await;
             assert_eq!((world.status("Database").await, world.incidents().await), (1, (0, 1)), "{context}");
             assert_eq!(
-                world.store.ledger().await.expect("the ledger").outages().filter(|it| it.is_active()).count(),
+                world.store.ledger().await.expect("the ledger").outages.values().filter(|it| it.is_active()).count(),
                 0,
                 "{context}"
             );

@@ -164,7 +164,7 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
         assert_eq!((database.as_str(), website.as_str()), ("db:9100 | Database", "web:9100 | Website"));
         let ledger = store.ledger().await.expect("what was written");
         assert_eq!((ledger.components().count(), ledger.targets().count()), (2, 2), "{}", path.display());
-        let open = ledger.outages().filter(|outage| {
+        let open = ledger.outages.values().filter(|outage| {
             outage.is_active() && outage.incident.as_ref().is_some_and(|row| row.is_confirmed() && row.value.is_open())
         });
         assert_eq!(
@@ -182,7 +182,7 @@ async fn the_store_of_every_earlier_release_is_opened_with_all_that_is_in_it() {
         assert_eq!(database.opened_for.as_deref(), Some("Database"));
         assert_eq!((website.is_open(), website.updates[0].message.as_str()), (false, "It works again."));
         assert_eq!(website.fixed_at, Some(website.updates[0].at));
-        let of_store = ledger.outages().map(|outage| outage.key.as_str());
+        let of_store = ledger.outages.values().map(|outage| outage.key.as_str());
         assert!(of_store.collect::<Vec<_>>().contains(&database.key.as_deref().expect("a key")), "{database:?}");
         let made = NewGroup { name: "new".to_owned(), order: 0 };
         assert_eq!(store.page().make_group(&made).await.expect("made"), GroupId(2), "numbers go on");

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::ledger::OutageSubject;
 use super::names::{Group, IncidentName};
-use super::outage::OutageSubject;
 use super::rules::{CloseIncidentWhen, Drift};
 use super::status::ComponentStatus;
 use super::target::ComponentName;
@@ -109,7 +109,7 @@ impl Config {
     /// The title of the incident of an outage of `subject`.
     pub fn title(&self, subject: &OutageSubject) -> String {
         match subject {
-            OutageSubject::Component { name, .. } => self.incidents.new_name.render(name),
+            OutageSubject::Component(name) => self.incidents.new_name.render(name),
             OutageSubject::Monitoring => self.monitoring().new_incident_name.clone(),
         }
     }
@@ -117,7 +117,7 @@ impl Config {
     /// What it says when it is opened.
     pub fn first_message(&self, subject: &OutageSubject) -> String {
         match subject {
-            OutageSubject::Component { .. } => self.incidents.new_message.clone(),
+            OutageSubject::Component(_) => self.incidents.new_message.clone(),
             OutageSubject::Monitoring => self.monitoring().new_incident_message.clone(),
         }
     }

@@ -8,10 +8,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::alert::{AlertRecord, AlertState};
-use super::ledger::{Ledger, ResourceKey};
+use super::ledger::{Ledger, Outage, ResourceKey};
 use super::observed::{Observed, ObservedComponent};
 use super::operation::Operation;
-use super::outage::Outage;
 use super::page::{DesiredComponent, DesiredPage, DesiredTarget, TargetOrigin};
 use super::plan::Plan;
 use super::status::ComponentStatus;
@@ -423,8 +422,9 @@ fn incident(component: &ComponentName, facts: Facts<'_>) -> Option<IncidentExpla
 fn waiting(component: &ComponentName, desired: Option<&DesiredComponent>, plan: &Plan) -> Vec<String> {
     let targets: BTreeSet<&TargetName> = desired.into_iter().flat_map(|desired| desired.targets.iter()).collect();
     let concerns = |change: &&Operation| match change.key() {
-        ResourceKey::Component(name) | ResourceKey::Incident(name) => name == *component,
-        ResourceKey::MonitoringIncident | ResourceKey::Structure => false,
+        ResourceKey::Component(name) => name == *component,
+        ResourceKey::Incident(subject) => subject.component() == Some(component),
+        ResourceKey::Structure => false,
         ResourceKey::Target(name) => targets.contains(&name),
     };
     plan.operations.iter().filter(concerns).map(ToString::to_string).collect()

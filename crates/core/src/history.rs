@@ -12,8 +12,8 @@ pub use self::retention::{Sequence, Standing, findings, forgotten};
 use serde::{Deserialize, Serialize};
 
 use super::alert::{AlertRecord, AlertState, Effect, Fingerprint};
+use super::ledger::{OutageSubject, ResourceKey};
 use super::observed::IncidentId;
-use super::outage::OutageSubject;
 use super::overrides::Override;
 use super::repair::Reason;
 use super::status::ComponentStatus;
@@ -261,9 +261,15 @@ pub enum About {
     Everything,
 }
 
-impl From<&OutageSubject> for About {
-    fn from(subject: &OutageSubject) -> Self {
-        subject.component().map_or(Self::Everything, |name| Self::Component(name.clone()))
+impl From<&ResourceKey> for About {
+    fn from(key: &ResourceKey) -> Self {
+        match key {
+            ResourceKey::Component(name) | ResourceKey::Incident(OutageSubject::Component(name)) => {
+                Self::Component(name.clone())
+            }
+            ResourceKey::Incident(OutageSubject::Monitoring) | ResourceKey::Structure => Self::Everything,
+            ResourceKey::Target(name) => Self::Target(name.clone()),
+        }
     }
 }
 

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent};
-use super::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
+use super::observed::{ComponentId, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use super::status::ComponentStatus;
 use super::status_page::{Failure, REQUEST_TIMEOUT};
 use super::target::{ComponentName, TargetName};
@@ -22,7 +21,8 @@ use super::time::Timestamp;
 /// How long after it was sent a write may still be carried out. Web servers and PHP end a request much sooner.
 pub const CARRIED_OUT_WITHIN: Duration = Duration::from_secs(3600);
 
-/// How many unanswered values a row keeps; beyond that, the oldest is dropped. The backoff makes more than that unlikely.
+/// How many unanswered values a row keeps; beyond that, the oldest is dropped, and taken for a person's change if it comes
+/// yet. A write that fails again and again is sent once a minute, so these are those of [`CARRIED_OUT_WITHIN`].
 const UNANSWERED_MAX: usize = 64;
 
 /// What a write is about: one write at a time for each.
@@ -30,21 +30,30 @@ const UNANSWERED_MAX: usize = 64;
 pub enum ResourceKey {
     /// A visible component.
     Component(ComponentName),
-    /// The incident of a component's outage.
-    Incident(ComponentName),
-    /// The incident that says that monitoring data is missing.
-    MonitoringIncident,
+    /// The incident of an outage.
+    Incident(OutageSubject),
     /// A target's own component.
     Target(TargetName),
     /// The groups and components of the page, as `setup` makes them. The ledger has no row for it.
     Structure,
 }
 
-impl From<&OutageSubject> for ResourceKey {
-    fn from(subject: &OutageSubject) -> Self {
-        match subject {
-            OutageSubject::Component { name, .. } => Self::Incident(name.clone()),
-            OutageSubject::Monitoring => Self::MonitoringIncident,
+/// What an outage is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OutageSubject {
+    /// A component in Major Outage.
+    Component(ComponentName),
+    /// Monitoring data is missing. No single component has that trouble, so the incident is attached to none: an attached
+    /// one would show its component as red.
+    Monitoring,
+}
+
+impl OutageSubject {
+    /// The component's name, if it is one.
+    pub fn component(&self) -> Option<&ComponentName> {
+        match self {
+            Self::Component(name) => Some(name),
+            Self::Monitoring => None,
         }
     }
 }
@@ -54,39 +63,34 @@ impl fmt::Display for ResourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Component(name) => write!(f, "component {name:?}"),
-            Self::Incident(name) => write!(f, "incident of component {name:?}"),
-            Self::MonitoringIncident => f.write_str("incident of the monitoring"),
+            Self::Incident(subject) => write!(f, "incident of {subject}"),
             Self::Target(name) => write!(f, "target component {name:?}"),
             Self::Structure => f.write_str("groups and components of the page"),
         }
     }
 }
 
-/// What is written to a component.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ComponentValue {
-    /// Its status.
-    pub status: ComponentStatus,
-    /// Its description, which is written to a target's own component only.
-    pub description: Option<String>,
+/// `component "Database"` or `the monitoring`.
+impl fmt::Display for OutageSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component(name) => write!(f, "component {name:?}"),
+            Self::Monitoring => f.write_str("the monitoring"),
+        }
+    }
 }
 
-impl ComponentValue {
-    /// The value of a visible component.
-    pub const fn of_component(status: ComponentStatus) -> Self {
-        Self { status, description: None }
-    }
-
-    /// The value of a target's own component.
-    pub const fn of_target(status: ComponentStatus, description: String) -> Self {
-        Self { status, description: Some(description) }
-    }
-
-    /// Whether a component shows it.
-    pub fn is_shown_by(&self, component: &ObservedComponent) -> bool {
-        component.status == Some(self.status)
-            && (self.description.is_none() || component.description == self.description)
-    }
+/// What was last written to a resource with numbers of the type `I` and values of the type `V`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded<I, V> {
+    /// The number of the resource; `None` while it is being created. One that was created anew has another number.
+    pub page_id: Option<I>,
+    /// The value.
+    pub value: V,
+    /// Whether the page is known to have it.
+    pub delivery: Delivery,
+    /// Values that the page may carry out yet, in the order in which they were sent.
+    pub unanswered: Vec<Unanswered<V>>,
 }
 
 /// Whether the recorded value is known to be on the page.
@@ -109,22 +113,6 @@ pub struct Unanswered<V> {
     /// When it was sent.
     pub sent_at: Timestamp,
 }
-
-/// What was last written to a resource with numbers of the type `I` and values of the type `V`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded<I, V> {
-    /// The number of the resource; `None` while it is being created. One that was created anew has another number.
-    pub page_id: Option<I>,
-    /// The value.
-    pub value: V,
-    /// Whether the page is known to have it.
-    pub delivery: Delivery,
-    /// Values that the page may carry out yet, in the order in which they were sent.
-    pub unanswered: Vec<Unanswered<V>>,
-}
-
-/// What was last written to a component.
-pub type RecordedComponent = Recorded<ComponentId, ComponentValue>;
 
 impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
     /// A confirmed value.
@@ -157,7 +145,7 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
     }
 
     /// The row with its value added to the unanswered ones, sent at `now`: the first time, or again after a late write.
-    pub fn resent(mut self, now: Timestamp) -> Self {
+    pub(crate) fn resent(mut self, now: Timestamp) -> Self {
         self.unanswered.push(Unanswered { value: self.value.clone(), sent_at: now });
         if self.unanswered.len() > UNANSWERED_MAX {
             self.unanswered.remove(0);
@@ -166,7 +154,12 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
     }
 
     /// The row once the page is known to have `value`. Of the values without an answer, `settled` are over.
-    pub fn settled<'a>(mut self, page_id: I, value: V, settled: impl IntoIterator<Item = (&'a V, Timestamp)>) -> Self
+    pub(crate) fn settled<'a>(
+        mut self,
+        page_id: I,
+        value: V,
+        settled: impl IntoIterator<Item = (&'a V, Timestamp)>,
+    ) -> Self
     where
         V: 'a,
     {
@@ -176,7 +169,13 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
 
     /// The row once the write of `value`, sent at `sent_at`, has failed as `failure` says, or was not sent at all (`None`).
     /// The result is `None` if there is nothing left to remember.
-    pub fn failed(mut self, value: &V, sent_at: Timestamp, failure: Option<Failure>, now: Timestamp) -> Option<Self> {
+    pub(crate) fn failed(
+        mut self,
+        value: &V,
+        sent_at: Timestamp,
+        failure: Option<Failure>,
+        now: Timestamp,
+    ) -> Option<Self> {
         let creates = self.page_id.is_none();
         let may_come = failure.is_some_and(Failure::may_be_applied_yet);
         let may_be_done = failure.is_some_and(Failure::may_have_been_applied);
@@ -194,18 +193,8 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
         may_exist.then_some(self)
     }
 
-    /// Moves times later than `now` to `now`, after the clock was set back.
-    pub(super) fn clamp(&mut self, now: Timestamp) {
-        if let Delivery::InDoubt { since } = &mut self.delivery {
-            *since = (*since).min(now);
-        }
-        for sent in &mut self.unanswered {
-            sent.sent_at = sent.sent_at.min(now);
-        }
-    }
-
     /// Forgets one value that was sent without an answer.
-    pub(super) fn forget(&mut self, value: &V, sent_at: Timestamp) {
+    pub(crate) fn forget(&mut self, value: &V, sent_at: Timestamp) {
         let is_it = |sent: &Unanswered<V>| sent.value == *value && sent.sent_at == sent_at;
         if let Some(place) = self.unanswered.iter().rposition(is_it) {
             self.unanswered.remove(place);
@@ -213,7 +202,7 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
     }
 
     /// The page shows the recorded value: it is confirmed, and the write that was in doubt was carried out.
-    pub fn confirm_shown(&self) -> Self {
+    pub(crate) fn confirm_shown(&self) -> Self {
         let mut confirmed = Self { delivery: Delivery::Confirmed, ..self.clone() };
         if let Delivery::InDoubt { since } = self.delivery {
             confirmed.forget(&self.value, since);
@@ -231,19 +220,179 @@ impl<I: Copy + PartialEq, V: Clone + PartialEq> Recorded<I, V> {
     }
 }
 
+/// What was last written to a component.
+pub type RecordedComponent = Recorded<ComponentId, ComponentValue>;
+
+/// What is written to a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentValue {
+    /// Its status.
+    pub status: ComponentStatus,
+    /// Its description, which is written to a target's own component only.
+    pub description: Option<String>,
+}
+
+impl ComponentValue {
+    /// The value of a visible component.
+    pub const fn of_component(status: ComponentStatus) -> Self {
+        Self { status, description: None }
+    }
+
+    /// The value of a target's own component.
+    pub const fn of_target(status: ComponentStatus, description: String) -> Self {
+        Self { status, description: Some(description) }
+    }
+
+    /// Whether a component shows it.
+    pub(crate) fn is_shown_by(&self, component: &ObservedComponent) -> bool {
+        component.status == Some(self.status)
+            && (self.description.is_none() || component.description == self.description)
+    }
+}
+
 impl RecordedComponent {
     /// The write that was carried out after something newer, if that is what the component shows.
-    pub fn late(&self, shown: &ObservedComponent) -> Option<&Unanswered<ComponentValue>> {
+    pub(crate) fn late(&self, shown: &ObservedComponent) -> Option<&Unanswered<ComponentValue>> {
         let is_late = |sent: &&Unanswered<ComponentValue>| sent.value != self.value && sent.value.is_shown_by(shown);
         self.unanswered.iter().find(is_late).filter(|_| self.is_confirmed() && self.page_id == Some(shown.id))
+    }
+}
+
+/// What was last written to the incident of an outage.
+pub type RecordedIncident = Recorded<IncidentId, IncidentValue>;
+
+/// What is written to an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IncidentValue {
+    /// It is created, and open.
+    Created {
+        /// Its title, with which it was sent. It identifies the incident where the page does not say who created it.
+        title: String,
+    },
+    /// It is open again.
+    Reopened,
+    /// It is fixed.
+    Fixed,
+}
+
+impl IncidentValue {
+    /// Whether the incident is open with it.
+    pub fn is_open(&self) -> bool {
+        *self != Self::Fixed
+    }
+
+    /// Whether it creates an incident.
+    pub fn creates(&self) -> bool {
+        matches!(self, Self::Created { .. })
+    }
+}
+
+/// One stretch in which a component, or the monitoring itself, needs an incident. It is kept while it goes on, and after its
+/// end as long as a relapse would continue it or a lost write may still be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// Its key ([`outage_key`]).
+    pub key: String,
+    /// What it is about.
+    pub subject: OutageSubject,
+    /// The component's number on the page when the outage began; `None` of the monitoring.
+    pub component_id: Option<ComponentId>,
+    /// When its subject entered it, by the signals; or since when the watchdog is missing.
+    pub occurred_at: Timestamp,
+    /// When it was detected; its incident cannot be older.
+    pub began_at: Timestamp,
+    /// Since when its subject has recovered, during the recovery hold.
+    pub calm_since: Option<Timestamp>,
+    /// When and how it ended; `None` while it goes on.
+    pub ended: Option<Ended>,
+    /// Its incident; `None` as long as nothing was sent that may have created one.
+    pub incident: Option<RecordedIncident>,
+}
+
+/// How an outage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// What ended it.
+    pub by: EndedBy,
+}
+
+/// What ended an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Its subject recovered, and we closed the incident.
+    Recovery,
+    /// A person closed the incident. It stays closed until a relapse.
+    Person,
+    /// A person had removed the incident.
+    Removal,
+    /// Its subject recovered before an incident was created.
+    Unopened,
+}
+
+/// The key of the outage that a component, or the monitoring (`None`), enters at `now`. It is in the meta of the incident too.
+///
+/// It is made and stored before the incident is created, so that an incident whose answer was lost is found again.
+/// It has digits and a dash only: it must survive a query string and Cachet's comma-splitting filters.
+pub fn outage_key(component: Option<ComponentId>, now: Timestamp) -> String {
+    format!("{}-{}", component.unwrap_or(ComponentId::UNKNOWN).0, now.as_millis())
+}
+
+impl Outage {
+    /// Whether it goes on.
+    pub fn is_active(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// The number of its incident, if it is known.
+    pub fn incident_id(&self) -> Option<IncidentId> {
+        self.incident.as_ref()?.page_id
+    }
+
+    /// The writes to its incident that the page may carry out yet.
+    pub fn unanswered(&self) -> &[Unanswered<IncidentValue>] {
+        self.incident.as_ref().map_or(&[], |row| &row.unanswered)
+    }
+
+    /// The oldest create that the page may carry out yet.
+    pub(crate) fn lost_create(&self) -> Option<&Unanswered<IncidentValue>> {
+        self.unanswered().iter().find(|sent| sent.value.creates())
+    }
+
+    /// The late write that explains what the page shows: that the incident `is_open`, or that it is not, against the recorded
+    /// value. Only for a confirmed row: closing and reopening take two calls, so while one is in doubt the page proves nothing.
+    pub(crate) fn late(&self, is_open: bool) -> Option<&Unanswered<IncidentValue>> {
+        let row = self.incident.as_ref().filter(|row| row.page_id.is_some() && row.is_confirmed())?;
+        let differs = row.value.is_open() != is_open;
+        row.unanswered.iter().find(|sent| differs && !sent.value.creates() && sent.value.is_open() == is_open)
+    }
+
+    /// Whether `incident` may come from a create of this outage.
+    ///
+    /// Its key decides, even if no create is in doubt: a proxy may send a request twice. A hidden incident counts only while a
+    /// create is in doubt; otherwise a person opened it again. Without a key, its title and component decide, and only while a
+    /// create is in doubt.
+    pub(crate) fn may_have_created(&self, incident: &ObservedIncident) -> bool {
+        match &incident.outage {
+            Some(key) => *key == self.key && (self.lost_create().is_some() || !incident.is_hidden),
+            None => {
+                let created = IncidentValue::Created { title: incident.name.clone() };
+                incident.is_anonymous
+                    && incident.component_id == self.component_id
+                    && self.unanswered().iter().any(|sent| sent.value == created)
+            }
+        }
     }
 }
 
 /// One row for each resource that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
-    components: BTreeMap<ResourceKey, RecordedComponent>,
-    outages: BTreeMap<OutageKey, Outage>,
+    /// The rows of all components, visible ones and those of targets.
+    pub rows: BTreeMap<ResourceKey, RecordedComponent>,
+    /// All outages, each with the row of its incident, by key.
+    pub outages: BTreeMap<String, Outage>,
 }
 
 /// One changed row of the ledger.
@@ -252,7 +401,7 @@ pub enum Update {
     /// The row of a component; `None`: it is not ours to write any more.
     Component(ResourceKey, Option<RecordedComponent>),
     /// An outage with the row of its incident; `None`: nothing more can come of it.
-    Outage(OutageKey, Option<Outage>),
+    Outage(String, Option<Outage>),
 }
 
 impl From<Outage> for Update {
@@ -262,25 +411,10 @@ impl From<Outage> for Update {
 }
 
 impl Ledger {
-    /// The row of a component.
-    pub fn get(&self, key: &ResourceKey) -> Option<&RecordedComponent> {
-        self.components.get(key)
-    }
-
-    /// The rows of all components.
-    pub fn rows(&self) -> impl Iterator<Item = (&ResourceKey, &RecordedComponent)> {
-        self.components.iter()
-    }
-
-    /// The rows of all components, to change them.
-    pub fn rows_mut(&mut self) -> impl Iterator<Item = (&ResourceKey, &mut RecordedComponent)> {
-        self.components.iter_mut()
-    }
-
     /// The visible components that have a row.
     pub fn components(&self) -> impl Iterator<Item = (&ComponentName, &RecordedComponent)> {
         // All other keys come later.
-        self.components.iter().map_while(|(key, row)| match key {
+        self.rows.iter().map_while(|(key, row)| match key {
             ResourceKey::Component(name) => Some((name, row)),
             _ => None,
         })
@@ -288,25 +422,10 @@ impl Ledger {
 
     /// The targets whose own component has a row.
     pub fn targets(&self) -> impl Iterator<Item = (&TargetName, &RecordedComponent)> {
-        self.components.range(ResourceKey::MonitoringIncident..).filter_map(|(key, row)| match key {
+        self.rows.range(ResourceKey::Incident(OutageSubject::Monitoring)..).filter_map(|(key, row)| match key {
             ResourceKey::Target(name) => Some((name, row)),
             _ => None,
         })
-    }
-
-    /// All outages, by key.
-    pub fn outages(&self) -> impl Iterator<Item = &Outage> {
-        self.outages.values()
-    }
-
-    /// All outages, to change them.
-    pub fn outages_mut(&mut self) -> impl Iterator<Item = &mut Outage> {
-        self.outages.values_mut()
-    }
-
-    /// The outage with this key.
-    pub fn outage(&self, key: &OutageKey) -> Option<&Outage> {
-        self.outages.get(key)
     }
 
     /// The outage of a component, or of the monitoring (`None`), that goes on.
@@ -315,15 +434,15 @@ impl Ledger {
     }
 
     /// Whether an outage is known to have this incident, or to have had it.
-    pub fn has_incident(&self, id: IncidentId) -> bool {
+    pub(crate) fn has_incident(&self, id: IncidentId) -> bool {
         self.outages.values().any(|outage| outage.incident_id() == Some(id))
     }
 
     /// Replaces or removes a row.
     pub fn record(&mut self, update: Update) {
         match update {
-            Update::Component(key, Some(row)) => drop(self.components.insert(key, row)),
-            Update::Component(key, None) => drop(self.components.remove(&key)),
+            Update::Component(key, Some(row)) => drop(self.rows.insert(key, row)),
+            Update::Component(key, None) => drop(self.rows.remove(&key)),
             Update::Outage(key, Some(outage)) => drop(self.outages.insert(key, outage)),
             Update::Outage(key, None) => drop(self.outages.remove(&key)),
         }
@@ -331,7 +450,7 @@ impl Ledger {
 
     /// The rows whose unanswered values have expired ([`CARRIED_OUT_WITHIN`]) when the page was read at `read_at`.
     pub fn expired(&self, read: &Observed, read_at: Timestamp) -> Vec<Update> {
-        let components = self.components.iter().filter(|(_, row)| !row.unanswered.is_empty());
+        let components = self.rows.iter().filter(|(_, row)| !row.unanswered.is_empty());
         let components = components.filter_map(|(key, row)| {
             let shown = read.components.iter().find(|component| Some(component.id) == row.page_id);
             let late = shown.and_then(|shown| row.late(shown)).map(|late| &late.value);
@@ -352,109 +471,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-    const LATER: Timestamp = Timestamp::from_millis(1_015_000);
-    const DOWN: ComponentValue = ComponentValue::of_component(ComponentStatus::MajorOutage);
-    const UP: ComponentValue = ComponentValue::of_component(ComponentStatus::Operational);
-    const ID: Option<ComponentId> = Some(ComponentId(7));
-
-    fn shown(status: ComponentStatus) -> ObservedComponent {
-        ObservedComponent {
-            id: ComponentId(7),
-            name: "Database".to_owned(),
-            status: Some(status),
-            enabled: true,
-            description: None,
-            group: None,
-            managed: true,
-        }
-    }
-
-    /// The row of a component to which Major Outage was sent, or which is created so (`None`).
-    fn sent(page_id: Option<ComponentId>) -> RecordedComponent {
-        Recorded::sent(None, page_id, DOWN, NOW)
-    }
-
-    const fn in_doubt(yet: bool) -> Option<Failure> {
-        Some(Failure::InDoubt { yet, of_a_read: false, retry_after: None })
-    }
-
-    #[test]
-    fn a_write_is_in_doubt_until_it_is_answered() {
-        let row = sent(ID);
-        assert_eq!((row.delivery, row.unanswered.len()), (Delivery::InDoubt { since: NOW }, 1));
-        assert_eq!(row.settled(ComponentId(7), DOWN, [(&DOWN, NOW)]), Recorded::confirmed(ComponentId(7), DOWN));
-    }
-
-    #[test]
-    fn only_a_write_that_may_be_carried_out_yet_is_remembered() {
-        for (failure, kept) in [
-            (None, 0),
-            (Some(Failure::Refused), 0),
-            (Some(Failure::Away { retry_after: None }), 0),
-            (Some(Failure::NotThePage { done: false }), 0),
-            (Some(Failure::NotThePage { done: true }), 0),
-            (Some(Failure::InDoubt { yet: true, of_a_read: true, retry_after: None }), 0),
-            (in_doubt(false), 0),
-            (in_doubt(true), 1),
-        ] {
-            let row = sent(ID).failed(&DOWN, NOW, failure, LATER).expect("the component exists");
-            assert_eq!((row.unanswered.len(), row.is_confirmed()), (kept, false), "{failure:?}");
-        }
-    }
-
-    #[test]
-    fn a_create_that_was_not_carried_out_leaves_nothing_and_one_that_may_be_is_waited_for() {
-        let failed = |failure| sent(None).failed(&DOWN, NOW, failure, LATER).map(|row| row.delivery);
-        assert_eq!(failed(None), None);
-        assert_eq!(failed(Some(Failure::Refused)), None);
-        assert_eq!(failed(in_doubt(true)), Some(Delivery::InDoubt { since: LATER }));
-        let last_word = Some(Delivery::InDoubt { since: Timestamp::from_millis(0) });
-        assert_eq!(failed(in_doubt(false)), last_word, "it is done already, or never will be");
-    }
-
-    #[test]
-    fn a_create_in_doubt_is_waited_for_and_never_longer_because_a_clock_was_set_back() {
-        let row = sent(None);
-        assert_eq!(row.on_its_way_until(NOW), Some(NOW.after(REQUEST_TIMEOUT)));
-        assert_eq!(row.on_its_way_until(NOW.after(REQUEST_TIMEOUT)), None);
-        assert_eq!(row.on_its_way_until(NOW.before(Duration::from_secs(60))), None);
-        assert_eq!(Recorded::confirmed(ComponentId(7), DOWN).on_its_way_until(NOW), None);
-    }
-
-    #[test]
-    fn a_late_write_is_undone_once_and_the_row_stays_confirmed_meanwhile() {
-        let row = RecordedComponent { value: UP, delivery: Delivery::Confirmed, ..sent(ID) };
-        let late = row.late(&shown(ComponentStatus::MajorOutage)).expect("it is late").clone();
-        assert_eq!(row.late(&shown(ComponentStatus::PartialOutage)), None, "a value that was never sent");
-
-        let row = row.resent(LATER);
-        assert!(row.is_confirmed());
-        let failed = row.clone().failed(&UP, LATER, Some(Failure::Away { retry_after: None }), LATER);
-        assert!(failed.expect("a row").late(&shown(ComponentStatus::MajorOutage)).is_some(), "it is undone yet");
-        let done = row.settled(ComponentId(7), UP, [(&UP, LATER), (&late.value, late.sent_at)]);
-        assert_eq!(done, Recorded::confirmed(ComponentId(7), UP));
-    }
-
-    #[test]
-    fn what_the_page_shows_confirms_the_last_write_and_no_earlier_one_of_the_same_value() {
-        let row = Recorded::sent(Some(&sent(ID)), ID, DOWN, LATER);
-        let first = [Unanswered { value: DOWN, sent_at: NOW }];
-        assert_eq!(row.confirm_shown().unanswered, first);
-        let failed = row.failed(&DOWN, LATER, in_doubt(false), LATER).expect("a row");
-        assert_eq!(
-            failed.confirm_shown().unanswered,
-            first,
-            "the page has said its last word on the second, not on the first"
-        );
-    }
-
-    #[test]
-    fn no_more_values_without_an_answer_are_kept_than_the_limit() {
-        let row = (0..2 * UNANSWERED_MAX).fold(sent(ID), |row, _| Recorded::sent(Some(&row), ID, DOWN, NOW));
-        assert_eq!(row.unanswered.len(), UNANSWERED_MAX);
-    }
-}
+mod tests;

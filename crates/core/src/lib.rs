@@ -3,7 +3,6 @@
 //! Nothing here does I/O, reads a clock or logs; time is an argument. What the page must show ([`page`]), what has to
 //! be written to get there ([`plan`]) and what an arriving alert changes ([`alert`]) are decided here and nowhere else.
 
-pub mod adopt;
 pub mod alert;
 pub mod builtin;
 pub mod config;
@@ -18,7 +17,6 @@ pub mod names;
 pub mod notification;
 pub mod observed;
 pub mod operation;
-pub mod outage;
 pub mod overrides;
 pub mod page;
 pub mod plan;

@@ -4,10 +4,12 @@
 use std::fmt;
 
 use super::history::{About, EventKind};
-use super::ledger::{ComponentValue, Delivery, Ledger, Recorded, ResourceKey, Unanswered, Update};
+use super::ledger::{
+    ComponentValue, Delivery, Ended, EndedBy, IncidentValue, Ledger, Outage, OutageSubject, Recorded, ResourceKey,
+    Unanswered, Update,
+};
 use super::names::GroupName;
 use super::observed::{ComponentId, GroupId, IncidentId, NewComponent, NewGroup};
-use super::outage::{Ended, EndedBy, IncidentValue, Outage, OutageSubject};
 use super::status::ComponentStatus;
 use super::status_page::{Failure, PageWrite};
 use super::time::Timestamp;
@@ -142,7 +144,7 @@ impl Operation {
             | Self::FindIncident { outage }
             | Self::CloseIncident { outage, .. }
             | Self::ReopenIncident { outage, .. }
-            | Self::HideDuplicate { outage, .. } => (&outage.subject).into(),
+            | Self::HideDuplicate { outage, .. } => ResourceKey::Incident(outage.subject.clone()),
             Self::CreateGroup(_) | Self::CreateComponent { .. } | Self::Rearrange { .. } => ResourceKey::Structure,
         }
     }
@@ -203,22 +205,19 @@ impl Operation {
     ) -> Option<Update> {
         match self {
             Self::Write { key, late: Some(_), .. } => {
-                let row = ledger.get(key)?.clone().resent(now);
+                let row = ledger.rows.get(key)?.clone().resent(now);
                 Some(Update::Component(key.clone(), Some(row)))
             }
             Self::Write { key, page_id, value, .. } => {
                 // A component that was created anew has no unanswered values of the old one.
-                let before = ledger.get(key).filter(|row| row.page_id == *page_id);
+                let before = ledger.rows.get(key).filter(|row| row.page_id == *page_id);
                 let row = Recorded::sent(before, *page_id, value.clone(), now);
                 Some(Update::Component(key.clone(), Some(row)))
             }
             Self::OpenIncident { component, outage } => {
                 let created = IncidentValue::Created { title: title(&outage.subject) };
-                let mut outage = outage.clone();
                 // The component may have been created anew. A lost create is looked up where the last one was sent.
-                if let (OutageSubject::Component { id, .. }, Some(component)) = (&mut outage.subject, component) {
-                    *id = *component;
-                }
+                let outage = Outage { component_id: component.or(outage.component_id), ..outage.clone() };
                 Some(incident_sent(&outage, None, created, now))
             }
             Self::CloseIncident { incident, outage, .. } if outage.is_active() => {
@@ -235,14 +234,14 @@ impl Operation {
     pub fn answered(&self, ledger: &Ledger, outcome: &Outcome, sent_at: Timestamp, now: Timestamp) -> Option<Update> {
         if let (Self::Write { key, value, late, .. }, Outcome::Written(id, written)) = (self, outcome) {
             // Creates still in doubt would make other components, so their row does not count.
-            let row = ledger.get(key).cloned().filter(|row| row.page_id == Some(*id));
+            let row = ledger.rows.get(key).cloned().filter(|row| row.page_id == Some(*id));
             let row = row.unwrap_or_else(|| Recorded::confirmed(*id, written.clone()));
             let settled = late.as_ref().map(|late| (&late.value, late.sent_at));
             let row = row.settled(*id, written.clone(), settled.into_iter().chain([(value, sent_at)]));
             return Some(Update::Component(key.clone(), Some(row)));
         }
         let before = self.outage()?;
-        let mut outage = ledger.outage(&before.key)?.clone();
+        let mut outage = ledger.outages.get(&before.key)?.clone();
         let row = outage.incident.as_mut()?;
         row.forget(&row.value.clone(), sent_at);
         let over = match (self, outcome) {
@@ -277,33 +276,26 @@ impl Operation {
 
     /// The event of this outcome, if it has one. `title` gives the title of a new incident.
     pub fn event(&self, outcome: &Outcome, title: impl FnOnce(&OutageSubject) -> String) -> Option<(About, EventKind)> {
-        let about_outage = |outage: &Outage| About::from(&outage.subject);
-        Some(match (self, outcome) {
+        let kind = match (self, outcome) {
             // What the page refuses is left as it is, and a new description alone is no change of status.
             (Self::Write { from, value, .. }, Outcome::Written(_, written))
                 if written != value || *from == Some(value.status) =>
             {
                 return None;
             }
-            (Self::Write { key, from, value, late, .. }, _) => {
-                let about = match key {
-                    ResourceKey::Component(name) => About::Component(name.clone()),
-                    ResourceKey::Target(name) => About::Target(name.clone()),
-                    _ => return None,
-                };
-                (about, EventKind::Written { from: *from, to: value.status, late: late.is_some() })
+            (Self::Write { from, value, late, .. }, _) => {
+                EventKind::Written { from: *from, to: value.status, late: late.is_some() }
             }
             (
                 Self::OpenIncident { outage, .. },
                 Outcome::Opened(incident) | Outcome::Found { incident, is_open: true },
             ) => {
-                let (incident, title) = (*incident, title(&outage.subject));
                 let occurred_at_ms = outage.occurred_at.as_millis();
-                (about_outage(outage), EventKind::IncidentOpened { incident, title, occurred_at_ms })
+                EventKind::IncidentOpened { incident: *incident, title: title(&outage.subject), occurred_at_ms }
             }
-            (Self::ReopenIncident { incident, outage, late }, Outcome::Reopened) => {
+            (Self::ReopenIncident { incident, late, .. }, Outcome::Reopened) => {
                 let reason = late.as_ref().map(|_| "closed late".to_owned());
-                (about_outage(outage), EventKind::IncidentReopened { incident: *incident, reason })
+                EventKind::IncidentReopened { incident: *incident, reason }
             }
             (
                 Self::CloseIncident { incident, outage, .. } | Self::ReopenIncident { incident, outage, .. },
@@ -311,21 +303,21 @@ impl Operation {
             ) => {
                 let reason = match (by, &outage.subject) {
                     (EndedBy::Recovery, _) if !outage.is_active() => "opened late",
-                    (EndedBy::Recovery | EndedBy::Unopened, OutageSubject::Component { .. }) => "recovered",
+                    (EndedBy::Recovery | EndedBy::Unopened, OutageSubject::Component(_)) => "recovered",
                     (EndedBy::Recovery | EndedBy::Unopened, OutageSubject::Monitoring) => {
                         "monitoring data comes in again"
                     }
                     (EndedBy::Person, _) => "closed by a person",
                     (EndedBy::Removal, _) => "removed by a person",
                 };
-                (about_outage(outage), EventKind::IncidentClosed { incident: *incident, reason: reason.to_owned() })
+                EventKind::IncidentClosed { incident: *incident, reason: reason.to_owned() }
             }
-            (Self::HideDuplicate { incident, outage }, Outcome::Hidden(_)) => {
-                let reason = "opened late".to_owned();
-                (about_outage(outage), EventKind::IncidentClosed { incident: *incident, reason })
+            (Self::HideDuplicate { incident, .. }, Outcome::Hidden(_)) => {
+                EventKind::IncidentClosed { incident: *incident, reason: "opened late".to_owned() }
             }
             _ => return None,
-        })
+        };
+        Some((About::from(&self.key()), kind))
     }
 
     /// What is recorded once the write that was sent at `sent_at` has failed as `failure` says, or was not sent at all
@@ -339,7 +331,7 @@ impl Operation {
     ) -> Option<Update> {
         match self {
             Self::Write { key, value, .. } => {
-                let row = ledger.get(key)?.clone().failed(value, sent_at, failure, now);
+                let row = ledger.rows.get(key)?.clone().failed(value, sent_at, failure, now);
                 Some(Update::Component(key.clone(), row))
             }
             Self::OpenIncident { outage: before, .. }
@@ -348,7 +340,7 @@ impl Operation {
                 if !failure.is_some_and(Failure::may_have_been_applied) {
                     return Some(before.clone().into());
                 }
-                let mut outage = ledger.outage(&before.key)?.clone();
+                let mut outage = ledger.outages.get(&before.key)?.clone();
                 let row = outage.incident.take()?;
                 let value = row.value.clone();
                 outage.incident = row.failed(&value, sent_at, failure, now);
@@ -364,9 +356,10 @@ pub fn event_of(ledger: &Ledger, update: &Update) -> Option<(About, EventKind)> 
     let Update::Outage(key, Some(outage)) = update else { return None };
     let IncidentValue::Created { title } = &outage.incident.as_ref()?.value else { return None };
     let (incident, title) = (outage.incident_id()?, title.clone());
-    let is_news = ledger.outage(key).is_some_and(|before| before.incident_id().is_none());
+    let is_news = ledger.outages.get(key).is_some_and(|before| before.incident_id().is_none());
     let occurred_at_ms = outage.occurred_at.as_millis();
-    is_news.then(|| ((&outage.subject).into(), EventKind::IncidentOpened { incident, title, occurred_at_ms }))
+    let about = About::from(&ResourceKey::Incident(outage.subject.clone()));
+    is_news.then_some((about, EventKind::IncidentOpened { incident, title, occurred_at_ms }))
 }
 
 /// What is recorded of an outage before `value` is sent to its incident.

@@ -84,7 +84,7 @@ pub fn plan_components(views: Views<'_>, policy: Policy, now: Timestamp) -> Plan
     let mut planner = Planner { views, policy, now, plan: Plan::default() };
     let components: BTreeSet<&ComponentName> = {
         let recorded = ledger.components().map(|(name, _)| name);
-        let in_outage = ledger.outages().filter_map(|outage| outage.subject.component());
+        let in_outage = ledger.outages.values().filter_map(|outage| outage.subject.component());
         desired.components.keys().chain(recorded).chain(in_outage).collect()
     };
     for component in components {
@@ -191,7 +191,7 @@ impl<'a> Planner<'a> {
         let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
         let found = self.find(name.as_str());
         let key = ResourceKey::Component(name.clone());
-        let ours = desired.is_some() || self.views.ledger.get(&key).is_some();
+        let ours = desired.is_some() || self.views.ledger.rows.contains_key(&key);
         match found {
             _ if !ours => {}
             Some(found) if desired.is_none() && found.status == Some(ComponentStatus::Operational) => {
@@ -249,7 +249,7 @@ impl<'a> Planner<'a> {
     }
 
     fn recorded(&self, key: &ResourceKey, found: &ObservedComponent) -> Option<&'a RecordedComponent> {
-        self.views.ledger.get(key).filter(|recorded| recorded.page_id == Some(found.id))
+        self.views.ledger.rows.get(key).filter(|recorded| recorded.page_id == Some(found.id))
     }
 
     /// What the page has done to this component late, if that is what it shows.
@@ -360,7 +360,7 @@ impl<'a> Planner<'a> {
     /// reported; `setup --prune` removes it.
     fn leftover(&mut self, name: &TargetName, found: Option<&ObservedComponent>) {
         let key = ResourceKey::Target(name.clone());
-        if let Some(row) = self.views.ledger.get(&key) {
+        if let Some(row) = self.views.ledger.rows.get(&key) {
             match found {
                 Some(found) if found.status != Some(ComponentStatus::Operational) => {
                     let critical = found.description.as_deref().is_some_and(says_critical);

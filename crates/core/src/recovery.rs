@@ -1,27 +1,158 @@
-//! What stays valid of stored state after the clock was set back, a backup was restored, or the page moved.
+//! What stays valid of the store and of the page where one of them does not fit the other: the store was lost, it is a
+//! restored backup, the page moved, or the clock was set back.
 //!
-//! In each case the store is right about some of what it holds and wrong about the rest. The functions take what is
-//! stored and return what is to be stored instead.
+//! In each case the store is right about some of what it holds and wrong about the rest. The functions take what is stored
+//! and return what is to be stored instead.
+//!
+//! Of a page that nobody remembers, as after a lost store or at the first start over a page that the older Python middleware
+//! kept, what it says is adopted. A target's own component in Major Outage names its alerts in its description: they count as
+//! firing, by target and alert name, for no fingerprint is known. Open incidents of ours are adopted, so that an outage does
+//! not get a second one.
 
-use super::alert::{AlertRecord, AlertState};
-use super::expiry::{RoutedWatchdog, RoutedWatchdogs};
-use super::ledger::{Delivery, Ledger, Recorded, Update};
-use super::outage::{Ended, EndedBy, IncidentValue, Outage};
+use std::collections::BTreeMap;
+
+use super::alert::{AlertRecord, AlertState, Fingerprint};
+use super::expiry::RoutedWatchdogs;
+use super::ledger::{
+    Delivery, Ended, EndedBy, IncidentValue, Ledger, Outage, OutageSubject, Recorded, Unanswered, Update, outage_key,
+};
+use super::observed::{ComponentId, Observed, ObservedComponent, ObservedIncident};
+use super::page::{DESCRIPTION_LIMIT, alerts_named, says_critical};
+use super::status::ComponentStatus;
+use super::target::{ComponentName, Inventory, Target};
 use super::time::Timestamp;
 use super::watchdog::Pulse;
+
+/// No request is on its way any more: what is in doubt is looked up at once.
+const LOOK_AT_ONCE: Delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
+
+/// What is adopted from a page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Adoption {
+    /// Alerts that count as firing until a resolve of the same target and name comes, or Alertmanager does not list them.
+    pub alerts: Vec<AlertRecord>,
+    /// Outages whose incident is open.
+    pub outages: Vec<Outage>,
+}
+
+/// What a page that was read at `now` leaves to a store that remembers nothing of it. `title` gives the title of an incident.
+///
+/// Only targets of the inventory leave alerts: a leftover may have been red for years.
+pub fn adopt(
+    inventory: &Inventory,
+    observed: &Observed,
+    title: impl Fn(&OutageSubject) -> String,
+    now: Timestamp,
+) -> Adoption {
+    let alerts = observed.components.iter().flat_map(|component| alerts_of(inventory, component, now)).collect();
+    let mut open: Vec<&ObservedIncident> = observed.open_incidents.iter().collect();
+    open.sort_by_key(|incident| incident.id);
+    // Of several incidents of one subject, the first one counts.
+    let mut outages: BTreeMap<OutageSubject, Outage> = BTreeMap::new();
+    for incident in &open {
+        let Some((subject, component_id)) = subject_of(incident, observed, &title) else { continue };
+        outages.entry(subject.clone()).or_insert_with(|| {
+            let key = incident.outage.clone().unwrap_or_else(|| outage_key(component_id, now));
+            let created = |incident: &ObservedIncident| IncidentValue::Created { title: incident.name.clone() };
+            // What else has its key was created by lost creates, and is hidden.
+            let of_it = open.iter().filter(|other| other.outage.as_ref() == Some(&key) && other.id != incident.id);
+            let unanswered = of_it.map(|duplicate| Unanswered { value: created(duplicate), sent_at: now }).collect();
+            let row = Recorded { unanswered, ..Recorded::confirmed(incident.id, created(incident)) };
+            let (occurred_at, began_at, calm_since, ended) = (now, now, None, None);
+            Outage { key, subject, component_id, occurred_at, began_at, calm_since, ended, incident: Some(row) }
+        });
+    }
+    Adoption { alerts, outages: outages.into_values().collect() }
+}
+
+/// The alerts that a target's own component names.
+fn alerts_of(inventory: &Inventory, component: &ObservedComponent, now: Timestamp) -> Vec<AlertRecord> {
+    let target = Target::from_name(&component.name).filter(|target| inventory.get(&target.name()).is_some());
+    let down = !component.enabled && component.status == Some(ComponentStatus::MajorOutage);
+    let (Some(target), true) = (target, down) else { return Vec::new() };
+    let description = component.description.as_deref().unwrap_or_default();
+    let mut names = alerts_named(description);
+    // The last name of a description that was cut may be half a name, which no resolve would ever bear.
+    if description.chars().count() >= DESCRIPTION_LIMIT && names.len() > 1 {
+        names.pop();
+    }
+    let record = |name: &str| AlertRecord {
+        fingerprint: Fingerprint::of_text(&format!("{}\n{name}", component.name)),
+        name: name.to_owned(),
+        target: target.clone(),
+        critical: says_critical(description),
+        starts_at: now,
+        reported_starts_at: now,
+        state: AlertState::Adopted,
+        ends_at: None,
+        last_seen_at: now,
+    };
+    names.into_iter().map(record).collect()
+}
+
+/// What an open incident is about, with the number of its component, if it is ours. Of an anonymous one, nothing but its title
+/// and component tell whose it is.
+///
+/// A person may have hidden, renamed or removed the component meanwhile. The incident is ours all the same, and nobody else
+/// would close it.
+fn subject_of(
+    incident: &ObservedIncident,
+    observed: &Observed,
+    title: impl Fn(&OutageSubject) -> String,
+) -> Option<(OutageSubject, Option<ComponentId>)> {
+    let (subject, id, is_ours) = match (&incident.component, incident.component_id) {
+        (Some(marked), _) => {
+            let component = observed.components.iter().find(|component| component.name == *marked);
+            let is_ours = component.is_some() || incident.outage.is_some();
+            let id = component.map_or(ComponentId::UNKNOWN, |component| component.id);
+            (OutageSubject::Component(ComponentName::try_from(marked.as_str()).ok()?), Some(id), is_ours)
+        }
+        (None, Some(id)) => {
+            let component = observed.components.iter().find(|component| component.id == id)?;
+            let subject = OutageSubject::Component(ComponentName::try_from(component.name.as_str()).ok()?);
+            let is_ours = incident.name == title(&subject);
+            (subject, Some(id), is_ours)
+        }
+        (None, None) => {
+            let subject = OutageSubject::Monitoring;
+            let has_title = incident.is_anonymous && incident.name == title(&subject);
+            (subject, None, has_title || incident.outage.is_some())
+        }
+    };
+    is_ours.then_some((subject, id))
+}
+
+impl Adoption {
+    /// Leaves out the outages of what the store knows to be in one, as after a move from another page. The others take over
+    /// the writes that may still be carried out of outages of the same key, or of the same incident, which a restored backup
+    /// has ended. What is returned removes those from the ledger.
+    pub fn take_over(&mut self, known: &Ledger) -> Vec<Update> {
+        self.outages.retain(|outage| known.active(outage.subject.component()).is_none());
+        let mut removed = Vec::new();
+        for outage in &mut self.outages {
+            let incident = outage.incident_id();
+            for before in known.outages.values().filter(|it| it.key == outage.key || it.incident_id() == incident) {
+                outage.incident.iter_mut().for_each(|row| row.unanswered.extend_from_slice(before.unanswered()));
+                if before.key != outage.key {
+                    removed.push(Update::Outage(before.key.clone(), None));
+                }
+            }
+        }
+        removed
+    }
+}
 
 /// The ledger for a page at another address than before.
 ///
 /// Numbers of components and incidents mean nothing there. Every status counts as unconfirmed. The incident of an outage is
 /// looked up by its key, and opened if it does not exist. No write to the other page is awaited any longer.
 pub fn ledger_of_another_page(ledger: Ledger) -> Ledger {
-    let mut moved = unconfirmed(&ledger);
-    moved.rows_mut().for_each(|(_, row)| row.unanswered.clear());
-    for outage in ledger.outages().filter(|outage| outage.is_active()) {
-        let delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
+    let mut moved = with_doubtful_rows(ledger);
+    moved.rows.values_mut().for_each(|row| row.unanswered.clear());
+    moved.outages.retain(|_, outage| outage.is_active());
+    for outage in moved.outages.values_mut() {
         let value = IncidentValue::Created { title: String::new() };
-        let incident = Recorded { page_id: None, value, delivery, unanswered: Vec::new() };
-        moved.record(Outage { incident: Some(incident), ..outage.clone() }.into());
+        outage.incident = Some(Recorded { page_id: None, value, delivery: LOOK_AT_ONCE, unanswered: Vec::new() });
     }
     moved
 }
@@ -31,17 +162,24 @@ pub fn ledger_of_another_page(ledger: Ledger) -> Ledger {
 /// The page is right then. Every status counts as unconfirmed, and every outage has ended: the open incidents are adopted
 /// from the page.
 pub fn ledger_of_newer_page(ledger: Ledger) -> Ledger {
-    let mut older = unconfirmed(&ledger);
-    let ended = Some(Ended { at: Timestamp::from_millis(0), by: EndedBy::Recovery });
-    for outage in ledger.outages().filter(|outage| !outage.unanswered().is_empty()) {
-        let mut outage = Outage { ended, ..outage.clone() };
+    let mut older = with_doubtful_rows(ledger);
+    older.outages.retain(|_, outage| !outage.unanswered().is_empty());
+    for outage in older.outages.values_mut() {
+        outage.ended = Some(Ended { at: Timestamp::from_millis(0), by: EndedBy::Recovery });
         // What opens its incident again after this was sent before the store was copied.
         if let Some(row) = outage.incident.as_mut().filter(|row| row.page_id.is_some()) {
             (row.value, row.delivery) = (IncidentValue::Fixed, Delivery::Confirmed);
         }
-        older.record(outage.into());
     }
     older
+}
+
+/// The ledger with every confirmed row of a component in doubt.
+fn with_doubtful_rows(mut ledger: Ledger) -> Ledger {
+    for row in ledger.rows.values_mut().filter(|row| row.is_confirmed()) {
+        row.delivery = LOOK_AT_ONCE;
+    }
+    ledger
 }
 
 /// From when on a restored backup has heard of alerts after it was restored; `None` if the store is none. The last server
@@ -73,177 +211,31 @@ pub fn clamp_alert(record: &AlertRecord, now: Timestamp) -> AlertRecord {
 
 /// The ledger by a clock that was set back to `now`: every wait in it begins at `now` at the latest.
 pub fn clamp_ledger(mut ledger: Ledger, now: Timestamp) -> Ledger {
-    ledger.rows_mut().for_each(|(_, row)| row.clamp(now));
-    for outage in ledger.outages_mut() {
+    fn clamp_row<I, V>(row: &mut Recorded<I, V>, now: Timestamp) {
+        if let Delivery::InDoubt { since } = &mut row.delivery {
+            *since = (*since).min(now);
+        }
+        for sent in &mut row.unanswered {
+            sent.sent_at = sent.sent_at.min(now);
+        }
+    }
+    ledger.rows.values_mut().for_each(|row| clamp_row(row, now));
+    for outage in ledger.outages.values_mut() {
         outage.calm_since = outage.calm_since.map(|since| since.min(now));
         outage.ended = outage.ended.map(|ended| Ended { at: ended.at.min(now), ..ended });
-        outage.incident.iter_mut().for_each(|row| row.clamp(now));
+        outage.incident.iter_mut().for_each(|row| clamp_row(row, now));
     }
     ledger
 }
 
 /// The watchdogs of notifications by a clock that was set back to `now`.
 pub fn clamp_watchdogs(watchdogs: &RoutedWatchdogs, now: Timestamp) -> RoutedWatchdogs {
-    let clamped = watchdogs.0.iter().map(|(fingerprint, watchdog)| {
-        (*fingerprint, RoutedWatchdog { notified_at: watchdog.notified_at.min(now), ..*watchdog })
-    });
-    RoutedWatchdogs(clamped.collect())
-}
-
-/// The rows of the components, every value in doubt since the beginning of time.
-fn unconfirmed(ledger: &Ledger) -> Ledger {
-    let mut unconfirmed = Ledger::default();
-    for (key, row) in ledger.rows() {
-        let mut row = row.clone();
-        if row.is_confirmed() {
-            row.delivery = Delivery::InDoubt { since: Timestamp::from_millis(0) };
-        }
-        unconfirmed.record(Update::Component(key.clone(), Some(row)));
+    let mut clamped = watchdogs.clone();
+    for watchdog in clamped.0.values_mut() {
+        watchdog.notified_at = watchdog.notified_at.min(now);
     }
-    unconfirmed
+    clamped
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::super::alert::Fingerprint;
-    use super::super::ledger::{ComponentValue, ResourceKey, Unanswered};
-    use super::super::observed::{ComponentId, IncidentId};
-    use super::super::outage::{OutageKey, OutageSubject, RecordedIncident};
-    use super::super::status::ComponentStatus;
-    use super::super::target::{ComponentList, ComponentName, Target};
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-    const EARLIER: Timestamp = Timestamp::from_millis(900_000);
-    const LATER: Timestamp = Timestamp::from_millis(1_100_000);
-
-    fn name(text: &str) -> ComponentName {
-        ComponentName::try_from(text).expect("a name")
-    }
-
-    fn created(count: usize) -> RecordedIncident {
-        let value = IncidentValue::Created { title: "Down".to_owned() };
-        let unanswered = vec![Unanswered { value: value.clone(), sent_at: LATER }; count];
-        Recorded { page_id: None, value, delivery: Delivery::InDoubt { since: LATER }, unanswered }
-    }
-
-    fn outage(id: i64, component: &str, ended: Option<Ended>, incident: RecordedIncident) -> Outage {
-        Outage {
-            key: OutageKey::new(ComponentId(id), NOW),
-            subject: OutageSubject::Component { name: name(component), id: ComponentId(id) },
-            occurred_at: NOW,
-            began_at: NOW,
-            calm_since: Some(LATER),
-            ended,
-            incident: Some(incident),
-        }
-    }
-
-    /// An outage that goes on (1), a closed one (2), one of which only lost creates are left (3), and one of the monitoring.
-    fn ledger() -> Ledger {
-        let status = ComponentStatus::MajorOutage;
-        let mut ledger = Ledger::default();
-        let value = ComponentValue::of_component(status);
-        let unanswered = vec![Unanswered { value: value.clone(), sent_at: LATER }];
-        let row = Recorded { unanswered, ..Recorded::confirmed(ComponentId(1), value) };
-        ledger.record(Update::Component(ResourceKey::Component(name("Web")), Some(row)));
-        let target = Target::new("a", ComponentList::parse("Web").names).expect("a target").name();
-        let value = ComponentValue::of_target(status, "critical: no\nTargetDown".to_owned());
-        let row = Recorded::confirmed(ComponentId(9), value);
-        ledger.record(Update::Component(ResourceKey::Target(target), Some(row)));
-        let open = Recorded { page_id: Some(IncidentId(5)), delivery: Delivery::Confirmed, ..created(2) };
-        ledger.record(outage(1, "Web", None, open).into());
-        let closed = Recorded::confirmed(IncidentId(6), IncidentValue::Fixed);
-        ledger.record(outage(2, "Shop", Some(Ended { at: LATER, by: EndedBy::Person }), closed).into());
-        let (key, subject) = (OutageKey::of_monitoring(NOW), OutageSubject::Monitoring);
-        ledger.record(Outage { key, subject, ..outage(0, "Web", None, created(0)) }.into());
-        ledger.record(outage(3, "Mail", Some(Ended { at: LATER, by: EndedBy::Unopened }), created(1)).into());
-        ledger
-    }
-
-    fn are_unconfirmed(ledger: &Ledger) -> bool {
-        ledger.rows().count() == 2 && ledger.rows().all(|(_, row)| !row.is_confirmed())
-    }
-
-    #[test]
-    fn on_another_page_active_outages_are_looked_up_again_and_nothing_is_awaited() {
-        let moved = ledger_of_another_page(ledger());
-        assert!(are_unconfirmed(&moved));
-        let keys: Vec<_> = moved.outages().map(|it| (it.key.as_str(), it.incident_id(), it.is_active())).collect();
-        assert_eq!(keys, [("0-1000000", None, true), ("1-1000000", None, true)]);
-        assert!(moved.outages().all(|outage| outage.incident.is_some() && outage.unanswered().is_empty()));
-        assert!(moved.rows().all(|(_, row)| row.unanswered.is_empty()));
-    }
-
-    #[test]
-    fn after_a_restore_every_outage_has_ended_and_lost_writes_are_still_awaited() {
-        let restored = ledger_of_newer_page(ledger());
-        assert!(are_unconfirmed(&restored));
-        assert!(restored.outages().all(|outage| !outage.is_active()));
-        let awaited: Vec<_> = restored.outages().map(|it| (it.key.as_str(), it.unanswered().len())).collect();
-        assert_eq!(awaited, [("1-1000000", 2), ("3-1000000", 1)]);
-
-        let reopening = Recorded::sent(None, Some(IncidentId(5)), IncidentValue::Reopened, LATER);
-        let mut ledger = Ledger::default();
-        ledger.record(outage(1, "Web", None, reopening).into());
-        let restored = ledger_of_newer_page(ledger);
-        let outage = restored.outages().next().expect("it is awaited");
-        assert!(outage.late(true).is_some(), "a reopening that is carried out late is undone");
-    }
-
-    #[test]
-    fn after_a_restore_only_what_was_heard_since_is_believed() {
-        assert_eq!((heard_since(None, NOW, LATER), heard_since(None, LATER, NOW)), (Some(NOW), Some(NOW)));
-        assert_eq!((heard_since(Some(EARLIER), NOW, NOW), heard_since(Some(NOW), NOW, NOW)), (Some(NOW), None));
-        let heard = |last_heartbeat| Pulse { last_heartbeat, missing_at: Some(EARLIER) };
-        assert_eq!(pulse_after_restore(heard(Some(NOW)), NOW), heard(Some(NOW)));
-        assert_eq!(pulse_after_restore(heard(Some(EARLIER)), NOW), Pulse::default());
-        assert_eq!(pulse_after_restore(heard(None), NOW), Pulse::default());
-    }
-
-    fn record(last_seen_at: Timestamp) -> AlertRecord {
-        AlertRecord {
-            fingerprint: Fingerprint::of_text("a"),
-            name: "TargetDown".to_owned(),
-            target: Target::new("a", ComponentList::parse("Web").names).expect("a target"),
-            critical: false,
-            starts_at: LATER,
-            reported_starts_at: LATER,
-            state: AlertState::Firing,
-            ends_at: None,
-            last_seen_at,
-        }
-    }
-
-    #[test]
-    fn after_the_clock_was_set_back_no_wait_begins_in_the_future() {
-        let later = AlertRecord { state: AlertState::Refired { since: LATER }, ends_at: Some(LATER), ..record(LATER) };
-        let clamped = clamp_alert(&later, NOW);
-        let refired = AlertState::Refired { since: NOW };
-        assert_eq!((clamped.state, clamped.ends_at, clamped.last_seen_at), (refired, Some(NOW), NOW));
-        assert_eq!(clamped.starts_at, LATER, "which occurrence it is does not depend on the clock");
-        assert_eq!(clamp_alert(&record(EARLIER), NOW), record(EARLIER));
-
-        let clamped = clamp_ledger(ledger(), NOW);
-        for outage in clamped.outages() {
-            assert_eq!(outage.calm_since, Some(NOW));
-            assert!(outage.ended.is_none_or(|ended| ended.at == NOW));
-            let row = outage.incident.as_ref().expect("an incident");
-            assert!(!matches!(row.delivery, Delivery::InDoubt { since } if since != NOW));
-            assert!(outage.unanswered().iter().all(|sent| sent.sent_at == NOW));
-        }
-        let sent = clamped.rows().flat_map(|(_, row)| &row.unanswered);
-        assert_eq!(sent.map(|sent| sent.sent_at).collect::<Vec<_>>(), [NOW]);
-        assert_eq!(clamp_ledger(ledger(), LATER), ledger());
-
-        let watchdog = |notified_at| {
-            let interval = Some(Duration::from_secs(60));
-            let watchdog = RoutedWatchdog { starts_at: EARLIER, notified_at, interval };
-            RoutedWatchdogs([(Fingerprint::of_text("a"), watchdog)].into())
-        };
-        assert_eq!(clamp_watchdogs(&watchdog(LATER), NOW), watchdog(NOW));
-        assert_eq!(clamp_watchdogs(&watchdog(EARLIER), NOW), watchdog(EARLIER));
-    }
-}
+mod tests;

@@ -13,12 +13,12 @@ use super::alert_rows::{
 use super::history::keep_alerts;
 use super::ledger::{replace_observed, upsert_outage};
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
-use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use alertmanager_cachet_core::expiry::{Evidence, Leases, RoutedWatchdogs, WatchdogVerdict};
 use alertmanager_cachet_core::history::{AlertEvent, AlertEventKind, EventKind, Source};
 use alertmanager_cachet_core::merge::{Merge, superseded};
 use alertmanager_cachet_core::observed::Observed;
+use alertmanager_cachet_core::recovery::Adoption;
 use alertmanager_cachet_core::repair::{self, Missing, Plan, Policy, Poll, Repair};
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;

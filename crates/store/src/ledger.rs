@@ -8,12 +8,10 @@ use super::alert_rows::ROWS_PER_STATEMENT;
 use super::{Store, StoreError, StoreOperation, history, optional_timestamp, timestamp};
 use alertmanager_cachet_core::history::Event;
 use alertmanager_cachet_core::ledger::{
-    ComponentValue, Delivery, Ledger, Recorded, RecordedComponent, ResourceKey, Unanswered, Update,
+    ComponentValue, Delivery, Ended, EndedBy, IncidentValue, Ledger, Outage, OutageSubject, Recorded,
+    RecordedComponent, RecordedIncident, ResourceKey, Unanswered, Update,
 };
 use alertmanager_cachet_core::observed::{ComponentId, GroupId, IncidentId, Observed, ObservedComponent};
-use alertmanager_cachet_core::outage::{
-    Ended, EndedBy, IncidentValue, Outage, OutageKey, OutageSubject, RecordedIncident,
-};
 use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::target::{ComponentName, Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
@@ -211,13 +209,13 @@ pub(super) async fn save_differences(
     before: &Ledger,
     after: &Ledger,
 ) -> Result<(), StoreError> {
-    for (key, row) in after.rows().filter(|(key, row)| before.get(key) != Some(row)) {
+    for (key, row) in after.rows.iter().filter(|(key, row)| before.rows.get(key) != Some(row)) {
         upsert_row(connection, key, row).await?;
     }
-    for outage in after.outages().filter(|outage| before.outage(&outage.key) != Some(outage)) {
+    for outage in after.outages.values().filter(|outage| before.outages.get(&outage.key) != Some(outage)) {
         upsert_outage(connection, outage).await?;
     }
-    for outage in before.outages().filter(|outage| after.outage(&outage.key).is_none()) {
+    for outage in before.outages.values().filter(|outage| !after.outages.contains_key(&outage.key)) {
         save_update(connection, &Update::Outage(outage.key.clone(), None)).await?;
     }
     Ok(())
@@ -228,7 +226,7 @@ fn names(key: &ResourceKey) -> Option<(&'static str, &str)> {
     match key {
         ResourceKey::Component(name) => Some((COMPONENT, name.as_str())),
         ResourceKey::Target(name) => Some((TARGET, name.as_str())),
-        ResourceKey::Incident(_) | ResourceKey::MonitoringIncident | ResourceKey::Structure => None,
+        ResourceKey::Incident(_) | ResourceKey::Structure => None,
     }
 }
 
@@ -318,9 +316,9 @@ pub(super) async fn upsert_outage(connection: &mut SqliteConnection, outage: &Ou
          incident_id = excluded.incident_id, value = excluded.value, title = excluded.title, \
          in_doubt_since_ms = excluded.in_doubt_since_ms, unanswered = excluded.unanswered",
     )
-    .bind(outage.key.as_str())
+    .bind(&outage.key)
     .bind(outage.subject.component().map_or(NO_COMPONENT, ComponentName::as_str))
-    .bind(outage.subject.component_id().unwrap_or(ComponentId::UNKNOWN).0)
+    .bind(outage.component_id.unwrap_or(ComponentId::UNKNOWN).0)
     .bind(outage.occurred_at.as_millis())
     .bind(outage.began_at.as_millis())
     .bind(outage.calm_since.map(Timestamp::as_millis))
@@ -384,20 +382,21 @@ fn outage_of(row: &SqliteRow) -> Result<Outage, StoreError> {
         }),
     };
     let component: String = row.try_get("component")?;
-    let subject = if component == NO_COMPONENT {
-        OutageSubject::Monitoring
+    let (subject, component_id) = if component == NO_COMPONENT {
+        (OutageSubject::Monitoring, None)
     } else {
         let name = ComponentName::try_from(component.as_str()).map_err(|error| corrupt(&error.to_string()))?;
-        OutageSubject::Component { name, id: ComponentId(row.try_get("component_id")?) }
+        (OutageSubject::Component(name), Some(ComponentId(row.try_get("component_id")?)))
     };
     Ok(Outage {
         subject,
+        component_id,
         occurred_at: timestamp(row, "occurred_at_ms")?,
         began_at: timestamp(row, "began_at_ms")?,
         calm_since: optional_timestamp(row, "calm_since_ms")?,
         ended,
         incident,
-        key: OutageKey::from_stored(key),
+        key,
     })
 }
 

@@ -120,8 +120,8 @@ pub async fn open(world: &World) -> Vec<IncidentId> {
 /// How many writes are remembered that got no answer.
 pub async fn unanswered(world: &World) -> usize {
     let ledger = world.store.ledger().await.expect("what was written");
-    let of_components = ledger.rows().map(|(_, row)| row.unanswered.len()).sum::<usize>();
-    of_components + ledger.outages().map(|outage| outage.unanswered().len()).sum::<usize>()
+    let of_components = ledger.rows.values().map(|row| row.unanswered.len()).sum::<usize>();
+    of_components + ledger.outages.values().map(|outage| outage.unanswered().len()).sum::<usize>()
 }
 
 /// Nobody is accused, nothing is expected any more, and nothing is left to do.

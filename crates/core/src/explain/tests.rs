@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::alert::{Alert, AlertStatus, Fingerprint, signals};
-use crate::ledger::Recorded;
+use crate::ledger::{IncidentValue, Outage, OutageSubject, Recorded, outage_key};
 use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedComponent, ObservedIncident};
-use crate::outage::{IncidentValue, OutageKey, OutageSubject};
 use crate::page::desired;
 use crate::plan::{Policy, plan};
 use crate::rules::{CloseIncidentWhen, Drift};
@@ -109,8 +108,9 @@ fn an_open_incident_and_a_held_firing_are_named() {
     let alerts = [record("db-22:9100", &[AlertStatus::Firing, AlertStatus::Resolved, AlertStatus::Firing])];
     let mut ledger = Ledger::default();
     let outage = Outage {
-        key: OutageKey::new(ComponentId(1), NOW),
-        subject: OutageSubject::Component { name: name("Database"), id: ComponentId(1) },
+        key: outage_key(Some(ComponentId(1)), NOW),
+        subject: OutageSubject::Component(name("Database")),
+        component_id: Some(ComponentId(1)),
         occurred_at: NOW,
         began_at: NOW,
         calm_since: None,

@@ -1,11 +1,12 @@
 //! Outages and their incidents: when one is opened, closed, reopened, suppressed, or left to a person.
 
 use super::{Planner, Report};
-use crate::ledger::{ResourceKey, Unanswered, Update};
+use crate::ledger::{
+    EndedBy, IncidentValue, Outage, OutageSubject, RecordedIncident, ResourceKey, Unanswered, Update, outage_key,
+};
 use crate::maintenance;
 use crate::observed::{ComponentId, IncidentId, ObservedIncident};
 use crate::operation::Operation;
-use crate::outage::{EndedBy, IncidentValue, Outage, OutageKey, OutageSubject, RecordedIncident};
 use crate::overrides::Overridden;
 use crate::page::DesiredComponent;
 use crate::status::ComponentStatus;
@@ -43,8 +44,7 @@ impl<'a> Planner<'a> {
             (Some(outage), _) => self.follow(outage, goes_on, status, component),
             (None, Some(id)) if goes_on => {
                 let occurred_at = desired.and_then(|desired| desired.since).unwrap_or(self.now);
-                let subject = OutageSubject::Component { name: name.clone(), id };
-                self.begin(OutageKey::new(id, self.now), subject, occurred_at);
+                self.begin(OutageSubject::Component(name.clone()), Some(id), occurred_at);
             }
             // Without its component there is nothing to attach an incident to; that is reported elsewhere.
             (None, _) => {}
@@ -61,7 +61,7 @@ impl<'a> Planner<'a> {
                 self.follow(outage, monitoring.is_missing(), status, None);
             }
             (None, Monitoring::Missing { since, .. }) => {
-                self.begin(OutageKey::of_monitoring(self.now), OutageSubject::Monitoring, since);
+                self.begin(OutageSubject::Monitoring, None, since);
             }
             (None, Monitoring::Unwatched | Monitoring::Heard { .. }) => {}
         }
@@ -70,7 +70,7 @@ impl<'a> Planner<'a> {
     /// The outage of a component, or of the monitoring (`None`): the one that goes on, else the last one that a relapse
     /// would continue.
     fn outage_of(&self, component: Option<&ComponentName>) -> Option<&'a Outage> {
-        let outages = self.views.ledger.outages().filter(|outage| outage.subject.component() == component);
+        let outages = self.views.ledger.outages.values().filter(|outage| outage.subject.component() == component);
         let outages = outages.filter(|outage| outage.is_active() || self.relapse_until(outage).is_some());
         outages.max_by_key(|outage| (outage.is_active(), outage.began_at))
     }
@@ -88,9 +88,17 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn begin(&mut self, key: OutageKey, subject: OutageSubject, occurred_at: Timestamp) {
-        let (component, began_at) = (subject.component_id(), self.now);
-        let outage = Outage { key, subject, occurred_at, began_at, calm_since: None, ended: None, incident: None };
+    fn begin(&mut self, subject: OutageSubject, component: Option<ComponentId>, occurred_at: Timestamp) {
+        let outage = Outage {
+            key: outage_key(component, self.now),
+            subject,
+            component_id: component,
+            occurred_at,
+            began_at: self.now,
+            calm_since: None,
+            ended: None,
+            incident: None,
+        };
         self.plan.operations.push(Operation::OpenIncident { component, outage });
     }
 
@@ -191,13 +199,13 @@ impl<'a> Planner<'a> {
     /// Undoes late writes to incidents: closes an incident that was reopened after its outage, and hides a duplicate. Each lost
     /// write is undone once, so the same change by a person stays. Also forgets ended outages that nothing can change any more.
     pub(super) fn late_incidents(&mut self) {
-        for outage in self.views.ledger.outages() {
+        for outage in self.views.ledger.outages.values() {
             if !outage.is_active() && outage.unanswered().is_empty() && self.relapse_until(outage).is_none() {
                 self.plan.notes.push(Update::Outage(outage.key.clone(), None));
                 continue;
             }
             // One write at a time for each resource; the others wait for the next plan.
-            let key = ResourceKey::from(&outage.subject);
+            let key = ResourceKey::Incident(outage.subject.clone());
             if self.plan.operations.iter().any(|operation| operation.key() == key) {
                 continue;
             }
@@ -223,7 +231,7 @@ impl<'a> Planner<'a> {
             other.key != outage.key && other.is_active() && other.subject.component() == outage.subject.component()
         };
         let is_ambiguous =
-            self.views.ledger.outages().any(|other| is_same_subject(other) && other.incident_id().is_none());
+            self.views.ledger.outages.values().any(|other| is_same_subject(other) && other.incident_id().is_none());
         let created = |incident: &&ObservedIncident| {
             let is_known = self.views.ledger.has_incident(incident.id);
             outage.may_have_created(incident) && !is_known && !(incident.is_anonymous && is_ambiguous)

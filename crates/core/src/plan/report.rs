@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::history::{About, EventKind};
+use crate::ledger::{OutageSubject, ResourceKey};
 use crate::observed::{ComponentId, IncidentId};
 use crate::operation::Shown;
-use crate::outage::OutageSubject;
 use crate::status::ComponentStatus;
 use crate::target::{ComponentName, NAME_LIMIT, Target, TargetName};
 use crate::time::Timestamp;
@@ -100,7 +100,8 @@ impl Report {
                 EventKind::StatusOverridden { expected: *expected, found: *found },
             ),
             Self::IncidentClosedByPerson { subject, incident } => {
-                (subject.into(), EventKind::IncidentClosedByPerson { incident: *incident })
+                let about = About::from(&ResourceKey::Incident(subject.clone()));
+                (about, EventKind::IncidentClosedByPerson { incident: *incident })
             }
             Self::IncidentSuppressed { component, maintenance } => (
                 About::Component(component.clone()),
@@ -156,7 +157,7 @@ impl fmt::Display for Report {
                  say something new",
                 Shown(*found)
             ),
-            Self::IncidentClosedByPerson { subject: OutageSubject::Component { name, .. }, incident } => write!(
+            Self::IncidentClosedByPerson { subject: OutageSubject::Component(name), incident } => write!(
                 f,
                 "a person closed incident {} of component {name:?} while it is down: it stays closed until the \
                  component has recovered",

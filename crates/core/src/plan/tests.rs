@@ -15,10 +15,9 @@ use self::world::World;
 use super::*;
 use crate::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use crate::history::EventKind;
-use crate::ledger::CARRIED_OUT_WITHIN;
+use crate::ledger::{CARRIED_OUT_WITHIN, Ended, EndedBy, IncidentValue, Outage, OutageSubject, outage_key};
 use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedIncident};
 use crate::operation::{Outcome, Rank, event_of};
-use crate::outage::{Ended, EndedBy, IncidentValue, Outage, OutageKey, OutageSubject};
 use crate::overrides::Override;
 use crate::page::{DESCRIPTION_LIMIT, describe, desired};
 use crate::status::IncidentStatus;
@@ -160,7 +159,7 @@ fn a_write_whose_answer_was_lost_is_judged_by_what_cachet_shows_and_blamed_on_no
     let (key, value) =
         (ResourceKey::Component(name("Web")), ComponentValue::of_component(ComponentStatus::MajorOutage));
     let (id, now) = (world.component("Web").id, Timestamp::from_millis(world.now_ms));
-    let sent = Recorded::sent(world.ledger.get(&key), Some(id), value, now);
+    let sent = Recorded::sent(world.ledger.rows.get(&key), Some(id), value, now);
     world.ledger.record(Update::Component(key, Some(sent)));
     let made = world.settle(&inventory, &[], POLICY);
     assert_eq!(lines(&made), ["set component \"Web\" from 4 (Outage) to 1 (Operational)"]);
@@ -205,10 +204,10 @@ fn a_lost_create_is_not_kept_by_the_incident_of_the_next_outage() {
     world.settle(&inventory, &down, POLICY);
     let anonymous = ObservedIncident { outage: None, is_anonymous: true, ..world.observed.open_incidents[0].clone() };
     let web = world.outage("Web").expect("an outage").clone();
-    let component_id = web.subject.component_id();
+    let component_id = web.component_id;
     world.observed.open_incidents = vec![ObservedIncident { component_id, ..anonymous }];
     let sent = Recorded::sent(None, None, IncidentValue::Created { title: web.subject.to_string() }, web.began_at);
-    let (key, ended) = (OutageKey::of_monitoring(web.began_at), Ended { at: web.began_at, by: EndedBy::Unopened });
+    let (key, ended) = (outage_key(None, web.began_at), Ended { at: web.began_at, by: EndedBy::Unopened });
     world.ledger.record(Outage { key: key.clone(), ended: Some(ended), incident: Some(sent), ..web }.into());
     let hour = Timestamp::from_millis(world.now_ms).after(CARRIED_OUT_WITHIN);
     let expired = world.ledger.expired(&world.observed, hour);
@@ -252,7 +251,7 @@ fn an_incident_that_a_person_closed_stays_closed_for_that_outage() {
     let reports = world.plan(&inventory, &down, POLICY).reports;
     assert!(matches!(reports.first(), Some(Report::IncidentClosedByPerson { .. })), "{reports:?}");
     world.settle(&inventory, &[], POLICY);
-    assert_eq!(world.ledger.outages().count(), 0);
+    assert_eq!(world.ledger.outages.len(), 0);
     world.settle(&inventory, &down, POLICY);
     assert_eq!(world.observed.open_incidents.len(), 1);
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use alertmanager_cachet_core::alert::AlertState;
-use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Recorded, ResourceKey, Update};
+use alertmanager_cachet_core::ledger::{
+    ComponentValue, Delivery, IncidentValue, Outage, OutageSubject, Recorded, ResourceKey, Update, outage_key,
+};
 use alertmanager_cachet_core::observed::{ComponentId, IncidentId, Observed};
-use alertmanager_cachet_core::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
 use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
@@ -38,8 +39,9 @@ async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
     let key = ResourceKey::Component(component("Web"));
     let written = Recorded::confirmed(id, ComponentValue::of_component(status));
     let outage = Outage {
-        key: OutageKey::new(id, NOW),
-        subject: OutageSubject::Component { name: component("Web"), id },
+        key: outage_key(Some(id), NOW),
+        subject: OutageSubject::Component(component("Web")),
+        component_id: Some(id),
         occurred_at: NOW,
         began_at: NOW,
         calm_since: None,
@@ -65,7 +67,7 @@ async fn a_restored_backup_believes_the_page_and_what_was_heard_since() {
     assert!(store.forget_if_restored(after(90)).await.expect("it is an earlier one"));
     let ledger = store.ledger().await.expect("read");
     let in_doubt = Recorded { delivery: Delivery::InDoubt { since: Timestamp::from_millis(0) }, ..written };
-    assert_eq!((ledger.get(&key), ledger.outages().count()), (Some(&in_doubt), 0));
+    assert_eq!((ledger.rows.get(&key), ledger.outages.len()), (Some(&in_doubt), 0));
     assert_eq!(store.observed().await.expect("read"), None);
     assert_eq!(store.pulse().await.expect("read"), Pulse::default());
     let known = store.unresolved_alerts().await.expect("read");

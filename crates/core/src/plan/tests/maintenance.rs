@@ -51,7 +51,7 @@ fn what_recovers_before_the_maintenance_is_over_has_no_incident() {
     world.settle(&inventory, &[], POLICY);
     world.observed.maintenance.clear();
     assert_eq!(world.settle(&inventory, &[], POLICY), []);
-    assert_eq!((world.status("Web"), world.ledger.outages().count()), (1, 0));
+    assert_eq!((world.status("Web"), world.ledger.outages.len()), (1, 0));
 }
 
 #[test]

@@ -15,8 +15,8 @@ impl World {
     /// A value was sent to a component, and no answer came.
     fn lose(&mut self, id: ComponentId, value: ComponentValue) {
         let sent_at = Timestamp::from_millis(self.now_ms);
-        let mut rows = self.ledger.rows_mut();
-        let (_, row) = rows.find(|(_, row)| row.page_id == Some(id)).expect("it was written before");
+        let mut rows = self.ledger.rows.values_mut();
+        let row = rows.find(|row| row.page_id == Some(id)).expect("it was written before");
         row.unanswered.push(Unanswered { value, sent_at });
     }
 
@@ -27,7 +27,7 @@ impl World {
 
     fn lose_incident(&mut self, value: IncidentValue) {
         let sent_at = Timestamp::from_millis(self.now_ms);
-        let outage = self.ledger.outages_mut().next().expect("an outage");
+        let outage = self.ledger.outages.values_mut().next().expect("an outage");
         outage.incident.as_mut().expect("an incident").unanswered.push(Unanswered { value, sent_at });
     }
 
@@ -132,7 +132,7 @@ fn a_write_that_is_found_to_have_arrived_is_not_expected_any_more() {
         let id = world.component("Web").id;
         let (key, value) = (ResourceKey::Component(name("Web")), ComponentValue::of_component(MajorOutage));
         let now = Timestamp::from_millis(world.now_ms);
-        let sent = Recorded::sent(world.ledger.get(&key), Some(id), value, now);
+        let sent = Recorded::sent(world.ledger.rows.get(&key), Some(id), value, now);
         world.ledger.record(Update::Component(key, Some(sent)));
         world.component("Web").status = Some(MajorOutage);
         world.settle(&inventory, &alerts, POLICY);
@@ -200,7 +200,7 @@ fn what_nothing_feeds_any_more_is_kept_in_mind_until_nothing_can_come() {
     let target = world.component("a | Web").clone();
     let (id, status) = (target.id, MajorOutage);
     world.settle(&after, &down[..0], POLICY);
-    assert_eq!(world.ledger.rows().count(), 2);
+    assert_eq!(world.ledger.rows.len(), 2);
 
     let mut world = World::set_up(&before);
     world.settle(&before, &down, POLICY);
@@ -213,7 +213,7 @@ fn what_nothing_feeds_any_more_is_kept_in_mind_until_nothing_can_come() {
     assert_eq!((world.status("Web"), world.status("a | Web"), world.unanswered()), (1, 1, 0));
     let plan = world.plan(&after, &[], POLICY);
     assert_eq!((plan.operations, plan.notes), (vec![], vec![]));
-    assert_eq!(world.ledger.rows().count(), 2);
+    assert_eq!(world.ledger.rows.len(), 2);
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn what_is_opened_again_after_the_outage_is_closed() {
         world.lose_incident(IncidentValue::Reopened);
         let open = world.observed.open_incidents.clone();
         world.settle(&inventory, &[], policy);
-        assert_eq!(world.ledger.outages().count(), 1);
+        assert_eq!(world.ledger.outages.len(), 1);
         world.observed.open_incidents = open;
         let made = world.settle(&inventory, &[], policy);
         assert_eq!(lines(&made), ["close incident 4 of component \"Web\", which was opened late"]);

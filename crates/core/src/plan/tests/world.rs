@@ -142,7 +142,7 @@ impl World {
 
     /// How many writes may be carried out yet.
     pub(super) fn unanswered(&self) -> usize {
-        let rows = self.ledger.rows().map(|(_, row)| row.unanswered.len());
-        rows.sum::<usize>() + self.ledger.outages().map(|outage| outage.unanswered().len()).sum::<usize>()
+        let rows = self.ledger.rows.values().map(|row| row.unanswered.len());
+        rows.sum::<usize>() + self.ledger.outages.values().map(|outage| outage.unanswered().len()).sum::<usize>()
     }
 }

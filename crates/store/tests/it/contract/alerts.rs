@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
 use alertmanager_cachet_core::expiry::{ResolveRule, WatchdogAlert, WatchdogSource};
 use alertmanager_cachet_core::history::{AlertEventKind, Source};
 use alertmanager_cachet_core::ledger::Recorded as Row;
+use alertmanager_cachet_core::ledger::{IncidentValue, Outage, OutageSubject, outage_key};
 use alertmanager_cachet_core::listing::{ListedAlert, Standing};
 use alertmanager_cachet_core::observed::{IncidentId, Observed};
-use alertmanager_cachet_core::outage::{IncidentValue, Outage, OutageKey, OutageSubject};
+use alertmanager_cachet_core::recovery::Adoption;
 use alertmanager_cachet_core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
 use alertmanager_cachet_core::repair::{resolved_without_watchdog, stale};
 use alertmanager_cachet_core::time::Timestamp;
@@ -251,8 +251,9 @@ pub async fn a_clock_that_was_set_back_moves_everything_once(place: &Place) {
     let told = [refired.clone(), resolved(&refired), refired, alert("b", "Web", NOW)];
     store.record_statements(watched(&told, Some((AlertStatus::Firing, None))), after(60)).await.expect("recorded");
     let outage = Outage {
-        key: OutageKey::of_monitoring(NOW),
+        key: outage_key(None, NOW),
         subject: OutageSubject::Monitoring,
+        component_id: None,
         occurred_at: NOW,
         began_at: NOW,
         calm_since: None,
@@ -270,7 +271,7 @@ pub async fn a_clock_that_was_set_back_moves_everything_once(place: &Place) {
     assert!(known.iter().any(|record| record.state == AlertState::Refired { since: after(10) }), "{known:?}");
     let incident = Some(Row::sent(None, Some(IncidentId(7)), IncidentValue::Fixed, after(10)));
     let ledger = store.ledger().await.expect("read");
-    assert_eq!(ledger.outages().collect::<Vec<_>>(), [&Outage { incident, ..outage }]);
+    assert_eq!(ledger.outages.values().collect::<Vec<_>>(), [&Outage { incident, ..outage }]);
     assert_eq!(store.pulse().await.expect("read").last_heartbeat, Some(after(10)));
 }
 

@@ -2,9 +2,9 @@
 
 use std::ops::Deref;
 
-use alertmanager_cachet_core::adopt::Adoption;
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use alertmanager_cachet_core::observed::Observed;
+use alertmanager_cachet_core::recovery::Adoption;
 use alertmanager_cachet_core::repair::{Missing, Plan, Policy, Poll, Reason};
 use alertmanager_cachet_store::{Statements, Store, StoreError};
 

@@ -1,12 +1,12 @@
 //! What was written to the page, what it shows, and what was made there.
 
 use alertmanager_cachet_core::history::{About, Event, EventKind};
-use alertmanager_cachet_core::ledger::{ComponentValue, Delivery, Ledger, Recorded, ResourceKey, Unanswered, Update};
+use alertmanager_cachet_core::ledger::{
+    ComponentValue, Delivery, Ended, EndedBy, IncidentValue, Ledger, Outage, OutageSubject, Recorded, RecordedIncident,
+    ResourceKey, Unanswered, Update, outage_key,
+};
 use alertmanager_cachet_core::observed::{
     ComponentId, GroupId, IncidentId, Observed, ObservedComponent, ObservedGroup,
-};
-use alertmanager_cachet_core::outage::{
-    Ended, EndedBy, IncidentValue, Outage, OutageKey, OutageSubject, RecordedIncident,
 };
 use alertmanager_cachet_core::status::ComponentStatus;
 use alertmanager_cachet_core::time::Timestamp;
@@ -18,8 +18,9 @@ use crate::{NOW, after, alert, component};
 /// An outage of a component with the number `id`.
 fn outage(id: i64, name: &str, ended: Option<Ended>, incident: Option<RecordedIncident>) -> Outage {
     Outage {
-        key: OutageKey::new(ComponentId(id), NOW),
-        subject: OutageSubject::Component { name: component(name), id: ComponentId(id) },
+        key: outage_key(Some(ComponentId(id)), NOW),
+        subject: OutageSubject::Component(component(name)),
+        component_id: Some(ComponentId(id)),
         occurred_at: NOW,
         began_at: NOW,
         calm_since: None,
@@ -46,7 +47,7 @@ pub async fn what_is_remembered_is_kept_whole_or_not_at_all(place: &Place) {
     place.heal(&store, "history_events").await;
     store.remember(&updates, &happened).await.expect("remembered");
     let ledger = store.ledger().await.expect("read");
-    assert_eq!((ledger.rows().count(), ledger.outages().count()), (1, 1));
+    assert_eq!((ledger.rows.len(), ledger.outages.len()), (1, 1));
     assert_eq!(store.last_statuses().await.expect("read")[&component("Web")], status);
 }
 
@@ -74,7 +75,7 @@ pub async fn at_another_address_nothing_is_certain(place: &Place) {
     store.remember(&updates, &[]).await.expect("remembered");
     store.replace_observed(&Observed::default(), NOW).await.expect("remembered");
     let before = store.ledger().await.expect("read");
-    assert_eq!(before.outages().count(), 3);
+    assert_eq!(before.outages.len(), 3);
 
     store.keep_page_at("http://one/api").await.expect("kept");
     assert_eq!(store.ledger().await.expect("read"), before, "it is the same page");
@@ -161,8 +162,8 @@ pub async fn what_was_written_is_the_same_after_a_restart(place: &Place) {
         let ended = by.get(usize::try_from(number).expect("small")).map(|by| Ended { at: after(3), by: *by });
         updates.push(Outage { calm_since: Some(after(1)), ..outage(number, "Web", ended, incident) }.into());
     }
-    let (key, subject) = (OutageKey::of_monitoring(NOW), OutageSubject::Monitoring);
-    updates.push(Outage { key, subject, ..outage(0, "Web", None, None) }.into());
+    let (key, subject, component_id) = (outage_key(None, NOW), OutageSubject::Monitoring, None);
+    updates.push(Outage { key, subject, component_id, ..outage(0, "Web", None, None) }.into());
     store.remember(&updates, &[]).await.expect("remembered");
     store.close().await;
 
@@ -170,7 +171,7 @@ pub async fn what_was_written_is_the_same_after_a_restart(place: &Place) {
     updates.into_iter().for_each(|update| expected.record(update));
     let store = place.open().await;
     assert_eq!(store.ledger().await.expect("read"), expected);
-    let outages = expected.outages().map(|outage| Update::Outage(outage.key.clone(), None));
+    let outages = expected.outages.values().map(|outage| Update::Outage(outage.key.clone(), None));
     let rows = [web, target].map(|key| Update::Component(key, None));
     store.remember(&outages.chain(rows).collect::<Vec<_>>(), &[]).await.expect("remembered");
     assert_eq!(store.ledger().await.expect("read"), Ledger::default());
