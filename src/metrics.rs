@@ -25,7 +25,6 @@ use self::catalogue::{CHANGE_KINDS, Catalogue, Gauge, IGNORED, NOT_OURS, OVERRID
 pub(crate) use self::catalogue::{NotificationResult, PollResult, ReconcileResult, change_kind};
 use crate::cachet::CallObserver;
 use crate::core::alert::Effect;
-use crate::core::history::Source;
 use crate::core::ledger::Outage;
 use crate::core::notification::Notification;
 use crate::core::observed::IncidentId;
@@ -189,7 +188,7 @@ impl Metrics {
             .filter_map(shown)
             .map(|component| component.status.unwrap_or(ComponentStatus::Unknown))
             .collect();
-        for status in ComponentStatus::ALL {
+        for &status in ComponentStatus::ALL {
             let word = catalogue::status(status);
             let count = shown.iter().filter(|shown| **shown == status).count();
             c.components.with([word]).set(count as f64);
@@ -255,7 +254,7 @@ impl Metrics {
     /// Alerts were corrected.
     pub(crate) fn repaired(&self, repairs: &[Repair]) {
         let Some(c) = self.catalogue() else { return };
-        repairs.iter().for_each(|repair| c.repairs.with([Source::from(repair.reason).word()]).inc());
+        repairs.iter().for_each(|repair| c.repairs.with([repair.reason.word()]).inc());
     }
 
     /// The configuration was read: `Some` when it was taken; `None` if it could not be used, and the one before stays.

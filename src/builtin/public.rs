@@ -47,9 +47,9 @@ const ASSET_HEADERS: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "public,
 /// `page` at `/`, with its assets.
 pub(super) fn router(page: BuiltinPage) -> Router {
     let asset = |kind, text: String| Document::new(kind, &ASSET_HEADERS, text);
-    let icons = ComponentStatus::ALL.map(html::tone);
+    let icons = ComponentStatus::ALL.iter().map(|status| html::tone(*status));
     let mut assets: HashMap<String, Document> =
-        icons.iter().map(|tone| (format!("{}.svg", tone.key), asset("image/svg+xml", tone.icon()))).collect();
+        icons.map(|tone| (format!("{}.svg", tone.key), asset("image/svg+xml", tone.icon()))).collect();
     assets.insert("page.css".to_owned(), asset("text/css; charset=utf-8", include_str!("page.css").to_owned()));
     assets.insert("page.js".to_owned(), asset("text/javascript; charset=utf-8", include_str!("page.js").to_owned()));
     let public = Arc::new(Public { page, last: RwLock::default(), assets });

@@ -5,7 +5,6 @@ use super::catalogue::{ALERT_RESULTS, DEFINITIONS, Definition};
 use super::*;
 use crate::cachet::CallObserver as _;
 use crate::core::alert::{AlertRecord, AlertState, Effect, Fingerprint, signals};
-use crate::core::history::Source;
 use crate::core::ledger::Ledger;
 use crate::core::observed::{ComponentId, ComponentIndex, IncidentId, Observed, ObservedComponent, ObservedIncident};
 use crate::core::page::desired;
@@ -151,7 +150,7 @@ fn every_effect_of_an_alert_has_a_word_and_every_word_an_effect() {
     ];
     let words: BTreeSet<&str> = effects.map(catalogue::effect).into_iter().chain([IGNORED, NOT_OURS]).collect();
     assert_eq!(words, ALERT_RESULTS.iter().copied().collect());
-    let words: BTreeSet<&str> = ComponentStatus::ALL.map(catalogue::status).into_iter().collect();
+    let words: BTreeSet<&str> = ComponentStatus::ALL.iter().map(|status| catalogue::status(*status)).collect();
     assert_eq!(words, catalogue::STATUSES.iter().copied().collect());
 }
 
@@ -168,7 +167,7 @@ fn every_reason_of_a_repair_is_a_series_from_the_start() {
         Reason::TakenBack,
         Reason::Stale,
     ];
-    assert_eq!(reasons.map(|reason| Source::from(reason).word()), catalogue::REPAIR_REASONS);
+    assert_eq!(reasons.map(|reason| reason.word()), catalogue::REPAIR_REASONS);
 }
 
 fn component(id: i64, name: &str, status: ComponentStatus) -> ObservedComponent {

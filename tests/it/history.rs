@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
 use alertmanager_cachet::core::history::{About, AlertEventKind, EventKind, Source};
 use alertmanager_cachet::core::overrides::Override;
-use alertmanager_cachet::core::repair::stale;
+use alertmanager_cachet::core::repair::{Reason, stale};
 use alertmanager_cachet::core::status::ComponentStatus::{MajorOutage, Operational, PartialOutage};
 use alertmanager_cachet::core::status::IncidentStatus;
 use alertmanager_cachet::core::status_page::{PageWrite, REQUEST_TIMEOUT};
@@ -90,7 +90,7 @@ async fn an_alert_that_nothing_was_heard_of_has_ended_for_that_reason() {
     world.store.repair_unresolved(|record| stale(record, world.now()), world.now()).await.expect("resolved");
     assert_eq!(
         turns(&world.store, "Database").await,
-        [(AlertEventKind::Fired, Source::Notification), (AlertEventKind::Resolved, Source::Stale)]
+        [(AlertEventKind::Fired, Source::Notification), (AlertEventKind::Resolved, Source::Repair(Reason::Stale))]
     );
 }
 

@@ -3,11 +3,8 @@
 //! Only what changed something is kept. A notification that repeats what is known is none of it, so the history grows
 //! with what happens and not with time.
 
-mod retention;
-
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-
-pub use self::retention::{Sequence, Standing, findings, forgotten};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,15 +42,15 @@ pub struct AlertEvent {
 }
 
 /// What an alert did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum AlertEventKind {
     /// It began to fire.
     Fired,
     /// It has ended.
     Resolved,
     /// It fires after its own resolve, which does not count yet.
-    #[serde(rename = "held")]
+    #[strum(serialize = "held")]
     Refired,
     /// The waiting firing was taken back.
     Withdrawn,
@@ -62,50 +59,20 @@ pub enum AlertEventKind {
 }
 
 /// How something was learned of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// A notification said it.
     Notification,
     /// The page said it that was there before this store.
     Page,
-    /// Alertmanager lists it, and no notification of it came.
-    Unnotified,
-    /// Alertmanager lists a newer occurrence than was notified.
-    UnnotifiedAgain,
-    /// Alertmanager lists it after its resolve.
-    Reappeared,
-    /// Its firing waited, and Alertmanager lists it.
-    Confirmed,
-    /// Its firing waited, and Alertmanager does not list it.
-    Refuted,
-    /// Alertmanager did not list it twice in a row.
-    Unlisted,
-    /// Its held resolve is true: the watchdog was received again, or no watchdog is configured any more.
-    ResolveConfirmed,
-    /// Its resolve does not count: Prometheus had died before, and Alertmanager made it by itself.
-    TakenBack,
-    /// Nothing was heard of it for `stale_after_seconds`.
-    Stale,
+    /// It was corrected.
+    Repair(Reason),
 }
 
 impl AlertEventKind {
-    const ALL: [Self; 5] = [Self::Fired, Self::Resolved, Self::Refired, Self::Withdrawn, Self::Confirmed];
-
     /// The word for it in the store and in the API.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Fired => "fired",
-            Self::Resolved => "resolved",
-            Self::Refired => "held",
-            Self::Withdrawn => "withdrawn",
-            Self::Confirmed => "confirmed",
-        }
-    }
-
-    /// The kind with that word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 
     /// What a notification made of an alert; `None` if it changed nothing.
@@ -130,58 +97,32 @@ impl AlertEventKind {
             Reason::Unlisted | Reason::ResolveConfirmed | Reason::Stale => Self::Resolved,
         }
     }
+
+    /// Whether the alert goes on after it.
+    pub fn standing(self) -> Standing {
+        match self {
+            Self::Fired | Self::Refired | Self::Confirmed => Standing::Ongoing,
+            Self::Resolved | Self::Withdrawn => Standing::Over,
+        }
+    }
 }
 
 impl Source {
-    const ALL: [Self; 11] = [
-        Self::Notification,
-        Self::Page,
-        Self::Unnotified,
-        Self::UnnotifiedAgain,
-        Self::Reappeared,
-        Self::Confirmed,
-        Self::Refuted,
-        Self::Unlisted,
-        Self::ResolveConfirmed,
-        Self::TakenBack,
-        Self::Stale,
-    ];
-
     /// The word for it in the store and in the API.
-    pub const fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Notification => "notification",
             Self::Page => "page",
-            Self::Unnotified => "unnotified",
-            Self::UnnotifiedAgain => "unnotified_again",
-            Self::Reappeared => "reappeared",
-            Self::Confirmed => "confirmed",
-            Self::Refuted => "refuted",
-            Self::Unlisted => "unlisted",
-            Self::ResolveConfirmed => "resolve_confirmed",
-            Self::TakenBack => "taken_back",
-            Self::Stale => "stale",
+            Self::Repair(reason) => reason.word(),
         }
     }
 
     /// The source with that word.
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.word() == word)
-    }
-}
-
-impl From<Reason> for Source {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Unnotified => Self::Unnotified,
-            Reason::UnnotifiedAgain => Self::UnnotifiedAgain,
-            Reason::Reappeared => Self::Reappeared,
-            Reason::Confirmed => Self::Confirmed,
-            Reason::Refuted => Self::Refuted,
-            Reason::Unlisted => Self::Unlisted,
-            Reason::ResolveConfirmed => Self::ResolveConfirmed,
-            Reason::TakenBack => Self::TakenBack,
-            Reason::Stale => Self::Stale,
+        match word {
+            "notification" => Some(Self::Notification),
+            "page" => Some(Self::Page),
+            _ => word.parse().ok().map(Self::Repair),
         }
     }
 }
@@ -239,13 +180,15 @@ impl fmt::Display for AlertEvent {
         f.write_str(match self.source {
             Source::Notification => "",
             Source::Page => ", as the page says that was there before",
-            Source::Unnotified | Source::UnnotifiedAgain => ": Alertmanager lists it, and no notification of it came",
-            Source::Reappeared | Source::Confirmed => ": Alertmanager lists it",
-            Source::Refuted => ": Alertmanager does not list it",
-            Source::Unlisted => ": Alertmanager did not list it twice in a row, and no resolve came",
-            Source::ResolveConfirmed => ": its held resolve is confirmed",
-            Source::TakenBack => " still: Prometheus died before its resolve",
-            Source::Stale => ": nothing was heard of it for stale_after_seconds",
+            Source::Repair(Reason::Unnotified | Reason::UnnotifiedAgain) => {
+                ": Alertmanager lists it, and no notification of it came"
+            }
+            Source::Repair(Reason::Reappeared | Reason::Confirmed) => ": Alertmanager lists it",
+            Source::Repair(Reason::Refuted) => ": Alertmanager does not list it",
+            Source::Repair(Reason::Unlisted) => ": Alertmanager did not list it twice in a row, and no resolve came",
+            Source::Repair(Reason::ResolveConfirmed) => ": its held resolve is confirmed",
+            Source::Repair(Reason::TakenBack) => " still: Prometheus died before its resolve",
+            Source::Repair(Reason::Stale) => ": nothing was heard of it for stale_after_seconds",
         })
     }
 }
@@ -285,8 +228,9 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum EventKind {
     /// The status that the component must show changed: by the rules, or by an override.
     Status {
@@ -342,6 +286,7 @@ pub enum EventKind {
     },
     /// An incident is suppressed: none is opened for the time of a maintenance.
     #[serde(rename = "incident_held_back")]
+    #[strum(serialize = "incident_held_back")]
     IncidentSuppressed {
         /// The title of the maintenance.
         maintenance: String,
@@ -360,6 +305,7 @@ pub enum EventKind {
     },
     /// An operator overrides the status of the component.
     #[serde(rename = "held")]
+    #[strum(serialize = "held")]
     OverrideSet {
         /// With which status.
         status: ComponentStatus,
@@ -373,12 +319,14 @@ pub enum EventKind {
     },
     /// An operator ended the override before its time.
     #[serde(rename = "released")]
+    #[strum(serialize = "released")]
     OverrideEnded {
         /// Who.
         user: String,
     },
     /// The time of an override is over.
     #[serde(rename = "hold_expired")]
+    #[strum(serialize = "hold_expired")]
     OverrideExpired,
     /// Nothing was heard of the watchdog for too long.
     WatchdogMissing {
@@ -395,32 +343,15 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The word for it in the store and in the API.
+    pub fn word(&self) -> &'static str {
+        self.into()
+    }
+
     /// An operator sets an override.
     pub fn override_set(override_: &Override) -> Self {
         let (status, until_ms) = (override_.status, override_.until.as_millis());
         Self::OverrideSet { status, until_ms, user: override_.user.clone(), note: override_.note.clone() }
-    }
-
-    /// The word for it in the store and in the API.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Status { .. } => "status",
-            Self::Written { .. } => "written",
-            Self::WriteFailed { .. } => "write_failed",
-            Self::WritableAgain => "writable_again",
-            Self::IncidentOpened { .. } => "incident_opened",
-            Self::IncidentReopened { .. } => "incident_reopened",
-            Self::IncidentClosed { .. } => "incident_closed",
-            Self::IncidentSuppressed { .. } => "incident_held_back",
-            Self::StatusOverridden { .. } => "status_overridden",
-            Self::IncidentClosedByPerson { .. } => "incident_closed_by_person",
-            Self::OverrideSet { .. } => "held",
-            Self::OverrideEnded { .. } => "released",
-            Self::OverrideExpired => "hold_expired",
-            Self::WatchdogMissing { .. } => "watchdog_missing",
-            Self::WatchdogHeard => "watchdog_heard",
-            Self::NotRunning { .. } => "not_running",
-        }
     }
 }
 
@@ -473,49 +404,70 @@ impl fmt::Display for EventKind {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What an event says of its sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It goes on until the next one.
+    Ongoing,
+    /// Something is over with it.
+    Over,
+}
 
-    #[test]
-    fn every_word_in_the_store_is_read_back() {
-        for kind in AlertEventKind::ALL {
-            assert_eq!(AlertEventKind::from_word(kind.word()), Some(kind));
-        }
-        for source in Source::ALL {
-            assert_eq!(Source::from_word(source.word()), Some(source));
-        }
-        assert_eq!((AlertEventKind::from_word("fires"), Source::from_word("")), (None, None));
-    }
-
-    #[test]
-    fn the_word_of_an_event_is_the_one_in_its_json() {
-        let events = [
-            EventKind::Status { from: None, to: Some(ComponentStatus::MajorOutage) },
-            EventKind::WriteFailed { change: "x".to_owned(), error: "y".to_owned() },
-            EventKind::OverrideSet {
-                status: ComponentStatus::Operational,
-                until_ms: 5,
-                user: "ada".to_owned(),
-                note: String::new(),
-            },
-            EventKind::OverrideEnded { user: "ada".to_owned() },
-            EventKind::OverrideExpired,
-            EventKind::IncidentSuppressed { maintenance: "x".to_owned() },
-            EventKind::WatchdogMissing { since_ms: 5 },
-            EventKind::NotRunning { since_ms: 5 },
-        ];
-        for event in events {
-            let json = serde_json::to_value(&event).expect("JSON");
-            assert_eq!(json["event"], event.word());
-            assert_eq!(serde_json::from_value::<EventKind>(json).expect("read back"), event);
-        }
-    }
-
-    #[test]
-    fn what_changes_nothing_is_not_kept() {
-        assert_eq!(AlertEventKind::of_effect(Effect::Repeated), None);
-        assert_eq!(AlertEventKind::of_effect(Effect::Outdated), None);
-        assert_eq!(AlertEventKind::of_effect(Effect::FiredAgain), Some(AlertEventKind::Fired));
+/// The sequence of events with this word, and what such an event says of it. `None`: it is over at once.
+///
+/// Events of a sequence end or replace one another: only the latest says what is the case.
+pub fn sequence_of(word: &str) -> Option<(&'static str, Standing)> {
+    match word {
+        "status" => Some(("status", Standing::Ongoing)),
+        "held" => Some(("override", Standing::Ongoing)),
+        "released" | "hold_expired" => Some(("override", Standing::Over)),
+        "watchdog_missing" => Some(("watchdog", Standing::Ongoing)),
+        "watchdog_heard" => Some(("watchdog", Standing::Over)),
+        _ => None,
     }
 }
+
+/// The numbers of the rows to forget among `old` ones: all but the last of each sequence that is ongoing.
+///
+/// Each row has its number, its sequence if it is part of one, and what it says of it. They come in the order in which
+/// they were kept. What began before the limit of `history_days` and is not over stays: otherwise nobody would know what was
+/// shown since, and the history could not be replayed.
+pub fn forgotten<K: Ord>(old: impl IntoIterator<Item = (i64, Option<K>, Standing)>) -> Vec<i64> {
+    let mut forgotten = Vec::new();
+    let mut last: BTreeMap<K, i64> = BTreeMap::new();
+    for (row, sequence, standing) in old {
+        match (sequence, standing) {
+            (None, _) => forgotten.push(row),
+            (Some(sequence), Standing::Ongoing) => forgotten.extend(last.insert(sequence, row)),
+            (Some(sequence), Standing::Over) => {
+                forgotten.extend(last.remove(&sequence));
+                forgotten.push(row);
+            }
+        }
+    }
+    forgotten
+}
+
+/// What was found out since the status of its component last changed, so that it is not reported again after a restart:
+/// a person's changes, and incidents that a maintenance suppresses. `events` come in the order in which they were kept.
+pub fn findings(events: impl IntoIterator<Item = Event>) -> BTreeSet<(About, EventKind)> {
+    let mut findings: BTreeMap<About, BTreeSet<EventKind>> = BTreeMap::new();
+    for Event { about, kind, .. } in events {
+        match kind {
+            EventKind::Status { .. } => drop(findings.remove(&about)),
+            EventKind::StatusOverridden { .. }
+            | EventKind::IncidentClosedByPerson { .. }
+            | EventKind::IncidentSuppressed { .. } => {
+                findings.entry(about).or_default().insert(kind);
+            }
+            _ => {}
+        }
+    }
+    findings
+        .into_iter()
+        .flat_map(|(about, events)| events.into_iter().map(move |event| (about.clone(), event)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

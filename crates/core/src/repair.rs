@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
 use super::expiry::{Leases, WatchdogSent};
-use super::history::{AlertEvent, AlertEventKind};
+use super::history::{AlertEvent, AlertEventKind, Source};
 use super::listing::{ListedAlert, Standing};
 use super::target::TargetName;
 use super::time::Timestamp;
@@ -89,12 +89,13 @@ pub struct Repair {
 impl Repair {
     /// The entry of the history for this repair at `now`.
     pub fn event(&self, now: Timestamp) -> AlertEvent {
-        AlertEvent::of(&self.record, AlertEventKind::of_repair(self.reason), self.reason.into(), now)
+        AlertEvent::of(&self.record, AlertEventKind::of_repair(self.reason), Source::Repair(self.reason), now)
     }
 }
 
 /// Why an alert is corrected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     /// It is listed, and no notification of it came.
     Unnotified,
@@ -114,6 +115,13 @@ pub enum Reason {
     TakenBack,
     /// Nothing was heard of it for `stale_after_seconds`.
     Stale,
+}
+
+impl Reason {
+    /// The word for it in the history and in metrics.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// As it stands in the log, behind the alert's name.

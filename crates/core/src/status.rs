@@ -7,8 +7,22 @@ use serde::{Deserialize, Serialize};
 /// What Cachet shows of a component.
 ///
 /// The numbers are Cachet's own (its `ComponentStatusEnum`); status 6 is refused with 422 by releases of 2025.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(into = "u8", try_from = "u8")]
+#[strum(serialize_all = "title_case")]
 #[repr(u8)]
 pub enum ComponentStatus {
     /// 1: everything works.
@@ -18,6 +32,7 @@ pub enum ComponentStatus {
     /// 3: some of it is down.
     PartialOutage = 3,
     /// 4: it is down.
+    #[strum(serialize = "Outage")]
     MajorOutage = 4,
     /// 5: nobody knows.
     Unknown = 5,
@@ -26,16 +41,6 @@ pub enum ComponentStatus {
 }
 
 impl ComponentStatus {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
-        Self::Operational,
-        Self::PerformanceIssues,
-        Self::PartialOutage,
-        Self::MajorOutage,
-        Self::Unknown,
-        Self::UnderMaintenance,
-    ];
-
     /// How bad it is, as Cachet ranks them (4 > 3 > 2 > 6 > 5 > 1): a larger number is worse.
     pub const fn severity(self) -> u8 {
         match self {
@@ -45,18 +50,6 @@ impl ComponentStatus {
             Self::PerformanceIssues => 3,
             Self::PartialOutage => 4,
             Self::MajorOutage => 5,
-        }
-    }
-
-    /// The word that operators grep for in the log.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Operational => "Operational",
-            Self::PerformanceIssues => "Performance Issues",
-            Self::PartialOutage => "Partial Outage",
-            Self::MajorOutage => "Outage",
-            Self::Unknown => "Unknown",
-            Self::UnderMaintenance => "Under Maintenance",
         }
     }
 }
@@ -69,7 +62,9 @@ impl fmt::Display for ComponentStatus {
 }
 
 /// How far the work on an incident is (Cachet's `IncidentStatusEnum`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantArray,
+)]
 #[serde(into = "u8", try_from = "u8")]
 #[repr(u8)]
 pub enum IncidentStatus {
@@ -85,60 +80,39 @@ pub enum IncidentStatus {
     Fixed = 4,
 }
 
-impl IncidentStatus {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Reported, Self::Investigating, Self::Identified, Self::Watching, Self::Fixed];
-
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Reported => "Reported",
-            Self::Investigating => "Investigating",
-            Self::Identified => "Identified",
-            Self::Watching => "Watching",
-            Self::Fixed => "Fixed",
-        }
-    }
-}
-
 /// How far a planned maintenance is (Cachet's `ScheduleStatusEnum`). Cachet tells it from the schedule's times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::VariantArray)]
 #[repr(u8)]
 pub enum ScheduleStatus {
     /// 0: it is announced.
     Upcoming = 0,
     /// 1: it has begun.
+    #[strum(serialize = "In progress")]
     InProgress = 1,
     /// 2: it is over.
     Complete = 2,
-}
-
-impl ScheduleStatus {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Upcoming, Self::InProgress, Self::Complete];
-
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Upcoming => "Upcoming",
-            Self::InProgress => "In progress",
-            Self::Complete => "Complete",
-        }
-    }
 }
 
 /// Reads a status from Cachet's number for it, and writes it as that.
 macro_rules! numbered {
     ($($status:ty),*) => {$(
         impl $status {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+
             /// Cachet's number.
             pub const fn value(self) -> u8 {
                 self as u8
             }
 
+            /// The word that operators and readers see for it.
+            pub fn word(self) -> &'static str {
+                self.into()
+            }
+
             /// The status with Cachet's number `value`, if there is one.
             pub fn from_value(value: i64) -> Option<Self> {
-                Self::ALL.into_iter().find(|status| i64::from(status.value()) == value)
+                Self::ALL.iter().copied().find(|status| i64::from(status.value()) == value)
             }
         }
 
@@ -176,14 +150,14 @@ mod tests {
 
     #[test]
     fn an_incidents_words_are_those_of_cachet() {
-        let words = IncidentStatus::ALL.map(IncidentStatus::word);
-        assert_eq!(words, ["Reported", "Investigating", "Identified", "Watching", "Fixed"]);
+        let words = IncidentStatus::ALL.iter().map(|status| status.word());
+        assert_eq!(words.collect::<Vec<_>>(), ["Reported", "Investigating", "Identified", "Watching", "Fixed"]);
     }
 
     #[test]
     fn cachet_ranks_them_4_3_2_6_5_1() {
-        let mut statuses = ComponentStatus::ALL;
+        let mut statuses = ComponentStatus::ALL.to_vec();
         statuses.sort_by_key(|status| std::cmp::Reverse(status.severity()));
-        assert_eq!(statuses.map(ComponentStatus::value), [4, 3, 2, 6, 5, 1]);
+        assert_eq!(statuses.into_iter().map(ComponentStatus::value).collect::<Vec<_>>(), [4, 3, 2, 6, 5, 1]);
     }
 }

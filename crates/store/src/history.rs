@@ -12,7 +12,7 @@ use super::alert_rows::{Query, ROWS_PER_STATEMENT};
 use super::modifiers::read_pulse;
 use super::{Store, StoreError};
 use alertmanager_cachet_core::history::{
-    About, AlertEvent, AlertEventKind, Event, EventKind, Sequence, Source, Standing, findings, forgotten,
+    About, AlertEvent, AlertEventKind, Event, EventKind, Source, Standing, findings, forgotten, sequence_of,
 };
 use alertmanager_cachet_core::simulate::Kept;
 use alertmanager_cachet_core::status::ComponentStatus;
@@ -202,7 +202,7 @@ impl Store {
 async fn forgotten_alerts(connection: &mut SqliteConnection, limit: Timestamp) -> Result<Vec<i64>, StoreError> {
     let query = "SELECT id, fingerprint, turn FROM history_alerts WHERE at_ms < $1 ORDER BY id";
     let old: Vec<(i64, String, String)> = sqlx::query_as(query).bind(limit.as_millis()).fetch_all(connection).await?;
-    let standing = |turn: &str| AlertEventKind::from_word(turn).map_or(Standing::Ongoing, AlertEventKind::standing);
+    let standing = |turn: &str| turn.parse().map_or(Standing::Ongoing, AlertEventKind::standing);
     Ok(forgotten(old.into_iter().map(|(id, fingerprint, turn)| (id, Some(fingerprint), standing(&turn)))))
 }
 
@@ -210,7 +210,7 @@ async fn forgotten_alerts(connection: &mut SqliteConnection, limit: Timestamp) -
 async fn forgotten_events(connection: &mut SqliteConnection, limit: Timestamp) -> Result<Vec<i64>, StoreError> {
     let query = "SELECT id, component, kind FROM history_events WHERE at_ms < $1 ORDER BY id";
     let old: Vec<(i64, String, String)> = sqlx::query_as(query).bind(limit.as_millis()).fetch_all(connection).await?;
-    Ok(forgotten(old.into_iter().map(|(id, component, kind)| match Sequence::of_word(&kind) {
+    Ok(forgotten(old.into_iter().map(|(id, component, kind)| match sequence_of(&kind) {
         Some((sequence, standing)) => (id, Some((component, sequence)), standing),
         None => (id, None, Standing::Over),
     })))
@@ -280,7 +280,7 @@ fn alert_of(row: &SqliteRow) -> Option<AlertEvent> {
         target: Target::from_name(&text("target")?)?,
         critical: row.try_get::<i64, _>("critical").ok()? != 0,
         starts_at: moment("starts_at_ms")?,
-        kind: AlertEventKind::from_word(&text("turn")?)?,
+        kind: text("turn")?.parse().ok()?,
         source: Source::from_word(&text("source")?)?,
     })
 }

@@ -246,7 +246,10 @@ pub fn fields(edit: Edit<'_>, form: &Form, faults: &[Fault], content: &Content) 
     };
     let (title, message) = (|| field("title", "Title", "text"), || field("message", "Message", "area"));
     let status = || Field {
-        options: IncidentStatus::ALL.map(|status| (status.value().to_string(), status.word().to_owned())).to_vec(),
+        options: IncidentStatus::ALL
+            .iter()
+            .map(|status| (status.value().to_string(), status.word().to_owned()))
+            .collect(),
         ..field("status", "Status", "select")
     };
     match edit {

@@ -81,7 +81,10 @@ fn what_a_replay_does_not_know_is_told_if_it_concerns_the_time_that_is_looked_at
     let web = || About::Component(ComponentName::try_from("Web").expect("a name"));
     let overridden = EventKind::StatusOverridden { expected: ComponentStatus::Operational, found: None };
     let mut alerts = vec![learned(100, "a", AlertEventKind::Fired), learned(110, "elsewhere", AlertEventKind::Fired)];
-    alerts.push(AlertEvent { source: Source::Unlisted, ..learned(120, "a", AlertEventKind::Resolved) });
+    alerts.push(AlertEvent {
+        source: Source::Repair(super::super::repair::Reason::Unlisted),
+        ..learned(120, "a", AlertEventKind::Resolved)
+    });
     let kept = kept(
         alerts,
         &[

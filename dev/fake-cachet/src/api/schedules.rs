@@ -286,7 +286,9 @@ impl Input {
 
 /// [`Schedule::status`] as SQL over `schedules`.
 fn status_sql(now: Timestamp) -> String {
-    let (now, [upcoming, in_progress, complete]) = (now.as_millis(), ScheduleStatus::ALL.map(ScheduleStatus::value));
+    let now = now.as_millis();
+    let [upcoming, in_progress, complete] =
+        [ScheduleStatus::Upcoming, ScheduleStatus::InProgress, ScheduleStatus::Complete].map(ScheduleStatus::value);
     format!(
         "(CASE WHEN scheduled_at_ms >= {now} THEN {upcoming} WHEN completed_at_ms < {now} THEN {complete} \
          ELSE {in_progress} END)"

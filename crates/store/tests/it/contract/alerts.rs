@@ -214,8 +214,8 @@ pub async fn a_correction_is_kept_whole_or_not_at_all(place: &Place) {
     assert_eq!(known.iter().map(|record| record.target.instance()).collect::<Vec<_>>(), ["new"]);
     let expected = [
         (AlertEventKind::Fired, Source::Notification),
-        (AlertEventKind::Fired, Source::Unnotified),
-        (AlertEventKind::Resolved, Source::Unlisted),
+        (AlertEventKind::Fired, Source::Repair(Reason::Unnotified)),
+        (AlertEventKind::Resolved, Source::Repair(Reason::Unlisted)),
     ];
     assert_eq!(kinds(&store).await, expected);
 }
@@ -241,7 +241,10 @@ pub async fn silence_and_a_missing_watchdog_end_alerts_with_a_history(place: &Pl
     let kinds = kinds(&store).await;
     assert_eq!(
         kinds[2..],
-        [(AlertEventKind::Resolved, Source::Stale), (AlertEventKind::Resolved, Source::ResolveConfirmed)]
+        [
+            (AlertEventKind::Resolved, Source::Repair(Reason::Stale)),
+            (AlertEventKind::Resolved, Source::Repair(Reason::ResolveConfirmed))
+        ]
     );
 }
 
