@@ -11,7 +11,6 @@ use super::{Blocked, Context, Wake};
 use crate::clock::ClockJumps;
 use crate::core::history::{About, Event, EventKind};
 use crate::core::ledger::{IncidentValue, Outage, OutageSubject};
-use crate::core::maintenance::may_change_at;
 use crate::core::observed::{ComponentIndex, IncidentId, Maintenance, Observed};
 use crate::core::overrides::Override;
 use crate::core::page::{DesiredPage, known_target};
@@ -363,7 +362,8 @@ struct MaintenanceAnswers {
 
 impl MaintenanceAnswers {
     fn is_due(&self, known: &[Maintenance], now: Timestamp) -> bool {
-        self.asked_at.is_none_or(|asked_at| may_change_at(known, asked_at).is_some_and(|at| at <= now))
+        let may_be_over = |one: &Maintenance, asked_at| one.may_end_at(asked_at).is_some_and(|at| at <= now);
+        self.asked_at.is_none_or(|asked_at| known.iter().any(|one| may_be_over(one, asked_at)))
     }
 
     /// What is in progress after the page was asked, `known` being what was before.

@@ -11,7 +11,6 @@ pub mod explain;
 pub mod history;
 pub mod ledger;
 pub mod listing;
-pub mod maintenance;
 pub mod merge;
 pub mod names;
 pub mod notification;

@@ -46,13 +46,11 @@ pub struct ListingError {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct RawListed {
     fingerprint: String,
-    #[serde(rename = "startsAt")]
     starts_at: String,
-    #[serde(rename = "endsAt")]
     ends_at: Option<String>,
-    #[serde(rename = "updatedAt")]
     updated_at: Option<String>,
     status: RawStatus,
     labels: Json<RawLabels>,

@@ -128,15 +128,17 @@ pub enum IgnoreReason {
 }
 
 /// A body is no notification and never will be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {fault}: post what Alertmanager's webhook_configs sends")]
 pub struct NotificationError {
-    /// Where in the body the fault is, e.g. `alerts[3].labels`; empty for the whole.
-    pub path: String,
+    /// Where in the body the fault is, e.g. `alerts[3].labels`.
+    path: String,
     /// What is wrong there.
-    pub fault: String,
+    fault: String,
 }
 
-impl std::error::Error for NotificationError {}
+/// Where a fault is that is not at one place.
+const WHOLE: &str = "the body";
 
 impl NotificationError {
     /// Keys and values of the body may be in both texts, so they are cut and escaped.
@@ -152,13 +154,6 @@ impl NotificationError {
     }
 }
 
-impl fmt::Display for NotificationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "the body" } else { &self.path };
-        write!(f, "{path}: {}: post what Alertmanager's webhook_configs sends", self.fault)
-    }
-}
-
 impl Notification {
     /// Reads the body of a POST. The alerts of `watchdog` are about no target, whatever labels they have.
     ///
@@ -168,11 +163,11 @@ impl Notification {
         let mut json = serde_json::Deserializer::from_slice(body);
         let raw: Json<RawNotification> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
-            NotificationError::new(if path == "." { "" } else { &path }, &error.into_inner().to_string())
+            NotificationError::new(if path == "." { WHOLE } else { &path }, &error.into_inner().to_string())
         })?;
-        json.end().map_err(|error| NotificationError::new("", &error.to_string()))?;
+        json.end().map_err(|error| NotificationError::new(WHOLE, &error.to_string()))?;
         let Json::Object(raw) = raw else {
-            return Err(NotificationError::new("", "this is JSON, but no object"));
+            return Err(NotificationError::new(WHOLE, "this is JSON, but no object"));
         };
         let has_shape =
             |entry: &Json<RawAlert>| matches!(entry, Json::Object(RawAlert { labels: Json::Object(_), .. }));
@@ -283,47 +278,10 @@ impl RawAlert {
     }
 }
 
-/// The labels that are used.
-const LABELS: [&str; 5] =
-    ["alertname", "instance", "status_page_alert", "status_page_component", "status_page_critical_target"];
-
-/// The labels of an alert that are used, and how much there is of all of them: the others are not kept.
-#[derive(Default)]
-pub(super) struct RawLabels {
-    used: HashMap<String, Json>,
-    /// How many labels there are.
-    count: usize,
-    /// The bytes of their names and values.
-    bytes: usize,
-}
-
-impl<'de> Deserialize<'de> for RawLabels {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(LabelsVisitor)
-    }
-}
-
-struct LabelsVisitor;
-
-impl<'de> Visitor<'de> for LabelsVisitor {
-    type Value = RawLabels;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("labels")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<RawLabels, A::Error> {
-        let mut labels = RawLabels::default();
-        while let Some((name, value)) = object.next_entry::<String, Json>()? {
-            labels.count += 1;
-            labels.bytes += name.len() + value.text().map_or(0, str::len);
-            if LABELS.contains(&name.as_str()) {
-                labels.used.insert(name, value);
-            }
-        }
-        Ok(labels)
-    }
-}
+/// The labels of an alert.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct RawLabels(HashMap<String, Json>);
 
 /// What labels say an alert is about.
 pub(super) struct Subject {
@@ -340,12 +298,12 @@ pub(super) struct Subject {
 
 impl RawLabels {
     fn text(&self, label: &str) -> Option<&str> {
-        self.used.get(label)?.text()
+        self.0.get(label)?.text()
     }
 
     /// Whether a label says `true`. Labels are texts; a hand-made post may well have a bool.
     fn is_true(&self, label: &str) -> bool {
-        match self.used.get(label) {
+        match self.0.get(label) {
             Some(Json::Text(text)) => text.trim().eq_ignore_ascii_case("true"),
             Some(Json::Bool(value)) => *value,
             _ => false,
@@ -359,11 +317,12 @@ impl RawLabels {
 
     /// What the alert that they belong to is about.
     pub(super) fn subject(&self) -> Result<Subject, IgnoreReason> {
-        if self.count > LABEL_LIMIT {
-            return Err(IgnoreReason::TooManyLabels(self.count));
+        if self.0.len() > LABEL_LIMIT {
+            return Err(IgnoreReason::TooManyLabels(self.0.len()));
         }
-        if self.bytes > LABELS_LIMIT_BYTES {
-            return Err(IgnoreReason::LabelsTooLarge(self.bytes));
+        let bytes = self.0.iter().map(|(name, value)| name.len() + value.text().map_or(0, str::len)).sum();
+        if bytes > LABELS_LIMIT_BYTES {
+            return Err(IgnoreReason::LabelsTooLarge(bytes));
         }
         let filled = |label| self.text(label).filter(|text| !text.trim().is_empty());
         let name = filled("alertname").ok_or(IgnoreReason::NoAlertname)?;

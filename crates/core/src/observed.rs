@@ -89,6 +89,11 @@ pub struct ObservedIncident {
 }
 
 /// A maintenance that is in progress: a schedule of Cachet's that has begun and is not over.
+///
+/// Whether it is in progress is for Cachet to say, by its own clock, at the moment when it is asked. The times that it tells
+/// come without a zone (that of the installation, which nothing tells), so they are not compared with ours. But every zone is
+/// a whole number of quarters of an hour away from UTC: a maintenance that ends at 02:10 somewhere ends ten minutes past a
+/// quarter everywhere. Those are the moments at which it is worth asking again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maintenance {
     /// Its title.
@@ -98,6 +103,23 @@ pub struct Maintenance {
     /// When it is to end, in milliseconds since the Unix epoch if the clock that it is told by were in UTC; `None` if it
     /// lasts until somebody ends it.
     pub ends_if_utc_ms: Option<i64>,
+}
+
+/// All offsets of time zones from UTC are multiples of it, in milliseconds.
+const ZONE_STEP_MS: i64 = 15 * 60 * 1000;
+
+/// How long after its end a maintenance is asked about, in milliseconds: Cachet tells ends to the second and counts the
+/// last one in, and its clock may be a little behind ours.
+const MARGIN_MS: i64 = 1000;
+
+impl Maintenance {
+    /// The next moment after `asked_at` at which it may be over by the clock, at most a quarter of an hour later; `None` if it
+    /// lasts until somebody ends it.
+    pub fn may_end_at(&self, asked_at: Timestamp) -> Option<Timestamp> {
+        let end_ms = self.ends_if_utc_ms?.saturating_add(MARGIN_MS);
+        let past_ms = asked_at.as_millis().saturating_sub(end_ms).rem_euclid(ZONE_STEP_MS);
+        Some(Timestamp::from_millis(asked_at.as_millis().saturating_add(ZONE_STEP_MS - past_ms)))
+    }
 }
 
 /// One reading of Cachet.
@@ -225,3 +247,6 @@ pub struct NewIncident {
     /// Whether Cachet writes to its subscribers.
     pub notify_subscribers: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -375,7 +375,7 @@ impl fmt::Display for Operation {
             Self::Write { key, page_id: None, value, .. } => write!(f, "make {key} as {}", value.status),
             Self::Write { key, from, value, .. } if *from == Some(value.status) => write!(f, "describe {key} anew"),
             Self::Write { key, from, value, .. } => {
-                write!(f, "set {key} from {} to {}", Shown(*from), value.status)
+                write!(f, "set {key} from {} to {}", shown(*from), value.status)
             }
             Self::OpenIncident { outage, .. } => write!(f, "open an incident for {}", outage.subject),
             Self::FindIncident { outage } => {
@@ -413,14 +413,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What the page shows of a component.
-pub(super) struct Shown(pub(super) Option<ComponentStatus>);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(status) => write!(f, "{status}"),
-            None => f.write_str("a status that we do not know"),
-        }
-    }
+/// What the page shows of a component, in words.
+pub(super) fn shown(status: Option<ComponentStatus>) -> String {
+    status.map_or_else(|| "a status that we do not know".to_owned(), |status| status.to_string())
 }

@@ -4,8 +4,7 @@ use super::{Planner, Report};
 use crate::ledger::{
     EndedBy, IncidentValue, Outage, OutageSubject, RecordedIncident, ResourceKey, Unanswered, Update, outage_key,
 };
-use crate::maintenance;
-use crate::observed::{ComponentId, IncidentId, ObservedIncident};
+use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedIncident};
 use crate::operation::Operation;
 use crate::overrides::Overridden;
 use crate::page::DesiredComponent;
@@ -249,10 +248,8 @@ impl<'a> Planner<'a> {
         outage: Option<&Outage>,
         component: Option<ComponentId>,
     ) -> bool {
-        let in_progress = &self.views.observed.maintenance;
-        let Some(maintenance) = component.and_then(|id| maintenance::of_component(in_progress, id)) else {
-            return false;
-        };
+        let concerns = |one: &&Maintenance| component.is_some_and(|id| one.components.contains(&id));
+        let Some(maintenance) = self.views.observed.maintenance.iter().find(concerns) else { return false };
         if self.has_incident(outage) {
             return false;
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::history::{About, EventKind};
 use crate::ledger::{OutageSubject, ResourceKey};
 use crate::observed::{ComponentId, IncidentId};
-use crate::operation::Shown;
+use crate::operation::shown;
 use crate::status::ComponentStatus;
 use crate::target::{ComponentName, NAME_LIMIT, Target, TargetName};
 use crate::time::Timestamp;
@@ -155,7 +155,7 @@ impl fmt::Display for Report {
                 f,
                 "a person gave component {component:?} the status {} instead of {expected}: it stays until the alerts \
                  say something new",
-                Shown(*found)
+                shown(*found)
             ),
             Self::IncidentClosedByPerson { subject: OutageSubject::Component(name), incident } => write!(
                 f,
