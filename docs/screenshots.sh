@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo test --test it -- console::browser::an_outage_comes_and_is_held_and_released_without_a_reload
+cargo test --test it -- console::browser::an_outage_comes_and_is_overridden_and_shown_again_without_a_reload
 cp target/screenshots/console.png target/screenshots/console-component.png docs/

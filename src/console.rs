@@ -164,12 +164,17 @@ impl Console {
     pub fn router(&self) -> Router {
         let one = "/console/components/{component}";
         let asset = |kind, text: &'static str| ([(CONTENT_TYPE, format!("{kind}; charset=utf-8"))], text);
+        let set = get(overrides::ask_set).post(overrides::set);
+        let end = get(overrides::ask_end).post(overrides::end);
         api::routes()
             .route("/console", get(pages::overview))
             .route("/console/", get(pages::overview))
             .route(one, get(pages::component))
-            .route(&format!("{one}/hold"), get(overrides::ask_set).post(overrides::set))
-            .route(&format!("{one}/release"), get(overrides::ask_end).post(overrides::end))
+            .route(&format!("{one}/override"), set.clone())
+            .route(&format!("{one}/override/end"), end.clone())
+            // Their earlier paths.
+            .route(&format!("{one}/hold"), set)
+            .route(&format!("{one}/release"), end)
             .route("/console/page", get(page::list))
             .route("/console/page/", get(page::list))
             .route(

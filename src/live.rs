@@ -17,8 +17,8 @@ use crate::core::time::Timestamp;
 /// How many different ignored alerts are remembered; the one that was seen least lately makes room.
 const IGNORED_KEPT: usize = 100;
 
-/// How many repairs are remembered.
-const REPAIRS_KEPT: usize = 50;
+/// How many corrections are remembered.
+const CORRECTIONS_KEPT: usize = 50;
 
 /// What the parts of the server told. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ pub struct Live {
 struct Told {
     writing: Writing,
     poll: Option<Poll>,
-    repairs: VecDeque<Repaired>,
+    corrections: VecDeque<Correction>,
     ignored: VecDeque<Ignored>,
 }
 
@@ -71,6 +71,8 @@ pub(crate) struct Poll {
     /// Those that were not heard.
     pub unheard: Vec<Unheard>,
     /// How many alerts it corrected.
+    pub corrected: usize,
+    /// The earlier name of `corrected`.
     pub repaired: usize,
     /// Why nothing could be corrected.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +90,7 @@ pub(crate) struct Unheard {
 
 /// A stored alert that was corrected without a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Repaired {
+pub(crate) struct Correction {
     /// When (RFC 3339).
     pub at: String,
     /// The label `alertname`.
@@ -132,19 +134,19 @@ impl Live {
     }
 
     /// Alertmanager was read at `now`, or alerts were resolved that nothing was heard of; `poll`: the reading.
-    pub(crate) fn repaired(&self, poll: Option<Poll>, repairs: &[Repair], now: Timestamp) {
+    pub(crate) fn corrected(&self, poll: Option<Poll>, repairs: &[Repair], now: Timestamp) {
         {
             let mut told = self.lock();
             told.poll = poll.or(told.poll.take());
             for Repair { record, reason } in repairs {
-                told.repairs.push_front(Repaired {
+                told.corrections.push_front(Correction {
                     at: now.to_string(),
                     alertname: record.name.clone(),
                     instance: record.target.instance().to_owned(),
                     reason: reason.to_string(),
                 });
             }
-            told.repairs.truncate(REPAIRS_KEPT);
+            told.corrections.truncate(CORRECTIONS_KEPT);
         }
         self.changed();
     }
@@ -171,8 +173,8 @@ impl Live {
     }
 
     /// What was corrected, the latest first.
-    pub(crate) fn repairs(&self) -> Vec<Repaired> {
-        self.lock().repairs.iter().cloned().collect()
+    pub(crate) fn corrections(&self) -> Vec<Correction> {
+        self.lock().corrections.iter().cloned().collect()
     }
 
     /// The alerts that cannot be used, the latest first.

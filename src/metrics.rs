@@ -201,7 +201,7 @@ impl Metrics {
         let open_ours =
             observed.open_incidents.iter().filter(|incident| is_ours(&incident.id, &incident.outage)).count();
         let reported = |is: fn(&Report) -> bool| plan.reports.iter().filter(|report| is(report)).count();
-        let statuses = reported(|report| matches!(report, Report::ComponentOverridden { .. }));
+        let statuses = reported(|report| matches!(report, Report::ComponentDrifted { .. }));
         let incidents = reported(|report| matches!(report, Report::IncidentClosedByPerson { .. }));
         let overridden = desired.components.values().filter(|component| component.overridden.is_some());
         let set = |gauge: &Gauge<0>, count: usize| gauge.with([]).set(count as f64);
@@ -210,12 +210,15 @@ impl Metrics {
         set(&c.targets_down, desired.targets_down());
         set(&c.alerts_firing, desired.troubles());
         set(&c.held_refires, waiting);
-        set(&c.operator_overrides, overridden.count());
+        let overridden = overridden.count();
+        set(&c.operator_overrides, overridden);
+        set(&c.operator_overrides_by_earlier_name, overridden);
         for (owner, count) in OWNERS.into_iter().zip([open_ours, open - open_ours]) {
             c.incidents_open.with([owner]).set(count as f64);
         }
         for (kind, count) in OVERRIDES.into_iter().zip([statuses, incidents]) {
-            c.overrides.with([kind]).set(count as f64);
+            c.drift.with([kind]).set(count as f64);
+            c.drift_by_earlier_name.with([kind]).set(count as f64);
         }
     }
 
@@ -254,7 +257,10 @@ impl Metrics {
     /// Alerts were corrected.
     pub(crate) fn repaired(&self, repairs: &[Repair]) {
         let Some(c) = self.catalogue() else { return };
-        repairs.iter().for_each(|repair| c.repairs.with([repair.reason.word()]).inc());
+        for repair in repairs {
+            c.corrections.with([repair.reason.word()]).inc();
+            c.corrections_by_earlier_name.with([repair.reason.word()]).inc();
+        }
     }
 
     /// The configuration was read: `Some` when it was taken; `None` if it could not be used, and the one before stays.

@@ -219,9 +219,9 @@ impl Repairer {
         let failure = run.failure.as_ref().map(ToString::to_string);
         match (&self.said_failure, &failure) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
-                tracing::error!("alerts cannot be repaired: {now}; it is tried again");
+                tracing::error!("the alert sync cannot correct alerts: {now}; it is tried again");
             }
-            (Some(_), None) => tracing::info!("alerts can be repaired again"),
+            (Some(_), None) => tracing::info!("the alert sync can correct alerts again"),
             _ => {}
         }
         let now = self.clock.now();
@@ -241,11 +241,12 @@ impl Repairer {
                 unheard: unheard
                     .map(|(address, error)| live::Unheard { address: address.clone(), problem: error.to_string() })
                     .collect(),
+                corrected: run.repairs.len(),
                 repaired: run.repairs.len(),
                 problem: failure.clone(),
             }
         });
-        self.live.repaired(poll, &run.repairs, now);
+        self.live.corrected(poll, &run.repairs, now);
         self.said_unheard = run.unheard.clone();
         self.said_failure = failure;
     }

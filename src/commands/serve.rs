@@ -268,7 +268,7 @@ impl Running {
         let kept = self.upkeep.await;
         self.store.close().await;
         kept.context("the upkeep of the store ended early: start the server again, and report what it said")?;
-        repaired.context("the repairer ended early: start the server again, and report what it said")?;
+        repaired.context("the alert sync ended early: start the server again, and report what it said")?;
         if let Ok(reconciled) = written {
             reconciled.context("the reconciler ended early: start the server again, and report what it said")?;
         }

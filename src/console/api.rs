@@ -12,7 +12,7 @@ use super::gate::Visit;
 use super::{API_PATHS, Console, Failure};
 use crate::core::explain::{Explanation, WaitingChange, summaries, waiting_firings};
 use crate::insight::{self, Insight, TIMELINE_DAYS};
-use crate::live::{Budget, Poll, Repaired};
+use crate::live::{Budget, Correction, Poll};
 use crate::metrics::change_kind;
 
 /// The routes of [`API_PATHS`].
@@ -74,7 +74,9 @@ pub struct Alertmanager {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_poll: Option<Poll>,
     /// What was corrected without a notification since the start, the latest first.
-    pub repairs: Vec<Repaired>,
+    pub corrections: Vec<Correction>,
+    /// Its earlier name.
+    pub repairs: Vec<Correction>,
 }
 
 /// Whether monitoring data comes in.
@@ -127,7 +129,7 @@ pub fn changes(console: &Console, insight: &Insight) -> Changes {
 /// What was learned by reading Alertmanager.
 pub fn alertmanager(console: &Console) -> Alertmanager {
     let live = &console.parts.live;
-    Alertmanager { last_poll: live.poll(), repairs: live.repairs() }
+    Alertmanager { last_poll: live.poll(), corrections: live.corrections(), repairs: live.corrections() }
 }
 
 /// Whether monitoring data comes in.

@@ -1,4 +1,4 @@
-//! The two things that can be done: set the override of a component, which the console calls a hold, and end it. Each is
+//! The two things that can be done: set the override of a component, and end it. Each is
 //! asked for (GET, which changes nothing), shown with what it means, and done by a form (POST) that only this page can
 //! send. The form says which override it takes the place of: if that is another one by then, nothing is done, and it is
 //! asked for again.
@@ -22,10 +22,9 @@ use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 
 /// What is said to who was slower than somebody else.
-const OVERTAKEN: &str = "Meanwhile somebody else has held or released it, or its time was over. See what is true now, and \
-                         say so again.";
+const OVERTAKEN: &str = "The override changed meanwhile, and nothing was done. Review it and submit again.";
 
-/// `GET …/hold`: what it would mean.
+/// `GET …/override`: what it would mean.
 pub async fn ask_set(visit: Visit) -> Response {
     let page = async {
         let (component, explanation, insight) = visit.console.explained(&visit.name).await?;
@@ -37,7 +36,7 @@ pub async fn ask_set(visit: Visit) -> Response {
     visit.answer(page.await)
 }
 
-/// `POST …/hold`.
+/// `POST …/override`.
 pub async fn set(visit: Visit, body: Bytes) -> Response {
     let (form, parts) = (Form::read(&body), &visit.console.parts);
     let done = async {
@@ -56,12 +55,12 @@ pub async fn set(visit: Visit, body: Bytes) -> Response {
         parts.log.emit(&Event { at, about, kind: EventKind::override_set(&override_) });
         parts.wake.wake();
         parts.live.changed();
-        Ok(see(&visit.name, "held"))
+        Ok(see(&visit.name, "overridden"))
     };
     visit.answer(done.await)
 }
 
-/// `GET …/release`: what it would mean.
+/// `GET …/override/end`: what it would mean.
 pub async fn ask_end(visit: Visit) -> Response {
     let page = async {
         match visit.console.explained(&visit.name).await? {
@@ -72,7 +71,7 @@ pub async fn ask_end(visit: Visit) -> Response {
     visit.answer(page.await)
 }
 
-/// `POST …/release`.
+/// `POST …/override/end`.
 pub async fn end(visit: Visit, body: Bytes) -> Response {
     let (form, parts) = (Form::read(&body), &visit.console.parts);
     let done = async {
@@ -92,7 +91,7 @@ pub async fn end(visit: Visit, body: Bytes) -> Response {
             parts.wake.wake();
             parts.live.changed();
         }
-        Ok(see(&visit.name, "released"))
+        Ok(see(&visit.name, "ended"))
     };
     visit.answer(done.await)
 }
@@ -116,14 +115,14 @@ fn confirm(
     overtaken: Option<&str>,
 ) -> Result<Response, Failure> {
     let content = context! {
-        title => format!("{} {}", if override_.is_some() { "Hold" } else { "Release" }, it.component),
+        title => format!("{} {}", if override_.is_some() { "Override" } else { "End the override of" }, it.component),
         component => &*it.component,
         confirming => true,
         token => visit.console.tokens.of(&visit.user),
         seen => seen(it),
         it => Serde(it),
         problem => overtaken,
-        hold => override_.map(|override_| context! {
+        override => override_.map(|override_| context! {
             status => Serde(StatusWord::from(override_.status)),
             until => override_.until.to_string(),
             note => &*override_.note,
@@ -143,11 +142,11 @@ async fn refuse_form(visit: &Visit, form: &Form, fault: String) -> Result<Respon
 /// The override that a form asks for; else what is wrong with it, and the cure. A time that is named wins over a span.
 fn wanted(form: &Form, component: ComponentName, user: &User, now: Timestamp) -> Result<Override, String> {
     let status = form.get("status").parse().ok().and_then(ComponentStatus::from_value);
-    let status = status.ok_or("choose the status to hold it at")?;
+    let status = status.ok_or("choose the status that it shows")?;
     let until = match (form.get("until").trim(), form.get("for").parse()) {
         // To the second: nobody reads milliseconds at night.
         ("", Ok(seconds)) => now.after(Duration::from_secs(seconds)).cut_to_seconds(),
-        ("", Err(_)) => return Err("choose for how long to hold it".to_owned()),
+        ("", Err(_)) => return Err("choose for how long to override it".to_owned()),
         (text, _) => {
             moment(text).ok_or_else(|| format!("{text:?} is no time: write it as 2026-11-21 18:00, in UTC"))?
         }

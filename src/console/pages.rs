@@ -136,9 +136,9 @@ pub async fn component(visit: Visit) -> Response {
         let it = api::component(&visit.console, &visit.name, asked("days")).await?;
         // Said behind the redirect that follows what was done, as long as it is true.
         let done = match (asked("done"), &it.operator_override) {
-            (Some("held"), Some(_)) => Some("It is held. The page is written now."),
-            (Some("released"), None) => Some("It is released: the alerts say what it shows."),
-            (Some("nothing"), None) => Some("It is not held: there is nothing to release."),
+            (Some("overridden"), Some(_)) => Some("It is overridden. The page is written now."),
+            (Some("ended"), None) => Some("The override is ended: the alerts say what it shows."),
+            (Some("nothing"), None) => Some("It is not overridden: there is nothing to end."),
             _ => None,
         };
         let mut form = Form::default();

@@ -105,10 +105,14 @@ catalogue! {
         "Firings that came after their own resolve and do not count yet.";
     incidents_open: Gauge<1> = "incidents_open" ["owner": &OWNERS]
         "Open incidents on the page, by who opened them.";
-    overrides: Gauge<1> = "overrides" ["kind": &OVERRIDES]
+    drift: Gauge<1> = "drift" ["kind": &OVERRIDES]
         "What people changed on the page and is left until the alerts say something new.";
-    operator_overrides: Gauge<0> = "holds" []
+    drift_by_earlier_name: Gauge<1> = "overrides" ["kind": &OVERRIDES]
+        "Deprecated: the earlier name of alertmanager_cachet_drift.";
+    operator_overrides: Gauge<0> = "operator_overrides" []
         "Components whose status an operator overrides.";
+    operator_overrides_by_earlier_name: Gauge<0> = "holds" []
+        "Deprecated: the earlier name of alertmanager_cachet_operator_overrides.";
 
     // Cachet.
     cachet_requests: Histogram<3> = "cachet_request_duration_seconds" ["method": OPEN, "endpoint": OPEN, "code": OPEN]
@@ -127,8 +131,10 @@ catalogue! {
         "Members of Alertmanager that are read; 0 if ALERTMANAGER_URL is not set.";
     members_unheard: Gauge<0> = "alertmanager_members_unheard" []
         "Members of Alertmanager that did not answer the last reading.";
-    repairs: Counter<1> = "repairs_total" ["reason": REPAIR_REASONS]
+    corrections: Counter<1> = "alert_corrections_total" ["reason": REPAIR_REASONS]
         "Stored alerts that were corrected without a notification, by reason.";
+    corrections_by_earlier_name: Counter<1> = "repairs_total" ["reason": REPAIR_REASONS]
+        "Deprecated: the earlier name of alertmanager_cachet_alert_corrections_total.";
 
     // The monitoring.
     watchdog_last_seen: Gauge<0> = "watchdog_last_seen_timestamp_seconds" []

@@ -240,7 +240,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     };
     let name = component_name("Mail");
     let (expected, found) = (ComponentStatus::Operational, Some(ComponentStatus::UnderMaintenance));
-    let overridden = Report::ComponentOverridden { component: name, expected, found };
+    let overridden = Report::ComponentDrifted { component: name, expected, found };
     let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
     let metrics = metrics();
     let (ledger, index) = (Ledger::default(), ComponentIndex::of(&observed));

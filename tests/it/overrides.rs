@@ -101,7 +101,7 @@ async fn the_explanation_says_who_overrides_it_until_when_and_what_it_would_be()
     let text = explanation.expect("explained").to_string();
     for line in [
         "Database: 1 (Operational)".to_owned(),
-        format!("  because ada holds it until {until}"),
+        format!("  because ada overrides it until {until}"),
         "  and says: false alarm".to_owned(),
         "  without that it would be 4 (Outage), because its critical target db:9100 is down".to_owned(),
     ] {

@@ -84,14 +84,14 @@ async fn of_a_store_that_takes_no_repair() {
     alertmanager.fire(&["web-1"], "Web").await;
     world.break_store("INSERT ON alerts").await;
     repairs(&world, &mut repairer).await;
-    assert_begin(&said.news(), &["ERROR alerts cannot be repaired: "]);
+    assert_begin(&said.news(), &["ERROR the alert sync cannot correct alerts: "]);
     repairs(&world, &mut repairer).await;
     assert_eq!(said.news(), NOTHING);
     world.heal_store().await;
     repairs(&world, &mut repairer).await;
     assert_begin(
         &said.news(),
-        &["INFO repaired: \"TargetDown\" of \"web-1 | Web\" ", "INFO alerts can be repaired again"],
+        &["INFO repaired: \"TargetDown\" of \"web-1 | Web\" ", "INFO the alert sync can correct alerts again"],
     );
     repairs(&world, &mut repairer).await;
     assert_eq!(said.news(), NOTHING);

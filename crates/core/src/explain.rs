@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::alert::{AlertRecord, AlertState};
 use super::ledger::{Ledger, Outage, ResourceKey};
@@ -36,7 +36,7 @@ pub struct Explanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// The override of an operator, while there is one.
-    #[serde(skip_serializing_if = "Option::is_none", rename = "hold")]
+    #[serde(flatten, serialize_with = "by_both_names")]
     pub operator_override: Option<OverrideExplanation>,
     /// The targets that feed it.
     pub targets: Vec<TargetExplanation>,
@@ -122,6 +122,12 @@ pub struct OverrideExplanation {
     pub note: String,
 }
 
+/// Tells an override as `override`, and by its earlier name as `hold`; nothing where there is none.
+fn by_both_names<S: Serializer>(it: &Option<OverrideExplanation>, serializer: S) -> Result<S::Ok, S::Error> {
+    let names = ["override", "hold"];
+    serializer.collect_map(it.iter().flat_map(|override_| names.map(|name| (name, override_))))
+}
+
 /// A firing that does not count yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WaitingFiring {
@@ -178,8 +184,14 @@ pub struct ComponentSummary {
     pub incident: Option<IncidentExplanation>,
     /// Who overrides it, if somebody does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_by: Option<String>,
+    pub overridden_by: Option<String>,
     /// Until when (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overridden_until: Option<String>,
+    /// The earlier name of `overridden_by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    /// The earlier name of `overridden_until`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_until: Option<String>,
     /// What it would be without the override, if there is one.
@@ -220,6 +232,8 @@ impl From<Explanation> for ComponentSummary {
             since: explanation.since,
             shown: explanation.shown.and_then(|shown| shown.status),
             incident: explanation.incident,
+            overridden_by: explanation.operator_override.as_ref().map(|override_| override_.user.clone()),
+            overridden_until: explanation.operator_override.as_ref().map(|override_| override_.until.clone()),
             held_by: explanation.operator_override.as_ref().map(|override_| override_.user.clone()),
             rules_status: explanation.operator_override.as_ref().map(|override_| override_.rules_status.clone()),
             held_until: explanation.operator_override.map(|override_| override_.until),
@@ -290,7 +304,7 @@ pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanatio
             .map(|group| group.name.clone()),
         status: status.into(),
         reason: match &operator_override {
-            Some(override_) => format!("{} holds it until {}", override_.user, override_.until),
+            Some(override_) => format!("{} overrides it until {}", override_.user, override_.until),
             None => reason(status, &targets),
         },
         operator_override,

@@ -387,11 +387,11 @@ impl fmt::Display for EventKind {
             }
             Self::OverrideSet { status, until_ms, user, note } => {
                 let until = Timestamp::from_millis(*until_ms);
-                write!(f, "{user} holds it at {} until {until}", status.word())?;
+                write!(f, "{user} overrides it with {} until {until}", status.word())?;
                 if note.is_empty() { Ok(()) } else { write!(f, ": {note}") }
             }
-            Self::OverrideEnded { user } => write!(f, "{user} released it"),
-            Self::OverrideExpired => f.write_str("the time of its hold is over"),
+            Self::OverrideEnded { user } => write!(f, "{user} ended the override"),
+            Self::OverrideExpired => f.write_str("the time of the override is over"),
             Self::WatchdogMissing { since_ms } => {
                 let since = Timestamp::from_millis(*since_ms);
                 write!(f, "nothing was heard of the watchdog since {since}: monitoring data is missing")

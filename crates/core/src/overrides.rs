@@ -1,8 +1,8 @@
 //! Overrides: an operator says what a component shows, until a time.
 //!
 //! Alerts are not always right, and who is awake may know better: a false alarm, or an outage that no alert sees. An
-//! override stands above the rules and the watchdog, and ends by itself, so that nobody has to remember it. The console and
-//! the log call it a hold.
+//! override stands above the rules and the watchdog, and ends by itself, so that nobody has to remember it. The log
+//! tags them `[HOLD]` and `[RELEASE]`.
 //!
 //! | the status of the override | and its incident |
 //! | --- | --- |
@@ -46,7 +46,7 @@ pub struct Override {
 pub enum OverrideError {
     /// It is no status that somebody could know.
     #[error(
-        "{0} is no status to hold a component at: choose one of 1 to 4, or announce maintenance (in the console, \
+        "{0} is no status to override a component with: choose one of 1 to 4, or announce maintenance (in the console, \
          or in Cachet under Schedules)"
     )]
     Status(ComponentStatus),
@@ -54,7 +54,7 @@ pub enum OverrideError {
     #[error("{0} is over already: choose a later time")]
     Over(Timestamp),
     /// Nobody would remember it.
-    #[error("{0} is more than 30 days away: choose an earlier time, and hold the component again then")]
+    #[error("{0} is more than 30 days away: choose an earlier time, and override the component again then")]
     TooLong(Timestamp),
     /// The reason would fill pages.
     #[error("the reason has {0} characters: shorten it to {NOTE_LIMIT}")]

@@ -276,7 +276,7 @@ impl<'a> Planner<'a> {
 
     fn report_drift(&mut self, name: &ComponentName, expected: ComponentStatus, found: &ObservedComponent) {
         let (component, found) = (name.clone(), found.status);
-        self.plan.reports.insert(Report::ComponentOverridden { component, expected, found });
+        self.plan.reports.insert(Report::ComponentDrifted { component, expected, found });
     }
 
     /// Leaves a component that must be Unknown as the page shows it, if Unknown may not be written; returns whether it did. A

@@ -221,7 +221,7 @@ async fn note(
 
 fn override_of(row: &SqliteRow) -> Result<Override, StoreError> {
     let component: String = row.try_get("component")?;
-    let corrupt = |what: &str| StoreError::Corrupt { what: format!("the hold of {component:?}: {what}") };
+    let corrupt = |what: &str| StoreError::Corrupt { what: format!("the override of {component:?}: {what}") };
     Ok(Override {
         status: ComponentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?,
         since: timestamp(row, "since_ms")?,

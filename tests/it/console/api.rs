@@ -97,9 +97,9 @@ async fn every_answer_is_as_documented_on_a_quiet_page_and_in_the_middle_of_ever
     site.world.tell(&alert).await;
     site.fail("db-2:9100", "Database").await;
     site.ignore("TooManyErrors");
-    let confirm = site.get("/console/components/Database/hold?status=2&for=3600&note=a+drill").await;
+    let confirm = site.get("/console/components/Database/override?status=2&for=3600&note=a+drill").await;
     let form = format!("token={}&status=2&until={}&note=a+drill", confirm.field("token"), confirm.field("until"));
-    site.post("/console/components/Database/hold", &form).await;
+    site.post("/console/components/Database/override", &form).await;
     site.world.faults.on("*", "/api/components/*").answer(500);
     site.world.fire("web-1:9100", "Website, A/B ü%").await;
     site.world.once().await;
@@ -112,8 +112,10 @@ async fn every_answer_is_as_documented_on_a_quiet_page_and_in_the_middle_of_ever
         panic!("{answers:?}");
     };
     assert_eq!(components["components"].as_array().map(Vec::len), Some(3));
-    assert_eq!((&database["status"]["value"], &database["hold"]["user"]), (&json!(2), &json!("admin")));
-    assert_eq!((&database["hold"]["note"], &database["hold"]["rules_status"]["value"]), (&json!("a drill"), &json!(4)));
+    assert_eq!((&database["status"]["value"], &database["override"]["user"]), (&json!(2), &json!("admin")));
+    let override_ = &database["override"];
+    assert_eq!((&override_["note"], &override_["rules_status"]["value"]), (&json!("a drill"), &json!(4)));
+    assert_eq!(&database["hold"], override_, "its earlier name");
     let events: BTreeSet<&str> = database["past"]["timeline"]
         .as_array()
         .expect("a list")

@@ -81,7 +81,7 @@ fn assert_readable(browser: &mut Chromium, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_comes_and_is_held_and_released_without_a_reload() {
+async fn an_outage_comes_and_is_overridden_and_shown_again_without_a_reload() {
     let mut site = shop().await;
     let (url, _serving) = site.serve().await;
     let mut browser = reader(1000, Scheme::Light);
@@ -112,21 +112,21 @@ async fn an_outage_comes_and_is_held_and_released_without_a_reload() {
     site.world.settle().await;
     assert_eq!(browser.text("document.getElementById('note').value"), "Replica serves reads", "a form stays as it is");
 
-    let asked = "/console/components/Database/hold?status=3&for=14400&until=&note=Replica+serves+reads";
+    let asked = "/console/components/Database/override?status=3&for=14400&until=&note=Replica+serves+reads";
     browser.click_through_to("document.querySelector('form button')", asked);
     browser.screenshot("console-confirm");
-    browser.click_through_to("document.querySelector('form button')", "/console/components/Database?done=held");
+    browser.click_through_to("document.querySelector('form button')", "/console/components/Database?done=overridden");
     site.world.settle().await;
     browser.wait_for("document.getElementById('live').innerText.includes('written to the page: Partial Outage')");
     assert_eq!(site.world.status("Database").await, 3);
     let live = browser.text("document.getElementById('live').innerText");
-    assert!(live.contains("held by admin until") && live.contains("Replica serves reads"), "{live}");
+    assert!(live.contains("overridden by admin until") && live.contains("Replica serves reads"), "{live}");
     browser.open(&format!("{url}/console/components/Database"));
     browser.wait_for("document.getElementById('freshness').textContent === 'Live'");
     browser.screenshot("console-component");
 
-    browser.click_through_to("document.querySelector('a.button')", "/console/components/Database/release");
-    browser.click_through_to("document.querySelector('form button')", "/console/components/Database?done=released");
+    browser.click_through_to("document.querySelector('a.button')", "/console/components/Database/override/end");
+    browser.click_through_to("document.querySelector('form button')", "/console/components/Database?done=ended");
     site.world.settle().await;
     browser.wait_for("document.getElementById('summary').textContent.startsWith('Outage')");
     assert_eq!(site.world.status("Database").await, 4);
@@ -143,9 +143,9 @@ async fn on_a_phone_and_in_the_dark_everything_can_be_read() {
     for (name, path) in [
         ("overview", "/console"),
         ("component", "/console/components/Database"),
-        ("confirm", "/console/components/Database/hold?status=1&for=3600"),
+        ("confirm", "/console/components/Database/override?status=1&for=3600"),
         ("problem", "/console/components/Nobody"),
-        ("refused", "/console/components/Database/hold?status=1&until=2020-01-01T00:00"),
+        ("refused", "/console/components/Database/override?status=1&until=2020-01-01T00:00"),
     ] {
         browser.open(&format!("{url}{path}"));
         for (look, width, scheme) in
@@ -172,7 +172,7 @@ async fn everything_is_reached_and_done_by_keyboard_and_said_to_a_screen_reader(
             "document.activeElement.matches(':focus-visible') ? {name} : 'not visible: ' + document.activeElement.tagName"
         ));
         reached.push(seen);
-        if reached.last().is_some_and(|last| last == "Hold…") {
+        if reached.last().is_some_and(|last| last == "Override…") {
             break;
         }
     }
@@ -180,29 +180,29 @@ async fn everything_is_reached_and_done_by_keyboard_and_said_to_a_screen_reader(
         "Skip to content",
         "Overview",
         "Database",
-        "Hold it at a status",
+        "Override its status",
         "30",
         "Status",
         "For",
         "or until (UTC)",
         "Why",
-        "Hold…",
+        "Override…",
     ] {
         assert!(reached.iter().any(|name| name == wanted), "{wanted}: {reached:?}");
     }
     assert_eq!(reached[0], "Skip to content");
     browser.press("Enter");
-    browser.arrive_at("/console/components/Database/hold?status=1&for=3600&until=&note=");
-    assert_eq!(browser.text("document.activeElement.textContent"), "Hold Database?", "what is asked is read first");
+    browser.arrive_at("/console/components/Database/override?status=1&for=3600&until=&note=");
+    assert_eq!(browser.text("document.activeElement.textContent"), "Override Database?", "what is asked is read first");
     browser.press("Enter");
     assert_eq!(site.world.store.overrides().await.expect("read"), [], "a key that is held down confirms nothing");
     browser.press("Tab");
     let button = "document.activeElement.textContent + document.getElementById(\
                   document.activeElement.getAttribute('aria-describedby')).textContent";
     let said = browser.text(button);
-    assert!(said.starts_with("Hold it") && said.contains("It is logged with your name, admin"), "{said}");
+    assert!(said.starts_with("Override it") && said.contains("It is logged with your name, admin"), "{said}");
     browser.press("Enter");
-    browser.arrive_at("/console/components/Database?done=held");
+    browser.arrive_at("/console/components/Database?done=overridden");
     assert_eq!(site.world.store.overrides().await.expect("read").len(), 1);
 
     site.world.settle().await;

@@ -10,10 +10,12 @@ use super::{Site, TARGETS};
 use crate::support::web::{ADMIN, USERS};
 use crate::support::world::World;
 
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 14] = [
     "/console",
     "/console/",
     "/console/components/Database",
+    "/console/components/Database/override",
+    "/console/components/Database/override/end",
     "/console/components/Database/hold",
     "/console/components/Database/release",
     "/console/page",

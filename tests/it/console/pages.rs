@@ -114,12 +114,12 @@ async fn what_is_not_operational_is_named_at_the_top_the_worst_first() {
 }
 
 #[tokio::test]
-async fn a_component_that_is_held_says_what_the_alerts_say() {
+async fn a_component_that_is_overridden_says_what_the_alerts_say() {
     let mut site = Site::start().await;
     site.fail("db-1:9100", "Database").await;
-    let ask = site.get("/console/components/Database/hold?status=1&for=3600").await;
+    let ask = site.get("/console/components/Database/override?status=1&for=3600").await;
     let form = ["token", "status", "until"].map(|name| format!("{name}={}", ask.field(name))).join("&");
-    assert_eq!(site.post("/console/components/Database/hold", &form).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(site.post("/console/components/Database/override", &form).await.status, StatusCode::SEE_OTHER);
     let told = text(&site.get("/console").await.body);
     assert!(
         told.contains("All operational") && told.contains("; the alerts say Outage. Cachet shows Outage"),

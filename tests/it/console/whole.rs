@@ -23,7 +23,7 @@ scrape_configs:
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_made_in_the_console_is_on_the_page_and_an_open_console_does_not_hold_up_a_stop() {
+async fn an_override_made_in_the_console_is_on_the_page_and_an_open_console_does_not_hold_up_a_stop() {
     let folder = tempfile::tempdir().expect("a folder");
     written(folder.path(), "config.json", CONFIG);
     written(folder.path(), "prometheus.yml", TARGETS);
@@ -35,14 +35,14 @@ async fn a_hold_made_in_the_console_is_on_the_page_and_an_open_console_does_not_
     let get = |path: &str| client.get(format!("http://{address}{path}")).header("Authorization", ADMIN).send();
     assert_eq!(client.get(format!("http://{address}/console")).send().await.expect("an answer").status(), 401);
 
-    let asked = get("/console/components/Database/hold?status=3&for=3600").await.expect("an answer");
+    let asked = get("/console/components/Database/override?status=3&for=3600").await.expect("an answer");
     let page = asked.text().await.expect("a page");
     let field = |name: &str| {
         let after = page.split_once(&format!("name=\"{name}\" value=\"")).expect("a field").1;
         after.split_once('"').expect("an end").0.to_owned()
     };
     let form = format!("token={}&status=3&until={}", field("token"), field("until"));
-    let post = client.post(format!("http://{address}/console/components/Database/hold"));
+    let post = client.post(format!("http://{address}/console/components/Database/override"));
     let held = post.header("Authorization", ADMIN).body(form).send().await.expect("an answer");
     assert_eq!(held.status(), StatusCode::OK, "behind the redirect");
     eventually("the page says so", async || {
@@ -55,7 +55,7 @@ async fn a_hold_made_in_the_console_is_on_the_page_and_an_open_console_does_not_
     eventually("the console says so", async || {
         let explained = get("/console/api/v1/components/Database").await.expect("an answer");
         let explained: Value = explained.json().await.expect("JSON");
-        let says = (&explained["hold"]["user"], &explained["shown"]["status"]["value"]);
+        let says = (&explained["override"]["user"], &explained["shown"]["status"]["value"]);
         if says == (&json!("admin"), &json!(3)) { Ok(()) } else { Err(explained.to_string()) }
     })
     .await;

@@ -41,7 +41,7 @@ pub enum Report {
         target: TargetName,
     },
     /// A person gave a component another status than ours.
-    ComponentOverridden {
+    ComponentDrifted {
         /// The component.
         component: ComponentName,
         /// What we wrote.
@@ -82,7 +82,7 @@ impl Report {
         };
         match self {
             Self::ComponentMissing { component: about }
-            | Self::ComponentOverridden { component: about, .. }
+            | Self::ComponentDrifted { component: about, .. }
             | Self::IncidentSuppressed { component: about, .. }
             | Self::IncidentSuppressedByOverride { component: about, .. } => about == component,
             Self::IncidentClosedByPerson { subject, .. } => subject.component().is_none_or(|about| about == component),
@@ -95,7 +95,7 @@ impl Report {
     /// What happened, if it says that something did.
     pub fn event(&self) -> Option<(About, EventKind)> {
         Some(match self {
-            Self::ComponentOverridden { component, expected, found } => (
+            Self::ComponentDrifted { component, expected, found } => (
                 About::Component(component.clone()),
                 EventKind::StatusOverridden { expected: *expected, found: *found },
             ),
@@ -151,7 +151,7 @@ impl fmt::Display for Report {
                 "target {target:?} counts but has no component of its own, for Cachet takes names of at most \
                  {NAME_LIMIT} characters: shorten its instance or its list of components"
             ),
-            Self::ComponentOverridden { component, expected, found } => write!(
+            Self::ComponentDrifted { component, expected, found } => write!(
                 f,
                 "a person gave component {component:?} the status {} instead of {expected}: it stays until the alerts \
                  say something new",
@@ -176,8 +176,8 @@ impl fmt::Display for Report {
             ),
             Self::IncidentSuppressedByOverride { component, user, until } => write!(
                 f,
-                "component {component:?} is down, but {user:?} holds it at something better until {until}, so no incident \
-                 is opened: if it is still down then, one will be"
+                "component {component:?} is down, but {user:?} overrides it with something better until {until}, so no \
+                 incident is opened: if it is still down then, one will be"
             ),
         }
     }

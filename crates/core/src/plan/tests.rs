@@ -119,7 +119,7 @@ fn a_persons_status_stays_until_our_view_changes() {
     world.component("Web").status = Some(ComponentStatus::PerformanceIssues);
     let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
     assert_eq!(plan.operations, []);
-    let report = Report::ComponentOverridden {
+    let report = Report::ComponentDrifted {
         component: name("Web"),
         expected: ComponentStatus::PartialOutage,
         found: Some(ComponentStatus::PerformanceIssues),

@@ -147,7 +147,7 @@ proptest! {
             let plan = world.plan(&inventory, alerts, policy);
             prop_assert_eq!(plan.operations, vec![]);
             prop_assert_eq!(plan.notes, vec![]);
-            let accused = plan.reports.iter().any(|report| matches!(report, Report::ComponentOverridden { .. }));
+            let accused = plan.reports.iter().any(|report| matches!(report, Report::ComponentDrifted { .. }));
             prop_assert!(!accused, "{:?}", plan.reports);
             let green = world.observed.components.iter().filter(|it| it.enabled);
             let green = green.filter(|it| it.status == Some(ComponentStatus::Operational)).count();

@@ -75,7 +75,7 @@ fn a_person_who_wants_the_same_is_overwritten_once_for_each_write_and_no_more() 
     world.component("Web").status = Some(MajorOutage);
     let plan = world.plan(&inventory, &[], POLICY);
     assert_eq!(plan.operations, []);
-    assert!(matches!(plan.reports.first(), Some(Report::ComponentOverridden { .. })), "{:?}", plan.reports);
+    assert!(matches!(plan.reports.first(), Some(Report::ComponentDrifted { .. })), "{:?}", plan.reports);
 }
 
 #[test]
@@ -331,7 +331,7 @@ proptest! {
         for status in late {
             world.component("Web").status = Some(status);
             let reports = world.plan(&inventory, &alerts, policy).reports;
-            let accused = reports.iter().any(|report| matches!(report, Report::ComponentOverridden { .. }));
+            let accused = reports.iter().any(|report| matches!(report, Report::ComponentDrifted { .. }));
             prop_assert!(!accused);
             world.settle(&inventory, &alerts, policy);
             prop_assert_eq!(world.status("Web"), wanted);
