@@ -5,19 +5,16 @@
 //! | --- | --- |
 //! | `gate` | who comes in, what every answer carries, and that a form was sent from here |
 //! | `api` | the read API, which `docs/openapi.yaml` documents |
-//! | `pages` | the pages, which are HTML without a single outside resource, and the events that keep them fresh |
-//! | `overrides` | overrides, set and ended: asked, confirmed, logged |
+//! | `pages` | the overview, the page of a component with its override, and the events that keep pages fresh |
 //! | `page` | the status page that the server serves itself: what is on it, and the forms that edit it |
 //!
 //! Pages and API tell the values of [`core::explain`](crate::core::explain), as `explain` does.
 
 mod api;
 mod gate;
-mod overrides;
 mod page;
 mod pages;
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,13 +33,14 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::gate::Forged;
+use self::pages::OverrideAction;
 use crate::clock::Clock;
 use crate::config::nearest;
-use crate::core::explain::{Explanation, summaries};
+use crate::core::explain::{Explanation, Facts};
 use crate::core::plan::Policy;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
-use crate::insight::Insight;
+use crate::insight;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -92,36 +90,18 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
-/// The console. Clones share it.
-#[derive(Clone)]
-pub struct Console(Arc<Shared>);
-
-impl Deref for Console {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
-
-/// What the clones of a [`Console`] share.
-pub struct Shared {
+/// The console.
+pub struct Console {
     parts: Parts,
     tokens: gate::Tokens,
     pages: Environment<'static>,
     watchers: Arc<Semaphore>,
     /// How many have asked for what is known.
     asked: AtomicU64,
-    last_read: Mutex<LastRead>,
+    /// What was read last, and how many had asked when that began; until the last of these has it.
+    last_read: Mutex<Option<(u64, Arc<Facts>)>>,
     /// Held while something is done, so that of two who act at once the later one has seen the earlier.
     acting: Mutex<()>,
-}
-
-/// What was read last, until the last of those who had asked when that began has it.
-#[derive(Default)]
-struct LastRead {
-    asked: u64,
-    insight: Option<Arc<Insight>>,
 }
 
 /// Why there is no answer.
@@ -133,15 +113,9 @@ enum Failure {
     Template(#[from] minijinja::Error),
     #[error(transparent)]
     Forged(#[from] Forged),
-    #[error("there is no component {name:?}: {cure}")]
-    UnknownComponent { name: String, cure: String },
-    /// What a path below `/console/page` names is not there.
+    /// What a path names is not there.
     #[error("{0}")]
-    UnknownOnPage(String),
-    #[error(
-        "this server drives a Cachet (CACHET_API_URL) and has no page of its own: edit the page in Cachet's dashboard"
-    )]
-    NoPage,
+    NotFound(String),
     #[error("the form is longer than {} KiB: shorten the message", page::FORM_LIMIT_BYTES / 1024)]
     TooLong,
     #[error("{0}")]
@@ -153,28 +127,35 @@ impl Console {
     ///
     /// # Errors
     /// [`NoRandomness`] if no key can be made.
-    pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
-        let watchers = Arc::new(Semaphore::new(pages::WATCHERS_AT_ONCE));
-        let (tokens, pages) = (gate::Tokens::new()?, pages::templates());
-        let (asked, last_read, acting) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
-        Ok(Self(Arc::new(Shared { parts, tokens, pages, watchers, asked, last_read, acting })))
+    pub fn new(parts: Parts) -> Result<Arc<Self>, NoRandomness> {
+        Ok(Arc::new(Self {
+            parts,
+            tokens: gate::Tokens::new()?,
+            pages: pages::templates(),
+            watchers: Arc::new(Semaphore::new(pages::WATCHERS_AT_ONCE)),
+            asked: AtomicU64::new(0),
+            last_read: Mutex::default(),
+            acting: Mutex::default(),
+        }))
     }
 
     /// Everything below `/console`.
-    pub fn router(&self) -> Router {
+    pub fn router(self: &Arc<Self>) -> Router {
         let one = "/console/components/{component}";
         let asset = |kind, text: &'static str| ([(CONTENT_TYPE, format!("{kind}; charset=utf-8"))], text);
-        let set = get(overrides::ask_set).post(overrides::set);
-        let end = get(overrides::ask_end).post(overrides::end);
+        let of_override = |action| {
+            get(move |visit| pages::ask_override(visit, action))
+                .post(move |visit, body| pages::submit_override(visit, action, body))
+        };
         api::routes()
             .route("/console", get(pages::overview))
             .route("/console/", get(pages::overview))
             .route(one, get(pages::component))
-            .route(&format!("{one}/override"), set.clone())
-            .route(&format!("{one}/override/end"), end.clone())
+            .route(&format!("{one}/override"), of_override(OverrideAction::Set))
+            .route(&format!("{one}/override/end"), of_override(OverrideAction::End))
             // Their earlier paths.
-            .route(&format!("{one}/hold"), set)
-            .route(&format!("{one}/release"), end)
+            .route(&format!("{one}/hold"), of_override(OverrideAction::Set))
+            .route(&format!("{one}/release"), of_override(OverrideAction::End))
             .route("/console/page", get(page::list))
             .route("/console/page/", get(page::list))
             .route(
@@ -193,40 +174,37 @@ impl Console {
     ///
     /// One reads at a time, and those who ask meanwhile share the next reading: in a storm every open page asks at every
     /// moment, and the store has better things to do.
-    async fn insight(&self) -> Result<Arc<Insight>, StoreError> {
+    async fn facts(&self) -> Result<Arc<Facts>, StoreError> {
         let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut last = self.last_read.lock().await;
-        let shared = if ticket < last.asked { last.insight.clone() } else { last.insight.take() };
         // It was read after this was asked.
-        if let Some(insight) = shared.filter(|_| ticket <= last.asked) {
-            return Ok(insight);
+        if let Some((asked, facts)) = last.take().filter(|(asked, _)| ticket <= *asked) {
+            *last = (ticket < asked).then(|| (asked, Arc::clone(&facts)));
+            return Ok(facts);
         }
         let parts = &self.parts;
         let settings = parts.settings.borrow().clone();
         let asked = self.asked.load(Ordering::SeqCst);
-        let policy = Policy { takes_unknown: !parts.live.writing().unknown_is_refused, ..settings.policy() };
-        let insight = Arc::new(Insight::read(&parts.store, &settings, policy, parts.clock.now()).await?);
-        *last = LastRead { asked, insight: (asked > ticket).then(|| Arc::clone(&insight)) };
-        Ok(insight)
+        let takes_unknown = !parts.live.told().writing.unknown_is_refused;
+        let policy = Policy { takes_unknown, ..settings.policy() };
+        let facts = Arc::new(insight::facts(&parts.store, &settings, policy, parts.clock.now()).await?);
+        *last = (asked > ticket).then(|| (asked, Arc::clone(&facts)));
+        Ok(facts)
     }
 
     /// A component that a path names, explained.
-    async fn explained(&self, name: &str) -> Result<(ComponentName, Explanation, Arc<Insight>), Failure> {
-        let insight = self.insight().await?;
-        let component = ComponentName::try_from(name).ok();
-        let explanation = component.as_ref().and_then(|component| insight.explain(component));
-        match (component, explanation) {
-            (Some(component), Some(explanation)) => Ok((component, explanation, insight)),
-            _ => {
-                let components = summaries(insight.facts());
-                let near = nearest(name, components.iter().map(|summary| summary.component.as_str()));
-                let cure = near.map_or_else(
-                    || "the overview has all of them".to_owned(),
-                    |near| format!("did you mean {near:?}?"),
-                );
-                Err(Failure::UnknownComponent { name: name.chars().take(100).collect(), cure })
-            }
+    async fn explained(&self, name: &str) -> Result<(ComponentName, Explanation, Arc<Facts>), Failure> {
+        let facts = self.facts().await?;
+        if let Ok(component) = ComponentName::try_from(name)
+            && let Some(explanation) = facts.explain(&component)
+        {
+            return Ok((component, explanation, facts));
         }
+        let components = facts.explain_all();
+        let cure = nearest(name, components.iter().map(|one| one.component.as_str()))
+            .map_or_else(|| "the overview has all of them".to_owned(), |near| format!("did you mean {near:?}?"));
+        let name: String = name.chars().take(100).collect();
+        Err(Failure::NotFound(format!("there is no component {name:?}: {cure}")))
     }
 }
 
@@ -236,7 +214,7 @@ impl Failure {
         match self {
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::UnknownComponent { .. } | Self::UnknownOnPage(_) | Self::NoPage => StatusCode::NOT_FOUND,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Forged(_) => StatusCode::FORBIDDEN,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,18 +1,15 @@
 //! What is known of the page, read from the store alone: for `explain` beside a running server, for the console, and for
 //! its API. All three tell the same values.
 
-use std::sync::Arc;
-
-use crate::core::alert::{AlertRecord, signals};
-use crate::core::explain::{Explanation, Facts, explain};
-use crate::core::ledger::Ledger;
+use crate::core::alert::signals;
+use crate::core::explain::Facts;
 use crate::core::observed::Observed;
-use crate::core::page::{DesiredPage, desired};
+use crate::core::page::desired;
 use crate::core::plan::{Plan, Policy, plan};
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::core::uptime::{Past, Span, UPTIME_DAYS, timeline, uptime_of_days};
-use crate::core::watchdog::{Monitoring, Pulse};
+use crate::core::watchdog::Monitoring;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 
@@ -22,71 +19,36 @@ pub(crate) const TIMELINE_DAYS: u32 = 7;
 /// How many things a timeline tells at most: more would be no page that somebody reads.
 const TIMELINE_LIMIT: usize = 500;
 
-/// The page as it is at one moment.
-#[derive(Debug)]
-pub(crate) struct Insight {
-    page: DesiredPage,
-    alerts: Vec<AlertRecord>,
-    ledger: Ledger,
-    observed: Option<(Observed, Timestamp)>,
-    plan: Plan,
-    /// What is known of the watchdog.
-    pub pulse: Pulse,
-    settings: Arc<Settings>,
-    /// When it was read.
-    pub now: Timestamp,
-}
-
-impl Insight {
-    /// Reads what `store` knows at `now`. What waits to be written is planned by `policy`: that of `settings`, with what
-    /// is known of the page beside them.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store cannot be read.
-    pub(crate) async fn read(
-        store: &Store,
-        settings: &Arc<Settings>,
-        policy: Policy,
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
-        let (alerts, ledger, overrides) =
-            (store.unresolved_alerts().await?, store.ledger().await?, store.overrides().await?);
-        let (observed, pulse) = (store.observed().await?, store.pulse().await?);
-        let nothing = Observed::default();
-        let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
-        let inventory = settings.inventory(shown);
-        // Since when the server listens is not known here: what it found of the watchdog, it has kept.
-        let monitoring =
-            settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
-        let page = desired(&inventory, &signals(&alerts, settings.config.alerts.refire_delay, now))
-            .apply_watchdog(monitoring, &settings.config.components())
-            .apply_overrides(&overrides, now);
-        // Nothing can be said of a page that was never read.
-        let plan = match observed {
-            Some(_) => plan(&page, &ledger, shown, policy, now),
-            None => Plan::default(),
-        };
-        let settings = Arc::clone(settings);
-        Ok(Self { page, alerts, ledger, observed, plan, pulse, settings, now })
-    }
-
-    /// What explanations are made of.
-    pub(crate) fn facts(&self) -> Facts<'_> {
-        Facts {
-            page: &self.page,
-            alerts: &self.alerts,
-            ledger: &self.ledger,
-            observed: self.observed.as_ref().map(|(observed, read_at)| (observed, *read_at)),
-            plan: &self.plan,
-            refire_delay: self.settings.config.alerts.refire_delay,
-            now: self.now,
-        }
-    }
-
-    /// Why `component` has its status; `None` if nothing feeds it and the page does not have it.
-    pub(crate) fn explain(&self, component: &ComponentName) -> Option<Explanation> {
-        explain(component, self.facts())
-    }
+/// Reads what `store` knows at `now`. What waits to be written is planned by `policy`: that of `settings`, with what is known
+/// of the page beside them.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub(crate) async fn facts(
+    store: &Store,
+    settings: &Settings,
+    policy: Policy,
+    now: Timestamp,
+) -> Result<Facts, StoreError> {
+    let (alerts, ledger, overrides) =
+        (store.unresolved_alerts().await?, store.ledger().await?, store.overrides().await?);
+    let (observed, pulse) = (store.observed().await?, store.pulse().await?);
+    let nothing = Observed::default();
+    let shown = observed.as_ref().map_or(&nothing, |(observed, _)| observed);
+    let inventory = settings.inventory(shown);
+    // Since when the server listens is not known here: what it found of the watchdog, it has kept.
+    let monitoring =
+        settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
+    let refire_delay = settings.config.alerts.refire_delay;
+    let page = desired(&inventory, &signals(&alerts, refire_delay, now))
+        .apply_watchdog(monitoring, &settings.config.components())
+        .apply_overrides(&overrides, now);
+    // Nothing can be said of a page that was never read.
+    let plan = match observed {
+        Some(_) => plan(&page, &ledger, shown, policy, now),
+        None => Plan::default(),
+    };
+    Ok(Facts { page, alerts, ledger, observed, plan, pulse, refire_delay, now })
 }
 
 /// What happened to `component` in the `days` before `now`, and how much of the time it was up.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::core::ledger::ResourceKey;
 use crate::core::notification::{IgnoredAlert, Notification};
 use crate::core::repair::Repair;
+use crate::core::status_page::RateBudget;
 use crate::core::time::Timestamp;
 
 /// How many different ignored alerts are remembered; the one that was seen least lately makes room.
@@ -27,12 +28,17 @@ pub struct Live {
     changes: watch::Sender<u64>,
 }
 
+/// What was told until now.
 #[derive(Debug, Default)]
-struct Told {
-    writing: Writing,
-    poll: Option<Poll>,
-    corrections: VecDeque<Correction>,
-    ignored: VecDeque<Ignored>,
+pub struct Told {
+    /// How writing to the page went in the last reconcile run.
+    pub writing: Writing,
+    /// The last reading of Alertmanager; `None` if there was none.
+    pub(crate) poll: Option<Poll>,
+    /// What was corrected without a notification, the latest first.
+    pub(crate) corrections: VecDeque<Correction>,
+    /// The alerts that cannot be used, the latest first.
+    pub(crate) ignored: VecDeque<Ignored>,
 }
 
 /// How writing to the page went in the last reconcile run.
@@ -43,7 +49,7 @@ pub struct Writing {
     /// Why nothing can be written.
     pub problem: Option<String>,
     /// What Cachet's rate limit allows; `None` where it told of no limit.
-    pub budget: Option<Budget>,
+    pub budget: Option<RateBudget>,
     /// The changes that wait, by kind and subject, each with the moment at which it became necessary.
     pub waiting: HashMap<(&'static str, ResourceKey), Timestamp>,
     /// Why some of them could not be made.
@@ -52,40 +58,19 @@ pub struct Writing {
     pub unknown_is_refused: bool,
 }
 
-/// What Cachet's rate limit allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Budget {
-    /// Writes in a minute.
-    pub limit: u32,
-    /// Writes that are left in this one.
-    pub remaining: u32,
-}
-
 /// One reading of Alertmanager.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Poll {
-    /// When (RFC 3339).
-    pub at: String,
+    /// When.
+    pub at: Timestamp,
     /// How many members were asked.
     pub members: usize,
-    /// Those that were not heard.
-    pub unheard: Vec<Unheard>,
+    /// Those that were not heard: the address, without credentials, and why, with the cure.
+    pub unheard: Vec<(String, String)>,
     /// How many alerts it corrected.
     pub corrected: usize,
-    /// The earlier name of `corrected`.
-    pub repaired: usize,
     /// Why nothing could be corrected.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-}
-
-/// A member of Alertmanager that was not heard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Unheard {
-    /// Its address, without credentials.
-    pub address: String,
-    /// Why, and the cure.
-    pub problem: String,
 }
 
 /// A stored alert that was corrected without a notification.
@@ -129,14 +114,14 @@ impl Live {
 
     /// A reconcile run ended.
     pub(crate) fn reconciled(&self, writing: Writing) {
-        self.lock().writing = writing;
+        self.told().writing = writing;
         self.changed();
     }
 
     /// Alertmanager was read at `now`, or alerts were resolved that nothing was heard of; `poll`: the reading.
     pub(crate) fn corrected(&self, poll: Option<Poll>, repairs: &[Repair], now: Timestamp) {
         {
-            let mut told = self.lock();
+            let mut told = self.told();
             told.poll = poll.or(told.poll.take());
             for Repair { record, reason } in repairs {
                 told.corrections.push_front(Correction {
@@ -153,53 +138,29 @@ impl Live {
 
     /// A notification was stored at `now`, and this much of it left out.
     pub fn left_out(&self, notification: &Notification, now: Timestamp) {
-        {
-            let mut told = self.lock();
-            let ignored = notification.ignored.iter().chain(&notification.partly_ignored);
-            // No more than can be kept: a notification may hold thousands.
-            ignored.take(IGNORED_KEPT).for_each(|ignored| told.ignore(ignored, now));
+        let ignored = notification.ignored.iter().chain(&notification.partly_ignored);
+        // No more than can be kept: a notification may hold thousands.
+        let mut told = self.told();
+        let known = &mut told.ignored;
+        for IgnoredAlert { fingerprint, alertname, reason } in ignored.take(IGNORED_KEPT) {
+            let reason = reason.to_string();
+            // Once for each fingerprint and reason, for Alertmanager repeats it.
+            let is_same = |known: &Ignored| {
+                known.fingerprint == *fingerprint && known.alertname == *alertname && known.reason == reason
+            };
+            let before = known.iter().position(is_same).and_then(|place| known.remove(place));
+            let count = before.map_or(0, |before| before.count).saturating_add(1);
+            let (alertname, fingerprint) = (alertname.clone(), fingerprint.clone());
+            known.push_front(Ignored { alertname, fingerprint, reason, count, last_at: now.to_string() });
+            known.truncate(IGNORED_KEPT);
         }
+        drop(told);
         self.changed();
     }
 
-    /// How writing to the page went in the last reconcile run.
-    pub fn writing(&self) -> Writing {
-        self.lock().writing.clone()
-    }
-
-    /// The last reading of Alertmanager; `None` if there was none.
-    pub(crate) fn poll(&self) -> Option<Poll> {
-        self.lock().poll.clone()
-    }
-
-    /// What was corrected, the latest first.
-    pub(crate) fn corrections(&self) -> Vec<Correction> {
-        self.lock().corrections.iter().cloned().collect()
-    }
-
-    /// The alerts that cannot be used, the latest first.
-    pub(crate) fn ignored(&self) -> Vec<Ignored> {
-        self.lock().ignored.iter().cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Told> {
+    /// What was told until now. Whoever looks holds up those who tell, so it is looked at shortly.
+    pub fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Told {
-    /// Remembers an ignored alert: once for each fingerprint and reason, for Alertmanager repeats it.
-    fn ignore(&mut self, alert: &IgnoredAlert, now: Timestamp) {
-        let IgnoredAlert { fingerprint, alertname, reason } = alert;
-        let reason = reason.to_string();
-        let is_same = |known: &Ignored| {
-            known.fingerprint == *fingerprint && known.alertname == *alertname && known.reason == reason
-        };
-        let known = self.ignored.iter().position(is_same).and_then(|place| self.ignored.remove(place));
-        let count = known.map_or(0, |known| known.count).saturating_add(1);
-        let (alertname, fingerprint) = (alertname.clone(), fingerprint.clone());
-        self.ignored.push_front(Ignored { alertname, fingerprint, reason, count, last_at: now.to_string() });
-        self.ignored.truncate(IGNORED_KEPT);
     }
 }
 
@@ -226,9 +187,10 @@ mod tests {
             live.left_out(&notification([1]), NOW);
         }
         live.left_out(&notification([2]), NOW);
-        let ignored: Vec<(String, u64)> = live.ignored().into_iter().map(|one| (one.fingerprint, one.count)).collect();
+        let ignored: Vec<(String, u64)> =
+            live.told().ignored.iter().map(|one| (one.fingerprint.clone(), one.count)).collect();
         assert_eq!(ignored, [("2".to_owned(), 1), ("1".to_owned(), 3)]);
-        assert!(live.ignored()[0].reason.contains("keep it in the rule's expression"), "with its cure");
+        assert!(live.told().ignored[0].reason.contains("keep it in the rule's expression"), "with its cure");
     }
 
     #[test]
@@ -236,8 +198,8 @@ mod tests {
         let live = Live::default();
         live.left_out(&notification(0..1000), NOW);
         live.left_out(&notification(5000..5050), NOW);
-        assert_eq!(live.ignored().len(), IGNORED_KEPT);
-        assert_eq!(live.ignored()[0].fingerprint, "5049");
+        assert_eq!(live.told().ignored.len(), IGNORED_KEPT);
+        assert_eq!(live.told().ignored[0].fingerprint, "5049");
     }
 
     #[test]

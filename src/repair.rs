@@ -234,15 +234,12 @@ impl Repairer {
                 None => PollResult::Incomplete,
             };
             self.metrics.polled(result, members.len(), run.unheard.len(), now);
-            let unheard = run.unheard.iter();
+            let unheard = run.unheard.iter().map(|(address, error)| (address.clone(), error.to_string()));
             live::Poll {
-                at: now.to_string(),
+                at: now,
                 members: members.len(),
-                unheard: unheard
-                    .map(|(address, error)| live::Unheard { address: address.clone(), problem: error.to_string() })
-                    .collect(),
+                unheard: unheard.collect(),
                 corrected: run.repairs.len(),
-                repaired: run.repairs.len(),
                 problem: failure.clone(),
             }
         });

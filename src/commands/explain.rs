@@ -11,10 +11,10 @@ use super::usable_settings;
 use crate::cli::{Common, Explain, OutputForm};
 use crate::clock;
 use crate::config::nearest;
-use crate::core::explain::{Explanation, summaries};
+use crate::core::explain::Explanation;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
-use crate::insight::{self, Insight, TIMELINE_DAYS};
+use crate::insight::{self, TIMELINE_DAYS};
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -45,10 +45,10 @@ pub async fn explained(
     name: &ComponentName,
     now: Timestamp,
 ) -> anyhow::Result<Explanation> {
-    let insight = Insight::read(store, settings, settings.policy(), now).await?;
-    let Some(explanation) = insight.explain(name) else {
-        let components = summaries(insight.facts());
-        let known: BTreeSet<&str> = components.iter().map(|summary| summary.component.as_str()).collect();
+    let facts = insight::facts(store, settings, settings.policy(), now).await?;
+    let Some(explanation) = facts.explain(name) else {
+        let components = facts.explain_all();
+        let known: BTreeSet<&str> = components.iter().map(|one| one.component.as_str()).collect();
         if let Some(near) = nearest(name.as_str(), known.iter().copied()) {
             bail!("there is no component {name:?}: did you mean {near:?}?");
         }

@@ -1,6 +1,7 @@
 //! Who comes in and for what, what every answer carries, and that a form was sent from here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::rejection::ExtensionRejection;
@@ -11,6 +12,8 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use minijinja::{Value, context};
 use sha2::Sha256;
@@ -38,17 +41,17 @@ const HEADERS: [(HeaderName, &str); 5] = [
 const KEY_BYTES: usize = 64;
 
 /// Who asks.
-#[derive(Debug, Clone)]
-pub struct User(pub String);
+#[derive(Clone)]
+struct User(String);
 
 /// Makes and knows the tokens of forms. A token is bound to its user, and worth nothing after a restart.
-pub struct Tokens {
+pub(super) struct Tokens {
     key: [u8; KEY_BYTES],
 }
 
 /// Why a form is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Forged {
+pub(super) enum Forged {
     /// Another site sent it.
     #[error("this form was not sent from the console: open the console and do it there")]
     Elsewhere,
@@ -62,68 +65,64 @@ impl Tokens {
     ///
     /// # Errors
     /// [`NoRandomness`] if the system gives no random numbers.
-    pub fn new() -> Result<Self, NoRandomness> {
+    pub(super) fn new() -> Result<Self, NoRandomness> {
         let mut key = [0; KEY_BYTES];
         getrandom::fill(&mut key)?;
         Ok(Self { key })
     }
 
     /// The token of `user`.
-    pub fn of(&self, user: &User) -> String {
-        let bytes = self.mac(user).finalize().into_bytes();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    pub(super) fn of(&self, user: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.mac(user).finalize().into_bytes())
     }
 
     /// Checks that `user` sent a form from here.
-    fn check(&self, user: &User, token: &str, headers: &HeaderMap) -> Result<(), Forged> {
+    fn check(&self, user: &str, token: &str, headers: &HeaderMap) -> Result<(), Forged> {
         if !is_from_here(headers) {
             return Err(Forged::Elsewhere);
         }
-        let bytes: Option<Vec<u8>> = (0..token.len())
-            .step_by(2)
-            .map(|at| token.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()))
-            .collect();
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
         // In constant time.
-        self.mac(user).verify_slice(&bytes.unwrap_or_default()).map_err(|_| Forged::Token)
+        self.mac(user).verify_slice(&bytes).map_err(|_| Forged::Token)
     }
 
-    fn mac(&self, user: &User) -> Hmac<Sha256> {
+    fn mac(&self, user: &str) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new(&self.key.into());
-        mac.update(user.0.as_bytes());
+        mac.update(user.as_bytes());
         mac
     }
 }
 
 /// What was typed into the fields of a form or of a query, by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Form(pub BTreeMap<String, String>);
+pub(super) struct Form(pub BTreeMap<String, String>);
 
 impl Form {
     /// Reads a query or the body of a form; of a field that is there twice, the last. Lines end as they do everywhere else:
     /// a browser ends them with two characters.
-    pub fn read(text: &[u8]) -> Self {
+    pub(super) fn read(text: &[u8]) -> Self {
         let fields = form_urlencoded::parse(text).into_owned();
         Self(fields.map(|(field, content)| (field, content.replace("\r\n", "\n"))).collect())
     }
 
     /// What a field has; nothing, if it is not there.
-    pub fn get(&self, field: &str) -> &str {
+    pub(super) fn get(&self, field: &str) -> &str {
         self.0.get(field).map(String::as_str).unwrap_or_default()
     }
 
     /// Gives a field its content.
-    pub fn set(&mut self, field: impl Into<String>, content: impl Into<String>) {
+    pub(super) fn set(&mut self, field: impl Into<String>, content: impl Into<String>) {
         self.0.insert(field.into(), content.into());
     }
 }
 
 /// A request that was let in: who asks, and for what. Whatever is in a path or a query is taken as it comes, so that what is
 /// wrong with it is said in our words, and nowhere in a framework's.
-pub struct Visit {
+pub(super) struct Visit {
     /// Where they ask.
-    pub console: Console,
+    pub console: Arc<Console>,
     /// Who asks.
-    pub user: User,
+    pub user: String,
     /// What the path names: a component, or an edit of the page.
     pub name: String,
     /// What the query says.
@@ -131,11 +130,11 @@ pub struct Visit {
     headers: HeaderMap,
 }
 
-impl FromRequestParts<Console> for Visit {
+impl FromRequestParts<Arc<Console>> for Visit {
     type Rejection = ExtensionRejection;
 
-    async fn from_request_parts(parts: &mut request::Parts, console: &Console) -> Result<Self, Self::Rejection> {
-        let Extension(user) = Extension::from_request_parts(parts, console).await?;
+    async fn from_request_parts(parts: &mut request::Parts, console: &Arc<Console>) -> Result<Self, Self::Rejection> {
+        let Extension(User(user)) = Extension::from_request_parts(parts, console).await?;
         let name = Path::<String>::from_request_parts(parts, console).await;
         Ok(Self {
             console: console.clone(),
@@ -153,7 +152,7 @@ impl Visit {
     ///
     /// # Errors
     /// See [`Forged`].
-    pub fn check(&self, form: &Form) -> Result<(), Forged> {
+    pub(super) fn check(&self, form: &Form) -> Result<(), Forged> {
         let checked = self.console.tokens.check(&self.user, form.get("token"), &self.headers);
         if checked == Err(Forged::Elsewhere) {
             self.console.parts.metrics.refused(Refusal::CrossSite);
@@ -165,14 +164,14 @@ impl Visit {
     ///
     /// # Errors
     /// [`Failure::Template`].
-    pub fn page(&self, template: &str, status: StatusCode, content: Value) -> Result<Response, Failure> {
+    pub(super) fn page(&self, template: &str, status: StatusCode, content: Value) -> Result<Response, Failure> {
         let template = self.console.pages.get_template(template)?;
-        let html = template.render(context! { user => &*self.user.0, ..content })?;
+        let html = template.render(context! { user => &*self.user, ..content })?;
         Ok((status, Html(html)).into_response())
     }
 
     /// The answer: what came of the request, or a page that says what is wrong.
-    pub fn answer(&self, outcome: Result<Response, Failure>) -> Response {
+    pub(super) fn answer(&self, outcome: Result<Response, Failure>) -> Response {
         let Err(failure) = outcome else { return outcome.into_response() };
         let (status, problem) = (failure.status(), failure.to_string());
         if status.is_server_error() {
@@ -184,30 +183,27 @@ impl Visit {
     }
 }
 
-/// Lets in who says who they are, and gives every answer its headers.
-pub async fn let_in(State(console): State<Console>, mut request: Request, next: Next) -> Response {
-    let who = known(&console.parts, request.headers()).await;
-    let mut response = match who {
-        Ok(user) => {
-            request.extensions_mut().insert(user);
+/// Lets in who says who they are, and gives every answer its headers. A page of another site may link here and get nothing
+/// for itself: an event stream, say, would take the place of somebody's who watches.
+pub(super) async fn let_in(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
+    let Parts { metrics, authenticator, .. } = &console.parts;
+    let refusal = if is_loaded_from_elsewhere(request.headers()) {
+        Some(metrics.refused(Refusal::CrossSite))
+    } else {
+        guard::operator(authenticator, metrics, request.headers()).await.err()
+    };
+    let mut response = match refusal {
+        Some(refusal) => refusal.into_response(),
+        None => {
+            let user = Authenticator::claimed_user(request.headers().get(AUTHORIZATION)).unwrap_or_default();
+            request.extensions_mut().insert(User(user));
             next.run(request).await
         }
-        Err(refusal) => refusal.into_response(),
     };
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
-}
-
-/// Who asks, if they may. A page of another site may link here and get nothing for itself: an event stream, say, would
-/// take the place of somebody's who watches.
-async fn known(parts: &Parts, headers: &HeaderMap) -> Result<User, Refusal> {
-    if is_loaded_from_elsewhere(headers) {
-        return Err(parts.metrics.refused(Refusal::CrossSite));
-    }
-    guard::operator(&parts.authenticator, &parts.metrics, headers).await?;
-    Ok(User(Authenticator::claimed_user(headers.get(AUTHORIZATION)).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -218,28 +214,24 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_static(value))).collect()
     }
 
-    fn user(name: &str) -> User {
-        User(name.to_owned())
-    }
-
     #[test]
     fn a_token_is_its_users_and_its_processs() {
         let (tokens, after_a_restart) = (Tokens::new().expect("a key"), Tokens::new().expect("a key"));
-        let token = tokens.of(&user("ada"));
+        let token = tokens.of("ada");
         let here = headers(&[("sec-fetch-site", "same-origin")]);
-        assert_eq!(tokens.check(&user("ada"), &token, &here), Ok(()));
-        assert_eq!(tokens.check(&user("grace"), &token, &here), Err(Forged::Token));
-        assert_eq!(after_a_restart.check(&user("ada"), &token, &here), Err(Forged::Token));
+        assert_eq!(tokens.check("ada", &token, &here), Ok(()));
+        assert_eq!(tokens.check("grace", &token, &here), Err(Forged::Token));
+        assert_eq!(after_a_restart.check("ada", &token, &here), Err(Forged::Token));
         for bad in ["", "zz", "ä", "0", &token[2..], &format!("{token}00")] {
-            assert_eq!(tokens.check(&user("ada"), bad, &here), Err(Forged::Token), "{bad:?}");
+            assert_eq!(tokens.check("ada", bad, &here), Err(Forged::Token), "{bad:?}");
         }
     }
 
     #[test]
     fn a_form_from_another_site_is_not_taken_though_its_token_is_right() {
         let tokens = Tokens::new().expect("a key");
-        let token = tokens.of(&user("ada"));
-        let check = |pairs: &[_]| tokens.check(&user("ada"), &token, &headers(pairs));
+        let token = tokens.of("ada");
+        let check = |pairs: &[_]| tokens.check("ada", &token, &headers(pairs));
         for good in [
             &[("sec-fetch-site", "same-origin"), ("origin", "https://other"), ("host", "console")][..],
             &[("origin", "http://console:5000"), ("host", "console:5000")],

@@ -54,7 +54,7 @@ pub async fn list(visit: Visit) -> Response {
     let page = async {
         let state = match state(&visit.console).await {
             // Absent where a Cachet is driven.
-            Err(Failure::NoPage) => None,
+            Err(Failure::NotFound(_)) => None,
             state => Some(Serde(state?)),
         };
         let done = meaning::done(visit.query.get("done"));
@@ -70,7 +70,10 @@ pub async fn state(console: &Console) -> Result<PageState, Failure> {
 }
 
 fn tables(console: &Console) -> Result<&PageTables, Failure> {
-    console.parts.page.as_ref().ok_or(Failure::NoPage)
+    console.parts.page.as_ref().ok_or_else(|| {
+        let problem = "this server drives a Cachet (CACHET_API_URL) and has no page of its own: edit the page in Cachet's dashboard";
+        Failure::NotFound(problem.to_owned())
+    })
 }
 
 async fn content(console: &Console, tables: &PageTables) -> Result<Content, StoreError> {
@@ -82,7 +85,7 @@ async fn content(console: &Console, tables: &PageTables) -> Result<Content, Stor
 pub async fn ask(visit: Visit) -> Response {
     let page = async {
         let content = content(&visit.console, tables(&visit.console)?).await?;
-        let edit = Edit::find(&visit.name, &content).map_err(Failure::UnknownOnPage)?;
+        let edit = Edit::find(&visit.name, &content).map_err(Failure::NotFound)?;
         let desk = Desk::new(&visit, &content);
         let is_said = !edit.has_form() || (matches!(edit, Edit::Move(_)) && visit.query.0.contains_key("to"));
         let mut form = edit.filled_in(&desk.known());
@@ -113,13 +116,13 @@ async fn decide(visit: &Visit, mut form: Form) -> Result<Response, Failure> {
         Err(Forged::Elsewhere) => return Err(Forged::Elsewhere.into()),
         checked => checked.is_ok(),
     };
-    let (console, user) = (&visit.console, visit.user.0.as_str());
+    let (console, user) = (&visit.console, visit.user.as_str());
     let _acting = console.acting.lock().await;
     let [step, seen, _] = ["step", "seen", "token"].map(|field| form.0.remove(field).unwrap_or_default());
     let tables = tables(console)?;
     loop {
         let content = content(console, tables).await?;
-        let edit = Edit::find(&visit.name, &content).map_err(Failure::UnknownOnPage)?;
+        let edit = Edit::find(&visit.name, &content).map_err(Failure::NotFound)?;
         let desk = Desk::new(visit, &content);
         if !is_ours {
             // What was typed is not lost by a restart of the server.

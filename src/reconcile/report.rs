@@ -18,7 +18,7 @@ use crate::core::plan::Report;
 use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
-use crate::live::{Budget, Live, Writing};
+use crate::live::{Live, Writing};
 use crate::log::Log;
 use crate::metrics::ReconcileResult;
 use crate::readiness::Readiness;
@@ -245,7 +245,7 @@ impl Reporter {
         self.live.reconciled(Writing {
             at: Some(now),
             problem: run.blocked.as_ref().map(ToString::to_string),
-            budget: known.budget.map(|budget| Budget { limit: budget.limit, remaining: budget.remaining }),
+            budget: known.budget,
             waiting,
             unknown_is_refused: known.refuses_unknown,
             failing: failing.filter_map(|(subject, said)| Some((subject.clone(), said.clone()?))).collect(),

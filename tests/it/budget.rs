@@ -66,7 +66,8 @@ async fn a_target_that_fails_and_is_put_off_by_the_rate_limit_still_fails() {
     world.faults.on("PUT", "/api/components/*").answer(422);
     world.fire("web-1:9100", "Web").await;
     assert!(!world.once().await.failures.is_empty());
-    let failing = |world: &World| world.live().writing().failing.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let failing =
+        |world: &World| world.live().told().writing.failing.keys().map(ToString::to_string).collect::<Vec<_>>();
     let target = "target component \"web-1:9100 | Web\"".to_owned();
     assert!(failing(&world).contains(&target), "{:?}", failing(&world));
     world.faults.heal();

@@ -9,15 +9,16 @@ use serde::{Serialize, Serializer};
 
 use super::alert::{AlertRecord, AlertState};
 use super::ledger::{Ledger, Outage, ResourceKey};
-use super::observed::{Observed, ObservedComponent};
+use super::observed::Observed;
 use super::operation::Operation;
-use super::page::{DesiredComponent, DesiredPage, DesiredTarget, TargetOrigin};
+use super::overrides::Overridden;
+use super::page::{Cause, DesiredPage, DesiredTarget, TargetOrigin};
 use super::plan::Plan;
 use super::status::ComponentStatus;
 use super::target::{ComponentName, TargetName};
 use super::time::Timestamp;
 use super::uptime::Past;
-use super::watchdog::Monitoring;
+use super::watchdog::{Monitoring, Pulse};
 
 /// Everything that is known of a component.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -161,229 +162,165 @@ pub struct Shown {
     pub read_at: String,
 }
 
-/// A component in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ComponentSummary {
-    /// Its name.
-    pub component: String,
-    /// The group that it is in on the page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// What it must show.
-    pub status: StatusWord,
-    /// Why, in one sentence.
-    pub reason: String,
-    /// Since when (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
-    /// What the page showed when it was last read; absent if it has no such component, or was never read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shown: Option<StatusWord>,
-    /// Its incident, while there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub incident: Option<IncidentExplanation>,
-    /// Who overrides it, if somebody does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub overridden_by: Option<String>,
-    /// Until when (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub overridden_until: Option<String>,
-    /// The earlier name of `overridden_by`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_by: Option<String>,
-    /// The earlier name of `overridden_until`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_until: Option<String>,
-    /// What it would be without the override, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rules_status: Option<StatusWord>,
-    /// How many targets feed it.
-    pub targets: usize,
-    /// How many of them are down.
-    pub targets_down: usize,
-    /// How many changes of it wait to be written.
-    pub waiting: usize,
-    /// What an operator should know.
-    pub remarks: Vec<String>,
-}
-
-/// A change that is necessary and not made yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct WaitingChange {
-    /// What.
-    pub change: String,
-    /// Since when (RFC 3339), as far as the server knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
-    /// Why it could not be made, if it was tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
-}
-
-impl From<Explanation> for ComponentSummary {
-    fn from(explanation: Explanation) -> Self {
-        Self {
-            targets: explanation.targets.len(),
-            targets_down: explanation.targets.iter().filter(|target| target.down).count(),
-            component: explanation.component,
-            group: explanation.group,
-            status: explanation.status,
-            reason: explanation.reason,
-            since: explanation.since,
-            shown: explanation.shown.and_then(|shown| shown.status),
-            incident: explanation.incident,
-            overridden_by: explanation.operator_override.as_ref().map(|override_| override_.user.clone()),
-            overridden_until: explanation.operator_override.as_ref().map(|override_| override_.until.clone()),
-            held_by: explanation.operator_override.as_ref().map(|override_| override_.user.clone()),
-            rules_status: explanation.operator_override.as_ref().map(|override_| override_.rules_status.clone()),
-            held_until: explanation.operator_override.map(|override_| override_.until),
-            waiting: explanation.waiting.len(),
-            remarks: explanation.remarks,
-        }
-    }
-}
-
-/// What an explanation is made of.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+/// What explanations are made of, as it was at one moment.
+#[derive(Debug)]
+pub struct Facts {
     /// What the page must show.
-    pub page: &'a DesiredPage,
+    pub page: DesiredPage,
     /// The alerts that are not resolved.
-    pub alerts: &'a [AlertRecord],
+    pub alerts: Vec<AlertRecord>,
     /// What was written.
-    pub ledger: &'a Ledger,
+    pub ledger: Ledger,
     /// What the page showed, and when.
-    pub observed: Option<(&'a Observed, Timestamp)>,
+    pub observed: Option<(Observed, Timestamp)>,
     /// What is not written yet.
-    pub plan: &'a Plan,
+    pub plan: Plan,
+    /// What is known of the watchdog.
+    pub pulse: Pulse,
     /// How long a firing that follows its own resolve waits before it counts.
     pub refire_delay: Duration,
     /// The time.
     pub now: Timestamp,
 }
 
-/// Explains `component`; `None` if nothing feeds it and the page does not have it.
-pub fn explain(component: &ComponentName, facts: Facts<'_>) -> Option<Explanation> {
-    let desired = facts.page.components.get(component);
-    let found = facts
-        .observed
-        .and_then(|(observed, _)| observed.components.iter().find(|found| found.name == component.as_str()));
-    if desired.is_none() && found.is_none() {
-        return None;
-    }
-    let targets: Vec<&DesiredTarget> = desired
-        .map(|desired| desired.targets.iter().filter_map(|name| facts.page.targets.get(name)).collect())
-        .unwrap_or_default();
-    let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
-    let operator_override =
-        desired.and_then(|desired| desired.overridden.as_ref()).map(|overridden| OverrideExplanation {
-            rules_status: overridden.rules.into(),
-            rules_reason: reason(overridden.rules, &targets),
-            since: overridden.by.since.to_string(),
-            until: overridden.by.until.to_string(),
-            user: overridden.by.user.clone(),
-            note: overridden.by.note.clone(),
+impl Facts {
+    /// Explains `component`; `None` if nothing feeds it and the page does not have it.
+    pub fn explain(&self, component: &ComponentName) -> Option<Explanation> {
+        let nothing = Observed::default();
+        let observed = self.observed.as_ref().map_or(&nothing, |(observed, _)| observed);
+        let desired = self.page.components.get(component);
+        let found = observed.components.iter().find(|found| found.name == component.as_str());
+        if desired.is_none() && found.is_none() {
+            return None;
+        }
+        let fed_by: BTreeSet<&TargetName> = desired.iter().flat_map(|desired| desired.targets.iter()).collect();
+        let targets: Vec<&DesiredTarget> = fed_by.iter().filter_map(|name| self.page.targets.get(*name)).collect();
+        let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
+        let overridden = desired.and_then(|desired| desired.overridden.as_ref());
+        let alerts = self.alerts.iter().filter(|alert| alert.target.components().contains(component));
+        let held_resolves = alerts.clone().filter(|alert| alert.state == AlertState::ResolveHeld).map(|alert| {
+            format!(
+                "the resolve of {} of {} is held until the watchdog is received: Alertmanager sends the same resolve \
+                 when Prometheus is dead",
+                alert.name,
+                alert.target.instance()
+            )
         });
-    let observed = facts.observed.map(|(observed, _)| observed);
-    let groups = observed.map(|observed| observed.groups.as_slice()).unwrap_or_default();
-    let maintenance = observed.map(|observed| observed.maintenance.as_slice()).unwrap_or_default();
-    let alerts = facts.alerts.iter().filter(|alert| alert.target.components().contains(component));
-    let held_resolves = alerts.clone().filter(|alert| alert.state == AlertState::ResolveHeld).map(|alert| {
-        format!(
-            "the resolve of {} of {} is held until the watchdog is received: Alertmanager sends the same resolve when \
-             Prometheus is dead",
-            alert.name,
-            alert.target.instance()
-        )
-    });
-    let reports = facts.plan.reports.iter().filter(|report| report.concerns(component)).map(ToString::to_string);
-    Some(Explanation {
-        component: component.to_string(),
-        group: found
-            .and_then(|found| groups.iter().find(|group| Some(group.id) == found.group))
-            .map(|group| group.name.clone()),
-        status: status.into(),
-        reason: match &operator_override {
-            Some(override_) => format!("{} overrides it until {}", override_.user, override_.until),
-            None => reason(status, &targets),
-        },
-        operator_override,
-        since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
-        targets: targets
-            .iter()
-            .map(|target| TargetExplanation {
-                instance: target.target.instance().to_owned(),
-                down: target.is_down(),
-                critical: target.critical,
-                known_from_alerts_only: target.origin == TargetOrigin::Signals,
-                firing: target
-                    .causes
-                    .iter()
-                    .map(|cause| FiringExplanation { alertname: cause.why.clone(), since: cause.since.to_string() })
-                    .collect(),
+        // That monitoring data is missing says something about every component.
+        let monitoring = match self.page.monitoring {
+            Monitoring::Missing { since, .. } => {
+                let incident = self.ledger.active(None).and_then(Outage::incident_id);
+                let incident = incident.map(|id| format!(" (incident {})", id.0)).unwrap_or_default();
+                Some(format!(
+                    "monitoring data is missing since {since}{incident}: what would be Operational is Unknown until the \
+                     watchdog is heard; check that Prometheus runs, and that Alertmanager sends its alert here"
+                ))
+            }
+            _ => None,
+        };
+        let reports = self.plan.reports.iter().filter(|report| report.concerns(component)).map(ToString::to_string);
+        let concerns = |change: &&Operation| match change.key() {
+            ResourceKey::Component(name) => name == *component,
+            ResourceKey::Incident(subject) => subject.component() == Some(component),
+            ResourceKey::Structure => false,
+            ResourceKey::Target(name) => fed_by.contains(&name),
+        };
+        let maintenance = observed.maintenance.iter();
+        let maintenance = maintenance.filter(|one| found.is_some_and(|found| one.components.contains(&found.id)));
+        let group = found.and_then(|found| observed.groups.iter().find(|group| Some(group.id) == found.group));
+        Some(Explanation {
+            component: component.to_string(),
+            group: group.map(|group| group.name.clone()),
+            status: status.into(),
+            reason: match overridden {
+                Some(Overridden { by, .. }) => format!("{} overrides it until {}", by.user, by.until),
+                None => reason(status, &targets),
+            },
+            since: desired.and_then(|desired| desired.since).map(|since| since.to_string()),
+            operator_override: overridden.map(|Overridden { by, rules, .. }| OverrideExplanation {
+                rules_status: (*rules).into(),
+                rules_reason: reason(*rules, &targets),
+                since: by.since.to_string(),
+                until: by.until.to_string(),
+                user: by.user.clone(),
+                note: by.note.clone(),
+            }),
+            targets: targets.iter().copied().map(TargetExplanation::from).collect(),
+            waiting_firings: alerts.filter_map(|alert| self.waiting_firing(alert)).collect(),
+            incident: self.ledger.active(Some(component)).map(|outage| self.incident(outage)),
+            maintenance: maintenance.map(|one| one.name.clone()).collect(),
+            shown: self.observed.as_ref().map(|(_, read_at)| Shown {
+                status: found.and_then(|found| found.status).map(StatusWord::from),
+                read_at: read_at.to_string(),
+            }),
+            waiting: self.plan.operations.iter().filter(concerns).map(ToString::to_string).collect(),
+            remarks: reports.chain(held_resolves).chain(monitoring).collect(),
+            past: None,
+        })
+    }
+
+    /// Explains every visible component of the page and every one that targets feed: by group in the order of the page's
+    /// numbers, those in none last, and by name within.
+    pub fn explain_all(&self) -> Vec<Explanation> {
+        let shown = self.observed.as_ref().map(|(observed, _)| observed.components.as_slice()).unwrap_or_default();
+        let visible = shown.iter().filter(|component| component.enabled);
+        let names: BTreeSet<ComponentName> = visible
+            .filter_map(|component| ComponentName::try_from(component.name.as_str()).ok())
+            .chain(self.page.components.keys().cloned())
+            .collect();
+        let mut names: Vec<_> = names
+            .into_iter()
+            .map(|name| {
+                let group = shown.iter().find(|found| found.name == name.as_str()).and_then(|found| found.group);
+                (group.is_none(), group, name)
             })
-            .collect(),
-        waiting_firings: alerts.filter_map(|alert| waiting_firing(alert, facts)).collect(),
-        incident: incident(component, facts),
-        maintenance: maintenance
-            .iter()
-            .filter(|one| found.is_some_and(|found| one.components.contains(&found.id)))
-            .map(|one| one.name.clone())
-            .collect(),
-        shown: facts.observed.map(|(_, read_at)| Shown {
-            status: found.and_then(|found| found.status).map(StatusWord::from),
-            read_at: read_at.to_string(),
-        }),
-        waiting: waiting(component, desired, facts.plan),
-        remarks: reports.chain(held_resolves).chain(monitoring(facts)).collect(),
-        past: None,
-    })
-}
+            .collect();
+        names.sort();
+        names.iter().filter_map(|(.., name)| self.explain(name)).collect()
+    }
 
-/// Every visible component of the page and every one that targets feed: by group in the order of the page's numbers,
-/// those in none last, and by name within.
-pub fn summaries(facts: Facts<'_>) -> Vec<ComponentSummary> {
-    let observed = facts.observed.map(|(observed, _)| observed);
-    let shown = observed.map(|observed| observed.components.as_slice()).unwrap_or_default();
-    let visible = shown.iter().filter(|component| component.enabled);
-    let names: BTreeSet<ComponentName> = visible
-        .filter_map(|component| ComponentName::try_from(component.name.as_str()).ok())
-        .chain(facts.page.components.keys().cloned())
-        .collect();
-    let place = |name: &ComponentName| {
-        let found: Option<&ObservedComponent> = shown.iter().find(|found| found.name == name.as_str());
-        let group = found.and_then(|found| found.group);
-        (group.is_none(), group)
-    };
-    let mut names: Vec<_> = names.into_iter().map(|name| (place(&name), name)).collect();
-    names.sort();
-    names.iter().filter_map(|(_, name)| explain(name, facts)).map(ComponentSummary::from).collect()
-}
+    /// Every firing that does not count yet, the first that will first.
+    pub fn waiting_firings(&self) -> Vec<WaitingFiring> {
+        let mut waiting: Vec<_> = self.alerts.iter().filter_map(|alert| self.waiting_firing(alert)).collect();
+        waiting.sort_by(|one: &WaitingFiring, other| one.counts_from.cmp(&other.counts_from));
+        waiting
+    }
 
-/// Every firing that does not count yet, the first that will first.
-pub fn waiting_firings(facts: Facts<'_>) -> Vec<WaitingFiring> {
-    let mut waiting: Vec<WaitingFiring> =
-        facts.alerts.iter().filter_map(|alert| waiting_firing(alert, facts)).collect();
-    waiting.sort_by(|one, other| one.counts_from.cmp(&other.counts_from));
-    waiting
-}
+    fn waiting_firing(&self, alert: &AlertRecord) -> Option<WaitingFiring> {
+        Some(WaitingFiring {
+            alertname: alert.name.clone(),
+            instance: alert.target.instance().to_owned(),
+            counts_from: alert.counts_from(self.now, self.refire_delay)?.to_string(),
+        })
+    }
 
-impl WaitingChange {
-    /// One of which nothing else is known.
-    pub fn of(change: &Operation) -> Self {
-        Self { change: change.to_string(), since: None, problem: None }
+    fn incident(&self, outage: &Outage) -> IncidentExplanation {
+        let open = self.observed.as_ref().map(|(observed, _)| observed.open_incidents.as_slice());
+        let is_shown = |id| open.is_none_or(|open| open.iter().any(|open| open.id == id));
+        let state = match outage.incident.as_ref().map(|row| (row, row.page_id)) {
+            None => "not opened yet",
+            Some((_, None)) => "being opened",
+            Some((row, _)) if !row.value.is_open() => "being closed",
+            Some((row, _)) if !row.is_confirmed() => "being opened again",
+            Some((_, Some(id))) if !is_shown(id) => "closed by a person",
+            Some(_) => "open",
+        };
+        let id = outage.incident_id().map(|id| id.0);
+        IncidentExplanation { id, state, occurred_at: outage.occurred_at.to_string() }
     }
 }
 
-/// That monitoring data is missing, if it is: it says something about every component.
-fn monitoring(facts: Facts<'_>) -> Option<String> {
-    let Monitoring::Missing { since, .. } = facts.page.monitoring else { return None };
-    let incident = facts.ledger.active(None).and_then(Outage::incident_id);
-    let incident = incident.map(|id| format!(" (incident {})", id.0)).unwrap_or_default();
-    Some(format!(
-        "monitoring data is missing since {since}{incident}: what would be Operational is Unknown until the watchdog is \
-         heard; check that Prometheus runs, and that Alertmanager sends its alert here"
-    ))
+impl From<&DesiredTarget> for TargetExplanation {
+    fn from(target: &DesiredTarget) -> Self {
+        let firing = |cause: &Cause| FiringExplanation { alertname: cause.why.clone(), since: cause.since.to_string() };
+        Self {
+            instance: target.target.instance().to_owned(),
+            down: target.is_down(),
+            critical: target.critical,
+            known_from_alerts_only: target.origin == TargetOrigin::Signals,
+            firing: target.causes.iter().map(firing).collect(),
+        }
+    }
 }
 
 fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
@@ -406,44 +343,6 @@ fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
     }
 }
 
-fn waiting_firing(alert: &AlertRecord, facts: Facts<'_>) -> Option<WaitingFiring> {
-    Some(WaitingFiring {
-        alertname: alert.name.clone(),
-        instance: alert.target.instance().to_owned(),
-        counts_from: alert.counts_from(facts.now, facts.refire_delay)?.to_string(),
-    })
-}
-
-fn incident(component: &ComponentName, facts: Facts<'_>) -> Option<IncidentExplanation> {
-    let outage = facts.ledger.active(Some(component))?;
-    let open = facts.observed.map(|(observed, _)| observed.open_incidents.as_slice());
-    let is_shown = |id| open.is_none_or(|open| open.iter().any(|open| open.id == id));
-    let state = match outage.incident.as_ref().map(|row| (row, row.page_id)) {
-        None => "not opened yet",
-        Some((_, None)) => "being opened",
-        Some((row, _)) if !row.value.is_open() => "being closed",
-        Some((row, _)) if !row.is_confirmed() => "being opened again",
-        Some((_, Some(id))) if !is_shown(id) => "closed by a person",
-        Some(_) => "open",
-    };
-    Some(IncidentExplanation {
-        id: outage.incident_id().map(|id| id.0),
-        state,
-        occurred_at: outage.occurred_at.to_string(),
-    })
-}
-
-fn waiting(component: &ComponentName, desired: Option<&DesiredComponent>, plan: &Plan) -> Vec<String> {
-    let targets: BTreeSet<&TargetName> = desired.into_iter().flat_map(|desired| desired.targets.iter()).collect();
-    let concerns = |change: &&Operation| match change.key() {
-        ResourceKey::Component(name) => name == *component,
-        ResourceKey::Incident(subject) => subject.component() == Some(component),
-        ResourceKey::Structure => false,
-        ResourceKey::Target(name) => targets.contains(&name),
-    };
-    plan.operations.iter().filter(concerns).map(ToString::to_string).collect()
-}
-
 /// As a person reads it, within 80 columns but for long names.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -462,7 +361,13 @@ impl fmt::Display for Explanation {
             writeln!(f, "\nTargets")?;
         }
         for target in &self.targets {
-            target.fmt(f)?;
+            let state = if target.down { "DOWN" } else { "up  " };
+            let critical = if target.critical { ", critical" } else { "" };
+            let stranger = if target.known_from_alerts_only { ", known from its alerts only" } else { "" };
+            writeln!(f, "  {state}  {}{critical}{stranger}", target.instance)?;
+            for alert in &target.firing {
+                writeln!(f, "        {} since {}", alert.alertname, alert.since)?;
+            }
         }
         for firing in &self.waiting_firings {
             let WaitingFiring { alertname, instance, counts_from } = firing;
@@ -475,11 +380,9 @@ impl fmt::Display for Explanation {
             None => writeln!(f, "  was never read")?,
         }
         match &self.incident {
-            Some(IncidentExplanation { id: Some(id), state, occurred_at }) => {
-                writeln!(f, "  incident {id} is {state}, outage since {occurred_at}")?;
-            }
-            Some(IncidentExplanation { id: None, state, occurred_at }) => {
-                writeln!(f, "  an incident is {state}, outage since {occurred_at}")?;
+            Some(IncidentExplanation { id, state, occurred_at }) => {
+                let incident = id.map_or_else(|| "an incident".to_owned(), |id| format!("incident {id}"));
+                writeln!(f, "  {incident} is {state}, outage since {occurred_at}")?;
             }
             None => writeln!(f, "  no incident")?,
         }
@@ -490,16 +393,6 @@ impl fmt::Display for Explanation {
         self.waiting.iter().try_for_each(|change| writeln!(f, "  waits: {change}"))?;
         self.remarks.iter().try_for_each(|remark| writeln!(f, "\nNote: {remark}"))?;
         self.past.iter().try_for_each(|past| past.fmt(f))
-    }
-}
-
-impl fmt::Display for TargetExplanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = if self.down { "DOWN" } else { "up  " };
-        let critical = if self.critical { ", critical" } else { "" };
-        let stranger = if self.known_from_alerts_only { ", known from its alerts only" } else { "" };
-        writeln!(f, "  {state}  {}{critical}{stranger}", self.instance)?;
-        self.firing.iter().try_for_each(|alert| writeln!(f, "        {} since {}", alert.alertname, alert.since))
     }
 }
 

@@ -52,15 +52,16 @@ fn explained(alerts: &[AlertRecord], ledger: &Ledger, observed: &Observed) -> Op
     };
     let plan = plan(&page, ledger, observed, policy, NOW);
     let facts = Facts {
-        page: &page,
-        alerts,
-        ledger,
-        observed: Some((observed, NOW)),
-        plan: &plan,
+        page,
+        alerts: alerts.to_vec(),
+        ledger: ledger.clone(),
+        observed: Some((observed.clone(), NOW)),
+        plan,
+        pulse: Pulse::default(),
         refire_delay: REFIRE_DELAY,
         now: NOW,
     };
-    explain(&name("Database"), facts)
+    facts.explain(&name("Database"))
 }
 
 fn page_with_database() -> Observed {
@@ -160,19 +161,17 @@ fn an_incident_that_is_held_back_is_explained_by_the_maintenance() {
 
 #[test]
 fn a_component_that_nobody_knows_has_no_explanation() {
-    let observed = Observed::default();
-    let page = desired(&Inventory::new(InventorySource::File, []), &signals(&[], REFIRE_DELAY, NOW));
-    let (ledger, plan) = (Ledger::default(), Plan::default());
     let facts = Facts {
-        page: &page,
-        alerts: &[],
-        ledger: &ledger,
-        observed: Some((&observed, NOW)),
-        plan: &plan,
+        page: desired(&Inventory::new(InventorySource::File, []), &signals(&[], REFIRE_DELAY, NOW)),
+        alerts: Vec::new(),
+        ledger: Ledger::default(),
+        observed: Some((Observed::default(), NOW)),
+        plan: Plan::default(),
+        pulse: Pulse::default(),
         refire_delay: REFIRE_DELAY,
         now: NOW,
     };
-    assert_eq!(explain(&name("Database"), facts), None);
+    assert_eq!(facts.explain(&name("Database")), None);
 }
 
 #[test]
