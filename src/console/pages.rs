@@ -94,6 +94,7 @@ pub(super) fn templates() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.add_filter("when", |iso: &str| when(iso));
     environment.add_filter("clock", |iso: &str| told(iso, "%H:%M:%S"));
+    environment.add_test("moment", |text: &str| moment(text).is_some());
     // Whatever the name, there is nothing to escape in its path.
     environment.add_filter("path", |component: &str| Value::from_safe_string(path_of(component)));
     for (name, text) in TEMPLATES {
@@ -151,16 +152,9 @@ pub(super) async fn component(visit: Visit) -> Response {
     let asked = |field: &str| visit.query.0.get(field).map(String::as_str);
     let page = async {
         let it = api::component(&visit.console, &visit.name, asked("days")).await?;
-        // Said behind the redirect that follows what was done, as long as it is true.
-        let done = match (asked("done"), &it.operator_override) {
-            (Some("overridden"), Some(_)) => Some("It is overridden. The page is written now."),
-            (Some("ended"), None) => Some("The override is ended: the alerts say what it shows."),
-            (Some("nothing"), None) => Some("It is not overridden: there is nothing to end."),
-            _ => None,
-        };
         let mut form = Form::default();
         form.set("for", DEFAULT_DURATION_SECONDS);
-        let content = context! { done, ..component_page(&visit.console, &it, &form) };
+        let content = context! { done => asked("done"), ..component_page(&visit.console, &it, &form) };
         visit.page("component.html", StatusCode::OK, content)
     };
     visit.answer(page.await)
