@@ -145,46 +145,45 @@ async fn content(console: &Console, tables: &PageTables) -> Result<Content, Stor
 
 /// `GET /console/page/…`: a form; or, if there is nothing to fill in or a link says it all, what it means.
 pub(super) async fn ask(visit: Visit) -> Response {
-    let page = async {
-        let settings = visit.console.parts.settings.borrow().clone();
-        let content = content(&visit.console, tables(&visit.console)?).await?;
-        let desk = Desk::new(&visit, &content, &settings)?;
-        let (edit, known) = (&desk.edit, &desk.known);
-        let is_said = !edit.has_form() || (matches!(edit.kind, EditKind::Move(_)) && visit.query.0.contains_key("to"));
-        let mut form = edit.filled_in(known);
-        form.0.extend(visit.query.0.clone());
-        match edit.check(&form, known) {
-            Ok(None) if is_said => Ok(see("nothing")),
-            Ok(Some(change)) if is_said => desk.confirm(&change, form, StatusCode::OK),
-            Err(faults) if is_said => desk.form(&form, &edit.seen(&content), None, &faults),
-            _ => desk.form(&form, &edit.seen(&content), None, &[]),
-        }
-    };
-    visit.answer(page.await)
+    visit.answer(decide(&visit, None).await)
 }
 
 /// `POST /console/page/…`: what a form means; with `step=do`, it is done; with `step=edit`, the form again.
 pub(super) async fn submit(visit: Visit, body: Result<Bytes, BytesRejection>) -> Response {
     let outcome = match body {
-        Ok(body) => decide(&visit, Form::read(&body)).await,
+        Ok(body) => decide(&visit, Some(Form::read(&body))).await,
         Err(_) => Err(Failure::TooLong),
     };
     visit.answer(outcome)
 }
 
-async fn decide(visit: &Visit, mut form: Form) -> Result<Response, Failure> {
-    let checked = visit.check(&form);
+/// What becomes of a form that was posted, or of a link.
+async fn decide(visit: &Visit, posted: Option<Form>) -> Result<Response, Failure> {
+    let console = &visit.console;
+    let (tables, settings) = (tables(console)?, console.parts.settings.borrow().clone());
+    let (checked, _acting) = match &posted {
+        Some(form) => (visit.check(form), Some(console.acting.lock().await)),
+        None => (Ok(()), None),
+    };
     if checked == Err(Forged::Elsewhere) {
         return Err(Forged::Elsewhere.into());
     }
-    let console = &visit.console;
-    let _acting = console.acting.lock().await;
-    let [step, seen, _] = ["step", "seen", "token"].map(|field| form.0.remove(field).unwrap_or_default());
-    let (tables, settings) = (tables(console)?, console.parts.settings.borrow().clone());
     loop {
         let content = content(console, tables).await?;
         let desk = Desk::new(visit, &content, &settings)?;
         let (edit, known) = (&desk.edit, &desk.known);
+        let (form, step, seen) = match posted.clone() {
+            Some(mut form) => {
+                let [step, seen, _] = ["step", "seen", "token"].map(|field| form.0.remove(field).unwrap_or_default());
+                (form, step, seen)
+            }
+            None => {
+                let says_all = matches!(edit.kind, EditKind::Move(_)) && visit.query.0.contains_key("to");
+                let mut form = edit.filled_in(known);
+                form.0.extend(visit.query.0.clone());
+                (form, if says_all { "" } else { "edit" }.to_owned(), edit.seen(&content))
+            }
+        };
         if let Err(forged) = checked {
             if !edit.has_form() {
                 return Err(forged.into());

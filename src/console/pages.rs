@@ -34,19 +34,7 @@ const LISTED: usize = 20;
 /// How many targets the page of a component has at most; the API has all of them.
 const TARGETS_LISTED: usize = 100;
 
-/// For how long an override may last, to choose from: seconds, and how it is called.
-const DURATIONS: [(u64, &str); 8] = [
-    (1800, "30 minutes"),
-    (3600, "1 hour"),
-    (2 * 3600, "2 hours"),
-    (4 * 3600, "4 hours"),
-    (8 * 3600, "8 hours"),
-    (24 * 3600, "1 day"),
-    (7 * 24 * 3600, "7 days"),
-    (30 * 24 * 3600, "30 days"),
-];
-
-/// What is chosen of them as long as nobody chose.
+/// For how long an override lasts as long as nobody chose.
 const DEFAULT_DURATION_SECONDS: &str = "3600";
 
 /// How many pages are kept fresh at the same time; one more reloads by hand. Each holds one of the server's connections,
@@ -94,6 +82,8 @@ pub(super) fn templates() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.add_filter("when", |iso: &str| when(iso));
     environment.add_filter("clock", |iso: &str| told(iso, "%H:%M:%S"));
+    environment.add_filter("duration", |seconds: u64| duration_text(Duration::from_secs(seconds)));
+    environment.add_filter("percent", percent_text);
     environment.add_test("moment", |text: &str| moment(text).is_some());
     // Whatever the name, there is nothing to escape in its path.
     environment.add_filter("path", |component: &str| Value::from_safe_string(path_of(component)));
@@ -174,16 +164,6 @@ fn component_page(console: &Console, it: &Explanation, form: &Form) -> Value {
     targets.truncate(TARGETS_LISTED);
     let past = it.past.as_ref();
     let timeline = past.map(|past| past.timeline.as_slice()).unwrap_or_default();
-    let uptime = past.iter().flat_map(|past| &past.uptime).map(|of| {
-        let parts = [(of.down_seconds, "down"), (of.partial_seconds, "partly down"), (of.unknown_seconds, "not known")];
-        let parts = parts.into_iter().filter(|(seconds, _)| *seconds > 0);
-        let detail = parts.map(|(seconds, what)| format!("{what} {}", duration_text(Duration::from_secs(seconds))));
-        context! {
-            days => of.days,
-            share => of.percent.map_or_else(|| "not known".to_owned(), percent_text),
-            detail => detail.collect::<Vec<_>>().join(", "),
-        }
-    });
     // All times are told in UTC, so a day is the beginning of each.
     let days = timeline.chunk_by(|one, next| one.at.get(..10) == next.at.get(..10)).map(|entries| {
         let at = entries.first().map_or("", |entry| &entry.at);
@@ -193,13 +173,11 @@ fn component_page(console: &Console, it: &Explanation, form: &Form) -> Value {
         title => format!("{}: {}", it.component, it.status.word),
         component => &*it.component,
         it => Serde(it),
-        uptime => uptime.collect::<Vec<_>>(),
         targets => Serde(&targets),
         down_and_not_listed,
         days => days.collect::<Vec<_>>(),
         spans,
         statuses => Serde(Override::STATUSES.map(StatusWord::from)),
-        durations => DURATIONS.map(|(seconds, label)| context! { seconds, label }).to_vec(),
         note_limit => NOTE_LIMIT,
         form => Serde(&form.0),
     }
@@ -290,7 +268,7 @@ fn wanted(form: &Form, component: ComponentName, user: &str, now: Timestamp) -> 
             moment(text).ok_or_else(|| format!("{text:?} is no time: write it as 2026-11-21 18:00, in UTC"))?
         }
     };
-    Override::new(component, status, until, (user, form.get("note")), now).map_err(|error| error.to_string())
+    Override::new(component, status, until, (user, form.get("note")), now)
 }
 
 /// `GET /console/events`.

@@ -19,7 +19,7 @@ use super::target::ComponentName;
 use super::time::Timestamp;
 
 /// The longest time for which an override may last: who wants longer says so again.
-pub(crate) const LONGEST_OVERRIDE: Duration = Duration::from_secs(30 * 24 * 3600);
+const LONGEST_OVERRIDE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The most characters of the reason that is given for an override.
 pub const NOTE_LIMIT: usize = 200;
@@ -39,26 +39,6 @@ pub struct Override {
     pub user: String,
     /// Why, in the user's words; may be empty.
     pub note: String,
-}
-
-/// Why an override is not possible.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OverrideError {
-    /// It is no status that somebody could know.
-    #[error(
-        "{0} is no status to override a component with: choose one of 1 to 4, or announce maintenance (in the console, \
-         or in Cachet under Schedules)"
-    )]
-    Status(ComponentStatus),
-    /// It would be over before it began.
-    #[error("{0} is over already: choose a later time")]
-    Over(Timestamp),
-    /// Nobody would remember it.
-    #[error("{0} is more than 30 days away: choose an earlier time, and override the component again then")]
-    TooLong(Timestamp),
-    /// The reason would fill pages.
-    #[error("the reason has {0} characters: shorten it to {NOTE_LIMIT}")]
-    Note(usize),
 }
 
 /// What an override changes of a component.
@@ -84,25 +64,31 @@ impl Override {
     /// `user` overrides `component` with `status` from `now` until `until`.
     ///
     /// # Errors
-    /// See [`OverrideError`].
+    /// Why it is not possible, and the cure: somebody could not know the status, it would be over before it began, nobody would
+    /// remember it, or the reason would fill pages.
     pub fn new(
         component: ComponentName,
         status: ComponentStatus,
         until: Timestamp,
         (user, note): (&str, &str),
         now: Timestamp,
-    ) -> Result<Self, OverrideError> {
+    ) -> Result<Self, String> {
         // What is typed must not start a line of the log or hide in it.
         let note: String = note.split_whitespace().collect::<Vec<_>>().join(" ");
         let length = note.chars().count();
         if !Self::STATUSES.contains(&status) {
-            Err(OverrideError::Status(status))
+            Err(format!(
+                "{status} is no status to override a component with: choose one of 1 to 4, or announce maintenance (in \
+                 the console, or in Cachet under Schedules)"
+            ))
         } else if until <= now {
-            Err(OverrideError::Over(until))
+            Err(format!("{until} is over already: choose a later time"))
         } else if until > now.after(LONGEST_OVERRIDE) {
-            Err(OverrideError::TooLong(until))
+            Err(format!(
+                "{until} is more than 30 days away: choose an earlier time, and override the component again then"
+            ))
         } else if length > NOTE_LIMIT {
-            Err(OverrideError::Note(length))
+            Err(format!("the reason has {length} characters: shorten it to {NOTE_LIMIT}"))
         } else {
             Ok(Self { component, status, since: now, until, user: user.to_owned(), note })
         }
@@ -184,9 +170,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_overridden_says_why_and_what_helps() {
-        let override_of = |status, until: Timestamp, note: &str| {
-            Override::new(name("Web"), status, until, ("ada", note), NOW).map_err(|error| error.to_string())
-        };
+        let override_of =
+            |status, until: Timestamp, note: &str| Override::new(name("Web"), status, until, ("ada", note), NOW);
         let (good, soon) = (ComponentStatus::Operational, NOW.after(HOUR));
         let long = "x".repeat(NOTE_LIMIT + 1);
         for (outcome, words) in [

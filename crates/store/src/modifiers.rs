@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteExecutor, SqliteRow};
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteExecutor;
 
-use super::{Store, StoreError, history, optional_timestamp, timestamp};
+use super::{Store, StoreError, history};
 use alertmanager_cachet_core::expiry::{RoutedWatchdog, RoutedWatchdogs};
 use alertmanager_cachet_core::history::{About, Event, EventKind};
 use alertmanager_cachet_core::overrides::Override;
@@ -28,8 +28,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
     pub async fn record_heartbeat(&self, moment: Timestamp) -> Result<bool, StoreError> {
-        let (before, after) = self.change_pulse(|pulse| pulse.beat(moment), EventKind::WatchdogHeard).await?;
-        Ok(before.missing_at.is_some() && after.missing_at.is_none())
+        self.write(async |db| {
+            let before = read_pulse(&mut *db).await?;
+            let after = before.beat(moment);
+            keep_pulse(db, before, after, EventKind::WatchdogHeard).await?;
+            Ok(before.missing_at.is_some() && after.missing_at.is_none())
+        })
+        .await
     }
 
     /// Keeps that the watchdog is missing: nothing was heard of it from `since` on, and at `moment` that had lasted for too
@@ -38,21 +43,11 @@ impl Store {
     /// # Errors
     /// As [`Self::record_heartbeat`].
     pub async fn record_missing_watchdog(&self, since: Timestamp, moment: Timestamp) -> Result<Pulse, StoreError> {
-        let event = EventKind::WatchdogMissing { since_ms: since.as_millis() };
-        self.change_pulse(|pulse| pulse.miss(moment), event).await.map(|(_, after)| after)
-    }
-
-    /// Changes the pulse, and returns the one before and the one after.
-    async fn change_pulse(
-        &self,
-        change: impl FnOnce(Pulse) -> Pulse,
-        kind: EventKind,
-    ) -> Result<(Pulse, Pulse), StoreError> {
         self.write(async |db| {
             let before = read_pulse(&mut *db).await?;
-            let after = change(before);
-            keep_pulse(db, before, after, kind).await?;
-            Ok((before, after))
+            let after = before.miss(moment);
+            keep_pulse(db, before, after, EventKind::WatchdogMissing { since_ms: since.as_millis() }).await?;
+            Ok(after)
         })
         .await
     }
@@ -62,24 +57,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then nothing is set.
     pub async fn set_override(&self, override_: &Override) -> Result<(), StoreError> {
-        self.page()
-            .write(async |db| {
-                let upsert = sqlx::query(
-                    "INSERT INTO holds (component, status, since_ms, until_ms, held_by, note) VALUES ($1, $2, $3, $4, $5, $6) \
-                     ON CONFLICT (component) DO UPDATE SET status = excluded.status, since_ms = excluded.since_ms, \
-                     until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
-                );
-                let upsert = upsert
-                    .bind(override_.component.as_str())
-                    .bind(i64::from(override_.status.value()))
-                    .bind(override_.since.as_millis())
-                    .bind(override_.until.as_millis())
-                    .bind(&override_.user)
-                    .bind(&override_.note);
-                upsert.execute(&mut *db).await?;
-                note(db, &override_.component, EventKind::override_set(override_), override_.since).await
-            })
-            .await
+        self.page().write(async |db| {
+            sqlx::query(
+                "INSERT INTO holds (component, status, since_ms, until_ms, held_by, note) VALUES ($1, $2, $3, $4, $5, $6) \
+                 ON CONFLICT (component) DO UPDATE SET status = excluded.status, since_ms = excluded.since_ms, \
+                 until_ms = excluded.until_ms, held_by = excluded.held_by, note = excluded.note",
+            )
+            .bind(override_.component.as_str())
+            .bind(i64::from(override_.status.value()))
+            .bind(override_.since.as_millis())
+            .bind(override_.until.as_millis())
+            .bind(&override_.user)
+            .bind(&override_.note)
+            .execute(&mut *db)
+            .await?;
+            note(db, &override_.component, EventKind::override_set(override_), override_.since).await
+        })
+        .await
     }
 
     /// Ends the override of a component for `user`, and returns the override that it had, if any.
@@ -94,10 +88,13 @@ impl Store {
     ) -> Result<Option<Override>, StoreError> {
         self.page()
             .write(async |db| {
-                let query = sqlx::query("DELETE FROM holds WHERE component = $1 RETURNING *").bind(component.as_str());
-                let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
+                let query = "DELETE FROM holds WHERE component = $1 \
+                         RETURNING component, status, since_ms, until_ms, held_by, note";
+                let Some(row) = sqlx::query_as(query).bind(component.as_str()).fetch_optional(&mut *db).await? else {
+                    return Ok(None);
+                };
                 note(db, component, EventKind::OverrideEnded { user: user.to_owned() }, now).await?;
-                override_of(&row).map(Some)
+                override_of(row).map(Some)
             })
             .await
     }
@@ -147,14 +144,12 @@ pub(super) async fn keep_pulse(
 /// The firing watchdogs that notifications reported. The column `heard_at_ms` is [`RoutedWatchdog::notified_at`].
 pub(super) async fn read_routed(connection: &mut SqliteConnection) -> Result<RoutedWatchdogs, StoreError> {
     let query = "SELECT fingerprint, starts_at_ms, heard_at_ms, interval_ms FROM routed_watchdogs";
-    let rows = sqlx::query(query).fetch_all(connection).await?;
-    let watchdogs = rows.iter().map(|row| {
-        let fingerprint: String = row.try_get("fingerprint")?;
-        let interval: Option<i64> = row.try_get("interval_ms")?;
+    let rows: Vec<(String, i64, i64, Option<i64>)> = sqlx::query_as(query).fetch_all(connection).await?;
+    let watchdogs = rows.into_iter().map(|(fingerprint, starts_at_ms, heard_at_ms, interval_ms)| {
         let watchdog = RoutedWatchdog {
-            starts_at: timestamp(row, "starts_at_ms")?,
-            notified_at: timestamp(row, "heard_at_ms")?,
-            interval: interval.and_then(|interval| u64::try_from(interval).ok()).map(Duration::from_millis),
+            starts_at: Timestamp::from_millis(starts_at_ms),
+            notified_at: Timestamp::from_millis(heard_at_ms),
+            interval: interval_ms.and_then(|interval| u64::try_from(interval).ok()).map(Duration::from_millis),
         };
         let corrupt = |_| StoreError::Corrupt {
             what: format!("watchdog {fingerprint:?}: invalid fingerprint, expected 16 hex digits"),
@@ -186,9 +181,10 @@ pub(super) async fn write_routed(
 
 pub(super) async fn read_pulse(executor: impl SqliteExecutor<'_>) -> Result<Pulse, StoreError> {
     let query = "SELECT last_heartbeat_ms, missing_at_ms FROM watchdog WHERE id = 1";
-    let Some(row) = sqlx::query(query).fetch_optional(executor).await? else { return Ok(Pulse::default()) };
-    let last_heartbeat = optional_timestamp(&row, "last_heartbeat_ms")?;
-    Ok(Pulse { last_heartbeat, missing_at: optional_timestamp(&row, "missing_at_ms")? })
+    let row: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(query).fetch_optional(executor).await?;
+    let [last_heartbeat, missing_at] =
+        row.map_or([None; 2], <[_; 2]>::from).map(|millis| millis.map(Timestamp::from_millis));
+    Ok(Pulse { last_heartbeat, missing_at })
 }
 
 pub(super) async fn write_pulse(connection: &mut SqliteConnection, pulse: Pulse) -> Result<(), StoreError> {
@@ -205,8 +201,8 @@ pub(super) async fn write_pulse(connection: &mut SqliteConnection, pulse: Pulse)
 }
 
 async fn read_overrides(executor: impl SqliteExecutor<'_>) -> Result<Vec<Override>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM holds ORDER BY component").fetch_all(executor).await?;
-    rows.iter().map(override_of).collect()
+    let query = "SELECT component, status, since_ms, until_ms, held_by, note FROM holds ORDER BY component";
+    sqlx::query_as(query).fetch_all(executor).await?.into_iter().map(override_of).collect()
 }
 
 async fn note(
@@ -215,19 +211,19 @@ async fn note(
     kind: EventKind,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let event = Event { at, about: About::Component(component.clone()), kind };
-    history::keep(connection, &[event]).await
+    history::keep(connection, &[Event { at, about: About::Component(component.clone()), kind }]).await
 }
 
-fn override_of(row: &SqliteRow) -> Result<Override, StoreError> {
-    let component: String = row.try_get("component")?;
+fn override_of(
+    (component, status, since_ms, until_ms, user, note): (String, i64, i64, i64, String, String),
+) -> Result<Override, StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt { what: format!("the override of {component:?}: {what}") };
     Ok(Override {
-        status: ComponentStatus::from_value(row.try_get("status")?).ok_or_else(|| corrupt("unknown status"))?,
-        since: timestamp(row, "since_ms")?,
-        until: timestamp(row, "until_ms")?,
-        user: row.try_get("held_by")?,
-        note: row.try_get("note")?,
+        status: ComponentStatus::from_value(status).ok_or_else(|| corrupt("unknown status"))?,
         component: ComponentName::try_from(component.as_str()).map_err(|error| corrupt(&error.to_string()))?,
+        since: Timestamp::from_millis(since_ms),
+        until: Timestamp::from_millis(until_ms),
+        user,
+        note,
     })
 }

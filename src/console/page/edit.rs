@@ -196,21 +196,13 @@ impl<'a> Edit<'a> {
                 let (kind, word, name) = (EditKind::UpdateIncident(one), "incident", &one.title);
                 return Ok(Self { kind, action: "update", word, id: Some(id), name, shown_name: name });
             }
-            "groups" => content.groups.iter().find(|one| one.id.0 == id).map(|one| Part {
-                is_group: true,
-                id,
-                name: &one.name,
-                title: one.title.as_deref(),
-                visible: one.visible,
-                group: None,
+            "groups" => content.groups.iter().find(|one| one.id.0 == id).map(|one| {
+                let (name, title, visible) = (&*one.name, one.title.as_deref(), one.visible);
+                Part { is_group: true, id, name, title, visible, group: None }
             }),
-            "components" => listed(content).find(|one| one.id.0 == id).map(|one| Part {
-                is_group: false,
-                id,
-                name: &one.name,
-                title: one.title.as_deref(),
-                visible: one.visible,
-                group: one.group,
+            "components" => listed(content).find(|one| one.id.0 == id).map(|one| {
+                let (name, title, visible) = (&*one.name, one.title.as_deref(), one.visible);
+                Part { is_group: false, id, name, title, visible, group: one.group }
             }),
             _ => return Err(unknown()),
         };
