@@ -19,7 +19,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use minijinja::value::Serde;
+use minijinja::value::{Serde, merge_maps};
 use minijinja::{Value, context};
 use serde_json::json;
 
@@ -307,6 +307,8 @@ impl<'a> Desk<'a> {
                 _ => format!("{verb} {word} “{shown_name}”"),
             },
             button => if matches!(*action, "update" | "write") { "Publish it".to_owned() } else { format!("{verb} it") },
+            action => *action,
+            word => *word,
             on_page => true,
             confirming => true,
             path => format!("/console/page/{}", self.visit.name),
@@ -339,8 +341,6 @@ impl<'a> Desk<'a> {
             problem => outdated,
             form => Serde(&form.0),
             faults => Serde(faults),
-            action => edit.action,
-            word => edit.word,
             places,
             components => listed(content).map(component).collect::<Vec<_>>(),
             component_statuses => Serde(INCIDENT_STATUSES.map(StatusWord::from)),
@@ -372,11 +372,10 @@ impl<'a> Desk<'a> {
         let (heading, message) = change.text();
         let page = context! {
             problem => (status == StatusCode::CONFLICT).then(overtaken),
-            means => change.meaning(&self.known),
             heading,
             message,
             hidden => Serde(filled(&form).collect::<Vec<_>>()),
-            ..self.page(&self.edit.seen(content))
+            ..merge_maps([change.meaning(&self.known), self.page(&self.edit.seen(content))])
         };
         self.visit.page("edit_confirm.html", status, page)
     }
