@@ -10,7 +10,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, StatusCode, Url};
 use serde::Deserialize;
 
-use crate::config::environment::AlertmanagerAccess;
+use crate::config::AlertmanagerAccess;
 use crate::core::expiry::WatchdogSent;
 use crate::core::listing::{ListedAlert, ListingError, OURS, parse_last_sent, parse_listing};
 use crate::core::time::Timestamp;

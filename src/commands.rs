@@ -19,8 +19,7 @@ use crate::builtin::{API_IS_GONE, BuiltinPage};
 use crate::cachet::Cachet;
 use crate::cli::{Cli, Command, Common};
 use crate::clock::Clock;
-use crate::config::environment::Environment;
-use crate::config::{self, TargetsFile, Variables};
+use crate::config::{self, Environment, TargetsFile, Variables};
 use crate::core::status_page::StatusPage;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -57,7 +56,7 @@ pub(crate) fn run(cli: &Cli, variables: &Variables) -> anyhow::Result<ExitCode> 
 
 /// The environment, if nothing is wrong with it.
 fn environment(variables: &Variables) -> anyhow::Result<Environment> {
-    for problem in variables.problems() {
+    for problem in &variables.problems {
         tracing::warn!("{problem}");
     }
     let (environment, problems) = Environment::read(|name| variables.get(name));

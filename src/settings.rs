@@ -9,10 +9,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use crate::alertmanager::Member;
-use crate::config::environment::{Environment, WEBHOOK_BASIC_AUTH};
-use crate::config::users::Users;
-use crate::config::web::{self, WebConfig};
-use crate::config::{Place, Report};
+use crate::config::{Environment, Place, Report, Users, WEBHOOK_BASIC_AUTH, WebConfig, read_web_config};
 use crate::core::config::Config;
 use crate::core::expiry::{ResolveRule, WatchdogSource};
 use crate::core::observed::Observed;
@@ -96,10 +93,9 @@ impl WebAccess {
             }
             Some(Err(problems)) => problems.into_iter().for_each(|problem| report.fatal(place.clone(), problem)),
         }
-        let Some(WebConfig { place, tls, headers }) = file.and_then(|file| web::read(file, &mut users, report)) else {
-            return Self { users, ..Self::default() };
-        };
-        let place = place.key("tls_server_config");
+        let web = file.and_then(|file| Some((file, read_web_config(file, &mut users, report)?)));
+        let Some((file, WebConfig { tls, headers })) = web else { return Self { users, ..Self::default() } };
+        let place = Place::file(file.display().to_string()).key("tls_server_config");
         let tls = tls.and_then(|config| match Tls::open(config) {
             Ok(tls) => Some(tls),
             Err(errors) => {

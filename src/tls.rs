@@ -27,7 +27,7 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::web::{ClientAuth, TlsConfig, TlsVersion};
+use crate::config::{ClientAuth, TlsConfig, TlsVersion};
 
 /// How often the files are compared with what is in use. They are a few thousand bytes.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -356,7 +356,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::config::web::{CURVES, TLS12_SUITES};
+    use crate::config::{CURVES, TLS12_SUITES};
 
     /// A certificate for `localhost` and its key, in PEM.
     fn pair() -> (String, String) {

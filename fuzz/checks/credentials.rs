@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use alertmanager_cachet::config;
-use alertmanager_cachet::config::users::Users;
+use alertmanager_cachet::config::Users;
 use alertmanager_cachet::settings::Settings;
 use alertmanager_cachet::web::auth::Authenticator;
 use axum::http::HeaderValue;

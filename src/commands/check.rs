@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use ipnet::IpNet;
 
 use crate::cli::{Common, WebFile};
-use crate::config::environment::{Environment, WEBHOOK_BASIC_AUTH};
-use crate::config::{self, Config, ENVIRONMENT, Place, Report, TargetsFile, Variables, counted};
+use crate::config::{
+    self, Config, ENVIRONMENT, Environment, Place, Report, TargetsFile, Variables, WEBHOOK_BASIC_AUTH, counted,
+};
 use crate::settings::WebAccess;
 use crate::store::Store;
 
@@ -83,7 +84,7 @@ pub(crate) fn run(common: &Common, web: &WebFile, variables: &Variables) -> anyh
 /// The environment as far as it can be used, and what is wrong with it, with `.env` and with who may do what.
 fn check_environment(common: &Common, web_file: Option<&Path>, variables: &Variables) -> (Environment, Report) {
     let mut report = Report::default();
-    report.problems.extend_from_slice(variables.problems());
+    report.problems.extend_from_slice(&variables.problems);
     let (environment, problems) = Environment::read(|name| variables.get(name));
     let users_are_unknown = problems.iter().any(|problem| problem.place.path.starts_with(WEBHOOK_BASIC_AUTH));
     report.problems.extend(problems);

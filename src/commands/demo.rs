@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Error, bail};
+use anyhow::{Context as _, bail};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -16,8 +16,7 @@ use super::hash_password;
 use super::serve::{Origin, Running, start, stop_signal};
 use crate::cli::{Common, Demo, Listen, Serve, WebFile};
 use crate::clock;
-use crate::config::environment::{Environment, Mode};
-use crate::config::users::UserName;
+use crate::config::Environment;
 use crate::core::builtin::Content;
 use crate::core::status::ComponentStatus::{self, MajorOutage, Operational, PartialOutage};
 use crate::core::target::ComponentName;
@@ -136,10 +135,9 @@ async fn serve(common: &Common, args: &Demo, folder: &std::path::Path, password:
         trusted_proxies: Vec::new(),
         webhook_body_limit: 0,
     };
-    let credentials =
-        hash_password::credentials(&UserName::new(USER).map_err(Error::msg)?, password, bcrypt::DEFAULT_COST)?;
+    let credentials = hash_password::credentials(USER, password, bcrypt::DEFAULT_COST)?;
     let environment = Environment {
-        mode: Mode::Production,
+        is_local: false,
         cachet: None,
         webhook_basic_auth: Some(SecretString::from(credentials)),
         alertmanager: None,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Error, ensure};
 use bcrypt::{DEFAULT_COST, Version};
 
-use crate::config::users::UserName;
+use crate::config::check_user_name;
 
 /// The longest password that bcrypt sees whole: its limit is 72 bytes, and one is the end of the text.
 const PASSWORD_LIMIT_BYTES: usize = 71;
@@ -16,7 +16,7 @@ const PASSWORD_LIMIT_BYTES: usize = 71;
 /// # Errors
 /// When the user name or the password cannot be used, or reading or printing fails.
 pub(crate) fn run(user: &str) -> anyhow::Result<ExitCode> {
-    let user = UserName::new(user).map_err(Error::msg)?;
+    check_user_name(user).map_err(Error::msg)?;
     let stdin = io::stdin();
     let prompt = |text| {
         rpassword::prompt_password(text).context("the password cannot be read from the terminal: pipe it in instead")
@@ -28,7 +28,7 @@ pub(crate) fn run(user: &str) -> anyhow::Result<ExitCode> {
     } else {
         read_line(stdin.lock())?
     };
-    let line = credentials(&user, &password, DEFAULT_COST)?;
+    let line = credentials(user, &password, DEFAULT_COST)?;
     writeln!(io::stdout(), "{line}").context("the line cannot be printed: check where stdout goes")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -40,7 +40,7 @@ fn read_line(mut input: impl BufRead) -> anyhow::Result<String> {
 }
 
 /// The line, with the prefix that htpasswd uses.
-pub(super) fn credentials(user: &UserName, password: &str, cost: u32) -> anyhow::Result<String> {
+pub(super) fn credentials(user: &str, password: &str, cost: u32) -> anyhow::Result<String> {
     ensure!(!password.is_empty(), "the password is empty: give one");
     ensure!(
         password.len() <= PASSWORD_LIMIT_BYTES,
@@ -49,23 +49,19 @@ pub(super) fn credentials(user: &UserName, password: &str, cost: u32) -> anyhow:
     );
     let hash = bcrypt::non_truncating_hash_with_result(password, cost)
         .context("the password cannot be hashed: check that the system gives random numbers")?;
-    Ok(format!("{}:{}", user.as_str(), hash.format_for_version(Version::TwoY)))
+    Ok(format!("{user}:{}", hash.format_for_version(Version::TwoY)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::users::Users;
-
-    fn user(name: &str) -> UserName {
-        UserName::new(name).expect("a user name")
-    }
+    use crate::config::Users;
 
     const LOWEST_COST: u32 = 4;
 
     #[test]
     fn the_line_is_what_webhook_basic_auth_takes() {
-        let line = credentials(&user("prometheus"), "Grüße: 🚨", LOWEST_COST).expect("a line");
+        let line = credentials("prometheus", "Grüße: 🚨", LOWEST_COST).expect("a line");
         assert!(line.starts_with("prometheus:$2y$04$"), "{line}");
         let (_, warnings) = Users::parse(&line).expect("valid");
         assert!(warnings.is_empty());
@@ -73,9 +69,9 @@ mod tests {
 
     #[test]
     fn a_password_that_bcrypt_would_cut_is_refused() {
-        assert!(credentials(&user("a"), "", LOWEST_COST).is_err());
-        assert!(credentials(&user("a"), &"x".repeat(71), LOWEST_COST).is_ok());
-        let error = credentials(&user("a"), &"ü".repeat(36), LOWEST_COST).expect_err("72 bytes");
+        assert!(credentials("a", "", LOWEST_COST).is_err());
+        assert!(credentials("a", &"x".repeat(71), LOWEST_COST).is_ok());
+        let error = credentials("a", &"ü".repeat(36), LOWEST_COST).expect_err("72 bytes");
         assert_eq!(error.to_string(), "the password has 72 bytes, and bcrypt sees only 71: choose a shorter one");
     }
 

@@ -10,9 +10,7 @@ use reqwest::Identity;
 use reqwest::redirect::Policy;
 
 use crate::cli;
-use crate::config::Report;
-use crate::config::users::Users;
-use crate::config::web::{self, ClientAuth};
+use crate::config::{ClientAuth, Report, Users, read_web_config};
 
 /// How long the server may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -36,7 +34,7 @@ async fn ask(listen: &cli::Listen) -> anyhow::Result<()> {
         Some(file) => {
             let mut report = Report::default();
             // How the server speaks TLS, as far as that can be read.
-            let Some(config) = web::read(file, &mut Users::default(), &mut report) else {
+            let Some(config) = read_web_config(file, &mut Users::default(), &mut report) else {
                 let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
                 bail!("{}", problems.join("; "));
             };

@@ -24,9 +24,9 @@ use super::setup::{Progress, carry_out};
 use crate::alertmanager;
 use crate::cli::{Common, Serve};
 use crate::clock::{self, Clock};
-use crate::config::environment::{CachetAccess, Environment, Mode};
-use crate::config::users::Users;
-use crate::config::{self, Config, Files, Finding, Report, Severity, TargetsFile, Variables, counted};
+use crate::config::{
+    self, CachetAccess, Config, Environment, Files, Finding, Report, Severity, TargetsFile, Users, Variables, counted,
+};
 use crate::console::{self, Console};
 use crate::core::setup::{Removal, plan_setup};
 use crate::core::status_page::StatusPage;
@@ -125,7 +125,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     })?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     report.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
-    if environment.mode == Mode::Local && settings.web.users == Users::local_default() {
+    if environment.is_local && settings.web.users == Users::local_default() {
         tracing::warn!("ENVIRONMENT=local without WEBHOOK_BASIC_AUTH: the webhook takes admin:admin");
     }
     let (metrics, readiness) = (Metrics::new()?, Readiness::default());

@@ -41,12 +41,13 @@ const DOTENV_FILE: &str = ".env";
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
     values: BTreeMap<String, String>,
-    problems: Vec<Finding>,
+    /// What is wrong with the `.env` file.
+    pub problems: Vec<Finding>,
 }
 
 impl Variables {
     /// The environment of this process over the `.env` of its working directory, if there is one.
-    pub fn load() -> Self {
+    pub(crate) fn load() -> Self {
         let process = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
         Self::overlay(process, Path::new(DOTENV_FILE))
@@ -66,30 +67,17 @@ impl Variables {
         for (name, value) in file.values {
             values.entry(name).or_insert(value);
         }
-        let at = |line| Place { position: Some(format!("line {line}")), ..place.clone() };
-        let message = "is not of the form NAME=value and was skipped: correct it (quotes must be closed)";
-        let problems = file.bad_lines.into_iter().map(|line| problem(at(line), message.to_owned())).collect();
-        Self { values, problems }
+        let bad_lines = file.bad_lines.into_iter().map(|line| {
+            let message = "is not of the form NAME=value and was skipped: correct it (quotes must be closed)";
+            problem(Place { position: Some(format!("line {line}")), ..place.clone() }, message.to_owned())
+        });
+        Self { problems: bad_lines.collect(), values }
     }
 
     /// The value of a variable; an empty one counts as not set, because compose files pass variables on empty.
     pub fn get(&self, name: &str) -> Option<String> {
         self.values.get(name).filter(|value| !value.is_empty()).cloned()
     }
-
-    /// What is wrong with the `.env` file.
-    pub fn problems(&self) -> &[Finding] {
-        &self.problems
-    }
-}
-
-/// How strict to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// The webhook needs authentication.
-    Production,
-    /// A developer's machine: the webhook may do with `admin:admin`.
-    Local,
 }
 
 /// How Cachet is reached.
@@ -115,8 +103,8 @@ pub struct AlertmanagerAccess {
 /// What the environment says, checked.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    /// How strict to be.
-    pub(crate) mode: Mode,
+    /// Whether this is a developer's machine, where the webhook may do with `admin:admin` (`ENVIRONMENT=local`).
+    pub(crate) is_local: bool,
     /// How Cachet is reached; `None`: the built-in page is the page.
     pub(crate) cachet: Option<CachetAccess>,
     /// The users of the webhook as they were given, `user:hash` and so on; not empty.
@@ -131,33 +119,30 @@ impl Environment {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> (Self, Vec<Finding>) {
         let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let mut reader = Reader { lookup: &lookup, problems: Vec::new() };
-        let mode = match lookup(ENVIRONMENT).as_deref().map(str::trim) {
-            None | Some("" | "production") => Mode::Production,
-            Some("local") => Mode::Local,
+        let is_local = match lookup(ENVIRONMENT).as_deref().map(str::trim) {
+            None | Some("" | "production") => false,
+            Some("local") => true,
             Some(other) => {
                 let cure = did_you_mean(other, ["production", "local"], "write one of the two");
                 let other = excerpt(other);
                 reader.problem(ENVIRONMENT, format!("is {other:?}, must be \"production\" or \"local\": {cure}"));
-                Mode::Production
+                false
             }
         };
         let cachet = reader.cachet();
         let webhook_basic_auth = reader.secret(WEBHOOK_BASIC_AUTH).map(SecretString::from);
         let alertmanager = reader.alertmanager();
-        (Self { mode, cachet, webhook_basic_auth, alertmanager }, reader.problems)
+        (Self { is_local, cachet, webhook_basic_auth, alertmanager }, reader.problems)
     }
 
     /// The problem of a webhook that anyone may post to; `None` if there are users, or if this is a developer's
     /// machine.
     pub(crate) fn missing_authentication(&self) -> Option<Finding> {
-        let missing = self.mode == Mode::Production && self.webhook_basic_auth.is_none();
-        missing.then(|| Finding {
-            severity: Severity::Fatal,
-            place: Place::variable(WEBHOOK_BASIC_AUTH),
-            message: "is missing, and without it anyone could post alerts: set it to what `alertmanager-cachet \
-                      hash-password USER` prints (or set ENVIRONMENT=local on a developer's machine)"
-                .to_owned(),
-        })
+        let missing = !self.is_local && self.webhook_basic_auth.is_none();
+        let message = "is missing, and without it anyone could post alerts: set it to what `alertmanager-cachet \
+                       hash-password USER` prints (or set ENVIRONMENT=local on a developer's machine)";
+        let place = Place::variable(WEBHOOK_BASIC_AUTH);
+        missing.then(|| Finding { severity: Severity::Fatal, place, message: message.to_owned() })
     }
 }
 
@@ -173,9 +158,10 @@ impl Reader<'_> {
         self.problems.push(Finding { severity, place, message: message.into() });
     }
 
-    /// What `check` makes of a text of `variable`.
-    fn checked<T>(&mut self, variable: &str, check: Result<T, String>) -> Option<T> {
-        check.map_err(|message| self.problem(variable, message)).ok()
+    /// Reports the problem of a variable for which it has no value.
+    fn refuse<T>(&mut self, variable: &str, message: impl Into<String>) -> Option<T> {
+        self.problem(variable, message);
+        None
     }
 
     /// The value of `name`, or the content of the file that `name_FILE` names, without the newline at its end, which
@@ -185,24 +171,25 @@ impl Reader<'_> {
         let value = (self.lookup)(name);
         let Some(path) = (self.lookup)(&file_variable) else { return value };
         if value.is_some() {
-            self.problem(name, format!("is set, and {file_variable} too: unset one of them"));
-            return None;
+            return self.refuse(name, format!("is set, and {file_variable} too: unset one of them"));
         }
         let text = self.file(&file_variable, &path)?;
         let value = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
         if value.trim().is_empty() {
             let fault = "is empty: write the value into it, or unset the variable";
-            self.problem(&file_variable, format!("names the file {path:?}, which {fault}"));
-            return None;
+            return self.refuse(&file_variable, format!("names the file {path:?}, which {fault}"));
         }
         Some(value.to_owned())
     }
 
     /// The text of the file that `variable` names.
     fn file(&mut self, variable: &str, path: &str) -> Option<String> {
-        let text = read_text(Path::new(path))
-            .and_then(|text| text.ok_or_else(|| "does not exist: create it, or correct the name".to_owned()));
-        self.checked(variable, text.map_err(|fault| format!("names the file {path:?}, which {fault}")))
+        let fault = match read_text(Path::new(path)) {
+            Ok(Some(text)) => return Some(text),
+            Ok(None) => "does not exist: create it, or correct the name".to_owned(),
+            Err(fault) => fault,
+        };
+        self.refuse(variable, format!("names the file {path:?}, which {fault}"))
     }
 
     /// URL and token, which only make sense together.
@@ -223,8 +210,8 @@ impl Reader<'_> {
                  built-in page",
             );
         }
-        let url = url.and_then(|text| self.checked(CACHET_API_URL, base_url(&text, "http://cachet/api")));
-        let token = token.and_then(|text| self.checked(CACHET_API_TOKEN, bearer_token(&text)));
+        let url = url.and_then(|text| self.base_url(CACHET_API_URL, &text, "http://cachet/api"));
+        let token = token.and_then(|text| self.bearer_token(CACHET_API_TOKEN, &text));
         let base_url = url?.as_str().trim_end_matches('/').to_owned();
         Some(CachetAccess { base_url, token: SecretString::from(token?) })
     }
@@ -234,70 +221,66 @@ impl Reader<'_> {
         let (urls, problems_before) = (self.secret(ALERTMANAGER_URL), self.problems.len());
         let authorization = match (self.secret(ALERTMANAGER_BASIC_AUTH), self.secret(ALERTMANAGER_BEARER_TOKEN)) {
             (Some(_), Some(_)) => {
-                self.problem(ALERTMANAGER_BEARER_TOKEN, "is set, and ALERTMANAGER_BASIC_AUTH too: unset one of them");
-                None
+                self.refuse(ALERTMANAGER_BEARER_TOKEN, "is set, and ALERTMANAGER_BASIC_AUTH too: unset one of them")
             }
-            (Some(basic), None) if !matches!(basic.split_once(':'), Some((user, _)) if !user.is_empty()) => {
-                self.problem(ALERTMANAGER_BASIC_AUTH, "is no user and password: write it as user:password");
-                None
-            }
-            (Some(basic), None) => Some(format!("Basic {}", BASE64_STANDARD.encode(basic))),
-            (None, Some(token)) => {
-                let token = self.checked(ALERTMANAGER_BEARER_TOKEN, bearer_token(&token));
+            (Some(basic), None) => match basic.split_once(':') {
+                Some((user, _)) if !user.is_empty() => Some(format!("Basic {}", BASE64_STANDARD.encode(basic))),
+                _ => self.refuse(ALERTMANAGER_BASIC_AUTH, "is no user and password: write it as user:password"),
+            },
+            (None, token) => {
+                let token = token.and_then(|token| self.bearer_token(ALERTMANAGER_BEARER_TOKEN, &token));
                 token.map(|token| format!("Bearer {token}"))
             }
-            (None, None) => None,
         };
         let is_usable = self.problems.len() == problems_before;
-        let authorization = authorization.and_then(|text| HeaderValue::try_from(text).ok()).map(|mut authorization| {
-            authorization.set_sensitive(true);
-            authorization
-        });
+        let mut authorization = authorization.and_then(|text| HeaderValue::try_from(text).ok());
+        authorization.iter_mut().for_each(|header| header.set_sensitive(true));
         let ca_pem = (self.lookup)(ALERTMANAGER_CA_FILE).and_then(|path| {
             let text = self.file(ALERTMANAGER_CA_FILE, &path)?;
-            if !text.contains("BEGIN CERTIFICATE") {
-                let fault = "holds no certificate in PEM: name a file with BEGIN CERTIFICATE in it";
-                self.problem(ALERTMANAGER_CA_FILE, format!("names the file {path:?}, which {fault}"));
-                return None;
+            if text.contains("BEGIN CERTIFICATE") {
+                return Some(text);
             }
-            Some(text)
+            let fault = "holds no certificate in PEM: name a file with BEGIN CERTIFICATE in it";
+            self.refuse(ALERTMANAGER_CA_FILE, format!("names the file {path:?}, which {fault}"))
         });
         let urls = urls?;
         let parts = urls.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
-        let base_urls: Result<Vec<Url>, String> =
-            parts.map(|part| base_url(part, "http://alertmanager:9093")).collect();
-        let base_urls = self.checked(ALERTMANAGER_URL, base_urls)?;
+        let base_url = |part| self.base_url(ALERTMANAGER_URL, part, "http://alertmanager:9093");
+        let base_urls = parts.map(base_url).collect::<Option<Vec<Url>>>()?;
         if base_urls.is_empty() {
-            self.problem(ALERTMANAGER_URL, "names no address: write it as in http://alertmanager:9093, or unset it");
-            return None;
+            let fault = "names no address: write it as in http://alertmanager:9093, or unset it";
+            return self.refuse(ALERTMANAGER_URL, fault);
         }
         is_usable.then_some(AlertmanagerAccess { base_urls, authorization, ca_pem })
     }
-}
 
-/// The base of an API. `example` is one.
-fn base_url(text: &str, example: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim()).map_err(|error| format!("is no URL ({error}): write it as in {example}"))?;
-    // Whether the URL holds a password is not known here, so none of these repeats it.
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("must begin with http:// or https://: write it as in {example}"));
+    /// The base of an API. `example` is one.
+    fn base_url(&mut self, variable: &str, text: &str, example: &str) -> Option<Url> {
+        // Whether the URL holds a password is not known here, so nothing repeats it.
+        let fault = match Url::parse(text.trim()) {
+            Err(error) => format!("is no URL ({error}): write it as in {example}"),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                format!("must begin with http:// or https://: write it as in {example}")
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "holds a user or a password: leave them out, credentials have a variable of their own".to_owned()
+            }
+            Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+                "holds a `?` or a `#`: leave out everything from there on".to_owned()
+            }
+            Ok(url) => return Some(url),
+        };
+        self.refuse(variable, fault)
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user or a password: leave them out, credentials have a variable of their own".to_owned());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("holds a `?` or a `#`: leave out everything from there on".to_owned());
-    }
-    Ok(url)
-}
 
-/// A token that can stand in a header.
-fn bearer_token(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
-        return Err("holds a space, a line break or a letter that no token has: copy it again".to_owned());
+    /// A token that can stand in a header.
+    fn bearer_token(&mut self, variable: &str, text: &str) -> Option<String> {
+        let text = text.trim();
+        if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
+            return self.refuse(variable, "holds a space, a line break or a letter that no token has: copy it again");
+        }
+        Some(text.to_owned())
     }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -321,7 +304,7 @@ mod tests {
     fn an_empty_environment_is_production_with_the_built_in_page() {
         for variables in [&[][..], &[(ENVIRONMENT, ""), (CACHET_API_URL, ""), ("CACHET_API_TOKEN_FILE", "")]] {
             let environment = read(variables).expect("valid");
-            assert_eq!(environment.mode, Mode::Production);
+            assert!(!environment.is_local);
             assert!(environment.cachet.is_none() && environment.webhook_basic_auth.is_none());
             let missing = environment.missing_authentication().expect("a problem");
             assert!(missing.message.contains("alertmanager-cachet hash-password USER"), "{missing}");
@@ -331,7 +314,7 @@ mod tests {
     #[test]
     fn a_developers_machine_needs_no_authentication() {
         let environment = read(&[(ENVIRONMENT, "local")]).expect("valid");
-        assert_eq!(environment.mode, Mode::Local);
+        assert!(environment.is_local);
         assert_eq!(environment.missing_authentication(), None);
     }
 
@@ -487,7 +470,7 @@ mod tests {
         let variables = overlay(&[("A", "real"), ("B", "")], "A=file\nB=file\nC=file\nD=");
         let values = ["A", "B", "C", "D", "E"].map(|name| variables.get(name));
         assert_eq!(values, [Some("real".to_owned()), None, Some("file".to_owned()), None, None]);
-        assert!(variables.problems().is_empty());
+        assert!(variables.problems.is_empty());
     }
 
     #[test]
@@ -502,13 +485,13 @@ mod tests {
     fn a_bad_line_is_a_problem_with_its_number() {
         let variables = overlay(&[], "A=1\nB='open\n");
         assert_eq!(variables.get("A"), Some("1".to_owned()));
-        let problem = variables.problems().first().expect("a problem");
+        let problem = variables.problems.first().expect("a problem");
         assert_eq!(problem.place.position, Some("line 2".to_owned()));
     }
 
     #[test]
     fn no_file_is_no_problem() {
         let variables = Variables::overlay([("A".to_owned(), "1".to_owned())], Path::new("does/not/exist"));
-        assert_eq!((variables.get("A"), variables.problems()), (Some("1".to_owned()), [].as_slice()));
+        assert_eq!((variables.get("A"), variables.problems), (Some("1".to_owned()), Vec::new()));
     }
 }

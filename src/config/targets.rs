@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::config_json::Groups;
+use super::Groups;
 use super::report::{Place, Report, Severity, counted, did_you_mean};
 use super::tree::{Form, Node, Value, read_file};
 use crate::core::target::{
@@ -65,7 +65,19 @@ pub(super) fn read(path: &Path, groups: Option<&Groups>, report: &RefCell<Report
         reader.compare_components(groups, &root.place);
     }
     reader.remark_repetitions(&root.place);
-    reader.remark_portless();
+    // Prometheus before 3.0 gives an address without a port one, in the label `instance` too.
+    if let Some((address, place)) = reader.portless.first() {
+        let others = match reader.portless.len() - 1 {
+            0 => String::new(),
+            others => format!(" (likewise in {})", counted(others, "other place")),
+        };
+        let message = format!(
+            "{:?} has no port{others}, and Prometheus before 3.0 adds :80 or :443 to the label instance, by which alerts \
+             name the target: write the port, or set the label instance",
+            excerpt(address)
+        );
+        report.borrow_mut().remark(place.clone(), message);
+    }
     Some(Inventory::new(InventorySource::File, reader.targets.into_iter().map(|(target, _)| target)))
 }
 
@@ -81,8 +93,7 @@ impl Reader<'_> {
     fn read(&mut self, root: &Value<'_>) -> Option<()> {
         let (ansible, prometheus) = (root.get_filled("prometheus_targets"), root.get_filled("scrape_configs"));
         if ansible.is_none() && prometheus.is_none() {
-            root.problem("has neither scrape_configs nor prometheus_targets: check that it is the right file");
-            return None;
+            return root.refuse("has neither scrape_configs nor prometheus_targets: check that it is the right file");
         }
         if let (Some(_), Some(jobs)) = (&ansible, &prometheus) {
             jobs.remark("stands beside prometheus_targets, and both are read");
@@ -131,7 +142,13 @@ impl Reader<'_> {
         }
         let has_targets = self.targets.len() > targets_before;
         for rules in ["relabel_configs", "metric_relabel_configs"] {
-            for (label, rule) in labelling_rules(&job, rules) {
+            for rule in job.get_filled(rules).map(|rules| rules.items()).unwrap_or_default() {
+                // Rules of a wrong form are Prometheus' business.
+                let Some(Node::Text(label)) = rule.get("target_label").map(|label| label.node) else { continue };
+                // They may change a label of ours behind the file's back, or the one that names the target.
+                if ![INSTANCE, ALERT, COMPONENT, CRITICAL].contains(&label.as_str()) {
+                    continue;
+                }
                 if label == INSTANCE {
                     self.portless.truncate(portless_before);
                     // The usual rules for the blackbox exporter make the label what stands in the file.
@@ -156,10 +173,9 @@ impl Reader<'_> {
     /// One entry of `file_sd_configs`: the files in which Prometheus looks for more targets.
     fn read_discovery(&mut self, discovery: &Value<'_>) -> Option<()> {
         let map = discovery.map()?;
-        let patterns = map
-            .get_filled("files")
-            .or_else(|| map.missing("files", "is missing: name the files, or remove the entry"))?;
-        for pattern in patterns.list()? {
+        let missing = "is missing: name the files, or remove the entry";
+        let patterns = map.get_filled("files").or_else(|| map.key("files").refuse(missing));
+        for pattern in patterns?.list()? {
             for path in files_of(&pattern, self.path).unwrap_or_default() {
                 let if_absent = "is gone: create it, or remove its name";
                 let node = read_file(&path, form_of(&path), Severity::Degraded, if_absent, self.report);
@@ -203,12 +219,10 @@ impl Reader<'_> {
         truth(&alert).filter(|is_ours| *is_ours)?;
         let components = self.components(&labels);
         let critical = labels.get_filled(CRITICAL).and_then(|value| truth(&value)).unwrap_or(false);
-        let addresses = block.get_filled("targets").or_else(|| {
-            let message = "is missing, so the labels label nothing: add the addresses";
-            block.missing("targets", message)
-        })?;
+        let missing = "is missing, so the labels label nothing: add the addresses";
+        let addresses = block.get_filled("targets").or_else(|| block.key("targets").refuse(missing));
         let mut usable: Vec<(&str, Value<'_>)> = Vec::new();
-        for value in addresses.list()? {
+        for value in addresses?.list()? {
             match value.text() {
                 Some(text) if text.contains("{{") => value.problem(
                     "is a template that Ansible would fill in: write the address, or use the file that the role writes \
@@ -242,10 +256,8 @@ impl Reader<'_> {
 
     /// The components that the label names, of which there is at least one.
     fn components(&mut self, labels: &Value<'_>) -> Option<Vec<ComponentName>> {
-        let value = labels.get_filled(COMPONENT).or_else(|| {
-            let message = "is missing, so these targets feed nothing: name the components, separated by commas";
-            labels.missing(COMPONENT, message)
-        })?;
+        let missing = "is missing, so these targets feed nothing: name the components, separated by commas";
+        let value = labels.get_filled(COMPONENT).or_else(|| labels.key(COMPONENT).refuse(missing))?;
         let list = ComponentList::parse(value.text()?);
         for error in &list.rejected {
             value.problem(error.to_string());
@@ -273,22 +285,19 @@ impl Reader<'_> {
                 1 => String::new(),
                 times => format!(" (named in {times} places)"),
             };
-            let name = excerpt(name.as_str());
-            self.report
-                .borrow_mut()
-                .degraded(mentions.first.clone(), format!("component {name:?} is in no group{more}: {cure}"));
+            let message = format!("component {:?} is in no group{more}: {cure}", excerpt(name.as_str()));
+            self.report.borrow_mut().degraded(mentions.first.clone(), message);
         }
         for name in groups.usable.iter().flat_map(|group| &group.components) {
             if let Some(place) = groups.components.get(name)
                 && !self.components.contains_key(name)
             {
-                let (name, file) = (excerpt(name.as_str()), &file.file);
-                self.report.borrow_mut().remark(
-                    place.clone(),
-                    format!(
-                        "no target of {file} feeds component {name:?}, so it is operational unless an alert names it"
-                    ),
+                let message = format!(
+                    "no target of {} feeds component {:?}, so it is operational unless an alert names it",
+                    file.file,
+                    excerpt(name.as_str())
                 );
+                self.report.borrow_mut().remark(place.clone(), message);
             }
         }
     }
@@ -305,16 +314,14 @@ impl Reader<'_> {
                 continue;
             };
             if earlier.critical != target.critical {
-                let earlier =
-                    if earlier_place.file == place.file { &earlier_place.path } else { &earlier_place.to_string() };
-                self.report.borrow_mut().degraded(
-                    place.clone(),
-                    format!(
-                        "target {:?} is critical in one place and not in the other ({earlier}), and counts as \
-                         critical: give both the same status_page_critical_target",
-                        excerpt(name.as_str())
-                    ),
+                let is_same_file = earlier_place.file == place.file;
+                let earlier = if is_same_file { &earlier_place.path } else { &earlier_place.to_string() };
+                let message = format!(
+                    "target {:?} is critical in one place and not in the other ({earlier}), and counts as critical: give \
+                     both the same status_page_critical_target",
+                    excerpt(name.as_str())
                 );
+                self.report.borrow_mut().degraded(place.clone(), message);
             }
             repeated.insert(name);
         }
@@ -324,23 +331,6 @@ impl Reader<'_> {
             let message = format!("{count} {verb} named more than once and counted once, for example {example:?}");
             self.report.borrow_mut().remark(file.clone(), message);
         }
-    }
-
-    /// Prometheus before 3.0 gives an address without a port one, in the label `instance` too.
-    fn remark_portless(&mut self) {
-        let Some((address, place)) = self.portless.first() else { return };
-        let others = match self.portless.len() - 1 {
-            0 => String::new(),
-            others => format!(" (likewise in {})", counted(others, "other place")),
-        };
-        self.report.borrow_mut().remark(
-            place.clone(),
-            format!(
-                "{:?} has no port{others}, and Prometheus before 3.0 adds :80 or :443 to the label instance, by which \
-                 alerts name the target: write the port, or set the label instance",
-                excerpt(address)
-            ),
-        );
     }
 }
 
@@ -375,27 +365,13 @@ fn files_of(pattern: &Value<'_>, targets_file: &Path) -> Option<Vec<PathBuf>> {
     Some(files)
 }
 
-/// The rules under `key` that set a label of ours, which relabelling may change behind the file's back, or `instance`,
-/// which names the target; and which. Rules of a wrong form are Prometheus' business.
-fn labelling_rules<'a>(job: &Value<'a>, key: &str) -> Vec<(&'a str, Value<'a>)> {
-    let rules = job.get_filled(key).map(|rules| rules.items()).unwrap_or_default();
-    let labelled = rules.into_iter().filter_map(|rule| match rule.get("target_label")?.node {
-        Node::Text(label) => Some((label.as_str(), rule)),
-        _ => None,
-    });
-    labelled.filter(|(label, _)| [INSTANCE, ALERT, COMPONENT, CRITICAL].contains(label)).collect()
-}
-
 /// A truth value, or its text form as Prometheus makes labels of it; anything else is a problem.
 fn truth(value: &Value<'_>) -> Option<bool> {
     match value.node {
         Node::Bool(truth) => Some(*truth),
         Node::Text(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
         Node::Text(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
-        Node::Text(text) => {
-            value.problem(format!("is {:?}, must be true or false: write one of them", excerpt(text)));
-            None
-        }
+        Node::Text(text) => value.refuse(format!("is {:?}, must be true or false: write one of them", excerpt(text))),
         _ => value.wrong_type("true or false", "write one of them"),
     }
 }
@@ -419,8 +395,7 @@ fn target(instance: &str, components: &[ComponentName], place: &Value<'_>) -> Op
     } else {
         "is empty: write an address, as in host:port".to_owned()
     };
-    place.problem(problem);
-    None
+    place.refuse(problem)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-use super::report::{Place, Report, Severity};
+use super::report::{Place, Report, Severity, did_you_mean};
 
 /// The key by which YAML merges another mapping into this one.
 const MERGE_KEY: &str = "<<";
@@ -257,26 +257,15 @@ impl<'a> Value<'a> {
     /// The elements of a list; of anything else, none.
     pub(super) fn items(&self) -> Vec<Self> {
         let Node::List(items) = self.node else { return Vec::new() };
-        items
-            .iter()
-            .enumerate()
-            .map(|(index, node)| Self {
-                node,
-                place: self.place.index(index),
-                severity: self.severity,
-                report: self.report,
-            })
-            .collect()
+        let item = |(index, node)| Self { node, place: self.place.index(index), ..self.clone() };
+        items.iter().enumerate().map(item).collect()
     }
 
     /// Itself, if it has keys and values; anything else is a problem.
     pub(super) fn map(&self) -> Option<Self> {
         match self.node {
             Node::Map(_) => Some(self.clone()),
-            Node::Null if self.place.path.is_empty() => {
-                self.problem("is empty: fill it, or name another file");
-                None
-            }
+            Node::Null if self.place.path.is_empty() => self.refuse("is empty: fill it, or name another file"),
             _ => self.wrong_type("a mapping", "write keys with values"),
         }
     }
@@ -285,7 +274,12 @@ impl<'a> Value<'a> {
     pub(super) fn get(&self, key: &str) -> Option<Self> {
         let Node::Map(entries) = self.node else { return None };
         let (_, node) = entries.iter().rfind(|(known, _)| known == key)?;
-        Some(self.child(key, node))
+        Some(Self { node, ..self.key(key) })
+    }
+
+    /// The place of a mapping's `key`, which may be missing, to report what is wrong with it.
+    pub(super) fn key(&self, key: &str) -> Self {
+        Self { node: &Node::Null, place: self.place.key(key), ..self.clone() }
     }
 
     /// The value of `key`, where a key without a value counts as none, as it does for Prometheus.
@@ -299,18 +293,7 @@ impl<'a> Value<'a> {
         let last: HashMap<&str, usize> =
             entries.iter().zip(0..).map(|((key, _), index)| (key.as_str(), index)).collect();
         let counts = entries.iter().zip(0..).filter(|((key, _), index)| last.get(key.as_str()) == Some(index));
-        let entry = |(key, node): &'a (String, Node)| (key.as_str(), self.child(key, node));
-        counts.map(|(pair, _)| entry(pair)).collect()
-    }
-
-    fn child(&self, key: &str, node: &'a Node) -> Self {
-        Self { node, place: self.place.key(key), severity: self.severity, report: self.report }
-    }
-
-    /// Reports that a mapping lacks `key`.
-    pub(super) fn missing<T>(&self, key: &str, message: &str) -> Option<T> {
-        self.problem_of(key, message);
-        None
+        counts.map(|((key, node), _)| (key.as_str(), Self { node, ..self.key(key) })).collect()
     }
 
     /// Reports that it is not of the type that it must have.
@@ -325,8 +308,32 @@ impl<'a> Value<'a> {
             Node::List(_) => "a list",
             Node::Map(_) => "a mapping",
         };
-        self.problem(format!("is {kind}, must be {wanted}: {cure}"));
+        self.refuse(format!("is {kind}, must be {wanted}: {cure}"))
+    }
+
+    /// Reports what is wrong with it, for which there is no value of it.
+    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Option<T> {
+        self.problem(message);
         None
+    }
+
+    /// What `check` made of it, unless there is something wrong with it.
+    pub(super) fn checked<T>(&self, check: Result<T, impl fmt::Display>) -> Option<T> {
+        check.map_err(|error| self.problem(error.to_string())).ok()
+    }
+
+    /// Reports each key of a mapping that is not `known`: why it is `refused`, or which one it may be meant to be; if it is
+    /// like none of them, what to do `otherwise`.
+    pub(super) fn report_unknown_keys(&self, known: &[&str], refused: &[(&str, &str)], otherwise: &str) {
+        for (key, value) in self.entries().into_iter().filter(|(key, _)| !known.contains(key)) {
+            match refused.iter().find(|(name, _)| *name == key) {
+                Some((_, reason)) => value.problem(*reason),
+                None => {
+                    let cure = did_you_mean(key, known.iter().copied(), otherwise);
+                    value.problem(format!("is not a known key: {cure}"));
+                }
+            }
+        }
     }
 
     /// Reports what is wrong with it.
@@ -334,19 +341,9 @@ impl<'a> Value<'a> {
         self.report.borrow_mut().problem(self.severity, self.place.clone(), message);
     }
 
-    /// Reports what is wrong with the value of a mapping's `key`, which may be missing.
-    pub(super) fn problem_of(&self, key: &str, message: impl Into<String>) {
-        self.report.borrow_mut().problem(self.severity, self.place.key(key), message);
-    }
-
     /// Reports what is worth knowing of it.
     pub(super) fn remark(&self, message: impl Into<String>) {
         self.report.borrow_mut().remark(self.place.clone(), message);
-    }
-
-    /// Reports what is worth knowing of the value of a mapping's `key`, which may be missing.
-    pub(super) fn remark_of(&self, key: &str, message: impl Into<String>) {
-        self.report.borrow_mut().remark(self.place.key(key), message);
     }
 }
 

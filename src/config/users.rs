@@ -17,7 +17,7 @@ const HASH_OF_ADMIN: &str = "$2b$04$abcdefghijklmnopqrstuuQe66hACgXZ.ImKMvPGdqru
 
 /// Who is known, and what they may do. By default nobody is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Users(BTreeMap<UserName, User>);
+pub struct Users(BTreeMap<String, User>);
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,39 +35,20 @@ pub enum Role {
     Operator,
 }
 
-/// A user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at its
-/// ends, no `#` at its beginning.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct UserName(String);
-
-impl UserName {
-    /// Reads a name.
-    ///
-    /// # Errors
-    /// Why the text cannot name a user.
-    pub(crate) fn new(name: &str) -> Result<Self, String> {
-        let Some(first) = name.chars().next() else { return Err("the user name is empty: give it a name".to_owned()) };
-        let ends = [Some(first), name.chars().next_back()].into_iter().flatten();
-        let bad = name
-            .chars()
-            .find(|&character| matches!(character, ':' | ',') || character.is_control())
-            .or_else(|| ends.clone().find(|character| character.is_whitespace()))
-            .or_else(|| Some(first).filter(|&character| character == '#'));
-        match bad {
-            Some(character) => Err(format!("user name {name:?} contains {character:?}: leave it out")),
-            None => Ok(Self(name.to_owned())),
-        }
-    }
-
-    /// The name.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::borrow::Borrow<str> for UserName {
-    fn borrow(&self) -> &str {
-        &self.0
+/// Checks a user's name: not empty, and without what separates entries: no colon, comma, control character, no blank at
+/// its ends, no `#` at its beginning.
+///
+/// # Errors
+/// Why the text cannot name a user.
+pub(crate) fn check_user_name(name: &str) -> Result<(), String> {
+    let (Some(first), Some(last)) = (name.chars().next(), name.chars().next_back()) else {
+        return Err("the user name is empty: give it a name".to_owned());
+    };
+    let separator = name.chars().find(|&character| matches!(character, ':' | ',') || character.is_control());
+    let blank = [first, last].into_iter().find(|character| character.is_whitespace());
+    match separator.or(blank).or(Some(first).filter(|&character| character == '#')) {
+        Some(character) => Err(format!("user name {name:?} contains {character:?}: leave it out")),
+        None => Ok(()),
     }
 }
 
@@ -83,36 +64,31 @@ impl Users {
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let entries = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty());
         for (number, entry) in (1..).zip(entries) {
-            let Some((name, hash)) = entry.split_once(':') else {
+            let read = || {
                 // What stands there may be a password.
-                problems.push(format!(
-                    "entry {number} has no colon: write user:hash, as `alertmanager-cachet hash-password USER` prints it"
-                ));
-                continue;
+                let (name, hash) = entry.split_once(':').ok_or_else(|| {
+                    format!(
+                        "entry {number} has no colon: write user:hash, as `alertmanager-cachet hash-password USER` \
+                         prints it"
+                    )
+                })?;
+                check_user_name(name).map_err(|error| format!("entry {number}: {error}"))?;
+                let cure = format!("what `alertmanager-cachet hash-password {name}` prints");
+                let hash = PasswordHash::parse(hash)
+                    .map_err(|error| format!("user {name:?}: what follows the colon is {error}: put in {cure}"))?;
+                let warning = hash.weakness().map(|weakness| {
+                    format!("user {name:?}: the hash is {weakness}, which is weak: replace it by {cure}")
+                });
+                Ok((name, hash, warning))
             };
-            let user = match UserName::new(name) {
-                Ok(user) => user,
-                Err(error) => {
-                    problems.push(format!("entry {number}: {error}"));
-                    continue;
-                }
-            };
-            match PasswordHash::parse(hash) {
-                Err(error) => problems.push(format!(
-                    "user {name:?}: what follows the colon is {error}: put in what `alertmanager-cachet hash-password \
-                     {name}` prints"
-                )),
-                Ok(_) if users.contains_key(name) => {
+            match read() {
+                Err(problem) => problems.push(problem),
+                Ok((name, ..)) if users.contains_key(name) => {
                     problems.push(format!("user {name:?} is named twice: remove one of the two"));
                 }
-                Ok(hash) => {
-                    warnings.extend(hash.weakness().map(|weakness| {
-                        format!(
-                            "user {name:?}: the hash is {weakness}, which is weak: replace it by what \
-                             `alertmanager-cachet hash-password {name}` prints"
-                        )
-                    }));
-                    users.insert(user, User { hash, role: Role::Poster });
+                Ok((name, hash, warning)) => {
+                    warnings.extend(warning);
+                    users.insert(name.to_owned(), User { hash, role: Role::Poster });
                 }
             }
         }
@@ -125,7 +101,7 @@ impl Users {
     /// `admin` with the password `admin`, for a developer's machine.
     pub(crate) fn local_default() -> Self {
         let hash = PasswordHash::Bcrypt { text: HASH_OF_ADMIN.to_owned(), cost: 4 };
-        Self(BTreeMap::from([(UserName("admin".to_owned()), User { hash, role: Role::Poster })]))
+        Self(BTreeMap::from([("admin".to_owned(), User { hash, role: Role::Poster })]))
     }
 
     /// Adds one of `basic_auth_users`, who may do everything.
@@ -133,7 +109,7 @@ impl Users {
     /// # Errors
     /// What is wrong with name or hash, and the cure; the hash is not repeated.
     pub fn add_operator(&mut self, name: &str, hash: &str) -> Result<(), String> {
-        let user = UserName::new(name)?;
+        check_user_name(name)?;
         let hash = PasswordHash::parse(hash).map_err(|error| format!("is {error}: {HASH_CURE}"))?;
         if hash.weakness().is_some() {
             return Err(format!("is no bcrypt hash, the only kind that is taken here: {HASH_CURE}"));
@@ -141,7 +117,7 @@ impl Users {
         if self.0.contains_key(name) {
             return Err("is a user of WEBHOOK_BASIC_AUTH as well: name it in one of the two".to_owned());
         }
-        self.0.insert(user, User { hash, role: Role::Operator });
+        self.0.insert(name.to_owned(), User { hash, role: Role::Operator });
         Ok(())
     }
 
@@ -168,15 +144,11 @@ impl Users {
         if let Some(user) = user.filter(|user| user.hash.verify(password)) {
             return Some(user);
         }
-        let costliest = self.costliest_hash();
+        let costliest = self.0.values().map(|user| &user.hash).max_by_key(|hash| hash.cost());
         if costliest.map(PasswordHash::cost) != user.map(|user| user.hash.cost()) {
             let _ = costliest.map(|hash| hash.verify(password));
         }
         None
-    }
-
-    fn costliest_hash(&self) -> Option<&PasswordHash> {
-        self.0.values().map(|user| &user.hash).max_by_key(|hash| hash.cost())
     }
 }
 
@@ -330,7 +302,7 @@ mod tests {
     const SHA: &str = "{SHA}9kl1HW4btG+MhqjgMAI3wz3wcHQ=";
 
     fn names(text: &str) -> Vec<String> {
-        Users::parse(text).expect(text).0.0.into_keys().map(|name| name.0).collect()
+        Users::parse(text).expect(text).0.0.into_keys().collect()
     }
 
     #[test]
@@ -405,9 +377,9 @@ mod tests {
     }
 
     #[test]
-    fn the_costliest_hash_is_found() {
-        let users = Users::parse(&format!("a:{SHA},b:{APR1}")).expect("valid").0;
-        assert_eq!(users.costliest_hash(), users.get("b").map(|user| &user.hash));
+    fn the_kinds_of_hashes_differ_in_their_cost() {
+        let costs = [SHA, APR1, HASH_OF_ADMIN].map(|text| hash(text).cost());
+        assert!(costs.is_sorted_by(|cheap, costly| cheap < costly), "{costs:?}");
     }
 
     proptest! {
@@ -418,7 +390,7 @@ mod tests {
 
         #[test]
         fn a_user_name_that_is_taken_is_found_again(name in "\\PC{1,12}") {
-            if UserName::new(&name).is_ok() {
+            if check_user_name(&name).is_ok() {
                 prop_assert_eq!(names(&format!("{name}:{SHA}")), [name]);
             }
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::{HeaderName, HeaderValue};
 
-use super::report::{Place, Report, Severity, did_you_mean};
+use super::report::{Report, Severity, did_you_mean};
 use super::tree::{Form, Value, read_file};
 use super::users::Users;
 use crate::core::target::excerpt;
@@ -44,7 +44,7 @@ const REFUSED_OF_TLS: &[(&str, &str)] = &[
 ];
 
 /// The headers that may be added to answers; where there is a list, one of its values. As in the toolkit.
-pub const HEADERS: &[(&str, &[&str])] = &[
+const HEADERS: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("X-Frame-Options", &["deny", "sameorigin"]),
     ("X-Content-Type-Options", &["nosniff"]),
@@ -83,8 +83,6 @@ pub(crate) const CURVES: &[&str] = &["CurveP256", "CurveP384", "X25519"];
 /// The file, checked as far as its own text goes: nothing that it names was read yet.
 #[derive(Debug, Clone)]
 pub struct WebConfig {
-    /// The file as it was named.
-    pub(crate) place: Place,
     /// How TLS is spoken; `None`: it is not.
     pub tls: Option<TlsConfig>,
     /// What answers carry that do not say otherwise themselves.
@@ -147,53 +145,37 @@ pub(crate) enum TlsVersion {
 
 /// Reads the file at `path`, and adds its `basic_auth_users` to `users`. What is wrong goes into the report, and nearly all
 /// of it is fatal; `None` if there is no such file, or it is none.
-pub fn read(path: &Path, users: &mut Users, report: &mut Report) -> Option<WebConfig> {
-    let own = RefCell::default();
-    let config = read_into(path, users, &own);
-    report.append(own.into_inner());
+pub fn read_web_config(path: &Path, users: &mut Users, report: &mut Report) -> Option<WebConfig> {
+    let found = RefCell::default();
+    let if_absent = "does not exist: create it, or correct --web.config.file (WEB_CONFIG_FILE)";
+    // An empty file would be one without TLS and without users, which somebody who is just writing it does not mean.
+    let node = read_file(path, Form::Yaml, Severity::Fatal, if_absent, &found);
+    let map = node.as_ref().and_then(|node| Value::root(node, path, Severity::Fatal, &found).map());
+    let config = map.map(|map| read_map(&map, path.parent().unwrap_or(Path::new("")), users));
+    report.append(found.into_inner());
     config
 }
 
-fn read_into(path: &Path, users: &mut Users, report: &RefCell<Report>) -> Option<WebConfig> {
-    let if_absent = "does not exist: create it, or correct --web.config.file (WEB_CONFIG_FILE)";
-    // An empty file would be one without TLS and without users, which somebody who is just writing it does not mean.
-    let node = read_file(path, Form::Yaml, Severity::Fatal, if_absent, report)?;
-    let map = Value::root(&node, path, Severity::Fatal, report).map()?;
-    refuse_unknown_keys(&map, KEYS, REFUSED);
-    let folder = path.parent().unwrap_or(Path::new(""));
+/// Reads the whole file; the paths in it are relative to `folder`.
+fn read_map(map: &Value<'_>, folder: &Path, users: &mut Users) -> WebConfig {
+    map.report_unknown_keys(KEYS, REFUSED, "remove it");
     let tls = map.get_filled("tls_server_config").and_then(|tls| read_tls(&tls.map()?, folder));
     let operators = map.get_filled("basic_auth_users").and_then(|operators| operators.map());
     let operators = operators.iter().flat_map(Value::entries);
     let operators: Vec<_> = operators.filter_map(|(name, hash)| Some((name, hash.text()?, hash))).collect();
-    let headers = map.get_filled("http_server_config").and_then(|http| read_http(&http.map()?));
+    let http = map.get_filled("http_server_config").and_then(|http| http.map());
+    let headers = http.and_then(|http| {
+        http.report_unknown_keys(HTTP_KEYS, &[], "remove it");
+        if http.get_filled("http2").and_then(|value| value.boolean()) == Some(true) {
+            http.key("http2").remark("HTTP/2 is not spoken; every client of it speaks HTTP/1.1 as well");
+        }
+        let headers = http.get_filled("headers")?.map()?;
+        Some(headers.entries().into_iter().filter_map(|(name, value)| header(name, &value)).collect())
+    });
     for (name, text, hash) in operators {
-        if let Err(problem) = users.add_operator(name, text) {
-            hash.problem(problem);
-        }
+        hash.checked(users.add_operator(name, text));
     }
-    Some(WebConfig { place: map.place, tls, headers: headers.unwrap_or_default() })
-}
-
-/// Reports keys that nothing reads.
-fn refuse_unknown_keys(map: &Value<'_>, known: &[&str], refused: &[(&str, &str)]) {
-    for (key, value) in map.entries().into_iter().filter(|(key, _)| !known.contains(key)) {
-        match refused.iter().find(|(name, _)| *name == key) {
-            Some((_, reason)) => value.problem(*reason),
-            None => {
-                let cure = did_you_mean(key, known.iter().copied(), "remove it");
-                value.problem(format!("is not a known key: {cure}"));
-            }
-        }
-    }
-}
-
-fn read_http(http: &Value<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    refuse_unknown_keys(http, HTTP_KEYS, &[]);
-    if http.get_filled("http2").and_then(|value| value.boolean()) == Some(true) {
-        http.remark_of("http2", "HTTP/2 is not spoken; every client of it speaks HTTP/1.1 as well");
-    }
-    let headers = http.get_filled("headers")?.map()?;
-    Some(headers.entries().into_iter().filter_map(|(name, value)| header(name, &value)).collect())
+    WebConfig { tls, headers: headers.unwrap_or_default() }
 }
 
 /// A header with its value; `None` if it is left blank, which unsets it, or cannot be used.
@@ -201,8 +183,7 @@ fn header(name: &str, value: &Value<'_>) -> Option<(HeaderName, HeaderValue)> {
     let Some((known, words)) = HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) else {
         let known = HEADERS.iter().map(|(known, _)| *known);
         let cure = did_you_mean(name, known, "remove it, or let a reverse proxy set it");
-        value.problem(format!("is not a header that can be set: {cure}"));
-        return None;
+        return value.refuse(format!("is not a header that can be set: {cure}"));
     };
     let text = value.text()?;
     if text.is_empty() {
@@ -210,29 +191,36 @@ fn header(name: &str, value: &Value<'_>) -> Option<(HeaderName, HeaderValue)> {
     }
     if !words.is_empty() && !words.iter().any(|word| word.eq_ignore_ascii_case(text)) {
         let cure = did_you_mean(text, words.iter().copied(), "remove it");
-        value.problem(format!("is {:?}, must be {}: {cure}", excerpt(text), words.join(" or ")));
-        return None;
+        return value.refuse(format!("is {:?}, must be {}: {cure}", excerpt(text), words.join(" or ")));
     }
-    match (HeaderName::try_from(*known), HeaderValue::from_str(text)) {
-        (Ok(name), Ok(text)) => Some((name, text)),
-        _ => {
-            value.problem("holds a character that no header may have: leave it out");
-            None
-        }
-    }
+    let header = HeaderName::try_from(*known).ok().zip(HeaderValue::from_str(text).ok());
+    header.or_else(|| value.refuse("holds a character that no header may have: leave it out"))
 }
 
 /// Reads the mapping; paths are relative to `folder`. `None` if certificate or key is missing.
 fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
-    refuse_unknown_keys(map, TLS_KEYS, REFUSED_OF_TLS);
-    let client_ca_file = path(map, "client_ca_file", folder);
+    map.report_unknown_keys(TLS_KEYS, REFUSED_OF_TLS, "remove it");
+    let path = |key| {
+        let value = map.get_filled(key)?;
+        match value.text()? {
+            "" => value.refuse("is empty: name a file"),
+            text => Some(folder.join(text)),
+        }
+    };
+    let client_ca_file = path("client_ca_file");
     let client_auth = client_auth(map);
-    let (mut min_version, max_version) = (
-        version(map, "min_version").unwrap_or(TlsVersion::Tls12),
-        version(map, "max_version").unwrap_or(TlsVersion::Tls13),
-    );
+    let version = |key| {
+        let value = map.get_filled(key)?;
+        match value.text()? {
+            // The toolkit knows these, and nobody should speak them any more.
+            "TLS10" | "TLS11" => value.refuse("is not supported, for it is no longer safe: write TLS12 or TLS13"),
+            text => choice(&value, text, VERSIONS),
+        }
+    };
+    let mut min_version = version("min_version").unwrap_or(TlsVersion::Tls12);
+    let max_version = version("max_version").unwrap_or(TlsVersion::Tls13);
     if min_version > max_version {
-        map.problem_of("min_version", "is above max_version: correct one of the two");
+        map.key("min_version").problem("is above max_version: correct one of the two");
         min_version = max_version;
     }
     let cure = "remove it; without cipher_suites all safe ones are taken";
@@ -240,15 +228,15 @@ fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
     if let Some(suites) = &mut cipher_suites {
         suites.retain(|suite| TLS12_SUITES.contains(suite));
         if suites.is_empty() && max_version == TlsVersion::Tls12 {
-            map.problem_of("cipher_suites", "names no suite of TLS 1.2, and max_version is TLS12: add one");
+            map.key("cipher_suites").problem("names no suite of TLS 1.2, and max_version is TLS12: add one");
         }
     }
     let curves = names(map, "curve_preferences", CURVES, "remove it; without curve_preferences all are taken");
     let prefer_server = map.get_filled("prefer_server_cipher_suites").and_then(|value| value.boolean());
     let required = |key| {
-        let path = path(map, key, folder);
+        let path = path(key);
         if map.get_filled(key).is_none() {
-            map.problem_of(key, "is missing: TLS takes a certificate (cert_file) and its key (key_file)");
+            map.key(key).problem("is missing: TLS takes a certificate (cert_file) and its key (key_file)");
         }
         path
     };
@@ -266,54 +254,29 @@ fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
     })
 }
 
-fn path(map: &Value<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
-    let value = map.get_filled(key)?;
-    let text = value.text()?;
-    if text.is_empty() {
-        value.problem("is empty: name a file");
-        return None;
-    }
-    Some(folder.join(text))
-}
-
 fn client_auth(map: &Value<'_>) -> ClientAuth {
-    // An empty text is the default, as in the toolkit.
-    let client_auth = match map.get_filled("client_auth_type") {
-        None => ClientAuth::None,
-        Some(value) => match value.text() {
-            Some("") => ClientAuth::None,
-            text => match text.and_then(|text| choice(&value, text, CLIENT_AUTH)) {
-                Some(client_auth) => client_auth,
-                None => return ClientAuth::None,
-            },
+    let client_auth = match map.get_filled("client_auth_type").map(|value| (value.text(), value)) {
+        // An empty text is the default, as in the toolkit.
+        None | Some((Some(""), _)) => ClientAuth::None,
+        Some((text, value)) => match text.and_then(|text| choice(&value, text, CLIENT_AUTH)) {
+            Some(client_auth) => client_auth,
+            None => return ClientAuth::None,
         },
     };
+    let client_ca_file = map.key("client_ca_file");
     match (client_auth.verifies(), map.get_filled("client_ca_file").is_some()) {
         (true, false) => {
-            map.problem_of("client_ca_file", "is missing: name the certificates of who signs the clients' ones");
+            client_ca_file.problem("is missing: name the certificates of who signs the clients' ones");
         }
-        (false, true) => map.problem_of(
-            "client_ca_file",
-            "is given, but this client_auth_type verifies nothing: set it to RequireAndVerifyClientCert",
-        ),
+        (false, true) => client_ca_file
+            .problem("is given, but this client_auth_type verifies nothing: set it to RequireAndVerifyClientCert"),
         _ => {}
     }
     if matches!(client_auth, ClientAuth::Request | ClientAuth::RequireAny) {
         let message = "any certificate will do, and anybody can make one: RequireAndVerifyClientCert is safe";
-        map.remark_of("client_auth_type", message);
+        map.key("client_auth_type").remark(message);
     }
     client_auth
-}
-
-fn version(map: &Value<'_>, key: &str) -> Option<TlsVersion> {
-    let value = map.get_filled(key)?;
-    let text = value.text()?;
-    // The toolkit knows these, and nobody should speak them any more.
-    if ["TLS10", "TLS11"].contains(&text) {
-        value.problem("is not supported, for it is no longer safe: write TLS12 or TLS13");
-        return None;
-    }
-    choice(&value, text, VERSIONS)
 }
 
 /// A list of known names; `None` if it is absent or empty, which both mean the default.
@@ -334,18 +297,17 @@ fn names(map: &Value<'_>, key: &str, known: &[&'static str], cure: &str) -> Opti
 /// One of several words.
 fn choice<T: Copy>(value: &Value<'_>, text: &str, words: &[(&str, T)]) -> Option<T> {
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
-    if found.is_none() {
+    found.or_else(|| {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let otherwise = format!("write one of {}", all.join(", "));
         let cure = did_you_mean(text, all, &otherwise);
-        value.problem(format!("is {:?}, which has no meaning here: {cure}", excerpt(text)));
-    }
-    found
+        value.refuse(format!("is {:?}, which has no meaning here: {cure}", excerpt(text)))
+    })
 }
 
 /// Every key that the file may have, with the way to it: `tls_server_config.cert_file`.
 #[cfg(feature = "internals")]
-pub fn known_keys() -> Vec<String> {
+pub fn known_web_keys() -> Vec<String> {
     let tls = TLS_KEYS.iter().map(|key| format!("tls_server_config.{key}"));
     let http = HTTP_KEYS.iter().map(|key| format!("http_server_config.{key}"));
     let headers = HEADERS.iter().map(|(name, _)| format!("http_server_config.headers.{name}"));

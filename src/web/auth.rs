@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::config::users::{Role, User};
+use crate::config::{Role, User};
 use crate::metrics::Refusal;
 use crate::settings::SettingsInForce;
 
@@ -204,8 +204,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::config::users::Users;
-    use crate::config::{self, DEFAULT_TARGETS_FILE};
+    use crate::config::{self, DEFAULT_TARGETS_FILE, Users};
     use crate::settings::Settings;
 
     /// `Büro` with the password `Grüße`, and `admin` with `admin`.

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use super::App;
 use super::auth::Authenticator;
-use crate::config::users::Role;
+use crate::config::Role;
 use crate::metrics::{Metrics, Refusal};
 
 /// What operators do not keep to themselves: what probes ask for, who have no password to send and are told no secret; and

@@ -12,7 +12,7 @@ mod whole;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_cachet::config::users::Users;
+use alertmanager_cachet::config::Users;
 use alertmanager_cachet::console::{Console, Parts};
 use alertmanager_cachet::core::alert::Alert;
 use alertmanager_cachet::core::notification::{IgnoreReason, IgnoredAlert, Notification};

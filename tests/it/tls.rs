@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::config::Report;
-use alertmanager_cachet::config::users::Users;
-use alertmanager_cachet::config::web::read;
+use alertmanager_cachet::config::{Report, Users, read_web_config};
 use alertmanager_cachet::tls::Tls;
 use alertmanager_cachet::web;
 use axum::Router;
@@ -232,8 +230,8 @@ impl Here {
         let web = format!("tls_server_config: {{cert_file: server.crt, key_file: server.key, {words}}}");
         written(folder.path(), "web.yml", &web);
         let mut report = Report::default();
-        let config =
-            read(&folder.path().join("web.yml"), &mut Users::default(), &mut report).and_then(|config| config.tls);
+        let config = read_web_config(&folder.path().join("web.yml"), &mut Users::default(), &mut report)
+            .and_then(|config| config.tls);
         assert!(!report.is_fatal(), "{report}");
         let mut settings = with_users();
         settings.web.tls = Some(Tls::open(config.expect("TLS")).expect("a pair"));

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use alertmanager_cachet::config::environment::Environment;
-use alertmanager_cachet::config::{self, Config, Files, TargetsFile, Variables};
+use alertmanager_cachet::config::{self, Config, Environment, Files, TargetsFile, Variables};
 use alertmanager_cachet::core::config::WatchdogConfig;
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::Inventory;
@@ -136,7 +135,7 @@ fn the_examples_have_no_problem_and_no_remark() {
 fn the_example_of_the_environment_names_every_variable_and_is_read() {
     let path = example(".env.example");
     let variables = Variables::overlay([], &path);
-    assert!(variables.problems().is_empty(), "{:?}", variables.problems());
+    assert!(variables.problems.is_empty(), "{:?}", variables.problems);
     // The token is the one thing that has to come from Cachet first.
     let (_, problems) = Environment::read(|name| variables.get(name));
     let places: Vec<&str> = problems.iter().map(|problem| problem.place.path.as_str()).collect();

@@ -8,7 +8,6 @@ use super::bad_files;
 const SOURCES: &[&str] = &[
     "src/commands/check.rs",
     "src/config.rs",
-    "src/config/config_json.rs",
     "src/config/environment.rs",
     "src/config/targets.rs",
     "src/config/tree.rs",

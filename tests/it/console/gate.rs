@@ -1,6 +1,6 @@
 //! Who comes in, and what every answer carries.
 
-use alertmanager_cachet::config::users::Users;
+use alertmanager_cachet::config::Users;
 use alertmanager_cachet::core::time::Timestamp;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};

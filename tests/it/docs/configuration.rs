@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use alertmanager_cachet::cli::Cli;
-use alertmanager_cachet::config::environment::Environment;
-use alertmanager_cachet::config::{self, Config, web};
+use alertmanager_cachet::config::{self, Config, Environment};
 use alertmanager_cachet::core::merge::DEFAULT_MAX_ALERTS;
 use alertmanager_cachet::core::notification::{LABEL_LIMIT, LABELS_LIMIT_BYTES};
 use alertmanager_cachet::core::target::{COMPONENT_LIMIT, NAME_LIMIT};
@@ -180,7 +179,7 @@ fn every_key_of_the_configuration_has_its_row() {
 fn every_key_of_the_web_configuration_has_its_row() {
     let page = page(PAGE);
     let table = page.table("tls-and-users", &["key", "meaning"]);
-    assert_eq!(unique(&names(table)), web::known_keys().into_iter().collect());
+    assert_eq!(unique(&names(table)), config::known_web_keys().into_iter().collect());
 }
 
 /// The smallest configuration, with a watchdog that says nothing of itself.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_cachet::alertmanager::{Error, Member, members};
-use alertmanager_cachet::config::environment::AlertmanagerAccess;
+use alertmanager_cachet::config::AlertmanagerAccess;
 use alertmanager_cachet::core::alert::{Alert, AlertStatus, Effect};
 use alertmanager_cachet::core::config::Config;
 use alertmanager_cachet::core::expiry::{ResolveRule, WatchdogSource};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alertmanager_cachet::alertmanager::{Member, members};
-use alertmanager_cachet::config::environment::AlertmanagerAccess;
+use alertmanager_cachet::config::AlertmanagerAccess;
 use reqwest::Response;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use alertmanager_cachet::config::users::Users;
+use alertmanager_cachet::config::Users;
 use alertmanager_cachet::live::Live;
 use alertmanager_cachet::metrics::Metrics;
 use alertmanager_cachet::readiness::Readiness;
