@@ -37,7 +37,7 @@ pub(crate) use self::web::{CURVES, TLS12_SUITES};
 pub(crate) use self::web::{ClientAuth, TlsVersion};
 pub use self::web::{TlsConfig, WebConfig, read_web_config};
 pub use crate::core::config::Config;
-use crate::core::config::{AlertConfig, AlertmanagerConfig, IncidentConfig, PageConfig, WatchdogConfig};
+use crate::core::config::{AlertConfig, IncidentConfig, PageConfig, WatchdogConfig};
 use crate::core::merge::DEFAULT_MAX_ALERTS;
 use crate::core::names::{Group, GroupName, IncidentName};
 use crate::core::rules::{CloseIncidentWhen, Drift};
@@ -188,7 +188,7 @@ pub(crate) fn watchdog_seen_too_rarely(config: &Config, environment: &Environmen
     let watchdog = config.watchdog().filter(|_| environment.alertmanager.is_some())?;
     // At a reading it may be as old as that, and becomes older until the next one.
     let longest = watchdog.timeout().saturating_sub(SHORTEST_SAFE_TIMEOUT).as_secs().max(1);
-    let poll = Some(config.alertmanager.poll.as_secs()).filter(|poll| *poll > longest)?;
+    let poll = Some(config.alerts.poll.as_secs()).filter(|poll| *poll > longest)?;
     let message = format!(
         "is {poll}, so the watchdog may seem missing between two readings though all is well: write at most {longest}, \
          or raise watchdog.timeout_seconds ({})",
@@ -240,10 +240,8 @@ fn read_config(map: &Value<'_>, groups: Option<&Groups>) -> Option<Config> {
     let reopen_within = seconds(map, "reopen_within_seconds", 0, 600);
     let notify_subscribers = map.get("notify_subscribers").and_then(|value| value.boolean()).unwrap_or(false);
     let reconcile_interval = seconds(map, "reconcile_interval_seconds", 1, 60);
-    let alertmanager = AlertmanagerConfig {
-        poll: seconds(map, "alertmanager_poll_seconds", 1, 60),
-        settle: seconds(map, "alertmanager_settle_seconds", 0, 300),
-    };
+    let poll = seconds(map, "alertmanager_poll_seconds", 1, 60);
+    let settle = seconds(map, "alertmanager_settle_seconds", 0, 300);
     let stale_after = map.get("stale_after_seconds").and_then(|value| {
         let (from, to) = (STALE_AFTER_SECONDS.start(), STALE_AFTER_SECONDS.end());
         in_range(&value, &STALE_AFTER_SECONDS, |wanted| {
@@ -267,8 +265,13 @@ fn read_config(map: &Value<'_>, groups: Option<&Groups>) -> Option<Config> {
             reopen_within,
             notify_subscribers,
         },
-        alerts: AlertConfig { refire_delay, stale_after: stale_after.map(Duration::from_secs), max_stored },
-        alertmanager,
+        alerts: AlertConfig {
+            refire_delay,
+            stale_after: stale_after.map(Duration::from_secs),
+            max_stored,
+            poll,
+            settle,
+        },
         watchdog,
         history_days,
     })

@@ -14,9 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::alertmanager::{Error, Heard, Member};
 use crate::clock::{Clock, ClockJumps};
 use crate::core::alert::AlertRecord;
-use crate::core::config::{AlertmanagerConfig, Config};
 use crate::core::expiry::WatchdogSent;
-use crate::core::repair::{self as rule, Missing, Policy, Poll, Repair, WatchdogListing};
+use crate::core::repair::{self as rule, Missing, Poll, Repair, WatchdogListing};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::Watchdog;
 use crate::live::{self, Live};
@@ -114,7 +113,7 @@ impl Repairer {
         while stop.run_until_cancelled(self.once()).await.is_some() {
             let until_due = async {
                 tokio::time::sleep(SHORTEST_PAUSE).await;
-                let poll = self.settings.config.alertmanager.poll;
+                let poll = self.settings.config.alerts.poll;
                 let _ = tokio::time::timeout(poll.saturating_sub(SHORTEST_PAUSE), self.wake.woken()).await;
             };
             stop.run_until_cancelled(until_due).await;
@@ -172,20 +171,14 @@ impl Repairer {
     /// # Errors
     /// See [`Store::apply_repair`]; then nothing was corrected.
     pub async fn correct(&mut self, poll: &Poll) -> Result<Vec<Repair>, StoreError> {
-        let Config { alertmanager: AlertmanagerConfig { poll: interval, settle }, alerts, .. } = &self.settings.config;
-        let policy = Policy {
-            settle: *settle,
-            apart: *interval / 2,
-            refire_delay: alerts.refire_delay,
-            max_stored: alerts.max_stored,
-        };
-        let plan = self.store.apply_repair(poll, &self.missing, policy).await?;
+        let config = &self.settings.config.alerts;
+        let plan = self.store.apply_repair(poll, &self.missing, config).await?;
         let (listed, missing) = (poll.listed().count(), plan.missing.len());
         tracing::debug!(listed, missing, repairs = plan.repairs.len(), "Alertmanager was read");
         self.missing = plan.missing;
         let is_full = plan.over_limit > 0;
         if is_full && !self.said_full {
-            let max = alerts.max_stored;
+            let max = config.max_stored;
             tracing::warn!(
                 over_limit = plan.over_limit,
                 "Alertmanager lists new alerts that are ignored, because {max} alerts are stored and none is resolved: \

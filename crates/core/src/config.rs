@@ -19,10 +19,8 @@ pub struct Config {
     pub page: PageConfig,
     /// Incidents of components.
     pub incidents: IncidentConfig,
-    /// What is made of alerts.
+    /// What is made of alerts, and how Alertmanager's list of them is read, where it is.
     pub alerts: AlertConfig,
-    /// How Alertmanager's list is read, where it is.
-    pub alertmanager: AlertmanagerConfig,
     /// The dead man's switch (`watchdog`); `None`: there is none.
     pub watchdog: Option<WatchdogConfig>,
     /// How many days of history are kept: 1 to 3650 (`history_days`).
@@ -65,7 +63,7 @@ pub struct IncidentConfig {
     pub notify_subscribers: bool,
 }
 
-/// What is made of alerts.
+/// What is made of alerts, and how Alertmanager's list of them is read, where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertConfig {
     /// How long a firing that follows its own resolve waits before it counts (`refire_delay_seconds`).
@@ -75,12 +73,7 @@ pub struct AlertConfig {
     pub stale_after: Option<Duration>,
     /// How many alerts are stored at most (`max_stored_alerts`).
     pub max_stored: u32,
-}
-
-/// How Alertmanager's list is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlertmanagerConfig {
-    /// How often (`alertmanager_poll_seconds`).
+    /// How often Alertmanager's list is read (`alertmanager_poll_seconds`).
     pub poll: Duration,
     /// How long Alertmanager has to be up before what it does not list counts (`alertmanager_settle_seconds`).
     pub settle: Duration,

@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use super::config::AlertConfig;
 use super::expiry::{Leases, WatchdogSent};
 use super::history::{AlertEvent, AlertEventKind, Source};
 use super::listing::{ListedAlert, Standing};
@@ -46,20 +47,6 @@ pub struct Member {
     pub up_for: Duration,
     /// The alerts that have not ended.
     pub listed: Vec<ListedAlert>,
-}
-
-/// How much it takes to be believed, and how much is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    /// How long a member has to be up before what it does not list counts (`alertmanager_settle_seconds`).
-    pub settle: Duration,
-    /// How far apart two readings have to be at least for a firing alert that is in neither to have ended. Readings on
-    /// demand come at any time, and must not make two of a single gap.
-    pub apart: Duration,
-    /// How long a firing that follows its own resolve waits before it counts (`refire_delay_seconds`).
-    pub refire_delay: Duration,
-    /// How many alerts are stored at most (`max_stored_alerts`).
-    pub max_stored: u32,
 }
 
 /// The firing alerts that no member listed in the readings so far, each with the beginning of the first of these in a
@@ -191,7 +178,7 @@ impl Poll {
 
 /// The corrections of the stored alerts by `poll`. `stored` holds every alert that is not resolved, and every listed one.
 /// `missing` is the result of the previous poll, `leases` the known leases before this one.
-pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Leases, policy: Policy) -> Plan {
+pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Leases, config: &AlertConfig) -> Plan {
     let sightings = poll.sightings(stored);
     let known: BTreeMap<Fingerprint, &AlertRecord> = stored.iter().map(|record| (record.fingerprint, record)).collect();
     // What was heard of an alert since the reading began is newer than the reading; the next one will tell.
@@ -202,7 +189,7 @@ pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Lea
     });
     let mut plan = Plan { repairs: listed.collect(), ..Plan::default() };
     // "In a row" means that a poll that proves nothing starts the count anew.
-    if !poll.members.iter().any(|member| member.up_for >= policy.settle) {
+    if !poll.members.iter().any(|member| member.up_for >= config.settle) {
         return plan;
     }
     let unlisted = known.values().filter(|record| !sightings.contains_key(&record.fingerprint));
@@ -226,7 +213,7 @@ pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Lea
             let record = record.with_resolve_confirmed(poll.began_at);
             plan.repairs.push(Repair { record, reason: Reason::ResolveConfirmed });
         } else {
-            unseen(record, poll.began_at, is_alive, missing, policy, &mut plan);
+            unseen(record, poll.began_at, is_alive, missing, config, &mut plan);
         }
     }
     plan
@@ -283,11 +270,18 @@ fn seen(known: Option<&AlertRecord>, sighting: Sighting<'_>, poll: &Poll) -> Opt
 
 /// Handles an alert that no member lists at `now`; at least one member is up for long enough to prove it. `is_alive`:
 /// Prometheus is known to be alive.
-fn unseen(record: &AlertRecord, now: Timestamp, is_alive: bool, missing: &Missing, policy: Policy, plan: &mut Plan) {
+fn unseen(
+    record: &AlertRecord,
+    now: Timestamp,
+    is_alive: bool,
+    missing: &Missing,
+    config: &AlertConfig,
+    plan: &mut Plan,
+) {
     if record.state == AlertState::Resolved {
         return;
     }
-    if !record.is_firing(now, policy.refire_delay) {
+    if !record.is_firing(now, config.refire_delay) {
         // It does not count yet, so the page does not change.
         plan.repairs.push(Repair { record: record.ended(now), reason: Reason::Refuted });
         return;
@@ -298,7 +292,8 @@ fn unseen(record: &AlertRecord, now: Timestamp, is_alive: bool, missing: &Missin
     match first {
         // The watchdog is late: this reading proves nothing, and it does not restart the count either.
         first if !is_alive => plan.missing.extend(first.map(|first| (record.fingerprint, first))),
-        Some(first) if now >= first.after(policy.apart) => {
+        // Readings on demand come at any time, and must not make two of a single gap.
+        Some(first) if now >= first.after(config.poll / 2) => {
             let (record, reason) = match record.state {
                 AlertState::ResolveHeld => (record.with_resolve_confirmed(now), Reason::ResolveConfirmed),
                 _ => (record.ended(now), Reason::Unlisted),

@@ -14,12 +14,13 @@ use super::history::keep_alerts;
 use super::ledger::{replace_observed, upsert_outage};
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use alertmanager_cachet_core::config::AlertConfig;
 use alertmanager_cachet_core::expiry::{Evidence, Leases, RoutedWatchdogs, WatchdogVerdict};
 use alertmanager_cachet_core::history::{AlertEvent, AlertEventKind, EventKind, Source};
 use alertmanager_cachet_core::merge::{Merge, superseded};
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::recovery::Adoption;
-use alertmanager_cachet_core::repair::{self, Missing, Plan, Policy, Poll, Repair};
+use alertmanager_cachet_core::repair::{self, Missing, Plan, Poll, Repair};
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
 
@@ -310,17 +311,17 @@ impl Store {
     /// Makes the alerts agree with what Alertmanager lists, as [`repair::plan`] says, all of it or nothing.
     ///
     /// It plans from what is stored at this very moment, so a notification that arrived while Alertmanager was read is not
-    /// undone. When this returns, the repairs survive a power cut. New alerts over the limit ([`Policy::max_stored`]) are left
-    /// out of the plan and counted in `over_limit`.
+    /// undone. When this returns, the repairs survive a power cut. New alerts over the limit ([`AlertConfig::max_stored`]) are
+    /// left out of the plan and counted in `over_limit`.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense; then
     /// nothing was changed.
-    pub async fn apply_repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
-        self.measured(StoreOperation::Repair, self.repair(poll, missing, policy)).await
+    pub async fn apply_repair(&self, poll: &Poll, missing: &Missing, config: &AlertConfig) -> Result<Plan, StoreError> {
+        self.measured(StoreOperation::Repair, self.repair(poll, missing, config)).await
     }
 
-    async fn repair(&self, poll: &Poll, missing: &Missing, policy: Policy) -> Result<Plan, StoreError> {
+    async fn repair(&self, poll: &Poll, missing: &Missing, config: &AlertConfig) -> Result<Plan, StoreError> {
         self.save_last_seen().await?;
         let mut table = self.alert_table.lock().await;
         let (count, leases) = (table.count.take(), self.leases());
@@ -333,9 +334,9 @@ impl Store {
                 let records: Vec<AlertRecord> = known.values().cloned().collect();
                 let adopted = records.iter().filter(|record| record.state == AlertState::Adopted);
                 let adopted: Vec<AlertRecord> = adopted.cloned().collect();
-                let mut plan = repair::plan(poll, &records, missing, &leases, policy);
+                let mut plan = repair::plan(poll, &records, missing, &leases, config);
                 let repaired = plan.repairs.iter().map(|repair| &repair.record);
-                let room = (policy.max_stored, count, &*table);
+                let room = (config.max_stored, count, &*table);
                 let written = write_within(room, db, repaired, &known, &adopted).await?;
                 plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
                 plan.over_limit = written.refused.len();

@@ -64,7 +64,7 @@ fn every_key_of_the_configuration_is_read_with_or_without_byte_order_mark() {
         assert_eq!((config.page.cachet_per_page, config.incidents.notify_subscribers), (100, true));
         assert_eq!((config.incidents.close_when, config.page.drift), (CloseIncidentWhen::Operational, Drift::Enforce));
         assert_eq!((config.alerts.refire_delay.as_secs(), config.page.reconcile_interval.as_secs()), (0, 30));
-        assert_eq!((config.alertmanager.poll.as_secs(), config.alertmanager.settle.as_secs()), (10, 0));
+        assert_eq!((config.alerts.poll.as_secs(), config.alerts.settle.as_secs()), (10, 0));
         assert_eq!((config.alerts.stale_after, config.history_days), (Some(Duration::from_secs(90_000)), 365));
         assert_eq!(config.alerts.max_stored, 5000);
         let WatchdogConfig { watchdog, texts } = config.watchdog.expect("a watchdog");
@@ -88,7 +88,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((config.page.cachet_per_page, config.incidents.notify_subscribers), (50, false));
     assert_eq!((config.incidents.close_when, config.page.drift), (CloseIncidentWhen::NotMajorOutage, Drift::Respect));
     assert_eq!((config.alerts.refire_delay.as_secs(), config.page.reconcile_interval.as_secs()), (300, 60));
-    assert_eq!((config.alertmanager.poll.as_secs(), config.alertmanager.settle.as_secs()), (60, 300));
+    assert_eq!((config.alerts.poll.as_secs(), config.alerts.settle.as_secs()), (60, 300));
     assert_eq!((config.alerts.stale_after, config.watchdog, config.history_days), (None, None, 90));
     assert_eq!(config.alerts.max_stored, 100_000);
 }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
-use alertmanager_cachet::core::config::{
-    AlertConfig, AlertmanagerConfig, Config, IncidentConfig, PageConfig, WatchdogConfig,
-};
+use alertmanager_cachet::core::config::{AlertConfig, Config, IncidentConfig, PageConfig, WatchdogConfig};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 use alertmanager_cachet::core::time::Timestamp;
@@ -47,10 +45,11 @@ pub fn settings(scenario: &Scenario) -> Settings {
             Repair::Silence(seconds) => Some(Duration::from_secs(seconds)),
             Repair::Nothing | Repair::Alertmanager => None,
         },
+        poll: interval,
+        settle: Duration::from_millis(SETTLE_MS),
         ..usual.alerts
     };
-    let alertmanager = AlertmanagerConfig { poll: interval, settle: Duration::from_millis(SETTLE_MS) };
-    let config = Config { page, incidents, alerts, alertmanager, watchdog, history_days: usual.history_days };
+    let config = Config { page, incidents, alerts, watchdog, history_days: usual.history_days };
     Settings { inventory: (!policy.inventory_from_cachet).then(|| inventory(scenario)), ..Settings::from(config) }
 }
 

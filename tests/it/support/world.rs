@@ -9,9 +9,7 @@ use alertmanager_cachet::cachet::Cachet;
 use alertmanager_cachet::clock::Clock;
 use alertmanager_cachet::commands::setup::{Progress, carry_out};
 use alertmanager_cachet::core::alert::{Alert, AlertStatus};
-use alertmanager_cachet::core::config::{
-    AlertConfig, AlertmanagerConfig, Config, IncidentConfig, PageConfig, WatchdogConfig,
-};
+use alertmanager_cachet::core::config::{AlertConfig, Config, IncidentConfig, PageConfig, WatchdogConfig};
 use alertmanager_cachet::core::names::{Group, GroupName, IncidentName};
 use alertmanager_cachet::core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
@@ -550,8 +548,13 @@ pub fn config() -> Config {
             reopen_within: Duration::ZERO,
             notify_subscribers: false,
         },
-        alerts: AlertConfig { refire_delay: Duration::from_secs(300), stale_after: None, max_stored: 100_000 },
-        alertmanager: AlertmanagerConfig { poll: Duration::from_secs(60), settle: Duration::from_secs(300) },
+        alerts: AlertConfig {
+            refire_delay: Duration::from_secs(300),
+            stale_after: None,
+            max_stored: 100_000,
+            poll: Duration::from_secs(60),
+            settle: Duration::from_secs(300),
+        },
         watchdog: None,
         history_days: 90,
     }
@@ -570,8 +573,9 @@ pub fn in_force(settings: Settings) -> SettingsInForce {
 
 /// What an alert sync is configured with that reads `alertmanagers` every `poll`.
 pub fn repairing(alertmanagers: Vec<Member>, poll: Duration, settle: Duration) -> Settings {
-    let alertmanager = AlertmanagerConfig { poll, settle };
-    Settings { alertmanagers, ..Settings::from(Config { alertmanager, ..config() }) }
+    let config = config();
+    let alerts = AlertConfig { poll, settle, ..config.alerts };
+    Settings { alertmanagers, ..Settings::from(Config { alerts, ..config }) }
 }
 
 /// The same with a watchdog that may stay away for less than five minutes.

@@ -8,11 +8,12 @@ use crate::expiry::{Lease, LeaseLength};
 use crate::target::{ComponentList, Target};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const POLICY: Policy = Policy {
-    settle: Duration::from_secs(300),
-    apart: Duration::from_secs(30),
+const CONFIG: AlertConfig = AlertConfig {
     refire_delay: REFIRE_DELAY,
+    stale_after: None,
     max_stored: 100,
+    poll: Duration::from_secs(60),
+    settle: Duration::from_secs(300),
 };
 const REFIRE_DELAY: Duration = Duration::from_secs(300);
 const SETTLED: Duration = Duration::from_secs(3600);
@@ -41,7 +42,7 @@ impl World {
     }
 
     fn plan(&self, poll: &Poll) -> Plan {
-        plan(poll, &self.stored.values().cloned().collect::<Vec<_>>(), &self.missing, &Leases::default(), POLICY)
+        plan(poll, &self.stored.values().cloned().collect::<Vec<_>>(), &self.missing, &Leases::default(), &CONFIG)
     }
 
     fn carry_out(&mut self, poll: &Poll) -> Vec<Reason> {
@@ -305,7 +306,7 @@ fn a_member_that_just_started_proves_nothing_but_by_what_it_lists() {
 
 #[test]
 fn a_member_has_settled_once_it_was_up_for_the_time_to_settle() {
-    for (up_for, proves) in [(POLICY.settle, true), (POLICY.settle - Duration::from_millis(1), false)] {
+    for (up_for, proves) in [(CONFIG.settle, true), (CONFIG.settle - Duration::from_millis(1), false)] {
         let mut world = World::new();
         world.notify(&alert(1, 5));
         let member = [Member { up_for, listed: Vec::new() }];
@@ -536,7 +537,7 @@ fn held(leases: &Leases) -> Vec<Vec<Reason>> {
         let began_at =
             sent_at.max(Timestamp::from_millis(1_000_000)).max(Timestamp::from_millis(1_000_000 + minute * 60_000));
         let poll = Poll { began_at, members: vec![heard(&[])], watchdog: alive(sent_at) };
-        let plan = plan(&poll, &world.stored.values().cloned().collect::<Vec<_>>(), &world.missing, leases, POLICY);
+        let plan = plan(&poll, &world.stored.values().cloned().collect::<Vec<_>>(), &world.missing, leases, &CONFIG);
         world.missing = plan.missing;
         reasons.push(plan.repairs.iter().map(|repair| repair.reason).collect());
         world.stored.extend(plan.repairs.into_iter().map(|repair| (repair.record.fingerprint, repair.record)));

@@ -115,7 +115,7 @@ proptest! {
         members.push(young(&[]));
         prop_assert_eq!(&world.plan(&poll(members.clone())), &told);
         // One settled member that lists everything says the same.
-        if members.iter().any(|member| member.up_for >= POLICY.settle) {
+        if members.iter().any(|member| member.up_for >= CONFIG.settle) {
             let all: Vec<ListedAlert> = members.iter().flat_map(|member| &member.listed).cloned().collect();
             prop_assert_eq!(&world.plan(&poll(vec![heard(&all)])), &told);
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
+use alertmanager_cachet_core::config::AlertConfig;
 use alertmanager_cachet_core::expiry::{ResolveRule, WatchdogAlert, WatchdogSource};
 use alertmanager_cachet_core::history::{AlertEventKind, Source};
 use alertmanager_cachet_core::ledger::Recorded as Row;
@@ -11,7 +12,7 @@ use alertmanager_cachet_core::ledger::{IncidentValue, Outage, OutageSubject, out
 use alertmanager_cachet_core::listing::{ListedAlert, Standing};
 use alertmanager_cachet_core::observed::{IncidentId, Observed};
 use alertmanager_cachet_core::recovery::Adoption;
-use alertmanager_cachet_core::repair::{Member, Missing, Policy, Poll, Reason, WatchdogListing};
+use alertmanager_cachet_core::repair::{Member, Missing, Poll, Reason, WatchdogListing};
 use alertmanager_cachet_core::repair::{resolved_without_watchdog, stale};
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::{Pulse, Watchdog};
@@ -20,11 +21,12 @@ use alertmanager_cachet_store::{Statements, Store};
 use super::Place;
 use crate::{NOW, after, alert, component, resolved};
 
-pub const POLICY: Policy = Policy {
-    settle: Duration::ZERO,
-    apart: Duration::from_secs(30),
+pub const CONFIG: AlertConfig = AlertConfig {
     refire_delay: Duration::from_secs(300),
+    stale_after: None,
     max_stored: 100,
+    poll: Duration::from_secs(60),
+    settle: Duration::ZERO,
 };
 
 /// One member's list of active alerts, read at `began_at`.
@@ -199,15 +201,15 @@ pub async fn a_correction_is_kept_whole_or_not_at_all(place: &Place) {
     let store = place.open().await;
     let gone = alert("gone", "Web", NOW);
     store.record(std::slice::from_ref(&gone), NOW).await.expect("recorded");
-    let first = store.apply_repair(&listing(&[], after(10)), &Missing::new(), POLICY).await.expect("repaired");
+    let first = store.apply_repair(&listing(&[], after(10)), &Missing::new(), &CONFIG).await.expect("repaired");
     assert_eq!(first.repairs, [], "once is not enough");
     let poll = listing(&[alert("new", "Web", NOW)], after(60));
     place.refuse_inserts(&store, "history_alerts").await;
-    store.apply_repair(&poll, &first.missing, POLICY).await.expect_err("refused");
+    store.apply_repair(&poll, &first.missing, &CONFIG).await.expect_err("refused");
     let known = store.unresolved_alerts().await.expect("read");
     assert_eq!(known.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [gone.fingerprint]);
     place.heal(&store, "history_alerts").await;
-    let plan = store.apply_repair(&poll, &first.missing, POLICY).await.expect("repaired");
+    let plan = store.apply_repair(&poll, &first.missing, &CONFIG).await.expect("repaired");
     let reasons: Vec<Reason> = plan.repairs.iter().map(|repair| repair.reason).collect();
     assert_eq!(reasons, [Reason::Unnotified, Reason::Unlisted]);
     let known = store.unresolved_alerts().await.expect("read");

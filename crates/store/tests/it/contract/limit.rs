@@ -3,13 +3,14 @@
 use std::ops::Deref;
 
 use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
+use alertmanager_cachet_core::config::AlertConfig;
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::recovery::Adoption;
-use alertmanager_cachet_core::repair::{Missing, Plan, Policy, Poll, Reason};
+use alertmanager_cachet_core::repair::{Missing, Plan, Poll, Reason};
 use alertmanager_cachet_store::{Statements, Store, StoreError};
 
 use super::Place;
-use super::alerts::{POLICY, listing};
+use super::alerts::{CONFIG, listing};
 use crate::{NOW, after, alert};
 
 fn firing(instance: &str) -> Alert {
@@ -45,8 +46,8 @@ impl Limited {
     }
 
     async fn listed(&self, listing: &Poll, missing: &Missing) -> Plan {
-        let policy = Policy { max_stored: self.max, ..POLICY };
-        self.apply_repair(listing, missing, policy).await.expect("repaired")
+        let config = AlertConfig { max_stored: self.max, ..CONFIG };
+        self.apply_repair(listing, missing, &config).await.expect("repaired")
     }
 }
 
