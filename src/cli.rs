@@ -31,14 +31,14 @@ pub struct Cli {
 
     /// Flags that every command takes.
     #[command(flatten)]
-    pub common: Common,
+    pub(crate) common: Common,
 }
 
 impl Cli {
     /// The command line of this process over `variables`; ends the process where it asks for help or makes no sense.
     ///
     /// A flag wins over a variable, and that over the default.
-    pub fn parse_over(variables: &Variables) -> Self {
+    pub(crate) fn parse_over(variables: &Variables) -> Self {
         Self::matches(std::env::args_os(), variables)
             .and_then(|matches| Self::from_arg_matches(&matches))
             .unwrap_or_else(|error| error.exit())
@@ -73,35 +73,20 @@ fn with_variables(command: clap::Command, value_of: impl Fn(&str) -> Option<Stri
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// Groups, texts and behaviour of the status page (see config.json.example)
-    #[arg(
-        long = "config.file",
-        env = "CONFIG_FILE",
-        value_name = "FILE",
-        default_value = "config.json",
-        global = true
-    )]
+    #[arg(long = "config.file", env = "CONFIG_FILE", global = true)]
+    #[arg(value_name = "FILE", default_value = "config.json")]
     pub config_file: PathBuf,
 
     /// The monitored targets and their labels: Prometheus' own configuration, or the Ansible role's prometheus_targets
-    #[arg(
-        long = "targets.file",
-        env = "TARGETS_FILE",
-        value_name = "FILE",
-        default_value = "prometheus.yml",
-        global = true
-    )]
+    #[arg(long = "targets.file", env = "TARGETS_FILE", global = true)]
+    #[arg(value_name = "FILE", default_value = "prometheus.yml")]
     pub targets_file: PathBuf,
 
     /// Where alerts and what was written to Cachet are kept; folders are made
-    #[arg(
-        long = "storage.url",
-        env = "STORAGE_URL",
-        value_name = "URL",
-        default_value = "sqlite://data/alertmanager-cachet.db",
-        global = true
-    )]
+    #[arg(long = "storage.url", env = "STORAGE_URL", global = true)]
+    #[arg(value_name = "URL", default_value = "sqlite://data/alertmanager-cachet.db")]
     pub storage_url: String,
 
     /// Least severe message that is logged
@@ -116,7 +101,7 @@ pub struct Common {
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "the names say it, and clap would print docs as help")]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     Error,
     Warn,
     Info,
@@ -174,12 +159,8 @@ pub struct WebFile {
 #[derive(Debug, Clone, Args)]
 pub struct Listen {
     /// Address to listen on
-    #[arg(
-        long = "web.listen-address",
-        env = "LISTEN_ADDRESS",
-        value_name = "ADDRESS:PORT",
-        default_value = "0.0.0.0:5000"
-    )]
+    #[arg(long = "web.listen-address", env = "LISTEN_ADDRESS")]
+    #[arg(value_name = "ADDRESS:PORT", default_value = "0.0.0.0:5000")]
     pub listen_address: SocketAddr,
 
     /// How it does.
@@ -203,12 +184,8 @@ pub(crate) struct Serve {
     pub trusted_proxies: Vec<IpNet>,
 
     /// How many bytes of a notification's body are logged; 0: none
-    #[arg(
-        long = "log.webhook-body-limit",
-        env = "LOG_WEBHOOK_BODY_LIMIT",
-        value_name = "BYTES",
-        default_value_t = 65536
-    )]
+    #[arg(long = "log.webhook-body-limit", env = "LOG_WEBHOOK_BODY_LIMIT")]
+    #[arg(value_name = "BYTES", default_value_t = 65536)]
     pub webhook_body_limit: usize,
 }
 

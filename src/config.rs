@@ -34,8 +34,7 @@ pub(crate) use self::users::{User, check_user_name};
 pub use self::web::known_web_keys;
 #[cfg(test)]
 pub(crate) use self::web::{CURVES, TLS12_SUITES};
-pub(crate) use self::web::{ClientAuth, TlsVersion};
-pub use self::web::{TlsConfig, WebConfig, read_web_config};
+pub(crate) use self::web::{ClientAuth, TlsConfig, TlsVersion, WebConfig, read_web_config};
 pub use crate::core::config::Config;
 use crate::core::config::{AlertConfig, IncidentConfig, PageConfig, WatchdogConfig};
 use crate::core::merge::DEFAULT_MAX_ALERTS;
@@ -161,7 +160,7 @@ pub fn load(config_file: &Path, targets_file: &Path) -> Files {
     }
     let targets = if targets_file == Path::new(DEFAULT_TARGETS_FILE) && matches!(targets_file.try_exists(), Ok(false)) {
         let place = Place::file(DEFAULT_TARGETS_FILE);
-        report.borrow_mut().remark(place, "does not exist, so the targets are those that the page has");
+        report.borrow_mut().add(Severity::Remark, place, "does not exist, so the targets are those that the page has");
         TargetsFile::Absent
     } else {
         targets::read(targets_file, groups.as_ref(), &report).map_or(TargetsFile::Unusable, TargetsFile::Read)
@@ -178,7 +177,7 @@ pub(crate) fn watchdog_heard_by_route_alone(
     config.watchdog().filter(|_| environment.alertmanager.is_none())?;
     let message = "arrives only in notifications, so the page may be green for about two notification intervals if \
                    Prometheus dies during an outage: set ALERTMANAGER_URL to prevent that";
-    let place = Place::file(file.display().to_string()).key("watchdog");
+    let place = Place::file(file).key("watchdog");
     Some(Finding { severity: Severity::Remark, place, message: message.to_owned() })
 }
 
@@ -194,7 +193,7 @@ pub(crate) fn watchdog_seen_too_rarely(config: &Config, environment: &Environmen
          or raise watchdog.timeout_seconds ({})",
         watchdog.timeout().as_secs()
     );
-    let place = Place::file(file.display().to_string()).key("alertmanager_poll_seconds");
+    let place = Place::file(file).key("alertmanager_poll_seconds");
     Some(Finding { severity: Severity::Remark, place, message })
 }
 
@@ -222,19 +221,16 @@ fn read_config(map: &Value<'_>, groups: Option<&Groups>) -> Option<Config> {
         &[("not_major_outage", CloseIncidentWhen::NotMajorOutage), ("operational", CloseIncidentWhen::Operational)],
     );
     let drift = choice(map, "drift", &[("respect", Drift::Respect), ("enforce", Drift::Enforce)]);
-    let refire_delay_key = match (map.get("refire_delay_seconds"), map.get(EARLIER_REFIRE_DELAY)) {
-        (None, Some(earlier)) => {
-            earlier.remark("is now named refire_delay_seconds: rename it");
-            EARLIER_REFIRE_DELAY
+    let mut refire_delay_key = "refire_delay_seconds";
+    if let Some(earlier) = map.get(EARLIER_REFIRE_DELAY) {
+        if map.get(refire_delay_key).is_some() {
+            let cure = format!("remove {EARLIER_REFIRE_DELAY}");
+            earlier.problem(format!("is the earlier name of {refire_delay_key}, and both are given: {cure}"));
+        } else {
+            earlier.remark(format!("is now named {refire_delay_key}: rename it"));
+            refire_delay_key = EARLIER_REFIRE_DELAY;
         }
-        (Some(_), Some(earlier)) => {
-            earlier.problem(format!(
-                "is the earlier name of refire_delay_seconds, and both are given: remove {EARLIER_REFIRE_DELAY}"
-            ));
-            "refire_delay_seconds"
-        }
-        (_, None) => "refire_delay_seconds",
-    };
+    }
     let refire_delay = seconds(map, refire_delay_key, 0, 300);
     let recovery_hold = seconds(map, "recovery_hold_seconds", 0, 0);
     let reopen_within = seconds(map, "reopen_within_seconds", 0, 600);
@@ -242,12 +238,7 @@ fn read_config(map: &Value<'_>, groups: Option<&Groups>) -> Option<Config> {
     let reconcile_interval = seconds(map, "reconcile_interval_seconds", 1, 60);
     let poll = seconds(map, "alertmanager_poll_seconds", 1, 60);
     let settle = seconds(map, "alertmanager_settle_seconds", 0, 300);
-    let stale_after = map.get("stale_after_seconds").and_then(|value| {
-        let (from, to) = (STALE_AFTER_SECONDS.start(), STALE_AFTER_SECONDS.end());
-        in_range(&value, &STALE_AFTER_SECONDS, |wanted| {
-            format!("is {wanted}, out of range: write a number from {from} to {to}, or remove it (off)")
-        })
-    });
+    let stale_after = in_range(map, "stale_after_seconds", STALE_AFTER_SECONDS, ", or remove it (off)");
     let watchdog = map.get_filled("watchdog").and_then(|value| read_watchdog(&value));
     let history_days = number(map, "history_days", HISTORY_DAYS, 90);
     let max_stored = number(map, "max_stored_alerts", MAX_ALERTS, DEFAULT_MAX_ALERTS);
@@ -360,9 +351,10 @@ fn read_watchdog(value: &Value<'_>) -> Option<WatchdogConfig> {
     map.degraded().report_unknown_keys(WATCHDOG_KEYS, &[], ANY_OTHER_KEY);
     let timeout = match map.get("timeout_seconds") {
         None => Some(300),
-        Some(value) => in_range(&value, &(1..=SECONDS_MAX), |wanted| match wanted {
-            0 => WatchdogError::NoTimeout.to_string(),
-            _ => format!("is {wanted}, out of range: write a number of seconds from 1 to {SECONDS_MAX}"),
+        Some(value) => value.integer().and_then(|seconds| match u64::try_from(seconds) {
+            Ok(seconds @ 1..=SECONDS_MAX) => Some(seconds),
+            Ok(0) => value.refuse(WatchdogError::NoTimeout.to_string()),
+            _ => value.refuse(format!("is {seconds}, out of range: write a number of seconds from 1 to {SECONDS_MAX}")),
         }),
     };
     let default = MonitoringTexts::default();
@@ -417,27 +409,28 @@ fn message(map: &Value<'_>, key: &str, default: &str) -> String {
     map.get(key).and_then(|text| filled(&text)).unwrap_or_else(|| default.to_owned())
 }
 
-/// A whole number within `range`. `otherwise` says what is wrong with one that is not.
-fn in_range<N: TryFrom<i128> + PartialOrd>(
-    value: &Value<'_>,
-    range: &RangeInclusive<N>,
-    otherwise: impl Fn(i128) -> String,
+/// A whole number within `range`, if it is given. What is wrong with another one is said with `otherwise` at the end.
+fn in_range<N: TryFrom<i128> + PartialOrd + Display>(
+    map: &Value<'_>,
+    key: &str,
+    range: RangeInclusive<N>,
+    otherwise: &str,
 ) -> Option<N> {
+    let value = map.get(key)?;
     let wanted = value.integer()?;
     let number = N::try_from(wanted).ok().filter(|number| range.contains(number));
-    number.or_else(|| value.refuse(otherwise(wanted)))
+    let (from, to) = (range.start(), range.end());
+    let problem = || format!("is {wanted}, out of range: write a number from {from} to {to}{otherwise}");
+    number.or_else(|| value.refuse(problem()))
 }
 
-fn number<N>(map: &Value<'_>, key: &str, range: RangeInclusive<N>, default: N) -> N
-where
-    N: TryFrom<i128> + PartialOrd + Display,
-{
-    let Some(value) = map.get(key) else { return default };
-    let (from, to) = (range.start(), range.end());
-    let number = in_range(&value, &range, |wanted| {
-        format!("is {wanted}, out of range: write a number from {from} to {to} (without it: {default})")
-    });
-    number.unwrap_or(default)
+fn number<N: TryFrom<i128> + PartialOrd + Display>(
+    map: &Value<'_>,
+    key: &str,
+    range: RangeInclusive<N>,
+    default: N,
+) -> N {
+    in_range(map, key, range, &format!(" (without it: {default})")).unwrap_or(default)
 }
 
 fn seconds(map: &Value<'_>, key: &str, least: u64, default: u64) -> Duration {

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use crate::alertmanager::Member;
-use crate::config::{Environment, Place, Report, Users, WEBHOOK_BASIC_AUTH, WebConfig, read_web_config};
+use crate::config::{Environment, Place, Report, Severity, Users, WEBHOOK_BASIC_AUTH, WebConfig, read_web_config};
 use crate::core::config::Config;
 use crate::core::expiry::{ResolveRule, WatchdogSource};
 use crate::core::observed::Observed;
@@ -59,7 +59,7 @@ impl Settings {
     }
 
     /// The settings that a plan depends on, for a page that accepts every status.
-    pub fn policy(&self) -> Policy {
+    pub(crate) fn policy(&self) -> Policy {
         let incidents = &self.config.incidents;
         Policy {
             close_incident_when: incidents.close_when,
@@ -82,25 +82,27 @@ impl Settings {
 impl WebAccess {
     /// Reads who may post from the environment, and the rest from `file` and what it names. Everything that is wrong is in
     /// the report; what is returned can be used if nothing there is fatal.
-    pub(crate) fn load(file: Option<&Path>, environment: &Environment, report: &mut Report) -> Self {
+    pub fn load(file: Option<&Path>, environment: &Environment, report: &mut Report) -> Self {
         let mut users = Users::default();
         let place = Place::variable(WEBHOOK_BASIC_AUTH);
         match environment.webhook_basic_auth.as_ref().map(|text| Users::parse(text.expose_secret())) {
             None => {}
             Some(Ok((posters, warnings))) => {
-                warnings.into_iter().for_each(|warning| report.remark(place.clone(), warning));
+                warnings.into_iter().for_each(|warning| report.add(Severity::Remark, place.clone(), warning));
                 users = posters;
             }
-            Some(Err(problems)) => problems.into_iter().for_each(|problem| report.fatal(place.clone(), problem)),
+            Some(Err(problems)) => {
+                problems.into_iter().for_each(|problem| report.add(Severity::Fatal, place.clone(), problem))
+            }
         }
         let web = file.and_then(|file| Some((file, read_web_config(file, &mut users, report)?)));
         let Some((file, WebConfig { tls, headers })) = web else { return Self { users, ..Self::default() } };
-        let place = Place::file(file.display().to_string()).key("tls_server_config");
+        let place = Place::file(file).key("tls_server_config");
         let tls = tls.and_then(|config| match Tls::open(config) {
             Ok(tls) => Some(tls),
             Err(errors) => {
                 for TlsError { key, file, fault } in errors {
-                    report.fatal(place.key(key), format!("names the file {file:?}, which {fault}"));
+                    report.add(Severity::Fatal, place.key(key), format!("names the file {file:?}, which {fault}"));
                 }
                 None
             }

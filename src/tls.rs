@@ -78,7 +78,7 @@ impl Tls {
     ///
     /// # Errors
     /// [`TlsError`] for each that cannot be used.
-    pub fn open(config: TlsConfig) -> Result<Self, Vec<TlsError>> {
+    pub(crate) fn open(config: TlsConfig) -> Result<Self, Vec<TlsError>> {
         let material = Material::read(&config)?;
         let server = material.server_config(&config).map_err(|error| vec![error])?;
         let state = Arc::new(Mutex::new(State { material, server, said: Vec::new() }));

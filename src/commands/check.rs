@@ -9,7 +9,8 @@ use ipnet::IpNet;
 
 use crate::cli::{Common, WebFile};
 use crate::config::{
-    self, Config, ENVIRONMENT, Environment, Place, Report, TargetsFile, Variables, WEBHOOK_BASIC_AUTH, counted,
+    self, Config, ENVIRONMENT, Environment, Place, Report, Severity, TargetsFile, Variables, WEBHOOK_BASIC_AUTH,
+    counted,
 };
 use crate::settings::WebAccess;
 use crate::store::Store;
@@ -95,7 +96,7 @@ fn check_environment(common: &Common, web_file: Option<&Path>, variables: &Varia
     // What `serve` would refuse on its command line, where it comes from a variable: `check` does not take these flags.
     let mut check = |name: &str, is_valid: fn(&str) -> bool, message: &str| {
         if variables.get(name).is_some_and(|value| !is_valid(&value)) {
-            report.fatal(Place::variable(name), message);
+            report.add(Severity::Fatal, Place::variable(name), message);
         }
     };
     let is_address = |value: &str| value.parse::<SocketAddr>().is_ok();
@@ -114,7 +115,7 @@ fn check_environment(common: &Common, web_file: Option<&Path>, variables: &Varia
     // The value is not repeated, for the URL of a database may hold a password.
     if !Store::supports(&common.storage_url) {
         let message = "is not supported: write it as in sqlite://data/alertmanager-cachet.db";
-        report.fatal(Place::variable("STORAGE_URL"), message);
+        report.add(Severity::Fatal, Place::variable("STORAGE_URL"), message);
     }
     (environment, report)
 }

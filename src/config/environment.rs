@@ -57,7 +57,7 @@ impl Variables {
     /// empty, so that one can be switched off.
     pub fn overlay(process: impl IntoIterator<Item = (String, String)>, dotenv: &Path) -> Self {
         let mut values: BTreeMap<String, String> = process.into_iter().collect();
-        let place = Place::file(dotenv.display().to_string());
+        let place = Place::file(dotenv);
         let problem = |place, message| Finding { severity: Severity::Degraded, place, message };
         let text = match read_text(dotenv) {
             Ok(text) => text.unwrap_or_default(),

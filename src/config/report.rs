@@ -1,6 +1,7 @@
 //! Everything that is wrong with the files and the environment, in one report.
 
 use std::fmt;
+use std::path::Path;
 
 use crate::core::target::excerpt;
 
@@ -47,8 +48,8 @@ pub struct Place {
 
 impl Place {
     /// A whole file.
-    pub(crate) fn file(file: impl Into<String>) -> Self {
-        Self { file: file.into(), path: String::new(), position: None }
+    pub(crate) fn file(file: impl AsRef<Path>) -> Self {
+        Self { file: file.as_ref().display().to_string(), path: String::new(), position: None }
     }
 
     /// A variable of the environment.
@@ -105,24 +106,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds a problem that the server cannot serve with.
-    pub(crate) fn fatal(&mut self, place: Place, message: impl Into<String>) {
-        self.problem(Severity::Fatal, place, message);
-    }
-
-    /// Adds a problem that the server can go on with.
-    pub(super) fn degraded(&mut self, place: Place, message: impl Into<String>) {
-        self.problem(Severity::Degraded, place, message);
-    }
-
-    /// Adds something that is only worth knowing.
-    pub(crate) fn remark(&mut self, place: Place, message: impl Into<String>) {
-        self.remarks.push(Finding { severity: Severity::Remark, place, message: message.into() });
-    }
-
-    /// Adds a problem of that severity.
-    pub(super) fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
-        self.problems.push(Finding { severity, place, message: message.into() });
+    /// Adds what was found at `place`.
+    pub(crate) fn add(&mut self, severity: Severity, place: Place, message: impl Into<String>) {
+        let findings = if severity == Severity::Remark { &mut self.remarks } else { &mut self.problems };
+        findings.push(Finding { severity, place, message: message.into() });
     }
 
     /// Adds everything that `other` holds.
@@ -218,11 +205,15 @@ mod tests {
     fn a_report_is_grouped_by_file_with_the_problems_first() {
         let config = Place::file("config.json");
         let mut report = Report::default();
-        report.remark(config.key("recurring_alert_update_message"), "is unused for now");
-        report.fatal(config.key("groups").index(1).key("my name"), "is a number: ".to_owned() + &"words ".repeat(20));
-        report.degraded(Place::file("prometheus.yml"), "is empty: fill it");
+        report.add(Severity::Remark, config.key("recurring_alert_update_message"), "is unused for now");
+        report.add(
+            Severity::Fatal,
+            config.key("groups").index(1).key("my name"),
+            "is a number: ".to_owned() + &"words ".repeat(20),
+        );
+        report.add(Severity::Degraded, Place::file("prometheus.yml"), "is empty: fill it");
         let position = Some("line 3, column 7".to_owned());
-        report.degraded(Place { position, ..config }, "a comma is missing: add it");
+        report.add(Severity::Degraded, Place { position, ..config }, "a comma is missing: add it");
         assert_eq!(
             report.to_string(),
             "3 problems\n\

@@ -76,7 +76,7 @@ pub(super) fn read(path: &Path, groups: Option<&Groups>, report: &RefCell<Report
              name the target: write the port, or set the label instance",
             excerpt(address)
         );
-        report.borrow_mut().remark(place.clone(), message);
+        report.borrow_mut().add(Severity::Remark, place.clone(), message);
     }
     Some(Inventory::new(InventorySource::File, reader.targets.into_iter().map(|(target, _)| target)))
 }
@@ -286,7 +286,7 @@ impl Reader<'_> {
                 times => format!(" (named in {times} places)"),
             };
             let message = format!("component {:?} is in no group{more}: {cure}", excerpt(name.as_str()));
-            self.report.borrow_mut().degraded(mentions.first.clone(), message);
+            self.report.borrow_mut().add(Severity::Degraded, mentions.first.clone(), message);
         }
         for name in groups.usable.iter().flat_map(|group| &group.components) {
             if let Some(place) = groups.components.get(name)
@@ -297,7 +297,7 @@ impl Reader<'_> {
                     file.file,
                     excerpt(name.as_str())
                 );
-                self.report.borrow_mut().remark(place.clone(), message);
+                self.report.borrow_mut().add(Severity::Remark, place.clone(), message);
             }
         }
     }
@@ -321,7 +321,7 @@ impl Reader<'_> {
                      both the same status_page_critical_target",
                     excerpt(name.as_str())
                 );
-                self.report.borrow_mut().degraded(place.clone(), message);
+                self.report.borrow_mut().add(Severity::Degraded, place.clone(), message);
             }
             repeated.insert(name);
         }
@@ -329,7 +329,7 @@ impl Reader<'_> {
             let (count, verb) = (counted(repeated.len(), "target"), if repeated.len() == 1 { "is" } else { "are" });
             let example = excerpt(example.as_str());
             let message = format!("{count} {verb} named more than once and counted once, for example {example:?}");
-            self.report.borrow_mut().remark(file.clone(), message);
+            self.report.borrow_mut().add(Severity::Remark, file.clone(), message);
         }
     }
 }

@@ -73,8 +73,8 @@ fn unreadable(error: &io::Error) -> String {
     }
 }
 
-/// Reads the file at `path`; of an empty one, [`Node::Null`]. What is wrong goes into the report as `severity`:
-/// `if_absent` if there is no such file.
+/// Reads the file at `path`; of an empty one, [`Node::Null`]. What is wrong goes into the report: as `severity` what is no
+/// such file at all (`if_absent` if there is none), as degraded what is repeated in it.
 pub(super) fn read_file(
     path: &Path,
     form: Form,
@@ -82,44 +82,33 @@ pub(super) fn read_file(
     if_absent: &str,
     report: &RefCell<Report>,
 ) -> Option<Node> {
-    let place = Place::file(path.display().to_string());
-    match read_text(path).and_then(|text| text.ok_or_else(|| if_absent.to_owned())) {
-        Ok(text) => parse(&text, form, &place, severity, report),
+    let place = Place::file(path);
+    let text = match read_text(path).and_then(|text| text.ok_or_else(|| if_absent.to_owned())) {
+        Ok(text) => text,
         Err(fault) => {
-            report.borrow_mut().problem(severity, place, fault);
-            None
+            report.borrow_mut().add(severity, place, fault);
+            return None;
         }
-    }
-}
-
-/// Reads `text`, which is the content of `place`; of an empty one, [`Node::Null`]. What is wrong goes into the report:
-/// as `severity` what is no such file at all, as degraded what is repeated in it.
-pub(super) fn parse(
-    text: &str,
-    form: Form,
-    place: &Place,
-    severity: Severity,
-    report: &RefCell<Report>,
-) -> Option<Node> {
+    };
     let parsed = match form {
         // serde_json takes an empty file for one that was cut.
         Form::Json if text.trim().is_empty() => Ok(Node::Null),
-        Form::Json => serde_json::from_str(text).map_err(|error| {
+        Form::Json => serde_json::from_str(&text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let detail = error.to_string();
             let detail = detail.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&detail);
             let position = if column > 0 { format!("line {line}, column {column}") } else { format!("line {line}") };
             (Some(position), format!("is not valid JSON ({detail}): correct it here, or just before"))
         }),
-        Form::Yaml => serde_yaml::from_str(text).map(Node::merged).map_err(|error| yaml_fault(&error)),
+        Form::Yaml => serde_yaml::from_str(&text).map(Node::merged).map_err(|error| yaml_fault(&error)),
     };
     match parsed {
         Ok(node) => {
-            report_repeated_keys(&node, place, &mut report.borrow_mut());
+            report_repeated_keys(&node, &place, &mut report.borrow_mut());
             Some(node)
         }
         Err((position, message)) => {
-            report.borrow_mut().problem(severity, Place { position, ..place.clone() }, message);
+            report.borrow_mut().add(severity, Place { position, ..place }, message);
             None
         }
     }
@@ -161,7 +150,11 @@ fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
                 let times = seen.entry(key).or_insert(0_usize);
                 *times += 1;
                 if *times == 2 {
-                    report.degraded(place.key(key), "stands here more than once, and only the last counts: keep one");
+                    report.add(
+                        Severity::Degraded,
+                        place.key(key),
+                        "stands here more than once, and only the last counts: keep one",
+                    );
                 }
                 report_repeated_keys(value, &place.key(key), report);
             }
@@ -209,7 +202,7 @@ pub(super) struct Value<'a> {
 impl<'a> Value<'a> {
     /// The whole file at `path`.
     pub(super) fn root(node: &'a Node, path: &Path, severity: Severity, report: &'a RefCell<Report>) -> Self {
-        Self { node, place: Place::file(path.display().to_string()), severity, report }
+        Self { node, place: Place::file(path), severity, report }
     }
 
     /// The same; what is wrong from here on concerns only a single target, component or key.
@@ -338,12 +331,12 @@ impl<'a> Value<'a> {
 
     /// Reports what is wrong with it.
     pub(super) fn problem(&self, message: impl Into<String>) {
-        self.report.borrow_mut().problem(self.severity, self.place.clone(), message);
+        self.report.borrow_mut().add(self.severity, self.place.clone(), message);
     }
 
     /// Reports what is worth knowing of it.
     pub(super) fn remark(&self, message: impl Into<String>) {
-        self.report.borrow_mut().remark(self.place.clone(), message);
+        self.report.borrow_mut().add(Severity::Remark, self.place.clone(), message);
     }
 }
 
@@ -435,8 +428,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str, form: Form) -> (Option<Node>, Report) {
-        let report = RefCell::default();
-        let node = parse(text, form, &Place::file("file"), Severity::Fatal, &report);
+        let (report, file) = (RefCell::default(), tempfile::NamedTempFile::new().expect("a file"));
+        std::fs::write(file.path(), text).expect("written");
+        let node = read_file(file.path(), form, Severity::Fatal, "is absent", &report);
         (node, report.into_inner())
     }
 

@@ -82,7 +82,7 @@ pub(crate) const CURVES: &[&str] = &["CurveP256", "CurveP384", "X25519"];
 
 /// The file, checked as far as its own text goes: nothing that it names was read yet.
 #[derive(Debug, Clone)]
-pub struct WebConfig {
+pub(crate) struct WebConfig {
     /// How TLS is spoken; `None`: it is not.
     pub tls: Option<TlsConfig>,
     /// What answers carry that do not say otherwise themselves.
@@ -91,7 +91,7 @@ pub struct WebConfig {
 
 /// How TLS is spoken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsConfig {
+pub(crate) struct TlsConfig {
     /// The server's certificate and those between it and its authority, in PEM.
     pub(crate) cert_file: PathBuf,
     /// Its key, in PEM.
@@ -145,7 +145,7 @@ pub(crate) enum TlsVersion {
 
 /// Reads the file at `path`, and adds its `basic_auth_users` to `users`. What is wrong goes into the report, and nearly all
 /// of it is fatal; `None` if there is no such file, or it is none.
-pub fn read_web_config(path: &Path, users: &mut Users, report: &mut Report) -> Option<WebConfig> {
+pub(crate) fn read_web_config(path: &Path, users: &mut Users, report: &mut Report) -> Option<WebConfig> {
     let found = RefCell::default();
     let if_absent = "does not exist: create it, or correct --web.config.file (WEB_CONFIG_FILE)";
     // An empty file would be one without TLS and without users, which somebody who is just writing it does not mean.

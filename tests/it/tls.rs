@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use alertmanager_cachet::config::{Report, Users, read_web_config};
-use alertmanager_cachet::tls::Tls;
+use alertmanager_cachet::config::{Environment, Report};
+use alertmanager_cachet::settings::WebAccess;
 use alertmanager_cachet::web;
 use axum::Router;
 use reqwest::tls::Version;
@@ -230,11 +230,10 @@ impl Here {
         let web = format!("tls_server_config: {{cert_file: server.crt, key_file: server.key, {words}}}");
         written(folder.path(), "web.yml", &web);
         let mut report = Report::default();
-        let config = read_web_config(&folder.path().join("web.yml"), &mut Users::default(), &mut report)
-            .and_then(|config| config.tls);
-        assert!(!report.is_fatal(), "{report}");
+        let (environment, _) = Environment::read(|_| None);
         let mut settings = with_users();
-        settings.web.tls = Some(Tls::open(config.expect("TLS")).expect("a pair"));
+        settings.web.tls = WebAccess::load(Some(&folder.path().join("web.yml")), &environment, &mut report).tls;
+        assert!(settings.web.tls.is_some() && !report.is_fatal(), "{report}");
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("https://{}/", tcp.local_addr().expect("an address"));
         let router = Router::new().fallback(async || "hello");
