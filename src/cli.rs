@@ -5,14 +5,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::Resettable;
+use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser as _};
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo};
+use tracing::level_filters::LevelFilter;
 
 use crate::clock;
 use crate::config::Variables;
 use crate::core::time::Timestamp;
+
+/// The values of `--log.level`.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// Version and commit, as `--version` prints them.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUILD_COMMIT"), ")");
@@ -91,22 +95,12 @@ pub(crate) struct Common {
 
     /// Least severe message that is logged
     #[arg(long = "log.level", env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info", global = true)]
-    pub log_level: LogLevel,
+    #[arg(value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<LevelFilter>()))]
+    pub log_level: LevelFilter,
 
     /// Form of the log: lines to grep, or the same events as JSON objects
     #[arg(long = "log.format", env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs, reason = "the names say it, and clap would print docs as help")]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
 }
 
 /// The form of the log.

@@ -19,7 +19,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::{LogFormat, LogLevel};
+use crate::cli::LogFormat;
 use crate::clock;
 use crate::core::history::{About, Event, EventKind};
 use crate::core::observed::IncidentId;
@@ -106,14 +106,7 @@ impl Log {
 ///
 /// `level` is this program's own. Of libraries only warnings and errors are heard, whatever it is: below that, HTTP
 /// clients and servers write what they send, secrets included.
-pub(crate) fn init(level: LogLevel, format: LogFormat) {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
+pub(crate) fn init(level: LevelFilter, format: LogFormat) {
     let targets =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
     let registry = tracing_subscriber::registry().with(targets);

@@ -7,17 +7,13 @@
 
 use std::collections::BTreeMap;
 
-/// What a `.env` file says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Dotenv {
-    /// The variables; of a name that is given twice, the last value.
-    pub values: BTreeMap<String, String>,
-    /// The lines, counted from 1, that could not be read and were skipped.
-    pub bad_lines: Vec<usize>,
-}
-
-/// Reads the text of a `.env` file. `environment` looks up what `${NAME}` means where the file has not said it before.
-pub(super) fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Dotenv {
+/// Reads the text of a `.env` file: its variables (of a name that is given twice, the last value), and the lines, counted
+/// from 1, that could not be read and were skipped. `environment` looks up what `${NAME}` means where the file has not said
+/// it before; a default counts where the name is not known at all.
+pub(super) fn parse(
+    text: &str,
+    environment: impl Fn(&str) -> Option<String>,
+) -> (BTreeMap<String, String>, Vec<usize>) {
     // Python makes every line end the same when it opens a file.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut reader = Reader { rest: &text };
@@ -47,8 +43,7 @@ pub(super) fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) ->
             }
         }
     }
-    let values = said.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    Dotenv { values, bad_lines }
+    (said.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(), bad_lines)
 }
 
 /// What is still to be read.
@@ -191,7 +186,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Vec<(String, String)> {
-        parse(text, environment).values.into_iter().collect()
+        parse(text, environment).0.into_iter().collect()
     }
 
     #[test]
@@ -237,15 +232,15 @@ mod tests {
             ("A=${HOME", Some("${HOME")),
             ("A=${HOME:x}", Some("${HOME:x}")),
         ] {
-            assert_eq!(parse(text, environment).values.get("A").map(String::as_str), value, "{text:?}");
+            assert_eq!(parse(text, environment).0.get("A").map(String::as_str), value, "{text:?}");
         }
     }
 
     #[test]
     fn a_line_that_cannot_be_read_costs_only_itself() {
-        let dotenv = parse("A=1\r\n= 2\r\n\r\nB='open\nC=3\nD x\n", environment);
-        assert_eq!(dotenv.bad_lines, [2, 4, 6]);
-        assert_eq!(dotenv.values.keys().collect::<Vec<_>>(), ["A", "C"]);
+        let (values, bad_lines) = parse("A=1\r\n= 2\r\n\r\nB='open\nC=3\nD x\n", environment);
+        assert_eq!(bad_lines, [2, 4, 6]);
+        assert_eq!(values.keys().collect::<Vec<_>>(), ["A", "C"]);
     }
 
     proptest! {

@@ -63,11 +63,11 @@ impl Variables {
             Ok(text) => text.unwrap_or_default(),
             Err(fault) => return Self { values, problems: vec![problem(place, fault)] },
         };
-        let file = dotenv::parse(&text, |name| values.get(name).cloned());
-        for (name, value) in file.values {
+        let (file, bad_lines) = dotenv::parse(&text, |name| values.get(name).cloned());
+        for (name, value) in file {
             values.entry(name).or_insert(value);
         }
-        let bad_lines = file.bad_lines.into_iter().map(|line| {
+        let bad_lines = bad_lines.into_iter().map(|line| {
             let message = "is not of the form NAME=value and was skipped: correct it (quotes must be closed)";
             problem(Place { position: Some(format!("line {line}")), ..place.clone() }, message.to_owned())
         });

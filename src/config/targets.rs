@@ -58,9 +58,36 @@ pub(super) fn read(path: &Path, groups: Option<&Groups>, report: &RefCell<Report
     let if_absent = "does not exist: create it, or correct --targets.file (TARGETS_FILE)";
     let node = read_file(path, form_of(path), Severity::Fatal, if_absent, report)?;
     let root = Value::root(&node, path, Severity::Fatal, report).map()?;
+    let (ansible, prometheus) = (root.get_filled("prometheus_targets"), root.get_filled("scrape_configs"));
+    if ansible.is_none() && prometheus.is_none() {
+        return root.refuse("has neither scrape_configs nor prometheus_targets: check that it is the right file");
+    }
+    if let (Some(_), Some(jobs)) = (&ansible, &prometheus) {
+        jobs.remark("stands beside prometheus_targets, and both are read");
+    }
     let mut reader =
         Reader { path, report, targets: vec![], components: BTreeMap::new(), portless: vec![], unseen: false };
-    reader.read(&root)?;
+    let problems_before = report.borrow().problems.len();
+    if let Some(jobs) = ansible {
+        for (_, job) in jobs.map()?.entries().into_iter().filter(|(_, job)| *job.node != Node::Null) {
+            reader.read_blocks(&job.degraded());
+        }
+    }
+    if let Some(jobs) = prometheus {
+        for job in jobs.list()? {
+            reader.read_job(&job.degraded());
+        }
+    }
+    if let Some(files) = root.get_filled("scrape_config_files") {
+        reader.unseen = true;
+        files.remark("is not read: its targets are known only while they alert");
+    }
+    if reader.targets.is_empty() && !reader.unseen && report.borrow().problems.len() == problems_before {
+        root.degraded().problem(
+            "no target has the label status_page_alert: true, so nothing is watched: label the targets that count \
+             (prometheus.yml.example shows how)",
+        );
+    }
     if let Some(groups) = groups {
         reader.compare_components(groups, &root.place);
     }
@@ -90,38 +117,6 @@ fn form_of(path: &Path) -> Form {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, root: &Value<'_>) -> Option<()> {
-        let (ansible, prometheus) = (root.get_filled("prometheus_targets"), root.get_filled("scrape_configs"));
-        if ansible.is_none() && prometheus.is_none() {
-            return root.refuse("has neither scrape_configs nor prometheus_targets: check that it is the right file");
-        }
-        if let (Some(_), Some(jobs)) = (&ansible, &prometheus) {
-            jobs.remark("stands beside prometheus_targets, and both are read");
-        }
-        let problems_before = self.report.borrow().problems.len();
-        if let Some(jobs) = ansible {
-            for (_, job) in jobs.map()?.entries().into_iter().filter(|(_, job)| *job.node != Node::Null) {
-                self.read_blocks(&job.degraded());
-            }
-        }
-        if let Some(jobs) = prometheus {
-            for job in jobs.list()? {
-                self.read_job(&job.degraded());
-            }
-        }
-        if let Some(files) = root.get_filled("scrape_config_files") {
-            self.unseen = true;
-            files.remark("is not read: its targets are known only while they alert");
-        }
-        if self.targets.is_empty() && !self.unseen && self.report.borrow().problems.len() == problems_before {
-            root.degraded().problem(
-                "no target has the label status_page_alert: true, so nothing is watched: label the targets that count \
-                 (prometheus.yml.example shows how)",
-            );
-        }
-        Some(())
-    }
-
     /// One entry of `scrape_configs`.
     fn read_job(&mut self, job: &Value<'_>) -> Option<()> {
         let job = job.map()?;

@@ -2,7 +2,7 @@
 //! hide, repeated keys and wrong types beside right ones, so that all problems are found at once, each with its path.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -126,14 +126,8 @@ fn yaml_fault(error: &serde_yaml::Error) -> (Option<String>, String) {
     if detail.contains("more than one document") {
         return (position, "holds more than one YAML document: keep one, and remove the `---` between them".to_owned());
     }
-    let mut printable = String::new();
-    for character in detail.chars().take(LIMIT) {
-        if character.is_control() {
-            printable.extend(character.escape_default());
-        } else {
-            printable.push(character);
-        }
-    }
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let printable: String = detail.chars().take(LIMIT).map(shown).collect();
     (position, format!("is not valid YAML ({printable}): correct it here, or just before"))
 }
 
@@ -145,18 +139,14 @@ fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
             }
         }
         Node::Map(entries) => {
-            let mut seen = HashMap::new();
+            let (mut seen, mut repeated) = (HashSet::new(), HashSet::new());
             for (key, value) in entries {
-                let times = seen.entry(key).or_insert(0_usize);
-                *times += 1;
-                if *times == 2 {
-                    report.add(
-                        Severity::Degraded,
-                        place.key(key),
-                        "stands here more than once, and only the last counts: keep one",
-                    );
+                let place = place.key(key);
+                if !seen.insert(key) && repeated.insert(key) {
+                    let message = "stands here more than once, and only the last counts: keep one";
+                    report.add(Severity::Degraded, place.clone(), message);
                 }
-                report_repeated_keys(value, &place.key(key), report);
+                report_repeated_keys(value, &place, report);
             }
         }
         _ => {}
@@ -175,8 +165,8 @@ impl Node {
                     let sources = if let Self::List(sources) = merge { sources } else { vec![merge] };
                     for source in sources {
                         let Self::Map(entries) = source else { continue };
-                        let missing = entries.into_iter().filter(|(key, _)| own.iter().all(|(known, _)| known != key));
-                        let missing: Vec<_> = missing.collect();
+                        let is_missing = |(key, _): &(String, Self)| own.iter().all(|(known, _)| known != key);
+                        let missing: Vec<_> = entries.into_iter().filter(is_missing).collect();
                         own.extend(missing);
                     }
                 }
