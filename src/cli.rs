@@ -100,13 +100,13 @@ pub(crate) struct Common {
 
     /// Form of the log: lines to grep, or the same events as JSON objects
     #[arg(long = "log.format", env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
-    pub log_format: LogFormat,
+    pub log_format: TextOrJson,
 }
 
-/// The form of the log.
+/// The form of the log, or of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "the names say it, and clap would print docs as help")]
-pub enum LogFormat {
+pub enum TextOrJson {
     Text,
     Json,
 }
@@ -216,14 +216,7 @@ pub(crate) struct Explain {
 
     /// Form of the answer
     #[arg(long, value_name = "FORM", default_value = "text")]
-    pub output: OutputForm,
-}
-
-/// The form of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputForm {
-    Text,
-    Json,
+    pub output: TextOrJson,
 }
 
 /// `simulate`.
@@ -249,7 +242,7 @@ pub(crate) struct Simulate {
 
     /// Form of the answer
     #[arg(long, value_name = "FORM", default_value = "text")]
-    pub output: OutputForm,
+    pub output: TextOrJson,
 }
 
 /// `demo`.

@@ -30,12 +30,10 @@ pub use self::report::{Finding, Place, Report, Severity};
 use self::tree::{Form, Value, read_file};
 pub use self::users::{Role, Users};
 pub(crate) use self::users::{User, check_user_name};
-#[cfg(feature = "internals")]
-pub use self::web::known_web_keys;
 #[cfg(test)]
 pub(crate) use self::web::{CURVES, TLS12_SUITES};
 pub(crate) use self::web::{ClientAuth, TlsConfig, TlsVersion, WebConfig, read_web_config};
-pub use crate::core::config::Config;
+pub(crate) use crate::core::config::Config;
 use crate::core::config::{AlertConfig, IncidentConfig, PageConfig, WatchdogConfig};
 use crate::core::merge::DEFAULT_MAX_ALERTS;
 use crate::core::names::{Group, GroupName, IncidentName};
@@ -115,9 +113,9 @@ const SHORTEST_SAFE_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 struct Groups {
     /// The groups that can be used, in the order of the page.
-    pub usable: Vec<Group>,
+    usable: Vec<Group>,
     /// Where their components stand, and those of groups that are left out.
-    pub components: BTreeMap<ComponentName, Place>,
+    components: BTreeMap<ComponentName, Place>,
     /// Where each group was named first.
     names: BTreeMap<GroupName, Place>,
 }
@@ -197,13 +195,19 @@ pub(crate) fn watchdog_seen_too_rarely(config: &Config, environment: &Environmen
     Some(Finding { severity: Severity::Remark, place, message })
 }
 
-/// Every key that `config.json` may have, with the way to it: `drift`, `watchdog.alertname`, and with `[]` for the
-/// elements of a list, `groups_configuration[].status_page_group`.
+/// Every key that `config.json` may have, and every key of the web configuration, with the way to it: `drift`,
+/// `watchdog.alertname`, and with `[]` for the elements of a list, `groups_configuration[].status_page_group`.
 #[cfg(feature = "internals")]
-pub fn known_keys() -> Vec<String> {
-    let groups = GROUP_KEYS.iter().map(|key| format!("groups_configuration[].{key}"));
-    let watchdog = WATCHDOG_KEYS.iter().map(|key| format!("watchdog.{key}"));
-    KEYS.iter().map(|key| (*key).to_owned()).chain(groups).chain(watchdog).collect()
+pub fn known_keys() -> [Vec<String>; 2] {
+    let below = |parent: &str, keys: &[&str]| keys.iter().map(|key| format!("{parent}{key}")).collect::<Vec<_>>();
+    let groups = below("groups_configuration[].", GROUP_KEYS);
+    let headers: Vec<&str> = web::HEADERS.iter().map(|(name, _)| *name).collect();
+    let (tls, http) = (below("tls_server_config.", web::TLS_KEYS), below("http_server_config.", web::HTTP_KEYS));
+    let headers = below("http_server_config.headers.", &headers);
+    [
+        [below("", KEYS), groups, below("watchdog.", WATCHDOG_KEYS)].concat(),
+        [below("", web::KEYS), tls, http, headers].concat(),
+    ]
 }
 
 /// The configuration, if nothing that is required is missing. What is wrong goes into the report.

@@ -19,7 +19,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::LogFormat;
+use crate::cli::TextOrJson;
 use crate::clock;
 use crate::core::history::{About, Event, EventKind};
 use crate::core::observed::IncidentId;
@@ -74,7 +74,7 @@ impl Log {
     }
 
     /// Lines on stdout. A write waits for whoever reads stdout; a closed stdout is ignored.
-    pub(crate) fn stdout(format: LogFormat) -> Self {
+    pub(crate) fn stdout(format: TextOrJson) -> Self {
         Self::new(format, |line| {
             // One write under the lock, so that lines of several threads do not mix. A closed stdout must not stop alerts.
             let _ = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
@@ -82,10 +82,10 @@ impl Log {
     }
 
     /// Lines, each given without its end to `write_line`, which must not panic.
-    pub fn new(format: LogFormat, write_line: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub fn new(format: TextOrJson, write_line: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let line: Arc<dyn Fn(&Line) + Send + Sync> = Arc::new(move |line: &Line| match format {
-            LogFormat::Text => write_line(&line.to_string()),
-            LogFormat::Json => write_line(&line.to_json(clock::now())),
+            TextOrJson::Text => write_line(&line.to_string()),
+            TextOrJson::Json => write_line(&line.to_json(clock::now())),
         });
         let of_event = Arc::clone(&line);
         Self { event: Arc::new(move |event| Line::of(event).iter().for_each(|line| of_event(line))), line }
@@ -106,14 +106,14 @@ impl Log {
 ///
 /// `level` is this program's own. Of libraries only warnings and errors are heard, whatever it is: below that, HTTP
 /// clients and servers write what they send, secrets included.
-pub(crate) fn init(level: LevelFilter, format: LogFormat) {
+pub(crate) fn init(level: LevelFilter, format: TextOrJson) {
     let targets =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
     let registry = tracing_subscriber::registry().with(targets);
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let _ = match format {
-        LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
-        LogFormat::Json => registry.with(layer.json()).try_init(),
+        TextOrJson::Text => registry.with(layer.with_target(false)).try_init(),
+        TextOrJson::Json => registry.with(layer.json()).try_init(),
     };
 }
 

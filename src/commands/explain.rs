@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use super::usable_settings;
-use crate::cli::{Common, Explain, OutputForm};
+use crate::cli::{Common, Explain, TextOrJson};
 use crate::clock;
 use crate::config::nearest;
 use crate::core::explain::Explanation;
@@ -29,8 +29,8 @@ pub(crate) async fn run(common: &Common, args: &Explain) -> anyhow::Result<ExitC
     let explanation = explained(&store, &settings, &name, clock::now()).await?;
     let mut out = io::stdout();
     match args.output {
-        OutputForm::Text => write!(out, "{explanation}")?,
-        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?,
+        TextOrJson::Text => write!(out, "{explanation}")?,
+        TextOrJson::Json => writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ pub use self::play::Seen;
 pub use self::play::{Story, play};
 use self::records::{LeftOut, Record, Records};
 use super::usable_settings;
-use crate::cli::{Common, OutputForm, Simulate};
+use crate::cli::{Common, Simulate, TextOrJson};
 use crate::clock;
 use crate::config::counted;
 use crate::core::page::inventory_of;
@@ -75,8 +75,8 @@ pub(crate) async fn run(common: &Common, args: &Simulate) -> anyhow::Result<Exit
     let printed = Printed { played: source.played, story, left_out: source.left_out };
     let mut out = io::stdout().lock();
     match args.output {
-        OutputForm::Text => write!(out, "{printed}")?,
-        OutputForm::Json => writeln!(out, "{}", serde_json::to_string_pretty(&printed)?)?,
+        TextOrJson::Text => write!(out, "{printed}")?,
+        TextOrJson::Json => writeln!(out, "{}", serde_json::to_string_pretty(&printed)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -69,7 +69,7 @@ impl Variables {
         }
         let bad_lines = bad_lines.into_iter().map(|line| {
             let message = "is not of the form NAME=value and was skipped: correct it (quotes must be closed)";
-            problem(Place { position: Some(format!("line {line}")), ..place.clone() }, message.to_owned())
+            problem(Place { path: format!("line {line}"), ..place.clone() }, message.to_owned())
         });
         Self { problems: bad_lines.collect(), values }
     }
@@ -486,7 +486,7 @@ mod tests {
         let variables = overlay(&[], "A=1\nB='open\n");
         assert_eq!(variables.get("A"), Some("1".to_owned()));
         let problem = variables.problems.first().expect("a problem");
-        assert_eq!(problem.place.position, Some("line 2".to_owned()));
+        assert_eq!(problem.place.path, "line 2");
     }
 
     #[test]

@@ -40,16 +40,15 @@ pub struct Finding {
 pub struct Place {
     /// The file as it was named, or `environment`.
     pub file: String,
-    /// The way inside it, for example `groups_configuration[1].status_page_components[0]`; empty for the whole file.
+    /// The way inside it, for example `groups_configuration[1].status_page_components[0]`, or `line 3, column 7` (counted
+    /// from 1) in a text that makes no tree; empty for the whole file.
     pub path: String,
-    /// Line and column, both counted from 1, where they are known: `line 3, column 7`.
-    pub(crate) position: Option<String>,
 }
 
 impl Place {
     /// A whole file.
     pub(crate) fn file(file: impl AsRef<Path>) -> Self {
-        Self { file: file.as_ref().display().to_string(), path: String::new(), position: None }
+        Self { file: file.as_ref().display().to_string(), path: String::new() }
     }
 
     /// A variable of the environment.
@@ -69,23 +68,12 @@ impl Place {
     pub(super) fn index(&self, index: usize) -> Self {
         Self { path: format!("{}[{index}]", self.path), ..self.clone() }
     }
-
-    /// The way inside the file, in words.
-    fn inside(&self) -> Option<String> {
-        match (self.path.is_empty(), &self.position) {
-            (true, position) => position.clone(),
-            (false, None) => Some(self.path.clone()),
-            (false, Some(position)) => Some(format!("{} ({position})", self.path)),
-        }
-    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.inside() {
-            Some(inside) => write!(f, "{}: {inside}", self.file),
-            None => f.write_str(&self.file),
-        }
+        let separator = if self.path.is_empty() { "" } else { ": " };
+        write!(f, "{}{separator}{}", self.file, self.path)
     }
 }
 
@@ -144,8 +132,8 @@ impl fmt::Display for Report {
             for (file, findings) in files {
                 writeln!(f, "\n{file}")?;
                 for Finding { place, message, .. } in findings {
-                    let inside = place.inside();
-                    for (depth, text) in (1..).zip(inside.iter().chain([message])) {
+                    let texts = [&place.path, message].into_iter().filter(|text| !text.is_empty());
+                    for (depth, text) in (1..).zip(texts) {
                         let indent = "  ".repeat(depth);
                         let lines = wrapped(text, WIDTH - indent.len());
                         lines.iter().try_for_each(|line| writeln!(f, "{indent}{}", line.trim_end()))?;
@@ -212,8 +200,8 @@ mod tests {
             "is a number: ".to_owned() + &"words ".repeat(20),
         );
         report.add(Severity::Degraded, Place::file("prometheus.yml"), "is empty: fill it");
-        let position = Some("line 3, column 7".to_owned());
-        report.add(Severity::Degraded, Place { position, ..config }, "a comma is missing: add it");
+        let path = "line 3, column 7".to_owned();
+        report.add(Severity::Degraded, Place { path, ..config }, "a comma is missing: add it");
         assert_eq!(
             report.to_string(),
             "3 problems\n\

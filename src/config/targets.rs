@@ -168,9 +168,8 @@ impl Reader<'_> {
     /// One entry of `file_sd_configs`: the files in which Prometheus looks for more targets.
     fn read_discovery(&mut self, discovery: &Value<'_>) -> Option<()> {
         let map = discovery.map()?;
-        let missing = "is missing: name the files, or remove the entry";
-        let patterns = map.get_filled("files").or_else(|| map.key("files").refuse(missing));
-        for pattern in patterns?.list()? {
+        let patterns = map.required("files", "is missing: name the files, or remove the entry")?;
+        for pattern in patterns.list()? {
             for path in files_of(&pattern, self.path).unwrap_or_default() {
                 let if_absent = "is gone: create it, or remove its name";
                 let node = read_file(&path, form_of(&path), Severity::Degraded, if_absent, self.report);
@@ -214,10 +213,9 @@ impl Reader<'_> {
         truth(&alert).filter(|is_ours| *is_ours)?;
         let components = self.components(&labels);
         let critical = labels.get_filled(CRITICAL).and_then(|value| truth(&value)).unwrap_or(false);
-        let missing = "is missing, so the labels label nothing: add the addresses";
-        let addresses = block.get_filled("targets").or_else(|| block.key("targets").refuse(missing));
+        let addresses = block.required("targets", "is missing, so the labels label nothing: add the addresses")?;
         let mut usable: Vec<(&str, Value<'_>)> = Vec::new();
-        for value in addresses?.list()? {
+        for value in addresses.list()? {
             match value.text() {
                 Some(text) if text.contains("{{") => value.problem(
                     "is a template that Ansible would fill in: write the address, or use the file that the role writes \
@@ -252,7 +250,7 @@ impl Reader<'_> {
     /// The components that the label names, of which there is at least one.
     fn components(&mut self, labels: &Value<'_>) -> Option<Vec<ComponentName>> {
         let missing = "is missing, so these targets feed nothing: name the components, separated by commas";
-        let value = labels.get_filled(COMPONENT).or_else(|| labels.key(COMPONENT).refuse(missing))?;
+        let value = labels.required(COMPONENT, missing)?;
         let list = ComponentList::parse(value.text()?);
         for error in &list.rejected {
             value.problem(error.to_string());

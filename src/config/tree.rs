@@ -98,7 +98,7 @@ pub(super) fn read_file(
             let detail = error.to_string();
             let detail = detail.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&detail);
             let position = if column > 0 { format!("line {line}, column {column}") } else { format!("line {line}") };
-            (Some(position), format!("is not valid JSON ({detail}): correct it here, or just before"))
+            (position, format!("is not valid JSON ({detail}): correct it here, or just before"))
         }),
         Form::Yaml => serde_yaml::from_str(&text).map(Node::merged).map_err(|error| yaml_fault(&error)),
     };
@@ -107,20 +107,21 @@ pub(super) fn read_file(
             report_repeated_keys(&node, &place, &mut report.borrow_mut());
             Some(node)
         }
-        Err((position, message)) => {
-            report.borrow_mut().add(severity, Place { position, ..place }, message);
+        Err((path, message)) => {
+            report.borrow_mut().add(severity, Place { path, ..place }, message);
             None
         }
     }
 }
 
-fn yaml_fault(error: &serde_yaml::Error) -> (Option<String>, String) {
+/// Where a YAML text is wrong, and how.
+fn yaml_fault(error: &serde_yaml::Error) -> (String, String) {
     /// The words of the YAML crate repeat keys of the file as they stand there: of any length and with any character.
     const LIMIT: usize = 200;
-    let position = error.location().map(|at| format!("line {}, column {}", at.line(), at.column()));
-    let mut detail = error.to_string();
+    let (mut position, mut detail) = (String::new(), error.to_string());
     // The place of what is wrong is told apart; those of other things stay in the text.
     if let Some(at) = error.location() {
+        position = format!("line {}, column {}", at.line(), at.column());
         detail = detail.replacen(&format!(" at line {} column {}", at.line(), at.column()), "", 1);
     }
     if detail.contains("more than one document") {
@@ -268,6 +269,11 @@ impl<'a> Value<'a> {
     /// The value of `key`, where a key without a value counts as none, as it does for Prometheus.
     pub(super) fn get_filled(&self, key: &str) -> Option<Self> {
         self.get(key).filter(|value| *value.node != Node::Null)
+    }
+
+    /// The same; that it is `missing` is a problem.
+    pub(super) fn required(&self, key: &str, missing: &str) -> Option<Self> {
+        self.get_filled(key).or_else(|| self.key(key).refuse(missing))
     }
 
     /// Every key of a mapping with its value; of a repeated key, the last.

@@ -189,32 +189,28 @@ impl PasswordHash {
     /// # Errors
     /// Why the text is none. It is not repeated: it may be a password.
     fn parse(text: &str) -> Result<Self, String> {
-        let no_known_form = || {
+        let hash = if let Some(encoded) = text.strip_prefix("{SHA}") {
+            BASE64_STANDARD.decode(encoded).ok().and_then(|digest| digest.try_into().ok()).map(Self::Sha1)
+        } else if let Some(rest) = text.strip_prefix("$apr1$") {
+            rest.split_once('$').filter(|(salt, _)| salt.len() <= APR1_SALT_MAX_BYTES).and_then(|(salt, encoded)| {
+                let encoded: [u8; 22] = encoded.as_bytes().try_into().ok()?;
+                let is_known = encoded.iter().all(|byte| APR1_ALPHABET.contains(byte));
+                is_known.then(|| Self::Apr1 { salt: salt.into(), encoded })
+            })
+        } else if ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
+            let cost = text.parse::<bcrypt::HashParts>().ok().map(|parts| parts.get_cost());
+            if let Some(cost) = cost.filter(|cost| *cost > MAX_BCRYPT_COST) {
+                return Err(format!("a bcrypt hash of cost {cost}, over the limit of {MAX_BCRYPT_COST}"));
+            }
+            cost.filter(|cost| *cost >= 4).map(|cost| Self::Bcrypt { text: text.to_owned(), cost })
+        } else {
+            None
+        };
+        hash.ok_or_else(|| {
             "no hash of a known form (bcrypt, $apr1$, {SHA}; a hash that was right has lost its dollar signs: quote it, \
              or double them in a compose file)"
                 .to_owned()
-        };
-        if let Some(encoded) = text.strip_prefix("{SHA}") {
-            let digest = BASE64_STANDARD.decode(encoded).ok().and_then(|digest| digest.try_into().ok());
-            return digest.map(Self::Sha1).ok_or_else(no_known_form);
-        }
-        if let Some(rest) = text.strip_prefix("$apr1$") {
-            let (salt, encoded) = rest.split_once('$').ok_or_else(no_known_form)?;
-            let encoded: [u8; 22] = encoded.as_bytes().try_into().map_err(|_| no_known_form())?;
-            let is_known = encoded.iter().all(|byte| APR1_ALPHABET.contains(byte)) && salt.len() <= APR1_SALT_MAX_BYTES;
-            return is_known.then(|| Self::Apr1 { salt: salt.into(), encoded }).ok_or_else(no_known_form);
-        }
-        if !["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
-            return Err(no_known_form());
-        }
-        let parts: bcrypt::HashParts = text.parse().map_err(|_| no_known_form())?;
-        match parts.get_cost() {
-            cost if cost > MAX_BCRYPT_COST => {
-                Err(format!("a bcrypt hash of cost {cost}, over the limit of {MAX_BCRYPT_COST}"))
-            }
-            cost if cost < 4 => Err(no_known_form()),
-            cost => Ok(Self::Bcrypt { text: text.to_owned(), cost }),
-        }
+        })
     }
 
     /// Whether it is the hash of `password`. May take seconds.

@@ -14,9 +14,9 @@ use super::users::Users;
 use crate::core::target::excerpt;
 
 /// Every key of the file, of its part about HTTP, and of its part about TLS.
-const KEYS: &[&str] = &["tls_server_config", "http_server_config", "basic_auth_users"];
-const HTTP_KEYS: &[&str] = &["http2", "headers"];
-const TLS_KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &["tls_server_config", "http_server_config", "basic_auth_users"];
+pub(super) const HTTP_KEYS: &[&str] = &["http2", "headers"];
+pub(super) const TLS_KEYS: &[&str] = &[
     "cert_file",
     "key_file",
     "client_auth_type",
@@ -44,7 +44,7 @@ const REFUSED_OF_TLS: &[(&str, &str)] = &[
 ];
 
 /// The headers that may be added to answers; where there is a list, one of its values. As in the toolkit.
-const HEADERS: &[(&str, &[&str])] = &[
+pub(super) const HEADERS: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("X-Frame-Options", &["deny", "sameorigin"]),
     ("X-Content-Type-Options", &["nosniff"]),
@@ -200,14 +200,11 @@ fn header(name: &str, value: &Value<'_>) -> Option<(HeaderName, HeaderValue)> {
 /// Reads the mapping; paths are relative to `folder`. `None` if certificate or key is missing.
 fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
     map.report_unknown_keys(TLS_KEYS, REFUSED_OF_TLS, "remove it");
-    let path = |key| {
-        let value = map.get_filled(key)?;
-        match value.text()? {
-            "" => value.refuse("is empty: name a file"),
-            text => Some(folder.join(text)),
-        }
+    let path = |value: Value<'_>| match value.text()? {
+        "" => value.refuse("is empty: name a file"),
+        text => Some(folder.join(text)),
     };
-    let client_ca_file = path("client_ca_file");
+    let client_ca_file = map.get_filled("client_ca_file").and_then(path);
     let client_auth = client_auth(map);
     let version = |key| {
         let value = map.get_filled(key)?;
@@ -233,14 +230,9 @@ fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
     }
     let curves = names(map, "curve_preferences", CURVES, "remove it; without curve_preferences all are taken");
     let prefer_server = map.get_filled("prefer_server_cipher_suites").and_then(|value| value.boolean());
-    let required = |key| {
-        let path = path(key);
-        if map.get_filled(key).is_none() {
-            map.key(key).problem("is missing: TLS takes a certificate (cert_file) and its key (key_file)");
-        }
-        path
-    };
-    let (cert_file, key_file) = (required("cert_file"), required("key_file"));
+    let missing = "is missing: TLS takes a certificate (cert_file) and its key (key_file)";
+    let cert_file = map.required("cert_file", missing).and_then(path);
+    let key_file = map.required("key_file", missing).and_then(path);
     Some(TlsConfig {
         client_auth,
         client_ca_file,
@@ -303,13 +295,4 @@ fn choice<T: Copy>(value: &Value<'_>, text: &str, words: &[(&str, T)]) -> Option
         let cure = did_you_mean(text, all, &otherwise);
         value.refuse(format!("is {:?}, which has no meaning here: {cure}", excerpt(text)))
     })
-}
-
-/// Every key that the file may have, with the way to it: `tls_server_config.cert_file`.
-#[cfg(feature = "internals")]
-pub fn known_web_keys() -> Vec<String> {
-    let tls = TLS_KEYS.iter().map(|key| format!("tls_server_config.{key}"));
-    let http = HTTP_KEYS.iter().map(|key| format!("http_server_config.{key}"));
-    let headers = HEADERS.iter().map(|(name, _)| format!("http_server_config.headers.{name}"));
-    KEYS.iter().map(|key| (*key).to_owned()).chain(tls).chain(http).chain(headers).collect()
 }

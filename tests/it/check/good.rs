@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use alertmanager_cachet::config::{self, Config, Environment, Files, TargetsFile, Variables};
-use alertmanager_cachet::core::config::WatchdogConfig;
+use alertmanager_cachet::config::{self, Environment, Files, TargetsFile, Variables};
+use alertmanager_cachet::core::config::{Config, WatchdogConfig};
 use alertmanager_cachet::core::rules::{CloseIncidentWhen, Drift};
 use alertmanager_cachet::core::target::Inventory;
 use alertmanager_cachet::core::watchdog::MonitoringTexts;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use alertmanager_cachet::cli::LogFormat;
+use alertmanager_cachet::cli::TextOrJson;
 use alertmanager_cachet::config;
 use alertmanager_cachet::core::history::{About, Event, EventKind};
 use alertmanager_cachet::core::observed::IncidentId;
@@ -152,7 +152,7 @@ fn events() -> Vec<Vec<String>> {
     let events = events.map(|kind| Event { at, about: about.clone(), kind });
     let lines = Arc::new(Mutex::new(Vec::new()));
     let taken = Arc::clone(&lines);
-    let log = Log::new(LogFormat::Text, move |line| taken.lock().expect("no panic").push(shape(line)));
+    let log = Log::new(TextOrJson::Text, move |line| taken.lock().expect("no panic").push(shape(line)));
     events.iter().for_each(|event| log.emit(event));
     let (headers, body) = (logged_headers(&HeaderMap::new()), logged_body(b"{}", 2));
     for line in [

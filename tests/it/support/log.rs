@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use alertmanager_cachet::cli::LogFormat;
+use alertmanager_cachet::cli::TextOrJson;
 use alertmanager_cachet::log::Log;
 
 /// The lines of a log. Clones share them.
@@ -20,5 +20,5 @@ impl KeptLines {
 pub fn kept() -> (Log, KeptLines) {
     let kept = KeptLines::default();
     let lines = kept.clone();
-    (Log::new(LogFormat::Text, move |line| lines.0.lock().expect("no panic").push(line.to_owned())), kept)
+    (Log::new(TextOrJson::Text, move |line| lines.0.lock().expect("no panic").push(line.to_owned())), kept)
 }
