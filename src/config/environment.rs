@@ -1,5 +1,6 @@
 //! The environment with what a `.env` file adds to it, and what only it may say: secrets, and how strict to be.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,10 +10,9 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use super::dotenv;
-use super::report::{Finding, Place, Severity, did_you_mean};
-use super::tree::read_text;
-use crate::core::target::excerpt;
+use super::report::{self, Finding, Place, Severity};
+use super::tree::{Node, Value, read_text};
+use super::{choice, dotenv};
 
 /// The variable with the base of Cachet's API.
 const CACHET_API_URL: &str = "CACHET_API_URL";
@@ -30,6 +30,16 @@ const ALERTMANAGER_BASIC_AUTH: &str = "ALERTMANAGER_BASIC_AUTH";
 const ALERTMANAGER_BEARER_TOKEN: &str = "ALERTMANAGER_BEARER_TOKEN";
 /// The variable with the path of certificates that are trusted beside the system's.
 const ALERTMANAGER_CA_FILE: &str = "ALERTMANAGER_CA_FILE";
+
+/// The variables that may be given as files, too, whose names `…_FILE` variables hold.
+const SECRETS: [&str; 6] = [
+    CACHET_API_URL,
+    CACHET_API_TOKEN,
+    WEBHOOK_BASIC_AUTH,
+    ALERTMANAGER_URL,
+    ALERTMANAGER_BASIC_AUTH,
+    ALERTMANAGER_BEARER_TOKEN,
+];
 
 /// The file that is read from the working directory.
 const DOTENV_FILE: &str = ".env";
@@ -117,22 +127,22 @@ impl Environment {
     /// Reads the variables, and the files that their `…_FILE` forms name, as far as they can be used beside their problems,
     /// each of which names the variable that has it. An empty variable counts as not set.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> (Self, Vec<Finding>) {
-        let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        let mut reader = Reader { lookup: &lookup, problems: Vec::new() };
-        let is_local = match lookup(ENVIRONMENT).as_deref().map(str::trim) {
-            None | Some("" | "production") => false,
-            Some("local") => true,
-            Some(other) => {
-                let cure = did_you_mean(other, ["production", "local"], "write one of the two");
-                let other = excerpt(other);
-                reader.problem(ENVIRONMENT, format!("is {other:?}, must be \"production\" or \"local\": {cure}"));
-                false
-            }
+        let names = SECRETS.iter().flat_map(|name| [(*name).to_owned(), format!("{name}_FILE")]);
+        let names = names.chain([ENVIRONMENT, ALERTMANAGER_CA_FILE].map(str::to_owned));
+        let given = names.filter_map(|name| {
+            let value = lookup(&name)?;
+            let value = if name == ENVIRONMENT { value.trim().to_owned() } else { value };
+            Some((name, Node::Text(value))).filter(|(_, value)| *value != Node::Text(String::new()))
+        });
+        let (node, report) = (Node::Map(given.collect()), RefCell::default());
+        let variables = Value::root(&node, Path::new(report::ENVIRONMENT), Severity::Fatal, &report);
+        let environment = Self {
+            is_local: choice(&variables, ENVIRONMENT, &[("production", false), ("local", true)]),
+            cachet: cachet(&variables),
+            webhook_basic_auth: secret(&variables, WEBHOOK_BASIC_AUTH).map(SecretString::from),
+            alertmanager: alertmanager(&variables),
         };
-        let cachet = reader.cachet();
-        let webhook_basic_auth = reader.secret(WEBHOOK_BASIC_AUTH).map(SecretString::from);
-        let alertmanager = reader.alertmanager();
-        (Self { is_local, cachet, webhook_basic_auth, alertmanager }, reader.problems)
+        (environment, report.into_inner().problems)
     }
 
     /// The problem of a webhook that anyone may post to; `None` if there are users, or if this is a developer's
@@ -146,141 +156,120 @@ impl Environment {
     }
 }
 
-/// Reads variables and collects what is wrong with them.
-struct Reader<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<Finding>,
+/// The value of `name`, or the content of the file that `name_FILE` names, without the newline at its end, which editors
+/// and `echo` leave there. `None`: neither is given, or what is wrong is reported.
+fn secret(variables: &Value<'_>, name: &str) -> Option<String> {
+    let (value, file_variable) = (variables.get(name), format!("{name}_FILE"));
+    let Some(file) = variables.get(&file_variable) else { return value?.text().map(str::to_owned) };
+    if let Some(value) = value {
+        return value.refuse(format!("is set, and {file_variable} too: unset one of them"));
+    }
+    let text = file_text(&file)?;
+    let value = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
+    if value.trim().is_empty() {
+        let (path, fault) = (file.text()?, "is empty: write the value into it, or unset the variable");
+        return file.refuse(format!("names the file {path:?}, which {fault}"));
+    }
+    Some(value.to_owned())
 }
 
-impl Reader<'_> {
-    fn problem(&mut self, variable: &str, message: impl Into<String>) {
-        let (severity, place) = (Severity::Fatal, Place::variable(variable));
-        self.problems.push(Finding { severity, place, message: message.into() });
-    }
+/// The text of the file that a variable names.
+fn file_text(variable: &Value<'_>) -> Option<String> {
+    let path = variable.text()?;
+    let fault = match read_text(Path::new(path)) {
+        Ok(Some(text)) => return Some(text),
+        Ok(None) => "does not exist: create it, or correct the name".to_owned(),
+        Err(fault) => fault,
+    };
+    variable.refuse(format!("names the file {path:?}, which {fault}"))
+}
 
-    /// Reports the problem of a variable for which it has no value.
-    fn refuse<T>(&mut self, variable: &str, message: impl Into<String>) -> Option<T> {
-        self.problem(variable, message);
-        None
+/// URL and token, which only make sense together.
+fn cachet(variables: &Value<'_>) -> Option<CachetAccess> {
+    let is_given = |name: &str| variables.get(name).or_else(|| variables.get(&format!("{name}_FILE"))).is_some();
+    let (url, token) = (secret(variables, CACHET_API_URL), secret(variables, CACHET_API_TOKEN));
+    let (url_variable, token_variable) = (variables.key(CACHET_API_URL), variables.key(CACHET_API_TOKEN));
+    match (is_given(CACHET_API_URL), is_given(CACHET_API_TOKEN)) {
+        (true, false) => token_variable.problem(
+            "is missing beside CACHET_API_URL: create a token in Cachet (Settings, Manage API Keys) and set it",
+        ),
+        (false, true) => url_variable.problem(
+            "is missing beside CACHET_API_TOKEN: set it, as in http://cachet/api, or unset the token to use the built-in \
+             page",
+        ),
+        _ => {}
     }
+    let url = url.and_then(|text| base_url(&url_variable, &text, "http://cachet/api"));
+    let token = token.and_then(|text| bearer_token(&token_variable, &text));
+    let base_url = url?.as_str().trim_end_matches('/').to_owned();
+    Some(CachetAccess { base_url, token: SecretString::from(token?) })
+}
 
-    /// The value of `name`, or the content of the file that `name_FILE` names, without the newline at its end, which
-    /// editors and `echo` leave there. `None`: neither is given, or what is wrong is reported.
-    fn secret(&mut self, name: &str) -> Option<String> {
-        let file_variable = format!("{name}_FILE");
-        let value = (self.lookup)(name);
-        let Some(path) = (self.lookup)(&file_variable) else { return value };
-        if value.is_some() {
-            return self.refuse(name, format!("is set, and {file_variable} too: unset one of them"));
+/// `None` if no Alertmanager is named, or something is wrong.
+fn alertmanager(variables: &Value<'_>) -> Option<AlertmanagerAccess> {
+    let (urls, url_variable) = (secret(variables, ALERTMANAGER_URL), variables.key(ALERTMANAGER_URL));
+    let (basic_variable, token_variable) =
+        (variables.key(ALERTMANAGER_BASIC_AUTH), variables.key(ALERTMANAGER_BEARER_TOKEN));
+    let problems_before = variables.report.borrow().problems.len();
+    let (basic, token) = (secret(variables, ALERTMANAGER_BASIC_AUTH), secret(variables, ALERTMANAGER_BEARER_TOKEN));
+    let credentials = match (basic, token) {
+        (Some(_), Some(_)) => token_variable.refuse("is set, and ALERTMANAGER_BASIC_AUTH too: unset one of them"),
+        (Some(basic), None) => match basic.split_once(':') {
+            Some((user, _)) if !user.is_empty() => Some(format!("Basic {}", BASE64_STANDARD.encode(basic))),
+            _ => basic_variable.refuse("is no user and password: write it as user:password"),
+        },
+        (None, token) => {
+            let token = token.and_then(|token| bearer_token(&token_variable, &token));
+            token.map(|token| format!("Bearer {token}"))
         }
-        let text = self.file(&file_variable, &path)?;
-        let value = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
-        if value.trim().is_empty() {
-            let fault = "is empty: write the value into it, or unset the variable";
-            return self.refuse(&file_variable, format!("names the file {path:?}, which {fault}"));
+    };
+    let is_usable = variables.report.borrow().problems.len() == problems_before;
+    let mut authorization = credentials.and_then(|text| HeaderValue::try_from(text).ok());
+    authorization.iter_mut().for_each(|header| header.set_sensitive(true));
+    let ca_pem = variables.get(ALERTMANAGER_CA_FILE).and_then(|file| {
+        let text = file_text(&file)?;
+        if text.contains("BEGIN CERTIFICATE") {
+            return Some(text);
         }
-        Some(value.to_owned())
+        let (path, fault) = (file.text()?, "holds no certificate in PEM: name a file with BEGIN CERTIFICATE in it");
+        file.refuse(format!("names the file {path:?}, which {fault}"))
+    });
+    let urls = urls?;
+    let parts = urls.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
+    let base_urls = parts.map(|part| base_url(&url_variable, part, "http://alertmanager:9093"));
+    let base_urls = base_urls.collect::<Option<Vec<Url>>>()?;
+    if base_urls.is_empty() {
+        return url_variable.refuse("names no address: write it as in http://alertmanager:9093, or unset it");
     }
+    is_usable.then_some(AlertmanagerAccess { base_urls, authorization, ca_pem })
+}
 
-    /// The text of the file that `variable` names.
-    fn file(&mut self, variable: &str, path: &str) -> Option<String> {
-        let fault = match read_text(Path::new(path)) {
-            Ok(Some(text)) => return Some(text),
-            Ok(None) => "does not exist: create it, or correct the name".to_owned(),
-            Err(fault) => fault,
-        };
-        self.refuse(variable, format!("names the file {path:?}, which {fault}"))
-    }
-
-    /// URL and token, which only make sense together.
-    fn cachet(&mut self) -> Option<CachetAccess> {
-        let is_given = |name: &str| (self.lookup)(name).or_else(|| (self.lookup)(&format!("{name}_FILE"))).is_some();
-        let (has_url, has_token) = (is_given(CACHET_API_URL), is_given(CACHET_API_TOKEN));
-        let (url, token) = (self.secret(CACHET_API_URL), self.secret(CACHET_API_TOKEN));
-        if has_url && !has_token {
-            self.problem(
-                CACHET_API_TOKEN,
-                "is missing beside CACHET_API_URL: create a token in Cachet (Settings, Manage API Keys) and set it",
-            );
+/// The base of an API. `example` is one.
+fn base_url(variable: &Value<'_>, text: &str, example: &str) -> Option<Url> {
+    // Whether the URL holds a password is not known here, so nothing repeats it.
+    let fault = match Url::parse(text.trim()) {
+        Err(error) => format!("is no URL ({error}): write it as in {example}"),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            format!("must begin with http:// or https://: write it as in {example}")
         }
-        if has_token && !has_url {
-            self.problem(
-                CACHET_API_URL,
-                "is missing beside CACHET_API_TOKEN: set it, as in http://cachet/api, or unset the token to use the \
-                 built-in page",
-            );
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            "holds a user or a password: leave them out, credentials have a variable of their own".to_owned()
         }
-        let url = url.and_then(|text| self.base_url(CACHET_API_URL, &text, "http://cachet/api"));
-        let token = token.and_then(|text| self.bearer_token(CACHET_API_TOKEN, &text));
-        let base_url = url?.as_str().trim_end_matches('/').to_owned();
-        Some(CachetAccess { base_url, token: SecretString::from(token?) })
-    }
-
-    /// `None` if no Alertmanager is named, or something is wrong.
-    fn alertmanager(&mut self) -> Option<AlertmanagerAccess> {
-        let (urls, problems_before) = (self.secret(ALERTMANAGER_URL), self.problems.len());
-        let authorization = match (self.secret(ALERTMANAGER_BASIC_AUTH), self.secret(ALERTMANAGER_BEARER_TOKEN)) {
-            (Some(_), Some(_)) => {
-                self.refuse(ALERTMANAGER_BEARER_TOKEN, "is set, and ALERTMANAGER_BASIC_AUTH too: unset one of them")
-            }
-            (Some(basic), None) => match basic.split_once(':') {
-                Some((user, _)) if !user.is_empty() => Some(format!("Basic {}", BASE64_STANDARD.encode(basic))),
-                _ => self.refuse(ALERTMANAGER_BASIC_AUTH, "is no user and password: write it as user:password"),
-            },
-            (None, token) => {
-                let token = token.and_then(|token| self.bearer_token(ALERTMANAGER_BEARER_TOKEN, &token));
-                token.map(|token| format!("Bearer {token}"))
-            }
-        };
-        let is_usable = self.problems.len() == problems_before;
-        let mut authorization = authorization.and_then(|text| HeaderValue::try_from(text).ok());
-        authorization.iter_mut().for_each(|header| header.set_sensitive(true));
-        let ca_pem = (self.lookup)(ALERTMANAGER_CA_FILE).and_then(|path| {
-            let text = self.file(ALERTMANAGER_CA_FILE, &path)?;
-            if text.contains("BEGIN CERTIFICATE") {
-                return Some(text);
-            }
-            let fault = "holds no certificate in PEM: name a file with BEGIN CERTIFICATE in it";
-            self.refuse(ALERTMANAGER_CA_FILE, format!("names the file {path:?}, which {fault}"))
-        });
-        let urls = urls?;
-        let parts = urls.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
-        let base_url = |part| self.base_url(ALERTMANAGER_URL, part, "http://alertmanager:9093");
-        let base_urls = parts.map(base_url).collect::<Option<Vec<Url>>>()?;
-        if base_urls.is_empty() {
-            let fault = "names no address: write it as in http://alertmanager:9093, or unset it";
-            return self.refuse(ALERTMANAGER_URL, fault);
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            "holds a `?` or a `#`: leave out everything from there on".to_owned()
         }
-        is_usable.then_some(AlertmanagerAccess { base_urls, authorization, ca_pem })
-    }
+        Ok(url) => return Some(url),
+    };
+    variable.refuse(fault)
+}
 
-    /// The base of an API. `example` is one.
-    fn base_url(&mut self, variable: &str, text: &str, example: &str) -> Option<Url> {
-        // Whether the URL holds a password is not known here, so nothing repeats it.
-        let fault = match Url::parse(text.trim()) {
-            Err(error) => format!("is no URL ({error}): write it as in {example}"),
-            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-                format!("must begin with http:// or https://: write it as in {example}")
-            }
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                "holds a user or a password: leave them out, credentials have a variable of their own".to_owned()
-            }
-            Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-                "holds a `?` or a `#`: leave out everything from there on".to_owned()
-            }
-            Ok(url) => return Some(url),
-        };
-        self.refuse(variable, fault)
+/// A token that can stand in a header.
+fn bearer_token(variable: &Value<'_>, text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
+        return variable.refuse("holds a space, a line break or a letter that no token has: copy it again");
     }
-
-    /// A token that can stand in a header.
-    fn bearer_token(&mut self, variable: &str, text: &str) -> Option<String> {
-        let text = text.trim();
-        if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
-            return self.refuse(variable, "holds a space, a line break or a letter that no token has: copy it again");
-        }
-        Some(text.to_owned())
-    }
+    Some(text.to_owned())
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ pub(super) struct Value<'a> {
     /// What a problem here costs.
     severity: Severity,
     /// Where problems go.
-    report: &'a RefCell<Report>,
+    pub report: &'a RefCell<Report>,
 }
 
 impl<'a> Value<'a> {
