@@ -180,7 +180,7 @@ RULES = [
     ),
     Rule(
         "an override wins over the rules",
-        CORE + "overrides.rs",
+        CORE + "page.rs",
         "overrides.iter().filter(|override_| override_.is_in_force(now))",
         "overrides.iter().filter(|override_| false && override_.is_in_force(now))",
     ),
@@ -254,8 +254,8 @@ RULES = [
     Rule(
         "what an Alertmanager does not list that has just started has not ended",
         CORE + "repair.rs",
-        "member.up_for >= policy.settle",
-        "member.up_for >= policy.settle || true",
+        "member.up_for >= config.settle",
+        "member.up_for >= config.settle || true",
     ),
     Rule(
         "a lost store adopts the alerts that the page shows",

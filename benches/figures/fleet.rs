@@ -74,6 +74,11 @@ impl Target {
         format!("10.0.{}.{}:9100", self.component, self.number)
     }
 
+    /// Whether it is one of the component with this number.
+    pub fn is_of(self, component: usize) -> bool {
+        self.component == component
+    }
+
     fn is_critical(self) -> bool {
         CRITICAL.contains(&self.number)
     }

@@ -6,10 +6,12 @@
 //! beside its limit, by the median of its runs, and says whether that is met. What cannot be measured says why.
 
 mod fleet;
+mod load;
 mod memory;
 mod outside_cachet;
 mod page;
 mod readers;
+mod scale;
 mod server;
 mod start;
 mod table;
@@ -41,6 +43,9 @@ fn main() -> anyhow::Result<()> {
         }
         if is_wanted("readers") {
             readers::measure(&mut table).await;
+        }
+        if is_wanted("scale") {
+            scale::measure(&mut table).await;
         }
         if is_wanted("memory") {
             memory::measure(&mut table).await;

@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 const QUIET: Duration = Duration::from_millis(200);
 
 /// How long the page may take before the figure is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The Cachet.
 pub struct OutsideCachet {
@@ -122,12 +122,34 @@ impl OutsideCachet {
         bail!("after {PATIENCE:?} the page is not yet {expected:?}")
     }
 
+    /// Waits for the first call of this kind since the calls were taken, and says when it was answered.
+    pub async fn call(&self, method: &Method, path: &str) -> anyhow::Result<Instant> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let found = lock(&self.notes)
+                .calls
+                .iter()
+                .find(|call| call.method == method && call.path == path)
+                .map(|call| call.at);
+            if let Some(at) = found {
+                return Ok(at);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        bail!("no {method} {path} within {PATIENCE:?}")
+    }
+
     /// Waits until there was no call for a while.
     pub async fn quiet(&self) {
+        self.quiet_for(QUIET).await;
+    }
+
+    /// Waits until there was no call for the time `span`.
+    pub async fn quiet_for(&self, span: Duration) {
         let mut silent_since = Instant::now();
         let began = silent_since;
-        while silent_since.elapsed() < QUIET && began.elapsed() < PATIENCE {
-            tokio::time::sleep(QUIET / 10).await;
+        while silent_since.elapsed() < span && began.elapsed() < PATIENCE {
+            tokio::time::sleep(span / 10).await;
             let notes = lock(&self.notes);
             if notes.under_way > 0 {
                 silent_since = Instant::now();

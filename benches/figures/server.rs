@@ -7,6 +7,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::fleet::Fleet;
 use crate::outside_cachet::OutsideCachet;
@@ -18,7 +20,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_alertmanager-cachet");
 pub const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// How long a start, a setup or an answer may take before the figure is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const USER: &str = "alertmanager";
 const PASSWORD: &str = "figures";
@@ -146,6 +148,26 @@ impl Server {
         let taken = sent.elapsed();
         ensure!(status == 200, "the notification was answered {status}: {text}");
         Ok(taken)
+    }
+
+    /// The text of a request that posts a notification.
+    pub fn request(body: &str) -> String {
+        let credentials = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+        format!(
+            "POST /webhook HTTP/1.1\r\nHost: figures\r\nAuthorization: Basic {credentials}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    /// The time that the server has spent on processors, which Linux tells.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let path = format!("/proc/{}/stat", self.process.id());
+        let stat = fs::read_to_string(&path).with_context(|| format!("{path}, which only Linux has"))?;
+        // After the name in parentheses: the 12th and the 13th field, in ticks of a hundredth of a second.
+        let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(10 * ticks))
     }
 
     /// Where it listens: host and port.

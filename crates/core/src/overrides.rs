@@ -13,7 +13,6 @@
 
 use std::time::Duration;
 
-use super::page::{DesiredComponent, DesiredPage};
 use super::status::ComponentStatus;
 use super::target::ComponentName;
 use super::time::Timestamp;
@@ -100,31 +99,10 @@ impl Override {
     }
 }
 
-impl DesiredPage {
-    /// The page with the overrides of operators in place of what the rules say, as far as it counts at `now`.
-    pub fn apply_overrides(mut self, overrides: &[Override], now: Timestamp) -> Self {
-        for override_ in overrides.iter().filter(|override_| override_.is_in_force(now)) {
-            let component = self.components.entry(override_.component.clone()).or_insert_with(DesiredComponent::unfed);
-            let overridden =
-                Overridden { by: override_.clone(), rules: component.status, rules_since: component.since };
-            component.since = match override_.status {
-                ComponentStatus::Operational => None,
-                // Since the outage began, where the rules say the same.
-                status if status == overridden.rules => overridden.rules_since.or(Some(override_.since)),
-                _ => Some(override_.since),
-            };
-            component.status = override_.status;
-            component.overridden = Some(overridden);
-            self.revisit_at = self.revisit_at.into_iter().chain([override_.until]).min();
-        }
-        self
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::alert::signals;
-    use super::super::page::desired;
+    use super::super::page::{DesiredPage, desired};
     use super::super::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
     use super::*;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::names::cut;
 use super::observed::{Observed, ObservedComponent};
-use super::overrides::Overridden;
+use super::overrides::{Overridden, Override};
 use super::rules::{Condition, ConditionCounts, Signal, SignalId, Signals, TargetHealth, component_status};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName};
@@ -291,6 +291,49 @@ impl DesiredPage {
     pub fn apply_rules(mut self, revisit_at: Option<Timestamp>) -> Self {
         self.components = self.tallies.iter().map(|(name, tally)| (name.clone(), tally.component())).collect();
         (self.monitoring, self.revisit_at) = (Monitoring::Unwatched, revisit_at);
+        self
+    }
+
+    /// The page with what is known of the monitoring.
+    ///
+    /// While that is nothing, whatever would be Operational is Unknown: every component that a target feeds, and those
+    /// that are `named` in the configuration, for an alert about them would not come either. What the alerts say is
+    /// broken stays so.
+    pub fn apply_watchdog(mut self, monitoring: Monitoring, named: &BTreeSet<ComponentName>) -> Self {
+        self.monitoring = monitoring;
+        match monitoring {
+            Monitoring::Unwatched => {}
+            Monitoring::Heard { until } => self.revisit_at = self.revisit_at.into_iter().chain([until]).min(),
+            Monitoring::Missing { since, .. } => {
+                for name in named {
+                    self.components.entry(name.clone()).or_insert_with(DesiredComponent::unfed);
+                }
+                let green = self.components.values_mut().filter(|it| it.status == ComponentStatus::Operational);
+                for component in green {
+                    component.status = ComponentStatus::Unknown;
+                    component.since = Some(since);
+                }
+            }
+        }
+        self
+    }
+
+    /// The page with the overrides of operators in place of what the rules say, as far as it counts at `now`.
+    pub fn apply_overrides(mut self, overrides: &[Override], now: Timestamp) -> Self {
+        for override_ in overrides.iter().filter(|override_| override_.is_in_force(now)) {
+            let component = self.components.entry(override_.component.clone()).or_insert_with(DesiredComponent::unfed);
+            let overridden =
+                Overridden { by: override_.clone(), rules: component.status, rules_since: component.since };
+            component.since = match override_.status {
+                ComponentStatus::Operational => None,
+                // Since the outage began, where the rules say the same.
+                status if status == overridden.rules => overridden.rules_since.or(Some(override_.since)),
+                _ => Some(override_.since),
+            };
+            component.status = override_.status;
+            component.overridden = Some(overridden);
+            self.revisit_at = self.revisit_at.into_iter().chain([override_.until]).min();
+        }
         self
     }
 

@@ -11,7 +11,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::page::{DesiredComponent, DesiredPage};
 use super::status::ComponentStatus;
 use super::target::{ComponentName, excerpt};
 use super::time::Timestamp;
@@ -178,32 +177,6 @@ impl Monitoring {
     /// Whether the watchdog is missing.
     pub fn is_missing(self) -> bool {
         matches!(self, Self::Missing { .. })
-    }
-}
-
-impl DesiredPage {
-    /// The page with what is known of the monitoring.
-    ///
-    /// While that is nothing, whatever would be Operational is Unknown: every component that a target feeds, and those
-    /// that are `named` in the configuration, for an alert about them would not come either. What the alerts say is
-    /// broken stays so.
-    pub fn apply_watchdog(mut self, monitoring: Monitoring, named: &BTreeSet<ComponentName>) -> Self {
-        self.monitoring = monitoring;
-        match monitoring {
-            Monitoring::Unwatched => {}
-            Monitoring::Heard { until } => self.revisit_at = self.revisit_at.into_iter().chain([until]).min(),
-            Monitoring::Missing { since, .. } => {
-                for name in named {
-                    self.components.entry(name.clone()).or_insert_with(DesiredComponent::unfed);
-                }
-                let green = self.components.values_mut().filter(|it| it.status == ComponentStatus::Operational);
-                for component in green {
-                    component.status = ComponentStatus::Unknown;
-                    component.since = Some(since);
-                }
-            }
-        }
-        self
     }
 }
 

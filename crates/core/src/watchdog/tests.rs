@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::page::desired;
+use crate::page::{DesiredPage, desired};
 use crate::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
 
 const MINUTE: Duration = Duration::from_secs(60);
