@@ -32,6 +32,7 @@ cfg_if::cfg_if! {
         pub mod repair;
         pub mod settings;
         pub mod tls;
+        pub mod upkeep;
         pub mod web;
     } else {
         use alertmanager_cachet_client as cachet;
@@ -53,13 +54,13 @@ cfg_if::cfg_if! {
         mod repair;
         mod settings;
         mod tls;
+        mod upkeep;
         mod web;
     }
 }
 
 mod insight;
 mod sources;
-mod upkeep;
 
 /// The program: reads the command line, sets up the log, runs one command.
 pub fn main() -> ExitCode {

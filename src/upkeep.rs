@@ -18,22 +18,23 @@ const FORGOTTEN_EVERY: Duration = Duration::from_secs(60);
 /// How long a resolved alert is remembered. After that, a firing of the same occurrence counts as new.
 const RESOLVED_ALERTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A day.
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Keeps a store in order.
-pub(crate) struct Upkeep {
+pub struct Upkeep {
     store: Store,
     forgot_at: Option<Timestamp>,
 }
 
 impl Upkeep {
     /// Of `store`.
-    pub(crate) fn new(store: Store) -> Self {
+    pub fn new(store: Store) -> Self {
         Self { store, forgot_at: None }
     }
 
     /// Works until `stop`. An error is said once, and once that it is over: the alerts that come meanwhile say so too.
-    pub(crate) async fn forever(mut self, settings: SettingsInForce, clock: Clock, stop: CancellationToken) {
+    pub async fn forever(mut self, settings: SettingsInForce, clock: Clock, stop: CancellationToken) {
         let mut failed = false;
         while !stop.is_cancelled() {
             let history_days = settings.borrow().config.history_days;
@@ -57,7 +58,7 @@ impl Upkeep {
     ///
     /// # Errors
     /// [`StoreError`] if the store does not take it; the rest is done at the next call.
-    async fn once(&mut self, history: Duration, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn once(&mut self, history: Duration, now: Timestamp) -> Result<(), StoreError> {
         self.store.save_last_seen().await?;
         if self.forgot_at.is_none_or(|before| now < before || now.since(before) >= FORGOTTEN_EVERY) {
             self.store.forget_resolved_alerts(now.before(RESOLVED_ALERTS_KEPT)).await?;

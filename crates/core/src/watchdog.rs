@@ -8,11 +8,9 @@
 //! can tell apart; and where their labels differ, that one of two is restarted is no reason to call every component
 //! unknown. Which Prometheus watches what is not known here.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::status::ComponentStatus;
-use super::target::{ComponentName, excerpt};
+use super::target::excerpt;
 use super::time::Timestamp;
 
 /// The alert that must keep coming, and how long it may stay away (`watchdog`).

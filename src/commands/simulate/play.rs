@@ -38,6 +38,7 @@ use crate::log::Log;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::store::{Statements, Store};
+use crate::upkeep::{DAY, Upkeep};
 
 /// The end of time.
 const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
@@ -179,6 +180,7 @@ struct Replay {
     store: Store,
     page: BuiltinPage,
     reconciler: Reconciler,
+    upkeep: Upkeep,
     /// What the engine has told since it was last taken from here.
     events: mpsc::Receiver<Event>,
     story: Story,
@@ -207,6 +209,7 @@ impl Replay {
             settings,
             watchdog,
             is_notified_of_watchdog: false,
+            upkeep: Upkeep::new(store.clone()),
             reconciler: Reconciler::new(store.clone(), Arc::new(page.clone()), in_force, clock, log, stop),
             store,
             page,
@@ -223,6 +226,8 @@ impl Replay {
     /// One run of the engine at `now`, after what was `told`.
     async fn run(&mut self, now: Timestamp, told: &[Told]) -> anyhow::Result<()> {
         self.now.store(now.as_millis(), Ordering::Relaxed);
+        let history_days = self.settings.borrow().config.history_days;
+        self.upkeep.once(DAY * history_days, now).await?;
         let run = self.reconciler.once().await;
         if let Some(blocked) = run.blocked {
             bail!("the simulation stopped at {now}: {blocked}");

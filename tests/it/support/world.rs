@@ -26,6 +26,7 @@ use alertmanager_cachet::log::Log;
 use alertmanager_cachet::reconcile::{Reconciler, RunReport, Wake};
 use alertmanager_cachet::settings::{Settings, SettingsInForce};
 use alertmanager_cachet::store::Store;
+use alertmanager_cachet::upkeep::Upkeep;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 pub use fake_cachet::Release;
@@ -304,6 +305,8 @@ impl World {
 
     /// One reconcile run in which nothing fails.
     pub async fn settle(&mut self) {
+        let history = Duration::from_secs(24 * 3600) * self.settings.config.history_days;
+        Upkeep::new(self.store.clone()).once(history, self.now()).await.expect("kept in order");
         let run = self.once().await;
         assert!(run.is_complete(), "{run:?}");
     }

@@ -1,13 +1,14 @@
 //! The switch alone, and its laws over any history of heartbeats, restarts and looks.
 
-use crate::alert::signals;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::alert::signals;
 use crate::page::{DesiredPage, desired};
-use crate::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
+use crate::status::ComponentStatus;
+use crate::target::{ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const START: Timestamp = Timestamp::from_millis(1_000_000);
