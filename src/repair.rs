@@ -160,6 +160,10 @@ impl Repairer {
             return Ok(Vec::new());
         }
         let mut repairs = if is_watched { Vec::new() } else { self.store.repair_unresolved(confirm, now).await? };
+        if !repairs.is_empty() {
+            // Whatever becomes of the rest.
+            self.reconciler.wake();
+        }
         if let Some(limit) = stale_after.and_then(|longest| rule::stale_before(now, self.listening_since, longest)) {
             repairs.extend(self.store.repair_unresolved(|record| rule::stale(record, limit), now).await?);
         }

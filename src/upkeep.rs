@@ -38,7 +38,8 @@ impl Upkeep {
         let mut failed = false;
         while !stop.is_cancelled() {
             let history_days = settings.borrow().config.history_days;
-            let done = self.once(DAY * history_days, clock.now()).await;
+            // What is left out at the stop is done at the next start; the store saves the rest when it is closed.
+            let Some(done) = stop.run_until_cancelled(self.once(DAY * history_days, clock.now())).await else { return };
             match &done {
                 Err(error) if !failed => {
                     tracing::warn!("the store cannot be kept in order: {error}; it is tried again")

@@ -122,6 +122,19 @@ impl OutsideCachet {
         bail!("after {PATIENCE:?} the page is not yet {expected:?}")
     }
 
+    /// Waits until nobody calls any more and the page is as wanted, and returns it.
+    pub async fn shows(&self, is_wanted: impl Fn(&Observed) -> bool) -> anyhow::Result<Observed> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            self.quiet().await;
+            let shown = self.shown().await?;
+            if is_wanted(&shown) {
+                return Ok(shown);
+            }
+        }
+        bail!("after {PATIENCE:?} the page is not yet as wanted")
+    }
+
     /// Waits for the first call of this kind since the calls were taken, and says when it was answered.
     pub async fn call(&self, method: &Method, path: &str) -> anyhow::Result<Instant> {
         let began = Instant::now();

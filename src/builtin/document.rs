@@ -69,8 +69,10 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
     let (mut named, mut any) = (None, false);
     for item in items(asked, &header::ACCEPT_ENCODING) {
         let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
-        let weight = parameters.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
-        let is_welcome = weight.is_none_or(|weight| weight > 0.0);
+        let weight = parameters.trim().strip_prefix(['q', 'Q']).and_then(|weight| weight.strip_prefix('='));
+        // What cannot be read is no welcome: everybody takes the text as it is.
+        let is_welcome =
+            weight.map_or(parameters.trim().is_empty(), |weight| weight.parse().is_ok_and(|it: f32| it > 0.0));
         match coding.trim_end() {
             "*" => any = is_welcome,
             coding if coding.eq_ignore_ascii_case("gzip") => named = Some(is_welcome),

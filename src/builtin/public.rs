@@ -42,6 +42,9 @@ const PAGE_HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// Revalidated after an hour: an upgrade shows soon, and a page that refreshes does not ask each time.
+/// How long a reader waits for the store.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 const ASSET_HEADERS: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "public, max-age=3600"), NO_SNIFFING];
 
 /// `page` at `/`, with its assets.
@@ -102,6 +105,8 @@ struct Rendering {
 enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the store did not answer within {PATIENCE:?}: check its disk")]
+    Slow,
     #[error("the template does not fit its content ({0}): this is a fault of the program, please report it")]
     Template(#[from] minijinja::Error),
 }
@@ -120,7 +125,7 @@ impl Public {
         // Of those who came while there was none, the first has made it, or has failed for all of them.
         if self.current(&last).is_none()
             && last.failures == failures
-            && let Err(error) = self.refresh(&mut last.rendering).await
+            && let Err(error) = self.refresh_in_time(&mut last.rendering).await
         {
             tracing::error!(%error, "the page could not be made");
             *last = Last { rendering: None, failures: failures.wrapping_add(1) };
@@ -129,6 +134,11 @@ impl Public {
             Some(rendering) => rendering.document.answer(asked),
             None => (StatusCode::INTERNAL_SERVER_ERROR, "The status cannot be shown at the moment.").into_response(),
         }
+    }
+
+    /// [`Self::refresh`] within [`PATIENCE`]: while a disk stands still, readers wait no longer than that.
+    async fn refresh_in_time(&self, last: &mut Option<Rendering>) -> Result<(), Failure> {
+        tokio::time::timeout(PATIENCE, self.refresh(last)).await.unwrap_or(Err(Failure::Slow))
     }
 
     /// The last rendering, if nothing can have changed since.

@@ -100,8 +100,9 @@ impl Gatherer {
         let (store, now) = (&context.store, context.clock.now());
         self.look_at_the_clock(context, view, now).await?;
         let news = self.wake.count();
+        // It costs next to nothing where nothing has changed, and no change is missed for want of a wake-up.
+        self.refresh_sources().await?;
         if !self.is_up_to_date() {
-            self.refresh_sources().await?;
             self.overrides = store.overrides().await?;
             self.read_as_of = Some(news);
         }

@@ -1,5 +1,6 @@
 //! Alertmanager as a source: a target is down while one of its stored alerts counts as firing.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Changes, Source};
 use crate::core::alert::AlertSignals;
+use crate::core::rules::{Signal, SignalId};
 use crate::core::time::Timestamp;
 use crate::settings::SettingsInForce;
 use crate::store::{Store, StoreError};
@@ -24,8 +26,10 @@ struct State {
     /// How far the changes of the store were read; `None`: not at all.
     position: Option<u64>,
     alerts: AlertSignals,
-    /// What was read and is not said yet.
-    unsaid: Changes,
+    /// What was read and is not said yet: of each signal the last word.
+    unsaid: BTreeMap<SignalId, Option<Signal>>,
+    /// Whether what was said before counts no more.
+    starts_over: bool,
 }
 
 impl Alerts {
@@ -48,11 +52,11 @@ impl Source for Alerts {
             state.position = Some(read.position);
             if read.all {
                 state.alerts = AlertSignals::default();
-                state.unsaid = Changes { starts_over: true, ..Changes::default() };
+                (state.unsaid, state.starts_over) = (BTreeMap::new(), true);
             }
             let changes =
                 read.changes.iter().map(|(fingerprint, record)| state.alerts.set(*fingerprint, record.as_ref()));
-            state.unsaid.signals.extend(changes);
+            state.unsaid.extend(changes);
             Ok(())
         })
     }
@@ -60,10 +64,13 @@ impl Source for Alerts {
     fn changes(&self, now: Timestamp) -> Changes {
         let refire_delay = self.settings.borrow().config.alerts.refire_delay;
         let mut state = self.state();
-        let mut changes = mem::take(&mut state.unsaid);
-        changes.signals.extend(state.alerts.advance(refire_delay, now));
-        changes.waiting = state.alerts.waiting();
-        changes.changes_at = state.alerts.changes_at(refire_delay);
-        changes
+        let advanced = state.alerts.advance(refire_delay, now);
+        state.unsaid.extend(advanced);
+        Changes {
+            starts_over: mem::take(&mut state.starts_over),
+            signals: mem::take(&mut state.unsaid).into_iter().collect(),
+            waiting: state.alerts.waiting(),
+            changes_at: state.alerts.changes_at(refire_delay),
+        }
     }
 }

@@ -48,9 +48,34 @@ pub(super) struct Row<A> {
     #[serde(deserialize_with = "number_or_text")]
     pub id: i64,
     pub attributes: A,
-    /// `{"group": {"data": {"id": "3"}}}`, `{"components": {"data": [{"id": "5"}]}}`, or less.
     #[serde(default)]
-    relationships: Value,
+    relationships: Relationships,
+}
+
+/// `{"group": {"data": {"id": "3"}}}`, `{"components": {"data": [{"id": "5"}]}}`, or less. Another form is an error: read as if
+/// nothing were related, it would move components and end maintenance.
+#[derive(Debug, Default, Deserialize)]
+struct Relationships {
+    group: Option<Related>,
+    #[serde(default)]
+    components: RelatedList,
+}
+
+#[derive(Debug, Deserialize)]
+struct Related {
+    data: Option<Reference>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RelatedList {
+    #[serde(default)]
+    data: Vec<Reference>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    #[serde(deserialize_with = "number_or_text")]
+    id: i64,
 }
 
 /// The times in the answer to a write.
@@ -153,7 +178,7 @@ impl From<Row<Component>> for ObservedComponent {
             status: status.value.and_then(ComponentStatus::from_value),
             enabled: enabled.unwrap_or(true),
             description,
-            group: number(&row.relationships["group"]["data"]["id"]).map(GroupId),
+            group: row.relationships.group.and_then(|group| group.data).map(|group| GroupId(group.id)),
             managed: meta.is_ours(),
         }
     }
@@ -177,10 +202,10 @@ impl From<Row<Incident>> for ObservedIncident {
 
 impl From<Row<Schedule>> for Maintenance {
     fn from(row: Row<Schedule>) -> Self {
-        let components = row.relationships["components"]["data"].as_array().into_iter().flatten();
+        let components = row.relationships.components.data.into_iter();
         Self {
             name: row.attributes.name,
-            components: components.filter_map(|component| number(&component["id"])).map(ComponentId).collect(),
+            components: components.map(|component| ComponentId(component.id)).collect(),
             ends_if_utc_ms: row.attributes.completed_if_utc.map(Timestamp::as_millis),
         }
     }

@@ -278,10 +278,47 @@ impl RawAlert {
     }
 }
 
-/// The labels of an alert.
-#[derive(Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct RawLabels(HashMap<String, Json>);
+/// The labels that are used.
+const LABELS: [&str; 5] =
+    ["alertname", "instance", "status_page_alert", "status_page_component", "status_page_critical_target"];
+
+/// The labels of an alert that are used, and how much there is of all of them: the others are not kept.
+#[derive(Default)]
+pub(super) struct RawLabels {
+    used: HashMap<String, Json>,
+    /// How many labels there are.
+    count: usize,
+    /// The bytes of their names and values.
+    bytes: usize,
+}
+
+impl<'de> Deserialize<'de> for RawLabels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LabelsVisitor)
+    }
+}
+
+struct LabelsVisitor;
+
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = RawLabels;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("labels")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<RawLabels, A::Error> {
+        let mut labels = RawLabels::default();
+        while let Some((name, value)) = object.next_entry::<String, Json>()? {
+            labels.count += 1;
+            labels.bytes += name.len() + value.text().map_or(0, str::len);
+            if LABELS.contains(&name.as_str()) {
+                labels.used.insert(name, value);
+            }
+        }
+        Ok(labels)
+    }
+}
 
 /// What labels say an alert is about.
 pub(super) struct Subject {
@@ -298,12 +335,12 @@ pub(super) struct Subject {
 
 impl RawLabels {
     fn text(&self, label: &str) -> Option<&str> {
-        self.0.get(label)?.text()
+        self.used.get(label)?.text()
     }
 
     /// Whether a label says `true`. Labels are texts; a hand-made post may well have a bool.
     fn is_true(&self, label: &str) -> bool {
-        match self.0.get(label) {
+        match self.used.get(label) {
             Some(Json::Text(text)) => text.trim().eq_ignore_ascii_case("true"),
             Some(Json::Bool(value)) => *value,
             _ => false,
@@ -317,12 +354,11 @@ impl RawLabels {
 
     /// What the alert that they belong to is about.
     pub(super) fn subject(&self) -> Result<Subject, IgnoreReason> {
-        if self.0.len() > LABEL_LIMIT {
-            return Err(IgnoreReason::TooManyLabels(self.0.len()));
+        if self.count > LABEL_LIMIT {
+            return Err(IgnoreReason::TooManyLabels(self.count));
         }
-        let bytes = self.0.iter().map(|(name, value)| name.len() + value.text().map_or(0, str::len)).sum();
-        if bytes > LABELS_LIMIT_BYTES {
-            return Err(IgnoreReason::LabelsTooLarge(bytes));
+        if self.bytes > LABELS_LIMIT_BYTES {
+            return Err(IgnoreReason::LabelsTooLarge(self.bytes));
         }
         let filled = |label| self.text(label).filter(|text| !text.trim().is_empty());
         let name = filled("alertname").ok_or(IgnoreReason::NoAlertname)?;

@@ -5,6 +5,10 @@ CREATE TABLE observed_components (
     component TEXT    NOT NULL
 );
 
+-- What cannot be read is no reason to refuse the start: the page is read again.
+UPDATE observed SET snapshot = '{"groups":[],"components":[],"open_incidents":[]}'
+WHERE NOT json_valid(snapshot) OR json_type(snapshot, '$.components') IS NOT 'array';
+
 INSERT OR REPLACE INTO observed_components (id, component)
 SELECT json_extract(component.value, '$.id'), component.value
 FROM observed, json_each(observed.snapshot, '$.components') AS component;

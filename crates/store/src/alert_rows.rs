@@ -27,6 +27,8 @@ pub(super) struct AlertTable {
     /// transaction that failed or that deleted alerts. Between these, the number is kept in memory: only the server that
     /// holds the store's lock writes alerts, and it knows how many of them were new.
     pub(super) count: Option<usize>,
+    /// Whether there are alerts that were adopted from a page; `None` if that must be looked up.
+    pub(super) has_adopted: Option<bool>,
     /// When alerts were last heard of, as far as that is not stored yet ([`Store::save_last_seen`]).
     pub(super) last_seen: HashMap<Fingerprint, Timestamp>,
 }

@@ -111,7 +111,8 @@ impl Store {
     /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let mut table = self.alert_table.lock().await;
-        if let Some(recorded) = self.record_repeats(&mut table, group).await? {
+        // Without that shortcut, for whatever reason, the transaction decides.
+        if let Ok(Some(recorded)) = self.record_repeats(&mut table, group).await {
             return Ok(recorded);
         }
         let leases = self.leases();
@@ -148,6 +149,7 @@ impl Store {
         }
         table.count = Some(written.stored);
         if let Some(merge) = &merge {
+            table.has_adopted = Some(!merge.adopted.is_empty());
             let stored = merge.changed().filter(|record| !written.refused.contains(&record.fingerprint));
             self.log_changes(stored, &written.ended);
         }
@@ -164,15 +166,20 @@ impl Store {
         if group.iter().any(|recording| !recording.statements.watchdogs.is_empty()) {
             return Ok(None);
         }
-        let mut db = self.reader.acquire().await?;
-        let (mut known, adopted, pulse, routed) = read_for(&mut db, group).await?;
-        let mut alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
-        if !adopted.is_empty() || alerts.any(|alert| !known.contains_key(&alert.fingerprint)) {
+        let Some(mut db) = self.reader.try_acquire() else { return Ok(None) };
+        let has_adopted = match table.has_adopted {
+            Some(has_adopted) => has_adopted,
+            None => *table.has_adopted.insert(!adopted(&mut db).await?.is_empty()),
+        };
+        let alerts = || group.iter().flat_map(|recording| &recording.statements.alerts);
+        let mut known = with_fingerprints(&mut db, alerts().map(|alert| alert.fingerprint)).await?;
+        if has_adopted || alerts().any(|alert| !known.contains_key(&alert.fingerprint)) {
             return Ok(None);
         }
         known.values_mut().for_each(|record| table.update(record));
-        let leases = self.leases();
-        let mut merge = Merge::new(known, adopted, Evidence { pulse, routed, leases: &leases });
+        // What is known of the watchdog matters for a resolve that ends something, and that is no repeat.
+        let (pulse, routed, leases) = (Pulse::default(), RoutedWatchdogs::default(), self.leases());
+        let mut merge = Merge::new(known, Vec::new(), Evidence { pulse, routed, leases: &leases });
         let nothing_proved = WatchdogVerdict::default();
         let apply =
             |Recording { statements, now, .. }: &Recording| merge.apply(statements, nothing_proved, Vec::new(), *now);
@@ -194,7 +201,8 @@ impl Store {
         if table.last_seen.is_empty() {
             return Ok(());
         }
-        self.write(async |db| table.save_last_seen(db).await).await?;
+        let save = self.write(async |db| table.save_last_seen(db).await);
+        self.measured(StoreOperation::Remember, save).await?;
         table.last_seen = HashMap::new();
         Ok(())
     }
@@ -234,7 +242,7 @@ impl Store {
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn adopt(&self, adoption: &Adoption, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
         let mut table = self.alert_table.lock().await;
-        table.count = None;
+        (table.count, table.has_adopted) = (None, None);
         let adopted = self.write(async |db| {
             // A notification may have come first.
             let mut known = of_targets_of(db, &adoption.alerts).await?;
@@ -263,7 +271,7 @@ impl Store {
     /// As [`Self::adopt`].
     pub async fn put_alert(&self, record: &AlertRecord) -> Result<(), StoreError> {
         let mut table = self.alert_table.lock().await;
-        table.count = None;
+        (table.count, table.has_adopted) = (None, None);
         let put = self.write(async |db| {
             if record.state == AlertState::Adopted {
                 let adopted = std::slice::from_ref(record);
@@ -299,9 +307,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
     pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
-        self.save_last_seen().await?;
         let mut table = self.alert_table.lock().await;
-        let forgotten = self.write(async |db| forget_resolved(db, limit).await).await?;
+        let forget = self.write(async |db| {
+            table.save_last_seen(db).await?;
+            forget_resolved(db, limit).await
+        });
+        let forgotten = forget.await?;
+        table.last_seen = HashMap::new();
         if forgotten > 0 {
             table.count = None;
         }
@@ -322,11 +334,11 @@ impl Store {
     }
 
     async fn repair(&self, poll: &Poll, missing: &Missing, config: &AlertConfig) -> Result<Plan, StoreError> {
-        self.save_last_seen().await?;
         let mut table = self.alert_table.lock().await;
         let (count, leases) = (table.count.take(), self.leases());
         let (plan, records, written) = self
             .write(async |db| {
+                table.save_last_seen(db).await?;
                 let listed = poll.listed().map(|listed| listed.alert.fingerprint);
                 let mut known = with_fingerprints(db, listed).await?;
                 let unlisted = unresolved(&mut *db).await?;
@@ -345,6 +357,7 @@ impl Store {
                 Ok((plan, records, written))
             })
             .await?;
+        table.last_seen = HashMap::new();
         self.log_changes(plan.repairs.iter().map(|repair| &repair.record), &written.ended);
         *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(poll.leases_after(&leases, &records));
         table.count = Some(written.stored);
@@ -366,9 +379,9 @@ impl Store {
         rule: impl Fn(&AlertRecord) -> Option<Repair>,
         now: Timestamp,
     ) -> Result<Vec<Repair>, StoreError> {
-        self.save_last_seen().await?;
-        let _table = self.alert_table.lock().await;
+        let mut table = self.alert_table.lock().await;
         let repair = self.write(async |db| {
+            table.save_last_seen(db).await?;
             let repairs: Vec<Repair> = unresolved(&mut *db).await?.iter().filter_map(rule).collect();
             let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
             upsert(db, &records).await?;
@@ -377,6 +390,7 @@ impl Store {
             Ok(repairs)
         });
         let repairs = self.measured(StoreOperation::Repair, repair).await?;
+        table.last_seen = HashMap::new();
         self.log_changes(repairs.iter().map(|repair| &repair.record), &[]);
         Ok(repairs)
     }

@@ -128,6 +128,8 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let corrupt = |error| StoreError::Corrupt { what: format!("the snapshot of the page: {error}") };
         let mut observed: Observed = serde_json::from_str(row.try_get("snapshot")?).map_err(corrupt)?;
+        // A server of an earlier release may have put them there, too.
+        observed.components.clear();
         for row in sqlx::query("SELECT component FROM observed_components ORDER BY id").fetch_all(db).await? {
             observed.components.push(serde_json::from_str(row.try_get("component")?).map_err(corrupt)?);
         }

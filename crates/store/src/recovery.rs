@@ -69,10 +69,10 @@ impl Store {
         let Some(heard_since) = looked_at.and_then(|looked_at| recovery::heard_since(known, looked_at, start)) else {
             return Ok(false);
         };
-        self.save_last_seen().await?;
         let mut table = self.alert_table.lock().await;
         table.count = None;
         let forgotten = self.write(async |db| {
+            table.save_last_seen(db).await?;
             let before = read_ledger(db).await?;
             let after = recovery::ledger_of_newer_page(before.clone());
             save_differences(db, &before, &after).await?;
@@ -84,7 +84,9 @@ impl Store {
             }
             Ok(forgotten > 0 || after != before || pulse != pulse_before)
         });
-        forgotten.await
+        let forgotten = forgotten.await?;
+        table.last_seen.clear();
+        Ok(forgotten)
     }
 
     /// Moves everything that is dated later than `now` back to `now`, after the clock was set back: the alerts, the
@@ -93,9 +95,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn clamp_future_timestamps(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.save_last_seen().await?;
-        let _table = self.alert_table.lock().await;
+        let mut table = self.alert_table.lock().await;
         let moved = self.write(async |db| {
+            table.save_last_seen(db).await?;
             let later = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
             let later = select(db, later, |query| query.bind(now.as_millis())).await?;
             let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
@@ -120,6 +122,7 @@ impl Store {
             Ok(u64::try_from(moved).unwrap_or(u64::MAX))
         });
         let moved = moved.await?;
+        table.last_seen.clear();
         self.reset_changes();
         Ok(moved)
     }

@@ -225,6 +225,8 @@ fn pool_options() -> SqlitePoolOptions {
     // the connection counts itself inside one for ever, refusing every other. Such a connection is replaced.
     SqlitePoolOptions::new()
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A file does not hang up.
+        .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
