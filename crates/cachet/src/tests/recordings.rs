@@ -168,6 +168,27 @@ async fn that_maintenance_cannot_be_read_says_why() {
     assert_eq!(refused.failure, Failure::NotThePage { done: false }, "{refused}");
 }
 
+/// Read as if nothing were related, it would end maintenance and move components.
+#[test]
+fn what_is_related_in_another_form_is_an_error_and_not_nothing() {
+    let row = |relationships: &str| {
+        let row = format!(r#"{{"id": "1", "attributes": {{"name": "Now"}}, "relationships": {relationships}}}"#);
+        (serde_json::from_str::<Row<crate::wire::Schedule>>(&row).is_ok(), serde_json::from_str::<Row<crate::wire::Group>>(&row).is_ok())
+    };
+    for good in ["{}", r#"{"group": null}"#, r#"{"group": {"data": null}}"#, r#"{"components": {"data": [{"id": 5}]}}"#] {
+        assert_eq!(row(good), (true, true), "{good}");
+    }
+    for bad in [
+        r#"{"components": {"data": {}}}"#,
+        r#"{"components": {"data": null}}"#,
+        r#"{"components": {"data": [{"name": "Web"}]}}"#,
+        r#"{"group": {"data": {"id": "x"}}}"#,
+        r#"{"group": 3}"#,
+    ] {
+        assert_eq!(row(bad), (false, false), "{bad}");
+    }
+}
+
 #[tokio::test]
 async fn an_incident_is_read_with_the_status_that_is_shown() {
     for (release, number, status) in [

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use alertmanager_cachet_core::alert::AlertState;
+use alertmanager_cachet_core::alert::{AlertState, Effect};
 use alertmanager_cachet_core::ledger::{
     ComponentValue, Delivery, IncidentValue, Outage, OutageSubject, Recorded, ResourceKey, Update, outage_key,
 };
@@ -412,4 +412,42 @@ async fn episodes_in_every_phase_become_outages_with_all_that_is_in_doubt() {
             "10-reopened - 0 recovery 17 fixed  - reopened@70",
         ]
     );
+}
+
+#[tokio::test]
+async fn the_last_reading_goes_into_rows_and_one_that_cannot_be_read_is_forgotten() {
+    let good = r#"{"groups":[],"components":[{"id":3,"name":"Web"},{"id":4,"name":"Api"}],"open_incidents":[]}"#;
+    for (snapshot, rows) in [(good, 2), ("no JSON", 0), (r#"{"components":null}"#, 0)] {
+        let mut db = SqliteConnection::connect("sqlite::memory:").await.expect("a database");
+        let step = migrate_before(&mut db, "0014_observed_components.sql").await;
+        let insert = sqlx::query("INSERT INTO observed (id, snapshot, taken_at_ms) VALUES (1, $1, 5)").bind(snapshot);
+        insert.execute(&mut db).await.expect("inserted");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(step)).execute(&mut db).await.expect("migrated");
+        let count = sqlx::query_scalar("SELECT COUNT(*) FROM observed_components").fetch_one(&mut db).await;
+        assert_eq!(count.map(|count: i64| count).expect("counted"), rows, "{snapshot}");
+        let left: String = sqlx::query_scalar("SELECT snapshot FROM observed").fetch_one(&mut db).await.expect("a row");
+        assert_eq!(left, r#"{"groups":[],"components":[],"open_incidents":[]}"#, "{snapshot}");
+    }
+}
+
+#[tokio::test]
+async fn when_an_alert_was_last_heard_of_is_stored_later_and_at_the_latest_when_the_store_is_closed() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    let fires = alert("a", "Web", NOW);
+    for (seconds, effect) in [(0, Effect::Fired), (60, Effect::Repeated)] {
+        let told = store.record(std::slice::from_ref(&fires), after(seconds)).await;
+        assert_eq!(told.expect("recorded"), [effect]);
+    }
+    let stored = || async {
+        let query = sqlx::query_scalar::<_, i64>("SELECT last_seen_ms FROM alerts");
+        query.fetch_one(store.reader()).await.expect("a row")
+    };
+    assert_eq!(stored().await, NOW.as_millis(), "not worth a transaction");
+    store.save_last_seen().await.expect("saved");
+    assert_eq!(stored().await, after(60).as_millis());
+    store.record(std::slice::from_ref(&fires), after(120)).await.expect("recorded");
+    store.close().await;
+    let store = Store::open(&url(&folder)).await.expect("opens again");
+    assert_eq!(store.unresolved_alerts().await.expect("read")[0].last_seen_at, after(120));
 }

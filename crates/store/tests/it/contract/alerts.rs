@@ -124,6 +124,31 @@ pub async fn a_repeat_changes_nothing_but_when_it_was_heard(place: &Place) {
     assert_eq!(kinds(&store).await, [(AlertEventKind::Fired, Source::Notification)]);
 }
 
+pub async fn who_follows_the_alerts_is_told_of_each_change_and_of_no_repeat(place: &Place) {
+    let store = place.open().await;
+    let (a, b) = (alert("a", "Web", NOW), alert("b", "Web", NOW));
+    store.record(std::slice::from_ref(&a), NOW).await.expect("recorded");
+    let all = store.alert_changes(None).await.expect("read");
+    assert_eq!((all.all, all.changes.len()), (true, 1));
+
+    store.record(&[a.clone(), b.clone()], after(1)).await.expect("recorded");
+    let next = store.alert_changes(Some(all.position)).await.expect("read");
+    let told: Vec<_> = next.changes.iter().map(|(fingerprint, record)| (*fingerprint, record.is_some())).collect();
+    assert_eq!((next.all, told), (false, vec![(b.fingerprint, true)]), "the first one was repeated");
+
+    store.record(&[resolved(&a)], after(2)).await.expect("recorded");
+    let last = store.alert_changes(Some(next.position)).await.expect("read");
+    assert_eq!(last.changes, [(a.fingerprint, None)]);
+    assert!(store.alert_changes(Some(last.position)).await.expect("read").changes.is_empty());
+
+    let many: Vec<Alert> = (0..5000).map(|number| alert(&format!("many-{number}"), "Web", NOW)).collect();
+    store.record(&many, after(3)).await.expect("recorded");
+    let behind = store.alert_changes(Some(last.position)).await.expect("read");
+    assert_eq!((behind.all, behind.changes.len()), (true, 5001), "too far behind: all of them");
+    let other = store.alert_changes(Some(u64::MAX)).await.expect("read");
+    assert!(other.all, "a position of another store");
+}
+
 /// Pseudo-random numbers (a linear congruential generator): the same ones each time.
 struct Numbers(u64);
 
