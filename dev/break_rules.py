@@ -49,10 +49,10 @@ RULES = [
         "        self.signals.insert(id, name);",
     ),
     Rule(
-        "changes: an alert that was resolved says nothing any more",
-        "crates/store/src/alert_rows.rs",
-        "record.state != AlertState::Resolved",
-        "true",
+        "changes: what a notification has changed is told to the reconciler",
+        "crates/store/src/alerts.rs",
+        "self.log_changes(stored, &written.ended);",
+        "self.log_changes(stored.take(0), &written.ended);",
     ),
     # The ledger.
     Rule(

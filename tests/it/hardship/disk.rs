@@ -47,6 +47,10 @@ async fn a_full_disk_is_answered_with_503_and_loses_nothing_and_is_over_when_the
     let server = site.started(site.command_through(&SMALL_DISK, &["serve", "--web.listen-address=127.0.0.1:0"])).await;
     let data = as_seen_by(&server, &site.folder.path().join("data"));
     server.sender.post_until_taken(&[alert(0, Target::Database, "firing", 0)]).await;
+    // So that the incidents are opened in this order.
+    site.page
+        .comes_to_show(&["Database: Major outage", "Website: Operational", "Database is down: Investigating"])
+        .await;
     let filler = data.join("filler");
     fill(&filler);
 
@@ -69,6 +73,10 @@ async fn a_locked_store_is_answered_with_503_within_seconds_and_is_over_when_the
     let site = Site::new(Release::Current).await;
     let server = site.serving().await;
     server.sender.post_until_taken(&[alert(0, Target::Database, "firing", 0)]).await;
+    // So that the incidents are opened in this order.
+    site.page
+        .comes_to_show(&["Database: Major outage", "Website: Operational", "Database is down: Investigating"])
+        .await;
     let store = site.folder.path().join("data/alertmanager-cachet.db");
     let mut other = SqliteConnectOptions::new().filename(store).connect().await.expect("a connection");
     // The server may be writing.
@@ -127,6 +135,10 @@ async fn cannot_store(server: &Server, cure: &str) {
         assert_eq!(answer, Some(StatusCode::SERVICE_UNAVAILABLE));
         assert!(asked.elapsed() < A_FEW_SECONDS, "it took {:?}", asked.elapsed());
     }
+    server.comes_to_be(StatusCode::SERVICE_UNAVAILABLE).await;
+    // A repeat of what is stored needs no write, and does not show that one would succeed.
+    let repeat = server.sender.post(&[alert(0, Target::Database, "firing", 0)]).await;
+    assert_eq!(repeat, Some(StatusCode::OK));
     server.comes_to_be(StatusCode::SERVICE_UNAVAILABLE).await;
     let said = server.process.stderr();
     let lines: Vec<&str> = said.lines().filter(|line| line.contains(BROKEN)).collect();

@@ -173,9 +173,13 @@ async fn that_maintenance_cannot_be_read_says_why() {
 fn what_is_related_in_another_form_is_an_error_and_not_nothing() {
     let row = |relationships: &str| {
         let row = format!(r#"{{"id": "1", "attributes": {{"name": "Now"}}, "relationships": {relationships}}}"#);
-        (serde_json::from_str::<Row<crate::wire::Schedule>>(&row).is_ok(), serde_json::from_str::<Row<crate::wire::Group>>(&row).is_ok())
+        (
+            serde_json::from_str::<Row<crate::wire::Schedule>>(&row).is_ok(),
+            serde_json::from_str::<Row<crate::wire::Group>>(&row).is_ok(),
+        )
     };
-    for good in ["{}", r#"{"group": null}"#, r#"{"group": {"data": null}}"#, r#"{"components": {"data": [{"id": 5}]}}"#] {
+    for good in ["{}", r#"{"group": null}"#, r#"{"group": {"data": null}}"#, r#"{"components": {"data": [{"id": 5}]}}"#]
+    {
         assert_eq!(row(good), (true, true), "{good}");
     }
     for bad in [
