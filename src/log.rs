@@ -1,7 +1,7 @@
 //! The log: the lines that operators grep for on stdout, and everything else on stderr.
 //!
 //! A [`Line`] goes to stdout; its words and their order are a public interface. What the program has to
-//! say beside that goes through `tracing` to stderr; [`init`] sets that up.
+//! say beside that goes through `tracing` to stderr; `init` sets that up.
 //!
 //! A request is logged without secrets, on one line, and of bounded length ([`logged_headers`], [`logged_body`]).
 
@@ -120,7 +120,7 @@ pub(crate) fn init(level: LevelFilter, format: TextOrJson) {
 /// One line of the log on stdout.
 ///
 /// [`Display`](fmt::Display) is the text form: `[COMPONENT_STATUS_CHANGE] component="Database" old_status=…`. Names are
-/// quoted and escaped, so that none can start a line or pass for another field. [`Line::to_json`] is one JSON object with
+/// quoted and escaped, so that none can start a line or pass for another field. `Line::to_json` is one JSON object with
 /// the same fields, statuses as numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {

@@ -161,7 +161,7 @@ impl Tally {
         }
     }
 
-    /// Takes a target out. Its name stays until [`Tally::forget`]: most targets are put back at once with another health.
+    /// Takes a target out. Its name stays: most targets are put back at once with another health.
     fn remove(&mut self, target: &DesiredTarget) {
         self.conditions.remove(TargetHealth { condition: target.condition(), critical: target.critical });
         for (times, moment) in self.times(target) {

@@ -29,7 +29,7 @@ pub(super) struct AlertTable {
     pub(super) count: Option<usize>,
     /// Whether there are alerts that were adopted from a page; `None` if that must be looked up.
     pub(super) has_adopted: Option<bool>,
-    /// When alerts were last heard of, as far as that is not stored yet ([`Store::save_last_seen`]).
+    /// When alerts were last heard of, as far as that is not stored yet ([`AlertTable::save_last_seen`]).
     pub(super) last_seen: HashMap<Fingerprint, Timestamp>,
 }
 
