@@ -1,8 +1,9 @@
 //! Makes the page show what the signals say: gather, plan, deliver, report; again until nothing is left to write.
 //!
-//! [`Reconciler::once`] does the work and [`Reconciler::forever`] only waits: for news, for the interval, for a firing whose
-//! refire delay ends, or for the time of the next attempt. Each stage has its own state: `gather` what was read,
-//! `core::plan` none, `deliver` what waits to be written, `report` what was said. `view` is what they share.
+//! [`Reconciler::once`] does the work and [`Reconciler::forever`] only waits: for a wake-up, the interval, the next moment at
+//! which time alone changes the page, or the next attempt. Each stage keeps its own state: `gather` what was read and the
+//! desired page, the plan stage the plans of the target components, `deliver` the waiting operations, `report` what was
+//! logged. `view` is what they share.
 
 mod apply;
 mod deliver;
@@ -83,9 +84,9 @@ pub struct Reconciler {
     wake: Wake,
     view: View,
     gatherer: Gatherer,
-    /// What the targets' own components wait for.
+    /// The plans of the target components.
     target_plans: TargetPlans,
-    /// When that was planned.
+    /// The time of the last plan.
     planned_at: Option<Timestamp>,
     deliverer: Deliverer,
     reporter: Reporter,
@@ -224,7 +225,7 @@ impl Reconciler {
         let stop = self.context.stop.clone();
         let (mut read, mut wanted) = (Reading::Earlier, Reading::Earlier);
         loop {
-            // A read may be left at any moment; a write that is under way is finished.
+            // Reading can be cancelled at any time. A write that has begun is finished.
             let (context, view, reporter) = (&self.context, &mut self.view, &mut self.reporter);
             tokio::select! {
                 looked = self.gatherer.look(context, view, reporter, wanted) => read = read.max(looked?),
@@ -246,7 +247,7 @@ impl Reconciler {
             if batch.is_empty() || stop.is_cancelled() {
                 return Ok(self.view.save(&self.context.store, now).await?);
             }
-            // `setup` may have created it, or a maintenance begun, since that was read.
+            // Since the last reading, `setup` may have created it, or a maintenance may have begun.
             let needed = batch.iter().map(needed_reading).max().unwrap_or(Reading::Earlier);
             if read < needed {
                 wanted = needed;

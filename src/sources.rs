@@ -1,4 +1,4 @@
-//! Where signals come from: each source reads what it needs, and says at any moment how the targets are.
+//! Where signals come from: each source reads what it needs and returns what has changed.
 //!
 //! A source keeps its facts in the store in its own way and wakes the reconciler, which asks every source for signals and
 //! knows nothing else about it.
@@ -15,18 +15,19 @@ use crate::store::StoreError;
 
 /// One source of signals.
 pub(crate) trait Source: fmt::Debug + Send + Sync {
-    /// Reads what was stored since the last reading; all of it, if that is not known. Fails if the store does not answer;
-    /// then what is known stays.
+    /// Reads what was stored since the last call, or everything if that position is unknown. If the store fails, the known
+    /// signals stay.
     fn refresh(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// What is different at `now` from what was said before, by what it has read last.
+    /// Returns the signals that have changed since the last call, at `now` and as of the last `refresh`. Each change is returned
+    /// once.
     fn changes(&self, now: Timestamp) -> Changes;
 }
 
 /// What one source says, as a difference.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// Whether what it said before counts no more.
+    /// Whether all earlier signals of this source are void.
     pub starts_over: bool,
     /// What each signal says now; `None`: nothing any more.
     pub signals: Vec<(SignalId, Option<Signal>)>,

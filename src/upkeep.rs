@@ -9,7 +9,7 @@ use crate::core::time::Timestamp;
 use crate::settings::SettingsInForce;
 use crate::store::{Store, StoreError};
 
-/// How often it is stored when alerts were last heard of, if nothing else has changed of them.
+/// The pause between two writes of the times at which alerts were last heard of.
 const SAVED_EVERY: Duration = Duration::from_secs(5);
 
 /// How often old things are forgotten.
@@ -28,17 +28,17 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Of `store`.
+    /// The upkeep of `store`.
     pub fn new(store: Store) -> Self {
         Self { store, forgot_at: None }
     }
 
-    /// Works until `stop`. An error is said once, and once that it is over: the alerts that come meanwhile say so too.
+    /// Runs until `stop`. Logs an error once, and once that it is over.
     pub async fn forever(mut self, settings: SettingsInForce, clock: Clock, stop: CancellationToken) {
         let mut failed = false;
         while !stop.is_cancelled() {
             let history_days = settings.borrow().config.history_days;
-            // What is left out at the stop is done at the next start; the store saves the rest when it is closed.
+            // What is not done at the stop is done after the next start. `Store::close` saves what is only in memory.
             let Some(done) = stop.run_until_cancelled(self.once(DAY * history_days, clock.now())).await else { return };
             match &done {
                 Err(error) if !failed => {

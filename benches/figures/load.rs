@@ -1,4 +1,4 @@
-//! As many requests as the server answers, over connections that are kept.
+//! Measures how many requests a second the server answers over persistent connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 
 use crate::server::Server;
 
-/// How many answers a second all `connections` together get within `span`, and the length of one. `request` gives the text
-/// of each request by its number.
+/// Returns the answers a second over all `connections` within `span`, and the length of one body. `request` gives the text of
+/// each request by its number.
 pub async fn rate(
     server: &Server,
     connections: usize,
@@ -36,7 +36,7 @@ pub async fn rate(
     Ok((count * 1000 / u64::try_from(began.elapsed().as_millis())?, length))
 }
 
-/// Asks again and again over one connection. The answers are all of one length, so no more of them than that is looked at.
+/// Sends requests over one connection. It assumes that every answer is as long as the first.
 async fn answers(address: String, request: impl Fn() -> String, until: Instant) -> anyhow::Result<(u64, usize)> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -52,6 +52,7 @@ async fn answers(address: String, request: impl Fn() -> String, until: Instant) 
     let arrived = answer.len();
     answer.resize(head + length, 0);
     stream.read_exact(&mut answer[arrived..]).await?;
+    ensure!(answer.starts_with(b"HTTP/1.1 200 "), "an answer is not 200");
     let mut count = 0;
     while Instant::now() < until {
         stream.write_all(request().as_bytes()).await?;

@@ -70,12 +70,12 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
     for item in items(asked, &header::ACCEPT_ENCODING) {
         let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
         let weight = parameters.trim().strip_prefix(['q', 'Q']).and_then(|weight| weight.strip_prefix('='));
-        // What cannot be read is no welcome: everybody takes the text as it is.
-        let is_welcome =
+        // An unreadable weight counts as a refusal: every client accepts the uncompressed text.
+        let is_accepted =
             weight.map_or(parameters.trim().is_empty(), |weight| weight.parse().is_ok_and(|it: f32| it > 0.0));
         match coding.trim_end() {
-            "*" => any = is_welcome,
-            coding if coding.eq_ignore_ascii_case("gzip") => named = Some(is_welcome),
+            "*" => any = is_accepted,
+            coding if coding.eq_ignore_ascii_case("gzip") => named = Some(is_accepted),
             _ => {}
         }
     }

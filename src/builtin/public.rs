@@ -1,11 +1,11 @@
 //! What readers ask for, served from memory: the page and its assets.
 //!
-//! The page is rendered once for each change of what it says, and every reader gets those bytes. Whether something changed is
-//! known without reading the store: this process counts its own writes, SQLite tells of those of others (`setup`), which is
-//! asked once a second at most, and the content itself says when time alone changes it.
+//! The page is rendered again only if its content changes, and every reader gets those bytes. The content is read again after
+//! a write to the page by this process, after any other commit (checked at most once a second), and when time changes it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -23,7 +23,7 @@ use crate::core::status::ComponentStatus;
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
 
-/// How long readers may be told what another process has changed meanwhile.
+/// How long a reader may get an outdated page after another process changed the store.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Nobody may guess a type from bytes.
@@ -31,7 +31,7 @@ const NO_SNIFFING: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosnif
 
 const PAGE_HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-cache"),
-    // Nothing but what we serve ourselves, nowhere else to send anything to, and nobody may frame it.
+    // Only our own resources, no other destinations, no framing.
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; \
@@ -41,10 +41,10 @@ const PAGE_HEADERS: [(HeaderName, &str); 4] = [
     NO_SNIFFING,
 ];
 
-/// Revalidated after an hour: an upgrade shows soon, and a page that refreshes does not ask each time.
 /// How long a reader waits for the store.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Assets are revalidated after an hour: a new release shows soon, and a page that reloads does not request them each time.
 const ASSET_HEADERS: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "public, max-age=3600"), NO_SNIFFING];
 
 /// `page` at `/`, with its assets.
@@ -55,7 +55,7 @@ pub(super) fn router(page: BuiltinPage) -> Router {
         icons.map(|tone| (format!("{}.svg", tone.key), asset("image/svg+xml", tone.icon()))).collect();
     assets.insert("page.css".to_owned(), asset("text/css; charset=utf-8", include_str!("page.css").to_owned()));
     assets.insert("page.js".to_owned(), asset("text/javascript; charset=utf-8", include_str!("page.js").to_owned()));
-    let public = Arc::new(Public { page, last: RwLock::default(), assets });
+    let public = Arc::new(Public { page, last: RwLock::default(), failures: AtomicU64::new(0), assets });
     let gone = async || (StatusCode::GONE, Json(json!({ "message": API_IS_GONE })));
     Router::new()
         .route("/", get(async |State(public): State<Arc<Public>>, asked: HeaderMap| public.answer(&asked).await))
@@ -75,15 +75,10 @@ pub(super) fn router(page: BuiltinPage) -> Router {
 
 struct Public {
     page: BuiltinPage,
-    last: RwLock<Last>,
+    last: RwLock<Option<Rendering>>,
+    /// How many refreshes have failed.
+    failures: AtomicU64,
     assets: HashMap<String, Document>,
-}
-
-#[derive(Default)]
-struct Last {
-    rendering: Option<Rendering>,
-    /// How often there was none to be had.
-    failures: u64,
 }
 
 /// The page, and how long it is true.
@@ -114,23 +109,21 @@ enum Failure {
 impl Public {
     /// `GET /`.
     async fn answer(&self, asked: &HeaderMap) -> Response {
-        let failures = {
-            let last = self.last.read().await;
-            if let Some(rendering) = self.current(&last) {
-                return rendering.document.answer(asked);
-            }
-            last.failures
-        };
+        let failures = self.failures.load(Ordering::Relaxed);
+        if let Some(rendering) = self.current(&*self.last.read().await) {
+            return rendering.document.answer(asked);
+        }
         let mut last = self.last.write().await;
-        // Of those who came while there was none, the first has made it, or has failed for all of them.
+        // Readers that came before this refresh had ended share its result, also its failure.
         if self.current(&last).is_none()
-            && last.failures == failures
-            && let Err(error) = self.refresh_in_time(&mut last.rendering).await
+            && self.failures.load(Ordering::Relaxed) == failures
+            && let Err(error) = self.refresh_in_time(&mut last).await
         {
             tracing::error!(%error, "the page could not be made");
-            *last = Last { rendering: None, failures: failures.wrapping_add(1) };
+            *last = None;
+            self.failures.fetch_add(1, Ordering::Relaxed);
         }
-        match &last.rendering {
+        match &*last {
             Some(rendering) => rendering.document.answer(asked),
             None => (StatusCode::INTERNAL_SERVER_ERROR, "The status cannot be shown at the moment.").into_response(),
         }
@@ -142,8 +135,8 @@ impl Public {
     }
 
     /// The last rendering, if nothing can have changed since.
-    fn current<'a>(&self, last: &'a Last) -> Option<&'a Rendering> {
-        let rendering = last.rendering.as_ref()?;
+    fn current<'a>(&self, last: &'a Option<Rendering>) -> Option<&'a Rendering> {
+        let rendering = last.as_ref()?;
         let ends = rendering.changes_at.min(rendering.checked_at.after(CHECK_INTERVAL));
         let is_in_time = (rendering.checked_at..ends).contains(&self.page.clock.now());
         (is_in_time && rendering.own_writes == self.page.tables.own_writes()).then_some(rendering)

@@ -116,7 +116,7 @@ impl Deliverer {
         if batch.is_empty() {
             return Vec::new();
         }
-        // How many writes it takes to turn everything red that the public sees: a status and an incident each.
+        // Keep enough writes to set every visible component to Major Outage and to open its incident.
         let spare = match context.page.spare(2 * view.index.enabled) {
             Spare::Exhausted(wait) => {
                 run.saving = Some(wait);
@@ -130,7 +130,7 @@ impl Deliverer {
 
     /// Whether a component must not be created yet. A page accepts two components with one name, and nobody would remove the
     /// second. So none is created while an earlier create may still have created it, or while the rate limit leaves too few
-    /// reads to check: a storm of new targets must not use up what it takes to keep what the public sees.
+    /// reads to check: many new targets must not use the calls that visible components need.
     fn is_postponed(
         &self,
         context: &Context,
@@ -143,11 +143,11 @@ impl Deliverer {
             return false;
         };
         let (now, interval) = (context.clock.now(), context.settings.config.page.reconcile_interval);
-        let too_dear = || (read < Reading::Everything).then(|| context.page.reading_waits()).flatten();
+        let reads_are_limited = || (read < Reading::Everything).then(|| context.page.reading_waits()).flatten();
         let row = view.ledger.as_ref().and_then(|ledger| ledger.rows.get(key));
         let vanished = view.vanished.contains(target.as_str()).then_some(interval);
         let on_its_way = || Some(row?.on_its_way_until(now)?.since(now));
-        let wait: Option<Duration> = vanished.or_else(on_its_way).or_else(too_dear);
+        let wait: Option<Duration> = vanished.or_else(on_its_way).or_else(reads_are_limited);
         run.saving = run.saving.into_iter().chain(wait).min();
         wait.is_some()
     }

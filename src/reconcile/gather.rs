@@ -1,5 +1,6 @@
-//! The first stage: reads what has to be read. The sources and overrides after news; the page at the start, on the interval
-//! and when what is known of it is in doubt; and what the page tells of maintenance when that may have changed.
+//! The first stage: reads what has to be read. It refreshes the sources in every run, and reads the overrides after a wake-up;
+//! the page at the start, on the interval and when what is known of it is in doubt; and what the page tells of maintenance
+//! when that may have changed.
 
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub struct Gatherer {
     looked_at: Option<Timestamp>,
     clock_jumps: ClockJumps,
     maintenance: MaintenanceAnswers,
-    /// When every target was last planned again.
+    /// When the interval last caused all targets to be planned again.
     compared_at: Option<Timestamp>,
     /// What the page must show, as of the last [`Gatherer::desired`].
     pub page: DesiredPage,
@@ -100,7 +101,7 @@ impl Gatherer {
         let (store, now) = (&context.store, context.clock.now());
         self.look_at_the_clock(context, view, now).await?;
         let news = self.wake.count();
-        // It costs next to nothing where nothing has changed, and no change is missed for want of a wake-up.
+        // It is cheap if nothing has changed, and a lost wake-up then loses no change.
         self.refresh_sources().await?;
         if !self.is_up_to_date() {
             self.overrides = store.overrides().await?;
@@ -214,7 +215,7 @@ impl Gatherer {
         context.store.remember(&expired, &[]).await?;
         expired.into_iter().for_each(|update| view.record(update));
         view.read(observed, now);
-        // Everything is compared with everything once an interval, whatever has changed.
+        // Once an interval every target is planned again, even if nothing has changed.
         if self.compared_at.is_none_or(|before| now.since(before) >= context.settings.config.page.reconcile_interval) {
             self.compared_at = Some(now);
             view.touched.all = true;
@@ -317,7 +318,7 @@ impl Gatherer {
         self.page = self.modify(context, page.apply_rules(changes_at), now);
     }
 
-    /// Whether nothing was stored since the sources were read.
+    /// Whether there was no wake-up since the sources and overrides were read.
     pub fn is_up_to_date(&self) -> bool {
         self.read_as_of == Some(self.wake.count())
     }

@@ -1,4 +1,4 @@
-//! What the stages share: what is recorded, and what the page shows. The store has all of it that matters.
+//! What the stages share: the ledger, what the page shows, and what changed since the last plan. All of it can be read again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct View {
     /// The components that the last reading did not show and the one before did. When a component is removed while a list of
     /// several pages is read, another one may be in none of them.
     pub vanished: BTreeSet<String>,
-    /// The targets of which something has changed since they were planned.
+    /// What changed since the last plan.
     pub touched: Touched,
     /// What of the last reading, and of our writes since, is not in the store's snapshot yet.
     unsaved: Unsaved,
@@ -39,7 +39,7 @@ pub struct View {
 /// The targets that have to be planned again.
 #[derive(Debug, Default)]
 pub struct Touched {
-    /// Whether all of them are.
+    /// Whether every target has to be planned again.
     pub all: bool,
     /// The targets of which something is desired or recorded that is new.
     pub targets: BTreeSet<TargetName>,
@@ -159,8 +159,8 @@ impl View {
         Ok(())
     }
 
-    /// A row of the ledger changed. What the page shows is as it was: something is about to be sent, has failed, was seen on
-    /// the page, or is not to be expected any more.
+    /// Replaces a row of the ledger. What the page shows does not change: a write is about to be sent, has failed, was confirmed,
+    /// or has expired.
     pub fn record(&mut self, update: Update) {
         if let Update::Component(ResourceKey::Target(name), _) = &update {
             self.touched.targets.insert(name.clone());
@@ -203,7 +203,7 @@ impl View {
         self.unsaved.add([id]);
     }
 
-    /// Saves what the page shows for `explain`: what has changed of it.
+    /// Saves the changes of what the page shows, for `explain`, the console and the next start.
     ///
     /// # Errors
     /// [`StoreError`] if the store does not take it.

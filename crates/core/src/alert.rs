@@ -399,15 +399,16 @@ impl AlertRecord {
 /// Only what time changes is remembered here: the firings that follow their own resolve ([`AlertState::Refired`]).
 #[derive(Debug, Default)]
 pub struct AlertSignals {
-    /// By the moment of the firing.
+    /// The refired alerts, by the time of the firing.
     refired: BTreeMap<(Timestamp, Fingerprint), AlertRecord>,
+    /// The time under which each is in `refired`.
     since: HashMap<Fingerprint, Timestamp>,
-    /// Those that fired until then count.
+    /// Refired alerts with a firing at or before this time count; `None` until the first [`Self::advance`].
     counted_until: Option<Timestamp>,
 }
 
 impl AlertSignals {
-    /// This is what is known of an alert from now on; `None`: nothing, or that it is resolved. Returns what it says.
+    /// Replaces what is known of an alert (`None`: it is resolved or forgotten). Returns its signal.
     pub fn set(&mut self, fingerprint: Fingerprint, record: Option<&AlertRecord>) -> (SignalId, Option<Signal>) {
         if let Some(since) = self.since.remove(&fingerprint) {
             self.refired.remove(&(since, fingerprint));

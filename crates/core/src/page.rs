@@ -1,7 +1,8 @@
 //! What the page must show: a function of the inventory and of what the sources say, kept up to date by changes.
 //!
-//! A changed signal costs the work of its target and of the components that this target feeds, however many others there
-//! are. [`desired`] computes the same from nothing; the simulation compares the two after each step.
+//! A changed signal updates its target and the tallies of the components that this target feeds. [`DesiredPage::apply_rules`]
+//! then builds every component from its tally. [`desired`] computes the same from nothing; the simulation compares the two
+//! after each step.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const NO_ALERTS: &str = "no alerts";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredPage {
     /// Every visible component that a target feeds, or that an operator overrides; while the watchdog is missing, those of
-    /// the configuration, too. As of the last [`DesiredPage::apply_rules`].
+    /// the configuration, too. As of the last [`DesiredPage::apply_rules`], and what was applied after it.
     pub components: BTreeMap<ComponentName, DesiredComponent>,
     /// Every target that is in the inventory, or of which a source says that it does not work.
     pub targets: BTreeMap<TargetName, DesiredTarget>,
@@ -36,7 +37,7 @@ pub struct DesiredPage {
     pub revisit_at: Option<Timestamp>,
     /// How the targets of each component are.
     tallies: BTreeMap<ComponentName, Tally>,
-    /// The target that each signal is about. A signal that the target works is in none.
+    /// The target of each signal. Signals with [`Condition::Ok`] are not kept.
     signals: HashMap<SignalId, TargetName>,
     targets_down: usize,
 }
@@ -142,11 +143,11 @@ impl DesiredTarget {
 struct Tally {
     targets: Arc<BTreeSet<TargetName>>,
     conditions: ConditionCounts,
-    /// When the first cause of each target began that does not work: how many began then.
+    /// The start of the first cause of each target that has one, with the number of targets.
     troubled: BTreeMap<Timestamp, usize>,
-    /// When each target went down that is down.
+    /// Since when targets are down, with the number of targets.
     down: BTreeMap<Timestamp, usize>,
-    /// The same of the critical ones.
+    /// As `down`, for critical targets only.
     critical_down: BTreeMap<Timestamp, usize>,
 }
 
@@ -286,8 +287,8 @@ impl DesiredPage {
         self.targets.insert(name.clone(), target);
     }
 
-    /// What the rules say of each component, given that time alone changes a signal at `revisit_at` next. What the watchdog
-    /// and operators change of that is applied afterwards.
+    /// Computes all components by the rules. `revisit_at` is when time alone next changes a signal. Apply the watchdog and the
+    /// overrides afterwards.
     pub fn apply_rules(mut self, revisit_at: Option<Timestamp>) -> Self {
         self.components = self.tallies.iter().map(|(name, tally)| (name.clone(), tally.component())).collect();
         (self.monitoring, self.revisit_at) = (Monitoring::Unwatched, revisit_at);
@@ -296,9 +297,8 @@ impl DesiredPage {
 
     /// The page with what is known of the monitoring.
     ///
-    /// While that is nothing, whatever would be Operational is Unknown: every component that a target feeds, and those
-    /// that are `named` in the configuration, for an alert about them would not come either. What the alerts say is
-    /// broken stays so.
+    /// While the watchdog is missing, every Operational component becomes Unknown: those that a target feeds, and those `named`
+    /// in the configuration. Other statuses stay.
     pub fn apply_watchdog(mut self, monitoring: Monitoring, named: &BTreeSet<ComponentName>) -> Self {
         self.monitoring = monitoring;
         match monitoring {

@@ -53,7 +53,7 @@ pub struct Plan {
     pub revisit_at: Option<Timestamp>,
 }
 
-/// The three views, between which a plan is the difference.
+/// The three views that a plan compares.
 #[derive(Debug, Clone, Copy)]
 pub struct Views<'a> {
     /// What the page must show.
@@ -97,8 +97,8 @@ pub fn plan_components(views: Views<'_>, policy: Policy, now: Timestamp) -> Plan
     plan
 }
 
-/// What has to be done about the targets' own components: for each target, nothing that time or another target changes. So
-/// it is kept, and a target is planned again only when something about it has changed.
+/// The plans of the target components. A target's plan does not depend on time or on other targets, so it is kept until
+/// something about the target changes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TargetPlans {
     operations: BTreeMap<TargetName, Operation>,
@@ -134,7 +134,7 @@ impl TargetPlans {
         }
     }
 
-    /// Plans every target again, whether it is desired, recorded or only on the page.
+    /// Plans every target again that is desired, recorded or, with a targets file, left over on the page.
     pub fn update_all(&mut self, views: Views<'_>, policy: Policy, now: Timestamp) {
         *self = Self::default();
         let has_leftovers = policy.inventory == InventorySource::File;

@@ -12,8 +12,9 @@ use alertmanager_cachet_core::merge::{NewAlerts, superseded};
 use alertmanager_cachet_core::target::{Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
 
-/// How many rows one statement carries: within the 32766 variables that SQLite takes, at ten a row.
-pub(super) const ROWS_PER_STATEMENT: usize = 1000;
+/// How many rows one statement carries. A connection keeps its statements prepared, one for each number of rows: longer ones
+/// would take much memory, and be rarely needed again with as many rows.
+pub(super) const ROWS_PER_STATEMENT: usize = 64;
 
 const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, \
      ends_at_ms, last_seen_ms";
@@ -59,7 +60,7 @@ impl AlertTable {
 /// How many changes of alerts are remembered for those who follow them. Who is further behind reads all alerts again.
 const CHANGES_KEPT: usize = 4096;
 
-/// The latest changes of alerts that are not resolved, numbered from the start of the server.
+/// The latest changes of alerts (`None`: resolved or deleted), numbered from the start of the server.
 #[derive(Debug, Default)]
 pub(super) struct AlertLog {
     /// The number of the first change that is kept.
@@ -84,7 +85,7 @@ impl AlertLog {
         self.first = self.first.saturating_add(excess as u64);
     }
 
-    /// All alerts have to be read again.
+    /// Discards the changes, so that every reader reads all alerts again.
     pub(super) fn reset(&mut self) {
         self.first = self.position().saturating_add(1);
         self.changes.clear();
@@ -130,7 +131,7 @@ pub(super) async fn write_within<'a>(
     let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
     let new = NewAlerts::divide(new, adopted);
     written.extend(&new.replacing);
-    // Before anything is forgotten: what the notification names is not forgotten for it.
+    // Written first, so that no alert of this notification is among the oldest that are deleted next.
     upsert(connection, &written).await?;
     let excess = new.excess(stored, max);
     if excess > 0 {

@@ -63,7 +63,8 @@ async fn read_for(
 impl Store {
     /// Keeps what a notification states, all of it or nothing, and says what each alert changed.
     ///
-    /// When this returns, the alerts survive a power cut. A commit waits for the disk, so those who come while one is
+    /// When this returns, the alerts survive a power cut; a repeat was committed before, and only the time at which it was
+    /// heard waits for [`Self::save_last_seen`]. A commit waits for the disk, so those who come while one is
     /// under way are committed together by the next. New alerts over the limit
     /// ([`Statements::max_stored`]) are [`Effect::OverLimit`].
     ///
@@ -156,8 +157,9 @@ impl Store {
         Ok(recorded)
     }
 
-    /// The results of a group that says nothing but what is stored; `None` if it says anything else. Such a group needs no
-    /// transaction: when its alerts were last heard of is stored a few seconds later, by [`Self::save_last_seen`].
+    /// The results of a group that only repeats what is stored, without a transaction: when its alerts were last heard of is
+    /// stored later, by [`Self::save_last_seen`]. `None` if a transaction must decide: the group says anything new or contains
+    /// a watchdog, there are adopted alerts, or no connection for reading is idle.
     async fn record_repeats(
         &self,
         table: &mut AlertTable,
@@ -191,8 +193,7 @@ impl Store {
         Ok(Some(recorded))
     }
 
-    /// Stores when alerts were last heard of, as far as only that has changed. Without it a crash forgets a few seconds of
-    /// that, and nothing else.
+    /// Stores the times at which alerts were last heard of that are only in memory. A crash loses these, and nothing else.
     ///
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then it is kept for the next call.
@@ -207,12 +208,12 @@ impl Store {
         Ok(())
     }
 
-    /// Says what was committed to those who follow the alerts.
+    /// Adds committed changes to the log that the sources read.
     fn log_changes<'a>(&self, written: impl IntoIterator<Item = &'a AlertRecord>, deleted: &[Fingerprint]) {
         self.alert_log.lock().unwrap_or_else(PoisonError::into_inner).add(written, deleted);
     }
 
-    /// Says that all alerts have to be read again.
+    /// Makes the sources read all alerts again.
     pub(super) fn reset_changes(&self) {
         self.alert_log.lock().unwrap_or_else(PoisonError::into_inner).reset();
     }
@@ -230,7 +231,7 @@ impl Store {
         if let Some(changes) = changes {
             return Ok(AlertChanges { position: next, all: false, changes });
         }
-        // What changes while they are read is told again next time.
+        // The position was taken before reading, so a change during the reading is returned again next time.
         let unresolved = self.unresolved_alerts().await?.into_iter();
         let changes = unresolved.map(|record| (record.fingerprint, Some(record))).collect();
         Ok(AlertChanges { position: next, all: true, changes })
