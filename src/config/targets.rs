@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Groups;
 use super::report::{Place, Report, Severity, counted, did_you_mean};
@@ -248,7 +249,7 @@ impl Reader<'_> {
     }
 
     /// The components that the label names, of which there is at least one.
-    fn components(&mut self, labels: &Value<'_>) -> Option<Vec<ComponentName>> {
+    fn components(&mut self, labels: &Value<'_>) -> Option<Arc<[ComponentName]>> {
         let missing = "is missing, so these targets feed nothing: name the components, separated by commas";
         let value = labels.required(COMPONENT, missing)?;
         let list = ComponentList::parse(value.text()?);
@@ -263,7 +264,7 @@ impl Reader<'_> {
             let mentions = self.components.entry(name.clone());
             mentions.or_insert_with(|| Mentions { first: value.place.clone(), times: 0, order }).times += 1;
         }
-        (!list.names.is_empty()).then_some(list.names)
+        (!list.names.is_empty()).then(|| list.names.into())
     }
 
     /// Every component that a label names must be in a group, and should be fed by a target if it is.
@@ -370,11 +371,11 @@ fn truth(value: &Value<'_>) -> Option<bool> {
 }
 
 /// The target of that instance, if Cachet can have a component for it.
-fn target(instance: &str, components: &[ComponentName], place: &Value<'_>) -> Option<Target> {
+fn target(instance: &str, components: &Arc<[ComponentName]>, place: &Value<'_>) -> Option<Target> {
     let problem = if let Some(character) = instance.chars().find(|&c| c == '|' || c.is_control()) {
         let instance = excerpt(instance);
         format!("instance {instance:?} contains {character:?}, which no target's name may: leave it out")
-    } else if let Some(target) = Target::new(instance, components.to_vec()) {
+    } else if let Some(target) = Target::new(instance, Arc::clone(components)) {
         let name = target.name();
         if name.fits_cachet() {
             return Some(target);

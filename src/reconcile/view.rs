@@ -196,7 +196,7 @@ impl View {
                     ObservedComponent { id, name, status, enabled: false, description, group: None, managed: true };
                 self.touched.components.insert(component.name.clone());
                 observed.components.push(component);
-                self.index.add(observed, observed.components.len() - 1);
+                self.index.add_last(observed);
             }
             (_, None) => {}
         }

@@ -1,7 +1,5 @@
 //! What Cachet shows: groups, components, open incidents and maintenance in progress, as they were read.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::status::{ComponentStatus, IncidentStatus};
@@ -139,8 +137,10 @@ pub struct Observed {
 /// Finds the components of one reading by name and by number. It is kept beside the reading, which may only grow meanwhile.
 #[derive(Debug, Clone, Default)]
 pub struct ComponentIndex {
-    by_name: HashMap<Box<str>, Vec<usize>>,
-    by_id: HashMap<ComponentId, usize>,
+    /// The places of the components in the reading, ordered by name.
+    by_name: Vec<usize>,
+    /// The same places, ordered by number.
+    by_id: Vec<usize>,
     /// How many components the public sees.
     pub enabled: usize,
 }
@@ -148,17 +148,27 @@ pub struct ComponentIndex {
 impl ComponentIndex {
     /// The index of a reading.
     pub fn of(observed: &Observed) -> Self {
-        let mut index = Self::default();
-        (0..observed.components.len()).for_each(|place| index.add(observed, place));
-        index
+        let components = &observed.components;
+        let mut by_name: Vec<(&str, usize)> = components.iter().map(|it| it.name.as_str()).zip(0..).collect();
+        let mut by_id: Vec<(ComponentId, usize)> = components.iter().map(|it| it.id).zip(0..).collect();
+        by_name.sort_unstable();
+        by_id.sort_unstable();
+        Self {
+            by_name: by_name.into_iter().map(|(_, place)| place).collect(),
+            by_id: by_id.into_iter().map(|(_, place)| place).collect(),
+            enabled: components.iter().filter(|component| component.enabled).count(),
+        }
     }
 
-    /// Adds the component at `place` of the reading.
-    pub fn add(&mut self, observed: &Observed, place: usize) {
-        let Some(component) = observed.components.get(place) else { return };
-        self.by_id.insert(component.id, place);
-        self.by_name.entry(component.name.as_str().into()).or_default().push(place);
-        self.enabled += usize::from(component.enabled);
+    /// Adds the last component of the reading.
+    pub fn add_last(&mut self, observed: &Observed) {
+        let Some(added) = observed.components.last() else { return };
+        let place = observed.components.len() - 1;
+        let at = self.by_name.partition_point(|place| name_at(observed, *place) <= added.name.as_str());
+        self.by_name.insert(at, place);
+        let at = self.by_id.partition_point(|place| id_at(observed, *place) <= added.id);
+        self.by_id.insert(at, place);
+        self.enabled += usize::from(added.enabled);
     }
 
     /// All components with this name.
@@ -167,19 +177,35 @@ impl ComponentIndex {
         observed: &'a Observed,
         name: &str,
     ) -> impl Iterator<Item = &'a ObservedComponent> + Clone + use<'_, 'a> {
-        let places = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
-        places.iter().filter_map(|place| observed.components.get(*place))
+        let first = self.by_name.partition_point(|place| name_at(observed, *place) < name);
+        let places = self.by_name.get(first..).unwrap_or_default();
+        let places = places.get(..places.partition_point(|place| name_at(observed, *place) <= name));
+        places.unwrap_or_default().iter().filter_map(|place| observed.components.get(*place))
     }
 
     /// The component with this number.
     pub fn get<'a>(&self, observed: &'a Observed, id: ComponentId) -> Option<&'a ObservedComponent> {
-        observed.components.get(*self.by_id.get(&id)?)
+        observed.components.get(self.place_of(observed, id)?)
     }
 
     /// The component with this number, to change what it shows. Its name and whether the public sees it stay.
     pub fn get_mut<'a>(&self, observed: &'a mut Observed, id: ComponentId) -> Option<&'a mut ObservedComponent> {
-        observed.components.get_mut(*self.by_id.get(&id)?)
+        let place = self.place_of(observed, id)?;
+        observed.components.get_mut(place)
     }
+
+    fn place_of(&self, observed: &Observed, id: ComponentId) -> Option<usize> {
+        let found = self.by_id.binary_search_by_key(&id, |place| id_at(observed, *place)).ok()?;
+        self.by_id.get(found).copied()
+    }
+}
+
+fn name_at(observed: &Observed, place: usize) -> &str {
+    observed.components.get(place).map(|component| component.name.as_str()).unwrap_or_default()
+}
+
+fn id_at(observed: &Observed, place: usize) -> ComponentId {
+    observed.components.get(place).map_or(ComponentId::UNKNOWN, |component| component.id)
 }
 
 /// A component to make.

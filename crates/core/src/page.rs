@@ -133,7 +133,17 @@ impl DesiredTarget {
 
     /// The description of its own component.
     pub fn description(&self) -> String {
-        let names: BTreeSet<&str> = self.causes.iter().map(|cause| cause.why.as_str()).collect();
+        // Thousands may be wrong with it, and only the first names fit: each takes three characters at least.
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        for cause in &self.causes {
+            let is_full = names.len() > DESCRIPTION_LIMIT / 3;
+            if !is_full || names.last().is_some_and(|last| cause.why.as_str() < *last) {
+                names.insert(&cause.why);
+            }
+            if names.len() > DESCRIPTION_LIMIT / 3 + 1 {
+                names.pop_last();
+            }
+        }
         describe(self.critical, names)
     }
 }
@@ -241,6 +251,8 @@ impl DesiredPage {
         self.change(&name, Some(&target), |target| {
             target.causes.retain(|cause| cause.signal != id);
             let place = target.causes.partition_point(|other| *other < cause);
+            // Most targets have one cause, and there may be many targets.
+            target.causes.reserve_exact(1);
             target.causes.insert(place, cause);
         });
         self.signals.insert(id, name.clone());

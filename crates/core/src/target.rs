@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -17,9 +18,9 @@ pub const COMPONENT_LIMIT: usize = 64;
 const EXCERPT: usize = 60;
 
 /// The name of a visible component: [`trimmed`], not empty, at most [`NAME_LIMIT`] characters, without `|`, `,` and control
-/// characters, so that it can stand in a label's list and in a target's name.
+/// characters, so that it can stand in a label's list and in a target's name. Clones share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct ComponentName(String);
+pub struct ComponentName(Arc<str>);
 
 /// Why a text cannot be a name or a title: what is wrong with it, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +92,7 @@ impl TryFrom<&str> for ComponentName {
     type Error = NameError;
 
     fn try_from(text: &str) -> Result<Self, NameError> {
-        checked_name("component", text, &['|', ',']).map(|name| Self(name.to_owned()))
+        checked_name("component", text, &['|', ',']).map(|name| Self(name.into()))
     }
 }
 
@@ -129,9 +130,10 @@ impl ComponentList {
 
 /// The name of a target's own, disabled component in Cachet: `<instance> | <component>, <component>`.
 ///
-/// It is the identity of a target: two alerts with the same instance and component list are about the same target.
+/// It is the identity of a target: two alerts with the same instance and component list are about the same target. Clones
+/// share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TargetName(String);
+pub struct TargetName(Arc<str>);
 
 name!(TargetName);
 
@@ -142,18 +144,25 @@ impl TargetName {
     }
 }
 
-/// What alerts are about: an instance, and the visible components that it feeds.
+/// What alerts are about: an instance, and the visible components that it feeds. Clones share the texts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
-    instance: String,
-    components: Vec<ComponentName>,
+    name: TargetName,
+    /// How many bytes of the name are the instance.
+    instance_length: usize,
+    components: Arc<[ComponentName]>,
 }
 
 impl Target {
     /// A target; `None` if the instance is empty or the list of components is.
-    pub fn new(instance: &str, components: Vec<ComponentName>) -> Option<Self> {
-        let instance = trimmed(instance);
-        (!instance.is_empty() && !components.is_empty()).then(|| Self { instance: instance.to_owned(), components })
+    pub fn new(instance: &str, components: impl Into<Arc<[ComponentName]>>) -> Option<Self> {
+        let (instance, components) = (trimmed(instance), components.into());
+        if instance.is_empty() || components.is_empty() {
+            return None;
+        }
+        let listed: Vec<&str> = components.iter().map(ComponentName::as_str).collect();
+        let name = TargetName(format!("{instance} | {}", listed.join(", ")).into());
+        Some(Self { name, instance_length: instance.len(), components })
     }
 
     /// Reads a target back from the name of its component, if the name has the form of one and is within the limits.
@@ -197,13 +206,12 @@ impl Target {
 
     /// Its name in Cachet.
     pub fn name(&self) -> TargetName {
-        let components: Vec<&str> = self.components.iter().map(ComponentName::as_str).collect();
-        TargetName(format!("{} | {}", self.instance, components.join(", ")))
+        self.name.clone()
     }
 
     /// What Prometheus scrapes: the label `instance`.
     pub fn instance(&self) -> &str {
-        &self.instance
+        self.name.as_str().get(..self.instance_length).unwrap_or_default()
     }
 
     /// The visible components that it feeds; at least one, none twice.
