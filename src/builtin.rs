@@ -36,7 +36,7 @@ pub struct BuiltinPage {
 impl BuiltinPage {
     /// The page over `store`.
     pub fn new(store: &Store, clock: Clock) -> Self {
-        Self { store: store.clone(), tables: store.page(), clock }
+        Self { store: store.clone(), tables: store.page_for_engine(), clock }
     }
 
     /// The page at `/` with its assets.
@@ -50,8 +50,8 @@ impl StatusPage for BuiltinPage {
         ADDRESS
     }
 
-    fn is_local(&self) -> bool {
-        true
+    fn edits(&self) -> Option<u64> {
+        Some(self.tables.edits())
     }
 
     fn capabilities(&self) -> PageFuture<'_, Capabilities> {

@@ -43,6 +43,11 @@ use crate::store::Store;
 /// How many operations are sent before the plan is computed again. So at most this many can be outdated by newer alerts.
 const BATCH: usize = 16;
 
+/// How long the reconciler pauses between two runs at most, and how many times as long as the run before took. In a storm of
+/// notifications one run then makes up for several, and the processors are there for those who bring the news.
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+const PAUSE_FACTOR: u32 = 4;
+
 /// Tells who waits, the reconciler or the alert sync, that there is news. Clones wake the same one; no call is ever lost.
 #[derive(Debug, Clone, Default)]
 pub struct Wake {
@@ -88,6 +93,8 @@ pub struct Reconciler {
     target_plans: TargetPlans,
     /// The time of the last plan.
     planned_at: Option<Timestamp>,
+    /// The number of [`StatusPage::edits`] before the last run.
+    edits: Option<u64>,
     deliverer: Deliverer,
     reporter: Reporter,
 }
@@ -114,6 +121,7 @@ impl Reconciler {
             wake,
             target_plans: TargetPlans::default(),
             planned_at: None,
+            edits: None,
             deliverer: Deliverer::default(),
             reporter: Reporter::new(log),
         }
@@ -176,8 +184,9 @@ impl Reconciler {
     pub async fn forever(mut self) {
         let (mut backoff, stop) = (Backoff::default(), self.context.stop.clone());
         while !stop.is_cancelled() {
-            let seen = self.wake.count();
+            let (seen, began) = (self.wake.count(), Instant::now());
             let run = self.once().await;
+            let pause = (began.elapsed() * PAUSE_FACTOR).min(LONGEST_PAUSE);
             let wait = if run.is_complete() {
                 backoff.reset();
                 self.until_due(run.revisit_at).min(run.saving.unwrap_or(Duration::MAX))
@@ -190,7 +199,7 @@ impl Reconciler {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
                 // News is worth an attempt at once, unless the page sent a `Retry-After`.
-                () = self.wake.woken(), if !must_wait => {
+                () = async { tokio::join!(tokio::time::sleep(pause), self.wake.woken()); }, if !must_wait => {
                     if self.wake.count() != seen {
                         backoff.reset();
                     }
@@ -203,7 +212,8 @@ impl Reconciler {
     pub async fn once(&mut self) -> RunReport {
         let (mut run, began) = (RunReport::default(), Instant::now());
         self.take_new_settings();
-        if self.view.is_in_doubt() || self.context.page.is_local() {
+        let edits = self.context.page.edits();
+        if self.view.is_in_doubt() || std::mem::replace(&mut self.edits, edits) != edits {
             self.view.observed_at = None;
         }
         if let Err(blocked) = self.write_what_differs(&mut run).await {

@@ -94,6 +94,8 @@ impl Home {
         let stdout = File::options().create(true).append(true).open(self.folder.path().join("stdout"))?;
         let mut command = Command::new(BINARY);
         command.arg(name).current_dir(self.folder.path()).env_clear().env("WEBHOOK_BASIC_AUTH", &self.basic_auth);
+        // As in the image.
+        command.env("MALLOC_ARENA_MAX", "2");
         if let Some(cachet) = cachet {
             command.env("CACHET_API_URL", cachet.url()).env("CACHET_API_TOKEN", cachet.token());
         }

@@ -55,7 +55,7 @@ impl Source for Alerts {
                 (state.unsaid, state.starts_over) = (BTreeMap::new(), true);
             }
             let changes =
-                read.changes.iter().map(|(fingerprint, record)| state.alerts.set(*fingerprint, record.as_ref()));
+                read.changes.iter().map(|(fingerprint, record)| state.alerts.set(*fingerprint, record.as_deref()));
             state.unsaid.extend(changes);
             Ok(())
         })

@@ -4,6 +4,7 @@
 //! their arrival, and saves what has changed in the same transaction, within the limit on stored alerts ([`NewAlerts`]).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerprint};
 use super::expiry::{Evidence, ResolveRule, WatchdogAlert, WatchdogVerdict};
@@ -53,12 +54,12 @@ pub struct Recorded {
 #[derive(Debug)]
 pub struct Merge<'a> {
     /// What was stored of the alerts concerned.
-    pub known: HashMap<Fingerprint, AlertRecord>,
+    pub known: HashMap<Fingerprint, Arc<AlertRecord>>,
     /// The alerts that were adopted from a page.
     pub adopted: Vec<AlertRecord>,
     /// What is known of the watchdog, by which resolves are judged.
     pub evidence: Evidence<'a>,
-    changed: HashMap<Fingerprint, AlertRecord>,
+    changed: HashMap<Fingerprint, Arc<AlertRecord>>,
     /// The changed alerts in the order of their first change.
     order: Vec<Fingerprint>,
     history: Vec<AlertEvent>,
@@ -67,7 +68,11 @@ pub struct Merge<'a> {
 impl<'a> Merge<'a> {
     /// Begins with what is stored: of the alerts that the notifications name (`known`), the adopted alerts, and the
     /// watchdog.
-    pub fn new(known: HashMap<Fingerprint, AlertRecord>, adopted: Vec<AlertRecord>, evidence: Evidence<'a>) -> Self {
+    pub fn new(
+        known: HashMap<Fingerprint, Arc<AlertRecord>>,
+        adopted: Vec<AlertRecord>,
+        evidence: Evidence<'a>,
+    ) -> Self {
         let (changed, order, history) = (HashMap::new(), Vec::new(), Vec::new());
         Self { known, adopted, evidence, changed, order, history }
     }
@@ -84,7 +89,7 @@ impl<'a> Merge<'a> {
         &mut self,
         statements: &Statements,
         verdict: WatchdogVerdict,
-        correctable: Vec<AlertRecord>,
+        correctable: Vec<Arc<AlertRecord>>,
         now: Timestamp,
     ) -> Recorded {
         self.known.extend(correctable.into_iter().map(|record| (record.fingerprint, record)));
@@ -110,7 +115,7 @@ impl<'a> Merge<'a> {
                 AlertRecord { fingerprint, starts_at, reported_starts_at: starts_at, ..record.clone() }
             });
             let before = self.changed.get(&alert.fingerprint).or_else(|| self.known.get(&alert.fingerprint));
-            let before = before.or(adopted.as_ref());
+            let before = before.map(Arc::as_ref).or(adopted.as_ref());
             let rule = statements.resolve_rule.as_ref();
             let (record, effect) = ResolveRule::observe(rule, before, alert, &self.evidence, now);
             let kind = AlertEventKind::of_effect(effect);
@@ -124,21 +129,14 @@ impl<'a> Merge<'a> {
 
     fn put(&mut self, record: AlertRecord) {
         let fingerprint = record.fingerprint;
-        if self.changed.insert(fingerprint, record).is_none() {
+        if self.changed.insert(fingerprint, Arc::new(record)).is_none() {
             self.order.push(fingerprint);
         }
     }
 
     /// The alerts to write, in the order of their first change: if there is no room for all new ones, the first are stored.
-    pub fn touched(&self) -> impl Iterator<Item = &AlertRecord> {
+    pub fn touched(&self) -> impl Iterator<Item = &Arc<AlertRecord>> {
         self.order.iter().filter_map(|fingerprint| self.changed.get(fingerprint))
-    }
-
-    /// Those of which more has changed than when they were last heard of.
-    pub fn changed(&self) -> impl Iterator<Item = &AlertRecord> {
-        let is_repeated =
-            |record: &&AlertRecord| self.known.get(&record.fingerprint).is_some_and(|known| record.repeats(known));
-        self.touched().filter(move |record| !is_repeated(record))
     }
 
     /// The history to write, without the alerts that are not stored.
@@ -249,7 +247,7 @@ mod tests {
         assert_eq!(apply(&mut merge, &[a.clone(), b]), [Effect::Fired, Effect::Fired]);
         let over = Alert { status: AlertStatus::Resolved, ..a.clone() };
         assert_eq!(apply(&mut merge, &[over, a]), [Effect::Resolved, Effect::Refired]);
-        let changed: Vec<_> = merge.changed().map(|record| (record.name.as_str(), record.state)).collect();
+        let changed: Vec<_> = merge.touched().map(|record| (record.name.as_str(), record.state)).collect();
         assert_eq!(changed, [("a", AlertState::Refired { since: NOW }), ("b", AlertState::Firing)]);
         let refused = HashSet::from([Fingerprint::of_text("a")]);
         let kinds = |refused: &HashSet<_>| merge.history(refused).iter().map(|event| event.kind).collect::<Vec<_>>();
@@ -293,7 +291,7 @@ mod tests {
         let statements = Statements { watchdogs: vec![watchdog], resolve_rule, ..Statements::default() };
         let verdict = merge.observe_watchdogs(&statements, NOW.after(Duration::from_secs(70)));
         assert!(verdict.died_at.is_some_and(|died_at| died_at < NOW));
-        let repairs = merge.apply(&statements, verdict, vec![stored], NOW).repairs;
+        let repairs = merge.apply(&statements, verdict, vec![stored.into()], NOW).repairs;
         let mut corrected: Vec<_> =
             repairs.iter().map(|repair| (repair.record.name.as_str(), repair.record.state, repair.reason)).collect();
         corrected.sort_by_key(|(name, ..)| *name);

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{Alert, AlertRecord, AlertState, Effect, Fingerprint};
@@ -137,7 +138,7 @@ impl Poll {
         self.members.iter().flat_map(|member| &member.listed)
     }
 
-    fn sightings(&self, stored: &[AlertRecord]) -> BTreeMap<Fingerprint, Sighting<'_>> {
+    fn sightings(&self, stored: &[Arc<AlertRecord>]) -> BTreeMap<Fingerprint, Sighting<'_>> {
         // What was adopted from a page fires already, so being suppressed does not keep it from that.
         let adopted = stored.iter().filter(|record| record.state == AlertState::Adopted);
         let adopted: BTreeSet<(TargetName, &str)> =
@@ -156,7 +157,7 @@ impl Poll {
 
     /// The known leases after this reading: the listed ones. An alert that fires and is no longer listed keeps its lease
     /// from `before`.
-    pub fn leases_after(&self, before: &Leases, stored: &[AlertRecord]) -> Leases {
+    pub fn leases_after(&self, before: &Leases, stored: &[Arc<AlertRecord>]) -> Leases {
         let mut leases = Leases::default();
         for ListedAlert { alert, lease, .. } in self.listed() {
             if let Some(lease) = lease {
@@ -178,9 +179,16 @@ impl Poll {
 
 /// The corrections of the stored alerts by `poll`. `stored` holds every alert that is not resolved, and every listed one.
 /// `missing` is the result of the previous poll, `leases` the known leases before this one.
-pub fn plan(poll: &Poll, stored: &[AlertRecord], missing: &Missing, leases: &Leases, config: &AlertConfig) -> Plan {
+pub fn plan(
+    poll: &Poll,
+    stored: &[Arc<AlertRecord>],
+    missing: &Missing,
+    leases: &Leases,
+    config: &AlertConfig,
+) -> Plan {
     let sightings = poll.sightings(stored);
-    let known: BTreeMap<Fingerprint, &AlertRecord> = stored.iter().map(|record| (record.fingerprint, record)).collect();
+    let known: BTreeMap<Fingerprint, &AlertRecord> =
+        stored.iter().map(|record| (record.fingerprint, &**record)).collect();
     // What was heard of an alert since the reading began is newer than the reading; the next one will tell.
     let is_outdated = |record: &AlertRecord| record.last_seen_at >= poll.began_at;
     let listed = sightings.iter().filter_map(|(fingerprint, sighting)| {

@@ -56,9 +56,10 @@ pub trait StatusPage: fmt::Debug + Send + Sync {
     /// Changes or removes what is there.
     fn apply<'a>(&'a self, operation: &'a PageWrite) -> PageFuture<'a, ()>;
 
-    /// Whether reading is cheap, so that every reconcile run starts with it.
-    fn is_local(&self) -> bool {
-        false
+    /// Counts the changes that operators of this process have made of the page: it is read again after each. `None`: they
+    /// change it elsewhere, and it is read on the interval.
+    fn edits(&self) -> Option<u64> {
+        None
     }
 
     /// What earlier calls have shown of the page.

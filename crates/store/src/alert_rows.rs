@@ -1,6 +1,7 @@
 //! The table of alerts: one row a fingerprint.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteArguments, SqliteExecutor, SqliteRow};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -12,159 +13,100 @@ use alertmanager_cachet_core::merge::{NewAlerts, superseded};
 use alertmanager_cachet_core::target::{Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
 
-/// How many rows one statement carries. A connection keeps its statements prepared, one for each number of rows: longer ones
-/// would take much memory, and be rarely needed again with as many rows.
-pub(super) const ROWS_PER_STATEMENT: usize = 64;
+/// How many rows a statement carries at most.
+const ROWS_PER_STATEMENT: usize = 64;
+
+/// Divides rows among statements: 64 rows each, then 16, 4, and 1. A connection keeps its statements prepared, one for each
+/// number of rows; so few numbers cost little memory, and each is soon needed again.
+pub(super) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let mut count = ROWS_PER_STATEMENT;
+        while count > rows.len().max(1) {
+            count /= 4;
+        }
+        let (batch, rest) = rows.split_at_checked(count)?;
+        rows = rest;
+        Some(batch)
+    })
+}
 
 const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, \
      ends_at_ms, last_seen_ms";
 
-/// What is known of the table without reading it. A transaction that writes alerts holds its guard until the commit.
-#[derive(Debug, Default)]
-pub(super) struct AlertTable {
-    /// The number of stored alerts; `None` if they must be counted.
-    ///
-    /// They are counted at the first write after a start (10 ms for 100,000 rows, 18 ms for a million), and again after a
-    /// transaction that failed or that deleted alerts. Between these, the number is kept in memory: only the server that
-    /// holds the store's lock writes alerts, and it knows how many of them were new.
-    pub(super) count: Option<usize>,
-    /// Whether there are alerts that were adopted from a page; `None` if that must be looked up.
-    pub(super) has_adopted: Option<bool>,
-    /// When alerts were last heard of, as far as that is not stored yet ([`AlertTable::save_last_seen`]).
-    pub(super) last_seen: HashMap<Fingerprint, Timestamp>,
-}
-
-impl AlertTable {
-    /// Gives `record` the time at which it was last heard of.
-    pub(super) fn update(&self, record: &mut AlertRecord) {
-        if let Some(last_seen_at) = self.last_seen.get(&record.fingerprint) {
-            record.last_seen_at = record.last_seen_at.max(*last_seen_at);
-        }
-    }
-
-    /// Stores when alerts were last heard of.
-    pub(super) async fn save_last_seen(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let seen: Vec<(&Fingerprint, &Timestamp)> = self.last_seen.iter().collect();
-        for some in seen.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::<Sqlite>::new("UPDATE alerts SET last_seen_ms = seen.column2 FROM (");
-            query.push_values(some, |mut row, (fingerprint, last_seen_at)| {
-                row.push_bind(fingerprint.to_string()).push_bind(last_seen_at.as_millis());
-            });
-            query.push(") AS seen WHERE fingerprint = seen.column1 AND last_seen_ms < seen.column2");
-            query.build().execute(&mut *connection).await?;
-        }
-        Ok(())
-    }
-}
-
-/// How many changes of alerts are remembered for those who follow them. Who is further behind reads all alerts again.
-const CHANGES_KEPT: usize = 4096;
-
-/// The latest changes of alerts (`None`: resolved or deleted), numbered from the start of the server.
-#[derive(Debug, Default)]
-pub(super) struct AlertLog {
-    /// The number of the first change that is kept.
-    first: u64,
-    changes: VecDeque<(Fingerprint, Option<AlertRecord>)>,
-}
-
-impl AlertLog {
-    /// The number of the next change.
-    pub(super) fn position(&self) -> u64 {
-        self.first.saturating_add(self.changes.len() as u64)
-    }
-
-    /// Adds what was committed: `written` alerts, and the ones that were deleted though they were not resolved.
-    pub(super) fn add<'a>(&mut self, written: impl IntoIterator<Item = &'a AlertRecord>, deleted: &[Fingerprint]) {
-        let written = written
-            .into_iter()
-            .map(|record| (record.fingerprint, (record.state != AlertState::Resolved).then(|| record.clone())));
-        self.changes.extend(written.chain(deleted.iter().map(|fingerprint| (*fingerprint, None))));
-        let excess = self.changes.len().saturating_sub(CHANGES_KEPT);
-        self.changes.drain(..excess);
-        self.first = self.first.saturating_add(excess as u64);
-    }
-
-    /// Discards the changes, so that every reader reads all alerts again.
-    pub(super) fn reset(&mut self) {
-        self.first = self.position().saturating_add(1);
-        self.changes.clear();
-    }
-
-    /// The changes from `position` on, unless they are forgotten.
-    pub(super) fn since(&self, position: u64) -> Option<Vec<(Fingerprint, Option<AlertRecord>)>> {
-        let skipped = usize::try_from(position.checked_sub(self.first)?).ok()?;
-        (skipped <= self.changes.len()).then(|| self.changes.iter().skip(skipped).cloned().collect())
-    }
-}
-
 /// The result of [`write_within`].
-pub(super) struct Written {
-    /// How many alerts are stored now.
-    pub(super) stored: usize,
+pub(super) struct WrittenWithin {
     /// The new alerts that were not stored, because the limit is reached.
     pub(super) refused: HashSet<Fingerprint>,
-    /// The adopted alerts that ended, and were deleted.
-    pub(super) ended: Vec<Fingerprint>,
+    /// The alerts that were deleted: resolved ones, to make room, and adopted ones that ended.
+    pub(super) deleted: Vec<Fingerprint>,
 }
 
-/// Writes `records`. Those that are not `known` are new, and are written only within the limit `max`. `adopted` alerts
-/// that end with this are deleted.
-///
-/// `stored` is the number of alerts before, if it is known. The caller takes it out of `table` before the transaction and
-/// puts the new number back after the commit: if the transaction fails, the alerts are counted again.
+/// Writes `records`. Those that are not `known` are new, and are written only if no more than `max` alerts are stored with
+/// them; `stored` is the number before. `adopted` alerts that end with this are deleted.
 pub(super) async fn write_within<'a>(
-    (max, stored, table): (u32, Option<usize>, &AlertTable),
+    max: u32,
+    stored: usize,
     connection: &mut SqliteConnection,
-    records: impl Iterator<Item = &'a AlertRecord>,
-    known: &HashMap<Fingerprint, AlertRecord>,
+    records: impl Iterator<Item = &'a Arc<AlertRecord>>,
+    known: &HashMap<Fingerprint, Arc<AlertRecord>>,
     adopted: &[AlertRecord],
-) -> Result<Written, StoreError> {
-    let stored = match stored {
-        Some(stored) => stored,
-        None => {
-            let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts").fetch_one(&mut *connection).await?;
-            usize::try_from(count).unwrap_or_default()
-        }
-    };
+) -> Result<WrittenWithin, StoreError> {
     let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let records = records.map(|record| &**record);
     let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
     let new = NewAlerts::divide(new, adopted);
     written.extend(&new.replacing);
     // Written first, so that no alert of this notification is among the oldest that are deleted next.
     upsert(connection, &written).await?;
-    let excess = new.excess(stored, max);
-    if excess > 0 {
-        table.save_last_seen(connection).await?;
-    }
-    let forgotten = forget_oldest_resolved(connection, excess).await?;
-    let stored = stored.saturating_sub(forgotten);
-    let refused: HashSet<Fingerprint> =
-        new.refused(max.saturating_sub(stored)).iter().map(|record| record.fingerprint).collect();
+    let mut deleted = forget_oldest_resolved(connection, new.excess(stored, max)).await?;
+    let room = max.saturating_sub(stored.saturating_sub(deleted.len()));
+    let refused: HashSet<Fingerprint> = new.refused(room).iter().map(|record| record.fingerprint).collect();
     let admitted: Vec<_> = new.additional.into_iter().filter(|record| !refused.contains(&record.fingerprint)).collect();
     upsert(connection, &admitted).await?;
-    let stored = stored + new.replacing.len() + admitted.len();
     let ended = superseded(adopted, written.into_iter().chain(admitted));
     delete(connection, &ended).await?;
-    Ok(Written { stored: stored.saturating_sub(ended.len()), refused, ended })
+    deleted.extend(ended);
+    Ok(WrittenWithin { refused, deleted })
 }
 
-/// Deletes up to `count` resolved alerts, those that were heard of least recently first. Returns how many it deleted.
-async fn forget_oldest_resolved(connection: &mut SqliteConnection, count: usize) -> Result<usize, StoreError> {
+/// Deletes up to `count` resolved alerts, those that were heard of least recently first.
+async fn forget_oldest_resolved(
+    connection: &mut SqliteConnection,
+    count: usize,
+) -> Result<Vec<Fingerprint>, StoreError> {
     if count == 0 {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let query = "DELETE FROM alerts WHERE fingerprint IN \
-                 (SELECT fingerprint FROM alerts WHERE state = 'resolved' ORDER BY last_seen_ms, fingerprint LIMIT $1)";
+                 (SELECT fingerprint FROM alerts WHERE state = 'resolved' ORDER BY last_seen_ms, fingerprint LIMIT $1) \
+                 RETURNING fingerprint";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let done = sqlx::query(query).bind(count).execute(connection).await?;
-    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+    fingerprints(sqlx::query_scalar(query).bind(count).fetch_all(connection).await?)
 }
 
-/// Deletes the resolved alerts that were last heard of before `limit`. Returns how many there were.
-pub(super) async fn forget_resolved(connection: &mut SqliteConnection, limit: Timestamp) -> Result<u64, StoreError> {
-    let query = "DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1";
-    Ok(sqlx::query(query).bind(limit.as_millis()).execute(connection).await?.rows_affected())
+/// Deletes the resolved alerts that were last heard of before `limit`.
+pub(super) async fn forget_resolved(
+    connection: &mut SqliteConnection,
+    limit: Timestamp,
+) -> Result<Vec<Fingerprint>, StoreError> {
+    let query = "DELETE FROM alerts WHERE state = 'resolved' AND last_seen_ms < $1 RETURNING fingerprint";
+    fingerprints(sqlx::query_scalar(query).bind(limit.as_millis()).fetch_all(connection).await?)
+}
+
+/// The fingerprints of all resolved alerts.
+pub(super) async fn resolved_fingerprints(
+    connection: &mut SqliteConnection,
+) -> Result<HashSet<Fingerprint>, StoreError> {
+    let query = "SELECT fingerprint FROM alerts WHERE state = 'resolved'";
+    Ok(fingerprints(sqlx::query_scalar(query).fetch_all(connection).await?)?.into_iter().collect())
+}
+
+fn fingerprints(texts: Vec<String>) -> Result<Vec<Fingerprint>, StoreError> {
+    texts.iter().map(|text| fingerprint(text)).collect()
+}
+
+fn fingerprint(text: &str) -> Result<Fingerprint, StoreError> {
+    text.parse().map_err(|_| StoreError::Corrupt { what: format!("alert {text:?}: its fingerprint makes no sense") })
 }
 
 /// Deletes the alerts with these fingerprints.
@@ -188,11 +130,6 @@ pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<
         }
     }
     Ok(records)
-}
-
-/// The alerts that were adopted from a page.
-pub(super) async fn adopted(connection: &mut SqliteConnection) -> Result<Vec<AlertRecord>, StoreError> {
-    select(connection, "state = 'inherited'", |query| query).await
 }
 
 /// Every alert that `verdict` may correct. Only a death needs the ended alerts, of which there are many.
@@ -226,11 +163,10 @@ pub(super) async fn select(
 /// The alerts with these fingerprints.
 pub(super) async fn with_fingerprints(
     connection: &mut SqliteConnection,
-    fingerprints: impl Iterator<Item = Fingerprint>,
-) -> Result<HashMap<Fingerprint, AlertRecord>, StoreError> {
-    let fingerprints: Vec<String> = fingerprints.map(|fingerprint| fingerprint.to_string()).collect();
-    let records = with_keys(connection, "fingerprint", &fingerprints).await?;
-    Ok(records.into_iter().map(|record| (record.fingerprint, record)).collect())
+    fingerprints: &[Fingerprint],
+) -> Result<Vec<AlertRecord>, StoreError> {
+    let fingerprints: Vec<String> = fingerprints.iter().map(ToString::to_string).collect();
+    with_keys(connection, "fingerprint", &fingerprints).await
 }
 
 /// The alerts of the targets of `records`. No index helps, so the whole table is read.
@@ -248,7 +184,7 @@ async fn with_keys(
     keys: &[String],
 ) -> Result<Vec<AlertRecord>, StoreError> {
     let mut records = Vec::with_capacity(keys.len());
-    for some in keys.chunks(ROWS_PER_STATEMENT) {
+    for some in batches(keys) {
         let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM alerts WHERE {column} IN ("));
         let mut list = query.separated(", ");
         for key in some {
@@ -264,7 +200,7 @@ async fn with_keys(
 
 /// Writes `records`, over what is stored of their fingerprints.
 pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
-    for some in records.chunks(ROWS_PER_STATEMENT) {
+    for some in batches(records) {
         let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
         query.push_values(some, |mut row, record| {
             let (state, refired_at) = match record.state {
@@ -312,7 +248,7 @@ fn record_of(row: &SqliteRow) -> Result<AlertRecord, StoreError> {
         _ => return Err(corrupt(&format!("state {state:?} makes no sense"))),
     };
     Ok(AlertRecord {
-        fingerprint: fingerprint.parse().map_err(|_| corrupt("its fingerprint makes no sense"))?,
+        fingerprint: self::fingerprint(&fingerprint)?,
         name: row.try_get("name")?,
         target: Target::from_name(&target).ok_or_else(|| corrupt(&format!("{:?} is no target", excerpt(&target))))?,
         critical: row.try_get::<i64, _>("critical")? != 0,

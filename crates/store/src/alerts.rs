@@ -1,15 +1,13 @@
 //! What notifications and Alertmanager's list change in the stored alerts.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::alert_rows::{
-    AlertTable, adopted, correctable, delete, forget_resolved, of_targets_of, unresolved, upsert, with_fingerprints,
-    write_within,
-};
+use super::alert_rows::{correctable, delete, forget_resolved, of_targets_of, unresolved, upsert, write_within};
+use super::alert_table::{AlertLog, Alerts};
 use super::history::keep_alerts;
 use super::ledger::{replace_observed, upsert_outage};
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
@@ -39,7 +37,7 @@ pub struct AlertChanges {
     /// Whether these are all alerts that are not resolved, and not only the changes.
     pub all: bool,
     /// What is known of each alert now, in the order of the changes; `None`: it is resolved, or forgotten.
-    pub changes: Vec<(Fingerprint, Option<AlertRecord>)>,
+    pub changes: Vec<(Fingerprint, Option<Arc<AlertRecord>>)>,
 }
 
 /// What one notification states, and who waits for the result.
@@ -50,14 +48,12 @@ struct Recording {
     answer: oneshot::Sender<Result<Recorded, StoreError>>,
 }
 
-/// What is stored that a group of recordings may be about: its alerts, the adopted alerts, and the watchdog.
-async fn read_for(
-    db: &mut SqliteConnection,
-    group: &[Recording],
-) -> Result<(HashMap<Fingerprint, AlertRecord>, Vec<AlertRecord>, Pulse, RoutedWatchdogs), StoreError> {
-    let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
-    let known = with_fingerprints(db, alerts.map(|alert| alert.fingerprint)).await?;
-    Ok((known, adopted(db).await?, modifiers::read_pulse(&mut *db).await?, modifiers::read_routed(db).await?))
+/// What one unit of work changes in the table of alerts.
+struct Written {
+    /// The alerts that were written.
+    records: Vec<Arc<AlertRecord>>,
+    /// Those that were deleted.
+    deleted: Vec<Fingerprint>,
 }
 
 impl Store {
@@ -111,86 +107,101 @@ impl Store {
 
     /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
-        let mut table = self.alert_table.lock().await;
-        // Without that shortcut, for whatever reason, the transaction decides.
-        if let Ok(Some(recorded)) = self.record_repeats(&mut table, group).await {
+        if let Some(recorded) = self.record_repeats(group).await {
             return Ok(recorded);
         }
         let leases = self.leases();
-        let (count, mut merge, mut recorded) = (table.count.take(), None, Vec::with_capacity(group.len()));
-        let written = self
-            .write(async |db| {
-                let (mut current, adopted, pulse, routed) = read_for(db, group).await?;
-                current.values_mut().for_each(|record| table.update(record));
-                let evidence = Evidence { pulse, routed: routed.clone(), leases: &leases };
-                let merge = merge.insert(Merge::new(current, adopted, evidence));
-                for Recording { statements, now, .. } in group {
-                    let verdict = merge.observe_watchdogs(statements, *now);
-                    let correctable = correctable(db, verdict).await?;
-                    recorded.push(merge.apply(statements, verdict, correctable, *now));
-                }
-                // The limit may have changed while they waited.
-                let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
-                let written =
-                    write_within((max, count, &table), db, merge.touched(), &merge.known, &merge.adopted).await?;
-                keep_alerts(db, &merge.history(&written.refused)).await?;
-                modifiers::keep_pulse(db, pulse, merge.evidence.pulse, EventKind::WatchdogHeard).await?;
-                if merge.evidence.routed != routed {
-                    modifiers::write_routed(db, &merge.evidence.routed).await?;
-                }
-                Ok(written)
-            })
-            .await?;
-        for (recording, recorded) in group.iter().zip(&mut recorded) {
-            for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
-                if written.refused.contains(&alert.fingerprint) {
-                    *effect = Effect::OverLimit;
+        self.write_alerts(async |db, stored| {
+            let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
+            let known = stored.with_fingerprints(db, alerts.map(|alert| alert.fingerprint)).await?;
+            let is_watched = group.iter().any(|recording| recording.statements.resolve_rule.is_some());
+            let (pulse, routed) = match is_watched {
+                true => (modifiers::read_pulse(&mut *db).await?, modifiers::read_routed(db).await?),
+                false => (Pulse::default(), RoutedWatchdogs::default()),
+            };
+            let evidence = Evidence { pulse, routed: routed.clone(), leases: &leases };
+            let (mut merge, mut recorded) = (Merge::new(known, stored.adopted(), evidence), Vec::new());
+            for Recording { statements, now, .. } in group {
+                let verdict = merge.observe_watchdogs(statements, *now);
+                let correctable = correctable(db, verdict).await?.into_iter();
+                let correctable = correctable
+                    .map(|record| stored.get(record.fingerprint).map_or_else(|| Arc::new(record), Arc::clone));
+                recorded.push(merge.apply(statements, verdict, correctable.collect(), *now));
+            }
+            // The limit may have changed while they waited.
+            let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
+            let within = write_within(max, stored.count(), db, merge.touched(), &merge.known, &merge.adopted).await?;
+            keep_alerts(db, &merge.history(&within.refused)).await?;
+            modifiers::keep_pulse(db, pulse, merge.evidence.pulse, EventKind::WatchdogHeard).await?;
+            if merge.evidence.routed != routed {
+                modifiers::write_routed(db, &merge.evidence.routed).await?;
+            }
+            for (recording, recorded) in group.iter().zip(&mut recorded) {
+                for (alert, effect) in recording.statements.alerts.iter().zip(&mut recorded.effects) {
+                    if within.refused.contains(&alert.fingerprint) {
+                        *effect = Effect::OverLimit;
+                    }
                 }
             }
-        }
-        table.count = Some(written.stored);
-        if let Some(merge) = &merge {
-            table.has_adopted = Some(!merge.adopted.is_empty());
-            let stored = merge.changed().filter(|record| !written.refused.contains(&record.fingerprint));
-            self.log_changes(stored, &written.ended);
-        }
-        Ok(recorded)
+            let records = merge.touched().filter(|record| !within.refused.contains(&record.fingerprint));
+            Ok((Written { records: records.cloned().collect(), deleted: within.deleted }, recorded))
+        })
+        .await
     }
 
     /// The results of a group that only repeats what is stored, without a transaction: when its alerts were last heard of is
     /// stored later, by [`Self::save_last_seen`]. `None` if a transaction must decide: the group says anything new or contains
-    /// a watchdog, there are adopted alerts, or no connection for reading is idle.
-    async fn record_repeats(
-        &self,
-        table: &mut AlertTable,
-        group: &[Recording],
-    ) -> Result<Option<Vec<Recorded>>, StoreError> {
+    /// a watchdog, or there are adopted alerts.
+    async fn record_repeats(&self, group: &[Recording]) -> Option<Vec<Recorded>> {
+        let mut alerts = self.alerts.lock().await;
+        if alerts.is_none() {
+            *alerts = Some(Alerts::read(&mut *self.reader.acquire().await.ok()?).await.ok()?);
+        }
+        let stored = alerts.as_mut().filter(|stored| !stored.has_adopted())?;
         if group.iter().any(|recording| !recording.statements.watchdogs.is_empty()) {
-            return Ok(None);
+            return None;
         }
-        let Some(mut db) = self.reader.try_acquire() else { return Ok(None) };
-        let has_adopted = match table.has_adopted {
-            Some(has_adopted) => has_adopted,
-            None => *table.has_adopted.insert(!adopted(&mut db).await?.is_empty()),
-        };
-        let alerts = || group.iter().flat_map(|recording| &recording.statements.alerts);
-        let mut known = with_fingerprints(&mut db, alerts().map(|alert| alert.fingerprint)).await?;
-        if has_adopted || alerts().any(|alert| !known.contains_key(&alert.fingerprint)) {
-            return Ok(None);
-        }
-        known.values_mut().for_each(|record| table.update(record));
+        let fingerprints = group.iter().flat_map(|it| &it.statements.alerts).map(|alert| alert.fingerprint);
+        let known = fingerprints.map(|fingerprint| Some((fingerprint, Arc::clone(stored.get(fingerprint)?))));
         // What is known of the watchdog matters for a resolve that ends something, and that is no repeat.
         let (pulse, routed, leases) = (Pulse::default(), RoutedWatchdogs::default(), self.leases());
-        let mut merge = Merge::new(known, Vec::new(), Evidence { pulse, routed, leases: &leases });
+        let mut merge =
+            Merge::new(known.collect::<Option<_>>()?, Vec::new(), Evidence { pulse, routed, leases: &leases });
         let nothing_proved = WatchdogVerdict::default();
         let apply =
             |Recording { statements, now, .. }: &Recording| merge.apply(statements, nothing_proved, Vec::new(), *now);
         let recorded: Vec<Recorded> = group.iter().map(apply).collect();
         if recorded.iter().any(|recorded| recorded.is_news) {
-            return Ok(None);
+            return None;
         }
-        table.last_seen.extend(merge.touched().map(|record| (record.fingerprint, record.last_seen_at)));
-        Ok(Some(recorded))
+        merge.touched().for_each(|record| stored.heard_of(Arc::clone(record)));
+        Some(recorded)
+    }
+
+    /// Runs `work`, which says what it has written, in one transaction; after the commit the alerts in memory are changed
+    /// as well, and the sources are told.
+    async fn write_alerts<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection, &Alerts) -> Result<(Written, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut alerts = self.alerts.lock().await;
+        let mut transaction = self.begin().await?;
+        // Not put back before it is known what the database says: the commit may fail, or nobody wait for it any more.
+        let mut stored = match alerts.take() {
+            Some(stored) => stored,
+            None => Alerts::read(&mut transaction).await?,
+        };
+        let (written, result) = match work(&mut transaction, &stored).await {
+            Ok(done) => done,
+            Err(error) => {
+                *alerts = Some(stored);
+                return Err(error);
+            }
+        };
+        transaction.commit().await?;
+        self.changes().add(stored.change(written.records, &written.deleted));
+        *alerts = Some(stored);
+        Ok(result)
     }
 
     /// Stores the times at which alerts were last heard of that are only in memory. A crash loses these, and nothing else.
@@ -198,24 +209,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then it is kept for the next call.
     pub async fn save_last_seen(&self) -> Result<(), StoreError> {
-        let mut table = self.alert_table.lock().await;
-        if table.last_seen.is_empty() {
-            return Ok(());
-        }
-        let save = self.write(async |db| table.save_last_seen(db).await);
+        let mut alerts = self.alerts.lock().await;
+        let Some(stored) = alerts.as_mut().filter(|stored| stored.is_unsaved()) else { return Ok(()) };
+        let save = self.write(async |db| stored.save_last_seen(db).await);
         self.measured(StoreOperation::Remember, save).await?;
-        table.last_seen = HashMap::new();
+        stored.saved();
         Ok(())
     }
 
-    /// Adds committed changes to the log that the sources read.
-    fn log_changes<'a>(&self, written: impl IntoIterator<Item = &'a AlertRecord>, deleted: &[Fingerprint]) {
-        self.alert_log.lock().unwrap_or_else(PoisonError::into_inner).add(written, deleted);
+    /// The log that the sources read.
+    fn changes(&self) -> MutexGuard<'_, AlertLog> {
+        self.alert_log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the sources read all alerts again.
-    pub(super) fn reset_changes(&self) {
-        self.alert_log.lock().unwrap_or_else(PoisonError::into_inner).reset();
+    /// The alerts in the database may be others than those in memory from now on: everyone reads them again.
+    pub(super) fn forget_alerts(&self, alerts: &mut Option<Alerts>) {
+        *alerts = None;
+        self.changes().reset();
     }
 
     /// What has changed of the alerts that are not resolved since `position`: that of an earlier answer of this store, or
@@ -225,14 +235,22 @@ impl Store {
     /// As [`Self::unresolved_alerts`].
     pub async fn alert_changes(&self, position: Option<u64>) -> Result<AlertChanges, StoreError> {
         let (next, changes) = {
-            let log = self.alert_log.lock().unwrap_or_else(PoisonError::into_inner);
+            let log = self.changes();
             (log.position(), position.and_then(|position| log.since(position)))
         };
         if let Some(changes) = changes {
             return Ok(AlertChanges { position: next, all: false, changes });
         }
         // The position was taken before reading, so a change during the reading is returned again next time.
-        let unresolved = self.unresolved_alerts().await?.into_iter();
+        let mut alerts = self.alerts.lock().await;
+        let stored = match alerts.take() {
+            Some(stored) => stored,
+            None => {
+                let read = async { Alerts::read(&mut *self.reader.acquire().await?).await };
+                self.measured(StoreOperation::Read, read).await?
+            }
+        };
+        let unresolved = alerts.insert(stored).unresolved().into_iter();
         let changes = unresolved.map(|record| (record.fingerprint, Some(record))).collect();
         Ok(AlertChanges { position: next, all: true, changes })
     }
@@ -242,9 +260,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn adopt(&self, adoption: &Adoption, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
-        let mut table = self.alert_table.lock().await;
-        (table.count, table.has_adopted) = (None, None);
-        let adopted = self.write(async |db| {
+        self.write_alerts(async |db, _| {
             // A notification may have come first.
             let mut known = of_targets_of(db, &adoption.alerts).await?;
             let adopted: HashSet<_> = adoption.alerts.iter().map(|record| record.fingerprint).collect();
@@ -258,11 +274,11 @@ impl Store {
             }
             replace_observed(db, observed, now).await?;
             let fired = alerts.iter().map(|record| AlertEvent::of(record, AlertEventKind::Fired, Source::Page, now));
-            keep_alerts(db, &fired.collect::<Vec<_>>()).await
-        });
-        adopted.await?;
-        self.reset_changes();
-        Ok(())
+            keep_alerts(db, &fired.collect::<Vec<_>>()).await?;
+            let records = alerts.into_iter().cloned().map(Arc::new).collect();
+            Ok((Written { records, deleted: Vec::new() }, ()))
+        })
+        .await
     }
 
     /// Puts an alert into the store as it is given, without judging it: for a history that is played again. An alert that was
@@ -271,34 +287,32 @@ impl Store {
     /// # Errors
     /// As [`Self::adopt`].
     pub async fn put_alert(&self, record: &AlertRecord) -> Result<(), StoreError> {
-        let mut table = self.alert_table.lock().await;
-        (table.count, table.has_adopted) = (None, None);
-        let put = self.write(async |db| {
+        self.write_alerts(async |db, stored| {
             if record.state == AlertState::Adopted {
                 let adopted = std::slice::from_ref(record);
                 let known = of_targets_of(db, adopted).await?;
                 if !superseded(adopted, &known).is_empty() {
-                    return Ok(());
+                    return Ok((Written { records: Vec::new(), deleted: Vec::new() }, ()));
                 }
             }
-            let adopted = adopted(db).await?;
             upsert(db, &[record]).await?;
-            delete(db, &superseded(&adopted, [record])).await
-        });
-        put.await?;
-        self.reset_changes();
-        Ok(())
+            let deleted = superseded(&stored.adopted(), [record]);
+            delete(db, &deleted).await?;
+            Ok((Written { records: vec![Arc::new(record.clone())], deleted }, ()))
+        })
+        .await
     }
 
-    /// Every alert that may count as firing now or later: all but the resolved ones.
+    /// Every alert that may count as firing now or later: all but the resolved ones, ordered by fingerprint.
     ///
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn unresolved_alerts(&self) -> Result<Vec<AlertRecord>, StoreError> {
-        let mut records = self.measured(StoreOperation::Read, unresolved(&self.reader)).await?;
-        let table = self.alert_table.lock().await;
-        records.iter_mut().for_each(|record| table.update(record));
-        Ok(records)
+        if let Some(stored) = self.alerts.lock().await.as_ref().filter(|_| !self.is_read_only) {
+            return Ok(stored.unresolved().into_iter().map(Arc::unwrap_or_clone).collect());
+        }
+        // Before the first write, or beside a server that writes.
+        self.measured(StoreOperation::Read, unresolved(&self.reader)).await
     }
 
     /// Forgets resolved alerts that were last heard of before `limit`, and returns how many there were.
@@ -307,18 +321,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if the statement failed.
-    pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<u64, StoreError> {
-        let mut table = self.alert_table.lock().await;
-        let forget = self.write(async |db| {
-            table.save_last_seen(db).await?;
-            forget_resolved(db, limit).await
-        });
-        let forgotten = forget.await?;
-        table.last_seen = HashMap::new();
-        if forgotten > 0 {
-            table.count = None;
-        }
-        Ok(forgotten)
+    pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<usize, StoreError> {
+        self.write_alerts(async |db, _| {
+            let deleted = forget_resolved(db, limit).await?;
+            let count = deleted.len();
+            Ok((Written { records: Vec::new(), deleted }, count))
+        })
+        .await
     }
 
     /// Makes the alerts agree with what Alertmanager lists, as [`repair::plan`] says, all of it or nothing.
@@ -331,37 +340,25 @@ impl Store {
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense; then
     /// nothing was changed.
     pub async fn apply_repair(&self, poll: &Poll, missing: &Missing, config: &AlertConfig) -> Result<Plan, StoreError> {
-        self.measured(StoreOperation::Repair, self.repair(poll, missing, config)).await
-    }
-
-    async fn repair(&self, poll: &Poll, missing: &Missing, config: &AlertConfig) -> Result<Plan, StoreError> {
-        let mut table = self.alert_table.lock().await;
-        let (count, leases) = (table.count.take(), self.leases());
-        let (plan, records, written) = self
-            .write(async |db| {
-                table.save_last_seen(db).await?;
-                let listed = poll.listed().map(|listed| listed.alert.fingerprint);
-                let mut known = with_fingerprints(db, listed).await?;
-                let unlisted = unresolved(&mut *db).await?;
-                known.extend(unlisted.into_iter().map(|record| (record.fingerprint, record)));
-                let records: Vec<AlertRecord> = known.values().cloned().collect();
-                let adopted = records.iter().filter(|record| record.state == AlertState::Adopted);
-                let adopted: Vec<AlertRecord> = adopted.cloned().collect();
-                let mut plan = repair::plan(poll, &records, missing, &leases, config);
-                let repaired = plan.repairs.iter().map(|repair| &repair.record);
-                let room = (config.max_stored, count, &*table);
-                let written = write_within(room, db, repaired, &known, &adopted).await?;
-                plan.repairs.retain(|repair| !written.refused.contains(&repair.record.fingerprint));
-                plan.over_limit = written.refused.len();
-                let events: Vec<_> = plan.repairs.iter().map(|repair| repair.event(poll.began_at)).collect();
-                keep_alerts(db, &events).await?;
-                Ok((plan, records, written))
-            })
-            .await?;
-        table.last_seen = HashMap::new();
-        self.log_changes(plan.repairs.iter().map(|repair| &repair.record), &written.ended);
+        let leases = self.leases();
+        let repair = self.write_alerts(async |db, stored| {
+            let listed = poll.listed().map(|listed| listed.alert.fingerprint);
+            let mut known = stored.with_fingerprints(db, listed).await?;
+            known.extend(stored.unresolved().into_iter().map(|record| (record.fingerprint, record)));
+            let records: Vec<Arc<AlertRecord>> = known.values().cloned().collect();
+            let mut plan = repair::plan(poll, &records, missing, &leases, config);
+            let repaired: Vec<_> = plan.repairs.iter().map(|repair| Arc::new(repair.record.clone())).collect();
+            let (max, adopted) = (config.max_stored, stored.adopted());
+            let within = write_within(max, stored.count(), db, repaired.iter(), &known, &adopted).await?;
+            plan.repairs.retain(|repair| !within.refused.contains(&repair.record.fingerprint));
+            plan.over_limit = within.refused.len();
+            let events: Vec<_> = plan.repairs.iter().map(|repair| repair.event(poll.began_at)).collect();
+            keep_alerts(db, &events).await?;
+            let repaired = repaired.into_iter().filter(|record| !within.refused.contains(&record.fingerprint));
+            Ok((Written { records: repaired.collect(), deleted: within.deleted }, (plan, records)))
+        });
+        let (plan, records) = self.measured(StoreOperation::Repair, repair).await?;
         *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(poll.leases_after(&leases, &records));
-        table.count = Some(written.stored);
         Ok(plan)
     }
 
@@ -380,19 +377,15 @@ impl Store {
         rule: impl Fn(&AlertRecord) -> Option<Repair>,
         now: Timestamp,
     ) -> Result<Vec<Repair>, StoreError> {
-        let mut table = self.alert_table.lock().await;
-        let repair = self.write(async |db| {
-            table.save_last_seen(db).await?;
-            let repairs: Vec<Repair> = unresolved(&mut *db).await?.iter().filter_map(rule).collect();
+        let repair = self.write_alerts(async |db, stored| {
+            let repairs: Vec<Repair> = stored.unresolved().iter().filter_map(|record| rule(record)).collect();
             let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
             upsert(db, &records).await?;
             let events: Vec<_> = repairs.iter().map(|repair| repair.event(now)).collect();
             keep_alerts(db, &events).await?;
-            Ok(repairs)
+            let records = records.into_iter().cloned().map(Arc::new).collect();
+            Ok((Written { records, deleted: Vec::new() }, repairs))
         });
-        let repairs = self.measured(StoreOperation::Repair, repair).await?;
-        table.last_seen = HashMap::new();
-        self.log_changes(repairs.iter().map(|repair| &repair.record), &[]);
-        Ok(repairs)
+        self.measured(StoreOperation::Repair, repair).await
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::alert_rows::{Query, ROWS_PER_STATEMENT};
+use super::alert_rows::{Query, batches};
 use super::modifiers::read_pulse;
 use super::{Store, StoreError};
 use alertmanager_cachet_core::history::{
@@ -217,7 +217,7 @@ async fn forgotten_events(connection: &mut SqliteConnection, limit: Timestamp) -
 }
 
 async fn delete(connection: &mut SqliteConnection, table: &'static str, ids: &[i64]) -> Result<(), StoreError> {
-    for some in ids.chunks(ROWS_PER_STATEMENT) {
+    for some in batches(ids) {
         let mut query = QueryBuilder::<Sqlite>::new(format!("DELETE FROM {table} WHERE id IN ("));
         let mut list = query.separated(", ");
         for id in some {
@@ -231,7 +231,7 @@ async fn delete(connection: &mut SqliteConnection, table: &'static str, ids: &[i
 
 /// Keeps what was learned of alerts.
 pub(super) async fn keep_alerts(connection: &mut SqliteConnection, events: &[AlertEvent]) -> Result<(), StoreError> {
-    for some in events.chunks(ROWS_PER_STATEMENT) {
+    for some in batches(events) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO history_alerts (at_ms, fingerprint, name, target, critical, starts_at_ms, turn, source) ",
         );

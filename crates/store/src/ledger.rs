@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::alert_rows::ROWS_PER_STATEMENT;
+use super::alert_rows::batches;
 use super::{Store, StoreError, StoreOperation, history, optional_timestamp, timestamp};
 use alertmanager_cachet_core::history::Event;
 use alertmanager_cachet_core::ledger::{
@@ -457,7 +457,7 @@ async fn upsert_observed_components<'a>(
     components: impl IntoIterator<Item = &'a ObservedComponent>,
 ) -> Result<(), StoreError> {
     let components: Vec<&ObservedComponent> = components.into_iter().collect();
-    for some in components.chunks(ROWS_PER_STATEMENT) {
+    for some in batches(&components) {
         let rows = some.iter().map(|component| Ok((component.id.0, to_snapshot(component)?)));
         let rows: Vec<(i64, String)> = rows.collect::<Result<_, StoreError>>()?;
         let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO observed_components (id, component) ");

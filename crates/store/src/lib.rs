@@ -5,6 +5,7 @@
 //! integers in milliseconds, and order is decided by data. What only SQLite has is in `sqlite.rs`, but for one `instr`.
 
 mod alert_rows;
+mod alert_table;
 mod alerts;
 mod history;
 mod ledger;
@@ -22,10 +23,11 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use self::alert_rows::{AlertLog, AlertTable};
+use self::alert_table::{AlertLog, Alerts};
 pub use self::alerts::AlertChanges;
 use self::alerts::Recordings;
 pub use self::ledger::Made;
+use self::page::PageWriter;
 pub use self::page::{Announcement, ComponentChange, GroupChange, NewIncident, PageTables};
 pub use self::sqlite::StoreLock;
 use alertmanager_cachet_core::expiry::Leases;
@@ -62,12 +64,17 @@ pub struct Store {
     watcher: SqlitePool,
     /// See [`PageTables::own_writes`].
     page_writes: Arc<AtomicU64>,
+    /// See [`PageTables::edits`].
+    page_edits: Arc<AtomicU64>,
     recordings: Arc<Recordings>,
-    alert_table: Arc<tokio::sync::Mutex<AlertTable>>,
+    /// The alerts in memory; `None`: they have to be read. Whoever writes alerts holds its guard until the commit.
+    alerts: Arc<tokio::sync::Mutex<Option<Alerts>>>,
     alert_log: Arc<Mutex<AlertLog>>,
     /// The leases in Alertmanager's latest list. Not stored: the list is read again after a restart.
     leases: Arc<Mutex<Arc<Leases>>>,
     observer: Option<Arc<dyn StoreObserver>>,
+    /// Whether another process may write to it meanwhile.
+    is_read_only: bool,
     /// The database file; `None` for a store in memory, beside which nothing is kept.
     path: Option<Arc<Path>>,
 }
@@ -215,11 +222,13 @@ impl Store {
             writer,
             reader,
             page_writes: Arc::default(),
+            page_edits: Arc::default(),
             recordings: Arc::default(),
-            alert_table: Arc::default(),
+            alerts: Arc::default(),
             alert_log: Arc::default(),
             leases: Arc::default(),
             observer: None,
+            is_read_only: false,
             path: path.map(Arc::from),
         }
     }
@@ -260,9 +269,14 @@ impl Store {
         Ok(done)
     }
 
-    /// The tables of the built-in page.
+    /// The tables of the built-in page, for operators to work on.
     pub fn page(&self) -> PageTables {
-        PageTables(self.clone())
+        PageTables { store: self.clone(), writer: PageWriter::Operator }
+    }
+
+    /// The tables of the built-in page, for the engine: what it writes is no edit ([`PageTables::edits`]).
+    pub fn page_for_engine(&self) -> PageTables {
+        PageTables { store: self.clone(), writer: PageWriter::Engine }
     }
 
     /// Writes an alert, as a notification does, and takes it away again before anybody can see it.

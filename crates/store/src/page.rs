@@ -17,7 +17,19 @@ use alertmanager_cachet_core::time::Timestamp;
 
 /// The content of the built-in page in a store. Clones share the store's connections.
 #[derive(Debug, Clone)]
-pub struct PageTables(pub(super) Store);
+pub struct PageTables {
+    pub(super) store: Store,
+    pub(super) writer: PageWriter,
+}
+
+/// Who writes to the built-in page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PageWriter {
+    /// The engine, which knows what it has written.
+    Engine,
+    /// Operators, in the console.
+    Operator,
+}
 
 /// What changes of a group; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,7 +94,12 @@ pub struct Announcement {
 impl PageTables {
     /// Counts what this process has written of the page and of overrides. It moves after the commit.
     pub fn own_writes(&self) -> u64 {
-        self.0.page_writes.load(Ordering::Acquire)
+        self.store.page_writes.load(Ordering::Acquire)
+    }
+
+    /// Counts what operators have written of the page and of overrides in this process. It moves after the commit.
+    pub fn edits(&self) -> u64 {
+        self.store.page_edits.load(Ordering::Acquire)
     }
 
     /// A number that is another one after any commit to the store, whichever process made it.
@@ -90,7 +107,7 @@ impl PageTables {
     /// # Errors
     /// [`StoreError::Database`] if the store cannot be read.
     pub async fn data_version(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.0.watcher).await?)
+        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.store.watcher).await?)
     }
 
     /// [`Store::write`] of something that readers may see.
@@ -98,8 +115,11 @@ impl PageTables {
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let outcome = self.0.write(work).await;
-        self.0.page_writes.fetch_add(1, Ordering::Release);
+        let outcome = self.store.write(work).await;
+        self.store.page_writes.fetch_add(1, Ordering::Release);
+        if self.writer == PageWriter::Operator {
+            self.store.page_edits.fetch_add(1, Ordering::Release);
+        }
         outcome
     }
 
@@ -114,7 +134,7 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables`]; [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn content(&self, since: Timestamp, now: Timestamp) -> Result<Content, StoreError> {
-        let mut db = self.0.reader.begin().await?;
+        let mut db = self.store.reader.begin().await?;
         let groups = sqlx::query("SELECT * FROM page_groups ORDER BY position, id").fetch_all(&mut *db).await?;
         let components = sqlx::query("SELECT * FROM page_components ORDER BY position, id").fetch_all(&mut *db).await?;
         let fixed = i64::from(IncidentStatus::Fixed.value());
@@ -142,7 +162,7 @@ impl PageTables {
     /// # Errors
     /// See [`PageTables::content`].
     pub async fn maintenance(&self, now: Timestamp) -> Result<Vec<PlannedMaintenance>, StoreError> {
-        let mut db = self.0.reader.begin().await?;
+        let mut db = self.store.reader.begin().await?;
         maintenance(&mut db, now).await
     }
 
@@ -164,7 +184,7 @@ impl PageTables {
     }
 
     async fn one_incident(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<Option<Incident>, StoreError> {
-        let mut db = self.0.reader.begin().await?;
+        let mut db = self.store.reader.begin().await?;
         let Some(row) = query.fetch_optional(&mut *db).await? else { return Ok(None) };
         let id = (row.try_get("id")?, 0);
         Details::read(&mut db, "incident_id", "incident_id = $1", id).await?.incident(&row).map(Some)

@@ -69,23 +69,24 @@ impl Store {
         let Some(heard_since) = looked_at.and_then(|looked_at| recovery::heard_since(known, looked_at, start)) else {
             return Ok(false);
         };
-        let mut table = self.alert_table.lock().await;
-        table.count = None;
+        let mut alerts = self.alerts.lock().await;
         let forgotten = self.write(async |db| {
-            table.save_last_seen(db).await?;
+            if let Some(stored) = &*alerts {
+                stored.save_last_seen(db).await?;
+            }
             let before = read_ledger(db).await?;
             let after = recovery::ledger_of_newer_page(before.clone());
             save_differences(db, &before, &after).await?;
-            let forgotten = u64::from(forget_observed(db).await?) + forget_resolved(db, heard_since).await?;
+            let is_forgotten = forget_observed(db).await? | !forget_resolved(db, heard_since).await?.is_empty();
             let pulse_before = read_pulse(&mut *db).await?;
             let pulse = recovery::pulse_after_restore(pulse_before, heard_since);
             if pulse != pulse_before {
                 write_pulse(db, pulse).await?;
             }
-            Ok(forgotten > 0 || after != before || pulse != pulse_before)
+            Ok(is_forgotten || after != before || pulse != pulse_before)
         });
         let forgotten = forgotten.await?;
-        table.last_seen.clear();
+        self.forget_alerts(&mut alerts);
         Ok(forgotten)
     }
 
@@ -95,9 +96,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn clamp_future_timestamps(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut table = self.alert_table.lock().await;
+        let mut alerts = self.alerts.lock().await;
         let moved = self.write(async |db| {
-            table.save_last_seen(db).await?;
+            if let Some(stored) = &*alerts {
+                stored.save_last_seen(db).await?;
+            }
             let later = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
             let later = select(db, later, |query| query.bind(now.as_millis())).await?;
             let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
@@ -122,8 +125,7 @@ impl Store {
             Ok(u64::try_from(moved).unwrap_or(u64::MAX))
         });
         let moved = moved.await?;
-        table.last_seen.clear();
-        self.reset_changes();
+        self.forget_alerts(&mut alerts);
         Ok(moved)
     }
 

@@ -18,6 +18,10 @@ use alertmanager_cachet_core::target::{COMPONENT_LIMIT, NAME_LIMIT, Target};
 /// How many connections read at the same time.
 const READERS: u32 = 4;
 
+/// How much each of them keeps of the file, in KiB with a minus sign (SQLite's `cache_size`). Mostly they read all of a table,
+/// for which the system's own cache does, and memory is for targets.
+const READER_CACHE: &str = "-256";
+
 /// How long a write waits for another process's write (`setup` beside a running server, a few milliseconds each) before
 /// it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,6 +46,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "ledger of writes to components", include_str!("../migrations/0012_ledger.sql")),
     (13, "outages with their incidents", include_str!("../migrations/0013_outages.sql")),
     (14, "components of the page in rows", include_str!("../migrations/0014_observed_components.sql")),
+    (15, "fewer indexes", include_str!("../migrations/0015_fewer_indexes.sql")),
 ];
 
 /// Held by the one server, or the one `setup`, that works on a store; released when dropped, by the system even after `kill -9`.
@@ -83,7 +88,8 @@ impl Store {
         copy_before_migration(&writer, &path).await?;
         migrate(&writer, &path).await?;
         drop_unacceptable_rows(&writer).await?;
-        let reader = pool_options().max_connections(READERS).connect_with(options.read_only(true)).await;
+        let reader = options.read_only(true).pragma("cache_size", READER_CACHE);
+        let reader = pool_options().max_connections(READERS).connect_with(reader).await;
         Ok(Self::on(writer, reader.map_err(cannot_open(&path))?, Some(&path)))
     }
 
@@ -105,7 +111,7 @@ impl Store {
         let found: Option<i64> = found.map_err(cannot_open(&path))?;
         match found.cmp(&MIGRATIONS.iter().map(|(version, ..)| *version).max()) {
             Ordering::Less => Err(StoreError::Earlier { path }),
-            Ordering::Equal => Ok(Self::on(reader.clone(), reader, Some(&path))),
+            Ordering::Equal => Ok(Self { is_read_only: true, ..Self::on(reader.clone(), reader, Some(&path)) }),
             Ordering::Greater => Err(StoreError::Newer { path }),
         }
     }
@@ -218,6 +224,8 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // How many rows of an answer wait for their reader: a thread of its own reads them, and each stop costs a switch.
+        .row_buffer_size(1024)
 }
 
 fn pool_options() -> SqlitePoolOptions {
@@ -303,18 +311,18 @@ async fn copy(path: &Path, memory: &str) -> Result<(), sqlx::Error> {
 /// the number of separators, `$2` the length. Then how one is renamed, where it would be lost otherwise, and removed.
 const MAYBE_UNACCEPTABLE: [(&str, Option<&str>, &str); 2] = [
     (
-        "SELECT rowid, target, name FROM alerts \
+        "SELECT fingerprint AS row_key, target, name FROM alerts \
          WHERE length(target) - length(replace(target, ',', '')) >= $1 OR length(target) > $2 OR length(name) > $2 \
          OR target GLOB '*[^ -~]*'",
-        Some("UPDATE alerts SET target = $1 WHERE rowid = $2"),
-        "DELETE FROM alerts WHERE rowid = $1",
+        Some("UPDATE alerts SET target = $1 WHERE fingerprint = $2"),
+        "DELETE FROM alerts WHERE fingerprint = $1",
     ),
     (
-        "SELECT rowid, name AS target, '' AS name FROM ledger WHERE kind = 'target' \
+        "SELECT name AS row_key, name AS target, '' AS name FROM ledger WHERE kind = 'target' \
          AND (length(name) - length(replace(name, ',', '')) >= $1 OR length(name) > $2 OR name GLOB '*[^ -~]*')",
         // It is found again on the page.
         None,
-        "DELETE FROM ledger WHERE rowid = $1",
+        "DELETE FROM ledger WHERE kind = 'target' AND name = $1",
     ),
 ];
 
@@ -330,16 +338,16 @@ async fn drop_unacceptable_rows(writer: &SqlitePool) -> Result<(), sqlx::Error> 
         let length = i64::try_from(NAME_LIMIT).unwrap_or(i64::MAX);
         let rows = sqlx::query(select).bind(separators).bind(length).fetch_all(writer).await?;
         for row in rows {
-            let (rowid, target): (i64, String) = (row.try_get("rowid")?, row.try_get("target")?);
+            let (key, target): (String, String) = (row.try_get("row_key")?, row.try_get("target")?);
             let name: &str = row.try_get("name")?;
             if Target::is_acceptable(&target, name) {
                 continue;
             }
             match rename.zip(Target::renamed(&target, name)) {
                 Some((rename, renamed)) => {
-                    sqlx::query(rename).bind(renamed.as_str()).bind(rowid).execute(writer).await?;
+                    sqlx::query(rename).bind(renamed.as_str()).bind(key).execute(writer).await?;
                 }
-                None => dropped += sqlx::query(delete).bind(rowid).execute(writer).await?.rows_affected(),
+                None => dropped += sqlx::query(delete).bind(key).execute(writer).await?.rows_affected(),
             }
         }
     }

@@ -6,7 +6,7 @@ use alertmanager_cachet::store::Store;
 
 use super::oracle::Knowledge;
 use super::run::Run;
-use super::theatre::{TABLES, empty};
+use super::theatre::{TABLES, empty, read_again};
 
 /// Where a copy of the store is kept, and what was known when it was made.
 pub struct Backup {
@@ -80,4 +80,6 @@ async fn put_back(store: &Store, file: &Path) {
     for statement in [attach].into_iter().chain(rows).chain(["DETACH backup".to_owned()]) {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *connection).await.expect("put back");
     }
+    drop(connection);
+    read_again(store).await;
 }

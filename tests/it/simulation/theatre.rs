@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 
+use alertmanager_cachet::core::time::Timestamp;
 use alertmanager_cachet::store::Store;
 use fake_cachet::{FakeCachet, Options, Release, older_cachet};
 use secrecy::SecretString;
@@ -93,7 +94,7 @@ fn url(folder: &TempDir, name: &str) -> String {
 }
 
 /// All that the server stores for a Cachet.
-pub const TABLES: [&str; 10] = [
+pub const TABLES: [&str; 12] = [
     "alerts",
     "cachet",
     "history_alerts",
@@ -102,7 +103,9 @@ pub const TABLES: [&str; 10] = [
     "holds",
     "ledger",
     "observed",
+    "observed_components",
     "outages",
+    "routed_watchdogs",
     "watchdog",
 ];
 
@@ -112,4 +115,10 @@ pub async fn empty(store: &Store) {
         let delete = format!("DELETE FROM {table}");
         sqlx::query(sqlx::AssertSqlSafe(delete)).execute(store.writer()).await.expect("emptied");
     }
+    read_again(store).await;
+}
+
+/// The rows were changed behind the store's back, as never under a running server: what it has in memory is read again.
+pub async fn read_again(store: &Store) {
+    store.clamp_future_timestamps(Timestamp::from_millis(i64::MAX)).await.expect("nothing is later than that");
 }

@@ -42,7 +42,13 @@ impl World {
     }
 
     fn plan(&self, poll: &Poll) -> Plan {
-        plan(poll, &self.stored.values().cloned().collect::<Vec<_>>(), &self.missing, &Leases::default(), &CONFIG)
+        plan(
+            poll,
+            &self.stored.values().cloned().map(Arc::new).collect::<Vec<_>>(),
+            &self.missing,
+            &Leases::default(),
+            &CONFIG,
+        )
     }
 
     fn carry_out(&mut self, poll: &Poll) -> Vec<Reason> {
@@ -537,7 +543,13 @@ fn held(leases: &Leases) -> Vec<Vec<Reason>> {
         let began_at =
             sent_at.max(Timestamp::from_millis(1_000_000)).max(Timestamp::from_millis(1_000_000 + minute * 60_000));
         let poll = Poll { began_at, members: vec![heard(&[])], watchdog: alive(sent_at) };
-        let plan = plan(&poll, &world.stored.values().cloned().collect::<Vec<_>>(), &world.missing, leases, &CONFIG);
+        let plan = plan(
+            &poll,
+            &world.stored.values().cloned().map(Arc::new).collect::<Vec<_>>(),
+            &world.missing,
+            leases,
+            &CONFIG,
+        );
         world.missing = plan.missing;
         reasons.push(plan.repairs.iter().map(|repair| repair.reason).collect());
         world.stored.extend(plan.repairs.into_iter().map(|repair| (repair.record.fingerprint, repair.record)));
@@ -577,7 +589,7 @@ fn leases_are_those_of_the_latest_list_and_a_vanished_firing_alert_keeps_its_own
     }
     let members = [lease(2), lease(3)].map(|lease| heard(&[ListedAlert { lease: Some(lease), ..active(&listed) }]));
     let poll = Poll { began_at: world.now, members: members.to_vec(), watchdog: WatchdogListing::Unlisted };
-    let after = poll.leases_after(&before, &world.stored.values().cloned().collect::<Vec<_>>());
+    let after = poll.leases_after(&before, &world.stored.values().cloned().map(Arc::new).collect::<Vec<_>>());
     let ends = [(listed.fingerprint, vec![lease(2), lease(3)]), (vanished.fingerprint, vec![lease(1)])];
     assert_eq!(after, Leases { of_alerts: ends.into(), of_watchdog: LeaseLength::default() });
 }

@@ -316,13 +316,13 @@ pub async fn a_probe_fails_with_the_store_and_leaves_nothing(place: &Place) {
 }
 
 pub async fn readers_see_what_is_committed_and_nothing_else(place: &Place) {
-    let store = place.open().await;
+    let (store, reading) = (place.open().await, place.open().await);
     store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
     let mut open = store.writer().begin_with("BEGIN IMMEDIATE").await.expect("begun");
     sqlx::query("DELETE FROM alerts").execute(&mut *open).await.expect("deleted");
-    assert_eq!(states(&store).await, [AlertState::Firing]);
+    assert_eq!(states(&reading).await, [AlertState::Firing]);
     open.commit().await.expect("committed");
-    assert_eq!(states(&store).await, []);
+    assert_eq!(states(&reading).await, []);
 }
 
 /// Alertmanager waits for ten seconds at least.

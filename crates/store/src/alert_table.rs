@@ -1,0 +1,198 @@
+//! The alerts in memory. The database is read once; after that, whatever is committed changes both.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::StoreError;
+use super::alert_rows::{batches, resolved_fingerprints, unresolved, with_fingerprints};
+use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
+use alertmanager_cachet_core::time::Timestamp;
+
+/// All stored alerts, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Alerts {
+    unresolved: HashMap<Fingerprint, Arc<AlertRecord>>,
+    /// Those of `unresolved` that were adopted from a page.
+    adopted: BTreeSet<Fingerprint>,
+    /// The resolved ones. There may be many, so the rest of them stays in the database.
+    resolved: HashSet<Fingerprint>,
+    /// Those of `unresolved` that were heard of later than the database says.
+    unsaved: HashSet<Fingerprint>,
+}
+
+impl Alerts {
+    /// Reads all of them.
+    pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        let mut alerts = Self { resolved: resolved_fingerprints(connection).await?, ..Self::default() };
+        unresolved(connection).await?.into_iter().for_each(|record| alerts.set(Arc::new(record)));
+        Ok(alerts)
+    }
+
+    /// How many alerts are stored.
+    pub(super) fn count(&self) -> usize {
+        self.unresolved.len() + self.resolved.len()
+    }
+
+    /// Those that are not resolved, ordered by fingerprint.
+    pub(super) fn unresolved(&self) -> Vec<Arc<AlertRecord>> {
+        let mut records: Vec<_> = self.unresolved.values().cloned().collect();
+        records.sort_unstable_by_key(|record| record.fingerprint);
+        records
+    }
+
+    /// Whether any was adopted from a page.
+    pub(super) fn has_adopted(&self) -> bool {
+        !self.adopted.is_empty()
+    }
+
+    /// Those that were adopted from a page.
+    pub(super) fn adopted(&self) -> Vec<AlertRecord> {
+        self.adopted.iter().filter_map(|fingerprint| Some((**self.unresolved.get(fingerprint)?).clone())).collect()
+    }
+
+    /// An alert that is not resolved.
+    pub(super) fn get(&self, fingerprint: Fingerprint) -> Option<&Arc<AlertRecord>> {
+        self.unresolved.get(&fingerprint)
+    }
+
+    /// What is stored of these alerts. The database is read for the resolved ones only.
+    pub(super) async fn with_fingerprints(
+        &self,
+        connection: &mut SqliteConnection,
+        fingerprints: impl Iterator<Item = Fingerprint>,
+    ) -> Result<HashMap<Fingerprint, Arc<AlertRecord>>, StoreError> {
+        let (mut known, mut resolved) = (HashMap::new(), Vec::new());
+        for fingerprint in fingerprints {
+            match self.unresolved.get(&fingerprint) {
+                Some(record) => drop(known.insert(fingerprint, Arc::clone(record))),
+                None if self.resolved.contains(&fingerprint) => resolved.push(fingerprint),
+                None => {}
+            }
+        }
+        let resolved = with_fingerprints(connection, &resolved).await?;
+        known.extend(resolved.into_iter().map(|record| (record.fingerprint, Arc::new(record))));
+        Ok(known)
+    }
+
+    /// Takes over what was committed, and returns what that changes of the alerts that are not resolved, except when they were
+    /// last heard of.
+    pub(super) fn change(&mut self, written: Vec<Arc<AlertRecord>>, deleted: &[Fingerprint]) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(written.len());
+        for record in written {
+            let is_unresolved = record.state != AlertState::Resolved;
+            let is_news = match self.unresolved.get(&record.fingerprint) {
+                Some(before) => !record.repeats(before),
+                None => is_unresolved,
+            };
+            if is_news {
+                changes.push((record.fingerprint, is_unresolved.then(|| Arc::clone(&record))));
+            }
+            self.set(record);
+        }
+        for fingerprint in deleted {
+            if self.unresolved.contains_key(fingerprint) {
+                changes.push((*fingerprint, None));
+            }
+            self.remove(*fingerprint);
+        }
+        changes
+    }
+
+    fn set(&mut self, record: Arc<AlertRecord>) {
+        let fingerprint = record.fingerprint;
+        self.remove(fingerprint);
+        match record.state {
+            AlertState::Resolved => drop(self.resolved.insert(fingerprint)),
+            state => {
+                if state == AlertState::Adopted {
+                    self.adopted.insert(fingerprint);
+                }
+                self.unresolved.insert(fingerprint, record);
+            }
+        }
+    }
+
+    fn remove(&mut self, fingerprint: Fingerprint) {
+        self.unresolved.remove(&fingerprint);
+        self.adopted.remove(&fingerprint);
+        self.resolved.remove(&fingerprint);
+        self.unsaved.remove(&fingerprint);
+    }
+
+    /// Replaces an alert that is not resolved by one that was heard of later. That is stored by [`Self::save_last_seen`].
+    pub(super) fn heard_of(&mut self, record: Arc<AlertRecord>) {
+        self.unsaved.insert(record.fingerprint);
+        self.unresolved.insert(record.fingerprint, record);
+    }
+
+    /// Whether an alert was heard of later than the database says.
+    pub(super) fn is_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// Writes when alerts were last heard of. Call [`Self::saved`] after the commit.
+    pub(super) async fn save_last_seen(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let seen: Vec<(Fingerprint, Timestamp)> = self
+            .unsaved
+            .iter()
+            .filter_map(|fingerprint| Some((*fingerprint, self.unresolved.get(fingerprint)?.last_seen_at)))
+            .collect();
+        for some in batches(&seen) {
+            let mut query = QueryBuilder::<Sqlite>::new("UPDATE alerts SET last_seen_ms = seen.column2 FROM (");
+            query.push_values(some, |mut row, (fingerprint, last_seen_at)| {
+                row.push_bind(fingerprint.to_string()).push_bind(last_seen_at.as_millis());
+            });
+            query.push(") AS seen WHERE fingerprint = seen.column1 AND last_seen_ms < seen.column2");
+            query.build().execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+
+    /// [`Self::save_last_seen`] was committed.
+    pub(super) fn saved(&mut self) {
+        self.unsaved = HashSet::new();
+    }
+}
+
+/// How many changes of alerts are remembered for those who follow them. Who is further behind reads all alerts again.
+const CHANGES_KEPT: usize = 4096;
+
+/// An alert, and what is known of it now; `None`: it is resolved or deleted.
+type Change = (Fingerprint, Option<Arc<AlertRecord>>);
+
+/// The latest changes of alerts, numbered from the start of the server.
+#[derive(Debug, Default)]
+pub(super) struct AlertLog {
+    /// The number of the first change that is kept.
+    first: u64,
+    changes: VecDeque<Change>,
+}
+
+impl AlertLog {
+    /// The number of the next change.
+    pub(super) fn position(&self) -> u64 {
+        self.first.saturating_add(self.changes.len() as u64)
+    }
+
+    /// Adds what was committed.
+    pub(super) fn add(&mut self, changes: impl IntoIterator<Item = Change>) {
+        self.changes.extend(changes);
+        let excess = self.changes.len().saturating_sub(CHANGES_KEPT);
+        self.changes.drain(..excess);
+        self.first = self.first.saturating_add(excess as u64);
+    }
+
+    /// Discards the changes, so that every reader reads all alerts again.
+    pub(super) fn reset(&mut self) {
+        self.first = self.position().saturating_add(1);
+        self.changes.clear();
+    }
+
+    /// The changes from `position` on, unless they are forgotten.
+    pub(super) fn since(&self, position: u64) -> Option<Vec<Change>> {
+        let skipped = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        (skipped <= self.changes.len()).then(|| self.changes.iter().skip(skipped).cloned().collect())
+    }
+}
