@@ -17,6 +17,15 @@ const FLEET: Fleet = Fleet { components: 20, targets_each: 100 };
 
 const LIMIT: Amount = Amount::Memory(40_000_000 / 1024);
 
+/// Where 64,000 alerts fire: four of each target.
+const MANY: Fleet = Fleet { components: 40, targets_each: 400 };
+const ALERTS_OF_A_TARGET: usize = 4;
+
+const MANY_LIMIT: Amount = Amount::Memory(60_000_000 / 1024);
+
+/// How many alerts a notification has in a storm of many.
+const ALERTS_EACH: usize = 500;
+
 /// How long a start may take to read the page, and the system to take back what was freed.
 const MOMENT: Duration = Duration::from_millis(500);
 
@@ -44,6 +53,43 @@ pub async fn measure(table: &mut Table) {
         Ok(runs) => print(table, &runs),
         Err(error) => table.unknown("resident memory", &error),
     }
+    table.section("resident memory, 16,000 targets with 4 alerts each, outside Cachet");
+    if let Err(error) = many(table).await {
+        table.unknown("resident memory", &error);
+    }
+}
+
+/// While 64,000 alerts fire, and after all are resolved.
+async fn many(table: &mut Table) -> anyhow::Result<()> {
+    let cachet = OutsideCachet::start().await?;
+    let home = Home::new(MANY)?;
+    home.setup(&cachet).await?;
+    let server = home.serve(Some(&cachet)).await?;
+    cachet.settles(Expected::ALL_WELL).await?;
+    let before = server.memory()?;
+    table.known("before", Amount::Memory(before.resident_kib), "1 run");
+    let (targets, began) = (MANY.targets(0..MANY.targets_each), Timestamp::now());
+    for status in [AlertStatus::Firing, AlertStatus::Resolved] {
+        for number in 0..ALERTS_OF_A_TARGET {
+            for some in targets.chunks(ALERTS_EACH) {
+                server.post(notification(status, &format!("Alert{number}"), some, began)).await?;
+            }
+        }
+        let visible = ComponentStatus::MajorOutage;
+        let expected = match status {
+            AlertStatus::Firing => Expected { visible, down: targets.len(), incidents: MANY.components },
+            AlertStatus::Resolved => Expected::ALL_WELL,
+        };
+        cachet.settles(expected).await?;
+        let memory = server.memory()?;
+        let peak = format!("peak so far {}", Amount::Memory(memory.peak_kib));
+        let (figure, limit) = match status {
+            AlertStatus::Firing => ("64,000 different alerts fire", MANY_LIMIT),
+            AlertStatus::Resolved => ("all are resolved", Amount::Memory(before.resident_kib * 6 / 5)),
+        };
+        table.limited(figure, Amount::Memory(memory.resident_kib), limit, &peak);
+    }
+    server.stop().await
 }
 
 async fn outside() -> anyhow::Result<Vec<Run>> {

@@ -114,7 +114,9 @@ impl TargetPlans {
     pub fn update(&mut self, name: &TargetName, views: Views<'_>, policy: Policy, now: Timestamp) {
         let mut planner = Planner { views, policy, now, plan: Plan::default() };
         planner.target(name);
-        let Plan { operations, notes, reports, .. } = planner.plan;
+        let Plan { operations, mut notes, reports, .. } = planner.plan;
+        // After a start there may be one for every target.
+        notes.shrink_to_fit();
         if let Some(before) = self.operations.remove(name) {
             self.order.remove(&(Reverse(before.severity()), name.clone()));
         }

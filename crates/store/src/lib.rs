@@ -316,6 +316,8 @@ impl Store {
         if let Err(error) = self.save_last_seen().await {
             tracing::warn!("when alerts were last heard of could not be stored: {error}");
         }
+        // Nothing is answered from memory any more.
+        *self.alerts.lock().await = None;
         self.watcher.close().await;
         self.reader.close().await;
         self.writer.close().await;
