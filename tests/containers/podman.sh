@@ -64,16 +64,18 @@ make_binary_image() {
     build_static alertmanager-cachet
     mkdir -p "$root"/out/{usr/local/bin,etc/ssl/certs} "$root/data"
     mkdir -m 1777 "$root/out/tmp"
-    cp "$repository/target/debug/alertmanager-cachet" "$root/out/usr/local/bin/"
+    cp "$static/alertmanager-cachet" "$root/out/usr/local/bin/"
     cp /etc/ssl/certs/ca-certificates.crt "$root/out/etc/ssl/certs/"
     printf 'FROM scratch\nCOPY out /out\nCOPY data /data\n' >"$root/Containerfile"
     build localhost/alertmanager-cachet-binary "$root"
 }
 
-# build_static PACKAGE: its binary of the same name, without libraries and symbols.
+# build_static PACKAGE: its binary of the same name, without libraries and symbols, in $static. The tests' own binary stays where
+# it is: they may be running.
+static=$cache/static/debug
 build_static() {
-    cargo rustc --quiet --locked --package "$1" --bin "$1" --manifest-path "$repository/Cargo.toml" -- \
-        -C target-feature=+crt-static -C strip=symbols
+    CARGO_BUILD_BUILD_DIR=$repository/target cargo rustc --quiet --locked --package "$1" --bin "$1" \
+        --manifest-path "$repository/Cargo.toml" --target-dir "$cache/static" -- -C target-feature=+crt-static -C strip=symbols
 }
 
 make_server_image() {
@@ -86,7 +88,7 @@ make_cachet_image() {
     local standin=$repository/tests/containers/standins/cachet app=$scratch/cachet
     cp -r "$standin" "$app"
     build_static fake-cachet
-    cp "$repository/target/debug/fake-cachet" "$app/app/"
+    cp "$static/fake-cachet" "$app/app/"
     build localhost/cachet-sources "$app"
     # As it is in the folder of an operator with an umask of 077.
     cp -r "$repository/containers/cachet" "$scratch/cachet-private"
