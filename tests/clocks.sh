@@ -1,28 +1,14 @@
 #!/usr/bin/env bash
 # Runs the unit and integration tests under other clocks and time zones: tests/clocks.sh [--long]
 #
-# Without --long: one clock, 400 days ahead, and without the tests that take longest. With --long: every clock below.
-# libfaketime does not reach statically linked programs and programs in Go, so the tests that start real ones are not run;
-# their names are printed.
+# With --long: every clock below. Without: one clock, 400 days ahead, without the tests that set the clock themselves, take long,
+# or start other servers. libfaketime does not reach statically linked programs and programs in Go, so most tests that start real
+# ones are never run; their names are printed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Tests that start Prometheus, Alertmanager, Traefik, promtool or amtool.
-real_servers=(
-    check::good
-    dead_prometheus
-    docs::blocks
-    end_to_end
-    metrics::monitoring
-    metrics::scrape
-    repair::away
-    repair::pair
-    repair::whole
-    traefik
-)
-
-# They take minutes, and set the time themselves.
-slow=(hardship simulation storm)
+# shellcheck source=tests/groups.sh
+source tests/groups.sh
 
 # time zone, then the clock: an offset, or the time at which the tests start
 clocks=(
@@ -43,7 +29,7 @@ clocks=(
 skipped=("${real_servers[@]}")
 if [ "${1:-}" != --long ]; then
     clocks=('UTC +400d')
-    skipped+=("${slow[@]}")
+    skipped+=("${other_servers[@]}" "${hardships[@]}" "${own_clock[@]}" "${timeless[@]}")
 fi
 
 offset() { # clock: what faketime takes
@@ -54,20 +40,10 @@ offset() { # clock: what faketime takes
     esac
 }
 
-build=$(cargo test --locked --workspace --lib --test it --no-run 2>&1) || {
-    printf '%s\n' "$build"
-    exit 1
-}
-mapfile -t programs < <(sed -n 's/^ *Executable.*(\(.*\))$/\1/p' <<<"$build")
-[ "${#programs[@]}" -ge 3 ]
-
+build_tests
 printf 'not run, the clock does not reach what they start:'
 printf ' %s' "${real_servers[@]}"
 printf '\n'
-arguments=(--quiet)
-for name in "${skipped[@]}"; do
-    arguments+=(--skip "$name::")
-done
 
 failed=0
 for entry in "${clocks[@]}"; do
@@ -75,8 +51,7 @@ for entry in "${clocks[@]}"; do
     clock=${entry#* }
     printf '\nTZ=%s, clock %s\n' "$zone" "$clock"
     for program in "${programs[@]}"; do
-        TZ=$zone CARGO_MANIFEST_DIR=$PWD faketime -f "$(offset "$clock")" \
-            "$program" "${arguments[@]}" || failed=$((failed + 1))
+        TZ=$zone run_tests faketime -f "$(offset "$clock")" "$program" || failed=$((failed + 1))
     done
 done
 exit "$((failed > 0))"

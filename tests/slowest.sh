@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# shellcheck source=tests/groups.sh
+source tests/groups.sh
 count=${1:-20}
 build=$(cargo test --locked --test it --no-run 2>&1) || {
     printf '%s\n' "$build"

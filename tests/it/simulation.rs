@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! SIMULATION_SEED=123 cargo test --test it simulation -- --nocapture
-//! SIMULATION_FROM=2000 SIMULATION_SEEDS=1000000 cargo test --release --test it simulation -- --nocapture
+//! SIMULATION_FROM=500 SIMULATION_SEEDS=1000000 cargo test --release --test it simulation -- --nocapture
 //! ```
 //!
 //! Time stands still unless a step lets it pass, so nothing here waits.
@@ -61,7 +61,7 @@ use scenario::Scenario;
 use theatre::{Page, Theatre};
 
 /// How many seeds are tried unless it is said otherwise.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 500;
 
 /// How many of them are compared between the page in memory and the fake Cachet.
 const SEEDS_ON_BOTH: u64 = 60;
