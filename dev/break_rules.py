@@ -51,8 +51,8 @@ RULES = [
     Rule(
         "changes: what a notification has changed is told to the reconciler",
         "crates/store/src/alerts.rs",
-        "self.log_changes(stored, &written.ended);",
-        "self.log_changes(stored.take(0), &written.ended);",
+        "self.changes().add(stored.change(written.records, &written.deleted));",
+        "drop(stored.change(written.records, &written.deleted));",
     ),
     # The ledger.
     Rule(
