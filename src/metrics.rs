@@ -21,7 +21,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
 pub use self::catalogue::Refusal;
-use self::catalogue::{CHANGE_KINDS, Catalogue, Gauge, IGNORED, NOT_OURS, OVERRIDES, OWNERS};
+use self::catalogue::{CHANGE_KINDS, Catalogue, Gauge, NOT_OURS, OVERRIDES, OWNERS, STATUSES};
 pub(crate) use self::catalogue::{NotificationResult, PollResult, ReconcileResult, change_kind};
 use crate::cachet::CallObserver;
 use crate::core::alert::Effect;
@@ -46,12 +46,9 @@ const CODES: std::ops::RangeInclusive<u16> = 100..=599;
 /// What is told of every code outside of them.
 const OTHER_CODE: &str = "other";
 
-/// Counts and measures. Clones share what they know; the default one knows nothing and tells nothing, for commands and
-/// tests that nobody asks.
-#[derive(Clone, Default)]
-pub struct Metrics {
-    measured: Option<Arc<Measured>>,
-}
+/// Counts and measures. Clones share what they know.
+#[derive(Clone)]
+pub struct Metrics(Arc<Measured>);
 
 struct Measured {
     registry: Registry,
@@ -65,47 +62,39 @@ struct Measured {
 #[error("the metrics cannot be told ({0}): report this with the version of the program")]
 pub struct MetricsError(#[from] prometheus::Error);
 
-impl Metrics {
-    /// Metrics that begin to count now, with those of the process beside them.
-    ///
-    /// # Errors
-    /// [`MetricsError`] if two definitions contradict each other, which a test rules out.
-    pub fn new() -> Result<Self, MetricsError> {
+/// Metrics that begin to count now, with those of the process beside them.
+impl Default for Metrics {
+    fn default() -> Self {
         let registry = Registry::new();
-        let c = Catalogue::new(&registry)?;
-        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let registered = registry.register(Box::new(ProcessCollector::for_self()));
+        let c = registered.and_then(|()| Catalogue::new(&registry)).expect("definitions that fit together");
         c.build_info.with([env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT")]).set(1.0);
         for unknown in [&c.cachet_budget_limit, &c.cachet_budget_remaining, &c.watchdog_last_seen, &c.watchdog_missing]
         {
             unknown.set_known(None);
         }
-        Ok(Self {
-            measured: Some(Arc::new(Measured { registry, catalogue: c, oldest_waiting_since: Mutex::default() })),
-        })
+        Self(Arc::new(Measured { registry, catalogue: c, oldest_waiting_since: Mutex::default() }))
     }
+}
 
+impl Metrics {
     /// All metrics at `now`, in Prometheus' text format.
     ///
     /// # Errors
     /// [`MetricsError`] if they cannot be written down.
     pub fn text(&self, now: Timestamp) -> Result<String, MetricsError> {
-        let Some(measured) = &self.measured else { return Ok(String::new()) };
+        let Measured { registry, catalogue, oldest_waiting_since } = &*self.0;
         // An age is as old as the scrape, not as the reconcile run that saw its beginning.
-        let oldest = *measured.oldest_waiting_since.lock();
+        let oldest = *oldest_waiting_since.lock();
         let age = oldest.map(|since| now.since(since)).unwrap_or_default();
-        measured.catalogue.oldest_waiting_age.with([]).set(age.as_secs_f64());
-        Ok(TextEncoder::new().encode_to_string(&measured.registry.gather())?)
-    }
-
-    /// Where to count; `None` if nobody asks.
-    fn catalogue(&self) -> Option<&Catalogue> {
-        self.measured.as_deref().map(|measured| &measured.catalogue)
+        catalogue.oldest_waiting_age.with([]).set(age.as_secs_f64());
+        Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
     }
 
     /// A request to the webhook was answered at `now`, or its sender hung up.
     pub(crate) fn notification(&self, result: NotificationResult, took: Duration, now: Timestamp) {
-        let Some(c) = self.catalogue() else { return };
-        c.notifications.with([result.word()]).inc();
+        let c = &self.0.catalogue;
+        c.notifications.with([result.into()]).inc();
         c.notification_duration.with([]).observe(took.as_secs_f64());
         if result == NotificationResult::Stored {
             c.notification_last_success.with([]).set(seconds(now));
@@ -114,33 +103,30 @@ impl Metrics {
 
     /// Somebody was not let in, for this reason, which is given back.
     pub(crate) fn refused(&self, reason: Refusal) -> Refusal {
-        if let Some(c) = self.catalogue() {
-            c.authentications_refused.with([reason.word()]).inc();
-        }
+        self.0.catalogue.authentications_refused.with([reason.into()]).inc();
         reason
     }
 
     /// Alerts were stored, and changed so much.
     pub(crate) fn alerts(&self, effects: &[Effect]) {
-        let Some(c) = self.catalogue() else { return };
-        effects.iter().for_each(|effect| c.alerts.with([catalogue::effect(*effect)]).inc());
+        effects.iter().for_each(|effect| self.0.catalogue.alerts.with([effect.into()]).inc());
     }
 
     /// So much of a notification was left out.
     pub(crate) fn left_out(&self, notification: &Notification) {
-        let Some(c) = self.catalogue() else { return };
-        c.alerts.with([IGNORED]).inc_by(notification.ignored.len() as u64);
+        let c = &self.0.catalogue;
+        c.alerts.with([Effect::OverLimit.into()]).inc_by(notification.ignored.len() as u64);
         c.alerts.with([NOT_OURS]).inc_by(notification.not_ours as u64);
         for ignored in notification.ignored.iter().chain(&notification.partly_ignored) {
-            c.alerts_ignored.with([catalogue::ignore_reason(&ignored.reason)]).inc();
+            c.alerts_ignored.with([(&ignored.reason).into()]).inc();
         }
         c.alerts_truncated.with([]).inc_by(notification.truncated_alerts);
     }
 
     /// A reconcile run ended at `now`.
     pub(crate) fn reconciled(&self, result: ReconcileResult, took: Duration, now: Timestamp) {
-        let Some(c) = self.catalogue() else { return };
-        c.reconciles.with([result.word()]).inc();
+        let c = &self.0.catalogue;
+        c.reconciles.with([result.into()]).inc();
         c.reconcile_duration.with([]).observe(took.as_secs_f64());
         if result == ReconcileResult::Complete {
             c.reconcile_last_success.with([]).set(seconds(now));
@@ -149,25 +135,22 @@ impl Metrics {
 
     /// A change became necessary.
     pub(crate) fn operation_planned(&self, change: &Operation) {
-        let Some(c) = self.catalogue() else { return };
-        c.changes_planned.with([change_kind(change)]).inc();
+        self.0.catalogue.changes_planned.with([change_kind(change)]).inc();
     }
 
     /// A change was made.
     pub(crate) fn operation_confirmed(&self, change: &Operation) {
-        let Some(c) = self.catalogue() else { return };
-        c.changes_applied.with([change_kind(change)]).inc();
+        self.0.catalogue.changes_applied.with([change_kind(change)]).inc();
     }
 
     /// An attempt at a change failed.
     pub(crate) fn operation_failed(&self, change: &Operation) {
-        let Some(c) = self.catalogue() else { return };
-        c.changes_failed.with([change_kind(change)]).inc();
+        self.0.catalogue.changes_failed.with([change_kind(change)]).inc();
     }
 
     /// The changes that wait, by [`change_kind`], and since when the oldest of them does.
     pub(crate) fn changes_waiting(&self, kinds: impl Iterator<Item = &'static str>, oldest_since: Option<Timestamp>) {
-        let Some(measured) = &self.measured else { return };
+        let measured = &self.0;
         let kinds: Vec<&str> = kinds.collect();
         for kind in CHANGE_KINDS {
             let count = kinds.iter().filter(|waiting| *waiting == kind).count();
@@ -178,7 +161,7 @@ impl Metrics {
 
     /// How the page is, counted from what the reconciler has at hand anyway; `waiting` firings do not count yet.
     pub(crate) fn page(&self, views: Views<'_>, plan: &Plan, waiting: usize) {
-        let Some(c) = self.catalogue() else { return };
+        let c = &self.0.catalogue;
         let Views { desired, ledger, observed, index } = views;
         // Of several components with one name, the first is used.
         let shown = |name: &ComponentName| index.named(observed, name.as_str()).min_by_key(|component| component.id);
@@ -188,8 +171,7 @@ impl Metrics {
             .filter_map(shown)
             .map(|component| component.status.unwrap_or(ComponentStatus::Unknown))
             .collect();
-        for &status in ComponentStatus::ALL {
-            let word = catalogue::status(status);
+        for (&status, word) in ComponentStatus::ALL.iter().zip(STATUSES) {
             let count = shown.iter().filter(|shown| **shown == status).count();
             c.components.with([word]).set(count as f64);
             let count = desired.components.values().filter(|component| component.status == status).count();
@@ -224,15 +206,15 @@ impl Metrics {
 
     /// What Cachet's rate limit allows now; `None` where it told of no limit.
     pub(crate) fn cachet_budget(&self, budget: Option<RateBudget>) {
-        let Some(c) = self.catalogue() else { return };
+        let c = &self.0.catalogue;
         c.cachet_budget_limit.set_known(budget.map(|budget| budget.limit.into()));
         c.cachet_budget_remaining.set_known(budget.map(|budget| budget.remaining.into()));
     }
 
     /// Alertmanager was read at `now`: so many members, of which so many did not answer.
     pub(crate) fn polled(&self, result: PollResult, members: usize, unheard: usize, now: Timestamp) {
-        let Some(c) = self.catalogue() else { return };
-        c.polls.with([result.word()]).inc();
+        let c = &self.0.catalogue;
+        c.polls.with([result.into()]).inc();
         c.members.with([]).set(members as f64);
         c.members_unheard.with([]).set(unheard as f64);
         if matches!(result, PollResult::Complete | PollResult::Incomplete) {
@@ -242,30 +224,30 @@ impl Metrics {
 
     /// When the watchdog was last heard, and whether it is missing.
     pub(crate) fn watchdog(&self, last_heartbeat: Option<Timestamp>, is_missing: bool) {
-        let Some(c) = self.catalogue() else { return };
+        let c = &self.0.catalogue;
         c.watchdog_last_seen.set_known(last_heartbeat.map(seconds));
         c.watchdog_missing.set_known(Some(is_missing.into()));
     }
 
     /// No watchdog is configured any more.
     pub(crate) fn unwatched(&self) {
-        let Some(c) = self.catalogue() else { return };
+        let c = &self.0.catalogue;
         c.watchdog_last_seen.set_known(None);
         c.watchdog_missing.set_known(None);
     }
 
     /// Alerts were corrected.
     pub(crate) fn repaired(&self, repairs: &[Repair]) {
-        let Some(c) = self.catalogue() else { return };
+        let c = &self.0.catalogue;
         for repair in repairs {
-            c.corrections.with([repair.reason.word()]).inc();
-            c.corrections_by_earlier_name.with([repair.reason.word()]).inc();
+            c.corrections.with([repair.reason.into()]).inc();
+            c.corrections_by_earlier_name.with([repair.reason.into()]).inc();
         }
     }
 
     /// The configuration was read: `Some` when it was taken; `None` if it could not be used, and the one before stays.
     pub(crate) fn configuration_read(&self, taken_at: Option<Timestamp>) {
-        let Some(c) = self.catalogue() else { return };
+        let c = &self.0.catalogue;
         c.config_successful.with([]).set(taken_at.is_some().into());
         taken_at.into_iter().for_each(|now| c.config_success.with([]).set(seconds(now)));
     }
@@ -273,7 +255,7 @@ impl Metrics {
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.measured.is_some() { "Metrics(on)" } else { "Metrics(off)" })
+        f.write_str("Metrics")
     }
 }
 
@@ -284,7 +266,6 @@ fn seconds(moment: Timestamp) -> f64 {
 
 impl CallObserver for Metrics {
     fn called(&self, method: &str, path: &str, answer: Result<u16, &'static str>, took: Duration) {
-        let Some(c) = self.catalogue() else { return };
         let code = match answer {
             Ok(code) if CODES.contains(&code) => code.to_string(),
             Ok(_) => OTHER_CODE.to_owned(),
@@ -293,14 +274,14 @@ impl CallObserver for Metrics {
         // `/incidents/{id}/updates`: a number would be a series of its own.
         let part = |part| if str::parse::<i64>(part).is_ok() { "{id}" } else { part };
         let endpoint = path.split('/').map(part).collect::<Vec<_>>().join("/");
-        c.cachet_requests.with([method, &endpoint, &code]).observe(took.as_secs_f64());
+        self.0.catalogue.cachet_requests.with([method, &endpoint, &code]).observe(took.as_secs_f64());
     }
 }
 
 impl StoreObserver for Metrics {
     fn done(&self, operation: StoreOperation, took: Duration, succeeded: bool) {
-        let Some(c) = self.catalogue() else { return };
-        let word = catalogue::store_operation(operation);
+        let c = &self.0.catalogue;
+        let word = operation.into();
         c.store_duration.with([word]).observe(took.as_secs_f64());
         if !succeeded {
             c.store_failures.with([word]).inc();

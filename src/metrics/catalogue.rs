@@ -4,12 +4,13 @@
 
 use prometheus::core::{MetricVec, MetricVecBuilder};
 use prometheus::{Error, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::core::alert::Effect;
 use crate::core::ledger::ResourceKey;
 use crate::core::notification::IgnoreReason;
 use crate::core::operation::Operation;
-use crate::core::status::ComponentStatus;
+use crate::core::repair::Reason;
 use crate::store::StoreOperation;
 
 /// The upper bounds of every histogram, in seconds: from a commit on a good disk to more than the longest timeout.
@@ -49,29 +50,29 @@ const OPEN: &[&str] = &[];
 
 catalogue! {
     // The webhook.
-    notifications: Counter<1> = "notifications_total" ["result": NotificationResult::WORDS]
+    notifications: Counter<1> = "notifications_total" ["result": NotificationResult::VARIANTS]
         "Requests to the webhook by what became of them.";
     notification_duration: Histogram<0> = "notification_duration_seconds" []
         "How long requests to the webhook took, from their headers to the answer.";
     notification_last_success: Gauge<0> = "notification_last_success_timestamp_seconds" []
         "When a notification was last answered with 200; 0 if none was since the start.";
-    authentications_refused: Counter<1> = "authentications_refused_total" ["reason": Refusal::WORDS]
+    authentications_refused: Counter<1> = "authentications_refused_total" ["reason": Refusal::VARIANTS]
         "Requests that were not let in, wherever a password is asked for, by reason.";
-    alerts: Counter<1> = "alerts_total" ["result": ALERT_RESULTS]
+    alerts: Counter<1> = "alerts_total" ["result": &ALERT_RESULTS]
         "Alerts in stored notifications by what they changed.";
-    alerts_ignored: Counter<1> = "alerts_ignored_total" ["reason": IGNORE_REASONS]
+    alerts_ignored: Counter<1> = "alerts_ignored_total" ["reason": IgnoreReason::VARIANTS]
         "Alerts of the status page, or single component names of them, that could not be used, by reason.";
     alerts_truncated: Counter<0> = "alerts_truncated_total" []
         "Alerts that Alertmanager cut off from notifications (max_alerts).";
 
     // The store.
-    store_duration: Histogram<1> = "store_operation_duration_seconds" ["operation": STORE_OPERATIONS]
+    store_duration: Histogram<1> = "store_operation_duration_seconds" ["operation": StoreOperation::VARIANTS]
         "How long the store took, with the waiting for its lock and its disk.";
-    store_failures: Counter<1> = "store_operation_failures_total" ["operation": STORE_OPERATIONS]
+    store_failures: Counter<1> = "store_operation_failures_total" ["operation": StoreOperation::VARIANTS]
         "Operations that the store refused, of which it kept nothing.";
 
     // The reconciler.
-    reconciles: Counter<1> = "reconciles_total" ["result": ReconcileResult::WORDS]
+    reconciles: Counter<1> = "reconciles_total" ["result": ReconcileResult::VARIANTS]
         "Reconcile runs by how they ended.";
     reconcile_duration: Histogram<0> = "reconcile_duration_seconds" []
         "How long a reconcile run took.";
@@ -89,9 +90,9 @@ catalogue! {
         "For how long the oldest of the waiting changes has been necessary; 0 if none waits.";
 
     // The page.
-    components: Gauge<1> = "components" ["status": STATUSES]
+    components: Gauge<1> = "components" ["status": &STATUSES]
         "Components that targets feed, by the status that the page shows of them.";
-    components_desired: Gauge<1> = "components_desired" ["status": STATUSES]
+    components_desired: Gauge<1> = "components_desired" ["status": &STATUSES]
         "Components that targets feed, by the status that they should have.";
     components_missing: Gauge<0> = "components_missing" []
         "Components that targets feed and the page does not have.";
@@ -123,7 +124,7 @@ catalogue! {
         "Writes that Cachet's rate limit allowed in this minute in the last reconcile run; absent as its limit.";
 
     // Alertmanager.
-    polls: Counter<1> = "alertmanager_polls_total" ["result": PollResult::WORDS]
+    polls: Counter<1> = "alertmanager_polls_total" ["result": PollResult::VARIANTS]
         "Readings of Alertmanager's list by how they ended.";
     poll_last_success: Gauge<0> = "alertmanager_poll_last_success_timestamp_seconds" []
         "When a member of Alertmanager was last read and its list compared; 0 if none was since the start.";
@@ -131,9 +132,9 @@ catalogue! {
         "Members of Alertmanager that are read; 0 if ALERTMANAGER_URL is not set.";
     members_unheard: Gauge<0> = "alertmanager_members_unheard" []
         "Members of Alertmanager that did not answer the last reading.";
-    corrections: Counter<1> = "alert_corrections_total" ["reason": REPAIR_REASONS]
+    corrections: Counter<1> = "alert_corrections_total" ["reason": Reason::VARIANTS]
         "Stored alerts that were corrected without a notification, by reason.";
-    corrections_by_earlier_name: Counter<1> = "repairs_total" ["reason": REPAIR_REASONS]
+    corrections_by_earlier_name: Counter<1> = "repairs_total" ["reason": Reason::VARIANTS]
         "Deprecated: the earlier name of alertmanager_cachet_alert_corrections_total.";
 
     // The monitoring.
@@ -244,155 +245,87 @@ impl FromDefinition for HistogramVec {
     }
 }
 
-/// Defines an enum whose variants are the values of a label.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-
-        impl $name {
-            /// Every word.
-            pub(super) const WORDS: &'static [&'static str] = &[$($word),+];
-
-            pub(super) const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-        }
-    };
+/// What became of a request to the webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum NotificationResult {
+    /// 200: all of it that can be used is in the store.
+    Stored,
+    /// 503: the store did not take it. Alertmanager sends it again.
+    NotStored,
+    /// 503: its body did not arrive.
+    BodyLost,
+    /// 503: too many passwords waited to be verified.
+    Busy,
+    /// 401; or 403, where another site had a browser send it.
+    Unauthorized,
+    /// 400: it is no notification. Its alerts are lost.
+    Invalid,
+    /// 413: it is too long. Its alerts are lost.
+    TooLarge,
+    /// 405: it is no POST.
+    WrongMethod,
+    /// Whoever sent it hung up before the answer. What had arrived may have been stored.
+    Abandoned,
 }
 
-/// Defines the function that says which word a value is, and the list of these words, with `$more` behind them.
-macro_rules! words_of {
-    ($(#[$doc:meta])* $function:ident($value:ty), $words:ident { $($pattern:pat => $word:expr,)+ } $($more:expr)?) => {
-        $(#[$doc])*
-        pub(super) const $words: &[&str] = &[$($word,)+ $($more)?];
-
-        pub(crate) const fn $function(value: $value) -> &'static str {
-            match value { $($pattern => $word,)+ }
-        }
-    };
+/// How a reconcile run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReconcileResult {
+    /// Everything that had to be written was.
+    Complete,
+    /// Some changes failed, the others were made.
+    Incomplete,
+    /// The page takes or answers nothing.
+    CachetBlocked,
+    /// The store does not work.
+    StoreBlocked,
 }
 
-words! {
-    /// What became of a request to the webhook.
-    NotificationResult {
-        /// 200: all of it that can be used is in the store.
-        Stored = "stored",
-        /// 503: the store did not take it. Alertmanager sends it again.
-        NotStored = "not_stored",
-        /// 503: its body did not arrive.
-        BodyLost = "body_lost",
-        /// 503: too many passwords waited to be verified.
-        Busy = "busy",
-        /// 401; or 403, where another site had a browser send it.
-        Unauthorized = "unauthorized",
-        /// 400: it is no notification. Its alerts are lost.
-        Invalid = "invalid",
-        /// 413: it is too long. Its alerts are lost.
-        TooLarge = "too_large",
-        /// 405: it is no POST.
-        WrongMethod = "wrong_method",
-        /// Whoever sent it hung up before the answer. What had arrived may have been stored.
-        Abandoned = "abandoned",
-    }
+/// How a reading of Alertmanager ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum PollResult {
+    /// Every member was heard.
+    Complete,
+    /// Some members were heard.
+    Incomplete,
+    /// No member was heard.
+    Unheard,
+    /// The store did not take what was to be corrected.
+    NotStored,
 }
 
-words_of! {
-    /// What the store does.
-    store_operation(StoreOperation), STORE_OPERATIONS {
-        StoreOperation::Record => "record",
-        StoreOperation::Read => "read",
-        StoreOperation::Remember => "remember",
-        StoreOperation::Repair => "repair",
-        StoreOperation::Probe => "probe",
-    }
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Refusal {
+    /// They do not say who they are.
+    Missing,
+    /// User and password do not fit.
+    Wrong,
+    /// Too many passwords wait to be verified.
+    Busy,
+    /// They may post, and wanted what is for operators.
+    NotAnOperator,
+    /// Another site had a browser send it.
+    CrossSite,
 }
-
-words! {
-    /// How a reconcile run ended.
-    ReconcileResult {
-        /// Everything that had to be written was.
-        Complete = "complete",
-        /// Some changes failed, the others were made.
-        Incomplete = "incomplete",
-        /// The page takes or answers nothing.
-        CachetBlocked = "cachet_blocked",
-        /// The store does not work.
-        StoreBlocked = "store_blocked",
-    }
-}
-
-words! {
-    /// How a reading of Alertmanager ended.
-    PollResult {
-        /// Every member was heard.
-        Complete = "complete",
-        /// Some members were heard.
-        Incomplete = "incomplete",
-        /// No member was heard.
-        Unheard = "unheard",
-        /// The store did not take what was to be corrected.
-        NotStored = "not_stored",
-    }
-}
-
-words! {
-    /// Why somebody is not let in.
-    Refusal {
-        /// They do not say who they are.
-        Missing = "missing",
-        /// User and password do not fit.
-        Wrong = "wrong",
-        /// Too many passwords wait to be verified.
-        Busy = "busy",
-        /// They may post, and wanted what is for operators.
-        NotAnOperator = "not_an_operator",
-        /// Another site had a browser send it.
-        CrossSite = "cross_site",
-    }
-}
-
-words_of! {
-    /// What came of an alert, those that were left out included.
-    effect(Effect), ALERT_RESULTS {
-        Effect::Fired => "fired",
-        Effect::FiredAgain => "fired_again",
-        Effect::Resolved => "resolved",
-        Effect::ResolvedUnknown => "resolved_unknown",
-        Effect::Repeated => "repeated",
-        Effect::Outdated => "outdated",
-        Effect::HeldResolve => "resolve_held",
-        Effect::Refired => "refire_held",
-        Effect::RefireWithdrawn => "refire_withdrawn",
-        Effect::OverLimit => IGNORED,
-    } NOT_OURS
-}
-
-/// It is ours, and cannot be used.
-pub(super) const IGNORED: &str = "ignored";
 
 /// It does not carry `status_page_alert`.
 pub(super) const NOT_OURS: &str = "not_ours";
 
-words_of! {
-    /// Why an alert, or a part of one, was left out.
-    ignore_reason(&IgnoreReason), IGNORE_REASONS {
-        IgnoreReason::NotAnAlert { .. } => "not_an_alert",
-        IgnoreReason::TooManyLabels(_) => "too_many_labels",
-        IgnoreReason::LabelsTooLarge(_) => "labels_too_large",
-        IgnoreReason::NameTooLong { .. } => "name_too_long",
-        IgnoreReason::NoInstance => "no_instance",
-        IgnoreReason::NoAlertname => "no_alertname",
-        IgnoreReason::NoComponent => "no_component",
-        IgnoreReason::ComponentName(_) => "component_name",
-        IgnoreReason::NoFingerprint => "no_fingerprint",
-        IgnoreReason::Fingerprint(_) => "fingerprint",
-        IgnoreReason::StartsAt(_) => "starts_at",
-        IgnoreReason::Status(_) => "status",
-        IgnoreReason::StoreFull(_) => "store_full",
-    }
-}
+/// What came of an alert, those that are not ours included.
+const ALERT_RESULTS: [&str; Effect::VARIANTS.len() + 1] = {
+    let mut words = [NOT_OURS; Effect::VARIANTS.len() + 1];
+    words.split_at_mut(Effect::VARIANTS.len()).0.copy_from_slice(Effect::VARIANTS);
+    words
+};
+
+/// What a component can be, in the order of Cachet's numbers.
+pub(super) const STATUSES: [&str; 6] =
+    ["operational", "performance_issues", "partial_outage", "major_outage", "unknown", "under_maintenance"];
 
 /// What a change does: what [`change_kind`] says of the server's own work.
 pub(super) const CHANGE_KINDS: &[&str] = &[
@@ -419,31 +352,6 @@ pub(crate) const fn change_kind(change: &Operation) -> &'static str {
         Operation::CloseIncident { .. } | Operation::HideDuplicate { .. } => "close_stray",
         // No part of the server's own work, so it is not counted.
         Operation::CreateGroup(_) | Operation::CreateComponent { .. } | Operation::Rearrange { .. } => "setup",
-    }
-}
-
-/// Why an alert was corrected: the words that the history has for it.
-pub(super) const REPAIR_REASONS: &[&str] = &[
-    "unnotified",
-    "unnotified_again",
-    "reappeared",
-    "confirmed",
-    "refuted",
-    "unlisted",
-    "resolve_confirmed",
-    "taken_back",
-    "stale",
-];
-
-words_of! {
-    /// What a component can be.
-    status(ComponentStatus), STATUSES {
-        ComponentStatus::Operational => "operational",
-        ComponentStatus::PerformanceIssues => "performance_issues",
-        ComponentStatus::PartialOutage => "partial_outage",
-        ComponentStatus::MajorOutage => "major_outage",
-        ComponentStatus::Unknown => "unknown",
-        ComponentStatus::UnderMaintenance => "under_maintenance",
     }
 }
 

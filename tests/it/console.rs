@@ -98,7 +98,7 @@ impl Site {
         let mut settings = world.settings.clone();
         settings.web.users = users;
         let settings = in_force(settings);
-        let (metrics, stop) = (Metrics::new().expect("metrics"), CancellationToken::new());
+        let (metrics, stop) = (Metrics::default(), CancellationToken::new());
         let console = Console::new(Parts {
             store: world.store.clone().observed_by(Arc::new(metrics.clone())),
             page,

@@ -165,7 +165,8 @@ pub struct AlertRecord {
 }
 
 /// What a statement changed, with its reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Effect {
     /// A new alert fires.
     Fired,
@@ -174,8 +175,10 @@ pub enum Effect {
     /// The alert has ended.
     Resolved,
     /// A resolve that may be an expiry: held until the watchdog is received.
+    #[strum(serialize = "resolve_held")]
     HeldResolve,
     /// A firing that does not outrank the resolve before it: it waits for the refire delay.
+    #[strum(serialize = "refire_held")]
     Refired,
     /// The waiting firing was taken back by another resolve.
     RefireWithdrawn,
@@ -186,6 +189,7 @@ pub enum Effect {
     /// A resolve of an alert that never fired here; remembered, for its firing may come late.
     ResolvedUnknown,
     /// The alert is new and the limit of stored alerts is reached: it is not stored.
+    #[strum(serialize = "ignored")]
     OverLimit,
 }
 

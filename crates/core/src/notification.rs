@@ -67,7 +67,8 @@ pub struct IgnoredAlert {
 }
 
 /// Why an alert is left out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum IgnoreReason {
     /// The entry has not the shape of an alert.
     #[error("alerts[{position}] is no object with labels: post what Alertmanager's webhook_configs sends")]

@@ -35,7 +35,8 @@ pub use alertmanager_cachet_core::merge::{Recorded, Statements};
 use alertmanager_cachet_core::time::Timestamp;
 
 /// The purpose of a store operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum StoreOperation {
     /// Keeping what a notification says.
     Record,

@@ -165,7 +165,7 @@ async fn each_reading_is_counted_by_how_it_ended() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut first = Alertmanager::start(&folder.path().join("first"), SILENT).await;
     let mut second = Alertmanager::start(&folder.path().join("second"), SILENT).await;
-    let (world, metrics) = (world().await, Metrics::new().expect("metrics"));
+    let (world, metrics) = (world().await, Metrics::default());
     let repairer = repairer(&world, vec![first.member(), second.member()], Duration::ZERO);
     let mut repairer = repairer.measured_by(metrics.clone());
     let results = ["complete", "incomplete", "not_stored", "unheard"];

@@ -72,7 +72,7 @@ impl Server {
         let (wake, repair) = (Wake::default(), Wake::default());
         let (log, lines) = log::kept();
         let wakes = Wakes { reconciler: wake.clone(), repairer: repair.clone() };
-        let (metrics, readiness) = (Metrics::new().expect("metrics"), Readiness::default());
+        let (metrics, readiness) = (Metrics::default(), Readiness::default());
         let parts = Parts {
             settings,
             store: store.clone(),
