@@ -30,9 +30,7 @@ pub use self::report::{Finding, Place, Report, Severity};
 use self::tree::{Form, Value, read_file};
 pub use self::users::{Role, Users};
 pub(crate) use self::users::{User, check_user_name};
-#[cfg(test)]
-pub(crate) use self::web::{CURVES, TLS12_SUITES};
-pub(crate) use self::web::{ClientAuth, TlsConfig, TlsVersion, WebConfig, read_web_config};
+pub(crate) use self::web::{ClientAuth, TlsConfig, WebConfig, read_web_config};
 pub(crate) use crate::core::config::Config;
 use crate::core::config::{AlertConfig, IncidentConfig, PageConfig, WatchdogConfig};
 use crate::core::merge::DEFAULT_MAX_ALERTS;

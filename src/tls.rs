@@ -11,23 +11,17 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{
-    CryptoProvider, SupportedKxGroup, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
-    verify_tls13_signature,
-};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    DigitallySignedStruct, DistinguishedName, InconsistentKeys, RootCertStore, SignatureScheme, SupportedCipherSuite,
-    SupportedProtocolVersion,
-};
+use rustls::{DigitallySignedStruct, DistinguishedName, InconsistentKeys, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ClientAuth, TlsConfig, TlsVersion};
+use crate::config::{ClientAuth, TlsConfig};
 
 /// How often the files are compared with what is in use. They are a few thousand bytes.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -140,7 +134,8 @@ pub(crate) async fn keep_fresh(configured: impl Fn() -> Option<Tls>, stop: Cance
 struct Material {
     cert: Vec<u8>,
     key: Vec<u8>,
-    client_ca: Option<Vec<u8>>,
+    /// Empty unless clients' certificates are compared with it.
+    client_ca: Vec<u8>,
 }
 
 impl Material {
@@ -155,27 +150,19 @@ impl Material {
             let read = File::open(file).and_then(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes));
             if let Err(error) = read {
                 let fault = match error.kind() {
-                    io::ErrorKind::NotFound => {
-                        "does not exist: create it, or correct the name, which is relative to the \
-                                                folder of the web configuration"
-                            .to_owned()
-                    }
+                    io::ErrorKind::NotFound => "does not exist: create it, or correct the name, which is relative to \
+                                                the folder of the web configuration"
+                        .to_owned(),
                     _ => format!("cannot be read ({error}): check it and its permissions"),
                 };
                 errors.push(TlsError::new(key, file, fault));
             }
             bytes
         };
-        let material = Self {
-            cert: read("cert_file", &config.cert_file),
-            key: read("key_file", &config.key_file),
-            client_ca: config
-                .client_ca_file
-                .as_deref()
-                .filter(|_| config.client_auth.verifies())
-                .map(|file| read("client_ca_file", file)),
-        };
-        if errors.is_empty() { Ok(material) } else { Err(errors) }
+        let (cert, key) = (read("cert_file", &config.cert_file), read("key_file", &config.key_file));
+        let client_ca = config.client_ca_file.as_ref().filter(|_| config.client_auth.verifies());
+        let client_ca = client_ca.map(|file| read("client_ca_file", file)).unwrap_or_default();
+        if errors.is_empty() { Ok(Self { cert, key, client_ca }) } else { Err(errors) }
     }
 
     /// What handshakes are made with.
@@ -183,28 +170,32 @@ impl Material {
     /// # Errors
     /// [`TlsError`] if a file does not hold what it should, or certificate and key do not belong together.
     fn server_config(&self, config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
-        // aws-lc-rs with what the file says of suites and curves.
-        let mut provider = aws_lc_rs::default_provider();
-        if let Some(names) = &config.cipher_suites {
-            let is_tls13 = |suite: &SupportedCipherSuite| suite.tls13().is_some();
-            let named = names.iter().filter_map(|name| tls12_suite(&provider, name));
-            provider.cipher_suites = provider.cipher_suites.iter().copied().filter(is_tls13).chain(named).collect();
-        }
-        if let Some(names) = &config.curves {
-            provider.kx_groups = names.iter().filter_map(|name| curve(name)).collect();
-        }
-        let provider = Arc::new(provider);
-        let identity = Arc::new(self.identity(config, &provider)?);
-        let unusable = |error: rustls::Error| TlsError::new("cert_file", &config.cert_file, unusable(&error));
-        let versions = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
-        let spoken = config.min_version..=config.max_version;
-        let versions: Vec<&SupportedProtocolVersion> =
-            versions.into_iter().filter(|(version, _)| spoken.contains(version)).map(|(_, version)| version).collect();
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions);
-        let builder = builder.map_err(unusable)?;
-        let builder = match self.client_verifier(config, &identity, provider)? {
-            Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier)),
-            None => builder.with_no_client_auth(),
+        let identity = Arc::new(self.identity(config)?);
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&config.provider));
+        let builder = builder
+            .with_protocol_versions(&config.versions)
+            .map_err(|error| TlsError::new("cert_file", &config.cert_file, unusable(&error)))?;
+        let builder = if config.client_auth == ClientAuth::None {
+            builder.with_no_client_auth()
+        } else {
+            let mut authorities = None;
+            if config.client_auth.verifies() {
+                let file = config.client_ca_file.as_deref().unwrap_or(Path::new(""));
+                let fault = |fault: String| TlsError::new("client_ca_file", file, fault);
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(&self.client_ca).map_err(fault)? {
+                    roots.add(certificate).map_err(|error| fault(unusable(&error)))?;
+                }
+                let provider = Arc::clone(&config.provider);
+                let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                authorities = Some(built.map_err(|error| fault(unusable(&error)))?);
+            }
+            builder.with_client_cert_verifier(Arc::new(ClientVerifier {
+                is_mandatory: matches!(config.client_auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify),
+                authorities,
+                own: identity.cert.first().cloned(),
+                algorithms: config.provider.signature_verification_algorithms,
+            }))
         };
         let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
         server.ignore_client_order = config.prefer_server_cipher_suites;
@@ -212,7 +203,7 @@ impl Material {
         Ok(Arc::new(server))
     }
 
-    fn identity(&self, config: &TlsConfig, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    fn identity(&self, config: &TlsConfig) -> Result<CertifiedKey, TlsError> {
         let of_cert = |fault: String| TlsError::new("cert_file", &config.cert_file, fault);
         let of_key = |fault: String| TlsError::new("key_file", &config.key_file, fault);
         let chain = certificates(&self.cert).map_err(of_cert)?;
@@ -222,7 +213,7 @@ impl Material {
                 _ => "is cut off or damaged: write it anew".to_owned(),
             })
         })?;
-        CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        CertifiedKey::from_der(chain, key, &config.provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => of_key(format!(
                 "is not the key of the certificate in {:?}: name the two that belong together",
                 config.cert_file
@@ -230,35 +221,6 @@ impl Material {
             rustls::Error::InvalidCertificate(_) => of_cert(unusable(&error)),
             error => of_key(unusable(&error)),
         })
-    }
-
-    fn client_verifier(
-        &self,
-        config: &TlsConfig,
-        identity: &CertifiedKey,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<Option<ClientVerifier>, TlsError> {
-        let algorithms = provider.signature_verification_algorithms;
-        let authorities = match config.client_auth {
-            ClientAuth::None => return Ok(None),
-            ClientAuth::Request | ClientAuth::RequireAny => None,
-            ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
-                let file = config.client_ca_file.as_deref().unwrap_or(Path::new(""));
-                let fault = |fault: String| TlsError::new("client_ca_file", file, fault);
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(self.client_ca.as_deref().unwrap_or_default()).map_err(fault)? {
-                    roots.add(certificate).map_err(|error| fault(unusable(&error)))?;
-                }
-                let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                Some(built.map_err(|error| fault(format!("cannot be used ({error}): name another one")))?)
-            }
-        };
-        Ok(Some(ClientVerifier {
-            is_mandatory: matches!(config.client_auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify),
-            authorities,
-            own: identity.cert.first().cloned(),
-            algorithms,
-        }))
     }
 }
 
@@ -273,21 +235,8 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn unusable(error: &rustls::Error) -> String {
+fn unusable(error: &dyn fmt::Display) -> String {
     format!("cannot be used ({error}): name another one")
-}
-
-fn tls12_suite(provider: &CryptoProvider, name: &str) -> Option<SupportedCipherSuite> {
-    provider.cipher_suites.iter().copied().find(|suite| suite.suite().as_str() == Some(name))
-}
-
-fn curve(name: &str) -> Option<&'static dyn SupportedKxGroup> {
-    match name {
-        "CurveP256" => Some(aws_lc_rs::kx_group::SECP256R1),
-        "CurveP384" => Some(aws_lc_rs::kx_group::SECP384R1),
-        "X25519" => Some(aws_lc_rs::kx_group::X25519),
-        _ => None,
-    }
 }
 
 /// Verifies clients' certificates as `client_auth_type` says.
@@ -356,7 +305,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::config::{CURVES, TLS12_SUITES};
 
     /// A certificate for `localhost` and its key, in PEM.
     fn pair() -> (String, String) {
@@ -378,11 +326,9 @@ mod tests {
             key_file: folder.path().join("key.pem"),
             client_auth: ClientAuth::None,
             client_ca_file: None,
-            min_version: TlsVersion::Tls12,
-            max_version: TlsVersion::Tls13,
-            cipher_suites: None,
+            versions: rustls::ALL_VERSIONS.to_vec(),
+            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
             prefer_server_cipher_suites: true,
-            curves: None,
         };
         let tls = Tls::open(config).expect("a pair");
         (folder, tls)
@@ -424,16 +370,5 @@ mod tests {
         }
         std::fs::remove_file(folder.path().join("key.pem")).expect("removed");
         assert_eq!(kept(&tls).key, "key_file");
-    }
-
-    #[test]
-    fn every_name_of_a_suite_or_curve_that_the_file_may_have_is_one_of_rustls() {
-        let provider = aws_lc_rs::default_provider();
-        for name in TLS12_SUITES {
-            assert!(tls12_suite(&provider, name).is_some(), "{name}");
-        }
-        for name in CURVES {
-            assert!(curve(name).is_some(), "{name}");
-        }
     }
 }

@@ -5,8 +5,11 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use axum::http::{HeaderName, HeaderValue};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::report::{Report, Severity, did_you_mean};
 use super::tree::{Form, Value, read_file};
@@ -62,23 +65,9 @@ const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
     ("RequireClientCert", ClientAuth::RequireAny),
 ];
 
-const VERSIONS: &[(&str, TlsVersion)] = &[("TLS12", TlsVersion::Tls12), ("TLS13", TlsVersion::Tls13)];
-
-/// The suites of TLS 1.2 that there are, by Go's names. Go's others are without forward secrecy or authentication.
-pub(crate) const TLS12_SUITES: &[&str] = &[
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-];
-
-/// Those of TLS 1.3, which are always offered: as in Go, the list says nothing about them.
-const TLS13_SUITES: &[&str] = &["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
-
-/// The curves that there are, by Go's names.
-pub(crate) const CURVES: &[&str] = &["CurveP256", "CurveP384", "X25519"];
+/// The versions that are spoken, the older first, and their words.
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+const VERSION_WORDS: &[(&str, usize)] = &[("TLS12", 0), ("TLS13", 1)];
 
 /// The file, checked as far as its own text goes: nothing that it names was read yet.
 #[derive(Debug, Clone)]
@@ -90,7 +79,7 @@ pub(crate) struct WebConfig {
 }
 
 /// How TLS is spoken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct TlsConfig {
     /// The server's certificate and those between it and its authority, in PEM.
     pub(crate) cert_file: PathBuf,
@@ -100,16 +89,12 @@ pub(crate) struct TlsConfig {
     pub(crate) client_auth: ClientAuth,
     /// Who signs clients' certificates, in PEM; there is one if they are verified.
     pub(crate) client_ca_file: Option<PathBuf>,
-    /// The oldest version that is spoken.
-    pub(crate) min_version: TlsVersion,
-    /// The newest one.
-    pub(crate) max_version: TlsVersion,
-    /// The suites of TLS 1.2 that are taken, the preferred first (of `TLS12_SUITES`); `None`: all.
-    pub(crate) cipher_suites: Option<Vec<&'static str>>,
+    /// The versions that are spoken.
+    pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
+    /// The suites and curves that are taken, the preferred first.
+    pub(crate) provider: Arc<CryptoProvider>,
     /// Whether the server's preference decides among the suites of both, and not the client's.
     pub(crate) prefer_server_cipher_suites: bool,
-    /// The curves, the preferred first (of `CURVES`); `None`: rustls' own choice.
-    pub(crate) curves: Option<Vec<&'static str>>,
 }
 
 /// What is asked of clients (`client_auth_type`, with the meaning that Go gives the words).
@@ -134,15 +119,6 @@ impl ClientAuth {
     }
 }
 
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum TlsVersion {
-    /// 1.2.
-    Tls12,
-    /// 1.3.
-    Tls13,
-}
-
 /// Reads the file at `path`, and adds its `basic_auth_users` to `users`. What is wrong goes into the report, and nearly all
 /// of it is fatal; `None` if there is no such file, or it is none.
 pub(crate) fn read_web_config(path: &Path, users: &mut Users, report: &mut Report) -> Option<WebConfig> {
@@ -150,32 +126,29 @@ pub(crate) fn read_web_config(path: &Path, users: &mut Users, report: &mut Repor
     let if_absent = "does not exist: create it, or correct --web.config.file (WEB_CONFIG_FILE)";
     // An empty file would be one without TLS and without users, which somebody who is just writing it does not mean.
     let node = read_file(path, Form::Yaml, Severity::Fatal, if_absent, &found);
-    let map = node.as_ref().and_then(|node| Value::root(node, path, Severity::Fatal, &found).map());
-    let config = map.map(|map| read_map(&map, path.parent().unwrap_or(Path::new("")), users));
+    let config = node.as_ref().and_then(|node| Value::root(node, path, Severity::Fatal, &found).map()).map(|map| {
+        map.report_unknown_keys(KEYS, REFUSED, "remove it");
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let tls = map.get_filled("tls_server_config").and_then(|tls| read_tls(&tls.map()?, folder));
+        let operators = map.get_filled("basic_auth_users").and_then(|operators| operators.map());
+        let operators = operators.iter().flat_map(Value::entries);
+        let operators: Vec<_> = operators.filter_map(|(name, hash)| Some((name, hash.text()?, hash))).collect();
+        let http = map.get_filled("http_server_config").and_then(|http| http.map());
+        let headers = http.and_then(|http| {
+            http.report_unknown_keys(HTTP_KEYS, &[], "remove it");
+            if http.get_filled("http2").and_then(|value| value.boolean()) == Some(true) {
+                http.key("http2").remark("HTTP/2 is not spoken; every client of it speaks HTTP/1.1 as well");
+            }
+            let headers = http.get_filled("headers")?.map()?;
+            Some(headers.entries().into_iter().filter_map(|(name, value)| header(name, &value)).collect())
+        });
+        for (name, text, hash) in operators {
+            hash.checked(users.add_operator(name, text));
+        }
+        WebConfig { tls, headers: headers.unwrap_or_default() }
+    });
     report.append(found.into_inner());
     config
-}
-
-/// Reads the whole file; the paths in it are relative to `folder`.
-fn read_map(map: &Value<'_>, folder: &Path, users: &mut Users) -> WebConfig {
-    map.report_unknown_keys(KEYS, REFUSED, "remove it");
-    let tls = map.get_filled("tls_server_config").and_then(|tls| read_tls(&tls.map()?, folder));
-    let operators = map.get_filled("basic_auth_users").and_then(|operators| operators.map());
-    let operators = operators.iter().flat_map(Value::entries);
-    let operators: Vec<_> = operators.filter_map(|(name, hash)| Some((name, hash.text()?, hash))).collect();
-    let http = map.get_filled("http_server_config").and_then(|http| http.map());
-    let headers = http.and_then(|http| {
-        http.report_unknown_keys(HTTP_KEYS, &[], "remove it");
-        if http.get_filled("http2").and_then(|value| value.boolean()) == Some(true) {
-            http.key("http2").remark("HTTP/2 is not spoken; every client of it speaks HTTP/1.1 as well");
-        }
-        let headers = http.get_filled("headers")?.map()?;
-        Some(headers.entries().into_iter().filter_map(|(name, value)| header(name, &value)).collect())
-    });
-    for (name, text, hash) in operators {
-        hash.checked(users.add_operator(name, text));
-    }
-    WebConfig { tls, headers: headers.unwrap_or_default() }
 }
 
 /// A header with its value; `None` if it is left blank, which unsets it, or cannot be used.
@@ -211,24 +184,36 @@ fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
         match value.text()? {
             // The toolkit knows these, and nobody should speak them any more.
             "TLS10" | "TLS11" => value.refuse("is not supported, for it is no longer safe: write TLS12 or TLS13"),
-            text => choice(&value, text, VERSIONS),
+            text => choice(&value, text, VERSION_WORDS),
         }
     };
-    let mut min_version = version("min_version").unwrap_or(TlsVersion::Tls12);
-    let max_version = version("max_version").unwrap_or(TlsVersion::Tls13);
+    let mut min_version = version("min_version").unwrap_or(0);
+    let max_version = version("max_version").unwrap_or(1);
     if min_version > max_version {
         map.key("min_version").problem("is above max_version: correct one of the two");
         min_version = max_version;
     }
+    let mut provider = aws_lc_rs::default_provider();
     let cure = "remove it; without cipher_suites all safe ones are taken";
-    let mut cipher_suites = names(map, "cipher_suites", &[TLS12_SUITES, TLS13_SUITES].concat(), cure);
-    if let Some(suites) = &mut cipher_suites {
-        suites.retain(|suite| TLS12_SUITES.contains(suite));
-        if suites.is_empty() && max_version == TlsVersion::Tls12 {
+    if let Some(mut suites) = names(map, "cipher_suites", &suites(), cure) {
+        suites.retain(|suite| suite.tls13().is_none());
+        if suites.is_empty() && max_version == 0 {
             map.key("cipher_suites").problem("names no suite of TLS 1.2, and max_version is TLS12: add one");
         }
+        // Those of TLS 1.3 are always offered: as in Go, the list says nothing about them.
+        provider.cipher_suites.retain(|suite| suite.tls13().is_some());
+        provider.cipher_suites.extend(suites);
     }
-    let curves = names(map, "curve_preferences", CURVES, "remove it; without curve_preferences all are taken");
+    // The curves that there are, by Go's names.
+    let curves: [(_, &dyn SupportedKxGroup); 3] = [
+        ("CurveP256", aws_lc_rs::kx_group::SECP256R1),
+        ("CurveP384", aws_lc_rs::kx_group::SECP384R1),
+        ("X25519", aws_lc_rs::kx_group::X25519),
+    ];
+    let cure = "remove it; without curve_preferences all are taken";
+    if let Some(curves) = names(map, "curve_preferences", &curves, cure) {
+        provider.kx_groups = curves;
+    }
     let prefer_server = map.get_filled("prefer_server_cipher_suites").and_then(|value| value.boolean());
     let missing = "is missing: TLS takes a certificate (cert_file) and its key (key_file)";
     let cert_file = map.required("cert_file", missing).and_then(path);
@@ -236,11 +221,9 @@ fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
     Some(TlsConfig {
         client_auth,
         client_ca_file,
-        min_version,
-        max_version,
-        cipher_suites,
+        versions: VERSIONS[min_version..=max_version].to_vec(),
+        provider: Arc::new(provider),
         prefer_server_cipher_suites: prefer_server.unwrap_or(true),
-        curves,
         cert_file: cert_file?,
         key_file: key_file?,
     })
@@ -271,19 +254,29 @@ fn client_auth(map: &Value<'_>) -> ClientAuth {
     client_auth
 }
 
-/// A list of known names; `None` if it is absent or empty, which both mean the default.
-fn names(map: &Value<'_>, key: &str, known: &[&'static str], cure: &str) -> Option<Vec<&'static str>> {
+/// Every suite that there is, by Go's name. Go's others are without forward secrecy or authentication.
+fn suites() -> Vec<(&'static str, SupportedCipherSuite)> {
+    let name = |suite: &SupportedCipherSuite| match suite.suite().as_str()? {
+        "TLS13_AES_128_GCM_SHA256" => Some("TLS_AES_128_GCM_SHA256"),
+        "TLS13_AES_256_GCM_SHA384" => Some("TLS_AES_256_GCM_SHA384"),
+        "TLS13_CHACHA20_POLY1305_SHA256" => Some("TLS_CHACHA20_POLY1305_SHA256"),
+        name => Some(name),
+    };
+    aws_lc_rs::ALL_CIPHER_SUITES.iter().filter_map(|suite| Some((name(suite)?, *suite))).collect()
+}
+
+/// A list of what has `known` names; `None` if it is absent or empty, which both mean the default.
+fn names<T: Copy>(map: &Value<'_>, key: &str, known: &[(&str, T)], cure: &str) -> Option<Vec<T>> {
     let items = map.get_filled(key)?.list()?;
-    let names = items.iter().filter_map(|item| {
+    let named = items.iter().filter_map(|item| {
         let text = item.text()?;
-        let name = known.iter().find(|name| **name == text);
-        if name.is_none() {
-            let cure = did_you_mean(text, known.iter().copied(), cure);
-            item.problem(format!("{:?} is not supported: {cure}", excerpt(text)));
-        }
-        name.copied()
+        let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        found.or_else(|| {
+            let cure = did_you_mean(text, known.iter().map(|(name, _)| *name), cure);
+            item.refuse(format!("{:?} is not supported: {cure}", excerpt(text)))
+        })
     });
-    Some(names.collect()).filter(|_| !items.is_empty())
+    Some(named.collect()).filter(|_| !items.is_empty())
 }
 
 /// One of several words.

@@ -29,7 +29,7 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("a web configuration in ", "a_good_web_configuration_is_found"),
     ("does not exist: create it, or correct --web.config.file", "a_good_web_configuration_is_found"),
     ("a Cachet in the environment", "a_good_environment_has_no_problems"),
-    ("is {}, so the watchdog may seem missing", "a_watchdog_that_is_looked_for_too_rarely_is_worth_a_word"),
+    ("is {poll}, so the watchdog may seem missing", "a_watchdog_that_is_looked_for_too_rarely_is_worth_a_word"),
     ("arrives only in notifications", "good_files_are_told_in_a_few_lines"),
     ("names {} files, and only the first", "no_more_files_are_read_than_the_limit"),
     ("The outage is over in part", "what_is_left_out_has_its_default"),
