@@ -3,7 +3,6 @@
 //! The engine keeps it through the same port as a Cachet ([`StatusPage`]); its content is in the store. `public` serves it to
 //! readers, as `html` renders it. Operators work on it in the console.
 
-mod document;
 mod html;
 mod public;
 
@@ -135,7 +134,18 @@ impl StatusPage for BuiltinPage {
                 PageWrite::SetIncidentStatus(id, status) => tables.set_incident_status(*id, *status, now).await,
                 PageWrite::HideIncident(id) => tables.hide_incident(*id, now).await,
             };
-            if found.map_err(unusable)? { Ok(()) } else { Err(not_found(operation)) }
+            if found.map_err(unusable)? {
+                return Ok(());
+            }
+            let object = match operation {
+                PageWrite::ShowGroup(GroupId(id)) | PageWrite::RemoveGroup(GroupId(id)) => format!("group {id}"),
+                PageWrite::UpdateComponent(id, _) | PageWrite::RemoveComponent(id) => format!("component {}", id.0),
+                PageWrite::UpdateIncident { id, .. }
+                | PageWrite::SetIncidentStatus(id, _)
+                | PageWrite::HideIncident(id) => format!("incident {}", id.0),
+            };
+            let message = format!("{object} is not on the built-in page: it was removed in the console");
+            Err(PageError::new(Failure::NotFound, message))
         })
     }
 }
@@ -147,15 +157,4 @@ fn unusable(error: StoreError) -> PageError {
         return PageError::new(Failure::NotFound, message.to_owned());
     }
     PageError::new(Failure::Away { retry_after: None }, format!("the built-in page cannot be used: {error}"))
-}
-
-fn not_found(operation: &PageWrite) -> PageError {
-    let object = match operation {
-        PageWrite::ShowGroup(id) | PageWrite::RemoveGroup(id) => format!("group {}", id.0),
-        PageWrite::UpdateComponent(id, _) | PageWrite::RemoveComponent(id) => format!("component {}", id.0),
-        PageWrite::UpdateIncident { id, .. } | PageWrite::SetIncidentStatus(id, _) | PageWrite::HideIncident(id) => {
-            format!("incident {}", id.0)
-        }
-    };
-    PageError::new(Failure::NotFound, format!("{object} is not on the built-in page: it was removed in the console"))
 }

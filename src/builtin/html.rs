@@ -278,51 +278,36 @@ const NOT_OVER: &str = "Incident open, see above";
 
 /// The last days, the newest first, each with the incidents that began on it and are over; days without are one stretch as long as the same is to
 /// be said of them. `open_since` is when the first incident began that is still open.
-fn by_day(reports: Vec<(Timestamp, Value)>, open_since: Option<Timestamp>, now: Timestamp) -> Vec<Stretch> {
+fn by_day(mut reports: Vec<(Timestamp, Value)>, open_since: Option<Timestamp>, now: Timestamp) -> Vec<Stretch> {
     // What began in the future, by a clock that was set back since, began today. What began earlier and was fixed lately is
     // shown on the first of the days.
     let today = zoned(now).date();
     let first = today.saturating_sub((DAYS - 1).days());
     let day_of_beginning = |began: Timestamp| zoned(began.min(now)).date().max(first);
-    let mut reports: Vec<(Date, Value)> =
-        reports.into_iter().map(|(began, report)| (day_of_beginning(began), report)).collect();
-    let open_since = open_since.map(day_of_beginning);
-    let mut stretches: Vec<Stretch> = Vec::new();
-    // The days that the last stretch is about, if it is one of days without incidents.
-    let mut without: Option<(Date, &str)> = None;
+    // First and last day, incidents and note of each stretch.
+    let mut stretches: Vec<(Date, Date, Vec<Value>, &str)> = Vec::new();
     for back in 0..DAYS {
         let day = today.saturating_sub(back.days());
-        let incidents: Vec<Value> =
-            reports.extract_if(.., |(began, _)| *began == day).map(|(_, report)| report).collect();
-        let note = if open_since.is_some_and(|since| since <= day) { NOT_OVER } else { QUIET };
-        if !incidents.is_empty() {
-            without = None;
-            stretches.push(Stretch { label: long(day), iso: day.to_string(), incidents, note });
-        } else if let Some((last, _)) = without.filter(|(_, before)| *before == note) {
-            stretches.pop();
-            stretches.push(without_incidents(day, last, note));
-        } else {
-            without = Some((day, note));
-            stretches.push(without_incidents(day, day, note));
+        let incidents = reports.extract_if(.., |(began, _)| day_of_beginning(*began) == day);
+        let incidents: Vec<Value> = incidents.map(|(_, report)| report).collect();
+        let note = if open_since.is_some_and(|since| day_of_beginning(since) <= day) { NOT_OVER } else { QUIET };
+        match stretches.last_mut() {
+            Some((first, _, before, said)) if incidents.is_empty() && before.is_empty() && *said == note => {
+                *first = day
+            }
+            _ => stretches.push((day, day, incidents, note)),
         }
     }
-    stretches
-}
-
-/// Days in a row, from `first` to `last`, without incidents that are over.
-fn without_incidents(first: Date, last: Date, note: &'static str) -> Stretch {
-    let label = if first == last {
-        long(first)
-    } else if (first.year(), first.month()) == (last.year(), last.month()) {
-        format!("{} – {}", first.day(), long(last))
-    } else {
-        format!("{} – {}", first.strftime("%-d %B"), long(last))
-    };
-    Stretch { label, iso: first.to_string(), incidents: Vec::new(), note }
-}
-
-fn long(day: Date) -> String {
-    day.strftime("%-d %B %Y").to_string()
+    let told = stretches.into_iter().map(|(first, last, incidents, note)| {
+        let mut label = last.strftime("%-d %B %Y").to_string();
+        if (first.year(), first.month()) != (last.year(), last.month()) {
+            label = format!("{} – {label}", first.strftime("%-d %B"));
+        } else if first != last {
+            label = format!("{} – {label}", first.day());
+        }
+        Stretch { label, iso: first.to_string(), incidents, note }
+    });
+    told.collect()
 }
 
 /// The moment in UTC, to the second.
