@@ -95,7 +95,7 @@ impl Page {
     /// sent yet. `per_page` says how many rows of Cachet's lists are asked for at a time.
     ///
     /// # Errors
-    /// When the URL of the Cachet cannot be used.
+    /// If no HTTP client can be made.
     pub(crate) fn new(
         environment: &Environment,
         store: &Store,
@@ -105,7 +105,7 @@ impl Page {
         let Some(access) = &environment.cachet else {
             return Ok(Self::BuiltIn(BuiltinPage::new(store, Clock::system())));
         };
-        let cachet = Cachet::over_http(&access.base_url, &access.token, per_page)?;
+        let cachet = Cachet::over_http(&access.base_url, access.authorization.clone(), per_page)?;
         Ok(Self::Cachet(cachet.observed_by(Arc::new(metrics.clone()))))
     }
 

@@ -22,8 +22,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use self::environment::WEBHOOK_BASIC_AUTH;
 pub use self::environment::{AlertmanagerAccess, Environment, Variables};
-pub(crate) use self::environment::{CachetAccess, WEBHOOK_BASIC_AUTH};
 use self::report::did_you_mean;
 pub(crate) use self::report::{ENVIRONMENT, counted, nearest};
 pub use self::report::{Finding, Place, Report, Severity};

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -25,7 +24,7 @@ use crate::alertmanager;
 use crate::cli::{Common, Serve};
 use crate::clock::{self, Clock};
 use crate::config::{
-    self, CachetAccess, Config, Environment, Files, Finding, Report, Severity, TargetsFile, Users, Variables, counted,
+    self, Config, Environment, Files, Finding, Report, Severity, TargetsFile, Users, Variables, counted,
 };
 use crate::console::{self, Console};
 use crate::core::setup::{Removal, plan_setup};
@@ -410,8 +409,7 @@ impl Reloader {
         if let (Some(before), Some(now)) = (&before.variables, &now.variables) {
             changed.extend(READ_AT_THE_START.iter().copied().filter(|name| before.get(name) != now.get(name)));
         }
-        let secret = |access: &CachetAccess| (access.base_url.clone(), access.token.expose_secret().to_owned());
-        if before.environment.cachet.as_ref().map(secret) != now.environment.cachet.as_ref().map(secret) {
+        if before.environment.cachet != now.environment.cachet {
             changed.push("CACHET_API_URL or CACHET_API_TOKEN");
         }
         if before.environment.alertmanager != now.environment.alertmanager {

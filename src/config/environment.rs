@@ -91,12 +91,12 @@ impl Variables {
 }
 
 /// How Cachet is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CachetAccess {
     /// The base of its API without a slash at the end, for example `http://cachet/api`.
     pub base_url: String,
-    /// Its bearer token.
-    pub token: SecretString,
+    /// The header with its token; it does not print itself.
+    pub authorization: HeaderValue,
 }
 
 /// How Alertmanager is read.
@@ -200,9 +200,9 @@ fn cachet(variables: &Value<'_>) -> Option<CachetAccess> {
         _ => {}
     }
     let url = url.and_then(|text| base_url(&url_variable, &text, "http://cachet/api"));
-    let token = token.and_then(|text| bearer_token(&token_variable, &text));
+    let authorization = token.and_then(|text| authorization(bearer_token(&token_variable, &text)?));
     let base_url = url?.as_str().trim_end_matches('/').to_owned();
-    Some(CachetAccess { base_url, token: SecretString::from(token?) })
+    Some(CachetAccess { base_url, authorization: authorization? })
 }
 
 /// `None` if no Alertmanager is named, or something is wrong.
@@ -218,14 +218,10 @@ fn alertmanager(variables: &Value<'_>) -> Option<AlertmanagerAccess> {
             Some((user, _)) if !user.is_empty() => Some(format!("Basic {}", BASE64_STANDARD.encode(basic))),
             _ => basic_variable.refuse("is no user and password: write it as user:password"),
         },
-        (None, token) => {
-            let token = token.and_then(|token| bearer_token(&token_variable, &token));
-            token.map(|token| format!("Bearer {token}"))
-        }
+        (None, token) => token.and_then(|token| bearer_token(&token_variable, &token)),
     };
     let is_usable = variables.report.borrow().problems.len() == problems_before;
-    let mut authorization = credentials.and_then(|text| HeaderValue::try_from(text).ok());
-    authorization.iter_mut().for_each(|header| header.set_sensitive(true));
+    let authorization = credentials.and_then(authorization);
     let ca_pem = variables.get(ALERTMANAGER_CA_FILE).and_then(|file| {
         let text = file_text(&file)?;
         if text.contains("BEGIN CERTIFICATE") {
@@ -263,13 +259,20 @@ fn base_url(variable: &Value<'_>, text: &str, example: &str) -> Option<Url> {
     variable.refuse(fault)
 }
 
-/// A token that can stand in a header.
+/// The header with these credentials, which does not print itself.
+fn authorization(credentials: String) -> Option<HeaderValue> {
+    let mut header = HeaderValue::try_from(credentials).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// The credentials that a token makes, if it can stand in a header.
 fn bearer_token(variable: &Value<'_>, text: &str) -> Option<String> {
     let text = text.trim();
     if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
         return variable.refuse("holds a space, a line break or a letter that no token has: copy it again");
     }
-    Some(text.to_owned())
+    Some(format!("Bearer {text}"))
 }
 
 #[cfg(test)]
@@ -318,7 +321,7 @@ mod tests {
             ("http://[::1]:8000/api", "http://[::1]:8000/api"),
         ] {
             let cachet = read(&[(CACHET_API_URL, url), TOKEN]).expect("valid").cachet.expect("a Cachet");
-            assert_eq!((cachet.base_url.as_str(), cachet.token.expose_secret()), (base, "1|secret"));
+            assert_eq!((cachet.base_url.as_str(), cachet.authorization.as_bytes()), (base, &b"Bearer 1|secret"[..]));
         }
     }
 

@@ -39,6 +39,7 @@ impl Site {
         let (url, behind_faults) = serve(faults.around(fake.router())).await;
         let (page_url, undisturbed) = serve(fake.router()).await;
         let token = fake.token();
+        let authorization = format!("Bearer {token}").parse().expect("a header");
         let environment = vec![
             ("ENVIRONMENT", "local".to_owned()),
             ("CACHET_API_URL", format!("{url}/api")),
@@ -47,7 +48,7 @@ impl Site {
         Self {
             installation: Arc::new(installation),
             faults,
-            page: Cachet::over_http(&format!("{page_url}/api"), &token.into(), || 50).expect("a client"),
+            page: Cachet::over_http(&format!("{page_url}/api"), authorization, || 50).expect("a client"),
             page_url,
             token: token.to_owned(),
             environment,

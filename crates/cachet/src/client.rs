@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
-use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
@@ -20,8 +19,8 @@ use tokio::time::Instant;
 
 use super::budget::Budget;
 use super::http::{Http, Request, Response, Transport, answered_at};
-use super::wire::{Document, Group, Page, Row, Written};
-use super::{CallObserver, Error, Fault, SettingsError};
+use super::wire::{Data, Group, Page, Row, Written};
+use super::{CallObserver, Error, Fault, NoHttpClient};
 use alertmanager_cachet_core::observed::IncidentId;
 use alertmanager_cachet_core::status_page::{Capabilities, REQUEST_TIMEOUT};
 use alertmanager_cachet_core::time::Timestamp;
@@ -79,33 +78,26 @@ pub(super) struct Learned {
 impl Cachet {
     /// A client that speaks HTTP. Nothing is sent yet.
     ///
-    /// `base_url` is the whole base of the API, for example `http://cachet/api`; trailing slashes do no harm. `token` is as
-    /// Cachet's dashboard shows it once (`1|…`). `per_page` is asked before each list how many rows of it are asked for at
-    /// a time, 1 to 100 (more is taken as 100, as Cachet does).
+    /// `base_url` is the whole base of the API without a slash at its end, for example `http://cachet/api`. `authorization`
+    /// is the header with the token, `Bearer 1|…`. `per_page` is asked before each list how many rows of it are asked for
+    /// at a time, 1 to 100 (more is taken as 100, as Cachet does).
     ///
     /// # Errors
-    /// If the address or the token cannot be one.
+    /// If no HTTP client can be made on this system.
     pub fn over_http(
         base_url: &str,
-        token: &SecretString,
+        authorization: HeaderValue,
         per_page: impl Fn() -> u8 + Send + Sync + 'static,
-    ) -> Result<Self, SettingsError> {
-        Self::over(Box::new(Http::new(base_url, REQUEST_TIMEOUT)?), token, per_page)
+    ) -> Result<Self, NoHttpClient> {
+        Ok(Self::over(Box::new(Http::new(base_url, REQUEST_TIMEOUT)?), authorization, per_page))
     }
 
     /// A client that reaches its Cachet another way.
-    ///
-    /// # Errors
-    /// If no header can hold the token.
     pub fn over(
         transport: Box<dyn Transport>,
-        token: &SecretString,
+        mut authorization: HeaderValue,
         per_page: impl Fn() -> u8 + Send + Sync + 'static,
-    ) -> Result<Self, SettingsError> {
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| {
-            let what = "the API token holds characters that no token has: check CACHET_API_TOKEN for line breaks";
-            SettingsError(what.to_owned())
-        })?;
+    ) -> Self {
         authorization.set_sensitive(true);
         let headers = HeaderMap::from_iter([
             (AUTHORIZATION, authorization),
@@ -121,7 +113,7 @@ impl Cachet {
             capabilities: OnceCell::new(),
             learned: Mutex::default(),
         };
-        Ok(Self { shared: Arc::new(shared), observer: None })
+        Self { shared: Arc::new(shared), observer: None }
     }
 
     /// This client, with its calls observed by `observer`. Later clones share the observer.
@@ -191,14 +183,14 @@ impl Cachet {
     pub(super) async fn create(&self, path: &str, body: Value) -> Result<Row<Written>, Error> {
         let call = Request::new(Method::POST, path).body(body);
         let answer = self.send(&call).await?;
-        let made = answer.json::<Document<Written>>(&call)?.data;
+        let made = answer.json::<Data<Row<Written>>>(&call)?.data;
         self.learn_offset(made.attributes.created_if_utc, &answer.headers);
         Ok(made)
     }
 
     /// Changes an object.
     pub(super) async fn update(&self, path: String, body: Value) -> Result<(), Error> {
-        self.read::<Document<Written>>(Request::new(Method::PUT, path).body(body)).await.map(drop)
+        self.read::<Data<Row<Written>>>(Request::new(Method::PUT, path).body(body)).await.map(drop)
     }
 
     /// Removes an object. One that is not there is as good as removed.

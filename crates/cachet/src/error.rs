@@ -17,10 +17,10 @@ const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How an answer is lost that does not come in time.
 pub(super) const TOO_LATE: &str = "it took too long";
 
-/// The client cannot be made from its settings: what is wrong, and the cure.
+/// No HTTP client can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SettingsError(pub(super) String);
+#[error("no HTTP client can be made ({0}): install the system's CA certificates (ca-certificates)")]
+pub struct NoHttpClient(pub(super) String);
 
 /// A call to Cachet did not do what it should.
 ///

@@ -7,12 +7,12 @@ use form_urlencoded::byte_serialize;
 use futures_util::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::error::{Error, Fault, SettingsError, TOO_LATE};
+use super::error::{Error, Fault, NoHttpClient, TOO_LATE};
 use alertmanager_cachet_core::time::Timestamp;
 
 /// The largest answer that is read; a list of 100 incidents with long messages stays below it.
@@ -132,24 +132,8 @@ impl Http {
     /// `timeout` is from the start of a call to the last byte of its answer; then it ends in [`Fault::NoAnswer`].
     ///
     /// # Errors
-    /// [`SettingsError`] for a base that could never work, or would carry a secret into messages.
-    pub(super) fn new(base_url: &str, timeout: Duration) -> Result<Self, SettingsError> {
-        const CURE: &str = "set CACHET_API_URL to the whole base of the API, for example http://cachet/api";
-        let refuse = |what: String| Err(SettingsError(format!("{what}: {CURE}")));
-        // the text itself stays out of these messages as long as it may hold a password
-        let url = match Url::parse(base_url.trim()) {
-            Ok(url) => url,
-            Err(error) => return refuse(format!("CACHET_API_URL is no address ({error})")),
-        };
-        if !matches!(url.scheme(), "http" | "https") {
-            return refuse(format!("CACHET_API_URL begins with {}:, not with http: or https:", url.scheme()));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return refuse("CACHET_API_URL holds a user name or password, which Cachet's API does not take".to_owned());
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return refuse(format!("CACHET_API_URL {:?} has a part behind a ? or #", url.as_str()));
-        }
+    /// If the system has nothing that makes a client.
+    pub(super) fn new(base_url: &str, timeout: Duration) -> Result<Self, NoHttpClient> {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)
@@ -157,12 +141,8 @@ impl Http {
             // a redirect turns a PUT into a GET, and may take the token to another host
             .redirect(Policy::none())
             .build()
-            .map_err(|error| {
-                let cause = root_cause(&error);
-                let cure = "install the system's CA certificates (ca-certificates)";
-                SettingsError(format!("no HTTP client can be made ({cause}): {cure}"))
-            })?;
-        Ok(Self { base: url.as_str().trim_end_matches('/').to_owned(), client })
+            .map_err(|error| NoHttpClient(root_cause(&error)))?;
+        Ok(Self { base: base_url.to_owned(), client })
     }
 }
 

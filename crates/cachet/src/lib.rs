@@ -29,7 +29,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use client::Cachet;
-pub use error::{Error, Fault, SettingsError};
+pub use error::{Error, Fault, NoHttpClient};
 pub use http::{MAX_ANSWER_BYTES, Request, Response, Transport};
 pub use page::CHECK_TITLE;
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::client::{Cachet, Offset};
 use super::http::Request;
-use super::wire::{self, Component, Document, Group, Incident, Row, Schedule, Written};
+use super::wire::{self, Component, Data, Group, Incident, Row, Schedule, Written};
 use super::{Error, Fault};
 use alertmanager_cachet_core::observed::{
     ComponentId, GroupId, IncidentId, MANAGED_BY, Maintenance, NewComponent, NewGroup, NewIncident, Observed,
@@ -213,7 +213,7 @@ impl Cachet {
 
     async fn read_incident(&self, id: IncidentId) -> Result<Option<ObservedIncident>, Error> {
         let call = self.with_meta(&format!("/incidents/{}", id.0)).await?;
-        match self.read::<Document<Incident>>(call).await {
+        match self.read::<Data<Row<Incident>>>(call).await {
             Ok(document) => Ok(Some(document.data.into())),
             Err(Error { fault: Fault::NotFound, .. }) => Ok(None),
             Err(error) => Err(error),
@@ -250,7 +250,7 @@ impl Cachet {
                         self.learned().refuses_unknown = true;
                     }
                 })?;
-                let written = answer.json::<Document<Written>>(&call)?.data.attributes;
+                let written = answer.json::<Data<Row<Written>>>(&call)?.data.attributes;
                 // A status is sent only if the component shows another one. So the write changed `updated`.
                 if update.status.is_some() {
                     self.learn_offset(written.updated_if_utc, &answer.headers);

@@ -7,13 +7,17 @@ mod trouble;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use futures_util::future::BoxFuture;
-use secrecy::SecretString;
+use reqwest::header::HeaderValue;
 use tower::ServiceExt;
 
-use super::{Cachet, Fault, MAX_ANSWER_BYTES, Request, Response, SettingsError, Transport};
+use super::{Cachet, Fault, MAX_ANSWER_BYTES, Request, Response, Transport};
 
 /// A token that must never show anywhere.
 const TOKEN: &str = "1|the-secret-token";
+
+fn authorization() -> HeaderValue {
+    HeaderValue::try_from(format!("Bearer {TOKEN}")).expect("a token")
+}
 
 /// Calls a router without a socket.
 struct InProcess(Router);
@@ -39,9 +43,9 @@ impl Transport for InProcess {
 }
 
 fn in_process(router: Router) -> Cachet {
-    Cachet::over(Box::new(InProcess(router)), &SecretString::from(TOKEN), || 50).expect("a token")
+    Cachet::over(Box::new(InProcess(router)), authorization(), || 50)
 }
 
-fn over_http(base_url: &str) -> Result<Cachet, SettingsError> {
-    Cachet::over_http(base_url, &SecretString::from(TOKEN), || 50)
+fn over_http(base_url: &str) -> Cachet {
+    Cachet::over_http(base_url, authorization(), || 50).expect("a client")
 }

@@ -22,10 +22,10 @@ use alertmanager_cachet_core::time::Timestamp;
 /// a longer description (which SQLite keeps whole), and 422 is the answer to a longer name everywhere (048, 212).
 const MAX_TEXT_CHARS: usize = 255;
 
-/// One document: `{"data": {…}}`.
+/// What Cachet wraps everything in: `{"data": …}`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Document<A> {
-    pub data: Row<A>,
+pub(super) struct Data<T> {
+    pub data: T,
 }
 
 /// One page of a list.
@@ -56,20 +56,15 @@ pub(super) struct Row<A> {
 /// nothing were related, it would move components and end maintenance.
 #[derive(Debug, Default, Deserialize)]
 struct Relationships {
-    group: Option<Related>,
+    group: Option<Related<Option<Reference>>>,
     #[serde(default)]
-    components: RelatedList,
-}
-
-#[derive(Debug, Deserialize)]
-struct Related {
-    data: Option<Reference>,
+    components: Related<Vec<Reference>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct RelatedList {
+struct Related<T: Default> {
     #[serde(default)]
-    data: Vec<Reference>,
+    data: T,
 }
 
 #[derive(Debug, Deserialize)]

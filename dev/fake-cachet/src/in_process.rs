@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tower::ServiceExt;
 
 use crate::faults::NoConnection;
@@ -21,7 +21,9 @@ const HOST_NAME: &str = "fake-cachet";
 
 /// A client of the Cachet that `router` serves below `/api`, with the limits and timeouts of the client over HTTP.
 pub fn in_process(router: Router, token: impl Into<SecretString>, per_page: u8) -> Cachet {
-    Cachet::over(Box::new(InProcess(router)), &token.into(), move || per_page).expect("a token that a header can hold")
+    let authorization = HeaderValue::try_from(format!("Bearer {}", token.into().expose_secret()));
+    let authorization = authorization.expect("a token that a header can hold");
+    Cachet::over(Box::new(InProcess(router)), authorization, move || per_page)
 }
 
 struct InProcess(Router);

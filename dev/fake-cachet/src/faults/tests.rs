@@ -102,7 +102,8 @@ async fn the_client_feels_a_fault_over_http_as_in_process() {
     let (url, _server) = serve(router.clone()).await;
     faults.on("DELETE", "/api/components/0").times(2).cut_after();
     faults.on("DELETE", "/api/components/0").answer(404);
-    let over_http = Cachet::over_http(&format!("{url}/api"), &"1|token".into(), || 50).expect("settings");
+    let over_http =
+        Cachet::over_http(&format!("{url}/api"), HeaderValue::from_static("Bearer 1|token"), || 50).expect("a client");
     let in_process = in_process(router, "1|token", 50);
     let removal = PageWrite::RemoveComponent(ComponentId(0));
     for cachet in [&over_http, &in_process] {
