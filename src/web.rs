@@ -131,40 +131,30 @@ async fn metrics_text(State(app): State<App>) -> Response {
 }
 
 /// How many requests for a reload wait for their turn; more wait for a place. They are served one after the other.
-const RELOADS_WAITING: usize = 16;
+pub(crate) const RELOADS_WAITING: usize = 16;
 
-/// Asks for a reload. Clones ask the same one.
-#[derive(Debug, Clone)]
-pub(crate) struct ReloadRequests(mpsc::Sender<oneshot::Sender<ReloadOutcome>>);
+/// A request for a reload: where to send what came of it, a line or more. That is what is in effect; or what is wrong, and
+/// everything is as it was.
+pub(crate) type ReloadRequest = oneshot::Sender<Result<String, String>>;
 
-/// The end that requests come out of, one after the other.
-pub(crate) type ReloadQueue = mpsc::Receiver<oneshot::Sender<ReloadOutcome>>;
-
-/// What came of a reload, a line or more: what is in effect; or what is wrong, and everything is as it was.
-pub(crate) type ReloadOutcome = Result<String, String>;
-
-/// Both ends of the requests for a reload.
-pub(crate) fn reload_channel() -> (ReloadRequests, ReloadQueue) {
-    let (sender, queue) = mpsc::channel(RELOADS_WAITING);
-    (ReloadRequests(sender), queue)
+/// Asks for a reload, and waits for what comes of it; `None` if the server ends before.
+pub(crate) async fn ask_for_reload(requests: &mpsc::Sender<ReloadRequest>) -> Option<Result<String, String>> {
+    let (answer, answered) = oneshot::channel();
+    requests.send(answer).await.ok()?;
+    answered.await.ok()
 }
 
-impl ReloadRequests {
-    /// Asks, and waits for what comes of it; `None` if the server ends before.
-    pub(crate) async fn ask(&self) -> Option<ReloadOutcome> {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(answer).await.ok()?;
-        answered.await.ok()
-    }
-}
-
-/// `POST /-/reload`: has the configuration read again by whoever holds the [`ReloadQueue`]. To be merged to the other paths.
-pub(crate) fn reload_router(app: App, requests: ReloadRequests) -> Router {
+/// `POST /-/reload`: has the configuration read again by whoever receives the requests. To be merged to the other paths.
+pub(crate) fn reload_router(app: App, requests: mpsc::Sender<ReloadRequest>) -> Router {
     Router::new().route("/-/reload", any(reload)).with_state((app, requests))
 }
 
 /// 200 once the new configuration is in effect; 500, as Prometheus answers, with every problem of one that is not good.
-async fn reload(State((app, requests)): State<(App, ReloadRequests)>, method: Method, headers: HeaderMap) -> Response {
+async fn reload(
+    State((app, requests)): State<(App, mpsc::Sender<ReloadRequest>)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
     if method != Method::POST && method != Method::PUT {
         let text = "a reload is asked for with POST\n";
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST, PUT")], text).into_response();
@@ -176,7 +166,7 @@ async fn reload(State((app, requests)): State<(App, ReloadRequests)>, method: Me
         return refusal.into_response();
     }
     // In a task of its own, so that it comes to its end though whoever asked hangs up.
-    match tokio::spawn(async move { requests.ask().await }).await {
+    match tokio::spawn(async move { ask_for_reload(&requests).await }).await {
         Ok(Some(Ok(text))) => (StatusCode::OK, text).into_response(),
         Ok(Some(Err(text))) => (StatusCode::INTERNAL_SERVER_ERROR, text).into_response(),
         Ok(None) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response(),

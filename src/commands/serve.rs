@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,7 @@ use crate::settings::{Settings, SettingsInForce, WebAccess};
 use crate::store::{Store, StoreLock};
 use crate::tls;
 use crate::upkeep::Upkeep;
-use crate::web::{self, App, ReloadQueue, ReloadRequests, Wakes};
+use crate::web::{self, App, ReloadRequest, Wakes};
 
 /// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
 /// them is for closing the store.
@@ -80,7 +80,7 @@ pub(crate) async fn run(origin: Origin) -> anyhow::Result<ExitCode> {
     let running = start(origin, log).await?;
     let reload_at_hangup = async {
         while hangups.recv().await.is_some() {
-            running.reload.ask().await;
+            web::ask_for_reload(&running.reload).await;
         }
     };
     tokio::select! {
@@ -102,7 +102,7 @@ pub(crate) struct Running {
     pub settings: SettingsInForce,
     /// What it keeps.
     pub store: Store,
-    reload: ReloadRequests,
+    reload: mpsc::Sender<ReloadRequest>,
     stop: CancellationToken,
     web: JoinHandle<std::io::Result<()>>,
     metrics: Option<JoinHandle<std::io::Result<()>>>,
@@ -186,7 +186,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
         clock: clock.clone(),
         stop: stop.clone(),
     })?;
-    let (reload, reload_queue) = web::reload_channel();
+    let (reload, reload_requests) = mpsc::channel(web::RELOADS_WAITING);
     let mut router =
         web::router(app.clone()).merge(web::reload_router(app.clone(), reload.clone())).merge(console.router());
     if let Page::BuiltIn(built_in) = &page {
@@ -211,7 +211,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     tracing::info!("listening on {scheme}://{address}");
 
     let reloader = Reloader { origin, page, wakes, in_force, metrics, readiness };
-    part(&stop, reloader.forever(reload_queue, stop.clone()));
+    part(&stop, reloader.forever(reload_requests, stop.clone()));
     if has_tls {
         let configured = settings.clone();
         part(&stop, tls::keep_fresh(move || configured.borrow().web.tls.clone(), stop.clone()));
@@ -341,7 +341,7 @@ struct Reloader {
 
 impl Reloader {
     /// Serves requests until `stop`: reads everything again, and puts it into effect if it is good.
-    async fn forever(self, mut requests: ReloadQueue, stop: CancellationToken) {
+    async fn forever(self, mut requests: mpsc::Receiver<ReloadRequest>, stop: CancellationToken) {
         let lines = |said: &[String]| said.iter().map(|line| format!("{line}\n")).collect();
         while let Some(Some(answer)) = stop.run_until_cancelled(requests.recv()).await {
             let outcome = match self.reload().await {
