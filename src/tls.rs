@@ -160,7 +160,7 @@ impl Material {
             bytes
         };
         let (cert, key) = (read("cert_file", &config.cert_file), read("key_file", &config.key_file));
-        let client_ca = config.client_ca_file.as_ref().filter(|_| config.client_auth.verifies());
+        let client_ca = config.client_auth.as_ref().and_then(|auth| auth.ca_file.as_ref());
         let client_ca = client_ca.map(|file| read("client_ca_file", file)).unwrap_or_default();
         if errors.is_empty() { Ok(Self { cert, key, client_ca }) } else { Err(errors) }
     }
@@ -175,27 +175,28 @@ impl Material {
         let builder = builder
             .with_protocol_versions(&config.versions)
             .map_err(|error| TlsError::new("cert_file", &config.cert_file, unusable(&error)))?;
-        let builder = if config.client_auth == ClientAuth::None {
-            builder.with_no_client_auth()
-        } else {
-            let mut authorities = None;
-            if config.client_auth.verifies() {
-                let file = config.client_ca_file.as_deref().unwrap_or(Path::new(""));
-                let fault = |fault: String| TlsError::new("client_ca_file", file, fault);
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(&self.client_ca).map_err(fault)? {
-                    roots.add(certificate).map_err(|error| fault(unusable(&error)))?;
+        let builder = match &config.client_auth {
+            None => builder.with_no_client_auth(),
+            Some(ClientAuth { is_mandatory, verifies, ca_file }) => {
+                let mut authorities = None;
+                if *verifies {
+                    let file = ca_file.as_deref().unwrap_or(Path::new(""));
+                    let fault = |fault: String| TlsError::new("client_ca_file", file, fault);
+                    let mut roots = RootCertStore::empty();
+                    for certificate in certificates(&self.client_ca).map_err(fault)? {
+                        roots.add(certificate).map_err(|error| fault(unusable(&error)))?;
+                    }
+                    let provider = Arc::clone(&config.provider);
+                    let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                    authorities = Some(built.map_err(|error| fault(unusable(&error)))?);
                 }
-                let provider = Arc::clone(&config.provider);
-                let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                authorities = Some(built.map_err(|error| fault(unusable(&error)))?);
+                builder.with_client_cert_verifier(Arc::new(ClientVerifier {
+                    is_mandatory: *is_mandatory,
+                    authorities,
+                    own: identity.cert.first().cloned(),
+                    algorithms: config.provider.signature_verification_algorithms,
+                }))
             }
-            builder.with_client_cert_verifier(Arc::new(ClientVerifier {
-                is_mandatory: matches!(config.client_auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify),
-                authorities,
-                own: identity.cert.first().cloned(),
-                algorithms: config.provider.signature_verification_algorithms,
-            }))
         };
         let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
         server.ignore_client_order = config.prefer_server_cipher_suites;
@@ -324,8 +325,7 @@ mod tests {
         let config = TlsConfig {
             cert_file: folder.path().join("cert.pem"),
             key_file: folder.path().join("key.pem"),
-            client_auth: ClientAuth::None,
-            client_ca_file: None,
+            client_auth: None,
             versions: rustls::ALL_VERSIONS.to_vec(),
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
             prefer_server_cipher_suites: true,

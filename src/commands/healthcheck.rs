@@ -10,7 +10,7 @@ use reqwest::Identity;
 use reqwest::redirect::Policy;
 
 use crate::cli;
-use crate::config::{ClientAuth, Report, Users, read_web_config};
+use crate::config::{Report, Users, read_web_config};
 
 /// How long the server may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ async fn ask(listen: &cli::Listen) -> anyhow::Result<()> {
         // The server is on this machine and was reached by its number, which no certificate names.
         builder = builder.tls_danger_accept_invalid_certs(true);
         // What a server that asks clients for certificates is shown: its own, which it takes.
-        if tls.client_auth != ClientAuth::None
+        if tls.client_auth.is_some()
             && let [Ok(cert), Ok(key)] = [&tls.cert_file, &tls.key_file].map(std::fs::read)
             && let Ok(identity) = Identity::from_pem(&[cert, key].join(&b'\n'))
         {

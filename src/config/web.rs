@@ -55,14 +55,15 @@ pub(super) const HEADERS: &[(&str, &[&str])] = &[
     ("Strict-Transport-Security", &[]),
 ];
 
-/// The words of `client_auth_type`, and an older one that the toolkit still takes.
-const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
-    ("NoClientCert", ClientAuth::None),
-    ("RequestClientCert", ClientAuth::Request),
-    ("RequireAnyClientCert", ClientAuth::RequireAny),
-    ("VerifyClientCertIfGiven", ClientAuth::VerifyIfGiven),
-    ("RequireAndVerifyClientCert", ClientAuth::RequireAndVerify),
-    ("RequireClientCert", ClientAuth::RequireAny),
+/// The words of `client_auth_type`, with an older one that the toolkit still takes: whether clients are asked for a
+/// certificate, and if so, whether they must have one, and whether a known authority must have signed it.
+const CLIENT_AUTH: &[(&str, Option<(bool, bool)>)] = &[
+    ("NoClientCert", None),
+    ("RequestClientCert", Some((false, false))),
+    ("RequireAnyClientCert", Some((true, false))),
+    ("VerifyClientCertIfGiven", Some((false, true))),
+    ("RequireAndVerifyClientCert", Some((true, true))),
+    ("RequireClientCert", Some((true, false))),
 ];
 
 /// The versions that are spoken, the older first, and their words.
@@ -85,10 +86,8 @@ pub(crate) struct TlsConfig {
     pub(crate) cert_file: PathBuf,
     /// Its key, in PEM.
     pub(crate) key_file: PathBuf,
-    /// What is asked of clients.
-    pub(crate) client_auth: ClientAuth,
-    /// Who signs clients' certificates, in PEM; there is one if they are verified.
-    pub(crate) client_ca_file: Option<PathBuf>,
+    /// The certificate that clients are asked for; `None`: none.
+    pub(crate) client_auth: Option<ClientAuth>,
     /// The versions that are spoken.
     pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
     /// The suites and curves that are taken, the preferred first.
@@ -97,26 +96,15 @@ pub(crate) struct TlsConfig {
     pub(crate) prefer_server_cipher_suites: bool,
 }
 
-/// What is asked of clients (`client_auth_type`, with the meaning that Go gives the words).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClientAuth {
-    /// No certificate.
-    None,
-    /// A certificate, which may be missing or anybody's.
-    Request,
-    /// A certificate, which may be anybody's.
-    RequireAny,
-    /// If there is a certificate, one that is signed by a known authority.
-    VerifyIfGiven,
-    /// A certificate that is signed by a known authority.
-    RequireAndVerify,
-}
-
-impl ClientAuth {
-    /// Whether certificates are compared with known authorities.
-    pub(crate) fn verifies(self) -> bool {
-        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
-    }
+/// The certificate that clients are asked for (`client_auth_type`, with the meaning that Go gives the words).
+#[derive(Debug, Clone)]
+pub(crate) struct ClientAuth {
+    /// Whether a client without one is turned away.
+    pub(crate) is_mandatory: bool,
+    /// Whether a known authority has to have signed it; else it may be anybody's.
+    pub(crate) verifies: bool,
+    /// The authorities, in PEM; there is one if certificates are verified.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// Reads the file at `path`, and adds its `basic_auth_users` to `users`. What is wrong goes into the report, and nearly all
@@ -177,8 +165,7 @@ fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
         "" => value.refuse("is empty: name a file"),
         text => Some(folder.join(text)),
     };
-    let client_ca_file = map.get_filled("client_ca_file").and_then(path);
-    let client_auth = client_auth(map);
+    let client_auth = client_auth(map, map.get_filled("client_ca_file").and_then(path));
     let version = |key| {
         let value = map.get_filled(key)?;
         match value.text()? {
@@ -220,7 +207,6 @@ fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
     let key_file = map.required("key_file", missing).and_then(path);
     Some(TlsConfig {
         client_auth,
-        client_ca_file,
         versions: VERSIONS[min_version..=max_version].to_vec(),
         provider: Arc::new(provider),
         prefer_server_cipher_suites: prefer_server.unwrap_or(true),
@@ -229,29 +215,26 @@ fn read_tls(map: &Value<'_>, folder: &Path) -> Option<TlsConfig> {
     })
 }
 
-fn client_auth(map: &Value<'_>) -> ClientAuth {
-    let client_auth = match map.get_filled("client_auth_type").map(|value| (value.text(), value)) {
+fn client_auth(map: &Value<'_>, ca_file: Option<PathBuf>) -> Option<ClientAuth> {
+    let asked = match map.get_filled("client_auth_type").map(|value| (value.text(), value)) {
         // An empty text is the default, as in the toolkit.
-        None | Some((Some(""), _)) => ClientAuth::None,
-        Some((text, value)) => match text.and_then(|text| choice(&value, text, CLIENT_AUTH)) {
-            Some(client_auth) => client_auth,
-            None => return ClientAuth::None,
-        },
+        None | Some((Some(""), _)) => None,
+        Some((text, value)) => choice(&value, text?, CLIENT_AUTH)?,
     };
-    let client_ca_file = map.key("client_ca_file");
-    match (client_auth.verifies(), map.get_filled("client_ca_file").is_some()) {
-        (true, false) => {
-            client_ca_file.problem("is missing: name the certificates of who signs the clients' ones");
+    let ca_key = map.key("client_ca_file");
+    match (asked, map.get_filled("client_ca_file").is_some()) {
+        (Some((_, true)), false) => ca_key.problem("is missing: name the certificates of who signs the clients' ones"),
+        (None | Some((_, false)), true) => {
+            ca_key.problem("is given, but this client_auth_type verifies nothing: set it to RequireAndVerifyClientCert")
         }
-        (false, true) => client_ca_file
-            .problem("is given, but this client_auth_type verifies nothing: set it to RequireAndVerifyClientCert"),
         _ => {}
     }
-    if matches!(client_auth, ClientAuth::Request | ClientAuth::RequireAny) {
+    let (is_mandatory, verifies) = asked?;
+    if !verifies {
         let message = "any certificate will do, and anybody can make one: RequireAndVerifyClientCert is safe";
         map.key("client_auth_type").remark(message);
     }
-    client_auth
+    Some(ClientAuth { is_mandatory, verifies, ca_file: ca_file.filter(|_| verifies) })
 }
 
 /// Every suite that there is, by Go's name. Go's others are without forward secrecy or authentication.
