@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use secrecy::SecretString;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::explain::explained;
@@ -18,7 +19,7 @@ use crate::cli::{Common, Demo, Listen, Serve, WebFile};
 use crate::clock;
 use crate::config::Environment;
 use crate::core::builtin::Content;
-use crate::core::status::ComponentStatus::{self, MajorOutage, Operational, PartialOutage};
+use crate::core::status::ComponentStatus;
 use crate::core::target::ComponentName;
 use crate::core::time::Timestamp;
 use crate::log::Log;
@@ -41,54 +42,28 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How long each step can be watched on the page.
 const PAUSE: Duration = Duration::from_secs(8);
 
+/// The story, step by step.
+const STORY: [&str; 5] = [
+    include_str!("demo/1-a-target-fails.json"),
+    include_str!("demo/2-half-a-component-fails.json"),
+    include_str!("demo/3-a-critical-target-fails.json"),
+    include_str!("demo/4-the-critical-target-recovers.json"),
+    include_str!("demo/5-all-recovers.json"),
+];
+
 /// One notification, and what it must bring about.
+#[derive(Deserialize)]
 struct Step {
     /// What happens.
-    title: &'static str,
+    title: String,
     /// What is sent, in words.
-    sent: &'static str,
-    /// The recording that is sent.
-    recording: &'static str,
-    /// What the page must show of the components that matter here; every open incident is of one of these.
-    expected: &'static [Expected],
+    sent: String,
+    /// The notification, as it was recorded.
+    body: String,
+    /// What the page must show of the components that matter here, which have an incident in a major outage; every open
+    /// incident is of one of these.
+    expected: Vec<(String, ComponentStatus)>,
 }
-
-/// A component and its status. It has an incident in a major outage.
-type Expected = (&'static str, ComponentStatus);
-
-/// The story, step by step.
-const STORY: &[Step] = &[
-    Step {
-        title: "A target fails",
-        sent: "one of the six targets of Web Server fires",
-        recording: include_str!("demo/1-a-target-fails.json"),
-        expected: &[("Web Server", PartialOutage)],
-    },
-    Step {
-        title: "Half of a component fails",
-        sent: "two more targets of Web Server fire, and one of Database",
-        recording: include_str!("demo/2-half-a-component-fails.json"),
-        expected: &[("Web Server", PartialOutage), ("Database", PartialOutage)],
-    },
-    Step {
-        title: "A critical target fails",
-        sent: "the critical target of Database and Backend fires",
-        recording: include_str!("demo/3-a-critical-target-fails.json"),
-        expected: &[("Database", MajorOutage), ("Backend", MajorOutage), ("Web Server", PartialOutage)],
-    },
-    Step {
-        title: "The critical target recovers",
-        sent: "its alert is resolved, in a notification that still says \"firing\" for the others",
-        recording: include_str!("demo/4-the-critical-target-recovers.json"),
-        expected: &[("Database", PartialOutage), ("Backend", Operational), ("Web Server", PartialOutage)],
-    },
-    Step {
-        title: "Everything recovers",
-        sent: "all other alerts are resolved",
-        recording: include_str!("demo/5-all-recovers.json"),
-        expected: &[("Web Server", Operational), ("Database", Operational), ("Backend", Operational)],
-    },
-];
 
 /// Serves, tells the story, and keeps serving until Ctrl-C.
 ///
@@ -152,14 +127,11 @@ async fn tell(running: &Running, url: &str, password: &str, once: bool) -> anyho
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?;
     say(&format!("The status page is at {url}"))?;
     let mut is_right = true;
-    let mut notifications = Vec::new();
-    for step in STORY {
-        let recording: Value = serde_json::from_str(step.recording)?;
-        let body = recording["body"].as_str().context("a recording has a body")?;
-        notifications.push(serde_json::from_str(body)?);
-    }
+    let story: Vec<Step> = STORY.into_iter().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let notifications = story.iter().map(|step| serde_json::from_str(&step.body));
+    let mut notifications: Vec<Value> = notifications.collect::<Result<_, _>>()?;
     move_to_now(&mut notifications)?;
-    for ((step, number), notification) in STORY.iter().zip(1..).zip(notifications) {
+    for ((step, number), notification) in story.iter().zip(1..).zip(notifications) {
         if !once {
             tokio::time::sleep(PAUSE).await;
         }
@@ -174,7 +146,7 @@ async fn tell(running: &Running, url: &str, password: &str, once: bool) -> anyho
         let (content, difference) = loop {
             let now = clock::now();
             let content = running.store.page().content(now, now).await?;
-            match difference(&content, step.expected, now) {
+            match difference(&content, &step.expected, now) {
                 Some(_) if Instant::now() < deadline => tokio::time::sleep(GLANCE).await,
                 difference => break (content, difference),
             }
@@ -184,8 +156,8 @@ async fn tell(running: &Running, url: &str, password: &str, once: bool) -> anyho
             say(&format!("     WRONG: {difference}"))?;
         }
         let settings = running.settings.borrow().clone();
-        for (component, _) in step.expected {
-            let name = ComponentName::try_from(*component)?;
+        for (component, _) in &step.expected {
+            let name = ComponentName::try_from(component.as_str())?;
             let explanation = explained(&running.store, &settings, &name, clock::now()).await?;
             say(&format!("     page: {component} {} because {}", explanation.status, explanation.reason))?;
         }
@@ -197,7 +169,7 @@ async fn tell(running: &Running, url: &str, password: &str, once: bool) -> anyho
 }
 
 /// What the page shows otherwise than it should.
-fn difference(content: &Content, expected: &[Expected], now: Timestamp) -> Option<String> {
+fn difference(content: &Content, expected: &[(String, ComponentStatus)], now: Timestamp) -> Option<String> {
     let statuses = content.shown_statuses(now);
     for (name, status) in expected {
         let found = content.components.iter().find(|shown| shown.name == *name && content.shows(shown));
@@ -208,7 +180,7 @@ fn difference(content: &Content, expected: &[Expected], now: Timestamp) -> Optio
         }
     }
     let open = content.incidents.iter().filter(|incident| incident.is_open()).count();
-    let wanted = expected.iter().filter(|(_, status)| *status == MajorOutage).count();
+    let wanted = expected.iter().filter(|(_, status)| *status == ComponentStatus::MajorOutage).count();
     (open != wanted).then(|| format!("{open} incidents are open and {wanted} should be"))
 }
 
