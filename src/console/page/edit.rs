@@ -163,16 +163,12 @@ impl<'a> Edit<'a> {
     pub(super) fn find(path: &str, content: &'a Content) -> Result<Self, String> {
         let unknown = || "there is no such form: open the status page in the console and choose one there".to_owned();
         let (place, rest) = path.split_once('/').ok_or_else(unknown)?;
-        let new = |kind, action, word| Ok(Self { kind, action, word, id: None, name: "", shown_name: "" });
-        match (place, rest) {
-            ("maintenance", "new") => return new(EditKind::Maintenance(None), "announce", "maintenance"),
-            ("incidents", "new") => return new(EditKind::WriteIncident, "write", "incident"),
-            _ => {}
-        }
-        let (number, action) = rest.split_once('/').ok_or_else(unknown)?;
-        let id: i64 = number.parse().map_err(|_| unknown())?;
-        let part = match place {
-            "maintenance" => {
+        let (number, action) = rest.split_once('/').unwrap_or(("", rest));
+        let id = number.parse::<i64>().ok();
+        let (kind, action, word, name, shown_name) = match (place, id) {
+            ("maintenance", None) if rest == "new" => (EditKind::Maintenance(None), "announce", "maintenance", "", ""),
+            ("incidents", None) if rest == "new" => (EditKind::WriteIncident, "write", "incident", "", ""),
+            ("maintenance", Some(id)) => {
                 let found = content.maintenance.iter().find(|one| one.id.0 == id);
                 let one =
                     found.ok_or_else(|| format!("there is no maintenance {id}, or it is over: announce it anew"))?;
@@ -182,41 +178,44 @@ impl<'a> Edit<'a> {
                     "end" => (EditKind::UpdateMaintenance(one, true), "end"),
                     _ => return Err(unknown()),
                 };
-                let (word, name) = ("maintenance", &one.title);
-                return Ok(Self { kind, action, word, id: Some(id), name, shown_name: name });
+                (kind, action, "maintenance", &*one.title, &*one.title)
             }
-            "incidents" => {
+            ("incidents", Some(id)) => {
                 let found = content.incidents.iter().find(|one| one.id.0 == id);
                 let one = found.ok_or_else(|| {
                     format!("there is no incident {id} that is open, or began or was fixed in the last 14 days: write a new one")
                 })?;
-                if action != "update" {
-                    return Err(unknown());
+                match action {
+                    "update" => (EditKind::UpdateIncident(one), "update", "incident", &*one.title, &*one.title),
+                    _ => return Err(unknown()),
                 }
-                let (kind, word, name) = (EditKind::UpdateIncident(one), "incident", &one.title);
-                return Ok(Self { kind, action: "update", word, id: Some(id), name, shown_name: name });
             }
-            "groups" => content.groups.iter().find(|one| one.id.0 == id).map(|one| {
-                let (name, title, visible) = (&*one.name, one.title.as_deref(), one.visible);
-                Part { is_group: true, id, name, title, visible, group: None }
-            }),
-            "components" => listed(content).find(|one| one.id.0 == id).map(|one| {
-                let (name, title, visible) = (&*one.name, one.title.as_deref(), one.visible);
-                Part { is_group: false, id, name, title, visible, group: one.group }
-            }),
+            ("groups" | "components", Some(id)) => {
+                let is_group = place == "groups";
+                let found = if is_group {
+                    let group = content.groups.iter().find(|one| one.id.0 == id);
+                    group.map(|one| (&*one.name, one.title.as_deref(), one.visible, None))
+                } else {
+                    let component = listed(content).find(|one| one.id.0 == id);
+                    component.map(|one| (&*one.name, one.title.as_deref(), one.visible, one.group))
+                };
+                let word = if is_group { "group" } else { "component" };
+                let (name, title, visible, group) =
+                    found.ok_or_else(|| format!("there is no {word} {id} on the page: it may have been removed"))?;
+                let part = Part { is_group, id, name, title, visible, group };
+                let (kind, action) = match action {
+                    "rename" => (EditKind::Rename(part), "rename"),
+                    "move" => (EditKind::Move(part), "move"),
+                    "hide" => (EditKind::SetVisible(part, false), "hide"),
+                    "show" => (EditKind::SetVisible(part, true), "show"),
+                    "remove" => (EditKind::Remove(part), "remove"),
+                    _ => return Err(unknown()),
+                };
+                (kind, action, word, name, part.shown_name())
+            }
             _ => return Err(unknown()),
         };
-        let word = if place == "groups" { "group" } else { "component" };
-        let part = part.ok_or_else(|| format!("there is no {word} {id} on the page: it may have been removed"))?;
-        let (kind, action) = match action {
-            "rename" => (EditKind::Rename(part), "rename"),
-            "move" => (EditKind::Move(part), "move"),
-            "hide" => (EditKind::SetVisible(part, false), "hide"),
-            "show" => (EditKind::SetVisible(part, true), "show"),
-            "remove" => (EditKind::Remove(part), "remove"),
-            _ => return Err(unknown()),
-        };
-        Ok(Self { kind, action, word, id: Some(id), name: part.name, shown_name: part.shown_name() })
+        Ok(Self { kind, action, word, id, name, shown_name })
     }
 
     /// Whether there is something to fill in.

@@ -105,12 +105,10 @@ impl Change<'_> {
             Self::Rename(_, title) => format!("title {title}"),
             Self::SetVisible(_, visible) => if *visible { "shown" } else { "hidden" }.to_owned(),
             Self::Order(part, order) => {
-                let names: Vec<(i64, &str)> = if part.is_group {
-                    content.groups.iter().map(|one| (one.id.0, one.name.as_str())).collect()
-                } else {
-                    content.components.iter().map(|one| (one.id.0, one.name.as_str())).collect()
+                let name = |id: &i64| match part.is_group {
+                    true => content.groups.iter().find(|one| one.id.0 == *id).map(|one| &*one.name),
+                    false => content.components.iter().find(|one| one.id.0 == *id).map(|one| &*one.name),
                 };
-                let name = |id: &i64| names.iter().find(|(of, _)| of == id).map(|(_, name)| *name);
                 format!("order {}", order.iter().filter_map(name).collect::<Vec<_>>().join(", "))
             }
             Self::Remove(_) => "removed".to_owned(),
