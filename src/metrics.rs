@@ -57,11 +57,6 @@ struct Measured {
     oldest_waiting_since: Mutex<Option<Timestamp>>,
 }
 
-/// The metrics cannot be told.
-#[derive(Debug, thiserror::Error)]
-#[error("the metrics cannot be told ({0}): report this with the version of the program")]
-pub struct MetricsError(#[from] prometheus::Error);
-
 /// Metrics that begin to count now, with those of the process beside them.
 impl Default for Metrics {
     fn default() -> Self {
@@ -81,14 +76,14 @@ impl Metrics {
     /// All metrics at `now`, in Prometheus' text format.
     ///
     /// # Errors
-    /// [`MetricsError`] if they cannot be written down.
-    pub fn text(&self, now: Timestamp) -> Result<String, MetricsError> {
+    /// If they cannot be written down.
+    pub fn text(&self, now: Timestamp) -> prometheus::Result<String> {
         let Measured { registry, catalogue, oldest_waiting_since } = &*self.0;
         // An age is as old as the scrape, not as the reconcile run that saw its beginning.
         let oldest = *oldest_waiting_since.lock();
         let age = oldest.map(|since| now.since(since)).unwrap_or_default();
         catalogue.oldest_waiting_age.with([]).set(age.as_secs_f64());
-        Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
+        TextEncoder::new().encode_to_string(&registry.gather())
     }
 
     /// A request to the webhook was answered at `now`, or its sender hung up.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -30,7 +30,7 @@ use crate::reconcile::Wake;
 use crate::settings::SettingsInForce;
 use crate::store::Store;
 use auth::{Authenticator, NoRandomness};
-use guard::{is_from_here, known};
+use guard::is_from_here;
 use health::StoreHealth;
 pub use serve::serve;
 
@@ -126,7 +126,10 @@ pub(crate) fn metrics_router(app: App) -> Router {
 async fn metrics_text(State(app): State<App>) -> Response {
     match app.parts.metrics.text(clock::now()) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(error) => {
+            let text = format!("the metrics cannot be told ({error}): report this with the version of the program\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
     }
 }
 
@@ -162,8 +165,8 @@ async fn reload(
     if !is_from_here(&headers) {
         return app.parts.metrics.refused(Refusal::CrossSite).into_response();
     }
-    if let Err(refusal) = known(&app.authenticator, &app.parts.metrics, &headers).await {
-        return refusal.into_response();
+    if let Err(refusal) = app.authenticator.check(headers.get(AUTHORIZATION), None).await {
+        return app.parts.metrics.refused(refusal).into_response();
     }
     // In a task of its own, so that it comes to its end though whoever asked hangs up.
     match tokio::spawn(async move { ask_for_reload(&requests).await }).await {

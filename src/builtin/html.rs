@@ -43,27 +43,22 @@ pub(super) struct Tone {
 
 /// How a status is shown.
 pub(super) fn tone(status: ComponentStatus) -> Tone {
-    let (key, word, headline, colour, sign) = match status {
-        ComponentStatus::Operational => {
-            ("operational", "Operational", "All systems operational", "#1a7f4b", "M4.75 8.25l2.25 2.25 4.25-4.75")
-        }
-        ComponentStatus::PerformanceIssues => {
-            ("performance", "Performance issues", "Degraded performance", "#8a5a00", "M8 4.5v4l2.5 1.75")
-        }
-        ComponentStatus::PartialOutage => {
-            ("partial", "Partial outage", "Partial outage", "#b3470f", "M8 4.25v4.5M8 11.5v.01")
-        }
-        ComponentStatus::MajorOutage => {
-            ("major", "Major outage", "Major outage", "#c0262d", "M5.25 5.25l5.5 5.5M10.75 5.25l-5.5 5.5")
-        }
-        ComponentStatus::Unknown => {
-            let sign = "M6 6.25a2 2 0 1 1 2.75 1.9C8.25 8.4 8 8.6 8 9.25M8 11.75v.01";
-            ("unknown", "Unknown", "Status unknown", "#5a6472", sign)
-        }
-        ComponentStatus::UnderMaintenance => {
-            ("maintenance", "Under maintenance", "Under maintenance", "#2559b8", "M6 5v6M10 5v6")
-        }
-    };
+    /// In the order of Cachet's numbers.
+    const TONES: [[&str; 5]; 6] = [
+        ["operational", "Operational", "All systems operational", "#1a7f4b", "M4.75 8.25l2.25 2.25 4.25-4.75"],
+        ["performance", "Performance issues", "Degraded performance", "#8a5a00", "M8 4.5v4l2.5 1.75"],
+        ["partial", "Partial outage", "Partial outage", "#b3470f", "M8 4.25v4.5M8 11.5v.01"],
+        ["major", "Major outage", "Major outage", "#c0262d", "M5.25 5.25l5.5 5.5M10.75 5.25l-5.5 5.5"],
+        [
+            "unknown",
+            "Unknown",
+            "Status unknown",
+            "#5a6472",
+            "M6 6.25a2 2 0 1 1 2.75 1.9C8.25 8.4 8 8.6 8 9.25M8 11.75v.01",
+        ],
+        ["maintenance", "Under maintenance", "Under maintenance", "#2559b8", "M6 5v6M10 5v6"],
+    ];
+    let [key, word, headline, colour, sign] = TONES[usize::from(status.value()) - 1];
     Tone { key, word, headline, colour, sign }
 }
 

@@ -248,7 +248,7 @@ impl FromDefinition for HistogramVec {
 /// What became of a request to the webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
-pub enum NotificationResult {
+pub(crate) enum NotificationResult {
     /// 200: all of it that can be used is in the store.
     Stored,
     /// 503: the store did not take it. Alertmanager sends it again.
@@ -272,7 +272,7 @@ pub enum NotificationResult {
 /// How a reconcile run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
-pub enum ReconcileResult {
+pub(crate) enum ReconcileResult {
     /// Everything that had to be written was.
     Complete,
     /// Some changes failed, the others were made.
@@ -286,7 +286,7 @@ pub enum ReconcileResult {
 /// How a reading of Alertmanager ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
-pub enum PollResult {
+pub(crate) enum PollResult {
     /// Every member was heard.
     Complete,
     /// Some members were heard.
@@ -298,18 +298,23 @@ pub enum PollResult {
 }
 
 /// Why somebody is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames, thiserror::Error)]
 #[strum(serialize_all = "snake_case")]
 pub enum Refusal {
     /// They do not say who they are.
+    #[error("user and password are wanted")]
     Missing,
     /// User and password do not fit.
+    #[error("user or password is wrong")]
     Wrong,
     /// Too many passwords wait to be verified.
+    #[error("too many passwords wait to be verified: try again")]
     Busy,
     /// They may post, and wanted what is for operators.
+    #[error("this is for the users in basic_auth_users of --web.config.file, and you are one of WEBHOOK_BASIC_AUTH")]
     NotAnOperator,
     /// Another site had a browser send it.
+    #[error("another site sent this through your browser: open it yourself")]
     CrossSite,
 }
 

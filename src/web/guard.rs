@@ -3,7 +3,6 @@
 //! Where there are operators (`basic_auth_users`), the paths of the server are theirs, except those that are named here.
 //! The built-in page is not among them: it is for the public.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -26,20 +25,6 @@ const NOT_ONLY_OPERATORS: &[&str] = &["/health", "/-/ready", "/-/healthy", "/web
 /// Where a browser says that a request came from, and what for.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const SEC_FETCH_MODE: &str = "sec-fetch-mode";
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "user and password are wanted",
-            Self::Wrong => "user or password is wrong",
-            Self::Busy => "too many passwords wait to be verified: try again",
-            Self::NotAnOperator => {
-                "this is for the users in basic_auth_users of --web.config.file, and you are one of WEBHOOK_BASIC_AUTH"
-            }
-            Self::CrossSite => "another site sent this through your browser: open it yourself",
-        })
-    }
-}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -88,19 +73,6 @@ pub(crate) fn is_loaded_from_elsewhere(headers: &HeaderMap) -> bool {
     !is_from_here(headers)
 }
 
-/// Who sent a request, if that is somebody; if not, that is counted.
-///
-/// # Errors
-/// See [`Refusal`].
-pub(crate) async fn known(
-    authenticator: &Arc<Authenticator>,
-    metrics: &Metrics,
-    headers: &HeaderMap,
-) -> Result<Role, Refusal> {
-    let checked = authenticator.check(headers.get(AUTHORIZATION), None).await;
-    checked.map_err(|refusal| metrics.refused(refusal))
-}
-
 /// Lets operators pass, and where there are none, whoever is known. Who may not is counted.
 ///
 /// # Errors
@@ -110,9 +82,10 @@ pub(crate) async fn operator(
     metrics: &Metrics,
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
-    match known(authenticator, metrics, headers).await? {
-        Role::Poster if authenticator.has_operators() => Err(metrics.refused(Refusal::NotAnOperator)),
-        Role::Poster | Role::Operator => Ok(()),
+    match authenticator.check(headers.get(AUTHORIZATION), None).await {
+        Ok(Role::Poster) if authenticator.has_operators() => Err(metrics.refused(Refusal::NotAnOperator)),
+        Ok(Role::Poster | Role::Operator) => Ok(()),
+        Err(refusal) => Err(metrics.refused(refusal)),
     }
 }
 

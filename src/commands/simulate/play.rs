@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use serde::{Serialize, Serializer};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber as _;
@@ -81,29 +82,15 @@ pub struct Moment {
     pub changes: Vec<Seen>,
 }
 
-/// Something that the public sees. An incident about no component says that monitoring data is missing.
+/// Something that the public sees. An incident about no component says that monitoring data is missing; a relapse reopens one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Seen {
-    Status {
-        component: ComponentName,
-        from: ComponentStatus,
-        to: ComponentStatus,
-    },
-    IncidentOpened {
-        incident: IncidentId,
-        component: Option<ComponentName>,
-    },
-    IncidentClosed {
-        incident: IncidentId,
-        component: Option<ComponentName>,
-    },
-    /// After a relapse.
-    IncidentReopened {
-        incident: IncidentId,
-        component: Option<ComponentName>,
-    },
+    Status { component: ComponentName, from: ComponentStatus, to: ComponentStatus },
+    IncidentOpened { incident: IncidentId, component: Option<ComponentName> },
+    IncidentClosed { incident: IncidentId, component: Option<ComponentName> },
+    IncidentReopened { incident: IncidentId, component: Option<ComponentName> },
 }
 
 /// An incident that would have been opened.
@@ -414,12 +401,7 @@ fn components<S: Serializer>(
     page: &BTreeMap<ComponentName, ComponentStatus>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Component<'a> {
-        component: &'a ComponentName,
-        status: &'a ComponentStatus,
-    }
-    serializer.collect_seq(page.iter().map(|(component, status)| Component { component, status }))
+    serializer.collect_seq(page.iter().map(|(component, status)| json!({ "component": component, "status": status })))
 }
 
 impl Display for Story {
