@@ -35,19 +35,8 @@ const LONGEST_AGO: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How far away the beginning of a maintenance may be, and how long it may take.
 const LONGEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Every field that a form can have, but for those of components ([`field_of`]), and what it is called. The last two are none,
-/// but can be at fault.
-const FIELDS: [(&str, &str); 9] = [
-    ("title", "Title"),
-    ("message", "Message"),
-    ("begins", "Begins"),
-    ("ends", "Ends"),
-    ("began", "Began"),
-    ("status", "Status"),
-    ("to", "Place"),
-    ("components", "Components"),
-    ("remove", "Remove"),
-];
+/// Every field that a form can have, but for those of components ([`field_of`]).
+const FIELDS: [&str; 7] = ["title", "message", "begins", "ends", "began", "status", "to"];
 
 /// The statuses that an incident can give a component.
 pub(super) const INCIDENT_STATUSES: [ComponentStatus; 4] = Override::STATUSES;
@@ -147,10 +136,8 @@ pub(super) struct Known<'a> {
 /// What is wrong with a field, and the cure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Fault {
-    /// The field, by the name that it has in the form.
+    /// The field, by the name that it has in the form; or `components`, all of theirs.
     pub field: &'static str,
-    /// The field, as the form calls it.
-    pub label: &'static str,
     /// What is wrong with it.
     pub problem: String,
 }
@@ -401,7 +388,7 @@ impl<'a> Part<'a> {
 /// The fields of a form that have a content; others that were sent with it are none of its own.
 pub(super) fn filled(form: &Form) -> impl Iterator<Item = (&str, &str)> {
     let fields = form.0.iter().map(|(field, content)| (field.as_str(), content.as_str()));
-    let is_known = |field: &str| FIELDS.iter().any(|(name, _)| *name == field) || is_of_component(field);
+    let is_known = |field: &str| FIELDS.contains(&field) || is_of_component(field);
     fields.filter(move |(field, content)| !content.is_empty() && is_known(field))
 }
 
@@ -431,8 +418,7 @@ struct Checks<'a> {
 impl Checks<'_> {
     /// Something is wrong with a field.
     fn fault(&mut self, field: &'static str, problem: impl Into<String>) {
-        let label = FIELDS.iter().find(|(name, _)| *name == field).map_or(field, |(_, label)| label);
-        self.faults.push(Fault { field, label, problem: problem.into() });
+        self.faults.push(Fault { field, problem: problem.into() });
     }
 
     /// All that a maintenance says; `old`: what it said before.

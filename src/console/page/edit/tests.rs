@@ -85,7 +85,7 @@ fn change<'a>(content: &'a Content, path: &str, form: &str) -> Option<Change<'a>
 fn faults(content: &Content, path: &str, form: &str) -> Vec<String> {
     let edit = Edit::find(path, content).expect("an edit");
     let faults = edit.check(&Form::read(form.as_bytes()), &known(content)).expect_err("faults");
-    faults.into_iter().map(|fault| format!("{} {}", fault.label, fault.problem)).collect()
+    faults.into_iter().map(|fault| format!("{} {}", fault.field, fault.problem)).collect()
 }
 
 #[test]
@@ -159,12 +159,12 @@ fn what_is_wrong_with_a_maintenance_is_said_at_once_with_field_and_cure() {
     let content = content();
     let all = faults(&content, "maintenance/new", "begins=soon&ends=2020-01-01T00:00&c9=6&c1=4");
     for words in [
-        "Title is missing: say",
-        "Message is missing: say",
-        "Begins \"soon\" is no time: write it as",
-        "Ends is not after the beginning: choose a later time",
-        "Components Database has no such status: choose",
-        "Components one of those that were chosen was removed meanwhile: look",
+        "title is missing: say",
+        "message is missing: say",
+        "begins \"soon\" is no time: write it as",
+        "ends is not after the beginning: choose a later time",
+        "components Database has no such status: choose",
+        "components one of those that were chosen was removed meanwhile: look",
     ] {
         assert!(all.iter().any(|fault| fault.contains(words)), "{words}: {all:?}");
     }
@@ -217,7 +217,7 @@ fn an_incident_is_written_with_a_status_for_each_component() {
     assert_eq!(affected, [(2, 3), (3, 4)]);
     for (form, words) in [
         ("title=x&message=y&status=1&began=2026-11-21T02:01", "in the future: choose an earlier time"),
-        ("title=x&message=y&status=9", "Status is missing: choose"),
+        ("title=x&message=y&status=9", "status is missing: choose"),
         ("title=x&message=y&status=1&c1=5", "Database has no such status"),
     ] {
         let told = faults(&content, "incidents/new", form).join("; ");
@@ -230,7 +230,7 @@ fn an_incident_that_is_over_is_not_written_for_days_that_readers_do_not_see() {
     let content = content();
     let form = |status: u8, began: &str| format!("title=x&message=y&status={status}&began={began}");
     let told = faults(&content, "incidents/new", &form(4, "2026-11-07T23:59")).join("; ");
-    assert!(told.contains("Began is before 2026-11-08"), "{told}");
+    assert!(told.contains("began is before 2026-11-08"), "{told}");
     for form in [form(4, "2026-11-08T00:00"), form(1, "2026-11-07T23:59")] {
         assert!(matches!(change(&content, "incidents/new", &form), Some(Change::WriteIncident(_))), "{form}");
     }
@@ -263,7 +263,7 @@ fn a_part_moves_among_those_beside_it() {
     assert_eq!(order("groups/2/move", "1"), [2, 1]);
     for to in ["0", "4", "", "-1", "x"] {
         let told = faults(&content, "components/1/move", &format!("to={to}")).join("; ");
-        assert_eq!(told, "Place is not in the order: choose 1 to 3", "{to}");
+        assert_eq!(told, "to is not in the order: choose 1 to 3", "{to}");
     }
 }
 
