@@ -60,52 +60,70 @@ pub(crate) async fn run(common: &Common, args: &Simulate) -> anyhow::Result<Exit
         }
     };
     let watchdog = settings.config.watchdog();
-    let source = match &store {
-        Some(store) => Source::history(&store.kept().await?, args, clock::now(), watchdog, &targets)?,
-        None => Source::files(args, watchdog)?,
+    let mut simulation = match &store {
+        Some(store) => Simulation::of_history(&store.kept().await?, args, clock::now(), watchdog, &targets)?,
+        None => Simulation::of_files(args, watchdog)?,
     };
-    let mut story = play(&settings, &targets, &source.arrivals, source.until).await?;
-    if let Some(since) = source.since {
+    let mut story = play(&settings, &targets, &simulation.arrivals, simulation.until).await?;
+    if let Some(since) = simulation.since {
         story = story.since(since);
     }
     let is_blind = story.incidents.iter().any(|incident| incident.component.is_none());
-    for unknown in source.unknown.iter().chain(source.unknown_when_blind.iter().filter(|_| is_blind)) {
+    for unknown in simulation.unknown.iter().chain(simulation.unknown_when_blind.iter().filter(|_| is_blind)) {
         writeln!(io::stderr(), "note: {unknown}")?;
     }
-    let printed = Printed { played: source.played, story, left_out: source.left_out };
+    simulation.story = story;
     let mut out = io::stdout().lock();
     match args.output {
-        TextOrJson::Text => write!(out, "{printed}")?,
-        TextOrJson::Json => writeln!(out, "{}", serde_json::to_string_pretty(&printed)?)?,
+        TextOrJson::Text => write!(out, "{simulation}")?,
+        TextOrJson::Json => writeln!(out, "{}", serde_json::to_string_pretty(&simulation)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is played: recorded notifications, or what the history in the store kept.
-struct Source {
+/// What is played, recorded notifications or what the history in the store kept, and how it is told.
+#[derive(Default, Serialize)]
+struct Simulation {
+    /// How many recorded notifications are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notifications: Option<usize>,
+    /// How much of what the history has learned of alerts is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<usize>,
+    /// How many alerts of the page it is about: in notifications, those of each are counted.
+    alerts: usize,
+    /// The time that is told.
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    /// What would have been seen.
+    #[serde(flatten)]
+    story: Story,
+    /// What could not be read.
+    left_out: Vec<LeftOut>,
     /// In the order of their times.
+    #[serde(skip)]
     arrivals: Vec<Arrival>,
     /// From then on it is told; `None`: from its beginning.
+    #[serde(skip)]
     since: Option<Timestamp>,
     /// Up to then it is played; `None`: until nothing changes any more.
+    #[serde(skip)]
     until: Option<Timestamp>,
-    /// How much is told of it.
-    played: Played,
-    /// What could not be read of it.
-    left_out: Vec<LeftOut>,
     /// What a replay of it does not know.
+    #[serde(skip)]
     unknown: Vec<String>,
     /// What it does not know either if the watchdog is missing in it.
+    #[serde(skip)]
     unknown_when_blind: Option<String>,
 }
 
-impl Source {
+impl Simulation {
     /// The records of all files in the order of their times; of one time, in that in which they stand. Of notifications that
     /// came at the same moment, the page shows what is left.
     ///
     /// # Errors
     /// When a file cannot be read, or there is no notification in any of them.
-    fn files(args: &Simulate, watchdog: Option<&Watchdog>) -> anyhow::Result<Self> {
+    fn of_files(args: &Simulate, watchdog: Option<&Watchdog>) -> anyhow::Result<Self> {
         let mut read = Records { watchdog, ..Records::default() };
         for file in &args.files {
             read.file(&text(file)?, &file.display().to_string());
@@ -122,21 +140,24 @@ impl Source {
         let is_told =
             |at: Timestamp| args.since.is_none_or(|since| since <= at) && args.until.is_none_or(|until| at < until);
         let told: Vec<_> = records.iter().filter(|record| is_told(record.at)).collect();
-        let played = Played {
-            amount: Amount::Notifications(told.len()),
+        let mut simulation = Self {
+            notifications: Some(told.len()),
             alerts: told.iter().map(|record| record.notification.alerts.len()).sum(),
             from: args.since.or(told.first().map(|record| record.at)),
             to: args.until.or(told.last().map(|record| record.at)),
+            since: args.since,
+            until: args.until,
+            left_out,
+            ..Self::default()
         };
         // A server may hear of the watchdog in other ways than notifications as well.
-        let (mut unknown, mut unknown_when_blind) = (Vec::new(), None);
         if let Some(alertname) = watchdog.map(Watchdog::alertname) {
             if records.iter().all(|record| record.notification.heartbeats() == 0) {
-                unknown.push(format!(
+                simulation.unknown.push(format!(
                     "the watchdog {alertname:?} is in none of the notifications, so its absence is not played"
                 ));
             } else {
-                unknown_when_blind = Some(format!(
+                simulation.unknown_when_blind = Some(format!(
                     "the watchdog {alertname:?} is missing here when no notification brings it: a server with \
                      ALERTMANAGER_URL hears it in Alertmanager's list as well"
                 ));
@@ -145,9 +166,8 @@ impl Source {
         let told = records.into_iter().map(|Record { at, place, notification }| {
             (at, Told::Notified { place, alerts: notification.alerts, watchdogs: notification.watchdogs })
         });
-        let arrivals = arrivals_of(told);
-        let (since, until) = (args.since, args.until);
-        Ok(Self { arrivals, since, until, played, left_out, unknown, unknown_when_blind })
+        simulation.arrivals = arrivals_of(told);
+        Ok(simulation)
     }
 
     /// What the history kept, up to `now` at most: what comes later it does not know. Of what was before it, there is the
@@ -155,7 +175,7 @@ impl Source {
     ///
     /// # Errors
     /// When it has nothing of the time that is looked at.
-    fn history(
+    fn of_history(
         kept: &Kept,
         args: &Simulate,
         now: Timestamp,
@@ -171,17 +191,16 @@ impl Source {
             bail!("nothing is known yet of what comes after --since ({}): give an earlier time", span.from);
         }
         let learned = kept.alerts.iter().filter(|event| span.from <= event.at && event.at < until);
-        let changes = learned.clone().count();
-        let alerts = learned.map(|event| event.fingerprint).collect::<BTreeSet<_>>().len();
-        let (from, to) = (Some(span.from.max(kept.from)), Some(until));
         Ok(Self {
+            changes: Some(learned.clone().count()),
+            alerts: learned.map(|event| event.fingerprint).collect::<BTreeSet<_>>().len(),
+            from: Some(span.from.max(kept.from)),
+            to: Some(until),
             arrivals: kept.arrivals(watchdog),
             since: Some(span.from),
             until: Some(until),
-            played: Played { amount: Amount::Changes(changes), alerts, from, to },
-            left_out: Vec::new(),
             unknown: kept.unknown(watchdog, targets, span),
-            unknown_when_blind: None,
+            ..Self::default()
         })
     }
 }
@@ -201,45 +220,17 @@ fn text(file: &PathBuf) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// How much was played, and of which time.
-#[derive(Serialize)]
-struct Played {
-    #[serde(flatten)]
-    amount: Amount,
-    /// How many alerts of the page it is about: in notifications, those of each are counted.
-    alerts: usize,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Amount {
-    /// Recorded notifications.
-    Notifications(usize),
-    /// What the history has learned of alerts.
-    Changes(usize),
-}
-
-/// A simulation as it is told, in lines or as JSON.
-#[derive(Serialize)]
-struct Printed {
-    #[serde(flatten)]
-    played: Played,
-    #[serde(flatten)]
-    story: Story,
-    left_out: Vec<LeftOut>,
-}
-
-impl fmt::Display for Printed {
+impl fmt::Display for Simulation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Played { amount, alerts, from, to } = &self.played;
-        let alerts = counted(*alerts, "alert");
-        match amount {
-            Amount::Notifications(count) => write!(f, "{} with {alerts} of the page", counted(*count, "notification"))?,
-            Amount::Changes(count) => write!(f, "{} of {alerts} of the page", counted(*count, "change"))?,
+        let alerts = counted(self.alerts, "alert");
+        match self.changes {
+            Some(count) => write!(f, "{} of {alerts} of the page", counted(count, "change"))?,
+            None => {
+                let notifications = counted(self.notifications.unwrap_or_default(), "notification");
+                write!(f, "{notifications} with {alerts} of the page")?;
+            }
         }
-        if let (Some(from), Some(to)) = (from, to) {
+        if let (Some(from), Some(to)) = (self.from, self.to) {
             write!(f, ", from {from} to {to}")?;
         }
         write!(f, "\n{}", self.story)?;
