@@ -81,39 +81,21 @@ fn usable_settings(common: &Common) -> anyhow::Result<Settings> {
     Ok(Settings { inventory, ..Settings::from(config) })
 }
 
-/// The page that is kept.
-#[derive(Debug, Clone)]
-pub(crate) enum Page {
-    /// A Cachet.
-    Cachet(Cachet),
-    /// The built-in page.
-    BuiltIn(BuiltinPage),
-}
-
-impl Page {
-    /// The Cachet that the environment names, whose calls `metrics` count, or the built-in page in `store`. Nothing is
-    /// sent yet. `per_page` says how many rows of Cachet's lists are asked for at a time.
-    ///
-    /// # Errors
-    /// If no HTTP client can be made.
-    pub(crate) fn new(
-        environment: &Environment,
-        store: &Store,
-        per_page: impl Fn() -> u8 + Send + Sync + 'static,
-        metrics: &Metrics,
-    ) -> anyhow::Result<Self> {
-        let Some(access) = &environment.cachet else {
-            return Ok(Self::BuiltIn(BuiltinPage::new(store, Clock::system())));
-        };
-        let cachet = Cachet::over_http(&access.base_url, access.authorization.clone(), per_page)?;
-        Ok(Self::Cachet(cachet.observed_by(Arc::new(metrics.clone()))))
-    }
-
-    /// The page, for the engine.
-    pub(crate) fn port(&self) -> Arc<dyn StatusPage> {
-        match self {
-            Self::Cachet(cachet) => Arc::new(cachet.clone()),
-            Self::BuiltIn(page) => Arc::new(page.clone()),
-        }
-    }
+/// The page that is kept: the Cachet that the environment names, whose calls `metrics` count, and that Cachet by itself; or
+/// the built-in page in `store`. Nothing is sent yet. `per_page` says how many rows of Cachet's lists are asked for at a time.
+///
+/// # Errors
+/// If no HTTP client can be made.
+fn page(
+    environment: &Environment,
+    store: &Store,
+    per_page: impl Fn() -> u8 + Send + Sync + 'static,
+    metrics: &Metrics,
+) -> anyhow::Result<(Arc<dyn StatusPage>, Option<Cachet>)> {
+    let Some(access) = &environment.cachet else {
+        return Ok((Arc::new(BuiltinPage::new(store, Clock::system())), None));
+    };
+    let cachet = Cachet::over_http(&access.base_url, access.authorization.clone(), per_page)?;
+    let cachet = cachet.observed_by(Arc::new(metrics.clone()));
+    Ok((Arc::new(cachet.clone()), Some(cachet)))
 }

@@ -32,10 +32,7 @@ pub(crate) fn run(common: &Common, web: &WebFile, variables: &Variables) -> anyh
 
     let mut out = io::stdout().lock();
     if report.problems.is_empty() {
-        writeln!(out, "no problems")?;
-    }
-    if report.problems.is_empty() && !report.remarks.is_empty() {
-        writeln!(out)?;
+        writeln!(out, "no problems{}", if report.remarks.is_empty() { "" } else { "\n" })?;
     }
     write!(out, "{report}")?;
     writeln!(out, "\nfound")?;

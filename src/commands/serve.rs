@@ -18,9 +18,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Page;
 use super::setup::{Progress, carry_out};
 use crate::alertmanager;
+use crate::builtin::BuiltinPage;
 use crate::cli::{Common, Serve};
 use crate::clock::{self, Clock};
 use crate::config::{
@@ -142,17 +142,17 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let has_tls = settings.web.tls.is_some();
     let (in_force, settings) = watch::channel(Arc::new(settings));
     let of_page = settings.clone();
-    let page = Page::new(environment, &store, move || of_page.borrow().config.page.cachet_per_page, &metrics)?;
+    let (page, _) = super::page(environment, &store, move || of_page.borrow().config.page.cachet_per_page, &metrics)?;
     match &environment.cachet {
         Some(access) => tracing::info!("driving the Cachet at {}", access.base_url),
         None => {
             tracing::info!("CACHET_API_URL is not set: driving the built-in page, which is served here");
             let settings = settings.borrow().clone();
-            set_up_built_in(page.port().as_ref(), &settings.config, settings.inventory.as_ref()).await?;
+            set_up_built_in(page.as_ref(), &settings.config, settings.inventory.as_ref()).await?;
         }
     }
     let reconciler =
-        Reconciler::new(store.clone(), page.port(), settings.clone(), clock.clone(), log.clone(), stop.clone())
+        Reconciler::new(store.clone(), page.clone(), settings.clone(), clock.clone(), log.clone(), stop.clone())
             .watched_by(metrics.clone(), readiness.clone())
             .shown_by(live.clone());
     let repairer = Repairer::new(store.clone(), settings.clone(), clock.clone(), reconciler.wake(), stop.clone())
@@ -176,7 +176,7 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     })?;
     let console = Console::new(console::Parts {
         store: store.clone(),
-        page: environment.cachet.is_none().then(|| store.page()),
+        page: page.is_local().then(|| store.page()),
         authenticator: app.authenticator.clone(),
         settings: settings.clone(),
         live,
@@ -189,8 +189,8 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
     let (reload, reload_requests) = mpsc::channel(web::RELOADS_WAITING);
     let mut router =
         web::router(app.clone()).merge(web::reload_router(app.clone(), reload.clone())).merge(console.router());
-    if let Page::BuiltIn(built_in) = &page {
-        router = router.merge(built_in.router());
+    if page.is_local() {
+        router = router.merge(BuiltinPage::new(&store, clock.clone()).router());
     }
     // Where metrics have an address of their own, they are served there and nothing else is, to the same users.
     let metrics_router = web::metrics_router(app.clone());
@@ -332,7 +332,7 @@ fn configuration_taken(report: &Report, metrics: &Metrics, readiness: &Readiness
 /// Reloads, one after the other.
 struct Reloader {
     origin: Origin,
-    page: Page,
+    page: Arc<dyn StatusPage>,
     wakes: Wakes,
     in_force: watch::Sender<Arc<Settings>>,
     metrics: Metrics,
@@ -390,9 +390,8 @@ impl Reloader {
         let in_force = self.in_force.borrow().clone();
         settings.alertmanagers.clone_from(&in_force.alertmanagers);
         remark_what_is_unused(&settings);
-        if matches!(self.page, Page::BuiltIn(_)) {
-            let set_up =
-                set_up_built_in(self.page.port().as_ref(), &settings.config, settings.inventory.as_ref()).await;
+        if self.page.is_local() {
+            let set_up = set_up_built_in(self.page.as_ref(), &settings.config, settings.inventory.as_ref()).await;
             set_up.map_err(|error| vec![format!("the built-in page could not be brought up to date: {error:#}")])?;
         }
         let groups = counted(settings.config.page.groups.len(), "group");

@@ -14,7 +14,6 @@ use anyhow::bail;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Page;
 use crate::cachet::{CHECK_TITLE, Cachet, Error, Fault};
 use crate::cli::{Common, Setup};
 use crate::config::{self, Config, Environment, TargetsFile};
@@ -53,14 +52,13 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
         (Some(Store::lock_for_setup(&common.storage_url)?), Store::open(&common.storage_url).await?)
     };
     let per_page = config.page.cachet_per_page;
-    let page = Page::new(environment, &store, move || per_page, &Metrics::default())?;
-    let port = page.port();
+    let (page, cachet) = super::page(environment, &store, move || per_page, &Metrics::default())?;
     let mut progress = Progress::new(None);
     // Another run may just have used the rate limit up.
-    let mut observed = progress.patiently(|| port.observe(&[])).await?;
-    if !port.capabilities().await?.meta {
-        store.mark_made(port.address(), &mut observed).await?;
-        progress.made = Some((store, port.address().to_owned()));
+    let mut observed = progress.patiently(|| page.observe(&[])).await?;
+    if !page.capabilities().await?.meta {
+        store.mark_made(page.address(), &mut observed).await?;
+        progress.made = Some((store, page.address().to_owned()));
     }
     let removal = match (args.reset, args.prune) {
         (true, _) => Removal::Everything,
@@ -68,7 +66,7 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
         (false, false) => Removal::Nothing,
     };
     let mut plan = plan_setup(&config.page.groups, &inventory, &observed, removal);
-    if matches!(page, Page::BuiltIn(_)) {
+    if page.is_local() {
         plan.leave_groups_hidden();
     }
     let mut out = io::stdout();
@@ -79,7 +77,7 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
         writeln!(out, "nothing was written")?;
         return Ok(ExitCode::FAILURE);
     }
-    if let Page::Cachet(cachet) = &page
+    if let Some(cachet) = &cachet
         && !args.dry_run
     {
         let tried = try_abilities(cachet, &observed, &progress).await?;
@@ -101,7 +99,7 @@ pub(crate) async fn run(common: &Common, args: &Setup, environment: &Environment
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}");
     progress.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     progress.bar.enable_steady_tick(Duration::from_millis(500));
-    let outcome = carry_out(port.as_ref(), config, &plan, &progress).await;
+    let outcome = carry_out(page.as_ref(), config, &plan, &progress).await;
     progress.bar.finish_and_clear();
     if let Err(error) = outcome {
         let done = progress.bar.position();

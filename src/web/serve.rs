@@ -113,13 +113,7 @@ async fn serve_within(
                 let place = places.place(peer.ip()).await;
                 let tls = settings.as_ref().and_then(|settings| settings.borrow().web.tls.clone());
                 let connection = converse(stream, peer, tls, router.clone(), place, stopping.clone());
-                let cut = cut.clone();
-                connections.spawn(async move {
-                    tokio::select! {
-                        () = connection => {}
-                        () = cut.cancelled() => {}
-                    }
-                });
+                connections.spawn(cut.clone().run_until_cancelled_owned(connection));
             }
         };
         tokio::select! {
