@@ -147,10 +147,7 @@ impl Cachet {
     /// (014). Which abilities the token has shows only when they are used.
     pub(super) async fn check_token(&self) -> Result<(), Error> {
         let write = Request::new(Method::PUT, NO_COMPONENT).body(json!({"status": 1, "enabled": false}));
-        match self.send(&write).await {
-            Ok(_) | Err(Error { fault: Fault::NotFound, .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        found(self.send(&write).await).map(drop)
     }
 
     /// Every row of a list, by number, each once.
@@ -195,10 +192,7 @@ impl Cachet {
 
     /// Removes an object. One that is not there is as good as removed.
     pub(super) async fn delete(&self, path: String) -> Result<(), Error> {
-        match self.send(&Request::new(Method::DELETE, path)).await {
-            Ok(_) | Err(Error { fault: Fault::NotFound, .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        found(self.send(&Request::new(Method::DELETE, path)).await).map(drop)
     }
 
     /// The value that the answer to `call` holds.
@@ -259,6 +253,14 @@ impl Cachet {
         if before != offset && self.shared.capabilities.get().is_some_and(|known| !known.meta) {
             tracing::info!("Cachet is in the time zone {offset}");
         }
+    }
+}
+
+/// What a call came to; `None` if Cachet has no such object.
+pub(super) fn found<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+    match outcome {
+        Err(Error { fault: Fault::NotFound, .. }) => Ok(None),
+        outcome => outcome.map(Some),
     }
 }
 

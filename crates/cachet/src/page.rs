@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::client::{Cachet, Offset};
+use super::client::{Cachet, Offset, found};
 use super::http::Request;
 use super::wire::{self, Component, Data, Group, Incident, Row, Schedule, Written};
 use super::{Error, Fault};
@@ -213,11 +213,7 @@ impl Cachet {
 
     async fn read_incident(&self, id: IncidentId) -> Result<Option<ObservedIncident>, Error> {
         let call = self.with_meta(&format!("/incidents/{}", id.0)).await?;
-        match self.read::<Data<Row<Incident>>>(call).await {
-            Ok(document) => Ok(Some(document.data.into())),
-            Err(Error { fault: Fault::NotFound, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(found(self.read::<Data<Row<Incident>>>(call).await)?.map(|document| document.data.into()))
     }
 
     /// A read that asks for the meta of what it reads, where there is such a thing.
