@@ -34,17 +34,6 @@ use guard::is_from_here;
 use health::StoreHealth;
 pub use serve::serve;
 
-/// How the server behaves towards those who post.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Networks whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// How many bytes of a notification's body are logged; 0: none.
-    pub logged_body_limit_bytes: usize,
-    /// What is configured and may change.
-    pub in_force: SettingsInForce,
-}
-
 /// Whom the webhook tells.
 #[derive(Debug, Clone, Default)]
 pub struct Wakes {
@@ -57,8 +46,12 @@ pub struct Wakes {
 /// What the server works with.
 #[derive(Clone)]
 pub struct Parts {
-    /// How it behaves.
-    pub settings: Settings,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many bytes of a notification's body are logged; 0: none.
+    pub logged_body_limit_bytes: usize,
+    /// What is configured and may change.
+    pub settings: SettingsInForce,
     /// Where alerts go.
     pub store: Store,
     /// Whom it tells of them.
@@ -88,7 +81,7 @@ impl App {
     /// # Errors
     /// [`NoRandomness`] if the system gives no random numbers.
     pub fn new(parts: Parts) -> Result<Self, NoRandomness> {
-        let authenticator = Authenticator::new(parts.settings.in_force.clone())?;
+        let authenticator = Authenticator::new(parts.settings.clone())?;
         Ok(Self { parts: Arc::new(parts), authenticator, store_health: Arc::default() })
     }
 }

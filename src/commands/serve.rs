@@ -160,13 +160,10 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
         .shown_by(live.clone());
     let wakes = Wakes { reconciler: reconciler.wake(), repairer: repairer.wake() };
 
-    let web_settings = web::Settings {
+    let app = App::new(web::Parts {
         trusted_proxies: args.trusted_proxies.clone(),
         logged_body_limit_bytes: args.webhook_body_limit,
-        in_force: settings.clone(),
-    };
-    let app = App::new(web::Parts {
-        settings: web_settings,
+        settings: settings.clone(),
         store: store.clone(),
         wakes: wakes.clone(),
         log: log.clone(),

@@ -103,7 +103,7 @@ pub(super) async fn operators_only(State(app): State<App>, request: Request, nex
 /// Adds the headers of `http_server_config` to an answer that does not have them already.
 pub(super) async fn add_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    for (name, value) in &app.parts.settings.in_force.borrow().web.headers {
+    for (name, value) in &app.parts.settings.borrow().web.headers {
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     response

@@ -80,7 +80,7 @@ pub(super) async fn health(State(app): State<App>) -> Response {
 
 /// Whether monitoring data comes in; `None` if no watchdog is configured, or the store does not tell in time.
 async fn monitoring(app: &App) -> Option<Verdict> {
-    let watchdog = app.parts.settings.in_force.borrow().resolve_rule()?.watchdog;
+    let watchdog = app.parts.settings.borrow().resolve_rule()?.watchdog;
     let pulse = timeout(WRITE_TIMEOUT, app.parts.store.pulse()).await.ok()?.ok()?;
     Some(match pulse.missing_at {
         None => Ok(()),

@@ -127,18 +127,18 @@ impl Drop for Counted {
 }
 
 async fn take(app: App, peer: SocketAddr, request: Request) -> Result<Response, WebhookError> {
-    let source_ip = client_address(peer.ip(), request.headers(), &app.parts.settings.trusted_proxies);
+    let source_ip = client_address(peer.ip(), request.headers(), &app.parts.trusted_proxies);
     let headers = logged_headers(request.headers());
     let received = read(&app, source_ip, request).await;
     let body = match &received {
-        Ok(body) => logged_body(body, app.parts.settings.logged_body_limit_bytes),
+        Ok(body) => logged_body(body, app.parts.logged_body_limit_bytes),
         // A body that was refused is not even read: a stranger's flood must not fill the disk.
         Err(error) => format!("(not read, status {})", error.outcome().0.as_u16()),
     };
     app.parts.log.line(&Line::webhook_request(source_ip, headers, &body));
 
     let (resolve_rule, max_stored) = {
-        let settings = app.parts.settings.in_force.borrow();
+        let settings = app.parts.settings.borrow();
         (settings.resolve_rule(), settings.config.alerts.max_stored)
     };
     let watchdog = resolve_rule.as_ref().map(|rule| &rule.watchdog);

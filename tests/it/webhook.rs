@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use alertmanager_cachet::settings as configuration;
-use alertmanager_cachet::web::Settings;
 use alertmanager_cachet::web::webhook::BODY_LIMIT_BYTES;
 use futures_util::FutureExt as _;
 use reqwest::StatusCode;
@@ -13,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::processes::eventually;
 use crate::support::recordings::{files, generated, notifications};
-use crate::support::web::{ADMIN, Server, configured, read_to_end, settings, with_users};
+use crate::support::web::{ADMIN, Server, Settings, configured, read_to_end, settings, with_users};
 use crate::support::world::{repairing, watched as with_watchdog};
 
 const TARGET_DOWN: &str = "09-prometheus-target-down-firing.json";
@@ -309,7 +308,7 @@ async fn a_logged_body_is_cut_at_its_limit_and_left_out_at_zero() {
 
 #[tokio::test]
 async fn the_address_that_a_trusted_proxy_names_is_logged_and_no_other() {
-    let trusting = Settings { trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")], ..settings() };
+    let trusting = Settings { trusted_proxy: Some("127.0.0.0/8"), ..settings() };
     for (settings, source) in [(trusting, "198.51.100.1"), (settings(), "127.0.0.1")] {
         let server = Server::start(settings).await;
         let request = server.post_as_admin("{}").header("X-Forwarded-For", "1.1.1.1, 198.51.100.1");

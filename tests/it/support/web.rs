@@ -10,7 +10,7 @@ use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::Wake;
 use alertmanager_cachet::settings as configuration;
 use alertmanager_cachet::store::Store;
-use alertmanager_cachet::web::{self, App, Parts, Settings, Wakes};
+use alertmanager_cachet::web::{self, App, Parts, Wakes};
 use reqwest::RequestBuilder;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +43,14 @@ pub struct Server {
     _folder: TempDir,
 }
 
+/// What a server is started with.
+pub struct Settings {
+    /// The only network whose `X-Forwarded-For` is believed.
+    pub trusted_proxy: Option<&'static str>,
+    pub logged_body_limit_bytes: usize,
+    pub in_force: configuration::SettingsInForce,
+}
+
 /// What a server is started with if a test has no wish of its own.
 pub fn settings() -> Settings {
     configured(with_users())
@@ -50,7 +58,7 @@ pub fn settings() -> Settings {
 
 /// The same with these settings.
 pub fn configured(settings: configuration::Settings) -> Settings {
-    Settings { trusted_proxies: Vec::new(), logged_body_limit_bytes: 65_536, in_force: in_force(settings) }
+    Settings { trusted_proxy: None, logged_body_limit_bytes: 65_536, in_force: in_force(settings) }
 }
 
 /// What is configured where nothing but [`USERS`] is.
@@ -74,7 +82,9 @@ impl Server {
         let wakes = Wakes { reconciler: wake.clone(), repairer: repair.clone() };
         let (metrics, readiness) = (Metrics::default(), Readiness::default());
         let parts = Parts {
-            settings,
+            trusted_proxies: settings.trusted_proxy.iter().map(|network| network.parse().expect("a network")).collect(),
+            logged_body_limit_bytes: settings.logged_body_limit_bytes,
+            settings: settings.in_force,
             store: store.clone(),
             wakes,
             log,
