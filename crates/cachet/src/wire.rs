@@ -293,14 +293,11 @@ pub(super) fn time(moment: Timestamp, offset: Option<Offset>) -> Option<String> 
     })
 }
 
-fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let expected = "expected the number of an object";
-    number(&Value::deserialize(deserializer)?).ok_or_else(|| serde::de::Error::custom(expected))
-}
-
 /// The number of an object: `data.id` is text, `attributes.id` a number; either will do.
-fn number(id: &Value) -> Option<i64> {
-    id.as_i64().or_else(|| id.as_str()?.parse().ok())
+fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let id = Value::deserialize(deserializer)?;
+    let number = id.as_i64().or_else(|| id.as_str()?.parse().ok());
+    number.ok_or_else(|| serde::de::Error::custom("expected the number of an object"))
 }
 
 /// A time such as `{"human": "1 second ago", "string": "2026-11-21 02:06:55"}`, which is in the app's time zone, as if the
