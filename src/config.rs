@@ -164,33 +164,26 @@ pub fn load(config_file: &Path, targets_file: &Path) -> Files {
     Files { config, targets, report: report.into_inner() }
 }
 
-/// Recommends `ALERTMANAGER_URL`, if a watchdog is configured and arrives only in notifications.
-pub(crate) fn watchdog_heard_by_route_alone(
-    config: &Config,
-    environment: &Environment,
-    file: &Path,
-) -> Option<Finding> {
-    config.watchdog().filter(|_| environment.alertmanager.is_none())?;
-    let message = "arrives only in notifications, so the page may be green for about two notification intervals if \
-                   Prometheus dies during an outage: set ALERTMANAGER_URL to prevent that";
-    let place = Place::file(file).key("watchdog");
-    Some(Finding { severity: Severity::Remark, place, message: message.to_owned() })
-}
-
-/// Where the watchdog may seem missing although it comes, for it is looked for in Alertmanager too rarely; `None`: it is
-/// not looked for there, or often enough.
-pub(crate) fn watchdog_seen_too_rarely(config: &Config, environment: &Environment, file: &Path) -> Option<Finding> {
-    let watchdog = config.watchdog().filter(|_| environment.alertmanager.is_some())?;
-    // At a reading it may be as old as that, and becomes older until the next one.
-    let longest = watchdog.timeout().saturating_sub(SHORTEST_SAFE_TIMEOUT).as_secs().max(1);
-    let poll = Some(config.alerts.poll.as_secs()).filter(|poll| *poll > longest)?;
-    let message = format!(
-        "is {poll}, so the watchdog may seem missing between two readings though all is well: write at most {longest}, \
-         or raise watchdog.timeout_seconds ({})",
-        watchdog.timeout().as_secs()
-    );
-    let place = Place::file(file).key("alertmanager_poll_seconds");
-    Some(Finding { severity: Severity::Remark, place, message })
+/// What is worth knowing of how the watchdog is heard. Without Alertmanager's list, `ALERTMANAGER_URL` is recommended, for it
+/// arrives only in notifications. With it, it may seem missing although it comes, if the list is read too rarely.
+pub(crate) fn watchdog_remark(config: &Config, environment: &Environment, file: &Path) -> Option<Finding> {
+    let watchdog = config.watchdog()?;
+    let (key, message) = if environment.alertmanager.is_none() {
+        let message = "arrives only in notifications, so the page may be green for about two notification intervals if \
+                       Prometheus dies during an outage: set ALERTMANAGER_URL to prevent that";
+        ("watchdog", message.to_owned())
+    } else {
+        // At a reading it may be as old as that, and becomes older until the next one.
+        let longest = watchdog.timeout().saturating_sub(SHORTEST_SAFE_TIMEOUT).as_secs().max(1);
+        let poll = Some(config.alerts.poll.as_secs()).filter(|poll| *poll > longest)?;
+        let timeout = watchdog.timeout().as_secs();
+        let message = format!(
+            "is {poll}, so the watchdog may seem missing between two readings though all is well: write at most \
+             {longest}, or raise watchdog.timeout_seconds ({timeout})"
+        );
+        ("alertmanager_poll_seconds", message)
+    };
+    Some(Finding { severity: Severity::Remark, place: Place::file(file).key(key), message })
 }
 
 /// Every key that `config.json` may have, and every key of the web configuration, with the way to it: `drift`,

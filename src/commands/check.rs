@@ -25,8 +25,7 @@ pub(crate) fn run(common: &Common, web: &WebFile, variables: &Variables) -> anyh
     let (environment, report) = check_environment(common, web_file, variables);
     files.report.append(report);
     if let Some(config) = &files.config {
-        files.report.remarks.extend(config::watchdog_seen_too_rarely(config, &environment, &common.config_file));
-        files.report.remarks.extend(config::watchdog_heard_by_route_alone(config, &environment, &common.config_file));
+        files.report.remarks.extend(config::watchdog_remark(config, &environment, &common.config_file));
     }
     let report = &files.report;
 

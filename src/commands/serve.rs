@@ -300,7 +300,8 @@ fn read(origin: &Origin) -> Result<(Settings, Report, Vec<String>), Vec<Finding>
     };
     match config {
         Some(config) if !report.is_fatal() => {
-            unwise_choices.extend(config::watchdog_seen_too_rarely(&config, environment, &common.config_file));
+            let remark = config::watchdog_remark(&config, environment, &common.config_file);
+            unwise_choices.extend(remark.filter(|_| environment.alertmanager.is_some()));
             let left_out = report.problems.iter().map(|problem| format!("{problem}; serving without it"));
             let warnings = left_out.chain(unwise_choices.iter().map(ToString::to_string)).collect();
             Ok((Settings { inventory, web, ..Settings::from(config) }, report, warnings))
