@@ -40,6 +40,7 @@ use crate::settings::{Settings, SettingsInForce, WebAccess};
 use crate::store::{Store, StoreLock};
 use crate::tls;
 use crate::upkeep::Upkeep;
+use crate::web::places::Limits;
 use crate::web::{self, App, ReloadRequest, Wakes};
 
 /// How long a stop waits for requests and for the write under way. Container runtimes kill after ten seconds; the last of
@@ -214,7 +215,8 @@ pub(crate) async fn start(origin: Origin, log: Log) -> anyhow::Result<Running> {
         part(&stop, tls::keep_fresh(move || configured.borrow().web.tls.clone(), stop.clone()));
     }
     let serve = |listener, router| {
-        let served = web::serve(listener, Some(settings.clone()), router, stop.clone().cancelled_owned(), GRACE);
+        let (limits, settings) = (Limits::default(), Some(settings.clone()));
+        let served = web::serve(limits, listener, settings, router, stop.clone().cancelled_owned(), GRACE);
         part(&stop, served)
     };
     let web = serve(listener, router);

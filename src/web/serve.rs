@@ -65,7 +65,7 @@ pub const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
 /// How long nothing is accepted after the system refused a connection (mostly: no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Serves `router` on `listener` until `shutdown` ends; then accepts nothing more, lets the requests under way finish
+/// Serves `router` within `limits` on `listener` until `shutdown` ends; then accepts nothing more, lets the requests under way finish
 /// for at most `grace`, and cuts the rest. Handlers learn the peer's address as `ConnectInfo<SocketAddr>`.
 ///
 /// Every connection begins with a TLS handshake if the `settings` that are in force by then have TLS.
@@ -73,16 +73,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the listener has no address, so that it never was one. What befalls single connections is theirs alone.
 pub async fn serve(
-    listener: TcpListener,
-    settings: Option<SettingsInForce>,
-    router: Router,
-    shutdown: impl Future<Output = ()>,
-    grace: Duration,
-) -> io::Result<()> {
-    serve_within(Limits::default(), listener, settings, router, shutdown, grace).await
-}
-
-async fn serve_within(
     limits: Limits,
     listener: TcpListener,
     settings: Option<SettingsInForce>,
@@ -283,7 +273,7 @@ mod tests {
             String::from_request(request, &()).await.map_or("lost", |_| "arrived")
         };
         let router = Router::new().route("/health", get(async || "well")).route("/", post(body));
-        tokio::spawn(serve_within(limits, tcp, None, router, std::future::pending(), Duration::ZERO));
+        tokio::spawn(serve(limits, tcp, None, router, std::future::pending(), Duration::ZERO));
         (address, begun)
     }
 
@@ -384,7 +374,7 @@ mod tests {
         };
         let limits = Limits { connections: 9, requests: 2, body_timeout: LATE };
         let router = Router::new().route("/", post(work));
-        tokio::spawn(serve_within(limits, tcp, None, router, std::future::pending(), Duration::ZERO));
+        tokio::spawn(serve(limits, tcp, None, router, std::future::pending(), Duration::ZERO));
         let whole = format!("{SLOW}23456789");
         let working = [sent_from(1, address, &whole).await, sent_from(1, address, &whole).await];
         assert!(timeout(Duration::from_secs(5), begun.acquire_many(2)).await.is_ok(), "both are in progress");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use alertmanager_cachet::config::{Environment, Report};
 use alertmanager_cachet::settings::WebAccess;
 use alertmanager_cachet::web;
+use alertmanager_cachet::web::places::Limits;
 use axum::Router;
 use reqwest::tls::Version;
 use reqwest::{Client, StatusCode};
@@ -238,7 +239,7 @@ impl Here {
         let url = format!("https://{}/", tcp.local_addr().expect("an address"));
         let router = Router::new().fallback(async || "hello");
         let never = std::future::pending();
-        tokio::spawn(web::serve(tcp, Some(in_force(settings)), router, never, Duration::ZERO));
+        tokio::spawn(web::serve(Limits::default(), tcp, Some(in_force(settings)), router, never, Duration::ZERO));
         Self { url, authority, clients, _folder: folder }
     }
 

@@ -10,6 +10,7 @@ use alertmanager_cachet::readiness::Readiness;
 use alertmanager_cachet::reconcile::Wake;
 use alertmanager_cachet::settings as configuration;
 use alertmanager_cachet::store::Store;
+use alertmanager_cachet::web::places::Limits;
 use alertmanager_cachet::web::{self, App, Parts, Wakes};
 use reqwest::RequestBuilder;
 use tempfile::TempDir;
@@ -99,7 +100,7 @@ impl Server {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let serving = tokio::spawn(web::serve(listener, None, web::router(app), shutdown, grace));
+        let serving = tokio::spawn(web::serve(Limits::default(), listener, None, web::router(app), shutdown, grace));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self {
             address,
