@@ -157,7 +157,7 @@ fn component_name(name: &str) -> ComponentName {
 }
 
 fn target(instance: &str, components: &str) -> Target {
-    Target::new(instance, components.split(", ").map(component_name).collect()).expect("a target")
+    Target::new(instance, components.split(", ").map(component_name).collect::<Vec<_>>()).expect("a target")
 }
 
 fn alert(number: u8, target: Target, state: AlertState) -> AlertRecord {

@@ -62,6 +62,11 @@ pub trait StatusPage: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether it is the page of this server, the built-in one.
+    fn is_local(&self) -> bool {
+        self.edits().is_some()
+    }
+
     /// What earlier calls have shown of the page.
     fn known(&self) -> Known {
         Known::default()
