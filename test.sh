@@ -27,6 +27,7 @@ needed=(
     iptables:iptables
     mmdebstrap:mmdebstrap
     php:php-cli
+    valgrind:valgrind
 )
 
 scale=full
@@ -189,6 +190,7 @@ else
     part 'documentation for tests' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet --features internals
     part 'scripts' shellcheck --external-sources test.sh .ci/run fuzz/run.sh docs/screenshots.sh tests/*.sh
     part 'rules to break' dev/break_rules.py --check
+    part 'instructions' dev/instructions.py
     part 'tests' tests
     part 'clocks' tests/clocks.sh "${long[@]}"
     end_deployment

@@ -1,0 +1,299 @@
+//! The hot paths of the rules, for `dev/instructions.py` to count their instructions.
+//!
+//! `instructions TARGETS` builds a page with so many targets, all of them down except those of one component, and plays each
+//! function of [`paths`] a few times. One call is one unit of work. What surrounds the calls is not counted.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hint::black_box;
+use std::time::Duration;
+
+use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertSignals, AlertStatus, Fingerprint};
+use alertmanager_cachet_core::ledger::{
+    ComponentValue, IncidentValue, Ledger, Outage, OutageSubject, Recorded, ResourceKey, outage_key,
+};
+use alertmanager_cachet_core::merge::Statements;
+use alertmanager_cachet_core::observed::{
+    ComponentId, ComponentIndex, IncidentId, Observed, ObservedComponent, ObservedIncident,
+};
+use alertmanager_cachet_core::page::DesiredPage;
+use alertmanager_cachet_core::plan::{Policy, TargetPlans, Views};
+use alertmanager_cachet_core::rules::{CloseIncidentWhen, Drift};
+use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
+use alertmanager_cachet_core::target::{
+    ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName,
+};
+use alertmanager_cachet_core::time::Timestamp;
+
+const COMPONENTS: usize = 40;
+
+/// How often a notification is parsed and merged.
+const TIMES: usize = 4;
+
+/// How many alerts a notification has.
+const ALERTS: usize = 20;
+
+/// How many targets of the quiet component go down; one of them is critical.
+const CHANGES: usize = 4;
+
+const BEGAN: Timestamp = Timestamp::from_millis(1_000_000);
+const NOW: Timestamp = Timestamp::from_millis(2_000_000);
+
+const POLICY: Policy = Policy {
+    close_incident_when: CloseIncidentWhen::NotMajorOutage,
+    drift: Drift::Respect,
+    recovery_hold: Duration::ZERO,
+    reopen_within: Duration::ZERO,
+    takes_unknown: true,
+    inventory: InventorySource::File,
+};
+
+/// What is counted, by the names in the table of `dev/instructions.py`.
+mod paths {
+    use std::collections::HashSet;
+
+    use alertmanager_cachet_core::expiry::{Evidence, Leases, RoutedWatchdogs, WatchdogVerdict};
+    use alertmanager_cachet_core::ledger::Update;
+    use alertmanager_cachet_core::merge::Merge;
+    use alertmanager_cachet_core::notification::Notification;
+    use alertmanager_cachet_core::plan::{Plan, plan_components};
+    use alertmanager_cachet_core::watchdog::Pulse;
+
+    use super::*;
+
+    /// Reads the body of a notification of [`ALERTS`] alerts.
+    #[inline(never)]
+    pub fn parse_notification(body: &[u8]) {
+        let notification = Notification::parse(body, None).expect("a notification");
+        assert_eq!(black_box(notification).alerts.len(), ALERTS);
+    }
+
+    /// Merges a notification whose [`ALERTS`] alerts all change what is `known` of them.
+    #[inline(never)]
+    pub fn merge_notification(known: HashMap<Fingerprint, AlertRecord>, statements: &Statements, leases: &Leases) {
+        let evidence = Evidence { pulse: Pulse::default(), routed: RoutedWatchdogs::default(), leases };
+        let mut merge = Merge::new(known, Vec::new(), evidence);
+        assert!(merge.apply(statements, WatchdogVerdict::default(), Vec::new(), NOW).is_news);
+        assert_eq!((merge.changed().count(), merge.history(&HashSet::new()).len()), (ALERTS, ALERTS));
+    }
+
+    /// Brings the desired page up to date with one changed alert.
+    #[inline(never)]
+    pub fn desire_changed_alert(world: &mut World, record: &AlertRecord) -> BTreeSet<TargetName> {
+        let mut touched = BTreeSet::new();
+        let (id, signal) = world.alerts.set(record.fingerprint, Some(record));
+        world.desired.set_signal(id, signal, &mut touched);
+        world.desired = std::mem::take(&mut world.desired).apply_rules(None);
+        touched
+    }
+
+    /// Plans one target again.
+    #[inline(never)]
+    pub fn plan_touched_target(plans: &mut TargetPlans, world: &World, name: &TargetName) {
+        plans.update(name, world.views(), POLICY, NOW);
+    }
+
+    /// Plans all components that the public sees, and their incidents.
+    #[inline(never)]
+    pub fn plan_components_and_incidents(world: &World) -> Plan {
+        plan_components(world.views(), POLICY, NOW)
+    }
+
+    /// Records that the page has taken the value of one target.
+    #[inline(never)]
+    pub fn follow_write(world: &mut World, name: &TargetName, value: ComponentValue) {
+        let id = world.index.named(&world.observed, name.as_str()).next().expect("a component of the page").id;
+        let shown = world.index.get_mut(&mut world.observed, id).expect("a component of the page");
+        (shown.status, shown.description) = (Some(value.status), value.description.clone());
+        let row = Recorded::confirmed(id, value);
+        world.ledger.record(Update::Component(ResourceKey::Target(name.clone()), Some(row)));
+    }
+
+    /// Indexes a reading of the page: once an interval.
+    #[inline(never)]
+    pub fn index_reading(world: &mut World) {
+        world.index = ComponentIndex::of(&world.observed);
+    }
+
+    /// Plans every target again: once an interval.
+    #[inline(never)]
+    pub fn plan_all_targets(plans: &mut TargetPlans, world: &World) {
+        plans.update_all(world.views(), POLICY, NOW);
+    }
+}
+
+/// What a reconcile run compares, at rest: the page shows what it must.
+struct World {
+    alerts: AlertSignals,
+    desired: DesiredPage,
+    ledger: Ledger,
+    observed: Observed,
+    index: ComponentIndex,
+}
+
+impl World {
+    /// So many targets, evenly spread over the components. All but those of the first component are down.
+    fn new(targets: usize) -> Self {
+        let of_component = |component| (0..targets / COMPONENTS).map(move |number| target(component, number));
+        let all: Vec<KnownTarget> = (0..COMPONENTS).flat_map(of_component).collect();
+        let mut desired = DesiredPage::default();
+        desired.set_inventory(&Inventory::new(InventorySource::File, all.iter().cloned()), &mut BTreeSet::new());
+        let mut alerts = AlertSignals::default();
+        for known in all.iter().skip(targets / COMPONENTS) {
+            let (record, _) = AlertRecord::observe(None, &alert(&known.target, AlertStatus::Firing), BEGAN);
+            let (id, signal) = alerts.set(record.fingerprint, Some(&record));
+            desired.set_signal(id, signal, &mut BTreeSet::new());
+        }
+        let (ledger, observed) = (Ledger::default(), Observed::default());
+        let mut world =
+            Self { alerts, desired: desired.apply_rules(None), ledger, observed, index: ComponentIndex::default() };
+        world.settle();
+        world
+    }
+
+    /// The page shows, and the ledger has, what is desired.
+    fn settle(&mut self) {
+        let components = self.desired.components.iter().map(|(name, component)| {
+            (ResourceKey::Component(name.clone()), name.to_string(), ComponentValue::of_component(component.status))
+        });
+        let targets = self.desired.targets.iter().map(|(name, target)| {
+            let value = ComponentValue::of_target(target.status(), target.description());
+            (ResourceKey::Target(name.clone()), name.to_string(), value)
+        });
+        let values: Vec<_> = components.chain(targets).collect();
+        for ((key, name, value), number) in values.into_iter().zip(1..) {
+            let (id, enabled) = (ComponentId(number), matches!(key, ResourceKey::Component(_)));
+            let (status, description) = (Some(value.status), value.description.clone());
+            let shown = ObservedComponent { id, name, status, enabled, description, group: None, managed: true };
+            self.observed.components.push(shown);
+            if let ResourceKey::Component(name) = &key
+                && value.status == ComponentStatus::MajorOutage
+            {
+                self.in_outage(name, id);
+            }
+            self.ledger.rows.insert(key, Recorded::confirmed(id, value));
+        }
+        self.index = ComponentIndex::of(&self.observed);
+    }
+
+    /// The component has an outage with an open incident.
+    fn in_outage(&mut self, name: &ComponentName, component: ComponentId) {
+        let (id, title) = (IncidentId(component.0), format!("{name} is experiencing issues"));
+        let key = outage_key(Some(component), BEGAN);
+        self.observed.open_incidents.push(ObservedIncident {
+            id,
+            name: title.clone(),
+            status: Some(IncidentStatus::Investigating),
+            outage: Some(key.clone()),
+            component: Some(name.to_string()),
+            component_id: None,
+            is_anonymous: false,
+            is_hidden: false,
+        });
+        let outage = Outage {
+            key: key.clone(),
+            subject: OutageSubject::Component(name.clone()),
+            component_id: Some(component),
+            occurred_at: BEGAN,
+            began_at: BEGAN,
+            calm_since: None,
+            ended: None,
+            incident: Some(Recorded::confirmed(id, IncidentValue::Created { title })),
+        };
+        self.ledger.outages.insert(key, outage);
+    }
+
+    fn views(&self) -> Views<'_> {
+        Views { desired: &self.desired, ledger: &self.ledger, observed: &self.observed, index: &self.index }
+    }
+}
+
+fn target(component: usize, number: usize) -> KnownTarget {
+    let components = ComponentList::parse(&format!("Service {component:02}")).names;
+    let target = Target::new(&format!("10.0.{component}.{number}:9100"), components).expect("a target");
+    KnownTarget { target, critical: number == 2 }
+}
+
+fn alert(target: &Target, status: AlertStatus) -> Alert {
+    Alert {
+        fingerprint: Fingerprint::of_text(target.name().as_str()),
+        name: "TargetDown".to_owned(),
+        target: target.clone(),
+        critical: false,
+        status,
+        starts_at: BEGAN,
+        ends_at: (status == AlertStatus::Resolved).then_some(NOW),
+    }
+}
+
+/// What Alertmanager posts of `alerts`.
+fn body(alerts: &[Alert]) -> String {
+    let alerts: Vec<serde_json::Value> = alerts
+        .iter()
+        .map(|alert| {
+            serde_json::json!({
+                "status": "firing",
+                "labels": {
+                    "alertname": alert.name,
+                    "instance": alert.target.instance(),
+                    "job": "node",
+                    "severity": "critical",
+                    "status_page_alert": "true",
+                    "status_page_component": alert.target.components().first().map(ComponentName::as_str),
+                    "status_page_critical_target": "false",
+                },
+                "annotations": {
+                    "description": "The target did not answer for 30s.",
+                    "summary": format!("Target {} is down", alert.target.instance()),
+                },
+                "startsAt": "2026-11-21T01:54:29.434Z",
+                "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "http://prometheus.internal:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
+                "fingerprint": alert.fingerprint.to_string(),
+            })
+        })
+        .collect();
+    serde_json::json!({"version": "4", "receiver": "status-page", "status": "firing", "alerts": alerts}).to_string()
+}
+
+fn main() {
+    let targets = std::env::args().nth(1).and_then(|targets| targets.parse().ok());
+    let mut world = World::new(targets.expect("the number of targets"));
+    let mut plans = TargetPlans::default();
+    paths::index_reading(&mut world);
+    paths::plan_all_targets(&mut plans, &world);
+    assert_eq!(plans.operations().count(), 0, "the page shows what it must");
+    assert!(paths::plan_components_and_incidents(&world).operations.is_empty());
+
+    for number in 0..CHANGES {
+        let KnownTarget { target, .. } = target(0, number);
+        let (record, _) = AlertRecord::observe(None, &alert(&target, AlertStatus::Firing), NOW);
+        let touched = paths::desire_changed_alert(&mut world, &record);
+        assert_eq!(touched, BTreeSet::from([target.name()]));
+        paths::plan_touched_target(&mut plans, &world, &target.name());
+        paths::plan_components_and_incidents(&world);
+        assert_eq!(plans.operations().count(), 1, "the target is written");
+        let desired = &world.desired.targets[&target.name()];
+        let value = ComponentValue::of_target(desired.status(), desired.description());
+        paths::follow_write(&mut world, &target.name(), value);
+        paths::plan_touched_target(&mut plans, &world, &target.name());
+        assert_eq!(plans.operations().count(), 0, "the target is written");
+    }
+    let operations = paths::plan_components_and_incidents(&world).operations;
+    assert_eq!(operations.len(), 2, "the component gets worse and has an incident");
+    notifications();
+}
+
+/// The paths whose cost depends on the notification alone.
+fn notifications() {
+    let firing: Vec<Alert> = (0..ALERTS).map(|number| alert(&target(0, number).target, AlertStatus::Firing)).collect();
+    let body = body(&firing);
+    let known: HashMap<Fingerprint, AlertRecord> =
+        firing.iter().map(|alert| (alert.fingerprint, AlertRecord::observe(None, alert, BEGAN).0)).collect();
+    let resolved =
+        firing.iter().map(|alert| Alert { status: AlertStatus::Resolved, ends_at: Some(NOW), ..alert.clone() });
+    let statements = Statements { alerts: resolved.collect(), ..Statements::default() };
+    for _ in 0..TIMES {
+        paths::parse_notification(black_box(body.as_bytes()));
+        paths::merge_notification(known.clone(), &statements, &Default::default());
+    }
+}
