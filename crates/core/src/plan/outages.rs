@@ -232,8 +232,9 @@ impl<'a> Planner<'a> {
         let is_ambiguous =
             self.views.ledger.outages.values().any(|other| is_same_subject(other) && other.incident_id().is_none());
         let created = |incident: &&ObservedIncident| {
-            let is_known = self.views.ledger.has_incident(incident.id);
-            outage.may_have_created(incident) && !is_known && !(incident.is_anonymous && is_ambiguous)
+            outage.may_have_created(incident)
+                && !(incident.is_anonymous && is_ambiguous)
+                && !self.views.ledger.has_incident(incident.id)
         };
         self.views.observed.open_incidents.iter().filter(created).collect()
     }
