@@ -45,7 +45,7 @@ use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::reconcile::Wake;
-use crate::settings::SettingsInForce;
+use crate::settings::{Settings, SettingsInForce};
 use crate::store::{PageTables, Store, StoreError};
 use crate::web::auth::{Authenticator, NoRandomness};
 
@@ -185,23 +185,29 @@ impl Console {
         let parts = &self.parts;
         let settings = parts.settings.borrow().clone();
         let asked = self.asked.load(Ordering::SeqCst);
-        let takes_unknown = !parts.live.told().writing.unknown_is_refused;
-        let policy = Policy { takes_unknown, ..settings.policy() };
+        let policy = self.policy(&settings);
         let facts = Arc::new(insight::facts(&parts.store, &settings, policy, parts.clock.now()).await?);
         *last = (asked > ticket).then(|| (asked, Arc::clone(&facts)));
         Ok(facts)
     }
 
-    /// A component that a path names, explained.
-    async fn explained(&self, name: &str) -> Result<(ComponentName, Explanation, Arc<Facts>), Failure> {
-        let facts = self.facts().await?;
-        if let Ok(component) = ComponentName::try_from(name)
-            && let Some(explanation) = facts.explain(&component)
-        {
-            return Ok((component, explanation, facts));
+    fn policy(&self, settings: &Settings) -> Policy {
+        Policy { takes_unknown: !self.parts.live.told().writing.unknown_is_refused, ..settings.policy() }
+    }
+
+    /// A component that a path names, explained, and the time for which that is said.
+    async fn explained(&self, name: &str) -> Result<(ComponentName, Explanation, Timestamp), Failure> {
+        let parts = &self.parts;
+        if let Ok(component) = ComponentName::try_from(name) {
+            let (settings, now) = (parts.settings.borrow().clone(), parts.clock.now());
+            let policy = self.policy(&settings);
+            let facts = insight::facts_about(&component, &parts.store, &settings, policy, now).await?;
+            if let Some(explanation) = facts.explain(&component) {
+                return Ok((component, explanation, now));
+            }
         }
-        let components = facts.explain_all();
-        let cure = nearest(name, components.iter().map(|one| one.component.as_str()))
+        let components = self.facts().await?.components();
+        let cure = nearest(name, components.iter().map(ComponentName::as_str))
             .map_or_else(|| "the overview has all of them".to_owned(), |near| format!("did you mean {near:?}?"));
         let name: String = name.chars().take(100).collect();
         Err(Failure::NotFound(format!("there is no component {name:?}: {cure}")))

@@ -45,10 +45,11 @@ pub async fn explained(
     name: &ComponentName,
     now: Timestamp,
 ) -> anyhow::Result<Explanation> {
-    let facts = insight::facts(store, settings, settings.policy(), now).await?;
+    let facts = insight::facts_about(name, store, settings, settings.policy(), now).await?;
     let Some(explanation) = facts.explain(name) else {
-        let components = facts.explain_all();
-        let known: BTreeSet<&str> = components.iter().map(|one| one.component.as_str()).collect();
+        let facts = insight::facts(store, settings, settings.policy(), now).await?;
+        let components = facts.components();
+        let known: BTreeSet<&str> = components.iter().map(ComponentName::as_str).collect();
         if let Some(near) = nearest(name.as_str(), known.iter().copied()) {
             bail!("there is no component {name:?}: did you mean {near:?}?");
         }

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use super::gate::Visit;
 use super::{API_PATHS, Console, Failure};
-use crate::core::explain::{Explanation, Facts};
+use crate::core::explain::{Explanation, Facts, Summary};
 use crate::core::operation::Operation;
+use crate::core::watchdog::Pulse;
 use crate::insight::{self, TIMELINE_DAYS};
 use crate::metrics::change_kind;
 
@@ -30,15 +31,18 @@ pub(super) fn routes() -> Router<Arc<Console>> {
     };
     let ignored_alerts =
         async |State(console): State<Arc<Console>>| Json(json!({ "ignored": console.parts.live.told().ignored }));
+    let watched = async |State(console): State<Arc<Console>>| {
+        answer(console.parts.store.pulse().await.map(|pulse| monitoring(&console, pulse)).map_err(Failure::from))
+    };
     let document = ([(header::CONTENT_TYPE, "application/yaml")], include_str!("../../docs/openapi.yaml"));
     Router::new()
-        .route(components, known_now(|_, facts| json!({ "components": summaries(&facts.explain_all()) })))
+        .route(components, known_now(|_, facts| json!({ "components": summaries(&facts.summaries()) })))
         .route(one_component, get(one))
         .route(waiting, known_now(changes))
         .route(ignored, get(ignored_alerts))
         .route(held, known_now(|_, facts| json!({ "held": facts.waiting_firings() })))
         .route(polled, get(async |State(console): State<Arc<Console>>| Json(alertmanager(&console))))
-        .route(watchdog, known_now(monitoring))
+        .route(watchdog, get(watched))
         .route(page, get(async |State(console): State<Arc<Console>>| answer(super::page::state(&console).await)))
         .route(openapi, get(document))
 }
@@ -55,14 +59,14 @@ pub(super) async fn component(console: &Console, name: &str, days: Option<&str>)
             Failure::Bad(format!("days={text:?} cannot be told: ask for 1 to {longest} (history_days)"))
         })?,
     };
-    let (component, explanation, facts) = console.explained(name).await?;
-    let past = insight::past(&parts.store, &settings, &component, days, facts.now).await?;
+    let (component, explanation, now) = console.explained(name).await?;
+    let past = insight::past(&parts.store, &settings, &component, days, now).await?;
     Ok(Explanation { past: Some(past), ..explanation })
 }
 
 /// Components in a list.
-pub(super) fn summaries(components: &[Explanation]) -> Vec<Value> {
-    let summary = |it: &Explanation| {
+pub(super) fn summaries(components: &[Summary]) -> Vec<Value> {
+    let summary = |Summary { it, targets, targets_down }: &Summary| {
         let by = it.operator_override.as_ref();
         let (user, until) = (by.map(|by| &by.user), by.map(|by| &by.until));
         known(json!({
@@ -79,8 +83,8 @@ pub(super) fn summaries(components: &[Explanation]) -> Vec<Value> {
             "held_by": user,
             "held_until": until,
             "rules_status": by.map(|by| &by.rules_status),
-            "targets": it.targets.len(),
-            "targets_down": it.targets.iter().filter(|target| target.down).count(),
+            "targets": targets,
+            "targets_down": targets_down,
             "waiting": it.waiting.len(),
             "remarks": it.remarks,
         }))
@@ -129,13 +133,13 @@ pub(super) fn alertmanager(console: &Console) -> Value {
 
 /// Whether monitoring data comes in: the alert that must keep coming, which is absent where none is configured, when it was
 /// last heard, and since when it is missing.
-pub(super) fn monitoring(console: &Console, facts: &Facts) -> Value {
+pub(super) fn monitoring(console: &Console, pulse: Pulse) -> Value {
     let settings = console.parts.settings.borrow();
     let Some(watchdog) = settings.config.watchdog() else { return json!({}) };
     known(json!({
         "watchdog": watchdog.alertname(),
-        "last_heard_at": facts.pulse.last_heartbeat.map(|moment| moment.to_string()),
-        "missing_since": facts.pulse.missing_at.map(|moment| moment.to_string()),
+        "last_heard_at": pulse.last_heartbeat.map(|moment| moment.to_string()),
+        "missing_since": pulse.missing_at.map(|moment| moment.to_string()),
     }))
 }
 

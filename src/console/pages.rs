@@ -101,11 +101,12 @@ pub(super) async fn overview(visit: Visit) -> Response {
     let page = async {
         let facts = console.facts().await?;
         let parts = &console.parts;
-        let components = facts.explain_all();
+        let components = facts.summaries();
         let ignored = parts.live.told().ignored.clone();
         // What is not Operational, the worst first.
         let operational = ComponentStatus::Operational.value();
-        let mut affected: Vec<_> = components.iter().filter(|one| one.status.value != operational).collect();
+        let mut affected: Vec<_> =
+            components.iter().map(|one| &one.it).filter(|it| it.status.value != operational).collect();
         affected.sort_by_key(|one| {
             Reverse(ComponentStatus::from_value(one.status.value.into()).map(ComponentStatus::severity))
         });
@@ -116,8 +117,8 @@ pub(super) async fn overview(visit: Visit) -> Response {
             [one] => format!("{}: {}", one.component, one.status.word),
             several => format!("{} of {} components are not operational", several.len(), components.len()),
         };
-        let sections = components.chunk_by(|one, next| one.group == next.group).map(|components| {
-            let name = components.first().and_then(|one| one.group.as_deref()).unwrap_or("In no group");
+        let sections = components.chunk_by(|one, next| one.it.group == next.it.group).map(|components| {
+            let name = components.first().and_then(|one| one.it.group.as_deref()).unwrap_or("In no group");
             context! { name, components => Serde(api::summaries(components)) }
         });
         let content = context! {
@@ -128,7 +129,7 @@ pub(super) async fn overview(visit: Visit) -> Response {
             held => Serde(facts.waiting_firings()),
             ignored => Serde(ignored),
             alertmanager => Serde(api::alertmanager(console)),
-            monitoring => Serde(api::monitoring(console, &facts)),
+            monitoring => Serde(api::monitoring(console, facts.pulse)),
             has_page => parts.page.is_some(),
             listed => LISTED,
         };
@@ -203,11 +204,11 @@ async fn decide(visit: &Visit, action: OverrideAction, form: &Form, posted: bool
     } else {
         None
     };
-    let (component, it, facts) = console.explained(&visit.name).await?;
+    let (component, it, now) = console.explained(&visit.name).await?;
     // The component's page, which says what was done. A reload of it does nothing again.
     let see = |done| Ok(Redirect::to(&format!("{}?done={done}", path_of(&visit.name))).into_response());
     let override_ = match action {
-        OverrideAction::Set => match wanted(form, component.clone(), &visit.user, facts.now) {
+        OverrideAction::Set => match wanted(form, component.clone(), &visit.user, now) {
             Ok(override_) => Some(override_),
             Err(fault) => {
                 let it = api::component(console, &visit.name, None).await?;
@@ -244,12 +245,12 @@ async fn decide(visit: &Visit, action: OverrideAction, form: &Form, posted: bool
             (Some(EventKind::override_set(override_)), "overridden")
         }
         None => {
-            let ended = parts.store.end_override(&component, &visit.user, facts.now).await?;
+            let ended = parts.store.end_override(&component, &visit.user, now).await?;
             (ended.map(|_| EventKind::OverrideEnded { user: visit.user.clone() }), "ended")
         }
     };
     if let Some(kind) = event {
-        parts.log.emit(&Event { at: facts.now, about: About::Component(component), kind });
+        parts.log.emit(&Event { at: now, about: About::Component(component), kind });
         parts.wake.wake();
         parts.live.changed();
     }

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::hint::black_box;
 use std::time::Duration;
 
-use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertSignals, AlertStatus, Fingerprint};
+use alertmanager_cachet_core::alert::{Alert, AlertRecord, AlertSignals, AlertStatus, Fingerprint, signals};
+use alertmanager_cachet_core::explain::Facts;
 use alertmanager_cachet_core::ledger::{
     ComponentValue, IncidentValue, Ledger, Outage, OutageSubject, Recorded, ResourceKey, outage_key,
 };
@@ -16,13 +17,14 @@ use alertmanager_cachet_core::observed::{
     ComponentId, ComponentIndex, IncidentId, Observed, ObservedComponent, ObservedIncident,
 };
 use alertmanager_cachet_core::page::DesiredPage;
-use alertmanager_cachet_core::plan::{Policy, TargetPlans, Views};
-use alertmanager_cachet_core::rules::{CloseIncidentWhen, Drift};
+use alertmanager_cachet_core::plan::{Plan, Policy, TargetPlans, Views};
+use alertmanager_cachet_core::rules::{CloseIncidentWhen, Drift, Signals};
 use alertmanager_cachet_core::status::{ComponentStatus, IncidentStatus};
 use alertmanager_cachet_core::target::{
     ComponentList, ComponentName, Inventory, InventorySource, KnownTarget, Target, TargetName,
 };
 use alertmanager_cachet_core::time::Timestamp;
+use alertmanager_cachet_core::watchdog::Pulse;
 
 const COMPONENTS: usize = 40;
 
@@ -37,6 +39,8 @@ const CHANGES: usize = 4;
 
 const BEGAN: Timestamp = Timestamp::from_millis(1_000_000);
 const NOW: Timestamp = Timestamp::from_millis(2_000_000);
+
+const REFIRE_DELAY: Duration = Duration::from_secs(300);
 
 const POLICY: Policy = Policy {
     close_incident_when: CloseIncidentWhen::NotMajorOutage,
@@ -55,8 +59,8 @@ mod paths {
     use alertmanager_cachet_core::ledger::Update;
     use alertmanager_cachet_core::merge::Merge;
     use alertmanager_cachet_core::notification::Notification;
-    use alertmanager_cachet_core::plan::{Plan, plan_components};
-    use alertmanager_cachet_core::watchdog::Pulse;
+    use alertmanager_cachet_core::page::desired;
+    use alertmanager_cachet_core::plan::plan_components;
 
     use super::*;
 
@@ -114,6 +118,18 @@ mod paths {
         world.index = ComponentIndex::of(&world.observed);
     }
 
+    /// Computes the desired page from nothing: at the start, and for the console's list of components.
+    #[inline(never)]
+    pub fn desire_whole_page(inventory: &Inventory, said: &Signals) -> DesiredPage {
+        desired(inventory, said)
+    }
+
+    /// Sums up every component: for the console's list.
+    #[inline(never)]
+    pub fn sum_up_components(facts: &Facts) -> usize {
+        facts.summaries().len()
+    }
+
     /// Plans every target again: once an interval.
     #[inline(never)]
     pub fn plan_all_targets(plans: &mut TargetPlans, world: &World) {
@@ -131,21 +147,15 @@ struct World {
 }
 
 impl World {
-    /// So many targets, evenly spread over the components. All but those of the first component are down.
-    fn new(targets: usize) -> Self {
-        let of_component = |component| (0..targets / COMPONENTS).map(move |number| target(component, number));
-        let all: Vec<KnownTarget> = (0..COMPONENTS).flat_map(of_component).collect();
-        let mut desired = DesiredPage::default();
-        desired.set_inventory(&Inventory::new(InventorySource::File, all.iter().cloned()), &mut BTreeSet::new());
+    /// The page that `inventory` and `records` make.
+    fn new(inventory: &Inventory, records: &[AlertRecord]) -> Self {
+        let desired = paths::desire_whole_page(inventory, &signals(records, REFIRE_DELAY, NOW));
         let mut alerts = AlertSignals::default();
-        for known in all.iter().skip(targets / COMPONENTS) {
-            let (record, _) = AlertRecord::observe(None, &alert(&known.target, AlertStatus::Firing), BEGAN);
-            let (id, signal) = alerts.set(record.fingerprint, Some(&record));
-            desired.set_signal(id, signal, &mut BTreeSet::new());
+        for record in records {
+            alerts.set(record.fingerprint, Some(record));
         }
-        let (ledger, observed) = (Ledger::default(), Observed::default());
-        let mut world =
-            Self { alerts, desired: desired.apply_rules(None), ledger, observed, index: ComponentIndex::default() };
+        let (ledger, observed, index) = Default::default();
+        let mut world = Self { alerts, desired, ledger, observed, index };
         world.settle();
         world
     }
@@ -256,8 +266,13 @@ fn body(alerts: &[Alert]) -> String {
 }
 
 fn main() {
-    let targets = std::env::args().nth(1).and_then(|targets| targets.parse().ok());
-    let mut world = World::new(targets.expect("the number of targets"));
+    let targets: Option<usize> = std::env::args().nth(1).and_then(|targets| targets.parse().ok());
+    let targets_each = targets.expect("the number of targets") / COMPONENTS;
+    let of_component = |component| (0..targets_each).map(move |number| target(component, number));
+    let all: Vec<KnownTarget> = (0..COMPONENTS).flat_map(of_component).collect();
+    let down = all.iter().skip(targets_each).map(|known| alert(&known.target, AlertStatus::Firing));
+    let records: Vec<AlertRecord> = down.map(|alert| AlertRecord::observe(None, &alert, BEGAN).0).collect();
+    let mut world = World::new(&Inventory::new(InventorySource::File, all), &records);
     let mut plans = TargetPlans::default();
     paths::index_reading(&mut world);
     paths::plan_all_targets(&mut plans, &world);
@@ -281,6 +296,11 @@ fn main() {
     let operations = paths::plan_components_and_incidents(&world).operations;
     assert_eq!(operations.len(), 2, "the component gets worse and has an incident");
     notifications();
+
+    let World { desired: page, ledger, observed, .. } = world;
+    let (observed, plan, pulse) = (Some((observed, NOW)), Plan::default(), Pulse::default());
+    let facts = Facts { page, alerts: records, ledger, observed, plan, pulse, refire_delay: REFIRE_DELAY, now: NOW };
+    assert_eq!(paths::sum_up_components(&facts), COMPONENTS);
 }
 
 /// The paths whose cost depends on the notification alone.

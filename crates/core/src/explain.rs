@@ -1,24 +1,35 @@
 //! Why a component has its status, and all of them at a glance: the same values that the reconciler works with, laid out
 //! for a person.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::alert::{AlertRecord, AlertState};
-use super::ledger::{Ledger, Outage, ResourceKey};
-use super::observed::Observed;
+use super::ledger::{Ledger, Outage, OutageSubject, ResourceKey};
+use super::observed::{Observed, ObservedComponent};
 use super::operation::Operation;
 use super::overrides::Overridden;
 use super::page::{Cause, DesiredPage, DesiredTarget, TargetOrigin};
-use super::plan::Plan;
+use super::plan::{Plan, Report};
 use super::status::ComponentStatus;
-use super::target::{ComponentName, TargetName};
+use super::target::ComponentName;
 use super::time::Timestamp;
 use super::uptime::Past;
 use super::watchdog::{Monitoring, Pulse};
+
+/// A component in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// What is known of it, without its targets.
+    pub it: Explanation,
+    /// How many targets feed it.
+    pub targets: usize,
+    /// How many of them are down.
+    pub targets_down: usize,
+}
 
 /// Everything that is known of a component.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -183,21 +194,72 @@ pub struct Facts {
     pub now: Timestamp,
 }
 
+/// What is looked up in [`Facts`] for each component, gathered once.
+struct Lookup<'a> {
+    /// The components that the page showed, by name; of several with one name, the first.
+    shown: HashMap<&'a str, &'a ObservedComponent>,
+    /// The alerts with a resolve or a firing that does not count yet.
+    undecided: Vec<&'a AlertRecord>,
+    /// What is not written yet, by the component that it is about or that the target feeds.
+    waiting: HashMap<ComponentName, Vec<&'a Operation>>,
+    /// What an operator should know, with the components that it is about (`None`: all).
+    reports: Vec<(&'a Report, Option<BTreeSet<ComponentName>>)>,
+}
+
 impl Facts {
     /// Explains `component`; `None` if nothing feeds it and the page does not have it.
     pub fn explain(&self, component: &ComponentName) -> Option<Explanation> {
+        let (explanation, targets) = self.explain_with(component, &self.lookup())?;
+        Some(Explanation { targets: targets.into_iter().map(TargetExplanation::from).collect(), ..explanation })
+    }
+
+    fn lookup(&self) -> Lookup<'_> {
+        let mut lookup = Lookup {
+            shown: HashMap::new(),
+            undecided: self
+                .alerts
+                .iter()
+                .filter(|alert| matches!(alert.state, AlertState::ResolveHeld | AlertState::Refired { .. }))
+                .collect(),
+            waiting: HashMap::new(),
+            reports: self.plan.reports.iter().map(|report| (report, report.components())).collect(),
+        };
+        for component in self.observed.iter().flat_map(|(observed, _)| &observed.components) {
+            lookup.shown.entry(component.name.as_str()).or_insert(component);
+        }
+        for operation in &self.plan.operations {
+            let about = match operation.key() {
+                ResourceKey::Component(name) | ResourceKey::Incident(OutageSubject::Component(name)) => vec![name],
+                ResourceKey::Target(name) => {
+                    self.page.targets.get(&name).map(|it| it.target.components().to_vec()).unwrap_or_default()
+                }
+                ResourceKey::Incident(OutageSubject::Monitoring) | ResourceKey::Structure => Vec::new(),
+            };
+            for component in about {
+                lookup.waiting.entry(component).or_default().push(operation);
+            }
+        }
+        lookup
+    }
+
+    /// The explanation without targets, and the targets.
+    fn explain_with(
+        &self,
+        component: &ComponentName,
+        lookup: &Lookup<'_>,
+    ) -> Option<(Explanation, Vec<&DesiredTarget>)> {
         let nothing = Observed::default();
         let observed = self.observed.as_ref().map_or(&nothing, |(observed, _)| observed);
         let desired = self.page.components.get(component);
-        let found = observed.components.iter().find(|found| found.name == component.as_str());
+        let found = lookup.shown.get(component.as_str()).copied();
         if desired.is_none() && found.is_none() {
             return None;
         }
-        let fed_by: BTreeSet<&TargetName> = desired.iter().flat_map(|desired| desired.targets.iter()).collect();
-        let targets: Vec<&DesiredTarget> = fed_by.iter().filter_map(|name| self.page.targets.get(*name)).collect();
+        let fed_by = desired.iter().flat_map(|desired| desired.targets.iter());
+        let targets: Vec<&DesiredTarget> = fed_by.filter_map(|name| self.page.targets.get(name)).collect();
         let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
         let overridden = desired.and_then(|desired| desired.overridden.as_ref());
-        let alerts = self.alerts.iter().filter(|alert| alert.target.components().contains(component));
+        let alerts = lookup.undecided.iter().filter(|alert| alert.target.components().contains(component));
         let held_resolves = alerts.clone().filter(|alert| alert.state == AlertState::ResolveHeld).map(|alert| {
             format!(
                 "the resolve of {} of {} is held until the watchdog is received: Alertmanager sends the same resolve \
@@ -218,17 +280,13 @@ impl Facts {
             }
             _ => None,
         };
-        let reports = self.plan.reports.iter().filter(|report| report.concerns(component)).map(ToString::to_string);
-        let concerns = |change: &&Operation| match change.key() {
-            ResourceKey::Component(name) => name == *component,
-            ResourceKey::Incident(subject) => subject.component() == Some(component),
-            ResourceKey::Structure => false,
-            ResourceKey::Target(name) => fed_by.contains(&name),
-        };
+        let concerns = |about: &Option<BTreeSet<ComponentName>>| about.as_ref().is_none_or(|it| it.contains(component));
+        let reports = lookup.reports.iter().filter(|(_, about)| concerns(about)).map(|(report, _)| report.to_string());
+        let waiting = lookup.waiting.get(component).into_iter().flatten();
         let maintenance = observed.maintenance.iter();
         let maintenance = maintenance.filter(|one| found.is_some_and(|found| one.components.contains(&found.id)));
         let group = found.and_then(|found| observed.groups.iter().find(|group| Some(group.id) == found.group));
-        Some(Explanation {
+        let explanation = Explanation {
             component: component.to_string(),
             group: group.map(|group| group.name.clone()),
             status: status.into(),
@@ -245,7 +303,7 @@ impl Facts {
                 user: by.user.clone(),
                 note: by.note.clone(),
             }),
-            targets: targets.iter().copied().map(TargetExplanation::from).collect(),
+            targets: Vec::new(),
             waiting_firings: alerts.filter_map(|alert| self.waiting_firing(alert)).collect(),
             incident: self.ledger.active(Some(component)).map(|outage| self.incident(outage)),
             maintenance: maintenance.map(|one| one.name.clone()).collect(),
@@ -253,30 +311,42 @@ impl Facts {
                 status: found.and_then(|found| found.status).map(StatusWord::from),
                 read_at: read_at.to_string(),
             }),
-            waiting: self.plan.operations.iter().filter(concerns).map(ToString::to_string).collect(),
+            waiting: waiting.map(ToString::to_string).collect(),
             remarks: reports.chain(held_resolves).chain(monitoring).collect(),
             past: None,
-        })
+        };
+        Some((explanation, targets))
     }
 
-    /// Explains every visible component of the page and every one that targets feed: by group in the order of the page's
-    /// numbers, those in none last, and by name within.
-    pub fn explain_all(&self) -> Vec<Explanation> {
+    /// Every one of [`Self::components`] in short.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let lookup = self.lookup();
+        let summary = |name| {
+            let (it, targets) = self.explain_with(name, &lookup)?;
+            let targets_down = targets.iter().filter(|target| target.is_down()).count();
+            Some(Summary { it, targets: targets.len(), targets_down })
+        };
+        self.components_in(&lookup).iter().filter_map(summary).collect()
+    }
+
+    /// Every visible component of the page and every one that targets feed: by group in the order of the page's numbers, those
+    /// in none last, and by name within.
+    pub fn components(&self) -> Vec<ComponentName> {
+        self.components_in(&self.lookup())
+    }
+
+    fn components_in(&self, lookup: &Lookup<'_>) -> Vec<ComponentName> {
         let shown = self.observed.as_ref().map(|(observed, _)| observed.components.as_slice()).unwrap_or_default();
         let visible = shown.iter().filter(|component| component.enabled);
-        let names: BTreeSet<ComponentName> = visible
-            .filter_map(|component| ComponentName::try_from(component.name.as_str()).ok())
-            .chain(self.page.components.keys().cloned())
-            .collect();
-        let mut names: Vec<_> = names
-            .into_iter()
-            .map(|name| {
-                let group = shown.iter().find(|found| found.name == name.as_str()).and_then(|found| found.group);
-                (group.is_none(), group, name)
-            })
-            .collect();
-        names.sort();
-        names.iter().filter_map(|(.., name)| self.explain(name)).collect()
+        let visible = visible.filter_map(|component| ComponentName::try_from(component.name.as_str()).ok());
+        let names: BTreeSet<ComponentName> = visible.chain(self.page.components.keys().cloned()).collect();
+        let mut names: Vec<ComponentName> = names.into_iter().collect();
+        // Stable: by name within a group.
+        names.sort_by_key(|name| {
+            let group = lookup.shown.get(name.as_str()).and_then(|found| found.group);
+            (group.is_none(), group)
+        });
+        names
     }
 
     /// Every firing that does not count yet, the first that will first.

@@ -360,12 +360,33 @@ impl DesiredPage {
     }
 }
 
-/// What the page must show, computed from nothing, given what the sources say.
+/// What the page must show, computed from nothing, given what the sources say: of each signal one word.
 pub fn desired(inventory: &Inventory, said: &Signals) -> DesiredPage {
-    let (mut page, mut touched) = (DesiredPage::default(), BTreeSet::new());
-    page.set_inventory(inventory, &mut touched);
-    for signal in &said.signals {
-        page.set_signal(signal.id, Some(signal.clone()), &mut touched);
+    let mut page = DesiredPage::default();
+    let known = inventory.iter().map(|(name, KnownTarget { target, critical })| {
+        let (target, critical, origin) = (target.clone(), *critical, TargetOrigin::Inventory);
+        (name.clone(), DesiredTarget { target, critical, origin, causes: Vec::new() })
+    });
+    page.targets = known.collect();
+    for Signal { id, target, critical, condition, since, why } in &said.signals {
+        if *condition == Condition::Ok {
+            continue;
+        }
+        let name = target.name();
+        page.signals.insert(*id, name.clone());
+        let target = page.targets.entry(name).or_insert_with(|| DesiredTarget::of_signals(target.clone()));
+        let (critical, condition) = (*critical, *condition);
+        target.causes.push(Cause { since: *since, why: why.clone(), condition, critical, signal: *id });
+    }
+    for (name, target) in &mut page.targets {
+        target.causes.sort_unstable();
+        if target.origin == TargetOrigin::Signals {
+            target.critical = target.causes.iter().any(|cause| cause.critical);
+        }
+        for component in target.target.components() {
+            page.tallies.entry(component.clone()).or_default().add(name, target);
+        }
+        page.targets_down += usize::from(target.is_down());
     }
     page.apply_rules(said.changes_at)
 }

@@ -141,11 +141,12 @@ impl TargetPlans {
         *self = Self::default();
         let has_leftovers = policy.inventory == InventorySource::File;
         let shown = views.observed.components.iter().filter(|component| has_leftovers && !component.enabled);
-        let shown = shown.filter_map(|component| Target::from_name(&component.name)).map(|target| target.name());
-        let shown = shown.filter(|name| !views.desired.targets.contains_key(name));
+        let shown = shown.filter(|component| !views.desired.targets.contains_key(component.name.as_str()));
+        let shown: Vec<TargetName> =
+            shown.filter_map(|component| Some(Target::from_name(&component.name)?.name())).collect();
         let known = views.desired.targets.keys().chain(views.ledger.targets().map(|(name, _)| name));
-        let names: BTreeSet<TargetName> = known.cloned().chain(shown).collect();
-        names.iter().for_each(|name| self.update(name, views, policy, now));
+        let names: BTreeSet<&TargetName> = known.chain(&shown).collect();
+        names.into_iter().for_each(|name| self.update(name, views, policy, now));
     }
 
     /// The operation that a target waits for.
@@ -388,8 +389,8 @@ impl<'a> Planner<'a> {
     fn find(&mut self, name: &str) -> Option<&'a ObservedComponent> {
         let namesakes = self.views.index.named(self.views.observed, name);
         let found = namesakes.clone().min_by_key(|component| component.id);
-        let mut ids: Vec<_> = namesakes.map(|component| component.id).collect();
-        if ids.len() > 1 {
+        if namesakes.clone().nth(1).is_some() {
+            let mut ids: Vec<_> = namesakes.map(|component| component.id).collect();
             ids.sort_unstable();
             self.plan.reports.insert(Report::NameTaken { name: name.to_owned(), ids });
         }

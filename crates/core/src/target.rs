@@ -1,5 +1,6 @@
 //! Targets, the components that they feed, and their names in Cachet.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -136,6 +137,13 @@ impl ComponentList {
 pub struct TargetName(Arc<str>);
 
 name!(TargetName);
+
+/// A target is found by the text of its name.
+impl Borrow<str> for TargetName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl TargetName {
     /// Whether Cachet takes a component of this name.

@@ -121,14 +121,25 @@ pub(super) async fn delete(connection: &mut SqliteConnection, fingerprints: &[Fi
 /// Every alert that is not resolved, ordered by fingerprint. Alerts that this release does not accept are left out: a
 /// store of an earlier one may have some, until `serve` drops them.
 pub(super) async fn unresolved(executor: impl SqliteExecutor<'_>) -> Result<Vec<AlertRecord>, StoreError> {
-    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint");
-    let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(executor).await?;
+    // Every text contains the empty one.
+    unresolved_with(executor, "").await
+}
+
+/// As [`unresolved`], but only alerts about targets whose name contains `text`.
+pub(super) async fn unresolved_with(
+    executor: impl SqliteExecutor<'_>,
+    text: &str,
+) -> Result<Vec<AlertRecord>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' AND instr(target, $1) > 0");
+    let rows = sqlx::query(AssertSqlSafe(query)).bind(text).fetch_all(executor).await?;
     let mut records = Vec::with_capacity(rows.len());
     for row in &rows {
         if Target::is_acceptable(row.try_get("target")?, row.try_get("name")?) {
             records.push(record_of(row)?);
         }
     }
+    // The database would read row by row in the order of the fingerprints, which is that of no page.
+    records.sort_unstable_by_key(|record| record.fingerprint);
     Ok(records)
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::alert_rows::{correctable, delete, forget_resolved, of_targets_of, unresolved, upsert, write_within};
+use super::alert_rows::{
+    correctable, delete, forget_resolved, of_targets_of, unresolved, unresolved_with, upsert, write_within,
+};
 use super::alert_table::{AlertLog, Alerts};
 use super::history::keep_alerts;
 use super::ledger::{replace_observed, upsert_outage};
@@ -19,6 +21,7 @@ use alertmanager_cachet_core::merge::{Merge, superseded};
 use alertmanager_cachet_core::observed::Observed;
 use alertmanager_cachet_core::recovery::Adoption;
 use alertmanager_cachet_core::repair::{self, Missing, Plan, Poll, Repair};
+use alertmanager_cachet_core::target::ComponentName;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
 
@@ -313,6 +316,18 @@ impl Store {
         }
         // Before the first write, or beside a server that writes.
         self.measured(StoreOperation::Read, unresolved(&self.reader)).await
+    }
+
+    /// Of [`Store::unresolved_alerts`] at least those about targets that feed `component`.
+    ///
+    /// # Errors
+    /// As [`Store::unresolved_alerts`].
+    pub async fn unresolved_alerts_about(&self, component: &ComponentName) -> Result<Vec<AlertRecord>, StoreError> {
+        if let Some(stored) = self.alerts.lock().await.as_ref().filter(|_| !self.is_read_only) {
+            let about = stored.unresolved().into_iter().filter(|it| it.target.components().contains(component));
+            return Ok(about.map(Arc::unwrap_or_clone).collect());
+        }
+        self.measured(StoreOperation::Read, unresolved_with(&self.reader, component.as_str())).await
     }
 
     /// Forgets resolved alerts that were last heard of before `limit`, and returns how many there were.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::alert_rows::batches;
+use super::alert_rows::{Query, batches};
 use super::{Store, StoreError, StoreOperation, history, optional_timestamp, timestamp};
 use alertmanager_cachet_core::history::Event;
 use alertmanager_cachet_core::ledger::{
@@ -76,6 +76,19 @@ impl Store {
         self.measured(StoreOperation::Read, read).await
     }
 
+    /// All outages, and of what was last written at least the rows of `component` and of the targets that feed it.
+    ///
+    /// # Errors
+    /// As [`Store::ledger`].
+    pub async fn ledger_about(&self, component: &ComponentName) -> Result<Ledger, StoreError> {
+        let read = async {
+            let rows = "SELECT * FROM ledger WHERE (kind = 'component' AND name = $1) OR (kind = 'target' AND instr(name, $1) > 0)";
+            let rows = sqlx::query(rows).bind(component.as_str());
+            ledger_of(&mut *self.reader.acquire().await?, rows).await
+        };
+        self.measured(StoreOperation::Read, read).await
+    }
+
     /// Remembers what the page shows, for explaining. Of its components only those in `changed` are written; `None` stands for
     /// one that is gone.
     ///
@@ -121,6 +134,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], or [`StoreError::Corrupt`] if the snapshot makes no sense.
     pub async fn observed(&self) -> Result<Option<(Observed, Timestamp)>, StoreError> {
+        // As one text: thousands of rows take several times as long.
+        let components = "SELECT '[' || group_concat(component) || ']' AS components \
+                          FROM (SELECT component FROM observed_components ORDER BY id)";
+        self.observed_with(sqlx::query(components)).await
+    }
+
+    /// As [`Store::observed`], but of the components at least those with the name of `component` and of targets that feed it.
+    ///
+    /// # Errors
+    /// As [`Store::observed`].
+    pub async fn observed_about(&self, component: &ComponentName) -> Result<Option<(Observed, Timestamp)>, StoreError> {
+        // The name as it is in the JSON, without the quotes.
+        let name = to_snapshot(&component)?;
+        let name = name.trim_matches('"').to_owned();
+        let components = "SELECT '[' || group_concat(component) || ']' AS components \
+                          FROM (SELECT component FROM observed_components WHERE instr(component, $1) > 0 ORDER BY id)";
+        self.observed_with(sqlx::query(components).bind(name)).await
+    }
+
+    async fn observed_with(&self, components: Query<'_>) -> Result<Option<(Observed, Timestamp)>, StoreError> {
         let mut transaction = self.reader.begin().await?;
         let db = &mut *transaction;
         let row =
@@ -130,8 +163,9 @@ impl Store {
         let mut observed: Observed = serde_json::from_str(row.try_get("snapshot")?).map_err(corrupt)?;
         // A server of an earlier release may have put them there, too.
         observed.components.clear();
-        for row in sqlx::query("SELECT component FROM observed_components ORDER BY id").fetch_all(db).await? {
-            observed.components.push(serde_json::from_str(row.try_get("component")?).map_err(corrupt)?);
+        let components = components.fetch_one(db).await?;
+        if let Some(components) = components.try_get::<Option<&str>, _>("components")? {
+            observed.components = serde_json::from_str(components).map_err(corrupt)?;
         }
         Ok(Some((observed, timestamp(&row, "taken_at_ms")?)))
     }
@@ -477,8 +511,13 @@ fn to_snapshot<T: Serialize>(value: &T) -> Result<String, StoreError> {
 
 /// Everything that was last written.
 pub(super) async fn read_ledger(connection: &mut SqliteConnection) -> Result<Ledger, StoreError> {
+    ledger_of(connection, sqlx::query("SELECT * FROM ledger")).await
+}
+
+/// These rows, and all outages.
+async fn ledger_of(connection: &mut SqliteConnection, rows: Query<'_>) -> Result<Ledger, StoreError> {
     let mut ledger = Ledger::default();
-    for row in sqlx::query("SELECT * FROM ledger").fetch_all(&mut *connection).await? {
+    for row in rows.fetch_all(&mut *connection).await? {
         if let Some((key, row)) = row_of(&row)? {
             ledger.record(Update::Component(key, Some(row)));
         }

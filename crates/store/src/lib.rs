@@ -2,7 +2,7 @@
 //! the built-in page.
 //!
 //! Each unit of work loads what it concerns, lets the core decide, and saves the result, in one transaction. Times are
-//! integers in milliseconds, and order is decided by data. What only SQLite has is in `sqlite.rs`, but for one `instr`.
+//! integers in milliseconds, and order is decided by data. What only SQLite has is in `sqlite.rs`, but for `instr`.
 
 mod alert_rows;
 mod alert_table;

@@ -1,5 +1,6 @@
 //! What an operator should know, as data and as a line.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::history::{About, EventKind};
@@ -75,21 +76,23 @@ pub enum Report {
 }
 
 impl Report {
-    /// Whether it says something about a component.
-    pub fn concerns(&self, component: &ComponentName) -> bool {
-        let of_target = |target: &TargetName| {
-            Target::from_name(target.as_str()).is_some_and(|target| target.components().contains(component))
+    /// The components that it says something about; `None`: all of them.
+    pub fn components(&self) -> Option<BTreeSet<ComponentName>> {
+        let fed_by = |target: &TargetName| {
+            Target::from_name(target.as_str()).map(|target| target.components().to_vec()).unwrap_or_default()
         };
-        match self {
-            Self::ComponentMissing { component: about }
-            | Self::ComponentDrifted { component: about, .. }
-            | Self::IncidentSuppressed { component: about, .. }
-            | Self::IncidentSuppressedByOverride { component: about, .. } => about == component,
-            Self::IncidentClosedByPerson { subject, .. } => subject.component().is_none_or(|about| about == component),
-            Self::NameTaken { name, .. } => name == component.as_str(),
-            Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().any(of_target),
-            Self::TargetNameTooLong { target } => of_target(target),
-        }
+        Some(match self {
+            Self::ComponentMissing { component }
+            | Self::ComponentDrifted { component, .. }
+            | Self::IncidentSuppressed { component, .. }
+            | Self::IncidentSuppressedByOverride { component, .. } => BTreeSet::from([component.clone()]),
+            Self::IncidentClosedByPerson { subject, .. } => BTreeSet::from([subject.component()?.clone()]),
+            Self::NameTaken { name, .. } => {
+                ComponentName::try_from(name.as_str()).into_iter().filter(|it| it.as_str() == name).collect()
+            }
+            Self::Leftovers { targets } | Self::NotSetUp { targets } => targets.iter().flat_map(fed_by).collect(),
+            Self::TargetNameTooLong { target } => fed_by(target).into_iter().collect(),
+        })
     }
 
     /// What happened, if it says that something did.
