@@ -5,6 +5,7 @@
 //! over TCP and as slow as is wanted. Nothing is compared with earlier runs, and nothing fails: each figure is printed
 //! beside its limit, by the median of its runs, and says whether that is met. What cannot be measured says why.
 
+mod console;
 mod fleet;
 mod load;
 mod memory;

@@ -1,4 +1,5 @@
-//! How the cost of a notification grows with the number of targets, all of them down except those of one component.
+//! How the costs of a notification, and of what operators ask, grow with the number of targets, all of them down except those
+//! of one component.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use anyhow::Context as _;
 use axum::http::Method;
 use jiff::Timestamp;
 
+use crate::console;
 use crate::fleet::{CRITICAL, Fleet, Target, notification};
 use crate::load::rate;
 use crate::outside_cachet::OutsideCachet;
@@ -113,6 +115,7 @@ async fn at(targets: usize, at_smallest: &mut Option<Duration>, table: &mut Tabl
     let memory = server.memory()?;
     let peak = format!("peak so far {}", Amount::Memory(memory.peak_kib));
     table.limited("resident memory", Amount::Memory(memory.resident_kib), MEMORY_LIMIT, &peak);
+    console::measure(&server, &home, &cachet, table).await?;
     server.stop().await
 }
 

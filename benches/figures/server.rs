@@ -85,6 +85,16 @@ impl Home {
         Ok(server)
     }
 
+    /// Runs `explain` beside the server, and says how long that took. What it prints is kept.
+    pub async fn explain(&self, component: &str, cachet: &OutsideCachet) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        let mut command = self.command("explain", Some(cachet))?;
+        command.arg(component);
+        let status = tokio::task::spawn_blocking(move || command.status()).await??;
+        ensure!(status.success(), "explain ended with {status}");
+        Ok(began.elapsed())
+    }
+
     /// The URL of its store.
     pub fn storage_url(&self) -> String {
         format!("sqlite://{}", self.folder.path().join("data/alertmanager-cachet.db").display())
@@ -150,6 +160,17 @@ impl Server {
         let taken = sent.elapsed();
         ensure!(status == 200, "the notification was answered {status}: {text}");
         Ok(taken)
+    }
+
+    /// Gets what is at `path`, and says how long it took until all of it was there; of a stream, its first part.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Duration> {
+        let request = self.client.get(format!("{}{path}", self.base)).basic_auth(USER, Some(PASSWORD));
+        let sent = Instant::now();
+        let mut answer = request.send().await.with_context(|| format!("{path} was not answered"))?;
+        ensure!(answer.status() == 200, "{path} was answered {}", answer.status());
+        let is_stream = answer.headers().get("content-type").is_some_and(|it| it == "text/event-stream");
+        while answer.chunk().await?.is_some() && !is_stream {}
+        Ok(sent.elapsed())
     }
 
     /// The text of a request that posts a notification.
