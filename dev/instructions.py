@@ -24,7 +24,7 @@ SIZES = (200, 20_000)
 
 # Instructions of one call with each of SIZES.
 RECORDED = {
-    "parse_notification": (849_000, 849_000),  # 20 alerts
+    "parse_notification": (592_000, 592_000),  # 20 alerts
     "merge_notification": (110_000, 111_000),  # 20 alerts
     "desire_changed_alert": (49_000, 50_100),
     "plan_touched_target": (7_000, 9_000),

@@ -10,7 +10,6 @@
 //! JSON itself is broken or the list `alerts` is missing; a field of the wrong type becomes a value that says so. Unknown
 //! fields are skipped without recursion, however deep they are.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -161,13 +160,9 @@ impl Notification {
     /// # Errors
     /// When the body is no notification, see the module's documentation. A notification without alerts is one.
     pub fn parse(body: &[u8], watchdog: Option<&Watchdog>) -> Result<Self, NotificationError> {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let raw: Json<RawNotification> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            NotificationError::new(if path == "." { WHOLE } else { &path }, &error.into_inner().to_string())
-        })?;
-        json.end().map_err(|error| NotificationError::new(WHOLE, &error.to_string()))?;
-        let Json::Object(raw) = raw else {
+        // To know at any time where it is in the body takes longer than to read it, so that is for a body with a fault.
+        let raw = serde_json::from_slice(body).or_else(|_| Self::read_with_path(body))?;
+        let Json::Object::<RawNotification>(raw) = raw else {
             return Err(NotificationError::new(WHOLE, "this is JSON, but no object"));
         };
         let has_shape =
@@ -211,6 +206,17 @@ impl Notification {
             }
         }
         Ok(notification)
+    }
+
+    /// The body, or where its fault is.
+    fn read_with_path(body: &[u8]) -> Result<Json<RawNotification>, NotificationError> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let raw = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            NotificationError::new(if path == "." { WHOLE } else { &path }, &error.into_inner().to_string())
+        })?;
+        json.end().map_err(|error| NotificationError::new(WHOLE, &error.to_string()))?;
+        Ok(raw)
     }
 
     /// How many of the watchdog's alerts fire.
@@ -286,7 +292,7 @@ const LABELS: [&str; 5] =
 /// The labels of an alert that are used, and how much there is of all of them: the others are not kept.
 #[derive(Default)]
 pub(super) struct RawLabels {
-    used: HashMap<String, Json>,
+    used: Vec<(String, Json)>,
     /// How many labels there are.
     count: usize,
     /// The bytes of their names and values.
@@ -314,7 +320,7 @@ impl<'de> Visitor<'de> for LabelsVisitor {
             labels.count += 1;
             labels.bytes += name.len() + value.text().map_or(0, str::len);
             if LABELS.contains(&name.as_str()) {
-                labels.used.insert(name, value);
+                labels.used.push((name, value));
             }
         }
         Ok(labels)
@@ -335,13 +341,18 @@ pub(super) struct Subject {
 }
 
 impl RawLabels {
+    /// A label; of one that is there twice, the last.
+    fn get(&self, label: &str) -> Option<&Json> {
+        self.used.iter().rev().find(|(name, _)| name == label).map(|(_, value)| value)
+    }
+
     fn text(&self, label: &str) -> Option<&str> {
-        self.used.get(label)?.text()
+        self.get(label)?.text()
     }
 
     /// Whether a label says `true`. Labels are texts; a hand-made post may well have a bool.
     fn is_true(&self, label: &str) -> bool {
-        match self.used.get(label) {
+        match self.get(label) {
             Some(Json::Text(text)) => text.trim().eq_ignore_ascii_case("true"),
             Some(Json::Bool(value)) => *value,
             _ => false,
