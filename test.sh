@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the checks and tests:
 #
-#   ./test.sh           all of them, in about ten minutes on two cores; installs what they need (Debian packages, once)
+#   ./test.sh           all of them, in ten to twelve minutes on two cores; installs what they need (Debian packages, once)
 #   ./test.sh --quick   those that need no container, no browser and no other server, in two minutes once everything is compiled
 #   ./test.sh --long    all of them and what takes a night: the simulation with 100,000 seeds and each of its rules broken, every
 #                       clock and time zone of tests/clocks.sh, fuzzing, mutants of the core
@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-# command:package, of Debian; a program that is in no PATH by its file
+# command:package (Debian); an absolute path where the program is in no PATH
 needed=(
     prometheus:prometheus
     prometheus-alertmanager:prometheus-alertmanager
@@ -51,15 +51,15 @@ source tests/groups.sh
 scratch=$(mktemp -d)
 log=$scratch/log
 touch "$log"
-lane=''
+background=''
 summary=()
 failed_parts=0
 
-# What runs beside the rest ends with it, and takes its containers down.
+# Stops what runs beside the rest, and waits until it has removed its containers.
 clean_up() {
-    if [ -n "$lane" ] && kill -TERM -- "-$lane" 2>/dev/null; then
+    if [ -n "$background" ] && kill -TERM -- "-$background" 2>/dev/null; then
         echo 'test.sh: waiting for the deployment and the containers to end' >&2
-        while kill -0 -- "-$lane" 2>/dev/null; do sleep 0.2; done
+        while kill -0 -- "-$background" 2>/dev/null; do sleep 0.2; done
     fi
     rm -rf "$scratch"
 }
@@ -107,7 +107,8 @@ timed() (
     exit "$status"
 )
 
-note() { # name, outcome, seconds
+# note NAME OUTCOME SECONDS: adds a line to the summary.
+note() {
     local cpu
     # the second line: "1m2.345s 0m6.789s", user and system
     cpu=$(awk -F '[ms ]+' 'NR == 2 { printf "%d", 60 * ($1 + $3) + $2 + $4 }' "$scratch/$1.times")
@@ -126,7 +127,7 @@ begin_deployment() {
         beside 'images' tests/containers/static.sh
         beside 'containers' tests/containers/run.sh
     } </dev/null &
-    lane=$!
+    background=$!
     set +m
 }
 
@@ -140,8 +141,8 @@ beside() {
 
 end_deployment() {
     local name outcome seconds
-    wait "$lane" || true
-    lane=''
+    wait "$background" || true
+    background=''
     for name in "${deployment_parts[@]}"; do
         printf '\n== %s\n' "$name"
         tee -a "$log" <"$scratch/$name.output"

@@ -21,8 +21,8 @@ pub(crate) const TIMELINE_DAYS: u32 = 7;
 /// How many things a timeline tells at most: more would be no page that somebody reads.
 const TIMELINE_LIMIT: usize = 500;
 
-/// Reads what `store` knows at `now`. What waits to be written is planned by `policy`: that of `settings`, with what is known
-/// of the page beside them.
+/// Reads what `store` knows at `now`. What waits to be written is planned by `policy`: that of `settings`, adjusted to
+/// what the page accepts.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
@@ -62,7 +62,7 @@ pub(crate) async fn facts_about(
         (None, observed) => inventory_of(observed.as_ref().map_or(&Observed::default(), |(observed, _)| observed)),
     };
     let facts = conclude((alerts, ledger, observed), &inventory, (&overrides, pulse), settings, policy, now);
-    // These count all targets.
+    // These reports give numbers of all targets, so they need everything.
     let mut counting =
         facts.plan.reports.iter().filter(|it| matches!(it, Report::NotSetUp { .. } | Report::Leftovers { .. }));
     if counting.any(|report| report.components().is_none_or(|about| about.contains(component))) {
@@ -80,7 +80,7 @@ fn conclude(
     policy: Policy,
     now: Timestamp,
 ) -> Facts {
-    // Since when the server listens is not known here: what it found of the watchdog, it has kept.
+    // When the server began to listen is not stored, so `now` stands for it. What it has heard of the watchdog is in `pulse`.
     let monitoring =
         settings.config.watchdog().map_or(Monitoring::Unwatched, |watchdog| watchdog.judge(pulse, now, now));
     let refire_delay = settings.config.alerts.refire_delay;

@@ -43,9 +43,11 @@ use crate::store::Store;
 /// How many operations are sent before the plan is computed again. So at most this many can be outdated by newer alerts.
 const BATCH: usize = 16;
 
-/// How long the reconciler pauses between two runs at most, and how many times as long as the run before took. In a storm of
-/// notifications one run then makes up for several, and the processors are there for those who bring the news.
+/// The longest pause after a run. In a storm of notifications one run then makes up for several, and leaves the processors to
+/// the webhook.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+
+/// The pause is this many times as long as the run took, up to [`LONGEST_PAUSE`].
 const PAUSE_FACTOR: u32 = 4;
 
 /// Tells who waits, the reconciler or the alert sync, that there is news. Clones wake the same one; no call is ever lost.
@@ -93,7 +95,7 @@ pub struct Reconciler {
     target_plans: TargetPlans,
     /// The time of the last plan.
     planned_at: Option<Timestamp>,
-    /// The number of [`StatusPage::edits`] before the last run.
+    /// What [`StatusPage::edits`] said before the last run: if it says something else now, the page is read again.
     edits: Option<u64>,
     deliverer: Deliverer,
     reporter: Reporter,
@@ -198,7 +200,7 @@ impl Reconciler {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
-                // News is worth an attempt at once, unless the page sent a `Retry-After`.
+                // News is worth an attempt as soon as the pause is over, but not before the time of a `Retry-After`.
                 () = async { tokio::join!(tokio::time::sleep(pause), self.wake.woken()); }, if !must_wait => {
                     if self.wake.count() != seen {
                         backoff.reset();

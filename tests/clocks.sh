@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs the unit and integration tests under other clocks and time zones: tests/clocks.sh [--long]
 #
-# With --long: every clock below. Without: one clock, 400 days ahead, without the tests that set the clock themselves, take long,
-# or start other servers. libfaketime does not reach statically linked programs and programs in Go, so most tests that start real
-# ones are never run; their names are printed.
+# With --long: every clock below. Without: one clock, 400 days ahead, without the tests that set their own clock, show no time, take
+# long, or start other servers. libfaketime does not reach statically linked programs and programs in Go, so the tests that start
+# such a server are never run; their names are printed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -82,7 +82,8 @@ every_name_is_a_test() {
     done
 }
 
-# run_tests COMMAND…: the tests of the binary that COMMAND runs; of those in tests/it, without the ones in the list `skipped`.
+# run_tests COMMAND…: the tests of the binary that COMMAND runs; of a binary of integration tests (`it-*`), without those in the
+# list `skipped`.
 run_tests() {
     local pattern='' names
     [[ ${!#} != */it-* ]] || pattern=$(IFS='|' && printf '%s' "${skipped[*]}")

@@ -35,7 +35,7 @@ const TIMES: usize = 4;
 /// How many alerts a notification has.
 const ALERTS: usize = 20;
 
-/// How many targets of the quiet component go down; one of them is critical.
+/// How many targets of the first component, the only one that is up, go down; one of them is critical.
 const CHANGES: usize = 4;
 
 const BEGAN: Timestamp = Timestamp::from_millis(1_000_000);
@@ -289,7 +289,7 @@ fn main() {
         assert_eq!(touched, BTreeSet::from([target.name()]));
         paths::plan_touched_target(&mut plans, &world, &target.name());
         paths::plan_components_and_incidents(&world);
-        assert_eq!(plans.operations().count(), 1, "the target is written");
+        assert_eq!(plans.operations().count(), 1, "the target waits to be written");
         let desired = &world.desired.targets[&target.name()];
         let value = ComponentValue::of_target(desired.status(), desired.description());
         paths::follow_write(&mut world, &target.name(), value);

@@ -34,7 +34,7 @@ const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_
      ends_at_ms, last_seen_ms";
 
 /// The result of [`write_within`].
-pub(super) struct WrittenWithin {
+pub(super) struct WithinLimit {
     /// The new alerts that were not stored, because the limit is reached.
     pub(super) refused: HashSet<Fingerprint>,
     /// The alerts that were deleted: resolved ones, to make room, and adopted ones that ended.
@@ -50,7 +50,7 @@ pub(super) async fn write_within<'a>(
     records: impl Iterator<Item = &'a Arc<AlertRecord>>,
     known: &HashMap<Fingerprint, Arc<AlertRecord>>,
     adopted: &[AlertRecord],
-) -> Result<WrittenWithin, StoreError> {
+) -> Result<WithinLimit, StoreError> {
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let records = records.map(|record| &**record);
     let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
@@ -66,7 +66,7 @@ pub(super) async fn write_within<'a>(
     let ended = superseded(adopted, written.into_iter().chain(admitted));
     delete(connection, &ended).await?;
     deleted.extend(ended);
-    Ok(WrittenWithin { refused, deleted })
+    Ok(WithinLimit { refused, deleted })
 }
 
 /// Deletes up to `count` resolved alerts, those that were heard of least recently first.
@@ -130,7 +130,9 @@ pub(super) async fn unresolved_with(
     executor: impl SqliteExecutor<'_>,
     text: &str,
 ) -> Result<Vec<AlertRecord>, StoreError> {
-    let query = format!("SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' AND instr(target, $1) > 0");
+    let query = format!(
+        "SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' AND instr(target, $1) > 0 ORDER BY fingerprint"
+    );
     let rows = sqlx::query(AssertSqlSafe(query)).bind(text).fetch_all(executor).await?;
     let mut records = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -138,8 +140,6 @@ pub(super) async fn unresolved_with(
             records.push(record_of(row)?);
         }
     }
-    // The database would read row by row in the order of the fingerprints, which is that of no page.
-    records.sort_unstable_by_key(|record| record.fingerprint);
     Ok(records)
 }
 

@@ -1,4 +1,5 @@
-//! The alerts in memory. The database is read once; after that, whatever is committed changes both.
+//! The alerts in memory, and the log of their changes. The database is read at the first use, and again after a commit whose
+//! result is unknown. When an alert was last heard of is in memory first; everything else changes here after its commit.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::alert_rows::{batches, resolved_fingerprints, unresolved, with_fingerp
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
 use alertmanager_cachet_core::time::Timestamp;
 
-/// All stored alerts, in memory.
+/// What is in memory of the stored alerts: those that are not resolved whole, of the others the fingerprints.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
     unresolved: HashMap<Fingerprint, Arc<AlertRecord>>,
@@ -76,8 +77,7 @@ impl Alerts {
         Ok(known)
     }
 
-    /// Takes over what was committed, and returns what that changes of the alerts that are not resolved, except when they were
-    /// last heard of.
+    /// Takes over what was committed. Returns the changes of alerts that are not resolved; that one was heard of later is none.
     pub(super) fn change(&mut self, written: Vec<Arc<AlertRecord>>, deleted: &[Fingerprint]) -> Vec<Change> {
         let mut changes = Vec::with_capacity(written.len());
         for record in written {
@@ -127,12 +127,12 @@ impl Alerts {
         self.unresolved.insert(record.fingerprint, record);
     }
 
-    /// Whether an alert was heard of later than the database says.
-    pub(super) fn is_unsaved(&self) -> bool {
+    /// Whether alerts were heard of later than the database says.
+    pub(super) fn has_unsaved(&self) -> bool {
         !self.unsaved.is_empty()
     }
 
-    /// Writes when alerts were last heard of. Call [`Self::saved`] after the commit.
+    /// Writes when alerts were last heard of. Call [`Self::mark_saved`] after the commit.
     pub(super) async fn save_last_seen(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let seen: Vec<(Fingerprint, Timestamp)> = self
             .unsaved
@@ -150,8 +150,8 @@ impl Alerts {
         Ok(())
     }
 
-    /// [`Self::save_last_seen`] was committed.
-    pub(super) fn saved(&mut self) {
+    /// What [`Self::save_last_seen`] has written is committed.
+    pub(super) fn mark_saved(&mut self) {
         self.unsaved = HashSet::new();
     }
 }

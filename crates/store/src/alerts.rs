@@ -68,7 +68,7 @@ impl Store {
     /// ([`Statements::max_stored`]) are [`Effect::OverLimit`].
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the transaction failed; then nothing of it was kept.
+    /// [`StoreError::Group`] with what made the transaction fail, or [`StoreError::Abandoned`]; then nothing of it was kept.
     pub async fn record(&self, alerts: &[Alert], now: Timestamp) -> Result<Vec<Effect>, StoreError> {
         let statements = Statements { alerts: alerts.to_vec(), ..Statements::default() };
         self.record_statements(statements, now).await.map(|recorded| recorded.effects)
@@ -181,15 +181,15 @@ impl Store {
         Some(recorded)
     }
 
-    /// Runs `work`, which says what it has written, in one transaction; after the commit the alerts in memory are changed
-    /// as well, and the sources are told.
+    /// Runs `work`, which says what it has written, in one transaction; after the commit the same is changed in memory,
+    /// and added to the log that the sources read.
     async fn write_alerts<T>(
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection, &Alerts) -> Result<(Written, T), StoreError>,
     ) -> Result<T, StoreError> {
         let mut alerts = self.alerts.lock().await;
         let mut transaction = self.begin().await?;
-        // Not put back before it is known what the database says: the commit may fail, or nobody wait for it any more.
+        // Taken out until the commit has succeeded. If it fails, or this future is dropped, the alerts are read again.
         let mut stored = match alerts.take() {
             Some(stored) => stored,
             None => Alerts::read(&mut transaction).await?,
@@ -210,13 +210,13 @@ impl Store {
     /// Stores the times at which alerts were last heard of that are only in memory. A crash loses these, and nothing else.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the transaction failed; then it is kept for the next call.
+    /// [`StoreError::Database`] if the transaction failed; then the times stay in memory for the next call.
     pub async fn save_last_seen(&self) -> Result<(), StoreError> {
         let mut alerts = self.alerts.lock().await;
-        let Some(stored) = alerts.as_mut().filter(|stored| stored.is_unsaved()) else { return Ok(()) };
+        let Some(stored) = alerts.as_mut().filter(|stored| stored.has_unsaved()) else { return Ok(()) };
         let save = self.write(async |db| stored.save_last_seen(db).await);
         self.measured(StoreOperation::Remember, save).await?;
-        stored.saved();
+        stored.mark_saved();
         Ok(())
     }
 
@@ -314,7 +314,7 @@ impl Store {
         if let Some(stored) = self.alerts.lock().await.as_ref().filter(|_| !self.is_read_only) {
             return Ok(stored.unresolved().into_iter().map(Arc::unwrap_or_clone).collect());
         }
-        // Before the first write, or beside a server that writes.
+        // They are not in memory yet, or another process may write them.
         self.measured(StoreOperation::Read, unresolved(&self.reader)).await
     }
 
@@ -335,7 +335,7 @@ impl Store {
     /// They are kept for a while only so that a late firing of the same occurrence is recognised.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the statement failed.
+    /// As [`Self::adopt`].
     pub async fn forget_resolved_alerts(&self, limit: Timestamp) -> Result<usize, StoreError> {
         self.write_alerts(async |db, _| {
             let deleted = forget_resolved(db, limit).await?;
