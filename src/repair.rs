@@ -109,7 +109,7 @@ impl Repairer {
     /// Runs until it is told to stop.
     pub async fn forever(mut self) {
         let stop = self.stop.clone();
-        // Stopping in the middle is safe: an unfinished transaction changes nothing.
+        // Stopping in the middle is safe: a transaction is carried out whole, or changes nothing.
         while stop.run_until_cancelled(self.once()).await.is_some() {
             let until_due = async {
                 tokio::time::sleep(SHORTEST_PAUSE).await;

@@ -292,6 +292,7 @@ const LABELS: [&str; 5] =
 /// The labels of an alert that are used, and how much there is of all of them: the others are not kept.
 #[derive(Default)]
 pub(super) struct RawLabels {
+    /// Each once; of one that comes twice, the last.
     used: Vec<(String, Json)>,
     /// How many labels there are.
     count: usize,
@@ -320,6 +321,7 @@ impl<'de> Visitor<'de> for LabelsVisitor {
             labels.count += 1;
             labels.bytes += name.len() + value.text().map_or(0, str::len);
             if LABELS.contains(&name.as_str()) {
+                labels.used.retain(|(earlier, _)| *earlier != name);
                 labels.used.push((name, value));
             }
         }
@@ -341,9 +343,8 @@ pub(super) struct Subject {
 }
 
 impl RawLabels {
-    /// A label; of one that is there twice, the last.
     fn get(&self, label: &str) -> Option<&Json> {
-        self.used.iter().rev().find(|(name, _)| name == label).map(|(_, value)| value)
+        self.used.iter().find(|(name, _)| name == label).map(|(_, value)| value)
     }
 
     fn text(&self, label: &str) -> Option<&str> {

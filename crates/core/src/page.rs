@@ -252,7 +252,9 @@ impl DesiredPage {
             target.causes.retain(|cause| cause.signal != id);
             let place = target.causes.partition_point(|other| *other < cause);
             // Most targets have one cause, and there may be many targets.
-            target.causes.reserve_exact(1);
+            if target.causes.is_empty() {
+                target.causes.reserve_exact(1);
+            }
             target.causes.insert(place, cause);
         });
         self.signals.insert(id, name.clone());

@@ -8,7 +8,6 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{StoreError, optional_timestamp, timestamp};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
-use alertmanager_cachet_core::expiry::WatchdogVerdict;
 use alertmanager_cachet_core::merge::{NewAlerts, superseded};
 use alertmanager_cachet_core::target::{Target, excerpt};
 use alertmanager_cachet_core::time::Timestamp;
@@ -143,19 +142,13 @@ pub(super) async fn unresolved_with(
     Ok(records)
 }
 
-/// Every alert that `verdict` may correct. Only a death needs the ended alerts, of which there are many.
-pub(super) async fn correctable(
+/// The resolved alerts that ended after `moment`.
+pub(super) async fn resolved_after(
     connection: &mut SqliteConnection,
-    verdict: WatchdogVerdict,
+    moment: Timestamp,
 ) -> Result<Vec<AlertRecord>, StoreError> {
-    match verdict.died_at.map(Timestamp::as_millis) {
-        None if !verdict.may_correct() => Ok(Vec::new()),
-        None => select(connection, "state = 'resolve_held'", |query| query).await,
-        Some(died_at) => {
-            let condition = "state = 'resolve_held' OR state IN ('resolved', 'refired') AND ends_at_ms > $1";
-            select(connection, condition, |query| query.bind(died_at)).await
-        }
-    }
+    let condition = "state = 'resolved' AND ends_at_ms > $1";
+    select(connection, condition, |query| query.bind(moment.as_millis())).await
 }
 
 /// A query with its arguments.

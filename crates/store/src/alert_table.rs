@@ -9,14 +9,15 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use super::StoreError;
 use super::alert_rows::{batches, resolved_fingerprints, unresolved, with_fingerprints};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
+use alertmanager_cachet_core::target::ComponentName;
 use alertmanager_cachet_core::time::Timestamp;
 
 /// What is in memory of the stored alerts: those that are not resolved whole, of the others the fingerprints.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
     unresolved: HashMap<Fingerprint, Arc<AlertRecord>>,
-    /// Those of `unresolved` that were adopted from a page.
-    adopted: BTreeSet<Fingerprint>,
+    /// Those of `unresolved` that do not just fire: adopted ones, refired ones, and those whose resolve is held.
+    special: BTreeSet<Fingerprint>,
     /// The resolved ones. There may be many, so the rest of them stays in the database.
     resolved: HashSet<Fingerprint>,
     /// Those of `unresolved` that were heard of later than the database says.
@@ -43,14 +44,23 @@ impl Alerts {
         records
     }
 
-    /// Whether any was adopted from a page.
-    pub(super) fn has_adopted(&self) -> bool {
-        !self.adopted.is_empty()
+    /// Those about targets that feed `component`, ordered by fingerprint.
+    pub(super) fn unresolved_about(&self, component: &ComponentName) -> Vec<AlertRecord> {
+        let about = self.unresolved.values().filter(|record| record.target.components().contains(component));
+        let mut records: Vec<AlertRecord> = about.map(|record| (**record).clone()).collect();
+        records.sort_unstable_by_key(|record| record.fingerprint);
+        records
+    }
+
+    /// Those that are neither resolved nor just fire: adopted ones, refired ones, and those whose resolve is held.
+    pub(super) fn special(&self) -> impl Iterator<Item = &Arc<AlertRecord>> {
+        self.special.iter().filter_map(|fingerprint| self.unresolved.get(fingerprint))
     }
 
     /// Those that were adopted from a page.
     pub(super) fn adopted(&self) -> Vec<AlertRecord> {
-        self.adopted.iter().filter_map(|fingerprint| Some((**self.unresolved.get(fingerprint)?).clone())).collect()
+        let adopted = self.special().filter(|record| record.state == AlertState::Adopted);
+        adopted.map(|record| (**record).clone()).collect()
     }
 
     /// An alert that is not resolved.
@@ -106,8 +116,8 @@ impl Alerts {
         match record.state {
             AlertState::Resolved => drop(self.resolved.insert(fingerprint)),
             state => {
-                if state == AlertState::Adopted {
-                    self.adopted.insert(fingerprint);
+                if state != AlertState::Firing {
+                    self.special.insert(fingerprint);
                 }
                 self.unresolved.insert(fingerprint, record);
             }
@@ -116,7 +126,7 @@ impl Alerts {
 
     fn remove(&mut self, fingerprint: Fingerprint) {
         self.unresolved.remove(&fingerprint);
-        self.adopted.remove(&fingerprint);
+        self.special.remove(&fingerprint);
         self.resolved.remove(&fingerprint);
         self.unsaved.remove(&fingerprint);
     }

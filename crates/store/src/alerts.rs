@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use super::alert_rows::{
-    correctable, delete, forget_resolved, of_targets_of, unresolved, unresolved_with, upsert, write_within,
+    delete, forget_resolved, of_targets_of, resolved_after, unresolved, unresolved_with, upsert, write_within,
 };
 use super::alert_table::{AlertLog, Alerts};
 use super::history::keep_alerts;
@@ -110,9 +110,30 @@ impl Store {
 
     /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
-        if let Some(recorded) = self.record_repeats(group).await {
-            return Ok(recorded);
+        // What was committed while the alerts were not known, nobody was told of.
+        let is_news = self.load_alerts().await?;
+        let mut recorded = match self.record_repeats(group).await {
+            Some(recorded) => recorded,
+            None => self.record_changes(group).await?,
+        };
+        recorded.iter_mut().for_each(|recorded| recorded.is_news |= is_news);
+        Ok(recorded)
+    }
+
+    /// Reads the alerts if they are not in memory, and returns whether they were read. Whoever follows the changes starts over.
+    async fn load_alerts(&self) -> Result<bool, StoreError> {
+        let mut alerts = self.alerts.lock().await;
+        if alerts.is_some() {
+            return Ok(false);
         }
+        // The connection that writes, so that a commit that nobody waits for any more has ended.
+        let read = async { Alerts::read(&mut *self.writer.acquire().await?).await };
+        *alerts = Some(self.measured(StoreOperation::Read, read).await?);
+        self.changes().reset();
+        Ok(true)
+    }
+
+    async fn record_changes(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let leases = self.leases();
         self.write_alerts(async |db, stored| {
             let alerts = group.iter().flat_map(|recording| &recording.statements.alerts);
@@ -126,10 +147,15 @@ impl Store {
             let (mut merge, mut recorded) = (Merge::new(known, stored.adopted(), evidence), Vec::new());
             for Recording { statements, now, .. } in group {
                 let verdict = merge.observe_watchdogs(statements, *now);
-                let correctable = correctable(db, verdict).await?.into_iter();
-                let correctable = correctable
-                    .map(|record| stored.get(record.fingerprint).map_or_else(|| Arc::new(record), Arc::clone));
-                recorded.push(merge.apply(statements, verdict, correctable.collect(), *now));
+                let mut correctable = Vec::new();
+                if verdict.may_correct() {
+                    correctable.extend(stored.special().cloned());
+                }
+                // Only a death needs the resolved alerts, of which there are many.
+                if let Some(died_at) = verdict.died_at {
+                    correctable.extend(resolved_after(db, died_at).await?.into_iter().map(Arc::new));
+                }
+                recorded.push(merge.apply(statements, verdict, correctable, *now));
             }
             // The limit may have changed while they waited.
             let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
@@ -157,10 +183,7 @@ impl Store {
     /// a watchdog, or there are adopted alerts.
     async fn record_repeats(&self, group: &[Recording]) -> Option<Vec<Recorded>> {
         let mut alerts = self.alerts.lock().await;
-        if alerts.is_none() {
-            *alerts = Some(Alerts::read(&mut *self.reader.acquire().await.ok()?).await.ok()?);
-        }
-        let stored = alerts.as_mut().filter(|stored| !stored.has_adopted())?;
+        let stored = alerts.as_mut().filter(|stored| stored.adopted().is_empty())?;
         if group.iter().any(|recording| !recording.statements.watchdogs.is_empty()) {
             return None;
         }
@@ -192,7 +215,10 @@ impl Store {
         // Taken out until the commit has succeeded. If it fails, or this future is dropped, the alerts are read again.
         let mut stored = match alerts.take() {
             Some(stored) => stored,
-            None => Alerts::read(&mut transaction).await?,
+            None => {
+                self.changes().reset();
+                Alerts::read(&mut transaction).await?
+            }
         };
         let (written, result) = match work(&mut transaction, &stored).await {
             Ok(done) => done,
@@ -212,11 +238,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed; then the times stay in memory for the next call.
     pub async fn save_last_seen(&self) -> Result<(), StoreError> {
-        let mut alerts = self.alerts.lock().await;
-        let Some(stored) = alerts.as_mut().filter(|stored| stored.has_unsaved()) else { return Ok(()) };
-        let save = self.write(async |db| stored.save_last_seen(db).await);
-        self.measured(StoreOperation::Remember, save).await?;
-        stored.mark_saved();
+        match &mut *self.alerts.lock().await {
+            Some(alerts) => self.save_last_seen_of(alerts).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn save_last_seen_of(&self, alerts: &mut Alerts) -> Result<(), StoreError> {
+        if alerts.has_unsaved() {
+            let save = self.write(async |db| alerts.save_last_seen(db).await);
+            self.measured(StoreOperation::Remember, save).await?;
+            alerts.mark_saved();
+        }
         Ok(())
     }
 
@@ -225,18 +258,13 @@ impl Store {
         self.alert_log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The alerts in the database may be others than those in memory from now on: everyone reads them again.
-    pub(super) fn forget_alerts(&self, alerts: &mut Option<Alerts>) {
-        *alerts = None;
-        self.changes().reset();
-    }
-
     /// What has changed of the alerts that are not resolved since `position`: that of an earlier answer of this store, or
     /// `None` for all of them.
     ///
     /// # Errors
     /// As [`Self::unresolved_alerts`].
     pub async fn alert_changes(&self, position: Option<u64>) -> Result<AlertChanges, StoreError> {
+        self.load_alerts().await?;
         let (next, changes) = {
             let log = self.changes();
             (log.position(), position.and_then(|position| log.since(position)))
@@ -245,15 +273,8 @@ impl Store {
             return Ok(AlertChanges { position: next, all: false, changes });
         }
         // The position was taken before reading, so a change during the reading is returned again next time.
-        let mut alerts = self.alerts.lock().await;
-        let stored = match alerts.take() {
-            Some(stored) => stored,
-            None => {
-                let read = async { Alerts::read(&mut *self.reader.acquire().await?).await };
-                self.measured(StoreOperation::Read, read).await?
-            }
-        };
-        let unresolved = alerts.insert(stored).unresolved().into_iter();
+        let alerts = self.alerts.lock().await;
+        let unresolved = alerts.as_ref().map(Alerts::unresolved).unwrap_or_default().into_iter();
         let changes = unresolved.map(|record| (record.fingerprint, Some(record))).collect();
         Ok(AlertChanges { position: next, all: true, changes })
     }
@@ -324,8 +345,7 @@ impl Store {
     /// As [`Store::unresolved_alerts`].
     pub async fn unresolved_alerts_about(&self, component: &ComponentName) -> Result<Vec<AlertRecord>, StoreError> {
         if let Some(stored) = self.alerts.lock().await.as_ref().filter(|_| !self.is_read_only) {
-            let about = stored.unresolved().into_iter().filter(|it| it.target.components().contains(component));
-            return Ok(about.map(Arc::unwrap_or_clone).collect());
+            return Ok(stored.unresolved_about(component));
         }
         self.measured(StoreOperation::Read, unresolved_with(&self.reader, component.as_str())).await
     }

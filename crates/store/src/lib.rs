@@ -314,11 +314,12 @@ impl Store {
 
     /// Stores what is not stored yet, waits for running statements and closes every connection.
     pub async fn close(&self) {
-        if let Err(error) = self.save_last_seen().await {
+        // Nothing is answered from memory any more.
+        if let Some(mut alerts) = self.alerts.lock().await.take()
+            && let Err(error) = self.save_last_seen_of(&mut alerts).await
+        {
             tracing::warn!("when alerts were last heard of could not be stored: {error}");
         }
-        // Nothing is answered from memory any more.
-        *self.alerts.lock().await = None;
         self.watcher.close().await;
         self.reader.close().await;
         self.writer.close().await;

@@ -89,6 +89,19 @@ pub struct Announcement {
     pub affected: Vec<AffectedStatus>,
 }
 
+/// A write to the page, which counts once it is over.
+struct CountedWrite<'a>(&'a PageTables);
+
+impl Drop for CountedWrite<'_> {
+    fn drop(&mut self) {
+        let PageTables { store, writer } = self.0;
+        store.page_writes.fetch_add(1, Ordering::Release);
+        if *writer == PageWriter::Operator {
+            store.page_edits.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
 /// Each call fails with [`StoreError::Database`] if a statement failed, and then nothing was changed. Where a call says
 /// `false`, there is nothing of that number.
 impl PageTables {
@@ -115,12 +128,9 @@ impl PageTables {
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let outcome = self.store.write(work).await;
-        self.store.page_writes.fetch_add(1, Ordering::Release);
-        if self.writer == PageWriter::Operator {
-            self.store.page_edits.fetch_add(1, Ordering::Release);
-        }
-        outcome
+        // Counted at the end, also if nobody waits for it any more: the commit may be carried out all the same.
+        let _counted = CountedWrite(self);
+        self.store.write(work).await
     }
 
     /// [`PageTables::write`] of one statement; says whether it changed a row.

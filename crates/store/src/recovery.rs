@@ -70,8 +70,9 @@ impl Store {
             return Ok(false);
         };
         let mut alerts = self.alerts.lock().await;
+        let known = alerts.take();
         let forgotten = self.write(async |db| {
-            if let Some(stored) = &*alerts {
+            if let Some(stored) = &known {
                 stored.save_last_seen(db).await?;
             }
             let before = read_ledger(db).await?;
@@ -86,7 +87,6 @@ impl Store {
             Ok(is_forgotten || after != before || pulse != pulse_before)
         });
         let forgotten = forgotten.await?;
-        self.forget_alerts(&mut alerts);
         Ok(forgotten)
     }
 
@@ -97,8 +97,9 @@ impl Store {
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn clamp_future_timestamps(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut alerts = self.alerts.lock().await;
+        let known = alerts.take();
         let moved = self.write(async |db| {
-            if let Some(stored) = &*alerts {
+            if let Some(stored) = &known {
                 stored.save_last_seen(db).await?;
             }
             let later = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
@@ -125,7 +126,6 @@ impl Store {
             Ok(u64::try_from(moved).unwrap_or(u64::MAX))
         });
         let moved = moved.await?;
-        self.forget_alerts(&mut alerts);
         Ok(moved)
     }
 

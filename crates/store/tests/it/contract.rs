@@ -82,6 +82,8 @@ macro_rules! any_store {
                 notifications_that_are_committed_together_fail_together,
                 a_repeat_changes_nothing_but_when_it_was_heard,
                 who_follows_the_alerts_is_told_of_each_change_and_of_no_repeat,
+                who_gives_up_a_write_leaves_the_memory_true_and_whoever_follows_starts_over,
+                what_nobody_may_have_been_told_of_is_news_when_it_is_repeated,
                 what_is_stored_is_what_the_core_makes_of_it,
                 a_notification_larger_than_one_statement_is_kept_whole,
                 notifications_at_the_same_time_lose_nothing,

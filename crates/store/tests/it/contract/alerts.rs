@@ -149,6 +149,62 @@ pub async fn who_follows_the_alerts_is_told_of_each_change_and_of_no_repeat(plac
     assert!(other.all, "a position of another store");
 }
 
+/// The caller of a write may give up at any moment, also while it is being committed. Then the commit may be carried out all
+/// the same, and nobody was told.
+pub async fn who_gives_up_a_write_leaves_the_memory_true_and_whoever_follows_starts_over(place: &Place) {
+    let store = place.open().await;
+    store.record(&[alert("first", "Web", NOW)], NOW).await.expect("recorded");
+    let mut position = store.alert_changes(None).await.expect("read").position;
+    for polls in 0..40 {
+        let told = alert(&format!("given-up-{polls:02}"), "Web", NOW);
+        let (record, _) = AlertRecord::observe(None, &told, NOW);
+        let mut put = Box::pin(store.put_alert(&record));
+        let mut was_given_up = true;
+        for _ in 0..polls {
+            tokio::select! {
+                biased;
+                done = &mut put => {
+                    done.expect("put");
+                    was_given_up = false;
+                    break;
+                }
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        drop(put);
+        // Whether it is stored is known once something else was written.
+        let next = alert(&format!("next-{polls:02}"), "Web", NOW);
+        let before = store.record_statements(Statements { alerts: vec![next], ..Statements::default() }, NOW).await;
+        assert!(before.expect("recorded").is_news);
+        let rows: Vec<String> =
+            sqlx::query_scalar("SELECT fingerprint FROM alerts WHERE state <> 'resolved' ORDER BY fingerprint")
+                .fetch_all(store.writer())
+                .await
+                .expect("read");
+        let known = store.unresolved_alerts().await.expect("read");
+        assert_eq!(known.iter().map(|record| record.fingerprint.to_string()).collect::<Vec<_>>(), rows, "{polls}");
+        let changes = store.alert_changes(Some(position)).await.expect("read");
+        let is_told = changes.changes.iter().any(|(fingerprint, _)| *fingerprint == told.fingerprint);
+        let is_stored = known.iter().any(|record| record.fingerprint == told.fingerprint);
+        assert_eq!(is_told, is_stored, "{polls}: given up: {was_given_up}");
+        position = changes.position;
+    }
+}
+
+pub async fn what_nobody_may_have_been_told_of_is_news_when_it_is_repeated(place: &Place) {
+    let store = place.open().await;
+    let fires = alert("a", "Web", NOW);
+    let told = || Statements { alerts: vec![fires.clone()], ..Statements::default() };
+    assert!(store.record_statements(told(), NOW).await.expect("recorded").is_news);
+    assert!(!store.record_statements(told(), after(1)).await.expect("recorded").is_news);
+    let position = store.alert_changes(None).await.expect("read").position;
+    // What is in memory is forgotten, as after a commit whose result is unknown.
+    store.clamp_future_timestamps(after(2)).await.expect("nothing to move");
+    let recorded = store.record_statements(told(), after(3)).await.expect("recorded");
+    assert_eq!((recorded.effects, recorded.is_news), (vec![Effect::Repeated], true));
+    assert!(store.alert_changes(Some(position)).await.expect("read").all);
+}
+
 /// Pseudo-random numbers (a linear congruential generator): the same ones each time.
 struct Numbers(u64);
 
