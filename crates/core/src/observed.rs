@@ -179,8 +179,8 @@ impl ComponentIndex {
     ) -> impl Iterator<Item = &'a ObservedComponent> + Clone + use<'_, 'a> {
         let first = self.by_name.partition_point(|place| name_at(observed, *place) < name);
         let places = self.by_name.get(first..).unwrap_or_default();
-        let places = places.get(..places.partition_point(|place| name_at(observed, *place) <= name));
-        places.unwrap_or_default().iter().filter_map(|place| observed.components.get(*place))
+        let count = places.iter().take_while(|place| name_at(observed, **place) == name).count();
+        places.iter().take(count).filter_map(|place| observed.components.get(*place))
     }
 
     /// The component with this number.

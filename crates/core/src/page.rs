@@ -4,6 +4,7 @@
 //! then builds every component from its tally. [`desired`] computes the same from nothing; the simulation compares the two
 //! after each step.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -270,35 +271,41 @@ impl DesiredPage {
     /// Changes one target and the tallies of its components. It is made from `target` if it is unknown, and dropped if
     /// nothing is left to know of it.
     fn change(&mut self, name: &TargetName, target: Option<&Target>, change: impl FnOnce(&mut DesiredTarget)) {
-        let known = self.targets.remove(name);
-        if let Some(known) = &known {
-            self.targets_down -= usize::from(known.is_down());
-            for component in known.target.components() {
-                if let Some(tally) = self.tallies.get_mut(component) {
-                    tally.remove(known);
+        let target = match self.targets.entry(name.clone()) {
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                self.targets_down -= usize::from(known.is_down());
+                for component in known.target.components() {
+                    if let Some(tally) = self.tallies.get_mut(component) {
+                        tally.remove(known);
+                    }
                 }
+                known
             }
-        }
-        let Some(mut target) = known.or_else(|| target.cloned().map(DesiredTarget::of_signals)) else { return };
-        change(&mut target);
+            Entry::Vacant(unknown) => {
+                let Some(target) = target else { return };
+                unknown.insert(DesiredTarget::of_signals(target.clone()))
+            }
+        };
+        change(target);
         if target.origin == TargetOrigin::Signals {
             target.critical = target.causes.iter().any(|cause| cause.critical);
         }
-        if target.origin == TargetOrigin::Signals && target.causes.is_empty() {
+        if target.origin == TargetOrigin::Inventory || !target.causes.is_empty() {
             for component in target.target.components() {
-                let Some(tally) = self.tallies.get_mut(component) else { continue };
-                Arc::make_mut(&mut tally.targets).remove(name);
-                if tally.targets.is_empty() {
-                    self.tallies.remove(component);
-                }
+                self.tallies.entry(component.clone()).or_default().add(name, target);
             }
+            self.targets_down += usize::from(target.is_down());
             return;
         }
-        for component in target.target.components() {
-            self.tallies.entry(component.clone()).or_default().add(name, &target);
+        let Some(dropped) = self.targets.remove(name) else { return };
+        for component in dropped.target.components() {
+            let Some(tally) = self.tallies.get_mut(component) else { continue };
+            Arc::make_mut(&mut tally.targets).remove(name);
+            if tally.targets.is_empty() {
+                self.tallies.remove(component);
+            }
         }
-        self.targets_down += usize::from(target.is_down());
-        self.targets.insert(name.clone(), target);
     }
 
     /// Computes all components by the rules. `revisit_at` is when time alone next changes a signal. Apply the watchdog and the
