@@ -194,7 +194,7 @@ impl AlertLog {
         self.first = self.first.saturating_add(excess as u64);
     }
 
-    /// Discards the changes, so that every reader reads all alerts again.
+    /// Discards the changes, so that every reader reads all alerts again. From then on the position is never 0.
     pub(super) fn reset(&mut self) {
         self.first = self.position().saturating_add(1);
         self.changes.clear();

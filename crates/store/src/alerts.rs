@@ -110,7 +110,6 @@ impl Store {
 
     /// Commits the recordings of a group in one transaction, and returns the result of each.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
-        // What was committed while the alerts were not known, nobody was told of.
         let is_news = self.load_alerts().await?;
         let mut recorded = match self.record_repeats(group).await {
             Some(recorded) => recorded,
@@ -120,7 +119,8 @@ impl Store {
         Ok(recorded)
     }
 
-    /// Reads the alerts if they are not in memory, and returns whether they were read. Whoever follows the changes starts over.
+    /// Reads the alerts if they are not in memory; whoever follows the changes starts over. Returns whether they were read
+    /// again: then something may have been committed of which nobody was told.
     async fn load_alerts(&self) -> Result<bool, StoreError> {
         let mut alerts = self.alerts.lock().await;
         if alerts.is_some() {
@@ -129,8 +129,10 @@ impl Store {
         // The connection that writes, so that a commit that nobody waits for any more has ended.
         let read = async { Alerts::read(&mut *self.writer.acquire().await?).await };
         *alerts = Some(self.measured(StoreOperation::Read, read).await?);
-        self.changes().reset();
-        Ok(true)
+        let mut changes = self.changes();
+        let is_first = changes.position() == 0;
+        changes.reset();
+        Ok(!is_first)
     }
 
     async fn record_changes(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
