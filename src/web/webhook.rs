@@ -231,11 +231,10 @@ async fn store(app: App, statements: Statements) -> Result<Vec<IgnoredAlert>, We
     let task = tokio::spawn(async move {
         let (alerts, max_stored) = (statements.alerts.clone(), statements.max_stored);
         let recorded = app.parts.store.record_statements(statements, clock::now()).await;
-        // A mere repeat is not written, so it does not show that something can be.
-        if recorded.as_ref().is_ok_and(|recorded| recorded.is_news) || recorded.is_err() {
+        if recorded.as_ref().map_or(true, |recorded| recorded.is_written) {
             app.store_health.note(&recorded.as_ref().map(drop));
         }
-        let Recorded { mut effects, repairs, watchdog_is_back, is_news } = recorded.ok()?;
+        let Recorded { mut effects, repairs, watchdog_is_back, is_news, .. } = recorded.ok()?;
         // Those over the limit of stored alerts are ignored for that reason.
         let over_limit = alerts.iter().zip(&effects).filter(|(_, effect)| **effect == Effect::OverLimit);
         let over_limit = over_limit.map(|(alert, _)| IgnoredAlert {

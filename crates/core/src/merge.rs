@@ -46,8 +46,10 @@ pub struct Recorded {
     pub repairs: Vec<Repair>,
     /// Whether it ended the absence of the watchdog.
     pub watchdog_is_back: bool,
-    /// Whether anything was stored but when an alert was last heard of.
+    /// Whether there is anything new for whoever follows the alerts; when one was last heard of is not.
     pub is_news: bool,
+    /// Whether it was written to the database. A mere repeat is not, so it does not show that anything can be.
+    pub is_written: bool,
 }
 
 /// What is stored, and what the notifications applied so far change of it.
@@ -124,7 +126,7 @@ impl<'a> Merge<'a> {
             self.put(record);
             effects.push(effect);
         }
-        Recorded { effects, repairs, watchdog_is_back: verdict.is_back, is_news }
+        Recorded { effects, repairs, watchdog_is_back: verdict.is_back, is_news, is_written: false }
     }
 
     fn put(&mut self, record: AlertRecord) {

@@ -174,6 +174,7 @@ impl Store {
                     }
                 }
             }
+            recorded.iter_mut().for_each(|recorded| recorded.is_written = true);
             let records = merge.touched().filter(|record| !within.refused.contains(&record.fingerprint));
             Ok((Written { records: records.cloned().collect(), deleted: within.deleted }, recorded))
         })
