@@ -108,7 +108,7 @@ impl Store {
         answered.await.unwrap_or(Err(StoreError::Abandoned))
     }
 
-    /// Commits the recordings of a group in one transaction, and returns the result of each.
+    /// Records a group, and returns the result of each recording.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let is_news = self.load_alerts().await?;
         let mut recorded = match self.record_repeats(group).await {
@@ -135,6 +135,7 @@ impl Store {
         Ok(!is_first)
     }
 
+    /// The results of a group that is committed in one transaction.
     async fn record_changes(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let leases = self.leases();
         self.write_alerts(async |db, stored| {
@@ -247,6 +248,7 @@ impl Store {
         }
     }
 
+    /// [`Self::save_last_seen`] for who holds the guard of the alerts.
     pub(super) async fn save_last_seen_of(&self, alerts: &mut Alerts) -> Result<(), StoreError> {
         if alerts.has_unsaved() {
             let save = self.write(async |db| alerts.save_last_seen(db).await);
