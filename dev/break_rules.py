@@ -51,8 +51,8 @@ RULES = [
     Rule(
         "changes: what a notification has changed is told to the reconciler",
         "crates/store/src/alerts.rs",
-        "self.changes().add(stored.change(written.records, &written.deleted));",
-        "drop(stored.change(written.records, &written.deleted));",
+        "self.changes().add(stored.change(written));",
+        "drop(stored.change(written));",
     ),
     # The ledger.
     Rule(

@@ -1,11 +1,12 @@
-//! The table of alerts: one row a fingerprint.
+//! The table of alerts: one row a fingerprint, in the order of their arrival.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteArguments, SqliteExecutor, SqliteRow};
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, Encode, QueryBuilder, Row, Sqlite, SqliteConnection, Type};
 
+use super::alert_table::Alerts;
 use super::{StoreError, optional_timestamp, timestamp};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
 use alertmanager_cachet_core::merge::{NewAlerts, superseded};
@@ -29,6 +30,9 @@ pub(super) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
+/// The number of an alert's row. It stays the same for as long as the alert is stored.
+pub(super) type RowId = i64;
+
 const COLUMNS: &str = "fingerprint, name, target, critical, starts_at_ms, first_starts_at_ms, state, refired_at_ms, \
      ends_at_ms, last_seen_ms";
 
@@ -40,30 +44,30 @@ pub(super) struct WithinLimit {
     pub(super) deleted: Vec<Fingerprint>,
 }
 
-/// Writes `records`. Those that are not `known` are new, and are written only if no more than `max` alerts are stored with
-/// them; `stored` is the number before. `adopted` alerts that end with this are deleted.
+/// Writes `records`. Those that are not `stored` are new, and are written only if no more than `max` alerts are stored with
+/// them. `adopted` alerts that end with this are deleted.
 pub(super) async fn write_within<'a>(
     max: u32,
-    stored: usize,
+    stored: &Alerts,
     connection: &mut SqliteConnection,
     records: impl Iterator<Item = &'a Arc<AlertRecord>>,
-    known: &HashMap<Fingerprint, Arc<AlertRecord>>,
+    rows: &HashMap<Fingerprint, RowId>,
     adopted: &[AlertRecord],
 ) -> Result<WithinLimit, StoreError> {
-    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let (max, count) = (usize::try_from(max).unwrap_or(usize::MAX), stored.count());
     let records = records.map(|record| &**record);
-    let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| known.contains_key(&record.fingerprint));
+    let (mut written, new): (Vec<_>, Vec<_>) = records.partition(|record| stored.row(record.fingerprint).is_some());
     let new = NewAlerts::divide(new, adopted);
     written.extend(&new.replacing);
     // Written first, so that no alert of this notification is among the oldest that are deleted next.
-    upsert(connection, &written).await?;
-    let mut deleted = forget_oldest_resolved(connection, new.excess(stored, max)).await?;
-    let room = max.saturating_sub(stored.saturating_sub(deleted.len()));
+    upsert(connection, &written, rows).await?;
+    let mut deleted = forget_oldest_resolved(connection, new.excess(count, max)).await?;
+    let room = max.saturating_sub(count.saturating_sub(deleted.len()));
     let refused: HashSet<Fingerprint> = new.refused(room).iter().map(|record| record.fingerprint).collect();
     let admitted: Vec<_> = new.additional.into_iter().filter(|record| !refused.contains(&record.fingerprint)).collect();
-    upsert(connection, &admitted).await?;
+    upsert(connection, &admitted, rows).await?;
     let ended = superseded(adopted, written.into_iter().chain(admitted));
-    delete(connection, &ended).await?;
+    delete(connection, &ended, stored).await?;
     deleted.extend(ended);
     Ok(WithinLimit { refused, deleted })
 }
@@ -92,12 +96,10 @@ pub(super) async fn forget_resolved(
     fingerprints(sqlx::query_scalar(query).bind(limit.as_millis()).fetch_all(connection).await?)
 }
 
-/// The fingerprints of all resolved alerts.
-pub(super) async fn resolved_fingerprints(
-    connection: &mut SqliteConnection,
-) -> Result<HashSet<Fingerprint>, StoreError> {
-    let query = "SELECT fingerprint FROM alerts WHERE state = 'resolved'";
-    Ok(fingerprints(sqlx::query_scalar(query).fetch_all(connection).await?)?.into_iter().collect())
+/// The row of every alert. The latest counts where there are several of one alert, which is nothing that this program wrote.
+pub(super) async fn all_rows(connection: &mut SqliteConnection) -> Result<HashMap<Fingerprint, RowId>, StoreError> {
+    let rows = sqlx::query_as("SELECT fingerprint, id FROM alerts ORDER BY id").fetch_all(connection).await?;
+    rows.iter().map(|(text, row): &(String, RowId)| Ok((fingerprint(text)?, *row))).collect()
 }
 
 fn fingerprints(texts: Vec<String>) -> Result<Vec<Fingerprint>, StoreError> {
@@ -108,11 +110,14 @@ fn fingerprint(text: &str) -> Result<Fingerprint, StoreError> {
     text.parse().map_err(|_| StoreError::Corrupt { what: format!("alert {text:?}: its fingerprint makes no sense") })
 }
 
-/// Deletes the alerts with these fingerprints.
-pub(super) async fn delete(connection: &mut SqliteConnection, fingerprints: &[Fingerprint]) -> Result<(), StoreError> {
-    for fingerprint in fingerprints {
-        let query = sqlx::query("DELETE FROM alerts WHERE fingerprint = $1").bind(fingerprint.to_string());
-        query.execute(&mut *connection).await?;
+/// Deletes those of these alerts that are `stored`.
+pub(super) async fn delete(
+    connection: &mut SqliteConnection,
+    fingerprints: &[Fingerprint],
+    stored: &Alerts,
+) -> Result<(), StoreError> {
+    for row in fingerprints.iter().filter_map(|fingerprint| stored.row(*fingerprint)) {
+        sqlx::query("DELETE FROM alerts WHERE id = $1").bind(row).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -164,13 +169,9 @@ pub(super) async fn select(
     bind(sqlx::query(query)).fetch_all(connection).await?.iter().map(record_of).collect()
 }
 
-/// The alerts with these fingerprints.
-pub(super) async fn with_fingerprints(
-    connection: &mut SqliteConnection,
-    fingerprints: &[Fingerprint],
-) -> Result<Vec<AlertRecord>, StoreError> {
-    let fingerprints: Vec<String> = fingerprints.iter().map(ToString::to_string).collect();
-    with_keys(connection, "fingerprint", &fingerprints).await
+/// The alerts in these rows.
+pub(super) async fn in_rows(connection: &mut SqliteConnection, rows: &[RowId]) -> Result<Vec<AlertRecord>, StoreError> {
+    with_keys(connection, "id", rows).await
 }
 
 /// The alerts of the targets of `records`. No index helps, so the whole table is read.
@@ -182,10 +183,10 @@ pub(super) async fn of_targets_of(
     with_keys(connection, "target", &targets.into_iter().collect::<Vec<_>>()).await
 }
 
-async fn with_keys(
+async fn with_keys<K: for<'q> Encode<'q, Sqlite> + Type<Sqlite> + Sync>(
     connection: &mut SqliteConnection,
     column: &'static str,
-    keys: &[String],
+    keys: &[K],
 ) -> Result<Vec<AlertRecord>, StoreError> {
     let mut records = Vec::with_capacity(keys.len());
     for some in batches(keys) {
@@ -202,10 +203,17 @@ async fn with_keys(
     Ok(records)
 }
 
-/// Writes `records`, over what is stored of their fingerprints.
-pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertRecord]) -> Result<(), StoreError> {
+/// Writes each of `records` to its row, over what is stored there of the same alert.
+///
+/// # Errors
+/// [`StoreError::Database`] if a statement failed, [`StoreError::OtherWriter`] if a row is another alert's.
+pub(super) async fn upsert(
+    connection: &mut SqliteConnection,
+    records: &[&AlertRecord],
+    rows: &HashMap<Fingerprint, RowId>,
+) -> Result<(), StoreError> {
     for some in batches(records) {
-        let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts ({COLUMNS}) "));
+        let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alerts (id, {COLUMNS}) "));
         query.push_values(some, |mut row, record| {
             let (state, refired_at) = match record.state {
                 AlertState::Firing => ("firing", None),
@@ -214,7 +222,8 @@ pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertR
                 AlertState::ResolveHeld => ("resolve_held", None),
                 AlertState::Refired { since } => ("refired", Some(since.as_millis())),
             };
-            row.push_bind(record.fingerprint.to_string())
+            row.push_bind(rows.get(&record.fingerprint).copied())
+                .push_bind(record.fingerprint.to_string())
                 .push_bind(record.name.as_str())
                 .push_bind(record.target.name().as_str().to_owned())
                 .push_bind(i64::from(record.critical))
@@ -226,13 +235,16 @@ pub(super) async fn upsert(connection: &mut SqliteConnection, records: &[&AlertR
                 .push_bind(record.last_seen_at.as_millis());
         });
         query.push(
-            " ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, target = excluded.target, \
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name, target = excluded.target, \
              critical = excluded.critical, starts_at_ms = excluded.starts_at_ms, \
              first_starts_at_ms = excluded.first_starts_at_ms, state = excluded.state, \
              refired_at_ms = excluded.refired_at_ms, \
-             ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms",
+             ends_at_ms = excluded.ends_at_ms, last_seen_ms = excluded.last_seen_ms \
+             WHERE fingerprint = excluded.fingerprint",
         );
-        query.build().execute(&mut *connection).await?;
+        if query.build().execute(&mut *connection).await?.rows_affected() < some.len() as u64 {
+            return Err(StoreError::OtherWriter);
+        }
     }
     Ok(())
 }

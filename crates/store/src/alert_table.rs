@@ -7,19 +7,33 @@ use std::sync::Arc;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::StoreError;
-use super::alert_rows::{batches, resolved_fingerprints, unresolved, with_fingerprints};
+use super::alert_rows::{RowId, all_rows, batches, in_rows, unresolved};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
 use alertmanager_cachet_core::target::ComponentName;
 use alertmanager_cachet_core::time::Timestamp;
 
-/// What is in memory of the stored alerts: those that are not resolved whole, of the others the fingerprints.
+/// What one unit of work changes in the table of alerts.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The alerts that were written.
+    pub(super) records: Vec<Arc<AlertRecord>>,
+    /// The row of each of them.
+    pub(super) rows: HashMap<Fingerprint, RowId>,
+    /// Those that were deleted.
+    pub(super) deleted: Vec<Fingerprint>,
+}
+
+/// What is in memory of the stored alerts: those that are not resolved whole, of the others where they are stored. There may be
+/// many resolved ones.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
     unresolved: HashMap<Fingerprint, Arc<AlertRecord>>,
     /// Those of `unresolved` that do not just fire: adopted ones, refired ones, and those whose resolve is held.
     special: BTreeSet<Fingerprint>,
-    /// The resolved ones. There may be many, so the rest of them stays in the database.
-    resolved: HashSet<Fingerprint>,
+    /// The row of every alert, resolved or not.
+    rows: HashMap<Fingerprint, RowId>,
+    /// The last row that was ever used.
+    last_row: RowId,
     /// Those of `unresolved` that were heard of later than the database says.
     unsaved: HashSet<Fingerprint>,
 }
@@ -27,14 +41,33 @@ pub(super) struct Alerts {
 impl Alerts {
     /// Reads all of them.
     pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        let mut alerts = Self { resolved: resolved_fingerprints(connection).await?, ..Self::default() };
+        let rows = all_rows(connection).await?;
+        let mut alerts = Self { last_row: rows.values().copied().max().unwrap_or_default(), rows, ..Self::default() };
         unresolved(connection).await?.into_iter().for_each(|record| alerts.set(Arc::new(record)));
         Ok(alerts)
     }
 
     /// How many alerts are stored.
     pub(super) fn count(&self) -> usize {
-        self.unresolved.len() + self.resolved.len()
+        self.rows.len()
+    }
+
+    /// The row of a stored alert.
+    pub(super) fn row(&self, fingerprint: Fingerprint) -> Option<RowId> {
+        self.rows.get(&fingerprint).copied()
+    }
+
+    /// The row of each of `records`: of a new alert, one behind all others.
+    pub(super) fn rows_of<'a>(&self, records: impl Iterator<Item = &'a AlertRecord>) -> HashMap<Fingerprint, RowId> {
+        let mut last = self.last_row;
+        let row = |record: &AlertRecord| {
+            let row = self.row(record.fingerprint).unwrap_or_else(|| {
+                last += 1;
+                last
+            });
+            (record.fingerprint, row)
+        };
+        records.map(row).collect()
     }
 
     /// Those that are not resolved, ordered by fingerprint.
@@ -78,19 +111,19 @@ impl Alerts {
         for fingerprint in fingerprints {
             match self.unresolved.get(&fingerprint) {
                 Some(record) => drop(known.insert(fingerprint, Arc::clone(record))),
-                None if self.resolved.contains(&fingerprint) => resolved.push(fingerprint),
-                None => {}
+                None => resolved.extend(self.row(fingerprint)),
             }
         }
-        let resolved = with_fingerprints(connection, &resolved).await?;
+        let resolved = in_rows(connection, &resolved).await?;
         known.extend(resolved.into_iter().map(|record| (record.fingerprint, Arc::new(record))));
         Ok(known)
     }
 
     /// Takes over what was committed. Returns the changes of alerts that are not resolved; that one was heard of later is none.
-    pub(super) fn change(&mut self, written: Vec<Arc<AlertRecord>>, deleted: &[Fingerprint]) -> Vec<Change> {
-        let mut changes = Vec::with_capacity(written.len());
-        for record in written {
+    pub(super) fn change(&mut self, written: Written) -> Vec<Change> {
+        let Written { records, rows, deleted } = written;
+        let mut changes = Vec::with_capacity(records.len());
+        for record in records {
             let is_unresolved = record.state != AlertState::Resolved;
             let is_news = match self.unresolved.get(&record.fingerprint) {
                 Some(before) => !record.repeats(before),
@@ -99,35 +132,37 @@ impl Alerts {
             if is_news {
                 changes.push((record.fingerprint, is_unresolved.then(|| Arc::clone(&record))));
             }
+            let row = rows.get(&record.fingerprint).copied().unwrap_or_default();
+            self.last_row = self.last_row.max(row);
+            self.rows.insert(record.fingerprint, row);
             self.set(record);
         }
         for fingerprint in deleted {
-            if self.unresolved.contains_key(fingerprint) {
-                changes.push((*fingerprint, None));
+            if self.unresolved.contains_key(&fingerprint) {
+                changes.push((fingerprint, None));
             }
-            self.remove(*fingerprint);
+            self.forget(fingerprint);
+            self.rows.remove(&fingerprint);
         }
         changes
     }
 
     fn set(&mut self, record: Arc<AlertRecord>) {
         let fingerprint = record.fingerprint;
-        self.remove(fingerprint);
-        match record.state {
-            AlertState::Resolved => drop(self.resolved.insert(fingerprint)),
-            state => {
-                if state != AlertState::Firing {
-                    self.special.insert(fingerprint);
-                }
-                self.unresolved.insert(fingerprint, record);
-            }
+        self.forget(fingerprint);
+        if record.state == AlertState::Resolved {
+            return;
         }
+        if record.state != AlertState::Firing {
+            self.special.insert(fingerprint);
+        }
+        self.unresolved.insert(fingerprint, record);
     }
 
-    fn remove(&mut self, fingerprint: Fingerprint) {
+    /// Forgets what an alert says, and keeps where it is stored.
+    fn forget(&mut self, fingerprint: Fingerprint) {
         self.unresolved.remove(&fingerprint);
         self.special.remove(&fingerprint);
-        self.resolved.remove(&fingerprint);
         self.unsaved.remove(&fingerprint);
     }
 
@@ -144,17 +179,15 @@ impl Alerts {
 
     /// Writes when alerts were last heard of. Call [`Self::mark_saved`] after the commit.
     pub(super) async fn save_last_seen(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let seen: Vec<(Fingerprint, Timestamp)> = self
-            .unsaved
-            .iter()
-            .filter_map(|fingerprint| Some((*fingerprint, self.unresolved.get(fingerprint)?.last_seen_at)))
-            .collect();
+        let seen =
+            |fingerprint: &Fingerprint| Some((self.row(*fingerprint)?, self.unresolved.get(fingerprint)?.last_seen_at));
+        let seen: Vec<(RowId, Timestamp)> = self.unsaved.iter().filter_map(seen).collect();
         for some in batches(&seen) {
             let mut query = QueryBuilder::<Sqlite>::new("UPDATE alerts SET last_seen_ms = seen.column2 FROM (");
-            query.push_values(some, |mut row, (fingerprint, last_seen_at)| {
-                row.push_bind(fingerprint.to_string()).push_bind(last_seen_at.as_millis());
+            query.push_values(some, |mut row, (id, last_seen_at)| {
+                row.push_bind(*id).push_bind(last_seen_at.as_millis());
             });
-            query.push(") AS seen WHERE fingerprint = seen.column1 AND last_seen_ms < seen.column2");
+            query.push(") AS seen WHERE id = seen.column1 AND last_seen_ms < seen.column2");
             query.build().execute(&mut *connection).await?;
         }
         Ok(())

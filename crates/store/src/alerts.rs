@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::alert_rows::{
     delete, forget_resolved, of_targets_of, resolved_after, unresolved, unresolved_with, upsert, write_within,
 };
-use super::alert_table::{AlertLog, Alerts};
+use super::alert_table::{AlertLog, Alerts, Written};
 use super::history::keep_alerts;
 use super::ledger::{replace_observed, upsert_outage};
 use super::{Recorded, Statements, Store, StoreError, StoreOperation, modifiers};
@@ -49,14 +49,6 @@ struct Recording {
     statements: Statements,
     now: Timestamp,
     answer: oneshot::Sender<Result<Recorded, StoreError>>,
-}
-
-/// What one unit of work changes in the table of alerts.
-struct Written {
-    /// The alerts that were written.
-    records: Vec<Arc<AlertRecord>>,
-    /// Those that were deleted.
-    deleted: Vec<Fingerprint>,
 }
 
 impl Store {
@@ -162,7 +154,8 @@ impl Store {
             }
             // The limit may have changed while they waited.
             let max = group.last().map_or(u32::MAX, |latest| latest.statements.max_stored);
-            let within = write_within(max, stored.count(), db, merge.touched(), &merge.known, &merge.adopted).await?;
+            let rows = stored.rows_of(merge.touched().map(Arc::as_ref));
+            let within = write_within(max, stored, db, merge.touched(), &rows, &merge.adopted).await?;
             keep_alerts(db, &merge.history(&within.refused)).await?;
             modifiers::keep_pulse(db, pulse, merge.evidence.pulse, EventKind::WatchdogHeard).await?;
             if merge.evidence.routed != routed {
@@ -177,7 +170,7 @@ impl Store {
             }
             recorded.iter_mut().for_each(|recorded| recorded.is_written = true);
             let records = merge.touched().filter(|record| !within.refused.contains(&record.fingerprint));
-            Ok((Written { records: records.cloned().collect(), deleted: within.deleted }, recorded))
+            Ok((Written { records: records.cloned().collect(), rows, deleted: within.deleted }, recorded))
         })
         .await
     }
@@ -227,12 +220,14 @@ impl Store {
         let (written, result) = match work(&mut transaction, &stored).await {
             Ok(done) => done,
             Err(error) => {
-                *alerts = Some(stored);
+                if !matches!(error, StoreError::OtherWriter) {
+                    *alerts = Some(stored);
+                }
                 return Err(error);
             }
         };
         transaction.commit().await?;
-        self.changes().add(stored.change(written.records, &written.deleted));
+        self.changes().add(stored.change(written));
         *alerts = Some(stored);
         Ok(result)
     }
@@ -289,7 +284,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] if the transaction failed, [`StoreError::Corrupt`] for a row that makes no sense.
     pub async fn adopt(&self, adoption: &Adoption, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
-        self.write_alerts(async |db, _| {
+        self.write_alerts(async |db, stored| {
             // A notification may have come first.
             let mut known = of_targets_of(db, &adoption.alerts).await?;
             let adopted: HashSet<_> = adoption.alerts.iter().map(|record| record.fingerprint).collect();
@@ -297,7 +292,8 @@ impl Store {
             let ended: HashSet<_> = superseded(&adoption.alerts, &known).into_iter().collect();
             let alerts = adoption.alerts.iter().filter(|record| !ended.contains(&record.fingerprint));
             let alerts: Vec<&AlertRecord> = alerts.collect();
-            upsert(db, &alerts).await?;
+            let rows = stored.rows_of(alerts.iter().copied());
+            upsert(db, &alerts, &rows).await?;
             for outage in &adoption.outages {
                 upsert_outage(db, outage).await?;
             }
@@ -305,7 +301,7 @@ impl Store {
             let fired = alerts.iter().map(|record| AlertEvent::of(record, AlertEventKind::Fired, Source::Page, now));
             keep_alerts(db, &fired.collect::<Vec<_>>()).await?;
             let records = alerts.into_iter().cloned().map(Arc::new).collect();
-            Ok((Written { records, deleted: Vec::new() }, ()))
+            Ok((Written { records, rows, deleted: Vec::new() }, ()))
         })
         .await
     }
@@ -321,13 +317,14 @@ impl Store {
                 let adopted = std::slice::from_ref(record);
                 let known = of_targets_of(db, adopted).await?;
                 if !superseded(adopted, &known).is_empty() {
-                    return Ok((Written { records: Vec::new(), deleted: Vec::new() }, ()));
+                    return Ok((Written::default(), ()));
                 }
             }
-            upsert(db, &[record]).await?;
+            let rows = stored.rows_of([record].into_iter());
+            upsert(db, &[record], &rows).await?;
             let deleted = superseded(&stored.adopted(), [record]);
-            delete(db, &deleted).await?;
-            Ok((Written { records: vec![Arc::new(record.clone())], deleted }, ()))
+            delete(db, &deleted, stored).await?;
+            Ok((Written { records: vec![Arc::new(record.clone())], rows, deleted }, ()))
         })
         .await
     }
@@ -365,7 +362,7 @@ impl Store {
         self.write_alerts(async |db, _| {
             let deleted = forget_resolved(db, limit).await?;
             let count = deleted.len();
-            Ok((Written { records: Vec::new(), deleted }, count))
+            Ok((Written { deleted, ..Written::default() }, count))
         })
         .await
     }
@@ -389,13 +386,14 @@ impl Store {
             let mut plan = repair::plan(poll, &records, missing, &leases, config);
             let repaired: Vec<_> = plan.repairs.iter().map(|repair| Arc::new(repair.record.clone())).collect();
             let (max, adopted) = (config.max_stored, stored.adopted());
-            let within = write_within(max, stored.count(), db, repaired.iter(), &known, &adopted).await?;
+            let rows = stored.rows_of(repaired.iter().map(Arc::as_ref));
+            let within = write_within(max, stored, db, repaired.iter(), &rows, &adopted).await?;
             plan.repairs.retain(|repair| !within.refused.contains(&repair.record.fingerprint));
             plan.over_limit = within.refused.len();
             let events: Vec<_> = plan.repairs.iter().map(|repair| repair.event(poll.began_at)).collect();
             keep_alerts(db, &events).await?;
             let repaired = repaired.into_iter().filter(|record| !within.refused.contains(&record.fingerprint));
-            Ok((Written { records: repaired.collect(), deleted: within.deleted }, (plan, records)))
+            Ok((Written { records: repaired.collect(), rows, deleted: within.deleted }, (plan, records)))
         });
         let (plan, records) = self.measured(StoreOperation::Repair, repair).await?;
         *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(poll.leases_after(&leases, &records));
@@ -420,11 +418,12 @@ impl Store {
         let repair = self.write_alerts(async |db, stored| {
             let repairs: Vec<Repair> = stored.unresolved().iter().filter_map(|record| rule(record)).collect();
             let records: Vec<&AlertRecord> = repairs.iter().map(|repair| &repair.record).collect();
-            upsert(db, &records).await?;
+            let rows = stored.rows_of(records.iter().copied());
+            upsert(db, &records, &rows).await?;
             let events: Vec<_> = repairs.iter().map(|repair| repair.event(now)).collect();
             keep_alerts(db, &events).await?;
             let records = records.into_iter().cloned().map(Arc::new).collect();
-            Ok((Written { records, deleted: Vec::new() }, repairs))
+            Ok((Written { records, rows, deleted: Vec::new() }, repairs))
         });
         self.measured(StoreOperation::Repair, repair).await
     }

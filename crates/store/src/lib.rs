@@ -182,6 +182,9 @@ pub enum StoreError {
         /// How many rows can be read.
         rows: usize,
     },
+    /// Another program has written alerts since they were read. They are read again at the next use.
+    #[error("another program has written alerts to the store: let only one server use it, and send this again")]
+    OtherWriter,
     /// A row does not make sense, so somebody else wrote it.
     #[error("the store holds a row that cannot be read, {what}: restore a backup, or remove the row")]
     Corrupt {

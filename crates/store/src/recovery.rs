@@ -8,6 +8,7 @@
 use std::fs;
 
 use super::alert_rows::{forget_resolved, select, upsert};
+use super::alert_table::Alerts;
 use super::ledger::{forget_observed, read_ledger, save_differences};
 use super::modifiers::{read_pulse, read_routed, write_pulse, write_routed};
 use super::sqlite::beside;
@@ -99,13 +100,15 @@ impl Store {
         let mut alerts = self.alerts.lock().await;
         let known = alerts.take();
         let moved = self.write(async |db| {
-            if let Some(stored) = &known {
-                stored.save_last_seen(db).await?;
-            }
+            let stored = match known {
+                Some(stored) => stored,
+                None => Alerts::read(db).await?,
+            };
+            stored.save_last_seen(db).await?;
             let later = "last_seen_ms > $1 OR refired_at_ms > $1 OR ends_at_ms > $1";
             let later = select(db, later, |query| query.bind(now.as_millis())).await?;
             let clamped: Vec<AlertRecord> = later.iter().map(|record| recovery::clamp_alert(record, now)).collect();
-            upsert(db, &clamped.iter().collect::<Vec<_>>()).await?;
+            upsert(db, &clamped.iter().collect::<Vec<_>>(), &stored.rows_of(clamped.iter())).await?;
 
             let ledger_before = read_ledger(db).await?;
             let ledger = recovery::clamp_ledger(ledger_before.clone(), now);

@@ -47,6 +47,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "outages with their incidents", include_str!("../migrations/0013_outages.sql")),
     (14, "components of the page in rows", include_str!("../migrations/0014_observed_components.sql")),
     (15, "fewer indexes", include_str!("../migrations/0015_fewer_indexes.sql")),
+    (16, "alerts in the order of their arrival", include_str!("../migrations/0016_alerts_by_arrival.sql")),
 ];
 
 /// Held by the one server, or the one `setup`, that works on a store; released when dropped, by the system even after `kill -9`.

@@ -129,6 +129,7 @@ macro_rules! durable_store {
                 what_a_beginning_in_the_future_was_told_as_is_known_after_a_restart,
                 under_which_earlier_beginning_an_alert_has_ended_is_known_after_a_restart,
                 readers_see_what_is_committed_and_nothing_else,
+                an_alert_that_another_program_wrote_is_never_overwritten,
                 a_write_beside_another_writer_fails_in_time_and_can_be_repeated;
             limit:
                 a_start_with_more_alerts_than_the_limit_succeeds_and_keeps_them;

@@ -381,6 +381,20 @@ pub async fn readers_see_what_is_committed_and_nothing_else(place: &Place) {
     assert_eq!(states(&reading).await, []);
 }
 
+/// Only one server works on a store. If another program writes alerts all the same, no alert of either is lost.
+pub async fn an_alert_that_another_program_wrote_is_never_overwritten(place: &Place) {
+    let (store, other) = (place.open().await, place.open().await);
+    store.record(&[alert("a", "Web", NOW)], NOW).await.expect("recorded");
+    other.record(&[alert("b", "Web", NOW)], NOW).await.expect("recorded");
+    let third = [alert("c", "Web", NOW)];
+    let error = store.record(&third, NOW).await.expect_err("its row is taken");
+    assert!(error.to_string().contains("another program"), "{error}");
+    assert_eq!(store.record(&third, NOW).await.expect("recorded"), [Effect::Fired]);
+    for store in [&store, &place.open().await] {
+        assert_eq!(states(store).await, [AlertState::Firing; 3]);
+    }
+}
+
 /// Alertmanager waits for ten seconds at least.
 pub async fn a_write_beside_another_writer_fails_in_time_and_can_be_repeated(place: &Place) {
     let (store, other) = (place.open().await, place.open().await);
