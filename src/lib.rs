@@ -60,6 +60,7 @@ cfg_if::cfg_if! {
 }
 
 mod insight;
+mod memory;
 mod sources;
 
 /// The program: reads the command line, sets up the log, runs one command.

@@ -1,4 +1,5 @@
 //! What keeps the store in order, in a task of its own: it stores when alerts were last heard of, and forgets what is old.
+//! The memory that was freed is given back here as well.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::core::time::Timestamp;
+use crate::memory;
 use crate::settings::SettingsInForce;
 use crate::store::{Store, StoreError};
 
@@ -48,6 +50,8 @@ impl Upkeep {
                 _ => {}
             }
             failed = done.is_err();
+            // It locks the memory for some milliseconds. Nothing here waits for it, nor does it ever fail.
+            drop(tokio::task::spawn_blocking(memory::give_back));
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(SAVED_EVERY) => {}

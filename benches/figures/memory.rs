@@ -26,8 +26,8 @@ const MANY_LIMIT: Amount = Amount::Memory(60_000_000 / 1024);
 /// How many alerts a notification has in a storm of many.
 const ALERTS_EACH: usize = 500;
 
-/// How long a start may take to read the page, and the system to take back what was freed.
-const MOMENT: Duration = Duration::from_millis(500);
+/// The pause between two looks at the store.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long the storm may take before the figure is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ async fn many(table: &mut Table) -> anyhow::Result<()> {
     home.setup(&cachet).await?;
     let server = home.serve(Some(&cachet)).await?;
     cachet.settles(Expected::ALL_WELL).await?;
-    let before = server.memory()?;
+    let before = server.memory().await?;
     table.known("before", Amount::Memory(before.resident_kib), "1 run");
     let (targets, began) = (MANY.targets(0..MANY.targets_each), Timestamp::now());
     for status in [AlertStatus::Firing, AlertStatus::Resolved] {
@@ -81,7 +81,7 @@ async fn many(table: &mut Table) -> anyhow::Result<()> {
             AlertStatus::Resolved => Expected::ALL_WELL,
         };
         cachet.settles(expected).await?;
-        let memory = server.memory()?;
+        let memory = server.memory().await?;
         let peak = format!("peak so far {}", Amount::Memory(memory.peak_kib));
         let (figure, limit) = match status {
             AlertStatus::Firing => ("64,000 different alerts fire", MANY_LIMIT),
@@ -100,11 +100,11 @@ async fn outside() -> anyhow::Result<Vec<Run>> {
         home.setup(&cachet).await?;
         let server = home.serve(Some(&cachet)).await?;
         cachet.settles(Expected::ALL_WELL).await?;
-        let after_reading = server.memory()?;
+        let after_reading = server.memory().await?;
         storm(&server).await?;
         let (visible, incidents) = (ComponentStatus::MajorOutage, FLEET.components);
         cachet.settles(Expected { visible, down: all_targets(), incidents }).await?;
-        runs.push(Run { after_reading, after_storm: server.memory()? });
+        runs.push(Run { after_reading, after_storm: server.memory().await? });
         server.stop().await?;
     }
     Ok(runs)
@@ -116,11 +116,10 @@ async fn built_in() -> anyhow::Result<Vec<Run>> {
         let home = Home::new(FLEET)?;
         home.serve(None).await?.stop().await?;
         let server = home.serve(None).await?;
-        tokio::time::sleep(MOMENT).await;
-        let after_reading = server.memory()?;
+        let after_reading = server.memory().await?;
         storm(&server).await?;
         all_is_written(&home).await?;
-        runs.push(Run { after_reading, after_storm: server.memory()? });
+        runs.push(Run { after_reading, after_storm: server.memory().await? });
         server.stop().await?;
     }
     Ok(runs)
@@ -159,7 +158,7 @@ async fn all_is_written(home: &Home) -> anyhow::Result<()> {
     let store = Store::open_read_only(&home.storage_url()).await?;
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        tokio::time::sleep(MOMENT).await;
+        tokio::time::sleep(PAUSE).await;
         let ledger = store.ledger().await?;
         let mut targets = ledger.targets();
         if ledger.targets().count() == all_targets() && targets.all(|(_, row)| row.is_confirmed()) {

@@ -13,6 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use crate::fleet::Fleet;
 use crate::outside_cachet::OutsideCachet;
 
+/// Within this time, the server has given free memory back to the system: it does so every five seconds.
+const GIVEN_BACK_AFTER: Duration = Duration::from_secs(6);
+
 /// What is measured.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_alertmanager-cachet");
 
@@ -198,8 +201,9 @@ impl Server {
         self.base.trim_start_matches("http://")
     }
 
-    /// The server's memory, which Linux tells.
-    pub fn memory(&self) -> anyhow::Result<Memory> {
+    /// The server's memory, which Linux tells, after the server has given back what is free.
+    pub async fn memory(&self) -> anyhow::Result<Memory> {
+        tokio::time::sleep(GIVEN_BACK_AFTER).await;
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path).with_context(|| format!("{path}, which only Linux has"))?;
         let kib = |name: &str| {

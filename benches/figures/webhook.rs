@@ -58,7 +58,7 @@ async fn kinds(server: &Server, table: &mut Table) -> anyhow::Result<()> {
     table.limited("1,000 new alerts", new.median(), LIMIT, &new.runs());
     table.limited("1,000 alerts that are known already", repeated.median(), LIMIT, &repeated.runs());
     table.limited("1,000 resolves", resolved.median(), LIMIT, &resolved.runs());
-    let memory = server.memory()?;
+    let memory = server.memory().await?;
     table.known("resident memory then, with 12,000 alerts in the store", Amount::Memory(memory.resident_kib), "1 run");
     Ok(())
 }
