@@ -314,13 +314,12 @@ fn excerpt(bytes: &[u8], limit: usize) -> String {
     let is_boundary = |&at: &usize| bytes.get(at).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
     let end = bytes.len().min(limit);
     let end = (end.saturating_sub(CONTINUATION_BYTES)..=end).rev().find(is_boundary).unwrap_or(end);
-    let mut line = String::with_capacity(end);
-    for character in String::from_utf8_lossy(&bytes[..end]).chars() {
-        if is_unsafe(character) {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
+    let (text, mut line) = (String::from_utf8_lossy(&bytes[..end]), String::with_capacity(end));
+    let mut safe = text.split(is_unsafe);
+    line.push_str(safe.next().unwrap_or_default());
+    for (character, safe) in text.matches(is_unsafe).zip(safe) {
+        line.extend(character.escape_default());
+        line.push_str(safe);
     }
     if end < bytes.len() {
         line.push_str(&format!("… ({} bytes in all)", bytes.len()));

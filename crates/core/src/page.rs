@@ -114,7 +114,10 @@ impl DesiredTarget {
 
     /// The worst that a source says of it.
     pub fn condition(&self) -> Condition {
-        self.causes.iter().map(|cause| cause.condition).max().unwrap_or(Condition::Ok)
+        // There may be thousands, and nothing is worse than down.
+        let is_down = self.causes.iter().any(|cause| cause.condition == Condition::Down);
+        let worst = || self.causes.iter().map(|cause| cause.condition).max();
+        if is_down { Condition::Down } else { worst().unwrap_or(Condition::Ok) }
     }
 
     /// Whether it is down.
@@ -134,6 +137,9 @@ impl DesiredTarget {
 
     /// The description of its own component.
     pub fn description(&self) -> String {
+        if let [cause] = &self.causes[..] {
+            return describe(self.critical, [cause.why.as_str()]);
+        }
         // Thousands may be wrong with it, and only the first names fit: each takes three characters at least.
         let mut names: BTreeSet<&str> = BTreeSet::new();
         for cause in &self.causes {
@@ -164,7 +170,9 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, name: &TargetName, target: &DesiredTarget) {
-        if !self.targets.contains(name) {
+        if let Some(targets) = Arc::get_mut(&mut self.targets) {
+            targets.insert(name.clone());
+        } else if !self.targets.contains(name) {
             Arc::make_mut(&mut self.targets).insert(name.clone());
         }
         self.conditions.add(TargetHealth { condition: target.condition(), critical: target.critical });
@@ -242,6 +250,7 @@ impl DesiredPage {
     pub fn set_signal(&mut self, id: SignalId, signal: Option<Signal>, touched: &mut BTreeSet<TargetName>) {
         let signal = signal.filter(|signal| signal.condition != Condition::Ok);
         let (before, after) = (self.signals.remove(&id), signal.as_ref().map(|signal| signal.target.name()));
+        let is_new = before.is_none();
         if let Some(name) = before.filter(|name| Some(name) != after.as_ref()) {
             self.change(&name, None, |target| target.causes.retain(|cause| cause.signal != id));
             touched.insert(name);
@@ -250,7 +259,9 @@ impl DesiredPage {
         let Signal { target, critical, condition, since, why, .. } = signal;
         let cause = Cause { since, why, condition, critical, signal: id };
         self.change(&name, Some(&target), |target| {
-            target.causes.retain(|cause| cause.signal != id);
+            if !is_new {
+                target.causes.retain(|cause| cause.signal != id);
+            }
             let place = target.causes.partition_point(|other| *other < cause);
             // Most targets have one cause, and there may be many targets.
             if target.causes.is_empty() {

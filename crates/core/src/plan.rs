@@ -347,6 +347,12 @@ impl<'a> Planner<'a> {
 
     fn target_value(&mut self, name: &TargetName, value: ComponentValue, found: &ObservedComponent) {
         let key = ResourceKey::Target(name.clone());
+        // Most targets are so, and there may be many.
+        let is_written =
+            |row: &RecordedComponent| row.is_confirmed() && row.unanswered.is_empty() && row.value == value;
+        if self.recorded(&key, found).is_some_and(is_written) && value.is_shown_by(found) {
+            return;
+        }
         let settled = self.known_value(&key, found).is_some_and(|recorded| recorded == value);
         let late = self.late_on(&key, found).filter(|_| settled);
         if value.is_shown_by(found) && (!found.enabled || settled) {
