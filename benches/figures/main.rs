@@ -11,6 +11,7 @@ mod load;
 mod memory;
 mod outside_cachet;
 mod page;
+mod rates;
 mod readers;
 mod scale;
 mod server;
@@ -47,6 +48,9 @@ fn main() -> anyhow::Result<()> {
         }
         if is_wanted("scale") {
             scale::measure(&mut table).await;
+        }
+        if is_wanted("rates") {
+            rates::measure(&mut table).await;
         }
         if is_wanted("memory") {
             memory::measure(&mut table).await;
