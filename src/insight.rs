@@ -4,10 +4,10 @@
 use crate::core::alert::{AlertRecord, signals};
 use crate::core::explain::Facts;
 use crate::core::ledger::Ledger;
-use crate::core::observed::Observed;
+use crate::core::observed::{ComponentIndex, Observed};
 use crate::core::overrides::Override;
 use crate::core::page::{desired, inventory_of};
-use crate::core::plan::{Plan, Policy, Report, plan};
+use crate::core::plan::{Policy, Report, Views, plan};
 use crate::core::target::{ComponentName, Inventory};
 use crate::core::time::Timestamp;
 use crate::core::uptime::{Past, Span, UPTIME_DAYS, timeline, uptime_of_days};
@@ -61,6 +61,10 @@ pub(crate) async fn facts_about(
         }
         (None, observed) => inventory_of(observed.as_ref().map_or(&Observed::default(), |(observed, _)| observed)),
     };
+    // Which target such an alert is about depends on targets that feed other components.
+    if alerts.iter().any(|alert| !inventory.contains_key(&alert.target.name())) {
+        return facts(store, settings, policy, now).await;
+    }
     let facts = conclude((alerts, ledger, observed), &inventory, (&overrides, pulse), settings, policy, now);
     // These reports give numbers of all targets, so they need everything.
     let mut counting =
@@ -88,11 +92,12 @@ fn conclude(
         .apply_watchdog(monitoring, &settings.config.components())
         .apply_overrides(overrides, now);
     // Nothing can be said of a page that was never read.
-    let plan = match &observed {
-        Some((shown, _)) => plan(&page, &ledger, shown, policy, now),
-        None => Plan::default(),
-    };
-    Facts { page, alerts, ledger, observed, plan, pulse, refire_delay, now }
+    let shown = observed.as_ref().map(|(shown, _)| shown);
+    let index = shown.map(|shown| ComponentIndex::of(shown, &settings.config.page.groups)).unwrap_or_default();
+    let plan =
+        shown.map(|observed| plan(Views { desired: &page, ledger: &ledger, observed, index: &index }, policy, now));
+    let plan = plan.unwrap_or_default();
+    Facts { page, alerts, ledger, observed, index, plan, pulse, refire_delay, now }
 }
 
 /// What happened to `component` in the `days` before `now`, and how much of the time it was up.

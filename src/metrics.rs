@@ -158,8 +158,7 @@ impl Metrics {
     pub(crate) fn page(&self, views: Views<'_>, plan: &Plan, waiting: usize) {
         let c = &self.0.catalogue;
         let Views { desired, ledger, observed, index } = views;
-        // Of several components with one name, the first is used.
-        let shown = |name: &ComponentName| index.named(observed, name.as_str()).min_by_key(|component| component.id);
+        let shown = |name: &ComponentName| index.find(observed, name.as_str());
         let shown: Vec<ComponentStatus> = desired
             .components
             .keys()

@@ -171,7 +171,8 @@ impl Reconciler {
         if page != self.gatherer.page {
             return Ok(Some(format!("desired {:#?}\ninstead of {page:#?}", self.gatherer.page)));
         }
-        let (mut plans, index) = (TargetPlans::default(), ComponentIndex::of(observed));
+        let (mut plans, groups) = (TargetPlans::default(), &context.settings.config.page.groups);
+        let index = ComponentIndex::of(observed, groups);
         let views = Views { desired: &page, ledger, observed, index: &index };
         plans.update_all(views, self.policy(), now);
         Ok((plans != self.target_plans).then(|| format!("planned {:#?}\ninstead of {plans:#?}", self.target_plans)))
@@ -325,7 +326,8 @@ impl Reconciler {
         }
         // A store error is reported elsewhere. Without a snapshot there is nothing to record.
         let Ok(Some((observed, _))) = self.context.store.observed().await else { return };
-        let (now, index) = (self.context.clock.now(), ComponentIndex::of(&observed));
+        let (now, groups) = (self.context.clock.now(), &self.context.settings.config.page.groups);
+        let index = ComponentIndex::of(&observed, groups);
         let mut touched = Touched { all: true, ..Touched::default() };
         self.gatherer.desired(&self.context, &observed, &index, &mut touched, now);
         self.reporter.desired(&self.gatherer.page, now);

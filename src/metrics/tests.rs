@@ -200,7 +200,7 @@ fn the_page_is_counted_as_it_is_shown_and_as_it_should_be() {
     let overridden = Report::ComponentDrifted { component: name, expected, found };
     let plan = Plan { reports: BTreeSet::from([overridden]), ..Plan::default() };
     let metrics = Metrics::default();
-    let (ledger, index) = (Ledger::default(), ComponentIndex::of(&observed));
+    let (ledger, index) = (Ledger::default(), ComponentIndex::of(&observed, &[]));
     let views = Views { desired: &desired, ledger: &ledger, observed: &observed, index: &index };
     metrics.page(views, &plan, 1);
     for (series, expected) in [

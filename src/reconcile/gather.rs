@@ -214,7 +214,7 @@ impl Gatherer {
         let expired: Vec<_> = view.ledger.iter().flat_map(|ledger| ledger.expired(&observed, now)).collect();
         context.store.remember(&expired, &[]).await?;
         expired.into_iter().for_each(|update| view.record(update));
-        view.read(observed, now);
+        view.read(observed, &context.settings.config.page.groups, now);
         // Once an interval every target is planned again, even if nothing has changed.
         if self.compared_at.is_none_or(|before| now.since(before) >= context.settings.config.page.reconcile_interval) {
             self.compared_at = Some(now);
@@ -296,7 +296,7 @@ impl Gatherer {
             let Some(target) = Target::from_name(&name).map(|target| target.name()) else { continue };
             if context.settings.inventory.is_none() {
                 // The page's own components are the inventory.
-                let known = index.named(observed, &name).filter_map(known_target);
+                let known = index.with_key(observed, target.key()).filter_map(known_target);
                 let known = known.reduce(|one, other| KnownTarget { critical: one.critical | other.critical, ..one });
                 page.set_known(&target, known.as_ref(), &mut touched.targets);
             }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::ledger::{Delivery, IncidentValue, Ledger, Outage, Recorded, RecordedComponent, ResourceKey, Update};
+use crate::core::names::Group;
 use crate::core::observed::{ComponentId, ComponentIndex, Maintenance, Observed, ObservedComponent, ObservedIncident};
 use crate::core::operation::Outcome;
 use crate::core::status::IncidentStatus;
-use crate::core::target::TargetName;
+use crate::core::target::{TargetName, key_of_name};
 use crate::core::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -91,8 +92,8 @@ impl View {
     }
 
     /// The page was read.
-    pub fn read(&mut self, observed: Observed, now: Timestamp) {
-        let index = ComponentIndex::of(&observed);
+    pub fn read(&mut self, observed: Observed, configured: &[Group], now: Timestamp) {
+        let index = ComponentIndex::of(&observed, configured);
         self.vanished = BTreeSet::new();
         match &self.observed {
             None => (self.unsaved, self.touched.all) = (Unsaved::Everything, true),
@@ -100,7 +101,7 @@ impl View {
             Some(before) => {
                 let mut changed = BTreeSet::new();
                 for component in &before.components {
-                    if index.named(&observed, &component.name).next().is_none() {
+                    if index.with_key(&observed, &key_of_name(&component.name)).next().is_none() {
                         self.vanished.insert(component.name.clone());
                     }
                     if index.get(&observed, component.id) != Some(component) {

@@ -106,7 +106,7 @@ mod paths {
     /// Records that the page has taken the value of one target.
     #[inline(never)]
     pub fn follow_write(world: &mut World, name: &TargetName, value: ComponentValue) {
-        let id = world.index.named(&world.observed, name.as_str()).next().expect("a component of the page").id;
+        let id = world.index.find(&world.observed, name.key()).expect("a component of the page").id;
         let shown = world.index.get_mut(&mut world.observed, id).expect("a component of the page");
         (shown.status, shown.description) = (Some(value.status), value.description.clone());
         let row = Recorded::confirmed(id, value);
@@ -116,7 +116,7 @@ mod paths {
     /// Indexes a reading of the page: once an interval.
     #[inline(never)]
     pub fn index_reading(world: &mut World) {
-        world.index = ComponentIndex::of(&world.observed);
+        world.index = ComponentIndex::of(&world.observed, &[]);
     }
 
     /// Computes the desired page from nothing: at the start, and for the console's list of components.
@@ -183,7 +183,7 @@ impl World {
             }
             self.ledger.rows.insert(key, Recorded::confirmed(id, value));
         }
-        self.index = ComponentIndex::of(&self.observed);
+        self.index = ComponentIndex::of(&self.observed, &[]);
     }
 
     /// The component has an outage with an open incident.
@@ -300,9 +300,10 @@ fn main() {
     assert_eq!(operations.len(), 2, "the component gets worse and has an incident");
     notifications();
 
-    let World { desired: page, ledger, observed, .. } = world;
+    let World { desired: page, ledger, observed, index, .. } = world;
     let (observed, plan, pulse) = (Some((observed, NOW)), Plan::default(), Pulse::default());
-    let facts = Facts { page, alerts: records, ledger, observed, plan, pulse, refire_delay: REFIRE_DELAY, now: NOW };
+    let facts =
+        Facts { page, alerts: records, ledger, observed, index, plan, pulse, refire_delay: REFIRE_DELAY, now: NOW };
     assert_eq!(paths::sum_up_components(&facts), COMPONENTS);
 }
 

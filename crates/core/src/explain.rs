@@ -1,6 +1,7 @@
 //! Why a component has its status, and all of them at a glance: the same values that the reconciler works with, laid out
 //! for a person.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::alert::{AlertRecord, AlertState};
 use super::ledger::{Ledger, Outage, OutageSubject, ResourceKey};
-use super::observed::{Observed, ObservedComponent};
+use super::observed::{ComponentIndex, Observed, ObservedComponent};
 use super::operation::Operation;
 use super::overrides::Overridden;
 use super::page::{Cause, DesiredPage, DesiredTarget, TargetOrigin};
@@ -184,6 +185,8 @@ pub struct Facts {
     pub ledger: Ledger,
     /// What the page showed, and when.
     pub observed: Option<(Observed, Timestamp)>,
+    /// The index of `observed`.
+    pub index: ComponentIndex,
     /// What is not written yet.
     pub plan: Plan,
     /// What is known of the watchdog.
@@ -196,8 +199,6 @@ pub struct Facts {
 
 /// What is looked up in [`Facts`] for each component, gathered once.
 struct Lookup<'a> {
-    /// The components that the page showed, by name; of several with one name, the first.
-    shown: HashMap<&'a str, &'a ObservedComponent>,
     /// The alerts with a resolve or a firing that does not count yet.
     undecided: Vec<&'a AlertRecord>,
     /// What is not written yet, by the component that it is about or that the target feeds.
@@ -210,12 +211,14 @@ impl Facts {
     /// Explains `component`; `None` if nothing feeds it and the page does not have it.
     pub fn explain(&self, component: &ComponentName) -> Option<Explanation> {
         let (explanation, targets) = self.explain_with(component, &self.lookup())?;
-        Some(Explanation { targets: targets.into_iter().map(TargetExplanation::from).collect(), ..explanation })
+        Some(Explanation {
+            targets: targets.iter().map(|target| TargetExplanation::from(&**target)).collect(),
+            ..explanation
+        })
     }
 
     fn lookup(&self) -> Lookup<'_> {
         let mut lookup = Lookup {
-            shown: HashMap::new(),
             undecided: self
                 .alerts
                 .iter()
@@ -224,9 +227,6 @@ impl Facts {
             waiting: HashMap::new(),
             reports: self.plan.reports.iter().map(|report| (report, report.components())).collect(),
         };
-        for component in self.observed.iter().flat_map(|(observed, _)| &observed.components) {
-            lookup.shown.entry(component.name.as_str()).or_insert(component);
-        }
         for operation in &self.plan.operations {
             let about = match operation.key() {
                 ResourceKey::Component(name) | ResourceKey::Incident(OutageSubject::Component(name)) => vec![name],
@@ -242,21 +242,27 @@ impl Facts {
         lookup
     }
 
+    /// What the page showed of `component`.
+    fn shown(&self, component: &ComponentName) -> Option<&ObservedComponent> {
+        self.index.find(&self.observed.as_ref()?.0, component.as_str())
+    }
+
     /// The explanation without targets, and the targets.
     fn explain_with(
         &self,
         component: &ComponentName,
         lookup: &Lookup<'_>,
-    ) -> Option<(Explanation, Vec<&DesiredTarget>)> {
+    ) -> Option<(Explanation, Vec<Cow<'_, DesiredTarget>>)> {
         let nothing = Observed::default();
         let observed = self.observed.as_ref().map_or(&nothing, |(observed, _)| observed);
         let desired = self.page.components.get(component);
-        let found = lookup.shown.get(component.as_str()).copied();
+        let found = self.shown(component);
         if desired.is_none() && found.is_none() {
             return None;
         }
         let fed_by = desired.iter().flat_map(|desired| desired.targets.iter());
-        let targets: Vec<&DesiredTarget> = fed_by.filter_map(|name| self.page.targets.get(name)).collect();
+        let targets: Vec<Cow<'_, DesiredTarget>> =
+            fed_by.filter_map(|name| Some(self.page.targets.get(name)?.within(component))).collect();
         let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
         let overridden = desired.and_then(|desired| desired.overridden.as_ref());
         let alerts = lookup.undecided.iter().filter(|alert| alert.target.components().contains(component));
@@ -326,16 +332,12 @@ impl Facts {
             let targets_down = targets.iter().filter(|target| target.is_down()).count();
             Some(Summary { it, targets: targets.len(), targets_down })
         };
-        self.components_in(&lookup).iter().filter_map(summary).collect()
+        self.components().iter().filter_map(summary).collect()
     }
 
     /// Every visible component of the page and every one that targets feed: by group in the order of the page's numbers, those
     /// in none last, and by name within.
     pub fn components(&self) -> Vec<ComponentName> {
-        self.components_in(&self.lookup())
-    }
-
-    fn components_in(&self, lookup: &Lookup<'_>) -> Vec<ComponentName> {
         let shown = self.observed.as_ref().map(|(observed, _)| observed.components.as_slice()).unwrap_or_default();
         let visible = shown.iter().filter(|component| component.enabled);
         let visible = visible.filter_map(|component| ComponentName::try_from(component.name.as_str()).ok());
@@ -343,7 +345,7 @@ impl Facts {
         let mut names: Vec<ComponentName> = names.into_iter().collect();
         // Stable: by name within a group.
         names.sort_by_key(|name| {
-            let group = lookup.shown.get(name.as_str()).and_then(|found| found.group);
+            let group = self.shown(name).and_then(|found| found.group);
             (group.is_none(), group)
         });
         names
@@ -393,7 +395,7 @@ impl From<&DesiredTarget> for TargetExplanation {
     }
 }
 
-fn reason(status: ComponentStatus, targets: &[&DesiredTarget]) -> String {
+fn reason(status: ComponentStatus, targets: &[Cow<'_, DesiredTarget>]) -> String {
     let down = targets.iter().filter(|target| target.is_down()).count();
     let critical: Vec<&str> = targets
         .iter()

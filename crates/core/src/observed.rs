@@ -1,8 +1,13 @@
 //! What Cachet shows: groups, components, open incidents and maintenance in progress, as they were read.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::names::Group;
 use super::status::{ComponentStatus, IncidentStatus};
+use super::target::key_of_name;
 use super::time::Timestamp;
 
 /// The value of `meta.managed_by` on everything that this program made in Cachet.
@@ -137,50 +142,76 @@ pub struct Observed {
 /// Finds the components of one reading by name and by number. It is kept beside the reading, which may only grow meanwhile.
 #[derive(Debug, Clone, Default)]
 pub struct ComponentIndex {
-    /// The places of the components in the reading, ordered by name.
-    by_name: Vec<usize>,
+    /// The places of the components in the reading, ordered by their keys ([`key_of_name`]).
+    by_key: Vec<usize>,
     /// The same places, ordered by number.
     by_id: Vec<usize>,
+    /// The keys of the components, by place, that have another key than their name.
+    other_keys: HashMap<usize, Box<str>>,
+    /// The group in which each component of the configuration belongs.
+    groups: HashMap<String, GroupId>,
     /// How many components the public sees.
     pub enabled: usize,
 }
 
 impl ComponentIndex {
-    /// The index of a reading.
-    pub fn of(observed: &Observed) -> Self {
+    /// The index of a reading. Of several components with one name, that in the group of `configured` counts.
+    pub fn of(observed: &Observed, configured: &[Group]) -> Self {
+        let mut index = Self::default();
         let components = &observed.components;
-        let mut by_name: Vec<(&str, usize)> = components.iter().map(|it| it.name.as_str()).zip(0..).collect();
+        let mut by_key: Vec<(Cow<'_, str>, usize)> =
+            components.iter().map(|it| key_of_name(&it.name)).zip(0..).collect();
         let mut by_id: Vec<(ComponentId, usize)> = components.iter().map(|it| it.id).zip(0..).collect();
-        by_name.sort_unstable();
+        by_key.sort_unstable();
         by_id.sort_unstable();
-        Self {
-            by_name: by_name.into_iter().map(|(_, place)| place).collect(),
-            by_id: by_id.into_iter().map(|(_, place)| place).collect(),
-            enabled: components.iter().filter(|component| component.enabled).count(),
+        for (key, place) in by_key {
+            index.by_key.push(place);
+            if let Cow::Owned(key) = key {
+                index.other_keys.insert(place, key.into());
+            }
         }
+        index.by_id = by_id.into_iter().map(|(_, place)| place).collect();
+        for group in configured {
+            // Of several groups with one name, the first one is used.
+            let Some(id) = observed.groups.iter().find(|it| it.name == group.name.as_str()).map(|it| it.id) else {
+                continue;
+            };
+            index.groups.extend(group.components.iter().map(|component| (component.to_string(), id)));
+        }
+        index.enabled = components.iter().filter(|component| component.enabled).count();
+        index
     }
 
     /// Adds the last component of the reading.
     pub fn add_last(&mut self, observed: &Observed) {
         let Some(added) = observed.components.last() else { return };
-        let place = observed.components.len() - 1;
-        let at = self.by_name.partition_point(|place| name_at(observed, *place) <= added.name.as_str());
-        self.by_name.insert(at, place);
+        let (place, key) = (observed.components.len() - 1, key_of_name(&added.name));
+        let at = self.by_key.partition_point(|place| self.key_at(observed, *place) <= &*key);
+        self.by_key.insert(at, place);
+        if let Cow::Owned(key) = key {
+            self.other_keys.insert(place, key.into());
+        }
         let at = self.by_id.partition_point(|place| id_at(observed, *place) <= added.id);
         self.by_id.insert(at, place);
         self.enabled += usize::from(added.enabled);
     }
 
-    /// All components with this name.
-    pub fn named<'a>(
+    /// All components with this key.
+    pub fn with_key<'a>(
         &self,
         observed: &'a Observed,
-        name: &str,
+        key: &str,
     ) -> impl Iterator<Item = &'a ObservedComponent> + Clone + use<'_, 'a> {
-        let first = self.by_name.partition_point(|place| name_at(observed, *place) < name);
-        let places = self.by_name.get(first..).unwrap_or_default();
-        let count = places.iter().take_while(|place| name_at(observed, **place) == name).count();
+        let first = self.by_key.partition_point(|place| self.key_at(observed, *place) < key);
+        let places = self.by_key.get(first..).unwrap_or_default();
+        let count = places.iter().take_while(|place| self.key_at(observed, **place) == key).count();
         places.iter().take(count).filter_map(|place| observed.components.get(*place))
+    }
+
+    /// The component with this key. Of several, that in the configured group counts, then that with the lowest number.
+    pub fn find<'a>(&self, observed: &'a Observed, key: &str) -> Option<&'a ObservedComponent> {
+        let is_elsewhere = |it: &ObservedComponent| it.group.is_none() || it.group != self.groups.get(key).copied();
+        self.with_key(observed, key).min_by_key(|component| (is_elsewhere(component), component.id))
     }
 
     /// The component with this number.
@@ -198,10 +229,14 @@ impl ComponentIndex {
         let found = self.by_id.binary_search_by_key(&id, |place| id_at(observed, *place)).ok()?;
         self.by_id.get(found).copied()
     }
-}
 
-fn name_at(observed: &Observed, place: usize) -> &str {
-    observed.components.get(place).map(|component| component.name.as_str()).unwrap_or_default()
+    fn key_at<'a>(&'a self, observed: &'a Observed, place: usize) -> &'a str {
+        let name = || observed.components.get(place).map(|component| component.name.as_str()).unwrap_or_default();
+        if self.other_keys.is_empty() {
+            return name();
+        }
+        self.other_keys.get(&place).map_or_else(name, |key| key)
+    }
 }
 
 fn id_at(observed: &Observed, place: usize) -> ComponentId {

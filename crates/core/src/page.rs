@@ -4,8 +4,10 @@
 //! then builds every component from its tally. [`desired`] computes the same from nothing; the simulation compares the two
 //! after each step.
 
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::names::cut;
@@ -93,6 +95,15 @@ pub struct Cause {
     critical: bool,
     /// The signal that says so.
     signal: SignalId,
+    /// What the signal itself calls the target, if that is not the target's name: the signal concerns only these components.
+    said: Option<Arc<Target>>,
+}
+
+impl Cause {
+    /// Whether it concerns `component`.
+    fn concerns(&self, component: &ComponentName) -> bool {
+        self.said.as_ref().is_none_or(|said| said.components().contains(component))
+    }
 }
 
 impl DesiredComponent {
@@ -123,6 +134,23 @@ impl DesiredTarget {
     /// Whether it is down.
     pub fn is_down(&self) -> bool {
         self.condition() == Condition::Down
+    }
+
+    /// The target as `component` has it: with the causes that concern this component.
+    pub fn within(&self, component: &ComponentName) -> Cow<'_, Self> {
+        if self.causes.iter().all(|cause| cause.concerns(component)) {
+            return Cow::Borrowed(self);
+        }
+        let causes = self.causes.iter().filter(|cause| cause.concerns(component)).cloned().collect();
+        Cow::Owned(Self { target: self.target.clone(), causes, ..*self })
+    }
+
+    /// The components that it feeds, and those that only its causes name.
+    fn components(&self) -> impl Iterator<Item = &ComponentName> {
+        let own = self.target.components();
+        let named = self.causes.iter().filter_map(|cause| cause.said.as_deref()).flat_map(Target::components);
+        let others: BTreeSet<&ComponentName> = named.filter(|component| !own.contains(component)).collect();
+        own.iter().chain(others)
     }
 
     /// Since when it is down; `None` if it is not.
@@ -239,17 +267,22 @@ impl DesiredPage {
             return;
         }
         touched.insert(name.clone());
+        let target = self.targets.get(name).map(|target| target.target.clone()).or(known.map(|it| it.target.clone()));
         self.change(name, known.map(|known| &known.target), |target| match known {
             Some(known) => (target.origin, target.critical) = (TargetOrigin::Inventory, known.critical),
             None => target.origin = TargetOrigin::Signals,
         });
+        if let Some(target) = target.filter(|_| before.is_some() != known.is_some()) {
+            self.place_again(&target, touched);
+        }
     }
 
     /// Replaces what the signal `id` says; `None`: it says nothing any more. The targets that this changes are added to
     /// `touched`.
     pub fn set_signal(&mut self, id: SignalId, signal: Option<Signal>, touched: &mut BTreeSet<TargetName>) {
         let signal = signal.filter(|signal| signal.condition != Condition::Ok);
-        let (before, after) = (self.signals.remove(&id), signal.as_ref().map(|signal| signal.target.name()));
+        let after = signal.as_ref().map(|signal| self.place_of(&signal.target));
+        let before = self.signals.remove(&id);
         let is_new = before.is_none();
         if let Some(name) = before.filter(|name| Some(name) != after.as_ref()) {
             self.change(&name, None, |target| target.causes.retain(|cause| cause.signal != id));
@@ -257,7 +290,8 @@ impl DesiredPage {
         }
         let (Some(signal), Some(name)) = (signal, after) else { return };
         let Signal { target, critical, condition, since, why, .. } = signal;
-        let cause = Cause { since, why, condition, critical, signal: id };
+        let said = (target.name() != name).then(|| Arc::new(target.clone()));
+        let cause = Cause { since, why, condition, critical, signal: id, said };
         self.change(&name, Some(&target), |target| {
             if !is_new {
                 target.causes.retain(|cause| cause.signal != id);
@@ -286,9 +320,9 @@ impl DesiredPage {
             Entry::Occupied(known) => {
                 let known = known.into_mut();
                 self.targets_down -= usize::from(known.is_down());
-                for component in known.target.components() {
+                for component in known.components() {
                     if let Some(tally) = self.tallies.get_mut(component) {
-                        tally.remove(known);
+                        tally.remove(&known.within(component));
                     }
                 }
                 known
@@ -298,25 +332,106 @@ impl DesiredPage {
                 unknown.insert(DesiredTarget::of_signals(target.clone()))
             }
         };
+        let own = target.target.components().len();
+        let named_before: Vec<ComponentName> = target.components().skip(own).cloned().collect();
         change(target);
         if target.origin == TargetOrigin::Signals {
             target.critical = target.causes.iter().any(|cause| cause.critical);
         }
-        if target.origin == TargetOrigin::Inventory || !target.causes.is_empty() {
-            for component in target.target.components() {
-                self.tallies.entry(component.clone()).or_default().add(name, target);
+        let stays = target.origin == TargetOrigin::Inventory || !target.causes.is_empty();
+        let mut left = named_before;
+        if stays {
+            for component in target.components() {
+                self.tallies.entry(component.clone()).or_default().add(name, &target.within(component));
+                left.retain(|before| before != component);
             }
             self.targets_down += usize::from(target.is_down());
-            return;
+        } else {
+            left.extend_from_slice(target.target.components());
+            self.targets.remove(name);
         }
-        let Some(dropped) = self.targets.remove(name) else { return };
-        for component in dropped.target.components() {
-            let Some(tally) = self.tallies.get_mut(component) else { continue };
+        for component in left {
+            let Some(tally) = self.tallies.get_mut(&component) else { continue };
             Arc::make_mut(&mut tally.targets).remove(name);
             if tally.targets.is_empty() {
-                self.tallies.remove(component);
+                self.tallies.remove(&component);
             }
         }
+    }
+
+    /// The name of the target that a signal about `said` belongs to.
+    ///
+    /// What is said of an instance that the inventory knows is about that target, whatever components are named: a rule may
+    /// narrow the components of an alert. Of several targets with the instance, it is the one with the most of the components.
+    ///
+    /// A rule may also take the port off the label `instance`, and Prometheus before 3.0 adds the scheme's port to an address
+    /// without one. So an instance without a port is that of the only target with the same host, and one with port 80 or 443
+    /// that of a target without a port; here the two must share a component.
+    fn place_of(&self, said: &Target) -> TargetName {
+        let is_known = |target: &DesiredTarget| target.origin == TargetOrigin::Inventory;
+        let (name, instance) = (said.name(), said.instance());
+        if self.targets.get(&name).is_some_and(is_known) {
+            return name;
+        }
+        let shared = |known: &DesiredTarget| {
+            let components = known.target.components();
+            said.components().iter().filter(|component| components.contains(component)).count()
+        };
+        let same = self.known_as(instance, TargetName::SEPARATOR);
+        // Of equals the first, whose name comes first.
+        if let Some(known) = same.into_iter().rev().max_by_key(|known| shared(known)) {
+            return known.target.name();
+        }
+        let host = instance.strip_suffix(":80").or_else(|| instance.strip_suffix(":443"));
+        let mut alike = match host {
+            _ if instance.contains('/') => Vec::new(),
+            Some(host) => self.known_as(host, TargetName::SEPARATOR),
+            None if instance.contains(':') => Vec::new(),
+            None => self.known_as(instance, ":"),
+        };
+        alike.retain(|known| shared(known) > 0);
+        match &alike[..] {
+            [known] => known.target.name(),
+            _ => name,
+        }
+    }
+
+    /// The targets of the inventory with this instance; with `:` as the separator, with this host and any port.
+    fn known_as(&self, instance: &str, separator: &str) -> Vec<&DesiredTarget> {
+        let is_port = |rest: &str| rest.chars().all(|character| character.is_ascii_digit() || character == ':');
+        let is_known = |target: &&DesiredTarget| {
+            let rest = target.target.instance().strip_prefix(instance);
+            target.origin == TargetOrigin::Inventory && rest.is_some_and(is_port)
+        };
+        self.beginning_with(instance, separator).map(|(_, target)| target).filter(is_known).collect()
+    }
+
+    /// The targets whose name begins with both texts.
+    fn beginning_with(&self, instance: &str, separator: &str) -> impl Iterator<Item = (&TargetName, &DesiredTarget)> {
+        let start = format!("{instance}{separator}");
+        let named = self.targets.range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded));
+        named.take_while(move |(name, _)| name.key().starts_with(&start))
+    }
+
+    /// Moves the signals that belong to another target than before, because `known` came into the inventory or left it.
+    fn place_again(&mut self, known: &Target, touched: &mut BTreeSet<TargetName>) {
+        let instance = known.instance();
+        let host = match instance.rsplit_once(':') {
+            Some((host, _)) if !instance.contains('/') => host,
+            _ => instance,
+        };
+        let mut moved: Vec<Signal> = Vec::new();
+        let same_host = [TargetName::SEPARATOR, ":"].map(|separator| self.beginning_with(host, separator));
+        for (name, target) in same_host.into_iter().flatten() {
+            for cause in &target.causes {
+                let said = cause.said.as_deref().unwrap_or(&target.target);
+                if self.place_of(said) != *name {
+                    let Cause { since, why, condition, critical, signal: id, .. } = cause.clone();
+                    moved.push(Signal { id, target: said.clone(), critical, condition, since, why });
+                }
+            }
+        }
+        moved.into_iter().for_each(|signal| self.set_signal(signal.id, Some(signal), touched));
     }
 
     /// Computes all components by the rules. `revisit_at` is when time alone next changes a signal. Apply the watchdog and the
@@ -392,19 +507,20 @@ pub fn desired(inventory: &Inventory, said: &Signals) -> DesiredPage {
         if *condition == Condition::Ok {
             continue;
         }
-        let name = target.name();
+        let name = page.place_of(target);
         page.signals.insert(*id, name.clone());
+        let said = (target.name() != name).then(|| Arc::new(target.clone()));
         let target = page.targets.entry(name).or_insert_with(|| DesiredTarget::of_signals(target.clone()));
         let (critical, condition) = (*critical, *condition);
-        target.causes.push(Cause { since: *since, why: why.clone(), condition, critical, signal: *id });
+        target.causes.push(Cause { since: *since, why: why.clone(), condition, critical, signal: *id, said });
     }
     for (name, target) in &mut page.targets {
         target.causes.sort_unstable();
         if target.origin == TargetOrigin::Signals {
             target.critical = target.causes.iter().any(|cause| cause.critical);
         }
-        for component in target.target.components() {
-            page.tallies.entry(component.clone()).or_default().add(name, target);
+        for component in target.components() {
+            page.tallies.entry(component.clone()).or_default().add(name, &target.within(component));
         }
         page.targets_down += usize::from(target.is_down());
     }
@@ -544,9 +660,12 @@ mod tests {
         /// Whatever changes, and in whatever order, the page is the one that is computed from what is true in the end.
         #[test]
         fn a_page_that_follows_changes_is_the_page_computed_from_nothing(
-            changes in prop::collection::vec((0_u64..6, 0_usize..4, 0_i64..5, 0_usize..6, any::<bool>()), 0..40)
+            changes in prop::collection::vec((0_u64..6, 0_usize..10, 0_i64..5, 0_usize..6, any::<bool>()), 0..40)
         ) {
-            let targets = [target("a", "Web"), target("b", "Web, Api"), target("c", "Api"), target("d", "Mail")];
+            let targets = [
+                target("a", "Web"), target("b", "Web, Api"), target("c", "Api"), target("d", "Mail"), target("b", "Api, Web"),
+                target("b", "Web"), target("b", "Mail, Web"), target("b:80", "Web"), target("b:9100", "Api"), target("a", "Mail"),
+            ];
             let conditions = [Condition::Ok, Condition::Unknown, Condition::Degraded, Condition::Partial, Condition::Down];
             let (mut page, mut touched) = (DesiredPage::default(), BTreeSet::new());
             let (mut known, mut said) = (BTreeMap::new(), BTreeMap::new());
@@ -623,6 +742,63 @@ mod tests {
         assert_eq!(page.targets[&stranger.target.name()].origin, TargetOrigin::Signals);
         let page = desired(&inventory, &signals(&[], REFIRE_DELAY, NOW));
         assert_eq!(page.components[&name("Web")].targets.len(), 1);
+    }
+
+    /// What is said of an instance is about the target that the inventory has of it, which is counted once.
+    #[test]
+    fn an_alert_is_about_the_known_target_of_its_instance_whatever_components_its_rule_names() {
+        use ComponentStatus::{MajorOutage, Operational};
+        let listed = inventory(&[("web-01:9100", "Web, Database", false)]);
+        for (said, web, database, backup) in [
+            (target("web-01:9100", "Web, Database"), MajorOutage, MajorOutage, None),
+            (target("web-01:9100", "Database, Web"), MajorOutage, MajorOutage, None),
+            (target("web-01:9100", "Web"), MajorOutage, Operational, None),
+            // One that the inventory does not have of this target counts while the alert fires.
+            (target("web-01:9100", "Web, Backup"), MajorOutage, Operational, Some(MajorOutage)),
+            (target("web-01:9100", "Backup"), Operational, Operational, Some(MajorOutage)),
+            // Its rule takes the port off the instance.
+            (target("web-01", "Web"), MajorOutage, Operational, None),
+        ] {
+            let page = desired(&listed, &signals(&[firing("Down", said.clone(), 5)], REFIRE_DELAY, NOW));
+            let status = |component: &str| page.components.get(&name(component)).map(|it| it.status);
+            assert_eq!((status("Web"), status("Database")), (Some(web), Some(database)), "{said:?}");
+            assert_eq!(status("Backup"), backup, "{said:?}");
+            let targets: Vec<&str> = page.targets.keys().map(TargetName::as_str).collect();
+            assert_eq!(targets, ["web-01:9100 | Web, Database"], "{said:?}");
+            assert_eq!((page.targets_down(), page.components[&name("Web")].targets.len()), (1, 1), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn an_alert_of_an_instance_with_several_known_targets_is_about_the_one_with_the_most_of_its_components() {
+        let listed =
+            inventory(&[("a", "Web", false), ("a", "Api, Mail", false), ("b:1", "Web", false), ("b:2", "Web", false)]);
+        for (said, known) in [
+            (target("a", "Web"), "a | Web"),
+            (target("a", "Mail, Api"), "a | Api, Mail"),
+            (target("a", "Mail"), "a | Api, Mail"),
+            (target("a", "Database"), "a | Api, Mail"),
+            // Which of both it is cannot be told.
+            (target("b", "Web"), "b | Web"),
+            (target("b:3", "Web"), "b:3 | Web"),
+        ] {
+            let page = desired(&listed, &signals(&[firing("Down", said.clone(), 5)], REFIRE_DELAY, NOW));
+            let down: Vec<&str> =
+                page.targets.iter().filter(|(_, it)| it.is_down()).map(|(name, _)| name.as_str()).collect();
+            assert_eq!(down, [known], "{said:?}");
+        }
+    }
+
+    /// Prometheus before 3.0 adds the port of the scheme to an address without one.
+    #[test]
+    fn the_port_of_the_scheme_makes_no_other_target() {
+        let listed = inventory(&[("web-01", "Web", false), ("https://example.com", "Web", false)]);
+        for (instance, targets) in
+            [("web-01:80", 2), ("web-01:443", 2), ("web-01:8080", 3), ("https://example.com:443", 3)]
+        {
+            let page = desired(&listed, &signals(&[firing("Down", target(instance, "Web"), 5)], REFIRE_DELAY, NOW));
+            assert_eq!(page.components[&name("Web")].targets.len(), targets, "{instance}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::operation::Operation;
 use super::page::{DesiredComponent, DesiredPage, TargetOrigin, describe, says_critical};
 use super::rules::{CloseIncidentWhen, Condition, Drift};
 use super::status::ComponentStatus;
-use super::target::{ComponentName, InventorySource, Target, TargetName};
+use super::target::{ComponentName, InventorySource, Target, TargetName, key_of_name};
 use super::time::Timestamp;
 
 /// What shapes a plan beside the three views.
@@ -67,9 +67,7 @@ pub struct Views<'a> {
 }
 
 /// All that has to be done at `now`, computed from nothing.
-pub fn plan(desired: &DesiredPage, ledger: &Ledger, observed: &Observed, policy: Policy, now: Timestamp) -> Plan {
-    let index = ComponentIndex::of(observed);
-    let views = Views { desired, ledger, observed, index: &index };
+pub fn plan(views: Views<'_>, policy: Policy, now: Timestamp) -> Plan {
     let (mut plan, mut targets) = (plan_components(views, policy, now), TargetPlans::default());
     targets.update_all(views, policy, now);
     plan.operations.extend(targets.operations().cloned());
@@ -141,7 +139,7 @@ impl TargetPlans {
         *self = Self::default();
         let has_leftovers = policy.inventory == InventorySource::File;
         let shown = views.observed.components.iter().filter(|component| has_leftovers && !component.enabled);
-        let shown = shown.filter(|component| !views.desired.targets.contains_key(component.name.as_str()));
+        let shown = shown.filter(|component| !views.desired.targets.contains_key(&*key_of_name(&component.name)));
         let shown: Vec<TargetName> =
             shown.filter_map(|component| Some(Target::from_name(&component.name)?.name())).collect();
         let known = views.desired.targets.keys().chain(views.ledger.targets().map(|(name, _)| name));
@@ -320,7 +318,7 @@ impl<'a> Planner<'a> {
     }
 
     fn target(&mut self, name: &TargetName) {
-        let found = self.find(name.as_str());
+        let found = self.find(name.key());
         let Some(target) = self.views.desired.targets.get(name) else { return self.leftover(name, found) };
         let value = || ComponentValue::of_target(target.status(), target.description());
         match found {
@@ -391,16 +389,17 @@ impl<'a> Planner<'a> {
         self.plan.revisit_at = Some(self.plan.revisit_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// The component of that name; the lowest number if there are several, which is reported.
-    fn find(&mut self, name: &str) -> Option<&'a ObservedComponent> {
-        let namesakes = self.views.index.named(self.views.observed, name);
-        let found = namesakes.clone().min_by_key(|component| component.id);
-        if namesakes.clone().nth(1).is_some() {
-            let mut ids: Vec<_> = namesakes.map(|component| component.id).collect();
-            ids.sort_unstable();
-            self.plan.reports.insert(Report::NameTaken { name: name.to_owned(), ids });
+    /// The component with that key ([`ComponentIndex::find`]). If there are several, that is reported.
+    fn find(&mut self, key: &str) -> Option<&'a ObservedComponent> {
+        let Views { observed, index, .. } = self.views;
+        let found = index.find(observed, key)?;
+        if index.with_key(observed, key).nth(1).is_some() {
+            let mut ids: Vec<_> = index.with_key(observed, key).map(|component| component.id).collect();
+            // The one that counts stands first.
+            ids.sort_unstable_by_key(|id| (*id != found.id, *id));
+            self.plan.reports.insert(Report::NameTaken { name: found.name.clone(), ids });
         }
-        found
+        Some(found)
     }
 }
 

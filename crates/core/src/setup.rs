@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::Group;
-use super::observed::{ComponentUpdate, NewComponent, NewGroup, Observed, ObservedComponent, ObservedGroup};
+use super::observed::{
+    ComponentIndex, ComponentUpdate, NewComponent, NewGroup, Observed, ObservedComponent, ObservedGroup,
+};
 use super::operation::Operation;
 use super::page::{describe, with_critical_line};
 use super::status::ComponentStatus;
@@ -46,8 +48,9 @@ pub fn plan_setup(groups: &[Group], inventory: &Inventory, observed: &Observed, 
             ));
         }
     }
-    plan.groups(groups, &observed);
-    plan.targets(inventory, &observed);
+    let index = ComponentIndex::of(&observed, groups);
+    plan.groups(groups, &observed, &index);
+    plan.targets(inventory, &observed, &index);
     if removal == Removal::Prune {
         let wanted_groups: BTreeSet<&str> = groups.iter().map(|group| group.name.as_str()).collect();
         let configured = groups.iter().flat_map(|group| &group.components);
@@ -81,7 +84,7 @@ impl SetupPlan {
     }
 
     /// The groups that are missing or hidden, then the components that are missing or in another group.
-    fn groups(&mut self, groups: &[Group], observed: &Observed) {
+    fn groups(&mut self, groups: &[Group], observed: &Observed, index: &ComponentIndex) {
         let mut known: BTreeMap<&str, &ObservedGroup> = BTreeMap::new();
         for group in observed.groups.iter().rev() {
             if let Some(other) = known.insert(&group.name, group) {
@@ -107,8 +110,9 @@ impl SetupPlan {
             let group_id = known.get(group.name.as_str()).map(|found| found.id);
             for (component, order) in group.components.iter().zip(1..) {
                 let (name, group) = (component.to_string(), Some(group.name.clone()));
-                let mut namesakes = observed.components.iter().filter(|found| found.name == name);
-                let found = namesakes.next();
+                let found = index.find(observed, &name);
+                let mut namesakes =
+                    index.with_key(observed, &name).filter(|it| found.is_some_and(|found| found.id != it.id));
                 if let (Some(first), Some(second)) = (found, namesakes.next()) {
                     let (first, second) = (first.id.0, second.id.0);
                     let remark = format!("the page has another component named {name:?} ({second}): {first} is used");
@@ -140,12 +144,9 @@ impl SetupPlan {
     }
 
     /// The components of targets that are missing, are shown to readers, or say wrongly whether the target is critical.
-    fn targets(&mut self, inventory: &Inventory, observed: &Observed) {
-        // Of several with one name, the lowest number counts.
-        let by_name: BTreeMap<&str, &ObservedComponent> =
-            observed.components.iter().rev().map(|component| (component.name.as_str(), component)).collect();
+    fn targets(&mut self, inventory: &Inventory, observed: &Observed, index: &ComponentIndex) {
         for (name, known) in inventory.iter().filter(|(name, _)| name.fits_cachet()) {
-            let (found, name) = (by_name.get(name.as_str()), name.to_string());
+            let (found, name) = (index.find(observed, name.key()), name.to_string());
             let Some(found) = found else {
                 let new = NewComponent {
                     name,

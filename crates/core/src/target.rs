@@ -1,7 +1,10 @@
 //! Targets, the components that they feed, and their names in Cachet.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -131,34 +134,121 @@ impl ComponentList {
 
 /// The name of a target's own, disabled component in Cachet: `<instance> | <component>, <component>`.
 ///
-/// It is the identity of a target: two alerts with the same instance and component list are about the same target. Clones
-/// share the text.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TargetName(Arc<str>);
+/// A target is its instance and its *set* of components: names that list the same components in another order are equal.
+/// Clones share the text.
+#[derive(Clone)]
+pub struct TargetName {
+    text: Arc<str>,
+    /// The name with its components in alphabetical order: the same for all orders, and mostly the text itself.
+    key: Arc<str>,
+}
 
-name!(TargetName);
+impl PartialEq for TargetName {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
 
-/// A target is found by the text of its name.
+impl Eq for TargetName {}
+
+impl PartialOrd for TargetName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TargetName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+impl Hash for TargetName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+impl fmt::Debug for TargetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&cut_to(&self.text, NAME_LIMIT), f)
+    }
+}
+
+impl fmt::Display for TargetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A target is found by its [key](TargetName::key).
 impl Borrow<str> for TargetName {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.key
     }
 }
 
 impl TargetName {
+    /// What stands between the instance and the components.
+    pub(super) const SEPARATOR: &'static str = " | ";
+
+    fn new(instance: &str, components: &[ComponentName]) -> Self {
+        let named = |components: &[&str]| -> Arc<str> {
+            format!("{instance}{}{}", Self::SEPARATOR, components.join(", ")).into()
+        };
+        let mut components: Vec<&str> = components.iter().map(ComponentName::as_str).collect();
+        let text = named(&components);
+        if components.is_sorted() {
+            return Self { key: Arc::clone(&text), text };
+        }
+        components.sort_unstable();
+        Self { text, key: named(&components) }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What all names of the same target have in common: the name with its components in alphabetical order.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Whether Cachet takes a component of this name.
     pub fn fits_cachet(&self) -> bool {
-        self.0.chars().count() <= NAME_LIMIT
+        self.text.chars().count() <= NAME_LIMIT
     }
 }
 
-/// What alerts are about: an instance, and the visible components that it feeds. Clones share the texts.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What alerts are about: an instance, and the visible components that it feeds. Two are equal if their names are
+/// ([`TargetName`]). Clones share the texts.
+#[derive(Debug, Clone)]
 pub struct Target {
     name: TargetName,
     /// How many bytes of the name are the instance.
     instance_length: usize,
     components: Arc<[ComponentName]>,
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Target {}
+
+impl PartialOrd for Target {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Target {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
 }
 
 impl Target {
@@ -168,21 +258,20 @@ impl Target {
         if instance.is_empty() || components.is_empty() {
             return None;
         }
-        let listed: Vec<&str> = components.iter().map(ComponentName::as_str).collect();
-        let name = TargetName(format!("{instance} | {}", listed.join(", ")).into());
+        let name = TargetName::new(instance, &components);
         Some(Self { name, instance_length: instance.len(), components })
     }
 
     /// Reads a target back from the name of its component, if the name has the form of one and is within the limits.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::from_earlier_name(name).filter(|target| target.name().as_str() == name)
+        Self::from_earlier_name(name).filter(|target| target.name.as_str() == name)
     }
 
     /// Reads a target from a name as an earlier release gave it, with what nobody sees around its parts: its name is
     /// another one now.
     pub fn from_earlier_name(name: &str) -> Option<Self> {
         // A component name has no `|`, so the last separator is the one that counts.
-        let (instance, components) = name.rsplit_once(" | ")?;
+        let (instance, components) = name.rsplit_once(TargetName::SEPARATOR)?;
         if instance.chars().nth(NAME_LIMIT).is_some() {
             return None;
         }
@@ -225,6 +314,15 @@ impl Target {
     /// The visible components that it feeds; at least one, none twice.
     pub fn components(&self) -> &[ComponentName] {
         &self.components
+    }
+}
+
+/// What a component of the page is found by: if its name is that of a target, the target's key, otherwise the name itself.
+pub fn key_of_name(name: &str) -> Cow<'_, str> {
+    // Only a list of several components has an order.
+    match name.contains(", ").then(|| Target::from_name(name)).flatten() {
+        Some(target) if target.name.key() != name => Cow::Owned(target.name.key().to_owned()),
+        _ => Cow::Borrowed(name),
     }
 }
 

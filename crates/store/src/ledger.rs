@@ -257,11 +257,11 @@ pub(super) async fn save_differences(
     Ok(())
 }
 
-/// The kind and the name of a row in the ledger. Incidents are in the table of outages.
+/// The kind and the name of a row in the ledger; of a target, its key. Incidents are in the table of outages.
 fn names(key: &ResourceKey) -> Option<(&'static str, &str)> {
     match key {
         ResourceKey::Component(name) => Some((COMPONENT, name.as_str())),
-        ResourceKey::Target(name) => Some((TARGET, name.as_str())),
+        ResourceKey::Target(name) => Some((TARGET, name.key())),
         ResourceKey::Incident(_) | ResourceKey::Structure => None,
     }
 }

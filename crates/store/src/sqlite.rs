@@ -89,6 +89,7 @@ impl Store {
         copy_before_migration(&writer, &path).await?;
         migrate(&writer, &path).await?;
         drop_unacceptable_rows(&writer).await?;
+        name_targets_by_key(&writer).await?;
         let reader = options.read_only(true).pragma("cache_size", READER_CACHE);
         let reader = pool_options().max_connections(READERS).connect_with(reader).await;
         Ok(Self::on(writer, reader.map_err(cannot_open(&path))?, Some(&path)))
@@ -307,6 +308,19 @@ async fn copy(path: &Path, memory: &str) -> Result<(), sqlx::Error> {
     let mut connection = options.connect().await?;
     sqlx::query("VACUUM INTO $1").bind(format!("{memory}?mode=memory&cache=shared")).execute(&mut connection).await?;
     connection.close().await
+}
+
+/// Gives the rows of targets in the ledger the names by which this release finds them: an earlier one kept the components in the
+/// order in which the labels had them.
+async fn name_targets_by_key(writer: &SqlitePool) -> Result<(), sqlx::Error> {
+    let select = "SELECT name FROM ledger WHERE kind = 'target' AND instr(name, ', ') > 0";
+    let names: Vec<String> = sqlx::query_scalar(select).fetch_all(writer).await?;
+    for name in names {
+        let Some(target) = Target::from_name(&name).filter(|target| target.name().key() != name) else { continue };
+        let rename = "UPDATE OR REPLACE ledger SET name = $1 WHERE kind = 'target' AND name = $2";
+        sqlx::query(rename).bind(target.name().key()).bind(&name).execute(writer).await?;
+    }
+    Ok(())
 }
 
 /// How the rows are found that this release may not accept ([`Target::is_acceptable`]): with at least as many separators as

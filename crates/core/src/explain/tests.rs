@@ -5,7 +5,7 @@ use crate::alert::{Alert, AlertStatus, Fingerprint, signals};
 use crate::ledger::{IncidentValue, Outage, OutageSubject, Recorded, outage_key};
 use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedComponent, ObservedIncident};
 use crate::page::desired;
-use crate::plan::{Policy, plan};
+use crate::plan::{Policy, Views, plan};
 use crate::rules::{CloseIncidentWhen, Drift};
 use crate::status::IncidentStatus;
 use crate::target::{ComponentList, Inventory, InventorySource, KnownTarget, Target};
@@ -50,12 +50,14 @@ fn explained(alerts: &[AlertRecord], ledger: &Ledger, observed: &Observed) -> Op
         takes_unknown: true,
         inventory: InventorySource::File,
     };
-    let plan = plan(&page, ledger, observed, policy, NOW);
+    let index = ComponentIndex::of(observed, &[]);
+    let plan = plan(Views { desired: &page, ledger, observed, index: &index }, policy, NOW);
     let facts = Facts {
         page,
         alerts: alerts.to_vec(),
         ledger: ledger.clone(),
         observed: Some((observed.clone(), NOW)),
+        index,
         plan,
         pulse: Pulse::default(),
         refire_delay: REFIRE_DELAY,
@@ -166,6 +168,7 @@ fn a_component_that_nobody_knows_has_no_explanation() {
         alerts: Vec::new(),
         ledger: Ledger::default(),
         observed: Some((Observed::default(), NOW)),
+        index: ComponentIndex::default(),
         plan: Plan::default(),
         pulse: Pulse::default(),
         refire_delay: REFIRE_DELAY,
@@ -195,6 +198,7 @@ fn the_reason_counts_the_targets_and_names_the_critical_ones_that_are_down() {
         let alerts: Vec<AlertRecord> = down.map(|(instance, ..)| record(instance, &[AlertStatus::Firing])).collect();
         let page = desired(&inventory, &signals(&alerts, REFIRE_DELAY, NOW));
         let targets: Vec<&DesiredTarget> = page.targets.values().collect();
+        let targets: Vec<_> = targets.into_iter().map(Cow::Borrowed).collect();
         assert_eq!(reason(status, &targets), expected);
     }
 }

@@ -16,7 +16,8 @@ use super::*;
 use crate::alert::{Alert, AlertRecord, AlertStatus, Fingerprint};
 use crate::history::EventKind;
 use crate::ledger::{CARRIED_OUT_WITHIN, Ended, EndedBy, IncidentValue, Outage, OutageSubject, outage_key};
-use crate::observed::{ComponentId, IncidentId, Maintenance, ObservedIncident};
+use crate::names::{Group, GroupName};
+use crate::observed::{ComponentId, GroupId, IncidentId, Maintenance, ObservedGroup, ObservedIncident};
 use crate::operation::{Outcome, Rank, event_of};
 use crate::overrides::Override;
 use crate::page::{DESCRIPTION_LIMIT, describe, desired};
@@ -337,6 +338,46 @@ fn a_missing_component_is_reported_and_the_others_go_on() {
     world.add("Web", true, None);
     world.settle(&inventory, &[firing("a", "Web")], POLICY);
     assert_eq!(world.status("Web"), 4);
+}
+
+#[test]
+fn of_two_components_with_one_name_that_in_the_configured_group_is_used() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    let name = GroupName::try_from("Europe").expect("a group name");
+    world.groups = vec![Group { name, components: vec![self::name("Web")] }];
+    for (id, name) in [(1, "America"), (2, "Europe")] {
+        world.observed.groups.push(ObservedGroup {
+            id: GroupId(id),
+            name: name.to_owned(),
+            visible: true,
+            managed: false,
+        });
+    }
+    world.component("Web").group = Some(GroupId(1));
+    world.add("Web", true, None);
+    world.observed.components.last_mut().expect("added").group = Some(GroupId(2));
+    let plan = world.plan(&inventory, &[firing("a", "Web")], POLICY);
+    let [Operation::Write { page_id: Some(ComponentId(3)), .. }, ..] = plan.operations[..] else { panic!("{plan:?}") };
+    let ids = vec![ComponentId(3), ComponentId(2)];
+    assert!(
+        plan.reports.contains(&Report::NameTaken { name: "Web".to_owned(), ids }),
+        "the one that is used stands first"
+    );
+    assert!(!plan.operations.iter().any(|it| matches!(it, Operation::Write { page_id: Some(ComponentId(2)), .. })));
+}
+
+#[test]
+fn a_target_component_is_found_whatever_the_order_of_its_components() {
+    let (before, after) = (inventory(&[("a", "Web, Api", false)]), inventory(&[("a", "Api, Web", false)]));
+    let mut world = World::set_up(&before);
+    world.settle(&before, &[firing("a", "Web, Api")], POLICY);
+    let plan = world.plan(&after, &[firing("a", "Api, Web")], POLICY);
+    assert_eq!((plan.operations, plan.reports), (Vec::new(), BTreeSet::new()), "there is nothing to do");
+    let plan = world.plan(&after, &[], POLICY);
+    let found = world.component("a | Web, Api").id;
+    let is_its = |it: &&Operation| matches!(it, Operation::Write { key: ResourceKey::Target(_), page_id, .. } if *page_id == Some(found));
+    assert_eq!(plan.operations.iter().filter(is_its).count(), 1, "{plan:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use alertmanager_cachet_core::ledger::{
 };
 use alertmanager_cachet_core::observed::{ComponentId, IncidentId, Observed};
 use alertmanager_cachet_core::status::ComponentStatus;
+use alertmanager_cachet_core::target::Target;
 use alertmanager_cachet_core::time::Timestamp;
 use alertmanager_cachet_core::watchdog::Pulse;
 use alertmanager_cachet_store::{Store, StoreError};
@@ -123,6 +124,28 @@ async fn rows_over_the_limits_do_not_fail_a_start() {
     assert_eq!(alerts.iter().map(|record| record.fingerprint).collect::<Vec<_>>(), [usable.fingerprint]);
     assert!(store.ledger().await.expect("what was written").targets().next().is_none());
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// Releases before the one that compares components as a set kept them in the order of the label.
+#[tokio::test]
+async fn what_was_written_of_a_target_is_known_whatever_the_order_of_its_components() {
+    let folder = folder();
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    sqlx::query("INSERT INTO ledger VALUES ('target', 'a | Web, Api', 7, 4, '', NULL, '[]')")
+        .execute(store.writer())
+        .await
+        .expect("written");
+    store.close().await;
+    let store = Store::open(&url(&folder)).await.expect("opens");
+    for name in ["a | Web, Api", "a | Api, Web"] {
+        let name = Target::from_name(name).expect("a target").name();
+        let ledger = store.ledger().await.expect("read");
+        let row = ledger.rows.get(&ResourceKey::Target(name.clone())).cloned();
+        assert_eq!(row.as_ref().and_then(|row| row.page_id), Some(ComponentId(7)), "{name}");
+        store.remember(&[Update::Component(ResourceKey::Target(name), row)], &[]).await.expect("written");
+        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM ledger").fetch_one(store.reader()).await.expect("read");
+        assert_eq!(rows, 1);
+    }
 }
 
 /// Releases before the one that takes off what nobody sees around a name kept it.

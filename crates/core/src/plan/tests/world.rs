@@ -10,6 +10,7 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) monitoring: Monitoring,
     pub(super) overrides: Vec<Override>,
+    pub(super) groups: Vec<Group>,
     pub(super) now_ms: i64,
     pub(super) next_id: i64,
 }
@@ -55,7 +56,8 @@ impl World {
         let page = desired(inventory, &signals(alerts, REFIRE_DELAY, now))
             .apply_watchdog(self.monitoring, &BTreeSet::from([name("Unfed")]))
             .apply_overrides(&self.overrides, now);
-        plan(&page, &self.ledger, &self.observed, policy, now)
+        let index = ComponentIndex::of(&self.observed, &self.groups);
+        plan(Views { desired: &page, ledger: &self.ledger, observed: &self.observed, index: &index }, policy, now)
     }
 
     /// Plans and carries out, twice if need be (a relapse during a closing opens in the second run), and returns all
