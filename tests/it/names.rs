@@ -38,6 +38,32 @@ async fn a_target_whose_name_ends_with_what_nobody_sees_is_made_once() {
     }
 }
 
+/// An alert rule may set `status_page_component` or `instance`, and a person may write the label in another order.
+#[tokio::test]
+async fn a_rule_that_changes_the_labels_of_a_target_makes_no_second_target() {
+    let both: &[TargetSpec<'_>] = &[("web-01:9100", "Web Server, Database", false)];
+    for release in Release::BOTH {
+        for (instance, components, expected) in [
+            ("web-01:9100", "Web Server", (4, 1)),
+            ("web-01:9100", "Database, Web Server", (4, 4)),
+            ("web-01", "Database", (1, 4)),
+        ] {
+            let mut world = World::set_up(release, both).await;
+            world.settle().await;
+            let alert = world.fire(instance, components).await;
+            world.settle().await;
+            let statuses = (world.status("Web Server").await, world.status("Database").await);
+            assert_eq!(statuses, expected, "{release:?}: {instance} | {components}");
+            assert_eq!(world.status("web-01:9100 | Web Server, Database").await, 4, "{release:?}: {components}");
+            assert_eq!(world.faults.count("POST", "/api/components"), 0, "{release:?}: {components}");
+            world.resolve(&alert).await;
+            world.settle().await;
+            assert_eq!((world.status("Web Server").await, world.status("Database").await), (1, 1), "{release:?}");
+            assert_eq!(world.status("web-01:9100 | Web Server, Database").await, 1, "{release:?}: {components}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_incident_whose_title_was_cut_behind_a_word_is_taken_over_from_the_page() {
     let mut world = World::set_up(Release::Older, DATABASE).await;

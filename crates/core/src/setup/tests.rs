@@ -74,6 +74,31 @@ fn carry_out(operation: &Operation, page: &mut Observed, next_id: i64) {
 }
 
 #[test]
+fn of_two_components_with_one_name_that_in_the_configured_group_is_taken_and_the_other_is_left_alone() {
+    let groups = [group("America", "Mail"), group("Europe", "Web")];
+    let mut page = carried_out(
+        &plan_setup(&groups, &inventory(&[]), &Observed::default(), Removal::Nothing),
+        &Observed::default(),
+    );
+    let (america, web) = (page.groups[0].id, page.components[1].clone());
+    // It has the lower number.
+    page.components
+        .insert(0, ObservedComponent { id: ComponentId(0), group: Some(america), managed: false, ..web.clone() });
+    let plan = plan_setup(&groups, &inventory(&[]), &page, Removal::Nothing);
+    assert_eq!(lines(&plan), [] as [&str; 0]);
+    assert_eq!(plan.remarks, [format!("the page has another component named \"Web\" (0): {} is used", web.id.0)]);
+}
+
+#[test]
+fn a_target_component_is_known_whatever_the_order_of_its_components() {
+    let page = plan_setup(&[], &inventory(&[("a", "Web, Api", false)]), &Observed::default(), Removal::Nothing);
+    let page = carried_out(&page, &Observed::default());
+    assert_eq!(page.components[0].name, "a | Web, Api");
+    let plan = plan_setup(&[], &inventory(&[("a", "Api, Web", false)]), &page, Removal::Prune);
+    assert_eq!((lines(&plan), plan.remarks), (Vec::new(), Vec::new()));
+}
+
+#[test]
 fn an_empty_cachet_gets_groups_then_components_then_targets() {
     let groups = [group("Core", "Database, Api"), group("Web", "Shop")];
     let inventory = inventory(&[("a:1", "Database", true), ("b:1", "Shop, Api", false)]);

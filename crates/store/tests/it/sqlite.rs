@@ -143,7 +143,8 @@ async fn what_was_written_of_a_target_is_known_whatever_the_order_of_its_compone
         let row = ledger.rows.get(&ResourceKey::Target(name.clone())).cloned();
         assert_eq!(row.as_ref().and_then(|row| row.page_id), Some(ComponentId(7)), "{name}");
         store.remember(&[Update::Component(ResourceKey::Target(name), row)], &[]).await.expect("written");
-        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM ledger").fetch_one(store.reader()).await.expect("read");
+        let rows: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM ledger").fetch_one(store.reader()).await.expect("read");
         assert_eq!(rows, 1);
     }
 }
