@@ -100,7 +100,7 @@ pub(super) fn read_file(
             let position = if column > 0 { format!("line {line}, column {column}") } else { format!("line {line}") };
             (position, format!("is not valid JSON ({detail}): correct it here, or just before"))
         }),
-        Form::Yaml => serde_yaml::from_str(&text).map(Node::merged).map_err(|error| yaml_fault(&error)),
+        Form::Yaml => serde_yaml::from_str(&text).map(Node::merged).map_err(|error| yaml_fault(&error, &text)),
     };
     match parsed {
         Ok(node) => {
@@ -115,7 +115,7 @@ pub(super) fn read_file(
 }
 
 /// Where a YAML text is wrong, and how.
-fn yaml_fault(error: &serde_yaml::Error) -> (String, String) {
+fn yaml_fault(error: &serde_yaml::Error, text: &str) -> (String, String) {
     /// The words of the YAML crate repeat keys of the file as they stand there: of any length and with any character.
     const LIMIT: usize = 200;
     let (mut position, mut detail) = (String::new(), error.to_string());
@@ -129,7 +129,28 @@ fn yaml_fault(error: &serde_yaml::Error) -> (String, String) {
     }
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     let printable: String = detail.chars().take(LIMIT).map(shown).collect();
+    if let Some(language) = template_language(text) {
+        let message = format!("looks like a template ({language}): use the file that is made of it ({printable})");
+        return (position, message);
+    }
+    if detail.contains("did not find expected '-' indicator") {
+        let message = format!(
+            "is not valid YAML ({printable}): a key stands beside the entries of a list, indent it below its entry"
+        );
+        return (position, message);
+    }
     (position, format!("is not valid YAML ({printable}): correct it here, or just before"))
+}
+
+/// The language of a text that has tags of a template where YAML has none, outside of quotes.
+fn template_language(text: &str) -> Option<&'static str> {
+    let is_tag = |line: &&str| {
+        let before = line.find("{{").or_else(|| line.find("{%")).and_then(|at| line.get(..at));
+        before.is_some_and(|before| !before.contains(['"', '\'', '#']))
+    };
+    let tag = text.lines().find(is_tag)?;
+    let is_helm = !text.contains("{%") && ["{{ .", "{{.", "{{-"].iter().any(|start| tag.contains(start));
+    Some(if is_helm { "Helm" } else { "Jinja" })
 }
 
 fn report_repeated_keys(node: &Node, place: &Place, report: &mut Report) {
@@ -199,6 +220,14 @@ impl<'a> Value<'a> {
     /// The same; what is wrong from here on concerns only a single target, component or key.
     pub(super) fn degraded(&self) -> Self {
         Self { severity: Severity::Degraded, ..self.clone() }
+    }
+
+    /// Another value, which stands at `place`; what is wrong with it costs the same.
+    pub(super) fn standing_at<'b>(&self, node: &'b Node, place: Place) -> Value<'b>
+    where
+        'a: 'b,
+    {
+        Value { node, place, severity: self.severity, report: self.report }
     }
 
     /// Its text; anything else is a problem.

@@ -302,14 +302,30 @@ fn range(values: &str) -> Option<(i64, i64)> {
 #[test]
 fn every_key_and_label_of_the_targets_file_has_its_row() {
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    let text = fs::read_to_string(repository("src/config/targets.rs")).expect("a source");
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    for mark in [".get(\"", ".get_filled(\"", ".required(\"", "&str = \""] {
-        let found = code.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
-        asked.extend(found.map(str::to_owned));
+    for source in ["targets.rs", "targets/of_job.rs", "targets/relabelling.rs", "targets/watched.rs"] {
+        let text = fs::read_to_string(repository("src/config").join(source)).expect("a source");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for mark in [
+            ".get(\"",
+            ".get_filled(\"",
+            ".required(\"",
+            "text(\"",
+            "global(\"",
+            ".read(job, \"",
+            ".read(&root, \"",
+            "ALERT: &str = \"",
+            "COMPONENT: &str = \"",
+            "CRITICAL: &str = \"",
+            "INSTANCE: &str = \"",
+        ] {
+            let found = code.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
+            asked.extend(found.map(str::to_owned));
+        }
+        let forms = code.split("const FORMS: &[&str] = &[").nth(1).and_then(|rest| rest.split(']').next());
+        asked.extend(forms.unwrap_or_default().split('"').skip(1).step_by(2).map(str::to_owned));
     }
-    // What is looked at only to say that it is not read, and what a typo of our labels begins with.
-    for known in ["target_label", "source_labels", "statuspage"] {
+    // The keys of a rule, which are Prometheus' own.
+    for known in ["action", "separator", "regex", "target_label", "replacement", "modulus", "source_labels"] {
         assert!(asked.remove(known), "{known} is gone: take it out here");
     }
     let page = page(PAGE);
