@@ -22,6 +22,7 @@ real_servers=(
 
 # They start one of these as well, and its clock does not matter.
 other_servers=(
+    check::promtool
     docs::commands
     repair::stepped
     said::of_a_store_that_takes_no_repair

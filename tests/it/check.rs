@@ -8,6 +8,7 @@ mod arbitrary;
 mod good;
 mod messages;
 mod program;
+mod promtool;
 mod severity;
 
 use std::collections::BTreeSet;
