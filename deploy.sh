@@ -6,7 +6,7 @@
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-for part in ui dotenv engine prerequisites validate secrets cachet setup verify backup; do
+for part in ui dotenv engine prerequisites validate targets secrets cachet setup verify backup; do
     # shellcheck source=/dev/null
     source "$here/deploy/$part.sh"
 done
@@ -15,8 +15,8 @@ usage() {
     cat <<'HELP'
 Usage: ./deploy.sh [OPTION…] [COMMAND]
 
-Deploys the status page from .env, config.json and prometheus.yml (copy the examples, edit them). Run it again at any
-time: what is done already stays as it is.
+Deploys the status page from .env, config.json and prometheus.yml, which is in the folder that PROMETHEUS_DIR in .env names
+(copy the examples, edit them). Run it again at any time: what is done already stays as it is.
 
 Commands
   (none)                 deploy, or bring what runs in line with the files
@@ -151,7 +151,7 @@ uninstall() {
     remove_leftovers
     [ "$VOLUMES" = no ] || rm -f "$UNFINISHED_RESTORE"
     done_with 'removed'
-    note 'Your files stay: .env, config.json, prometheus.yml, secrets/.'
+    note "Your files stay: .env, config.json, $(targets_source), secrets/."
     [ "$VOLUMES" = yes ] || note 'The volumes stay, too: ./deploy.sh goes on with them.'
 }
 
@@ -178,7 +178,6 @@ main() {
         [ "$DRY_RUN" = no ] || return 0
     fi
     check_files
-    dotenv_load
     if [ "$CHECK_ONLY" = yes ]; then
         check
         return

@@ -2,8 +2,10 @@
 # Backup and restore: the database, what was uploaded to Cachet, the server's store and the operator's files, in one
 # archive.
 
-# The operator's files that belong to a backup; the secrets are made from .env again.
-BACKED_UP=(.env config.json prometheus.yml)
+# backed_up: the operator's files that belong to a backup; the secrets are made from .env again.
+backed_up() {
+    printf '%s\n' .env config.json "$(targets_source)"
+}
 
 # Names the archive of which files are restored and the data not all yet.
 UNFINISHED_RESTORE=.restore-unfinished
@@ -27,7 +29,8 @@ leave() {
 
 # backup [FILE]
 backup() {
-    local file=${1:-backup-$(date +%Y%m%d-%H%M%S).tar.gz}
+    local file=${1:-backup-$(date +%Y%m%d-%H%M%S).tar.gz} files
+    mapfile -t files < <(backed_up)
     step "backup to $file"
     [ ! -e "$file" ] || die "$file is there already: name another file"
     ! only_planned 'save database, uploads, store and files' || return 0
@@ -35,13 +38,14 @@ backup() {
     dump_database >"$work_folder/database.dump" || die_with_log postgres 'the database cannot be dumped'
     saved cachet /app/storage/app >"$work_folder/uploads.tar" || die 'the uploads cannot be copied'
     save_store >"$work_folder/store.tar" || die 'the store cannot be copied'
-    cp --preserve "${BACKED_UP[@]}" "$work_folder"
+    # What is a link here is in the archive itself; links within the folder of the targets file stay in it.
+    cp --preserve --recursive -H "${files[@]}" "$work_folder"
     echo 1 >"$work_folder/format"
     (
         # It holds every password.
         umask 077
         tar --create --gzip --file "$file.new" --directory "$work_folder" \
-            format database.dump uploads.tar store.tar "${BACKED_UP[@]}"
+            format database.dump uploads.tar store.tar "${files[@]}"
     ) || {
         rm -f "$file.new"
         die "$file cannot be written: make room, or name another place"
@@ -103,30 +107,44 @@ restore_configuration() {
     open_archive "$file"
     ! only_planned 'replace database, uploads, store and files by what it holds' || return 0
     done_with 'complete'
-    ask 'Replace the database, the uploads, the store, .env, config.json and prometheus.yml by it?' || die 'nothing was changed'
+    ask "Replace the database, the uploads, the store, .env, config.json and $(targets_source) by it?" || die 'nothing was changed'
     printf '%s\n' "$file" >"$UNFINISHED_RESTORE"
     restore_files
 }
 
-# Nothing is touched before all of it is there.
+# Nothing is touched before all of it is there. From here on, .env is the one of the archive.
 open_archive() {
     local part
     [ -r "$1" ] || die "$1 cannot be read: name a file that ./deploy.sh backup made"
     tar --extract --gzip --file "$1" --directory "$work_folder" --no-same-owner 2>/dev/null ||
         die "$1 is no archive, or not all of one: name a file that ./deploy.sh backup made"
-    for part in format database.dump uploads.tar store.tar "${BACKED_UP[@]}"; do
-        [ -s "$work_folder/$part" ] || die "$1 has no $part: name a file that ./deploy.sh backup made"
+    for part in format database.dump uploads.tar store.tar .env config.json; do
+        archive_has "$1" "$part"
     done
+    dotenv_load "$work_folder/.env"
+    is_name_beside "$(targets_source)" || die "$1 has a .env whose PROMETHEUS_DIR names no folder beside it"
+    archive_has "$1" "$(targets_file)"
     [ "$(<"$work_folder/format")" = 1 ] || die "$1 is of a newer release: restore it with that one"
 }
 
+# archive_has FILE PART
+archive_has() {
+    [ -s "$work_folder/$2" ] || die "$1 has no $2: name a file that ./deploy.sh backup made"
+}
+
 restore_files() {
-    local file
+    local file files
     step 'files'
-    for file in "${BACKED_UP[@]}"; do
-        if ! cmp --silent "$work_folder/$file" "$file"; then
-            [ ! -e "$file" ] || mv "$file" "$file.before-restore"
-            cp --preserve=mode "$work_folder/$file" "$file.new"
+    mapfile -t files < <(backed_up)
+    for file in "${files[@]}"; do
+        if ! diff --recursive --brief "$work_folder/$file" "$file" >/dev/null 2>&1; then
+            rm -rf "$file.new"
+            cp --recursive --preserve=mode "$work_folder/$file" "$file.new"
+            if [ -e "$file" ] || [ -L "$file" ]; then
+                # A folder would be moved into one of that name.
+                rm -rf "$file.before-restore"
+                mv "$file" "$file.before-restore"
+            fi
             mv "$file.new" "$file"
         fi
     done

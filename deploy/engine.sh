@@ -23,7 +23,7 @@ COMPOSE_VARIABLES=(
     ENVIRONMENT TZ CACHET_DOMAIN WEBHOOK_DOMAIN HTTP_PORT HTTPS_PORT CERT_RESOLVER
     APP_NAME APP_ENV APP_DEBUG APP_TIMEZONE APP_URL ASSET_URL APP_FORCE_HTTPS
     MAIL_FROM_ADDRESS DB_CONNECTION DB_DATABASE DB_USERNAME
-    CACHET_ADMIN_NAME CACHET_ADMIN_USERNAME CACHET_API_URL ALERTMANAGER_URL
+    CACHET_ADMIN_NAME CACHET_ADMIN_USERNAME CACHET_API_URL ALERTMANAGER_URL PROMETHEUS_DIR
 )
 
 # compose ARGUMENT…: the compose program for this stack. It is told what we read in .env, so that a variable of the
@@ -222,7 +222,11 @@ incarnation() {
 files_of() {
     case $1 in
         cachet) printf '%s\n' secrets/{app_key,db_password,mail_url} ;;
-        alertmanager-cachet) printf '%s\n' config.json prometheus.yml secrets/{cachet_api_token,webhook_basic_auth} ;;
+        alertmanager-cachet)
+            printf '%s\n' config.json secrets/{cachet_api_token,webhook_basic_auth}
+            # A folder with all that is in it: the time of a folder says what was added and removed.
+            found -H "$(targets_source)"
+            ;;
         traefik) printf '%s\n' "traefik/traefik.$(env_get ENVIRONMENT production).yml" ;;
     esac
 }
@@ -231,10 +235,11 @@ files_of() {
 #
 # A file that was replaced is another one to a container that has it mounted, so it has to be started anew.
 restart_if_stale() {
-    local id started changed file
+    local id started changed file files
     id=$(container "$1")
     started=$(started_at "$id")
-    for file in $(files_of "$1"); do
+    mapfile -t files < <(files_of "$1")
+    for file in "${files[@]}"; do
         # Of its inode and not of its content, for a file that is moved here keeps the time of its content.
         changed=$(stat --format %.9Z "$file")
         if [ "${changed/./}" -gt "$started" ]; then

@@ -15,21 +15,39 @@ die_of_problems() {
     [ "${#PROBLEMS[@]}" -eq 0 ] || die "$1" "${PROBLEMS[@]}"
 }
 
-# The operator's own files.
+# The operator's own files, and what .env says.
 check_files() {
     step 'files'
-    local file
-    for file in .env config.json prometheus.yml; do
-        if [ ! -e "$file" ]; then
-            problem "$file is missing: cp $file.example $file, and edit it"
-        elif [ ! -f "$file" ] || [ ! -r "$file" ]; then
-            problem "$file is no file that can be read: correct it (a missing file that a container mounted becomes a folder)"
-        elif [ "$file" != .env ] && [[ $(stat --dereference --format %A "$file") != *r?? ]]; then
-            problem "$file cannot be read by the server, which is another user in its container: chmod o+r $file"
-        fi
-    done
+    check_file .env
+    check_file config.json
+    if [ ! -e .env ]; then
+        # Where the targets file has to be, if .env becomes a copy of the example.
+        dotenv_load .env.example
+        check_targets
+    elif [ -f .env ] && [ -r .env ]; then
+        dotenv_load
+        check_targets
+    fi
     die_of_problems 'the configuration is not complete'
     done_with 'there'
+}
+
+# check_file FILE: one that has an example beside it.
+check_file() {
+    if [ ! -e "$1" ]; then
+        problem "$1 is missing: cp $1.example $1, and edit it"
+    else
+        check_readable "$1"
+    fi
+}
+
+# check_readable FILE: whether we, and the users within the containers, can read it.
+check_readable() {
+    if [ ! -f "$1" ] || [ ! -r "$1" ]; then
+        problem "$1 is no file that can be read: correct it (a missing file that a container mounted becomes a folder)"
+    elif [ "$1" != .env ] && [[ $(stat --dereference --format %A "$1") != *r?? ]]; then
+        problem "$1 cannot be read by the server, which is another user in its container: chmod o+r $1"
+    fi
 }
 
 # The variables of .env.
@@ -198,7 +216,7 @@ check_certificate() {
 
 # What the server itself says of both files and of .env, as it will be told them.
 check_with_server() {
-    local image said token_is_coming=()
+    local image said unseen status=0 token_is_coming=()
     step 'validation by the server'
     image=$(image_of alertmanager-cachet)
     if ! image_exists "$image"; then
@@ -209,11 +227,18 @@ check_with_server() {
     [ -n "$(env_get CACHET_API_TOKEN)" ] || token_is_coming=(--env CACHET_API_URL=)
     # Who may post is made in a later step.
     [ -n "$(env_get WEBHOOK_BASIC_AUTH)" ] || token_is_coming+=(--env ENVIRONMENT=local)
-    if ! said=$(one_off "$image" "${token_is_coming[@]}" -- check 2>&1); then
+    said=$(one_off "$image" "${token_is_coming[@]}" -- check 2>&1) || status=$?
+    mapfile -t unseen < <(unseen_files "$said")
+    if [ "$status" -ne 0 ]; then
         mapfile -t said <<<"$said"
-        die 'the server finds problems' "${said[@]}"
+        die 'the server finds problems' "${said[@]}" "${unseen[@]}"
     fi
     done_with 'no problems'
+    # For a pattern without a file there is no problem, for files may come later.
+    local line
+    for line in "${unseen[@]}"; do
+        warn "$line"
+    done
 }
 
 # one_off IMAGE OPTION… -- ARGUMENT…: a command of the server in a container of its own, with the operator's files, and
@@ -231,7 +256,7 @@ one_off() {
     "$ENGINE" run --rm --network none --read-only --no-healthcheck --user "$user" --security-opt label=disable \
         --volume "$PWD/$ENV_FILE:/check/.env:ro" \
         --volume "$PWD/config.json:/check/config.json:ro" \
-        --volume "$PWD/prometheus.yml:/check/prometheus.yml:ro" \
-        --workdir /check --env CONFIG_FILE=config.json --env TARGETS_FILE=prometheus.yml "${options[@]}" \
+        --volume "$PWD/$(targets_source):/check/$(targets_source):ro" \
+        --workdir /check --env CONFIG_FILE=config.json --env TARGETS_FILE="$(targets_file)" "${options[@]}" \
         "$image" "$@"
 }

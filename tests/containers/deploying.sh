@@ -2,11 +2,12 @@
 # shellcheck disable=SC2154,SC2317,SC2329 # run.sh sets the variables, check() calls the functions
 # deploy.sh itself, as an operator runs it, in the operator's folder $stack.
 
-# The operator's folder: what the repository holds for it, and the three examples copied.
+# The operator's folder: what the repository holds for it, and the three examples copied; as before PROMETHEUS_DIR was there,
+# with prometheus.yml beside deploy.sh.
 make_folder() {
     mkdir -p "$stack"
     (cd "$repository" && cp -r deploy.sh deploy podman-compose.yml Containerfile containers traefik monitoring ./*.example .env.example "$stack/")
-    cp "$stack/.env.example" "$stack/.env"
+    sed '/^PROMETHEUS_DIR=/d' "$stack/.env.example" >"$stack/.env"
     cp "$stack/config.json.example" "$stack/config.json"
     cp "$stack/prometheus.yml.example" "$stack/prometheus.yml"
 }
@@ -107,18 +108,45 @@ look_at_a_second_run() {
     check 'it says that everything was there' not grep -E ' (started|made|generated|written|changed)' "$said"
 }
 
+# Targets in a file that prometheus.yml names, for which both move to a folder of their own.
 look_at_a_new_target() {
     local traefik server
     traefik=$(inspect traefik '{{.Id}} {{.State.StartedAt}}')
     server=$(inspect alertmanager-cachet '{{.State.StartedAt}}')
-    # Under the same labels as an old one, on a line of its own.
-    sed -i 's/^\( *\)- 192\.168\.1\.30:9100$/&\n\1- 192.168.1.39:9100/' "$stack/prometheus.yml"
+    printf '  - job_name: of a file\n    file_sd_configs: [{files: [file_sd/backend.yml]}]\n' >>"$stack/prometheus.yml"
+    mkdir "$stack/file_sd"
+    targets_in_a_file 192.168.1.39:9100 >"$stack/file_sd/backend.yml"
+    check 'a file that the container does not see is named with the cure' refuses 'set PROMETHEUS_DIR=prometheus in .env' --check
+    mkdir "$stack/prometheus"
+    mv "$stack/prometheus.yml" "$stack/file_sd" "$stack/prometheus/"
+    echo PROMETHEUS_DIR=prometheus >>"$stack/.env"
     check 'a run after a target was added ends well' deploy --yes
     check 'the server was started anew' not equals "$(inspect alertmanager-cachet '{{.State.StartedAt}}')" "$server"
     check 'Traefik was not' equals "$(inspect traefik '{{.Id}} {{.State.StartedAt}}')" "$traefik"
     check 'the target has a component' contains "$(<"$said")" '192.168.1.39:9100 | Backend'
     check 'and then nothing is left to make' contains \
         "$(podman exec "$(container alertmanager-cachet)" alertmanager-cachet setup --dry-run 2>&1)" 'nothing to do'
+    check 'the folder is mounted read-only' contains \
+        "$(inspect alertmanager-cachet '{{range .Mounts}}{{.Destination}} {{.RW}},{{end}}')" '/etc/alertmanager-cachet/prometheus false,'
+    # As an editor replaces a file.
+    targets_in_a_file 192.168.1.39:9100 192.168.1.38:9100 >"$stack/prometheus/file_sd/new"
+    mv "$stack/prometheus/file_sd/new" "$stack/prometheus/file_sd/backend.yml"
+    podman kill --signal HUP "$(container alertmanager-cachet)" >/dev/null
+    check 'a reload reads the file that replaced it' eventually 30 has_reloaded '14 targets'
+    sed 's/- 192\.168\.1\.31:9100$/- 192.168.1.37:9100\n          &/' "$stack/prometheus/prometheus.yml" >"$stack/prometheus/new"
+    mv "$stack/prometheus/new" "$stack/prometheus/prometheus.yml"
+    podman kill --signal HUP "$(container alertmanager-cachet)" >/dev/null
+    check 'and the targets file that replaced it, too' eventually 30 has_reloaded '15 targets'
+}
+
+# targets_in_a_file ADDRESS…: for file_sd_configs.
+targets_in_a_file() {
+    printf -- '- targets: [%s]\n  labels: {status_page_alert: "true", status_page_component: Backend}\n' "$(IFS=, && echo "$*")"
+}
+
+# has_reloaded TEXT: whether the server's log has it.
+has_reloaded() {
+    contains "$(podman logs "$(container alertmanager-cachet)" 2>&1 | grep 'configuration reloaded')" "$1"
 }
 
 # A new release of the server, which `git pull` and a build would make: nothing can be pulled here.
@@ -153,9 +181,10 @@ look_at_backup_and_restore() {
     check 'no volume is left' no_volume_is_left
     head -c 2000 "$archive" >"$scratch/cut.tar.gz"
     check 'half an archive is refused' refuses 'not all of one' restore "$scratch/cut.tar.gz" --yes
-    rm -rf "$stack/.env" "$stack/secrets"
+    rm -rf "$stack/.env" "$stack/secrets" "$stack/prometheus"
     check 'the backup is restored' deploy restore "$archive" --yes
     check 'its end is known' test ! -e "$stack/.restore-unfinished"
+    check 'the files of the targets are there' test -s "$stack/prometheus/file_sd/backend.yml"
     check 'the page has its token of before' equals "$(<"$stack/secrets/cachet_api_token")" "$token"
     check 'the server remembers the alert that fired' remembers_the_alert
     check 'the page shows it' eventually 60 component_is Database 4

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs deploy.sh with real containers, as an operator would: with wrong files, interrupted, again, with a new target, upgrade,
-# backup, restore, uninstall. Looks at the stack from outside: order, health, networks, rights, secrets, restarts, and an alert's
+# Runs deploy.sh with real containers, as an operator would: with wrong files, interrupted, again, with a new target in a file
+# of its own, reload, upgrade, backup, restore, uninstall. Looks at the stack from outside: order, health, networks, rights, secrets, restarts, and an alert's
 # way through Traefik to the page. See tests/README.md for what stands in for what.
 #
 #   tests/containers/run.sh        needs root, and Debian's podman, runc, netavark, aardvark-dns, iptables, mmdebstrap

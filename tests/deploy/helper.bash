@@ -7,13 +7,15 @@ repository=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 # The tests ask the reader of .env that podman-compose uses; tests/deploy/run.sh says where it is.
 PYTHON=${PYTHON:-$repository/target/tools/venv/bin/python}
 
-# The operator's folder: .env with the two domains filled in, and both files.
+# The operator's folder: .env with the two domains filled in, config.json, and the folder of the targets file.
 operator_folder() {
     cd "$BATS_TEST_TMPDIR" || return
     sed 's/example\.com/example-hosting.net/' "$repository/.env.example" >.env
     cp "$repository/.env.example" .
     cp "$repository/config.json.example" config.json
-    cp "$repository/prometheus.yml.example" prometheus.yml
+    cp "$repository/prometheus.yml.example" .
+    mkdir -p prometheus
+    cp "$repository/prometheus.yml.example" prometheus/prometheus.yml
     cp "$repository/podman-compose.yml" .
     export UNPRIVILEGED_PORT_FILE=/dev/null
     # shellcheck source=/dev/null

@@ -339,7 +339,7 @@ ANSWER
     for part in format database.dump uploads.tar store.tar; do
         echo 1 >"$part"
     done
-    tar --create --gzip --file saved.tar.gz format database.dump uploads.tar store.tar .env config.json prometheus.yml
+    tar --create --gzip --file saved.tar.gz format database.dump uploads.tar store.tar .env config.json prometheus
     (ASSUME_YES=yes restore_configuration "$PWD/saved.tar.gz")
     for command in deploy upgrade 'backup other.tar.gz' --check; do
         # shellcheck disable=SC2086 # words

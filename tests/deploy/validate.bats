@@ -117,11 +117,12 @@ problems_of() {
 }
 
 @test "the three files are asked for at once" {
-    rm .env config.json prometheus.yml
-    mkdir prometheus.yml
+    rm -r .env config.json prometheus
     fails_with 'cp .env.example .env' check_files
     [[ $output == *'cp config.json.example config.json'* ]]
-    [[ $output == *'prometheus.yml is no file'* ]]
+    [[ $output == *'mkdir prometheus && cp prometheus.yml.example prometheus/prometheus.yml'* ]]
+    mkdir -p prometheus/prometheus.yml
+    fails_with 'prometheus/prometheus.yml is no file' check_files
 }
 
 @test "a file that the server cannot read in its container is said" {
