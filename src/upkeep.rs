@@ -50,7 +50,7 @@ impl Upkeep {
                 _ => {}
             }
             failed = done.is_err();
-            // It locks the memory for some milliseconds. Nothing here waits for it, nor does it ever fail.
+            // It blocks for some milliseconds, so it runs in a thread of its own. It cannot fail.
             drop(tokio::task::spawn_blocking(memory::give_back));
             tokio::select! {
                 () = stop.cancelled() => {}

@@ -86,14 +86,14 @@ const INVISIBLE: &str = "\
 ///
 /// A name that Cachet keeps in another way than we know it would never be found again, and be made anew each time.
 pub fn trimmed(text: &str) -> &str {
-    // Most characters are ASCII, and few of those are searched for.
+    // NUL is the only ASCII character in INVISIBLE.
     let is_invisible = |character: char| character == '\0' || !character.is_ascii() && INVISIBLE.contains(character);
     text.trim_matches(|character: char| character.is_whitespace() || is_invisible(character))
 }
 
 /// The first `limit` characters of `text`, as Cachet would keep them.
 pub fn cut(text: &str, limit: usize) -> String {
-    // As many bytes are at most as many characters.
+    // A text of n bytes has at most n characters.
     let end = if text.len() <= limit { None } else { text.char_indices().nth(limit) };
     let end = end.map_or(text.len(), |(end, _)| end);
     trimmed(text.get(..end).unwrap_or(text)).to_owned()

@@ -146,7 +146,7 @@ pub struct ComponentIndex {
     by_key: Vec<usize>,
     /// The same places, ordered by number.
     by_id: Vec<usize>,
-    /// The keys of the components, by place, that have another key than their name.
+    /// The key of each component whose key is not its name, by place.
     other_keys: HashMap<usize, Box<str>>,
     /// The group in which each component of the configuration belongs.
     groups: HashMap<String, GroupId>,
@@ -232,9 +232,6 @@ impl ComponentIndex {
 
     fn key_at<'a>(&'a self, observed: &'a Observed, place: usize) -> &'a str {
         let name = || observed.components.get(place).map(|component| component.name.as_str()).unwrap_or_default();
-        if self.other_keys.is_empty() {
-            return name();
-        }
         self.other_keys.get(&place).map_or_else(name, |key| key)
     }
 }

@@ -5,6 +5,7 @@
 //! after each step.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -71,6 +72,8 @@ pub struct DesiredTarget {
     pub origin: TargetOrigin,
     /// Everything that is wrong with it, the earliest first.
     pub causes: Vec<Cause>,
+    /// How many of the causes concern some components only. Mostly none does, and there may be thousands of causes.
+    narrowed: usize,
 }
 
 /// How a target is known.
@@ -95,14 +98,14 @@ pub struct Cause {
     critical: bool,
     /// The signal that says so.
     signal: SignalId,
-    /// What the signal itself calls the target, if that is not the target's name: the signal concerns only these components.
-    said: Option<Arc<Target>>,
+    /// The target as the signal names it, if that is another name. Then the cause concerns only the components of this name.
+    named: Option<Arc<Target>>,
 }
 
 impl Cause {
     /// Whether it concerns `component`.
     fn concerns(&self, component: &ComponentName) -> bool {
-        self.said.as_ref().is_none_or(|said| said.components().contains(component))
+        self.named.as_ref().is_none_or(|named| named.components().contains(component))
     }
 }
 
@@ -120,7 +123,23 @@ impl DesiredComponent {
 
 impl DesiredTarget {
     fn of_signals(target: Target) -> Self {
-        Self { target, critical: false, origin: TargetOrigin::Signals, causes: Vec::new() }
+        Self { target, critical: false, origin: TargetOrigin::Signals, causes: Vec::new(), narrowed: 0 }
+    }
+
+    fn add_cause(&mut self, cause: Cause) {
+        self.narrowed += usize::from(cause.named.is_some());
+        let place = self.causes.partition_point(|other| *other < cause);
+        // Most targets have one cause, and there may be many targets.
+        if self.causes.is_empty() {
+            self.causes.reserve_exact(1);
+        }
+        self.causes.insert(place, cause);
+    }
+
+    fn remove_cause(&mut self, signal: SignalId) {
+        let Some(place) = self.causes.iter().position(|cause| cause.signal == signal) else { return };
+        let removed = self.causes.remove(place);
+        self.narrowed -= usize::from(removed.named.is_some());
     }
 
     /// The worst that a source says of it.
@@ -138,18 +157,18 @@ impl DesiredTarget {
 
     /// The target as `component` has it: with the causes that concern this component.
     pub fn within(&self, component: &ComponentName) -> Cow<'_, Self> {
-        if self.causes.iter().all(|cause| cause.concerns(component)) {
+        if self.narrowed == 0 || self.causes.iter().all(|cause| cause.concerns(component)) {
             return Cow::Borrowed(self);
         }
         let causes = self.causes.iter().filter(|cause| cause.concerns(component)).cloned().collect();
-        Cow::Owned(Self { target: self.target.clone(), causes, ..*self })
+        Cow::Owned(Self { target: self.target.clone(), causes, narrowed: 0, ..*self })
     }
 
     /// The components that it feeds, and those that only its causes name.
     fn components(&self) -> impl Iterator<Item = &ComponentName> {
-        let own = self.target.components();
-        let named = self.causes.iter().filter_map(|cause| cause.said.as_deref()).flat_map(Target::components);
-        let others: BTreeSet<&ComponentName> = named.filter(|component| !own.contains(component)).collect();
+        let (own, causes) = (self.target.components(), if self.narrowed == 0 { &[] } else { &self.causes[..] });
+        let of_causes = causes.iter().filter_map(|cause| cause.named.as_deref()).flat_map(Target::components);
+        let others: BTreeSet<&ComponentName> = of_causes.filter(|component| !own.contains(component)).collect();
         own.iter().chain(others)
     }
 
@@ -273,7 +292,7 @@ impl DesiredPage {
             None => target.origin = TargetOrigin::Signals,
         });
         if let Some(target) = target.filter(|_| before.is_some() != known.is_some()) {
-            self.place_again(&target, touched);
+            self.move_signals_of(&target, touched);
         }
     }
 
@@ -281,27 +300,22 @@ impl DesiredPage {
     /// `touched`.
     pub fn set_signal(&mut self, id: SignalId, signal: Option<Signal>, touched: &mut BTreeSet<TargetName>) {
         let signal = signal.filter(|signal| signal.condition != Condition::Ok);
-        let after = signal.as_ref().map(|signal| self.place_of(&signal.target));
+        let after = signal.as_ref().map(|signal| self.target_of(&signal.target));
         let before = self.signals.remove(&id);
         let is_new = before.is_none();
         if let Some(name) = before.filter(|name| Some(name) != after.as_ref()) {
-            self.change(&name, None, |target| target.causes.retain(|cause| cause.signal != id));
+            self.change(&name, None, |target| target.remove_cause(id));
             touched.insert(name);
         }
         let (Some(signal), Some(name)) = (signal, after) else { return };
         let Signal { target, critical, condition, since, why, .. } = signal;
-        let said = (target.name() != name).then(|| Arc::new(target.clone()));
-        let cause = Cause { since, why, condition, critical, signal: id, said };
+        let named = (target.name() != name).then(|| Arc::new(target.clone()));
+        let cause = Cause { since, why, condition, critical, signal: id, named };
         self.change(&name, Some(&target), |target| {
             if !is_new {
-                target.causes.retain(|cause| cause.signal != id);
+                target.remove_cause(id);
             }
-            let place = target.causes.partition_point(|other| *other < cause);
-            // Most targets have one cause, and there may be many targets.
-            if target.causes.is_empty() {
-                target.causes.reserve_exact(1);
-            }
-            target.causes.insert(place, cause);
+            target.add_cause(cause);
         });
         self.signals.insert(id, name.clone());
         touched.insert(name);
@@ -359,45 +373,45 @@ impl DesiredPage {
         }
     }
 
-    /// The name of the target that a signal about `said` belongs to.
+    /// The name of the target that a signal is about, which names its target `named`.
     ///
-    /// What is said of an instance that the inventory knows is about that target, whatever components are named: a rule may
-    /// narrow the components of an alert. Of several targets with the instance, it is the one with the most of the components.
+    /// A signal about an instance of the inventory is about that target, whatever components it names: a rule may narrow the
+    /// components of an alert. Of several targets with the instance, it is the one that shares the most components with the
+    /// signal; if several do, the first by name.
     ///
     /// A rule may also take the port off the label `instance`, and Prometheus before 3.0 adds the scheme's port to an address
-    /// without one. So an instance without a port is that of the only target with the same host, and one with port 80 or 443
-    /// that of a target without a port; here the two must share a component.
-    fn place_of(&self, said: &Target) -> TargetName {
+    /// without one. So an instance without a port stands for the only target with this host, and one with port 80 or 443
+    /// for the target without a port, if the two share a component.
+    fn target_of(&self, named: &Target) -> TargetName {
         let is_known = |target: &DesiredTarget| target.origin == TargetOrigin::Inventory;
-        let (name, instance) = (said.name(), said.instance());
+        let (name, instance) = (named.name(), named.instance());
         if self.targets.get(&name).is_some_and(is_known) {
             return name;
         }
         let shared = |known: &DesiredTarget| {
             let components = known.target.components();
-            said.components().iter().filter(|component| components.contains(component)).count()
+            named.components().iter().filter(|component| components.contains(component)).count()
         };
-        let same = self.known_as(instance, TargetName::SEPARATOR);
-        // Of equals the first, whose name comes first.
-        if let Some(known) = same.into_iter().rev().max_by_key(|known| shared(known)) {
+        let same_instance = self.inventory_targets_with(instance, TargetName::SEPARATOR);
+        if let Some(known) = same_instance.into_iter().min_by_key(|known| Reverse(shared(known))) {
             return known.target.name();
         }
         let host = instance.strip_suffix(":80").or_else(|| instance.strip_suffix(":443"));
-        let mut alike = match host {
+        let mut same_host = match host {
             _ if instance.contains('/') => Vec::new(),
-            Some(host) => self.known_as(host, TargetName::SEPARATOR),
+            Some(host) => self.inventory_targets_with(host, TargetName::SEPARATOR),
             None if instance.contains(':') => Vec::new(),
-            None => self.known_as(instance, ":"),
+            None => self.inventory_targets_with(instance, ":"),
         };
-        alike.retain(|known| shared(known) > 0);
-        match &alike[..] {
+        same_host.retain(|known| shared(known) > 0);
+        match &same_host[..] {
             [known] => known.target.name(),
             _ => name,
         }
     }
 
     /// The targets of the inventory with this instance; with `:` as the separator, with this host and any port.
-    fn known_as(&self, instance: &str, separator: &str) -> Vec<&DesiredTarget> {
+    fn inventory_targets_with(&self, instance: &str, separator: &str) -> Vec<&DesiredTarget> {
         let is_port = |rest: &str| rest.chars().all(|character| character.is_ascii_digit() || character == ':');
         let is_known = |target: &&DesiredTarget| {
             let rest = target.target.instance().strip_prefix(instance);
@@ -413,9 +427,9 @@ impl DesiredPage {
         named.take_while(move |(name, _)| name.key().starts_with(&start))
     }
 
-    /// Moves the signals that belong to another target than before, because `known` came into the inventory or left it.
-    fn place_again(&mut self, known: &Target, touched: &mut BTreeSet<TargetName>) {
-        let instance = known.instance();
+    /// Moves the signals that are about another target now that `changed` has come into the inventory or left it.
+    fn move_signals_of(&mut self, changed: &Target, touched: &mut BTreeSet<TargetName>) {
+        let instance = changed.instance();
         let host = match instance.rsplit_once(':') {
             Some((host, _)) if !instance.contains('/') => host,
             _ => instance,
@@ -424,10 +438,10 @@ impl DesiredPage {
         let same_host = [TargetName::SEPARATOR, ":"].map(|separator| self.beginning_with(host, separator));
         for (name, target) in same_host.into_iter().flatten() {
             for cause in &target.causes {
-                let said = cause.said.as_deref().unwrap_or(&target.target);
-                if self.place_of(said) != *name {
+                let named = cause.named.as_deref().unwrap_or(&target.target);
+                if self.target_of(named) != *name {
                     let Cause { since, why, condition, critical, signal: id, .. } = cause.clone();
-                    moved.push(Signal { id, target: said.clone(), critical, condition, since, why });
+                    moved.push(Signal { id, target: named.clone(), critical, condition, since, why });
                 }
             }
         }
@@ -496,23 +510,38 @@ impl DesiredPage {
 }
 
 /// What the page must show, computed from nothing, given what the sources say: of each signal one word.
-pub fn desired(inventory: &Inventory, said: &Signals) -> DesiredPage {
+pub fn desired(inventory: &Inventory, signals: &Signals) -> DesiredPage {
     let mut page = DesiredPage::default();
     let known = inventory.iter().map(|(name, KnownTarget { target, critical })| {
         let (target, critical, origin) = (target.clone(), *critical, TargetOrigin::Inventory);
-        (name.clone(), DesiredTarget { target, critical, origin, causes: Vec::new() })
+        (name.clone(), DesiredTarget { target, critical, origin, causes: Vec::new(), narrowed: 0 })
     });
     page.targets = known.collect();
-    for Signal { id, target, critical, condition, since, why } in &said.signals {
+    for Signal { id, target, critical, condition, since, why } in &signals.signals {
         if *condition == Condition::Ok {
             continue;
         }
-        let name = page.place_of(target);
-        page.signals.insert(*id, name.clone());
-        let said = (target.name() != name).then(|| Arc::new(target.clone()));
-        let target = page.targets.entry(name).or_insert_with(|| DesiredTarget::of_signals(target.clone()));
-        let (critical, condition) = (*critical, *condition);
-        target.causes.push(Cause { since: *since, why: why.clone(), condition, critical, signal: *id, said });
+        let cause = |named| Cause {
+            since: *since,
+            why: why.clone(),
+            condition: *condition,
+            critical: *critical,
+            signal: *id,
+            named,
+        };
+        let name = target.name();
+        // Mostly so.
+        if let Some(known) = page.targets.get_mut(&name).filter(|known| known.origin == TargetOrigin::Inventory) {
+            known.causes.push(cause(None));
+            page.signals.insert(*id, name);
+            continue;
+        }
+        let name = page.target_of(target);
+        let named = (target.name() != name).then(|| Arc::new(target.clone()));
+        let target = page.targets.entry(name.clone()).or_insert_with(|| DesiredTarget::of_signals(target.clone()));
+        target.narrowed += usize::from(named.is_some());
+        target.causes.push(cause(named));
+        page.signals.insert(*id, name);
     }
     for (name, target) in &mut page.targets {
         target.causes.sort_unstable();
@@ -524,7 +553,7 @@ pub fn desired(inventory: &Inventory, said: &Signals) -> DesiredPage {
         }
         page.targets_down += usize::from(target.is_down());
     }
-    page.apply_rules(said.changes_at)
+    page.apply_rules(signals.changes_at)
 }
 
 /// A target's description: `critical: yes|no`, and on the second line the names of the alerts that fire, or `no alerts`.
@@ -744,7 +773,7 @@ mod tests {
         assert_eq!(page.components[&name("Web")].targets.len(), 1);
     }
 
-    /// What is said of an instance is about the target that the inventory has of it, which is counted once.
+    /// An alert about an instance of the inventory is about that target, which counts once.
     #[test]
     fn an_alert_is_about_the_known_target_of_its_instance_whatever_components_its_rule_names() {
         use ComponentStatus::{MajorOutage, Operational};

@@ -66,7 +66,7 @@ pub struct Views<'a> {
     pub index: &'a ComponentIndex,
 }
 
-/// All that has to be done at `now`, computed from nothing.
+/// The whole plan at `now`, without earlier results.
 pub fn plan(views: Views<'_>, policy: Policy, now: Timestamp) -> Plan {
     let (mut plan, mut targets) = (plan_components(views, policy, now), TargetPlans::default());
     targets.update_all(views, policy, now);
@@ -345,7 +345,7 @@ impl<'a> Planner<'a> {
 
     fn target_value(&mut self, name: &TargetName, value: ComponentValue, found: &ObservedComponent) {
         let key = ResourceKey::Target(name.clone());
-        // Most targets are so, and there may be many.
+        // Most targets are shown as desired, and there may be many.
         let is_written =
             |row: &RecordedComponent| row.is_confirmed() && row.unanswered.is_empty() && row.value == value;
         if self.recorded(&key, found).is_some_and(is_written) && value.is_shown_by(found) {
@@ -392,13 +392,16 @@ impl<'a> Planner<'a> {
     /// The component with that key ([`ComponentIndex::find`]). If there are several, that is reported.
     fn find(&mut self, key: &str) -> Option<&'a ObservedComponent> {
         let Views { observed, index, .. } = self.views;
-        let found = index.find(observed, key)?;
-        if index.with_key(observed, key).nth(1).is_some() {
-            let mut ids: Vec<_> = index.with_key(observed, key).map(|component| component.id).collect();
-            // The one that counts stands first.
-            ids.sort_unstable_by_key(|id| (*id != found.id, *id));
-            self.plan.reports.insert(Report::NameTaken { name: found.name.clone(), ids });
+        let mut namesakes = index.with_key(observed, key);
+        let first = namesakes.next()?;
+        if namesakes.next().is_none() {
+            return Some(first);
         }
+        let found = index.find(observed, key)?;
+        let mut ids: Vec<_> = index.with_key(observed, key).map(|component| component.id).collect();
+        // The one that counts stands first.
+        ids.sort_unstable_by_key(|id| (*id != found.id, *id));
+        self.plan.reports.insert(Report::NameTaken { name: found.name.clone(), ids });
         Some(found)
     }
 }

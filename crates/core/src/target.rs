@@ -139,7 +139,7 @@ impl ComponentList {
 #[derive(Clone)]
 pub struct TargetName {
     text: Arc<str>,
-    /// The name with its components in alphabetical order: the same for all orders, and mostly the text itself.
+    /// The name with its components sorted: the same for all orders, and mostly the text itself.
     key: Arc<str>,
 }
 
@@ -210,7 +210,7 @@ impl TargetName {
         &self.text
     }
 
-    /// What all names of the same target have in common: the name with its components in alphabetical order.
+    /// The name with its components sorted by their bytes, which all names of one target have in common.
     pub fn key(&self) -> &str {
         &self.key
     }

@@ -1,4 +1,4 @@
-//! The table of alerts: one row a fingerprint, in the order of their arrival.
+//! The table of alerts: one row a fingerprint, new ones at the end.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -96,7 +96,7 @@ pub(super) async fn forget_resolved(
     fingerprints(sqlx::query_scalar(query).bind(limit.as_millis()).fetch_all(connection).await?)
 }
 
-/// The row of every alert. The latest counts where there are several of one alert, which is nothing that this program wrote.
+/// The row of every alert. If a fingerprint has several rows, which only another program can cause, the last one counts.
 pub(super) async fn all_rows(connection: &mut SqliteConnection) -> Result<HashMap<Fingerprint, RowId>, StoreError> {
     let rows = sqlx::query_as("SELECT fingerprint, id FROM alerts ORDER BY id").fetch_all(connection).await?;
     rows.iter().map(|(text, row): &(String, RowId)| Ok((fingerprint(text)?, *row))).collect()

@@ -23,8 +23,7 @@ pub(super) struct Written {
     pub(super) deleted: Vec<Fingerprint>,
 }
 
-/// What is in memory of the stored alerts: those that are not resolved whole, of the others where they are stored. There may be
-/// many resolved ones.
+/// The stored alerts in memory: the row of each, and the whole record of those that are not resolved.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
     unresolved: HashMap<Fingerprint, Arc<AlertRecord>>,

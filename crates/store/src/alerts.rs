@@ -220,6 +220,7 @@ impl Store {
         let (written, result) = match work(&mut transaction, &stored).await {
             Ok(done) => done,
             Err(error) => {
+                // Otherwise the alerts are read again at the next use.
                 if !matches!(error, StoreError::OtherWriter) {
                     *alerts = Some(stored);
                 }
