@@ -1,6 +1,8 @@
 //! What is known of the page, read from the store alone: for `explain` beside a running server, for the console, and for
 //! its API. All three tell the same values.
 
+use std::collections::HashSet;
+
 use crate::core::alert::{AlertRecord, signals};
 use crate::core::explain::Facts;
 use crate::core::ledger::Ledger;
@@ -8,7 +10,7 @@ use crate::core::observed::{ComponentIndex, Observed};
 use crate::core::overrides::Override;
 use crate::core::page::{desired, inventory_of};
 use crate::core::plan::{Policy, Report, Views, plan};
-use crate::core::target::{ComponentName, Inventory};
+use crate::core::target::{ComponentName, Inventory, host_of_name, key_of_name};
 use crate::core::time::Timestamp;
 use crate::core::uptime::{Past, Span, UPTIME_DAYS, timeline, uptime_of_days};
 use crate::core::watchdog::{Monitoring, Pulse};
@@ -53,7 +55,7 @@ pub(crate) async fn facts_about(
 ) -> Result<Facts, StoreError> {
     let (alerts, ledger) = (store.unresolved_alerts_about(component), store.ledger_about(component));
     let (alerts, ledger, observed) = tokio::try_join!(alerts, ledger, store.observed_about(component))?;
-    let (overrides, pulse) = (store.overrides().await?, store.pulse().await?);
+    let (overrides, pulse, named) = (store.overrides().await?, store.pulse().await?, store.unresolved_targets().await?);
     let inventory = match (&settings.inventory, &observed) {
         (Some(inventory), _) => {
             let feeding = inventory.values().filter(|known| known.target.components().contains(component));
@@ -61,8 +63,12 @@ pub(crate) async fn facts_about(
         }
         (None, observed) => inventory_of(observed.as_ref().map_or(&Observed::default(), |(observed, _)| observed)),
     };
-    // Which target such an alert is about depends on targets that feed other components.
-    if alerts.iter().any(|alert| !inventory.contains_key(&alert.target.name())) {
+    // An alert that names its target otherwise than the inventory may be about one of these targets, and which one it is depends
+    // on targets that feed other components.
+    let hosts: HashSet<&str> = inventory.values().map(|known| known.target.host()).collect();
+    let is_unlisted = |name: &str| !inventory.contains_key(&*key_of_name(name));
+    let may_be_about = |name: &String| hosts.contains(host_of_name(name)) && is_unlisted(name);
+    if alerts.iter().any(|alert| is_unlisted(alert.target.name().key())) || named.iter().any(may_be_about) {
         return facts(store, settings, policy, now).await;
     }
     let facts = conclude((alerts, ledger, observed), &inventory, (&overrides, pulse), settings, policy, now);
@@ -181,7 +187,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_read_of_one_component_explains_it_as_all_does() {
-        let known = ["a | Web", "b | Web, Web 2", "c | Web 2", "d | Say \"ä\", Mail", "Web | Mail"];
+        let known =
+            ["a | Web", "b | Web, Web 2", "c | Web 2", "d | Say \"ä\", Mail", "Web | Mail", "e:9100 | Web, Mail"];
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), CONFIG).expect("written");
         let config = crate::config::load(file.path(), Path::new("none")).config.expect("a configuration");
@@ -190,6 +197,10 @@ mod tests {
             // One is not set up, one is left over, and one is known from its alert only.
             (&["a | Web", "b | Web, Web 2", "z | Mail", "y | Web"], &["d | Say \"ä\", Mail", "x | Web 2"]),
             (&known[1..], &[]),
+            // A rule narrows the components, another one takes the port off, and one names a component more.
+            (&known[..], &["b | Web"]),
+            (&known[..], &["b | Web, Web 2", "b | Web 2"]),
+            (&known[..], &["e | Web", "a | Web, Mail"]),
         ] {
             let store = store(shown, firing).await;
             let inventory = known.map(|name| KnownTarget { target: target(name), critical: false });

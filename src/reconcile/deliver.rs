@@ -145,7 +145,7 @@ impl Deliverer {
         let (now, interval) = (context.clock.now(), context.settings.config.page.reconcile_interval);
         let reads_are_limited = || (read < Reading::Everything).then(|| context.page.reading_waits()).flatten();
         let row = view.ledger.as_ref().and_then(|ledger| ledger.rows.get(key));
-        let vanished = view.vanished.contains(target.as_str()).then_some(interval);
+        let vanished = view.vanished.contains(target.key()).then_some(interval);
         let on_its_way = || Some(row?.on_its_way_until(now)?.since(now));
         let wait: Option<Duration> = vanished.or_else(on_its_way).or_else(reads_are_limited);
         run.saving = run.saving.into_iter().chain(wait).min();

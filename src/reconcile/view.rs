@@ -28,7 +28,7 @@ pub struct View {
     generation: u64,
     /// The generation of `observed`.
     observed_generation: u64,
-    /// The components that the last reading did not show and the one before did. When a component is removed while a list of
+    /// The keys of the components that the last reading did not show and the one before did. When a component is removed while a list of
     /// several pages is read, another one may be in none of them.
     pub vanished: BTreeSet<String>,
     /// What changed since the last plan.
@@ -101,8 +101,9 @@ impl View {
             Some(before) => {
                 let mut changed = BTreeSet::new();
                 for component in &before.components {
-                    if index.with_key(&observed, &key_of_name(&component.name)).next().is_none() {
-                        self.vanished.insert(component.name.clone());
+                    let key = key_of_name(&component.name);
+                    if index.with_key(&observed, &key).next().is_none() {
+                        self.vanished.insert(key.into_owned());
                     }
                     if index.get(&observed, component.id) != Some(component) {
                         changed.insert(component.id);

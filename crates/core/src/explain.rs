@@ -231,7 +231,7 @@ impl Facts {
             let about = match operation.key() {
                 ResourceKey::Component(name) | ResourceKey::Incident(OutageSubject::Component(name)) => vec![name],
                 ResourceKey::Target(name) => {
-                    self.page.targets.get(&name).map(|it| it.target.components().to_vec()).unwrap_or_default()
+                    self.page.targets.get(&name).map(|it| it.components().cloned().collect()).unwrap_or_default()
                 }
                 ResourceKey::Incident(OutageSubject::Monitoring) | ResourceKey::Structure => Vec::new(),
             };

@@ -10,7 +10,6 @@ use super::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerpr
 use super::expiry::{Evidence, ResolveRule, WatchdogAlert, WatchdogVerdict};
 use super::history::{AlertEvent, AlertEventKind, Source};
 use super::repair::Repair;
-use super::target::TargetName;
 use super::time::Timestamp;
 
 /// The default of `max_stored_alerts`: how many alerts are stored at most.
@@ -110,7 +109,9 @@ impl<'a> Merge<'a> {
         for alert in &statements.alerts {
             // What was adopted of an alert that has ended, under its true fingerprint and `startsAt`.
             let adopted = self.adopted.iter().find(|record| {
-                alert.status == AlertStatus::Resolved && record.target == alert.target && record.name == alert.name
+                alert.status == AlertStatus::Resolved
+                    && record.name == alert.name
+                    && record.target.is_meant_by(&alert.target)
             });
             let adopted = adopted.map(|record| {
                 let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
@@ -151,7 +152,7 @@ impl<'a> Merge<'a> {
 /// New alerts, by whether they need room of their own.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NewAlerts<'a> {
-    /// The first alert of the target and name of an adopted one. It takes that one's place ([`superseded`]) and is
+    /// The first alert of the name of an adopted one that is about its target. It takes that one's place ([`superseded`]) and is
     /// always stored.
     pub replacing: Vec<&'a AlertRecord>,
     /// The others, which are stored within the limit.
@@ -161,10 +162,12 @@ pub struct NewAlerts<'a> {
 impl<'a> NewAlerts<'a> {
     /// Divides `new` alerts, in order of arrival, where `adopted` ones are stored.
     pub fn divide(new: Vec<&'a AlertRecord>, adopted: &[AlertRecord]) -> Self {
-        let key = |record: &AlertRecord| (record.target.name(), record.name.clone());
-        let mut places: BTreeSet<(TargetName, String)> = adopted.iter().map(key).collect();
-        let (replacing, additional) =
-            new.into_iter().partition(|record| !places.is_empty() && places.remove(&key(record)));
+        let mut places = by_host_and_name(adopted);
+        let (replacing, additional) = new.into_iter().partition(|record| {
+            let Some(places) = places.get_mut(&(record.target.host(), record.name.as_str())) else { return false };
+            let place = places.iter().position(|adopted| adopted.target.is_meant_by(&record.target));
+            place.map(|place| places.swap_remove(place)).is_some()
+        });
         Self { replacing, additional }
     }
 
@@ -187,23 +190,34 @@ impl<'a> NewAlerts<'a> {
     }
 }
 
-/// The `adopted` alerts that have ended: an alert of the same target and name is among those that have `changed`, and
-/// speaks for itself from now on. Whether it fires or is resolved does not matter.
+/// The `adopted` alerts that have ended: an alert of the same name that is about their target ([`Target::is_meant_by`](super::target::Target::is_meant_by)) is
+/// among those that have `changed`, and speaks for itself from now on. Whether it fires or is resolved does not matter.
 pub fn superseded<'a>(adopted: &[AlertRecord], changed: impl IntoIterator<Item = &'a AlertRecord>) -> Vec<Fingerprint> {
     // In most transactions no alert is adopted.
     if adopted.is_empty() {
         return Vec::new();
     }
-    let identified = changed.into_iter().filter(|record| record.state != AlertState::Adopted);
-    let (mut heard, mut rewritten) = (BTreeSet::new(), BTreeSet::new());
-    for record in identified {
-        heard.insert((record.target.name(), record.name.as_str()));
-        rewritten.insert(record.fingerprint);
-    }
+    let identified: Vec<&AlertRecord> =
+        changed.into_iter().filter(|record| record.state != AlertState::Adopted).collect();
+    let rewritten: BTreeSet<Fingerprint> = identified.iter().map(|record| record.fingerprint).collect();
+    let heard = by_host_and_name(identified);
     let ended = adopted.iter().filter(|record| {
-        heard.contains(&(record.target.name(), record.name.as_str())) && !rewritten.contains(&record.fingerprint)
+        let heard = heard.get(&(record.target.host(), record.name.as_str()));
+        let is_heard = heard.is_some_and(|heard| heard.iter().any(|heard| record.target.is_meant_by(&heard.target)));
+        is_heard && !rewritten.contains(&record.fingerprint)
     });
     ended.map(|record| record.fingerprint).collect()
+}
+
+/// The records by the host of their target and their name: alerts with different ones are never about the same.
+pub(super) fn by_host_and_name<'a>(
+    records: impl IntoIterator<Item = &'a AlertRecord>,
+) -> HashMap<(&'a str, &'a str), Vec<&'a AlertRecord>> {
+    let mut by_host_and_name: HashMap<_, Vec<_>> = HashMap::new();
+    for record in records {
+        by_host_and_name.entry((record.target.host(), record.name.as_str())).or_default().push(record);
+    }
+    by_host_and_name
 }
 
 #[cfg(test)]
@@ -354,5 +368,31 @@ mod tests {
             AlertRecord { state: AlertState::Resolved, ..adopted[1].clone() },
         ];
         assert_eq!(superseded(&adopted, &others), []);
+    }
+
+    /// A rule may narrow its components or take its port off, and their order does not matter.
+    #[test]
+    fn an_adopted_alert_ends_with_an_alert_that_names_its_target_otherwise() {
+        let of = |instance: &str, components: &str, state| AlertRecord {
+            target: Target::new(instance, ComponentList::parse(components).names).expect("a target"),
+            fingerprint: Fingerprint::of_text(&format!("{instance} {components} {state:?}")),
+            ..record("TargetDown", state)
+        };
+        let adopted = [of("a:9100", "Web, Api", AlertState::Adopted), of("b", "Web", AlertState::Adopted)];
+        for (instance, components, ended) in [
+            ("a:9100", "Api, Web", Some(0)),
+            ("a:9100", "Web", Some(0)),
+            ("a:9100", "Web, Mail", Some(0)),
+            ("a", "Api", Some(0)),
+            ("b:443", "Web", Some(1)),
+            ("a:9100", "Mail", None),
+            ("a:9200", "Web", None),
+        ] {
+            let heard = of(instance, components, AlertState::Firing);
+            let expected: Vec<Fingerprint> = ended.map(|ended: usize| adopted[ended].fingerprint).into_iter().collect();
+            assert_eq!(superseded(&adopted, [&heard]), expected, "{instance} | {components}");
+            let replacing = NewAlerts::divide(vec![&heard], &adopted).replacing;
+            assert_eq!(replacing.len(), expected.len(), "{instance} | {components}");
+        }
     }
 }

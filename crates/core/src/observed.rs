@@ -208,6 +208,18 @@ impl ComponentIndex {
         places.iter().take(count).filter_map(|place| observed.components.get(*place))
     }
 
+    /// All components whose keys begin with `start`.
+    pub fn beginning_with<'a>(
+        &self,
+        observed: &'a Observed,
+        start: &str,
+    ) -> impl Iterator<Item = &'a ObservedComponent> + use<'_, 'a> {
+        let first = self.by_key.partition_point(|place| self.key_at(observed, *place) < start);
+        let places = self.by_key.get(first..).unwrap_or_default();
+        let count = places.iter().take_while(|place| self.key_at(observed, **place).starts_with(start)).count();
+        places.iter().take(count).filter_map(|place| observed.components.get(*place))
+    }
+
     /// The component with this key. Of several, that in the configured group counts, then that with the lowest number.
     pub fn find<'a>(&self, observed: &'a Observed, key: &str) -> Option<&'a ObservedComponent> {
         let is_elsewhere = |it: &ObservedComponent| it.group.is_none() || it.group != self.groups.get(key).copied();
@@ -232,7 +244,7 @@ impl ComponentIndex {
 
     fn key_at<'a>(&'a self, observed: &'a Observed, place: usize) -> &'a str {
         let name = || observed.components.get(place).map(|component| component.name.as_str()).unwrap_or_default();
-        self.other_keys.get(&place).map_or_else(name, |key| key)
+        self.other_keys.get(&place).map(AsRef::as_ref).unwrap_or_else(name)
     }
 }
 

@@ -5,7 +5,6 @@
 //! after each step.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -44,6 +43,8 @@ pub struct DesiredPage {
     /// The target of each signal. Signals with [`Condition::Ok`] are not kept.
     signals: HashMap<SignalId, TargetName>,
     targets_down: usize,
+    /// Whether the inventory consists of the page's own target components.
+    is_of_page: bool,
 }
 
 /// What a visible component must show.
@@ -102,13 +103,6 @@ pub struct Cause {
     named: Option<Arc<Target>>,
 }
 
-impl Cause {
-    /// Whether it concerns `component`.
-    fn concerns(&self, component: &ComponentName) -> bool {
-        self.named.as_ref().is_none_or(|named| named.components().contains(component))
-    }
-}
-
 impl DesiredComponent {
     /// One that no target feeds.
     pub(super) fn unfed() -> Self {
@@ -155,26 +149,45 @@ impl DesiredTarget {
         self.condition() == Condition::Down
     }
 
-    /// The target as `component` has it: with the causes that concern this component.
-    pub fn within(&self, component: &ComponentName) -> Cow<'_, Self> {
-        if self.narrowed == 0 || self.causes.iter().all(|cause| cause.concerns(component)) {
+    /// The causes that concern `component`.
+    fn causes_of(&self, component: &ComponentName) -> impl Iterator<Item = &Cause> {
+        let feeds = self.narrowed == 0 || self.target.components().contains(component);
+        self.causes.iter().filter(move |cause| match &cause.named {
+            None => feeds,
+            Some(named) => named.components().contains(component),
+        })
+    }
+
+    /// The target with the causes that concern `component`, as this component has it.
+    pub(super) fn within(&self, component: &ComponentName) -> Cow<'_, Self> {
+        if self.narrowed == 0 {
             return Cow::Borrowed(self);
         }
-        let causes = self.causes.iter().filter(|cause| cause.concerns(component)).cloned().collect();
+        let causes = self.causes_of(component).cloned().collect();
         Cow::Owned(Self { target: self.target.clone(), causes, narrowed: 0, ..*self })
     }
 
+    /// How the target is for `component`.
+    fn health(&self, component: &ComponentName) -> Health {
+        let mut health = Health { condition: Condition::Ok, critical: self.critical, began: None, down: None };
+        for cause in self.causes_of(component) {
+            health.began.get_or_insert(cause.since);
+            health.condition = health.condition.max(cause.condition);
+            if cause.condition == Condition::Down {
+                health.down = Some(cause.since);
+                // Nothing is worse, and the first cause that says so comes first. There may be thousands of causes.
+                break;
+            }
+        }
+        health
+    }
+
     /// The components that it feeds, and those that only its causes name.
-    fn components(&self) -> impl Iterator<Item = &ComponentName> {
+    pub(super) fn components(&self) -> impl Iterator<Item = &ComponentName> {
         let (own, causes) = (self.target.components(), if self.narrowed == 0 { &[] } else { &self.causes[..] });
         let of_causes = causes.iter().filter_map(|cause| cause.named.as_deref()).flat_map(Target::components);
         let others: BTreeSet<&ComponentName> = of_causes.filter(|component| !own.contains(component)).collect();
         own.iter().chain(others)
-    }
-
-    /// Since when it is down; `None` if it is not.
-    fn down_since(&self) -> Option<Timestamp> {
-        self.causes.iter().find(|cause| cause.condition == Condition::Down).map(|cause| cause.since)
     }
 
     /// The status of its own component.
@@ -202,6 +215,17 @@ impl DesiredTarget {
     }
 }
 
+/// How a target is for one component.
+#[derive(Debug, Clone, Copy)]
+struct Health {
+    condition: Condition,
+    critical: bool,
+    /// When its first cause began.
+    began: Option<Timestamp>,
+    /// Since when it is down.
+    down: Option<Timestamp>,
+}
+
 /// How the targets of one component are: all that its status depends on, in a form that a changed target updates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Tally {
@@ -216,22 +240,22 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, name: &TargetName, target: &DesiredTarget) {
+    fn add(&mut self, name: &TargetName, health: Health) {
         if let Some(targets) = Arc::get_mut(&mut self.targets) {
             targets.insert(name.clone());
         } else if !self.targets.contains(name) {
             Arc::make_mut(&mut self.targets).insert(name.clone());
         }
-        self.conditions.add(TargetHealth { condition: target.condition(), critical: target.critical });
-        for (times, moment) in self.times(target) {
+        self.conditions.add(TargetHealth { condition: health.condition, critical: health.critical });
+        for (times, moment) in self.times(health) {
             *times.entry(moment).or_default() += 1;
         }
     }
 
     /// Takes a target out. Its name stays: most targets are put back at once with another health.
-    fn remove(&mut self, target: &DesiredTarget) {
-        self.conditions.remove(TargetHealth { condition: target.condition(), critical: target.critical });
-        for (times, moment) in self.times(target) {
+    fn remove(&mut self, health: Health) {
+        self.conditions.remove(TargetHealth { condition: health.condition, critical: health.critical });
+        for (times, moment) in self.times(health) {
             let count = times.get(&moment).copied().unwrap_or_default();
             if count > 1 {
                 times.insert(moment, count - 1)
@@ -241,9 +265,8 @@ impl Tally {
         }
     }
 
-    fn times(&mut self, target: &DesiredTarget) -> impl Iterator<Item = (&mut BTreeMap<Timestamp, usize>, Timestamp)> {
-        let (began, down) = (target.causes.first().map(|cause| cause.since), target.down_since());
-        let moments = [began, down, down.filter(|_| target.critical)];
+    fn times(&mut self, health: Health) -> impl Iterator<Item = (&mut BTreeMap<Timestamp, usize>, Timestamp)> {
+        let moments = [health.began, health.down, health.down.filter(|_| health.critical)];
         [&mut self.troubled, &mut self.down, &mut self.critical_down]
             .into_iter()
             .zip(moments)
@@ -271,29 +294,50 @@ impl DesiredPage {
     ///
     /// A target of the inventory counts always, one that only signals know while one of them says that it does not work.
     pub fn set_inventory(&mut self, inventory: &Inventory, touched: &mut BTreeSet<TargetName>) {
+        let is_of_page = inventory.source() == InventorySource::Cachet;
+        let mut hosts: BTreeSet<String> = BTreeSet::new();
+        if std::mem::replace(&mut self.is_of_page, is_of_page) != is_of_page {
+            hosts.extend(
+                self.signals.values().filter_map(|name| Some(self.targets.get(name)?.target.host().to_owned())),
+            );
+        }
         let is_known = |target: &DesiredTarget| target.origin == TargetOrigin::Inventory;
         let gone = self.targets.iter().filter(|(name, target)| is_known(target) && !inventory.contains_key(*name));
         let gone: Vec<TargetName> = gone.map(|(name, _)| name.clone()).collect();
-        gone.iter().for_each(|name| self.set_known(name, None, touched));
-        inventory.iter().for_each(|(name, known)| self.set_known(name, Some(known), touched));
+        gone.iter().for_each(|name| hosts.extend(self.change_known(name, None, touched)));
+        inventory.iter().for_each(|(name, known)| hosts.extend(self.change_known(name, Some(known), touched)));
+        if !self.signals.is_empty() {
+            hosts.iter().for_each(|host| self.move_signals_at(host, touched));
+        }
     }
 
     /// Takes one target into the inventory, or out of it (`None`).
     pub fn set_known(&mut self, name: &TargetName, known: Option<&KnownTarget>, touched: &mut BTreeSet<TargetName>) {
+        if let Some(host) = self.change_known(name, known, touched) {
+            self.move_signals_at(&host, touched);
+        }
+    }
+
+    /// As [`Self::set_known`], without moving signals. Returns the host of a target that came or left.
+    fn change_known(
+        &mut self,
+        name: &TargetName,
+        known: Option<&KnownTarget>,
+        touched: &mut BTreeSet<TargetName>,
+    ) -> Option<String> {
         let is_known = |target: &&DesiredTarget| target.origin == TargetOrigin::Inventory;
-        let before = self.targets.get(name).filter(is_known).map(|target| target.critical);
+        let before = self.targets.get(name);
+        let target = before.map(|target| &target.target).or(known.map(|known| &known.target))?;
+        let (host, before) = (target.host().to_owned(), before.filter(is_known).map(|target| target.critical));
         if before == known.map(|known| known.critical) {
-            return;
+            return None;
         }
         touched.insert(name.clone());
-        let target = self.targets.get(name).map(|target| target.target.clone()).or(known.map(|it| it.target.clone()));
         self.change(name, known.map(|known| &known.target), |target| match known {
             Some(known) => (target.origin, target.critical) = (TargetOrigin::Inventory, known.critical),
             None => target.origin = TargetOrigin::Signals,
         });
-        if let Some(target) = target.filter(|_| before.is_some() != known.is_some()) {
-            self.move_signals_of(&target, touched);
-        }
+        (before.is_some() != known.is_some()).then_some(host)
     }
 
     /// Replaces what the signal `id` says; `None`: it says nothing any more. The targets that this changes are added to
@@ -336,7 +380,7 @@ impl DesiredPage {
                 self.targets_down -= usize::from(known.is_down());
                 for component in known.components() {
                     if let Some(tally) = self.tallies.get_mut(component) {
-                        tally.remove(&known.within(component));
+                        tally.remove(known.health(component));
                     }
                 }
                 known
@@ -356,7 +400,7 @@ impl DesiredPage {
         let mut left = named_before;
         if stays {
             for component in target.components() {
-                self.tallies.entry(component.clone()).or_default().add(name, &target.within(component));
+                self.tallies.entry(component.clone()).or_default().add(name, target.health(component));
                 left.retain(|before| before != component);
             }
             self.targets_down += usize::from(target.is_down());
@@ -375,65 +419,63 @@ impl DesiredPage {
 
     /// The name of the target that a signal is about, which names its target `named`.
     ///
-    /// A signal about an instance of the inventory is about that target, whatever components it names: a rule may narrow the
-    /// components of an alert. Of several targets with the instance, it is the one that shares the most components with the
-    /// signal; if several do, the first by name.
+    /// A signal is about the target of the inventory with its instance and a common component, whatever other components it names:
+    /// a rule may narrow the components of an alert. Of several such targets, it is the one with the most common components; if
+    /// several have, the first by name. Where there is none, an instance without a port stands for the only target with this
+    /// host, and one with port 80 or 443 for the target without a port ([`Target::is_meant_by`]).
     ///
-    /// A rule may also take the port off the label `instance`, and Prometheus before 3.0 adds the scheme's port to an address
-    /// without one. So an instance without a port stands for the only target with this host, and one with port 80 or 443
-    /// for the target without a port, if the two share a component.
+    /// Target components of a page were made for such names. There, a signal that names a component more is about a target of
+    /// its own, which takes the place of the other one in the inventory ([`Inventory::of_page`]).
     fn target_of(&self, named: &Target) -> TargetName {
-        let is_known = |target: &DesiredTarget| target.origin == TargetOrigin::Inventory;
         let (name, instance) = (named.name(), named.instance());
-        if self.targets.get(&name).is_some_and(is_known) {
+        if self.targets.get(&name).is_some_and(|target| target.origin == TargetOrigin::Inventory) {
             return name;
         }
-        let shared = |known: &DesiredTarget| {
-            let components = known.target.components();
-            named.components().iter().filter(|component| components.contains(component)).count()
-        };
-        let same_instance = self.inventory_targets_with(instance, TargetName::SEPARATOR);
-        if let Some(known) = same_instance.into_iter().min_by_key(|known| Reverse(shared(known))) {
-            return known.target.name();
+        let mut best: Option<(usize, &Target)> = None;
+        for known in self.meant_by(named, instance, TargetName::SEPARATOR) {
+            let shared = known.shared_with(named);
+            if best.is_none_or(|(most, _)| shared > most) {
+                best = Some((shared, known));
+            }
+            if shared == named.components().len() {
+                break;
+            }
         }
-        let host = instance.strip_suffix(":80").or_else(|| instance.strip_suffix(":443"));
-        let mut same_host = match host {
-            _ if instance.contains('/') => Vec::new(),
-            Some(host) => self.inventory_targets_with(host, TargetName::SEPARATOR),
-            None if instance.contains(':') => Vec::new(),
-            None => self.inventory_targets_with(instance, ":"),
+        if let Some((shared, known)) = best {
+            let names_more = shared < named.components().len();
+            return if names_more && self.is_of_page { name } else { known.name() };
+        }
+        let (host, separator) = match named.host() {
+            host if host == instance => (host, ":"),
+            host => (host, TargetName::SEPARATOR),
         };
-        same_host.retain(|known| shared(known) > 0);
-        match &same_host[..] {
-            [known] => known.target.name(),
+        let mut same_host = self.meant_by(named, host, separator);
+        match (same_host.next(), same_host.next()) {
+            (Some(known), None) => known.name(),
             _ => name,
         }
     }
 
-    /// The targets of the inventory with this instance; with `:` as the separator, with this host and any port.
-    fn inventory_targets_with(&self, instance: &str, separator: &str) -> Vec<&DesiredTarget> {
-        let is_port = |rest: &str| rest.chars().all(|character| character.is_ascii_digit() || character == ':');
-        let is_known = |target: &&DesiredTarget| {
-            let rest = target.target.instance().strip_prefix(instance);
-            target.origin == TargetOrigin::Inventory && rest.is_some_and(is_port)
-        };
-        self.beginning_with(instance, separator).map(|(_, target)| target).filter(is_known).collect()
+    /// The targets of the inventory that `named` may stand for, among those whose name begins with both texts.
+    fn meant_by<'a>(&'a self, named: &'a Target, instance: &str, separator: &str) -> impl Iterator<Item = &'a Target> {
+        let known = self.beginning_with(instance, separator).map(|(_, target)| target);
+        let known = known.filter(|target| target.origin == TargetOrigin::Inventory).map(|target| &target.target);
+        known.filter(|known| known.is_meant_by(named))
     }
 
     /// The targets whose name begins with both texts.
-    fn beginning_with(&self, instance: &str, separator: &str) -> impl Iterator<Item = (&TargetName, &DesiredTarget)> {
+    fn beginning_with<'a>(
+        &'a self,
+        instance: &str,
+        separator: &str,
+    ) -> impl Iterator<Item = (&'a TargetName, &'a DesiredTarget)> + use<'a> {
         let start = format!("{instance}{separator}");
         let named = self.targets.range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded));
         named.take_while(move |(name, _)| name.key().starts_with(&start))
     }
 
-    /// Moves the signals that are about another target now that `changed` has come into the inventory or left it.
-    fn move_signals_of(&mut self, changed: &Target, touched: &mut BTreeSet<TargetName>) {
-        let instance = changed.instance();
-        let host = match instance.rsplit_once(':') {
-            Some((host, _)) if !instance.contains('/') => host,
-            _ => instance,
-        };
+    /// Moves the signals that are about another target now that targets of `host` came into the inventory or left it.
+    fn move_signals_at(&mut self, host: &str, touched: &mut BTreeSet<TargetName>) {
         let mut moved: Vec<Signal> = Vec::new();
         let same_host = [TargetName::SEPARATOR, ":"].map(|separator| self.beginning_with(host, separator));
         for (name, target) in same_host.into_iter().flatten() {
@@ -511,7 +553,8 @@ impl DesiredPage {
 
 /// What the page must show, computed from nothing, given what the sources say: of each signal one word.
 pub fn desired(inventory: &Inventory, signals: &Signals) -> DesiredPage {
-    let mut page = DesiredPage::default();
+    let is_of_page = inventory.source() == InventorySource::Cachet;
+    let mut page = DesiredPage { is_of_page, ..DesiredPage::default() };
     let known = inventory.iter().map(|(name, KnownTarget { target, critical })| {
         let (target, critical, origin) = (target.clone(), *critical, TargetOrigin::Inventory);
         (name.clone(), DesiredTarget { target, critical, origin, causes: Vec::new(), narrowed: 0 })
@@ -549,7 +592,7 @@ pub fn desired(inventory: &Inventory, signals: &Signals) -> DesiredPage {
             target.critical = target.causes.iter().any(|cause| cause.critical);
         }
         for component in target.components() {
-            page.tallies.entry(component.clone()).or_default().add(name, &target.within(component));
+            page.tallies.entry(component.clone()).or_default().add(name, target.health(component));
         }
         page.targets_down += usize::from(target.is_down());
     }
@@ -594,7 +637,7 @@ pub(super) fn with_critical_line(description: Option<&str>, critical: bool) -> O
 
 /// The inventory from the page's target components, for an installation without a targets file.
 pub fn inventory_of(observed: &Observed) -> Inventory {
-    Inventory::new(InventorySource::Cachet, observed.components.iter().filter_map(known_target))
+    Inventory::of_page(observed.components.iter().filter_map(known_target))
 }
 
 /// The target that a component of the page stands for, if it is disabled and has the name of one.
@@ -679,7 +722,10 @@ mod tests {
         let worst = page(vec![said(Condition::Degraded, 1), said(Condition::Partial, 2), said(Condition::Ok, 3)]);
         let web = &worst.targets[&target("a", "Web").name()];
         assert_eq!((web.status(), web.is_down()), (ComponentStatus::PartialOutage, false));
-        assert_eq!((web.down_since(), web.description().as_str()), (None, "critical: no\nDegraded, Partial"));
+        assert_eq!(
+            (web.health(&name("Web")).down, web.description().as_str()),
+            (None, "critical: no\nDegraded, Partial")
+        );
         assert_eq!(worst.components[&name("Web")].since, Some(Timestamp::from_millis(1)));
         assert_eq!(worst.components[&name("Web")].status, ComponentStatus::PartialOutage);
         assert_eq!(worst.revisit_at, Some(NOW));
@@ -698,6 +744,11 @@ mod tests {
             let conditions = [Condition::Ok, Condition::Unknown, Condition::Degraded, Condition::Partial, Condition::Down];
             let (mut page, mut touched) = (DesiredPage::default(), BTreeSet::new());
             let (mut known, mut said) = (BTreeMap::new(), BTreeMap::new());
+            let inventory_of = |known: &BTreeMap<TargetName, KnownTarget>, is_of_page| match is_of_page {
+                true => Inventory::of_page(known.values().cloned()),
+                false => Inventory::new(InventorySource::File, known.values().cloned()),
+            };
+            let mut is_of_page = false;
             for (id, target, since, condition, flag) in changes {
                 let target = targets[target].clone();
                 let before = page.clone();
@@ -705,7 +756,8 @@ mod tests {
                 if id == 0 {
                     let entry = KnownTarget { target: target.clone(), critical: since > 2 };
                     if flag { drop(known.insert(target.name(), entry)) } else { drop(known.remove(&target.name())) }
-                    page.set_inventory(&Inventory::new(InventorySource::File, known.values().cloned()), &mut touched);
+                    is_of_page = condition > 3;
+                    page.set_inventory(&inventory_of(&known, is_of_page), &mut touched);
                 } else {
                     let id = SignalId { source: 0, id };
                     let signal = conditions.get(condition).map(|condition| Signal {
@@ -724,8 +776,7 @@ mod tests {
                 }
                 page = page.apply_rules(None);
                 let signals = Signals { signals: said.values().cloned().collect(), changes_at: None };
-                let inventory = Inventory::new(InventorySource::File, known.values().cloned());
-                prop_assert_eq!(&page, &desired(&inventory, &signals));
+                prop_assert_eq!(&page, &desired(&inventory_of(&known, is_of_page), &signals));
                 let names: BTreeSet<_> = before.targets.keys().chain(page.targets.keys()).collect();
                 for name in names {
                     prop_assert!(before.targets.get(name) == page.targets.get(name) || touched.contains(name), "{:?}", name);
@@ -784,7 +835,6 @@ mod tests {
             (target("web-01:9100", "Web"), MajorOutage, Operational, None),
             // One that the inventory does not have of this target counts while the alert fires.
             (target("web-01:9100", "Web, Backup"), MajorOutage, Operational, Some(MajorOutage)),
-            (target("web-01:9100", "Backup"), Operational, Operational, Some(MajorOutage)),
             // Its rule takes the port off the instance.
             (target("web-01", "Web"), MajorOutage, Operational, None),
         ] {
@@ -806,7 +856,9 @@ mod tests {
             (target("a", "Web"), "a | Web"),
             (target("a", "Mail, Api"), "a | Api, Mail"),
             (target("a", "Mail"), "a | Api, Mail"),
-            (target("a", "Database"), "a | Api, Mail"),
+            (target("a", "Web, Api, Mail"), "a | Api, Mail"),
+            // It has nothing in common with either.
+            (target("a", "Database"), "a | Database"),
             // Which of both it is cannot be told.
             (target("b", "Web"), "b | Web"),
             (target("b:3", "Web"), "b:3 | Web"),
@@ -816,6 +868,55 @@ mod tests {
                 page.targets.iter().filter(|(_, it)| it.is_down()).map(|(name, _)| name.as_str()).collect();
             assert_eq!(down, [known], "{said:?}");
         }
+    }
+
+    #[test]
+    fn a_component_that_only_one_alert_names_has_the_beginning_and_the_causes_of_this_alert() {
+        let listed = inventory(&[("a", "Web", false)]);
+        let alerts = [firing("Down", target("a", "Web"), 5), firing("BackupFailed", target("a", "Web, Backup"), 10)];
+        let page = desired(&listed, &signals(&alerts, REFIRE_DELAY, NOW));
+        let since = |component: &str| page.components[&name(component)].since;
+        assert_eq!(
+            (since("Web"), since("Backup")),
+            (Some(Timestamp::from_millis(5)), Some(Timestamp::from_millis(10)))
+        );
+        let target = page.targets[&target("a", "Web").name()].within(&name("Backup")).into_owned();
+        assert_eq!(target.causes.iter().map(|cause| cause.why.as_str()).collect::<Vec<_>>(), ["BackupFailed"]);
+    }
+
+    /// They were made for alerts, of which one had more components than the other.
+    #[test]
+    fn without_a_file_the_target_with_more_components_takes_the_place_of_the_one_with_fewer() {
+        let of_page = |targets: &[&str]| {
+            Inventory::of_page(
+                targets.iter().map(|components| KnownTarget { target: target("a", components), critical: false }),
+            )
+        };
+        let wide = firing("Down", target("a", "Web, Api"), 5);
+        let page = desired(&of_page(&["Web"]), &signals(std::slice::from_ref(&wide), REFIRE_DELAY, NOW));
+        assert!(page.targets[&wide.target.name()].is_down(), "it gets a component of its own");
+        let both = of_page(&["Web", "Api, Web", "Mail"]);
+        assert_eq!(both.keys().map(TargetName::as_str).collect::<Vec<_>>(), ["a | Api, Web", "a | Mail"]);
+        let page = desired(&both, &signals(&[firing("Down", target("a", "Web"), 5)], REFIRE_DELAY, NOW));
+        assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
+        assert_eq!(page.components[&name("Api")].status, ComponentStatus::Operational);
+    }
+
+    #[test]
+    fn twenty_thousand_ports_of_one_host_are_taken_into_the_inventory_and_out_of_it_in_time() {
+        let targets: Vec<(String, &str, bool)> =
+            (0..20_000).map(|port| (format!("host:{port}"), "Web", false)).collect();
+        let listed: Vec<(&str, &str, bool)> =
+            targets.iter().map(|(name, web, critical)| (name.as_str(), *web, *critical)).collect();
+        let (all, none) = (inventory(&listed), inventory(&[]));
+        let alerts: Vec<_> = targets.iter().map(|(name, ..)| firing("Down", target(name, "Web"), 5)).collect();
+        let (began, mut touched) = (std::time::Instant::now(), BTreeSet::new());
+        let mut page = desired(&all, &signals(&alerts, REFIRE_DELAY, NOW));
+        for inventory in [&none, &all] {
+            page.set_inventory(inventory, &mut touched);
+            assert_eq!(page.targets_down(), 20_000);
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     /// Prometheus before 3.0 adds the port of the scheme to an address without one.
@@ -849,7 +950,7 @@ mod tests {
         let page = desired(&inventory, &signals(&alerts, REFIRE_DELAY, NOW));
         let web = &page.targets[&target("a", "Web").name()];
         assert_eq!(web.description(), "critical: no\nDown, Slow");
-        assert_eq!(web.down_since(), Some(Timestamp::from_millis(5)));
+        assert_eq!(web.health(&name("Web")).down, Some(Timestamp::from_millis(5)));
         assert!(
             desired(&inventory, &signals(&alerts[..1], REFIRE_DELAY, NOW)).targets[&target("a", "Web").name()]
                 .is_down()

@@ -200,6 +200,7 @@ impl<'a> Planner<'a> {
                     self.plan.notes.push(Update::Component(key, None));
                 }
             }
+            Some(found) if self.leave_former(name, found) => {}
             Some(found) if desired.is_some_and(|desired| self.leave_unknown_unwritten(name, desired, found)) => {}
             Some(found) => self.component_status(name, status, found),
             None if desired.is_some_and(|desired| !desired.is_fed()) => {}
@@ -209,6 +210,21 @@ impl<'a> Planner<'a> {
             }
         }
         self.component_outage(name, status, desired, found.map(|found| found.id));
+    }
+
+    /// If another component of this name was written before, brings it to Operational first, and returns whether it has to.
+    fn leave_former(&mut self, name: &ComponentName, found: &ObservedComponent) -> bool {
+        let Views { ledger, observed, index, .. } = self.views;
+        let row = ledger.rows.get(&ResourceKey::Component(name.clone()));
+        let former = row.and_then(|row| index.get(observed, row.page_id.filter(|id| *id != found.id)?));
+        let is_ours = |former: &&ObservedComponent| {
+            former.name == found.name
+                && former.status != Some(ComponentStatus::Operational)
+                && row.is_some_and(|row| former.status == Some(row.value.status))
+        };
+        let Some(former) = former.filter(is_ours) else { return false };
+        self.set_component(name, ComponentStatus::Operational, former, None);
+        true
     }
 
     fn component_status(&mut self, name: &ComponentName, status: ComponentStatus, found: &ObservedComponent) {

@@ -16,10 +16,10 @@ use super::expiry::RoutedWatchdogs;
 use super::ledger::{
     Delivery, Ended, EndedBy, IncidentValue, Ledger, Outage, OutageSubject, Recorded, Unanswered, Update, outage_key,
 };
-use super::observed::{ComponentId, Observed, ObservedComponent, ObservedIncident};
+use super::observed::{ComponentId, ComponentIndex, Observed, ObservedComponent, ObservedIncident};
 use super::page::{DESCRIPTION_LIMIT, alerts_named, says_critical};
 use super::status::ComponentStatus;
-use super::target::{ComponentName, Inventory, Target};
+use super::target::{ComponentName, Inventory, Target, key_of_name};
 use super::time::Timestamp;
 use super::watchdog::Pulse;
 
@@ -44,7 +44,13 @@ pub fn adopt(
     title: impl Fn(&OutageSubject) -> String,
     now: Timestamp,
 ) -> Adoption {
-    let alerts = observed.components.iter().flat_map(|component| alerts_of(inventory, component, now)).collect();
+    let index = ComponentIndex::of(observed, &[]);
+    // Of several components of one target, with its components in another order, only one is used.
+    let is_used = |component: &&ObservedComponent| {
+        index.find(observed, &key_of_name(&component.name)).is_some_and(|used| used.id == component.id)
+    };
+    let used = observed.components.iter().filter(is_used);
+    let alerts = used.flat_map(|component| alerts_of(inventory, component, now)).collect();
     let mut open: Vec<&ObservedIncident> = observed.open_incidents.iter().collect();
     open.sort_by_key(|incident| incident.id);
     // Of several incidents of one subject, the first one counts.

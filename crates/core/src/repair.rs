@@ -4,7 +4,7 @@
 //! ended while we were away. So its list is read now and then, and the stored alerts are made to agree. To be in the
 //! list proves that an alert has not ended, whoever lists it. *Not* to be in it proves less: see [`Member`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::config::AlertConfig;
 use super::expiry::{Leases, WatchdogSent};
 use super::history::{AlertEvent, AlertEventKind, Source};
 use super::listing::{ListedAlert, Standing};
-use super::target::TargetName;
+use super::merge::by_host_and_name;
 use super::time::Timestamp;
 
 /// One reading of every member of an Alertmanager cluster.
@@ -141,13 +141,16 @@ impl Poll {
     fn sightings(&self, stored: &[Arc<AlertRecord>]) -> BTreeMap<Fingerprint, Sighting<'_>> {
         // What was adopted from a page fires already, so being suppressed does not keep it from that.
         let adopted = stored.iter().filter(|record| record.state == AlertState::Adopted);
-        let adopted: BTreeSet<(TargetName, &str)> =
-            adopted.map(|record| (record.target.name(), record.name.as_str())).collect();
+        let adopted = by_host_and_name(adopted.map(Arc::as_ref));
+        let is_adopted = |alert: &Alert| {
+            let adopted = adopted.get(&(alert.target.host(), alert.name.as_str()));
+            adopted.is_some_and(|adopted| adopted.iter().any(|record| record.target.is_meant_by(&alert.target)))
+        };
         let mut sightings: BTreeMap<Fingerprint, Sighting<'_>> = BTreeMap::new();
         for ListedAlert { alert, standing, .. } in self.listed() {
             let sighting = sightings.entry(alert.fingerprint).or_default();
             // A member that does not suppress it sends its notifications, so it counts as active.
-            let counts = *standing == Standing::Active || adopted.contains(&(alert.target.name(), alert.name.as_str()));
+            let counts = *standing == Standing::Active || is_adopted(alert);
             if counts && sighting.is_none_or(|seen| seen.starts_at < alert.starts_at) {
                 *sighting = Some(alert);
             }

@@ -12,7 +12,7 @@ use super::operation::Operation;
 use super::page::{describe, with_critical_line};
 use super::status::ComponentStatus;
 use super::status_page::PageWrite;
-use super::target::{ComponentName, Inventory, Target};
+use super::target::{ComponentName, Inventory, Target, key_of_name};
 
 /// What is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +56,18 @@ pub fn plan_setup(groups: &[Group], inventory: &Inventory, observed: &Observed, 
         let configured = groups.iter().flat_map(|group| &group.components);
         let fed = inventory.values().flat_map(|known| known.target.components());
         let wanted: BTreeSet<&str> = configured.chain(fed).map(ComponentName::as_str).collect();
+        // A second component of a target, with its components in another order.
+        let is_namesake = |component: &ObservedComponent| {
+            let used = index.find(&observed, &key_of_name(&component.name));
+            !component.enabled && used.is_some_and(|used| used.id != component.id && used.name != component.name)
+        };
         plan.remove_managed(
             &observed,
-            |component| !knows_target(inventory, component).unwrap_or_else(|| wanted.contains(component.name.as_str())),
+            |component| {
+                let is_wanted =
+                    knows_target(inventory, component).unwrap_or_else(|| wanted.contains(component.name.as_str()));
+                !is_wanted || is_namesake(component)
+            },
             |group| !wanted_groups.contains(group.name.as_str()),
         );
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -190,7 +190,7 @@ impl Borrow<str> for TargetName {
 
 impl TargetName {
     /// What stands between the instance and the components.
-    pub(super) const SEPARATOR: &'static str = " | ";
+    pub const SEPARATOR: &'static str = " | ";
 
     fn new(instance: &str, components: &[ComponentName]) -> Self {
         let named = |components: &[&str]| -> Arc<str> {
@@ -315,6 +315,34 @@ impl Target {
     pub fn components(&self) -> &[ComponentName] {
         &self.components
     }
+
+    /// Whether an alert that names its target `named` is about this one: they share a component, and the instance is the same
+    /// but for its port.
+    ///
+    /// A rule may take the port off the label `instance`, and Prometheus before 3.0 adds port 80 or 443 to an address without one.
+    pub fn is_meant_by(&self, named: &Self) -> bool {
+        let is_port =
+            |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let (known, named_instance) = (self.instance(), named.instance());
+        let is_same = known == named_instance
+            || !known.contains('/')
+                && match named_instance.rsplit_once(':') {
+                    Some((host, "80" | "443")) => host == known,
+                    Some(_) => false,
+                    None => known.strip_prefix(named_instance).is_some_and(is_port),
+                };
+        is_same && self.shared_with(named) > 0
+    }
+
+    /// How many components both feed.
+    pub(super) fn shared_with(&self, other: &Self) -> usize {
+        other.components.iter().filter(|component| self.components.contains(component)).count()
+    }
+
+    /// The instance without its port. All targets that an alert may be about ([`Self::is_meant_by`]) have the same.
+    pub fn host(&self) -> &str {
+        host_of(self.instance())
+    }
 }
 
 /// What a component of the page is found by: if its name is that of a target, the target's key, otherwise the name itself.
@@ -323,6 +351,18 @@ pub fn key_of_name(name: &str) -> Cow<'_, str> {
     match name.contains(", ").then(|| Target::from_name(name)).flatten() {
         Some(target) if target.name.key() != name => Cow::Owned(target.name.key().to_owned()),
         _ => Cow::Borrowed(name),
+    }
+}
+
+/// The [host](Target::host) in a target's name.
+pub fn host_of_name(name: &str) -> &str {
+    host_of(name.rsplit_once(TargetName::SEPARATOR).map_or(name, |(instance, _)| instance))
+}
+
+fn host_of(instance: &str) -> &str {
+    match instance.rsplit_once(':') {
+        Some((host, port)) if !instance.contains('/') && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => instance,
     }
 }
 
@@ -362,6 +402,27 @@ impl Inventory {
                 .or_insert(target);
         }
         Self { source, targets: known }
+    }
+
+    /// The inventory of the target components of a page. Of two targets with one instance, one may feed only components that the
+    /// other feeds as well: it was made for an alert whose rule narrowed the components, and is left out.
+    pub fn of_page(targets: impl IntoIterator<Item = KnownTarget>) -> Self {
+        let mut inventory = Self::new(InventorySource::Cachet, targets);
+        let mut by_instance: HashMap<&str, Vec<&Target>> = HashMap::new();
+        for known in inventory.targets.values() {
+            by_instance.entry(known.target.instance()).or_default().push(&known.target);
+        }
+        let is_narrower = |target: &Target, other: &Target| {
+            let count = target.components.len();
+            count < other.components.len() && target.shared_with(other) == count
+        };
+        let several = by_instance.values().filter(|targets| targets.len() > 1);
+        let narrower: Vec<TargetName> = several
+            .flat_map(|targets| targets.iter().filter(|one| targets.iter().any(|other| is_narrower(one, other))))
+            .map(|target| target.name())
+            .collect();
+        narrower.iter().for_each(|name| drop(inventory.targets.remove(name)));
+        inventory
     }
 
     /// Where it comes from.

@@ -80,8 +80,8 @@ async fn forget_oldest_resolved(
     if count == 0 {
         return Ok(Vec::new());
     }
-    let query = "DELETE FROM alerts WHERE fingerprint IN \
-                 (SELECT fingerprint FROM alerts WHERE state = 'resolved' ORDER BY last_seen_ms, fingerprint LIMIT $1) \
+    let query = "DELETE FROM alerts WHERE id IN \
+                 (SELECT id FROM alerts WHERE state = 'resolved' ORDER BY last_seen_ms, id LIMIT $1) \
                  RETURNING fingerprint";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     fingerprints(sqlx::query_scalar(query).bind(count).fetch_all(connection).await?)
@@ -135,7 +135,7 @@ pub(super) async fn unresolved_with(
     text: &str,
 ) -> Result<Vec<AlertRecord>, StoreError> {
     let query = format!(
-        "SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' AND instr(target, $1) > 0 ORDER BY fingerprint"
+        "SELECT {COLUMNS} FROM alerts WHERE state <> 'resolved' AND instr(target, $1) > 0 ORDER BY fingerprint, id"
     );
     let rows = sqlx::query(AssertSqlSafe(query)).bind(text).fetch_all(executor).await?;
     let mut records = Vec::with_capacity(rows.len());
@@ -174,13 +174,13 @@ pub(super) async fn in_rows(connection: &mut SqliteConnection, rows: &[RowId]) -
     with_keys(connection, "id", rows).await
 }
 
-/// The alerts of the targets of `records`. No index helps, so the whole table is read.
-pub(super) async fn of_targets_of(
+/// The alerts with the names of `records`. No index helps, so the whole table is read.
+pub(super) async fn named_like(
     connection: &mut SqliteConnection,
     records: &[AlertRecord],
 ) -> Result<Vec<AlertRecord>, StoreError> {
-    let targets: HashSet<String> = records.iter().map(|record| record.target.name().as_str().to_owned()).collect();
-    with_keys(connection, "target", &targets.into_iter().collect::<Vec<_>>()).await
+    let names: HashSet<&str> = records.iter().map(|record| record.name.as_str()).collect();
+    with_keys(connection, "name", &names.into_iter().collect::<Vec<_>>()).await
 }
 
 async fn with_keys<K: for<'q> Encode<'q, Sqlite> + Type<Sqlite> + Sync>(

@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use super::StoreError;
 use super::alert_rows::{RowId, all_rows, batches, in_rows, unresolved};
 use alertmanager_cachet_core::alert::{AlertRecord, AlertState, Fingerprint};
-use alertmanager_cachet_core::target::ComponentName;
+use alertmanager_cachet_core::target::{ComponentName, TargetName};
 use alertmanager_cachet_core::time::Timestamp;
 
 /// What one unit of work changes in the table of alerts.
@@ -87,6 +87,11 @@ impl Alerts {
     /// Those that are neither resolved nor just fire: adopted ones, refired ones, and those whose resolve is held.
     pub(super) fn special(&self) -> impl Iterator<Item = &Arc<AlertRecord>> {
         self.special.iter().filter_map(|fingerprint| self.unresolved.get(fingerprint))
+    }
+
+    /// The names of the targets of those that are not resolved.
+    pub(super) fn unresolved_targets(&self) -> impl Iterator<Item = TargetName> {
+        self.unresolved.values().map(|record| record.target.name())
     }
 
     /// Those that were adopted from a page.
@@ -209,6 +214,8 @@ type Change = (Fingerprint, Option<Arc<AlertRecord>>);
 pub(super) struct AlertLog {
     /// The number of the first change that is kept.
     first: u64,
+    /// Whether the changes were discarded since the last [`Self::take_reset`].
+    was_reset: bool,
     changes: VecDeque<Change>,
 }
 
@@ -228,8 +235,15 @@ impl AlertLog {
 
     /// Discards the changes, so that every reader reads all alerts again. From then on the position is never 0.
     pub(super) fn reset(&mut self) {
+        // The first time, there was nothing to discard.
+        self.was_reset |= self.position() > 0;
         self.first = self.position().saturating_add(1);
         self.changes.clear();
+    }
+
+    /// Whether the changes were discarded since the last call. Then something may have been committed of which nobody was told.
+    pub(super) fn take_reset(&mut self) -> bool {
+        std::mem::take(&mut self.was_reset)
     }
 
     /// The changes from `position` on, unless they are forgotten.

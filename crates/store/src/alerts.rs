@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use super::alert_rows::{
-    delete, forget_resolved, of_targets_of, resolved_after, unresolved, unresolved_with, upsert, write_within,
+    delete, forget_resolved, named_like, resolved_after, unresolved, unresolved_with, upsert, write_within,
 };
 use super::alert_table::{AlertLog, Alerts, Written};
 use super::history::keep_alerts;
@@ -102,7 +102,8 @@ impl Store {
 
     /// Records a group, and returns the result of each recording.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
-        let is_news = self.load_alerts().await?;
+        self.load_alerts().await?;
+        let is_news = self.changes().take_reset();
         let mut recorded = match self.record_repeats(group).await {
             Some(recorded) => recorded,
             None => self.record_changes(group).await?,
@@ -111,20 +112,17 @@ impl Store {
         Ok(recorded)
     }
 
-    /// Reads the alerts if they are not in memory; whoever follows the changes starts over. Returns whether they were read
-    /// again: then something may have been committed of which nobody was told.
-    async fn load_alerts(&self) -> Result<bool, StoreError> {
+    /// Reads the alerts if they are not in memory; whoever follows the changes starts over.
+    async fn load_alerts(&self) -> Result<(), StoreError> {
         let mut alerts = self.alerts.lock().await;
         if alerts.is_some() {
-            return Ok(false);
+            return Ok(());
         }
         // The connection that writes, so that a commit that nobody waits for any more has ended.
         let read = async { Alerts::read(&mut *self.writer.acquire().await?).await };
         *alerts = Some(self.measured(StoreOperation::Read, read).await?);
-        let mut changes = self.changes();
-        let is_first = changes.position() == 0;
-        changes.reset();
-        Ok(!is_first)
+        self.changes().reset();
+        Ok(())
     }
 
     /// The results of a group that is committed in one transaction.
@@ -287,7 +285,7 @@ impl Store {
     pub async fn adopt(&self, adoption: &Adoption, observed: &Observed, now: Timestamp) -> Result<(), StoreError> {
         self.write_alerts(async |db, stored| {
             // A notification may have come first.
-            let mut known = of_targets_of(db, &adoption.alerts).await?;
+            let mut known = named_like(db, &adoption.alerts).await?;
             let adopted: HashSet<_> = adoption.alerts.iter().map(|record| record.fingerprint).collect();
             known.retain(|known| !adopted.contains(&known.fingerprint));
             let ended: HashSet<_> = superseded(&adoption.alerts, &known).into_iter().collect();
@@ -316,7 +314,7 @@ impl Store {
         self.write_alerts(async |db, stored| {
             if record.state == AlertState::Adopted {
                 let adopted = std::slice::from_ref(record);
-                let known = of_targets_of(db, adopted).await?;
+                let known = named_like(db, adopted).await?;
                 if !superseded(adopted, &known).is_empty() {
                     return Ok((Written::default(), ()));
                 }
@@ -351,6 +349,19 @@ impl Store {
             return Ok(stored.unresolved_about(component));
         }
         self.measured(StoreOperation::Read, unresolved_with(&self.reader, component.as_str())).await
+    }
+
+    /// The names of the targets of [`Store::unresolved_alerts`], as the alerts give them.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement failed.
+    pub async fn unresolved_targets(&self) -> Result<Vec<String>, StoreError> {
+        if let Some(stored) = self.alerts.lock().await.as_ref().filter(|_| !self.is_read_only) {
+            return Ok(stored.unresolved_targets().map(|name| name.to_string()).collect());
+        }
+        let query = sqlx::query_scalar("SELECT DISTINCT target FROM alerts WHERE state <> 'resolved'");
+        let read = async { Ok(query.fetch_all(&self.reader).await?) };
+        self.measured(StoreOperation::Read, read).await
     }
 
     /// Forgets resolved alerts that were last heard of before `limit`, and returns how many there were.

@@ -328,11 +328,11 @@ async fn name_targets_by_key(writer: &SqlitePool) -> Result<(), sqlx::Error> {
 /// the number of separators, `$2` the length. Then how one is renamed, where it would be lost otherwise, and removed.
 const MAYBE_UNACCEPTABLE: [(&str, Option<&str>, &str); 2] = [
     (
-        "SELECT fingerprint AS row_key, target, name FROM alerts \
+        "SELECT CAST(id AS TEXT) AS row_key, target, name FROM alerts \
          WHERE length(target) - length(replace(target, ',', '')) >= $1 OR length(target) > $2 OR length(name) > $2 \
          OR target GLOB '*[^ -~]*'",
-        Some("UPDATE alerts SET target = $1 WHERE fingerprint = $2"),
-        "DELETE FROM alerts WHERE fingerprint = $1",
+        Some("UPDATE alerts SET target = $1 WHERE id = CAST($2 AS INTEGER)"),
+        "DELETE FROM alerts WHERE id = CAST($1 AS INTEGER)",
     ),
     (
         "SELECT name AS row_key, name AS target, '' AS name FROM ledger WHERE kind = 'target' \

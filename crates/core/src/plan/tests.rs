@@ -368,6 +368,28 @@ fn of_two_components_with_one_name_that_in_the_configured_group_is_used() {
 }
 
 #[test]
+fn a_component_that_is_not_used_any_more_is_not_left_red() {
+    let inventory = inventory(&[("a", "Web", false)]);
+    let mut world = World::set_up(&inventory);
+    world.settle(&inventory, &[firing("a", "Web")], POLICY);
+    let name = GroupName::try_from("Europe").expect("a group name");
+    world.groups = vec![Group { name, components: vec![self::name("Web")] }];
+    world.observed.groups.push(ObservedGroup {
+        id: GroupId(9),
+        name: "Europe".to_owned(),
+        visible: true,
+        managed: false,
+    });
+    world.add("Web", true, None);
+    world.observed.components.last_mut().expect("added").group = Some(GroupId(9));
+    world.settle(&inventory, &[firing("a", "Web")], POLICY);
+    world.settle(&inventory, &[firing("a", "Web")], POLICY);
+    let statuses: Vec<_> =
+        world.observed.components.iter().filter(|it| it.enabled).map(|it| it.status.expect("known").value()).collect();
+    assert_eq!(statuses, [1, 4]);
+}
+
+#[test]
 fn a_target_component_is_found_whatever_the_order_of_its_components() {
     let (before, after) = (inventory(&[("a", "Web, Api", false)]), inventory(&[("a", "Api, Web", false)]));
     let mut world = World::set_up(&before);

@@ -2,6 +2,8 @@
 
 mod laws;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::alert::AlertStatus;
 use crate::expiry::{Lease, LeaseLength};

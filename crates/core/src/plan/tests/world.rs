@@ -107,7 +107,9 @@ impl World {
                 if page_id.is_none() {
                     self.add(&name, false, None);
                 }
-                let component = self.component(&name);
+                let mut components = self.observed.components.iter_mut();
+                let is_meant = |it: &&mut ObservedComponent| page_id.map_or(it.name == name, |id| it.id == id);
+                let component = components.find(is_meant).expect("a component");
                 (component.status, component.enabled) = (Some(value.status), *enabled);
                 component.description = value.description.clone().or(component.description.take());
                 Outcome::Written(component.id, value.clone())
