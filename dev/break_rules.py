@@ -54,6 +54,19 @@ RULES = [
         "self.changes().add(stored.change(written));",
         "drop(stored.change(written));",
     ),
+    # Which target an alert is about.
+    Rule(
+        "identity: an alert without the port is about the target with this host",
+        CORE + "target.rs",
+        "None => known.strip_prefix(named_instance).is_some_and(is_port),",
+        "None => false,",
+    ),
+    Rule(
+        "identity: an adopted alert ends with an alert that names its target otherwise",
+        CORE + "merge.rs",
+        "heard.iter().any(|heard| record.target.is_meant_by(&heard.target))",
+        "heard.iter().any(|heard| record.target == heard.target)",
+    ),
     # The ledger.
     Rule(
         "late or drift: a status that was sent without an answer is no person's",

@@ -67,10 +67,15 @@ fn target(scenario: &Scenario, number: usize) -> Target {
 
 pub fn alert(scenario: &Scenario, number: usize) -> Alert {
     let spec = &scenario.alerts[number];
+    let mut target = target(scenario, spec.target);
+    if spec.renamed {
+        let components: Vec<_> = target.components().iter().rev().cloned().collect();
+        target = Target::new(target.host(), components).expect("a target");
+    }
     Alert {
         fingerprint: format!("{number:016x}").parse().expect("a fingerprint"),
         name: spec.name.to_owned(),
-        target: target(scenario, spec.target),
+        target,
         critical: spec.critical,
         status: AlertStatus::Firing,
         starts_at: timestamp(0),

@@ -68,6 +68,9 @@ pub struct Alert {
     pub target: usize,
     /// What its own label says.
     pub critical: bool,
+    /// Whether its rule takes the port off the instance, and names the components in another order. Only of targets that are in
+    /// the targets file.
+    pub renamed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -250,7 +253,7 @@ impl Scenario {
     pub fn from_seed(seed: u64) -> Self {
         let random = &mut Random::new(seed);
         let targets = (0..2 + random.below(4)).map(|number| target(random, number)).collect::<Vec<_>>();
-        let alerts = targets.iter().enumerate().flat_map(|(number, _)| alerts(random, number)).collect::<Vec<_>>();
+        let mut alerts = targets.iter().enumerate().flat_map(|(number, _)| alerts(random, number)).collect::<Vec<_>>();
         let policy = Policy {
             incidents_last_until_operational: random.chance(25),
             enforce: random.chance(15),
@@ -262,6 +265,9 @@ impl Scenario {
             // as long as nothing else, so that what is due tells what is awaited
             watchdog: random.pick(&[None, None, None, Some(127), Some(307), Some(907)]),
         };
+        for alert in &mut alerts {
+            alert.renamed = !policy.inventory_from_cachet && targets[alert.target].listed && random.chance(25);
+        }
         let mood = Mood {
             calm: random.chance(25),
             nobody: random.chance(40),
@@ -305,9 +311,9 @@ fn target(random: &mut Random, number: usize) -> Target {
 }
 
 fn alerts(random: &mut Random, target: usize) -> Vec<Alert> {
-    let mut alerts = vec![Alert { name: "TargetDown", target, critical: random.chance(30) }];
+    let mut alerts = vec![Alert { name: "TargetDown", target, critical: random.chance(30), renamed: false }];
     if random.chance(30) {
-        alerts.push(Alert { name: "DiskFull", target, critical: random.chance(30) });
+        alerts.push(Alert { name: "DiskFull", target, critical: random.chance(30), renamed: false });
     }
     alerts
 }
