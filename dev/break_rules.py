@@ -61,12 +61,6 @@ RULES = [
         "None => known.strip_prefix(named_instance).is_some_and(is_port),",
         "None => false,",
     ),
-    Rule(
-        "identity: an adopted alert ends with an alert that names its target otherwise",
-        CORE + "merge.rs",
-        "heard.iter().any(|heard| record.target.is_meant_by(&heard.target))",
-        "heard.iter().any(|heard| record.target == heard.target)",
-    ),
     # The ledger.
     Rule(
         "late or drift: a status that was sent without an answer is no person's",

@@ -66,7 +66,8 @@ pub(crate) async fn facts_about(
     // An alert that names its target otherwise than the inventory may be about one of these targets, and which one it is depends
     // on targets that feed other components.
     let hosts: HashSet<&str> = inventory.values().map(|known| known.target.host()).collect();
-    let is_unlisted = |name: &str| !inventory.contains_key(&*key_of_name(name));
+    let listed = settings.inventory.as_ref().unwrap_or(&inventory);
+    let is_unlisted = |name: &str| !listed.contains_key(&*key_of_name(name));
     let may_be_about = |name: &String| hosts.contains(host_of_name(name)) && is_unlisted(name);
     if alerts.iter().any(|alert| is_unlisted(alert.target.name().key())) || named.iter().any(may_be_about) {
         return facts(store, settings, policy, now).await;

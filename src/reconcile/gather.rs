@@ -17,7 +17,7 @@ use crate::core::overrides::Override;
 use crate::core::page::{DesiredPage, known_target};
 use crate::core::recovery::adopt;
 use crate::core::status_page::{Failure, PageError};
-use crate::core::target::{Inventory, Target, TargetName};
+use crate::core::target::{KnownTarget, Target};
 use crate::core::time::Timestamp;
 use crate::core::watchdog::{Monitoring, Pulse, Watchdog};
 use crate::sources::Source;
@@ -293,16 +293,14 @@ impl Gatherer {
             page.set_inventory(&context.settings.inventory(observed), &mut touched.targets);
         }
         for name in std::mem::take(&mut touched.components) {
-            let Some(target) = Target::from_name(&name) else { continue };
+            let Some(target) = Target::from_name(&name).map(|target| target.name()) else { continue };
             if context.settings.inventory.is_none() {
                 // The page's own components are the inventory.
-                let start = format!("{}{}", target.instance(), TargetName::SEPARATOR);
-                let shown: Vec<_> = index.beginning_with(observed, &start).filter_map(known_target).collect();
-                let known = Inventory::of_page(shown.iter().cloned());
-                let names = shown.iter().map(|shown| shown.target.name()).chain([target.name()]);
-                names.for_each(|name| page.set_known(&name, known.get(&name), &mut touched.targets));
+                let known = index.with_key(observed, target.key()).filter_map(known_target);
+                let known = known.reduce(|one, other| KnownTarget { critical: one.critical | other.critical, ..one });
+                page.set_known(&target, known.as_ref(), &mut touched.targets);
             }
-            touched.targets.insert(target.name());
+            touched.targets.insert(target);
         }
         let (mut changes_at, mut waiting) = (None, 0);
         for (number, source) in (0_u8..).zip(&self.sources) {

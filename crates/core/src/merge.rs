@@ -3,6 +3,7 @@
 //! The store loads what a group of notifications is about into a [`Merge`], applies the notifications in the order of
 //! their arrival, and saves what has changed in the same transaction, within the limit on stored alerts ([`NewAlerts`]).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::alert::{Alert, AlertRecord, AlertState, AlertStatus, Effect, Fingerpr
 use super::expiry::{Evidence, ResolveRule, WatchdogAlert, WatchdogVerdict};
 use super::history::{AlertEvent, AlertEventKind, Source};
 use super::repair::Repair;
+use super::target::Target;
 use super::time::Timestamp;
 
 /// The default of `max_stored_alerts`: how many alerts are stored at most.
@@ -105,15 +107,13 @@ impl<'a> Merge<'a> {
             self.history.push(repair.event(now));
             self.put(repair.record.clone());
         }
+        let stored_adopted = std::mem::take(&mut self.adopted);
+        let adopted = AdoptedAlerts::of(&stored_adopted);
         let (mut effects, mut is_news) = (Vec::with_capacity(statements.alerts.len()), !repairs.is_empty());
         for alert in &statements.alerts {
             // What was adopted of an alert that has ended, under its true fingerprint and `startsAt`.
-            let adopted = self.adopted.iter().find(|record| {
-                alert.status == AlertStatus::Resolved
-                    && record.name == alert.name
-                    && record.target.is_meant_by(&alert.target)
-            });
-            let adopted = adopted.map(|record| {
+            let ends = (alert.status == AlertStatus::Resolved).then_some(alert);
+            let adopted = ends.and_then(|alert| adopted.about(&alert.name, &alert.target)).map(|record| {
                 let (fingerprint, starts_at) = (alert.fingerprint, alert.starts_at);
                 AlertRecord { fingerprint, starts_at, reported_starts_at: starts_at, ..record.clone() }
             });
@@ -127,6 +127,7 @@ impl<'a> Merge<'a> {
             self.put(record);
             effects.push(effect);
         }
+        self.adopted = stored_adopted;
         Recorded { effects, repairs, watchdog_is_back: verdict.is_back, is_news, is_written: false }
     }
 
@@ -162,11 +163,10 @@ pub struct NewAlerts<'a> {
 impl<'a> NewAlerts<'a> {
     /// Divides `new` alerts, in order of arrival, where `adopted` ones are stored.
     pub fn divide(new: Vec<&'a AlertRecord>, adopted: &[AlertRecord]) -> Self {
-        let mut places = by_host_and_name(adopted);
+        let (adopted, mut replaced) = (AdoptedAlerts::of(adopted), BTreeSet::new());
         let (replacing, additional) = new.into_iter().partition(|record| {
-            let Some(places) = places.get_mut(&(record.target.host(), record.name.as_str())) else { return false };
-            let place = places.iter().position(|adopted| adopted.target.is_meant_by(&record.target));
-            place.map(|place| places.swap_remove(place)).is_some()
+            let adopted = adopted.about(&record.name, &record.target);
+            adopted.is_some_and(|adopted| replaced.insert(adopted.fingerprint))
         });
         Self { replacing, additional }
     }
@@ -190,34 +190,45 @@ impl<'a> NewAlerts<'a> {
     }
 }
 
-/// The `adopted` alerts that have ended: an alert of the same name that is about their target ([`Target::is_meant_by`](super::target::Target::is_meant_by)) is
-/// among those that have `changed`, and speaks for itself from now on. Whether it fires or is resolved does not matter.
+/// The `adopted` alerts that have ended: an alert that is about the same
+/// ([`AdoptedAlerts::about`]) is among those that have `changed`, and speaks for itself from now on. Whether it fires or is resolved does not matter.
 pub fn superseded<'a>(adopted: &[AlertRecord], changed: impl IntoIterator<Item = &'a AlertRecord>) -> Vec<Fingerprint> {
     // In most transactions no alert is adopted.
     if adopted.is_empty() {
         return Vec::new();
     }
-    let identified: Vec<&AlertRecord> =
-        changed.into_iter().filter(|record| record.state != AlertState::Adopted).collect();
-    let rewritten: BTreeSet<Fingerprint> = identified.iter().map(|record| record.fingerprint).collect();
-    let heard = by_host_and_name(identified);
-    let ended = adopted.iter().filter(|record| {
-        let heard = heard.get(&(record.target.host(), record.name.as_str()));
-        let is_heard = heard.is_some_and(|heard| heard.iter().any(|heard| record.target.is_meant_by(&heard.target)));
-        is_heard && !rewritten.contains(&record.fingerprint)
-    });
-    ended.map(|record| record.fingerprint).collect()
+    let adopted = AdoptedAlerts::of(adopted);
+    let (mut ended, mut rewritten) = (BTreeSet::new(), BTreeSet::new());
+    for record in changed.into_iter().filter(|record| record.state != AlertState::Adopted) {
+        ended.extend(adopted.about(&record.name, &record.target).map(|adopted| adopted.fingerprint));
+        rewritten.insert(record.fingerprint);
+    }
+    ended.difference(&rewritten).copied().collect()
 }
 
-/// The records by the host of their target and their name: alerts with different ones are never about the same.
-pub(super) fn by_host_and_name<'a>(
-    records: impl IntoIterator<Item = &'a AlertRecord>,
-) -> HashMap<(&'a str, &'a str), Vec<&'a AlertRecord>> {
-    let mut by_host_and_name: HashMap<_, Vec<_>> = HashMap::new();
-    for record in records {
-        by_host_and_name.entry((record.target.host(), record.name.as_str())).or_default().push(record);
+/// The alerts that were adopted from a page, to find the one that another alert is about.
+pub(super) struct AdoptedAlerts<'a>(HashMap<(&'a str, &'a str), Vec<&'a AlertRecord>>);
+
+impl<'a> AdoptedAlerts<'a> {
+    /// Those of `records` that are adopted.
+    pub(super) fn of(records: impl IntoIterator<Item = &'a AlertRecord>) -> Self {
+        let mut by_instance_and_name: HashMap<_, Vec<_>> = HashMap::new();
+        for record in records.into_iter().filter(|record| record.state == AlertState::Adopted) {
+            let key = (record.target.instance(), record.name.as_str());
+            by_instance_and_name.entry(key).or_default().push(record);
+        }
+        Self(by_instance_and_name)
     }
-    by_host_and_name
+
+    /// The adopted alert of this name and target, or else the one of this instance whose target shares the most components with
+    /// it. An alert rule may narrow the components; the page says nothing of that.
+    ///
+    /// The instance must be the same: an alert without the port may be about a target that was up.
+    pub(super) fn about(&self, name: &str, target: &Target) -> Option<&'a AlertRecord> {
+        let shared = |record: &AlertRecord| record.target.shared_with(target);
+        let candidates = self.0.get(&(target.instance(), name))?.iter().copied().filter(|record| shared(record) > 0);
+        candidates.min_by_key(|record| (record.target != *target, Reverse(shared(record))))
+    }
 }
 
 #[cfg(test)]
@@ -370,7 +381,7 @@ mod tests {
         assert_eq!(superseded(&adopted, &others), []);
     }
 
-    /// A rule may narrow its components or take its port off, and their order does not matter.
+    /// A rule may narrow its components, and their order does not matter.
     #[test]
     fn an_adopted_alert_ends_with_an_alert_that_names_its_target_otherwise() {
         let of = |instance: &str, components: &str, state| AlertRecord {
@@ -383,9 +394,11 @@ mod tests {
             ("a:9100", "Api, Web", Some(0)),
             ("a:9100", "Web", Some(0)),
             ("a:9100", "Web, Mail", Some(0)),
-            ("a", "Api", Some(0)),
-            ("b:443", "Web", Some(1)),
+            ("b", "Api, Web", Some(1)),
             ("a:9100", "Mail", None),
+            // It may be about a target that was up.
+            ("a", "Api", None),
+            ("b:443", "Web", None),
             ("a:9200", "Web", None),
         ] {
             let heard = of(instance, components, AlertState::Firing);

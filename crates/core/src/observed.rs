@@ -208,22 +208,12 @@ impl ComponentIndex {
         places.iter().take(count).filter_map(|place| observed.components.get(*place))
     }
 
-    /// All components whose keys begin with `start`.
-    pub fn beginning_with<'a>(
-        &self,
-        observed: &'a Observed,
-        start: &str,
-    ) -> impl Iterator<Item = &'a ObservedComponent> + use<'_, 'a> {
-        let first = self.by_key.partition_point(|place| self.key_at(observed, *place) < start);
-        let places = self.by_key.get(first..).unwrap_or_default();
-        let count = places.iter().take_while(|place| self.key_at(observed, **place).starts_with(start)).count();
-        places.iter().take(count).filter_map(|place| observed.components.get(*place))
-    }
-
-    /// The component with this key. Of several, that in the configured group counts, then that with the lowest number.
+    /// The component with this key. Of several, that in the configured group counts, then one that is in no group, then that
+    /// with the lowest number.
     pub fn find<'a>(&self, observed: &'a Observed, key: &str) -> Option<&'a ObservedComponent> {
-        let is_elsewhere = |it: &ObservedComponent| it.group.is_none() || it.group != self.groups.get(key).copied();
-        self.with_key(observed, key).min_by_key(|component| (is_elsewhere(component), component.id))
+        let configured = self.groups.get(key).copied();
+        let is_configured = |it: &ObservedComponent| it.group.is_some() && it.group == configured;
+        self.with_key(observed, key).min_by_key(|it| (!is_configured(it), it.group.is_some(), it.id))
     }
 
     /// The component with this number.

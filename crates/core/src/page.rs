@@ -421,20 +421,25 @@ impl DesiredPage {
     ///
     /// A signal is about the target of the inventory with its instance and a common component, whatever other components it names:
     /// a rule may narrow the components of an alert. Of several such targets, it is the one with the most common components; if
-    /// several have, the first by name. Where there is none, an instance without a port stands for the only target with this
-    /// host, and one with port 80 or 443 for the target without a port ([`Target::is_meant_by`]).
+    /// several have, the first by name. Where the inventory does not have the instance, one without a port stands for the only
+    /// target with this host, and one with port 80 or 443 for the target without a port ([`Target::is_meant_by`]).
     ///
-    /// Target components of a page were made for such names. There, a signal that names a component more is about a target of
-    /// its own, which takes the place of the other one in the inventory ([`Inventory::of_page`]).
+    /// The target components of a page were made for the names that signals gave. So if they are the inventory, another list of
+    /// components is another target.
     fn target_of(&self, named: &Target) -> TargetName {
         let (name, instance) = (named.name(), named.instance());
-        if self.targets.get(&name).is_some_and(|target| target.origin == TargetOrigin::Inventory) {
+        if let Some(equal) = self.targets.get(&name) {
+            if self.is_of_page || equal.origin == TargetOrigin::Inventory {
+                // With the components in its order.
+                return equal.target.name();
+            }
+        } else if self.is_of_page {
             return name;
         }
         let mut best: Option<(usize, &Target)> = None;
-        for known in self.meant_by(named, instance, TargetName::SEPARATOR) {
+        for known in self.inventory_beginning_with(instance, TargetName::SEPARATOR) {
             let shared = known.shared_with(named);
-            if best.is_none_or(|(most, _)| shared > most) {
+            if known.instance() == instance && best.is_none_or(|(most, _)| shared > most) {
                 best = Some((shared, known));
             }
             if shared == named.components().len() {
@@ -442,25 +447,23 @@ impl DesiredPage {
             }
         }
         if let Some((shared, known)) = best {
-            let names_more = shared < named.components().len();
-            return if names_more && self.is_of_page { name } else { known.name() };
+            return if shared > 0 { known.name() } else { name };
         }
         let (host, separator) = match named.host() {
             host if host == instance => (host, ":"),
             host => (host, TargetName::SEPARATOR),
         };
-        let mut same_host = self.meant_by(named, host, separator);
-        match (same_host.next(), same_host.next()) {
+        let mut meant = self.inventory_beginning_with(host, separator).filter(|known| known.is_meant_by(named));
+        match (meant.next(), meant.next()) {
             (Some(known), None) => known.name(),
             _ => name,
         }
     }
 
-    /// The targets of the inventory that `named` may stand for, among those whose name begins with both texts.
-    fn meant_by<'a>(&'a self, named: &'a Target, instance: &str, separator: &str) -> impl Iterator<Item = &'a Target> {
-        let known = self.beginning_with(instance, separator).map(|(_, target)| target);
-        let known = known.filter(|target| target.origin == TargetOrigin::Inventory).map(|target| &target.target);
-        known.filter(|known| known.is_meant_by(named))
+    /// The targets of the inventory whose name begins with both texts.
+    fn inventory_beginning_with(&self, instance: &str, separator: &str) -> impl Iterator<Item = &Target> + use<'_> {
+        let named = self.beginning_with(instance, separator).map(|(_, target)| target);
+        named.filter(|target| target.origin == TargetOrigin::Inventory).map(|target| &target.target)
     }
 
     /// The targets whose name begins with both texts.
@@ -637,7 +640,7 @@ pub(super) fn with_critical_line(description: Option<&str>, critical: bool) -> O
 
 /// The inventory from the page's target components, for an installation without a targets file.
 pub fn inventory_of(observed: &Observed) -> Inventory {
-    Inventory::of_page(observed.components.iter().filter_map(known_target))
+    Inventory::new(InventorySource::Cachet, observed.components.iter().filter_map(known_target))
 }
 
 /// The target that a component of the page stands for, if it is disabled and has the name of one.
@@ -745,7 +748,7 @@ mod tests {
             let (mut page, mut touched) = (DesiredPage::default(), BTreeSet::new());
             let (mut known, mut said) = (BTreeMap::new(), BTreeMap::new());
             let inventory_of = |known: &BTreeMap<TargetName, KnownTarget>, is_of_page| match is_of_page {
-                true => Inventory::of_page(known.values().cloned()),
+                true => Inventory::new(InventorySource::Cachet, known.values().cloned()),
                 false => Inventory::new(InventorySource::File, known.values().cloned()),
             };
             let mut is_of_page = false;
@@ -850,8 +853,14 @@ mod tests {
 
     #[test]
     fn an_alert_of_an_instance_with_several_known_targets_is_about_the_one_with_the_most_of_its_components() {
-        let listed =
-            inventory(&[("a", "Web", false), ("a", "Api, Mail", false), ("b:1", "Web", false), ("b:2", "Web", false)]);
+        let listed = inventory(&[
+            ("a", "Web", false),
+            ("a", "Api, Mail", false),
+            ("b:1", "Web", false),
+            ("b:2", "Web", false),
+            ("c", "Api", false),
+            ("c:1", "Web", false),
+        ]);
         for (said, known) in [
             (target("a", "Web"), "a | Web"),
             (target("a", "Mail, Api"), "a | Api, Mail"),
@@ -859,6 +868,7 @@ mod tests {
             (target("a", "Web, Api, Mail"), "a | Api, Mail"),
             // It has nothing in common with either.
             (target("a", "Database"), "a | Database"),
+            (target("c", "Web"), "c | Web"),
             // Which of both it is cannot be told.
             (target("b", "Web"), "b | Web"),
             (target("b:3", "Web"), "b:3 | Web"),
@@ -884,22 +894,15 @@ mod tests {
         assert_eq!(target.causes.iter().map(|cause| cause.why.as_str()).collect::<Vec<_>>(), ["BackupFailed"]);
     }
 
-    /// They were made for alerts, of which one had more components than the other.
+    /// Its target components were made for the names that alerts gave.
     #[test]
-    fn without_a_file_the_target_with_more_components_takes_the_place_of_the_one_with_fewer() {
-        let of_page = |targets: &[&str]| {
-            Inventory::of_page(
-                targets.iter().map(|components| KnownTarget { target: target("a", components), critical: false }),
-            )
-        };
-        let wide = firing("Down", target("a", "Web, Api"), 5);
-        let page = desired(&of_page(&["Web"]), &signals(std::slice::from_ref(&wide), REFIRE_DELAY, NOW));
-        assert!(page.targets[&wide.target.name()].is_down(), "it gets a component of its own");
-        let both = of_page(&["Web", "Api, Web", "Mail"]);
-        assert_eq!(both.keys().map(TargetName::as_str).collect::<Vec<_>>(), ["a | Api, Web", "a | Mail"]);
-        let page = desired(&both, &signals(&[firing("Down", target("a", "Web"), 5)], REFIRE_DELAY, NOW));
-        assert_eq!(page.components[&name("Web")].status, ComponentStatus::MajorOutage);
-        assert_eq!(page.components[&name("Api")].status, ComponentStatus::Operational);
+    fn without_a_file_another_list_of_components_is_another_target_and_another_order_is_not() {
+        let known = KnownTarget { target: target("a", "Web, Api"), critical: false };
+        let of_page = Inventory::new(InventorySource::Cachet, [known]);
+        for (components, count) in [("Api, Web", 1), ("Web", 2), ("Web, Api, Mail", 2)] {
+            let page = desired(&of_page, &signals(&[firing("Down", target("a", components), 5)], REFIRE_DELAY, NOW));
+            assert_eq!(page.components[&name("Web")].targets.len(), count, "{components}");
+        }
     }
 
     #[test]

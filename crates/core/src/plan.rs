@@ -190,8 +190,8 @@ impl<'a> Planner<'a> {
     fn component(&mut self, name: &ComponentName) {
         let desired = self.views.desired.components.get(name);
         let status = desired.map_or(ComponentStatus::Operational, |desired| desired.status);
-        let found = self.find(name.as_str());
         let key = ResourceKey::Component(name.clone());
+        let found = self.find(&key, name.as_str());
         let ours = desired.is_some() || self.views.ledger.rows.contains_key(&key);
         match found {
             _ if !ours => {}
@@ -200,7 +200,6 @@ impl<'a> Planner<'a> {
                     self.plan.notes.push(Update::Component(key, None));
                 }
             }
-            Some(found) if self.leave_former(name, found) => {}
             Some(found) if desired.is_some_and(|desired| self.leave_unknown_unwritten(name, desired, found)) => {}
             Some(found) => self.component_status(name, status, found),
             None if desired.is_some_and(|desired| !desired.is_fed()) => {}
@@ -210,21 +209,6 @@ impl<'a> Planner<'a> {
             }
         }
         self.component_outage(name, status, desired, found.map(|found| found.id));
-    }
-
-    /// If another component of this name was written before, brings it to Operational first, and returns whether it has to.
-    fn leave_former(&mut self, name: &ComponentName, found: &ObservedComponent) -> bool {
-        let Views { ledger, observed, index, .. } = self.views;
-        let row = ledger.rows.get(&ResourceKey::Component(name.clone()));
-        let former = row.and_then(|row| index.get(observed, row.page_id.filter(|id| *id != found.id)?));
-        let is_ours = |former: &&ObservedComponent| {
-            former.name == found.name
-                && former.status != Some(ComponentStatus::Operational)
-                && row.is_some_and(|row| former.status == Some(row.value.status))
-        };
-        let Some(former) = former.filter(is_ours) else { return false };
-        self.set_component(name, ComponentStatus::Operational, former, None);
-        true
     }
 
     fn component_status(&mut self, name: &ComponentName, status: ComponentStatus, found: &ObservedComponent) {
@@ -334,8 +318,10 @@ impl<'a> Planner<'a> {
     }
 
     fn target(&mut self, name: &TargetName) {
-        let found = self.find(name.key());
+        let found = self.find(&ResourceKey::Target(name.clone()), name.key());
         let Some(target) = self.views.desired.targets.get(name) else { return self.leftover(name, found) };
+        // The name that was given may have the components in another order.
+        let name = &target.target.name();
         let value = || ComponentValue::of_target(target.status(), target.description());
         match found {
             Some(found) => self.target_value(name, value(), found),
@@ -405,15 +391,21 @@ impl<'a> Planner<'a> {
         self.plan.revisit_at = Some(self.plan.revisit_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// The component with that key ([`ComponentIndex::find`]). If there are several, that is reported.
-    fn find(&mut self, key: &str) -> Option<&'a ObservedComponent> {
-        let Views { observed, index, .. } = self.views;
+    /// The component with that key. If there are several, that is reported, and one of them counts: the one that was written
+    /// to last as long as it is not back at Operational, or else that of [`ComponentIndex::find`].
+    fn find(&mut self, resource: &ResourceKey, key: &str) -> Option<&'a ObservedComponent> {
+        let Views { observed, index, ledger, .. } = self.views;
         let mut namesakes = index.with_key(observed, key);
         let first = namesakes.next()?;
         if namesakes.next().is_none() {
             return Some(first);
         }
-        let found = index.find(observed, key)?;
+        let is_back = |row: &RecordedComponent| {
+            row.is_confirmed() && row.unanswered.is_empty() && row.value.status == ComponentStatus::Operational
+        };
+        let row = ledger.rows.get(resource).filter(|row| !is_back(row));
+        let written = index.with_key(observed, key).find(|it| row.is_some_and(|row| row.page_id == Some(it.id)));
+        let found = written.or_else(|| index.find(observed, key))?;
         let mut ids: Vec<_> = index.with_key(observed, key).map(|component| component.id).collect();
         // The one that counts stands first.
         ids.sort_unstable_by_key(|id| (*id != found.id, *id));

@@ -14,7 +14,7 @@ use super::config::AlertConfig;
 use super::expiry::{Leases, WatchdogSent};
 use super::history::{AlertEvent, AlertEventKind, Source};
 use super::listing::{ListedAlert, Standing};
-use super::merge::by_host_and_name;
+use super::merge::AdoptedAlerts;
 use super::time::Timestamp;
 
 /// One reading of every member of an Alertmanager cluster.
@@ -140,12 +140,8 @@ impl Poll {
 
     fn sightings(&self, stored: &[Arc<AlertRecord>]) -> BTreeMap<Fingerprint, Sighting<'_>> {
         // What was adopted from a page fires already, so being suppressed does not keep it from that.
-        let adopted = stored.iter().filter(|record| record.state == AlertState::Adopted);
-        let adopted = by_host_and_name(adopted.map(Arc::as_ref));
-        let is_adopted = |alert: &Alert| {
-            let adopted = adopted.get(&(alert.target.host(), alert.name.as_str()));
-            adopted.is_some_and(|adopted| adopted.iter().any(|record| record.target.is_meant_by(&alert.target)))
-        };
+        let adopted = AdoptedAlerts::of(stored.iter().map(Arc::as_ref));
+        let is_adopted = |alert: &Alert| adopted.about(&alert.name, &alert.target).is_some();
         let mut sightings: BTreeMap<Fingerprint, Sighting<'_>> = BTreeMap::new();
         for ListedAlert { alert, standing, .. } in self.listed() {
             let sighting = sightings.entry(alert.fingerprint).or_default();

@@ -2,7 +2,7 @@
 
 use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -190,7 +190,7 @@ impl Borrow<str> for TargetName {
 
 impl TargetName {
     /// What stands between the instance and the components.
-    pub const SEPARATOR: &'static str = " | ";
+    pub(super) const SEPARATOR: &'static str = " | ";
 
     fn new(instance: &str, components: &[ComponentName]) -> Self {
         let named = |components: &[&str]| -> Arc<str> {
@@ -402,27 +402,6 @@ impl Inventory {
                 .or_insert(target);
         }
         Self { source, targets: known }
-    }
-
-    /// The inventory of the target components of a page. Of two targets with one instance, one may feed only components that the
-    /// other feeds as well: it was made for an alert whose rule narrowed the components, and is left out.
-    pub fn of_page(targets: impl IntoIterator<Item = KnownTarget>) -> Self {
-        let mut inventory = Self::new(InventorySource::Cachet, targets);
-        let mut by_instance: HashMap<&str, Vec<&Target>> = HashMap::new();
-        for known in inventory.targets.values() {
-            by_instance.entry(known.target.instance()).or_default().push(&known.target);
-        }
-        let is_narrower = |target: &Target, other: &Target| {
-            let count = target.components.len();
-            count < other.components.len() && target.shared_with(other) == count
-        };
-        let several = by_instance.values().filter(|targets| targets.len() > 1);
-        let narrower: Vec<TargetName> = several
-            .flat_map(|targets| targets.iter().filter(|one| targets.iter().any(|other| is_narrower(one, other))))
-            .map(|target| target.name())
-            .collect();
-        narrower.iter().for_each(|name| drop(inventory.targets.remove(name)));
-        inventory
     }
 
     /// Where it comes from.

@@ -103,11 +103,11 @@ impl Store {
     /// Records a group, and returns the result of each recording.
     async fn record_group(&self, group: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         self.load_alerts().await?;
-        let is_news = self.changes().take_reset();
         let mut recorded = match self.record_repeats(group).await {
             Some(recorded) => recorded,
             None => self.record_changes(group).await?,
         };
+        let is_news = self.changes().take_reset();
         recorded.iter_mut().for_each(|recorded| recorded.is_news |= is_news);
         Ok(recorded)
     }

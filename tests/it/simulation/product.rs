@@ -68,9 +68,12 @@ fn target(scenario: &Scenario, number: usize) -> Target {
 pub fn alert(scenario: &Scenario, number: usize) -> Alert {
     let spec = &scenario.alerts[number];
     let mut target = target(scenario, spec.target);
-    if spec.renamed {
+    if spec.reordered {
         let components: Vec<_> = target.components().iter().rev().cloned().collect();
-        target = Target::new(target.host(), components).expect("a target");
+        target = Target::new(target.instance(), components).expect("a target");
+    }
+    if spec.without_port {
+        target = Target::new(target.host(), target.components()).expect("a target");
     }
     Alert {
         fingerprint: format!("{number:016x}").parse().expect("a fingerprint"),

@@ -68,9 +68,10 @@ pub struct Alert {
     pub target: usize,
     /// What its own label says.
     pub critical: bool,
-    /// Whether its rule takes the port off the instance, and names the components in another order. Only of targets that are in
-    /// the targets file.
-    pub renamed: bool,
+    /// Whether its rule names the components in another order. This and the next only for targets in the targets file.
+    pub reordered: bool,
+    /// Whether its rule takes the port off the instance. Not where a store is lost: what is adopted then is not ended by it.
+    pub without_port: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -265,9 +266,6 @@ impl Scenario {
             // as long as nothing else, so that what is due tells what is awaited
             watchdog: random.pick(&[None, None, None, Some(127), Some(307), Some(907)]),
         };
-        for alert in &mut alerts {
-            alert.renamed = !policy.inventory_from_cachet && targets[alert.target].listed && random.chance(25);
-        }
         let mood = Mood {
             calm: random.chance(25),
             nobody: random.chance(40),
@@ -280,7 +278,15 @@ impl Scenario {
             watched: policy.watchdog.is_some(),
         };
         let steps = (0..5 + random.below(36)).map(|_| step(random, &targets, &alerts, mood)).collect();
-        Self { release: random.pick(&Release::BOTH), policy, set_up: random.chance(85), steps, targets, alerts }
+        let (release, set_up) = (random.pick(&Release::BOTH), random.chance(85));
+        // By numbers of their own, so that each seed is otherwise what it was before alerts had these.
+        let random = &mut Random::new(!seed);
+        for alert in &mut alerts {
+            let is_listed = !policy.inventory_from_cachet && targets[alert.target].listed;
+            alert.reordered = is_listed && random.chance(25);
+            alert.without_port = is_listed && !mood.forgetful && !mood.restored && random.chance(25);
+        }
+        Self { release, policy, set_up, steps, targets, alerts }
     }
 }
 
@@ -311,9 +317,16 @@ fn target(random: &mut Random, number: usize) -> Target {
 }
 
 fn alerts(random: &mut Random, target: usize) -> Vec<Alert> {
-    let mut alerts = vec![Alert { name: "TargetDown", target, critical: random.chance(30), renamed: false }];
+    let mut alerts =
+        vec![Alert { name: "TargetDown", target, critical: random.chance(30), reordered: false, without_port: false }];
     if random.chance(30) {
-        alerts.push(Alert { name: "DiskFull", target, critical: random.chance(30), renamed: false });
+        alerts.push(Alert {
+            name: "DiskFull",
+            target,
+            critical: random.chance(30),
+            reordered: false,
+            without_port: false,
+        });
     }
     alerts
 }

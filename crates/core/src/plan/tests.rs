@@ -368,7 +368,7 @@ fn of_two_components_with_one_name_that_in_the_configured_group_is_used() {
 }
 
 #[test]
-fn a_component_that_is_not_used_any_more_is_not_left_red() {
+fn a_component_that_is_not_used_any_more_is_left_green() {
     let inventory = inventory(&[("a", "Web", false)]);
     let mut world = World::set_up(&inventory);
     world.settle(&inventory, &[firing("a", "Web")], POLICY);
@@ -382,11 +382,12 @@ fn a_component_that_is_not_used_any_more_is_not_left_red() {
     });
     world.add("Web", true, None);
     world.observed.components.last_mut().expect("added").group = Some(GroupId(9));
-    world.settle(&inventory, &[firing("a", "Web")], POLICY);
-    world.settle(&inventory, &[firing("a", "Web")], POLICY);
-    let statuses: Vec<_> =
-        world.observed.components.iter().filter(|it| it.enabled).map(|it| it.status.expect("known").value()).collect();
-    assert_eq!(statuses, [1, 4]);
+    for (alerts, expected) in [(&[firing("a", "Web")][..], [4, 1]), (&[], [1, 1]), (&[firing("a", "Web")], [1, 4])] {
+        world.settle(&inventory, alerts, POLICY);
+        let visible = world.observed.components.iter().filter(|component| component.enabled);
+        let statuses: Vec<u8> = visible.map(|it| it.status.expect("known").value()).collect();
+        assert_eq!(statuses, expected, "it is left when the outage is over");
+    }
 }
 
 #[test]
