@@ -183,12 +183,14 @@ impl Node {
             Self::Map(entries) => {
                 let entries = entries.into_iter().map(|(key, value)| (key, value.merged()));
                 let (merges, mut own): (Vec<_>, Vec<_>) = entries.partition(|(key, _)| key == MERGE_KEY);
+                let mut known: HashSet<String> = own.iter().map(|(key, _)| key.clone()).collect();
                 for (_, merge) in merges {
                     let sources = if let Self::List(sources) = merge { sources } else { vec![merge] };
                     for source in sources {
                         let Self::Map(entries) = source else { continue };
-                        let is_missing = |(key, _): &(String, Self)| own.iter().all(|(known, _)| known != key);
-                        let missing: Vec<_> = entries.into_iter().filter(is_missing).collect();
+                        // A key that repeats within one source stays repeated.
+                        let missing: Vec<_> = entries.into_iter().filter(|(key, _)| !known.contains(key)).collect();
+                        known.extend(missing.iter().map(|(key, _)| key.clone()));
                         own.extend(missing);
                     }
                 }
@@ -269,9 +271,14 @@ impl<'a> Value<'a> {
 
     /// The elements of a list; of anything else, none.
     pub(super) fn items(&self) -> Vec<Self> {
-        let Node::List(items) = self.node else { return Vec::new() };
+        self.each().collect()
+    }
+
+    /// The elements of a list, one after the other; of anything else, none.
+    pub(super) fn each(&self) -> impl Iterator<Item = Self> {
+        let items: &'a [Node] = if let Node::List(items) = self.node { items } else { &[] };
         let item = |(index, node)| Self { node, place: self.place.index(index), ..self.clone() };
-        items.iter().enumerate().map(item).collect()
+        items.iter().enumerate().map(item)
     }
 
     /// Itself, if it has keys and values; anything else is a problem.
