@@ -5,7 +5,9 @@
 
 mod pattern;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
 use strum::VariantNames as _;
@@ -16,43 +18,94 @@ use self::pattern::{Pattern, Template};
 pub const VALUE_LIMIT: usize = 64 << 10;
 
 /// How much relabelling one file may ask for. The application of a rule costs 1, and as much for each 16 bytes that it looks
-/// at; more with a large regular expression. 100,000 targets with 20 rules each are within it.
-pub const BUDGET: u64 = 10_000_000;
+/// at or makes; a regular expression costs 2 more, or still more if it is large. A target costs 16, and 1 for each 4 of its
+/// labels. 50,000 targets with 20 rules each are within it.
+pub const BUDGET: u64 = 4_000_000;
 
-/// Labels with their values. An empty value is no label.
+/// Labels with their values. An empty value is no label. Clones share the texts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Labels(BTreeMap<String, String>);
+pub struct Labels {
+    values: BTreeMap<Arc<str>, Arc<str>>,
+    /// The labels whose values are not known, with the caller's number of what makes them unknown.
+    unknown: BTreeMap<Arc<str>, usize>,
+    /// The numbers of what decides whether rules drop these labels and is not known. They are taken as kept.
+    undecided: BTreeSet<usize>,
+}
 
 impl Labels {
-    /// The value of a label; empty if there is none.
+    /// The value of a label; empty if there is none, or if it is not known.
     pub fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+        self.values.get(name).map_or("", |value| value)
+    }
+
+    /// What makes the value of a label unknown, as [`Self::set_unknown`] was told; `None` if it is known, or if there is none.
+    pub fn unknown(&self, name: &str) -> Option<usize> {
+        self.unknown.get(name).copied()
+    }
+
+    /// What decides whether rules drop these labels, and is not known.
+    pub fn undecided(&self) -> impl Iterator<Item = usize> {
+        self.undecided.iter().copied()
     }
 
     /// Sets a label; an empty value removes it.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+    pub fn set(&mut self, name: &str, value: impl Into<Arc<str>>) {
         let value = value.into();
+        if !self.unknown.is_empty() {
+            self.unknown.remove(name);
+        }
         if value.is_empty() {
-            self.0.remove(name);
-        } else if let Some(known) = self.0.get_mut(name) {
+            self.values.remove(name);
+        } else if let Some(known) = self.values.get_mut(name) {
             *known = value;
         } else {
-            self.0.insert(name.to_owned(), value);
+            self.values.insert(name.into(), value);
         }
     }
 
-    /// The labels with their values, by name.
+    /// Sets a label to a value that is not known. `origin` is the caller's number of what makes it unknown.
+    pub fn set_unknown(&mut self, name: &str, origin: usize) {
+        self.values.remove(name);
+        self.unknown.insert(name.into(), origin);
+    }
+
+    /// Whether there is such a label, with a known or unknown value.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name) || self.unknown.contains_key(name)
+    }
+
+    /// Sets each label of `defaults` that is not set.
+    pub fn fill(&mut self, defaults: &Self) {
+        for (name, value) in &defaults.values {
+            if !self.has(name) {
+                self.values.insert(Arc::clone(name), Arc::clone(value));
+            }
+        }
+        for (name, origin) in &defaults.unknown {
+            if !self.has(name) {
+                self.unknown.insert(Arc::clone(name), *origin);
+            }
+        }
+    }
+
+    /// The labels whose values are known, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.values.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Removes the labels whose names are not wanted.
     pub fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
-        self.0.retain(|name, _| is_wanted(name));
+        self.values.retain(|name, _| is_wanted(name));
+        self.unknown.retain(|name, _| is_wanted(name));
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.values.len() + self.unknown.len()
     }
 }
 
-impl<N: AsRef<str>, V: Into<String>> FromIterator<(N, V)> for Labels {
+impl<N: AsRef<str>, V: Into<Arc<str>>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(labels: I) -> Self {
         let mut set = Self::default();
         labels.into_iter().for_each(|(name, value)| set.set(name.as_ref(), value));
@@ -129,13 +182,15 @@ pub struct RelabelRule {
     /// The target label as a template, which it is only for `replace`.
     target: Template,
     replacement: Template,
+    /// What makes the replacement unknown.
+    unknown_replacement: Option<usize>,
+    /// What makes it unknown when the rule applies, or to which values.
+    unknown_condition: Option<usize>,
 }
 
-/// How the application of rules ended. The number is the place of the rule in the list, from 0.
+/// Why rules make no labels. The number is the place of the rule in the list, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relabelled {
-    /// The labels are those that the rules make.
-    Kept,
+pub enum Stop {
     /// This rule drops it.
     Dropped(usize),
     /// This rule looks at, or makes, a value of more than [`VALUE_LIMIT`] bytes.
@@ -181,11 +236,11 @@ impl RelabelRule {
         if let Some((key, _)) = given.iter().find(|(key, is_given)| *is_given && refused.contains(key)) {
             return error(key, format!("has no meaning for the action {name}, and Prometheus refuses it: remove it"));
         }
-        let needs_target = match action {
+        let lacks_target_label = match action {
             Action::Keep | Action::Drop | Action::LabelMap | Action::LabelDrop | Action::LabelKeep => false,
             _ => target_label.is_empty(),
         };
-        if needs_target {
+        if lacks_target_label {
             return error("target_label", format!("is missing, and the action {name} needs it: name the label to set"));
         }
         if action == Action::HashMod && fields.modulus.unwrap_or_default() == 0 {
@@ -203,7 +258,21 @@ impl RelabelRule {
             target: Template::parse(&target_label),
             target_label,
             replacement: Template::parse(replacement),
+            unknown_replacement: None,
+            unknown_condition: None,
         })
+    }
+
+    /// The same rule with a replacement that is not known. `origin` is the caller's number of what makes it unknown.
+    #[must_use]
+    pub fn with_unknown_replacement(self, origin: usize) -> Self {
+        Self { unknown_replacement: Some(origin), ..self }
+    }
+
+    /// The same rule, of which it is not known when it applies, or to which values.
+    #[must_use]
+    pub fn with_unknown_condition(self, origin: usize) -> Self {
+        Self { unknown_condition: Some(origin), ..self }
     }
 
     /// What it costs to compile, and to match 16 bytes: 1, or more with a large regular expression.
@@ -235,81 +304,159 @@ impl RelabelRule {
         sources.into_iter().flatten().map(String::as_str).chain(target)
     }
 
-    /// Applies it. `Some(false)`: it drops what has these labels; `None`: a value is too long.
-    fn apply(&self, labels: &mut Labels, value: &str) -> Option<bool> {
-        match self.action {
-            Action::Keep => return Some(self.pattern.is_match(value)),
-            Action::Drop => return Some(!self.pattern.is_match(value)),
-            Action::KeepEqual => return Some(labels.get(&self.target_label) == value),
-            Action::DropEqual => return Some(labels.get(&self.target_label) != value),
+    /// Applies it, and gives the number of bytes that it made.
+    ///
+    /// # Errors
+    /// Why nothing has these labels any more.
+    fn apply(&self, labels: &mut Labels, value: &str) -> Result<usize, fn(usize) -> Stop> {
+        let is_kept = match self.action {
+            Action::Keep => self.pattern.is_match(value),
+            Action::Drop => !self.pattern.is_match(value),
+            Action::KeepEqual => labels.get(&self.target_label) == value,
+            Action::DropEqual => labels.get(&self.target_label) != value,
             Action::Replace => {
-                let Some(found) = self.pattern.captures(value) else { return Some(true) };
+                let Some(found) = self.pattern.captures(value) else { return Ok(0) };
                 let target = self.target.expand(&found);
-                if is_label_name(&target) {
-                    let replacement = self.replacement.expand(&found);
-                    if replacement.len() > VALUE_LIMIT {
-                        return None;
-                    }
-                    labels.set(&target, replacement);
+                if !is_label_name(&target) {
+                    return Ok(target.len());
                 }
+                if let Some(origin) = self.unknown_replacement {
+                    labels.set_unknown(&target, origin);
+                    return Ok(0);
+                }
+                let replacement = self.replacement.expand(&found);
+                if replacement.len() > VALUE_LIMIT {
+                    return Err(Stop::TooLong);
+                }
+                let made = target.len() + replacement.len();
+                labels.set(&target, replacement);
+                return Ok(made);
             }
             Action::HashMod => {
                 let hash = Md5::digest(value.as_bytes());
                 let last = hash.iter().skip(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
                 labels.set(&self.target_label, last.checked_rem(self.modulus).unwrap_or_default().to_string());
+                true
             }
-            Action::LabelMap => {
-                let matching = labels.iter().filter_map(|(name, value)| {
-                    Some((self.replacement.expand(&self.pattern.captures(name)?), value.to_owned()))
-                });
-                for (name, value) in matching.collect::<Vec<_>>() {
-                    if name.len() > VALUE_LIMIT {
-                        return None;
-                    }
-                    labels.set(&name, value);
-                }
+            Action::LabelMap => return self.map_names(labels),
+            Action::LabelDrop => {
+                labels.retain(|name| !self.pattern.is_match(name));
+                true
             }
-            Action::LabelDrop => labels.retain(|name| !self.pattern.is_match(name)),
-            Action::LabelKeep => labels.retain(|name| self.pattern.is_match(name)),
-            Action::Lowercase => labels.set(&self.target_label, in_case(value, char::to_lowercase)),
-            Action::Uppercase => labels.set(&self.target_label, in_case(value, char::to_uppercase)),
+            Action::LabelKeep => {
+                labels.retain(|name| self.pattern.is_match(name));
+                true
+            }
+            Action::Lowercase => {
+                labels.set(&self.target_label, in_case(value, char::to_lowercase));
+                true
+            }
+            Action::Uppercase => {
+                labels.set(&self.target_label, in_case(value, char::to_uppercase));
+                true
+            }
+        };
+        if is_kept { Ok(0) } else { Err(Stop::Dropped) }
+    }
+
+    /// Applies `labelmap`.
+    fn map_names(&self, labels: &mut Labels) -> Result<usize, fn(usize) -> Stop> {
+        let renamed = |name: &str| Some(self.replacement.expand(&self.pattern.captures(name)?));
+        let known: Vec<(String, Arc<str>)> =
+            labels.values.iter().filter_map(|(name, value)| Some((renamed(name)?, Arc::clone(value)))).collect();
+        let unknown: Vec<(String, usize)> =
+            labels.unknown.iter().filter_map(|(name, origin)| Some((renamed(name)?, *origin))).collect();
+        let mut made = 0;
+        for name in known.iter().map(|(name, _)| name).chain(unknown.iter().map(|(name, _)| name)) {
+            if name.len() > VALUE_LIMIT {
+                return Err(Stop::TooLong);
+            }
+            // A label costs more than its bytes.
+            made += 16 + name.len();
         }
-        Some(true)
+        known.into_iter().for_each(|(name, value)| labels.set(&name, value));
+        unknown.into_iter().for_each(|(name, origin)| labels.set_unknown(&name, origin));
+        Ok(made)
     }
 
-    fn joined_sources(&self, labels: &Labels) -> String {
-        let values: Vec<&str> = self.source_labels.iter().map(|name| labels.get(name)).collect();
-        values.join(&self.separator)
+    /// What makes it unknown what the rule does with these labels.
+    fn unknown_origin(&self, labels: &Labels) -> Option<usize> {
+        let of_labels = || self.decisive_labels().find_map(|name| labels.unknown(name));
+        self.unknown_condition.or_else(|| if labels.unknown.is_empty() { None } else { of_labels() })
     }
 
-    /// What its application costs.
+    /// Makes unknown what the rule might change.
+    fn apply_unknown(&self, labels: &mut Labels, origin: usize) {
+        let sets = !matches!(
+            self.action,
+            Action::Keep
+                | Action::Drop
+                | Action::KeepEqual
+                | Action::DropEqual
+                | Action::LabelMap
+                | Action::LabelDrop
+                | Action::LabelKeep
+        );
+        if sets && self.target.is_constant() {
+            labels.set_unknown(&self.target_label, origin);
+        } else {
+            labels.undecided.insert(origin);
+        }
+    }
+
+    fn joined_sources<'l>(&self, labels: &'l Labels) -> Cow<'l, str> {
+        match self.source_labels.as_slice() {
+            [] => Cow::Borrowed(""),
+            [only] => Cow::Borrowed(labels.get(only)),
+            several => {
+                let values: Vec<&str> = several.iter().map(|name| labels.get(name)).collect();
+                Cow::Owned(values.join(&self.separator))
+            }
+        }
+    }
+
+    /// What its application costs, without what it makes.
     fn cost(&self, value: &str, labels: &Labels) -> u64 {
         let length = match self.action {
-            Action::LabelMap | Action::LabelDrop | Action::LabelKeep => labels.iter().map(|(name, _)| name.len()).sum(),
+            Action::LabelMap | Action::LabelDrop | Action::LabelKeep => {
+                labels.iter().map(|(name, _)| 16 + name.len()).sum()
+            }
             _ => value.len(),
         };
-        1 + (length as u64 / 16) * self.pattern.weight
+        self.pattern.base_cost() + (length as u64 / 16) * self.pattern.weight
     }
 }
 
 /// Applies `rules` in their order, and takes what that costs from `budget`.
-pub fn relabel(rules: &[RelabelRule], labels: &mut Labels, budget: &mut u64) -> Relabelled {
+///
+/// # Errors
+/// A rule drops what has these labels, a value is too long, or the budget is used up.
+pub fn relabel(rules: &[RelabelRule], labels: &mut Labels, budget: &mut u64) -> Result<(), Stop> {
     for (index, rule) in rules.iter().enumerate() {
+        if let Some(origin) = rule.unknown_origin(labels) {
+            spend(budget, 1)?;
+            rule.apply_unknown(labels, origin);
+            continue;
+        }
         let value = rule.joined_sources(labels);
         if value.len() > VALUE_LIMIT {
-            return Relabelled::TooLong(index);
+            return Err(Stop::TooLong(index));
         }
-        match budget.checked_sub(rule.cost(&value, labels)) {
-            Some(left) => *budget = left,
-            None => return Relabelled::OverBudget,
-        }
-        match rule.apply(labels, &value) {
-            Some(true) => {}
-            Some(false) => return Relabelled::Dropped(index),
-            None => return Relabelled::TooLong(index),
-        }
+        spend(budget, rule.cost(&value, labels))?;
+        let value = value.into_owned();
+        let made = rule.apply(labels, &value).map_err(|stop| stop(index))?;
+        spend(budget, made as u64 / 16)?;
     }
-    Relabelled::Kept
+    Ok(())
+}
+
+/// Takes `cost` from a budget.
+///
+/// # Errors
+/// It has less.
+pub fn spend(budget: &mut u64, cost: u64) -> Result<(), Stop> {
+    *budget = budget.checked_sub(cost).ok_or(Stop::OverBudget)?;
+    Ok(())
 }
 
 /// Whether every release of Prometheus takes it as the name of a label. Since 3.0, any text is one where it is written out.
@@ -355,13 +502,13 @@ mod tests {
         labels.iter().copied().collect()
     }
 
-    fn applied(rules: &[RelabelRule], before: &[(&str, &str)]) -> (Relabelled, Labels) {
+    fn applied(rules: &[RelabelRule], before: &[(&str, &str)]) -> (Result<(), Stop>, Labels) {
         let mut labels = labels(before);
         (relabel(rules, &mut labels, &mut BUDGET.clone()), labels)
     }
 
     fn check(rule: RelabelRule, before: &[(&str, &str)], after: &[(&str, &str)]) {
-        assert_eq!(applied(&[rule], before), (Relabelled::Kept, labels(after)));
+        assert_eq!(applied(&[rule], before), (Ok(()), labels(after)));
     }
 
     #[test]
@@ -404,7 +551,7 @@ mod tests {
             (rule("dropequal", compared("b")), false),
             (rule("dropequal", compared("c")), true),
         ] {
-            let expected = if is_kept { Relabelled::Kept } else { Relabelled::Dropped(0) };
+            let expected = if is_kept { Ok(()) } else { Err(Stop::Dropped(0)) };
             assert_eq!(applied(std::slice::from_ref(&rule), &before).0, expected, "{rule:?}");
         }
     }
@@ -465,10 +612,10 @@ mod tests {
     fn rules_that_double_a_value_or_are_too_many_are_stopped() {
         let double = || RuleFields { replacement: text("$1$1"), target_label: text("a"), ..sources(&["a"]) };
         let rules: Vec<RelabelRule> = (0..64).map(|_| rule("replace", double())).collect();
-        assert_eq!(applied(&rules, &[("a", "x")]).0, Relabelled::TooLong(16));
+        assert_eq!(applied(&rules, &[("a", "x")]).0, Err(Stop::TooLong(16)));
         let mut budget = 3;
         let outcome = relabel(&rules[..5], &mut labels(&[("a", "x")]), &mut budget);
-        assert_eq!((outcome, budget), (Relabelled::OverBudget, 0));
+        assert_eq!((outcome, budget), (Err(Stop::OverBudget), 0));
     }
 
     #[test]
@@ -480,5 +627,45 @@ mod tests {
         let compared = RuleFields { target_label: text("b"), ..sources(&["a"]) };
         assert_eq!(decisive(&rule("keepequal", compared)), ["a", "b"]);
         assert!(decisive(&rule("labeldrop", RuleFields::default())).is_empty());
+    }
+
+    #[test]
+    fn what_a_rule_makes_is_charged() {
+        let long = "x".repeat(1600);
+        let fields = RuleFields { replacement: text(&long), target_label: text("a"), ..RuleFields::default() };
+        let mut budget = 1000;
+        assert_eq!(relabel(&[rule("replace", fields)], &mut Labels::default(), &mut budget), Ok(()));
+        assert_eq!(budget, 1000 - 1 - 100);
+        let before = labels(&[("l_a", "1"), ("l_b", "2")]);
+        let fields = RuleFields { regex: text("l_(.*)"), ..RuleFields::default() };
+        let mut budget = 1000;
+        assert_eq!(relabel(&[rule("labelmap", fields)], &mut before.clone(), &mut budget), Ok(()));
+        assert!(budget < 1000 - 4, "{budget}");
+    }
+
+    #[test]
+    fn what_is_unknown_stays_unknown_and_drops_nothing() {
+        let mut before = labels(&[("a", "1")]);
+        before.set_unknown("b", 7);
+        let from = |source: &str, target: &str| RuleFields { target_label: text(target), ..sources(&[source]) };
+        let copied = rule("replace", from("b", "c"));
+        let dropped = rule("drop", RuleFields { regex: text(".*"), ..sources(&["b"]) });
+        let mapped =
+            rule("labelmap", RuleFields { regex: text("(b)"), replacement: text("m_$1"), ..RuleFields::default() });
+        let mut after = before.clone();
+        assert_eq!(relabel(&[copied, dropped, mapped], &mut after, &mut BUDGET.clone()), Ok(()));
+        assert_eq!((after.unknown("c"), after.unknown("m_b"), after.get("a")), (Some(7), Some(7), "1"));
+        assert_eq!(after.undecided().collect::<Vec<_>>(), [7]);
+
+        let only_if = |regex: &str| RuleFields { regex: text(regex), ..from("a", "c") };
+        for (rule, expected) in [
+            (rule("replace", only_if("1")).with_unknown_replacement(3), Some(3)),
+            (rule("replace", only_if("2")).with_unknown_replacement(3), None),
+            (rule("replace", only_if("2")).with_unknown_condition(4), Some(4)),
+        ] {
+            let mut after = labels(&[("a", "1")]);
+            assert_eq!(relabel(&[rule], &mut after, &mut BUDGET.clone()), Ok(()));
+            assert_eq!(after.unknown("c"), expected);
+        }
     }
 }

@@ -7,8 +7,18 @@ use crate::config::tree::Node;
 use crate::core::relabel::VALUE_LIMIT;
 use crate::core::target::{TargetName, excerpt};
 
-use super::relabelling::{Job, scalar};
-use super::{INSTANCE, OUR_LABELS, TEMPLATE_OF_MORE, belongs};
+use super::relabelling::{JobEntry, scalar};
+use super::templates::report_template;
+use super::{INSTANCE, OUR_LABELS, belongs};
+
+/// How a job asks an exporter to probe something else than the instance says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// `params.target` names it.
+    ByParams,
+    /// The rules take it from the address after they have replaced that.
+    Itself,
+}
 
 /// What is counted of the targets of one job.
 #[derive(Default)]
@@ -28,6 +38,8 @@ pub(super) struct OfJob {
     pub without_address: usize,
     /// How many targets the rules, or the job, leave without a valid interval or timeout.
     pub without_interval: usize,
+    /// The exporters that are asked to probe what no instance names, and how.
+    pub probes: BTreeMap<String, Probe>,
     /// The addresses that are URLs after the rules.
     pub urls: Vec<String>,
     /// The rules that make values that are too long.
@@ -36,7 +48,7 @@ pub(super) struct OfJob {
 
 impl OfJob {
     /// Says what is worth knowing of a job whose blocks are read. `true`: it may have targets of ours that no file names.
-    pub(super) fn report(&self, job: &Job<'_>) -> bool {
+    pub(super) fn report(&self, job: &JobEntry<'_>) -> bool {
         let Some(value) = &job.value else { return false };
         let rules = value.key("relabel_configs");
         for rule in &self.too_long {
@@ -48,9 +60,9 @@ impl OfJob {
         }
         if let Some(address) = self.urls.first() {
             rules.problem(format!(
-                "leaves {:?} as the address of {}, and Prometheus scrapes no URL: set __address__ to host:port",
-                excerpt(address),
-                counted(self.urls.len(), "target")
+                "leaves a URL as the address of {}, for example {:?}, and Prometheus scrapes none: set __address__ to host:port",
+                counted(self.urls.len(), "target"),
+                excerpt(address)
             ));
         }
         if self.without_address > 0 {
@@ -77,7 +89,7 @@ impl OfJob {
             return false;
         }
         for template in &job.rules.templates {
-            template.problem(TEMPLATE_OF_MORE);
+            report_template(template);
         }
         for (instance, (addresses, has_url)) in &self.replaced {
             if *addresses > 1 || *has_url {
@@ -90,7 +102,24 @@ impl OfJob {
                 ));
             }
         }
-        let shared: Vec<_> = self.derived.iter().filter(|(_, addresses)| **addresses > 1).collect();
+        for (instance, probe) in &self.probes {
+            let shown = excerpt(instance);
+            match probe {
+                Probe::ByParams => value.key("params").key("target").remark(format!(
+                    "is what is probed, but every alert of this job carries instance {shown:?}: set instance to \
+                     __param_target (prometheus.yml.example shows how)"
+                )),
+                Probe::Itself => rules.remark(format!(
+                    "sets __param_target to {shown:?}, for __address__ is replaced before: put the rule that sets \
+                     __param_target first (prometheus.yml.example shows how)"
+                )),
+            }
+        }
+        let shared: Vec<_> = self
+            .derived
+            .iter()
+            .filter(|(name, addresses)| **addresses > 1 && !self.probes.contains_key(*name))
+            .collect();
         if let Some((instance, addresses)) = shared.first() {
             let others = match shared.len() - 1 {
                 0 => String::new(),

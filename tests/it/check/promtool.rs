@@ -10,7 +10,7 @@ use std::thread;
 
 use alertmanager_cachet::config::{self, TargetsFile};
 use alertmanager_cachet::core::relabel::{BUDGET, Labels, RelabelRule, RuleFields};
-use alertmanager_cachet::core::scrape::Job;
+use alertmanager_cachet::core::scrape::JobLabels;
 use alertmanager_cachet::core::target::{ComponentList, Target};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -275,7 +275,7 @@ fn scraped_here(number: usize, rules: &[Value]) -> BTreeSet<Scraped> {
         ("__param_module", "http_2xx".to_owned()),
     ];
     let rules = rules.iter().map(|value| rule(value).unwrap_or_else(|error| panic!("{value}: {error}"))).collect();
-    let job = Job { defaults: defaults.into_iter().collect(), rules };
+    let job = JobLabels { defaults: defaults.into_iter().collect(), rules };
     let groups = [0, 1].map(|number| group(number).into_iter().collect::<Labels>());
     let targets = groups.iter().flat_map(|group| ADDRESSES.iter().map(move |address| (group, address)));
     let scraped = targets.filter_map(|(group, address)| job.target(address, group, &mut BUDGET.clone()).ok());

@@ -302,7 +302,9 @@ fn range(values: &str) -> Option<(i64, i64)> {
 #[test]
 fn every_key_and_label_of_the_targets_file_has_its_row() {
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    for source in ["targets.rs", "targets/of_job.rs", "targets/relabelling.rs", "targets/watched.rs"] {
+    for source in
+        ["targets.rs", "targets/blocks.rs", "targets/of_job.rs", "targets/relabelling.rs", "targets/watched.rs"]
+    {
         let text = fs::read_to_string(repository("src/config").join(source)).expect("a source");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for mark in [

@@ -70,6 +70,11 @@ impl Pattern {
         Ok(Self { kind, weight: 1 })
     }
 
+    /// What a match costs whatever the length of the value.
+    pub(super) fn base_cost(&self) -> u64 {
+        if matches!(self.kind, Kind::Regex(_)) { 3 } else { 1 }
+    }
+
     /// Whether it matches every value.
     pub(super) fn matches_anything(&self) -> bool {
         matches!(self.kind, Kind::Anything { .. })
