@@ -190,8 +190,8 @@ impl<'a> NewAlerts<'a> {
     }
 }
 
-/// The `adopted` alerts that have ended: an alert that is about the same
-/// ([`AdoptedAlerts::about`]) is among those that have `changed`, and speaks for itself from now on. Whether it fires or is resolved does not matter.
+/// The `adopted` alerts that have ended: an alert that is about the same (`AdoptedAlerts::about`) is among those that have
+/// `changed`, and speaks for itself from now on. Whether it fires or is resolved does not matter.
 pub fn superseded<'a>(adopted: &[AlertRecord], changed: impl IntoIterator<Item = &'a AlertRecord>) -> Vec<Fingerprint> {
     // In most transactions no alert is adopted.
     if adopted.is_empty() {
