@@ -119,6 +119,9 @@ fn read_whole(path: &Path, groups: Option<&Groups>, report: &RefCell<Report>) ->
             return whole.refuse(message);
         }
     }
+    if let Some(message) = shapes::of_promtail(&whole).filter(|_| !names_ours(&node)) {
+        return whole.refuse(message);
+    }
     let root = whole.map()?;
     let [prometheus, ansible, jobs_of_role, files] =
         [FORMS[0], FORMS[1], FORMS[2], FORMS[3]].map(|form| root.get_filled(form));
@@ -268,10 +271,13 @@ impl<'a> Reader<'a> {
     fn read_jobs(&mut self, jobs: &[Value<'_>], file: &Path) {
         let mut only_named: Option<usize> = None;
         for (index, job) in jobs.iter().enumerate() {
+            let is_nameless = job.get_filled("job_name").is_none_or(|name| *name.node == Node::Text(String::new()));
             if only_named.is_some() && job.get("job_name").is_none() && job.get("static_configs").is_some() {
                 job.degraded().problem(
                     "has no job_name, and the entry before it has nothing else: remove the dash, so that they are one job",
                 );
+            } else if is_nameless && matches!(job.node, Node::Map(_)) {
+                job.key("job_name").remark("is missing, and Prometheus does not start without it: name the job");
             }
             let is_alone =
                 job.get("job_name").is_some() && !job.entries().iter().any(|(key, _)| key.ends_with("_configs"));

@@ -1,6 +1,8 @@
 //! Reads a file of text, up to a limit, and a JSON or YAML file as a tree. The tree still holds what serde's types would
 //! hide, repeated keys and wrong types beside right ones, so that all problems are found at once, each with its path.
 
+mod foreign;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -11,6 +13,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
 use super::report::{Place, Report, Severity, did_you_mean};
+use crate::core::target::excerpt;
 
 /// The key by which YAML merges another mapping into this one.
 const MERGE_KEY: &str = "<<";
@@ -54,6 +57,9 @@ pub(super) fn read_text(path: &Path) -> Result<Option<String>, String> {
         Err(error) => return Err(unreadable(&error)),
     }
     let text = String::from_utf8(bytes).map_err(|error| {
+        if let Some(fault) = foreign::binary(error.as_bytes()) {
+            return fault.to_owned();
+        }
         let readable = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = 1 + readable.iter().filter(|byte| **byte == b'\n').count();
         format!("is not UTF-8 (line {line}): save it as UTF-8")
@@ -100,7 +106,12 @@ pub(super) fn read_file(
             let position = if column > 0 { format!("line {line}, column {column}") } else { format!("line {line}") };
             (position, format!("is not valid JSON ({detail}): correct it here, or just before"))
         }),
-        Form::Yaml => serde_yaml::from_str(&text).map(Node::merged).map_err(|error| yaml_fault(&error, &text)),
+        Form::Yaml => match serde_yaml::from_str(&text).map(Node::merged) {
+            // What is no YAML at all is often a text to the parser.
+            Ok(node @ Node::Text(_)) => foreign::text(&text).map_or(Ok(node), Err),
+            Ok(node) => Ok(node),
+            Err(error) => Err(foreign::text(&text).unwrap_or_else(|| yaml_fault(&error, &text))),
+        },
     };
     match parsed {
         Ok(node) => {
@@ -127,6 +138,9 @@ fn yaml_fault(error: &serde_yaml::Error, text: &str) -> (String, String) {
     if detail.contains("more than one document") {
         return (position, "holds more than one YAML document: keep one, and remove the `---` between them".to_owned());
     }
+    if error.location().is_some_and(|at| is_tab_in_indentation(text, at.line(), at.column())) {
+        return (position, "a tab stands here, and YAML takes only spaces for indentation: replace it".to_owned());
+    }
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     let printable: String = detail.chars().take(LIMIT).map(shown).collect();
     if let Some(language) = template_language(text) {
@@ -140,6 +154,14 @@ fn yaml_fault(error: &serde_yaml::Error, text: &str) -> (String, String) {
         return (position, message);
     }
     (position, format!("is not valid YAML ({printable}): correct it here, or just before"))
+}
+
+/// Whether a tab in the indentation stands at the line and column, from 1, of a fault. Within brackets YAML takes tabs, and a
+/// fault there stands behind them.
+fn is_tab_in_indentation(text: &str, line: usize, column: usize) -> bool {
+    let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let indentation = content.chars().take_while(|c| c.is_whitespace());
+    indentation.zip(1..).any(|found| found == ('\t', column))
 }
 
 /// The language of a text that has tags of a template where YAML has none, outside of quotes.
@@ -199,6 +221,19 @@ impl Node {
             scalar => scalar,
         }
     }
+}
+
+/// Whether a list has one key with a plain value in each entry, as labels look with a dash before each.
+fn is_split_mapping(items: &[Node]) -> bool {
+    let is_plain = |value: &Node| !matches!(value, Node::List(_) | Node::Map(_));
+    let is_pair = |item: &Node| {
+        if let Node::Map(entries) = item {
+            matches!(entries.as_slice(), [(_, value)] if is_plain(value))
+        } else {
+            false
+        }
+    };
+    !items.is_empty() && items.iter().all(is_pair)
 }
 
 /// A value of a file and where it stands.
@@ -265,8 +300,26 @@ impl<'a> Value<'a> {
     pub(super) fn list(&self) -> Option<Vec<Self>> {
         match self.node {
             Node::List(_) => Some(self.items()),
-            _ => self.wrong_type("a list", "write one, even of a single entry"),
+            _ => {
+                let cure = self.dash_missing();
+                self.wrong_type("a list", cure.as_deref().unwrap_or("write one, even of a single entry"))
+            }
         }
+    }
+
+    /// The cure of a mapping that is meant to be the only entry of a list. One of mappings has an entry for each of its keys.
+    fn dash_missing(&self) -> Option<String> {
+        let Node::Map(entries) = self.node else { return None };
+        let (first, _) = entries.first().filter(|_| self.is_yaml())?;
+        let is_entry = entries.iter().any(|(_, value)| !matches!(value, Node::Map(_)));
+        let others = if entries.len() > 1 { ", and align the other keys with it" } else { "" };
+        is_entry.then(|| format!("put a dash before {:?}{others}", excerpt(first)))
+    }
+
+    /// Whether its file has the name of a YAML file; in JSON there are no dashes.
+    fn is_yaml(&self) -> bool {
+        let extension = Path::new(&self.place.file).extension();
+        extension.is_some_and(|extension| ["yml", "yaml"].iter().any(|yaml| extension.eq_ignore_ascii_case(yaml)))
     }
 
     /// The elements of a list; of anything else, none.
@@ -286,6 +339,9 @@ impl<'a> Value<'a> {
         match self.node {
             Node::Map(_) => Some(self.clone()),
             Node::Null if self.place.path.is_empty() => self.refuse("is empty: fill it, or name another file"),
+            Node::List(items) if self.is_yaml() && is_split_mapping(items) => {
+                self.wrong_type("a mapping", "remove the dashes")
+            }
             _ => self.wrong_type("a mapping", "write keys with values"),
         }
     }
@@ -499,6 +555,17 @@ mod tests {
     }
 
     #[test]
+    fn a_tab_is_the_fault_only_where_yaml_takes_none() {
+        for (text, is_tab) in
+            [("a:\n\tb: 1\n", true), ("a:\n- b: 1\n  \tc: 2\n", true), ("{\n\t\"a\": 1\n\t\"b\": 2\n}\n", false)]
+        {
+            let (_, report) = read(text, Form::Yaml);
+            let problem = report.problems.first().expect(text);
+            assert_eq!(problem.message.starts_with("a tab stands here"), is_tab, "{text}: {problem}");
+        }
+    }
+
+    #[test]
     fn depth_without_end_is_a_problem_and_no_crash() {
         for (text, form) in [("[".repeat(100_000), Form::Json), ("[".repeat(10_000), Form::Yaml)] {
             assert!(!read(&text, form).1.problems.is_empty());
@@ -514,6 +581,8 @@ mod tests {
         assert!(matches!(read_text(folder.path()), Err(fault) if fault.starts_with("is a folder")));
         std::fs::write(&path, b"a\nb\xffb").expect("written");
         assert_eq!(read_text(&path), Err("is not UTF-8 (line 2): save it as UTF-8".to_owned()));
+        std::fs::write(&path, b"\xfe\xff\0a").expect("written");
+        assert_eq!(read_text(&path), Err("is in UTF-16: save it as UTF-8".to_owned()));
         std::fs::write(&path, "\u{feff}text").expect("written");
         assert_eq!(read_text(&path), Ok(Some("text".to_owned())));
     }
