@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the checks and tests:
 #
-#   ./test.sh           all of them, in twelve minutes on two cores; installs what they need (Debian packages, once)
+#   ./test.sh           all of them, in fifteen minutes on two cores; installs what they need (Debian packages, once)
 #   ./test.sh --quick   those that need no container, no browser and no other server, in two minutes once everything is compiled
 #   ./test.sh --long    all of them and what takes a night: the simulation with 100,000 seeds and each of its rules broken, every
 #                       clock and time zone of tests/clocks.sh, fuzzing, mutants of the core
