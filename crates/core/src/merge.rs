@@ -153,8 +153,8 @@ impl<'a> Merge<'a> {
 /// New alerts, by whether they need room of their own.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NewAlerts<'a> {
-    /// The first alert of the name of an adopted one that is about its target. It takes that one's place ([`superseded`]) and is
-    /// always stored.
+    /// For each adopted alert, the first new one that is about the same. It takes the place of the adopted one ([`superseded`]), so
+    /// it is always stored.
     pub replacing: Vec<&'a AlertRecord>,
     /// The others, which are stored within the limit.
     pub additional: Vec<&'a AlertRecord>,

@@ -123,7 +123,7 @@ impl Alerts {
         Ok(known)
     }
 
-    /// Takes over what was committed. Returns the changes of alerts that are not resolved; that one was heard of later is none.
+    /// Takes over what was committed. Returns the changes of unresolved alerts. A later `last_seen_at` alone is no change.
     pub(super) fn change(&mut self, written: Written) -> Vec<Change> {
         let Written { records, rows, deleted } = written;
         let mut changes = Vec::with_capacity(records.len());
